@@ -1,0 +1,1 @@
+"""Reads the tables of a study: steps to target, fits, regimes, figures."""

@@ -1,0 +1,57 @@
+"""Mini-batches: every lane draws its own reshuffled epochs, in batches of exactly B examples."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from study.seeding import generator
+
+
+class DataOrder:
+    """The example indices of each lane's next batch.
+
+    A lane's stream is one random permutation of the training set after another, cut into batches
+    of exactly B; a batch may begin in one epoch and end in the next, so that any B up to the size
+    of the training set keeps every epoch complete.
+    """
+
+    def __init__(
+        self, seeds: Sequence[int], examples: int, batch_size: int, device: torch.device
+    ) -> None:
+        """Starts the first epoch of every lane.
+
+        Args:
+            seeds: one seed per lane.
+            examples: size of the training set, >= batch_size.
+            batch_size: examples per batch, >= 1.
+            device: where the indices are used.
+        """
+        self._generators = [generator(seed, "order") for seed in seeds]
+        self._examples = examples
+        self._batch_size = batch_size
+        self._device = device
+        self._epoch = self._shuffle()
+        self._position = 0
+
+    def next(self) -> Tensor:
+        """Gives the indices of the next batch, shape (lanes, B)."""
+        start, end = self._position, self._position + self._batch_size
+        if end <= self._examples:
+            self._position = end
+            return self._epoch[:, start:end]
+        rest = self._epoch[:, start:]
+        self._epoch = self._shuffle()
+        self._position = end - self._examples
+        return torch.cat([rest, self._epoch[:, : self._position]], dim=1)
+
+    def keep(self, lanes: NDArray[np.bool_]) -> None:
+        """Drops every lane where `lanes`, shape (lanes,), is False."""
+        self._generators = [g for g, kept in zip(self._generators, lanes, strict=True) if kept]
+        self._epoch = self._epoch[torch.from_numpy(lanes).to(self._device)]
+
+    def _shuffle(self) -> Tensor:
+        permutations = [torch.randperm(self._examples, generator=g) for g in self._generators]
+        return torch.stack(permutations).to(self._device)

@@ -1,0 +1,187 @@
+"""The command line: what is studied is in the study file, where and how wide it runs is here."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from study.errors import StudyError
+
+app = typer.Typer(
+    name="batchscale",
+    help="How many optimizer steps does training need as the batch size grows?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+WRONG_INPUT, SOME_FAILED = 2, 1
+
+StudyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of one study.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of data files; BATCHSCALE_DATA says the same.", show_default=False),
+]
+
+
+@app.command()
+def sweep(  # noqa: PLR0913 - one argument for each flag of the command
+    source: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A study.toml, or the name of a workload.")
+    ],
+    results: Annotated[Path, typer.Option(help="Where the study's folder is made.")] = Path(
+        "results"
+    ),
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cohorts trained at once.", show_default="one per core"),
+    ] = None,
+    gpus_per_worker: Annotated[
+        float, typer.Option(min=0, help="Share of a GPU for each worker; 0 trains on the CPU.")
+    ] = 0.0,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to join, such as auto.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the study file."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Tune at every batch size and record steps to target; run again to resume or extend."""
+    from study.progress import Progress, shown
+    from study.provenance import record_end, record_start
+    from study.resolve import resolve
+    from study.store import open_folder
+    from study.study_file import override, read_study
+    from study.sweep import Resources, Sweep
+
+    _use_data(data_dir)
+    data = override(read_study(source), settings or [])
+    study, _ = resolve(data)
+    folder = results / _name(source)
+    resources = Resources(
+        workers=workers or os.cpu_count() or 1,
+        gpus_per_worker=gpus_per_worker,
+        address=address,
+        data_dir=os.environ.get("BATCHSCALE_DATA"),
+    )
+    study = open_folder(folder, study)
+    record_start(folder, {"workers": resources.workers, "gpus_per_worker": gpus_per_worker})
+    work = Sweep(folder, study)
+    console.print(
+        f"{study.workload}, {study.optimizer}: {len(study.batch_sizes)} batch sizes x "
+        f"{study.search.trials} trials to {study.race.quantity} < {study.target:g} in {folder}"
+    )
+    with shown(Progress(folder, study), work.standings, console):
+        end = work.run(resources)
+    record_end(folder)
+    failed = sum(result.outcome.status == "failed" for result in end.results)
+    for line in end.errors:
+        console.print(f"[red]{line}[/]")
+    console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
+    console.print(f"Next: batchscale analyze {folder}", soft_wrap=True)
+    if failed or end.errors:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def status(folder: StudyFolder) -> None:
+    """Show how far the sweep into a folder is, one row per batch size."""
+    from study.progress import Progress, progress_table, share_done
+    from study.store import read_study_toml
+
+    study = read_study_toml(folder)
+    progress = Progress(folder, study)
+    progress.read()
+    rows = progress.rows()
+    console.print(progress_table(rows, f"{share_done(rows):.0%} of the expected work recorded"))
+
+
+@app.command()
+def analyze(
+    folder: StudyFolder,
+    target: Annotated[
+        float | None,
+        typer.Option(help="A looser target than the one raced to.", show_default=False),
+    ] = None,
+) -> None:
+    """Fit the three regimes, print the table and draw the figures."""
+    from analysis.report import print_analysis
+    from analysis.summary import analyze as analyze_study
+    from analysis.summary import write_summary
+
+    from analysis.figures import write_figures
+    from analysis.tables import read_study
+    from study.store import consolidate, read_study_toml
+
+    consolidate(folder, read_study_toml(folder))
+    analysis = analyze_study(read_study(folder), target)
+    print_analysis(analysis, console)
+    paths = [*write_summary(analysis, folder), *write_figures(analysis, folder / "figures")]
+    for path in paths:
+        if path.suffix in {".png", ".md"}:
+            console.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def workloads() -> None:
+    """List the workloads: built in, and brought by installed plug-ins."""
+    from rich import box
+    from rich.table import Table
+    from workloads.registry import names
+
+    table = Table("name", "from", "what it is", box=box.SIMPLE_HEAD)
+    for entry in names():
+        table.add_row(entry.name, entry.source, entry.summary)
+    console.print(table)
+    console.print("Your own: path/to/file.py:Class. Try one with `batchscale check`.")
+
+
+@app.command()
+def check(
+    workload: Annotated[str, typer.Argument(help="A workload's name, or path/to/file.py:Class.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Put a workload through the contract, clause by clause."""
+    from workloads.registry import resolve
+    from workloads.testing import check as check_contract
+
+    _use_data(data_dir)
+    clauses = check_contract(resolve(workload, {}))
+    for clause in clauses:
+        mark = "[green]ok[/]  " if clause.passed else "[red]FAIL[/]"
+        console.print(f"{mark} {clause.name}: {clause.detail}", soft_wrap=True)
+    if not all(clause.passed for clause in clauses):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _use_data(folder: Path | None) -> None:
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise StudyError(f"--data-dir must be a folder, got {folder}; check the path")
+    os.environ["BATCHSCALE_DATA"] = str(folder.resolve())
+
+
+def _name(source: str) -> str:
+    """Gives the study's name: its file's, or its workload's."""
+    if source.endswith(".toml"):
+        return Path(source).stem
+    return source.rpartition(":")[2]
+
+
+def main() -> None:
+    """Runs the command line; wrong input ends in one short message and exit code 2."""
+    from workloads.registry import WorkloadError
+
+    from analysis.tables import AnalysisError
+
+    try:
+        app()
+    except (StudyError, WorkloadError, AnalysisError) as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(WRONG_INPUT)

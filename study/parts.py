@@ -1,0 +1,165 @@
+"""Parts: what each cohort leaves, one atomic parquet file, one row per trial with its curve."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.tables import SCHEMA_VERSION, VERSION_KEY, trial_schema
+from study.config import ResolvedStudy
+from study.errors import StudyError
+from study.records import Curve, Outcome, Point, Role, Status, TrialResult
+
+PARTS = "parts"
+_DIGEST_KEY = b"batchscale.study"
+_CURVE_LISTS = {
+    "curve_step": pa.list_(pa.int64()),
+    "curve_train_loss": pa.list_(pa.float64()),
+    "curve_val_loss": pa.list_(pa.float64()),
+    "curve_val_error": pa.list_(pa.float64()),
+    "curve_seconds": pa.list_(pa.float64()),
+}
+
+
+def part_path(folder: Path, batch_size: int, cohort: int) -> Path:
+    """Gives the path of a cohort's part."""
+    return folder / PARTS / f"b{batch_size:05d}-c{cohort:03d}.parquet"
+
+
+def write_part(folder: Path, study: ResolvedStudy, results: Sequence[TrialResult]) -> Path:
+    """Writes a cohort's results in one atomic step.
+
+    Args:
+        folder: the results folder.
+        study: the study that they belong to.
+        results: the cohort's trials.
+
+    Returns:
+        The path of the part.
+    """
+    schema = trial_schema(study.hyperparameters)
+    for name, kind in _CURVE_LISTS.items():
+        schema = schema.append(pa.field(name, kind))
+    schema = schema.with_metadata({**schema.metadata, _DIGEST_KEY: study.digest().encode()})
+    rows = [trial_row(result) | curve_lists(result.curve) for result in results]
+    path = part_path(folder, results[0].batch_size, results[0].cohort)
+    write_table(path, pa.Table.from_pylist(rows, schema=schema))
+    return path
+
+
+def read_part(path: Path, study: ResolvedStudy) -> list[TrialResult]:
+    """Reads one part.
+
+    Args:
+        path: the part.
+        study: the study that it must belong to.
+
+    Returns:
+        The cohort's trials.
+
+    Raises:
+        StudyError: it is truncated, of another study, or of another schema version.
+    """
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StudyError(
+            f"a part must be a whole parquet file, got {path}: {error}; delete it, and `sweep` "
+            "runs its trials again"
+        ) from error
+    metadata = table.schema.metadata or {}
+    version = metadata.get(VERSION_KEY, b"none").decode()
+    if version != str(SCHEMA_VERSION):
+        raise StudyError(
+            f"a part must have schema version {SCHEMA_VERSION}, got {version} in {path}; read it "
+            "with the release that wrote it"
+        )
+    if metadata.get(_DIGEST_KEY, b"") != study.digest().encode():
+        raise StudyError(
+            f"a part must belong to the study in its folder, got another one's in {path}; "
+            "move it away"
+        )
+    return [_from_row(row, study.hyperparameters) for row in table.to_pylist()]
+
+
+def part_paths(folder: Path) -> list[Path]:
+    """Gives the parts of a results folder, sorted by batch size and cohort."""
+    paths = (folder / PARTS).glob("b*-c*.parquet")
+    return sorted(paths, key=lambda p: [int(n[1:]) for n in p.stem.split("-")])
+
+
+def trial_row(result: TrialResult) -> dict[str, Any]:
+    """Gives a trial as a row of `trials.parquet`."""
+    point, outcome = result.point, result.outcome
+    return {
+        "batch_size": result.batch_size,
+        "trial": point.trial,
+        "role": str(point.role),
+        "cohort": result.cohort,
+        **point.values,
+        "seed": point.seed,
+        "status": str(outcome.status),
+        "steps": outcome.steps,
+        "steps_before": outcome.steps_before,
+        "stopped_at": outcome.stopped_at,
+        "best_error": outcome.best_error,
+        "seconds": result.seconds,
+        "message": result.message,
+    }
+
+
+def curve_lists(curve: Curve) -> dict[str, Any]:
+    """Gives a curve as columns, absent numbers as None."""
+    return {
+        "curve_step": curve.step.tolist(),
+        "curve_train_loss": [None if math.isnan(x) else x for x in curve.train_loss.tolist()],
+        "curve_val_loss": curve.val_loss.tolist(),
+        "curve_val_error": curve.val_error.tolist(),
+        "curve_seconds": curve.seconds.tolist(),
+    }
+
+
+def _from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:
+    outcome_fields = ("steps", "steps_before", "stopped_at", "best_error")
+    return TrialResult(
+        batch_size=row["batch_size"],
+        cohort=row["cohort"],
+        point=Point(
+            trial=row["trial"],
+            seed=row["seed"],
+            role=Role(row["role"]),
+            values={name: row[name] for name in hyperparameters},
+        ),
+        curve=Curve(
+            step=np.array(row["curve_step"], dtype=np.int64),
+            train_loss=np.array(row["curve_train_loss"], dtype=np.float64),
+            val_loss=np.array(row["curve_val_loss"], dtype=np.float64),
+            val_error=np.array(row["curve_val_error"], dtype=np.float64),
+            seconds=np.array(row["curve_seconds"], dtype=np.float64),
+        ),
+        outcome=Outcome(status=Status(row["status"]), **{k: row[k] for k in outcome_fields}),
+        seconds=row["seconds"],
+        message=row["message"],
+    )
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a parquet file in one atomic step."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    replace_file(path, sink.getvalue().to_pybytes())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a file so that a reader sees the old one or the new one, whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,170 @@
+"""What a sweep has done so far, read from its parts: a live table, or plain lines in a log."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from study.cohorts import Standing, expected_cost
+from study.config import ResolvedStudy
+from study.parts import part_paths, read_part
+from study.records import Role, Status, TrialResult
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A batch size in the table.
+
+    Attributes:
+        batch_size: the batch size.
+        trials: number of trials wanted.
+        done: number recorded.
+        racing: number racing now.
+        reached: number that reached the target.
+        diverged: number that diverged.
+        failed: number that failed.
+        best_steps: fewest steps to target so far; None where none reached it.
+    """
+
+    batch_size: int
+    trials: int
+    done: int
+    racing: int
+    reached: int
+    diverged: int
+    failed: int
+    best_steps: int | None
+
+
+class Progress:
+    """The rows of a study; each part is read once."""
+
+    def __init__(self, folder: Path, study: ResolvedStudy) -> None:
+        """Starts with no part read.
+
+        Args:
+            folder: the results folder.
+            study: the study in it.
+        """
+        self._folder, self._study = folder, study
+        self._parts: dict[Path, list[TrialResult]] = {}
+
+    def read(self) -> list[list[TrialResult]]:
+        """Reads the parts that are new; gives those."""
+        new = [path for path in part_paths(self._folder) if path not in self._parts]
+        self._parts |= {path: read_part(path, self._study) for path in new}
+        return [self._parts[path] for path in new]
+
+    def rows(self, standings: Sequence[Standing] = ()) -> list[Row]:
+        """Gives one row per batch size of the parts read so far."""
+        racing = {standing.batch_size: standing.racing for standing in standings}
+        return [self._row(size, racing.get(size, 0)) for size in self._study.batch_sizes]
+
+    def _row(self, size: int, racing: int) -> Row:
+        results = [
+            result
+            for part in self._parts.values()
+            for result in part
+            if result.batch_size == size and result.point.role is Role.SEARCH
+        ]
+        statuses = [result.outcome.status for result in results]
+        steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
+        return Row(
+            batch_size=size,
+            trials=self._study.search.trials,
+            done=len(results),
+            racing=racing,
+            reached=statuses.count(Status.REACHED),
+            diverged=statuses.count(Status.DIVERGED),
+            failed=statuses.count(Status.FAILED),
+            best_steps=min(steps, default=None),
+        )
+
+
+def share_done(rows: Sequence[Row]) -> float:
+    """Gives the share of the expected work that is recorded, 0 to 1."""
+    total = sum(expected_cost(row.batch_size) * row.trials for row in rows)
+    return sum(expected_cost(row.batch_size) * row.done for row in rows) / total
+
+
+def progress_table(rows: Sequence[Row], caption: str) -> Table:
+    """Draws rows as a table, one per batch size."""
+    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
+    for name in ("batch size", "trials", "racing", "reached", "diverged", "failed", "best steps"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            f"{row.batch_size:,}",
+            f"{row.done}/{row.trials}",
+            str(row.racing or "-"),
+            str(row.reached),
+            str(row.diverged),
+            f"[red]{row.failed}[/]" if row.failed else "0",
+            "-" if row.best_steps is None else f"{row.best_steps:,}",
+        )
+    return table
+
+
+@contextlib.contextmanager
+def shown(
+    progress: Progress, standings: Callable[[], Sequence[Standing]], console: Console
+) -> Iterator[None]:
+    """Shows a sweep's progress while the body runs.
+
+    Args:
+        progress: the study's parts.
+        standings: asks the sweep what is racing; called from another thread.
+        console: a terminal gets a live table, anything else a line per cohort.
+
+    Yields:
+        Nothing.
+    """
+    progress.read()
+    started, before = time.monotonic(), share_done(progress.rows())
+
+    def table() -> Table:
+        progress.read()
+        rows = progress.rows(standings())
+        return progress_table(rows, _eta(time.monotonic() - started, before, share_done(rows)))
+
+    if console.is_terminal:
+        with Live(get_renderable=table, console=console, refresh_per_second=1 / POLL_SECONDS):
+            yield
+        return
+    stop = threading.Event()
+    lines = threading.Thread(target=_print_lines, args=(progress, console, stop), daemon=True)
+    lines.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        lines.join()
+
+
+def _print_lines(progress: Progress, console: Console, stop: threading.Event) -> None:
+    ended = False
+    while not ended:
+        ended = stop.wait(POLL_SECONDS)
+        for results in progress.read():
+            size = results[0].batch_size
+            row = next(row for row in progress.rows() if row.batch_size == size)
+            best = "target not reached" if row.best_steps is None else f"best {row.best_steps:,}"
+            console.print(f"batch size {size:,}: {row.done}/{row.trials} trials, {best}")
+
+
+def _eta(elapsed: float, before: float, now: float) -> str:
+    if now >= 1:
+        return f"{elapsed:.0f} s, all trials recorded"
+    if now <= before:
+        return f"{elapsed:.0f} s"
+    left = elapsed * (1 - now) / (now - before)
+    return f"{elapsed:.0f} s, about {left:.0f} s left"

@@ -1,0 +1,90 @@
+"""Where results come from: versions, git state, machine, command, start and end."""
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from analysis.tables import SCHEMA_VERSION
+
+PROVENANCE_FILE = "provenance.json"
+_PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
+
+
+def record_start(folder: Path, resources: dict[str, Any]) -> None:
+    """Adds a sweep to the folder's provenance, one entry per sweep into it.
+
+    Args:
+        folder: a results folder.
+        resources: workers and devices of this sweep.
+    """
+    sweeps = _sweeps(folder)
+    sweeps.append(
+        {
+            "command": sys.argv,
+            "start": _now(),
+            "end": None,
+            "resources": resources,
+            "packages": {name: version(name) for name in _PACKAGES},
+            "python": platform.python_version(),
+            "machine": {
+                "system": platform.platform(),
+                "processor": platform.machine(),
+                "device": _device(),
+            },
+            "git": _git_state(),
+        }
+    )
+    _write(folder, sweeps)
+
+
+def record_end(folder: Path) -> None:
+    """Notes when the last sweep into the folder ended."""
+    sweeps = _sweeps(folder)
+    sweeps[-1]["end"] = _now()
+    _write(folder, sweeps)
+
+
+def _sweeps(folder: Path) -> list[dict[str, Any]]:
+    file = folder / PROVENANCE_FILE
+    if not file.is_file():
+        return []
+    sweeps: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["sweeps"]
+    return sweeps
+
+
+def _write(folder: Path, sweeps: list[dict[str, Any]]) -> None:
+    content = {"schema_version": SCHEMA_VERSION, "sweeps": sweeps}
+    text = json.dumps(content, indent=2) + "\n"
+    (folder / PROVENANCE_FILE).write_text(text, encoding="utf-8")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Gives the commit of the code that runs; None where it does not run from a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(here, "status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

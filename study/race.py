@@ -1,0 +1,210 @@
+"""The race of a cohort to the target, in lockstep: advance all lanes, measure all, drop some.
+
+The statistic is the fewest steps over trials, so once a lane is below the target at step s the
+others need run no further than slack x s: whoever is not there by then cannot change it.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from study.records import Curve, Floats, Outcome, Status
+from workloads.workload import Lanes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """When a lane stops.
+
+    Attributes:
+        target: validation error to get below, strictly.
+        max_steps: step budget, >= 1.
+        slack: how far past the fewest steps the other lanes run, >= 1.
+        resolution: greatest relative growth from one measured step to the next, above 0.
+        best_steps: fewest steps to target known so far; None where the target was not reached.
+    """
+
+    target: float
+    max_steps: int
+    slack: float
+    resolution: float
+    best_steps: int | None = None
+
+    @property
+    def cap(self) -> float:
+        """The step past which nothing can matter; the first measurement at or past it is last."""
+        return math.inf if self.best_steps is None else self.slack * self.best_steps
+
+    def knowing(self, steps: int) -> "Rules":
+        """Gives the rules after one more trial reached the target at `steps`."""
+        best = steps if self.best_steps is None else min(steps, self.best_steps)
+        return replace(self, best_steps=best)
+
+
+def measured_steps(rules: Rules) -> Iterator[int]:
+    """Gives the steps to measure at: each at first, then growing by at most `resolution`.
+
+    The budget is always the last. The grid depends on nothing but resolution and budget, so
+    that trials of different cohorts are measured at the same steps.
+
+    Yields:
+        Steps in rising order, from 1 to the budget.
+    """
+    step = 0
+    while step < rules.max_steps:
+        step = min(max(step + 1, math.floor(step * (1 + rules.resolution))), rules.max_steps)
+        yield step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A lane's raw record.
+
+    Attributes:
+        curve: its finite measurements, step 0 first.
+        broke_at: the step of the measurement that was not finite; None where all were.
+        seconds: the lane's share of the race's wall-clock.
+    """
+
+    curve: Curve
+    broke_at: int | None
+    seconds: float
+
+
+def judge(run: Run, rules: Rules) -> tuple[Run, Outcome]:
+    """Says how a trial ended, given the fewest steps to target at its batch size.
+
+    A pure function of the record and the rules: it holds for a race as it ends and again when
+    other cohorts have lowered the cap, so that the order of cohorts leaves no trace.
+
+    Args:
+        run: what was measured.
+        rules: target, budget, and cap.
+
+    Returns:
+        The run cut at the cap, and its outcome.
+    """
+    run = _cut(run, rules.cap)
+    curve = run.curve
+    after = curve.val_error[1:]
+    hits = np.flatnonzero(after < rules.target)
+    if hits.size:
+        row = int(hits[0]) + 1
+        curve = curve.until(row + 1)
+        outcome = Outcome(
+            status=Status.REACHED,
+            steps=int(curve.step[row]),
+            steps_before=int(curve.step[row - 1]),
+            stopped_at=int(curve.step[row]),
+            best_error=float(after[:row].min()),
+        )
+        return replace(run, curve=curve, broke_at=None), outcome
+    last = int(curve.step[-1]) if run.broke_at is None else run.broke_at
+    outcome = Outcome(
+        status=_miss(run, rules),
+        steps=None,
+        steps_before=None,
+        stopped_at=last,
+        best_error=float(after.min()) if after.size else None,
+    )
+    return run, outcome
+
+
+def _cut(run: Run, cap: float) -> Run:
+    past = np.flatnonzero(run.curve.step >= cap)
+    if past.size == 0:
+        return run
+    return replace(run, curve=run.curve.until(int(past[0]) + 1), broke_at=None)
+
+
+def _miss(run: Run, rules: Rules) -> Status:
+    curve = run.curve
+    if run.broke_at is not None or curve.step.size == 0:
+        return Status.DIVERGED
+    rose = curve.val_loss[-1] > curve.val_loss[0] and curve.val_error[-1] >= curve.val_error[0]
+    if curve.step.size > 1 and rose:
+        return Status.DIVERGED
+    if curve.step[-1] >= rules.max_steps and rules.cap > rules.max_steps:
+        return Status.EXHAUSTED
+    return Status.CAPPED
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A lane while it races."""
+
+    rows: list[tuple[int, float, float, float, float]] = field(default_factory=list)
+    broke_at: int | None = None
+    seconds: float = 0.0
+
+    def run(self) -> Run:
+        columns = [np.array(c, dtype=np.float64) for c in zip(*self.rows, strict=True)]
+        columns = columns or [np.empty(0) for _ in range(5)]
+        curve = Curve(
+            step=columns[0].astype(np.int64),
+            train_loss=columns[1],
+            val_loss=columns[2],
+            val_error=columns[3],
+            seconds=columns[4],
+        )
+        return Run(curve=curve, broke_at=self.broke_at, seconds=self.seconds)
+
+
+def race(lanes: Lanes, count: int, rules: Rules) -> list[Run]:
+    """Runs a cohort's lanes until each has reached the target, stopped or broken.
+
+    Args:
+        lanes: the lanes, at step 0.
+        count: how many there are.
+        rules: when they stop.
+
+    Returns:
+        One record per lane, in the order of the lanes.
+    """
+    record = [_Lane() for _ in range(count)]
+    racing = list(record)
+    started = time.perf_counter()
+    racing = _measure(lanes, racing, 0, None, started)
+    step, seen = 0, 0.0
+    for next_step in measured_steps(rules):
+        if not racing or step >= rules.cap:
+            break
+        train_loss = lanes.advance(next_step - step)
+        step = next_step
+        stepped = racing
+        racing = _measure(lanes, racing, step, train_loss, started)
+        elapsed = time.perf_counter() - started
+        for lane in stepped:
+            lane.seconds += (elapsed - seen) / len(stepped)
+        seen = elapsed
+        hits = [lane.rows[-1][3] < rules.target for lane in racing]
+        if any(hits):
+            rules = rules.knowing(step)
+            racing = _keep(lanes, racing, [not hit for hit in hits])
+    return [lane.run() for lane in record]
+
+
+def _measure(
+    lanes: Lanes, racing: list[_Lane], step: int, train_loss: Floats | None, started: float
+) -> list[_Lane]:
+    """Measures every lane, notes it, and drops the lanes that are no longer finite."""
+    loss, error = lanes.measure()
+    seconds = time.perf_counter() - started
+    train = np.full(len(racing), np.nan) if train_loss is None else train_loss
+    finite = np.isfinite(loss) & np.isfinite(error) & (np.isfinite(train) | (train_loss is None))
+    for index, lane in enumerate(racing):
+        if finite[index]:
+            row = (step, train[index], loss[index], error[index], seconds)
+            lane.rows.append(row)
+        else:
+            lane.broke_at = step
+    return _keep(lanes, racing, finite.tolist())
+
+
+def _keep(lanes: Lanes, racing: list[_Lane], kept: list[bool]) -> list[_Lane]:
+    if not all(kept) and any(kept):
+        lanes.keep(np.array(kept))
+    return [lane for lane, keep in zip(racing, kept, strict=True) if keep]

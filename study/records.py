@@ -1,0 +1,128 @@
+"""The plain data that travel between driver and workers, and what a trial leaves behind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Steps = NDArray[np.int64]
+
+
+class Status(StrEnum):
+    """How a trial ended."""
+
+    REACHED = "reached"
+    """A measurement fell below the target."""
+    EXHAUSTED = "exhausted"
+    """The step budget was spent above the target."""
+    CAPPED = "capped"
+    """Stopped at slack x the fewest steps at its batch size: it could no longer be the best."""
+    DIVERGED = "diverged"
+    """A loss or error was not finite, or loss and error ended above where they started."""
+    FAILED = "failed"
+    """An exception ended it; the message says which."""
+
+
+class Role(StrEnum):
+    """Why a trial was run."""
+
+    SEARCH = "search"
+    """A point proposed by the search."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One trial to run: a point of the search space and the seed of its init and data order."""
+
+    trial: int
+    seed: int
+    values: Mapping[str, float]
+    role: Role = Role.SEARCH
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cohort:
+    """Trials of one batch size that one worker trains in lockstep.
+
+    Attributes:
+        batch_size: examples per step, >= 1.
+        points: the trials, one lane each, numbered without a gap.
+        best_steps: fewest steps to target among the cohorts that had to end before this one
+            starts; None where none of their trials reached the target.
+    """
+
+    batch_size: int
+    points: tuple[Point, ...]
+    best_steps: int | None = None
+
+    @property
+    def number(self) -> int:
+        """The number of its first trial, which names the cohort within its batch size."""
+        return self.points[0].trial
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """A trial's finite measurements in step order, the first at step 0; arrays of one length.
+
+    Attributes:
+        step: optimizer updates taken before the measurement.
+        train_loss: mean mini-batch loss since the previous measurement; NaN at step 0.
+        val_loss: mean loss over the validation examples.
+        val_error: the quantity that the target refers to, over the validation examples.
+        seconds: wall-clock of the cohort since its race began.
+    """
+
+    step: Steps
+    train_loss: Floats
+    val_loss: Floats
+    val_error: Floats
+    seconds: Floats
+
+    def until(self, rows: int) -> "Curve":
+        """Gives the first `rows` measurements."""
+        return Curve(
+            step=self.step[:rows],
+            train_loss=self.train_loss[:rows],
+            val_loss=self.val_loss[:rows],
+            val_error=self.val_error[:rows],
+            seconds=self.seconds[:rows],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What the race makes of a curve.
+
+    Attributes:
+        status: how the trial ended.
+        steps: updates until the first measurement below the target; None unless reached.
+        steps_before: step of the measurement before that one; None unless reached.
+        stopped_at: last step taken.
+        best_error: least validation error after step 0; None where nothing finite was measured.
+    """
+
+    status: Status
+    steps: int | None
+    steps_before: int | None
+    stopped_at: int
+    best_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialResult:
+    """One finished trial: what was asked, what was measured, how it ended.
+
+    `seconds` is the trial's share of its cohort's wall-clock.
+    """
+
+    batch_size: int
+    cohort: int
+    point: Point
+    curve: Curve
+    outcome: Outcome
+    seconds: float
+    message: str = ""

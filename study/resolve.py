@@ -1,0 +1,234 @@
+"""From a study file to a study that can run: every default filled in, wrong input refused."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from workloads.registry import resolve as resolve_workload
+
+from study.config import BatchSizes, CohortSize, ResolvedStudy, StudyConfig
+from study.errors import StudyError
+from study.networks import TrainingSet, fresh_model, load, why_not_packed
+from study.optimizers import OPTIMIZERS
+from study.schedules import SCHEDULES
+from study.search import SAMPLERS
+from study.space import Hyperparameter, Range, Space
+from study.study_file import validated
+from workloads.workload import Dynamics, LaneSetup, Target, Workload
+
+UNLIMITED_TO = 65_536
+"""What `batch_sizes.to = "all"` stands for where the data never end (Shallue et al. 2018)."""
+
+COHORT_LANES = 16
+COHORT_EXAMPLES = 16_384
+"""Lanes of a cohort, and examples in one packed step: past these a CPU gains nothing more."""
+DYNAMICS_LANES = 64
+
+
+def resolve(data: Mapping[str, Any]) -> tuple[ResolvedStudy, Workload | Dynamics]:
+    """Fills in every default and checks every rule, by building the workload once.
+
+    Whatever is wrong with a key, a value, or what the workload does with them is a StudyError.
+
+    Args:
+        data: a study file as plain data.
+
+    Returns:
+        The study as it will run, and its workload.
+    """
+    asked = validated(StudyConfig, data)
+    workload = resolve_workload(asked.workload, asked.workload_options)
+    defaults = getattr(workload, "study_defaults", {})
+    config = validated(StudyConfig, _merged(_applicable(defaults, asked), data))
+    _known("optimizer", config.optimizer, OPTIMIZERS)
+    _known("search.sampler", config.search.sampler, SAMPLERS)
+    _known("schedule.name", config.schedule.name, SCHEDULES)
+    space = _space(config)
+    target = _target(config, workload.target)
+    examples, lanes = _dry_build(config, workload, target, space)
+    resolved = config.as_data() | {
+        "batch_sizes": _batch_sizes(config, examples),
+        "examples": examples,
+    }
+    resolved["search"]["space"] = _plain(space)
+    resolved["race"] |= {
+        "target": target.value,
+        "quantity": target.quantity,
+        "lanes": lanes,
+        "cohort": _cohort(config, examples).model_dump(exclude_none=True),
+    }
+    return validated(ResolvedStudy, resolved), workload
+
+
+def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in data.items():
+        old = merged.get(key)
+        tables = isinstance(old, Mapping) and isinstance(value, Mapping)
+        # a range stands whole: half of it from elsewhere would be a range nobody wrote
+        whole = isinstance(value, Mapping) and "low" in value
+        merged[key] = _merged(old, value) if tables and not whole else value  # type: ignore[arg-type]
+    return merged
+
+
+def _applicable(defaults: Mapping[str, Any], config: StudyConfig) -> dict[str, Any]:
+    """Drops a workload's ranges for hyperparameters that this optimizer and schedule lack."""
+    kept = _merged({}, defaults)
+    optimizer, schedule = OPTIMIZERS.get(config.optimizer), SCHEDULES.get(config.schedule.name)
+    space = kept.get("search", {}).get("space")
+    if optimizer is None or schedule is None or space is None:
+        return kept
+    known = {*optimizer.hyperparameters, *schedule.hyperparameters}
+    fitting = {name: entry for name, entry in space.items() if name in known}
+    return kept | {"search": kept["search"] | {"space": fitting}}
+
+
+def _known(key: str, name: str, table: Mapping[str, object]) -> None:
+    if name in table:
+        return
+    close = difflib.get_close_matches(name, table, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise StudyError(f"{key} must be one of {', '.join(table)}, got {name!r}; {hint}choose one")
+
+
+def _space(config: StudyConfig) -> dict[str, Range | float]:
+    optimizer, schedule = OPTIMIZERS[config.optimizer], SCHEDULES[config.schedule.name]
+    known = {**optimizer.hyperparameters, **schedule.hyperparameters}
+    for name, entry in config.search.space.items():
+        _known("a key of search.space", name, known)
+        _in_domain(name, entry, known[name])
+    return {name: config.search.space.get(name, known[name].default) for name in known}
+
+
+def _in_domain(name: str, entry: Range | float, hyperparameter: Hyperparameter) -> None:
+    ends = (entry.low, entry.high) if isinstance(entry, Range) else (entry,)
+    for value in ends:
+        if not hyperparameter.allows(value):
+            raise StudyError(
+                f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}; "
+                "move the range inside"
+            )
+
+
+def _plain(space: Space) -> dict[str, Any]:
+    return {n: e.model_dump(mode="json") if isinstance(e, Range) else e for n, e in space.items()}
+
+
+def _target(config: StudyConfig, own: Target) -> Target:
+    quantity = own.quantity
+    if config.race.quantity not in {None, quantity}:
+        raise StudyError(
+            f"race.quantity must be what the workload measures, {quantity!r}, got "
+            f"{config.race.quantity!r}; remove it"
+        )
+    value = own.value if config.race.target is None else config.race.target
+    upper = 1.0 if quantity == "error" else math.inf
+    if not 0 < value < upper:
+        raise StudyError(
+            f"race.target must lie in (0, {upper:g}) for a target on the {quantity}, "
+            f"got {value:g}; choose another"
+        )
+    return Target(value, quantity)
+
+
+def _batch_sizes(config: StudyConfig, examples: int | None) -> list[int]:
+    sizes = config.batch_sizes
+    if isinstance(sizes, BatchSizes):
+        try:
+            sizes = sizes.expand(examples or UNLIMITED_TO)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
+    if examples is not None and sizes[-1] > examples:
+        raise StudyError(
+            f"batch_sizes must not exceed the {examples:,} training examples, got {sizes[-1]:,}; "
+            "drop it or choose a larger workload"
+        )
+    return list(sizes)
+
+
+def _cohort(config: StudyConfig, examples: int | None) -> CohortSize:
+    asked = config.race.cohort
+    if isinstance(asked, CohortSize):
+        return asked
+    if isinstance(asked, int):
+        return CohortSize(lanes=asked)
+    if examples is None:
+        return CohortSize(lanes=DYNAMICS_LANES)
+    return CohortSize(lanes=COHORT_LANES, examples=COHORT_EXAMPLES)
+
+
+def _dry_build(
+    config: StudyConfig, workload: Workload | Dynamics, target: Target, space: Space
+) -> tuple[int | None, str]:
+    """Builds the workload once; gives the size of its training set, and how its lanes run."""
+    if isinstance(workload, Dynamics):
+        _refuse_lanes(config, {"dynamics"})
+        _start_above(target, _dynamics_start(config, workload, space))
+        return None, "dynamics"
+    _refuse_lanes(config, {"packed", "looped"})
+    try:
+        training = load(workload, torch.device("cpu"))
+        start = _start(training)
+    except (StudyError, ValueError):
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"the workload must give data, a model, a loss and an error, got "
+            f"{type(error).__name__}: {error}; run `batchscale check` on it"
+        ) from error
+    _start_above(target, start)
+    lanes = config.race.lanes
+    if lanes == "auto":
+        lanes = "packed" if why_not_packed(training) is None else "looped"
+    return len(training.data.train.inputs), lanes
+
+
+def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:
+    if config.race.lanes not in {"auto", *possible}:
+        raise StudyError(
+            f"race.lanes must be auto or {' or '.join(sorted(possible))} for this workload, "
+            f"got {config.race.lanes!r}; remove it"
+        )
+
+
+def _start(training: TrainingSet) -> float:
+    """Gives the error of an untrained model, after checking that loss and error are numbers."""
+    model = fresh_model(training, 0).eval()
+    with torch.no_grad():
+        loss = training.workload.loss(model, training.data.validation)
+        error = training.workload.error(model, training.data.validation)
+    for name, value in (("loss", loss), ("error", error)):
+        if value.numel() != 1 or not math.isfinite(value.item()):
+            raise StudyError(
+                f"the workload's {name} must be one finite number before training, got "
+                f"{value.detach().tolist()}; run `batchscale check` on it"
+            )
+    return float(error)
+
+
+def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> float:
+    values = {
+        name: np.array([entry.at(0.5) if isinstance(entry, Range) else entry])
+        for name, entry in space.items()
+        if name in OPTIMIZERS[config.optimizer].hyperparameters
+    }
+    setup = LaneSetup(
+        optimizer=config.optimizer,
+        batch_size=1,
+        hyperparameters=values,
+        lr_factor=None,
+        seeds=np.zeros(1, dtype=np.int64),
+    )
+    _, error = workload.lanes(setup).measure()
+    return float(error[0])
+
+
+def _start_above(target: Target, start: float) -> None:
+    if not start >= target.value:
+        raise StudyError(
+            f"race.target must be below the {target.quantity} before training, {start:.4g}, got "
+            f"{target.value:g}; lower the target"
+        )

@@ -1,0 +1,108 @@
+"""Search spaces: ranges with a scale, and the domain that each hyperparameter must stay in."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Scale(StrEnum):
+    """How a range is covered evenly."""
+
+    LINEAR = "linear"
+    """The value itself."""
+    LOG = "log"
+    """The logarithm of the value."""
+    REVERSE_LOG = "reverse-log"
+    """The logarithm of 1 - value (Shallue et al. 2018: momentum)."""
+
+
+class Range(BaseModel):
+    """A searched interval, ends included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    low: float
+    high: float
+    scale: Scale = Scale.LINEAR
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(
+                f"`low` must be less than `high`, got low = {self.low:g} and high = {self.high:g}; "
+                "swap them, or give a plain number to fix the value"
+            )
+        if self.scale is Scale.LOG and self.low <= 0:
+            raise ValueError(
+                f"`low` must be above 0 on a log scale, got {self.low:g}; "
+                'raise it or use scale = "linear"'
+            )
+        if self.scale is Scale.REVERSE_LOG and self.high >= 1:
+            raise ValueError(
+                f"`high` must be below 1 on a reverse-log scale, got {self.high:g}; lower it"
+            )
+        return self
+
+    def at(self, position: float) -> float:
+        """Gives the value at a position on the scale.
+
+        Args:
+            position: from 0 (low) to 1 (high).
+
+        Returns:
+            The value, within the range.
+
+        >>> Range(low=1e-4, high=1.0, scale="log").at(0.5)
+        0.01
+        """
+        if self.scale is Scale.LOG:
+            return self._clip(math.exp(_between(math.log(self.low), math.log(self.high), position)))
+        if self.scale is Scale.REVERSE_LOG:
+            log_rest = _between(math.log1p(-self.low), math.log1p(-self.high), position)
+            return self._clip(-math.expm1(log_rest))
+        return self._clip(_between(self.low, self.high, position))
+
+    def _clip(self, value: float) -> float:
+        return min(max(value, self.low), self.high)
+
+
+def _between(start: float, end: float, position: float) -> float:
+    return start + (end - start) * position
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hyperparameter:
+    """A number that the search may set.
+
+    Attributes:
+        default: the range searched when the study file names none, or the fixed value.
+        low: least allowed value.
+        high: greatest allowed value.
+        low_open: whether `low` itself is refused.
+        high_open: whether `high` itself is refused.
+    """
+
+    default: Range | float
+    low: float
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = True
+
+    def allows(self, value: float) -> bool:
+        """Tells whether a value lies in the domain."""
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return above and below
+
+    def domain(self) -> str:
+        """Gives the domain in interval notation, such as [0, 1)."""
+        left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+
+Space = Mapping[str, Range | float]
+"""Hyperparameters by name: a range is searched, a plain number is fixed."""

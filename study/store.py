@@ -1,0 +1,193 @@
+"""The results folder: parts are the only truth, every table is derived from them."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import tomlkit
+
+from analysis.tables import CURVES_FILE, STUDY_FILE, TRIALS_FILE, curve_schema, trial_schema
+from study.config import ResolvedStudy
+from study.errors import StudyError
+from study.parts import (
+    PARTS,
+    curve_lists,
+    part_paths,
+    read_part,
+    replace_file,
+    trial_row,
+    write_table,
+)
+from study.race import Rules, Run, judge
+from study.records import Role, Status, TrialResult
+
+
+def open_folder(folder: Path, study: ResolvedStudy) -> ResolvedStudy:
+    """Makes a results folder ready for a study, new or continued.
+
+    Batch sizes and trials that the folder already has stay in the study.
+
+    Args:
+        folder: the study's own folder; need not exist.
+        study: what is to run.
+
+    Returns:
+        The study with what the folder already holds added.
+
+    Raises:
+        StudyError: the folder belongs to another study, or cannot be written.
+    """
+    file = folder / STUDY_FILE
+    if file.is_file():
+        study = _continued(study, read_study_toml(folder), folder)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise StudyError(
+            f"the results folder must be empty or hold a study, got {folder} with other files; "
+            "choose another --results"
+        )
+    try:
+        (folder / PARTS).mkdir(parents=True, exist_ok=True)
+        replace_file(file, tomlkit.dumps(study.as_data()).encode())
+    except OSError as error:
+        raise StudyError(
+            f"the results folder must be writable, got {folder}: {error.strerror}; "
+            "choose another --results"
+        ) from error
+    return study
+
+
+def read_study_toml(folder: Path) -> ResolvedStudy:
+    """Reads the resolved study of a results folder.
+
+    Args:
+        folder: a results folder.
+
+    Returns:
+        The study as it ran.
+
+    Raises:
+        StudyError: there is none, or it is not a resolved study.
+    """
+    file = folder / STUDY_FILE
+    try:
+        return ResolvedStudy.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise StudyError(
+            f"a results folder must hold {STUDY_FILE}, got {folder}: {error.strerror}; "
+            "give the folder of one study, such as results/<study>"
+        ) from error
+    except ValueError as error:
+        raise StudyError(
+            f"{file} must be as batchscale wrote it, got: {error}; restore it, or start anew in "
+            "another folder"
+        ) from error
+
+
+def _continued(study: ResolvedStudy, there: ResolvedStudy, folder: Path) -> ResolvedStudy:
+    differences = _differences(there.identity(), study.identity())
+    if differences:
+        raise StudyError(
+            f"{folder} holds another study; a sweep may only add batch sizes or trials to it, got "
+            + "; ".join(differences)
+            + "; choose another --results or change the study file back"
+        )
+    trials = max(there.search.trials, study.search.trials)
+    return study.model_copy(
+        update={
+            "batch_sizes": tuple(sorted({*there.batch_sizes, *study.batch_sizes})),
+            "search": study.search.model_copy(update={"trials": trials}),
+        }
+    )
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], at: str = "") -> list[str]:
+    found = []
+    for key in sorted({*there, *here}):
+        old, new = there.get(key), here.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _differences(old, new, f"{at}{key}.")
+        elif old != new:
+            found.append(f"{at}{key} = {new!r} where the folder has {old!r}")
+    return found
+
+
+def read_parts(folder: Path, study: ResolvedStudy) -> list[TrialResult]:
+    """Reads every part, sorted by batch size and trial, each trial once.
+
+    Args:
+        folder: the results folder.
+        study: the study that they belong to.
+
+    Returns:
+        All recorded trials.
+    """
+    results: dict[tuple[int, Role, int], TrialResult] = {}
+    for path in part_paths(folder):
+        for result in read_part(path, study):
+            results.setdefault((result.batch_size, result.point.role, result.point.trial), result)
+    return [results[key] for key in sorted(results)]
+
+
+def final_results(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[TrialResult]:
+    """Judges every trial by the fewest steps over all trials of its batch size.
+
+    Args:
+        study: the study.
+        results: recorded trials in any order.
+
+    Returns:
+        The same trials, cut at the final cap, whatever the order they were run in.
+    """
+    by_size: dict[int, list[TrialResult]] = {}
+    for result in results:
+        by_size.setdefault(result.batch_size, []).append(result)
+    final = []
+    for size, group in by_size.items():
+        reached = [r.outcome.steps for r in group if r.outcome.steps is not None]
+        rules = Rules(
+            target=study.target,
+            max_steps=study.budget(size),
+            slack=study.race.slack,
+            resolution=study.race.resolution,
+            best_steps=min(reached, default=None),
+        )
+        final += [_judged(result, rules) for result in group]
+    return final
+
+
+def consolidate(folder: Path, study: ResolvedStudy) -> list[TrialResult]:
+    """Writes `trials.parquet` and `curves.parquet` from the parts.
+
+    Args:
+        folder: the results folder.
+        study: its study.
+
+    Returns:
+        The trials as the tables have them.
+    """
+    results = final_results(study, read_parts(folder, study))
+    trials = [trial_row(result) for result in results]
+    curves = [row for result in results for row in _curve_rows(result)]
+    schema = trial_schema(study.hyperparameters)
+    write_table(folder / TRIALS_FILE, pa.Table.from_pylist(trials, schema=schema))
+    write_table(folder / CURVES_FILE, pa.Table.from_pylist(curves, schema=curve_schema()))
+    return results
+
+
+def _judged(result: TrialResult, rules: Rules) -> TrialResult:
+    if result.outcome.status is Status.FAILED:
+        return result
+    steps, stopped = result.curve.step, result.outcome.stopped_at
+    broke = stopped if steps.size == 0 or stopped > steps[-1] else None
+    run, outcome = judge(Run(curve=result.curve, broke_at=broke, seconds=result.seconds), rules)
+    return replace(result, curve=run.curve, outcome=outcome)
+
+
+def _curve_rows(result: TrialResult) -> list[dict[str, Any]]:
+    lists = curve_lists(result.curve)
+    names = [name.removeprefix("curve_") for name in lists]
+    key = {"batch_size": result.batch_size, "trial": result.point.trial}
+    return [key | dict(zip(names, row, strict=True)) for row in zip(*lists.values(), strict=True)]

@@ -1,0 +1,138 @@
+"""The study file as it is read: TOML plus `--set`, checked key by key, errors in words."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from study.config import StudyConfig
+from study.errors import StudyError
+
+Form = TypeVar("Form", bound=StudyConfig)
+
+
+def read_study(source: str) -> dict[str, Any]:
+    """Reads a study file, or stands in for one that only names a workload.
+
+    Args:
+        source: path of a `.toml` file, or a workload.
+
+    Returns:
+        The study file as plain data; a workload file in it is made absolute.
+
+    Raises:
+        StudyError: the file cannot be read or is not TOML.
+    """
+    if not source.endswith(".toml"):
+        return {"workload": _absolute(source, Path.cwd())}
+    path = Path(source)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(
+            f"a study file must be readable UTF-8 text, got {path}: {error}; check the path"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(
+            f"a study file must be valid TOML, got {path}: {error}; correct that line"
+        ) from error
+    if isinstance(data.get("workload"), str):
+        data["workload"] = _absolute(data["workload"], path.resolve().parent)
+    return data
+
+
+def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Applies `--set key=value`, where the key is dotted and the value is TOML, or else a word.
+
+    Args:
+        data: a study file as plain data.
+        settings: such as `search.trials=32`.
+
+    Returns:
+        A changed copy.
+
+    Raises:
+        StudyError: a setting is not of that form, or its key runs through a plain value.
+    """
+    changed = dict(data)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not all(part.strip() for part in key.split(".")):
+            raise StudyError(
+                f"`--set` must be key=value, got {setting!r}; for example --set search.trials=32"
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        changed = _with(changed, [part.strip() for part in key.split(".")], value, setting)
+    return changed
+
+
+def validated(form: type[Form], data: Mapping[str, Any]) -> Form:
+    """Checks plain data key by key.
+
+    Args:
+        form: what it must be.
+        data: a study file as plain data.
+
+    Returns:
+        The config.
+
+    Raises:
+        StudyError: a key is unknown or a value breaks its rule; one line for each.
+    """
+    try:
+        return form.model_validate(data)
+    except ValidationError as error:
+        raise StudyError("\n".join(map(_in_words, error.errors()))) from error
+
+
+def _absolute(workload: str, folder: Path) -> str:
+    path, colon, name = workload.rpartition(":")
+    return f"{(folder / path).resolve()}:{name}" if colon and path.endswith(".py") else workload
+
+
+def _with(
+    data: Mapping[str, Any], keys: Sequence[str], value: object, setting: str
+) -> dict[str, Any]:
+    key, *rest = keys
+    if not rest:
+        return {**data, key: value}
+    inner = data.get(key, {})
+    if not isinstance(inner, Mapping):
+        raise StudyError(
+            f"`--set` must name a key of a table, got {setting!r} where {key} is {inner!r}; "
+            f"set {key} itself"
+        )
+    return {**data, key: _with(inner, rest, value, setting)}
+
+
+def _in_words(error: ErrorDetails) -> str:
+    keys = [str(part) for part in error["loc"] if not str(part).startswith("<")]
+    where = ".".join(keys) or "the study file"
+    got = error["input"]
+    if error["type"] == "extra_forbidden":
+        return f"{where} is not a key of a study file{_suggestion(keys)}; correct or remove it"
+    if error["type"] == "missing":
+        return f"{where} must be given, got none; add it to the study file"
+    if error["type"] == "value_error":
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+    rule = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    if error["type"] == "union_tag_invalid":
+        rule = error["ctx"]["expected_tags"].replace("'<", "a ").replace(">'", "")
+    return f"{where} must be {rule}, got {got!r}; correct it in the study file"
+
+
+def _suggestion(keys: Sequence[str]) -> str:
+    form: Any = StudyConfig
+    for key in keys[:-1]:
+        field = getattr(form, "model_fields", {}).get(key)
+        form = field.annotation if field is not None else None
+    names = getattr(form, "model_fields", {})
+    close = difflib.get_close_matches(keys[-1], names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f", got {keys[-1]!r}"
