@@ -124,8 +124,9 @@ def _miss(run: Run, rules: Rules) -> Status:
     curve = run.curve
     if run.broke_at is not None or curve.step.size == 0:
         return Status.DIVERGED
-    rose = curve.val_loss[-1] > curve.val_loss[0] and curve.val_error[-1] >= curve.val_error[0]
-    if curve.step.size > 1 and rose:
+    # the error alone would not tell: a blown-up classifier still guesses as well as at its start
+    halfway = (curve.val_error[0] + rules.target) / 2
+    if curve.val_loss[-1] > curve.val_loss[0] and curve.val_error[-1] > halfway:
         return Status.DIVERGED
     if curve.step[-1] >= rules.max_steps and rules.cap > rules.max_steps:
         return Status.EXHAUSTED

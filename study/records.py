@@ -21,7 +21,8 @@ class Status(StrEnum):
     CAPPED = "capped"
     """Stopped at slack x the fewest steps at its batch size: it could no longer be the best."""
     DIVERGED = "diverged"
-    """A loss or error was not finite, or loss and error ended above where they started."""
+    """A loss or error was not finite; or the loss ended above its start, the error less than
+    halfway from its start to the target."""
     FAILED = "failed"
     """An exception ended it; the message says which."""
 

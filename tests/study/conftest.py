@@ -1,0 +1,111 @@
+"""A small made workload, small studies of it, and lanes that need no training."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from study.config import ResolvedStudy
+from study.networks import load
+from workloads.workload import Data, Examples, Target
+
+
+class Blobs:
+    """Three Gaussian blobs in the plane, told apart by a small network."""
+
+    target = Target(0.1)
+
+    def data(self):
+        generator = torch.Generator().manual_seed(1)
+        labels = torch.arange(120) % 3
+        centres = torch.tensor([[0.0, 2.0], [2.0, -1.0], [-2.0, -1.0]])
+        inputs = centres[labels] + torch.randn(120, 2, generator=generator)
+        return Data(
+            train=Examples(inputs[:90], labels[:90]),
+            validation=Examples(inputs[90:], labels[90:]),
+        )
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
+
+    def loss(self, model, batch):
+        return nn.functional.cross_entropy(model(batch.inputs), batch.targets)
+
+    def error(self, model, data):
+        return (model(data.inputs).argmax(-1) != data.targets).double().mean()
+
+
+class BatchNormBlobs(Blobs):
+    """The same with running batch statistics, which vmap cannot take."""
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+class DropoutBlobs(Blobs):
+    """The same with dropout, which draws random numbers while it trains."""
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+
+
+WORKLOADS = {"plain": Blobs, "batch norm": BatchNormBlobs, "dropout": DropoutBlobs}
+
+
+@pytest.fixture
+def training():
+    """Gives a loaded workload by name: plain, batch norm, dropout."""
+    return lambda kind="plain": load(WORKLOADS[kind](), torch.device("cpu"))
+
+
+@pytest.fixture
+def make_study():
+    """Gives a resolved study of the made workload; keywords change its keys."""
+
+    def make(**changes):
+        search = {
+            "sampler": "halton",
+            "trials": 6,
+            "space": {
+                "lr": {"low": 1e-3, "high": 1.0, "scale": "log"},
+                "momentum": {"low": 0.0, "high": 0.99, "scale": "reverse-log"},
+            },
+        }
+        race = {"target": 0.1, "max_steps": 200, "lanes": "packed", "cohort": {"lanes": 4}}
+        data = {
+            "workload": "blobs",
+            "batch_sizes": [4, 16],
+            "examples": 90,
+            "search": search | changes.pop("search", {}),
+            "race": race | changes.pop("race", {}),
+        }
+        return ResolvedStudy.model_validate(data | changes)
+
+    return make
+
+
+class ScriptedLanes:
+    """Lanes whose errors are given functions of the step."""
+
+    def __init__(self, errors):
+        self.errors = list(errors)
+        self.step = 0
+        self.lane_steps = 0
+
+    def advance(self, steps):
+        self.step += steps
+        self.lane_steps += steps * len(self.errors)
+        return self.measure()[0]
+
+    def measure(self):
+        values = np.array([error(self.step) for error in self.errors])
+        return values, values
+
+    def keep(self, lanes):
+        self.errors = [e for e, kept in zip(self.errors, lanes, strict=True) if kept]
+
+
+@pytest.fixture
+def scripted():
+    """Gives lanes from functions of the step."""
+    return ScriptedLanes

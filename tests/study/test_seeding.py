@@ -1,0 +1,23 @@
+import torch
+
+from study.records import Role
+from study.seeding import derive_seed, generator, trial_seed
+
+
+def test_seeds_differ_in_every_part_of_their_path():
+    seeds = {
+        trial_seed(study, size, trial, Role.SEARCH)
+        for study in range(3)
+        for size in (1, 2, 64)
+        for trial in range(20)
+    }
+    assert len(seeds) == 3 * 3 * 20
+
+
+def test_seeds_stay_what_they_are_between_releases():
+    assert derive_seed(0, 64, 3, "search") == 96140291208766493
+
+
+def test_streams_of_one_seed_are_independent():
+    order, init = (torch.randn(8, generator=generator(7, name)) for name in ("order", "init"))
+    assert not torch.equal(order, init)

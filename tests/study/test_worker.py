@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from study.records import Cohort, Point, Status
+from study.worker import run_cohort
+from workloads.workload import Target
+
+
+def cohort_of(lrs, batch_size=4, **changes):
+    points = tuple(
+        Point(trial=i, seed=100 + i, values={"lr": lr, "momentum": 0.5, **changes})
+        for i, lr in enumerate(lrs)
+    )
+    return Cohort(batch_size=batch_size, points=points)
+
+
+@pytest.mark.parametrize("lanes", ["packed", "looped"])
+def test_a_cohort_reaches_the_target_and_brackets_it(training, make_study, lanes):
+    study = make_study(race={"lanes": lanes})
+    results = run_cohort(study, training(), cohort_of([0.3, 0.1, 1e-6]))
+    assert [r.outcome.status for r in results] == [Status.REACHED, Status.REACHED, Status.CAPPED]
+    for result in results[:2]:
+        outcome, curve = result.outcome, result.curve
+        assert curve.step[0] == 0
+        assert curve.step[-1] == outcome.steps
+        assert outcome.steps_before == curve.step[-2]
+        assert curve.val_error[-1] < study.target <= curve.val_error[:-1].min()
+        assert outcome.best_error == curve.val_error[-1]
+
+
+def test_packed_and_looped_give_the_same_statistic(training, make_study):
+    cohort = cohort_of([0.3, 0.1, 0.03, 0.01])
+    packed, looped = (
+        run_cohort(make_study(race={"lanes": lanes}), training(), cohort)
+        for lanes in ("packed", "looped")
+    )
+    assert [r.outcome for r in packed] == [r.outcome for r in looped]
+
+
+def test_the_same_cohort_gives_the_same_curves(training, make_study):
+    cohort = cohort_of([0.3, 0.01])
+    first, second = (run_cohort(make_study(), training(), cohort) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.curve.val_loss, other.curve.val_loss)
+        assert one.outcome == other.outcome
+
+
+def test_a_rate_far_too_high_diverges_and_harms_nobody(training, make_study):
+    results = run_cohort(make_study(), training(), cohort_of([1e30, 0.3]))
+    assert [r.outcome.status for r in results] == [Status.DIVERGED, Status.REACHED]
+
+
+def test_a_linear_decay_slows_the_lanes_down(training, make_study):
+    space = {"lr": 0.03, "momentum": 0.0, "decay_fraction": 0.01, "end_factor": 0.0}
+    decayed = make_study(schedule={"name": "linear-decay"}, search={"space": space})
+    results = run_cohort(
+        decayed, training(), cohort_of([0.03], decay_fraction=0.01, end_factor=0.0)
+    )
+    assert results[0].outcome.status is Status.EXHAUSTED
+    curve = results[0].curve
+    assert curve.val_loss[-1] == pytest.approx(curve.val_loss[10], abs=1e-9)
+
+
+def test_an_exception_is_a_failed_trial_with_its_words(training, make_study, monkeypatch):
+    def explode(*_):
+        raise RuntimeError("out of order")
+
+    made = training()
+    monkeypatch.setattr(made.workload, "loss", explode, raising=False)
+    results = run_cohort(make_study(race={"lanes": "looped"}), made, cohort_of([0.1, 0.2]))
+    assert {r.outcome.status for r in results} == {Status.FAILED}
+    assert results[0].message == "RuntimeError: out of order"
+
+
+class Decaying:
+    """A workload with its own dynamics: the error is (1 - lr)^step."""
+
+    target = Target(0.1, "loss")
+
+    def lanes(self, setup):
+        return _DecayingLanes(setup)
+
+
+class _DecayingLanes:
+    def __init__(self, setup):
+        self.rate = 1 - setup.hyperparameters["lr"]
+        self.error = np.ones_like(self.rate)
+
+    def advance(self, steps):
+        self.error = self.error * self.rate**steps
+        return self.error
+
+    def measure(self):
+        return self.error, self.error
+
+    def keep(self, lanes):
+        self.rate, self.error = self.rate[lanes], self.error[lanes]
+
+
+def test_a_workload_may_bring_its_own_dynamics(make_study):
+    study = make_study(race={"lanes": "dynamics", "quantity": "loss", "resolution": 0.001})
+    results = run_cohort(study, Decaying(), cohort_of([0.1, 0.05]))
+    assert results[0].outcome.steps == 22  # least n with 0.9^n < 0.1
+    assert results[1].outcome.status is Status.CAPPED
