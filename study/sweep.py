@@ -125,7 +125,7 @@ class PerBatchSearch(Searcher):
         """Reads the cohort's part; a worker that died left none."""
         cohort = self._running.pop(trial_id)
         path = part_path(self._folder, cohort.batch_size, cohort.number)
-        if error or not path.is_file():
+        if not path.is_file():
             self.errors.append(
                 f"the worker died in cohort {cohort.number} at batch size {cohort.batch_size}; "
                 "`sweep` again runs it again"
@@ -229,6 +229,7 @@ class Sweep:
             run_config=tune.RunConfig(
                 name="cohorts",
                 storage_path=str(self._folder / SCRATCH),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 callbacks=[],
                 verbose=0,
             ),
