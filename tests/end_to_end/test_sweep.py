@@ -1,0 +1,89 @@
+"""The real command on real Ray workers."""
+
+import os
+import signal
+import time
+
+import pytest
+from pandas.testing import assert_frame_equal
+
+pytestmark = pytest.mark.slow
+
+
+def same_tables(place, one, other):
+    for name in ("trials.parquet", "curves.parquet"):
+        assert_frame_equal(place.table(name, one), place.table(name, other))
+
+
+@pytest.mark.parametrize("sampler", ["halton", "tpe"])
+def test_the_tables_do_not_depend_on_the_number_of_workers(place, sampler):
+    for workers in (1, 2):
+        code, out, err = place.run(
+            "sweep", "study.toml", "--results", f"by{workers}", "--workers", workers,
+            "--set", f"search.sampler={sampler}",
+        )  # fmt: skip
+        assert code == 0, err
+        assert "32 trials recorded, 0 failed" in out
+        assert "Traceback" not in err
+    same_tables(place, "by1", "by2")
+    trials = place.table("trials.parquet", "by1")
+    assert len(trials) == 4 * 8
+    assert (trials.groupby("batch_size")["steps"].min() > 0).all()
+
+
+def test_files_that_carry_our_packages_names_do_not_hide_them(place):
+    for name in ("study", "workloads", "analysis"):
+        (place.folder / f"{name}.py").write_text("raise ImportError('hostile')\n")
+    code, out, err = place.run("sweep", "study.toml", "--set", "search.trials=4")
+    assert code == 0, err
+    assert "16 trials recorded, 0 failed" in out
+    code, out, err = place.run("analyze", "results/study")
+    assert code == 0, err
+
+
+def test_a_killed_sweep_goes_on_where_it_was(place):
+    process = place.start("sweep", "study.toml", "--results", "killed", "--workers", "1")
+    parts = place.folder / "killed" / "study" / "parts"
+    deadline = time.monotonic() + 120
+    while len(list(parts.glob("b*.parquet"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    recorded = {path: path.stat().st_mtime_ns for path in parts.glob("b*.parquet")}
+    assert 2 <= len(recorded) < 8
+    code, out, err = place.run("sweep", "study.toml", "--results", "killed")
+    assert code == 0, err
+    assert "32 trials recorded" in out
+    assert all(path.stat().st_mtime_ns == then for path, then in recorded.items())
+    assert place.run("sweep", "study.toml", "--results", "whole")[0] == 0
+    same_tables(place, "killed", "whole")
+
+
+def test_a_finished_study_grows_and_keeps_what_it_has(place):
+    assert place.run("sweep", "study.toml", "--set", "batch_sizes=[4,16]")[0] == 0
+    before = place.table("trials.parquet")
+    code, out, err = place.run("sweep", "study.toml", "--set", "search.trials=10")
+    assert code == 0, err
+    assert "40 trials recorded" in out
+    after = place.table("trials.parquet")
+    kept = after.merge(before[["batch_size", "trial", "seed", "lr"]])
+    assert len(kept) == len(before)
+    assert len(after) == 4 * 10
+
+
+def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place):
+    text = (place.folder / "blobs.py").read_text()
+    text = text.replace(
+        "        return nn.functional.cross_entropy",
+        "        if len(batch.inputs) == 4 and model.__class__.__name__ == 'function':\n"
+        "            raise RuntimeError('no fours today')\n"
+        "        return nn.functional.cross_entropy",
+    )
+    (place.folder / "blobs.py").write_text(text)
+    code, out, err = place.run("sweep", "study.toml")
+    assert code == 1
+    assert "32 trials recorded, 8 failed" in out
+    trials = place.table("trials.parquet")
+    failed = trials[trials["status"] == "failed"]
+    assert set(failed["batch_size"]) == {4}
+    assert set(failed["message"]) == {"RuntimeError: no fours today"}
