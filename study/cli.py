@@ -132,6 +132,7 @@ def workloads() -> None:
     """List the workloads: built in, and brought by installed plug-ins."""
     from rich import box
     from rich.table import Table
+
     from workloads.registry import names
 
     table = Table("name", "from", "what it is", box=box.SIMPLE_HEAD)
@@ -151,11 +152,13 @@ def check(
     from workloads.testing import check as check_contract
 
     _use_data(data_dir)
-    clauses = check_contract(resolve(workload, {}))
-    for clause in clauses:
+    kept = True
+    for clause in check_contract(resolve(workload)):
         mark = "[green]ok[/]  " if clause.passed else "[red]FAIL[/]"
-        console.print(f"{mark} {clause.name}: {clause.detail}", soft_wrap=True)
-    if not all(clause.passed for clause in clauses):
+        console.print(f"{mark} {clause.name}: ", end="")
+        console.print(clause.detail, markup=False, soft_wrap=True)
+        kept = kept and clause.passed
+    if not kept:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -176,9 +179,8 @@ def _name(source: str) -> str:
 
 def main() -> None:
     """Runs the command line; wrong input ends in one short message and exit code 2."""
-    from workloads.registry import WorkloadError
-
     from analysis.tables import AnalysisError
+    from workloads.errors import WorkloadError
 
     try:
         app()

@@ -19,7 +19,6 @@ import ray
 import torch
 from ray import tune
 from ray.tune.search import Searcher
-from workloads.registry import resolve as resolve_workload
 
 from study.cohorts import CohortQueue, Standing
 from study.config import ResolvedStudy
@@ -29,6 +28,7 @@ from study.records import Cohort, Point, Status, TrialResult
 from study.search import Journal
 from study.store import consolidate, read_parts
 from study.worker import Trainable, prepare, run_cohort
+from workloads.registry import resolve as resolve_workload
 
 JOURNAL_FILE = "optuna.log"
 SCRATCH = "ray"

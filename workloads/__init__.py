@@ -1,6 +1,21 @@
-"""What is trained: data set, model, loss, error and target. Knows no optimizer and no batch size."""
+"""What is trained: data set, model, loss, error and target. Knows no optimizer, no batch size."""
 
-from workloads.workload import Data, Dynamics, Examples, Lanes, LaneSetup, Model, Target, Workload
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from workloads.workload import (
+        Data,
+        Dynamics,
+        Examples,
+        Lanes,
+        LaneSetup,
+        Model,
+        Target,
+        Workload,
+    )
 
 __all__ = [
     "Data",
@@ -11,4 +26,12 @@ __all__ = [
     "Model",
     "Target",
     "Workload",
+    "WorkloadError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports the contract, and torch with it, only when it is used: listing needs neither."""
+    if name in __all__:
+        return getattr(importlib.import_module("workloads.workload"), name)
+    raise AttributeError(f"module 'workloads' has no attribute {name!r}")

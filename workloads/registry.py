@@ -1,9 +1,183 @@
-"""stub"""
-import importlib.util, sys
-from workloads.workload import WorkloadError
-def resolve(reference, options={}):
-    path, _, name = reference.rpartition(":")
-    spec = importlib.util.spec_from_file_location("wl_x", path)
-    m = importlib.util.module_from_spec(spec); sys.modules["wl_x"]=m; spec.loader.exec_module(m)
-    return getattr(m, name)(**options)
-def names(): return []
+"""Finds a workload by name, by entry point, or as path/to/file.py:Class."""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from workloads.builtin import BUILTIN
+from workloads.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from workloads.workload import Dynamics, Workload
+
+GROUP = "batchscale.workloads"
+_TRAINED = ("target", "data", "model", "loss", "error")
+_OWN_DYNAMICS = ("target", "lanes")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A workload that can be named.
+
+    Attributes:
+        name: as in a study file.
+        source: "built in", or the distribution that brings it.
+        summary: one line.
+    """
+
+    name: str
+    source: str
+    summary: str
+
+
+def names() -> list[Entry]:
+    """Lists the workloads that can be named, without importing them."""
+    built_in = [
+        Entry(name=name, source="built in", summary=summary)
+        for name, (_, summary) in BUILTIN.items()
+    ]
+    plugins = [
+        Entry(name=name, source=_source(point), summary=point.value)
+        for name, point in sorted(_plugins().items())
+    ]
+    return built_in + plugins
+
+
+def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Workload | Dynamics":
+    """Builds a workload.
+
+    Args:
+        reference: a name, or path/to/file.py:Class.
+        options: keyword arguments of its class.
+
+    Returns:
+        The workload.
+
+    What is not found, does not import, lacks a member or refuses its options is a WorkloadError.
+    """
+    path, colon, name = reference.rpartition(":")
+    if colon and path.endswith(".py"):
+        make = _attribute(_module_from_file(Path(path)), name, reference)
+    else:
+        make = _named(reference)
+    workload = _built(make, reference, options or {})
+    _has_its_members(workload, reference)
+    return workload  # type: ignore[no-any-return]
+
+
+def _named(name: str) -> Any:
+    plugins = _plugins()
+    if name in BUILTIN:
+        module, _, attribute = BUILTIN[name][0].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    if name in plugins:
+        return _loaded(name, plugins[name])
+    known = [*BUILTIN, *plugins]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else "choose one, or give path/to/file.py:Class"
+    raise WorkloadError(f"workload must be one of {', '.join(known)}, got {name!r}; {hint}")
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        other = "batchscale itself" if point.name in BUILTIN else None
+        if point.name in found:
+            other = _source(found[point.name])
+        if other is not None:
+            raise WorkloadError(
+                f"a workload's name must be brought by one package, got {point.name!r} from "
+                f"{_source(point)} and from {other}; uninstall one or rename its entry point"
+            )
+        found[point.name] = point
+    return found
+
+
+def _source(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value
+
+
+def _loaded(name: str, point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        raise WorkloadError(
+            f"the plug-in behind workload {name!r} must import, got {type(error).__name__}: "
+            f"{error} from {_source(point)}; repair or uninstall it"
+        ) from error
+
+
+def _module_from_file(path: Path) -> ModuleType:
+    """Imports a file under a name of its own, the same in the driver and in every worker."""
+    path = path.resolve()
+    if not path.is_file():
+        raise WorkloadError(f"a workload file must exist, got {path}; check the path")
+    name = f"batchscale_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise WorkloadError(f"a workload file must be Python source, got {path}; check the path")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if not isinstance(error, Exception):
+            raise
+        raise WorkloadError(
+            f"a workload file must import, got {type(error).__name__}: {error} from {path}; "
+            "correct it"
+        ) from error
+    return module
+
+
+def _attribute(module: ModuleType, name: str, reference: str) -> Any:
+    if not hasattr(module, name):
+        classes = [n for n, v in vars(module).items() if inspect.isclass(v)]
+        close = difflib.get_close_matches(name, classes, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"add class {name!r} to the file"
+        raise WorkloadError(f"a workload must be a class in its file, got {reference!r}; {hint}")
+    return getattr(module, name)
+
+
+def _built(make: Any, reference: str, options: Mapping[str, Any]) -> Any:
+    parameters = inspect.signature(make).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    unknown = [] if open_ended else [name for name in options if name not in parameters]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], parameters, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "remove it"
+        known = ", ".join(parameters) or "none"
+        raise WorkloadError(
+            f"workload_options of {reference} must be among: {known}; got {unknown[0]!r}; {hint}"
+        )
+    try:
+        return make(**options)
+    except WorkloadError:
+        raise
+    except Exception as error:
+        raise WorkloadError(
+            f"workload {reference} must build from its workload_options, got "
+            f"{type(error).__name__}: {error}; correct them"
+        ) from error
+
+
+def _has_its_members(workload: object, reference: str) -> None:
+    members = _OWN_DYNAMICS if hasattr(workload, "lanes") else _TRAINED
+    missing = [name for name in members if not hasattr(workload, name)]
+    if missing:
+        raise WorkloadError(
+            f"a workload must have {', '.join(members)}; {reference} lacks {', '.join(missing)}; "
+            "add what is missing"
+        )

@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from workloads.errors import WorkloadError as WorkloadError
+
 Floats = NDArray[np.float64]
 Model = Callable[[Tensor], Tensor]
 """A model as `loss` and `error` see it: inputs (examples, ...) to outputs (examples, ...)."""
-
-
-class WorkloadError(ValueError):
-    """A workload that cannot be used as asked; the message holds rule, value and remedy."""
 
 
 class Examples(NamedTuple):
@@ -53,7 +51,7 @@ class Target:
 
     Attributes:
         value: the threshold; between 0 and 1 for an error, above 0 for a loss.
-        quantity: what `error` returns: "error", a fraction, or "loss", an unbounded positive number.
+        quantity: what `error` returns: "error", a fraction, or "loss", any positive number.
     """
 
     value: float
@@ -108,7 +106,7 @@ class Lanes(Protocol):
     """Several training runs of one batch size that advance together, one lane each."""
 
     def advance(self, steps: int) -> Floats:
-        """Takes `steps` >= 1 updates in every lane; gives the mean training loss, shape (lanes,)."""
+        """Takes `steps` >= 1 updates in every lane; gives their mean training loss, (lanes,)."""
 
     def measure(self) -> tuple[Floats, Floats]:
         """Gives validation loss and validation error of every lane, each of shape (lanes,)."""

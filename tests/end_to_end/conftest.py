@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-PLUGIN = '''
+PLUGIN = """
 import torch
 from torch import nn
 from workloads import Data, Examples, Target
@@ -36,7 +36,7 @@ class Blobs:
 
     def error(self, model, data):
         return (model(data.inputs).argmax(-1) != data.targets).double().mean()
-'''
+"""
 
 STUDY = """
 workload = "blobs.py:Blobs"

@@ -4,7 +4,7 @@ from study.errors import StudyError
 from study.resolve import resolve
 from workloads.errors import WorkloadError
 
-PLUGIN = '''
+PLUGIN = """
 import torch
 from torch import nn
 from workloads import Data, Examples, Target
@@ -33,7 +33,7 @@ class Line:
 
     def error(self, model, data):
         return {error}
-'''
+"""
 LOSS = "nn.functional.cross_entropy(model(batch.inputs), batch.targets)"
 ERROR = "(model(data.inputs).argmax(-1) != data.targets).float().mean()"
 
@@ -66,9 +66,7 @@ def test_every_default_is_filled_in(plugin):
 
 def test_the_study_file_goes_before_the_workloads_defaults(plugin):
     space = {"lr": {"low": 0.1, "high": 0.2}}
-    study, _ = resolve(
-        {"workload": plugin(), "race": {"max_steps": 5}, "search": {"space": space}}
-    )
+    study, _ = resolve({"workload": plugin(), "race": {"max_steps": 5}, "search": {"space": space}})
     assert study.race.max_steps == 5
     assert study.search.space["lr"].scale == "linear"
     assert study.search.space["momentum"] == 0.5

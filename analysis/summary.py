@@ -1,0 +1,233 @@
+"""The whole analysis of a study as one value, and its summary for programs and for people."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.estimates import Estimate
+from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
+from analysis.regimes import DEFINITIONS, Regimes, find_regimes
+from analysis.tables import SCHEMA_VERSION, STATUSES, StudyTables, hyperparameters
+from analysis.targets import steps_to_target
+
+SUMMARY_JSON = "summary.json"
+SUMMARY_MD = "summary.md"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Analysis:
+    """What a study says at one target.
+
+    Attributes:
+        study: the tables.
+        target: validation error to get below.
+        table: one row per batch size, as `steps_to_target` gives it.
+        fit: the hyperbola; None where too few batch sizes reached the target.
+        regimes: the regimes; None with the fit.
+        no_fit: why there is no fit; empty where there is one.
+    """
+
+    study: StudyTables
+    target: float
+    table: pd.DataFrame
+    fit: ScalingFit | None
+    regimes: Regimes | None
+    no_fit: str = ""
+
+    @property
+    def reached(self) -> pd.DataFrame:
+        """The rows of the batch sizes that reached the target."""
+        return self.table[self.table["steps"].notna()]
+
+    @property
+    def quantity(self) -> str:
+        """What the target refers to: error or loss."""
+        return str(self.study.config["race"].get("quantity", "error"))
+
+    @property
+    def title(self) -> str:
+        """Workload, optimizer and target on one line."""
+        config = self.study.config
+        goal = f"validation {self.quantity} < {self.target:g}"
+        return f"{config['workload']}, {config['optimizer']}, {goal}"
+
+
+def analyze(study: StudyTables, target: float | None = None) -> Analysis:
+    """Analyses a study.
+
+    Args:
+        study: the study.
+        target: validation error to get below; None for the one raced to, else looser than it.
+
+    Returns:
+        Table, fit and regimes; without the latter two, and with the reason in words, where fewer
+        than three batch sizes reached the target.
+
+    Raises:
+        AnalysisError: there is no search trial, or the target is tighter than the raced one.
+    """  # noqa: DOC502  (raised by steps_to_target)
+    table = steps_to_target(study, target)
+    goal = study.target if target is None else target
+    reached = table[table["steps"].notna()]
+    if len(reached) < LEAST_POINTS:
+        no_fit = (
+            f"No fit: {len(reached)} of {len(table)} batch sizes reached the target, a fit needs "
+            f"{LEAST_POINTS}. Add batch sizes or trials, raise race.max_steps, or loosen the "
+            "target."
+        )
+        return Analysis(
+            study=study, target=goal, table=table, fit=None, regimes=None, no_fit=no_fit
+        )
+    sizes, steps = reached["batch_size"].to_numpy(float), reached["steps"].to_numpy(float)
+    fit = fit_hyperbola(sizes, steps)
+    regimes = find_regimes(sizes, steps, fit.b_crit)
+    return Analysis(study=study, target=goal, table=table, fit=fit, regimes=regimes)
+
+
+def sentences(analysis: Analysis) -> tuple[str, ...]:
+    """Says what was found, one sentence each.
+
+    Args:
+        analysis: the analysis.
+
+    Returns:
+        Fit, regimes, batch sizes that missed the target, and how to read the numbers.
+    """
+    if analysis.fit is None or analysis.regimes is None:
+        found: tuple[str, ...] = (analysis.no_fit,)
+    else:
+        found = (*_fit_words(analysis.fit, analysis.regimes), *analysis.regimes.sentences())
+    missed = analysis.table[analysis.table["steps"].isna()]
+    misses = tuple(
+        f"B = {size}: no trial reached the target within {longest} steps."
+        for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
+    )
+    trials = analysis.table["trials"]
+    counts = str(trials.min()) if trials.nunique() == 1 else f"{trials.min()} to {trials.max()}"
+    reading = (
+        f"Steps to target are the least of {counts} trials at each batch size; "
+        "they depend on how many were run."
+    )
+    return (*found, *misses, reading)
+
+
+def _fit_words(fit: ScalingFit, regimes: Regimes) -> tuple[str, ...]:
+    curve = (
+        f"S(B) = S_min + E_min / B: {fit.s_min.text('S_min')}, {fit.e_min.text('E_min')}, "
+        f"{fit.b_crit.text('b_crit')} ({fit.level:.0%} intervals); "
+        f"spread about the curve {math.expm1(fit.sigma):.1%}."
+    )
+    b_ref = f"{regimes.batch_sizes[0]:g}"
+    b_20 = "b_20 not identified" if regimes.b_20 is None else regimes.b_20.text("b_20")
+    words = [curve, f"{b_20}, with B_ref = {b_ref}."]
+    if not fit.s_min.identified:
+        words.append("The data do not bound S_min from below: the plateau is not identified.")
+    if not fit.e_min.identified:
+        words.append("The data do not bound E_min from below: perfect scaling is not identified.")
+    return tuple(words)
+
+
+def write_summary(analysis: Analysis, folder: Path) -> list[Path]:
+    """Writes `summary.json` and `summary.md`.
+
+    Args:
+        analysis: the analysis.
+        folder: the results folder; made where missing.
+
+    Returns:
+        The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    record, page = folder / SUMMARY_JSON, folder / SUMMARY_MD
+    text = json.dumps(as_record(analysis), indent=2, allow_nan=False)
+    record.write_text(text + "\n", encoding="utf-8")
+    page.write_text(as_markdown(analysis), encoding="utf-8")
+    return [record, page]
+
+
+def as_record(analysis: Analysis) -> dict[str, object]:
+    """Gives the analysis as plain finite data; null where unknown or without bound."""
+    config, fit, regimes = analysis.study.config, analysis.fit, analysis.regimes
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": analysis.study.name,
+        "workload": config["workload"],
+        "optimizer": config["optimizer"],
+        "quantity": analysis.quantity,
+        "target": analysis.target,
+        "table": json.loads(analysis.table.to_json(orient="records", double_precision=15)),
+        "fit": None if fit is None else _fit_record(fit),
+        "regimes": None if regimes is None else _regimes_record(regimes),
+        "definitions": dict(DEFINITIONS),
+        "sentences": list(sentences(analysis)),
+    }
+
+
+def _fit_record(fit: ScalingFit) -> dict[str, object]:
+    return {
+        "model": "S_min + E_min / B",
+        "s_min": _estimate_record(fit.s_min),
+        "e_min": _estimate_record(fit.e_min),
+        "b_crit": _estimate_record(fit.b_crit),
+        "sigma": fit.sigma,
+        "level": fit.level,
+        "batch_sizes": list(fit.batch_sizes),
+        "residuals": list(fit.residuals),
+    }
+
+
+def _regimes_record(regimes: Regimes) -> dict[str, object]:
+    return {
+        "b_perfect": regimes.b_perfect,
+        "b_plateau": regimes.b_plateau,
+        "b_20": None if regimes.b_20 is None else _estimate_record(regimes.b_20),
+        "b_ref": regimes.batch_sizes[0],
+        "of": {f"{size:g}": str(regimes.of(size)) for size in regimes.batch_sizes},
+    }
+
+
+def _estimate_record(estimate: Estimate) -> Mapping[str, float | None]:
+    ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {name: end if end > 0 and math.isfinite(end) else None for name, end in ends.items()}
+
+
+def as_markdown(analysis: Analysis) -> str:
+    """Gives the summary as a Markdown page."""
+    rows = readable_table(analysis)
+    header = f"| {' | '.join(rows.columns)} |\n|{' --: |' * len(rows.columns)}"
+    body = "\n".join(f"| {' | '.join(row)} |" for row in rows.itertuples(index=False))
+    found = "\n".join(f"- {sentence}" for sentence in sentences(analysis))
+    meaning = "\n".join(f"- `{name}`: {words}." for name, words in DEFINITIONS.items())
+    name = analysis.study.name
+    return (
+        f"# {name}\n\n{analysis.title}\n\n{found}\n\n{header}\n{body}\n\n"
+        f"What the batch sizes mean:\n\n{meaning}\n"
+    )
+
+
+def readable_table(analysis: Analysis) -> pd.DataFrame:
+    """Gives the table as text to read: one row per batch size, "-" where unknown."""
+    table = analysis.table
+    shown = pd.DataFrame({"B": table["batch_size"].astype(str)})
+    before, steps = table["steps_before"], table["steps"]
+    shown["steps"] = _texts(steps, str)
+    shown["first below in"] = [
+        "-" if pd.isna(last) else f"({first}, {last}]"
+        for first, last in zip(before, steps, strict=True)
+    ]
+    shown["examples"] = _texts(table["examples"], str)
+    for name in (*hyperparameters(analysis.study.trials), "effective_lr"):
+        shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
+    if analysis.regimes is not None:
+        shown["regime"] = [str(analysis.regimes.of(size)) for size in table["batch_size"]]
+    for name in ("trials", *STATUSES):
+        shown[name] = table[name].astype(str)
+    return shown
+
+
+def _texts(column: "pd.Series[float]", write: Callable[[float], str]) -> list[str]:
+    return ["-" if pd.isna(value) else write(value) for value in column]

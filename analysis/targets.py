@@ -1,0 +1,141 @@
+"""Steps to target at each batch size: the least over the trials of its search.
+
+The measure is that of Shallue et al. 2018 (arXiv:1811.03600): the first measurement strictly
+below the target, of the trial that gets there first. Nothing is interpolated and nothing is
+averaged, so the number depends on how many trials were run and on where they were measured;
+`trials` and the bracket `(steps_before, steps]` stand beside it.
+"""
+
+import math
+
+import pandas as pd
+
+from analysis.tables import STATUSES, AnalysisError, StudyTables, hyperparameters
+
+_KEY = ["batch_size", "trial"]
+
+
+def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+    """Gives the trials of the searches as they stand at a target.
+
+    Args:
+        study: the study.
+        target: validation error to get below; None for the one raced to. A looser one is
+            looked up in the curves, and a trial that crossed it has reached it, however it ended.
+
+    Returns:
+        One row per search trial, sorted by batch size and trial, columns as `trials.parquet`.
+
+    Raises:
+        AnalysisError: there is no such trial, or the target cannot be judged from the curves.
+    """
+    trials = study.trials[study.trials["role"] == "search"]
+    trials = trials.drop_duplicates(_KEY).sort_values(_KEY, ignore_index=True)
+    if trials.empty:
+        raise AnalysisError(
+            f"a study must hold at least one search trial, got none in {study.name}; "
+            "run the sweep first"
+        )
+    trials = trials.astype({"steps": "Int64", "steps_before": "Int64"})
+    if target is None or target == study.target:
+        return trials
+    _check_looser(target, study.target)
+    return _at_target(trials, study.curves, target)
+
+
+def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+    """Gives the fewest steps to target at each batch size, with the trial that took them.
+
+    Args:
+        study: the study.
+        target: validation error to get below; None for the one raced to, else looser than it.
+
+    Returns:
+        One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
+        trial (the winner; the lower number of equals), the winner's hyperparameters,
+        effective_lr, examples (steps x batch_size), trials, one count per status, stopped_at
+        (the longest trial) and best_error (the least of all trials). Null where no trial
+        reached the target.
+
+    Raises:
+        AnalysisError: there is no search trial, or the target is tighter than the raced one.
+    """  # noqa: DOC502  (raised by search_trials)
+    trials = search_trials(study, target)
+    names = hyperparameters(trials)
+    rows = [_row(group, names) for _, group in trials.groupby("batch_size", sort=True)]
+    table = pd.DataFrame(rows).astype(_column_types(names))
+    table["examples"] = table["steps"] * table["batch_size"]
+    table["effective_lr"] = _effective_lr(table)
+    return table[_column_order(names)]
+
+
+def _check_looser(target: float, raced: float) -> None:
+    if not math.isfinite(target):
+        raise AnalysisError(f"a target must be a finite number, got {target}; give one")
+    if target < raced:
+        raise AnalysisError(
+            f"a target must not be below the one raced to, {raced:g}, got {target:g}: no trial ran "
+            "on past that; choose a looser one, or sweep again with race.target lowered"
+        )
+
+
+def _at_target(trials: pd.DataFrame, curves: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Judges the trials by their curves; a failed trial stays failed."""
+    after_start = curves[curves["step"] >= 1]
+    hits = after_start[after_start["val_error"] < target]
+    crossing = hits.groupby(_KEY)["step"].min().rename("crossing").reset_index()
+    earlier = curves.merge(crossing, on=_KEY)
+    earlier = earlier[earlier["step"] < earlier["crossing"]]
+    before = earlier.groupby(_KEY)["step"].max().rename("before").reset_index()
+    judged = trials.merge(crossing, on=_KEY, how="left").merge(before, on=_KEY, how="left")
+    failed = judged["status"] == "failed"
+    reached = judged["crossing"].notna() & ~failed
+    judged["steps"] = judged["crossing"].astype("Int64").where(reached)
+    judged["steps_before"] = judged["before"].astype("Int64").fillna(0).where(reached)
+    judged["status"] = judged["status"].mask(reached, "reached")
+    return judged.drop(columns=["crossing", "before"])
+
+
+def _row(group: pd.DataFrame, names: tuple[str, ...]) -> dict[str, object]:
+    counts = group["status"].value_counts()
+    row: dict[str, object] = {
+        "batch_size": group["batch_size"].iloc[0],
+        "trials": len(group),
+        "stopped_at": group["stopped_at"].max(),
+        "best_error": group["best_error"].min(),
+        **{status: counts.get(status, 0) for status in STATUSES},
+    }
+    reached = group[group["status"] == "reached"].sort_values(["steps", "trial"])
+    winner = reached.iloc[0] if len(reached) else None
+    for name in ("steps", "steps_before", "trial", *names):
+        row[name] = None if winner is None else winner[name]
+    return row
+
+
+def _effective_lr(table: pd.DataFrame) -> "pd.Series[float]":
+    if "lr" not in table.columns:
+        return pd.Series(pd.NA, index=table.index, dtype="Float64")
+    if "momentum" not in table.columns:
+        return table["lr"]
+    return table["lr"] / (1 - table["momentum"])
+
+
+def _column_types(names: tuple[str, ...]) -> dict[str, str]:
+    types = {"batch_size": "int64", "trials": "int64", "best_error": "Float64"}
+    types |= dict.fromkeys(STATUSES, "int64")
+    types |= dict.fromkeys(("steps", "steps_before", "trial", "stopped_at"), "Int64")
+    return types | dict.fromkeys(names, "Float64")
+
+
+def _column_order(names: tuple[str, ...]) -> list[str]:
+    measured = ["batch_size", "steps", "steps_before", "trial"]
+    return [
+        *measured,
+        *names,
+        "effective_lr",
+        "examples",
+        "trials",
+        *STATUSES,
+        "stopped_at",
+        "best_error",
+    ]

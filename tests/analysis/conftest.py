@@ -1,0 +1,128 @@
+"""Made studies with a known truth, in memory."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.tables import StudyTables
+
+SPACE = {
+    "lr": {"low": 1e-4, "high": 10.0, "scale": "log"},
+    "momentum": {"low": 0.0, "high": 0.999, "scale": "reverse-log"},
+}
+MADE_STEPS = {
+    2: 600,
+    4: 335,
+    8: 198,
+    16: 91,
+    32: 49,
+    64: 35,
+    128: 32,
+    256: 30,
+    512: 22,
+    1024: 19,
+}
+"""Digits, MLP, Nesterov, 5 % error: steps measured by the prototype."""
+
+MAX_STEPS = 20_000
+SLACK = 1.5
+
+
+def study_config(batch_sizes=tuple(MADE_STEPS), target=0.05, space=None, **race):
+    return {
+        "workload": "digits-mlp",
+        "optimizer": "nesterov",
+        "batch_sizes": list(batch_sizes),
+        "seed": 0,
+        "search": {"sampler": "halton", "trials": 16, "space": SPACE if space is None else space},
+        "race": {"target": target, "max_steps": MAX_STEPS, "slack": SLACK, "resolution": 0.03}
+        | race,
+        "schedule": {"name": "constant"},
+    }
+
+
+def make_study(
+    steps: Mapping[int, int | None] = MADE_STEPS,
+    *,
+    trials: int = 16,
+    target: float = 0.05,
+    searched: tuple[str, ...] = ("lr", "momentum"),
+    **race: object,
+) -> StudyTables:
+    """Makes a study whose fewest steps are as given, None where no trial reached the target.
+
+    Every curve falls as 1 / step, from an error of 0.9 at step 0; the winner is trial 3.
+    """
+    rng = np.random.default_rng(7)
+    space = {name: SPACE[name] if name in searched else 0.9 for name in SPACE}
+    rows, curves = [], []
+    for size, best in steps.items():
+        for trial in range(trials):
+            row, curve = _trial(rng, size, trial, best, target)
+            row |= {} if "momentum" in searched else {"momentum": 0.9}
+            rows.append(row)
+            curves.append(curve)
+    return StudyTables(
+        name="made",
+        config=study_config(steps, target, space, **race),
+        trials=pd.DataFrame(rows).astype({"steps": "Int64", "steps_before": "Int64"}),
+        curves=pd.concat(curves, ignore_index=True),
+    )
+
+
+def _trial(rng, size, trial, best, target):
+    momentum = 1 - 10 ** rng.uniform(-3, 0)
+    ideal = 0.4 * min(1.0, size / 64) * 10 ** rng.normal(0, 0.1)
+    away = 0.0 if trial == 3 else rng.uniform(-2.5, 2)
+    lr = float(np.clip(ideal * (1 - momentum) * 10**away, 1e-4, 10))
+    goal = MAX_STEPS * 2 if best is None else round(best * (1 + 1.5 * abs(away)))
+    if trial != 3 and best is not None:
+        goal = max(goal, best + 1)
+    cap = MAX_STEPS if best is None else min(MAX_STEPS, int(SLACK * best))
+    broke = away > 1.2
+    last = min(goal, max(1, cap // 10) if broke else cap)
+    grid = _measured(last)
+    error = 0.9 * (target / 0.9) ** (np.log1p(grid) / np.log1p(goal)) * (1 + 1e-9)
+    error[grid == goal] = target * (1 - 1e-9)
+    status = "reached" if last == goal else "capped" if best is not None else "exhausted"
+    row = {
+        "batch_size": size,
+        "trial": trial,
+        "role": "search",
+        "cohort": 0,
+        "lr": lr,
+        "momentum": momentum,
+        "seed": trial,
+        "status": "diverged" if broke and last < goal else status,
+        "steps": goal if last == goal else None,
+        "steps_before": int(grid[-2]) if last == goal else None,
+        "stopped_at": last,
+        "best_error": float(error[1:].min()),
+        "seconds": 0.1,
+        "message": "",
+    }
+    curve = pd.DataFrame({"step": grid, "val_loss": error, "val_error": error})
+    curve = curve.assign(batch_size=size, trial=trial, train_loss=error, seconds=0.0)
+    return row, curve
+
+
+def _measured(last: int) -> np.ndarray:
+    steps, step = [0], 0
+    while step < last:
+        step = min(max(step + 1, int(step * 1.03)), last)
+        steps.append(step)
+    return np.array(steps)
+
+
+@pytest.fixture(scope="session")
+def made() -> Callable[..., StudyTables]:
+    """Gives the maker of studies."""
+    return make_study
+
+
+@pytest.fixture(scope="session")
+def study() -> StudyTables:
+    """Gives a study with all three regimes."""
+    return make_study()

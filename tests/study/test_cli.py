@@ -1,0 +1,166 @@
+"""Wrong input: a short message with rule, value and remedy, exit code 2, nothing written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from study import cli
+
+STUDY = """
+workload = "digits-mlp"
+batch_sizes = [4]
+[search]
+trials = 2
+"""
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Runs the command in an empty folder; gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("BATCHSCALE_DATA", raising=False)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["batchscale", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def files():
+    return sorted(str(path) for path in Path.cwd().rglob("*"))
+
+
+WRONG = {
+    "unknown workload": (["digits-mpl"], "did you mean 'digits-mlp'"),
+    "unknown optimizer": (["--set", "optimizer=adamm"], "optimizer must be one of"),
+    "unknown key": (["--set", "optimiser=sgd"], "did you mean 'optimizer'"),
+    "unknown sampler": (["--set", "search.sampler=grid"], "search.sampler must be one of"),
+    "batch size 0": (["--set", "batch_sizes=[0]"], "greater than or equal to 1, got 0"),
+    "negative batch size": (["--set", "batch_sizes=[-2]"], "greater than or equal to 1, got -2"),
+    "repeated batch size": (["--set", "batch_sizes=[2, 2]"], "got 2 more than once"),
+    "batch size too large": (["--set", "batch_sizes=[4096]"], "1,347 training examples, got 4,096"),
+    "reversed lr": (
+        ["--set", "search.space.lr={low=1.0, high=0.1}"],
+        "`low` must be less than `high`",
+    ),
+    "lr not positive": (
+        ["--set", "search.space.lr={low=0.0, high=0.1}"],
+        "search.space.lr must lie in (0, inf), got 0",
+    ),
+    "momentum of 1": (
+        ["--set", "search.space.momentum={low=0.0, high=1.0}"],
+        "search.space.momentum must lie in [0, 1), got 1",
+    ),
+    "negative momentum": (["--set", "search.space.momentum=-0.1"], "must lie in [0, 1), got -0.1"),
+    "target of 0": (["--set", "race.target=0"], "race.target must lie in (0, 1)"),
+    "target of 1": (["--set", "race.target=1"], "race.target must lie in (0, 1)"),
+    "target already met": (["--set", "race.target=0.99"], "below the error before training"),
+    "unknown option of the workload": (["--set", "workload_options.hiden=[8]"], "hiden"),
+    "no data files": (["fashion-mnist-mlp", "--data-dir", "."], "fashion"),
+    "data folder that is none": (["--data-dir", "nowhere"], "--data-dir must be a folder"),
+    "study file that is none": (["missing.toml"], "check the path"),
+    "plug-in file that is none": (["missing.py:Mine"], "missing.py"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_input_is_refused_before_anything_happens(command, arguments, message):
+    Path("study.toml").write_text(STUDY)
+    source = [] if not arguments[0].startswith("-") else ["study.toml"]
+    before = files()
+    code, out, err = command("sweep", *source, *arguments)
+    assert code == 2, err
+    assert message.lower() in err.lower()
+    assert "Traceback" not in err
+    assert files() == before
+    assert not out
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import nothing_of_that_name\nclass Mine: pass\n", "nothing_of_that_name"),
+        ("class Mine:\n  target = 1\n", "data"),
+        ("class Other: pass\n", "Mine"),
+        ("class Mine(:\n", "mine.py"),
+    ],
+)
+def test_a_plug_in_that_cannot_be_used_is_refused(command, code, message):
+    Path("mine.py").write_text(code)
+    before = files()
+    exit_code, _, err = command("sweep", "mine.py:Mine")
+    assert exit_code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert [f for f in files() if "__pycache__" not in f] == before
+
+
+def test_the_folder_of_another_study_is_left_as_it_is(command):
+    from study.resolve import resolve
+    from study.store import open_folder
+    from study.study_file import read_study
+
+    Path("study.toml").write_text(STUDY)
+    open_folder(Path("results/study"), resolve(read_study("study.toml"))[0])
+    before = {path: Path(path).read_bytes() for path in files() if Path(path).is_file()}
+    code, _, err = command("sweep", "study.toml", "--set", "seed=1")
+    assert code == 2
+    assert "seed = 1 where the folder has 0" in err
+    assert {path: Path(path).read_bytes() for path in files() if Path(path).is_file()} == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused(command):
+    Path("study.toml").write_text(STUDY)
+    Path("results").write_text("a file where the folder would be")
+    code, _, err = command("sweep", "study.toml")
+    assert code == 2
+    assert "must be writable" in err
+
+
+@pytest.mark.parametrize("verb", ["status", "analyze"])
+def test_a_folder_without_a_study_is_refused(command, verb):
+    code, _, err = command(verb, "nowhere")
+    assert code == 2
+    assert "must hold study.toml" in err
+    assert not Path("nowhere").exists()
+
+
+def test_the_list_of_workloads_names_the_built_in_ones(command):
+    code, out, _ = command("workloads")
+    assert code == 0
+    for name in ("digits-mlp", "fashion-mnist-mlp", "noisy-quadratic"):
+        assert name in out
+
+
+@pytest.mark.parametrize("name", ["digits-mlp", "noisy-quadratic"])
+def test_a_sound_workload_passes_its_check(command, name):
+    code, out, _ = command("check", name)
+    assert code == 0
+    assert "FAIL" not in out
+
+
+def test_a_workload_that_breaks_a_clause_fails_its_check(command):
+    Path("mine.py").write_text(
+        "from workloads.classification import DigitsMLP\n"
+        "class Mine(DigitsMLP):\n"
+        "    def error(self, model, data):\n"
+        "        return super().error(model, data) * float('nan')\n"
+    )
+    code, out, _ = command("check", "mine.py:Mine")
+    assert code == 1
+    assert "FAIL" in out
+
+
+def test_listing_workloads_loads_no_torch():
+    code = "import sys, workloads.registry as r; r.names(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,69 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from study.cohorts import Standing
+from study.parts import write_part
+from study.progress import Progress, progress_table, share_done, shown
+from study.records import Cohort, Point
+from study.store import open_folder
+from study.worker import run_cohort
+
+
+@pytest.fixture
+def sweeping(training, make_study, tmp_path):
+    """Gives a folder where 2 of 4 trials at batch size 4 are recorded, its study, and a write."""
+    study = open_folder(tmp_path / "blobs", make_study(search={"trials": 4}))
+
+    def write(size, first):
+        points = tuple(
+            Point(trial=first + i, seed=i, values={"lr": lr, "momentum": 0.0})
+            for i, lr in enumerate([0.3, 3e38])
+        )
+        cohort = Cohort(batch_size=size, points=points)
+        write_part(tmp_path / "blobs", study, run_cohort(study, training(), cohort))
+
+    write(4, 0)
+    return tmp_path / "blobs", study, write
+
+
+def test_rows_count_what_the_parts_hold(sweeping):
+    folder, study, _ = sweeping
+    progress = Progress(folder, study)
+    progress.read()
+    first, second = progress.rows([Standing(batch_size=16, racing=2, waiting=2)])
+    assert (first.batch_size, first.done, first.trials) == (4, 2, 4)
+    assert (first.reached, first.diverged, first.racing) == (1, 1, 0)
+    assert first.best_steps > 0
+    assert (second.done, second.racing, second.best_steps) == (0, 2, None)
+    assert 0 < share_done([first, second]) < 1
+
+
+def test_a_terminal_gets_a_table(sweeping):
+    folder, study, _ = sweeping
+    progress = Progress(folder, study)
+    progress.read()
+    text = io.StringIO()
+    Console(file=text, width=120).print(progress_table(progress.rows(), "half way"))
+    assert "best steps" in text.getvalue()
+    assert "half way" in text.getvalue()
+
+
+def test_a_log_gets_a_line_for_each_new_part(sweeping):
+    folder, study, write = sweeping
+    text = io.StringIO()
+    with shown(Progress(folder, study), list, Console(file=text, width=120)):
+        write(16, 0)
+    lines = text.getvalue().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("batch size 16: 2/4 trials, best ")
+
+
+def test_a_live_table_is_drawn_while_the_sweep_runs(sweeping):
+    folder, study, write = sweeping
+    text = io.StringIO()
+    console = Console(file=text, width=120, force_terminal=True)
+    with shown(Progress(folder, study), list, console):
+        write(16, 0)
+    assert "racing" in text.getvalue()

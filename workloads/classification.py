@@ -1,0 +1,94 @@
+"""Built-in workloads that tell classes apart."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from workloads.data.digits import digits
+from workloads.data.fashion_mnist import fashion_mnist
+from workloads.models.mlp import mlp
+from workloads.workload import Data, Examples, Model, Target
+
+
+def cross_entropy(model: Model, batch: Examples) -> Tensor:
+    """Gives the mean cross-entropy of the model's logits, a scalar."""
+    return nn.functional.cross_entropy(model(batch.inputs), batch.targets)
+
+
+def misclassified(model: Model, data: Examples) -> Tensor:
+    """Gives the fraction of examples whose largest logit is another class's, a scalar."""
+    wrong = model(data.inputs).argmax(dim=-1) != data.targets
+    return wrong.to(torch.float32).mean()
+
+
+class DigitsMLP:
+    """scikit-learn's handwritten digits, a fully connected network, 5 % validation error."""
+
+    target = Target(0.05)
+    study_defaults = {"race": {"max_steps": 20_000}}
+
+    def __init__(self, hidden: Sequence[int] = (32,)) -> None:
+        """Sets the network's size.
+
+        Args:
+            hidden: width of each hidden layer.
+        """
+        self._hidden = tuple(hidden)
+
+    def data(self) -> Data:
+        """Gives the digits."""
+        return digits()
+
+    def model(self) -> nn.Module:
+        """Gives a fresh network."""
+        return mlp(64, self._hidden, 10)
+
+    def loss(self, model: Model, batch: Examples) -> Tensor:
+        """Gives the mean cross-entropy."""
+        return cross_entropy(model, batch)
+
+    def error(self, model: Model, data: Examples) -> Tensor:
+        """Gives the misclassified fraction."""
+        return misclassified(model, data)
+
+
+class FashionMnistMLP:
+    """Fashion-MNIST, a fully connected network, 15 % validation error."""
+
+    target = Target(0.15)
+    study_defaults = {"race": {"max_steps": 200_000}}
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (64,),
+        pool: int = 2,
+        data_dir: str | None = None,
+        download: bool = False,
+    ) -> None:
+        """Sets the network's size and where the images are.
+
+        Args:
+            hidden: width of each hidden layer.
+            pool: side of the squares of pixels that are averaged, 1 or 2.
+            data_dir: folder of the four idx files; None looks in the usual places.
+            download: whether the Hugging Face hub may be asked when they are not found.
+        """
+        self._hidden, self._pool = tuple(hidden), pool
+        self._data_dir, self._download = data_dir, download
+
+    def data(self) -> Data:
+        """Gives the images."""
+        return fashion_mnist(self._data_dir, self._pool, self._download)
+
+    def model(self) -> nn.Module:
+        """Gives a fresh network."""
+        return mlp((28 // self._pool) ** 2, self._hidden, 10)
+
+    def loss(self, model: Model, batch: Examples) -> Tensor:
+        """Gives the mean cross-entropy."""
+        return cross_entropy(model, batch)
+
+    def error(self, model: Model, data: Examples) -> Tensor:
+        """Gives the misclassified fraction."""
+        return misclassified(model, data)

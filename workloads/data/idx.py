@@ -1,0 +1,47 @@
+"""The idx file format of MNIST and Fashion-MNIST (LeCun's description of it)."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.errors import WorkloadError
+
+_UNSIGNED_BYTES = 0x08
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Reads an idx file of unsigned bytes, gzipped or plain.
+
+    Args:
+        path: the file; `.gz` means gzipped.
+
+    Returns:
+        The array in the shape that the file states.
+
+    Raises:
+        WorkloadError: the file is truncated, too long, or no idx file of unsigned bytes.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise WorkloadError(
+            f"an idx file must be readable, got {path}: {error}; fetch it again"
+        ) from error
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTES:
+        raise WorkloadError(
+            f"an idx file of bytes must start with 00 00 08, got {content[:3].hex(' ')} in {path}; "
+            "fetch it again"
+        )
+    dimensions = content[3]
+    header = 4 + 4 * dimensions
+    shape = tuple(int(n) for n in np.frombuffer(content[4:header], dtype=">u4"))
+    if len(shape) != dimensions or len(content) - header != math.prod(shape):
+        raise WorkloadError(
+            f"an idx file must hold what its header states, {shape}, got "
+            f"{max(0, len(content) - header):,} bytes in {path}; fetch it again"
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
