@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from study.seeding import derive_seed
-from workloads.workload import Data, Examples, Model, Workload
+from workloads.workload import Data, Examples, Model, Workload, changing_buffer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,13 +239,10 @@ def why_not_packed(training: TrainingSet) -> str | None:
     """
     indices = torch.zeros(2, min(2, len(training.data.train.inputs)), dtype=torch.long)
     indices = indices.to(training.device)
-    model = fresh_model(training, 0).train()
-    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    train = training.data.train
-    training.workload.loss(model, Examples(train.inputs[indices[0]], train.targets[indices[0]]))
-    for name, buffer in model.named_buffers():
-        if not torch.equal(buffer, before[name]):
-            return f"buffer {name!r} changes while the model trains"
+    batch = Examples(*(part[indices[0]] for part in training.data.train))
+    changing = changing_buffer(training.workload, fresh_model(training, 0), batch)
+    if changing is not None:
+        return f"buffer {changing!r} changes while the model trains"
     try:
         packed = PackedNetworks(training, [0, 1])
         packed.gradients(packed.initial_parameters(), indices)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -127,3 +128,20 @@ class Dynamics(Protocol):
         Raises:
             WorkloadError: the optimizer is not one that the dynamics are known for.
         """
+
+
+def changing_buffer(workload: Workload, model: nn.Module, batch: Examples) -> str | None:
+    """Names a buffer that one training pass changes (batch statistics), for vmap would lose it.
+
+    Args:
+        workload: whose loss is taken.
+        model: a model of it; its buffers may change.
+        batch: some examples.
+
+    Returns:
+        The buffer's name, or None where none changes.
+    """
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    workload.loss(model.train(), batch)
+    changed = (n for n, b in model.named_buffers() if not torch.equal(b, before[n]))
+    return next(changed, None)

@@ -38,8 +38,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         )
     dimensions = content[3]
     header = 4 + 4 * dimensions
-    shape = tuple(int(n) for n in np.frombuffer(content[4:header], dtype=">u4"))
-    if len(shape) != dimensions or len(content) - header != math.prod(shape):
+    sizes = content[4:header]
+    shape = tuple(int.from_bytes(sizes[i : i + 4]) for i in range(0, len(sizes), 4))
+    if len(content) < header or len(content) - header != math.prod(shape):
         raise WorkloadError(
             f"an idx file must hold what its header states, {shape}, got "
             f"{max(0, len(content) - header):,} bytes in {path}; fetch it again"

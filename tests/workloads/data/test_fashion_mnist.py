@@ -1,0 +1,119 @@
+"""Made files in the true format; the real images where Debian's package is installed."""
+
+import struct
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from workloads.data import fashion_mnist as module
+from workloads.data.fashion_mnist import DEBIAN_FOLDER, fashion_mnist
+from workloads.errors import WorkloadError
+
+IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Gives a folder of 60,000 made images: each all of one brightness, its label 7 times it."""
+    folder = tmp_path_factory.mktemp("data") / "fashion-mnist"
+    folder.mkdir()
+    labels = (np.arange(60_000) % 10).astype(np.uint8)
+    images = np.repeat(labels * 25, 28 * 28).astype(np.uint8)
+    header = bytes([0, 0, 8, 3]) + struct.pack(">3I", 60_000, 28, 28)
+    (folder / IMAGES).write_bytes(header + images.tobytes())
+    (folder / LABELS).write_bytes(
+        bytes([0, 0, 8, 1]) + struct.pack(">I", 60_000) + labels.tobytes()
+    )
+    return folder
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+def test_images_are_split_scaled_and_pooled(made, pool):
+    data = fashion_mnist(str(made), pool, download=False)
+    assert data.train.inputs.shape == (55_000, (28 // pool) ** 2)
+    assert data.validation.inputs.shape == (5_000, (28 // pool) ** 2)
+    expected = data.validation.targets.to(torch.float32) * 25 / 255
+    torch.testing.assert_close(data.validation.inputs[:, 0], expected)
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_the_environment_names_the_folder_or_the_one_above(made, monkeypatch, below):
+    monkeypatch.setenv("BATCHSCALE_DATA", str(made.parent if below else made))
+    assert len(fashion_mnist(None, 2, download=False).train.inputs) == 55_000
+
+
+def test_missing_files_are_told_with_every_remedy(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
+    with pytest.raises(WorkloadError, match="--data-dir or BATCHSCALE_DATA, install Debian's"):
+        fashion_mnist(None, 2, download=False)
+
+
+def test_images_without_labels_are_refused(made, tmp_path):
+    (tmp_path / IMAGES).symlink_to(made / IMAGES)
+    with pytest.raises(WorkloadError, match="labels-idx1-ubyte.*beside the images"):
+        fashion_mnist(str(tmp_path), 2, download=False)
+
+
+def test_other_files_in_the_format_are_refused(tmp_path):
+    (tmp_path / IMAGES).write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", 1, 1, 1) + b"x")
+    (tmp_path / LABELS).write_bytes(bytes([0, 0, 8, 1]) + struct.pack(">I", 1) + b"x")
+    with pytest.raises(WorkloadError, match=r"60,000 images of 28x28 pixels, got images \(1, 1, 1"):
+        fashion_mnist(str(tmp_path), 2, download=False)
+
+
+def test_a_pool_that_does_not_divide_is_refused():
+    with pytest.raises(WorkloadError, match="`pool` must be 1 or 2, got 3"):
+        fashion_mnist(None, 3, download=False)
+
+
+def test_downloading_without_the_extra_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(WorkloadError, match=r"pip install 'batchscale\[hub\]'"):
+        fashion_mnist(str(tmp_path), 2, download=True)
+
+
+def test_downloading_offline_says_what_else_to_do(tmp_path, monkeypatch):
+    class Offline:
+        @staticmethod
+        def hf_hub_download(*_, **__):
+            raise ConnectionError("no route")
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Offline)
+    with pytest.raises(WorkloadError, match="ConnectionError: no route; connect, or give"):
+        fashion_mnist(str(tmp_path), 2, download=True)
+
+
+def test_the_hubs_form_is_read(tmp_path, monkeypatch):
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    encoded = []
+    for label in range(10):
+        file = io.BytesIO()
+        Image.fromarray(np.full((28, 28), label * 25, dtype=np.uint8)).save(file, format="PNG")
+        encoded.append({"bytes": file.getvalue(), "path": None})
+    rows = {"image": encoded * 6000, "label": list(range(10)) * 6000}
+    pq.write_table(pa.table(rows), tmp_path / "train.parquet")
+
+    class Hub:
+        @staticmethod
+        def hf_hub_download(repository, file, repo_type):
+            assert (repository, repo_type) == (module.HUB_REPOSITORY, "dataset")
+            return tmp_path / "train.parquet"
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    data = fashion_mnist(str(tmp_path / "none"), 2, download=True)
+    torch.testing.assert_close(data.train.inputs[:10, 0], torch.arange(10) * 25 / 255)
+
+
+@pytest.mark.skipif(not DEBIAN_FOLDER.is_dir(), reason="package dataset-fashion-mnist is missing")
+def test_the_real_images_are_there_and_balanced(monkeypatch):
+    monkeypatch.delenv("BATCHSCALE_DATA", raising=False)
+    data = fashion_mnist(None, 2, download=False)
+    assert torch.bincount(data.train.targets).min() > 5_400
+    assert float(data.train.inputs.mean()) == pytest.approx(0.286, abs=2e-3)

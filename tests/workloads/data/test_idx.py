@@ -1,0 +1,45 @@
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from workloads.data.idx import read_idx
+from workloads.errors import WorkloadError
+
+ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+
+
+def idx(array, kind=8):
+    return bytes([0, 0, kind, array.ndim]) + struct.pack(">3I", *array.shape) + array.tobytes()
+
+
+@pytest.mark.parametrize("name", ["images", "images.gz"])
+def test_an_array_comes_back_in_its_shape(tmp_path, name):
+    content = idx(ARRAY)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    np.testing.assert_array_equal(read_idx(tmp_path / name), ARRAY)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("f", b"", "must start with 00 00 08"),
+        ("f", b"PK\x03\x04 and more", "must start with 00 00 08, got 50 4b 03"),
+        ("f", idx(ARRAY, kind=13), "must start with 00 00 08, got 00 00 0d"),
+        ("f", idx(ARRAY)[:-1], r"\(2, 3, 4\), got 23 bytes"),
+        ("f", idx(ARRAY) + b"x", r"\(2, 3, 4\), got 25 bytes"),
+        ("f", idx(ARRAY)[:10], "must hold what its header states"),
+        ("f.gz", gzip.compress(idx(ARRAY))[:-9], "must be readable"),
+        ("f.gz", b"not gzip", "must be readable"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WorkloadError, match=message):
+        read_idx(tmp_path / name)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(WorkloadError, match="must be readable"):
+        read_idx(tmp_path / "nothing")
