@@ -139,11 +139,13 @@ class _Profile:
         return np.linspace(self.log_sizes.min() - _REACH, self.log_sizes.max() + _REACH, _GRID)
 
     def log_s_min(self, log_b_crit: Floats) -> Floats:
-        return (self.log_steps - _log_rise(log_b_crit, self.log_sizes)).mean(axis=-1)
+        heights: Floats = (self.log_steps - _log_rise(log_b_crit, self.log_sizes)).mean(axis=-1)
+        return heights
 
     def residuals(self, log_b_crit: Floats) -> Floats:
-        rest = self.log_steps - _log_rise(log_b_crit, self.log_sizes)
-        return rest - rest.mean(axis=-1, keepdims=True)
+        rest: Floats = self.log_steps - _log_rise(log_b_crit, self.log_sizes)
+        centred: Floats = rest - rest.mean(axis=-1, keepdims=True)
+        return centred
 
     def squares(self, log_b_crit: float) -> float:
         return float((self.residuals(np.array([log_b_crit])) ** 2).sum())

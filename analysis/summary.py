@@ -223,7 +223,11 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
     for name in (*hyperparameters(analysis.study.trials), "effective_lr"):
         shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
     if analysis.regimes is not None:
-        shown["regime"] = [str(analysis.regimes.of(size)) for size in table["batch_size"]]
+        of = analysis.regimes.of
+        shown["regime"] = [
+            "-" if pd.isna(count) else str(of(size))
+            for size, count in zip(table["batch_size"], steps, strict=True)
+        ]
     for name in ("trials", *STATUSES):
         shown[name] = table[name].astype(str)
     return shown

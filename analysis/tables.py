@@ -136,6 +136,12 @@ def read_study(folder: Path) -> StudyTables:
 def read_table(path: Path) -> pd.DataFrame:
     """Reads one parquet table with nullable columns, after checking its schema version.
 
+    Args:
+        path: a file that `study` wrote.
+
+    Returns:
+        The table; integer columns may hold nulls.
+
     Raises:
         AnalysisError: the file is no parquet table, or of another schema version.
     """

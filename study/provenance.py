@@ -27,7 +27,7 @@ def record_start(folder: Path, resources: dict[str, Any]) -> None:
     sweeps = _sweeps(folder)
     sweeps.append(
         {
-            "command": sys.argv,
+            "command": ["batchscale", *sys.argv[1:]],
             "start": _now(),
             "end": None,
             "resources": resources,

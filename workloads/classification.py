@@ -1,6 +1,8 @@
-"""Built-in workloads that tell classes apart."""
+"""Built-in workloads that tell classes apart; a workload of your own may look just like them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from workloads.workload import Data, Examples, Model, Target
 
 
 def cross_entropy(model: Model, batch: Examples) -> Tensor:
-    """Gives the mean cross-entropy of the model's logits, a scalar."""
+    """Gives the mean cross-entropy of the model's logits (examples, classes), a scalar."""
     return nn.functional.cross_entropy(model(batch.inputs), batch.targets)
 
 
@@ -26,7 +28,10 @@ class DigitsMLP:
     """scikit-learn's handwritten digits, a fully connected network, 5 % validation error."""
 
     target = Target(0.05)
-    study_defaults = {"race": {"max_steps": 20_000}}
+    study_defaults: Mapping[str, Any] = {"race": {"max_steps": 20_000}}
+
+    loss = staticmethod(cross_entropy)
+    error = staticmethod(misclassified)
 
     def __init__(self, hidden: Sequence[int] = (32,)) -> None:
         """Sets the network's size.
@@ -44,20 +49,15 @@ class DigitsMLP:
         """Gives a fresh network."""
         return mlp(64, self._hidden, 10)
 
-    def loss(self, model: Model, batch: Examples) -> Tensor:
-        """Gives the mean cross-entropy."""
-        return cross_entropy(model, batch)
-
-    def error(self, model: Model, data: Examples) -> Tensor:
-        """Gives the misclassified fraction."""
-        return misclassified(model, data)
-
 
 class FashionMnistMLP:
     """Fashion-MNIST, a fully connected network, 15 % validation error."""
 
     target = Target(0.15)
-    study_defaults = {"race": {"max_steps": 200_000}}
+    study_defaults: Mapping[str, Any] = {"race": {"max_steps": 200_000}}
+
+    loss = staticmethod(cross_entropy)
+    error = staticmethod(misclassified)
 
     def __init__(
         self,
@@ -71,24 +71,20 @@ class FashionMnistMLP:
         Args:
             hidden: width of each hidden layer.
             pool: side of the squares of pixels that are averaged, 1 or 2.
-            data_dir: folder of the four idx files; None looks in the usual places.
+            data_dir: folder of the idx files; None looks in the usual places.
             download: whether the Hugging Face hub may be asked when they are not found.
         """
         self._hidden, self._pool = tuple(hidden), pool
         self._data_dir, self._download = data_dir, download
 
-    def data(self) -> Data:
-        """Gives the images."""
+    @cached_property
+    def _images(self) -> Data:
         return fashion_mnist(self._data_dir, self._pool, self._download)
+
+    def data(self) -> Data:
+        """Gives the images; read once, since the files take a second."""
+        return self._images
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
         return mlp((28 // self._pool) ** 2, self._hidden, 10)
-
-    def loss(self, model: Model, batch: Examples) -> Tensor:
-        """Gives the mean cross-entropy."""
-        return cross_entropy(model, batch)
-
-    def error(self, model: Model, data: Examples) -> Tensor:
-        """Gives the misclassified fraction."""
-        return misclassified(model, data)

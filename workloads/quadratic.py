@@ -5,8 +5,10 @@ diag(c_i) / B, theta_0 ~ N(0, I). Directions are independent, so the expected lo
 direction's second moments, which every update maps affinely.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ _MOMENTUM = {"low": 0.0, "high": 0.9999, "scale": "reverse-log"}
 class NoisyQuadratic:
     """The noisy quadratic with h_i = i^-a and c_i = i^-b; its error is the expected loss."""
 
-    study_defaults = {
+    study_defaults: Mapping[str, Any] = {
         "race": {"max_steps": 100_000},
         "search": {"space": {"lr": _LR, "momentum": _MOMENTUM}},
     }
@@ -41,9 +43,18 @@ class NoisyQuadratic:
             WorkloadError: one of them is outside its range.
         """
         if not (isinstance(dimension, int) and dimension >= 1):
-            raise WorkloadError(f"`dimension` must be an integer >= 1, got {dimension}; raise it")
-        if not (a >= 0 and b >= 0):
-            raise WorkloadError(f"`a` and `b` must be >= 0, got {a} and {b}; raise them")
+            raise WorkloadError(
+                f"`dimension` must be an integer of at least 1, got {dimension}; raise it"
+            )
+        for name, exponent in (("a", a), ("b", b)):
+            if not 0 <= exponent < math.inf:
+                raise WorkloadError(
+                    f"`{name}` must be a finite number of at least 0, got {exponent}; raise it"
+                )
+        if not 0 < target < math.inf:
+            raise WorkloadError(
+                f"`target` must be a finite loss above 0, got {target}; choose another"
+            )
         index = np.arange(1, dimension + 1, dtype=np.float64)
         self.target = Target(target, "loss")
         self.curvature: Floats = index**-a
@@ -69,14 +80,16 @@ class NoisyQuadratic:
         return QuadraticLanes(self.curvature, self.noise, setup)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Form:
-    """An optimizer in torch's form: v <- m v + g, theta <- theta - lr (k_g g + k_v v).
+    """An optimizer in torch's form: v <- m v + g, theta <- theta - lr (k g + m^n v).
+
+    The learning rate stays outside of the velocity, so that a schedule means what it does in torch.
 
     Attributes:
-        has_velocity: whether there is a v at all.
-        gradient_weight: k_g.
-        momentum_power: k_v as a power of m; 0 is 1, 1 is m.
+        has_velocity: whether there is a v at all; theta <- theta - lr g where not.
+        gradient_weight: k.
+        momentum_power: n.
     """
 
     has_velocity: bool
@@ -90,9 +103,9 @@ _FORMS: Mapping[str, _Form] = {
     "nesterov": _Form(has_velocity=True, gradient_weight=1.0, momentum_power=1),
 }
 
-# The moments (E theta^2, E theta v, E v^2) change by a matrix and an offset per direction.
 _Map = tuple[Floats, Floats]
-"""Matrix (3, 3, lanes, dimension) and offset (3, lanes, dimension) of an affine map."""
+"""An affine map of the k moments that an optimizer has per direction: (E theta^2) or
+(E theta^2, E theta v, E v^2). Matrix (k, k, lanes, dimension), offset (k, lanes, dimension)."""
 
 
 class QuadraticLanes:
@@ -109,20 +122,21 @@ class QuadraticLanes:
         self._h, self._form = curvature, _FORMS[setup.optimizer]
         self._variance = noise / setup.batch_size
         self._lr = setup.hyperparameters["lr"]
-        zero = np.zeros_like(self._lr)
-        self._momentum = setup.hyperparameters.get("momentum", zero)
-        self._factor, self._alive, self._step = setup.lr_factor, np.arange(len(self._lr)), 0
-        self._moments = np.zeros((3, len(self._lr), len(curvature)))
+        self._momentum = setup.hyperparameters.get("momentum", np.zeros_like(self._lr))
+        self._lr_factor, self._step = setup.lr_factor, 0
+        self._kept = np.arange(len(self._lr))
+        moments = 3 if self._form.has_velocity else 1
+        self._moments = np.zeros((moments, len(self._lr), len(curvature)))
         self._moments[0] = 1.0
 
     def advance(self, steps: int) -> Floats:
-        """Takes `steps` >= 1 updates; gives the expected loss after them, shape (lanes,)."""
+        """Takes `steps` >= 1 updates; gives the expected loss after the last, shape (lanes,)."""
         with np.errstate(over="ignore", invalid="ignore"):
-            if self._factor is None:
-                self._apply(_power(self._one_step(self._lr), steps))
+            if self._lr_factor is None:
+                self._jump(self._update(self._lr), steps)
             else:
                 for step in range(self._step, self._step + steps):
-                    self._apply(self._one_step(self._lr * self._factor(step)[self._alive]))
+                    self._apply(self._update(self._lr * self._lr_factor(step)[self._kept]))
         self._step += steps
         return self._loss()
 
@@ -134,52 +148,52 @@ class QuadraticLanes:
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drops every lane where `lanes`, shape (lanes,), is False."""
         self._lr, self._momentum = self._lr[lanes], self._momentum[lanes]
-        self._moments, self._alive = self._moments[:, lanes], self._alive[lanes]
+        self._moments, self._kept = self._moments[:, lanes], self._kept[lanes]
 
     def _loss(self) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
             loss: Floats = 0.5 * (self._moments[0] @ self._h)
         return loss
 
-    def _apply(self, step: _Map) -> None:
-        matrix, offset = step
-        self._moments = np.einsum("ij...,j...->i...", matrix, self._moments) + offset
+    def _jump(self, update: _Map, steps: int) -> None:
+        """Applies an update `steps` times, by its powers of two: they commute."""
+        while True:
+            if steps % 2:
+                self._apply(update)
+            steps //= 2
+            if steps == 0:
+                return
+            update = _twice(update)
 
-    def _one_step(self, lr: Floats) -> _Map:
-        """Gives the map of one update: (theta, v) <- [[p, q], [r, s]] (theta, v) + noise (x, y)."""
+    def _apply(self, update: _Map) -> None:
+        self._moments = _times(update[0], self._moments) + update[1]
+
+    def _update(self, lr: Floats) -> _Map:
+        """Gives the map of one update, (theta, v) <- [[p, q], [r, s]] (theta, v) + noise (x, y)."""
         lr, m, h = lr[:, None], self._momentum[:, None], self._h
         if not self._form.has_velocity:
-            zero = np.zeros_like(lr * h)
-            p, q, r, s, x, y = 1 - lr * h, zero, zero, zero, -lr + zero, zero
-        else:
-            weight = self._form.gradient_weight + m**self._form.momentum_power
-            one = np.ones_like(lr * h)
-            p, q = 1 - lr * weight * h, -lr * m ** (1 + self._form.momentum_power) * one
-            r, s = h * one, m * one
-            x, y = -lr * weight * one, one
-        matrix = np.array(
-            [
-                [p * p, 2 * p * q, q * q],
-                [p * r, p * s + q * r, q * s],
-                [r * r, 2 * r * s, s * s],
-            ]
-        )
-        return matrix, self._variance * np.array([x * x, x * y, y * y])
+            return np.array([[(1 - lr * h) ** 2]]), np.array([lr**2 * self._variance])
+        weight = self._form.gradient_weight + m**self._form.momentum_power
+        p, q = 1 - lr * weight * h, -lr * m ** (1 + self._form.momentum_power)
+        r, s = h, m
+        x, y = -lr * weight, 1.0
+        rows = [
+            [p * p, 2 * p * q, q * q],
+            [p * r, p * s + q * r, q * s],
+            [r * r, 2 * r * s, s * s],
+        ]
+        shape = self._moments.shape[1:]
+        matrix = np.array([[np.broadcast_to(entry, shape) for entry in row] for row in rows])
+        noise = [np.broadcast_to(entry * self._variance, shape) for entry in (x * x, x * y, y * y)]
+        return matrix, np.array(noise)
 
 
-def _power(step: _Map, count: int) -> _Map:
-    """Composes a map with itself `count` >= 1 times, by repeated squaring."""
-    result: _Map | None = None
-    while True:
-        if count % 2:
-            result = step if result is None else _after(step, result)
-        count //= 2
-        if count == 0:
-            assert result is not None
-            return result
-        step = _after(step, step)
+def _twice(update: _Map) -> _Map:
+    matrix, offset = update
+    squared = np.einsum("ij...,jk...->ik...", matrix, matrix)
+    return squared, _times(matrix, offset) + offset
 
 
-def _after(second: _Map, first: _Map) -> _Map:
-    matrix = np.einsum("ij...,jk...->ik...", second[0], first[0])
-    return matrix, np.einsum("ij...,j...->i...", second[0], first[1]) + second[1]
+def _times(matrix: Floats, moments: Floats) -> Floats:
+    product: Floats = np.einsum("ij...,j...->i...", matrix, moments)
+    return product

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -62,11 +62,17 @@ def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Worklo
     Returns:
         The workload.
 
-    What is not found, does not import, lacks a member or refuses its options is a WorkloadError.
+    Raises:
+        WorkloadError: it is not found, does not import, refuses its options or lacks a member.
     """
     path, colon, name = reference.rpartition(":")
+    if reference.endswith((".py", ".py:")):
+        raise WorkloadError(
+            f"a workload in a file must be given as path/to/file.py:Class, got {reference!r}; "
+            "add its class"
+        )
     if colon and path.endswith(".py"):
-        make = _attribute(_module_from_file(Path(path)), name, reference)
+        make = _class_in(_module_from_file(Path(path)), name, reference)
     else:
         make = _named(reference)
     workload = _built(make, reference, options or {})
@@ -82,9 +88,13 @@ def _named(name: str) -> Any:
     if name in plugins:
         return _loaded(name, plugins[name])
     known = [*BUILTIN, *plugins]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else "choose one, or give path/to/file.py:Class"
+    hint = _suggestion(name, known) or "choose one, or give path/to/file.py:Class"
     raise WorkloadError(f"workload must be one of {', '.join(known)}, got {name!r}; {hint}")
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str | None:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else None
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -131,10 +141,9 @@ def _module_from_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException as error:
+    # a script that ends in sys.exit must not end the sweep without a word
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        if not isinstance(error, Exception):
-            raise
         raise WorkloadError(
             f"a workload file must import, got {type(error).__name__}: {error} from {path}; "
             "correct it"
@@ -142,26 +151,17 @@ def _module_from_file(path: Path) -> ModuleType:
     return module
 
 
-def _attribute(module: ModuleType, name: str, reference: str) -> Any:
-    if not hasattr(module, name):
-        classes = [n for n, v in vars(module).items() if inspect.isclass(v)]
-        close = difflib.get_close_matches(name, classes, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"add class {name!r} to the file"
-        raise WorkloadError(f"a workload must be a class in its file, got {reference!r}; {hint}")
-    return getattr(module, name)
+def _class_in(module: ModuleType, name: str, reference: str) -> Any:
+    make = getattr(module, name, None)
+    if callable(make):
+        return make
+    classes = [n for n, v in vars(module).items() if inspect.isclass(v)]
+    hint = _suggestion(name, classes) or f"add class {name!r} to the file"
+    raise WorkloadError(f"a workload must be a class in its file, got {reference!r}; {hint}")
 
 
 def _built(make: Any, reference: str, options: Mapping[str, Any]) -> Any:
-    parameters = inspect.signature(make).parameters
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    unknown = [] if open_ended else [name for name in options if name not in parameters]
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], parameters, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "remove it"
-        known = ", ".join(parameters) or "none"
-        raise WorkloadError(
-            f"workload_options of {reference} must be among: {known}; got {unknown[0]!r}; {hint}"
-        )
+    _takes(inspect.signature(make), reference, options)
     try:
         return make(**options)
     except WorkloadError:
@@ -171,6 +171,24 @@ def _built(make: Any, reference: str, options: Mapping[str, Any]) -> Any:
             f"workload {reference} must build from its workload_options, got "
             f"{type(error).__name__}: {error}; correct them"
         ) from error
+
+
+def _takes(signature: inspect.Signature, reference: str, options: Mapping[str, Any]) -> None:
+    variadic = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    named = {n: p for n, p in signature.parameters.items() if p.kind not in variadic}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    unknown = [] if open_ended else [name for name in options if name not in named]
+    if unknown:
+        raise WorkloadError(
+            f"workload_options of {reference} must be among: {', '.join(named) or 'none'}; got "
+            f"{unknown[0]!r}; {_suggestion(unknown[0], named) or 'remove it'}"
+        )
+    missing = [n for n, p in named.items() if p.default is p.empty and n not in options]
+    if missing:
+        raise WorkloadError(
+            f"workload_options of {reference} must give {', '.join(missing)}, got "
+            f"{', '.join(options) or 'none'}; add what is missing"
+        )
 
 
 def _has_its_members(workload: object, reference: str) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -31,8 +30,8 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
     """Gives 55,000 training and 5,000 validation images, pixels in [0, 1].
 
     Args:
-        data_dir: folder of the idx files, plain or gzipped; None looks in BATCHSCALE_DATA, its
-            subfolder fashion-mnist, and where Debian's package puts them.
+        data_dir: folder of the idx files, plain or gzipped, and the only one looked at; None looks
+            in BATCHSCALE_DATA, its subfolder fashion-mnist, and where Debian's package puts them.
         pool: side of the squares of pixels that are averaged, 1 or 2.
         download: whether the Hugging Face hub may be asked when no files are found.
 
@@ -71,10 +70,10 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
 
 def _places(data_dir: str | None) -> list[Path]:
     if data_dir is not None:
-        return [Path(data_dir)]
-    asked = os.environ.get("BATCHSCALE_DATA")
+        return [Path(data_dir).expanduser()]
+    asked = os.environ.get("BATCHSCALE_DATA", "")
     own = [Path(asked), Path(asked) / "fashion-mnist"] if asked else []
-    return own or [DEBIAN_FOLDER]
+    return [*own, DEBIAN_FOLDER]
 
 
 def _file(folder: Path, name: str) -> Path | None:
@@ -97,6 +96,7 @@ def _from_hub() -> Arrays:
     try:
         hub: Any = importlib.import_module("huggingface_hub")
         pillow: Any = importlib.import_module("PIL.Image")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise WorkloadError(
             f"download = true needs the extra `hub`, got no {error.name}; "
@@ -109,7 +109,7 @@ def _from_hub() -> Arrays:
             f"download = true needs the Hugging Face hub, got {type(error).__name__}: {error}; "
             "connect, or give the folder of the idx files with --data-dir"
         ) from error
-    table = pq.read_table(path)
+    table = parquet.read_table(path)
     encoded = table.column("image").to_pylist()
     images = [np.asarray(pillow.open(io.BytesIO(image["bytes"]))) for image in encoded]
     return np.stack(images), np.asarray(table.column("label"), dtype=np.uint8)

@@ -1,0 +1,48 @@
+"""The figures of an analysis: for each the data it draws, and the drawing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figures.metaparameters import draw_metaparameters, metaparameters_data
+from analysis.figures.search import draw_search, search_data
+from analysis.figures.steps import draw_steps, steps_data
+from analysis.figures.style import save
+from analysis.summary import Analysis
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FigureKind:
+    """A kind of figure: what it draws, and how; without data there is no figure."""
+
+    data: Callable[[Analysis], pd.DataFrame]
+    draw: Callable[[pd.DataFrame, Analysis], Figure]
+
+
+FIGURES: Mapping[str, FigureKind] = {
+    "steps_vs_batch": FigureKind(data=steps_data, draw=draw_steps),
+    "search": FigureKind(data=search_data, draw=draw_search),
+    "metaparameters": FigureKind(data=metaparameters_data, draw=draw_metaparameters),
+}
+"""All figures by the name of their files."""
+
+
+def write_figures(analysis: Analysis, folder: Path) -> list[Path]:
+    """Writes every figure that the analysis has data for.
+
+    Args:
+        analysis: the analysis.
+        folder: where to; made where missing.
+
+    Returns:
+        The files written: PNG, SVG and CSV of each figure.
+    """
+    written = []
+    for stem, kind in FIGURES.items():
+        data = kind.data(analysis)
+        if not data.empty:
+            written += save(kind.draw(data, analysis), data, folder, stem)
+    return written

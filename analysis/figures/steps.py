@@ -1,0 +1,231 @@
+"""Steps to target against batch size: points, fitted curve, regimes and critical batch size."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.style import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    SMALL,
+    WIDTH,
+    power_of_two_ticks,
+    style,
+)
+from analysis.fit import ScalingFit
+from analysis.models import hyperbola
+from analysis.regimes import Regime, Regimes
+from analysis.summary import Analysis
+
+MEASURED = "measured"
+NOT_REACHED = "not reached"
+FIT = "fit"
+PERFECT = "perfect scaling"
+_LABELS = (
+    "fewest steps over trials, with bracket",
+    "target not reached (lower bound)",
+    r"fit $S_\mathrm{min} + E_\mathrm{min}/B$, with band",
+    "perfect scaling",
+)
+
+_SHADES = {Regime.PERFECT: "#E3EFF7", Regime.DIMINISHING: "#F1F0EC", Regime.PLATEAU: "#FBEADF"}
+_CURVE_POINTS = 121
+# as shares of the height of the axes: room for the regime names on top, least height of b_crit
+_HEADROOM = 0.14
+_LOWEST_B_CRIT = 0.55
+# widths in inches: of the axes, and from which on a regime's name fits on one line, on two, small
+_AXES_INCHES = 5.6
+_ONE_LINE = 1.5
+_NAME = 0.85
+_SMALL_NAME = 0.66
+
+
+def steps_data(analysis: Analysis) -> pd.DataFrame:
+    """Gives what the figure draws.
+
+    Args:
+        analysis: the analysis.
+
+    Returns:
+        Columns series, batch_size, steps, low, high. Series `measured`: low and high are the
+        bracket; `not reached`: steps is a lower bound, the longest trial; `fit`: low and high
+        are the band; `perfect scaling`: the line through the first measured point.
+    """
+    reached = analysis.reached
+    missed = analysis.table[analysis.table["steps"].isna()]
+    measured = _series(MEASURED, reached["batch_size"], reached["steps"])
+    measured["low"] = reached["steps_before"].to_numpy(float)
+    measured["high"] = reached["steps"].to_numpy(float)
+    parts = [measured, _series(NOT_REACHED, missed["batch_size"], missed["stopped_at"])]
+    sizes = analysis.table["batch_size"].to_numpy(float)
+    curve_at = np.geomspace(sizes.min(), sizes.max(), _CURVE_POINTS)
+    if analysis.fit is not None:
+        fit = _series(FIT, curve_at, analysis.fit.predict(curve_at))
+        fit["low"], fit["high"] = analysis.fit.band(curve_at)
+        parts.append(fit)
+    if len(reached):
+        examples = float(reached["examples"].iloc[0])
+        parts.append(_series(PERFECT, curve_at, hyperbola(curve_at, 0.0, examples)))
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def _series(name: str, batch_sizes: object, steps: object) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "series": name,
+            "batch_size": np.asarray(batch_sizes, dtype=np.float64),
+            "steps": np.asarray(steps, dtype=np.float64),
+            "low": np.nan,
+            "high": np.nan,
+        }
+    )
+
+
+def draw_steps(data: pd.DataFrame, analysis: Analysis) -> Figure:
+    """Draws steps to target against batch size on logarithmic axes.
+
+    Args:
+        data: what `steps_data` gives.
+        analysis: the analysis, for regimes, critical batch size and title.
+
+    Returns:
+        The figure.
+    """
+    with style():
+        figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
+        axes = figure.add_subplot()
+        _scale(axes, data)
+        _draw_series(axes, data)
+        if analysis.regimes is not None:
+            _draw_regimes(axes, analysis.regimes)
+        if analysis.fit is not None:
+            _draw_b_crit(axes, analysis.fit)
+        axes.set_title(analysis.title, loc="left", pad=8)
+        axes.set_xlabel("Batch size (examples)")
+        axes.set_ylabel("Steps to target (optimizer updates)")
+        # below the axes it overlaps nothing, whatever the shape of the curve
+        handles, names = axes.get_legend_handles_labels()
+        order = sorted(range(len(names)), key=lambda at: _LABELS.index(names[at]))
+        figure.legend(
+            [handles[at] for at in order],
+            [names[at] for at in order],
+            loc="outside lower center",
+            ncols=2,
+        )
+    return figure
+
+
+def _scale(axes: Axes, data: pd.DataFrame) -> None:
+    points = data[data["series"].isin([MEASURED, NOT_REACHED])]
+    left, right = points["batch_size"].min() / 1.3, points["batch_size"].max() * 1.3
+    bottom, top = points["steps"].min() / 1.9, points["steps"].max() * 1.2
+    top *= (top / bottom) ** (_HEADROOM / (1 - _HEADROOM))
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    power_of_two_ticks(axes.xaxis, left, right)
+    power_of_two_ticks(axes.yaxis, bottom, top)
+
+
+def _draw_series(axes: Axes, data: pd.DataFrame) -> None:
+    by_name = dict(iter(data.groupby("series")))
+    if MEASURED in by_name:
+        points = by_name[MEASURED]
+        axes.errorbar(
+            points["batch_size"],
+            points["steps"],
+            yerr=[points["steps"] - points["low"], points["high"] - points["steps"]],
+            fmt="o",
+            color=BLUE,
+            markersize=5.5,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            ecolor=BLUE,
+            elinewidth=1.2,
+            capsize=2.5,
+            zorder=5,
+            label=_LABELS[0],
+        )
+    if NOT_REACHED in by_name:
+        points = by_name[NOT_REACHED]
+        axes.plot(
+            points["batch_size"],
+            points["steps"],
+            "^",
+            color=BLUE,
+            markerfacecolor="white",
+            markersize=7,
+            zorder=5,
+            label=_LABELS[1],
+        )
+    if FIT in by_name:
+        curve = by_name[FIT]
+        axes.fill_between(
+            curve["batch_size"], curve["low"], curve["high"], color=ORANGE, alpha=0.22, lw=0
+        )
+        axes.plot(curve["batch_size"], curve["steps"], color=ORANGE, zorder=4, label=_LABELS[2])
+    if PERFECT in by_name:
+        line = by_name[PERFECT]
+        axes.plot(
+            line["batch_size"], line["steps"], "--", color=GREY, lw=1.1, zorder=3, label=_LABELS[3]
+        )
+
+
+def _draw_regimes(axes: Axes, regimes: Regimes) -> None:
+    left, right = axes.get_xlim()
+    spans = regimes.spans()
+    for index, span in enumerate(spans):
+        low = left if index == 0 else span.low
+        high = right if index == len(spans) - 1 else span.high
+        axes.axvspan(low, high, color=_SHADES[span.regime], lw=0, zorder=0)
+        inches = math.log(high / low) / math.log(right / left) * _AXES_INCHES
+        upright = inches < _SMALL_NAME
+        one_line = upright or inches > _ONE_LINE
+        axes.text(
+            math.sqrt(low * high),
+            0.975,
+            str(span.regime) if one_line else str(span.regime).replace(" ", "\n"),
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            va="top",
+            rotation=90 if upright else 0,
+            fontsize=SMALL if inches > _NAME else SMALL - 1.5,
+            color=INK,
+            linespacing=1.1,
+        )
+
+
+def _draw_b_crit(axes: Axes, fit: ScalingFit) -> None:
+    left, right = axes.get_xlim()
+    low, high = max(fit.b_crit.low, left), min(fit.b_crit.high, right)
+    at = _height_above(axes, fit, min(low, right))
+    place = axes.get_xaxis_transform()
+    if left < fit.b_crit.value < right:
+        axes.plot([fit.b_crit.value] * 2, [0, at], color=INK, lw=1, transform=place, zorder=2)
+    if low < high:
+        axes.plot([low, high], [at] * 2, color=INK, lw=1.8, transform=place, zorder=2)
+    words = fit.b_crit.text(r"$b_\mathrm{crit}$")
+    rightwards = low < math.sqrt(left * right)
+    axes.text(
+        low if rightwards else min(high, right / 1.05),
+        at + 0.02,
+        f"{words} \N{RIGHTWARDS ARROW}" if fit.b_crit.value > right else words,
+        transform=place,
+        ha="left" if rightwards else "right",
+        va="bottom",
+        fontsize=SMALL + 0.5,
+        color=INK,
+    )
+
+
+def _height_above(axes: Axes, fit: ScalingFit, batch_size: float) -> float:
+    """Gives a height above the curve from a batch size on, as a share of the axes."""
+    bottom, top = axes.get_ylim()
+    share = math.log(float(fit.predict(batch_size)) / bottom) / math.log(top / bottom)
+    return min(max(share + 0.12, _LOWEST_B_CRIT), 1 - _HEADROOM - 0.08)

@@ -1,0 +1,93 @@
+"""One look for all figures, and how a figure is saved: picture, vector picture and drawn data."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import pandas as pd
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+BLUE = "#0072B2"
+ORANGE = "#D55E00"
+GREEN = "#009E73"
+YELLOW = "#F0E442"
+PURPLE = "#CC79A7"
+INK = "#222222"
+GREY = "#6E6E6E"
+PALE = "#C4C4C4"
+"""Colours that colour-blind readers can tell apart (Okabe and Ito 2008), and greys."""
+
+WIDTH = 6.4
+SMALL = 8.5
+
+_STYLE: Mapping[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 10,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    # text stays text, and identifiers do not depend on chance: the same study, the same file
+    "svg.fonttype": "none",
+    "svg.hashsalt": "batchscale",
+}
+_DPI = 200
+
+PLAIN = FuncFormatter(lambda value, _: f"{value:.15g}")
+"""Writes tick labels without exponent."""
+
+
+def style() -> AbstractContextManager[None]:
+    """Gives the context in which a figure is made; outside it nothing changes."""
+    return matplotlib.style.context(["default", dict(_STYLE)])
+
+
+def power_of_two_ticks(axis: Axis, low: float, high: float, most: int = 10) -> None:
+    """Puts plain-number ticks at powers of two, every second or third one where they are many.
+
+    Args:
+        axis: an axis with a logarithmic scale.
+        low: least value shown, > 0.
+        high: greatest value shown.
+        most: how many ticks there may be, >= 1.
+    """
+    powers = [k for k in range(-64, 64) if low <= 2.0**k <= high]
+    stride = -(-len(powers) // most)
+    axis.set_major_locator(FixedLocator([2.0**k for k in powers[:: max(stride, 1)]]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(PLAIN)
+
+
+def save(figure: Figure, data: pd.DataFrame, folder: Path, stem: str) -> list[Path]:
+    """Writes a figure as PNG and SVG, and beside them what it draws as CSV.
+
+    Args:
+        figure: the figure.
+        data: the drawn data.
+        folder: where to; made where missing.
+        stem: file name without ending.
+
+    Returns:
+        The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg, csv = (folder / f"{stem}{ending}" for ending in (".png", ".svg", ".csv"))
+    with style():
+        figure.savefig(png, dpi=_DPI, metadata={"Software": None})
+        figure.savefig(svg, metadata={"Date": None})
+    data.to_csv(csv, index=False, lineterminator="\n")
+    return [png, svg, csv]

@@ -1,0 +1,171 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.tables import STATUSES, AnalysisError
+from analysis.targets import search_trials, steps_to_target
+
+HYPERPARAMETERS = {"lr", "momentum"}
+
+
+def with_trials(study, trials):
+    return replace(study, trials=trials.reset_index(drop=True))
+
+
+def edited(study, rows, **columns):
+    trials = study.trials.copy()
+    for name, value in columns.items():
+        trials.loc[rows, name] = value
+    return with_trials(study, trials)
+
+
+def test_fewest_steps_with_the_trial_that_took_them(study):
+    table = steps_to_target(study)
+    assert table["batch_size"].tolist() == [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+    assert table["steps"].tolist() == [600, 335, 198, 91, 49, 35, 32, 30, 22, 19]
+    assert set(table["trial"]) == {3}
+    first = study.trials[(study.trials["batch_size"] == 2) & (study.trials["trial"] == 3)].iloc[0]
+    row = table.iloc[0]
+    assert (row["lr"], row["momentum"]) == (first["lr"], first["momentum"])
+    assert row["effective_lr"] == pytest.approx(first["lr"] / (1 - first["momentum"]))
+    assert row["examples"] == 1200
+    assert row["steps_before"] == first["steps_before"] < 600
+
+
+def test_counts(study):
+    table = steps_to_target(study)
+    assert (table[list(STATUSES)].sum(axis=1) == table["trials"]).all()
+    assert (table["trials"] == 16).all()
+    row = table[table["batch_size"] == 64].iloc[0]
+    group = study.trials[study.trials["batch_size"] == 64]
+    assert {status: row[status] for status in STATUSES} == {
+        status: (group["status"] == status).sum() for status in STATUSES
+    }
+    assert row["stopped_at"] == group["stopped_at"].max()
+    assert row["best_error"] == group["best_error"].min()
+
+
+def test_a_batch_size_without_a_hit_stays_as_nulls(made):
+    table = steps_to_target(made({2: None, 4: 100}))
+    missed = table.iloc[0]
+    for name in ("steps", "steps_before", "trial", "lr", "effective_lr", "examples"):
+        assert missed[name] is pd.NA
+    assert missed["reached"] == 0
+    assert missed["stopped_at"] == 20_000
+    assert table["steps"].dtype == pd.Int64Dtype()
+
+
+def test_ties_go_to_the_lower_trial_number(study):
+    tied = study.trials["batch_size"].eq(8) & study.trials["trial"].isin([9, 5])
+    table = steps_to_target(edited(study, tied, status="reached", steps=198, steps_before=197))
+    assert table.set_index("batch_size").loc[8, "trial"] == 3
+    lower = study.trials["batch_size"].eq(8) & study.trials["trial"].isin([9, 1])
+    table = steps_to_target(edited(study, lower, status="reached", steps=198, steps_before=197))
+    assert table.set_index("batch_size").loc[8, "trial"] == 1
+
+
+@pytest.mark.parametrize("column", ["lr", "best_error"])
+def test_not_a_number_is_never_a_number(study, column):
+    study = edited(study, study.trials["trial"].eq(0), **{column: np.nan})
+    table = steps_to_target(study)
+    assert table["steps"].tolist()[:2] == [600, 335]
+    assert table["best_error"].notna().all()
+
+
+def test_only_search_trials_count(study):
+    again = study.trials[study.trials["trial"] == 3].assign(role="replicate", steps=1, trial=99)
+    study = with_trials(study, pd.concat([study.trials, again]))
+    assert steps_to_target(study)["steps"].tolist()[0] == 600
+    assert (search_trials(study)["role"] == "search").all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), repeated=st.integers(0, 40))
+def test_row_order_and_repeated_rows_change_nothing(study, seed, repeated):
+    trials = pd.concat([study.trials, study.trials.head(repeated)])
+    shuffled = replace(
+        study,
+        trials=trials.sample(frac=1, random_state=seed).reset_index(drop=True),
+        curves=study.curves.sample(frac=1, random_state=seed).reset_index(drop=True),
+    )
+    for target in (None, 0.2):
+        pd.testing.assert_frame_equal(
+            steps_to_target(shuffled, target), steps_to_target(study, target)
+        )
+
+
+@settings(max_examples=15, deadline=None)
+@given(targets=st.tuples(st.floats(0.05, 1.0), st.floats(0.05, 1.0)))
+def test_a_looser_target_never_takes_more_steps(study, targets):
+    tight, loose = sorted(targets)
+    tight_table, loose_table = steps_to_target(study, tight), steps_to_target(study, loose)
+    assert (loose_table["steps"] <= tight_table["steps"]).all()
+    assert (loose_table["reached"] >= tight_table["reached"]).all()
+
+
+def test_a_looser_target_is_looked_up_in_the_curves(study):
+    table = steps_to_target(study, 0.2).set_index("batch_size")
+    for size in (2, 64, 1024):
+        curves = study.curves[study.curves["batch_size"] == size]
+        hits = curves[(curves["val_error"] < 0.2) & (curves["step"] >= 1)]
+        winner = hits.sort_values(["step", "trial"]).iloc[0]
+        own = curves[curves["trial"] == winner["trial"]]["step"]
+        assert table.loc[size, "steps"] == winner["step"]
+        assert table.loc[size, "trial"] == winner["trial"]
+        assert table.loc[size, "steps_before"] == own[own < winner["step"]].max()
+
+
+def test_below_the_target_is_strict_and_after_the_start(made):
+    study = made({2: 100})
+    curve = study.curves[study.curves["trial"] == 3]
+    value = float(curve.loc[curve["step"] == 40, "val_error"].iloc[0])
+    at = search_trials(study, value).set_index("trial")
+    assert at.loc[3, "steps"] > 40
+    assert at.loc[3, "steps_before"] == 40
+    everywhere = steps_to_target(study, 100.0).iloc[0]
+    assert (everywhere["steps"], everywhere["steps_before"]) == (1, 0)
+
+
+def test_crossing_counts_however_the_trial_ended_unless_it_failed(made):
+    study = made({2: 100}, trials=12)
+    study = edited(study, study.trials["trial"].eq(3), status="failed", steps=None)
+    raced = search_trials(study).set_index("trial")["status"]
+    loose = search_trials(study, 0.89).set_index("trial")["status"]
+    assert {"capped", "diverged"} & set(raced)
+    assert (loose.drop(3) == "reached").all()
+    assert loose[3] == "failed"
+
+
+def test_the_raced_target_by_name_is_the_recorded_one(study):
+    pd.testing.assert_frame_equal(steps_to_target(study, 0.05), steps_to_target(study))
+
+
+@pytest.mark.parametrize(
+    ("momentum", "lr"), [(False, True), (True, False)], ids=["no momentum", "no lr"]
+)
+def test_effective_learning_rate_of_other_searches(study, momentum, lr):
+    gone = [name for name, kept in (("momentum", momentum), ("lr", lr)) if not kept]
+    table = steps_to_target(with_trials(study, study.trials.drop(columns=gone)))
+    expected = table["lr"] if lr else pd.Series(pd.NA, index=table.index, dtype="Float64")
+    pd.testing.assert_series_equal(table["effective_lr"], expected, check_names=False)
+    assert HYPERPARAMETERS & set(table.columns) == HYPERPARAMETERS - set(gone)
+
+
+def test_a_tighter_target_is_refused(study):
+    with pytest.raises(AnalysisError, match=r"not be below the one raced to, 0\.05, got 0\.01.*sweep"):
+        steps_to_target(study, 0.01)
+
+
+@pytest.mark.parametrize("target", [np.nan, np.inf])
+def test_a_target_is_a_finite_number(study, target):
+    with pytest.raises(AnalysisError, match=f"must be a finite number, got {target}"):
+        steps_to_target(study, target)
+
+
+def test_an_empty_study_is_refused(study):
+    with pytest.raises(AnalysisError, match="at least one search trial, got none in made; run"):
+        steps_to_target(with_trials(study, study.trials.head(0)))
