@@ -110,15 +110,17 @@ def analyze(
     ] = None,
 ) -> None:
     """Fit the three regimes, print the table and draw the figures."""
+    from analysis.figures import write_figures
     from analysis.report import print_analysis
     from analysis.summary import analyze as analyze_study
     from analysis.summary import write_summary
-
-    from analysis.figures import write_figures
     from analysis.tables import read_study
+    from study.parts import part_paths
     from study.store import consolidate, read_study_toml
 
-    consolidate(folder, read_study_toml(folder))
+    study = read_study_toml(folder)
+    if part_paths(folder):
+        consolidate(folder, study)
     analysis = analyze_study(read_study(folder), target)
     print_analysis(analysis, console)
     paths = [*write_summary(analysis, folder), *write_figures(analysis, folder / "figures")]

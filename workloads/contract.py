@@ -95,8 +95,8 @@ def target_is_below_the_start(workload: Workload | Dynamics) -> str:
     start, target = _start(workload), workload.target.value
     _require(
         start >= target,
-        f"the target must be below the {workload.target.quantity} before training, "
-        f"{start:.4g}, got {target:g}",
+        f"the target must be below the start, {workload.target.quantity} {start:.4g} before "
+        f"training, got {target:g}",
     )
     return f"{start:.4g} before training"
 
@@ -105,6 +105,9 @@ def packed_equals_looped(workload: Workload) -> str:
     """Checks that gradients of three models under vmap are those of each model alone."""
     models = [_model(workload, seed).train() for seed in range(3)]
     batch = Examples(*(part[:8] for part in _data(workload).train))
+    buffer = _changed_buffer(workload, models[0], batch)
+    if buffer is not None:
+        return f"looped: buffer {buffer!r} changes while the model trains"
     try:
         packed = _packed_gradients(workload, models, batch)
     except Exception as error:  # noqa: BLE001 - whatever vmap refuses is trained by the loop
@@ -217,6 +220,14 @@ def _start(workload: Workload | Dynamics) -> float:
     if isinstance(workload, Dynamics):
         return float(_lanes(workload).measure()[1][0])
     return _error(workload, _model(workload, 0))
+
+
+def _changed_buffer(workload: Workload, model: nn.Module, batch: Examples) -> str | None:
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with torch.random.fork_rng(devices=[]):
+        workload.loss(model, batch)
+    changed = (n for n, buffer in model.named_buffers() if not torch.equal(buffer, before[n]))
+    return next(changed, None)
 
 
 def _gradients(workload: Workload, model: nn.Module, batch: Examples) -> Mapping[str, Tensor]:

@@ -152,7 +152,8 @@ class QuadraticLanes:
 
     def _loss(self) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
-            loss: Floats = 0.5 * (self._moments[0] @ self._h)
+            # rounding may leave a moment of a diverging lane below zero, which no loss can be
+            loss: Floats = 0.5 * (np.abs(self._moments[0]) @ self._h)
         return loss
 
     def _jump(self, update: _Map, steps: int) -> None:

@@ -156,7 +156,9 @@ def test_effective_learning_rate_of_other_searches(study, momentum, lr):
 
 
 def test_a_tighter_target_is_refused(study):
-    with pytest.raises(AnalysisError, match=r"not be below the one raced to, 0\.05, got 0\.01.*sweep"):
+    with pytest.raises(
+        AnalysisError, match=r"not be below the one raced to, 0\.05, got 0\.01.*sweep"
+    ):
         steps_to_target(study, 0.01)
 
 

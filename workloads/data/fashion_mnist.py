@@ -31,7 +31,7 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
 
     Args:
         data_dir: folder of the idx files, plain or gzipped, and the only one looked at; None looks
-            in BATCHSCALE_DATA, its subfolder fashion-mnist, and where Debian's package puts them.
+            in BATCHSCALE_DATA and its subfolder fashion-mnist, or else where Debian's package puts them.
         pool: side of the squares of pixels that are averaged, 1 or 2.
         download: whether the Hugging Face hub may be asked when no files are found.
 
@@ -71,9 +71,9 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
 def _places(data_dir: str | None) -> list[Path]:
     if data_dir is not None:
         return [Path(data_dir).expanduser()]
-    asked = os.environ.get("BATCHSCALE_DATA", "")
-    own = [Path(asked), Path(asked) / "fashion-mnist"] if asked else []
-    return [*own, DEBIAN_FOLDER]
+    # a folder that was asked for must hold them: others would not be the user's data
+    asked = os.environ.get("BATCHSCALE_DATA")
+    return [Path(asked), Path(asked) / "fashion-mnist"] if asked else [DEBIAN_FOLDER]
 
 
 def _file(folder: Path, name: str) -> Path | None:

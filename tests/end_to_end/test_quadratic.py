@@ -1,0 +1,42 @@
+"""The noisy quadratic, whose steps to target are known, through the real command."""
+
+import json
+
+import pandas as pd
+import pytest
+
+# d = 100, SGD, steps to an expected loss below 0.01 at the best fixed learning rate
+TRUTH = {
+    1: 32108, 4: 8050, 16: 2037, 64: 536, 256: 169, 1024: 94, 4096: 77, 16384: 72, 65536: 70
+}  # fmt: skip
+STUDY = """
+workload = "noisy-quadratic"
+optimizer = "sgd"
+batch_sizes = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536]
+[search]
+trials = 192
+[search.space]
+lr = { low = 1e-3, high = 2.0, scale = "log" }
+[race]
+resolution = 0.01
+"""
+
+
+@pytest.mark.slow
+def test_the_whole_pipeline_finds_the_truth(place):
+    (place.folder / "nqm.toml").write_text(STUDY)
+    code, _, err = place.run("sweep", "nqm.toml")
+    assert code == 0, err
+    folder = place.folder / "results" / "nqm"
+    trials = pd.read_parquet(folder / "trials.parquet")
+    steps = trials.groupby("batch_size")["steps"].min()
+    for batch_size, truth in TRUTH.items():
+        assert steps[batch_size] == pytest.approx(truth, rel=0.05)
+
+    code, out, err = place.run("analyze", folder)
+    assert code == 0, err
+    for regime in ("Perfect scaling", "Diminishing returns", "Plateau"):
+        assert regime in out
+    regimes = json.loads((folder / "summary.json").read_text())["regimes"]
+    assert 100 < regimes["b_perfect"] < 160
+    assert 3000 < regimes["b_plateau"] < 5500
