@@ -28,7 +28,14 @@ class DigitsMLP:
     """scikit-learn's handwritten digits, a fully connected network, 5 % validation error."""
 
     target = Target(0.05)
-    study_defaults: Mapping[str, Any] = {"race": {"max_steps": 20_000}}
+    study_defaults: Mapping[str, Any] = {
+        "search": {
+            "space": {
+                "lr": {"low": 1e-3, "high": 3.0, "scale": "log"},
+                "momentum": {"low": 0.0, "high": 0.99, "scale": "reverse-log"},
+            }
+        }
+    }
 
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)

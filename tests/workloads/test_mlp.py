@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from workloads.errors import WorkloadError
 from workloads.models.mlp import mlp
 
 
@@ -11,3 +12,8 @@ def test_a_network_has_the_layers_asked_for(hidden, parameters):
     model = mlp(4, hidden, 3)
     assert sum(p.numel() for p in model.parameters()) == parameters
     assert model(torch.zeros(7, 2, 2)).shape == (7, 3)
+
+
+def test_a_layer_without_width_is_refused():
+    with pytest.raises(WorkloadError, match=r"`hidden` must give widths .* got \[5, 0\]"):
+        mlp(4, (5, 0), 3)

@@ -117,6 +117,26 @@ def test_a_rate_past_stability_ends_in_something_not_finite_without_a_warning():
     assert not np.isfinite(lanes.measure()[0][0])
 
 
+def test_a_diverging_lane_never_seems_to_reach_the_target():
+    """Rounding leaves its moments below zero, long before they overflow."""
+    lanes = lanes_of(NoisyQuadratic(), "heavy-ball", 16, 3.9, momentum=0.849)
+    losses = [lanes.advance(9)[0] for _ in range(1000)]
+    assert not np.isfinite(losses[-1])
+    assert not any(loss < 0.01 for loss in losses)
+
+
+def test_ten_thousand_directions_jump_far_at_once():
+    lanes = lanes_of(NoisyQuadratic(10_000), "nesterov", 64, [0.01, 0.1])
+    assert np.isfinite(lanes.advance(100_000)).all()
+
+
+def test_every_lane_is_its_own_run():
+    rates = [0.05, 0.2, 0.6]
+    together = lanes_of(NoisyQuadratic(9), "nesterov", 4, rates).advance(31)
+    alone = [lanes_of(NoisyQuadratic(9), "nesterov", 4, rate).advance(31)[0] for rate in rates]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+
+
 @pytest.mark.parametrize(("batch_size", "steps"), PUBLISHED_SGD.items())
 def test_densely_tuned_sgd_takes_the_published_steps(batch_size, steps):
     lanes = lanes_of(NoisyQuadratic(), "sgd", batch_size, np.geomspace(1e-3, 1.99, 400))
@@ -131,9 +151,12 @@ def test_densely_tuned_sgd_takes_the_published_steps(batch_size, steps):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dimension": 0}, "`dimension` must be an integer >= 1, got 0"),
-        ({"dimension": 2.5}, "`dimension` must be an integer >= 1, got 2.5"),
-        ({"a": -1}, "`a` and `b` must be >= 0"),
+        ({"dimension": 0}, "`dimension` must be an integer of at least 1, got 0"),
+        ({"dimension": 2.5}, "`dimension` must be an integer of at least 1, got 2.5"),
+        ({"a": -1}, "`a` must be a finite number of at least 0, got -1"),
+        ({"b": float("inf")}, "`b` must be a finite number of at least 0, got inf"),
+        ({"target": 0.0}, "`target` must be a finite loss above 0, got 0.0"),
+        ({"target": float("nan")}, "`target` must be a finite loss above 0, got nan"),
     ],
 )
 def test_a_spectrum_that_is_none_is_refused(options, message):

@@ -1,12 +1,18 @@
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import workloads
 from workloads import registry
 from workloads.builtin import BUILTIN
 from workloads.errors import WorkloadError
 from workloads.registry import names, resolve
 
+ROOT = str(Path(workloads.__file__).parents[1])
 GOOD = """
 class Mine:
     target = 0.1
@@ -76,6 +82,8 @@ def test_a_file_is_imported_once_and_its_objects_pickle(written):
         ("digits-mpl", "did you mean 'digits-mlp'"),
         ("something-else", "must be one of digits-mlp.*path/to/file.py:Class"),
         ("nowhere.py:Mine", "must exist"),
+        ("nowhere.py", "must be given as path/to/file.py:Class, got 'nowhere.py'"),
+        ("nowhere.py:", "must be given as path/to/file.py:Class, got 'nowhere.py:'"),
     ],
 )
 def test_what_is_not_there_is_said(reference, message):
@@ -89,7 +97,17 @@ def test_what_is_not_there_is_said(reference, message):
         ("class Mine(:", {}, "must import, got SyntaxError"),
         ("import no_such_thing", {}, "must import, got ModuleNotFoundError.*no_such_thing"),
         (GOOD.replace("Mine", "Mina"), {}, "did you mean 'Mina'"),
+        ("raise SystemExit(3)", {}, "must import, got SystemExit: 3"),
+        (GOOD.replace("Mine", "Nothing"), {}, "add class 'Mine' to the file"),
+        ("Mine = 3", {}, "must be a class in its file"),
         (GOOD.replace("def loss", "def lost"), {}, "lacks loss"),
+        (GOOD.replace("def loss", "def a").replace("def data", "def b"), {}, "lacks data, loss"),
+        (
+            "class Mine:\n    def lanes(self, setup): ...",
+            {},
+            "must have target, lanes.*lacks target",
+        ),
+        (GOOD.replace("width=3", "width"), {}, "must give width, got none"),
         (GOOD, {"widht": 3}, "got 'widht'; did you mean 'width'"),
         (GOOD, {"width": -1}, "ValueError: no negative width"),
     ],
@@ -129,3 +147,37 @@ def test_shadowing_a_name_is_an_error(installed, points):
     installed(*points)
     with pytest.raises(WorkloadError, match="must be brought by one package"):
         names()
+
+
+def test_a_plug_ins_folder_stays_off_the_import_path(written):
+    before = list(sys.path)
+    workload = resolve(f"{written()}:Mine")
+    assert sys.path == before
+    assert type(workload).__module__ != "mine"
+
+
+def test_two_files_of_one_name_are_two_modules(written, tmp_path):
+    (tmp_path / "other").mkdir()
+    first = resolve(f"{written()}:Mine")
+    second = resolve(f"{written(name='other/mine.py')}:Mine")
+    assert type(first) is not type(second)
+
+
+def test_the_same_file_is_the_same_module_by_any_path(written, tmp_path, monkeypatch):
+    first = resolve(f"{written()}:Mine")
+    monkeypatch.chdir(tmp_path)
+    assert type(resolve("mine.py:Mine")) is type(first)
+
+
+def test_listing_imports_no_torch():
+    code = (
+        "import sys; from workloads.registry import names; names(); "
+        "assert not {'torch', 'numpy', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": ROOT})
+
+
+def test_the_contract_is_imported_with_the_package_on_first_use():
+    assert workloads.Target is workloads.workload.Target
+    with pytest.raises(AttributeError, match="'workloads' has no attribute 'Traget'"):
+        workloads.Traget  # noqa: B018

@@ -1,15 +1,27 @@
 """The contract kit on every built-in workload, and on workloads that break each clause."""
 
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import workloads
 from workloads.builtin import BUILTIN
 from workloads.classification import DigitsMLP
 from workloads.data.fashion_mnist import DEBIAN_FOLDER
+from workloads.errors import WorkloadError
+from workloads.quadratic import NoisyQuadratic, QuadraticLanes
 from workloads.registry import resolve
 from workloads.testing import WorkloadContract, check
 from workloads.workload import Data, Examples, Target
+
+ROOT = str(Path(workloads.__file__).parents[1])
 
 
 @pytest.mark.parametrize("name", BUILTIN)
@@ -72,6 +84,21 @@ class Frozen(DigitsMLP):
         return super().error(model, data) * 0 + 0.5
 
 
+class NoData(DigitsMLP):
+    def data(self):
+        return 3
+
+
+class NoModule(DigitsMLP):
+    def model(self):
+        return torch.zeros(3)
+
+
+class VectorLoss(DigitsMLP):
+    def loss(self, model, batch):
+        return nn.functional.cross_entropy(model(batch.inputs), batch.targets, reduction="none")
+
+
 class Percentage(DigitsMLP):
     target = Target(5.0)
 
@@ -80,8 +107,11 @@ BROKEN = [
     (Percentage, "target is in range", "got 5.0"),
     (NoisyData, "data are identical on two calls", "must agree"),
     (ShortTargets, "inputs and targets agree in length", "got 1346 for 1347"),
+    (NoData, "data are identical on two calls", "data() must give a Data, got int"),
+    (NoModule, "models follow the seed", "must give a torch.nn.Module, got Tensor"),
+    (VectorLoss, "loss is a finite mean", "loss must be one number in a tensor, got"),
     (SummedLoss, "loss is a finite mean", "must be a mean over the examples"),
-    (NanLoss, "loss is a finite mean", "must be finite, got nan"),
+    (NanLoss, "loss is a finite mean", "loss must be finite, got nan"),
     (Percent, "error is a finite mean", "must lie in"),
     (Zeros, "models follow the seed", "initialise at random"),
     (Easy, "target is below the start", "must be below the start"),
@@ -100,7 +130,125 @@ class BatchNormDigits(DigitsMLP):
         return nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 10))
 
 
-def test_a_model_that_vmap_refuses_is_sound_and_said_to_be_looped():
-    clauses = {c.name: c for c in check(BatchNormDigits())}
-    assert all(clause.passed for clause in clauses.values())
-    assert clauses["packed equals looped"].detail.startswith("looped")
+class DropoutDigits(DigitsMLP):
+    def model(self):
+        return nn.Sequential(nn.Linear(64, 16), nn.Dropout(0.1), nn.ReLU(), nn.Linear(16, 10))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(BatchNormDigits, "buffer '1.running_mean' changes"), (DropoutDigits, "random")],
+)
+def test_a_model_that_cannot_be_packed_is_sound_and_said_to_be_looped(kind, reason):
+    found = {clause.name: clause for clause in check(kind())}
+    assert [clause for clause in found.values() if not clause.passed] == []
+    assert found["packed equals looped"].detail.startswith("looped: ")
+    assert reason in found["packed equals looped"].detail
+
+
+class Rates(DigitsMLP):
+    """Its error is not finite after training at any rate but the greatest."""
+
+    def error(self, model, data):
+        error = super().error(model, data)
+        return torch.where((error > 0.06) & (error < 0.5), math.nan, error)
+
+
+def test_one_good_rate_is_enough_whatever_the_others_end_in():
+    found = {clause.name: clause for clause in check(Rates())}
+    assert found["error falls when trained"].passed
+
+
+class Forgetful(NoisyQuadratic):
+    """Drops the wrong lanes."""
+
+    def lanes(self, setup):
+        class Lanes(QuadraticLanes):
+            def keep(self, lanes):
+                super().keep(np.roll(lanes, 1))
+
+        return Lanes(self.curvature, self.noise, setup)
+
+
+class Restless(NoisyQuadratic):
+    """Has less noise on every call."""
+
+    def lanes(self, setup):
+        self.noise = self.noise / 2
+        return super().lanes(setup)
+
+
+class Stuck(NoisyQuadratic):
+    """Has curvatures that every rate is too great for."""
+
+    def lanes(self, setup):
+        return QuadraticLanes(1e6 * self.curvature, self.noise, setup)
+
+
+class Adamant(NoisyQuadratic):
+    """Knows no optimizer."""
+
+    def lanes(self, setup):
+        raise WorkloadError(f"only adam is known, got {setup.optimizer}; choose it")
+
+
+@pytest.mark.parametrize(
+    ("kind", "clause", "words"),
+    [
+        (Forgetful, "keep drops the lanes it is told to", "must leave the other lanes"),
+        (Restless, "runs are deterministic", "must give the same errors"),
+        (Stuck, "error falls when trained", "must lower the error, got nan"),
+        (Adamant, "target is below the start", "must be known, got: only adam is known"),
+    ],
+)
+def test_a_broken_clause_of_own_dynamics_is_found_and_told(kind, clause, words):
+    broken = {c.name: c.detail for c in check(kind()) if not c.passed}
+    assert words in broken[clause]
+
+
+class OnlyNesterov(NoisyQuadratic):
+    def lanes(self, setup):
+        if setup.optimizer != "nesterov":
+            raise WorkloadError("only nesterov is known; choose it")
+        return super().lanes(setup)
+
+
+def test_dynamics_of_one_optimizer_are_sound():
+    assert [clause for clause in check(OnlyNesterov()) if not clause.passed] == []
+
+
+PLUGIN = """
+import torch
+from torch import nn
+from workloads import Data, Examples, Target
+
+
+class Line:
+    target = Target(0.1)
+
+    def data(self):
+        x = torch.linspace(-1, 1, 200)[:, None]
+        y = (x[:, 0] > 0.3).long()
+        return Data(train=Examples(x[::2], y[::2]), validation=Examples(x[1::2], y[1::2]))
+
+    def model(self):
+        return nn.Linear(1, 2)
+
+    def loss(self, model, batch):
+        return nn.functional.cross_entropy(model(batch.inputs), batch.targets)
+
+    def error(self, model, data):
+        return (model(data.inputs).argmax(-1) != data.targets).float().mean()
+"""
+
+
+def test_a_plug_in_in_a_file_keeps_the_contract(tmp_path):
+    (tmp_path / "line.py").write_text(PLUGIN)
+    found = list(check(resolve(f"{tmp_path / 'line.py'}:Line")))
+    assert len(found) == 9
+    assert [clause for clause in found if not clause.passed] == []
+
+
+def test_the_kits_import_needs_no_pytest():
+    code = "import sys; import workloads.testing; assert 'pytest' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": ROOT})

@@ -31,7 +31,8 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
 
     Args:
         data_dir: folder of the idx files, plain or gzipped, and the only one looked at; None looks
-            in BATCHSCALE_DATA and its subfolder fashion-mnist, or else where Debian's package puts them.
+            in BATCHSCALE_DATA and its subfolder fashion-mnist where set, else where Debian's
+            package puts them.
         pool: side of the squares of pixels that are averaged, 1 or 2.
         download: whether the Hugging Face hub may be asked when no files are found.
 

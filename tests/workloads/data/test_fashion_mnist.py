@@ -1,5 +1,6 @@
 """Made files in the true format; the real images where Debian's package is installed."""
 
+import re
 import struct
 import sys
 
@@ -44,10 +45,19 @@ def test_the_environment_names_the_folder_or_the_one_above(made, monkeypatch, be
     assert len(fashion_mnist(None, 2, download=False).train.inputs) == 55_000
 
 
-def test_missing_files_are_told_with_every_remedy(tmp_path, monkeypatch):
+def test_missing_files_are_told_with_every_place_and_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
-    with pytest.raises(WorkloadError, match="--data-dir or BATCHSCALE_DATA, install Debian's"):
+    places = f"got none in {tmp_path}, {tmp_path}/fashion-mnist; "
+    with pytest.raises(WorkloadError, match=re.escape(places)) as told:
         fashion_mnist(None, 2, download=False)
+    for remedy in ("--data-dir or BATCHSCALE_DATA", "dataset-fashion-mnist", "download = true"):
+        assert remedy in str(told.value)
+
+
+def test_a_folder_asked_for_is_the_only_one_looked_at(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHSCALE_DATA", str(made))
+    with pytest.raises(WorkloadError, match=f"got none in {re.escape(str(tmp_path))};"):
+        fashion_mnist(str(tmp_path), 2, download=False)
 
 
 def test_images_without_labels_are_refused(made, tmp_path):
