@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.estimates import Estimate
 from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
 from analysis.regimes import DEFINITIONS, Regimes, find_regimes
-from analysis.tables import SCHEMA_VERSION, STATUSES, StudyTables, hyperparameters
+from analysis.tables import SCHEMA_VERSION, StudyTables, hyperparameters
 from analysis.targets import steps_to_target
 
 SUMMARY_JSON = "summary.json"
@@ -53,7 +53,8 @@ class Analysis:
         """Workload, optimizer and target on one line."""
         config = self.study.config
         goal = f"validation {self.quantity} < {self.target:g}"
-        return f"{config['workload']}, {config['optimizer']}, {goal}"
+        workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
+        return f"{workload}, {config['optimizer']}, {goal}"
 
 
 def analyze(study: StudyTables, target: float | None = None) -> Analysis:
@@ -109,8 +110,8 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     trials = analysis.table["trials"]
     counts = str(trials.min()) if trials.nunique() == 1 else f"{trials.min()} to {trials.max()}"
     reading = (
-        f"Steps to target are the least of {counts} trials at each batch size; "
-        "they depend on how many were run."
+        f"Steps to target are the least of {counts} trials at each batch size, and depend on how "
+        "many were run; the target was crossed after the measurement at `after`."
     )
     return (*found, *misses, reading)
 
@@ -213,23 +214,24 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
     """Gives the table as text to read: one row per batch size, "-" where unknown."""
     table = analysis.table
     shown = pd.DataFrame({"B": table["batch_size"].astype(str)})
-    before, steps = table["steps_before"], table["steps"]
-    shown["steps"] = _texts(steps, str)
-    shown["first below in"] = [
-        "-" if pd.isna(last) else f"({first}, {last}]"
-        for first, last in zip(before, steps, strict=True)
-    ]
-    shown["examples"] = _texts(table["examples"], str)
-    for name in (*hyperparameters(analysis.study.trials), "effective_lr"):
-        shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
+    for heading, name in {
+        "after": "steps_before",
+        "steps": "steps",
+        "examples": "examples",
+    }.items():
+        shown[heading] = _texts(table[name], str)
+    for name in hyperparameters(analysis.study.trials):
+        shown[name.replace("_", " ")] = _texts(table[name], "{:.2g}".format)
+    shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.2g}".format)
     if analysis.regimes is not None:
         of = analysis.regimes.of
         shown["regime"] = [
             "-" if pd.isna(count) else str(of(size))
-            for size, count in zip(table["batch_size"], steps, strict=True)
+            for size, count in zip(table["batch_size"], table["steps"], strict=True)
         ]
-    for name in ("trials", *STATUSES):
-        shown[name] = table[name].astype(str)
+    for name in ("reached", "diverged", "failed"):
+        if name != "failed" or table[name].any():
+            shown[name] = table[name].astype(str)
     return shown
 
 

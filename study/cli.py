@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 WRONG_INPUT, SOME_FAILED = 2, 1
 
 StudyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of one study.")]

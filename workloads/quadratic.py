@@ -153,7 +153,7 @@ class QuadraticLanes:
 
     def _loss(self) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
-            # rounding may leave a moment of a diverging lane below zero, which no loss can be
+            # a diverging lane's moments may overflow to minus infinity, which would pass for a low loss
             loss: Floats = 0.5 * (np.abs(self._moments[0]) @ self._h)
         return loss
 
