@@ -221,8 +221,9 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
     }.items():
         shown[heading] = _texts(table[name], str)
     for name in hyperparameters(analysis.study.trials):
-        shown[name.replace("_", " ")] = _texts(table[name], "{:.2g}".format)
-    shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.2g}".format)
+        shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
+    if "momentum" in table:
+        shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
     if analysis.regimes is not None:
         of = analysis.regimes.of
         shown["regime"] = [
