@@ -153,7 +153,7 @@ class QuadraticLanes:
 
     def _loss(self) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
-            # a diverging lane's moments may overflow to minus infinity, which would pass for a low loss
+            # a diverging lane's moments may overflow to minus infinity: it must not pass as low
             loss: Floats = 0.5 * (np.abs(self._moments[0]) @ self._h)
         return loss
 
