@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from workloads.registry import resolve as resolve_workload
 
 from study.config import BatchSizes, CohortSize, ResolvedStudy, StudyConfig
 from study.errors import StudyError
@@ -17,6 +16,7 @@ from study.schedules import SCHEDULES
 from study.search import SAMPLERS
 from study.space import Hyperparameter, Range, Space
 from study.study_file import validated
+from workloads.registry import resolve as resolve_workload
 from workloads.workload import Dynamics, LaneSetup, Target, Workload
 
 UNLIMITED_TO = 65_536
