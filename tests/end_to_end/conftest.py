@@ -1,6 +1,7 @@
 """A plug-in in a file, and the real command run on it as a user would."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,35 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-PLUGIN = """
-import torch
-from torch import nn
-from workloads import Data, Examples, Target
-
-
-class Blobs:
-    target = Target(0.1)
-
-    def data(self):
-        generator = torch.Generator().manual_seed(1)
-        labels = torch.arange(120) % 3
-        centres = torch.tensor([[0.0, 2.0], [2.0, -1.0], [-2.0, -1.0]])
-        inputs = centres[labels] + torch.randn(120, 2, generator=generator)
-        return Data(
-            train=Examples(inputs[:90], labels[:90]),
-            validation=Examples(inputs[90:], labels[90:]),
-        )
-
-    def model(self):
-        return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
-
-    def loss(self, model, batch):
-        return nn.functional.cross_entropy(model(batch.inputs), batch.targets)
-
-    def error(self, model, data):
-        return (model(data.inputs).argmax(-1) != data.targets).double().mean()
-"""
-
+BLOBS = Path(__file__).parents[1] / "blobs.py"
 STUDY = """
 workload = "blobs.py:Blobs"
 batch_sizes = [1, 4, 16, 90]
@@ -86,6 +59,6 @@ class Place:
 @pytest.fixture
 def place(tmp_path):
     """Gives a folder with study.toml and its plug-in, and what runs the command in it."""
-    (tmp_path / "blobs.py").write_text(PLUGIN)
+    shutil.copy(BLOBS, tmp_path)
     (tmp_path / "study.toml").write_text(STUDY)
     return Place(tmp_path)

@@ -1,61 +1,23 @@
 """A small made workload, small studies of it, and lanes that need no training."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from study.config import ResolvedStudy
 from study.networks import load
-from workloads.workload import Data, Examples, Target
+from workloads.registry import resolve
 
-
-class Blobs:
-    """Three Gaussian blobs in the plane, told apart by a small network."""
-
-    target = Target(0.1)
-
-    def data(self):
-        generator = torch.Generator().manual_seed(1)
-        labels = torch.arange(120) % 3
-        centres = torch.tensor([[0.0, 2.0], [2.0, -1.0], [-2.0, -1.0]])
-        inputs = centres[labels] + torch.randn(120, 2, generator=generator)
-        return Data(
-            train=Examples(inputs[:90], labels[:90]),
-            validation=Examples(inputs[90:], labels[90:]),
-        )
-
-    def model(self):
-        return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
-
-    def loss(self, model, batch):
-        return nn.functional.cross_entropy(model(batch.inputs), batch.targets)
-
-    def error(self, model, data):
-        return (model(data.inputs).argmax(-1) != data.targets).double().mean()
-
-
-class BatchNormBlobs(Blobs):
-    """The same with running batch statistics, which vmap cannot take."""
-
-    def model(self):
-        return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
-
-
-class DropoutBlobs(Blobs):
-    """The same with dropout, which draws random numbers while it trains."""
-
-    def model(self):
-        return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
-
-
-WORKLOADS = {"plain": Blobs, "batch norm": BatchNormBlobs, "dropout": DropoutBlobs}
+BLOBS = Path(__file__).parents[1] / "blobs.py"
+KINDS = {"plain": "Blobs", "batch norm": "BatchNormBlobs", "dropout": "DropoutBlobs"}
 
 
 @pytest.fixture
 def training():
     """Gives a loaded workload by name: plain, batch norm, dropout."""
-    return lambda kind="plain": load(WORKLOADS[kind](), torch.device("cpu"))
+    return lambda kind="plain": load(resolve(f"{BLOBS}:{KINDS[kind]}"), torch.device("cpu"))
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""A small made workload as a plug-in file: what most tests train."""
+
+import torch
+from torch import nn
+
+from workloads import Data, Examples, Target
+
+
+class Blobs:
+    """Three Gaussian blobs in the plane, told apart by a small network."""
+
+    target = Target(0.1)
+
+    def data(self):
+        generator = torch.Generator().manual_seed(1)
+        labels = torch.arange(120) % 3
+        centres = torch.tensor([[0.0, 2.0], [2.0, -1.0], [-2.0, -1.0]])
+        inputs = centres[labels] + torch.randn(120, 2, generator=generator)
+        return Data(
+            train=Examples(inputs[:90], labels[:90]),
+            validation=Examples(inputs[90:], labels[90:]),
+        )
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
+
+    def loss(self, model, batch):
+        return nn.functional.cross_entropy(model(batch.inputs), batch.targets)
+
+    def error(self, model, data):
+        return (model(data.inputs).argmax(-1) != data.targets).double().mean()
+
+
+class BatchNormBlobs(Blobs):
+    """The same with running batch statistics, which vmap cannot take."""
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+class DropoutBlobs(Blobs):
+    """The same with dropout, which draws random numbers while it trains."""
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
