@@ -21,7 +21,7 @@ def command(monkeypatch, capsys, tmp_path):
     """Runs the command in an empty folder; gives exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("BATCHSCALE_DATA", raising=False)
+    monkeypatch.setenv("BATCHSCALE_DATA", "")  # also undoes what --data-dir sets
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["batchscale", *map(str, arguments)])
