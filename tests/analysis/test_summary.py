@@ -1,0 +1,158 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from analysis.summary import (
+    analyze,
+    as_markdown,
+    as_record,
+    readable_table,
+    sentences,
+    write_summary,
+)
+from analysis.tables import AnalysisError
+
+PERFECT = {4: 1600, 8: 800, 16: 400, 32: 200, 64: 100}
+FEW = {4: None, 8: 300, 16: 150}
+KINDS = {"all regimes": None, "no plateau": PERFECT, "too few": FEW, "none": {4: None, 8: None}}
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def analysis(request, made, study):
+    steps = KINDS[request.param]
+    return analyze(study if steps is None else made(steps))
+
+
+def numbers(data):
+    if isinstance(data, dict):
+        data = list(data.values())
+    if isinstance(data, list):
+        return [number for item in data for number in numbers(item)]
+    return [data] if isinstance(data, float) else []
+
+
+def test_bundles_table_fit_and_regimes(study):
+    analysis = analyze(study)
+    assert analysis.fit.steps == tuple(analysis.table["steps"])
+    assert analysis.fit.b_crit.value == pytest.approx(60, abs=1)
+    assert analysis.regimes.batch_sizes == tuple(analysis.table["batch_size"])
+    assert analysis.no_fit == ""
+    assert analysis.title == "digits-mlp, nesterov, validation error < 0.05"
+
+
+def test_a_fit_leaves_out_what_was_not_reached(made):
+    analysis = analyze(made({2: None, 4: 335, 8: 198, 16: 91, 32: None}))
+    assert analysis.fit.batch_sizes == (4, 8, 16)
+    assert analysis.reached["batch_size"].tolist() == [4, 8, 16]
+
+
+@pytest.mark.parametrize(
+    ("steps", "count"), [(FEW, "2 of 3"), ({4: None, 8: None}, "0 of 2")], ids=["two", "none"]
+)
+def test_too_few_points_give_a_reason_and_no_fit(made, steps, count):
+    analysis = analyze(made(steps))
+    assert analysis.fit is None
+    assert analysis.regimes is None
+    assert analysis.no_fit.startswith(f"No fit: {count} batch sizes reached the target")
+    assert analysis.no_fit in sentences(analysis)
+
+
+def test_a_looser_target_is_named(study):
+    analysis = analyze(study, 0.2)
+    assert analysis.target == 0.2
+    assert analysis.title.endswith("validation error < 0.2")
+    assert (analysis.table["steps"] <= analyze(study).table["steps"]).all()
+
+
+def test_a_tighter_target_is_refused(study):
+    with pytest.raises(AnalysisError, match="not be below the one raced to"):
+        analyze(study, 0.01)
+
+
+def test_a_target_on_the_loss_is_worded_so(made):
+    analysis = analyze(made(PERFECT, quantity="loss"))
+    assert analysis.quantity == "loss"
+    assert "validation loss < 0.05" in analysis.title
+
+
+def test_sentences_say_what_is_not_identified(made):
+    words = " ".join(sentences(analyze(made(PERFECT))))
+    assert "the plateau is not identified" in words
+    assert "b_20 not identified" in words
+    assert "No plateau within the measured range" in words
+
+
+def test_sentences_name_batch_sizes_that_missed(made):
+    words = sentences(analyze(made({2: None, 4: 335, 8: 198, 16: 91})))
+    assert "B = 2: no trial reached the target within 20000 steps." in words
+
+
+def test_sentences_give_the_number_of_trials(made):
+    assert "least of 9 trials" in sentences(analyze(made(PERFECT, trials=9)))[-1]
+
+
+def test_record_is_finite_and_survives_json(analysis):
+    record = as_record(analysis)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert all(map(math.isfinite, numbers(record)))
+    assert len(record["table"]) == len(analysis.table)
+    assert (record["fit"] is None) == (record["regimes"] is None) == (analysis.fit is None)
+
+
+def test_record_has_the_fit(study):
+    analysis = analyze(study)
+    record = as_record(analysis)
+    assert record["fit"]["b_crit"] == {
+        "value": analysis.fit.b_crit.value,
+        "low": analysis.fit.b_crit.low,
+        "high": analysis.fit.b_crit.high,
+    }
+    assert record["regimes"]["b_perfect"] == analysis.regimes.b_perfect
+    assert record["table"][0]["steps"] == 600
+
+
+def test_unknown_is_null_in_the_record(made):
+    record = as_record(analyze(made({4: None, **PERFECT, 128: None})))
+    assert record["table"][-1]["steps"] is None
+    assert record["fit"]["b_crit"]["high"] is None
+    assert record["fit"]["s_min"]["low"] is None
+    assert record["regimes"]["b_20"] is None
+
+
+def test_readable_table_has_a_dash_where_unknown(made):
+    table = readable_table(analyze(made({2: None, 4: 335, 8: 198, 16: 91}))).set_index("B")
+    unknown = ["after", "steps", "examples", "lr", "momentum", "lr/(1-m)", "regime"]
+    assert (table.loc["2", unknown] == "-").all()
+    assert table.loc["4", ["after", "steps", "examples"]].tolist() == ["330", "335", "1340"]
+    assert not (table.loc["4"] == "-").any()
+    assert "failed" not in table
+
+
+def test_readable_table_counts_failures_where_there_are_any(made):
+    study = made(PERFECT)
+    study.trials.loc[0, "status"] = "failed"
+    assert readable_table(analyze(study))["failed"].tolist() == ["1", "0", "0", "0", "0"]
+
+
+def test_title_of_a_plug_in_is_its_class(made):
+    study = made(PERFECT)
+    config = {**study.config, "workload": "examples/spirals.py:Spirals"}
+    assert analyze(replace(study, config=config)).title.startswith("Spirals, nesterov")
+
+
+def test_markdown_table_is_rectangular(analysis):
+    page = as_markdown(analysis)
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert len(rows) == len(analysis.table) + 2
+    assert len({row.count("|") for row in rows}) == 1
+    for sentence in sentences(analysis):
+        assert f"- {sentence}" in page
+
+
+def test_write_summary_returns_what_it_wrote(analysis, tmp_path):
+    paths = write_summary(analysis, tmp_path / "new")
+    assert [path.name for path in paths] == ["summary.json", "summary.md"]
+    assert json.loads(paths[0].read_text("utf-8")) == as_record(analysis)
+    assert paths[1].read_text("utf-8") == as_markdown(analysis)
