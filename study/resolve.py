@@ -16,6 +16,7 @@ from study.schedules import SCHEDULES
 from study.search import SAMPLERS
 from study.space import Hyperparameter, Range, Space
 from study.study_file import validated
+from workloads.errors import WorkloadError
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Dynamics, LaneSetup, Target, Workload
 
@@ -172,7 +173,7 @@ def _dry_build(
     try:
         training = load(workload, torch.device("cpu"))
         start = _start(training)
-    except (StudyError, ValueError):
+    except (StudyError, WorkloadError):
         raise
     except Exception as error:
         raise StudyError(

@@ -131,6 +131,7 @@ def test_what_cannot_run_is_refused_in_words(plugin, change, message):
         ({"error": f"{ERROR} + float('nan')"}, "error must be one finite number.*nan"),
         ({"loss": "model(batch.inputs)"}, "loss must be one finite number"),
         ({"loss": "model(batch.missing)"}, "AttributeError.*batchscale check"),
+        ({"error": "torch.tensor(float('x'))"}, "ValueError.*batchscale check"),
         ({"target": "1.5"}, r"race\.target must lie in \(0, 1\)"),
     ],
 )
