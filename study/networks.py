@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from study.seeding import derive_seed
+from study.seeding import derive_seed, generator
 from workloads.workload import Data, Examples, Model, Workload, changing_buffer
 
 
@@ -145,8 +145,7 @@ class PackedNetworks:
         self._constants = {name: value[lanes] for name, value in self._constants.items()}
 
     def _model_with(self, flat: Tensor, constants: Mapping[str, Tensor]) -> Model:
-        state = self._layout.unflatten(flat) | dict(constants)
-        return lambda inputs: functional_call(self._model, state, (inputs,))
+        return _calling(self._model, self._layout.unflatten(flat) | dict(constants))
 
     def _batch_loss(
         self, flat: Tensor, constants: Mapping[str, Tensor], inputs: Tensor, targets: Tensor
@@ -175,9 +174,7 @@ class LoopedNetworks:
         self._training = training
         self._models = [fresh_model(training, seed).train() for seed in seeds]
         self._layout = _Layout(self._models[0])
-        self._random_states = [
-            torch.Generator().manual_seed(derive_seed(seed, "model")).get_state() for seed in seeds
-        ]
+        self._random_states = [generator(seed, "model").get_state() for seed in seeds]
 
     def initial_parameters(self) -> Tensor:
         """Gives the parameters at step 0, shape (lanes, parameters)."""

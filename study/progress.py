@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,26 +57,27 @@ class Progress:
             study: the study in it.
         """
         self._folder, self._study = folder, study
-        self._parts: dict[Path, list[TrialResult]] = {}
+        self._seen: set[Path] = set()
+        self._results: defaultdict[int, list[TrialResult]] = defaultdict(list)
 
     def read(self) -> list[list[TrialResult]]:
         """Reads the parts that are new; gives those."""
-        new = [path for path in part_paths(self._folder) if path not in self._parts]
-        self._parts |= {path: read_part(path, self._study) for path in new}
-        return [self._parts[path] for path in new]
+        new = [path for path in part_paths(self._folder) if path not in self._seen]
+        parts = [read_part(path, self._study) for path in new]
+        self._seen |= set(new)
+        for part in parts:
+            searched = [result for result in part if result.point.role is Role.SEARCH]
+            self._results[part[0].batch_size] += searched
+        return parts
 
     def rows(self, standings: Sequence[Standing] = ()) -> list[Row]:
         """Gives one row per batch size of the parts read so far."""
         racing = {standing.batch_size: standing.racing for standing in standings}
-        return [self._row(size, racing.get(size, 0)) for size in self._study.batch_sizes]
+        return [self.row(size, racing.get(size, 0)) for size in self._study.batch_sizes]
 
-    def _row(self, size: int, racing: int) -> Row:
-        results = [
-            result
-            for part in self._parts.values()
-            for result in part
-            if result.batch_size == size and result.point.role is Role.SEARCH
-        ]
+    def row(self, size: int, racing: int = 0) -> Row:
+        """Gives the row of one batch size."""
+        results = self._results[size]
         statuses = [result.outcome.status for result in results]
         steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
         return Row(
@@ -156,7 +158,7 @@ def _print_lines(progress: Progress, console: Console, stop: threading.Event) ->
         ended = stop.wait(POLL_SECONDS)
         for results in progress.read():
             size = results[0].batch_size
-            row = next(row for row in progress.rows() if row.batch_size == size)
+            row = progress.row(size)
             best = "target not reached" if row.best_steps is None else f"best {row.best_steps:,}"
             console.print(f"batch size {size:,}: {row.done}/{row.trials} trials, {best}")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from study.config import ResolvedStudy
 from study.records import Curve, Floats, Outcome, Status
 from workloads.workload import Lanes
 
@@ -32,6 +33,17 @@ class Rules:
     slack: float
     resolution: float
     best_steps: int | None = None
+
+    @classmethod
+    def at(cls, study: ResolvedStudy, batch_size: int, best_steps: int | None) -> "Rules":
+        """Gives a study's rules at a batch size, knowing the fewest steps there so far."""
+        return cls(
+            target=study.target,
+            max_steps=study.budget(batch_size),
+            slack=study.race.slack,
+            resolution=study.race.resolution,
+            best_steps=best_steps,
+        )
 
     @property
     def cap(self) -> float:
@@ -142,16 +154,19 @@ class _Lane:
     seconds: float = 0.0
 
     def run(self) -> Run:
-        columns = [np.array(c, dtype=np.float64) for c in zip(*self.rows, strict=True)]
-        columns = columns or [np.empty(0) for _ in range(5)]
-        curve = Curve(
-            step=columns[0].astype(np.int64),
-            train_loss=columns[1],
-            val_loss=columns[2],
-            val_error=columns[3],
-            seconds=columns[4],
+        return Run(curve=self._curve(), broke_at=self.broke_at, seconds=self.seconds)
+
+    def _curve(self) -> Curve:
+        if not self.rows:
+            return Curve.empty()
+        step, train_loss, val_loss, val_error, seconds = np.array(self.rows, dtype=np.float64).T
+        return Curve(
+            step=step.astype(np.int64),
+            train_loss=train_loss,
+            val_loss=val_loss,
+            val_error=val_error,
+            seconds=seconds,
         )
-        return Run(curve=curve, broke_at=self.broke_at, seconds=self.seconds)
 
 
 def race(lanes: Lanes, count: int, rules: Rules) -> list[Run]:

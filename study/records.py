@@ -83,6 +83,18 @@ class Curve:
     val_error: Floats
     seconds: Floats
 
+    @classmethod
+    def empty(cls) -> "Curve":
+        """Gives the curve of a trial that was never measured."""
+        nothing = np.empty(0)
+        return cls(
+            step=nothing.astype(np.int64),
+            train_loss=nothing,
+            val_loss=nothing,
+            val_error=nothing,
+            seconds=nothing,
+        )
+
     def until(self, rows: int) -> "Curve":
         """Gives the first `rows` measurements."""
         return Curve(

@@ -147,13 +147,7 @@ def final_results(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[
     final = []
     for size, group in by_size.items():
         reached = [r.outcome.steps for r in group if r.outcome.steps is not None]
-        rules = Rules(
-            target=study.target,
-            max_steps=study.budget(size),
-            slack=study.race.slack,
-            resolution=study.race.resolution,
-            best_steps=min(reached, default=None),
-        )
+        rules = Rules.at(study, size, min(reached, default=None))
         final += [_judged(result, rules) for result in group]
     return final
 

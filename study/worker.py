@@ -1,7 +1,6 @@
 """What a worker does: trains one cohort and tells how each of its trials ended."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from study.ensemble import GradientLanes, TrainingRule
 from study.networks import LoopedNetworks, Networks, PackedNetworks, TrainingSet, load
 from study.optimizers import OPTIMIZERS
 from study.race import Rules, Run, judge, race
-from study.records import Cohort, Curve, Floats, Outcome, Status, TrialResult
+from study.records import Cohort, Curve, Outcome, Status, TrialResult
 from study.schedules import SCHEDULES
 from workloads.workload import Dynamics, Lanes, LaneSetup, Workload
 
@@ -44,13 +43,7 @@ def run_cohort(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> li
     Returns:
         One result per trial, in their order.
     """
-    rules = Rules(
-        target=study.target,
-        max_steps=study.budget(cohort.batch_size),
-        slack=study.race.slack,
-        resolution=study.race.resolution,
-        best_steps=cohort.best_steps,
-    )
+    rules = Rules.at(study, cohort.batch_size, cohort.best_steps)
     try:
         runs = race(build_lanes(study, trainable, cohort), len(cohort.points), rules)
     except Exception as error:  # noqa: BLE001 - whatever a workload raises is that trial's end
@@ -68,42 +61,33 @@ def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> L
         name: np.array([point.values[name] for point in cohort.points])
         for name in study.hyperparameters
     }
-    schedule = SCHEDULES[study.schedule.name]
-    own = OPTIMIZERS[study.optimizer].hyperparameters
-    factor = schedule.factor and partial(
-        _factor_at, study=study, batch_size=cohort.batch_size, values=values
-    )
-    optimizer_values = {name: values[name] for name in own}
+    factor, budget = SCHEDULES[study.schedule.name].factor, study.budget(cohort.batch_size)
+    lr_factor = None if factor is None else lambda step: factor(step, budget, values)
+    optimizer = OPTIMIZERS[study.optimizer]
+    optimizer_values = {name: values[name] for name in optimizer.hyperparameters}
     if not isinstance(trainable, TrainingSet):
         return trainable.lanes(
             LaneSetup(
                 optimizer=study.optimizer,
                 batch_size=cohort.batch_size,
                 hyperparameters=optimizer_values,
-                lr_factor=factor,
+                lr_factor=lr_factor,
                 seeds=np.array(seeds, dtype=np.int64),
             )
         )
     rule = TrainingRule(
-        optimizer=OPTIMIZERS[study.optimizer],
+        optimizer=optimizer,
         batch_size=cohort.batch_size,
         hyperparameters=optimizer_values,
-        lr_factor=factor,
+        lr_factor=lr_factor,
     )
     networks = _NETWORKS[study.race.lanes](trainable, seeds)
     return GradientLanes(trainable, networks, rule, seeds)
 
 
-def _factor_at(
-    step: int, study: ResolvedStudy, batch_size: int, values: dict[str, Floats]
-) -> Floats:
-    factor = SCHEDULES[study.schedule.name].factor
-    if factor is None:
-        return np.ones(1)
-    return factor(step, study.budget(batch_size), values)
-
-
-def _result(cohort: Cohort, index: int, run: Run, outcome: Outcome) -> TrialResult:
+def _result(
+    cohort: Cohort, index: int, run: Run, outcome: Outcome, message: str = ""
+) -> TrialResult:
     return TrialResult(
         batch_size=cohort.batch_size,
         cohort=cohort.number,
@@ -111,30 +95,13 @@ def _result(cohort: Cohort, index: int, run: Run, outcome: Outcome) -> TrialResu
         curve=run.curve,
         outcome=outcome,
         seconds=run.seconds,
+        message=message,
     )
 
 
 def _failed(cohort: Cohort, message: str) -> list[TrialResult]:
-    nothing = np.empty(0)
-    curve = Curve(
-        step=nothing.astype(np.int64),
-        train_loss=nothing,
-        val_loss=nothing,
-        val_error=nothing,
-        seconds=nothing,
-    )
+    run = Run(curve=Curve.empty(), broke_at=None, seconds=0.0)
     outcome = Outcome(
         status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None
     )
-    return [
-        TrialResult(
-            batch_size=cohort.batch_size,
-            cohort=cohort.number,
-            point=point,
-            curve=curve,
-            outcome=outcome,
-            seconds=0.0,
-            message=message,
-        )
-        for point in cohort.points
-    ]
+    return [_result(cohort, index, run, outcome, message) for index in range(len(cohort.points))]

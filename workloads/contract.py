@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from workloads.errors import WorkloadError
-from workloads.workload import Data, Dynamics, Examples, Lanes, LaneSetup, Target, Workload
+from workloads.workload import (
+    Data,
+    Dynamics,
+    Examples,
+    Lanes,
+    LaneSetup,
+    Target,
+    Workload,
+    changing_buffer,
+)
 
 _FEW = 64
 _TRAINING_STEPS = 300
@@ -105,7 +114,7 @@ def packed_equals_looped(workload: Workload) -> str:
     """Checks that gradients of three models under vmap are those of each model alone."""
     models = [_model(workload, seed).train() for seed in range(3)]
     batch = Examples(*(part[:8] for part in _data(workload).train))
-    buffer = _changed_buffer(workload, models[0], batch)
+    buffer = changing_buffer(workload, models[0], batch)
     if buffer is not None:
         return f"looped: buffer {buffer!r} changes while the model trains"
     try:
@@ -220,14 +229,6 @@ def _start(workload: Workload | Dynamics) -> float:
     if isinstance(workload, Dynamics):
         return float(_lanes(workload).measure()[1][0])
     return _error(workload, _model(workload, 0))
-
-
-def _changed_buffer(workload: Workload, model: nn.Module, batch: Examples) -> str | None:
-    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.random.fork_rng(devices=[]):
-        workload.loss(model, batch)
-    changed = (n for n, buffer in model.named_buffers() if not torch.equal(buffer, before[n]))
-    return next(changed, None)
 
 
 def _gradients(workload: Workload, model: nn.Module, batch: Examples) -> Mapping[str, Tensor]:

@@ -142,6 +142,7 @@ def changing_buffer(workload: Workload, model: nn.Module, batch: Examples) -> st
         The buffer's name, or None where none changes.
     """
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    workload.loss(model.train(), batch)
+    with torch.random.fork_rng(devices=[]):
+        workload.loss(model.train(), batch)
     changed = (n for n, b in model.named_buffers() if not torch.equal(b, before[n]))
     return next(changed, None)

@@ -12,20 +12,12 @@ ADAPTIVE = [name for name, sampler in SAMPLERS.items() if sampler.adaptive]
 
 def finished(values, trials, steps, size=4):
     """Gives a finished cohort; a trial without steps diverged."""
-    nothing = np.empty(0)
-    curve = Curve(
-        step=nothing.astype(np.int64),
-        train_loss=nothing,
-        val_loss=nothing,
-        val_error=nothing,
-        seconds=nothing,
-    )
     return [
         TrialResult(
             batch_size=size,
             cohort=trials[0],
             point=Point(trial=trial, seed=0, values=value),
-            curve=curve,
+            curve=Curve.empty(),
             outcome=Outcome(
                 status=Status.REACHED if step else Status.DIVERGED,
                 steps=step,
