@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = ("1", "2")
 VERSION_KEY = b"batchscale.schema_version"
 
 STUDY_FILE = "study.toml"
@@ -35,9 +36,15 @@ TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
     "stopped_at": pa.int64(),
     "best_error": pa.float64(),
     "seconds": pa.float64(),
+    "training_seconds": pa.float64(),
+    "evaluation_seconds": pa.float64(),
+    "lanes": pa.string(),
+    "pack": pa.int64(),
+    "micro_batch": pa.int64(),
     "message": pa.string(),
 }
 """Columns of `trials.parquet`; the hyperparameters, float64, stand after `cohort`."""
+_SINCE_2 = ("training_seconds", "evaluation_seconds", "lanes", "pack", "micro_batch")
 
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -152,13 +159,25 @@ def read_table(path: Path) -> pd.DataFrame:
             f"{path} must be a parquet table, got: {error}; delete it and run the sweep again"
         ) from error
     version = (table.schema.metadata or {}).get(VERSION_KEY, b"none").decode()
-    if version != str(SCHEMA_VERSION):
+    if version not in READABLE_VERSIONS:
         raise AnalysisError(
-            f"{path} must have schema version {SCHEMA_VERSION}, got {version}; "
+            f"{path} must have schema version {' or '.join(READABLE_VERSIONS)}, got {version}; "
             "read it with the release that wrote it"
         )
+    if "trial" in table.column_names and "role" in table.column_names:
+        table = brought_up(table)
     frame: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
     return frame
+
+
+def brought_up(trials: pa.Table) -> pa.Table:
+    """Gives a table of trials the columns that its schema version did not have yet, as nulls."""
+    for name in _SINCE_2:
+        if name not in trials.column_names:
+            place = trials.column_names.index("message")
+            nulls = pa.nulls(len(trials), TRIAL_COLUMNS[name])
+            trials = trials.add_column(place, pa.field(name, TRIAL_COLUMNS[name]), nulls)
+    return trials
 
 
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}

@@ -47,9 +47,9 @@ class DataOrder:
         self._position = end - self._examples
         return torch.cat([rest, self._epoch[:, : self._position]], dim=1)
 
-    def keep(self, lanes: NDArray[np.bool_]) -> None:
-        """Drops every lane where `lanes`, shape (lanes,), is False."""
-        self._generators = [g for g, kept in zip(self._generators, lanes, strict=True) if kept]
+    def keep(self, lanes: NDArray[np.int64]) -> None:
+        """Keeps the lanes whose indices are given, in that order."""
+        self._generators = [self._generators[lane] for lane in lanes]
         self._epoch = self._epoch[torch.from_numpy(lanes).to(self._device)]
 
     def _shuffle(self) -> Tensor:

@@ -55,13 +55,14 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     from study.progress import Progress, shown
     from study.provenance import record_end, record_start
     from study.resolve import resolve
+    from study.sizing import Device
     from study.store import open_folder
     from study.study_file import override, read_study
     from study.sweep import Resources, Sweep
 
     _use_data(data_dir)
     data = override(read_study(source), settings or [])
-    study, _ = resolve(data)
+    study, _ = resolve(data, Device("cuda", gpus_per_worker) if gpus_per_worker else None)
     folder = results / _name(source)
     resources = Resources(
         workers=workers or os.cpu_count() or 1,

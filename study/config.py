@@ -6,6 +6,7 @@ Rules that need the workload, the optimizer or the data stand in `study.resolve`
 import hashlib
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -81,8 +82,9 @@ class SearchConfig(_Section):
     space: dict[str, SpaceEntry] = Field(default_factory=dict)
 
 
-class CohortSize(_Section):
-    """How many trials race together: at most `lanes`, and at most `examples` per packed step."""
+class LaneLimit(_Section):
+    """How many lanes at a batch size: at most `lanes`, and at most `examples` in all their batches.
+    """
 
     lanes: Positive = 16
     examples: Positive | None = None
@@ -94,6 +96,14 @@ class CohortSize(_Section):
         return max(1, min(self.lanes, self.examples // batch_size))
 
 
+Lanes = Annotated[
+    Annotated[Literal["auto"], Tag("<word>")]
+    | Annotated[Positive, Tag("<number>")]
+    | Annotated[LaneLimit, Tag("<table>")],
+    Discriminator(_form),
+]
+
+
 class RaceConfig(_Section):
     """The race of a cohort to the target."""
 
@@ -103,12 +113,7 @@ class RaceConfig(_Section):
     max_epochs: Annotated[float, Field(ge=1)] | None = None
     slack: Annotated[float, Field(ge=1)] = 1.5
     resolution: Annotated[float, Field(gt=0, le=1)] = 0.03
-    cohort: Annotated[
-        Annotated[Literal["auto"], Tag("<word>")]
-        | Annotated[Positive, Tag("<number>")]
-        | Annotated[CohortSize, Tag("<table>")],
-        Discriminator(_form),
-    ] = "auto"
+    cohort: Lanes = "auto"
     lanes: Literal["auto", "packed", "looped", "dynamics"] = "auto"
 
     def budget(self, batch_size: int, examples: int | None) -> int:
@@ -122,6 +127,26 @@ class ScheduleConfig(_Section):
     """The learning-rate schedule; its hyperparameters stand in `search.space`."""
 
     name: str = "constant"
+
+
+class Precision(StrEnum):
+    """The arithmetic of forward and backward passes; parameters and updates stay float32."""
+
+    FLOAT32 = "float32"
+    TF32 = "tf32"
+    """Matrix products with 10-bit mantissas on GPUs that have them; float32 elsewhere."""
+    BF16 = "bf16"
+    """torch's automatic mixed precision with bfloat16."""
+
+
+class ComputeConfig(_Section):
+    """How a cohort is computed; of this, only the precision is part of what is studied."""
+
+    precision: Precision = Precision.FLOAT32
+    pack: Lanes = "auto"
+    """Lanes computed together, as one packed step."""
+    micro_batch: Literal["auto"] | Positive = "auto"
+    """Examples of a lane's batch that are worked on at once; auto: the whole batch, or what fits."""
 
 
 class StudyConfig(_Section):
@@ -138,6 +163,7 @@ class StudyConfig(_Section):
     search: SearchConfig = Field(default_factory=SearchConfig)
     race: RaceConfig = Field(default_factory=RaceConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+    compute: ComputeConfig = Field(default_factory=ComputeConfig)
 
     @field_validator("batch_sizes", mode="after")
     @classmethod
@@ -180,9 +206,19 @@ class ResolvedStudy(StudyConfig):
 
     def lanes_at(self, batch_size: int) -> int:
         """Gives the number of trials in a full cohort at a batch size."""
-        if not isinstance(self.race.cohort, CohortSize):
-            raise ValueError("a resolved study has a cohort size; build it with study.resolve")
-        return self.race.cohort.at(batch_size)
+        return _resolved(self.race.cohort).at(batch_size)
+
+    def pack_at(self, batch_size: int) -> int:
+        """Gives the number of lanes that are computed together at a batch size."""
+        if self.race.lanes == "looped":
+            return 1
+        return _resolved(self.compute.pack).at(batch_size)
+
+    @property
+    def micro_batch(self) -> int | None:
+        """Examples of a batch that are worked on at once; None for as many as memory holds."""
+        micro = self.compute.micro_batch
+        return None if micro == "auto" else micro
 
     def budget(self, batch_size: int) -> int:
         """Gives the step budget at a batch size."""
@@ -192,9 +228,18 @@ class ResolvedStudy(StudyConfig):
         """Gives what must agree for results to belong together: all but what may grow."""
         data = self.as_data()
         del data["batch_sizes"], data["search"]["trials"]
+        del data["compute"]["pack"], data["compute"]["micro_batch"]
+        if self.compute.precision is Precision.FLOAT32:
+            del data["compute"]  # as in studies from before there was a choice
         return data
 
     def digest(self) -> str:
         """Gives a short hash of the identity, which every part carries."""
         canonical = json.dumps(self.identity(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _resolved(lanes: object) -> LaneLimit:
+    if not isinstance(lanes, LaneLimit):
+        raise ValueError("a resolved study has numbers of lanes; build it with study.resolve")
+    return lanes

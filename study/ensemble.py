@@ -1,8 +1,8 @@
 """Lanes that train networks by an optimizer on mini-batches, all in step."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,13 +10,45 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from study.batching import DataOrder
-from study.networks import Networks, TrainingSet
-from study.optimizers import Optimizer
+from study.capture import CapturedStep
+from study.memory import Portion
+from study.optimizers import Optimizer, Update
 from study.records import Floats
+from study.training import TrainingSet
 from workloads.workload import Examples
 
-EXAMPLES_PER_EVALUATION = 16_384
-"""Examples times lanes in one evaluation pass: past this, activations fall out of a CPU's cache."""
+EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
+"""Examples times lanes in one evaluation pass; on a CPU, activations should stay in its cache."""
+
+
+class Networks(Protocol):
+    """The models of some lanes.
+
+    Attributes:
+        parameters: all trainable parameters, shape (lanes, parameters); updated in place.
+        capturable: whether a step is launches only, so that a CUDA graph can hold it.
+    """
+
+    parameters: Tensor
+    capturable: bool
+
+    def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Gives gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
+
+    def step(
+        self,
+        update: Update,
+        buffers: Mapping[str, Tensor],
+        values: Mapping[str, Tensor],
+        indices: Tensor,
+    ) -> Tensor:
+        """Takes one update in every lane; gives the losses before it, (lanes,)."""
+
+    def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
+        """Gives mean loss and error of some lanes on shared examples, shape (2, lanes)."""
+
+    def keep(self, lanes: Tensor) -> None:
+        """Keeps the lanes whose indices are given, in that order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,16 +60,32 @@ class TrainingRule:
         batch_size: examples per step, >= 1.
         hyperparameters: values by name, each of shape (lanes,).
         lr_factor: step to the factor on the learning rate, shape (lanes,); None when constant.
+        micro_batch: examples of a batch that are worked on at once, >= 1; None for the whole
+            batch, or as much of it as memory turns out to hold.
     """
 
     optimizer: Optimizer
     batch_size: int
     hyperparameters: Mapping[str, Floats]
     lr_factor: Callable[[int], Floats] | None = None
+    micro_batch: int | None = None
+
+    def of(self, lanes: slice) -> "TrainingRule":
+        """Gives the rule of some of the lanes."""
+        factor = self.lr_factor
+        return replace(
+            self,
+            hyperparameters={n: v[lanes] for n, v in self.hyperparameters.items()},
+            lr_factor=None if factor is None else lambda step: factor(step)[lanes],
+        )
 
 
 class GradientLanes:
-    """Lanes that train networks by an optimizer on mini-batches."""
+    """Lanes whose networks are computed together.
+
+    Lanes that ended go on being computed, unseen, until half of them have: each number of lanes
+    needs a program of its own, so that there should be few such numbers.
+    """
 
     def __init__(
         self, training: TrainingSet, networks: Networks, rule: TrainingRule, seeds: Sequence[int]
@@ -52,62 +100,158 @@ class GradientLanes:
         """
         self._networks, self._rule, self._device = networks, rule, training.device
         self._validation = training.data.validation
-        self._parameters = networks.initial_parameters()
-        self._buffers = {n: torch.zeros_like(self._parameters) for n in rule.optimizer.buffers}
+        parameters = networks.parameters
+        self._buffers = {n: torch.zeros_like(parameters) for n in rule.optimizer.buffers}
         self._values = {n: self._column(v) for n, v in rule.hyperparameters.items()}
         examples = len(training.data.train.inputs)
         self._order = DataOrder(seeds, examples, rule.batch_size, training.device)
-        self._alive = np.arange(len(seeds))
+        self._computed = self._live = np.arange(len(seeds))
+        size = min(rule.micro_batch or rule.batch_size, rule.batch_size)
+        self._portion = Portion(size, least=1 if training.mixing is None else size)
+        at_once = EXAMPLES_PER_EVALUATION[training.device.type] // len(seeds)
+        self._evaluated = Portion(max(1, at_once))
+        self._captured: CapturedStep | None = None
         self._step = 0
+
+    def __len__(self) -> int:
+        return len(self._live)
 
     @property
     def parameters(self) -> Tensor:
-        """The trainable parameters, shape (lanes, parameters)."""
-        return self._parameters
+        """The trainable parameters of the lanes that are left, shape (lanes, parameters)."""
+        return self._networks.parameters[self._rows()]
+
+    @property
+    def micro_batch(self) -> int:
+        """Examples of a batch that are worked on at once, 1 to the batch size."""
+        return self._portion.size
 
     def advance(self, steps: int) -> Floats:
         """Takes `steps` >= 1 updates in every lane; gives their mean training loss, (lanes,)."""
-        total = torch.zeros(len(self._parameters), device=self._device)
-        for _ in range(steps):
-            gradients, losses = self._networks.gradients(self._parameters, self._order.next())
-            with torch.no_grad():
-                self._rule.optimizer.update(
-                    self._parameters, gradients, self._buffers, self._values_now()
-                )
-            total += losses
-            self._step += 1
-        return _as_floats(total / steps)
+        total = torch.zeros(len(self._computed), device=self._device)
+        with torch.no_grad():
+            for _ in range(steps):
+                indices, values = self._order.next(), self._values_now()
+                total += self._portion.fitting(lambda size: self._take(size, indices, values))  # noqa: B023
+                self._step += 1
+        return _as_floats(total[self._rows()] / steps)
 
     def measure(self) -> tuple[Floats, Floats]:
         """Gives validation loss and validation error of every lane, each of shape (lanes,)."""
-        examples = len(self._validation.inputs)
-        chunk = max(1, EXAMPLES_PER_EVALUATION // len(self._parameters))
-        total = torch.zeros(2, len(self._parameters), device=self._device, dtype=torch.float64)
-        for start in range(0, examples, chunk):
-            part = Examples(*(tensor[start : start + chunk] for tensor in self._validation))
-            total += self._networks.evaluate(self._parameters, part) * len(part.inputs)
-        loss, error = (total / examples).cpu().numpy()
+        loss, error = self._evaluated.fitting(self._evaluate)
         return loss, error
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drops every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
-        mask = torch.from_numpy(lanes).to(self._device)
-        self._parameters = self._parameters[mask]
-        self._buffers = {name: buffer[mask] for name, buffer in self._buffers.items()}
-        self._values = {name: value[mask] for name, value in self._values.items()}
-        self._networks.keep(mask)
-        self._order.keep(lanes)
-        self._alive = self._alive[lanes]
+        self._live = self._live[lanes]
+        count = 1 << (len(self._live) - 1).bit_length()
+        if 2 * len(self._live) <= len(self._computed) and count < len(self._computed):
+            ended = np.setdiff1d(np.arange(len(self._computed)), self._live)
+            self._compact(np.concatenate([self._live, ended])[:count])
+            self._live = np.arange(len(self._live))
 
-    def _values_now(self) -> dict[str, Tensor]:
+    def _compact(self, rows: NDArray[np.int64]) -> None:
+        index = torch.from_numpy(rows).to(self._device)
+        self._networks.keep(index)
+        self._buffers = {name: buffer[index] for name, buffer in self._buffers.items()}
+        self._values = {name: value[index] for name, value in self._values.items()}
+        self._order.keep(rows)
+        self._computed = self._computed[rows]
+        self._captured = None
+
+    def _rows(self) -> Tensor:
+        return torch.from_numpy(self._live).to(self._device)
+
+    def _take(self, size: int, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """Takes one update in every lane, at most `size` examples at once."""
+        if size >= indices.shape[1]:
+            return self._whole_step(indices, values)
+        gradients, losses = self._accumulated(size, indices)
+        self._rule.optimizer.update(self._networks.parameters, gradients, self._buffers, values)
+        return losses
+
+    def _whole_step(self, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        update, names = self._rule.optimizer.update, list(values)
+        if self._device.type != "cuda" or not self._networks.capturable:
+            return self._networks.step(update, self._buffers, values, indices)
+        if self._captured is None:
+            self._captured = CapturedStep(
+                lambda indices, *columns: self._networks.step(
+                    update, self._buffers, dict(zip(names, columns, strict=True)), indices
+                ),
+                [indices, *values.values()],
+                [self._networks.parameters, *self._buffers.values()],
+            )
+        return self._captured(indices, *values.values())
+
+    def _accumulated(self, size: int, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Gives the whole batch's gradients and losses: means of parts weighted by their sizes."""
+        total = torch.zeros_like(self._networks.parameters)
+        losses = torch.zeros(len(total), device=self._device)
+        for part in indices.split(size, dim=1):
+            share = part.shape[1] / indices.shape[1]
+            gradients, part_losses = self._networks.gradients(part)
+            total.add_(gradients, alpha=share)
+            losses.add_(part_losses, alpha=share)
+        return total, losses
+
+    def _evaluate(self, size: int) -> NDArray[np.float64]:
+        everyone = len(self._live) == len(self._computed)
+        lanes = None if everyone else self._rows()
+        total = torch.zeros(2, len(self._live), device=self._device, dtype=torch.float64)
+        examples = len(self._validation.inputs)
+        for start in range(0, examples, size):
+            part = Examples(*(tensor[start : start + size] for tensor in self._validation))
+            total += self._networks.evaluate(part, lanes) * len(part.inputs)
+        measured: NDArray[np.float64] = (total / examples).cpu().numpy()
+        return measured
+
+    def _values_now(self) -> Mapping[str, Tensor]:
         if self._rule.lr_factor is None:
             return self._values
-        factor = self._column(self._rule.lr_factor(self._step)[self._alive])
+        factor = self._column(self._rule.lr_factor(self._step)[self._computed])
         return self._values | {"lr": self._values["lr"] * factor}
 
     def _column(self, values: Floats) -> Tensor:
-        dtype = self._parameters.dtype
+        dtype = self._networks.parameters.dtype
         return torch.from_numpy(values).to(self._device, dtype).unsqueeze(1)
+
+
+class Ensemble:
+    """All lanes of a cohort, in packs that are computed one after another."""
+
+    def __init__(self, packs: Sequence[GradientLanes]) -> None:
+        """Joins packs, at step 0, into one row of lanes."""
+        self._packs, self._sizes = list(packs), [len(pack) for pack in packs]
+
+    @property
+    def parameters(self) -> Tensor:
+        """The trainable parameters of the lanes that are left, shape (lanes, parameters)."""
+        return torch.cat([pack.parameters for pack in self._packs])
+
+    @property
+    def micro_batch(self) -> int:
+        """Examples of a batch that are worked on at once: the least over the packs."""
+        return min(pack.micro_batch for pack in self._packs)
+
+    def advance(self, steps: int) -> Floats:
+        """Takes `steps` >= 1 updates in every lane; gives their mean training loss, (lanes,)."""
+        return np.concatenate([pack.advance(steps) for pack in self._packs])
+
+    def measure(self) -> tuple[Floats, Floats]:
+        """Gives validation loss and validation error of every lane, each of shape (lanes,)."""
+        losses, errors = zip(*(pack.measure() for pack in self._packs), strict=True)
+        return np.concatenate(losses), np.concatenate(errors)
+
+    def keep(self, lanes: NDArray[np.bool_]) -> None:
+        """Drops every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
+        kept = np.split(lanes, np.cumsum(self._sizes)[:-1])
+        left = [(pack, mask) for pack, mask in zip(self._packs, kept, strict=True) if mask.any()]
+        for pack, mask in left:
+            if not mask.all():
+                pack.keep(mask)
+        self._packs = [pack for pack, _ in left]
+        self._sizes = [int(mask.sum()) for _, mask in left]
 
 
 def _as_floats(values: Tensor) -> Floats:

@@ -14,7 +14,10 @@ from study.space import Hyperparameter, Range, Scale
 Buffers = Mapping[str, Tensor]
 Hyperparameters = Mapping[str, Tensor]
 Update = Callable[[Tensor, Tensor, Buffers, Hyperparameters], None]
-"""Changes parameters and buffers in place, given (parameters, gradients, buffers, values)."""
+"""Changes parameters and buffers in place, given (parameters, gradients, buffers, values).
+
+It may overwrite the gradients and must not allocate: a step that memory fails can be taken again.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +55,7 @@ def _nesterov(
     """V <- m v + g; p <- p - lr (g + m v) (Sutskever et al. 2013, in torch's form)."""
     velocity = buffers["velocity"]
     velocity.mul_(values["momentum"]).add_(gradients)
-    look_ahead = gradients.addcmul(velocity, values["momentum"])
+    look_ahead = gradients.addcmul_(velocity, values["momentum"])
     parameters.addcmul_(look_ahead, values["lr"], value=-1.0)
 
 

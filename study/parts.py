@@ -10,10 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.tables import SCHEMA_VERSION, VERSION_KEY, trial_schema
+from analysis.tables import READABLE_VERSIONS, VERSION_KEY, brought_up, trial_schema
 from study.config import ResolvedStudy
 from study.errors import StudyError
-from study.records import Curve, Outcome, Point, Role, Status, TrialResult
+from study.records import (
+    Curve,
+    Execution,
+    Outcome,
+    Point,
+    Role,
+    Seconds,
+    Status,
+    TrialResult,
+)
 
 PARTS = "parts"
 _DIGEST_KEY = b"batchscale.study"
@@ -74,17 +83,17 @@ def read_part(path: Path, study: ResolvedStudy) -> list[TrialResult]:
         ) from error
     metadata = table.schema.metadata or {}
     version = metadata.get(VERSION_KEY, b"none").decode()
-    if version != str(SCHEMA_VERSION):
+    if version not in READABLE_VERSIONS:
         raise StudyError(
-            f"a part must have schema version {SCHEMA_VERSION}, got {version} in {path}; read it "
-            "with the release that wrote it"
+            f"a part must have schema version {' or '.join(READABLE_VERSIONS)}, got {version} in "
+            f"{path}; read it with the release that wrote it"
         )
     if metadata.get(_DIGEST_KEY, b"") != study.digest().encode():
         raise StudyError(
             f"a part must belong to the study in its folder, got another one's in {path}; "
             "move it away"
         )
-    return [_from_row(row, study.hyperparameters) for row in table.to_pylist()]
+    return [_from_row(row, study.hyperparameters) for row in brought_up(table).to_pylist()]
 
 
 def part_paths(folder: Path) -> list[Path]:
@@ -95,7 +104,7 @@ def part_paths(folder: Path) -> list[Path]:
 
 def trial_row(result: TrialResult) -> dict[str, Any]:
     """Gives a trial as a row of `trials.parquet`."""
-    point, outcome = result.point, result.outcome
+    point, outcome, execution = result.point, result.outcome, result.execution
     return {
         "batch_size": result.batch_size,
         "trial": point.trial,
@@ -108,7 +117,12 @@ def trial_row(result: TrialResult) -> dict[str, Any]:
         "steps_before": outcome.steps_before,
         "stopped_at": outcome.stopped_at,
         "best_error": outcome.best_error,
-        "seconds": result.seconds,
+        "seconds": result.seconds.whole,
+        "training_seconds": result.seconds.training,
+        "evaluation_seconds": result.seconds.evaluation,
+        "lanes": None if execution is None else execution.lanes,
+        "pack": None if execution is None else execution.pack,
+        "micro_batch": None if execution is None else execution.micro_batch,
         "message": result.message,
     }
 
@@ -143,9 +157,16 @@ def _from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialRe
             seconds=np.array(row["curve_seconds"], dtype=np.float64),
         ),
         outcome=Outcome(status=Status(row["status"]), **{k: row[k] for k in outcome_fields}),
-        seconds=row["seconds"],
+        seconds=Seconds(row["seconds"], row["training_seconds"], row["evaluation_seconds"]),
         message=row["message"],
+        execution=_execution(row),
     )
+
+
+def _execution(row: Mapping[str, Any]) -> Execution | None:
+    if row["lanes"] is None:
+        return None
+    return Execution(row["lanes"], row["pack"], row["micro_batch"])
 
 
 def write_table(path: Path, table: pa.Table) -> None:

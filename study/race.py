@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from study.config import ResolvedStudy
-from study.records import Curve, Floats, Outcome, Status
+from study.records import Curve, Floats, Outcome, Seconds, Status
 from workloads.workload import Lanes
 
 
@@ -83,7 +83,7 @@ class Run:
 
     curve: Curve
     broke_at: int | None
-    seconds: float
+    seconds: Seconds = field(default_factory=Seconds)
 
 
 def judge(run: Run, rules: Rules) -> tuple[Run, Outcome]:
@@ -151,10 +151,13 @@ class _Lane:
 
     rows: list[tuple[int, float, float, float, float]] = field(default_factory=list)
     broke_at: int | None = None
-    seconds: float = 0.0
+    training: float = 0.0
+    evaluation: float = 0.0
+    whole: float = 0.0
 
     def run(self) -> Run:
-        return Run(curve=self._curve(), broke_at=self.broke_at, seconds=self.seconds)
+        seconds = Seconds(self.whole, self.training, self.evaluation)
+        return Run(curve=self._curve(), broke_at=self.broke_at, seconds=seconds)
 
     def _curve(self) -> Curve:
         if not self.rows:
@@ -181,21 +184,23 @@ def race(lanes: Lanes, count: int, rules: Rules) -> list[Run]:
         One record per lane, in the order of the lanes.
     """
     record = [_Lane() for _ in range(count)]
-    racing = list(record)
     started = time.perf_counter()
-    racing = _measure(lanes, racing, 0, None, started)
-    step, seen = 0, 0.0
+    racing = _measure(lanes, record, 0, None, started)
+    step, seen = 0, started
     for next_step in measured_steps(rules):
         if not racing or step >= rules.cap:
             break
+        before = time.perf_counter()
         train_loss = lanes.advance(next_step - step)
-        step = next_step
-        stepped = racing
-        racing = _measure(lanes, racing, step, train_loss, started)
-        elapsed = time.perf_counter() - started
+        after = time.perf_counter()
+        step, stepped = next_step, racing
+        racing = _measure(lanes, stepped, step, train_loss, started)
+        now = time.perf_counter()
         for lane in stepped:
-            lane.seconds += (elapsed - seen) / len(stepped)
-        seen = elapsed
+            lane.training += (after - before) / len(stepped)
+            lane.evaluation += (now - after) / len(stepped)
+            lane.whole += (now - seen) / len(stepped)
+        seen = now
         hits = [lane.rows[-1][3] < rules.target for lane in racing]
         if any(hits):
             rules = rules.knowing(step)

@@ -125,11 +125,41 @@ class Outcome:
     best_error: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A trial's share of its cohort's wall-clock; recorded, never used in a result.
+
+    Attributes:
+        whole: of the race.
+        training: of that, in training steps; None where it was not recorded.
+        evaluation: of that, in measurements; None where it was not recorded.
+    """
+
+    whole: float = 0.0
+    training: float | None = 0.0
+    evaluation: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How a cohort was computed.
+
+    Attributes:
+        lanes: packed, looped or dynamics.
+        pack: lanes computed together, >= 1.
+        micro_batch: examples of a batch worked on at once; None where there is no batch.
+    """
+
+    lanes: str
+    pack: int
+    micro_batch: int | None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialResult:
     """One finished trial: what was asked, what was measured, how it ended.
 
-    `seconds` is the trial's share of its cohort's wall-clock.
+    `execution` is None where it failed, or was recorded before executions were.
     """
 
     batch_size: int
@@ -137,5 +167,6 @@ class TrialResult:
     point: Point
     curve: Curve
     outcome: Outcome
-    seconds: float
+    seconds: Seconds
     message: str = ""
+    execution: Execution | None = None

@@ -3,19 +3,22 @@
 import difflib
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from study.config import BatchSizes, CohortSize, ResolvedStudy, StudyConfig
+from study.config import BatchSizes, ResolvedStudy, StudyConfig
 from study.errors import StudyError
-from study.networks import TrainingSet, fresh_model, load, why_not_packed
 from study.optimizers import OPTIMIZERS
+from study.packed import why_not_packed
 from study.schedules import SCHEDULES
 from study.search import SAMPLERS
+from study.sizing import Device, cohort_lanes, pack_lanes
 from study.space import Hyperparameter, Range, Space
 from study.study_file import validated
+from study.training import Layout, TrainingSet, fresh_model, load
 from workloads.errors import WorkloadError
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Dynamics, LaneSetup, Target, Workload
@@ -23,19 +26,26 @@ from workloads.workload import Dynamics, LaneSetup, Target, Workload
 UNLIMITED_TO = 65_536
 """What `batch_sizes.to = "all"` stands for where the data never end (Shallue et al. 2018)."""
 
-COHORT_LANES = 16
-COHORT_EXAMPLES = 16_384
-"""Lanes of a cohort, and examples in one packed step: past these a CPU gains nothing more."""
-DYNAMICS_LANES = 64
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What building the workload once has shown; the numbers are None where it has no data."""
+
+    lanes: str
+    examples: int | None = None
+    parameters: int | None = None
 
 
-def resolve(data: Mapping[str, Any]) -> tuple[ResolvedStudy, Workload | Dynamics]:
+def resolve(
+    data: Mapping[str, Any], device: Device | None = None
+) -> tuple[ResolvedStudy, Workload | Dynamics]:
     """Fills in every default and checks every rule, by building the workload once.
 
     Whatever is wrong with a key, a value, or what the workload does with them is a StudyError.
 
     Args:
         data: a study file as plain data.
+        device: what it will be computed on; None for a CPU.
 
     Returns:
         The study as it will run, and its workload.
@@ -49,18 +59,19 @@ def resolve(data: Mapping[str, Any]) -> tuple[ResolvedStudy, Workload | Dynamics
     _known("schedule.name", config.schedule.name, SCHEDULES)
     space = _space(config)
     target = _target(config, workload.target)
-    examples, lanes = _dry_build(config, workload, target, space)
+    built = _dry_build(config, workload, target, space)
     resolved = config.as_data() | {
-        "batch_sizes": _batch_sizes(config, examples),
-        "examples": examples,
+        "batch_sizes": _batch_sizes(config, built.examples),
+        "examples": built.examples,
     }
     resolved["search"]["space"] = _plain(space)
     resolved["race"] |= {
         "target": target.value,
         "quantity": target.quantity,
-        "lanes": lanes,
-        "cohort": _cohort(config, examples).model_dump(exclude_none=True),
+        "lanes": built.lanes,
+        "cohort": cohort_lanes(config, built.parameters, device or Device()),
     }
+    resolved["compute"]["pack"] = pack_lanes(config, built.parameters, device or Device())
     return validated(ResolvedStudy, resolved), workload
 
 
@@ -150,29 +161,17 @@ def _batch_sizes(config: StudyConfig, examples: int | None) -> list[int]:
     return list(sizes)
 
 
-def _cohort(config: StudyConfig, examples: int | None) -> CohortSize:
-    asked = config.race.cohort
-    if isinstance(asked, CohortSize):
-        return asked
-    if isinstance(asked, int):
-        return CohortSize(lanes=asked)
-    if examples is None:
-        return CohortSize(lanes=DYNAMICS_LANES)
-    return CohortSize(lanes=COHORT_LANES, examples=COHORT_EXAMPLES)
-
-
 def _dry_build(
     config: StudyConfig, workload: Workload | Dynamics, target: Target, space: Space
-) -> tuple[int | None, str]:
-    """Builds the workload once; gives the size of its training set, and how its lanes run."""
+) -> _Built:
     if isinstance(workload, Dynamics):
         _refuse_lanes(config, {"dynamics"})
         _start_above(target, _dynamics_start(config, workload, space))
-        return None, "dynamics"
+        return _Built("dynamics")
     _refuse_lanes(config, {"packed", "looped"})
     try:
-        training = load(workload, torch.device("cpu"))
-        start = _start(training)
+        training = load(workload, torch.device("cpu"), config.compute.precision)
+        start, parameters = _start(training)
     except (StudyError, WorkloadError):
         raise
     except Exception as error:
@@ -181,10 +180,11 @@ def _dry_build(
             f"{type(error).__name__}: {error}; run `batchscale check` on it"
         ) from error
     _start_above(target, start)
+    _refuse_micro_batches(config, training)
     lanes = config.race.lanes
     if lanes == "auto":
         lanes = "packed" if why_not_packed(training) is None else "looped"
-    return len(training.data.train.inputs), lanes
+    return _Built(lanes, len(training.data.train.inputs), parameters)
 
 
 def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:
@@ -195,8 +195,16 @@ def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:
         )
 
 
-def _start(training: TrainingSet) -> float:
-    """Gives the error of an untrained model, after checking that loss and error are numbers."""
+def _refuse_micro_batches(config: StudyConfig, training: TrainingSet) -> None:
+    if config.compute.micro_batch != "auto" and training.mixing is not None:
+        raise StudyError(
+            f"compute.micro_batch must be left out for a model with batch statistics, got "
+            f"{config.compute.micro_batch} with {training.mixing}; they need the whole batch"
+        )
+
+
+def _start(training: TrainingSet) -> tuple[float, int]:
+    """Gives the error of an untrained model, checked to be a number, and its size."""
     model = fresh_model(training, 0).eval()
     with torch.no_grad():
         loss = training.workload.loss(model, training.data.validation)
@@ -207,7 +215,7 @@ def _start(training: TrainingSet) -> float:
                 f"the workload's {name} must be one finite number before training, got "
                 f"{value.detach().tolist()}; run `batchscale check` on it"
             )
-    return float(error)
+    return float(error), len(Layout(model).flatten(model))
 
 
 def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> float:

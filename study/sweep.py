@@ -77,7 +77,7 @@ class RaceTrainable(tune.Trainable):
         self._study = ResolvedStudy.model_validate(job["study"])
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         workload = resolve_workload(self._study.workload, self._study.workload_options)
-        self._trainable: Trainable = prepare(workload, device)
+        self._trainable: Trainable = prepare(workload, device, self._study.compute.precision)
 
     def step(self) -> dict[str, Any]:
         """Trains the cohort and writes its part."""

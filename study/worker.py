@@ -1,17 +1,20 @@
 """What a worker does: trains one cohort and tells how each of its trials ended."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from study.config import ResolvedStudy
-from study.ensemble import GradientLanes, TrainingRule
-from study.networks import LoopedNetworks, Networks, PackedNetworks, TrainingSet, load
+from study.config import Precision, ResolvedStudy
+from study.eager import EagerNetwork
+from study.ensemble import Ensemble, GradientLanes, Networks, TrainingRule
 from study.optimizers import OPTIMIZERS
+from study.packed import PackedNetworks
 from study.race import Rules, Run, judge, race
-from study.records import Cohort, Curve, Outcome, Status, TrialResult
+from study.records import Cohort, Curve, Execution, Outcome, Status, TrialResult
 from study.schedules import SCHEDULES
+from study.training import TrainingSet, load
 from workloads.workload import Dynamics, Lanes, LaneSetup, Workload
 
 Trainable = TrainingSet | Dynamics
@@ -19,15 +22,17 @@ Trainable = TrainingSet | Dynamics
 
 _NETWORKS: Mapping[str, Callable[[TrainingSet, Sequence[int]], Networks]] = {
     "packed": PackedNetworks,
-    "looped": LoopedNetworks,
+    "looped": lambda training, seeds: EagerNetwork(training, *seeds),
 }
 
 
-def prepare(workload: Workload | Dynamics, device: str) -> Trainable:
+def prepare(
+    workload: Workload | Dynamics, device: str, precision: Precision = Precision.FLOAT32
+) -> Trainable:
     """Makes a workload ready on a device; what does its own dynamics is ready as it is."""
     if isinstance(workload, Dynamics):
         return workload
-    return load(workload, torch.device(device))
+    return load(workload, torch.device(device), precision)
 
 
 def run_cohort(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> list[TrialResult]:
@@ -45,13 +50,20 @@ def run_cohort(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> li
     """
     rules = Rules.at(study, cohort.batch_size, cohort.best_steps)
     try:
-        runs = race(build_lanes(study, trainable, cohort), len(cohort.points), rules)
+        lanes = build_lanes(study, trainable, cohort)
+        runs = race(lanes, len(cohort.points), rules)
     except Exception as error:  # noqa: BLE001 - whatever a workload raises is that trial's end
         return _failed(cohort, f"{type(error).__name__}: {error}")
     for run in runs:
         _, outcome = judge(run, rules)
         rules = rules if outcome.steps is None else rules.knowing(outcome.steps)
-    return [_result(cohort, index, *judge(run, rules)) for index, run in enumerate(runs)]
+    results = [_result(cohort, index, *judge(run, rules)) for index, run in enumerate(runs)]
+    execution = Execution(
+        lanes=study.race.lanes,
+        pack=min(len(runs), study.pack_at(cohort.batch_size)),
+        micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
+    )
+    return [replace(result, execution=execution) for result in results]
 
 
 def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> Lanes:
@@ -80,9 +92,16 @@ def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> L
         batch_size=cohort.batch_size,
         hyperparameters=optimizer_values,
         lr_factor=lr_factor,
+        micro_batch=study.micro_batch,
     )
-    networks = _NETWORKS[study.race.lanes](trainable, seeds)
-    return GradientLanes(trainable, networks, rule, seeds)
+    networks, size = _NETWORKS[study.race.lanes], study.pack_at(cohort.batch_size)
+    packs = [slice(start, start + size) for start in range(0, len(seeds), size)]
+    return Ensemble(
+        [
+            GradientLanes(trainable, networks(trainable, seeds[pack]), rule.of(pack), seeds[pack])
+            for pack in packs
+        ]
+    )
 
 
 def _result(
@@ -100,7 +119,7 @@ def _result(
 
 
 def _failed(cohort: Cohort, message: str) -> list[TrialResult]:
-    run = Run(curve=Curve.empty(), broke_at=None, seconds=0.0)
+    run = Run(curve=Curve.empty(), broke_at=None)
     outcome = Outcome(
         status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None
     )

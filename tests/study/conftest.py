@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from study.config import ResolvedStudy
-from study.networks import load
+from study.training import load
 from workloads.registry import resolve
 
 BLOBS = Path(__file__).parents[1] / "blobs.py"
@@ -34,12 +34,14 @@ def make_study():
             },
         }
         race = {"target": 0.1, "max_steps": 200, "lanes": "packed", "cohort": {"lanes": 4}}
+        compute = {"pack": {"lanes": 4}}
         data = {
             "workload": "blobs",
             "batch_sizes": [4, 16],
             "examples": 90,
             "search": search | changes.pop("search", {}),
             "race": race | changes.pop("race", {}),
+            "compute": compute | changes.pop("compute", {}),
         }
         return ResolvedStudy.model_validate(data | changes)
 

@@ -25,7 +25,7 @@ def test_a_lane_draws_the_same_batches_in_any_company():
     together = DataOrder([4, 5, 6], 10, 3, CPU)
     for step in range(20):
         if step == 7:
-            together.keep(np.array([False, True, True]))
+            together.keep(np.array([1, 2]))
         lane = 1 if step < 7 else 0
         assert torch.equal(alone.next()[0], together.next()[lane])
 

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from study.batching import DataOrder
-from study.ensemble import GradientLanes, TrainingRule
-from study.networks import LoopedNetworks, PackedNetworks, fresh_model, why_not_packed
+from study.eager import EagerNetwork
+from study.ensemble import EXAMPLES_PER_EVALUATION, Ensemble, GradientLanes, TrainingRule
 from study.optimizers import OPTIMIZERS
+from study.packed import PackedNetworks, why_not_packed
+from study.training import fresh_model
 from workloads.workload import Examples
 
 SEEDS = [11, 12, 13]
@@ -20,14 +22,29 @@ TORCH_FORM = {
 }
 
 
-def lanes_of(training, networks, optimizer="nesterov", batch_size=7, lr_factor=None):
+def packed(training, seeds):
+    return PackedNetworks(training, seeds)
+
+
+def looped(training, seeds):
+    return EagerNetwork(training, *seeds)
+
+
+def lanes_of(training, networks, optimizer="nesterov", batch_size=7, **changes):
     rule = TrainingRule(
         optimizer=OPTIMIZERS[optimizer],
         batch_size=batch_size,
         hyperparameters={"lr": LR, "momentum": MOMENTUM},
-        lr_factor=lr_factor,
+        **changes,
     )
-    return GradientLanes(training, networks(training, SEEDS), rule, SEEDS)
+    size = len(SEEDS) if networks is packed else 1
+    packs = [slice(start, start + size) for start in range(0, len(SEEDS), size)]
+    return Ensemble(
+        [
+            GradientLanes(training, networks(training, SEEDS[pack]), rule.of(pack), SEEDS[pack])
+            for pack in packs
+        ]
+    )
 
 
 def trained_alone(training, lane, optimizer, batch_size, steps):
@@ -45,7 +62,7 @@ def trained_alone(training, lane, optimizer, batch_size, steps):
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
-@pytest.mark.parametrize("networks", [PackedNetworks, LoopedNetworks])
+@pytest.mark.parametrize("networks", [packed, looped])
 @pytest.mark.parametrize("optimizer", TORCH_FORM)
 @pytest.mark.parametrize("batch_size", [1, 7, 90])
 def test_lanes_train_as_torch_does_alone(training, networks, optimizer, batch_size):
@@ -59,20 +76,20 @@ def test_lanes_train_as_torch_does_alone(training, networks, optimizer, batch_si
 
 def test_packed_and_looped_measure_the_same_curves(training):
     made = training()
-    packed, looped = lanes_of(made, PackedNetworks), lanes_of(made, LoopedNetworks)
+    together, apart = lanes_of(made, packed), lanes_of(made, looped)
     for steps in (1, 2, 5, 20):
-        np.testing.assert_allclose(packed.advance(steps), looped.advance(steps), rtol=1e-4)
-        for ours, theirs in zip(packed.measure(), looped.measure(), strict=True):
+        np.testing.assert_allclose(together.advance(steps), apart.advance(steps), rtol=1e-4)
+        for ours, theirs in zip(together.measure(), apart.measure(), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("kind", "networks"),
     [
-        ("plain", PackedNetworks),
-        ("plain", LoopedNetworks),
-        ("batch norm", LoopedNetworks),
-        ("dropout", LoopedNetworks),
+        ("plain", packed),
+        ("plain", looped),
+        ("batch norm", looped),
+        ("dropout", looped),
     ],
 )
 def test_a_lane_trains_the_same_whoever_is_dropped(training, kind, networks):
@@ -85,7 +102,7 @@ def test_a_lane_trains_the_same_whoever_is_dropped(training, kind, networks):
     torch.testing.assert_close(cut.parameters, whole.parameters[[0, 2]], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("networks", [PackedNetworks, LoopedNetworks])
+@pytest.mark.parametrize("networks", [packed, looped])
 def test_a_schedule_scales_each_lanes_rate(training, networks):
     made = training()
     still = lanes_of(made, networks, lr_factor=lambda step: np.array([0.0, 1.0, 0.0]))
@@ -101,9 +118,9 @@ def test_a_schedule_scales_each_lanes_rate(training, networks):
 
 def test_evaluation_in_chunks_is_the_mean_over_all_examples(training, monkeypatch):
     made = training()
-    whole = lanes_of(made, PackedNetworks).measure()
-    monkeypatch.setattr("study.ensemble.EXAMPLES_PER_EVALUATION", 20)
-    chunked = lanes_of(made, PackedNetworks).measure()
+    whole = lanes_of(made, packed).measure()
+    monkeypatch.setitem(EXAMPLES_PER_EVALUATION, "cpu", 20)
+    chunked = lanes_of(made, packed).measure()
     np.testing.assert_allclose(whole, chunked, rtol=1e-6)
 
 

@@ -1,0 +1,46 @@
+"""A step on a CUDA device as one captured graph: many small launches become one."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+_WARM_UP = 3  # as torch asks for before a capture, so that libraries have chosen their kernels
+
+
+class CapturedStep:
+    """A function of tensors that changes some others in place, replayed from one CUDA graph."""
+
+    def __init__(
+        self,
+        step: Callable[..., Tensor],
+        inputs: Sequence[Tensor],
+        state: Sequence[Tensor],
+    ) -> None:
+        """Captures the function; the state is left as it was.
+
+        Args:
+            step: takes `inputs`, changes `state` in place, gives a tensor; launches only.
+            inputs: examples of what it will be called with, on the device.
+            state: what it changes; the graph stays bound to this memory.
+        """
+        self._inputs = [tensor.clone() for tensor in inputs]
+        before = [tensor.clone() for tensor in state]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP):
+                step(*self._inputs)
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._output = step(*self._inputs)
+        for tensor, value in zip(state, before, strict=True):
+            tensor.copy_(value)
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Takes one step; the tensor given back is overwritten by the next."""
+        for place, value in zip(self._inputs, inputs, strict=True):
+            place.copy_(value)
+        self._graph.replay()
+        return self._output

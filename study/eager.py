@@ -1,0 +1,91 @@
+"""The model of one lane, run by torch as it stands: for models that vmap cannot take."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from study.optimizers import Update
+from study.seeding import derive_seed
+from study.training import (
+    Layout,
+    TrainingSet,
+    forked,
+    fresh_model,
+    random_state,
+    set_random_state,
+)
+from workloads.workload import Examples
+
+
+class EagerNetwork:
+    """A model whose parameters and gradients are views of two flat vectors."""
+
+    capturable = False  # its generators are set and read between steps
+
+    def __init__(self, training: TrainingSet, seed: int) -> None:
+        """Builds the model.
+
+        Args:
+            training: the workload and its data.
+            seed: the trial's; also seeds what the model draws while training (dropout).
+        """
+        self._training = training
+        self._model = fresh_model(training, seed).train()
+        layout = Layout(self._model)
+        self.parameters = layout.flatten(self._model).unsqueeze(0)
+        self._gradient = torch.zeros_like(self.parameters)
+        gradients = layout.unflatten(self._gradient[0])
+        for name, values in layout.unflatten(self.parameters[0]).items():
+            parameter = self._model.get_parameter(name)
+            parameter.data, parameter.grad = values, gradients[name]
+        with forked(training.device):
+            torch.manual_seed(derive_seed(seed, "model"))
+            self._random_state = random_state(training.device)
+
+    def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Gives the gradient (1, parameters) and loss (1,) on a batch (1, B).
+
+        The gradient's storage is used again by the next call.
+        """
+        batch = Examples(*(part[indices[0]] for part in self._training.data.train))
+        self._gradient.zero_()
+        with self._own_randomness(), torch.enable_grad():
+            loss = self._training.loss(self._model, batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+        return self._gradient, loss.detach().unsqueeze(0)
+
+    def step(
+        self,
+        update: Update,
+        buffers: Mapping[str, Tensor],
+        values: Mapping[str, Tensor],
+        indices: Tensor,
+    ) -> Tensor:
+        """Takes one update; shapes as for several lanes, with one lane."""
+        gradient, loss = self.gradients(indices)
+        update(self.parameters, gradient, buffers, values)
+        return loss
+
+    def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
+        """Gives mean loss and error on examples, shape (2, 1)."""
+        self._model.eval()
+        with torch.no_grad():
+            measured = torch.stack(self._training.loss_and_error(self._model, examples))
+        self._model.train()
+        return measured.unsqueeze(1)
+
+    def keep(self, lanes: Tensor) -> None:
+        """Does nothing: the only lane stays, or is dropped as a whole."""
+
+    @contextlib.contextmanager
+    def _own_randomness(self) -> Iterator[None]:
+        if not self._training.draws:
+            yield
+            return
+        device = self._training.device
+        with forked(device):
+            set_random_state(device, self._random_state)
+            yield
+            self._random_state = random_state(device)

@@ -1,0 +1,171 @@
+"""The models of several lanes in one computation: vmap over the lane axis, traced and compiled."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+
+from study.optimizers import Update
+from study.program import Program, compiled, traced
+from study.training import Layout, TrainingSet, calling, fresh_model
+from workloads.workload import Examples, Model, changing_buffer
+
+
+class PackedNetworks:
+    """The models of several lanes; every computation is one program for all of them."""
+
+    capturable = True
+
+    def __init__(self, training: TrainingSet, seeds: Sequence[int]) -> None:
+        """Builds one model per seed.
+
+        Args:
+            training: the workload and its data.
+            seeds: one per lane.
+        """
+        self._training = training
+        models = [fresh_model(training, seed) for seed in seeds]
+        self._model = models[0].train()
+        self._layout = Layout(self._model)
+        self.parameters = torch.stack([self._layout.flatten(model) for model in models])
+        constants = [self._layout.constants(model) for model in models]
+        self._constants = {n: torch.stack([c[n] for c in constants]) for n in constants[0]}
+
+    def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Gives gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
+        inputs = (self.parameters, *self._constants.values(), *self._training.data.train, indices)
+        program = self._program(("gradients", len(self.parameters)), inputs, lambda: self._gradient_graph(inputs))
+        gradients, losses = program(*inputs)
+        return gradients, losses
+
+    def step(
+        self,
+        update: Update,
+        buffers: Mapping[str, Tensor],
+        values: Mapping[str, Tensor],
+        indices: Tensor,
+    ) -> Tensor:
+        """Takes one update in every lane.
+
+        Args:
+            update: the optimizer's rule.
+            buffers: its state, each (lanes, parameters); changed in place.
+            values: hyperparameters, each (lanes, 1).
+            indices: examples of each lane's batch, (lanes, B).
+
+        Returns:
+            The loss of every lane before the update, (lanes,).
+        """
+        state = (*buffers.values(), *values.values())
+        read = (self.parameters, *self._constants.values(), *self._training.data.train, indices)
+
+        def whole() -> Callable[..., Tensor]:
+            gradient = self._gradient_graph(read)
+
+            def take(*inputs: Tensor) -> Tensor:
+                held, rest = inputs[: len(state)], inputs[len(state) :]
+                gradients, losses = gradient(*rest)
+                named = dict(zip([*buffers, *values], held, strict=True))
+                update(rest[0], gradients, named, named)
+                return losses
+
+            return take
+
+        losses: Tensor = self._program(
+            ("step", update, len(self.parameters)), (*state, *read), whole
+        )(*state, *read)
+        return losses
+
+    def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
+        """Gives mean loss and error on shared examples.
+
+        Args:
+            examples: the examples, the same for every lane.
+            lanes: which lanes to evaluate, indices of shape (some,); None evaluates all.
+
+        Returns:
+            Losses and errors, shape (2, lanes evaluated).
+        """
+        held: tuple[Tensor, ...] = (self.parameters, *self._constants.values())
+        if lanes is not None:
+            held = tuple(tensor[lanes] for tensor in held)
+        inputs = (*held, *examples)
+        purpose = ("evaluation", len(held[0]))
+        program = self._program(purpose, inputs, lambda: self._evaluation_graph(inputs))
+        return torch.stack(program(*inputs))
+
+    def keep(self, lanes: Tensor) -> None:
+        """Keeps the lanes whose indices are given, in that order."""
+        self.parameters = self.parameters[lanes]
+        self._constants = {name: value[lanes] for name, value in self._constants.items()}
+
+    def _program(
+        self, purpose: object, inputs: tuple[Tensor, ...], function: Callable[[], Program]
+    ) -> Program:
+        key = (purpose, inputs[-1].shape)
+        programs = self._training.programs
+        if key not in programs:
+            programs[key] = compiled(function(), inputs)
+        return programs[key]
+
+    def _gradient_graph(self, inputs: tuple[Tensor, ...]) -> Program:
+        def loss(flat: Tensor, constants: tuple[Tensor, ...], *batch: Tensor) -> Tensor:
+            return self._training.loss(self._model_with(flat, constants), Examples(*batch))
+
+        def gradients(parameters: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
+            *constants, examples, targets, indices = rest
+            batch = (examples[indices], targets[indices])
+            both: tuple[Tensor, Tensor] = vmap(grad_and_value(loss))(
+                parameters, tuple(constants), *batch
+            )
+            return both
+
+        return traced(gradients, inputs)
+
+    def _evaluation_graph(self, inputs: tuple[Tensor, ...]) -> Program:
+        def measure(
+            flat: Tensor, constants: tuple[Tensor, ...], *examples: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            model = self._model_with(flat, constants)
+            return self._training.loss_and_error(model, Examples(*examples))
+
+        def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
+            *constants, examples, targets = rest
+            lanes = vmap(measure, in_dims=(0, 0, None, None))
+            return lanes(parameters, tuple(constants), examples, targets)
+
+        self._model.eval()
+        graph = traced(evaluation, inputs)
+        self._model.train()
+        return graph
+
+    def _model_with(self, flat: Tensor, constants: tuple[Tensor, ...]) -> Model:
+        named = dict(zip(self._constants, constants, strict=True))
+        return calling(self._model, self._layout.unflatten(flat) | named)
+
+
+def why_not_packed(training: TrainingSet) -> str | None:
+    """Tells why a workload's lanes must be looped.
+
+    Args:
+        training: the workload and its data.
+
+    Returns:
+        The reason, or None where its lanes can be packed: vmap takes its gradient and its
+        evaluation, and no buffer changes while it trains (batch statistics).
+    """
+    indices = torch.zeros(2, min(2, len(training.data.train.inputs)), dtype=torch.long)
+    indices = indices.to(training.device)
+    batch = Examples(*(part[indices[0]] for part in training.data.train))
+    changing = changing_buffer(training.workload, fresh_model(training, 0), batch)
+    if changing is not None:
+        return f"buffer {changing!r} changes while the model trains"
+    try:
+        packed = PackedNetworks(training, [0, 1])
+        packed.gradients(indices)
+        packed.evaluate(Examples(*(part[:2] for part in training.data.validation)))
+    except Exception as error:  # noqa: BLE001 - whatever vmap refuses, the loop may still take
+        return f"vmap refuses it: {str(error).splitlines()[0]}"
+    return None

@@ -1,0 +1,86 @@
+"""How many lanes race together and how many are computed together, where the study says auto.
+
+A fixed rule of the model's size, the batch size and the kind of device: it is written into the
+study, and no measured time enters it. The numbers come from `tests/benchmarks/engine.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from study.config import LaneLimit, StudyConfig
+
+Kind = Literal["cpu", "cuda"]
+
+COHORT_LANES = {"cpu": 32, "cuda": 128}
+STATE_BYTES = {"cpu": 2**30, "cuda": 2**32}
+"""Most memory for the parameters, gradients and optimizer state of a cohort."""
+PACK = {"cpu": LaneLimit(lanes=32, examples=1024), "cuda": LaneLimit(lanes=128, examples=65_536)}
+"""On a CPU a packed step pays as long as its activations stay in the cache of a core."""
+DYNAMICS_LANES = 64
+_TENSORS = 4  # parameters, gradients, one buffer, and the batch's own intermediate results
+_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What cohorts will be computed on.
+
+    Attributes:
+        kind: cpu or cuda.
+        share: of a GPU, for each worker.
+    """
+
+    kind: Kind = "cpu"
+    share: float = 0.0
+
+    def state_bytes(self) -> int:
+        """Gives the most memory for a cohort's state: on a GPU here, a quarter of what is free."""
+        if self.kind == "cpu" or not torch.cuda.is_available():
+            return STATE_BYTES[self.kind]
+        free, _ = torch.cuda.mem_get_info()
+        return int(free * min(self.share, 1.0) / 4)
+
+
+def cohort_lanes(config: StudyConfig, parameters: int | None, device: Device) -> LaneLimit:
+    """Gives the number of trials that race together.
+
+    Args:
+        config: the study file, with defaults.
+        parameters: trainable parameters of the model; None for a workload of own dynamics.
+        device: what computes them.
+
+    Returns:
+        What the study says, or as many as the device gains from and holds.
+    """
+    asked = _asked(config.race.cohort)
+    if asked is not None:
+        return asked
+    if parameters is None:
+        return LaneLimit(lanes=DYNAMICS_LANES)
+    held = device.state_bytes() // (_TENSORS * _BYTES * max(1, parameters))
+    return LaneLimit(lanes=max(1, min(COHORT_LANES[device.kind], held)))
+
+
+def pack_lanes(config: StudyConfig, parameters: int | None, device: Device) -> LaneLimit:
+    """Gives the number of lanes that are computed together.
+
+    Args:
+        config: the study file, with defaults.
+        parameters: trainable parameters of the model; None for a workload of own dynamics.
+        device: what computes them.
+
+    Returns:
+        What the study says, or the most that pays on this kind of device.
+    """
+    asked = _asked(config.compute.pack)
+    if asked is not None:
+        return asked
+    return LaneLimit(lanes=DYNAMICS_LANES) if parameters is None else PACK[device.kind]
+
+
+def _asked(lanes: object) -> LaneLimit | None:
+    if isinstance(lanes, int):
+        return LaneLimit(lanes=lanes)
+    return lanes if isinstance(lanes, LaneLimit) else None

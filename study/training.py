@@ -1,0 +1,164 @@
+"""What a worker trains: a workload with its data on a device, its models, its flat parameters."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from study.config import Precision
+from study.seeding import derive_seed
+from workloads.workload import Data, Examples, Model, Workload
+
+
+_MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingSet:
+    """A workload with its data on the device that trains it; one per worker.
+
+    Attributes:
+        workload: what is trained.
+        data: its data, on `device`.
+        device: where it is trained.
+        precision: arithmetic of forward and backward passes.
+        draws: whether the model draws random numbers while it trains (dropout).
+        mixing: a layer that mixes the examples of a batch (batch statistics); None without one.
+        programs: what has been traced and compiled so far, by purpose and shapes.
+    """
+
+    workload: Workload
+    data: Data
+    device: torch.device
+    precision: Precision = Precision.FLOAT32
+    draws: bool = False
+    mixing: str | None = None
+    programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+
+    def loss(self, model: Model, batch: Examples) -> Tensor:
+        """Gives the training loss, a scalar, in this precision."""
+        with self._arithmetic():
+            return self.workload.loss(model, batch).float()
+
+    def loss_and_error(self, model: Model, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Gives mean loss and error, both scalars, from one forward pass where both need the same."""
+        shared = _remembering(model)
+        with self._arithmetic():
+            loss, error = self.workload.loss(shared, examples), self.workload.error(shared, examples)
+        return loss.float(), error.float()
+
+    def _arithmetic(self) -> torch.autocast:
+        mixed = self.precision is Precision.BF16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
+
+
+def load(
+    workload: Workload, device: torch.device, precision: Precision = Precision.FLOAT32
+) -> TrainingSet:
+    """Puts a workload's data on a device.
+
+    Args:
+        workload: what is trained.
+        device: where it is trained.
+        precision: arithmetic of forward and backward passes.
+
+    Returns:
+        The workload ready to train.
+    """
+    torch.set_float32_matmul_precision(_MATMUL[precision])
+    data = workload.data()
+    moved = Data(
+        train=Examples(*(part.to(device) for part in data.train)),
+        validation=Examples(*(part.to(device) for part in data.validation)),
+    )
+    training = TrainingSet(workload=workload, data=moved, device=device, precision=precision)
+    return replace(training, draws=_draws(training), mixing=_mixing(workload.model()))
+
+
+def _draws(training: TrainingSet) -> bool:
+    few = Examples(*(part[:2] for part in training.data.train))
+    with forked(training.device):
+        before = random_state(training.device)
+        training.loss(fresh_model(training, 0).train(), few)
+        after = random_state(training.device)
+    return not all(map(torch.equal, before, after))
+
+
+def _mixing(model: nn.Module) -> str | None:
+    layers = (n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    return next(layers, None)
+
+
+def forked(device: torch.device) -> AbstractContextManager[None]:
+    """Leaves torch's global generators as they were when the context ends."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def random_state(device: torch.device) -> tuple[Tensor, ...]:
+    """Gives the state of the generators that a model on a device may draw from."""
+    states = (torch.get_rng_state(),)
+    return (*states, torch.cuda.get_rng_state(device)) if device.type == "cuda" else states
+
+
+def set_random_state(device: torch.device, states: tuple[Tensor, ...]) -> None:
+    """Puts the generators into a state that `random_state` gave."""
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+
+
+def fresh_model(training: TrainingSet, seed: int) -> nn.Module:
+    """Builds the workload's model with the initialisation that follows from a trial's seed."""
+    with forked(training.device):
+        torch.manual_seed(derive_seed(seed, "init"))
+        return training.workload.model().to(training.device)
+
+
+class Layout:
+    """Where each trainable parameter of a model stands in a flat vector."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Reads the shapes of a model."""
+        trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._names = list(trainable)
+        self._shapes = [p.shape for p in trainable.values()]
+        self._sizes = [p.numel() for p in trainable.values()]
+
+    def flatten(self, model: nn.Module) -> Tensor:
+        """Gives a model's parameters as one vector, a copy of shape (parameters,)."""
+        parameters = dict(model.named_parameters())
+        return torch.cat([parameters[name].detach().flatten() for name in self._names])
+
+    def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
+        """Gives views of a flat vector by parameter name."""
+        pieces = torch.split(flat, self._sizes)
+        return {
+            name: piece.view(shape)
+            for name, piece, shape in zip(self._names, pieces, self._shapes, strict=True)
+        }
+
+    def constants(self, model: nn.Module) -> dict[str, Tensor]:
+        """Gives what a model holds beside its trainable parameters: frozen ones and buffers."""
+        frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
+        return frozen | dict(model.named_buffers())
+
+
+def calling(model: nn.Module, state: Mapping[str, Tensor]) -> Model:
+    """Gives a model as a function that reads its parameters and buffers from `state`."""
+    return lambda inputs: functional_call(model, dict(state), (inputs,))
+
+
+def _remembering(model: Model) -> Model:
+    """Wraps a model so that `loss` and `error` on the same inputs share one forward pass."""
+    last: list[tuple[Tensor, Tensor]] = []
+
+    def call(inputs: Tensor) -> Tensor:
+        if not last or last[0][0] is not inputs:
+            last[:] = [(inputs, model(inputs))]
+        return last[0][1]
+
+    return call

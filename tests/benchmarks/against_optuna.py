@@ -1,0 +1,48 @@
+"""Compares `batchscale sweep` to a script that uses Optuna alone, in one process.
+
+Both sides try the same points at the same batch sizes, on the same data split, to the same target,
+within the same step budget, measured at the same steps; wall-clock of the whole command, from
+process start to exit. The peer, peer_optuna.py, runs one trial after the other: a plain loop with
+torch.optim.SGD, batches by indexing, no Ray and no DataLoader. Torch uses as many threads as it
+likes, as in most users' scripts; --threads 1,default measures both. batchscale uses as many workers
+as there are cores, of one thread each.
+
+What is not equal: initial weights and the order of the data, so that steps to target agree only
+statistically; and when hopeless trials stop. batchscale stops a trial at 1.5 times the fewest steps
+of its batch size, the peer's run to the budget (--peer-slack lets it do the same).
+
+Not compared: what either would find with a search that learns, and several such processes at once.
+"""
+
+from against import compare, options
+
+from measuring import positive
+
+
+def threads(text: str) -> list[int | None]:
+    """Reads numbers of threads, or `default`, with commas between them."""
+    return [None if part == "default" else positive(part) for part in text.split(",")]
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument(
+        "--threads",
+        type=threads,
+        default=[None],
+        metavar="N,...",
+        help="torch threads of the peer, a number or default; default default",
+    )
+    chosen = parser.parse_args()
+    peers = {_name(count): {"threads": count} for count in chosen.threads}
+    compare(chosen, "peer_optuna.py", peers)
+
+
+def _name(count: int | None) -> str:
+    if count is None:
+        return "Optuna"
+    return f"Optuna, {count} thread{'s' if count > 1 else ''}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""The studies that are measured: written as study files, swept by the real command, read back.
+
+All that the benchmarks know of batchscale's inside stands here, one function for each thing known.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from measuring import Finished, run
+
+if TYPE_CHECKING:
+    from study.config import ResolvedStudy
+
+BATCHSCALE = Path(sys.executable).with_name("batchscale")
+Points = dict[int, list[dict[str, float]]]
+"""Points of the search by batch size, in the order of their trials."""
+
+
+def digits(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str, Any]:
+    """Gives a study of the small network on scikit-learn's digits."""
+    return _study("digits-mlp", batch_sizes, trials, max_steps)
+
+
+def fashion(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str, Any]:
+    """Gives a study of the fully connected network on Fashion-MNIST."""
+    return _study("fashion-mnist-mlp", batch_sizes, trials, max_steps)
+
+
+def quadratic(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str, Any]:
+    """Gives a study of the noisy quadratic, whose training is a recursion and costs next to none.
+
+    The target is hardly below where it starts (2.59).
+    """
+    study = _study("noisy-quadratic", batch_sizes, trials, max_steps)
+    study["race"]["target"] = 2.5
+    return study
+
+
+WORKLOADS = {"digits": digits, "fashion": fashion, "quadratic": quadratic}
+
+
+def _study(
+    workload: str, batch_sizes: Sequence[int], trials: int, max_steps: int
+) -> dict[str, Any]:
+    return {
+        "workload": workload,
+        "batch_sizes": list(batch_sizes),
+        "search": {"trials": trials},
+        "race": {"max_steps": max_steps},
+    }
+
+
+def resolved(data: Mapping[str, Any]) -> "ResolvedStudy":
+    """Fills in every default, as `batchscale sweep` does."""
+    from study.resolve import resolve
+
+    return resolve(data)[0]
+
+
+def points(study: "ResolvedStudy") -> Points:
+    """Gives the very points that a sweep tries, for a sampler that does not learn."""
+    from study.search import Search
+
+    trials = range(study.search.trials)
+    return {size: Search(study, size).propose(trials) for size in study.batch_sizes}
+
+
+def measured_steps(study: "ResolvedStudy", batch_size: int) -> list[int]:
+    """Gives the steps that a trial is measured at, up to its budget."""
+    from study.race import Rules
+    from study.race import measured_steps as grid
+
+    return list(grid(Rules.at(study, batch_size, None)))
+
+
+def space(study: "ResolvedStudy") -> dict[str, dict[str, float | str]]:
+    """Gives the searched range of learning rate and momentum."""
+    return {name: study.search.space[name].model_dump(mode="json") for name in ("lr", "momentum")}  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """A sweep that was run, and its results folder."""
+
+    finished: Finished
+    folder: Path
+
+
+def sweep(  # every setting is one of the command's
+    place: Path, data: Mapping[str, Any], *, workers: int, results: str, pss: bool = False
+) -> Swept:
+    """Runs `batchscale sweep` on a study, into a folder `results` under `place`."""
+    import tomlkit
+
+    file = place / "study.toml"
+    file.write_text(tomlkit.dumps(data), encoding="utf-8")
+    command = [BATCHSCALE, "sweep", file, "--results", place / results, "--workers", str(workers)]
+    finished = run(command, folder=place, pss=pss)
+    return Swept(finished=finished, folder=place / results / "study")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A cohort as its part has it; `began` and `ended` in seconds since the epoch."""
+
+    batch_size: int
+    trials: int
+    steps: int
+    began: float
+    ended: float
+
+
+def cohorts(folder: Path) -> list[Recorded]:
+    """Gives the cohorts in a results folder, from the parts and when they were written.
+
+    `steps` counts the steps that were really trained, over all of its trials. A cohort began as
+    many seconds before its part was written as its race took; building the models, before, is not
+    in it.
+    """
+    import pyarrow.parquet as pq
+
+    found = []
+    for path in sorted((folder / "parts").glob("b*.parquet")):
+        rows = pq.read_table(path, columns=["batch_size", "stopped_at", "curve_seconds"])
+        took = max((row[-1] for row in rows["curve_seconds"].to_pylist() if row), default=0.0)
+        ended = path.stat().st_mtime
+        found.append(
+            Recorded(
+                batch_size=rows["batch_size"][0].as_py(),
+                trials=len(rows),
+                steps=sum(rows["stopped_at"].to_pylist()),
+                began=ended - took,
+                ended=ended,
+            )
+        )
+    return found
+
+
+def phases(swept: Swept) -> dict[str, float]:
+    """Cuts a sweep's wall-clock into before, between and after its first and last cohort."""
+    found = cohorts(swept.folder)
+    start, end = swept.finished.started, swept.finished.started + swept.finished.seconds
+    began, ended = min(c.began for c in found), max(c.ended for c in found)
+    return {"start-up": began - start, "training": ended - began, "end": end - ended}
+
+
+def trials(folder: Path) -> list[dict[str, Any]]:
+    """Gives the trials of a results folder as its table has them."""
+    import pyarrow.parquet as pq
+
+    names = ["batch_size", "trial", "lr", "momentum", "steps", "stopped_at", "status"]
+    rows: list[dict[str, Any]] = pq.read_table(folder / "trials.parquet", columns=names).to_pylist()
+    return rows
+
+
+def fewest_steps(rows: Iterable[Mapping[str, Any]]) -> dict[int, int | None]:
+    """Gives the fewest steps to target at each batch size; None where no trial reached it."""
+    fewest: dict[int, int | None] = {}
+    for row in rows:
+        best, steps = fewest.setdefault(row["batch_size"], None), row["steps"]
+        if steps is not None and (best is None or steps < best):
+            fewest[row["batch_size"]] = steps
+    return fewest
+
+
+def same_points(wanted: Points, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Stops the benchmark unless the trials ran the wanted points, each once.
+
+    Searches work with 1 - momentum, which costs the last digit: hence the rounding.
+    """
+    ran: dict[int, list[tuple[float, float]]] = {size: [] for size in wanted}
+    for row in rows:
+        ran[row["batch_size"]].append(_key(row))
+    for size, proposed in wanted.items():
+        if sorted(ran[size]) != sorted(_key(point) for point in proposed):
+            raise SystemExit(f"the trials at batch size {size} did not run the given points")
+
+
+def _key(point: Mapping[str, Any]) -> tuple[float, float]:
+    return round(point["lr"], 12), round(point["momentum"], 12)
+
+
+def write_job(path: Path, study: "ResolvedStudy", wanted: Points, **more: Any) -> None:
+    """Writes what a peer's script needs to run the same study."""
+    job = {
+        "workload": study.workload,
+        "target": study.target,
+        "space": space(study),
+        "tasks": [
+            {
+                "batch_size": size,
+                "points": wanted[size],
+                "measured_steps": measured_steps(study, size),
+            }
+            for size in study.batch_sizes
+        ],
+        **more,
+    }
+    path.write_text(json.dumps(job), encoding="utf-8")
