@@ -62,7 +62,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
 
     _use_data(data_dir)
     data = override(read_study(source), settings or [])
-    study, _ = resolve(data, Device("cuda", gpus_per_worker) if gpus_per_worker else None)
+    study, trainable = resolve(data, Device("cuda", gpus_per_worker) if gpus_per_worker else None)
     folder = results / _name(source)
     resources = Resources(
         workers=workers or os.cpu_count() or 1,
@@ -72,7 +72,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     )
     study = open_folder(folder, study)
     record_start(folder, {"workers": resources.workers, "gpus_per_worker": gpus_per_worker})
-    work = Sweep(folder, study)
+    work = Sweep(folder, study, trainable)
     console.print(
         f"{study.workload}, {study.optimizer}: {len(study.batch_sizes)} batch sizes x "
         f"{study.search.trials} trials to {study.race.quantity} < {study.target:g} in {folder}"

@@ -83,8 +83,7 @@ class SearchConfig(_Section):
 
 
 class LaneLimit(_Section):
-    """How many lanes at a batch size: at most `lanes`, and at most `examples` in all their batches.
-    """
+    """How many lanes at a batch size: at most `lanes`, with at most `examples` in their batches."""
 
     lanes: Positive = 16
     examples: Positive | None = None
@@ -146,7 +145,7 @@ class ComputeConfig(_Section):
     pack: Lanes = "auto"
     """Lanes computed together, as one packed step."""
     micro_batch: Literal["auto"] | Positive = "auto"
-    """Examples of a lane's batch that are worked on at once; auto: the whole batch, or what fits."""
+    """Examples of a lane's batch worked on at once; auto: the whole batch, or what memory holds."""
 
 
 class StudyConfig(_Section):

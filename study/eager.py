@@ -47,7 +47,11 @@ class EagerNetwork:
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Gives the gradient (1, parameters) and loss (1,) on a batch (1, B).
 
-        The gradient's storage is used again by the next call.
+        Args:
+            indices: examples of the batch.
+
+        Returns:
+            Gradient, in storage that the next call uses again, and loss.
         """
         batch = Examples(*(part[indices[0]] for part in self._training.data.train))
         self._gradient.zero_()

@@ -188,7 +188,7 @@ class GradientLanes:
         """Gives the whole batch's gradients and losses: means of parts weighted by their sizes."""
         total = torch.zeros_like(self._networks.parameters)
         losses = torch.zeros(len(total), device=self._device)
-        for part in indices.split(size, dim=1):
+        for part in torch.split(indices, size, dim=1):
             share = part.shape[1] / indices.shape[1]
             gradients, part_losses = self._networks.gradients(part)
             total.add_(gradients, alpha=share)

@@ -1,7 +1,7 @@
 """The models of several lanes in one computation: vmap over the lane axis, traced and compiled."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -35,9 +35,9 @@ class PackedNetworks:
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Gives gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
-        inputs = (self.parameters, *self._constants.values(), *self._training.data.train, indices)
-        program = self._program(("gradients", len(self.parameters)), inputs, lambda: self._gradient_graph(inputs))
-        gradients, losses = program(*inputs)
+        read = self._read(indices)
+        key = ("gradients", len(self.parameters), indices.shape)
+        gradients, losses = self._program(key, self._gradient_graph, read)(*read)
         return gradients, losses
 
     def step(
@@ -58,25 +58,23 @@ class PackedNetworks:
         Returns:
             The loss of every lane before the update, (lanes,).
         """
-        state = (*buffers.values(), *values.values())
-        read = (self.parameters, *self._constants.values(), *self._training.data.train, indices)
+        names = [*buffers, *values]
+        inputs = (*buffers.values(), *values.values(), *self._read(indices))
 
-        def whole() -> Callable[..., Tensor]:
-            gradient = self._gradient_graph(read)
+        def whole(inputs: tuple[Tensor, ...]) -> Program:
+            gradient = self._gradient_graph(inputs[len(names) :])
 
             def take(*inputs: Tensor) -> Tensor:
-                held, rest = inputs[: len(state)], inputs[len(state) :]
-                gradients, losses = gradient(*rest)
-                named = dict(zip([*buffers, *values], held, strict=True))
-                update(rest[0], gradients, named, named)
-                return losses
+                held, read = inputs[: len(names)], inputs[len(names) :]
+                gradients, losses = gradient(*read)
+                named = dict(zip(names, held, strict=True))
+                update(read[0], gradients, named, named)
+                return cast(Tensor, losses)
 
             return take
 
-        losses: Tensor = self._program(
-            ("step", update, len(self.parameters)), (*state, *read), whole
-        )(*state, *read)
-        return losses
+        key = (update, len(self.parameters), indices.shape)
+        return cast(Tensor, self._program(key, whole, inputs)(*inputs))
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
         """Gives mean loss and error on shared examples.
@@ -92,22 +90,27 @@ class PackedNetworks:
         if lanes is not None:
             held = tuple(tensor[lanes] for tensor in held)
         inputs = (*held, *examples)
-        purpose = ("evaluation", len(held[0]))
-        program = self._program(purpose, inputs, lambda: self._evaluation_graph(inputs))
-        return torch.stack(program(*inputs))
+        key = ("evaluation", len(held[0]), len(examples.inputs))
+        return torch.stack(self._program(key, self._evaluation_graph, inputs)(*inputs))
 
     def keep(self, lanes: Tensor) -> None:
         """Keeps the lanes whose indices are given, in that order."""
         self.parameters = self.parameters[lanes]
         self._constants = {name: value[lanes] for name, value in self._constants.items()}
 
+    def _read(self, indices: Tensor) -> tuple[Tensor, ...]:
+        """Gives what a gradient is computed from, in the order of its program's inputs."""
+        return (self.parameters, *self._constants.values(), *self._training.data.train, indices)
+
     def _program(
-        self, purpose: object, inputs: tuple[Tensor, ...], function: Callable[[], Program]
+        self,
+        key: Hashable,
+        function: Callable[[tuple[Tensor, ...]], Program],
+        inputs: tuple[Tensor, ...],
     ) -> Program:
-        key = (purpose, inputs[-1].shape)
         programs = self._training.programs
         if key not in programs:
-            programs[key] = compiled(function(), inputs)
+            programs[key] = compiled(function(inputs), inputs)
         return programs[key]
 
     def _gradient_graph(self, inputs: tuple[Tensor, ...]) -> Program:

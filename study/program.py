@@ -53,12 +53,12 @@ def compiled(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> Prog
     with torch.no_grad(), warnings.catch_warnings():
         # deprecated, but the only interpreter of torch's own that needs no compiler on the machine
         warnings.simplefilter("ignore", DeprecationWarning)
-        program: Program = torch.jit.trace(function, copies, check_trace=False)
+        program: Program = torch.jit.trace(function, copies, check_trace=False)  # type: ignore[no-untyped-call]
     return program
 
 
 def tidy(module: fx.GraphModule) -> None:
-    """Takes out of a traced graph what changes no number; the results stay the same to the bit.
+    """Takes out of a traced graph what changes no number, and turns what torch is slow at.
 
     Args:
         module: a graph of aten operations as `make_fx` gives it; changed in place.
@@ -83,10 +83,11 @@ def _without_identities(node: fx.Node) -> None:
     elif node.target is _aten.mul.Scalar:
         idle = node.args[1] == 1 and _value(source).dtype == _value(node).dtype
     elif node.target is _aten.transpose.int and source.target is _aten.transpose.int:
-        source, idle = source.args[0], set(source.args[1:]) == set(node.args[1:])  # type: ignore[assignment]
+        idle = set(source.args[1:]) == set(node.args[1:])
+        source = source.all_input_nodes[0]
     else:
         return
-    if idle and isinstance(source, fx.Node):
+    if idle:
         _replace(node, source)
 
 

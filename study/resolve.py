@@ -31,6 +31,7 @@ UNLIMITED_TO = 65_536
 class _Built:
     """What building the workload once has shown; the numbers are None where it has no data."""
 
+    trainable: TrainingSet | Dynamics
     lanes: str
     examples: int | None = None
     parameters: int | None = None
@@ -38,7 +39,7 @@ class _Built:
 
 def resolve(
     data: Mapping[str, Any], device: Device | None = None
-) -> tuple[ResolvedStudy, Workload | Dynamics]:
+) -> tuple[ResolvedStudy, TrainingSet | Dynamics]:
     """Fills in every default and checks every rule, by building the workload once.
 
     Whatever is wrong with a key, a value, or what the workload does with them is a StudyError.
@@ -48,7 +49,7 @@ def resolve(
         device: what it will be computed on; None for a CPU.
 
     Returns:
-        The study as it will run, and its workload.
+        The study as it will run, and its workload, made ready.
     """
     asked = validated(StudyConfig, data)
     workload = resolve_workload(asked.workload, asked.workload_options)
@@ -72,7 +73,7 @@ def resolve(
         "cohort": cohort_lanes(config, built.parameters, device or Device()),
     }
     resolved["compute"]["pack"] = pack_lanes(config, built.parameters, device or Device())
-    return validated(ResolvedStudy, resolved), workload
+    return validated(ResolvedStudy, resolved), built.trainable
 
 
 def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +168,7 @@ def _dry_build(
     if isinstance(workload, Dynamics):
         _refuse_lanes(config, {"dynamics"})
         _start_above(target, _dynamics_start(config, workload, space))
-        return _Built("dynamics")
+        return _Built(workload, "dynamics")
     _refuse_lanes(config, {"packed", "looped"})
     try:
         training = load(workload, torch.device("cpu"), config.compute.precision)
@@ -184,7 +185,7 @@ def _dry_build(
     lanes = config.race.lanes
     if lanes == "auto":
         lanes = "packed" if why_not_packed(training) is None else "looped"
-    return _Built(lanes, len(training.data.train.inputs), parameters)
+    return _Built(training, lanes, len(training.data.train.inputs), parameters)
 
 
 def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:

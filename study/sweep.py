@@ -9,32 +9,30 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 import ray
-import torch
 from ray import tune
 from ray.tune.search import Searcher
 
+from study.actor import RaceTrainable, shared_data
 from study.cohorts import CohortQueue, Standing
 from study.config import ResolvedStudy
 from study.errors import StudyError
-from study.parts import part_path, read_part, write_part
-from study.records import Cohort, Point, Status, TrialResult
+from study.parts import part_path, read_part
+from study.records import Cohort, Status, TrialResult
 from study.search import Journal
 from study.store import consolidate, read_parts
-from study.worker import Trainable, prepare, run_cohort
-from workloads.registry import resolve as resolve_workload
+from study.worker import Trainable
 
 JOURNAL_FILE = "optuna.log"
 SCRATCH = "ray"
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -57,38 +55,6 @@ class Resources:
     gpus_per_worker: float = 0.0
     address: str | None = None
     data_dir: str | None = None
-
-
-class RaceTrainable(tune.Trainable):
-    """A Ray Tune trial: one cohort. The actor is used again, the workload is loaded once."""
-
-    def setup(self, config: dict[str, Any], **job: Any) -> None:
-        """Loads the workload on this worker.
-
-        Args:
-            config: the first cohort.
-            **job: `folder`, the results folder; `study`, the resolved study as plain data;
-                `data_dir`, where data files are, or None.
-        """
-        torch.set_num_threads(1)  # results must not depend on how many workers share the cores
-        if job["data_dir"] is not None:
-            os.environ["BATCHSCALE_DATA"] = job["data_dir"]
-        self._folder = Path(job["folder"])
-        self._study = ResolvedStudy.model_validate(job["study"])
-        device = "cuda" if ray.get_gpu_ids() else "cpu"
-        workload = resolve_workload(self._study.workload, self._study.workload_options)
-        self._trainable: Trainable = prepare(workload, device, self._study.compute.precision)
-
-    def step(self) -> dict[str, Any]:
-        """Trains the cohort and writes its part."""
-        results = run_cohort(self._study, self._trainable, _cohort(self.config["cohort"]))
-        write_part(self._folder, self._study, results)
-        reached = sum(result.outcome.status is Status.REACHED for result in results)
-        return {"reached": reached, "done": True}
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes the next cohort."""
-        return True
 
 
 class PerBatchSearch(Searcher):
@@ -171,16 +137,17 @@ class SweepEnd:
 class Sweep:
     """A study's remaining work, ready to run."""
 
-    def __init__(self, folder: Path, study: ResolvedStudy) -> None:
+    def __init__(self, folder: Path, study: ResolvedStudy, trainable: Trainable) -> None:
         """Rebuilds the searches from the folder's parts.
 
         Args:
             folder: the results folder, opened by `study.store.open_folder`.
             study: the study in it.
+            trainable: its workload, whose data every worker is given.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         recorded = read_parts(folder, study)
-        self._folder, self._study = folder.resolve(), study
+        self._folder, self._study, self._trainable = folder.resolve(), study, trainable
         self._queue = CohortQueue(study, recorded)
         self._journal = Journal(folder / JOURNAL_FILE)
         for size, search in self._queue.searches().items():
@@ -215,6 +182,7 @@ class Sweep:
             RaceTrainable,
             folder=str(self._folder),
             study=self._study.as_data(),
+            data=shared_data(self._trainable),
             data_dir=resources.data_dir,
         )
         per_worker = {"cpu": 1, "gpu": resources.gpus_per_worker}
@@ -236,16 +204,13 @@ class Sweep:
         )
 
 
-def _cohort(data: Mapping[str, Any]) -> Cohort:
-    points = tuple(Point(**point) for point in data["points"])
-    return Cohort(**{**data, "points": points})
-
-
 @contextlib.contextmanager
 def _ray(folder: Path, resources: Resources) -> Iterator[None]:
     """Starts or joins Ray from the study's own folder, and leaves it again."""
-    before = {name: os.environ.get(name) for name in _QUIET}
-    os.environ.update(_QUIET)
+    # actors of all workers start at once; Ray's own default has them wait for one another
+    wanted = _QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": str(resources.workers)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         # Ray puts the driver's current folder first on every worker's path, where a user's
         # study.py or analysis.py would hide ours

@@ -13,7 +13,6 @@ from study.config import Precision
 from study.seeding import derive_seed
 from workloads.workload import Data, Examples, Model, Workload
 
-
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
 
 
@@ -45,10 +44,11 @@ class TrainingSet:
             return self.workload.loss(model, batch).float()
 
     def loss_and_error(self, model: Model, examples: Examples) -> tuple[Tensor, Tensor]:
-        """Gives mean loss and error, both scalars, from one forward pass where both need the same."""
+        """Gives mean loss and error, both scalars; outputs that both need are computed once."""
         shared = _remembering(model)
         with self._arithmetic():
-            loss, error = self.workload.loss(shared, examples), self.workload.error(shared, examples)
+            loss = self.workload.loss(shared, examples)
+            error = self.workload.error(shared, examples)
         return loss.float(), error.float()
 
     def _arithmetic(self) -> torch.autocast:
@@ -57,7 +57,10 @@ class TrainingSet:
 
 
 def load(
-    workload: Workload, device: torch.device, precision: Precision = Precision.FLOAT32
+    workload: Workload,
+    device: torch.device,
+    precision: Precision = Precision.FLOAT32,
+    data: Data | None = None,
 ) -> TrainingSet:
     """Puts a workload's data on a device.
 
@@ -65,12 +68,13 @@ def load(
         workload: what is trained.
         device: where it is trained.
         precision: arithmetic of forward and backward passes.
+        data: the workload's data where they are already at hand; None asks the workload.
 
     Returns:
         The workload ready to train.
     """
     torch.set_float32_matmul_precision(_MATMUL[precision])
-    data = workload.data()
+    data = workload.data() if data is None else data
     moved = Data(
         train=Examples(*(part.to(device) for part in data.train)),
         validation=Examples(*(part.to(device) for part in data.validation)),

@@ -15,7 +15,7 @@ from study.race import Rules, Run, judge, race
 from study.records import Cohort, Curve, Execution, Outcome, Status, TrialResult
 from study.schedules import SCHEDULES
 from study.training import TrainingSet, load
-from workloads.workload import Dynamics, Lanes, LaneSetup, Workload
+from workloads.workload import Data, Dynamics, Lanes, LaneSetup, Workload
 
 Trainable = TrainingSet | Dynamics
 """A workload made ready once per worker."""
@@ -27,12 +27,25 @@ _NETWORKS: Mapping[str, Callable[[TrainingSet, Sequence[int]], Networks]] = {
 
 
 def prepare(
-    workload: Workload | Dynamics, device: str, precision: Precision = Precision.FLOAT32
+    workload: Workload | Dynamics,
+    device: str,
+    precision: Precision = Precision.FLOAT32,
+    data: Data | None = None,
 ) -> Trainable:
-    """Makes a workload ready on a device; what does its own dynamics is ready as it is."""
+    """Makes a workload ready on a device.
+
+    Args:
+        workload: what is trained; what does its own dynamics is ready as it is.
+        device: cpu or cuda.
+        precision: arithmetic of forward and backward passes.
+        data: the workload's data where they are already at hand.
+
+    Returns:
+        What `run_cohort` trains.
+    """
     if isinstance(workload, Dynamics):
         return workload
-    return load(workload, torch.device(device), precision)
+    return load(workload, torch.device(device), precision, data)
 
 
 def run_cohort(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> list[TrialResult]:

@@ -40,13 +40,13 @@ def test_the_analysis_finds_what_it_found(golden, tmp_path):
     assert found["table"] == then["table"]
 
 
-@pytest.mark.parametrize("version", [None, "2"])
+@pytest.mark.parametrize("version", [None, "3"])
 def test_another_version_is_refused(tmp_path, version):
     folder = shutil.copytree(VERSIONS[0], tmp_path / "study")
     table = pq.read_table(folder / TRIALS_FILE)
     metadata = {} if version is None else {b"batchscale.schema_version": version.encode()}
     pq.write_table(table.replace_schema_metadata(metadata), folder / TRIALS_FILE)
-    with pytest.raises(AnalysisError, match=f"schema version 1, got {version or 'none'}"):
+    with pytest.raises(AnalysisError, match=f"schema version 1 or 2, got {version or 'none'}"):
         read_study(folder)
 
 

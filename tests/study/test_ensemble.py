@@ -1,10 +1,13 @@
 """Packed equals looped equals torch.optim.SGD run alone on the same batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from study.batching import DataOrder
+from study.config import Precision
 from study.eager import EagerNetwork
 from study.ensemble import EXAMPLES_PER_EVALUATION, Ensemble, GradientLanes, TrainingRule
 from study.optimizers import OPTIMIZERS
@@ -122,6 +125,82 @@ def test_evaluation_in_chunks_is_the_mean_over_all_examples(training, monkeypatc
     monkeypatch.setitem(EXAMPLES_PER_EVALUATION, "cpu", 20)
     chunked = lanes_of(made, packed).measure()
     np.testing.assert_allclose(whole, chunked, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dropped", [1, 4, 5, 7])
+def test_compacted_lanes_train_on_as_before(training, dropped):
+    made, seeds = training(), list(range(20, 28))
+    rule = TrainingRule(
+        optimizer=OPTIMIZERS["nesterov"],
+        batch_size=5,
+        hyperparameters={"lr": np.geomspace(0.01, 0.3, 8), "momentum": np.full(8, 0.5)},
+        lr_factor=lambda step: np.linspace(1, 2, 8) / (1 + step),
+    )
+    whole, cut = (GradientLanes(made, packed(made, seeds), rule, seeds) for _ in range(2))
+    left = np.random.default_rng(dropped).permutation(8) >= dropped
+    for lanes in (whole, cut):
+        lanes.advance(4)
+    cut.keep(left)
+    np.testing.assert_allclose(cut.advance(6), whole.advance(6)[left], rtol=1e-5)
+    np.testing.assert_allclose(cut.measure(), np.array(whole.measure())[:, left], rtol=1e-5)
+    torch.testing.assert_close(cut.parameters, whole.parameters[left], rtol=1e-5, atol=1e-7)
+    assert len(cut) == 8 - dropped
+
+
+@pytest.mark.parametrize("networks", [packed, looped])
+@pytest.mark.parametrize("size", [1, 3, 6, 7])
+def test_micro_batches_give_the_whole_batchs_gradient(training, networks, size):
+    made = training()
+    whole = lanes_of(made, networks, batch_size=7)
+    parts = lanes_of(made, networks, batch_size=7, micro_batch=size)
+    np.testing.assert_allclose(parts.advance(20), whole.advance(20), rtol=1e-4)
+    torch.testing.assert_close(parts.parameters, whole.parameters, rtol=1e-4, atol=1e-6)
+    assert (parts.micro_batch, whole.micro_batch) == (size, 7)
+
+
+@pytest.mark.parametrize("networks", [packed, looped])
+def test_a_batch_that_memory_does_not_hold_is_taken_in_parts(training, networks):
+    made = training()
+    fits = replace(made, workload=LittleMemory(made.workload, holds=4), programs={})
+    lanes = lanes_of(fits, networks, batch_size=13)
+    lanes.advance(20)
+    lanes.measure()
+    assert lanes.micro_batch == 4
+    plenty = lanes_of(made, networks, batch_size=13)
+    plenty.advance(20)
+    torch.testing.assert_close(lanes.parameters, plenty.parameters, rtol=1e-4, atol=1e-6)
+
+
+def test_batch_statistics_are_never_those_of_a_part(training):
+    made = training("batch norm")
+    assert made.mixing is not None
+    little = replace(made, workload=LittleMemory(made.workload, holds=4))
+    with pytest.raises(torch.OutOfMemoryError, match="more than 4"):
+        lanes_of(little, looped, batch_size=13).advance(1)
+
+
+class LittleMemory:
+    """A workload on a device that holds few examples at once."""
+
+    def __init__(self, workload, holds):
+        self.workload, self.holds = workload, holds
+
+    def loss(self, model, batch):
+        if len(batch.inputs) > self.holds:
+            raise torch.OutOfMemoryError(f"out of memory: more than {self.holds} examples")
+        return self.workload.loss(model, batch)
+
+    def __getattr__(self, name):
+        return getattr(self.workload, name)
+
+
+def test_bfloat16_trains_nearly_as_float32(training):
+    made = training()
+    exact = lanes_of(made, packed)
+    rough = lanes_of(replace(made, precision=Precision.BF16, programs={}), packed)
+    np.testing.assert_allclose(rough.advance(20), exact.advance(20), rtol=0.05)
+    assert not torch.equal(rough.parameters, exact.parameters)
+    assert rough.parameters.dtype is torch.float32
 
 
 @pytest.mark.parametrize(

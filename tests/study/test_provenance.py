@@ -1,5 +1,6 @@
 import json
 
+from analysis.tables import SCHEMA_VERSION
 from study.provenance import record_end, record_start
 
 
@@ -8,7 +9,7 @@ def test_each_sweep_into_a_folder_adds_its_own_entry(tmp_path):
         record_start(tmp_path, {"workers": workers})
         record_end(tmp_path)
     content = json.loads((tmp_path / "provenance.json").read_text())
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == SCHEMA_VERSION
     assert [sweep["resources"]["workers"] for sweep in content["sweeps"]] == [1, 2]
     for sweep in content["sweeps"]:
         assert sweep["start"] <= sweep["end"]

@@ -51,14 +51,16 @@ def plugin(tmp_path):
 
 
 def test_every_default_is_filled_in(plugin):
-    study, workload = resolve({"workload": plugin()})
-    assert type(workload).__name__ == "Line"
+    study, trainable = resolve({"workload": plugin()})
+    assert type(trainable.workload).__name__ == "Line"
     assert study.batch_sizes == (2, 4, 8, 16, 20)
     assert study.examples == 20
     assert study.target == 0.1
     assert study.race.quantity == "error"
     assert study.race.lanes == "packed"
-    assert study.race.cohort.model_dump() == {"lanes": 16, "examples": 16384}
+    assert study.race.cohort.model_dump() == {"lanes": 32, "examples": None}
+    assert study.compute.pack.model_dump() == {"lanes": 32, "examples": 1024}
+    assert study.compute.micro_batch == "auto"
     assert study.race.max_steps == 77
     assert study.search.space["lr"].low == 0.01
     assert study.search.space["momentum"] == 0.5

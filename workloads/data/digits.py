@@ -1,8 +1,6 @@
 """Handwritten digits that scikit-learn ships: 1,797 grey images of 8x8 pixels, 10 classes."""
 
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from workloads.workload import Data, Examples
 
@@ -11,6 +9,10 @@ VALIDATION = 450
 
 def digits() -> Data:
     """Gives 1,347 training and 450 validation images, pixels in [0, 1], classes balanced."""
+    # imported here: it takes a second, and workers are given the data
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     pixels, labels = load_digits(return_X_y=True)
     train_x, val_x, train_y, val_y = train_test_split(
         pixels / 16.0, labels, test_size=VALIDATION, stratify=labels, random_state=0

@@ -1,0 +1,88 @@
+"""A worker as Ray Tune sees it: an actor that trains one cohort after another.
+
+It imports no more than training needs: every worker waits for these imports before its first step.
+"""
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from study.config import ResolvedStudy
+from study.parts import write_part
+from study.records import Cohort, Point, Status
+from study.training import TrainingSet
+from study.worker import Trainable, prepare, run_cohort
+from workloads.registry import resolve as resolve_workload
+from workloads.workload import Data, Examples
+
+Arrays = tuple[Any, ...]
+
+
+class RaceTrainable(tune.Trainable):
+    """A Ray Tune trial: one cohort. The actor is used again, the workload is loaded once."""
+
+    def setup(self, config: dict[str, Any], **job: Any) -> None:
+        """Loads the workload on this worker.
+
+        Args:
+            config: the first cohort.
+            **job: `folder`, the results folder; `study`, the resolved study as plain data;
+                `data`, what `shared_data` gave; `data_dir`, where data files are, or None.
+        """
+        torch.set_num_threads(1)  # results must not depend on how many workers share the cores
+        if job["data_dir"] is not None:
+            os.environ["BATCHSCALE_DATA"] = job["data_dir"]
+        self._folder = Path(job["folder"])
+        self._study = ResolvedStudy.model_validate(job["study"])
+        device = "cuda" if ray.get_gpu_ids() else "cpu"
+        workload = resolve_workload(self._study.workload, self._study.workload_options)
+        self._trainable: Trainable = prepare(
+            workload, device, self._study.compute.precision, _received(job["data"])
+        )
+
+    def step(self) -> dict[str, Any]:
+        """Trains the cohort and writes its part."""
+        results = run_cohort(self._study, self._trainable, _cohort(self.config["cohort"]))
+        write_part(self._folder, self._study, results)
+        reached = sum(result.outcome.status is Status.REACHED for result in results)
+        return {"reached": reached, "done": True}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next cohort."""
+        return True
+
+
+def shared_data(trainable: Trainable) -> Arrays | None:
+    """Gives a workload's data as arrays, which Ray's object store holds once per machine.
+
+    Args:
+        trainable: a workload made ready.
+
+    Returns:
+        Inputs and targets of the training and the validation set; None where it has no data.
+    """
+    if not isinstance(trainable, TrainingSet):
+        return None
+    tensors = (*trainable.data.train, *trainable.data.validation)
+    return tuple(t if t.dtype is torch.bfloat16 else t.cpu().numpy() for t in tensors)
+
+
+def _received(arrays: Arrays | None) -> Data | None:
+    if arrays is None:
+        return None
+    with warnings.catch_warnings():
+        # the store's memory is read-only and torch cannot say so; nobody writes to data
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        train, targets, validation, validation_targets = map(torch.as_tensor, arrays)
+    return Data(train=Examples(train, targets), validation=Examples(validation, validation_targets))
+
+
+def _cohort(data: Mapping[str, Any]) -> Cohort:
+    points = tuple(Point(**point) for point in data["points"])
+    return Cohort(**{**data, "points": points})

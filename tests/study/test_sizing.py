@@ -1,0 +1,39 @@
+import pytest
+
+from study.config import LaneLimit, StudyConfig
+from study.sizing import Device, cohort_lanes, pack_lanes
+
+
+def config(**sections):
+    return StudyConfig.model_validate({"workload": "digits-mlp"} | sections)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "lanes"),
+    [(2_410, 32), (2_000_000, 32), (4_000_000, 16), (25_600_000, 2), (200_000_000, 1)],
+)
+def test_a_cohort_holds_what_memory_holds(parameters, lanes):
+    assert cohort_lanes(config(), parameters, Device()).lanes == lanes
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "lanes"), [(1, 32), (32, 32), (64, 16), (512, 2), (1024, 1), (65_536, 1)]
+)
+def test_a_pack_holds_few_enough_examples_for_the_cache(batch_size, lanes):
+    assert pack_lanes(config(), 2_410, Device()).at(batch_size) == lanes
+
+
+@pytest.mark.parametrize("asked", [5, {"lanes": 5}, {"lanes": 5, "examples": 64}])
+def test_what_the_study_says_stands(asked):
+    said = config(race={"cohort": asked}, compute={"pack": asked})
+    examples = 64 if isinstance(asked, dict) and "examples" in asked else None
+    expected = LaneLimit(lanes=5, examples=examples)
+    assert cohort_lanes(said, 10**9, Device()) == expected
+    assert pack_lanes(said, 10**9, Device()) == expected
+
+
+def test_a_gpu_is_given_more_and_own_dynamics_their_own():
+    gpu = Device("cuda", 0.5)
+    assert cohort_lanes(config(), 2_410, gpu).lanes > cohort_lanes(config(), 2_410, Device()).lanes
+    assert pack_lanes(config(), 2_410, gpu).at(512) > pack_lanes(config(), 2_410, Device()).at(512)
+    assert cohort_lanes(config(), None, gpu) == pack_lanes(config(), None, gpu)
