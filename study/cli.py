@@ -3,12 +3,16 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from study.errors import StudyError
+
+if TYPE_CHECKING:
+    from study.config import ResolvedStudy
+    from study.worker import Trainable
 
 app = typer.Typer(
     name="batchscale",
@@ -27,45 +31,48 @@ DataDir = Annotated[
 ]
 
 
+Source = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study.toml, or the name of a workload.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Cohorts trained at once.", show_default="one per core")
+]
+GpusPerWorker = Annotated[
+    float, typer.Option(min=0, help="Share of a GPU for each worker; 0 trains on the CPU.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the study file."),
+]
+
+
 @app.command()
 def sweep(  # noqa: PLR0913 - one argument for each flag of the command
-    source: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A study.toml, or the name of a workload.")
-    ],
+    source: Source,
     results: Annotated[Path, typer.Option(help="Where the study's folder is made.")] = Path(
         "results"
     ),
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Cohorts trained at once.", show_default="one per core"),
-    ] = None,
-    gpus_per_worker: Annotated[
-        float, typer.Option(min=0, help="Share of a GPU for each worker; 0 trains on the CPU.")
-    ] = 0.0,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to join, such as auto.", show_default=False)
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the study file."),
-    ] = None,
+    settings: Settings = None,
     data_dir: DataDir = None,
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
     from study.progress import Progress, shown
     from study.provenance import record_end, record_start
-    from study.resolve import resolve
-    from study.sizing import Device
     from study.store import open_folder
-    from study.study_file import override, read_study
-    from study.sweep import Resources, Sweep
 
     _use_data(data_dir)
-    data = override(read_study(source), settings or [])
-    study, trainable = resolve(data, Device("cuda", gpus_per_worker) if gpus_per_worker else None)
+    study, trainable = _resolved(source, settings, gpus_per_worker)
+
+    from study.sweep import Resources, Sweep
+
     folder = results / _name(source)
     resources = Resources(
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or _cores(),
         gpus_per_worker=gpus_per_worker,
         address=address,
         data_dir=os.environ.get("BATCHSCALE_DATA"),
@@ -87,6 +94,48 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     console.print(f"Next: batchscale analyze {folder}", soft_wrap=True)
     if failed or end.errors:
         raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def plan(  # noqa: PLR0913 - one argument for each flag of the command
+    source: Source,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(min=0, help="Refuse a study expected to take longer.", show_default=False),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Training at each batch size.")] = 3.0,
+    settings: Settings = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Train for a moment at every batch size and tell what a sweep will cost."""
+    import torch
+
+    from study.plan import duration, estimates, plan_table, probe
+    from study.worker import moved
+
+    _use_data(data_dir)
+    torch.set_num_threads(1)  # as in a worker
+    study, trainable = _resolved(source, settings, gpus_per_worker)
+    trainable = moved(trainable, "cuda" if gpus_per_worker else "cpu")
+    probes = [probe(study, trainable, size, seconds) for size in study.batch_sizes]
+    rows = estimates(study, probes)
+    count = workers or _cores()
+    expected = sum(row.seconds for row in rows) / count
+    console.print(plan_table(study, rows))
+    console.print(
+        f"with {count} workers: {duration(expected)} expected, at most "
+        f"{duration(sum(row.seconds_at_most for row in rows) / count)}; "
+        f"{max(row.probe.memory for row in rows) / 1e6:,.0f} MB of memory for each; "
+        f"{sum(row.disk for row in rows) / 1e6:,.1f} MB on disk"
+    )
+    console.print("~ not seen yet: carried over from the nearest batch size by perfect scaling")
+    if max_hours is not None and expected > 3600 * max_hours:
+        raise StudyError(
+            f"--max-hours must be at least the expected {expected / 3600:.2g}, got {max_hours:g}; "
+            "use more workers, fewer trials or batch sizes, or a looser target"
+        )
 
 
 @app.command()
@@ -163,6 +212,21 @@ def check(
         kept = kept and clause.passed
     if not kept:
         raise typer.Exit(SOME_FAILED)
+
+
+def _resolved(
+    source: str, settings: list[str] | None, gpus_per_worker: float
+) -> "tuple[ResolvedStudy, Trainable]":
+    from study.resolve import resolve
+    from study.sizing import Device
+    from study.study_file import override, read_study
+
+    device = Device("cuda", gpus_per_worker) if gpus_per_worker else Device()
+    return resolve(override(read_study(source), settings or []), device)
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def _use_data(folder: Path | None) -> None:

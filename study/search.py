@@ -91,6 +91,7 @@ class Search:
             study: the resolved study.
             batch_size: the batch size that is tuned.
         """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._seed = derive_seed(study.seed, batch_size, "search")
         self._sampler = SAMPLERS[study.search.sampler]
         self._budget = study.budget(batch_size)

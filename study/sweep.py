@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
 import ray
 from ray import tune
 from ray.tune.search import Searcher
@@ -145,7 +144,6 @@ class Sweep:
             study: the study in it.
             trainable: its workload, whose data every worker is given.
         """
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         recorded = read_parts(folder, study)
         self._folder, self._study, self._trainable = folder.resolve(), study, trainable
         self._queue = CohortQueue(study, recorded)

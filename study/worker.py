@@ -48,6 +48,13 @@ def prepare(
     return load(workload, torch.device(device), precision, data)
 
 
+def moved(trainable: Trainable, device: str) -> Trainable:
+    """Gives a workload made ready on one device as made ready on another."""
+    if not isinstance(trainable, TrainingSet) or trainable.device == torch.device(device):
+        return trainable
+    return load(trainable.workload, torch.device(device), trainable.precision, trainable.data)
+
+
 def run_cohort(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> list[TrialResult]:
     """Trains a cohort in lockstep.
 

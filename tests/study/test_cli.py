@@ -69,6 +69,8 @@ WRONG = {
     "no data files": (["fashion-mnist-mlp", "--data-dir", "."], "fashion"),
     "data folder that is none": (["--data-dir", "nowhere"], "--data-dir must be a folder"),
     "study file that is none": (["missing.toml"], "check the path"),
+    "no lanes in a pack": (["--set", "compute.pack=0"], "greater than or equal to 1, got 0"),
+    "unknown precision": (["--set", "compute.precision=fp8"], "float32"),
     "plug-in file that is none": (["missing.py:Mine"], "missing.py"),
 }
 
@@ -84,6 +86,18 @@ def test_wrong_input_is_refused_before_anything_happens(command, arguments, mess
     assert "Traceback" not in err
     assert files() == before
     assert not out
+
+
+def test_a_plan_tells_the_cost_and_writes_nothing(command):
+    few = ["--set", "batch_sizes=[64, 256]", "--set", "search.trials=2", "--seconds", "0.05"]
+    before = files()
+    code, out, err = command("plan", "digits-mlp", "--workers", "3", *few)
+    assert code == 0, err
+    assert "with 3 workers" in out
+    code, _, err = command("plan", "digits-mlp", *few, "--max-hours", "0")
+    assert code == 2
+    assert "--max-hours must be at least the expected" in err
+    assert files() == before
 
 
 @pytest.mark.parametrize(

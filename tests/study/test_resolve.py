@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from study.errors import StudyError
 from study.resolve import resolve
 from workloads.errors import WorkloadError
 
+BLOBS = Path(__file__).parents[1] / "blobs.py"
 PLUGIN = """
 import torch
 from torch import nn
@@ -153,3 +156,18 @@ def test_the_noisy_quadratic_runs_its_own_lanes():
     assert study.race.quantity == "loss"
     assert study.examples is None
     assert study.batch_sizes[-1] == 65_536
+
+
+def test_batch_statistics_are_not_cut_into_micro_batches():
+    study = {"workload": f"{BLOBS}:BatchNormBlobs", "compute": {"micro_batch": 8}}
+    with pytest.raises(StudyError, match="left out for a model with batch statistics, got 8"):
+        resolve(study)
+
+
+def test_a_resolved_study_of_an_earlier_release_has_the_same_digest(plugin):
+    study, _ = resolve({"workload": plugin()})
+    assert "compute" not in study.identity()
+    packed, _ = resolve({"workload": plugin(), "compute": {"pack": 3, "micro_batch": 4}})
+    assert packed.digest() == study.digest()
+    rough, _ = resolve({"workload": plugin(), "compute": {"precision": "bf16"}})
+    assert rough.digest() != study.digest()
