@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from study.config import BatchSizes, ResolvedStudy, StudyConfig
 from study.errors import StudyError
@@ -15,13 +17,13 @@ from study.optimizers import OPTIMIZERS
 from study.packed import why_not_packed
 from study.schedules import SCHEDULES
 from study.search import SAMPLERS
-from study.sizing import Device, cohort_lanes, pack_lanes
+from study.sizing import Device, ModelSize, cohort_lanes, pack_lanes
 from study.space import Hyperparameter, Range, Space
 from study.study_file import validated
 from study.training import Layout, TrainingSet, fresh_model, load
 from workloads.errors import WorkloadError
 from workloads.registry import resolve as resolve_workload
-from workloads.workload import Dynamics, LaneSetup, Target, Workload
+from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
 
 UNLIMITED_TO = 65_536
 """What `batch_sizes.to = "all"` stands for where the data never end (Shallue et al. 2018)."""
@@ -34,7 +36,7 @@ class _Built:
     trainable: TrainingSet | Dynamics
     lanes: str
     examples: int | None = None
-    parameters: int | None = None
+    size: ModelSize | None = None
 
 
 def resolve(
@@ -70,9 +72,9 @@ def resolve(
         "target": target.value,
         "quantity": target.quantity,
         "lanes": built.lanes,
-        "cohort": cohort_lanes(config, built.parameters, device or Device()),
+        "cohort": cohort_lanes(config, built.size, device or Device()),
     }
-    resolved["compute"]["pack"] = pack_lanes(config, built.parameters, device or Device())
+    resolved["compute"]["pack"] = pack_lanes(config, built.size, device or Device())
     return validated(ResolvedStudy, resolved), built.trainable
 
 
@@ -172,7 +174,7 @@ def _dry_build(
     _refuse_lanes(config, {"packed", "looped"})
     try:
         training = load(workload, torch.device("cpu"), config.compute.precision)
-        start, parameters = _start(training)
+        start, size = _start(training)
     except (StudyError, WorkloadError):
         raise
     except Exception as error:
@@ -185,7 +187,7 @@ def _dry_build(
     lanes = config.race.lanes
     if lanes == "auto":
         lanes = "packed" if why_not_packed(training) is None else "looped"
-    return _Built(training, lanes, len(training.data.train.inputs), parameters)
+    return _Built(training, lanes, len(training.data.train.inputs), size)
 
 
 def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:
@@ -204,7 +206,7 @@ def _refuse_micro_batches(config: StudyConfig, training: TrainingSet) -> None:
         )
 
 
-def _start(training: TrainingSet) -> tuple[float, int]:
+def _start(training: TrainingSet) -> tuple[float, ModelSize]:
     """Gives the error of an untrained model, checked to be a number, and its size."""
     model = fresh_model(training, 0).eval()
     with torch.no_grad():
@@ -216,7 +218,15 @@ def _start(training: TrainingSet) -> tuple[float, int]:
                 f"the workload's {name} must be one finite number before training, got "
                 f"{value.detach().tolist()}; run `batchscale check` on it"
             )
-    return float(error), len(Layout(model).flatten(model))
+    return float(error), _size(training, model)
+
+
+def _size(training: TrainingSet, model: nn.Module) -> ModelSize:
+    one = Examples(*(part[:1] for part in training.data.validation))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        training.loss(model, one)
+    parameters = len(Layout(model).flatten(model))
+    return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
 
 
 def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> float:

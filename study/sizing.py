@@ -17,10 +17,24 @@ COHORT_LANES = {"cpu": 32, "cuda": 128}
 STATE_BYTES = {"cpu": 2**30, "cuda": 2**32}
 """Most memory for the parameters, gradients and optimizer state of a cohort."""
 PACK = {"cpu": LaneLimit(lanes=32, examples=1024), "cuda": LaneLimit(lanes=128, examples=65_536)}
-"""On a CPU a packed step pays as long as its activations stay in the cache of a core."""
+PACK_FLOPS = {"cpu": 2**26, "cuda": 2**36}
+"""Most work in one packed forward pass: past it one lane keeps a core busy and its cache full."""
 DYNAMICS_LANES = 64
 _TENSORS = 4  # parameters, gradients, one buffer, and the batch's own intermediate results
 _BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """How large a model is.
+
+    Attributes:
+        parameters: trainable numbers, >= 1.
+        flops: floating-point operations of a forward pass for one example, >= 1.
+    """
+
+    parameters: int
+    flops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +57,12 @@ class Device:
         return int(free * min(self.share, 1.0) / 4)
 
 
-def cohort_lanes(config: StudyConfig, parameters: int | None, device: Device) -> LaneLimit:
+def cohort_lanes(config: StudyConfig, size: ModelSize | None, device: Device) -> LaneLimit:
     """Gives the number of trials that race together.
 
     Args:
         config: the study file, with defaults.
-        parameters: trainable parameters of the model; None for a workload of own dynamics.
+        size: the model's; None for a workload of own dynamics.
         device: what computes them.
 
     Returns:
@@ -57,18 +71,18 @@ def cohort_lanes(config: StudyConfig, parameters: int | None, device: Device) ->
     asked = _asked(config.race.cohort)
     if asked is not None:
         return asked
-    if parameters is None:
+    if size is None:
         return LaneLimit(lanes=DYNAMICS_LANES)
-    held = device.state_bytes() // (_TENSORS * _BYTES * max(1, parameters))
+    held = device.state_bytes() // (_TENSORS * _BYTES * size.parameters)
     return LaneLimit(lanes=max(1, min(COHORT_LANES[device.kind], held)))
 
 
-def pack_lanes(config: StudyConfig, parameters: int | None, device: Device) -> LaneLimit:
+def pack_lanes(config: StudyConfig, size: ModelSize | None, device: Device) -> LaneLimit:
     """Gives the number of lanes that are computed together.
 
     Args:
         config: the study file, with defaults.
-        parameters: trainable parameters of the model; None for a workload of own dynamics.
+        size: the model's; None for a workload of own dynamics.
         device: what computes them.
 
     Returns:
@@ -77,7 +91,11 @@ def pack_lanes(config: StudyConfig, parameters: int | None, device: Device) -> L
     asked = _asked(config.compute.pack)
     if asked is not None:
         return asked
-    return LaneLimit(lanes=DYNAMICS_LANES) if parameters is None else PACK[device.kind]
+    if size is None:
+        return LaneLimit(lanes=DYNAMICS_LANES)
+    most = PACK[device.kind]
+    busy = max(1, PACK_FLOPS[device.kind] // size.flops)
+    return LaneLimit(lanes=most.lanes, examples=min(most.examples or busy, busy))
 
 
 def _asked(lanes: object) -> LaneLimit | None:

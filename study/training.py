@@ -1,13 +1,15 @@
 """What a worker trains: a workload with its data on a device, its models, its flat parameters."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
 from study.config import Precision
 from study.seeding import derive_seed
@@ -27,6 +29,7 @@ class TrainingSet:
         precision: arithmetic of forward and backward passes.
         draws: whether the model draws random numbers while it trains (dropout).
         mixing: a layer that mixes the examples of a batch (batch statistics); None without one.
+        convolutional: whether the model has convolutions.
         programs: what has been traced and compiled so far, by purpose and shapes.
     """
 
@@ -36,6 +39,7 @@ class TrainingSet:
     precision: Precision = Precision.FLOAT32
     draws: bool = False
     mixing: str | None = None
+    convolutional: bool = False
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
 
     def loss(self, model: Model, batch: Examples) -> Tensor:
@@ -51,9 +55,10 @@ class TrainingSet:
             error = self.workload.error(shared, examples)
         return loss.float(), error.float()
 
-    def _arithmetic(self) -> torch.autocast:
-        mixed = self.precision is Precision.BF16
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
+    def _arithmetic(self) -> AbstractContextManager[Any]:
+        if self.precision is not Precision.BF16:
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
 
 def load(
@@ -80,7 +85,13 @@ def load(
         validation=Examples(*(part.to(device) for part in data.validation)),
     )
     training = TrainingSet(workload=workload, data=moved, device=device, precision=precision)
-    return replace(training, draws=_draws(training), mixing=_mixing(workload.model()))
+    layers = dict(fresh_model(training, 0).named_modules())
+    return replace(
+        training,
+        draws=_draws(training),
+        mixing=next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None),
+        convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
+    )
 
 
 def _draws(training: TrainingSet) -> bool:
@@ -90,11 +101,6 @@ def _draws(training: TrainingSet) -> bool:
         training.loss(fresh_model(training, 0).train(), few)
         after = random_state(training.device)
     return not all(map(torch.equal, before, after))
-
-
-def _mixing(model: nn.Module) -> str | None:
-    layers = (n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
-    return next(layers, None)
 
 
 def forked(device: torch.device) -> AbstractContextManager[None]:

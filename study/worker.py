@@ -79,7 +79,7 @@ def run_cohort(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> li
         rules = rules if outcome.steps is None else rules.knowing(outcome.steps)
     results = [_result(cohort, index, *judge(run, rules)) for index, run in enumerate(runs)]
     execution = Execution(
-        lanes=study.race.lanes,
+        lanes=_kind(study, trainable, cohort),
         pack=min(len(runs), study.pack_at(cohort.batch_size)),
         micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
     )
@@ -114,7 +114,7 @@ def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> L
         lr_factor=lr_factor,
         micro_batch=study.micro_batch,
     )
-    networks, size = _NETWORKS[study.race.lanes], study.pack_at(cohort.batch_size)
+    networks, size = _NETWORKS[_kind(study, trainable, cohort)], study.pack_at(cohort.batch_size)
     packs = [slice(start, start + size) for start in range(0, len(seeds), size)]
     return Ensemble(
         [
@@ -122,6 +122,15 @@ def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> L
             for pack in packs
         ]
     )
+
+
+def _kind(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
+    """Gives how lanes run: as the study says, but single lanes of convolutions are looped."""
+    if isinstance(trainable, TrainingSet) and study.race.lanes == "packed":
+        # a convolution's gradient cannot be compiled, so that a pack of one gains nothing
+        single = study.pack_at(cohort.batch_size) == 1
+        return "looped" if single and trainable.convolutional else "packed"
+    return study.race.lanes
 
 
 def _result(

@@ -1,7 +1,9 @@
 import pytest
 
 from study.config import LaneLimit, StudyConfig
-from study.sizing import Device, cohort_lanes, pack_lanes
+from study.sizing import Device, ModelSize, cohort_lanes, pack_lanes
+
+SMALL = ModelSize(2_410, 4_736)
 
 
 def config(**sections):
@@ -13,14 +15,21 @@ def config(**sections):
     [(2_410, 32), (2_000_000, 32), (4_000_000, 16), (25_600_000, 2), (200_000_000, 1)],
 )
 def test_a_cohort_holds_what_memory_holds(parameters, lanes):
-    assert cohort_lanes(config(), parameters, Device()).lanes == lanes
+    assert cohort_lanes(config(), ModelSize(parameters, 1), Device()).lanes == lanes
 
 
 @pytest.mark.parametrize(
     ("batch_size", "lanes"), [(1, 32), (32, 32), (64, 16), (512, 2), (1024, 1), (65_536, 1)]
 )
 def test_a_pack_holds_few_enough_examples_for_the_cache(batch_size, lanes):
-    assert pack_lanes(config(), 2_410, Device()).at(batch_size) == lanes
+    assert pack_lanes(config(), SMALL, Device()).at(batch_size) == lanes
+
+
+@pytest.mark.parametrize(
+    ("flops", "batch_size", "lanes"), [(4_736, 4, 32), (5_000_000, 1, 13), (5_000_000, 16, 1)]
+)
+def test_a_pack_of_a_heavy_model_is_small(flops, batch_size, lanes):
+    assert pack_lanes(config(), ModelSize(10_000, flops), Device()).at(batch_size) == lanes
 
 
 @pytest.mark.parametrize("asked", [5, {"lanes": 5}, {"lanes": 5, "examples": 64}])
@@ -28,12 +37,12 @@ def test_what_the_study_says_stands(asked):
     said = config(race={"cohort": asked}, compute={"pack": asked})
     examples = 64 if isinstance(asked, dict) and "examples" in asked else None
     expected = LaneLimit(lanes=5, examples=examples)
-    assert cohort_lanes(said, 10**9, Device()) == expected
-    assert pack_lanes(said, 10**9, Device()) == expected
+    assert cohort_lanes(said, ModelSize(10**9, 10**9), Device()) == expected
+    assert pack_lanes(said, ModelSize(10**9, 10**9), Device()) == expected
 
 
 def test_a_gpu_is_given_more_and_own_dynamics_their_own():
     gpu = Device("cuda", 0.5)
-    assert cohort_lanes(config(), 2_410, gpu).lanes > cohort_lanes(config(), 2_410, Device()).lanes
-    assert pack_lanes(config(), 2_410, gpu).at(512) > pack_lanes(config(), 2_410, Device()).at(512)
+    assert cohort_lanes(config(), SMALL, gpu).lanes > cohort_lanes(config(), SMALL, Device()).lanes
+    assert pack_lanes(config(), SMALL, gpu).at(512) > pack_lanes(config(), SMALL, Device()).at(512)
     assert cohort_lanes(config(), None, gpu) == pack_lanes(config(), None, gpu)
