@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 OURS = "batchscale sweep"
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "digits": {"batch_sizes": [4, 16, 64, 256, 1024], "trials": 32, "max_steps": 2000},
+    "digits": {"batch_sizes": [4, 16, 64, 256, 1024], "trials": 32, "max_steps": 1500},
     "fashion": {"batch_sizes": [64, 256, 1024], "trials": 16, "max_steps": 4000},
 }
 
@@ -81,7 +81,9 @@ def study_data(chosen: argparse.Namespace) -> dict[str, Any]:
     return data
 
 
-def compare(chosen: argparse.Namespace, script: str, peers: Mapping[str, Mapping[str, Any]]) -> None:
+def compare(
+    chosen: argparse.Namespace, script: str, peers: Mapping[str, Mapping[str, Any]]
+) -> None:
     """Runs a sweep and each variant of a peer's script, interleaved, and shows both tables.
 
     `peers` gives the job's settings for each variant, by the name it is shown under.
@@ -108,9 +110,7 @@ def compare(chosen: argparse.Namespace, script: str, peers: Mapping[str, Mapping
     )
 
 
-def _ours(
-    place: Path, data: Mapping[str, Any], workers: int, wanted: studies.Points
-) -> Ended:
+def _ours(place: Path, data: Mapping[str, Any], workers: int, wanted: studies.Points) -> Ended:
     with tempfile.TemporaryDirectory(dir=place) as folder:
         swept = studies.sweep(Path(folder), data, workers=workers, results="results")
         trials = studies.trials(swept.folder)
@@ -181,8 +181,8 @@ def _show_times(chosen: argparse.Namespace, runs: Mapping[str, Sequence[Ended]])
         f"at most {chosen.max_steps:,} steps, {chosen.workers} workers",
         ["", "whole, s", "ratio", "start-up", "training", "end", "CPU s", "steps trained"],
         rows,
-        f"Medians of {chosen.repeats} interleaved repeats (least to most); whole: process start "
-        "to exit. Steps trained: over all trials.",
+        f"Medians of {chosen.repeats} interleaved repeats (least to most). whole: process start to "
+        "exit; ratio: of that to batchscale's; steps trained: over all trials.",
     )
 
 

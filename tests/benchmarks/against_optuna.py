@@ -15,7 +15,6 @@ Not compared: what either would find with a search that learns, and several such
 """
 
 from against import compare, options
-
 from measuring import positive
 
 

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,7 +36,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 T = TypeVar("T")
 
 # width: into a file or a pipe the tables would else be cut at 80 columns
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
 
 # --- commands ---------------------------------------------------------------------------------
@@ -132,8 +132,9 @@ def run(
 
 def _read(process: subprocess.Popen[str], clock: float, lines: list[tuple[float, str]]) -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        lines.append((time.perf_counter() - clock, line.rstrip()))
+    with process.stdout:
+        for line in process.stdout:
+            lines.append((time.perf_counter() - clock, line.rstrip()))
 
 
 @contextlib.contextmanager
@@ -248,20 +249,30 @@ def rollup(text: str) -> tuple[int, int]:
 
 def _title(pid: int, before: str) -> str:
     """Gives what the process calls itself; an idle Ray worker keeps the name of its last work."""
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    title = " ".join(words).strip()[:120]
-    if not title or (title.startswith("ray::IDLE") and before.startswith("ray::")):
+    text = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    title = short_title(text.rstrip("\0").split("\0"))
+    if not title or (title == "ray::IDLE" and before.startswith("ray::")):
         return before
     return title
+
+
+def short_title(words: Sequence[str]) -> str:
+    """Gives what runs, without folders and options: `sweep.py` for `python -u /home/sweep.py`."""
+    program = words[0].split(" ")[0].rpartition("/")[2]
+    if program.startswith("python"):
+        scripts = [word for word in words[1:] if not word.startswith("-")]
+        return scripts[0].rpartition("/")[2] if scripts else program
+    return program
 
 
 def role(process: Process, root: int) -> str:
     """Says what a process is in a Ray program: driver, worker, idle worker, or Ray's own."""
     if process.pid == root:
         return "driver"
-    if process.title.startswith("ray::IDLE"):
+    if process.title == "ray::IDLE":
         return "idle worker"
-    return "worker" if process.title.startswith("ray::") else "Ray's own"
+    worker = process.title.startswith("ray::") and not process.title.endswith("Agent")
+    return "worker" if worker else "Ray's own"
 
 
 # --- repeats and ratios -----------------------------------------------------------------------
@@ -271,7 +282,7 @@ def interleaved(cases: Mapping[str, Callable[[], T]], repeats: int) -> dict[str,
     """Runs every case once per repeat, in reverse order in every second repeat."""
     results: dict[str, list[T]] = {name: [] for name in cases}
     for repeat in range(repeats):
-        names = list(cases) if repeat % 2 == 0 else list(reversed(cases))
+        names = list(cases)[:: 1 if repeat % 2 == 0 else -1]
         for name in names:
             began = time.perf_counter()
             results[name].append(cases[name]())
@@ -370,7 +381,7 @@ def write_json(options: argparse.Namespace, **measured: Any) -> None:
     chosen = {name: value for name, value in vars(options).items() if name != "json"}
     content = {
         "benchmark": Path(script).stem,
-        "command": ["python", f"tests/benchmarks/{script}", *sys.argv[1:]],
+        "command": ["python", f"tests/benchmarks/{script}", *map(_without_folder, sys.argv[1:])],
         "options": chosen,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine(),
@@ -383,15 +394,19 @@ def write_json(options: argparse.Namespace, **measured: Any) -> None:
     progress(f"wrote {options.json}")
 
 
+def _without_folder(word: str) -> str:
+    return Path(word).name if word.startswith("/") else word
+
+
 def _plain(value: object) -> object:
-    if isinstance(value, Finished):
-        data = asdict(value) | {"cpu_seconds": value.cpu_seconds}
-        # where temporary folders lay says nothing, and what was printed is kept only for errors
-        del data["lines"], data["command"]
-        return data
     if isinstance(value, Path):
         return value.name
-    return asdict(value)  # type: ignore[call-overload]
+    data = {each.name: getattr(value, each.name) for each in fields(value)}  # type: ignore[arg-type]
+    if isinstance(value, Finished):
+        # where temporary folders lay says nothing, and what was printed is kept only for errors
+        del data["lines"], data["command"]
+        data["cpu_seconds"] = value.cpu_seconds
+    return data
 
 
 def machine() -> dict[str, Any]:

@@ -40,6 +40,12 @@ def quadratic(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[s
     return study
 
 
+def made_up(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str, Any]:
+    """Gives a study of made-up learning curves."""
+    workload = f"{Path(__file__).with_name('made_up.py')}:MadeUp"
+    return _study(workload, batch_sizes, trials, max_steps)
+
+
 WORKLOADS = {"digits": digits, "fashion": fashion, "quadratic": quadratic}
 
 
@@ -63,8 +69,11 @@ def resolved(data: Mapping[str, Any]) -> "ResolvedStudy":
 
 def points(study: "ResolvedStudy") -> Points:
     """Gives the very points that a sweep tries, for a sampler that does not learn."""
+    import optuna
+
     from study.search import Search
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials = range(study.search.trials)
     return {size: Search(study, size).propose(trials) for size in study.batch_sizes}
 
@@ -90,7 +99,7 @@ class Swept:
     folder: Path
 
 
-def sweep(  # every setting is one of the command's
+def sweep(
     place: Path, data: Mapping[str, Any], *, workers: int, results: str, pss: bool = False
 ) -> Swept:
     """Runs `batchscale sweep` on a study, into a folder `results` under `place`."""
@@ -98,7 +107,15 @@ def sweep(  # every setting is one of the command's
 
     file = place / "study.toml"
     file.write_text(tomlkit.dumps(data), encoding="utf-8")
-    command = [BATCHSCALE, "sweep", file, "--results", place / results, "--workers", str(workers)]
+    command: list[str | Path] = [
+        BATCHSCALE,
+        "sweep",
+        file,
+        "--results",
+        place / results,
+        "--workers",
+        str(workers),
+    ]
     finished = run(command, folder=place, pss=pss)
     return Swept(finished=finished, folder=place / results / "study")
 

@@ -1,0 +1,163 @@
+"""Measures the engine against a bare training loop of the same model, one training step at a time.
+
+bare: what one would write by hand in torch for one run: a module, `torch.optim.SGD` with Nesterov
+      momentum, shuffled indices, one gather a step; nothing else, no harness, no evaluation.
+looped: the engine's lanes one after another, as for a model that vmap cannot take.
+packed: the engine's lanes together, in packs of the size that a study gets by default ("auto").
+
+All on one thread, with the same data, in one process. The time is of a training step of one lane:
+that of a step of all lanes divided by their number. Evaluation is not in it.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import (
+    arguments,
+    interleaved,
+    number,
+    positives,
+    progress,
+    ratio,
+    show,
+    times,
+    write_json,
+)
+from torch import nn
+
+from study.config import StudyConfig
+from study.eager import EagerNetwork
+from study.ensemble import Ensemble, GradientLanes, TrainingRule
+from study.optimizers import OPTIMIZERS
+from study.packed import PackedNetworks
+from study.sizing import Device, pack_lanes
+from study.training import Layout, TrainingSet, fresh_model, load
+from workloads.registry import resolve
+
+WORKLOADS = {"digits": "digits-mlp", "fashion": "fashion-mnist-mlp"}
+LR, MOMENTUM = 1e-3, 0.9
+SECONDS = 0.2
+"""Length of one timing: enough steps to take about so long."""
+
+
+def bare(training: TrainingSet, batch_size: int) -> Callable[[int], None]:
+    """Gives a hand-written loop over steps."""
+    inputs, targets = training.data.train
+    model = fresh_model(training, 0).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, nesterov=True)
+
+    def train(steps: int) -> None:
+        order, at = torch.randperm(len(inputs)), 0
+        for _ in range(steps):
+            if at + batch_size > len(inputs):
+                order, at = torch.randperm(len(inputs)), 0
+            batch = order[at : at + batch_size]
+            at += batch_size
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(inputs[batch]), targets[batch])
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def engine(
+    training: TrainingSet, batch_size: int, lanes: int, pack: int | None
+) -> Callable[[int], Any]:
+    """Gives the engine's loop over steps: in packs of `pack` lanes, or looped if that is None."""
+    seeds = list(range(lanes))
+    rule = TrainingRule(
+        optimizer=OPTIMIZERS["nesterov"],
+        batch_size=batch_size,
+        hyperparameters={"lr": np.full(lanes, LR), "momentum": np.full(lanes, MOMENTUM)},
+    )
+    packs = [slice(start, start + (pack or 1)) for start in range(0, lanes, pack or 1)]
+    made = []
+    for part in packs:
+        some = seeds[part]
+        networks = PackedNetworks(training, some) if pack else EagerNetwork(training, *some)
+        made.append(GradientLanes(training, networks, rule.of(part), some))
+    return Ensemble(made).advance
+
+
+def timing(train: Callable[[int], Any], lanes: int) -> Callable[[], float]:
+    """Gives a function that times enough steps, as seconds for a step of one lane."""
+    train(3)  # whatever is done only once
+    began = time.perf_counter()
+    train(2)
+    steps = max(2, round(SECONDS / ((time.perf_counter() - began) / 2)))
+
+    def timed() -> float:
+        began = time.perf_counter()
+        train(steps)
+        return (time.perf_counter() - began) / steps / lanes
+
+    return timed
+
+
+def measured(training: TrainingSet, batch_size: int, lanes: list[int], repeats: int) -> Any:
+    """Times every way to train at one batch size, interleaved."""
+    parameters = len(Layout(model := fresh_model(training, 0)).flatten(model))
+    config = StudyConfig.model_validate({"workload": "any"})
+    limit = pack_lanes(config, parameters, Device()).at(batch_size)
+    ways: dict[str, Callable[[], Callable[[int], Any]]] = {
+        "bare": partial(bare, training, batch_size),
+        "looped": partial(engine, training, batch_size, 1, None),
+    }
+    counts = {"bare": 1, "looped": 1}
+    for count in lanes:
+        ways[f"packed {count}"] = partial(engine, training, batch_size, count, min(count, limit))
+        counts[f"packed {count}"] = count
+    cases = {name: timing(way(), counts[name]) for name, way in ways.items()}
+    return interleaved(cases, repeats)
+
+
+def main() -> None:
+    parser = arguments(__doc__, repeats=5)
+    parser.add_argument("--workload", choices=WORKLOADS, default="digits")
+    parser.add_argument("--lanes", type=positives, default=[1, 4, 16, 64], metavar="L,L,...")
+    parser.add_argument(
+        "--batch-sizes",
+        type=positives,
+        default=[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096],
+        metavar="B,B,...",
+    )
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    training = load(resolve(WORKLOADS[chosen.workload]), torch.device("cpu"))
+    sizes = [size for size in chosen.batch_sizes if size <= len(training.data.train.inputs)]
+    runs, rows = {}, []
+    for size in sizes:
+        progress(f"batch size {size}")
+        found = runs[size] = measured(training, size, chosen.lanes, chosen.repeats)
+        packed = [found[f"packed {count}"] for count in chosen.lanes]
+        rows.append(
+            [
+                f"{size:,}",
+                number(1e6 * float(np.median(found["bare"]))),
+                times(ratio(found["looped"], found["bare"])),
+                *(number(1e6 * float(np.median(values))) for values in packed),
+                *(times(ratio(found["looped"], values)) for values in packed),
+            ]
+        )
+    show(
+        f"A training step of one lane, {chosen.workload}, one thread",
+        [
+            "batch size",
+            "bare, us",
+            "looped / bare",
+            *(f"packed {count}, us" for count in chosen.lanes),
+            *(f"looped / packed {count}" for count in chosen.lanes),
+        ],
+        rows,
+        f"Medians of {chosen.repeats} interleaved repeats.",
+    )
+    write_json(chosen, repeats={str(size): found for size, found in runs.items()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Measures what orchestration costs: the fixed start-up of a sweep, and each trial and cohort.
+
+Studies whose training costs next to nothing are swept with N and with 4 N trials at every batch
+size, so that the difference of the two wall-clocks is what the driver, Ray, the search, the parts
+and the tables cost for the 3 N trials more. Once every trial is a cohort of its own, which gives
+the cost of a cohort; once 16 trials share a cohort, as in a real study, which gives the cost of a
+trial. What remains at no trials is the fixed start-up: imports, Ray, the first worker.
+
+quadratic: the noisy quadratic, one step; its training is a few vector operations.
+digits: one step of the small network, so that building models and compiling nothing is in it too.
+
+The wall-clock is the whole command's, process start to exit. Not measured: training itself.
+"""
+
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import studies
+from measuring import (
+    Finished,
+    arguments,
+    cores,
+    interleaved,
+    number,
+    positive,
+    positives,
+    show,
+    spread,
+    write_json,
+)
+
+FACTOR = 4
+
+
+def line(few: Sequence[float], many: Sequence[float], at: int, then: int) -> tuple[float, float]:
+    """Gives intercept and slope of the line through two medians, at two numbers of trials."""
+    low, high = statistics.median(few), statistics.median(many)
+    slope = (high - low) / (then - at)
+    return low - slope * at, slope
+
+
+def swept(workload: str, sizes: Sequence[int], trials: int, lanes: int, workers: int) -> Finished:
+    """Sweeps a study of one step per trial, `lanes` trials to a cohort."""
+    data = studies.WORKLOADS[workload](sizes, trials, 1)
+    data["race"]["cohort"] = lanes
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        result = studies.sweep(Path(folder), data, workers=workers, results="results")
+        found = studies.cohorts(result.folder)
+    wanted = len(sizes) * -(-trials // lanes)
+    if len(found) != wanted:
+        raise SystemExit(f"{len(found)} cohorts were recorded, not {wanted}")
+    return result.finished
+
+
+def main() -> None:
+    parser = arguments(__doc__, repeats=5)
+    parser.add_argument("--workload", choices=["quadratic", "digits"], default="quadratic")
+    parser.add_argument("--batch-sizes", type=positives, default=[16, 256], metavar="B,B,...")
+    parser.add_argument(
+        "--cohorts", type=positive, default=32, help="N / lanes at each batch size; default 32"
+    )
+    parser.add_argument("--lanes", type=positive, default=16, help="trials per cohort; default 16")
+    parser.add_argument("--workers", type=positive, default=cores(), help="default one per core")
+    chosen = parser.parse_args()
+
+    cases: dict[str, Callable[[], Finished]] = {}
+    trials: dict[str, int] = {}
+    kinds = list(dict.fromkeys([1, chosen.lanes]))
+    for lanes in kinds:
+        for factor in (1, FACTOR):
+            count = lanes * chosen.cohorts * factor
+            name = f"{count * len(chosen.batch_sizes):,} trials, {lanes} to a cohort"
+            trials[name] = count
+            cases[name] = partial(
+                swept, chosen.workload, chosen.batch_sizes, count, lanes, chosen.workers
+            )
+    runs = interleaved(cases, chosen.repeats)
+    seconds = {name: [finished.seconds for finished in ends] for name, ends in runs.items()}
+
+    names, sizes = list(cases), len(chosen.batch_sizes)
+    rows, slopes = [], {}
+    for index, lanes in enumerate(kinds):
+        few, many = names[2 * index : 2 * index + 2]
+        at, then = trials[few] * sizes, trials[many] * sizes
+        fixed, slope = line(seconds[few], seconds[many], at, then)
+        slopes[f"{lanes} to a cohort"] = {
+            "start_up_seconds": fixed,
+            "seconds_per_trial": slope,
+            "seconds_per_cohort": slope * lanes,
+        }
+        rows.append(
+            [
+                f"{lanes} to a cohort: {at:,} and {then:,} trials",
+                str(spread(seconds[few])),
+                str(spread(seconds[many])),
+                number(fixed),
+                number(1e3 * slope * lanes),
+                number(1e3 * slope),
+            ]
+        )
+    show(
+        f"Orchestration, {chosen.workload}, one step per trial, {sizes} batch sizes, "
+        f"{chosen.workers} workers",
+        ["", "fewer, s", "more, s", "start-up, s", "per cohort, ms", "per trial, ms"],
+        rows,
+        f"Medians of {chosen.repeats} interleaved repeats (least to most) of the whole command.",
+    )
+    write_json(chosen, lines=slopes, repeats=runs)
+
+
+if __name__ == "__main__":
+    main()
