@@ -186,7 +186,9 @@ def race(lanes: Lanes, count: int, rules: Rules) -> list[Run]:
     record = [_Lane() for _ in range(count)]
     started = time.perf_counter()
     racing = _measure(lanes, record, 0, None, started)
-    step, seen = 0, started
+    step, seen = 0, time.perf_counter()
+    for lane in record:
+        lane.evaluation = lane.whole = (seen - started) / count
     for next_step in measured_steps(rules):
         if not racing or step >= rules.cap:
             break

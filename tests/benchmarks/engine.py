@@ -6,7 +6,7 @@ looped: the engine's lanes one after another, as for a model that vmap cannot ta
 packed: the engine's lanes together, in packs of the size that a study gets by default ("auto").
 
 All on one thread, with the same data, in one process. The time is of a training step of one lane:
-that of a step of all lanes divided by their number. Evaluation is not in it.
+that of a step of all lanes divided by their number. Not measured: evaluation.
 """
 
 import time

@@ -7,6 +7,7 @@ evaluation: measurements on the validation set.
 rest of the cohorts: building models, tracing what is traced before the first step, judging.
 outside:    start-up, waiting, Ray, parts, tables: what no cohort accounts for.
 
+Not measured: what a process does inside a training step; torch's profiler tells.
 Shares are of the worker time that the command had: its wall-clock times the number of workers.
 """
 

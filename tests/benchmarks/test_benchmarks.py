@@ -15,9 +15,11 @@ HERE = Path(__file__).parent
 BENCHMARKS = (
     "against_optuna",
     "against_ray_tune",
+    "engine",
     "growth",
     "memory",
     "orchestration",
+    "shares",
     "workers",
 )
 
