@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import fdtri
 
+from analysis.errors import AnalysisError
 from analysis.estimates import Estimate
 from analysis.models import Floats, hyperbola
-from analysis.tables import AnalysisError
 
 LEAST_POINTS = 3
 _PARAMETERS = 2

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
+from analysis.errors import AnalysisError
 from analysis.estimates import Estimate, rounded
 from analysis.models import Floats, batch_size_at_overhead
-from analysis.tables import AnalysisError
 
 OVERHEAD = 0.2
 MARGIN = 0.1

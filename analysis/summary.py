@@ -4,12 +4,12 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from analysis.estimates import Estimate
 from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
+from analysis.folder import ResultsFolder
 from analysis.regimes import DEFINITIONS, Regimes, find_regimes
 from analysis.tables import SCHEMA_VERSION, StudyTables, hyperparameters
 from analysis.targets import steps_to_target
@@ -132,7 +132,7 @@ def _fit_words(fit: ScalingFit, regimes: Regimes) -> tuple[str, ...]:
     return tuple(words)
 
 
-def write_summary(analysis: Analysis, folder: Path) -> list[Path]:
+def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
     """Writes `summary.json` and `summary.md`.
 
     Args:
@@ -140,14 +140,12 @@ def write_summary(analysis: Analysis, folder: Path) -> list[Path]:
         folder: the results folder; made where missing.
 
     Returns:
-        The files written.
+        The names of the files written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    record, page = folder / SUMMARY_JSON, folder / SUMMARY_MD
     text = json.dumps(as_record(analysis), indent=2, allow_nan=False)
-    record.write_text(text + "\n", encoding="utf-8")
-    page.write_text(as_markdown(analysis), encoding="utf-8")
-    return [record, page]
+    folder.write(SUMMARY_JSON, f"{text}\n".encode())
+    folder.write(SUMMARY_MD, as_markdown(analysis).encode())
+    return [SUMMARY_JSON, SUMMARY_MD]
 
 
 def as_record(analysis: Analysis) -> dict[str, object]:

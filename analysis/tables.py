@@ -7,12 +7,14 @@ The schema lives here alone; `study.store` writes by it. Every column is explain
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from analysis.errors import AnalysisError
+from analysis.folder import ResultsFolder
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = ("1", "2")
@@ -56,10 +58,6 @@ CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "seconds": pa.float64(),
 }
 """Columns of `curves.parquet`, one row per measurement, step 0 included."""
-
-
-class AnalysisError(ValueError):
-    """Tables that cannot be analysed as asked; the message holds rule, value and remedy."""
 
 
 def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:
@@ -113,7 +111,7 @@ class StudyTables:
         return {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
 
 
-def read_study(folder: Path) -> StudyTables:
+def read_study(folder: ResultsFolder) -> StudyTables:
     """Reads the tables of a results folder.
 
     Args:
@@ -124,36 +122,31 @@ def read_study(folder: Path) -> StudyTables:
 
     Raises:
         AnalysisError: a file is missing, or written by another schema version.
-    """
-    for name in (STUDY_FILE, TRIALS_FILE, CURVES_FILE):
-        if not (folder / name).is_file():
-            raise AnalysisError(
-                f"a results folder must hold {name}, got none in {folder}; "
-                "give the folder of one study, such as results/<study>"
-            )
-    config = tomllib.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
+    """  # noqa: DOC502  (raised by read_table)
     return StudyTables(
-        name=folder.resolve().name,
-        config=config,
-        trials=read_table(folder / TRIALS_FILE),
-        curves=read_table(folder / CURVES_FILE),
+        name=folder.name,
+        config=tomllib.loads(folder.read(STUDY_FILE).decode("utf-8")),
+        trials=read_table(folder, TRIALS_FILE),
+        curves=read_table(folder, CURVES_FILE),
     )
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
     """Reads one parquet table with nullable columns, after checking its schema version.
 
     Args:
-        path: a file that `study` wrote.
+        folder: a results folder.
+        name: a file in it that `study` wrote.
 
     Returns:
         The table; integer columns may hold nulls.
 
     Raises:
-        AnalysisError: the file is no parquet table, or of another schema version.
+        AnalysisError: the file is missing, no parquet table, or of another schema version.
     """
+    path, content = folder / name, folder.read(name)
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(content))
     except pa.ArrowInvalid as error:
         raise AnalysisError(
             f"{path} must be a parquet table, got: {error}; delete it and run the sweep again"

@@ -10,7 +10,8 @@ import math
 
 import pandas as pd
 
-from analysis.tables import STATUSES, AnalysisError, StudyTables, hyperparameters
+from analysis.errors import AnalysisError
+from analysis.tables import STATUSES, StudyTables, hyperparameters
 
 _KEY = ["batch_size", "trial"]
 

@@ -6,13 +6,14 @@ It imports no more than training needs: every worker waits for these imports bef
 import os
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ray
 import torch
 from ray import tune
 
+from analysis.folder import ResultsFolder
+from study.cluster import this_node
 from study.config import ResolvedStudy
 from study.parts import write_part
 from study.records import Cohort, Point, Status
@@ -38,7 +39,7 @@ class RaceTrainable(tune.Trainable):
         torch.set_num_threads(1)  # results must not depend on how many workers share the cores
         if job["data_dir"] is not None:
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
-        self._folder = Path(job["folder"])
+        self._folder: ResultsFolder = job["folder"]
         self._study = ResolvedStudy.model_validate(job["study"])
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         workload = resolve_workload(self._study.workload, self._study.workload_options)
@@ -49,7 +50,7 @@ class RaceTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Trains the cohort and writes its part."""
         results = run_cohort(self._study, self._trainable, _cohort(self.config["cohort"]))
-        write_part(self._folder, self._study, results)
+        write_part(self._folder, self._study, results, this_node())
         reached = sum(result.outcome.status is Status.REACHED for result in results)
         return {"reached": reached, "done": True}
 

@@ -1,6 +1,7 @@
 """The command line: what is studied is in the study file, where and how wide it runs is here."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +25,9 @@ app = typer.Typer(
 console = Console(highlight=False, soft_wrap=True)
 WRONG_INPUT, SOME_FAILED = 2, 1
 
-StudyFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of one study.")]
+StudyFolder = Annotated[
+    str, typer.Argument(metavar="DIR", help="Results folder of one study: a path or a URI.")
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of data files; BATCHSCALE_DATA says the same.", show_default=False),
@@ -49,28 +52,33 @@ Settings = Annotated[
 @app.command()
 def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     source: Source,
-    results: Annotated[Path, typer.Option(help="Where the study's folder is made.")] = Path(
-        "results"
-    ),
+    results: Annotated[
+        str,
+        typer.Option(help="Where the study's folder is made: a path, or s3://, gs://, file://."),
+    ] = "results",
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = 0.0,
     address: Annotated[
-        str | None, typer.Option(help="Ray cluster to join, such as auto.", show_default=False)
+        str | None,
+        typer.Option(help="Ray cluster to join: auto, or host:port.", show_default=False),
     ] = None,
     settings: Settings = None,
     data_dir: DataDir = None,
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
+    from analysis.folder import ResultsFolder
+    from study.cluster import Resources, check_address
     from study.progress import Progress, shown
     from study.provenance import record_end, record_start
     from study.store import open_folder
 
     _use_data(data_dir)
+    check_address(address)
     study, trainable = _resolved(source, settings, gpus_per_worker)
 
-    from study.sweep import Resources, Sweep
+    from study.sweep import Sweep
 
-    folder = results / _name(source)
+    folder = ResultsFolder.at(results) / _name(source)
     resources = Resources(
         workers=workers or _cores(),
         gpus_per_worker=gpus_per_worker,
@@ -91,7 +99,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     for line in end.errors:
         console.print(f"[red]{line}[/]")
     console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
-    console.print(f"Next: batchscale analyze {folder}", soft_wrap=True)
+    console.print(f"Next: batchscale analyze {shlex.quote(str(folder))}", soft_wrap=True)
     if failed or end.errors:
         raise typer.Exit(SOME_FAILED)
 
@@ -139,11 +147,13 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
 
 
 @app.command()
-def status(folder: StudyFolder) -> None:
+def status(location: StudyFolder) -> None:
     """Show how far the sweep into a folder is, one row per batch size."""
+    from analysis.folder import ResultsFolder
     from study.progress import Progress, progress_table, share_done
     from study.store import read_study_toml
 
+    folder = ResultsFolder.at(location)
     study = read_study_toml(folder)
     progress = Progress(folder, study)
     progress.read()
@@ -153,7 +163,7 @@ def status(folder: StudyFolder) -> None:
 
 @app.command()
 def analyze(
-    folder: StudyFolder,
+    location: StudyFolder,
     target: Annotated[
         float | None,
         typer.Option(help="A looser target than the one raced to.", show_default=False),
@@ -161,22 +171,26 @@ def analyze(
 ) -> None:
     """Fit the three regimes, print the table and draw the figures."""
     from analysis.figures import write_figures
+    from analysis.folder import ResultsFolder
     from analysis.report import print_analysis
     from analysis.summary import analyze as analyze_study
     from analysis.summary import write_summary
     from analysis.tables import read_study
-    from study.parts import part_paths
+    from study.parts import part_names
     from study.store import consolidate, read_study_toml
 
+    folder = ResultsFolder.at(location)
     study = read_study_toml(folder)
-    if part_paths(folder):
+    if part_names(folder):
         consolidate(folder, study)
     analysis = analyze_study(read_study(folder), target)
     print_analysis(analysis, console)
-    paths = [*write_summary(analysis, folder), *write_figures(analysis, folder / "figures")]
-    for path in paths:
-        if path.suffix in {".png", ".md"}:
-            console.print(str(path), soft_wrap=True)
+    figures = folder / "figures"
+    written = [folder / name for name in write_summary(analysis, folder)]
+    written += [figures / name for name in write_figures(analysis, figures)]
+    for file in written:
+        if file.name.endswith((".png", ".md")):
+            console.print(str(file), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -246,7 +260,7 @@ def _name(source: str) -> str:
 
 def main() -> None:
     """Runs the command line; wrong input ends in one short message and exit code 2."""
-    from analysis.tables import AnalysisError
+    from analysis.errors import AnalysisError
     from workloads.errors import WorkloadError
 
     try:

@@ -1,15 +1,16 @@
 """Parts: what each cohort leaves, one atomic parquet file, one row per trial with its curve."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.folder import ResultsFolder
 from analysis.tables import READABLE_VERSIONS, VERSION_KEY, brought_up, trial_schema
 from study.config import ResolvedStudy
 from study.errors import StudyError
@@ -26,6 +27,7 @@ from study.records import (
 
 PARTS = "parts"
 _DIGEST_KEY = b"batchscale.study"
+_NODE_KEY = b"batchscale.node"
 _CURVE_LISTS = {
     "curve_step": pa.list_(pa.int64()),
     "curve_train_loss": pa.list_(pa.float64()),
@@ -35,37 +37,42 @@ _CURVE_LISTS = {
 }
 
 
-def part_path(folder: Path, batch_size: int, cohort: int) -> Path:
-    """Gives the path of a cohort's part."""
-    return folder / PARTS / f"b{batch_size:05d}-c{cohort:03d}.parquet"
+def part_name(batch_size: int, cohort: int) -> str:
+    """Gives the name of a cohort's part in the results folder."""
+    return f"{PARTS}/b{batch_size:05d}-c{cohort:03d}.parquet"
 
 
-def write_part(folder: Path, study: ResolvedStudy, results: Sequence[TrialResult]) -> Path:
+def write_part(
+    folder: ResultsFolder, study: ResolvedStudy, results: Sequence[TrialResult], node: str = ""
+) -> str:
     """Writes a cohort's results in one atomic step.
 
     Args:
         folder: the results folder.
         study: the study that they belong to.
         results: the cohort's trials.
+        node: the machine that trained them; noted in the part's metadata.
 
     Returns:
-        The path of the part.
+        The name of the part.
     """
     schema = trial_schema(study.hyperparameters)
     for name, kind in _CURVE_LISTS.items():
         schema = schema.append(pa.field(name, kind))
-    schema = schema.with_metadata({**schema.metadata, _DIGEST_KEY: study.digest().encode()})
+    ours = {_DIGEST_KEY: study.digest().encode(), _NODE_KEY: node.encode()}
+    schema = schema.with_metadata({**schema.metadata, **ours})
     rows = [trial_row(result) | curve_lists(result.curve) for result in results]
-    path = part_path(folder, results[0].batch_size, results[0].cohort)
-    write_table(path, pa.Table.from_pylist(rows, schema=schema))
-    return path
+    name = part_name(results[0].batch_size, results[0].cohort)
+    write_table(folder, name, pa.Table.from_pylist(rows, schema=schema))
+    return name
 
 
-def read_part(path: Path, study: ResolvedStudy) -> list[TrialResult]:
+def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[TrialResult]:
     """Reads one part.
 
     Args:
-        path: the part.
+        folder: the results folder.
+        name: the part.
         study: the study that it must belong to.
 
     Returns:
@@ -74,8 +81,9 @@ def read_part(path: Path, study: ResolvedStudy) -> list[TrialResult]:
     Raises:
         StudyError: it is truncated, of another study, or of another schema version.
     """
+    path, content = folder / name, folder.read(name)
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(content))
     except (pa.ArrowInvalid, OSError) as error:
         raise StudyError(
             f"a part must be a whole parquet file, got {path}: {error}; delete it, and `sweep` "
@@ -96,10 +104,10 @@ def read_part(path: Path, study: ResolvedStudy) -> list[TrialResult]:
     return [_from_row(row, study.hyperparameters) for row in brought_up(table).to_pylist()]
 
 
-def part_paths(folder: Path) -> list[Path]:
+def part_names(folder: ResultsFolder) -> list[str]:
     """Gives the parts of a results folder, sorted by batch size and cohort."""
-    paths = (folder / PARTS).glob("b*-c*.parquet")
-    return sorted(paths, key=lambda p: [int(n[1:]) for n in p.stem.split("-")])
+    names = [name for name in folder.names(PARTS) if fnmatch(name, f"{PARTS}/b*-c*.parquet")]
+    return sorted(names, key=lambda n: [int(x[1:]) for x in PurePosixPath(n).stem.split("-")])
 
 
 def trial_row(result: TrialResult) -> dict[str, Any]:
@@ -169,18 +177,8 @@ def _execution(row: Mapping[str, Any]) -> Execution | None:
     return Execution(row["lanes"], row["pack"], row["micro_batch"])
 
 
-def write_table(path: Path, table: pa.Table) -> None:
+def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
     """Writes a parquet file in one atomic step."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    replace_file(path, sink.getvalue().to_pybytes())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Writes a file so that a reader sees the old one or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    folder.write(name, sink.getvalue().to_pybytes())

@@ -1,24 +1,27 @@
 """What a sweep has done so far, read from its parts: a live table, or plain lines in a log."""
 
 import contextlib
+import math
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from analysis.errors import AnalysisError
+from analysis.folder import ResultsFolder
 from study.cohorts import Standing, expected_cost
 from study.config import ResolvedStudy
-from study.parts import part_paths, read_part
+from study.errors import StudyError
+from study.parts import part_names, read_part
 from study.records import Role, Status, TrialResult
 
-POLL_SECONDS = 0.5
+_REDRAW_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +52,7 @@ class Row:
 class Progress:
     """The rows of a study; each part is read once."""
 
-    def __init__(self, folder: Path, study: ResolvedStudy) -> None:
+    def __init__(self, folder: ResultsFolder, study: ResolvedStudy) -> None:
         """Starts with no part read.
 
         Args:
@@ -57,18 +60,33 @@ class Progress:
             study: the study in it.
         """
         self._folder, self._study = folder, study
-        self._seen: set[Path] = set()
+        self._lock = threading.Lock()
+        self._looked = -math.inf
+        self._seen: set[str] = set()
         self._results: defaultdict[int, list[TrialResult]] = defaultdict(list)
 
     def read(self) -> list[list[TrialResult]]:
         """Reads the parts that are new; gives those."""
-        new = [path for path in part_paths(self._folder) if path not in self._seen]
-        parts = [read_part(path, self._study) for path in new]
-        self._seen |= set(new)
-        for part in parts:
-            searched = [result for result in part if result.point.role is Role.SEARCH]
-            self._results[part[0].batch_size] += searched
-        return parts
+        with self._lock:
+            new = [name for name in part_names(self._folder) if name not in self._seen]
+            parts = [read_part(self._folder, name, self._study) for name in new]
+            self._seen |= set(new)
+            for part in parts:
+                searched = [result for result in part if result.point.role is Role.SEARCH]
+                self._results[part[0].batch_size] += searched
+            self._looked = time.monotonic()
+            return parts
+
+    def follow(self) -> list[list[TrialResult]]:
+        """Reads what is new while a sweep runs, no more often than the folder should be asked."""
+        if time.monotonic() < self._looked + self._folder.look_seconds:
+            return []
+        try:
+            return self.read()
+        except (AnalysisError, StudyError):
+            # the sweep reads the same parts, and says what is wrong if it lasts
+            self._looked = time.monotonic()
+            return []
 
     def rows(self, standings: Sequence[Standing] = ()) -> list[Row]:
         """Gives one row per batch size of the parts read so far."""
@@ -134,13 +152,14 @@ def shown(
     started, before = time.monotonic(), share_done(progress.rows())
 
     def table() -> Table:
-        progress.read()
+        progress.follow()
         rows = progress.rows(standings())
         return progress_table(rows, _eta(time.monotonic() - started, before, share_done(rows)))
 
     if console.is_terminal:
-        with Live(get_renderable=table, console=console, refresh_per_second=1 / POLL_SECONDS):
+        with Live(get_renderable=table, console=console, refresh_per_second=1 / _REDRAW_SECONDS):
             yield
+            progress.read()
         return
     stop = threading.Event()
     lines = threading.Thread(target=_print_lines, args=(progress, console, stop), daemon=True)
@@ -150,17 +169,20 @@ def shown(
     finally:
         stop.set()
         lines.join()
+    _print_new(progress, progress.read(), console)
 
 
 def _print_lines(progress: Progress, console: Console, stop: threading.Event) -> None:
-    ended = False
-    while not ended:
-        ended = stop.wait(POLL_SECONDS)
-        for results in progress.read():
-            size = results[0].batch_size
-            row = progress.row(size)
-            best = "target not reached" if row.best_steps is None else f"best {row.best_steps:,}"
-            console.print(f"batch size {size:,}: {row.done}/{row.trials} trials, {best}")
+    while not stop.wait(_REDRAW_SECONDS):
+        _print_new(progress, progress.follow(), console)
+
+
+def _print_new(progress: Progress, parts: list[list[TrialResult]], console: Console) -> None:
+    for results in parts:
+        size = results[0].batch_size
+        row = progress.row(size)
+        best = "target not reached" if row.best_steps is None else f"best {row.best_steps:,}"
+        console.print(f"batch size {size:,}: {row.done}/{row.trials} trials, {best}")
 
 
 def _eta(elapsed: float, before: float, now: float) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
+from analysis.folder import ResultsFolder
 from analysis.tables import SCHEMA_VERSION
 
 PROVENANCE_FILE = "provenance.json"
 _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
 
 
-def record_start(folder: Path, resources: dict[str, Any]) -> None:
+def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
     """Adds a sweep to the folder's provenance, one entry per sweep into it.
 
     Args:
@@ -44,25 +45,23 @@ def record_start(folder: Path, resources: dict[str, Any]) -> None:
     _write(folder, sweeps)
 
 
-def record_end(folder: Path) -> None:
+def record_end(folder: ResultsFolder) -> None:
     """Notes when the last sweep into the folder ended."""
     sweeps = _sweeps(folder)
     sweeps[-1]["end"] = _now()
     _write(folder, sweeps)
 
 
-def _sweeps(folder: Path) -> list[dict[str, Any]]:
-    file = folder / PROVENANCE_FILE
-    if not file.is_file():
+def _sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
+    if not folder.exists(PROVENANCE_FILE):
         return []
-    sweeps: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["sweeps"]
+    sweeps: list[dict[str, Any]] = json.loads(folder.read(PROVENANCE_FILE))["sweeps"]
     return sweeps
 
 
-def _write(folder: Path, sweeps: list[dict[str, Any]]) -> None:
+def _write(folder: ResultsFolder, sweeps: list[dict[str, Any]]) -> None:
     content = {"schema_version": SCHEMA_VERSION, "sweeps": sweeps}
-    text = json.dumps(content, indent=2) + "\n"
-    (folder / PROVENANCE_FILE).write_text(text, encoding="utf-8")
+    folder.write(PROVENANCE_FILE, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _now() -> str:

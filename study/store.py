@@ -3,29 +3,21 @@
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import tomlkit
 
+from analysis.folder import ResultsFolder
 from analysis.tables import CURVES_FILE, STUDY_FILE, TRIALS_FILE, curve_schema, trial_schema
 from study.config import ResolvedStudy
 from study.errors import StudyError
-from study.parts import (
-    PARTS,
-    curve_lists,
-    part_paths,
-    read_part,
-    replace_file,
-    trial_row,
-    write_table,
-)
+from study.parts import curve_lists, part_names, read_part, trial_row, write_table
 from study.race import Rules, Run, judge
 from study.records import Role, Status, TrialResult
 
 
-def open_folder(folder: Path, study: ResolvedStudy) -> ResolvedStudy:
+def open_folder(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
     """Makes a results folder ready for a study, new or continued.
 
     Batch sizes and trials that the folder already has stay in the study.
@@ -38,28 +30,20 @@ def open_folder(folder: Path, study: ResolvedStudy) -> ResolvedStudy:
         The study with what the folder already holds added.
 
     Raises:
-        StudyError: the folder belongs to another study, or cannot be written.
+        StudyError: the folder belongs to another study.
     """
-    file = folder / STUDY_FILE
-    if file.is_file():
+    if folder.exists(STUDY_FILE):
         study = _continued(study, read_study_toml(folder), folder)
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif not folder.is_empty:
         raise StudyError(
             f"the results folder must be empty or hold a study, got {folder} with other files; "
             "choose another --results"
         )
-    try:
-        (folder / PARTS).mkdir(parents=True, exist_ok=True)
-        replace_file(file, tomlkit.dumps(study.as_data()).encode())
-    except OSError as error:
-        raise StudyError(
-            f"the results folder must be writable, got {folder}: {error.strerror}; "
-            "choose another --results"
-        ) from error
+    folder.write(STUDY_FILE, tomlkit.dumps(study.as_data()).encode())
     return study
 
 
-def read_study_toml(folder: Path) -> ResolvedStudy:
+def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
     """Reads the resolved study of a results folder.
 
     Args:
@@ -69,24 +53,19 @@ def read_study_toml(folder: Path) -> ResolvedStudy:
         The study as it ran.
 
     Raises:
-        StudyError: there is none, or it is not a resolved study.
+        StudyError: it is not a resolved study.
     """
-    file = folder / STUDY_FILE
+    content = folder.read(STUDY_FILE)
     try:
-        return ResolvedStudy.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise StudyError(
-            f"a results folder must hold {STUDY_FILE}, got {folder}: {error.strerror}; "
-            "give the folder of one study, such as results/<study>"
-        ) from error
+        return ResolvedStudy.model_validate(tomllib.loads(content.decode("utf-8")))
     except ValueError as error:
         raise StudyError(
-            f"{file} must be as batchscale wrote it, got: {error}; restore it, or start anew in "
-            "another folder"
+            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
+            "restore it, or start anew in another folder"
         ) from error
 
 
-def _continued(study: ResolvedStudy, there: ResolvedStudy, folder: Path) -> ResolvedStudy:
+def _continued(study: ResolvedStudy, there: ResolvedStudy, folder: ResultsFolder) -> ResolvedStudy:
     differences = _differences(there.identity(), study.identity())
     if differences:
         raise StudyError(
@@ -114,7 +93,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], at: str = ""
     return found
 
 
-def read_parts(folder: Path, study: ResolvedStudy) -> list[TrialResult]:
+def read_parts(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
     """Reads every part, sorted by batch size and trial, each trial once.
 
     Args:
@@ -125,8 +104,8 @@ def read_parts(folder: Path, study: ResolvedStudy) -> list[TrialResult]:
         All recorded trials.
     """
     results: dict[tuple[int, Role, int], TrialResult] = {}
-    for path in part_paths(folder):
-        for result in read_part(path, study):
+    for name in part_names(folder):
+        for result in read_part(folder, name, study):
             results.setdefault((result.batch_size, result.point.role, result.point.trial), result)
     return [results[key] for key in sorted(results)]
 
@@ -152,7 +131,7 @@ def final_results(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[
     return final
 
 
-def consolidate(folder: Path, study: ResolvedStudy) -> list[TrialResult]:
+def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
     """Writes `trials.parquet` and `curves.parquet` from the parts.
 
     Args:
@@ -166,8 +145,8 @@ def consolidate(folder: Path, study: ResolvedStudy) -> list[TrialResult]:
     trials = [trial_row(result) for result in results]
     curves = [row for result in results for row in _curve_rows(result)]
     schema = trial_schema(study.hyperparameters)
-    write_table(folder / TRIALS_FILE, pa.Table.from_pylist(trials, schema=schema))
-    write_table(folder / CURVES_FILE, pa.Table.from_pylist(curves, schema=curve_schema()))
+    write_table(folder, TRIALS_FILE, pa.Table.from_pylist(trials, schema=schema))
+    write_table(folder, CURVES_FILE, pa.Table.from_pylist(curves, schema=curve_schema()))
     return results
 
 

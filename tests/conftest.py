@@ -1,3 +1,8 @@
+"""One thread for every test, and an object store for those that ask for one."""
+
+from dataclasses import dataclass
+from uuid import uuid4
+
 import pytest
 import torch
 
@@ -9,3 +14,40 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Store:
+    """An object store with one empty bucket."""
+
+    bucket: str
+    query: str
+
+    def uri(self, path):
+        """Gives the URI of a path in the bucket."""
+        return f"s3://{self.bucket}/{path}?{self.query}"
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """Gives host and port of a server on this machine that speaks S3."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def store(s3_server, monkeypatch):
+    """Gives a store that is open to this process and to those it starts."""
+    from pyarrow import fs
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    bucket, query = f"test-{uuid4()}", f"scheme=http&endpoint_override={s3_server}"
+    creator, _ = fs.FileSystem.from_uri(f"s3://{bucket}?{query}&allow_bucket_creation=true")
+    creator.create_dir(bucket)
+    return Store(bucket, query)

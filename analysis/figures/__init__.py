@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,6 +10,7 @@ from analysis.figures.metaparameters import draw_metaparameters, metaparameters_
 from analysis.figures.search import draw_search, search_data
 from analysis.figures.steps import draw_steps, steps_data
 from analysis.figures.style import save
+from analysis.folder import ResultsFolder
 from analysis.summary import Analysis
 
 
@@ -30,7 +30,7 @@ FIGURES: Mapping[str, FigureKind] = {
 """All figures by the name of their files."""
 
 
-def write_figures(analysis: Analysis, folder: Path) -> list[Path]:
+def write_figures(analysis: Analysis, folder: ResultsFolder) -> list[str]:
     """Writes every figure that the analysis has data for.
 
     Args:
@@ -38,9 +38,9 @@ def write_figures(analysis: Analysis, folder: Path) -> list[Path]:
         folder: where to; made where missing.
 
     Returns:
-        The files written: PNG, SVG and CSV of each figure.
+        The names of the files written: PNG, SVG and CSV of each figure.
     """
-    written = []
+    written: list[str] = []
     for stem, kind in FIGURES.items():
         data = kind.data(analysis)
         if not data.empty:

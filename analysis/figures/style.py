@@ -1,8 +1,8 @@
 """One look for all figures, and how a figure is saved: picture, vector picture and drawn data."""
 
+import io
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import matplotlib.style
@@ -10,6 +10,8 @@ import pandas as pd
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from analysis.folder import ResultsFolder
 
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
@@ -45,7 +47,10 @@ _STYLE: Mapping[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "batchscale",
 }
-_DPI = 200
+_PICTURES: Mapping[str, Mapping[str, Any]] = {
+    "png": {"dpi": 200, "metadata": {"Software": None}},
+    "svg": {"metadata": {"Date": None}},
+}
 
 PLAIN = FuncFormatter(lambda value, _: f"{value:.15g}")
 """Writes tick labels without exponent."""
@@ -72,7 +77,7 @@ def power_of_two_ticks(axis: Axis, low: float, high: float, most: int = 10) -> N
     axis.set_major_formatter(PLAIN)
 
 
-def save(figure: Figure, data: pd.DataFrame, folder: Path, stem: str) -> list[Path]:
+def save(figure: Figure, data: pd.DataFrame, folder: ResultsFolder, stem: str) -> list[str]:
     """Writes a figure as PNG and SVG, and beside them what it draws as CSV.
 
     Args:
@@ -82,12 +87,12 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, stem: str) -> list[Pa
         stem: file name without ending.
 
     Returns:
-        The files written.
+        The names of the files written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    png, svg, csv = (folder / f"{stem}{ending}" for ending in (".png", ".svg", ".csv"))
-    with style():
-        figure.savefig(png, dpi=_DPI, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None})
-    data.to_csv(csv, index=False, lineterminator="\n")
-    return [png, svg, csv]
+    for form, options in _PICTURES.items():
+        picture = io.BytesIO()
+        with style():
+            figure.savefig(picture, format=form, **options)
+        folder.write(f"{stem}.{form}", picture.getvalue())
+    folder.write(f"{stem}.csv", data.to_csv(index=False, lineterminator="\n").encode())
+    return [f"{stem}.{form}" for form in (*_PICTURES, "csv")]

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.errors import AnalysisError
 from analysis.fit import fit_hyperbola
 from analysis.models import hyperbola
-from analysis.tables import AnalysisError
 
 POWERS = 2.0 ** np.arange(1, 11)
 DIGITS = np.array([600, 335, 198, 91, 49, 35, 32, 30, 22, 19])

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.errors import AnalysisError
 from analysis.estimates import Estimate
 from analysis.models import hyperbola
 from analysis.regimes import DEFINITIONS, Regime, find_regimes
-from analysis.tables import AnalysisError
 
 B_CRIT = Estimate(value=453.0, low=410.0, high=500.0)
 QUADRATIC_SIZES = 4.0 ** np.arange(9)

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.errors import AnalysisError
+from analysis.folder import ResultsFolder
 from analysis.summary import (
     analyze,
     as_markdown,
@@ -12,7 +14,6 @@ from analysis.summary import (
     sentences,
     write_summary,
 )
-from analysis.tables import AnalysisError
 
 PERFECT = {4: 1600, 8: 800, 16: 400, 32: 200, 64: 100}
 FEW = {4: None, 8: 300, 16: 150}
@@ -152,7 +153,7 @@ def test_markdown_table_is_rectangular(analysis):
 
 
 def test_write_summary_returns_what_it_wrote(analysis, tmp_path):
-    paths = write_summary(analysis, tmp_path / "new")
-    assert [path.name for path in paths] == ["summary.json", "summary.md"]
-    assert json.loads(paths[0].read_text("utf-8")) == as_record(analysis)
-    assert paths[1].read_text("utf-8") == as_markdown(analysis)
+    folder = ResultsFolder.at(tmp_path / "new")
+    assert write_summary(analysis, folder) == ["summary.json", "summary.md"]
+    assert json.loads(folder.read("summary.json")) == as_record(analysis)
+    assert folder.read("summary.md").decode() == as_markdown(analysis)

@@ -3,11 +3,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.errors import AnalysisError
+from analysis.folder import ResultsFolder
 from analysis.tables import (
     CURVES_FILE,
     STUDY_FILE,
     TRIALS_FILE,
-    AnalysisError,
     curve_schema,
     hyperparameters,
     read_study,
@@ -41,7 +42,7 @@ def folder(study, tmp_path):
 
 
 def test_a_written_study_reads_back(folder, study):
-    read = read_study(folder)
+    read = read_study(ResultsFolder.at(folder))
     assert read.name == "digits"
     assert read.target == 0.05
     assert set(read.space) == {"lr"}
@@ -59,16 +60,16 @@ def test_hyperparameters_stand_after_cohort():
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(AnalysisError, match=f"must hold {name}, got none in .*; give the folder"):
-        read_study(folder)
+        read_study(ResultsFolder.at(folder))
 
 
 def test_another_schema_version_is_refused(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
     with pytest.raises(AnalysisError, match="schema version 1 or 2, got none; read it"):
-        read_table(tmp_path / "a.parquet")
+        read_table(ResultsFolder.at(tmp_path), "a.parquet")
 
 
 def test_a_broken_file_is_refused(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"no parquet")
     with pytest.raises(AnalysisError, match=r"must be a parquet table, got: .*; delete it"):
-        read_table(tmp_path / "a.parquet")
+        read_table(ResultsFolder.at(tmp_path), "a.parquet")

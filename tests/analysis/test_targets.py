@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.tables import STATUSES, AnalysisError
+from analysis.errors import AnalysisError
+from analysis.tables import STATUSES
 from analysis.targets import search_trials, steps_to_target
 
 HYPERPARAMETERS = {"lr", "momentum"}

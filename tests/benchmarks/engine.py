@@ -29,14 +29,13 @@ from measuring import (
 )
 from torch import nn
 
-from study.config import StudyConfig
+from study.config import ResolvedStudy
 from study.eager import EagerNetwork
 from study.ensemble import Ensemble, GradientLanes, TrainingRule
 from study.optimizers import OPTIMIZERS
 from study.packed import PackedNetworks
-from study.sizing import Device, pack_lanes
-from study.training import Layout, TrainingSet, fresh_model, load
-from workloads.registry import resolve
+from study.resolve import resolve
+from study.training import TrainingSet, fresh_model
 
 WORKLOADS = {"digits": "digits-mlp", "fashion": "fashion-mnist-mlp"}
 LR, MOMENTUM = 1e-3, 0.9
@@ -99,11 +98,11 @@ def timing(train: Callable[[int], Any], lanes: int) -> Callable[[], float]:
     return timed
 
 
-def measured(training: TrainingSet, batch_size: int, lanes: list[int], repeats: int) -> Any:
+def measured(
+    study: ResolvedStudy, training: TrainingSet, batch_size: int, lanes: list[int], repeats: int
+) -> Any:
     """Times every way to train at one batch size, interleaved."""
-    parameters = len(Layout(model := fresh_model(training, 0)).flatten(model))
-    config = StudyConfig.model_validate({"workload": "any"})
-    limit = pack_lanes(config, parameters, Device()).at(batch_size)
+    limit = study.pack_at(batch_size)
     ways: dict[str, Callable[[], Callable[[int], Any]]] = {
         "bare": partial(bare, training, batch_size),
         "looped": partial(engine, training, batch_size, 1, None),
@@ -128,12 +127,13 @@ def main() -> None:
     )
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    training = load(resolve(WORKLOADS[chosen.workload]), torch.device("cpu"))
+    study, training = resolve({"workload": WORKLOADS[chosen.workload]})
+    assert isinstance(training, TrainingSet)
     sizes = [size for size in chosen.batch_sizes if size <= len(training.data.train.inputs)]
     runs, rows = {}, []
     for size in sizes:
         progress(f"batch size {size}")
-        found = runs[size] = measured(training, size, chosen.lanes, chosen.repeats)
+        found = runs[size] = measured(study, training, size, chosen.lanes, chosen.repeats)
         packed = [found[f"packed {count}"] for count in chosen.lanes]
         rows.append(
             [

@@ -8,6 +8,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from analysis.figures import write_figures
+from analysis.folder import ResultsFolder
 from analysis.summary import analyze, as_record
 from analysis.tables import read_study
 
@@ -17,7 +18,7 @@ REFERENCE = sorted((ROOT / "results" / "reference").iterdir())
 
 @pytest.mark.parametrize("folder", REFERENCE, ids=lambda folder: folder.name)
 def test_the_summary_is_made_from_the_tables(folder):
-    record = json.loads(json.dumps(as_record(analyze(read_study(folder)))))
+    record = json.loads(json.dumps(as_record(analyze(read_study(ResultsFolder.at(folder))))))
     then = json.loads((folder / "summary.json").read_text())
     assert record["table"] == then["table"]
     assert record["regimes"]["of"] == then["regimes"]["of"]
@@ -26,7 +27,7 @@ def test_the_summary_is_made_from_the_tables(folder):
 
 @pytest.mark.parametrize("folder", REFERENCE, ids=lambda folder: folder.name)
 def test_the_figures_draw_the_same_data(folder, tmp_path):
-    write_figures(analyze(read_study(folder)), tmp_path)
+    write_figures(analyze(read_study(ResultsFolder.at(folder))), ResultsFolder.at(tmp_path))
     drawn = sorted((folder / "figures").glob("*.csv"))
     assert drawn
     for path in drawn:

@@ -8,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
+from analysis.errors import AnalysisError
+from analysis.folder import ResultsFolder
 from analysis.summary import analyze, write_summary
-from analysis.tables import CURVES_FILE, SCHEMA_VERSION, TRIALS_FILE, AnalysisError, read_study
+from analysis.tables import CURVES_FILE, SCHEMA_VERSION, TRIALS_FILE, read_study
 from study.store import consolidate, read_study_toml
 
 HERE = Path(__file__).parent
@@ -25,8 +27,9 @@ def test_the_parts_give_the_tables_of_their_day(golden, tmp_path):
     folder = shutil.copytree(golden, tmp_path / golden.name)
     (folder / TRIALS_FILE).unlink()
     (folder / CURVES_FILE).unlink()
-    consolidate(folder, read_study_toml(folder))
-    before, after = read_study(golden), read_study(folder)
+    made = ResultsFolder.at(folder)
+    consolidate(made, read_study_toml(made))
+    before, after = read_study(ResultsFolder.at(golden)), read_study(made)
     assert_frame_equal(after.trials, before.trials)
     assert_frame_equal(after.curves, before.curves)
     assert len(before.trials) == 3 * 6
@@ -34,7 +37,7 @@ def test_the_parts_give_the_tables_of_their_day(golden, tmp_path):
 
 @pytest.mark.parametrize("golden", VERSIONS, ids=lambda folder: folder.name)
 def test_the_analysis_finds_what_it_found(golden, tmp_path):
-    write_summary(analyze(read_study(golden)), tmp_path)
+    write_summary(analyze(read_study(ResultsFolder.at(golden))), ResultsFolder.at(tmp_path))
     found = json.loads((tmp_path / "summary.json").read_text())
     then = json.loads((golden / "summary.json").read_text())
     assert found["table"] == then["table"]
@@ -47,11 +50,11 @@ def test_another_version_is_refused(tmp_path, version):
     metadata = {} if version is None else {b"batchscale.schema_version": version.encode()}
     pq.write_table(table.replace_schema_metadata(metadata), folder / TRIALS_FILE)
     with pytest.raises(AnalysisError, match=f"schema version 1 or 2, got {version or 'none'}"):
-        read_study(folder)
+        read_study(ResultsFolder.at(folder))
 
 
 def test_a_table_that_is_none_is_refused(tmp_path):
     folder = shutil.copytree(VERSIONS[0], tmp_path / "study")
     (folder / CURVES_FILE).write_bytes(b"not parquet")
     with pytest.raises(AnalysisError, match=r"curves\.parquet must be a parquet table"):
-        read_study(folder)
+        read_study(ResultsFolder.at(folder))

@@ -120,12 +120,13 @@ def test_a_plug_in_that_cannot_be_used_is_refused(command, code, message):
 
 
 def test_the_folder_of_another_study_is_left_as_it_is(command):
+    from analysis.folder import ResultsFolder
     from study.resolve import resolve
     from study.store import open_folder
     from study.study_file import read_study
 
     Path("study.toml").write_text(STUDY)
-    open_folder(Path("results/study"), resolve(read_study("study.toml"))[0])
+    open_folder(ResultsFolder.at("results/study"), resolve(read_study("study.toml"))[0])
     before = {path: Path(path).read_bytes() for path in files() if Path(path).is_file()}
     code, _, err = command("sweep", "study.toml", "--set", "seed=1")
     assert code == 2

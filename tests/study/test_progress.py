@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from analysis.folder import ResultsFolder
 from study.cohorts import Standing
 from study.parts import write_part
 from study.progress import Progress, progress_table, share_done, shown
@@ -14,7 +15,8 @@ from study.worker import run_cohort
 @pytest.fixture
 def sweeping(training, make_study, tmp_path):
     """Gives a folder where 2 of 4 trials at batch size 4 are recorded, its study, and a write."""
-    study = open_folder(tmp_path / "blobs", make_study(search={"trials": 4}))
+    folder = ResultsFolder.at(tmp_path / "blobs")
+    study = open_folder(folder, make_study(search={"trials": 4}))
 
     def write(size, first):
         points = tuple(
@@ -22,10 +24,10 @@ def sweeping(training, make_study, tmp_path):
             for i, lr in enumerate([0.3, 3e38])
         )
         cohort = Cohort(batch_size=size, points=points)
-        write_part(tmp_path / "blobs", study, run_cohort(study, training(), cohort))
+        write_part(folder, study, run_cohort(study, training(), cohort))
 
     write(4, 0)
-    return tmp_path / "blobs", study, write
+    return folder, study, write
 
 
 def test_rows_count_what_the_parts_hold(sweeping):

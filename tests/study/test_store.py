@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from analysis.errors import AnalysisError
+from analysis.folder import ResultsFolder
 from analysis.tables import TRIAL_COLUMNS, read_study
 from study.errors import StudyError
-from study.parts import part_path, part_paths, read_part, write_part
+from study.parts import part_name, part_names, read_part, write_part
 from study.records import Cohort, Point
 from study.store import consolidate, open_folder, read_parts, read_study_toml
 from study.worker import run_cohort
@@ -14,24 +18,25 @@ from study.worker import run_cohort
 @pytest.fixture
 def recorded(training, make_study, tmp_path):
     """Gives a folder with two cohorts at batch size 4, the second the faster, and its study."""
-    study = open_folder(tmp_path / "blobs", make_study(batch_sizes=[4], search={"trials": 4}))
+    folder = ResultsFolder.at(tmp_path / "blobs")
+    study = open_folder(folder, make_study(batch_sizes=[4], search={"trials": 4}))
     for number, lrs in ((0, [0.02, 0.01]), (2, [0.3, 1e-6])):
         points = tuple(
             Point(trial=number + i, seed=number + i, values={"lr": lr, "momentum": 0.0})
             for i, lr in enumerate(lrs)
         )
         cohort = Cohort(batch_size=4, points=points)
-        write_part(tmp_path / "blobs", study, run_cohort(study, training(), cohort))
-    return tmp_path / "blobs", study
+        write_part(folder, study, run_cohort(study, training(), cohort))
+    return folder, study
 
 
 def test_a_part_gives_back_what_was_written(recorded, training):
     folder, study = recorded
-    (first, _) = part_paths(folder)
-    assert first == part_path(folder, 4, 0)
-    again = read_part(first, study)
+    (first, _) = part_names(folder)
+    assert first == part_name(4, 0) == "parts/b00004-c000.parquet"
+    again = read_part(folder, first, study)
     write_part(folder, study, again)
-    for one, other in zip(again, read_part(first, study), strict=True):
+    for one, other in zip(again, read_part(folder, first, study), strict=True):
         assert one.outcome == other.outcome
         assert one.point == other.point
         np.testing.assert_array_equal(one.curve.val_error, other.curve.val_error)
@@ -56,10 +61,10 @@ def test_tables_do_not_depend_on_the_order_of_parts(recorded):
     folder, study = recorded
     consolidate(folder, study)
     before = read_study(folder)
-    parts = part_paths(folder)
-    results = [read_part(path, study) for path in parts]
-    for path in parts:
-        path.unlink()
+    parts = part_names(folder)
+    results = [read_part(folder, name, study) for name in parts]
+    for name in parts:
+        Path(folder.base, name).unlink()
     for cohort in reversed(results):
         write_part(folder, study, cohort)
     consolidate(folder, study)
@@ -79,8 +84,7 @@ def test_columns_are_those_of_the_schema(recorded):
 
 def test_a_trial_recorded_twice_counts_once(recorded):
     folder, study = recorded
-    copy = part_path(folder, 4, 3)
-    copy.write_bytes(part_path(folder, 4, 2).read_bytes())
+    folder.write(part_name(4, 3), folder.read(part_name(4, 2)))
     assert [r.point.trial for r in read_parts(folder, study)] == [0, 1, 2, 3]
 
 
@@ -101,29 +105,28 @@ def test_trials_and_batch_sizes_may_be_added(recorded, make_study):
 
 def test_another_study_is_refused_with_the_difference(recorded, make_study):
     folder, study = recorded
-    before = (folder / "study.toml").read_bytes()
+    before = folder.read("study.toml")
     with pytest.raises(StudyError, match=r"race.slack = 2.0 where the folder has 1.5"):
         open_folder(folder, make_study(batch_sizes=[4], race={"slack": 2.0}))
-    assert (folder / "study.toml").read_bytes() == before
+    assert folder.read("study.toml") == before
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path, make_study):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(StudyError, match="must be empty or hold a study"):
-        open_folder(tmp_path, make_study())
+        open_folder(ResultsFolder.at(tmp_path), make_study())
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path, make_study):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StudyError, match="must be writable"):
-        open_folder(tmp_path / "file" / "study", make_study())
+    with pytest.raises(AnalysisError, match="must be"):
+        open_folder(ResultsFolder.at(tmp_path / "file" / "study"), make_study())
 
 
 def test_a_truncated_part_is_named_with_its_remedy(recorded):
     folder, study = recorded
-    path = part_path(folder, 4, 0)
-    path.write_bytes(path.read_bytes()[:200])
+    folder.write(part_name(4, 0), folder.read(part_name(4, 0))[:200])
     with pytest.raises(StudyError, match=r"b00004-c000.parquet.*delete it"):
         read_parts(folder, study)
 
@@ -131,4 +134,4 @@ def test_a_truncated_part_is_named_with_its_remedy(recorded):
 def test_a_part_of_another_study_is_refused(recorded, make_study):
     folder, _ = recorded
     with pytest.raises(StudyError, match="must belong to the study in its folder"):
-        read_part(part_path(folder, 4, 0), make_study(seed=1))
+        read_part(folder, part_name(4, 0), make_study(seed=1))

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import FIGURES, write_figures
 from analysis.figures.style import power_of_two_ticks, save, style
+from analysis.folder import ResultsFolder
 from analysis.summary import analyze
 
 DATA = pd.DataFrame({"x": [1, 2], "y": [0.1, 0.2]})
@@ -21,16 +22,18 @@ def drawn():
 
 
 def test_saves_picture_vector_picture_and_data(tmp_path):
-    paths = save(drawn(), DATA, tmp_path / "new", "line")
-    assert [path.name for path in paths] == ["line.png", "line.svg", "line.csv"]
-    assert paths[0].read_bytes()[:4] == b"\x89PNG"
-    assert "<svg" in paths[1].read_text("utf-8")
-    pd.testing.assert_frame_equal(pd.read_csv(paths[2]), DATA)
+    folder = ResultsFolder.at(tmp_path / "new")
+    assert save(drawn(), DATA, folder, "line") == ["line.png", "line.svg", "line.csv"]
+    assert folder.read("line.png")[:4] == b"\x89PNG"
+    assert b"<svg" in folder.read("line.svg")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "new" / "line.csv"), DATA)
 
 
 def test_the_same_figure_gives_the_same_files(tmp_path):
-    one, other = (save(drawn(), DATA, tmp_path / name, "line") for name in ("one", "other"))
-    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
+    one, other = (ResultsFolder.at(tmp_path / name) for name in ("one", "other"))
+    names = save(drawn(), DATA, one, "line")
+    save(drawn(), DATA, other, "line")
+    assert [one.read(name) for name in names] == [other.read(name) for name in names]
 
 
 def test_style_leaves_no_trace():
@@ -59,15 +62,16 @@ def test_ticks_are_powers_of_two(low, high, most, ticks):
 
 
 def test_write_figures_writes_all(study, tmp_path):
-    paths = write_figures(analyze(study), tmp_path)
-    assert {path.stem for path in paths} == set(FIGURES)
-    assert all(path.stat().st_size > 0 for path in paths)
-    assert len(paths) == 3 * len(FIGURES)
+    folder = ResultsFolder.at(tmp_path)
+    names = write_figures(analyze(study), folder)
+    assert {name.partition(".")[0] for name in names} == set(FIGURES)
+    assert all(folder.read(name) for name in names)
+    assert len(names) == 3 * len(FIGURES)
 
 
 def test_figures_without_data_are_left_out(made, tmp_path):
-    paths = write_figures(analyze(made({4: None, 8: None})), tmp_path)
-    assert {path.stem for path in paths} == {"steps_vs_batch", "search"}
+    names = write_figures(analyze(made({4: None, 8: None})), ResultsFolder.at(tmp_path))
+    assert {name.partition(".")[0] for name in names} == {"steps_vs_batch", "search"}
 
 
 def test_import_starts_no_plotting_state_and_no_engine():
