@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import studies
 from measuring import (
@@ -44,6 +44,9 @@ from measuring import (
     times,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from analysis.folder import ResultsFolder
 
 FACTOR = 10
 
@@ -127,7 +130,7 @@ def read(folder: Path) -> int:
     """Reads all parts, as a resumed sweep does; gives the number of trials."""
     from study.store import read_parts, read_study_toml
 
-    return len(read_parts(folder, read_study_toml(folder)))
+    return len(read_parts(at(folder), read_study_toml(at(folder))))
 
 
 def consolidate(folder: Path) -> int:
@@ -135,7 +138,14 @@ def consolidate(folder: Path) -> int:
     from study.store import consolidate as write_tables
     from study.store import read_study_toml
 
-    return len(write_tables(folder, read_study_toml(folder)))
+    return len(write_tables(at(folder), read_study_toml(at(folder))))
+
+
+def at(folder: Path) -> "ResultsFolder":
+    """Gives a results folder as batchscale takes it."""
+    from analysis.folder import ResultsFolder
+
+    return ResultsFolder.at(folder)
 
 
 def command(*words: str) -> None:
