@@ -68,6 +68,10 @@ WRONG = {
     "unknown option of the workload": (["--set", "workload_options.hiden=[8]"], "hiden"),
     "no data files": (["fashion-mnist-mlp", "--data-dir", "."], "fashion"),
     "data folder that is none": (["--data-dir", "nowhere"], "--data-dir must be a folder"),
+    "cluster that is none": (["--address", "127.0.0.1:1"], "--address must be a running Ray"),
+    "address that is none": (["--address", "ray://head:1"], "--address must be `auto` or host"),
+    "results of no known kind": (["--results", "ftp://host/results"], "file://, s3://, gs://"),
+    "results with a password": (["--results", "s3://me:my@bucket"], "must hold no password"),
     "study file that is none": (["missing.toml"], "check the path"),
     "plug-in file that is none": (["missing.py:Mine"], "missing.py"),
 }
