@@ -1,5 +1,6 @@
 """One thread for every test, and an object store for those that ask for one."""
 
+import logging
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -34,6 +35,7 @@ def s3_server():
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for every request
     server.start()
     yield "{}:{}".format(*server.get_host_and_port())
     server.stop()

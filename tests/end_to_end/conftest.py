@@ -1,5 +1,6 @@
 """A plug-in in a file, and the real command run on it as a user would."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
+
+from analysis.folder import ResultsFolder
 
 BLOBS = Path(__file__).parents[1] / "blobs.py"
 STUDY = """
@@ -51,14 +55,31 @@ class Place:
         return process.returncode, out, err
 
     def table(self, name, results="results"):
-        """Reads a table without measured time."""
-        frame = pd.read_parquet(self.folder / results / "study" / name)
+        """Reads a table of the study without measured time, from a path or a URI."""
+        place = results if "://" in str(results) else self.folder / results
+        content = (ResultsFolder.at(place) / "study").read(name)
+        frame = pd.read_parquet(io.BytesIO(content))
         return frame.drop(columns=MEASURED_TIME, errors="ignore")
+
+    def assert_same_tables(self, one, other):
+        """Compares the tables of two results folders."""
+        for name in ("trials.parquet", "curves.parquet"):
+            assert_frame_equal(self.table(name, one), self.table(name, other))
+
+
+@pytest.fixture(scope="session")
+def make_place():
+    """Puts study.toml and its plug-in into a folder; gives what runs the command there."""
+
+    def make(folder):
+        shutil.copy(BLOBS, folder)
+        (folder / "study.toml").write_text(STUDY)
+        return Place(folder)
+
+    return make
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(make_place, tmp_path):
     """Gives a folder with study.toml and its plug-in, and what runs the command in it."""
-    shutil.copy(BLOBS, tmp_path)
-    (tmp_path / "study.toml").write_text(STUDY)
-    return Place(tmp_path)
+    return make_place(tmp_path)

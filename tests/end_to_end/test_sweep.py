@@ -5,14 +5,8 @@ import signal
 import time
 
 import pytest
-from pandas.testing import assert_frame_equal
 
 pytestmark = pytest.mark.slow
-
-
-def same_tables(place, one, other):
-    for name in ("trials.parquet", "curves.parquet"):
-        assert_frame_equal(place.table(name, one), place.table(name, other))
 
 
 @pytest.mark.parametrize("sampler", ["halton", "tpe"])
@@ -25,7 +19,7 @@ def test_the_tables_do_not_depend_on_the_number_of_workers(place, sampler):
         assert code == 0, err
         assert "32 trials recorded, 0 failed" in out
         assert "Traceback" not in err
-    same_tables(place, "by1", "by2")
+    place.assert_same_tables("by1", "by2")
     trials = place.table("trials.parquet", "by1")
     assert len(trials) == 4 * 8
     assert (trials.groupby("batch_size")["steps"].min() > 0).all()
@@ -56,7 +50,7 @@ def test_a_killed_sweep_goes_on_where_it_was(place):
     assert "32 trials recorded" in out
     assert all(path.stat().st_mtime_ns == then for path, then in recorded.items())
     assert place.run("sweep", "study.toml", "--results", "whole")[0] == 0
-    same_tables(place, "killed", "whole")
+    place.assert_same_tables("killed", "whole")
 
 
 def test_a_finished_study_grows_and_keeps_what_it_has(place):

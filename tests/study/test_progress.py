@@ -42,6 +42,27 @@ def test_rows_count_what_the_parts_hold(sweeping):
     assert 0 < share_done([first, second]) < 1
 
 
+def test_a_running_sweeps_folder_is_not_asked_too_often(sweeping, monkeypatch):
+    folder, study, write = sweeping
+    monkeypatch.setattr(ResultsFolder, "look_seconds", 3600.0)
+    progress = Progress(folder, study)
+    assert len(progress.follow()) == 1
+    write(16, 0)
+    assert progress.follow() == []
+    assert len(progress.read()) == 1
+
+
+def test_a_folder_that_cannot_be_read_for_a_moment_is_asked_again(sweeping, monkeypatch):
+    folder, study, _ = sweeping
+    monkeypatch.setattr(ResultsFolder, "look_seconds", 0.0)
+    progress = Progress(folder, study)
+    part = folder.read("parts/b00004-c000.parquet")
+    folder.write("parts/b00004-c000.parquet", part[:100])
+    assert progress.follow() == []
+    folder.write("parts/b00004-c000.parquet", part)
+    assert len(progress.follow()) == 1
+
+
 def test_a_terminal_gets_a_table(sweeping):
     folder, study, _ = sweeping
     progress = Progress(folder, study)

@@ -1,0 +1,154 @@
+"""More than one machine, by the real command: an object store, and a Ray cluster of two nodes."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.folder import ResultsFolder
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def alone(make_place, tmp_path_factory):
+    """Gives the results of one worker on this machine's disk."""
+    place = make_place(tmp_path_factory.mktemp("alone"))
+    code, _, err = place.run("sweep", "study.toml", "--workers", 1)
+    assert code == 0, err
+    return place.folder / "results"
+
+
+def test_a_study_in_a_store_is_the_one_on_a_disk(place, store, alone):
+    files = sorted(place.folder.rglob("*"))
+    uri, study = store.uri("results"), store.uri("results/study")
+    few = ["--workers", 2, "--set", "search.trials=4"]
+    code, out, err = place.run("sweep", "study.toml", "--results", uri, *few)
+    assert code == 0, err
+    assert "16 trials recorded, 0 failed" in out
+    assert f"batchscale analyze '{study}'" in out
+    code, out, err = place.run("sweep", "study.toml", "--results", uri)
+    assert code == 0, err
+    assert "32 trials recorded, 0 failed" in out
+    place.assert_same_tables(uri, alone)
+
+    code, out, err = place.run("status", study)
+    assert code == 0, err
+    assert "100% of the expected work" in out
+    code, out, err = place.run("analyze", study)
+    assert code == 0, err
+    assert store.uri("results/study/figures/steps_vs_batch.png") in out
+    folder = ResultsFolder.at(study)
+    assert len(folder.names("parts")) == 8
+    assert folder.read("figures/steps_vs_batch.png")[:4] == b"\x89PNG"
+    assert json.loads(folder.read("summary.json"))["study"] == "study"
+    assert b"batch size 90" in folder.read("optuna.log")
+    assert len(json.loads(folder.read("provenance.json"))["sweeps"]) == 2
+    assert sorted(place.folder.rglob("*")) == files
+
+
+def test_a_folder_of_something_else_in_a_store_is_refused(place, store):
+    ResultsFolder.at(store.uri("results/study")).write("notes.txt", b"mine")
+    code, _, err = place.run("sweep", "study.toml", "--results", store.uri("results"))
+    assert code == 2
+    assert "must be empty or hold a study" in err
+    assert "Traceback" not in err
+
+
+@contextlib.contextmanager
+def ray_node(folder, *arguments):
+    """Runs a Ray node; at the end it and all that it started are gone."""
+    command = [Path(sys.executable).with_name("ray"), "start", "--block", *map(str, arguments)]
+    small = ["--num-cpus=1", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"]
+    ports = ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
+    folder.mkdir()
+    with (folder / "log").open("w") as log:
+        node = subprocess.Popen(
+            [*command, *small, *ports, f"--temp-dir={folder}"],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    log = folder / "log"
+    try:
+        wait_until(lambda: node.poll() is not None or "Ray runtime started" in log.read_text())
+        assert node.poll() is None, log.read_text()
+        yield
+    finally:
+        node.send_signal(signal.SIGTERM)
+        node.wait(timeout=60)
+        wait_until(lambda: not processes_with(str(folder)))
+
+
+def wait_until(happened, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def processes_with(text):
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            command = (folder / "cmdline").read_bytes().decode(errors="replace")
+            found += [folder.name] if text in command else []
+    return found
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Gives the address of a cluster of two nodes with one core each, which asks for a token."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", uuid4().hex)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    head = ("--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false")
+    with (
+        # Ray makes sockets there, and pytest's own paths are too long for that
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made,
+        ray_node(Path(made) / "a", *head),
+        ray_node(Path(made) / "b", f"--address={address}"),
+    ):
+        yield address
+
+
+def test_two_machines_that_share_a_store_give_the_same_tables(
+    place, store, alone, cluster, monkeypatch
+):
+    plugin = (place.folder / "blobs.py").read_text()
+    slow = plugin.replace(
+        "        return (model(", "        time.sleep(0.2)\n        return (model("
+    )
+    # one machine must not be done before the other has started
+    (place.folder / "blobs.py").write_text(
+        slow.replace("import torch\n", "import time\n\nimport torch\n", 1)
+    )
+    uri = store.uri("results")
+    there = ["--results", uri, "--address", cluster, "--workers", 2]
+    code, out, err = place.run("sweep", "study.toml", *there)
+    assert code == 0, err
+    assert "32 trials recorded, 0 failed" in out
+    place.assert_same_tables(uri, alone)
+    folder = ResultsFolder.at(store.uri("results/study"))
+    schemas = [pq.read_schema(pa.BufferReader(folder.read(name))) for name in folder.names("parts")]
+    assert len({schema.metadata[b"batchscale.node"] for schema in schemas}) == 2
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_NUM_REDIS_GET_RETRIES", "2")
+    code, _, err = place.run("sweep", "study.toml", "--address", cluster)
+    assert code == 2
+    assert "set RAY_AUTH_MODE=token" in err
+    assert "Traceback" not in err
