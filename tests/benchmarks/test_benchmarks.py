@@ -19,6 +19,7 @@ BENCHMARKS = (
     "growth",
     "memory",
     "orchestration",
+    "programs",
     "shares",
     "workers",
 )
