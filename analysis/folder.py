@@ -196,7 +196,7 @@ def _check_uri(uri: str) -> None:
         raise AnalysisError(
             f"results must be a path or a URI of {known}, got {uri}; use one of those"
         )
-    if "@" in parts.netloc:
+    if parts.password is not None or "access_token" in parts.query:
         # commands are recorded with the results, and a password must not be
         raise AnalysisError(
             f"a results URI must hold no password, got one for {parts.scheme}://{parts.hostname}; "

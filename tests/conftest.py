@@ -41,15 +41,19 @@ def s3_server():
     server.stop()
 
 
-@pytest.fixture
-def store(s3_server, monkeypatch):
-    """Gives a store that is open to this process and to those it starts."""
+def open_store(s3_server):
+    """Makes a store that is open to this process, and to those it starts, while one is needed."""
     from pyarrow import fs
 
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    bucket, query = f"test-{uuid4()}", f"scheme=http&endpoint_override={s3_server}"
-    creator, _ = fs.FileSystem.from_uri(f"s3://{bucket}?{query}&allow_bucket_creation=true")
-    creator.create_dir(bucket)
-    return Store(bucket, query)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        bucket, query = f"test-{uuid4()}", f"scheme=http&endpoint_override={s3_server}"
+        creator, _ = fs.FileSystem.from_uri(f"s3://{bucket}?{query}&allow_bucket_creation=true")
+        creator.create_dir(bucket)
+        yield Store(bucket, query)
+
+
+store = pytest.fixture(open_store)
+lasting_store = pytest.fixture(open_store, scope="module")

@@ -143,9 +143,10 @@ def test_a_location_that_is_none_is_refused(location, message):
         ResultsFolder.at(location)
 
 
-def test_a_password_in_a_uri_is_refused_and_not_repeated():
+@pytest.mark.parametrize("uri", ["s3://me:hunter2@bucket/a", "gs://bucket/a?access_token=hunter2"])
+def test_a_password_in_a_uri_is_refused_and_not_repeated(uri):
     with pytest.raises(AnalysisError, match="must hold no password") as refusal:
-        ResultsFolder.at("s3://me:hunter2@bucket/results")
+        ResultsFolder.at(uri)
     assert "hunter2" not in str(refusal.value)
 
 

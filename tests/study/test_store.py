@@ -118,6 +118,14 @@ def test_a_folder_of_something_else_is_refused(tmp_path, make_study):
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_store_with_something_else_in_it_is_refused(store, make_study):
+    folder = ResultsFolder.at(store.uri("study"))
+    folder.write("notes.txt", b"mine")
+    with pytest.raises(StudyError, match=r"must be empty or hold a study, got s3://"):
+        open_folder(folder, make_study())
+    assert not folder.exists("study.toml")
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path, make_study):
     (tmp_path / "file").write_text("")
     with pytest.raises(AnalysisError, match="must be"):

@@ -1,0 +1,130 @@
+"""Measures ways to compute the gradients of all lanes in a packed step, and what each costs first.
+
+vmap:          `vmap(grad_and_value(loss))` as written, all of torch.func's dispatch at every step.
+traced:        the operations that it comes down to, run one by one from Python.
+tidied:        the same without those that do nothing (`study.program.traced`).
+compiled:      tidied, run by torch's own interpreter, `study.program.compiled`: the engine's.
+torch.compile: the same function fused into C++ by torch's compiler, which needs one on the machine.
+
+`first` is the time until a way has its first result for a new number of lanes and batch size, after
+one for another number of lanes. A race lasts about a second and passes through several numbers of
+lanes; the study through as many batch sizes: so it counts. One thread, digits, one process.
+Not measured: the optimizer's update, drawing and gathering batches.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from measuring import arguments, interleaved, number, positives, progress, show, spread, write_json
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from study.program import compiled, traced
+from study.resolve import resolve
+from study.training import Layout, TrainingSet, calling, fresh_model
+from workloads.workload import Examples
+
+Inputs = tuple[Tensor, ...]
+Gradients = Callable[..., Any]
+
+
+def gradients_of(training: TrainingSet) -> Gradients:
+    """Gives the gradients and losses of all lanes on their batches, as torch.func writes it."""
+    model = fresh_model(training, 0).train()
+    layout = Layout(model)
+
+    def loss(flat: Tensor, *batch: Tensor) -> Tensor:
+        return training.loss(calling(model, layout.unflatten(flat)), Examples(*batch))
+
+    gradients: Gradients = vmap(grad_and_value(loss))
+    return gradients
+
+
+def inputs_for(training: TrainingSet, lanes: int, batch_size: int) -> Inputs:
+    """Gives parameters and a batch for every lane."""
+    models = [fresh_model(training, seed) for seed in range(lanes)]
+    parameters = torch.stack([Layout(model).flatten(model) for model in models])
+    train = training.data.train
+    indices = torch.randint(len(train.inputs), (lanes, batch_size))
+    return parameters, train.inputs[indices], train.targets[indices]
+
+
+WAYS: dict[str, Callable[[Gradients, Inputs], Gradients]] = {
+    "vmap": lambda function, inputs: function,
+    "traced": lambda function, inputs: make_fx(function)(*inputs),
+    "tidied": traced,
+    "compiled": lambda function, inputs: compiled(traced(function, inputs), inputs),
+    "torch.compile": lambda function, inputs: torch.compile(function, dynamic=False),
+}
+
+
+def first(way: str, function: Gradients, inputs: Inputs) -> tuple[Gradients, float]:
+    """Makes a program; gives it with the seconds until its first result."""
+    began = time.perf_counter()
+    program = WAYS[way](function, inputs)
+    program(*inputs)
+    return program, time.perf_counter() - began
+
+
+def timed(program: Gradients, inputs: Inputs, seconds: float = 0.1) -> Callable[[], float]:
+    """Gives a function that times a step, over as many as fill some time."""
+    for _ in range(3):
+        program(*inputs)
+    began = time.perf_counter()
+    program(*inputs)
+    steps = max(3, round(seconds / (time.perf_counter() - began)))
+
+    def time_it() -> float:
+        began = time.perf_counter()
+        for _ in range(steps):
+            program(*inputs)
+        return (time.perf_counter() - began) / steps
+
+    return time_it
+
+
+def main() -> None:
+    parser = arguments(__doc__, repeats=5)
+    parser.add_argument("--lanes", type=positives, default=[16, 32], metavar="L,L,...")
+    parser.add_argument("--batch-sizes", type=positives, default=[2, 64], metavar="B,B,...")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    _, training = resolve({"workload": "digits-mlp"})
+    assert isinstance(training, TrainingSet)
+    function = gradients_of(training)
+    rows, measured = [], []
+    with torch.no_grad():
+        for way in chosen.ways:  # whatever a way does once per process
+            first(way, function, inputs_for(training, 3, 5))
+        for lanes, size in [(n, b) for n in chosen.lanes for b in chosen.batch_sizes]:
+            progress(f"{lanes} lanes, batch size {size}")
+            inputs = inputs_for(training, lanes, size)
+            made = {way: first(way, function, inputs) for way in chosen.ways}
+            cases = {way: timed(program, inputs) for way, (program, _) in made.items()}
+            runs = interleaved(cases, chosen.repeats)
+            for way in chosen.ways:
+                step = [1e6 * seconds for seconds in runs[way]]
+                rows.append([f"{lanes} x {size}", way, str(spread(step)), number(made[way][1])])
+            measured.append(
+                {
+                    "lanes": lanes,
+                    "batch_size": size,
+                    "first": {way: seconds for way, (_, seconds) in made.items()},
+                    "step": runs,
+                }
+            )
+    show(
+        "Gradients of all lanes, digits, one thread",
+        ["lanes x batch size", "way", "a step, us", "first, s"],
+        rows,
+        f"Medians of {chosen.repeats} interleaved repeats (least to most).",
+    )
+    write_json(chosen, repeats=measured)
+
+
+if __name__ == "__main__":
+    main()
