@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from study.records import Cohort, Point, Status
+from study.records import Cohort, Execution, Point, Status
 from study.worker import run_cohort
 from workloads.workload import Target
 
@@ -102,3 +104,35 @@ def test_a_workload_may_bring_its_own_dynamics(make_study):
     results = run_cohort(study, Decaying(), cohort_of([0.1, 0.05]))
     assert results[0].outcome.steps == 22  # least n with 0.9^n < 0.1
     assert results[1].outcome.status is Status.CAPPED
+
+
+@pytest.mark.parametrize(
+    ("lanes", "changes", "execution"),
+    [
+        ("packed", {"pack": {"lanes": 2}}, Execution("packed", 2, 4)),
+        ("packed", {"pack": {"lanes": 8}, "micro_batch": 3}, Execution("packed", 3, 3)),
+        ("looped", {"pack": {"lanes": 8}}, Execution("looped", 1, 4)),
+    ],
+)
+def test_how_a_cohort_was_computed_is_recorded_and_changes_no_outcome(
+    training, make_study, lanes, changes, execution
+):
+    cohort = cohort_of([0.3, 0.1, 0.03])
+    plain = run_cohort(make_study(), training(), cohort)
+    results = run_cohort(make_study(race={"lanes": lanes}, compute=changes), training(), cohort)
+    assert {result.execution for result in results} == {execution}
+    assert [r.outcome for r in results] == [r.outcome for r in plain]
+
+
+def test_single_lanes_of_convolutions_are_looped(training, make_study):
+    convolutional = replace(training(), convolutional=True)
+    for pack, lanes in ((1, "looped"), (2, "packed")):
+        study = make_study(compute={"pack": {"lanes": pack}})
+        results = run_cohort(study, convolutional, cohort_of([0.3, 0.1]))
+        assert {result.execution.lanes for result in results} == {lanes}
+
+
+def test_the_recorded_time_is_spent_in_training_and_evaluation(training, make_study):
+    for result in run_cohort(make_study(), training(), cohort_of([0.3, 0.01])):
+        seconds = result.seconds
+        assert 0 < seconds.training + seconds.evaluation <= seconds.whole

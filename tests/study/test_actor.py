@@ -1,0 +1,24 @@
+import torch
+
+from study.actor import _received, shared_data
+from workloads.registry import resolve
+
+
+def test_data_arrive_as_they_were_sent(training):
+    made = training()
+    arrays = shared_data(made)
+    for array in arrays:
+        array.flags.writeable = False  # as in Ray's object store
+    received = _received(arrays)
+    for sent, got in zip(
+        (*made.data.train, *made.data.validation),
+        (*received.train, *received.validation),
+        strict=True,
+    ):
+        assert torch.equal(sent, got)
+        assert sent.dtype is got.dtype
+
+
+def test_own_dynamics_have_no_data_to_send():
+    assert shared_data(resolve("noisy-quadratic")) is None
+    assert _received(None) is None
