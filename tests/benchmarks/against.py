@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 OURS = "batchscale sweep"
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "digits": {"batch_sizes": [4, 16, 64, 256, 1024], "trials": 32, "max_steps": 1500},
-    "fashion": {"batch_sizes": [64, 256, 1024], "trials": 16, "max_steps": 4000},
+    "digits": {"batch_sizes": [4, 16, 64, 256, 1024], "trials": 32, "max_steps": 5000},
+    "fashion": {"batch_sizes": [64, 256, 1024], "trials": 32, "max_steps": 4000},
 }
 
 
