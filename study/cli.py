@@ -90,7 +90,8 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     work = Sweep(folder, study, trainable)
     console.print(
         f"{study.workload}, {study.optimizer}: {len(study.batch_sizes)} batch sizes x "
-        f"{study.search.trials} trials to {study.race.quantity} < {study.target:g} in {folder}"
+        f"{study.search.trials} trials to {study.race.quantity} < {study.target:g} in {folder}",
+        markup=False,
     )
     with shown(Progress(folder, study), work.standings, console):
         end = work.run(resources)
@@ -99,7 +100,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     for line in end.errors:
         console.print(f"[red]{line}[/]")
     console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
-    console.print(f"Next: batchscale analyze {shlex.quote(str(folder))}", soft_wrap=True)
+    console.print(f"Next: batchscale analyze {shlex.quote(str(folder))}", markup=False)
     if failed or end.errors:
         raise typer.Exit(SOME_FAILED)
 

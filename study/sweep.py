@@ -13,11 +13,13 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
+from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from study.actor import RaceTrainable, shared_data
 from study.cluster import Resources, joined
 from study.cohorts import CohortQueue, Standing
 from study.config import ResolvedStudy
+from study.errors import StudyError
 from study.parts import part_name, read_part
 from study.records import Cohort, Status, TrialResult
 from study.search import Journal
@@ -61,15 +63,20 @@ class PerBatchSearch(Searcher):
     ) -> None:
         """Reads the cohort's part; a worker that died left none."""
         cohort = self._running.pop(trial_id)
-        name = part_name(cohort.batch_size, cohort.number)
-        if not self._folder.exists(name):
+        try:
+            results = self._part(cohort)
+        except (AnalysisError, StudyError) as stopping:  # Tune would end in its own traceback
+            self.errors.append(f"the sweep stopped: {stopping}")
+            self._queue.lose(cohort.batch_size, cohort.number)
+            self._queue.stop()
+            return
+        if results is None:
             self.errors.append(
-                f"the worker died, or could not write to {self._folder}, in cohort "
-                f"{cohort.number} at batch size {cohort.batch_size}; `sweep` again runs it again"
+                f"the worker died, or could not write its part, in cohort {cohort.number} at "
+                f"batch size {cohort.batch_size}; `sweep` again runs it again"
             )
             self._queue.lose(cohort.batch_size, cohort.number)
             return
-        results = read_part(self._folder, name, self._study)
         self._queue.finish(results)
         self._journal.add(self._queue.searches()[cohort.batch_size], results)
         failed = all(r.outcome.status is Status.FAILED for r in results)
@@ -79,6 +86,12 @@ class PerBatchSearch(Searcher):
             )
             self._queue.stop()
         self._any_ran = self._any_ran or not failed
+
+    def _part(self, cohort: Cohort) -> list[TrialResult] | None:
+        name = part_name(cohort.batch_size, cohort.number)
+        if not self._folder.exists(name):
+            return None
+        return read_part(self._folder, name, self._study)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Does nothing: a cohort reports once, when it is complete."""
