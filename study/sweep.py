@@ -49,6 +49,7 @@ class PerBatchSearch(Searcher):
         self._running: dict[str, Cohort] = {}
         self.errors: list[str] = []
         self._any_ran = False
+        self._failed_sizes: set[int] = set()
 
     def suggest(self, trial_id: str) -> Any:  # Ray types it as dict, and documents FINISHED
         """Gives the next cohort, None while all must wait, FINISHED after the last."""
@@ -79,19 +80,25 @@ class PerBatchSearch(Searcher):
             return
         self._queue.finish(results)
         self._journal.add(self._queue.searches()[cohort.batch_size], results)
-        failed = all(r.outcome.status is Status.FAILED for r in results)
-        if failed and not self._any_ran:
-            self.errors.append(
-                f"every trial of the first cohort failed, the sweep stopped: {results[0].message}"
-            )
-            self._queue.stop()
-        self._any_ran = self._any_ran or not failed
+        self._stop_if_hopeless(results)
 
     def _part(self, cohort: Cohort) -> list[TrialResult] | None:
         name = part_name(cohort.batch_size, cohort.number)
         if not self._folder.exists(name):
             return None
         return read_part(self._folder, name, self._study)
+
+    def _stop_if_hopeless(self, results: list[TrialResult]) -> None:
+        """Stops where nothing but failures came from the first two batch sizes, or the only one."""
+        if not all(result.outcome.status is Status.FAILED for result in results):
+            self._any_ran = True
+            return
+        self._failed_sizes.add(results[0].batch_size)
+        if not self._any_ran and len(self._failed_sizes) >= min(2, len(self._study.batch_sizes)):
+            self.errors.append(
+                f"every trial of the first cohorts failed, the sweep stopped: {results[0].message}"
+            )
+            self._queue.stop()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Does nothing: a cohort reports once, when it is complete."""

@@ -2,9 +2,11 @@ import pytest
 
 from analysis.folder import ResultsFolder
 from study.cohorts import CohortQueue
-from study.parts import part_name
+from study.parts import part_name, write_part
+from study.records import Cohort, Point
 from study.search import Journal
 from study.sweep import PerBatchSearch
+from study.worker import _failed as failed
 
 
 @pytest.fixture
@@ -35,3 +37,21 @@ def test_a_part_that_cannot_be_read_stops_the_sweep(searcher):
     (error,) = searcher.errors
     assert error.startswith("the sweep stopped: a part must be a whole parquet file")
     assert queue.empty
+
+
+@pytest.mark.parametrize(("batch_sizes", "stopped"), [([4], [True]), ([4, 16, 64], [False, True])])
+def test_a_sweep_stops_when_its_first_batch_sizes_only_fail(
+    make_study, tmp_path, batch_sizes, stopped
+):
+    study, folder = make_study(batch_sizes=batch_sizes), ResultsFolder.at(tmp_path)
+    queue = CohortQueue(study, [])
+    searcher = PerBatchSearch(folder, study, queue, Journal(tmp_path / "optuna.log"))
+    for number, expected in enumerate(stopped):
+        handed = searcher.suggest(str(number))["cohort"]
+        cohort = Cohort(**handed | {"points": tuple(Point(**p) for p in handed["points"])})
+        write_part(folder, study, failed(cohort, "RuntimeError: no"), "here")
+        searcher.on_trial_complete(str(number))
+        assert queue.empty is expected
+    assert searcher.errors == [
+        "every trial of the first cohorts failed, the sweep stopped: RuntimeError: no"
+    ]
