@@ -6,7 +6,7 @@ The schema lives here alone; `study.store` writes by it. Every column is explain
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -16,15 +16,19 @@ import pyarrow.parquet as pq
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = ("1", "2")
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = ("1", "2", "3")
 VERSION_KEY = b"batchscale.schema_version"
 
 STUDY_FILE = "study.toml"
 TRIALS_FILE = "trials.parquet"
 CURVES_FILE = "curves.parquet"
+BOXES_FILE = "boxes.parquet"
 
 STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
+ROLES = ("search", "extension", "warm", "replicate")
+TRIAL_KEY = ("batch_size", "role", "trial")
+"""What names a trial: its number counts within its batch size and role."""
 
 TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -32,6 +36,10 @@ TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
     "role": pa.string(),
     "cohort": pa.int64(),
     "seed": pa.int64(),
+    "source_batch_size": pa.int64(),
+    "source_role": pa.string(),
+    "source_trial": pa.int64(),
+    "rule": pa.string(),
     "status": pa.string(),
     "steps": pa.int64(),
     "steps_before": pa.int64(),
@@ -46,10 +54,10 @@ TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
     "message": pa.string(),
 }
 """Columns of `trials.parquet`; the hyperparameters, float64, stand after `cohort`."""
-_SINCE_2 = ("training_seconds", "evaluation_seconds", "lanes", "pack", "micro_batch")
 
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
+    "role": pa.string(),
     "trial": pa.int64(),
     "step": pa.int64(),
     "train_loss": pa.float64(),
@@ -58,6 +66,17 @@ CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "seconds": pa.float64(),
 }
 """Columns of `curves.parquet`, one row per measurement, step 0 included."""
+
+BOX_COLUMNS: Mapping[str, pa.DataType] = {
+    "batch_size": pa.int64(),
+    "region": pa.int64(),
+    "hyperparameter": pa.string(),
+    "low": pa.float64(),
+    "high": pa.float64(),
+    "scale": pa.string(),
+}
+"""Columns of `boxes.parquet`: what was searched, one row per batch size, region and searched
+hyperparameter; region 0 is the study's box, the others the parts by which it was widened."""
 
 
 def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:
@@ -74,6 +93,11 @@ def curve_schema() -> pa.Schema:
     return _versioned(pa.schema(list(CURVE_COLUMNS.items())))
 
 
+def box_schema() -> pa.Schema:
+    """Gives the schema of `boxes.parquet`."""
+    return _versioned(pa.schema(list(BOX_COLUMNS.items())))
+
+
 def hyperparameters(trials: pd.DataFrame) -> tuple[str, ...]:
     """Gives the hyperparameter columns of a table of trials, in their order."""
     return tuple(name for name in trials.columns if name not in TRIAL_COLUMNS)
@@ -81,6 +105,11 @@ def hyperparameters(trials: pd.DataFrame) -> tuple[str, ...]:
 
 def _versioned(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode()})
+
+
+def _no_boxes() -> pd.DataFrame:
+    frame: pd.DataFrame = box_schema().empty_table().to_pandas()
+    return frame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,23 +121,58 @@ class StudyTables:
         config: the resolved study file as plain data.
         trials: one row per trial, columns as `trial_schema`.
         curves: one row per measurement, columns as `curve_schema`.
+        boxes: what was searched at each batch size, columns as `box_schema`; without rows for a
+            batch size it is the study's `space`.
     """
 
     name: str
     config: Mapping[str, Any]
     trials: pd.DataFrame
     curves: pd.DataFrame
+    boxes: pd.DataFrame = field(default_factory=_no_boxes)
 
     @property
     def target(self) -> float:
-        """The target that the study raced to."""
-        return float(self.config["race"]["target"])
+        """The target that the study raced to, or that stands in its study file."""
+        target = self.config["race"].get("target")
+        if target is None:
+            raise AnalysisError(
+                f"a study without a target of its own needs one, got none for {self.name}; "
+                "give --target"
+            )
+        return float(target)
+
+    @property
+    def raced(self) -> bool:
+        """Whether trials stopped at the target; else each ran to its budget."""
+        return str(self.config["race"].get("to", "target")) == "target"
 
     @property
     def space(self) -> Mapping[str, Mapping[str, Any]]:
         """The searched ranges by hyperparameter: low, high, scale; fixed ones are left out."""
         space: Mapping[str, Any] = self.config["search"]["space"]
         return {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
+
+    def box(self, batch_size: int) -> Mapping[str, Mapping[str, Any]]:
+        """Gives the ranges searched at a batch size, widened as they were, in the form of `space`.
+
+        Args:
+            batch_size: a batch size of the study.
+
+        Returns:
+            By hyperparameter: low, high, scale.
+        """
+        here = self.boxes[self.boxes["batch_size"] == batch_size]
+        if here.empty:
+            return self.space
+        return {
+            str(name): {
+                "low": float(rows["low"].min()),
+                "high": float(rows["high"].max()),
+                "scale": str(rows["scale"].iloc[0]),
+            }
+            for name, rows in here.groupby("hyperparameter", sort=False)
+        }
 
 
 def read_study(folder: ResultsFolder) -> StudyTables:
@@ -128,6 +192,7 @@ def read_study(folder: ResultsFolder) -> StudyTables:
         config=tomllib.loads(folder.read(STUDY_FILE).decode("utf-8")),
         trials=read_table(folder, TRIALS_FILE),
         curves=read_table(folder, CURVES_FILE),
+        boxes=read_table(folder, BOXES_FILE) if folder.exists(BOXES_FILE) else _no_boxes(),
     )
 
 
@@ -154,23 +219,38 @@ def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
     version = (table.schema.metadata or {}).get(VERSION_KEY, b"none").decode()
     if version not in READABLE_VERSIONS:
         raise AnalysisError(
-            f"{path} must have schema version {' or '.join(READABLE_VERSIONS)}, got {version}; "
+            f"{path} must have schema version {', '.join(READABLE_VERSIONS)}, got {version}; "
             "read it with the release that wrote it"
         )
-    if "trial" in table.column_names and "role" in table.column_names:
-        table = brought_up(table)
+    if name in _GROWN:
+        table = brought_up(table, _GROWN[name])
     frame: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
     return frame
 
 
-def brought_up(trials: pa.Table) -> pa.Table:
-    """Gives a table of trials the columns that its schema version did not have yet, as nulls."""
-    for name in _SINCE_2:
-        if name not in trials.column_names:
-            place = trials.column_names.index("message")
-            nulls = pa.nulls(len(trials), TRIAL_COLUMNS[name])
-            trials = trials.add_column(place, pa.field(name, TRIAL_COLUMNS[name]), nulls)
-    return trials
+def brought_up(table: pa.Table, columns: Mapping[str, pa.DataType] = TRIAL_COLUMNS) -> pa.Table:
+    """Gives a table of an earlier schema version the columns that it did not have yet, as nulls.
+
+    Every trial of a version without roles in its curves came from a search.
+
+    Args:
+        table: trials, with or without further columns, or curves.
+        columns: those of the present version.
+
+    Returns:
+        The table with all of them, in their order, the further ones where they were.
+    """
+    names = table.column_names
+    for place, (name, kind) in enumerate(columns.items()):
+        if name in names:
+            continue
+        filling = pa.repeat(pa.scalar("search", kind), len(table)) if name == "role" else None
+        nulls = pa.nulls(len(table), kind)
+        after = names.index(list(columns)[place - 1]) + 1
+        table = table.add_column(after, pa.field(name, kind), filling or nulls)
+        names = table.column_names
+    return table
 
 
+_GROWN = {TRIALS_FILE: TRIAL_COLUMNS, CURVES_FILE: CURVE_COLUMNS}
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}

@@ -11,9 +11,11 @@ import math
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.tables import STATUSES, StudyTables, hyperparameters
+from analysis.tables import ROLES, STATUSES, TRIAL_KEY, StudyTables, hyperparameters
 
-_KEY = ["batch_size", "trial"]
+CANDIDATES = ("search", "extension", "warm")
+"""Roles whose trials compete for the fewest steps."""
+_KEY = list(TRIAL_KEY)
 
 
 def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
@@ -21,26 +23,50 @@ def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFra
 
     Args:
         study: the study.
-        target: validation error to get below; None for the one raced to. A looser one is
-            looked up in the curves, and a trial that crossed it has reached it, however it ended.
+        target: validation error to get below; None for the one raced to. Another one is looked
+            up in the curves, and a trial that crossed it has reached it, however it ended.
 
     Returns:
-        One row per search trial, sorted by batch size and trial, columns as `trials.parquet`.
+        One row per trial that competes for the fewest steps, sorted by batch size, role and
+        trial, columns as `trials.parquet`.
 
     Raises:
         AnalysisError: there is no such trial, or the target cannot be judged from the curves.
     """
-    trials = study.trials[study.trials["role"] == "search"]
-    trials = trials.drop_duplicates(_KEY).sort_values(_KEY, ignore_index=True)
+    trials = trials_at(study, CANDIDATES, target)
     if trials.empty:
         raise AnalysisError(
             f"a study must hold at least one search trial, got none in {study.name}; "
             "run the sweep first"
         )
+    return trials
+
+
+def trials_at(
+    study: StudyTables, roles: tuple[str, ...], target: float | None = None
+) -> pd.DataFrame:
+    """Gives the trials of some roles as they stand at a target.
+
+    Args:
+        study: the study.
+        roles: of `analysis.tables.ROLES`.
+        target: as for `search_trials`.
+
+    Returns:
+        One row per trial, sorted by batch size, role and trial; none where there is none.
+
+    Raises:
+        AnalysisError: the target is below the one raced to, or no number.
+    """  # noqa: DOC502  (raised by _check_judged)
+    trials = study.trials[study.trials["role"].isin(roles)].drop_duplicates(_KEY)
+    rank = {role: place for place, role in enumerate(ROLES)}
+    trials = trials.sort_values(
+        _KEY, key=lambda column: column.map(rank) if column.name == "role" else column
+    ).reset_index(drop=True)
     trials = trials.astype({"steps": "Int64", "steps_before": "Int64"})
-    if target is None or target == study.target:
+    if target is None or target == study.config["race"].get("target"):
         return trials
-    _check_looser(target, study.target)
+    _check_judged(target, study)
     return _at_target(trials, study.curves, target)
 
 
@@ -53,7 +79,7 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
 
     Returns:
         One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
-        trial (the winner; the lower number of equals), the winner's hyperparameters,
+        role and trial (of the winner), the winner's hyperparameters,
         effective_lr, examples (steps x batch_size), trials, one count per status, stopped_at
         (the longest trial) and best_error (the least of all trials). Null where no trial
         reached the target.
@@ -70,13 +96,13 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
     return table[_column_order(names)]
 
 
-def _check_looser(target: float, raced: float) -> None:
+def _check_judged(target: float, study: StudyTables) -> None:
     if not math.isfinite(target):
         raise AnalysisError(f"a target must be a finite number, got {target}; give one")
-    if target < raced:
+    if study.raced and target < study.target:
         raise AnalysisError(
-            f"a target must not be below the one raced to, {raced:g}, got {target:g}: no trial ran "
-            "on past that; choose a looser one, or sweep again with race.target lowered"
+            f"a target must not be below the one raced to, {study.target:g}, got {target:g}: no "
+            "trial ran on past that; choose a looser one, or sweep again with race.target lowered"
         )
 
 
@@ -106,9 +132,10 @@ def _row(group: pd.DataFrame, names: tuple[str, ...]) -> dict[str, object]:
         "best_error": group["best_error"].min(),
         **{status: counts.get(status, 0) for status in STATUSES},
     }
-    reached = group[group["status"] == "reached"].sort_values(["steps", "trial"])
+    # of equals the first: search before extension before warm, the lower number before the higher
+    reached = group[group["status"] == "reached"].sort_values("steps", kind="stable")
     winner = reached.iloc[0] if len(reached) else None
-    for name in ("steps", "steps_before", "trial", *names):
+    for name in ("steps", "steps_before", "role", "trial", *names):
         row[name] = None if winner is None else winner[name]
     return row
 
@@ -122,14 +149,14 @@ def _effective_lr(table: pd.DataFrame) -> "pd.Series[float]":
 
 
 def _column_types(names: tuple[str, ...]) -> dict[str, str]:
-    types = {"batch_size": "int64", "trials": "int64", "best_error": "Float64"}
+    types = {"role": "str", "batch_size": "int64", "trials": "int64", "best_error": "Float64"}
     types |= dict.fromkeys(STATUSES, "int64")
     types |= dict.fromkeys(("steps", "steps_before", "trial", "stopped_at"), "Int64")
     return types | dict.fromkeys(names, "Float64")
 
 
 def _column_order(names: tuple[str, ...]) -> list[str]:
-    measured = ["batch_size", "steps", "steps_before", "trial"]
+    measured = ["batch_size", "steps", "steps_before", "role", "trial"]
     return [
         *measured,
         *names,

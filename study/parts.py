@@ -20,7 +20,9 @@ from study.records import (
     Outcome,
     Point,
     Role,
+    Rule,
     Seconds,
+    Source,
     Status,
     TrialResult,
 )
@@ -93,7 +95,7 @@ def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[Tr
     version = metadata.get(VERSION_KEY, b"none").decode()
     if version not in READABLE_VERSIONS:
         raise StudyError(
-            f"a part must have schema version {' or '.join(READABLE_VERSIONS)}, got {version} in "
+            f"a part must have schema version {', '.join(READABLE_VERSIONS)}, got {version} in "
             f"{path}; read it with the release that wrote it"
         )
     if metadata.get(_DIGEST_KEY, b"") != study.digest().encode():
@@ -120,6 +122,7 @@ def trial_row(result: TrialResult) -> dict[str, Any]:
         "cohort": result.cohort,
         **point.values,
         "seed": point.seed,
+        **_source_columns(point.source),
         "status": str(outcome.status),
         "steps": outcome.steps,
         "steps_before": outcome.steps_before,
@@ -132,6 +135,17 @@ def trial_row(result: TrialResult) -> dict[str, Any]:
         "pack": None if execution is None else execution.pack,
         "micro_batch": None if execution is None else execution.micro_batch,
         "message": result.message,
+    }
+
+
+def _source_columns(source: Source | None) -> dict[str, Any]:
+    if source is None:
+        return dict.fromkeys(("source_batch_size", "source_role", "source_trial", "rule"))
+    return {
+        "source_batch_size": source.batch_size,
+        "source_role": str(source.role),
+        "source_trial": source.trial,
+        "rule": str(source.rule),
     }
 
 
@@ -156,6 +170,7 @@ def _from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialRe
             seed=row["seed"],
             role=Role(row["role"]),
             values={name: row[name] for name in hyperparameters},
+            source=_source(row),
         ),
         curve=Curve(
             step=np.array(row["curve_step"], dtype=np.int64),
@@ -168,6 +183,14 @@ def _from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialRe
         seconds=Seconds(row["seconds"], row["training_seconds"], row["evaluation_seconds"]),
         message=row["message"],
         execution=_execution(row),
+    )
+
+
+def _source(row: Mapping[str, Any]) -> Source | None:
+    if row["source_trial"] is None:
+        return None
+    return Source(
+        row["source_batch_size"], Role(row["source_role"]), row["source_trial"], Rule(row["rule"])
     )
 
 

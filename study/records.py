@@ -31,17 +31,68 @@ class Role(StrEnum):
     """Why a trial was run."""
 
     SEARCH = "search"
-    """A point proposed by the search."""
+    """A point proposed by the search, in the study's box."""
+    EXTENSION = "extension"
+    """A point of the search in a part by which the box was widened."""
+    WARM = "warm"
+    """A neighbouring batch size's best point, its learning rate scaled by a rule."""
+    REPLICATE = "replicate"
+    """A re-run of one of the best points with a fresh seed."""
+
+
+class Rule(StrEnum):
+    """How a trial's point follows from the one that it was taken from."""
+
+    SAME = "same"
+    """All hyperparameters as they are."""
+    LINEAR = "linear"
+    """The learning rate grows as the batch size."""
+    SQUARE_ROOT = "square-root"
+    """The learning rate grows as the square root of the batch size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The trial that a point was taken from, and the rule that made the point of it."""
+
+    batch_size: int
+    role: Role
+    trial: int
+    rule: Rule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """One trial to run: a point of the search space and the seed of its init and data order."""
+    """One trial to run: a point of the search space and the seed of its init and data order.
+
+    Trials are numbered within their batch size and role. `source` is None for a point that the
+    search proposed.
+    """
 
     trial: int
     seed: int
     values: Mapping[str, float]
     role: Role = Role.SEARCH
+    source: Source | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Region:
+    """A part by which the box of a batch size was widened.
+
+    Attributes:
+        number: which one, from 1 in the order of widening.
+        round: the round of extension that it belongs to, from 1.
+        box: the region's low and high by searched hyperparameter.
+        first: number of its first trial.
+        trials: how many trials are drawn in it.
+    """
+
+    number: int
+    round: int
+    box: Mapping[str, tuple[float, float]]
+    first: int
+    trials: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,19 +101,26 @@ class Cohort:
 
     Attributes:
         batch_size: examples per step, >= 1.
-        points: the trials, one lane each, numbered without a gap.
+        points: the trials, one lane each, those of the first's role numbered without a gap.
         best_steps: fewest steps to target among the cohorts that had to end before this one
             starts; None where none of their trials reached the target.
+        region: where the points of an extension lie; None for other cohorts.
     """
 
     batch_size: int
     points: tuple[Point, ...]
     best_steps: int | None = None
+    region: Region | None = None
 
     @property
     def number(self) -> int:
-        """The number of its first trial, which names the cohort within its batch size."""
+        """The number of its first trial, which names the cohort within batch size and role."""
         return self.points[0].trial
+
+    @property
+    def role(self) -> Role:
+        """The role of its first trial; only warm points may join those of another."""
+        return self.points[0].role
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +217,8 @@ class Execution:
 class TrialResult:
     """One finished trial: what was asked, what was measured, how it ended.
 
-    `execution` is None where it failed, or was recorded before executions were.
+    `cohort` is the number of the first trial of its cohort; `execution` is None where it failed,
+    or was recorded before executions were; `region` is that of its cohort.
     """
 
     batch_size: int
@@ -170,3 +229,4 @@ class TrialResult:
     seconds: Seconds
     message: str = ""
     execution: Execution | None = None
+    region: Region | None = None

@@ -162,5 +162,6 @@ def _judged(result: TrialResult, rules: Rules) -> TrialResult:
 def _curve_rows(result: TrialResult) -> list[dict[str, Any]]:
     lists = curve_lists(result.curve)
     names = [name.removeprefix("curve_") for name in lists]
-    key = {"batch_size": result.batch_size, "trial": result.point.trial}
+    point = result.point
+    key = {"batch_size": result.batch_size, "role": str(point.role), "trial": point.trial}
     return [key | dict(zip(names, row, strict=True)) for row in zip(*lists.values(), strict=True)]

@@ -54,7 +54,7 @@ def search_data(analysis: Analysis) -> pd.DataFrame:
         analysis: the analysis.
 
     Returns:
-        One row per search trial: batch_size, trial, status, steps, best (whether it is the
+        One row per search trial: batch_size, role, trial, status, steps, best (whether it is the
         winner), then the drawn axes as they are searched (`lr`, `1 - momentum`), best_error for
         the second where one hyperparameter is searched; no row where none is.
     """
@@ -62,9 +62,11 @@ def search_data(analysis: Analysis) -> pd.DataFrame:
     if not axes:
         return pd.DataFrame()
     trials = search_trials(analysis.study, analysis.target)
-    data = trials[["batch_size", "trial", "status", "steps"]].copy()
-    winners = analysis.reached.set_index("batch_size")["trial"]
-    is_best = trials["trial"] == trials["batch_size"].map(winners)
+    data = trials[["batch_size", "role", "trial", "status", "steps"]].copy()
+    winners = analysis.reached.set_index("batch_size")
+    sizes = trials["batch_size"]
+    is_best = trials["trial"] == sizes.map(winners["trial"])
+    is_best &= trials["role"] == sizes.map(winners["role"])
     data["best"] = is_best.fillna(False).astype(bool)
     for label, name in axes.items():
         data[label] = 1 - trials[name] if label.startswith("1 - ") else trials[name]

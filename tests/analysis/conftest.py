@@ -67,7 +67,9 @@ def make_study(
     return StudyTables(
         name="made",
         config=study_config(steps, target, space, **race),
-        trials=pd.DataFrame(rows).astype({"steps": "Int64", "steps_before": "Int64"}),
+        trials=pd.DataFrame(rows).astype(
+            dict.fromkeys(("steps", "steps_before", "source_batch_size", "source_trial"), "Int64")
+        ),
         curves=pd.concat(curves, ignore_index=True),
     )
 
@@ -95,6 +97,10 @@ def _trial(rng, size, trial, best, target):
         "lr": lr,
         "momentum": momentum,
         "seed": trial,
+        "source_batch_size": None,
+        "source_role": None,
+        "source_trial": None,
+        "rule": None,
         "status": "diverged" if broke and last < goal else status,
         "steps": goal if last == goal else None,
         "steps_before": int(grid[-2]) if last == goal else None,
@@ -109,7 +115,7 @@ def _trial(rng, size, trial, best, target):
         "message": "",
     }
     curve = pd.DataFrame({"step": grid, "val_loss": error, "val_error": error})
-    curve = curve.assign(batch_size=size, trial=trial, train_loss=error, seconds=0.0)
+    curve = curve.assign(batch_size=size, role="search", trial=trial, train_loss=error, seconds=0.0)
     return row, curve
 
 
