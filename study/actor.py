@@ -6,7 +6,7 @@ It imports no more than training needs: every worker waits for these imports bef
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 import torch
@@ -16,13 +16,14 @@ from analysis.folder import ResultsFolder
 from study.cluster import this_node
 from study.config import ResolvedStudy
 from study.parts import write_part
-from study.records import Cohort, Point, Status
+from study.records import Cohort, Point, Region, Source, Status
 from study.training import TrainingSet
 from study.worker import Trainable, prepare, run_cohort
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Data, Examples
 
 Arrays = tuple[Any, ...]
+_Record = TypeVar("_Record", Source, Region)
 
 
 class RaceTrainable(tune.Trainable):
@@ -85,5 +86,11 @@ def _received(arrays: Arrays | None) -> Data | None:
 
 
 def _cohort(data: Mapping[str, Any]) -> Cohort:
-    points = tuple(Point(**point) for point in data["points"])
-    return Cohort(**{**data, "points": points})
+    points = tuple(
+        Point(**{**point, "source": _built(Source, point["source"])}) for point in data["points"]
+    )
+    return Cohort(**{**data, "points": points, "region": _built(Region, data["region"])})
+
+
+def _built(kind: type[_Record], data: Mapping[str, Any] | None) -> _Record | None:
+    return None if data is None else kind(**data)

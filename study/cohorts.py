@@ -1,17 +1,17 @@
-"""Which cohorts a study needs, and in which order they may run.
+"""Which cohort of a study runs next, over all batch sizes.
 
-Membership is fixed by the study alone: trials are cut into blocks of as many lanes as the study
-says. The first cohort of a batch size runs before the others, which inherit its cap; under an
-adaptive sampler each waits for the one before. So results do not depend on the number of workers.
+Each batch size has its own stages (`study.stages`); here is the order between batch sizes. Nothing
+of it depends on the number of workers, so neither do the results.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from study.config import ResolvedStudy
-from study.records import Cohort, Point, Role, TrialResult
+from study.records import Cohort, Point, TrialResult
 from study.search import Search
-from study.seeding import trial_seed
+from study.stages import Stages
+from study.warm_start import inner_neighbour, warm_points
 
 PLATEAU_GUESS = 64
 """Batch size at which an unknown workload is taken to leave perfect scaling; orders work only."""
@@ -22,36 +22,6 @@ def expected_cost(batch_size: int) -> float:
     # steps fall as 1/B down to a plateau, a step costs a constant and its examples
     steps = 1 / batch_size + 1 / PLATEAU_GUESS
     return steps * (PLATEAU_GUESS + batch_size)
-
-
-@dataclass(slots=True)
-class _Line:
-    """The cohorts of one batch size, in order of their numbers."""
-
-    search: Search
-    waiting: list[range]
-    racing: dict[int, range] = field(default_factory=dict)
-    done: dict[int, list[TrialResult]] = field(default_factory=dict)
-
-    def next_block(self) -> range | None:
-        """Gives the block that may start now."""
-        if not self.waiting:
-            return None
-        first = min([*self.done, *self.racing, self.waiting[0].start])
-        must_wait = self.racing if self.search.adaptive else first in self.racing
-        return None if must_wait else self.waiting[0]
-
-    def best_steps(self, block: range) -> int | None:
-        """Gives the fewest steps among the cohorts that had to end before a block starts."""
-        first = min([*self.done, block.start])
-        before = [
-            result
-            for number, results in self.done.items()
-            if number < block.start and (self.search.adaptive or number == first)
-            for result in results
-        ]
-        reached = [r.outcome.steps for r in before if r.outcome.steps is not None]
-        return min(reached, default=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,118 +41,69 @@ class CohortQueue:
 
         Args:
             study: the resolved study.
-            recorded: the trials of earlier sweeps, sorted by batch size and trial.
+            recorded: the trials of earlier sweeps, sorted by batch size, role and trial.
         """
         self._study = study
-        self._lines = {size: self._line(size, recorded) for size in study.batch_sizes}
+        by_size: dict[int, list[TrialResult]] = {size: [] for size in study.batch_sizes}
+        for result in recorded:
+            by_size.setdefault(result.batch_size, []).append(result)
+        self._stages = {size: Stages(study, size, by_size[size]) for size in study.batch_sizes}
 
     def take(self) -> Cohort | None:
         """Gives the next cohort; None while all that is left must wait, or nothing is left."""
-        ready = {size: line.next_block() for size, line in self._lines.items()}
         costs = {
-            size: expected_cost(size) * sum(map(len, self._lines[size].waiting))
-            for size, block in ready.items()
-            if block is not None
+            size: expected_cost(size) * stages.waiting
+            for size, stages in self._stages.items()
+            if stages.ready() and not self._awaits_neighbour(size)
         }
         if not costs:
             return None
         size = max(costs, key=lambda s: costs[s])
-        line = self._lines[size]
-        block = line.waiting.pop(0)
-        line.racing[block.start] = block
-        return self._cohort(size, block)
+        return self._stages[size].take(self._warm(size))
 
     def finish(self, results: Sequence[TrialResult]) -> None:
         """Takes back a cohort with its results."""
-        line = self._lines[results[0].batch_size]
-        number = results[0].cohort
-        line.racing.pop(number, None)
-        line.done[number] = list(results)
-        line.search.learn(results)
+        self._stages[results[0].batch_size].finish(results)
 
-    def lose(self, batch_size: int, number: int) -> None:
+    def lose(self, cohort: Cohort) -> None:
         """Notes that a cohort's worker died; what waited for it is not handed out any more."""
-        line = self._lines[batch_size]
-        line.racing.pop(number, None)
-        if line.search.adaptive or not line.done:
-            line.waiting.clear()
+        self._stages[cohort.batch_size].lose((cohort.role, cohort.number))
 
     def stop(self) -> None:
         """Hands out nothing more."""
-        for line in self._lines.values():
-            line.waiting.clear()
+        for stages in self._stages.values():
+            stages.stop()
 
     @property
     def empty(self) -> bool:
-        """Whether every cohort has been handed out."""
-        return not any(line.waiting for line in self._lines.values())
-
-    @property
-    def size(self) -> int:
-        """Number of cohorts not yet handed out."""
-        return sum(len(line.waiting) for line in self._lines.values())
+        """Whether every cohort has been handed out, and none that ends can bring another."""
+        return all(stages.ended for stages in self._stages.values())
 
     def searches(self) -> Mapping[int, Search]:
         """Gives the search of each batch size."""
-        return {size: line.search for size, line in self._lines.items()}
+        return {size: stages.search for size, stages in self._stages.items()}
 
     def standings(self) -> list[Standing]:
         """Gives the number of trials racing and waiting at each batch size."""
         return [
-            Standing(
-                batch_size=size,
-                racing=sum(map(len, list(line.racing.values()))),
-                waiting=sum(map(len, list(line.waiting))),
-            )
-            for size, line in self._lines.items()
+            Standing(batch_size=size, racing=stages.racing, waiting=stages.waiting)
+            for size, stages in self._stages.items()
         ]
 
-    def _line(self, size: int, recorded: Sequence[TrialResult]) -> _Line:
-        done: dict[int, list[TrialResult]] = {}
-        for result in recorded:
-            if result.batch_size == size and result.point.role is Role.SEARCH:
-                done.setdefault(result.cohort, []).append(result)
-        have = {result.point.trial for results in done.values() for result in results}
-        blocks = missing_blocks(self._study.search.trials, self._study.lanes_at(size), have)
-        line = _Line(search=Search(self._study, size), waiting=blocks, done=done)
-        for number in sorted(done):
-            line.search.learn(done[number])
-        return line
+    def _awaits_neighbour(self, size: int) -> bool:
+        if not self._study.search.warm_start or self._stages[size].started:
+            return False
+        inner = inner_neighbour(self._study.batch_sizes, size)
+        if inner is None:
+            return False
+        neighbour = self._stages[inner]
+        return not neighbour.first and not neighbour.closed
 
-    def _cohort(self, size: int, block: range) -> Cohort:
-        line = self._lines[size]
-        values = line.search.propose(block)
-        points = tuple(
-            Point(
-                trial=trial,
-                seed=trial_seed(self._study.seed, size, trial, Role.SEARCH),
-                values=value,
-            )
-            for trial, value in zip(block, values, strict=True)
-        )
-        return Cohort(batch_size=size, points=points, best_steps=line.best_steps(block))
-
-
-def missing_blocks(trials: int, lanes: int, have: set[int]) -> list[range]:
-    """Cuts the missing trials into cohorts.
-
-    Args:
-        trials: number of trials wanted.
-        lanes: trials in a full cohort.
-        have: numbers of the recorded trials.
-
-    Returns:
-        Runs of missing trials, none across a multiple of `lanes`.
-
-    >>> missing_blocks(10, 4, {0, 1, 2, 3, 4})
-    [range(5, 8), range(8, 10)]
-    """
-    blocks: list[range] = []
-    for trial in range(trials):
-        if trial in have:
-            continue
-        if blocks and blocks[-1].stop == trial and trial % lanes:
-            blocks[-1] = range(blocks[-1].start, trial + 1)
-        else:
-            blocks.append(range(trial, trial + 1))
-    return blocks
+    def _warm(self, size: int) -> list[Point]:
+        """Gives the points that join the first cohort of a batch size."""
+        if not self._study.search.warm_start or self._stages[size].started:
+            return []
+        sizes = self._study.batch_sizes
+        at = sizes.index(size)
+        beside = [*sizes[max(at - 1, 0) : at], *sizes[at + 1 : at + 2]]
+        return warm_points(self._study, size, [self._stages[other].first for other in beside])

@@ -80,6 +80,10 @@ class SearchConfig(_Section):
     sampler: str = "halton"
     trials: Positive = 64
     space: dict[str, SpaceEntry] = Field(default_factory=dict)
+    extend: Annotated[int, Field(ge=0, strict=True)] = 0
+    """How often the box may be widened where the best points crowd at its edge."""
+    warm_start: bool = False
+    """Whether the neighbouring batch sizes' best points, scaled, are among the first trials."""
 
 
 class LaneLimit(_Section):
@@ -104,8 +108,9 @@ Lanes = Annotated[
 
 
 class RaceConfig(_Section):
-    """The race of a cohort to the target."""
+    """The race of a cohort to the target; to its budget: every trial spends it whole."""
 
+    to: Literal["target", "budget"] = "target"
     target: float | None = None
     quantity: Literal["error", "loss"] | None = None
     max_steps: Positive = 20_000
@@ -120,6 +125,17 @@ class RaceConfig(_Section):
         if self.max_epochs is None or examples is None:
             return self.max_steps
         return max(1, min(self.max_steps, int(self.max_epochs * examples / batch_size)))
+
+
+class ReplicatesConfig(_Section):
+    """Re-runs of the best points with fresh seeds, after each search."""
+
+    seeds: Annotated[int, Field(ge=0, strict=True)] = 5
+    """Re-runs of each point; 0 for none."""
+    top: Positive = 1
+    """How many of the best points are run again."""
+    slack: Annotated[float, Field(ge=1)] = 4.0
+    """A re-run may take as many times the steps that its point took in the search."""
 
 
 class ScheduleConfig(_Section):
@@ -161,6 +177,7 @@ class StudyConfig(_Section):
     workload_options: dict[str, Any] = Field(default_factory=dict)
     search: SearchConfig = Field(default_factory=SearchConfig)
     race: RaceConfig = Field(default_factory=RaceConfig)
+    replicates: ReplicatesConfig = Field(default_factory=ReplicatesConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
 
@@ -182,6 +199,21 @@ class StudyConfig(_Section):
     def as_data(self) -> dict[str, Any]:
         """Gives the config as plain data for TOML, absent values left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+_MAY_GROW = (
+    ("search", "trials"),
+    ("search", "extend"),
+    ("replicates", "seeds"),
+    ("replicates", "top"),
+    ("compute", "pack"),
+    ("compute", "micro_batch"),
+)
+_LATER_KEYS = (
+    ("search", "warm_start", False),
+    ("race", "to", "target"),
+    ("replicates", "slack", ReplicatesConfig().slack),
+)
 
 
 class ResolvedStudy(StudyConfig):
@@ -226,10 +258,16 @@ class ResolvedStudy(StudyConfig):
     def identity(self) -> dict[str, Any]:
         """Gives what must agree for results to belong together: all but what may grow."""
         data = self.as_data()
-        del data["batch_sizes"], data["search"]["trials"]
-        del data["compute"]["pack"], data["compute"]["micro_batch"]
+        del data["batch_sizes"]
+        for section, key in _MAY_GROW:
+            del data[section][key]
+        for section, key, default in _LATER_KEYS:
+            if data[section][key] == default:
+                del data[section][key]  # as in studies from before there was a choice
         if self.compute.precision is Precision.FLOAT32:
-            del data["compute"]  # as in studies from before there was a choice
+            del data["compute"]
+        if not data["replicates"]:
+            del data["replicates"]
         return data
 
     def digest(self) -> str:

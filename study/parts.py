@@ -1,9 +1,10 @@
 """Parts: what each cohort leaves, one atomic parquet file, one row per trial with its curve."""
 
+import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatch
-from pathlib import PurePosixPath
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from study.records import (
     Execution,
     Outcome,
     Point,
+    Region,
     Role,
     Rule,
     Seconds,
@@ -30,6 +32,12 @@ from study.records import (
 PARTS = "parts"
 _DIGEST_KEY = b"batchscale.study"
 _NODE_KEY = b"batchscale.node"
+_REGION_KEY = b"batchscale.region"
+_LETTERS = {Role.SEARCH: "c", Role.EXTENSION: "x", Role.REPLICATE: "r"}
+"""Warm points have none: they join a cohort of the search."""
+_PART = re.compile(
+    rf"{PARTS}/b(?P<size>\d+)-(?P<letter>[{''.join(_LETTERS.values())}])(?P<cohort>\d+)\.parquet"
+)
 _CURVE_LISTS = {
     "curve_step": pa.list_(pa.int64()),
     "curve_train_loss": pa.list_(pa.float64()),
@@ -39,9 +47,9 @@ _CURVE_LISTS = {
 }
 
 
-def part_name(batch_size: int, cohort: int) -> str:
-    """Gives the name of a cohort's part in the results folder."""
-    return f"{PARTS}/b{batch_size:05d}-c{cohort:03d}.parquet"
+def part_name(batch_size: int, cohort: int, role: Role = Role.SEARCH) -> str:
+    """Gives the name of a cohort's part in the results folder; `role` is its first trial's."""
+    return f"{PARTS}/b{batch_size:05d}-{_LETTERS[role]}{cohort:03d}.parquet"
 
 
 def write_part(
@@ -61,10 +69,13 @@ def write_part(
     schema = trial_schema(study.hyperparameters)
     for name, kind in _CURVE_LISTS.items():
         schema = schema.append(pa.field(name, kind))
+    first = results[0]
     ours = {_DIGEST_KEY: study.digest().encode(), _NODE_KEY: node.encode()}
+    if first.region is not None:
+        ours[_REGION_KEY] = json.dumps(asdict(first.region)).encode()
     schema = schema.with_metadata({**schema.metadata, **ours})
     rows = [trial_row(result) | curve_lists(result.curve) for result in results]
-    name = part_name(results[0].batch_size, results[0].cohort)
+    name = part_name(first.batch_size, first.cohort, first.point.role)
     write_table(folder, name, pa.Table.from_pylist(rows, schema=schema))
     return name
 
@@ -103,13 +114,22 @@ def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[Tr
             f"a part must belong to the study in its folder, got another one's in {path}; "
             "move it away"
         )
-    return [_from_row(row, study.hyperparameters) for row in brought_up(table).to_pylist()]
+    region = _region(metadata.get(_REGION_KEY))
+    rows = brought_up(table).to_pylist()
+    return [replace(_from_row(row, study.hyperparameters), region=region) for row in rows]
 
 
 def part_names(folder: ResultsFolder) -> list[str]:
-    """Gives the parts of a results folder, sorted by batch size and cohort."""
-    names = [name for name in folder.names(PARTS) if fnmatch(name, f"{PARTS}/b*-c*.parquet")]
-    return sorted(names, key=lambda n: [int(x[1:]) for x in PurePosixPath(n).stem.split("-")])
+    """Gives the parts of a results folder, sorted by batch size, role and cohort."""
+    found = [(match, name) for name in folder.names(PARTS) if (match := _PART.fullmatch(name))]
+    letters = list(_LETTERS.values())
+    return [
+        name
+        for _, name in sorted(
+            ((int(m["size"]), letters.index(m["letter"]), int(m["cohort"])), name)
+            for m, name in found
+        )
+    ]
 
 
 def trial_row(result: TrialResult) -> dict[str, Any]:
@@ -191,6 +211,15 @@ def _source(row: Mapping[str, Any]) -> Source | None:
         return None
     return Source(
         row["source_batch_size"], Role(row["source_role"]), row["source_trial"], Rule(row["rule"])
+    )
+
+
+def _region(text: bytes | None) -> Region | None:
+    if text is None:
+        return None
+    data = json.loads(text)
+    return Region(
+        **data | {"box": {name: (low, high) for name, (low, high) in data["box"].items()}}
     )
 
 

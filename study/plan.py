@@ -166,7 +166,7 @@ def _estimate(study: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -> E
     size = probe.batch_size
     budget = study.budget(size)
     steps = min(budget, _carried_over(size, known)) if known else budget
-    trials = study.search.trials
+    trials = study.search.trials + study.replicates.seeds * study.replicates.top
     cohorts = trials / study.lanes_at(size)
     last = min(budget, math.ceil(study.race.slack * steps))
     measurements = _measurements(study, size, last)

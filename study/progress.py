@@ -4,7 +4,7 @@ import contextlib
 import math
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -30,18 +30,22 @@ class Row:
 
     Attributes:
         batch_size: the batch size.
-        trials: number of trials wanted.
-        done: number recorded.
+        trials: number of trials of the search wanted.
+        done: number of those recorded.
+        more: number recorded in extensions of the box and from warm starts.
+        replicates: number of re-runs recorded.
         racing: number racing now.
-        reached: number that reached the target.
-        diverged: number that diverged.
-        failed: number that failed.
+        reached: number of all but replicates that reached the target.
+        diverged: number of those that diverged.
+        failed: number of those that failed.
         best_steps: fewest steps to target so far; None where none reached it.
     """
 
     batch_size: int
     trials: int
     done: int
+    more: int
+    replicates: int
     racing: int
     reached: int
     diverged: int
@@ -72,8 +76,7 @@ class Progress:
             parts = [read_part(self._folder, name, self._study) for name in new]
             self._seen |= set(new)
             for part in parts:
-                searched = [result for result in part if result.point.role is Role.SEARCH]
-                self._results[part[0].batch_size] += searched
+                self._results[part[0].batch_size] += part
             self._looked = time.monotonic()
             return parts
 
@@ -95,13 +98,16 @@ class Progress:
 
     def row(self, size: int, racing: int = 0) -> Row:
         """Gives the row of one batch size."""
-        results = self._results[size]
+        roles = Counter(result.point.role for result in self._results[size])
+        results = [r for r in self._results[size] if r.point.role is not Role.REPLICATE]
         statuses = [result.outcome.status for result in results]
         steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
         return Row(
             batch_size=size,
             trials=self._study.search.trials,
-            done=len(results),
+            done=roles[Role.SEARCH],
+            more=roles[Role.EXTENSION] + roles[Role.WARM],
+            replicates=roles[Role.REPLICATE],
             racing=racing,
             reached=statuses.count(Status.REACHED),
             diverged=statuses.count(Status.DIVERGED),
@@ -121,15 +127,17 @@ def progress_table(rows: Sequence[Row], caption: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
     for name in ("batch size", "trials", "racing", "reached", "diverged", "failed", "best steps"):
         table.add_column(name, justify="right")
+    table.add_column("replicates", justify="right")
     for row in rows:
         table.add_row(
             f"{row.batch_size:,}",
-            f"{row.done}/{row.trials}",
+            f"{row.done}/{row.trials}" + (f" +{row.more}" if row.more else ""),
             str(row.racing or "-"),
             str(row.reached),
             str(row.diverged),
             f"[red]{row.failed}[/]" if row.failed else "0",
             "-" if row.best_steps is None else f"{row.best_steps:,}",
+            str(row.replicates or "-"),
         )
     return table
 
@@ -182,7 +190,9 @@ def _print_new(progress: Progress, parts: list[list[TrialResult]], console: Cons
         size = results[0].batch_size
         row = progress.row(size)
         best = "target not reached" if row.best_steps is None else f"best {row.best_steps:,}"
-        console.print(f"batch size {size:,}: {row.done}/{row.trials} trials, {best}")
+        kind = results[0].point.role
+        note = "" if kind is Role.SEARCH else f", {len(results)} of {kind}"
+        console.print(f"batch size {size:,}: {row.done}/{row.trials} trials{note}, {best}")
 
 
 def _eta(elapsed: float, before: float, now: float) -> str:

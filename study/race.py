@@ -26,6 +26,8 @@ class Rules:
         slack: how far past the fewest steps the other lanes run, >= 1.
         resolution: greatest relative growth from one measured step to the next, above 0.
         best_steps: fewest steps to target known so far; None where the target was not reached.
+        shared: whether a lane at the target caps the others; replicates run each for itself.
+        to_budget: whether lanes run on past the target, each to the budget.
     """
 
     target: float
@@ -33,6 +35,8 @@ class Rules:
     slack: float
     resolution: float
     best_steps: int | None = None
+    shared: bool = True
+    to_budget: bool = False
 
     @classmethod
     def at(cls, study: ResolvedStudy, batch_size: int, best_steps: int | None) -> "Rules":
@@ -43,15 +47,26 @@ class Rules:
             slack=study.race.slack,
             resolution=study.race.resolution,
             best_steps=best_steps,
+            to_budget=study.race.to == "budget",
         )
+
+    @classmethod
+    def again(cls, study: ResolvedStudy, batch_size: int, steps: int | None) -> "Rules":
+        """Gives the rules of replicates whose point took these steps in the search."""
+        rules = cls.at(study, batch_size, steps)
+        return replace(rules, slack=study.replicates.slack, shared=False)
 
     @property
     def cap(self) -> float:
         """The step past which nothing can matter; the first measurement at or past it is last."""
-        return math.inf if self.best_steps is None else self.slack * self.best_steps
+        if self.to_budget or self.best_steps is None:
+            return math.inf
+        return self.slack * self.best_steps
 
     def knowing(self, steps: int) -> "Rules":
         """Gives the rules after one more trial reached the target at `steps`."""
+        if not self.shared:
+            return self
         best = steps if self.best_steps is None else min(steps, self.best_steps)
         return replace(self, best_steps=best)
 
@@ -103,18 +118,19 @@ def judge(run: Run, rules: Rules) -> tuple[Run, Outcome]:
     curve = run.curve
     after = curve.val_error[1:]
     hits = np.flatnonzero(after < rules.target)
+    last = int(curve.step[-1]) if run.broke_at is None else run.broke_at
     if hits.size:
         row = int(hits[0]) + 1
-        curve = curve.until(row + 1)
+        if not rules.to_budget:
+            run = replace(run, curve=curve.until(row + 1), broke_at=None)
         outcome = Outcome(
             status=Status.REACHED,
             steps=int(curve.step[row]),
             steps_before=int(curve.step[row - 1]),
-            stopped_at=int(curve.step[row]),
-            best_error=float(after[:row].min()),
+            stopped_at=last if rules.to_budget else int(curve.step[row]),
+            best_error=float(run.curve.val_error[1:].min()),
         )
-        return replace(run, curve=curve, broke_at=None), outcome
-    last = int(curve.step[-1]) if run.broke_at is None else run.broke_at
+        return run, outcome
     outcome = Outcome(
         status=_miss(run, rules),
         steps=None,
@@ -204,7 +220,7 @@ def race(lanes: Lanes, count: int, rules: Rules) -> list[Run]:
             lane.whole += (now - seen) / len(stepped)
         seen = now
         hits = [lane.rows[-1][3] < rules.target for lane in racing]
-        if any(hits):
+        if any(hits) and not rules.to_budget:
             rules = rules.knowing(step)
             racing = _keep(lanes, racing, [not hit for hit in hits])
     return [lane.run() for lane in record]

@@ -82,14 +82,12 @@ class Region:
 
     Attributes:
         number: which one, from 1 in the order of widening.
-        round: the round of extension that it belongs to, from 1.
         box: the region's low and high by searched hyperparameter.
         first: number of its first trial.
         trials: how many trials are drawn in it.
     """
 
     number: int
-    round: int
     box: Mapping[str, tuple[float, float]]
     first: int
     trials: int

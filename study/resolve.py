@@ -21,6 +21,7 @@ from study.sizing import Device, ModelSize, cohort_lanes, pack_lanes
 from study.space import Hyperparameter, Range, Space
 from study.study_file import validated
 from study.training import Layout, TrainingSet, fresh_model, load
+from study.warm_start import SCALED
 from workloads.errors import WorkloadError
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
@@ -53,6 +54,8 @@ def resolve(
     Returns:
         The study as it will run, and its workload, made ready.
     """
+    if data.get("race") is False:
+        data = {**data, "race": {"to": "budget"}}
     asked = validated(StudyConfig, data)
     workload = resolve_workload(asked.workload, asked.workload_options)
     defaults = getattr(workload, "study_defaults", {})
@@ -61,6 +64,7 @@ def resolve(
     _known("search.sampler", config.search.sampler, SAMPLERS)
     _known("schedule.name", config.schedule.name, SCHEDULES)
     space = _space(config)
+    _refuse_warm_start(config, space)
     target = _target(config, workload.target)
     built = _dry_build(config, workload, target, space)
     resolved = config.as_data() | {
@@ -126,6 +130,14 @@ def _in_domain(name: str, entry: Range | float, hyperparameter: Hyperparameter) 
                 f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}; "
                 "move the range inside"
             )
+
+
+def _refuse_warm_start(config: StudyConfig, space: Space) -> None:
+    if config.search.warm_start and not isinstance(space.get(SCALED), Range):
+        raise StudyError(
+            f"search.warm_start must be left out where search.space.{SCALED} is fixed, got "
+            f"{space.get(SCALED)!r}: it scales the learning rate; give a range, or remove it"
+        )
 
 
 def _plain(space: Space) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from study.config import ResolvedStudy
-from study.records import Outcome, Status, TrialResult
+from study.records import Outcome, Region, Role, Status, TrialResult
 from study.seeding import derive_seed
 from study.space import Range, Scale
 
@@ -96,7 +96,8 @@ class Search:
         self._sampler = SAMPLERS[study.search.sampler]
         self._budget = study.budget(batch_size)
         self._fixed = {n: e for n, e in study.search.space.items() if not isinstance(e, Range)}
-        self._ranges = {n: e for n, e in study.search.space.items() if isinstance(e, Range)}
+        self._box = {n: e for n, e in study.search.space.items() if isinstance(e, Range)}
+        self._ranges = dict(self._box)
         self._order = study.hyperparameters
         self._optuna = optuna.create_study()
 
@@ -105,20 +106,45 @@ class Search:
         """Whether points depend on earlier results, so that cohorts must wait for each other."""
         return self._sampler.adaptive is not None
 
-    def propose(self, trials: Sequence[int]) -> list[dict[str, float]]:
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """The box as it is now, by searched hyperparameter."""
+        return dict(self._ranges)
+
+    def widen(self, region: Region) -> None:
+        """Adds a region to the box; what was learned stays."""
+        for name, (low, high) in region.box.items():
+            entry = self._ranges[name]
+            ends = {"low": min(low, entry.low), "high": max(high, entry.high)}
+            self._ranges[name] = entry.model_copy(update=ends)
+        # Optuna's samplers leave out what was drawn from other ranges than the present ones
+        done = [t for t in self._optuna.get_trials() if t.state is TrialState.COMPLETE]
+        self._optuna = optuna.create_study()
+        for trial in done:
+            trial.distributions = self._distributions()
+        self._optuna.add_trials(done)
+
+    def propose(
+        self, trials: Sequence[int], region: Region | None = None
+    ) -> list[dict[str, float]]:
         """Gives one point per trial number.
+
+        A fixed sequence covers a region by a sequence of its own, as densely as the box; an
+        adaptive search looks for further points in the whole widened box.
 
         Args:
             trials: numbers of the trials, >= 0, rising.
+            region: the part of the widened box that they are drawn in; None for the study's box.
 
         Returns:
             Values of every hyperparameter, searched or fixed, in the order of their columns.
         """
         if self._sampler.adaptive is not None:
-            self._optuna.sampler = self._sampler.adaptive(derive_seed(self._seed, trials[0]))
+            path = (trials[0],) if region is None else ("extension", trials[0])
+            self._optuna.sampler = self._sampler.adaptive(derive_seed(self._seed, *path))
         else:
-            for point in self._sequence(trials[-1] + 1)[np.array(trials)]:
-                self._optuna.enqueue_trial(self._parameters(point))
+            for point in self._points(trials, region):
+                self._optuna.enqueue_trial(self._to_parameters(point))
         asked = [self._optuna.ask(fixed_distributions=self._distributions()) for _ in trials]
         return [self._values(trial.params) for trial in asked]
 
@@ -157,17 +183,22 @@ class Search:
             },
         )
 
-    def _sequence(self, count: int) -> UnitPoints:
+    def _points(self, trials: Sequence[int], region: Region | None) -> list[dict[str, float]]:
+        """Gives the points at these places of the sequence that covers the box or the region."""
         if self._sampler.points is None or not self._ranges:
-            return np.empty((count, 0))
-        return self._sampler.points(len(self._ranges), count, self._seed)
-
-    def _parameters(self, point: NDArray[np.float64]) -> dict[str, float]:
-        values = {
-            name: entry.at(float(u))
-            for (name, entry), u in zip(self._ranges.items(), point, strict=True)
-        }
-        return self._to_parameters(values)
+            return [{} for _ in trials]
+        dimensions = len(self._ranges)
+        if region is None:
+            ranges, places = self._box, np.array(trials)
+            unit = self._sampler.points(dimensions, trials[-1] + 1, self._seed)
+        else:
+            ranges, places = _within(self._ranges, region), np.array(trials) - region.first
+            seed = derive_seed(self._seed, "extension", region.number)
+            unit = self._sampler.points(dimensions, region.trials, seed)
+        return [
+            {name: entry.at(float(u)) for (name, entry), u in zip(ranges.items(), row, strict=True)}
+            for row in unit[places]
+        ]
 
     def _to_parameters(self, values: Mapping[str, float]) -> dict[str, float]:
         parameters = {}
@@ -190,6 +221,13 @@ class Search:
             _parameter_name(name, entry): _DISTRIBUTIONS[entry.scale](entry)
             for name, entry in self._ranges.items()
         }
+
+
+def _within(ranges: Mapping[str, Range], region: Region) -> dict[str, Range]:
+    return {
+        name: ranges[name].model_copy(update={"low": low, "high": high})
+        for name, (low, high) in region.box.items()
+    }
 
 
 def _parameter_name(name: str, entry: Range) -> str:
@@ -219,7 +257,10 @@ class Journal:
         self._studies: dict[int, optuna.Study] = {}
 
     def add(self, search: Search, results: Sequence[TrialResult]) -> None:
-        """Adds finished trials of one batch size."""
+        """Adds finished trials of one batch size; replicates are no part of its search."""
+        results = [result for result in results if result.point.role is not Role.REPLICATE]
+        if not results:
+            return
         size = results[0].batch_size
         if size not in self._studies:
             self._studies[size] = optuna.create_study(

@@ -59,12 +59,25 @@ class Range(BaseModel):
         >>> Range(low=1e-4, high=1.0, scale="log").at(0.5)
         0.01
         """
+        return self._clip(self.beyond(position))
+
+    def beyond(self, position: float) -> float:
+        """Gives the value at any position on the scale, also below 0 or above 1, unclipped."""
         if self.scale is Scale.LOG:
-            return self._clip(math.exp(_between(math.log(self.low), math.log(self.high), position)))
+            return math.exp(_between(math.log(self.low), math.log(self.high), position))
         if self.scale is Scale.REVERSE_LOG:
-            log_rest = _between(math.log1p(-self.low), math.log1p(-self.high), position)
-            return self._clip(-math.expm1(log_rest))
-        return self._clip(_between(self.low, self.high, position))
+            return -math.expm1(_between(math.log1p(-self.low), math.log1p(-self.high), position))
+        return _between(self.low, self.high, position)
+
+    def position(self, value: float) -> float:
+        """Gives where a value lies on the scale: 0 at `low`, 1 at `high`."""
+        if self.scale is Scale.LOG:
+            low, high, here = math.log(self.low), math.log(self.high), math.log(value)
+        elif self.scale is Scale.REVERSE_LOG:
+            low, high, here = math.log1p(-self.low), math.log1p(-self.high), math.log1p(-value)
+        else:
+            low, high, here = self.low, self.high, value
+        return (here - low) / (high - low)
 
     def _clip(self, value: float) -> float:
         return min(max(value, self.low), self.high)

@@ -2,19 +2,30 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import tomlkit
 
 from analysis.folder import ResultsFolder
-from analysis.tables import CURVES_FILE, STUDY_FILE, TRIALS_FILE, curve_schema, trial_schema
-from study.config import ResolvedStudy
+from analysis.tables import (
+    BOXES_FILE,
+    CURVES_FILE,
+    STUDY_FILE,
+    TRIALS_FILE,
+    box_schema,
+    curve_schema,
+    trial_schema,
+)
+from study.config import ReplicatesConfig, ResolvedStudy, SearchConfig
 from study.errors import StudyError
+from study.judgement import final_results
 from study.parts import curve_lists, part_names, read_part, trial_row, write_table
-from study.race import Rules, Run, judge
-from study.records import Role, Status, TrialResult
+from study.records import Role, TrialResult
+from study.space import Range
+
+_ROLES = list(Role)
+_Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
 
 
 def open_folder(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
@@ -69,16 +80,25 @@ def _continued(study: ResolvedStudy, there: ResolvedStudy, folder: ResultsFolder
     differences = _differences(there.identity(), study.identity())
     if differences:
         raise StudyError(
-            f"{folder} holds another study; a sweep may only add batch sizes or trials to it, got "
+            f"{folder} holds another study; a sweep may only add batch sizes, trials or "
+            "replicates to it, got "
             + "; ".join(differences)
             + "; choose another --results or change the study file back"
         )
-    trials = max(there.search.trials, study.search.trials)
+    search, replicates = study.search, study.replicates
     return study.model_copy(
         update={
             "batch_sizes": tuple(sorted({*there.batch_sizes, *study.batch_sizes})),
-            "search": study.search.model_copy(update={"trials": trials}),
+            "search": _grown(search, there.search, "trials", "extend"),
+            "replicates": _grown(replicates, there.replicates, "seeds", "top"),
         }
+    )
+
+
+def _grown(here: _Section, there: _Section, *keys: str) -> _Section:
+    """Gives a section in which these numbers are as large as in either."""
+    return here.model_copy(
+        update={key: max(getattr(here, key), getattr(there, key)) for key in keys}
     )
 
 
@@ -94,7 +114,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], at: str = ""
 
 
 def read_parts(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
-    """Reads every part, sorted by batch size and trial, each trial once.
+    """Reads every part, sorted by batch size, role and trial, each trial once.
 
     Args:
         folder: the results folder.
@@ -103,36 +123,16 @@ def read_parts(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]
     Returns:
         All recorded trials.
     """
-    results: dict[tuple[int, Role, int], TrialResult] = {}
+    results: dict[tuple[int, int, int], TrialResult] = {}
     for name in part_names(folder):
         for result in read_part(folder, name, study):
-            results.setdefault((result.batch_size, result.point.role, result.point.trial), result)
+            role = _ROLES.index(result.point.role)
+            results.setdefault((result.batch_size, role, result.point.trial), result)
     return [results[key] for key in sorted(results)]
 
 
-def final_results(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[TrialResult]:
-    """Judges every trial by the fewest steps over all trials of its batch size.
-
-    Args:
-        study: the study.
-        results: recorded trials in any order.
-
-    Returns:
-        The same trials, cut at the final cap, whatever the order they were run in.
-    """
-    by_size: dict[int, list[TrialResult]] = {}
-    for result in results:
-        by_size.setdefault(result.batch_size, []).append(result)
-    final = []
-    for size, group in by_size.items():
-        reached = [r.outcome.steps for r in group if r.outcome.steps is not None]
-        rules = Rules.at(study, size, min(reached, default=None))
-        final += [_judged(result, rules) for result in group]
-    return final
-
-
 def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
-    """Writes `trials.parquet` and `curves.parquet` from the parts.
+    """Writes `trials.parquet`, `curves.parquet` and `boxes.parquet` from the parts.
 
     Args:
         folder: the results folder.
@@ -147,16 +147,31 @@ def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult
     schema = trial_schema(study.hyperparameters)
     write_table(folder, TRIALS_FILE, pa.Table.from_pylist(trials, schema=schema))
     write_table(folder, CURVES_FILE, pa.Table.from_pylist(curves, schema=curve_schema()))
+    boxes = _box_rows(study, results)
+    write_table(folder, BOXES_FILE, pa.Table.from_pylist(boxes, schema=box_schema()))
     return results
 
 
-def _judged(result: TrialResult, rules: Rules) -> TrialResult:
-    if result.outcome.status is Status.FAILED:
-        return result
-    steps, stopped = result.curve.step, result.outcome.stopped_at
-    broke = stopped if steps.size == 0 or stopped > steps[-1] else None
-    run, outcome = judge(Run(curve=result.curve, broke_at=broke, seconds=result.seconds), rules)
-    return replace(result, curve=run.curve, outcome=outcome)
+def _box_rows(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[dict[str, Any]]:
+    ranges = {n: entry for n, entry in study.search.space.items() if isinstance(entry, Range)}
+    boxes = {
+        (size, 0): {n: (r.low, r.high) for n, r in ranges.items()} for size in study.batch_sizes
+    }
+    for result in results:
+        if result.region is not None:
+            boxes[result.batch_size, result.region.number] = dict(result.region.box)
+    return [
+        {
+            "batch_size": size,
+            "region": region,
+            "hyperparameter": name,
+            "low": low,
+            "high": high,
+            "scale": str(ranges[name].scale),
+        }
+        for (size, region), box in sorted(boxes.items())
+        for name, (low, high) in box.items()
+    ]
 
 
 def _curve_rows(result: TrialResult) -> list[dict[str, Any]]:

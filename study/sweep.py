@@ -68,7 +68,6 @@ class PerBatchSearch(Searcher):
             results = self._part(cohort)
         except (AnalysisError, StudyError) as stopping:  # Tune would end in its own traceback
             self.errors.append(f"the sweep stopped: {stopping}")
-            self._queue.lose(cohort.batch_size, cohort.number)
             self._queue.stop()
             return
         if results is None:
@@ -76,14 +75,14 @@ class PerBatchSearch(Searcher):
                 f"the worker died, or could not write its part, in cohort {cohort.number} at "
                 f"batch size {cohort.batch_size}; `sweep` again runs it again"
             )
-            self._queue.lose(cohort.batch_size, cohort.number)
+            self._queue.lose(cohort)
             return
         self._queue.finish(results)
         self._journal.add(self._queue.searches()[cohort.batch_size], results)
         self._stop_if_hopeless(results)
 
     def _part(self, cohort: Cohort) -> list[TrialResult] | None:
-        name = part_name(cohort.batch_size, cohort.number)
+        name = part_name(cohort.batch_size, cohort.number, cohort.role)
         if not self._folder.exists(name):
             return None
         return read_part(self._folder, name, self._study)
@@ -185,7 +184,7 @@ class Sweep:
             tune.with_resources(trainable, per_worker),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                num_samples=self._queue.size,
+                num_samples=-1,  # the searcher knows when there is nothing left
                 max_concurrent_trials=resources.workers,
                 reuse_actors=True,
             ),

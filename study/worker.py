@@ -12,7 +12,7 @@ from study.ensemble import Ensemble, GradientLanes, Networks, TrainingRule
 from study.optimizers import OPTIMIZERS
 from study.packed import PackedNetworks
 from study.race import Rules, Run, judge, race
-from study.records import Cohort, Curve, Execution, Outcome, Status, TrialResult
+from study.records import Cohort, Curve, Execution, Outcome, Role, Status, TrialResult
 from study.schedules import SCHEDULES
 from study.training import TrainingSet, load
 from workloads.workload import Data, Dynamics, Lanes, LaneSetup, Workload
@@ -68,7 +68,8 @@ def run_cohort(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> li
     Returns:
         One result per trial, in their order.
     """
-    rules = Rules.at(study, cohort.batch_size, cohort.best_steps)
+    begin = Rules.again if cohort.role is Role.REPLICATE else Rules.at
+    rules = begin(study, cohort.batch_size, cohort.best_steps)
     try:
         lanes = build_lanes(study, trainable, cohort)
         runs = race(lanes, len(cohort.points), rules)
@@ -144,6 +145,7 @@ def _result(
         outcome=outcome,
         seconds=run.seconds,
         message=message,
+        region=cohort.region,
     )
 
 

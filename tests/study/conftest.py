@@ -35,6 +35,7 @@ def make_study():
         }
         race = {"target": 0.1, "max_steps": 200, "lanes": "packed", "cohort": {"lanes": 4}}
         compute = {"pack": {"lanes": 4}}
+        replicates = {"seeds": 0} | changes.pop("replicates", {})
         data = {
             "workload": "blobs",
             "batch_sizes": [4, 16],
@@ -42,6 +43,7 @@ def make_study():
             "search": search | changes.pop("search", {}),
             "race": race | changes.pop("race", {}),
             "compute": compute | changes.pop("compute", {}),
+            "replicates": replicates,
         }
         return ResolvedStudy.model_validate(data | changes)
 

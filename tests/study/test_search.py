@@ -123,7 +123,7 @@ def test_the_queue_lets_the_first_cohort_set_the_cap_for_the_rest(make_study):
     second, third = queue.take(), queue.take()
     assert [c.number for c in (second, third)] == [4, 8]
     assert [c.best_steps for c in (second, third)] == [50, 50]
-    assert queue.empty
+    assert queue.take() is None
 
 
 def test_an_adaptive_queue_runs_one_cohort_per_batch_size_at_a_time(make_study):
@@ -147,11 +147,11 @@ def test_a_resumed_queue_plans_what_is_missing_and_no_more(make_study, sampler):
     resumed = CohortQueue(study, results)
     assert resumed.take() == undisturbed.take()
     extended = CohortQueue(make_study(search={"trials": 14, "sampler": sampler}), results)
-    assert extended.size == 3 + 4
+    assert extended.standings()[0].waiting == 10
 
 
 def test_nothing_waits_for_a_cohort_that_was_lost(make_study):
     queue = CohortQueue(make_study(search={"trials": 10}, batch_sizes=[4]), [])
     first = queue.take()
-    queue.lose(first.batch_size, first.number)
+    queue.lose(first)
     assert queue.empty

@@ -1,0 +1,59 @@
+"""Re-runs of the best points with fresh seeds, once a search has ended.
+
+The fewest steps over many trials flatter: luck is in the minimum. Replicates say what the same
+points need on other initialisations and data orders.
+"""
+
+from collections.abc import Sequence
+
+from study.config import ResolvedStudy
+from study.records import Point, Role, Rule, Source, TrialResult
+from study.seeding import derive_seed
+
+
+def replicate_points(
+    study: ResolvedStudy, batch_size: int, results: Sequence[TrialResult]
+) -> list[Point]:
+    """Gives the re-runs that are still to do.
+
+    Args:
+        study: the study.
+        batch_size: the batch size.
+        results: its recorded trials, all searches and the replicates so far, judged together.
+
+    Returns:
+        One point per missing re-run of the `top` fastest trials; none where none reached the
+        target. Numbers go on from the recorded replicates; the seeds follow from the re-run
+        trial and its count, so that more of them never change those there are.
+    """
+    there = [r.point for r in results if r.point.role is Role.REPLICATE]
+    points: list[Point] = []
+    for best in _top(results, study.replicates.top):
+        source = Source(batch_size, best.point.role, best.point.trial, Rule.SAME)
+        done = sum(point.source == source for point in there)
+        for count in range(done, study.replicates.seeds):
+            points.append(
+                Point(
+                    trial=len(there) + len(points),
+                    seed=_seed(study, source, count),
+                    values=best.point.values,
+                    role=Role.REPLICATE,
+                    source=source,
+                )
+            )
+    return points
+
+
+def _top(results: Sequence[TrialResult], count: int) -> list[TrialResult]:
+    roles = list(Role)
+    searched = [r for r in results if r.point.role is not Role.REPLICATE]
+    reached = [r for r in searched if r.outcome.steps is not None]
+    ranked = sorted(
+        reached, key=lambda r: (r.outcome.steps or 0, roles.index(r.point.role), r.point.trial)
+    )
+    return ranked[:count]
+
+
+def _seed(study: ResolvedStudy, source: Source, count: int) -> int:
+    role, trial = str(source.role), source.trial
+    return derive_seed(study.seed, source.batch_size, "replicate", role, trial, count)

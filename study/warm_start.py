@@ -1,0 +1,73 @@
+"""First candidates from the neighbouring batch sizes: their best points, scaled by the usual rules.
+
+Batch sizes start from the middle outwards, each after the first cohort of its inner neighbour, so
+that what a batch size starts from follows from the study alone.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from study.config import ResolvedStudy
+from study.records import Point, Role, Rule, Source, TrialResult
+from study.seeding import trial_seed
+
+SCALED = "lr"
+EXPONENTS: Mapping[Rule, float] = {Rule.LINEAR: 1.0, Rule.SQUARE_ROOT: 0.5}
+"""Power of the batch size that the learning rate grows by (Krizhevsky 2014, Goyal et al. 2017)."""
+
+
+def inner_neighbour(batch_sizes: Sequence[int], batch_size: int) -> int | None:
+    """Gives the neighbour toward the middle, whose first cohort a batch size waits for.
+
+    Args:
+        batch_sizes: all of the study, rising.
+        batch_size: one of them.
+
+    Returns:
+        The neighbour; None for the middle one.
+
+    >>> [inner_neighbour((2, 4, 8, 16), size) for size in (2, 4, 8, 16)]
+    [4, 8, None, 8]
+    """
+    middle, at = len(batch_sizes) // 2, batch_sizes.index(batch_size)
+    if at == middle:
+        return None
+    return batch_sizes[at - 1 if at > middle else at + 1]
+
+
+def warm_points(
+    study: ResolvedStudy, batch_size: int, neighbours: Sequence[Sequence[TrialResult]]
+) -> list[Point]:
+    """Gives the first candidates of a batch size.
+
+    Args:
+        study: the study.
+        batch_size: where they will run.
+        neighbours: the first cohort of each neighbouring batch size that has one.
+
+    Returns:
+        For each neighbour that reached the target, its fastest point by each rule.
+    """
+    leaders = [best for results in neighbours if (best := fastest(results)) is not None]
+    scaled = [(best, rule) for best in leaders for rule in EXPONENTS]
+    return [
+        Point(
+            trial=number,
+            seed=trial_seed(study.seed, batch_size, number, Role.WARM),
+            values=_scaled(best, rule, batch_size),
+            role=Role.WARM,
+            source=Source(best.batch_size, best.point.role, best.point.trial, rule),
+        )
+        for number, (best, rule) in enumerate(scaled)
+    ]
+
+
+def _scaled(best: TrialResult, rule: Rule, batch_size: int) -> dict[str, float]:
+    values = dict(best.point.values)
+    growth = (batch_size / best.batch_size) ** EXPONENTS[rule]
+    return values | {SCALED: values[SCALED] * growth}
+
+
+def fastest(results: Sequence[TrialResult]) -> TrialResult | None:
+    """Gives the trial with the fewest steps to target, the first of equals."""
+    reached = [result for result in results if result.outcome.steps is not None]
+    return min(reached, key=lambda result: result.outcome.steps or 0, default=None)
