@@ -57,6 +57,7 @@ def _study(
         "batch_sizes": list(batch_sizes),
         "search": {"trials": trials},
         "race": {"max_steps": max_steps},
+        "replicates": {"seeds": 0},  # the others run none
     }
 
 

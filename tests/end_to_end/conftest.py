@@ -25,6 +25,9 @@ trials = 8
 [race]
 max_steps = 300
 cohort = 4
+
+[replicates]
+seeds = 0
 """
 
 MEASURED_TIME = ["seconds", "training_seconds", "evaluation_seconds"]

@@ -9,20 +9,49 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
+EVERYTHING = ("replicates.seeds=3", "search.extend=1", "search.warm_start=true")
+NARROW = (
+    "search.space.lr={low=1e-3, high=0.03, scale='log'}",
+    "search.space.momentum=0.8",
+    "search.trials=24",
+)
+
+
 @pytest.mark.parametrize("sampler", ["halton", "tpe"])
 def test_the_tables_do_not_depend_on_the_number_of_workers(place, sampler):
+    settings = [
+        f"search.sampler={sampler}",
+        *EVERYTHING,
+        *NARROW,
+    ]
     for workers in (1, 2):
         code, out, err = place.run(
             "sweep", "study.toml", "--results", f"by{workers}", "--workers", workers,
-            "--set", f"search.sampler={sampler}",
+            *(word for setting in settings for word in ("--set", setting)),
         )  # fmt: skip
         assert code == 0, err
-        assert "32 trials recorded, 0 failed" in out
+        assert "0 failed" in out
         assert "Traceback" not in err
     place.assert_same_tables("by1", "by2")
     trials = place.table("trials.parquet", "by1")
-    assert len(trials) == 4 * 8
+    count = trials.groupby(["batch_size", "role"]).size().unstack(fill_value=0)
+    assert (count["search"] == 24).all()
+    assert (count["replicate"] == 3).all()
+    assert count["warm"].tolist() == [2, 2, 0, 2]
+    assert (count["extension"] > 0).any()
     assert (trials.groupby("batch_size")["steps"].min() > 0).all()
+    code, out, err = place.run("analyze", "by1/study")
+    assert code == 0, err
+
+
+def test_a_study_may_run_every_trial_to_its_budget(place):
+    code, _, err = place.run("sweep", "study.toml", "--set", "race={to='budget', max_steps=60}")
+    assert code == 0, err
+    trials = place.table("trials.parquet")
+    assert (trials.loc[trials["status"] != "diverged", "stopped_at"] == 60).all()
+    assert trials["steps"].min() < 60
+    code, _, err = place.run("analyze", "results/study", "--target", "0.05")
+    assert code == 0, err
 
 
 def test_files_that_carry_our_packages_names_do_not_hide_them(place):

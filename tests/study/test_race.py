@@ -125,3 +125,31 @@ def test_judging_again_with_a_lower_cap_equals_racing_under_it(scripted, seed):
         if outcome.steps is None or outcome.steps >= 40:
             assert outcome == other
             np.testing.assert_array_equal(run.curve.val_error, other_run.curve.val_error)
+
+
+def test_lanes_that_run_to_the_budget_go_on_past_the_target(scripted):
+    lanes = scripted([falling(10), falling(500), lambda step: math.nan if step > 20 else 0.9])
+    to_budget = rules(max_steps=40, to_budget=True)
+    (run, reached), (_, missed), (_, broke) = judged(lanes, 3, to_budget)
+    assert (reached.status, reached.steps, reached.stopped_at) == (Status.REACHED, 10, 40)
+    assert run.curve.step[-1] == 40
+    assert reached.best_error == run.curve.val_error[-1] < 0.1
+    assert (missed.status, missed.stopped_at) == (Status.EXHAUSTED, 40)
+    assert broke.status is Status.DIVERGED
+
+
+def test_a_lane_that_reached_the_target_has_reached_it_though_it_broke_later(scripted):
+    error = lambda step: math.nan if step > 20 else falling(10)(step)  # noqa: E731
+    ((run, outcome),) = judged(scripted([error]), 1, rules(max_steps=40, to_budget=True))
+    assert (outcome.status, outcome.steps, outcome.stopped_at) == (Status.REACHED, 10, 21)
+    assert run.curve.step[-1] == 20
+
+
+def test_lanes_that_do_not_share_a_cap_do_not_stop_each_other(scripted):
+    alone = rules(best_steps=100, slack=4.0, shared=False)
+    (_, first), (_, second), (_, third) = judged(
+        scripted([falling(10), falling(390), falling(900)]), 3, alone
+    )
+    assert (first.steps, second.status) == (10, Status.REACHED)
+    assert third.status is Status.CAPPED
+    assert 400 <= third.stopped_at <= 412

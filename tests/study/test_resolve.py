@@ -92,6 +92,13 @@ def test_an_epoch_budget_binds_where_it_is_smaller(plugin):
     assert [study.budget(size) for size in (1, 2, 20)] == [50, 40, 4]
 
 
+def test_race_false_runs_every_trial_to_its_budget(plugin):
+    study, _ = resolve({"workload": plugin(), "race": False})
+    assert study.race.to == "budget"
+    assert study.race.max_steps == 77
+    assert study.digest() != resolve({"workload": plugin()})[0].digest()
+
+
 def test_a_resolved_study_resolves_to_itself(plugin):
     study, _ = resolve({"workload": plugin()})
     data = study.as_data()
@@ -118,6 +125,10 @@ def test_a_resolved_study_resolves_to_itself(plugin):
         (
             {"search": {"space": {"momentum": {"low": -0.5, "high": 0.5}}}},
             r"momentum must lie in \[0, 1\), got -0.5",
+        ),
+        (
+            {"search": {"warm_start": True, "space": {"lr": 0.1}}},
+            "warm_start must be left out where search.space.lr is fixed, got 0.1",
         ),
         ({"search": {"space": {"momentum": 1.0}}}, r"momentum must lie in \[0, 1\), got 1"),
         ({"search": {"space": {"beta": 0.9}}}, "a key of search.space must be one of lr, momentum"),
@@ -166,7 +177,12 @@ def test_batch_statistics_are_not_cut_into_micro_batches():
 
 def test_a_resolved_study_of_an_earlier_release_has_the_same_digest(plugin):
     study, _ = resolve({"workload": plugin()})
-    assert "compute" not in study.identity()
+    assert set(study.identity()) == {
+        "workload", "optimizer", "seed", "workload_options", "search", "race", "schedule",
+        "examples",
+    }  # fmt: skip
+    assert set(study.identity()["search"]) == {"sampler", "space"}
+    assert "to" not in study.identity()["race"]
     packed, _ = resolve({"workload": plugin(), "compute": {"pack": 3, "micro_batch": 4}})
     assert packed.digest() == study.digest()
     rough, _ = resolve({"workload": plugin(), "compute": {"precision": "bf16"}})

@@ -9,8 +9,21 @@ from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from analysis.tables import TRIAL_COLUMNS, read_study
 from study.errors import StudyError
+from study.judgement import final_results
 from study.parts import part_name, part_names, read_part, write_part
-from study.records import Cohort, Point
+from study.records import (
+    Cohort,
+    Curve,
+    Outcome,
+    Point,
+    Region,
+    Role,
+    Rule,
+    Seconds,
+    Source,
+    Status,
+    TrialResult,
+)
 from study.store import consolidate, open_folder, read_parts, read_study_toml
 from study.worker import run_cohort
 
@@ -82,6 +95,72 @@ def test_columns_are_those_of_the_schema(recorded):
     assert trials["steps"].dtype == pd.Int64Dtype()
 
 
+def test_replicates_and_extensions_are_read_back_as_they_were(recorded, training):
+    folder, study = recorded
+    fast = min(
+        (r for r in read_parts(folder, study) if r.outcome.steps), key=lambda r: r.outcome.steps
+    )
+    again = Source(4, Role.SEARCH, fast.point.trial, Rule.SAME)
+    replicates = tuple(
+        Point(trial=k, seed=70 + k, values=fast.point.values, role=Role.REPLICATE, source=again)
+        for k in range(2)
+    )
+    region = Region(number=1, box={"lr": (1.0, 5.0), "momentum": (0.0, 0.99)}, first=0, trials=1)
+    further = Point(trial=0, seed=9, values={"lr": 2.0, "momentum": 0.0}, role=Role.EXTENSION)
+    for points, changes in (
+        (replicates, {"best_steps": fast.outcome.steps}),
+        ((further,), {"region": region}),
+    ):
+        cohort = Cohort(batch_size=4, points=points, **changes)
+        write_part(folder, study, run_cohort(study, training(), cohort))
+    names = [name.removeprefix("parts/b00004-") for name in part_names(folder)]
+    assert names == ["c000.parquet", "c002.parquet", "x000.parquet", "r000.parquet"]
+    results = read_parts(folder, study)
+    assert [r.point.role for r in results] == [Role.SEARCH] * 4 + [Role.EXTENSION] + [
+        Role.REPLICATE
+    ] * 2
+    assert [r.point for r in results[-2:]] == list(replicates)
+    assert results[4].region == region
+    consolidate(folder, study)
+    tables = read_study(folder)
+    assert tables.box(4)["lr"] == {"low": 0.001, "high": 5.0, "scale": "log"}
+    assert tables.box(16)["lr"]["high"] == 1.0
+    curves = tables.curves.groupby(["role", "trial"])["step"].max()
+    trials = tables.trials.set_index(["role", "trial"])["stopped_at"]
+    assert (curves == trials.loc[curves.index]).all()
+    assert (trials["replicate"] > 0).all()
+
+
+def test_a_slow_replicate_is_judged_by_its_own_point_not_by_the_fastest_trial(make_study):
+    study = make_study(batch_sizes=[4], replicates={"seeds": 2, "slack": 3.0})
+    fast, slow = made_result(0, 20), made_result(1, 29)
+    late = made_result(0, 80, Source(4, Role.SEARCH, 1, Rule.SAME))
+    later = made_result(1, 95, Source(4, Role.SEARCH, 1, Rule.SAME))
+    final = final_results(study, [fast, slow, late, later])
+    assert [r.outcome.status for r in final] == ["reached", "reached", "reached", "capped"]
+    assert final[3].outcome.stopped_at == 87
+
+
+def made_result(trial, steps, source=None):
+    """A trial whose error falls below the target at `steps`."""
+    role = Role.SEARCH if source is None else Role.REPLICATE
+    grid, nothing = np.arange(steps + 1), np.zeros(steps + 1)
+    error = np.where(grid < steps, 0.5, 0.0)
+    return TrialResult(
+        batch_size=4,
+        cohort=0,
+        point=Point(trial=trial, seed=0, values={"lr": 0.1}, role=role, source=source),
+        curve=Curve(
+            step=grid, train_loss=nothing, val_loss=nothing, val_error=error, seconds=nothing
+        ),
+        outcome=Outcome(
+            status=Status.REACHED, steps=steps, steps_before=steps - 1, stopped_at=steps,
+            best_error=0.0,
+        ),
+        seconds=Seconds(),
+    )  # fmt: skip
+
+
 def test_a_trial_recorded_twice_counts_once(recorded):
     folder, study = recorded
     folder.write(part_name(4, 3), folder.read(part_name(4, 2)))
@@ -95,10 +174,13 @@ def test_the_resolved_study_is_written_and_read_back(recorded):
 
 def test_trials_and_batch_sizes_may_be_added(recorded, make_study):
     folder, _ = recorded
-    wider = make_study(batch_sizes=[2, 8], search={"trials": 9})
+    wider = make_study(
+        batch_sizes=[2, 8], search={"trials": 9, "extend": 2}, replicates={"seeds": 3, "top": 2}
+    )
     grown = open_folder(folder, wider)
     assert grown.batch_sizes == (2, 4, 8)
-    assert grown.search.trials == 9
+    assert (grown.search.trials, grown.search.extend) == (9, 2)
+    assert (grown.replicates.seeds, grown.replicates.top) == (3, 2)
     fewer = open_folder(folder, make_study(batch_sizes=[4], search={"trials": 2}))
     assert fewer == grown
 
