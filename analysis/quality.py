@@ -137,6 +137,29 @@ def _box_row(sides: tuple[Side, ...]) -> dict[str, object]:
     }
 
 
+def readable_quality(table: pd.DataFrame) -> pd.DataFrame:
+    """Gives the table as text to read: one row per batch size, "-" where unknown.
+
+    Args:
+        table: what `quality_table` gives.
+
+    Returns:
+        Columns B, trials, diverged, bracket (width as a share of the steps), gain (of the last
+        doubling of trials), search, box and its edges and walls.
+    """
+    shown = pd.DataFrame({"B": table["batch_size"].astype(str), "trials": table["trials"]})
+    shown["trials"] = shown["trials"].astype(str)
+    for heading, name in {
+        "diverged": "diverged_share",
+        "bracket": "bracket",
+        "gain of last doubling": "gain",
+    }.items():
+        shown[heading] = ["-" if pd.isna(share) else f"{share:.0%}" for share in table[name]]
+    for name in ("search", "box", "edges", "walls"):
+        shown[name] = [word or "-" for word in table[name]]
+    return shown
+
+
 def quality_sentences(table: pd.DataFrame) -> tuple[str, ...]:
     """Says how good the searches were, batch sizes that say the same in one sentence.
 
