@@ -10,7 +10,8 @@ import pandas as pd
 from analysis.estimates import Estimate
 from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
 from analysis.folder import ResultsFolder
-from analysis.quality import quality_sentences, quality_table, readable_quality
+from analysis.quality import quality_table, readable_quality
+from analysis.quality_words import quality_sentences
 from analysis.regimes import DEFINITIONS, Regimes, find_regimes
 from analysis.tables import SCHEMA_VERSION, StudyTables, hyperparameters
 from analysis.targets import first_trials, steps_to_target

@@ -40,9 +40,9 @@ def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
         analysis: the analysis.
 
     Returns:
-        One row per batch size that reached the target with its even sample, and n from 1 to its
-        trials: batch_size, n, reach, steps, median as `best_of_n` gives them, and ratio, steps
-        over those of all trials; no row where the sampler was adaptive.
+        One row per batch size that reached the target with its even sample of 2 trials or more,
+        and n from 1 to its trials: batch_size, n, reach, steps, median as `best_of_n` gives them,
+        and ratio, steps over those of all trials; no row where the sampler was adaptive.
     """
     if analysis.study.config["search"].get("sampler") in ADAPTIVE:
         return pd.DataFrame()
@@ -50,7 +50,7 @@ def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
     parts = []
     for size, group in trials[trials["role"].isin(EVEN)].groupby("batch_size", sort=True):
         curve = best_of_n(sample_of(group))
-        if curve["steps"].notna().all():
+        if len(curve) > 1 and curve["steps"].notna().all():
             curve.insert(0, "batch_size", size)
             parts.append(curve.assign(ratio=curve["steps"] / curve["steps"].iloc[-1]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

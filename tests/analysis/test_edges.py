@@ -70,7 +70,7 @@ def test_a_hyperparameter_that_does_not_matter_is_seldom_an_edge(box, points, va
         steps, errors = race(8 * (places[:, 0] - 0.5) ** 2)
         sides = edge_verdicts(values(places), box, steps, np.zeros(64, bool), errors)
         found.append(EdgeVerdict.EDGE in {of(sides, "momentum", end) for end in ("low", "high")})
-    assert np.mean(found) < 0.12
+    assert np.mean(found) < 0.06
 
 
 @pytest.mark.parametrize("trials", [64, 96])
