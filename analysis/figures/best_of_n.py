@@ -71,7 +71,10 @@ def draw_best_of_n(data: pd.DataFrame, analysis: Analysis) -> Figure:
     columns = -(-len(sizes) // rows)
     with style():
         figure = Figure(
-            figsize=(max(columns * _PANEL[0], 4.6) + 0.5, rows * _PANEL[1] + 1.2),
+            figsize=(
+                max(columns * _PANEL[0], 4.6) + 0.5,
+                rows * _PANEL[1] + 1.2 + 0.6 * (rows == 1),
+            ),
             layout="constrained",
         )
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
@@ -86,11 +89,11 @@ def draw_best_of_n(data: pd.DataFrame, analysis: Analysis) -> Figure:
             panel.tick_params(labelbottom=True)
             panel.set_xlabel("Trials n", fontsize=SMALL + 0.5)
         figure.suptitle(analysis.title, fontsize=10.5)
-        figure.supylabel("Expected fewest steps of n trials\nrelative to all trials", fontsize=10)
+        figure.supylabel("Expected fewest steps of n trials\nrelative to all trials", fontsize=9.5)
         figure.legend(
             handles=_legend(data, verdicts),
             loc="outside lower center",
-            ncols=2 if columns > 2 else 1,
+            ncols=2 if columns > 3 else 1,
         )
     return figure
 
@@ -115,21 +118,23 @@ def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, verdict: "pd.Series[
             panel.plot(curve["n"], curve["ratio"].astype(float), color=_FAINT, lw=0.6, zorder=1)
     curve = data[data["batch_size"] == size]
     n, ratio = curve["n"].to_numpy(float), curve["ratio"].to_numpy(float)
-    color = _COLORS[SearchVerdict(str(verdict["search"]))]
+    found = SearchVerdict(str(verdict["search"]))
+    color = _COLORS[found]
     panel.axvspan(n[-1] / 2, n[-1], color=_SHADE, lw=0, zorder=0)
     sure = curve["reach"].to_numpy(float) >= SURE_REACH
-    panel.plot(n, np.where(sure, np.nan, ratio), ":", color=color, lw=1.6, zorder=3)
+    last_loose = np.concatenate(([False], ~sure[:-1])) & sure  # where the dotted line ends
+    panel.plot(n, np.where(sure & ~last_loose, np.nan, ratio), ":", color=color, lw=1.6, zorder=3)
     panel.plot(n, np.where(sure, ratio, np.nan), color=color, lw=1.8, zorder=3)
     panel.plot(n[-1:], ratio[-1:], "o", color=color, markersize=4, clip_on=False, zorder=4)
     panel.text(
         0.97,
         0.95,
-        f"+{100 * float(verdict['gain']):.0f} %",
+        found if found == SearchVerdict.UNKNOWN else f"+{100 * float(verdict['gain']):.0f} %",
         transform=panel.transAxes,
         ha="right",
         va="top",
         fontsize=SMALL + 0.5,
-        color=color if color != GREY else INK,
+        color=color,
     )
     panel.set_title(f"B = {size}", fontsize=SMALL + 0.5, pad=3)
 

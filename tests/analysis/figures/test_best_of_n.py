@@ -42,7 +42,10 @@ def test_draws_one_panel_per_batch_size(made, sizes):
     figure.draw_without_rendering()
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in shown] == [f"B = {size}" for size in steps]
-    gains = [f"+{100 * gain:.0f} %" for gain in analysis.search["gain"]]
+    gains = [
+        "unknown" if found == "unknown" else f"+{100 * gain:.0f} %"
+        for found, gain in analysis.search[["search", "gain"]].itertuples(index=False)
+    ]
     assert [axes.texts[0].get_text() for axes in shown] == gains
     (legend,) = figure.legends
     for axes in shown:
