@@ -24,7 +24,10 @@ SETTLED_GAIN = 0.05
 
 On a smooth optimum in two dimensions the expected excess over the true optimum falls as 1 / n, so
 that the gain of the last doubling is what is still to be gained; in one dimension, where it falls
-as 1 / n^2, a third of the gain is."""
+as 1 / n^2, a third of the gain is. On made searches of 32 to 96 even points in two dimensions: with
+an expected excess of 1 or 2 % settled in all but 0.3 %, of 5 % in 61 %, of 10 % in 12 % at most, of
+25 % in none. The rule errs towards more trials: on the noisy quadratic with SGD, one dimension,
+100 trials are 3 % above the truth and still called falling."""
 SURE_REACH = 0.95
 """With a lesser probability that half the trials hold one that reached, nothing is called settled:
 the gain is then too loose a bound. Five trials that reached suffice."""
