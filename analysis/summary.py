@@ -10,9 +10,11 @@ import pandas as pd
 from analysis.estimates import Estimate
 from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
 from analysis.folder import ResultsFolder
+from analysis.quality import quality_table, readable_quality
+from analysis.quality_words import quality_sentences
 from analysis.regimes import DEFINITIONS, Regimes, find_regimes
 from analysis.tables import SCHEMA_VERSION, StudyTables, hyperparameters
-from analysis.targets import steps_to_target
+from analysis.targets import first_trials, steps_to_target
 
 SUMMARY_JSON = "summary.json"
 SUMMARY_MD = "summary.md"
@@ -28,7 +30,9 @@ class Analysis:
         table: one row per batch size, as `steps_to_target` gives it.
         fit: the hyperbola; None where too few batch sizes reached the target.
         regimes: the regimes; None with the fit.
+        search: how good each search was, as `quality_table` gives it.
         no_fit: why there is no fit; empty where there is one.
+        first: how many trials of each search were looked at; None for all.
     """
 
     study: StudyTables
@@ -36,7 +40,9 @@ class Analysis:
     table: pd.DataFrame
     fit: ScalingFit | None
     regimes: Regimes | None
+    search: pd.DataFrame
     no_fit: str = ""
+    first: int | None = None
 
     @property
     def reached(self) -> pd.DataFrame:
@@ -57,20 +63,24 @@ class Analysis:
         return f"{workload}, {config['optimizer']}, {goal}"
 
 
-def analyze(study: StudyTables, target: float | None = None) -> Analysis:
+def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
     """Analyses a study.
 
     Args:
         study: the study.
         target: validation error to get below; None for the one raced to, else looser than it.
+        first: how many trials of each search to look at, as for `first_trials`; None for all.
 
     Returns:
         Table, fit and regimes; without the latter two, and with the reason in words, where fewer
         than three batch sizes reached the target.
 
     Raises:
-        AnalysisError: there is no search trial, or the target is tighter than the raced one.
+        AnalysisError: there is no search trial, fewer than `first`, or the target is tighter than
+            the raced one.
     """  # noqa: DOC502  (raised by steps_to_target)
+    study = study if first is None else first_trials(study, first)
+    search = quality_table(study, target)
     table = steps_to_target(study, target)
     goal = study.target if target is None else target
     reached = table[table["steps"].notna()]
@@ -81,12 +91,27 @@ def analyze(study: StudyTables, target: float | None = None) -> Analysis:
             "target."
         )
         return Analysis(
-            study=study, target=goal, table=table, fit=None, regimes=None, no_fit=no_fit
+            study=study,
+            target=goal,
+            table=table,
+            fit=None,
+            regimes=None,
+            search=search,
+            no_fit=no_fit,
+            first=first,
         )
     sizes, steps = reached["batch_size"].to_numpy(float), reached["steps"].to_numpy(float)
     fit = fit_hyperbola(sizes, steps)
     regimes = find_regimes(sizes, steps, fit.b_crit)
-    return Analysis(study=study, target=goal, table=table, fit=fit, regimes=regimes)
+    return Analysis(
+        study=study,
+        target=goal,
+        table=table,
+        fit=fit,
+        regimes=regimes,
+        search=search,
+        first=first,
+    )
 
 
 def sentences(analysis: Analysis) -> tuple[str, ...]:
@@ -96,7 +121,8 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         analysis: the analysis.
 
     Returns:
-        Fit, regimes, batch sizes that missed the target, and how to read the numbers.
+        Fit, regimes, batch sizes that missed the target, how good the searches were, and how to
+        read the numbers.
     """
     if analysis.fit is None or analysis.regimes is None:
         found: tuple[str, ...] = (analysis.no_fit,)
@@ -110,10 +136,11 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     trials = analysis.table["trials"]
     counts = str(trials.min()) if trials.nunique() == 1 else f"{trials.min()} to {trials.max()}"
     reading = (
-        f"Steps to target are the least of {counts} trials at each batch size, and depend on how "
-        "many were run; the target was crossed after the measurement at `after`."
+        f"Steps to target are the least of {'' if analysis.first is None else 'the first '}"
+        f"{counts} trials at each batch size, and depend on how many were run; the target was "
+        "crossed after the measurement at `after`."
     )
-    return (*found, *misses, reading)
+    return (*found, *misses, *quality_sentences(analysis.search), reading)
 
 
 def _fit_words(fit: ScalingFit, regimes: Regimes) -> tuple[str, ...]:
@@ -159,6 +186,8 @@ def as_record(analysis: Analysis) -> dict[str, object]:
         "quantity": analysis.quantity,
         "target": analysis.target,
         "table": json.loads(analysis.table.to_json(orient="records", double_precision=15)),
+        "first": analysis.first,
+        "search": json.loads(analysis.search.to_json(orient="records", double_precision=15)),
         "fit": None if fit is None else _fit_record(fit),
         "regimes": None if regimes is None else _regimes_record(regimes),
         "definitions": dict(DEFINITIONS),
@@ -196,16 +225,21 @@ def _estimate_record(estimate: Estimate) -> Mapping[str, float | None]:
 
 def as_markdown(analysis: Analysis) -> str:
     """Gives the summary as a Markdown page."""
-    rows = readable_table(analysis)
-    header = f"| {' | '.join(rows.columns)} |\n|{' --: |' * len(rows.columns)}"
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows.itertuples(index=False))
     found = "\n".join(f"- {sentence}" for sentence in sentences(analysis))
     meaning = "\n".join(f"- `{name}`: {words}." for name, words in DEFINITIONS.items())
     name = analysis.study.name
     return (
-        f"# {name}\n\n{analysis.title}\n\n{found}\n\n{header}\n{body}\n\n"
+        f"# {name}\n\n{analysis.title}\n\n{found}\n\n"
+        f"{_markdown_table(readable_table(analysis))}\n\n"
+        f"The searches:\n\n{_markdown_table(readable_quality(analysis.search))}\n\n"
         f"What the batch sizes mean:\n\n{meaning}\n"
     )
+
+
+def _markdown_table(rows: pd.DataFrame) -> str:
+    header = f"| {' | '.join(rows.columns)} |\n|{' --: |' * len(rows.columns)}"
+    body = "\n".join(f"| {' | '.join(row)} |" for row in rows.itertuples(index=False))
+    return f"{header}\n{body}"
 
 
 def readable_table(analysis: Analysis) -> pd.DataFrame:

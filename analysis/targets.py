@@ -7,6 +7,7 @@ averaged, so the number depends on how many trials were run and on where they we
 """
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 
@@ -18,21 +19,26 @@ CANDIDATES = ("search", "extension", "warm")
 _KEY = list(TRIAL_KEY)
 
 
-def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+def search_trials(
+    study: StudyTables, target: float | None = None, first: int | None = None
+) -> pd.DataFrame:
     """Gives the trials of the searches as they stand at a target.
 
     Args:
         study: the study.
         target: validation error to get below; None for the one raced to. Another one is looked
             up in the curves, and a trial that crossed it has reached it, however it ended.
+        first: as for `first_trials`; None for all.
 
     Returns:
         One row per trial that competes for the fewest steps, sorted by batch size, role and
         trial, columns as `trials.parquet`.
 
     Raises:
-        AnalysisError: there is no such trial, or the target cannot be judged from the curves.
+        AnalysisError: there is no such trial, fewer than `first`, or the target cannot be judged
+            from the curves.
     """
+    study = study if first is None else first_trials(study, first)
     trials = trials_at(study, CANDIDATES, target)
     if trials.empty:
         raise AnalysisError(
@@ -40,6 +46,62 @@ def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFra
             "run the sweep first"
         )
     return trials
+
+
+def equal_trials(study: StudyTables) -> int:
+    """Gives the greatest number of search trials that every batch size has.
+
+    Args:
+        study: the study.
+
+    Returns:
+        The number, >= 0.
+    """
+    trials = study.trials.drop_duplicates(_KEY)
+    searched = (trials["role"] == "search").groupby(trials["batch_size"]).sum()
+    return int(searched.min()) if len(searched) else 0
+
+
+def first_trials(study: StudyTables, first: int) -> StudyTables:
+    """Cuts every search to its first trials, so that batch sizes compare at equal cost of tuning.
+
+    The fewest steps over trials depend on how many were run; the authors of the method compare
+    the first `num_trials` of each (google-research/batch_science, data_loader.py). What came by
+    widening the box or from other batch sizes goes, and replicates of trials that go. A trial that
+    was capped for the sake of a faster one stays a miss also where that one is cut away: it needs
+    more steps than its `stopped_at`, how many is not known. The fewest steps stay exact, since no
+    trial that reached ran past where others were capped; where none of the first reached, the
+    batch size has no number of steps, only that bound.
+
+    Args:
+        study: the study.
+        first: how many trials of each search are kept, by their number, >= 1.
+
+    Returns:
+        The study with fewer trials, and without its widened boxes.
+
+    Raises:
+        AnalysisError: a batch size has fewer.
+    """
+    trials = study.trials.drop_duplicates(_KEY)
+    if not 1 <= first <= equal_trials(study):
+        counts = (trials["role"] == "search").groupby(trials["batch_size"]).sum()
+        least = f"{counts.min()} at B = {counts.idxmin()}" if len(counts) else "no trial at all"
+        raise AnalysisError(
+            f"the number of first trials must be at least 1 and at most the search trials of every "
+            f"batch size, {least}, got {first}; take fewer, or sweep more there"
+        )
+    searched = trials[trials["role"] == "search"].sort_values(_KEY).groupby("batch_size")
+    kept = searched.head(first)
+    names = set(kept[_KEY].itertuples(index=False, name=None))
+    again = trials[trials["role"] == "replicate"]
+    sources = again[[f"source_{name}" for name in _KEY]].itertuples(index=False, name=None)
+    stays = pd.Series([source in names for source in sources], index=again.index, dtype=bool)
+    return replace(
+        study,
+        trials=pd.concat([kept, again[stays]]).sort_index().reset_index(drop=True),
+        boxes=study.boxes.head(0),
+    )
 
 
 def trials_at(
@@ -70,12 +132,15 @@ def trials_at(
     return _at_target(trials, study.curves, target)
 
 
-def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+def steps_to_target(
+    study: StudyTables, target: float | None = None, first: int | None = None
+) -> pd.DataFrame:
     """Gives the fewest steps to target at each batch size, with the trial that took them.
 
     Args:
         study: the study.
         target: validation error to get below; None for the one raced to, else looser than it.
+        first: as for `first_trials`; None for all.
 
     Returns:
         One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
@@ -85,9 +150,10 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
         reached the target.
 
     Raises:
-        AnalysisError: there is no search trial, or the target is tighter than the raced one.
+        AnalysisError: there is no search trial, fewer than `first`, or the target is tighter than
+            the raced one.
     """  # noqa: DOC502  (raised by search_trials)
-    trials = search_trials(study, target)
+    trials = search_trials(study, target, first)
     names = hyperparameters(trials)
     rows = [_row(group, names) for _, group in trials.groupby("batch_size", sort=True)]
     table = pd.DataFrame(rows).astype(_column_types(names))

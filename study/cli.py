@@ -169,6 +169,13 @@ def analyze(
         float | None,
         typer.Option(help="A looser target than the one raced to.", show_default=False),
     ] = None,
+    equal_trials: Annotated[
+        bool,
+        typer.Option(
+            "--equal-trials",
+            help="Compare at the greatest number of search trials that every batch size has.",
+        ),
+    ] = False,
 ) -> None:
     """Fit the three regimes, print the table and draw the figures."""
     from analysis.figures import write_figures
@@ -177,6 +184,7 @@ def analyze(
     from analysis.summary import analyze as analyze_study
     from analysis.summary import write_summary
     from analysis.tables import read_study
+    from analysis.targets import equal_trials as most_equal_trials
     from study.parts import part_names
     from study.store import consolidate, read_study_toml
 
@@ -184,7 +192,9 @@ def analyze(
     study = read_study_toml(folder)
     if part_names(folder):
         consolidate(folder, study)
-    analysis = analyze_study(read_study(folder), target)
+    tables = read_study(folder)
+    first = most_equal_trials(tables) if equal_trials else None
+    analysis = analyze_study(tables, target, first)
     print_analysis(analysis, console)
     figures = folder / "figures"
     written = [folder / name for name in write_summary(analysis, folder)]

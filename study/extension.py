@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.edges import End, Side, Verdict, edge_verdicts
+from analysis.edges import EdgeVerdict, Side, edge_verdicts
 from study.config import ResolvedStudy
 from study.optimizers import OPTIMIZERS
-from study.records import Region, Status, TrialResult
+from study.records import Floats, Region, Status, TrialResult
 from study.schedules import SCHEDULES
 from study.space import Hyperparameter, Range
 
@@ -36,7 +36,7 @@ def next_region(
     """
     done = [result.region for result in results if result.region is not None]
     for side in _sides(ranges, results):
-        if side.verdict is not Verdict.EDGE or side.hyperparameter not in ranges:
+        if side.verdict is not EdgeVerdict.EDGE or side.hyperparameter not in ranges:
             continue
         strip = _strip(study, ranges[side.hyperparameter], side)
         if strip is None:
@@ -54,20 +54,25 @@ def next_region(
 
 def _sides(ranges: Mapping[str, Range], results: Sequence[TrialResult]) -> Sequence[Side]:
     columns = {name: np.array([r.point.values[name] for r in results]) for name in ranges}
-    steps = [r.outcome.steps for r in results]
+    outcomes = [result.outcome for result in results]
     return edge_verdicts(
         columns,
         {name: entry.model_dump(mode="json") for name, entry in ranges.items()},
-        np.array([math.nan if count is None else count for count in steps]),
-        np.array([r.outcome.status is Status.DIVERGED for r in results]),
+        _numbers([outcome.steps for outcome in outcomes]),
+        np.array([outcome.status is Status.DIVERGED for outcome in outcomes]),
+        errors=_numbers([outcome.best_error for outcome in outcomes]),
     )
+
+
+def _numbers(values: Sequence[float | None]) -> Floats:
+    return np.array([math.nan if value is None else value for value in values])
 
 
 def _strip(study: ResolvedStudy, now: Range, side: Side) -> tuple[float, float, float] | None:
     """Gives low, high and width (as a share of the study's range) of the part to add."""
     first = study.search.space[side.hyperparameter]
     assert isinstance(first, Range)  # only searched hyperparameters have sides
-    rising = side.end is End.HIGH
+    rising = side.end == "high"
     start = first.position(now.high if rising else now.low)
     end = start + (WIDENING if rising else -WIDENING)
     domain = _domain(study, side.hyperparameter)

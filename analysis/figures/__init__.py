@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.figures.best_of_n import best_of_n_data, draw_best_of_n
 from analysis.figures.metaparameters import draw_metaparameters, metaparameters_data
 from analysis.figures.search import draw_search, search_data
 from analysis.figures.steps import draw_steps, steps_data
@@ -26,6 +27,7 @@ FIGURES: Mapping[str, FigureKind] = {
     "steps_vs_batch": FigureKind(data=steps_data, draw=draw_steps),
     "search": FigureKind(data=search_data, draw=draw_search),
     "metaparameters": FigureKind(data=metaparameters_data, draw=draw_metaparameters),
+    "best_of_n": FigureKind(data=best_of_n_data, draw=draw_best_of_n),
 }
 """All figures by the name of their files."""
 

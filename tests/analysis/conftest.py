@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import qmc
 
+from analysis.best_of_n import Sample
 from analysis.tables import StudyTables
 
 SPACE = {
@@ -137,3 +139,97 @@ def made() -> Callable[..., StudyTables]:
 def study() -> StudyTables:
     """Gives a study with all three regimes."""
     return make_study()
+
+
+SQUARE = {
+    "lr": {"low": 1e-4, "high": 1.0, "scale": "log"},
+    "momentum": {"low": 0.0, "high": 0.999, "scale": "reverse-log"},
+}
+
+
+def even_points(trials, dimensions, seed):
+    return qmc.Halton(dimensions, rng=np.random.default_rng(seed)).random(trials)
+
+
+def made_values(places, box=SQUARE):
+    """Gives the hyperparameters at places of the unit square."""
+    lr = box["lr"]
+    return {
+        "lr": lr["low"] * (lr["high"] / lr["low"]) ** places[:, 0],
+        "momentum": 1 - (1 - box["momentum"]["high"]) ** places[:, 1],
+    }
+
+
+def made_race(log_steps, broke=None, slack=SLACK):
+    """Gives steps, not-a-number beyond slack x the fewest, and errors that rank the misses."""
+    broke = np.zeros(len(log_steps), bool) if broke is None else broke
+    steps = np.where(broke, np.inf, np.exp(log_steps))
+    return np.where(steps <= slack * steps.min(), steps, np.nan), np.where(broke, 5.0, log_steps)
+
+
+def made_sample(steps, slack=SLACK):
+    reached = np.sort(steps[np.isfinite(steps)])
+    return Sample(steps=reached, trials=len(steps), bound=slack * reached[0])
+
+
+def race_heavy_ball(lr, momentum, batch_size, most, target=0.01):
+    """Races heavy ball on the noisy quadratic with h_i = c_i = 1 / i, d = 100 (arXiv 1907.04164).
+
+    The second moments of theta and of the step u = lr v are followed exactly; gives steps, errors
+    and which lanes diverged.
+    """
+    h = 1 / np.arange(1, 101.0)
+    x, b, noise = lr[:, None] * h, momentum[:, None], lr[:, None] ** 2 * h / batch_size
+    p, q, r = np.ones_like(x), np.zeros_like(x), np.zeros_like(x)
+    steps, errors = np.full(len(lr), np.nan), np.full(len(lr), np.inf)
+    broke, live = np.zeros(len(lr), bool), np.arange(len(lr))
+    for step in range(1, most + 1):
+        if not len(live) or step > SLACK * np.min(steps, where=np.isfinite(steps), initial=np.inf):
+            break
+        x1, b1, n1 = x[live], b[live], noise[live]
+        p1, q1, r1 = p[live], q[live], r[live]
+        p[live] = (1 - x1) ** 2 * p1 - 2 * (1 - x1) * b1 * q1 + b1**2 * r1 + n1
+        q[live] = (1 - x1) * x1 * p1 + (1 - 2 * x1) * b1 * q1 - b1**2 * r1 - n1
+        r[live] = x1**2 * p1 + 2 * x1 * b1 * q1 + b1**2 * r1 + n1
+        loss = (h * p[live]).sum(1) / 2
+        errors[live] = np.minimum(errors[live], loss)
+        broke[live] = loss > 1e6
+        steps[live[loss < target]] = step
+        live = live[(loss >= target) & (loss <= 1e6)]
+    return steps, errors, broke
+
+
+@pytest.fixture(scope="session")
+def points():
+    """Gives scrambled Halton points of the unit square: (trials, dimensions, seed)."""
+    return even_points
+
+
+@pytest.fixture(scope="session")
+def values():
+    """Gives hyperparameters at points of the unit square."""
+    return made_values
+
+
+@pytest.fixture(scope="session")
+def race():
+    """Gives the race to slack x the fewest steps."""
+    return made_race
+
+
+@pytest.fixture(scope="session")
+def sample():
+    """Gives the sample that a race leaves."""
+    return made_sample
+
+
+@pytest.fixture(scope="session")
+def heavy_ball():
+    """Gives the noisy quadratic with heavy ball."""
+    return race_heavy_ball
+
+
+@pytest.fixture(scope="session")
+def box():
+    """Gives the box that the unit square stands for."""
+    return SQUARE

@@ -6,6 +6,8 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
+from analysis.quality import quality_table
+from analysis.quality_words import quality_sentences
 from analysis.summary import (
     analyze,
     as_markdown,
@@ -146,8 +148,9 @@ def test_title_of_a_plug_in_is_its_class(made):
 def test_markdown_table_is_rectangular(analysis):
     page = as_markdown(analysis)
     rows = [line for line in page.splitlines() if line.startswith("|")]
-    assert len(rows) == len(analysis.table) + 2
-    assert len({row.count("|") for row in rows}) == 1
+    assert len(rows) == 2 * (len(analysis.table) + 2)
+    for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+        assert len({row.count("|") for row in part}) == 1
     for sentence in sentences(analysis):
         assert f"- {sentence}" in page
 
@@ -157,3 +160,19 @@ def test_write_summary_returns_what_it_wrote(analysis, tmp_path):
     assert write_summary(analysis, folder) == ["summary.json", "summary.md"]
     assert json.loads(folder.read("summary.json")) == as_record(analysis)
     assert folder.read("summary.md").decode() == as_markdown(analysis)
+
+
+def test_the_searches_are_judged(study):
+    analysis = analyze(study)
+    assert analysis.search.equals(quality_table(study))
+    assert set(quality_sentences(analysis.search)) <= set(sentences(analysis))
+    rows = as_record(analysis)["search"]
+    assert [row["batch_size"] for row in rows] == analysis.table["batch_size"].tolist()
+    assert rows[0]["search"] == analysis.search.loc[0, "search"]
+
+
+def test_the_first_trials_only(study):
+    analysis = analyze(study, first=8)
+    assert set(analysis.table["trials"]) == set(analysis.search["trials"]) == {8}
+    assert "least of the first 8 trials at each" in sentences(analysis)[-1]
+    assert (as_record(analysis)["first"], as_record(analyze(study))["first"]) == (8, None)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
 from analysis.tables import STATUSES
-from analysis.targets import search_trials, steps_to_target
+from analysis.targets import equal_trials, first_trials, search_trials, steps_to_target
 
 HYPERPARAMETERS = {"lr", "momentum"}
 
@@ -172,3 +172,72 @@ def test_a_target_is_a_finite_number(study, target):
 def test_an_empty_study_is_refused(study):
     with pytest.raises(AnalysisError, match="at least one search trial, got none in made; run"):
         steps_to_target(with_trials(study, study.trials.head(0)))
+
+
+def test_the_first_trials_by_number(study):
+    first = search_trials(study, first=5)
+    assert first.groupby("batch_size")["trial"].apply(list).tolist() == [[0, 1, 2, 3, 4]] * 10
+    table = steps_to_target(study, first=5)
+    assert set(table["trials"]) == {5}
+    assert table["steps"].tolist() == steps_to_target(study)["steps"].tolist()  # trial 3 is in
+    pd.testing.assert_frame_equal(steps_to_target(study, first=16), steps_to_target(study))
+
+
+def test_capped_for_the_sake_of_a_trial_that_is_cut_away_is_a_miss(made):
+    study = made({4: 100})
+    capped = study.trials[(study.trials["status"] == "capped") & (study.trials["trial"] < 3)]
+    assert len(capped)
+    row = steps_to_target(study, first=3).iloc[0]
+    reached = study.trials[(study.trials["trial"] < 3) & (study.trials["status"] == "reached")]
+    assert row["steps"] is pd.NA if reached.empty else row["steps"] == reached["steps"].min()
+    only = with_trials(
+        study, study.trials[study.trials["status"].ne("reached") | (study.trials["trial"] == 3)]
+    )
+    row = steps_to_target(only, first=3).iloc[0]
+    assert row["steps"] is pd.NA
+    assert row["stopped_at"] == 150
+
+
+@pytest.mark.parametrize("target", [None, 0.2])
+def test_fewer_trials_never_take_fewer_steps(study, target):
+    last = steps_to_target(study, target)["steps"]
+    for first in range(15, 0, -1):
+        steps = steps_to_target(study, target, first)["steps"]
+        assert (steps.fillna(10**9) >= last.fillna(10**9)).all()
+        last = steps
+
+
+def test_only_searches_count_as_equal(made):
+    study = made({4: 100, 8: 60})
+    more = study.trials[study.trials["batch_size"] == 4].assign(role="extension", steps=1)
+    fewer = study.trials.drop(study.trials.index[-3:])
+    uneven = with_trials(study, pd.concat([fewer, more, study.trials.head(5)]))
+    assert equal_trials(study) == 16
+    assert equal_trials(uneven) == 13
+    table = steps_to_target(uneven, first=13)
+    assert table["trials"].tolist() == [13, 13]
+    assert table["steps"].tolist() == [100, 60]
+    assert set(first_trials(uneven, 13).trials["role"]) == {"search"}
+
+
+def test_replicates_go_with_the_trial_that_they_repeat(made):
+    study = made({4: 100})
+    source = {"source_batch_size": 4, "source_role": "search"}
+    again = study.trials.head(2).assign(role="replicate", source_trial=[3, 9], **source)
+    study = with_trials(study, pd.concat([study.trials, again]))
+    kept = first_trials(study, 5).trials
+    assert kept[kept["role"] == "replicate"]["source_trial"].tolist() == [3]
+
+
+@pytest.mark.parametrize("first", [0, 17])
+def test_as_many_trials_as_the_batch_size_with_fewest(study, first):
+    fewer = study.trials.drop(study.trials.index[(study.trials["batch_size"] == 8)][:2])
+    with pytest.raises(AnalysisError, match=f"every batch size, 14 at B = 8, got {first}; take"):
+        search_trials(with_trials(study, fewer), first=first)
+
+
+def test_first_trials_of_no_trial_are_refused(study):
+    empty = with_trials(study, study.trials.head(0))
+    assert equal_trials(empty) == 0
+    with pytest.raises(AnalysisError, match="no trial at all, got 1"):
+        first_trials(empty, 1)

@@ -1,9 +1,11 @@
 """Wrong input: a short message with rule, value and remedy, exit code 2, nothing written."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from study import cli
@@ -152,6 +154,16 @@ def test_a_folder_without_a_study_is_refused(command, verb):
     assert code == 2
     assert "must hold study.toml" in err
     assert not Path("nowhere").exists()
+
+
+def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch):
+    reference = Path(__file__).parents[2] / "results" / "reference" / "digits"
+    shutil.copytree(reference, "digits")
+    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
+    assert "least of 96 trials at each" in command("analyze", "digits")[1]
+    trials = pd.read_parquet("digits/trials.parquet")
+    assert "least of the first 96 trials" in command("analyze", "digits", "--equal-trials")[1]
+    assert trials.equals(pd.read_parquet("digits/trials.parquet"))
 
 
 def test_the_list_of_workloads_names_the_built_in_ones(command):
