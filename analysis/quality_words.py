@@ -87,7 +87,7 @@ def _box_words(table: pd.DataFrame) -> list[str]:
         name, _, end = side.rpartition(" ")
         words.append(
             f"{_sizes(rows, table)}: the best trials crowd at the {end} end of {name}; "
-            f"widen search.space.{name} {_DIRECTIONS[end]}."
+            f"widen search.space.{name} {_DIRECTIONS[end]}, or raise search.extend."
         )
     for side, rows in _by_side(table, "walls").items():
         name, _, end = side.rpartition(" ")

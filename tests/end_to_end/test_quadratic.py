@@ -20,6 +20,26 @@ lr = { low = 1e-3, high = 2.0, scale = "log" }
 [race]
 resolution = 0.01
 """
+MOMENTUM_STUDY = """
+workload = "noisy-quadratic"
+optimizer = "{optimizer}"
+batch_sizes = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536]
+[search]
+sampler = "tpe"
+trials = 256
+warm_start = true
+[search.space]
+lr = {{ low = 1e-6, high = 4.0, scale = "log" }}
+[race]
+resolution = 0.01
+[replicates]
+seeds = 0 # expected losses have none
+"""
+# the best learning rate and momentum found by dense search, and b_crit of the hyperbola through it
+MOMENTUM_TRUTH = {
+    "heavy-ball": ([30046, 6818, 1707, 426, 108, 31, 18, 15, 15], 2010),
+    "nesterov": ([29965, 6760, 1648, 379, 82, 28, 21, 20, 20], 1411),
+}
 
 
 @pytest.mark.slow
@@ -40,3 +60,19 @@ def test_the_whole_pipeline_finds_the_truth(place):
     regimes = json.loads((folder / "summary.json").read_text())["regimes"]
     assert 100 < regimes["b_perfect"] < 160
     assert 3000 < regimes["b_plateau"] < 5500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", MOMENTUM_TRUTH)
+def test_momentum_moves_the_critical_batch_size_where_theory_has_it(place, optimizer):
+    (place.folder / "nqm.toml").write_text(MOMENTUM_STUDY.format(optimizer=optimizer))
+    code, _, err = place.run("sweep", "nqm.toml")
+    assert code == 0, err
+    folder = place.folder / "results" / "nqm"
+    code, _, err = place.run("analyze", folder)
+    assert code == 0, err
+    summary = json.loads((folder / "summary.json").read_text())
+    truth, b_crit = MOMENTUM_TRUTH[optimizer]
+    found = [row["steps"] for row in summary["table"]]
+    assert found == pytest.approx(truth, rel=0.15)
+    assert summary["fit"]["b_crit"]["value"] == pytest.approx(b_crit, rel=0.1)
