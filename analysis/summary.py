@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.budgets import budget_records, budget_words
 from analysis.estimates import Estimate
 from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
 from analysis.folder import ResultsFolder
+from analysis.goals import find_goals, goal_records, goals_markdown
 from analysis.regimes import DEFINITIONS, Regimes, find_regimes
 from analysis.tables import SCHEMA_VERSION, StudyTables, hyperparameters
 from analysis.targets import steps_to_target
@@ -51,10 +53,14 @@ class Analysis:
     @property
     def title(self) -> str:
         """Workload, optimizer and target on one line."""
+        return f"{self.subject}, validation {self.quantity} < {self.target:g}"
+
+    @property
+    def subject(self) -> str:
+        """Workload and optimizer on one line."""
         config = self.study.config
-        goal = f"validation {self.quantity} < {self.target:g}"
         workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
-        return f"{workload}, {config['optimizer']}, {goal}"
+        return f"{workload}, {config['optimizer']}"
 
 
 def analyze(study: StudyTables, target: float | None = None) -> Analysis:
@@ -161,6 +167,8 @@ def as_record(analysis: Analysis) -> dict[str, object]:
         "table": json.loads(analysis.table.to_json(orient="records", double_precision=15)),
         "fit": None if fit is None else _fit_record(fit),
         "regimes": None if regimes is None else _regimes_record(regimes),
+        "goals": goal_records(find_goals(analysis.study)),
+        "budgets": budget_records(analysis.study),
         "definitions": dict(DEFINITIONS),
         "sentences": list(sentences(analysis)),
     }
@@ -190,8 +198,7 @@ def _regimes_record(regimes: Regimes) -> dict[str, object]:
 
 
 def _estimate_record(estimate: Estimate) -> Mapping[str, float | None]:
-    ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {name: end if end > 0 and math.isfinite(end) else None for name, end in ends.items()}
+    return estimate.record()
 
 
 def as_markdown(analysis: Analysis) -> str:
@@ -202,8 +209,10 @@ def as_markdown(analysis: Analysis) -> str:
     found = "\n".join(f"- {sentence}" for sentence in sentences(analysis))
     meaning = "\n".join(f"- `{name}`: {words}." for name, words in DEFINITIONS.items())
     name = analysis.study.name
+    goals = goals_markdown(find_goals(analysis.study))
     return (
         f"# {name}\n\n{analysis.title}\n\n{found}\n\n{header}\n{body}\n\n"
+        f"{goals}Fixed budgets: {budget_words(analysis.study)}\n\n"
         f"What the batch sizes mean:\n\n{meaning}\n"
     )
 

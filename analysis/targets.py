@@ -23,8 +23,9 @@ def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFra
 
     Args:
         study: the study.
-        target: validation error to get below; None for the one raced to. Another one is looked
-            up in the curves, and a trial that crossed it has reached it, however it ended.
+        target: validation error to get below; None for the study's own. Another one is looked
+            up in the curves, and a trial that crossed it has reached it, however it ended; below
+            the study's own only where trials ran on past that.
 
     Returns:
         One row per trial that competes for the fewest steps, sorted by batch size, role and
@@ -119,7 +120,9 @@ def _at_target(trials: pd.DataFrame, curves: pd.DataFrame, target: float) -> pd.
     reached = judged["crossing"].notna() & ~failed
     judged["steps"] = judged["crossing"].astype("Int64").where(reached)
     judged["steps_before"] = judged["before"].astype("Int64").fillna(0).where(reached)
-    judged["status"] = judged["status"].mask(reached, "reached")
+    # one that ran past its study's own target, but not below this one, spent its budget
+    missed = ~reached & (judged["status"] == "reached")
+    judged["status"] = judged["status"].mask(reached, "reached").mask(missed, "exhausted")
     return judged.drop(columns=["crossing", "before"])
 
 
