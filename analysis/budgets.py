@@ -117,7 +117,7 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
 def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
     """Chooses up to four budgets of each unit, each four times the one before.
 
-    The largest is one within which at least three batch sizes still improved and are exact.
+    The largest is one up to which at least three batch sizes still improved and are exact.
 
     Args:
         study: the study.

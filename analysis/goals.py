@@ -146,7 +146,8 @@ def goals_markdown(goals: Sequence[Goal]) -> str:
             *rows,
             "",
             f"A target that some batch size reaches in fewer than {LEAST_STEPS} steps is left out: "
-            "whole steps are too coarse there.",
+            "whole steps are too coarse there. All come from the same trials: neighbours move "
+            "together.",
             "\n",
         )
     )

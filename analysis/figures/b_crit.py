@@ -81,11 +81,15 @@ def draw_b_crit(data: pd.DataFrame, analysis: Analysis) -> Figure:
 
 def _scale(axes: Axes, data: pd.DataFrame) -> None:
     ends = data[["low", "high"]].to_numpy(float)
-    bottom, top = float(np.nanmin(ends)) / 1.6, float(np.nanmax(ends)) * 1.8
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    # room for the arrows too
+    pad = max(1.8, (high / low) ** (_ARROW_SHARE / (1 - 2 * _ARROW_SHARE) + 0.05))
+    bottom, top = low / pad, high * pad
     axes.set_xscale("log")
     axes.set_yscale("log", base=2)
-    pad = (float(data["target"].max()) / float(data["target"].min())) ** 0.08
-    axes.set_xlim(float(data["target"].max()) * pad, float(data["target"].min()) / pad)
+    loose, tight = float(data["target"].max()), float(data["target"].min())
+    aside = (loose / tight) ** 0.08
+    axes.set_xlim(loose * aside, tight / aside)
     axes.set_ylim(bottom, top)
     axes.xaxis.set_major_locator(FixedLocator(data["target"].tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -110,3 +114,15 @@ def _draw(axes: Axes, row: Floats, color: str) -> None:
                 arrowprops={"arrowstyle": "-|>", "color": color, "lw": 1.6, "shrinkA": 0},
             )
             axes.plot([target], [bound], "_", color=color, markersize=9, markeredgewidth=1.8)
+    if math.isnan(low) and math.isnan(high):
+        axes.text(
+            target,
+            0.03,
+            "not identified",
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+            rotation=90,
+            fontsize=SMALL,
+            color=GREY,
+        )

@@ -75,12 +75,16 @@ def _scale(panel: Axes, drawn: pd.DataFrame, side: Literal["left", "right"]) -> 
     left, right = float(sizes.min()), float(sizes.max())
     room = (right / left) ** _LABEL_SHARE if right > left else 2.0
     panel.set_xscale("log", base=2)
-    panel.set_yscale("log")
     panel.set_xlim(
         left / (room if side == "left" else 1.3), right * (room if side == "right" else 1.3)
     )
-    panel.set_ylim(float(errors.min()) / 1.35, float(errors.max()) * 1.15)
     power_of_two_ticks(panel.xaxis, left / 1.01, right * 1.01, most=6)
+    if errors.min() <= 0:
+        # on few validation examples an error of nothing is possible, and has no logarithm
+        panel.set_ylim(-0.04 * float(errors.max()), float(errors.max()) * 1.08)
+        return
+    panel.set_yscale("log")
+    panel.set_ylim(float(errors.min()) / 1.35, float(errors.max()) * 1.15)
     panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.yaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter(PLAIN)
@@ -92,10 +96,10 @@ def _draw_panel(panel: Axes, drawn: pd.DataFrame, unit: Unit) -> None:
     labels = []
     for budget, color in zip(budgets, reversed(ramp(len(budgets))), strict=True):
         rows = drawn[drawn["budget"] == budget]
-        exact, bounds = rows[rows["exact"]], rows[~rows["exact"]]
-        panel.plot(
-            exact["batch_size"], exact["best_error"], "o-", color=color, markersize=4, lw=1.4
-        )
+        bounds = rows[~rows["exact"]]
+        # where a bound lies between two exact ones the line breaks
+        line = rows["best_error"].where(rows["exact"])
+        panel.plot(rows["batch_size"], line, "o-", color=color, markersize=4, lw=1.4)
         panel.plot(
             bounds["batch_size"],
             bounds["best_error"],

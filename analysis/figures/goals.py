@@ -94,7 +94,8 @@ def draw_goals(data: pd.DataFrame, analysis: Analysis) -> Figure:
         axes.set_title(f"{analysis.subject}, validation {analysis.quantity}", loc="left", pad=8)
         axes.set_xlabel("Batch size (examples)")
         axes.set_ylabel("Steps to target (optimizer updates)")
-        axes.legend(handles=_legend(set(data["series"])), loc="upper right")
+        # below the axes it overlaps nothing, wherever misses lie
+        figure.legend(handles=_legend(set(data["series"])), loc="outside lower center", ncols=3)
     return figure
 
 

@@ -1,6 +1,5 @@
 """Labels that stand beside the ends of lines, moved apart where they would overlap."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +20,7 @@ class EndLabel:
         text: what it says.
         color: that of the line.
         x: where the line ends, in data.
-        y: where the line ends, in data, > 0.
+        y: where the line ends, in data.
     """
 
     text: str
@@ -71,24 +70,22 @@ def _reach(block: Sequence[int], places: Sequence[float], gap: float) -> tuple[f
 def label_ends(
     axes: Axes, labels: Sequence[EndLabel], height: float, side: Literal["left", "right"] = "right"
 ) -> None:
-    """Writes labels beside the ends of lines, on a logarithmic ordinate.
+    """Writes labels beside the ends of lines.
 
     Args:
-        axes: where to; its limits are set.
+        axes: where to; its limits and scales are set.
         labels: the labels.
         height: of the axes in inches.
         side: on which side of its end each label stands.
     """
-    bottom, top = axes.get_ylim()
-    octaves = math.log2(top / bottom)
-    places = [math.log2(label.y) for label in labels]
+    shares = axes.transScale + axes.transLimits
+    places = [float(shares.transform((label.x, label.y))[1]) for label in labels]
     outward = {"left": -_AWAY_POINTS, "right": _AWAY_POINTS}[side]
-    for label, place in zip(
-        labels, spread_out(places, _GAP_INCHES / height * octaves), strict=True
-    ):
+    for label, place in zip(labels, spread_out(places, _GAP_INCHES / height), strict=True):
         axes.annotate(
             label.text,
-            (label.x, 2.0**place),
+            (label.x, place),
+            xycoords=axes.get_xaxis_transform(),
             xytext=(outward, 0),
             textcoords="offset points",
             ha={"left": "right", "right": "left"}[side],
@@ -96,4 +93,5 @@ def label_ends(
             color=label.color,
             fontsize=SMALL,
             annotation_clip=False,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
         )
