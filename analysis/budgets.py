@@ -132,13 +132,13 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
     best = _best_by_batch_size(study)
     chosen: list[Budget] = []
     for unit in Unit:
-        gains = sorted((_per_step(unit, b) * here.last_gain() for b, here in best.items()))
+        gains = sorted(_per_step(unit, b) * here.last_gain() for b, here in best.items())
         most = gains[-_LEAST_EXACT] if len(gains) >= _LEAST_EXACT else min(gains, default=0)
         if most < 1:
             continue
-        most = int(two_digits(most, down=True))
-        amounts = {int(two_digits(most / GROWTH**k)) for k in range(MOST_BUDGETS)}
         least = min(_per_step(unit, b) for b in best)
+        most = max(int(two_digits(most, down=True)), least)
+        amounts = {most, *(int(two_digits(most / GROWTH**k)) for k in range(1, MOST_BUDGETS))}
         chosen += [Budget(unit=unit, amount=n) for n in sorted(amounts) if n >= least]
     return tuple(chosen)
 

@@ -85,9 +85,12 @@ def choose_targets(study: StudyTables) -> tuple[float, ...]:
 def _reached_by_all(study: StudyTables) -> float:
     """Gives the tightest target with two digits that every batch size reached; 0 for none."""
     least = best_errors(study, [Budget(unit=Unit.STEPS, amount=_ALL_STEPS)])["best_error"]
-    worst = float(least.max()) if len(least) else 0.0
-    if worst <= 0:
+    errors = study.curves["val_error"]
+    above_zero = errors[errors > 0]
+    if least.empty or above_zero.empty:
         return 0.0
+    # an error of nothing has no logarithm: the least above it then
+    worst = max(float(least.max()), float(above_zero.min()))
     down = two_digits(worst, down=True)
     # strictly above it, for a target is to be got below
     return float(f"{down + 10.0 ** (math.floor(math.log10(worst)) - 1):.2g}")

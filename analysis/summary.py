@@ -11,7 +11,7 @@ from analysis.budgets import budget_records, budget_words
 from analysis.estimates import Estimate
 from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
 from analysis.folder import ResultsFolder
-from analysis.goals import find_goals, goal_records, goals_markdown
+from analysis.goals import Goal, find_goals, goal_records, goals_markdown
 from analysis.regimes import DEFINITIONS, Regimes, find_regimes
 from analysis.tables import SCHEMA_VERSION, StudyTables, hyperparameters
 from analysis.targets import steps_to_target
@@ -31,6 +31,7 @@ class Analysis:
         fit: the hyperbola; None where too few batch sizes reached the target.
         regimes: the regimes; None with the fit.
         no_fit: why there is no fit; empty where there is one.
+        goals: what it says at other targets, whatever this one is.
     """
 
     study: StudyTables
@@ -39,6 +40,7 @@ class Analysis:
     fit: ScalingFit | None
     regimes: Regimes | None
     no_fit: str = ""
+    goals: tuple[Goal, ...] = ()
 
     @property
     def reached(self) -> pd.DataFrame:
@@ -79,6 +81,7 @@ def analyze(study: StudyTables, target: float | None = None) -> Analysis:
     """  # noqa: DOC502  (raised by steps_to_target)
     table = steps_to_target(study, target)
     goal = study.target if target is None else target
+    goals = find_goals(study)
     reached = table[table["steps"].notna()]
     if len(reached) < LEAST_POINTS:
         no_fit = (
@@ -87,12 +90,18 @@ def analyze(study: StudyTables, target: float | None = None) -> Analysis:
             "target."
         )
         return Analysis(
-            study=study, target=goal, table=table, fit=None, regimes=None, no_fit=no_fit
+            study=study,
+            target=goal,
+            table=table,
+            fit=None,
+            regimes=None,
+            no_fit=no_fit,
+            goals=goals,
         )
     sizes, steps = reached["batch_size"].to_numpy(float), reached["steps"].to_numpy(float)
     fit = fit_hyperbola(sizes, steps)
     regimes = find_regimes(sizes, steps, fit.b_crit)
-    return Analysis(study=study, target=goal, table=table, fit=fit, regimes=regimes)
+    return Analysis(study=study, target=goal, table=table, fit=fit, regimes=regimes, goals=goals)
 
 
 def sentences(analysis: Analysis) -> tuple[str, ...]:
@@ -167,7 +176,7 @@ def as_record(analysis: Analysis) -> dict[str, object]:
         "table": json.loads(analysis.table.to_json(orient="records", double_precision=15)),
         "fit": None if fit is None else _fit_record(fit),
         "regimes": None if regimes is None else _regimes_record(regimes),
-        "goals": goal_records(find_goals(analysis.study)),
+        "goals": goal_records(analysis.goals),
         "budgets": budget_records(analysis.study),
         "definitions": dict(DEFINITIONS),
         "sentences": list(sentences(analysis)),
@@ -209,7 +218,7 @@ def as_markdown(analysis: Analysis) -> str:
     found = "\n".join(f"- {sentence}" for sentence in sentences(analysis))
     meaning = "\n".join(f"- `{name}`: {words}." for name, words in DEFINITIONS.items())
     name = analysis.study.name
-    goals = goals_markdown(find_goals(analysis.study))
+    goals = goals_markdown(analysis.goals)
     return (
         f"# {name}\n\n{analysis.title}\n\n{found}\n\n{header}\n{body}\n\n"
         f"{goals}Fixed budgets: {budget_words(analysis.study)}\n\n"

@@ -167,7 +167,10 @@ def analyze(
     location: StudyFolder,
     target: Annotated[
         float | None,
-        typer.Option(help="A looser target than the one raced to.", show_default=False),
+        typer.Option(
+            help="Another target: looser than the one raced to, any where trials ran to budget.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Fit the three regimes, print the table and draw the figures."""

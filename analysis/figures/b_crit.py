@@ -17,7 +17,7 @@ from analysis.figures.style import (
     ramp,
     style,
 )
-from analysis.goals import LEVEL, find_goals
+from analysis.goals import LEVEL
 from analysis.models import Floats
 from analysis.summary import Analysis
 
@@ -36,7 +36,7 @@ def b_crit_data(analysis: Analysis) -> pd.DataFrame:
         no bound, b_crit then too. No row where nothing bounds it at two targets or more.
     """
     rows = []
-    for goal in find_goals(analysis.study):
+    for goal in analysis.goals:
         record = {} if goal.b_crit is None else goal.b_crit.record()
         known = goal.b_crit is not None and goal.b_crit.identified
         value = record["value"] if known else None

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.style import INK, WIDTH, power_of_two_ticks, ramp, style
-from analysis.goals import Goal, find_goals
+from analysis.goals import Goal
 from analysis.summary import Analysis
 
 MEASURED = "measured"
@@ -33,7 +33,7 @@ def goals_data(analysis: Analysis) -> pd.DataFrame:
         lower bound, the longest trial; `fit`: the curve. No row where fewer than two targets can
         be judged.
     """
-    parts = [part for goal in find_goals(analysis.study) for part in _parts(goal)]
+    parts = [part for goal in analysis.goals for part in _parts(goal)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

@@ -214,7 +214,7 @@ def make_mixed_up(study: StudyTables, seed: int) -> StudyTables:
 
 
 @pytest.fixture(scope="session")
-def race() -> Callable[[int], tuple[StudyTables, StudyTables]]:
+def race() -> Callable[..., tuple[StudyTables, StudyTables]]:
     """Gives the maker of small random studies, in full and raced."""
     return make_race
 

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +34,9 @@ def true_steps(size, error):
 def known(made):
     """A study of one trial per batch size, whose curves are those of `true_steps`."""
     errors = np.geomspace(0.9, 0.02, 4000)
-    study = made({size: round(true_steps(size, 0.05)) for size in SIZES}, trials=1)
+    study = made(dict.fromkeys(SIZES, 100), trials=1)
+    fewest = [math.ceil(true_steps(size, 0.05)) for size in SIZES]
+    trials = study.trials.assign(status="reached", steps=fewest, stopped_at=fewest)
     curves = []
     for size in SIZES:
         last = int(true_steps(size, 0.049))
@@ -43,7 +46,7 @@ def known(made):
         )
         at = {"batch_size": size, "role": "search", "trial": 0}
         curves.append(pd.DataFrame(at | {"step": steps, "val_error": error}))
-    return replace(study, curves=pd.concat(curves, ignore_index=True))
+    return replace(study, trials=trials, curves=pd.concat(curves, ignore_index=True))
 
 
 def test_truth_b_crit_of_each_target(known):
@@ -85,6 +88,7 @@ def test_a_looser_target_never_takes_more_steps(race, seed):
             assert (loose["steps"] <= tight["steps"]).fillna(True).all()
             assert (loose["steps"].dropna() >= LEAST_STEPS).all()
         if targets and not study.raced:
+            # the tightest that every batch size reached
             assert tables[0]["steps"].notna().all()
 
 
@@ -106,6 +110,14 @@ def test_without_a_race_a_target_of_its_own_is_not_needed(race):
     full, _ = race(0)
     config = {**full.config, "race": {"to": "budget", "max_steps": 40}}
     assert choose_targets(replace(full, config=config)) == choose_targets(full)
+
+
+def test_an_error_of_nothing_is_no_target(race):
+    full, _ = race(0)
+    assert full.curves.groupby("batch_size")["val_error"].min().eq(0).all()
+    targets = choose_targets(full)
+    assert 0 < targets[0] < 0.05
+    assert len(targets) == MOST_TARGETS
 
 
 def test_misses_and_missing_fits_are_said(made):

@@ -1,5 +1,6 @@
 """Wrong input: a short message with rule, value and remedy, exit code 2, nothing written."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,17 @@ def test_a_folder_without_a_study_is_refused(command, verb):
     assert code == 2
     assert "must hold study.toml" in err
     assert not Path("nowhere").exists()
+
+
+def test_a_target_below_the_one_raced_to_is_refused(command):
+    golden = Path(__file__).parents[1] / "golden" / "v2"
+    shutil.copytree(golden, "study", ignore=shutil.ignore_patterns("summary.json"))
+    before = files()
+    code, _, err = command("analyze", "study", "--target", "0.0001")
+    assert code == 2
+    assert "must not be below the one raced to" in err
+    assert "got 0.0001" in err
+    assert files() == before
 
 
 def test_the_list_of_workloads_names_the_built_in_ones(command):

@@ -45,7 +45,7 @@ def test_draws_any_shape_without_overlap(made, shape):
 
 
 def test_a_study_that_was_not_raced_shows_no_target(race):
-    full, raced = race(5)
+    full, raced = race(0, target=0.05)
     for study, lines in ((full, 0), (raced, 1)):
         analysis = analyze(study)
         panel = draw_budgets(budgets_data(analysis), analysis).axes[0]
