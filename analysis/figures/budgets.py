@@ -16,7 +16,7 @@ from analysis.summary import Analysis
 
 _SIZE = (7.6, 4.0)
 _AXES_INCHES = 2.8
-_LABEL_SHARE = 0.2
+_LABEL_SHARE = 0.16
 # lines fan out where the budget is hardest to meet: steps for small batch sizes, examples for large
 _SIDES: Mapping[Unit, Literal["left", "right"]] = {Unit.STEPS: "left", Unit.EXAMPLES: "right"}
 
@@ -81,10 +81,10 @@ def _scale(panel: Axes, drawn: pd.DataFrame, side: Literal["left", "right"]) -> 
     power_of_two_ticks(panel.xaxis, left / 1.01, right * 1.01, most=6)
     if errors.min() <= 0:
         # on few validation examples an error of nothing is possible, and has no logarithm
-        panel.set_ylim(-0.04 * float(errors.max()), float(errors.max()) * 1.08)
+        panel.set_ylim(-0.04 * float(errors.max()), float(errors.max()) * 1.15)
         return
     panel.set_yscale("log")
-    panel.set_ylim(float(errors.min()) / 1.35, float(errors.max()) * 1.15)
+    panel.set_ylim(float(errors.min()) / 1.35, float(errors.max()) * 1.35)
     panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.yaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter(PLAIN)
@@ -112,13 +112,20 @@ def _draw_panel(panel: Axes, drawn: pd.DataFrame, unit: Unit) -> None:
         end = rows.iloc[0 if side == "left" else -1]
         labels.append(
             EndLabel(
-                text=f"{budget:,}",
+                text=_short(budget),
                 color=color,
                 x=float(end["batch_size"]),
                 y=float(end["best_error"]),
             )
         )
     label_ends(panel, labels, _AXES_INCHES, side)
+
+
+def _short(amount: int) -> str:
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if amount >= size:
+            return f"{amount / size:g}{letter}"
+    return str(amount)
 
 
 def _legend(analysis: Analysis) -> list[Line2D]:

@@ -10,6 +10,7 @@ from analysis.figures.style import SMALL
 
 _GAP_INCHES = 0.15
 _AWAY_POINTS = 7
+_ABOVE_POINTS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,23 +71,24 @@ def _reach(block: Sequence[int], places: Sequence[float], gap: float) -> tuple[f
 def label_ends(
     axes: Axes, labels: Sequence[EndLabel], height: float, side: Literal["left", "right"] = "right"
 ) -> None:
-    """Writes labels beside the ends of lines.
+    """Writes labels beside the outermost ends of lines, and above those that end before.
 
     Args:
         axes: where to; its limits and scales are set.
-        labels: the labels.
+        labels: the labels, at least one.
         height: of the axes in inches.
-        side: on which side of its end each label stands.
+        side: the side on which the lines end.
     """
+    outermost = {"left": min, "right": max}[side](label.x for label in labels)
+    beside = [label for label in labels if label.x == outermost]
     shares = axes.transScale + axes.transLimits
-    places = [float(shares.transform((label.x, label.y))[1]) for label in labels]
-    outward = {"left": -_AWAY_POINTS, "right": _AWAY_POINTS}[side]
-    for label, place in zip(labels, spread_out(places, _GAP_INCHES / height), strict=True):
+    places = [float(shares.transform((label.x, label.y))[1]) for label in beside]
+    for label, place in zip(beside, spread_out(places, _GAP_INCHES / height), strict=True):
         axes.annotate(
             label.text,
             (label.x, place),
             xycoords=axes.get_xaxis_transform(),
-            xytext=(outward, 0),
+            xytext=({"left": -_AWAY_POINTS, "right": _AWAY_POINTS}[side], 0),
             textcoords="offset points",
             ha={"left": "right", "right": "left"}[side],
             va="center",
@@ -95,3 +97,16 @@ def label_ends(
             annotation_clip=False,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
         )
+    for label in labels:
+        if label.x != outermost:
+            axes.annotate(
+                label.text,
+                (label.x, label.y),
+                xytext=({"left": -1, "right": 1}[side], _ABOVE_POINTS),
+                textcoords="offset points",
+                ha={"left": "right", "right": "left"}[side],
+                va="bottom",
+                color=label.color,
+                fontsize=SMALL,
+                annotation_clip=False,
+            )

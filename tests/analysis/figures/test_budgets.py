@@ -8,6 +8,7 @@ from analysis.summary import analyze
 SHAPES = {
     "all regimes": {2: 600, 4: 335, 8: 198, 16: 91, 32: 49, 64: 35, 128: 32, 256: 30},
     "some missed": {2: None, 4: 335, 8: 198, 16: 91, 32: None},
+    "wide": {1: 8050, 4: 2037, 16: 536, 64: 169, 256: 94, 1024: 77, 4096: 72, 16384: 70},
     "one": {4: 300},
     "none": {4: None, 8: None},
 }
