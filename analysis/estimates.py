@@ -1,6 +1,7 @@
 """A number with its interval, and how both are written."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -47,6 +48,11 @@ class Estimate:
             return f"{name} < {rounded(self.high)}"
         return f"{name} not identified"
 
+    def record(self) -> Mapping[str, float | None]:
+        """Gives value, low and high as plain data; null where 0 or infinite."""
+        ends = {"value": self.value, "low": self.low, "high": self.high}
+        return {name: end if end > 0 and math.isfinite(end) else None for name, end in ends.items()}
+
 
 def rounded(value: float) -> str:
     """Writes a positive number without exponent: whole from 10 on, three digits, two below 10.
@@ -66,3 +72,23 @@ def rounded(value: float) -> str:
     if size >= 1:
         return f"{round(value, min(2 - size, 0)):.0f}"
     return f"{value:.{1 - size}f}"
+
+
+def two_digits(value: float, down: bool = False) -> float:
+    """Gives a positive number with two significant digits.
+
+    Args:
+        value: a finite number, > 0.
+        down: whether to round down; else to the nearest.
+
+    Returns:
+        The number.
+
+    >>> [two_digits(0.0847), two_digits(0.0847, down=True), two_digits(1388), two_digits(7)]
+    [0.085, 0.084, 1400.0, 7.0]
+    """
+    place = math.floor(math.log10(value)) - 1
+    # a number of two digits stays, whatever the rounding of the division
+    count = value / 10.0**place + 1e-9
+    whole = math.floor(count) if down else round(count)
+    return float(f"{whole}e{place}")

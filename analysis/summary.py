@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.budgets import budget_records, budget_words
 from analysis.estimates import Estimate
 from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
 from analysis.folder import ResultsFolder
+from analysis.goals import Goal, find_goals, goal_records, goals_markdown
 from analysis.quality import quality_table, readable_quality
 from analysis.quality_words import quality_sentences
 from analysis.regimes import DEFINITIONS, Regimes, find_regimes
@@ -33,6 +35,7 @@ class Analysis:
         search: how good each search was, as `quality_table` gives it.
         no_fit: why there is no fit; empty where there is one.
         first: how many trials of each search were looked at; None for all.
+        goals: what it says at other targets, whatever this one is.
     """
 
     study: StudyTables
@@ -43,6 +46,7 @@ class Analysis:
     search: pd.DataFrame
     no_fit: str = ""
     first: int | None = None
+    goals: tuple[Goal, ...] = ()
 
     @property
     def reached(self) -> pd.DataFrame:
@@ -57,10 +61,14 @@ class Analysis:
     @property
     def title(self) -> str:
         """Workload, optimizer and target on one line."""
+        return f"{self.subject}, validation {self.quantity} < {self.target:g}"
+
+    @property
+    def subject(self) -> str:
+        """Workload and optimizer on one line."""
         config = self.study.config
-        goal = f"validation {self.quantity} < {self.target:g}"
         workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
-        return f"{workload}, {config['optimizer']}, {goal}"
+        return f"{workload}, {config['optimizer']}"
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
@@ -83,6 +91,7 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     search = quality_table(study, target)
     table = steps_to_target(study, target)
     goal = study.target if target is None else target
+    goals = find_goals(study)
     reached = table[table["steps"].notna()]
     if len(reached) < LEAST_POINTS:
         no_fit = (
@@ -99,6 +108,7 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
             search=search,
             no_fit=no_fit,
             first=first,
+            goals=goals,
         )
     sizes, steps = reached["batch_size"].to_numpy(float), reached["steps"].to_numpy(float)
     fit = fit_hyperbola(sizes, steps)
@@ -111,6 +121,7 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
         regimes=regimes,
         search=search,
         first=first,
+        goals=goals,
     )
 
 
@@ -190,6 +201,8 @@ def as_record(analysis: Analysis) -> dict[str, object]:
         "search": json.loads(analysis.search.to_json(orient="records", double_precision=15)),
         "fit": None if fit is None else _fit_record(fit),
         "regimes": None if regimes is None else _regimes_record(regimes),
+        "goals": goal_records(analysis.goals),
+        "budgets": budget_records(analysis.study),
         "definitions": dict(DEFINITIONS),
         "sentences": list(sentences(analysis)),
     }
@@ -219,8 +232,7 @@ def _regimes_record(regimes: Regimes) -> dict[str, object]:
 
 
 def _estimate_record(estimate: Estimate) -> Mapping[str, float | None]:
-    ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {name: end if end > 0 and math.isfinite(end) else None for name, end in ends.items()}
+    return estimate.record()
 
 
 def as_markdown(analysis: Analysis) -> str:
@@ -228,10 +240,12 @@ def as_markdown(analysis: Analysis) -> str:
     found = "\n".join(f"- {sentence}" for sentence in sentences(analysis))
     meaning = "\n".join(f"- `{name}`: {words}." for name, words in DEFINITIONS.items())
     name = analysis.study.name
+    goals = goals_markdown(analysis.goals)
     return (
         f"# {name}\n\n{analysis.title}\n\n{found}\n\n"
         f"{_markdown_table(readable_table(analysis))}\n\n"
         f"The searches:\n\n{_markdown_table(readable_quality(analysis.search))}\n\n"
+        f"{goals}Fixed budgets: {budget_words(analysis.study)}\n\n"
         f"What the batch sizes mean:\n\n{meaning}\n"
     )
 

@@ -26,8 +26,9 @@ def search_trials(
 
     Args:
         study: the study.
-        target: validation error to get below; None for the one raced to. Another one is looked
-            up in the curves, and a trial that crossed it has reached it, however it ended.
+        target: validation error to get below; None for the study's own. Another one is looked
+            up in the curves, and a trial that crossed it has reached it, however it ended; below
+            the study's own only where trials ran on past that.
         first: as for `first_trials`; None for all.
 
     Returns:
@@ -119,7 +120,7 @@ def trials_at(
 
     Raises:
         AnalysisError: the target is below the one raced to, or no number.
-    """  # noqa: DOC502  (raised by _check_judged)
+    """  # noqa: DOC502  (raised by check_target)
     trials = study.trials[study.trials["role"].isin(roles)].drop_duplicates(_KEY)
     rank = {role: place for place, role in enumerate(ROLES)}
     trials = trials.sort_values(
@@ -128,7 +129,7 @@ def trials_at(
     trials = trials.astype({"steps": "Int64", "steps_before": "Int64"})
     if target is None or target == study.config["race"].get("target"):
         return trials
-    _check_judged(target, study)
+    check_target(target, study.config["race"])
     return _at_target(trials, study.curves, target)
 
 
@@ -162,12 +163,22 @@ def steps_to_target(
     return table[_column_order(names)]
 
 
-def _check_judged(target: float, study: StudyTables) -> None:
+def check_target(target: float, race: Mapping[str, Any]) -> None:
+    """Refuses a target that the curves of a study cannot decide.
+
+    Args:
+        target: validation error to get below.
+        race: the section of that name in the resolved study file.
+
+    Raises:
+        AnalysisError: it is no number, or tighter than the one that trials stopped at.
+    """
     if not math.isfinite(target):
         raise AnalysisError(f"a target must be a finite number, got {target}; give one")
-    if study.raced and target < study.target:
+    raced_to = race.get("target") if race.get("to", "target") == "target" else None
+    if raced_to is not None and target < raced_to:
         raise AnalysisError(
-            f"a target must not be below the one raced to, {study.target:g}, got {target:g}: no "
+            f"a target must not be below the one raced to, {raced_to:g}, got {target:g}: no "
             "trial ran on past that; choose a looser one, or sweep again with race.target lowered"
         )
 
@@ -185,7 +196,9 @@ def _at_target(trials: pd.DataFrame, curves: pd.DataFrame, target: float) -> pd.
     reached = judged["crossing"].notna() & ~failed
     judged["steps"] = judged["crossing"].astype("Int64").where(reached)
     judged["steps_before"] = judged["before"].astype("Int64").fillna(0).where(reached)
-    judged["status"] = judged["status"].mask(reached, "reached")
+    # one that ran past its study's own target, but not below this one, spent its budget
+    missed = ~reached & (judged["status"] == "reached")
+    judged["status"] = judged["status"].mask(reached, "reached").mask(missed, "exhausted")
     return judged.drop(columns=["crossing", "before"])
 
 

@@ -167,7 +167,10 @@ def analyze(
     location: StudyFolder,
     target: Annotated[
         float | None,
-        typer.Option(help="A looser target than the one raced to.", show_default=False),
+        typer.Option(
+            help="Another target: looser than the one raced to, any where trials ran to budget.",
+            show_default=False,
+        ),
     ] = None,
     equal_trials: Annotated[
         bool,
@@ -184,13 +187,16 @@ def analyze(
     from analysis.summary import analyze as analyze_study
     from analysis.summary import write_summary
     from analysis.tables import read_study
+    from analysis.targets import check_target
     from analysis.targets import equal_trials as most_equal_trials
     from study.parts import part_names
     from study.store import consolidate, read_study_toml
 
     folder = ResultsFolder.at(location)
-    study = read_study_toml(folder)
     if part_names(folder):
+        study = read_study_toml(folder)
+        if target is not None:
+            check_target(target, study.as_data()["race"])
         consolidate(folder, study)
     tables = read_study(folder)
     first = most_equal_trials(tables) if equal_trials else None

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.figures.b_crit import b_crit_data, draw_b_crit
 from analysis.figures.best_of_n import best_of_n_data, draw_best_of_n
+from analysis.figures.budgets import budgets_data, draw_budgets
+from analysis.figures.goals import draw_goals, goals_data
 from analysis.figures.metaparameters import draw_metaparameters, metaparameters_data
 from analysis.figures.search import draw_search, search_data
 from analysis.figures.steps import draw_steps, steps_data
@@ -28,6 +31,9 @@ FIGURES: Mapping[str, FigureKind] = {
     "search": FigureKind(data=search_data, draw=draw_search),
     "metaparameters": FigureKind(data=metaparameters_data, draw=draw_metaparameters),
     "best_of_n": FigureKind(data=best_of_n_data, draw=draw_best_of_n),
+    "goals": FigureKind(data=goals_data, draw=draw_goals),
+    "b_crit_vs_target": FigureKind(data=b_crit_data, draw=draw_b_crit),
+    "budgets": FigureKind(data=budgets_data, draw=draw_budgets),
 }
 """All figures by the name of their files."""
 

@@ -1,6 +1,7 @@
 """Made studies with a known truth, in memory."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -233,3 +234,88 @@ def heavy_ball():
 def box():
     """Gives the box that the unit square stands for."""
     return SQUARE
+
+
+LONGEST = 40
+
+
+def make_small_races(seed: int, target: float = 0.3) -> tuple[StudyTables, StudyTables]:
+    """Makes a small random study twice: every trial to its budget, and raced to the target."""
+    rng = np.random.default_rng(seed)
+    full = {}
+    for size in 2 ** rng.choice(8, rng.integers(1, 5), replace=False):
+        for trial in range(rng.integers(1, 5)):
+            fall = rng.uniform(0, 2) * np.log1p(np.arange(1, LONGEST + 1))
+            errors = np.round(0.9 * np.exp(-fall * rng.uniform(0.5, 1.2, LONGEST)), 2)
+            broke = rng.random() < 0.2
+            full[int(size), trial] = errors[: rng.integers(1, LONGEST) if broke else None]
+    broke = {key for key, errors in full.items() if len(errors) < LONGEST}
+    raced = _raced(full, target)
+    unbroken = {key for key in broke if len(raced[key]) < len(full[key])}
+    whole = _tables(full, broke, target, to="budget")
+    return whole, _tables(raced, broke - unbroken, target)
+
+
+def _raced(full, target):
+    """Cuts every curve where it hits the target, or past slack times the fewest steps there."""
+    hits = {key: np.flatnonzero(errors < target) for key, errors in full.items()}
+    best = {}
+    for (size, _), hit in hits.items():
+        best[size] = min([best.get(size, LONGEST), *(hit + 1)])
+    caps = {size: int(np.ceil(SLACK * steps)) for size, steps in best.items()}
+    return {key: errors[: min([caps[key[0]], *(hits[key] + 1)])] for key, errors in full.items()}
+
+
+def _tables(runs, broke, target, **race):
+    rows, curves = [], []
+    for (size, trial), errors in runs.items():
+        hit = np.flatnonzero(errors < target)
+        last = len(errors)
+        miss = (
+            "diverged" if (size, trial) in broke else "exhausted" if last == LONGEST else "capped"
+        )
+        steps = int(hit[0]) + 1 if hit.size else None
+        row = {
+            "batch_size": size,
+            "trial": trial,
+            "role": "search",
+            "lr": 0.1,
+            "status": miss if steps is None else "reached",
+            "steps": steps,
+            "steps_before": None if steps is None else steps - 1,
+            "stopped_at": last,
+            "best_error": errors.min(),
+        }
+        rows.append(row)
+        at = {"batch_size": size, "role": "search", "trial": trial}
+        errors = np.concatenate([[0.95], errors])
+        curves.append(pd.DataFrame(at | {"step": np.arange(last + 1), "val_error": errors}))
+    trials = pd.DataFrame(rows).astype(dict.fromkeys(("steps", "steps_before"), "Int64"))
+    sizes = sorted({size for size, _ in runs})
+    config = study_config(sizes, target, {"lr": SPACE["lr"]}, max_steps=LONGEST, **race)
+    return StudyTables(
+        name="race", config=config, trials=trials, curves=pd.concat(curves, ignore_index=True)
+    )
+
+
+def make_mixed_up(study: StudyTables, seed: int) -> StudyTables:
+    """Repeats some rows of the tables and shuffles all."""
+    mixed = {
+        name: pd.concat([table, table.sample(frac=0.3, random_state=seed)])
+        .sample(frac=1, random_state=seed)
+        .reset_index(drop=True)
+        for name, table in {"trials": study.trials, "curves": study.curves}.items()
+    }
+    return replace(study, **mixed)
+
+
+@pytest.fixture(scope="session")
+def small_races() -> Callable[..., tuple[StudyTables, StudyTables]]:
+    """Gives the maker of small random studies, in full and raced."""
+    return make_small_races
+
+
+@pytest.fixture(scope="session")
+def mixed_up() -> Callable[[StudyTables, int], StudyTables]:
+    """Gives what repeats and shuffles the rows of a study."""
+    return make_mixed_up

@@ -49,9 +49,10 @@ def test_edges_and_walls_are_named_with_their_remedy():
     wall = {"box": "wall", "walls": "effective_lr high"}
     words = quality_sentences(table(edge, {**edge, "edges": "lr low"}, wall, {}))[1:]
     assert words == (
-        "B = 2, 4: the best trials crowd at the low end of lr; widen search.space.lr downward.",
+        "B = 2, 4: the best trials crowd at the low end of lr; widen search.space.lr downward, or "
+        "raise search.extend.",
         "B = 2: the best trials crowd at the high end of momentum; widen search.space.momentum "
-        "upward.",
+        "upward, or raise search.extend.",
         "B = 8: the best trials lie where training begins to diverge, at the high end of "
         "lr / (1 - momentum); a wider range would not help there.",
     )

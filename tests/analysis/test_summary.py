@@ -147,12 +147,26 @@ def test_title_of_a_plug_in_is_its_class(made):
 
 def test_markdown_table_is_rectangular(analysis):
     page = as_markdown(analysis)
-    rows = [line for line in page.splitlines() if line.startswith("|")]
+    first = page.split("What the batch sizes mean")[0].split("The critical batch size at")[0]
+    rows = [line for line in first.splitlines() if line.startswith("|")]
     assert len(rows) == 2 * (len(analysis.table) + 2)
     for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
         assert len({row.count("|") for row in part}) == 1
     for sentence in sentences(analysis):
         assert f"- {sentence}" in page
+
+
+def test_record_has_other_targets_and_budgets(study):
+    record = as_record(analyze(study))
+    assert record["goals"][0]["target"] == 0.05
+    assert record["goals"][0]["b_crit"] == record["fit"]["b_crit"]
+    assert {row["unit"] for row in record["budgets"]} == {"steps", "examples"}
+
+
+def test_markdown_has_b_crit_against_target_and_says_which_budgets_are_exact(study):
+    page = as_markdown(analyze(study))
+    assert "| 0.05 | 600 to 19 | 60 (46–79) |" in page
+    assert "Fixed budgets: Trials stopped at the target, so" in page
 
 
 def test_write_summary_returns_what_it_wrote(analysis, tmp_path):

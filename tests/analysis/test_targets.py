@@ -163,6 +163,30 @@ def test_a_tighter_target_is_refused(study):
         steps_to_target(study, 0.01)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), target=st.sampled_from([0.3, 0.31, 0.35, 0.5, 0.7, 0.9, 2.0]))
+def test_a_race_decides_every_target_from_its_own_up(small_races, seed, target):
+    full, raced = small_races(seed)
+    columns = ["batch_size", "steps", "steps_before", "role", "trial", "examples"]
+    pd.testing.assert_frame_equal(
+        steps_to_target(raced, target)[columns], steps_to_target(full, target)[columns]
+    )
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10**6), targets=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)))
+def test_without_a_race_any_target_is_looked_up(small_races, mixed_up, seed, targets):
+    full, _ = small_races(seed)
+    tight, loose = (steps_to_target(full, target) for target in sorted(targets))
+    assert (loose["reached"] >= tight["reached"]).all()
+    assert loose["steps"][tight["steps"].notna()].notna().all()
+    assert (loose["steps"] <= tight["steps"]).fillna(True).all()
+    assert (tight["reached"].gt(0) == tight["steps"].notna()).all()
+    assert (tight["trial"].notna() == tight["steps"].notna()).all()
+    again = steps_to_target(mixed_up(full, seed), sorted(targets)[0])
+    pd.testing.assert_frame_equal(again, tight)
+
+
 @pytest.mark.parametrize("target", [np.nan, np.inf])
 def test_a_target_is_a_finite_number(study, target):
     with pytest.raises(AnalysisError, match=f"must be a finite number, got {target}"):

@@ -166,6 +166,17 @@ def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch
     assert trials.equals(pd.read_parquet("digits/trials.parquet"))
 
 
+def test_a_target_below_the_one_raced_to_is_refused(command):
+    golden = Path(__file__).parents[1] / "golden" / "v2"
+    shutil.copytree(golden, "study", ignore=shutil.ignore_patterns("summary.json"))
+    before = files()
+    code, _, err = command("analyze", "study", "--target", "0.0001")
+    assert code == 2
+    assert "must not be below the one raced to" in err
+    assert "got 0.0001" in err
+    assert files() == before
+
+
 def test_the_list_of_workloads_names_the_built_in_ones(command):
     code, out, _ = command("workloads")
     assert code == 0

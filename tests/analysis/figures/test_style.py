@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures import FIGURES, write_figures
-from analysis.figures.style import power_of_two_ticks, save, style
+from analysis.figures.style import power_of_two_ticks, ramp, save, style
 from analysis.folder import ResultsFolder
 from analysis.summary import analyze
 
@@ -61,6 +61,12 @@ def test_ticks_are_powers_of_two(low, high, most, ticks):
     assert labels == [str(tick) for tick in ticks]
 
 
+def test_ramp_goes_from_dark_to_light():
+    light = [sum(int(color[at : at + 2], 16) for at in (1, 3, 5)) for color in ramp(5)]
+    assert light == sorted(light)
+    assert len(set(light)) == 5
+
+
 def test_write_figures_writes_all(study, tmp_path):
     folder = ResultsFolder.at(tmp_path)
     names = write_figures(analyze(study), folder)
@@ -71,7 +77,8 @@ def test_write_figures_writes_all(study, tmp_path):
 
 def test_figures_without_data_are_left_out(made, tmp_path):
     names = write_figures(analyze(made({4: None, 8: None})), ResultsFolder.at(tmp_path))
-    assert {name.partition(".")[0] for name in names} == {"steps_vs_batch", "search"}
+    stems = {name.partition(".")[0] for name in names}
+    assert stems == {"steps_vs_batch", "search", "goals", "budgets"}
 
 
 def test_import_starts_no_plotting_state_and_no_engine():

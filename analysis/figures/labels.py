@@ -1,0 +1,112 @@
+"""Labels that stand beside the ends of lines, moved apart where they would overlap."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from matplotlib.axes import Axes
+
+from analysis.figures.style import SMALL
+
+_GAP_INCHES = 0.15
+_AWAY_POINTS = 7
+_ABOVE_POINTS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndLabel:
+    """A label at the end of a line.
+
+    Attributes:
+        text: what it says.
+        color: that of the line.
+        x: where the line ends, in data.
+        y: where the line ends, in data.
+    """
+
+    text: str
+    color: str
+    x: float
+    y: float
+
+
+def spread_out(places: Sequence[float], gap: float) -> list[float]:
+    """Moves places apart, as little as need be, in their order.
+
+    Args:
+        places: where each would stand.
+        gap: least distance between two of them, >= 0.
+
+    Returns:
+        Where each stands, in the order given.
+
+    >>> spread_out([5.0, 1.0, 1.0], gap=1.0)
+    [5.0, 0.5, 1.5]
+    """
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    # blocks of neighbours that touch: each stands about the mean of where its members would
+    blocks: list[list[int]] = []
+    for index in order:
+        blocks.append([index])
+        while (
+            len(blocks) > 1
+            and _reach(blocks[-2], places, gap)[1] + gap > _reach(blocks[-1], places, gap)[0]
+        ):
+            last = blocks.pop()
+            blocks[-1] += last
+    moved = list(places)
+    for block in blocks:
+        first, _ = _reach(block, places, gap)
+        for rank, index in enumerate(block):
+            moved[index] = first + rank * gap
+    return moved
+
+
+def _reach(block: Sequence[int], places: Sequence[float], gap: float) -> tuple[float, float]:
+    half = gap * (len(block) - 1) / 2
+    middle = sum(places[index] for index in block) / len(block)
+    return middle - half, middle + half
+
+
+def label_ends(
+    axes: Axes, labels: Sequence[EndLabel], height: float, side: Literal["left", "right"] = "right"
+) -> None:
+    """Writes labels beside the outermost ends of lines, and above those that end before.
+
+    Args:
+        axes: where to; its limits and scales are set.
+        labels: the labels, at least one.
+        height: of the axes in inches.
+        side: the side on which the lines end.
+    """
+    outermost = {"left": min, "right": max}[side](label.x for label in labels)
+    beside = [label for label in labels if label.x == outermost]
+    shares = axes.transScale + axes.transLimits
+    places = [float(shares.transform((label.x, label.y))[1]) for label in beside]
+    for label, place in zip(beside, spread_out(places, _GAP_INCHES / height), strict=True):
+        axes.annotate(
+            label.text,
+            (label.x, place),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=({"left": -_AWAY_POINTS, "right": _AWAY_POINTS}[side], 0),
+            textcoords="offset points",
+            ha={"left": "right", "right": "left"}[side],
+            va="center",
+            color=label.color,
+            fontsize=SMALL,
+            annotation_clip=False,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+        )
+    for label in labels:
+        if label.x != outermost:
+            axes.annotate(
+                label.text,
+                (label.x, label.y),
+                xytext=({"left": -1, "right": 1}[side], _ABOVE_POINTS),
+                textcoords="offset points",
+                ha={"left": "right", "right": "left"}[side],
+                va="bottom",
+                color=label.color,
+                fontsize=SMALL,
+                annotation_clip=False,
+            )
