@@ -1,21 +1,28 @@
 """The whole analysis of a study as one value, and its summary for programs and for people."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analysis.estimates import Estimate
-from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
+from analysis.critical import DEFINITIONS, CriticalBatchSize, critical_batch_sizes
+from analysis.findings import critical_record, fit_sentences, fits_record
+from analysis.fit import Fits, ScalingFit, fit_all
 from analysis.folder import ResultsFolder
-from analysis.regimes import DEFINITIONS, Regimes, find_regimes
+from analysis.models import MODELS
+from analysis.points import Points
+from analysis.regimes import Regimes, find_regimes
 from analysis.tables import SCHEMA_VERSION, StudyTables, hyperparameters
 from analysis.targets import steps_to_target
 
 SUMMARY_JSON = "summary.json"
 SUMMARY_MD = "summary.md"
+
+_LEFT_OUT = (
+    "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: look "
+    "at its search, or whether so large or small a batch can reach the target at all"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -26,17 +33,26 @@ class Analysis:
         study: the tables.
         target: validation error to get below.
         table: one row per batch size, as `steps_to_target` gives it.
-        fit: the hyperbola; None where too few batch sizes reached the target.
-        regimes: the regimes; None with the fit.
+        fits: every model fitted; None where too few batch sizes reached the target.
+        regimes: the regimes; None with the fits.
+        critical: the critical batch sizes by name; empty without fits.
+        left_out: batch sizes whose miss no curve passes by; they are in no fit.
         no_fit: why there is no fit; empty where there is one.
     """
 
     study: StudyTables
     target: float
     table: pd.DataFrame
-    fit: ScalingFit | None
-    regimes: Regimes | None
+    fits: Fits | None = None
+    regimes: Regimes | None = None
+    critical: Mapping[str, CriticalBatchSize] = field(default_factory=dict)
+    left_out: tuple[int, ...] = ()
     no_fit: str = ""
+
+    @property
+    def fit(self) -> ScalingFit | None:
+        """The hyperbola, which is there whenever there is a fit."""
+        return None if self.fits is None else self.fits["hyperbola"]
 
     @property
     def reached(self) -> pd.DataFrame:
@@ -65,8 +81,9 @@ def analyze(study: StudyTables, target: float | None = None) -> Analysis:
         target: validation error to get below; None for the one raced to, else looser than it.
 
     Returns:
-        Table, fit and regimes; without the latter two, and with the reason in words, where fewer
-        than three batch sizes reached the target.
+        Table, fits, regimes and critical batch sizes; with a reason in words instead of all but
+        the table where fewer than three batch sizes reached the target. A batch size that missed it
+        enters the fits by the steps that its longest trial took, as a lower bound.
 
     Raises:
         AnalysisError: there is no search trial, or the target is tighter than the raced one.
@@ -74,19 +91,38 @@ def analyze(study: StudyTables, target: float | None = None) -> Analysis:
     table = steps_to_target(study, target)
     goal = study.target if target is None else target
     reached = table[table["steps"].notna()]
-    if len(reached) < LEAST_POINTS:
+    least = MODELS["hyperbola"].least_points
+    if len(reached) < least:
         no_fit = (
             f"No fit: {len(reached)} of {len(table)} batch sizes reached the target, a fit needs "
-            f"{LEAST_POINTS}. Add batch sizes or trials, raise race.max_steps, or loosen the "
+            f"{least}. Add batch sizes or trials, raise race.max_steps, or loosen the "
             "target."
         )
-        return Analysis(
-            study=study, target=goal, table=table, fit=None, regimes=None, no_fit=no_fit
-        )
-    sizes, steps = reached["batch_size"].to_numpy(float), reached["steps"].to_numpy(float)
-    fit = fit_hyperbola(sizes, steps)
-    regimes = find_regimes(sizes, steps, fit.b_crit)
-    return Analysis(study=study, target=goal, table=table, fit=fit, regimes=regimes)
+        return Analysis(study=study, target=goal, table=table, no_fit=no_fit)
+    points = _points(table)
+    left_out = points.out_of_reach()
+    fits = fit_all(points.without(left_out))
+    return Analysis(
+        study=study,
+        target=goal,
+        table=table,
+        fits=fits,
+        regimes=find_regimes(reached["batch_size"], reached["steps"]),
+        critical=critical_batch_sizes(fits),
+        left_out=tuple(points.batch_sizes[left_out].astype(int).tolist()),
+    )
+
+
+def _points(table: pd.DataFrame) -> Points:
+    """Gives what is fitted; a batch size where no trial took a step says nothing."""
+    missed = table["steps"].isna()
+    steps = table["steps"].fillna(table["stopped_at"])
+    said = (steps > 0).fillna(False)
+    return Points.of(
+        table.loc[said, "batch_size"].to_numpy(float),
+        steps[said].to_numpy(float),
+        missed[said].to_numpy(bool),
+    )
 
 
 def sentences(analysis: Analysis) -> tuple[str, ...]:
@@ -98,13 +134,15 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     Returns:
         Fit, regimes, batch sizes that missed the target, and how to read the numbers.
     """
-    if analysis.fit is None or analysis.regimes is None:
+    if analysis.fits is None or analysis.regimes is None:
         found: tuple[str, ...] = (analysis.no_fit,)
     else:
-        found = (*_fit_words(analysis.fit, analysis.regimes), *analysis.regimes.sentences())
+        words = fit_sentences(analysis.fits, analysis.critical)
+        found = (*words, *analysis.regimes.sentences())
     missed = analysis.table[analysis.table["steps"].isna()]
     misses = tuple(
-        f"B = {size}: no trial reached the target within {longest} steps."
+        f"B = {size}: no trial reached the target within {longest} steps"
+        + (f"; {_LEFT_OUT}." if size in analysis.left_out else ".")
         for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
     )
     trials = analysis.table["trials"]
@@ -114,22 +152,6 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         "many were run; the target was crossed after the measurement at `after`."
     )
     return (*found, *misses, reading)
-
-
-def _fit_words(fit: ScalingFit, regimes: Regimes) -> tuple[str, ...]:
-    curve = (
-        f"S(B) = S_min + E_min / B: {fit.s_min.text('S_min')}, {fit.e_min.text('E_min')}, "
-        f"{fit.b_crit.text('b_crit')} ({fit.level:.0%} intervals); "
-        f"spread about the curve {math.expm1(fit.sigma):.1%}."
-    )
-    b_ref = f"{regimes.batch_sizes[0]:g}"
-    b_20 = "b_20 not identified" if regimes.b_20 is None else regimes.b_20.text("b_20")
-    words = [curve, f"{b_20}, with B_ref = {b_ref}."]
-    if not fit.s_min.identified:
-        words.append("The data do not bound S_min from below: the plateau is not identified.")
-    if not fit.e_min.identified:
-        words.append("The data do not bound E_min from below: perfect scaling is not identified.")
-    return tuple(words)
 
 
 def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
@@ -150,7 +172,7 @@ def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
 
 def as_record(analysis: Analysis) -> dict[str, object]:
     """Gives the analysis as plain finite data; null where unknown or without bound."""
-    config, fit, regimes = analysis.study.config, analysis.fit, analysis.regimes
+    config, fits, regimes = analysis.study.config, analysis.fits, analysis.regimes
     return {
         "schema_version": SCHEMA_VERSION,
         "study": analysis.study.name,
@@ -159,23 +181,12 @@ def as_record(analysis: Analysis) -> dict[str, object]:
         "quantity": analysis.quantity,
         "target": analysis.target,
         "table": json.loads(analysis.table.to_json(orient="records", double_precision=15)),
-        "fit": None if fit is None else _fit_record(fit),
+        **fits_record(fits),
+        "left_out": list(analysis.left_out),
+        "critical_batch_sizes": critical_record(analysis.critical),
         "regimes": None if regimes is None else _regimes_record(regimes),
         "definitions": dict(DEFINITIONS),
         "sentences": list(sentences(analysis)),
-    }
-
-
-def _fit_record(fit: ScalingFit) -> dict[str, object]:
-    return {
-        "model": "S_min + E_min / B",
-        "s_min": _estimate_record(fit.s_min),
-        "e_min": _estimate_record(fit.e_min),
-        "b_crit": _estimate_record(fit.b_crit),
-        "sigma": fit.sigma,
-        "level": fit.level,
-        "batch_sizes": list(fit.batch_sizes),
-        "residuals": list(fit.residuals),
     }
 
 
@@ -183,15 +194,8 @@ def _regimes_record(regimes: Regimes) -> dict[str, object]:
     return {
         "b_perfect": regimes.b_perfect,
         "b_plateau": regimes.b_plateau,
-        "b_20": None if regimes.b_20 is None else _estimate_record(regimes.b_20),
-        "b_ref": regimes.batch_sizes[0],
         "of": {f"{size:g}": str(regimes.of(size)) for size in regimes.batch_sizes},
     }
-
-
-def _estimate_record(estimate: Estimate) -> Mapping[str, float | None]:
-    ends = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {name: end if end > 0 and math.isfinite(end) else None for name, end in ends.items()}
 
 
 def as_markdown(analysis: Analysis) -> str:

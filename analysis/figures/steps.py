@@ -1,6 +1,7 @@
 """Steps to target against batch size: points, fitted curve, regimes and critical batch size."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -26,18 +27,19 @@ MEASURED = "measured"
 NOT_REACHED = "not reached"
 FIT = "fit"
 PERFECT = "perfect scaling"
-_LABELS = (
-    "fewest steps over trials, with bracket",
-    "target not reached (lower bound)",
-    r"fit $S_\mathrm{min} + E_\mathrm{min}/B$, with band",
-    "perfect scaling",
-)
+_LABELS = {
+    MEASURED: "fewest steps over trials, with bracket",
+    NOT_REACHED: "target not reached (lower bound)",
+    FIT: "fit, with band",
+    PERFECT: "perfect scaling",
+}
 
 _SHADES = {Regime.PERFECT: "#E3EFF7", Regime.DIMINISHING: "#F1F0EC", Regime.PLATEAU: "#FBEADF"}
 _CURVE_POINTS = 121
 # as shares of the height of the axes: room for the regime names on top, least height of b_crit
 _HEADROOM = 0.14
 _LOWEST_B_CRIT = 0.55
+_LINE = 0.05
 # widths in inches: of the axes, and from which on a regime's name fits on one line, on two, small
 _AXES_INCHES = 5.6
 _ONE_LINE = 1.5
@@ -64,9 +66,9 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
     parts = [measured, _series(NOT_REACHED, missed["batch_size"], missed["stopped_at"])]
     sizes = analysis.table["batch_size"].to_numpy(float)
     curve_at = np.geomspace(sizes.min(), sizes.max(), _CURVE_POINTS)
-    if analysis.fit is not None:
-        fit = _series(FIT, curve_at, analysis.fit.predict(curve_at))
-        fit["low"], fit["high"] = analysis.fit.band(curve_at)
+    if analysis.fits is not None:
+        fit = _series(FIT, curve_at, analysis.fits.best.predict(curve_at))
+        fit["low"], fit["high"] = analysis.fits.best.band(curve_at)
         parts.append(fit)
     if len(reached):
         examples = float(reached["examples"].iloc[0])
@@ -100,17 +102,18 @@ def draw_steps(data: pd.DataFrame, analysis: Analysis) -> Figure:
         figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
         axes = figure.add_subplot()
         _scale(axes, data)
-        _draw_series(axes, data)
+        _draw_series(axes, data, _labels(analysis))
         if analysis.regimes is not None:
             _draw_regimes(axes, analysis.regimes)
         if analysis.fit is not None:
-            _draw_b_crit(axes, analysis.fit)
+            _draw_b_crit(axes, analysis.fit, _of_hyperbola(analysis))
         axes.set_title(analysis.title, loc="left", pad=8)
         axes.set_xlabel("Batch size (examples)")
         axes.set_ylabel("Steps to target (optimizer updates)")
         # below the axes it overlaps nothing, whatever the shape of the curve
         handles, names = axes.get_legend_handles_labels()
-        order = sorted(range(len(names)), key=lambda at: _LABELS.index(names[at]))
+        labels = list(_labels(analysis).values())
+        order = sorted(range(len(names)), key=lambda at: labels.index(names[at]))
         figure.legend(
             [handles[at] for at in order],
             [names[at] for at in order],
@@ -133,7 +136,20 @@ def _scale(axes: Axes, data: pd.DataFrame) -> None:
     power_of_two_ticks(axes.yaxis, bottom, top)
 
 
-def _draw_series(axes: Axes, data: pd.DataFrame) -> None:
+def _labels(analysis: Analysis) -> Mapping[str, str]:
+    """Gives the label of each series; the fit's names the model of least AICc."""
+    if analysis.fits is None:
+        return _LABELS
+    return {**_LABELS, FIT: f"{analysis.fits.best.model.name} {_LABELS[FIT]}"}
+
+
+def _of_hyperbola(analysis: Analysis) -> str:
+    """Says whose b_crit is marked, where the curve drawn is another one."""
+    drawn_too = analysis.fits is None or analysis.fits.best is analysis.fit
+    return "" if drawn_too else "of the hyperbola"
+
+
+def _draw_series(axes: Axes, data: pd.DataFrame, labels: Mapping[str, str]) -> None:
     by_name = dict(iter(data.groupby("series")))
     if MEASURED in by_name:
         points = by_name[MEASURED]
@@ -150,7 +166,7 @@ def _draw_series(axes: Axes, data: pd.DataFrame) -> None:
             elinewidth=1.2,
             capsize=2.5,
             zorder=5,
-            label=_LABELS[0],
+            label=labels[MEASURED],
         )
     if NOT_REACHED in by_name:
         points = by_name[NOT_REACHED]
@@ -162,18 +178,24 @@ def _draw_series(axes: Axes, data: pd.DataFrame) -> None:
             markerfacecolor="white",
             markersize=7,
             zorder=5,
-            label=_LABELS[1],
+            label=labels[NOT_REACHED],
         )
     if FIT in by_name:
         curve = by_name[FIT]
         axes.fill_between(
             curve["batch_size"], curve["low"], curve["high"], color=ORANGE, alpha=0.22, lw=0
         )
-        axes.plot(curve["batch_size"], curve["steps"], color=ORANGE, zorder=4, label=_LABELS[2])
+        axes.plot(curve["batch_size"], curve["steps"], color=ORANGE, zorder=4, label=labels[FIT])
     if PERFECT in by_name:
         line = by_name[PERFECT]
         axes.plot(
-            line["batch_size"], line["steps"], "--", color=GREY, lw=1.1, zorder=3, label=_LABELS[3]
+            line["batch_size"],
+            line["steps"],
+            "--",
+            color=GREY,
+            lw=1.1,
+            zorder=3,
+            label=labels[PERFECT],
         )
 
 
@@ -201,10 +223,10 @@ def _draw_regimes(axes: Axes, regimes: Regimes) -> None:
         )
 
 
-def _draw_b_crit(axes: Axes, fit: ScalingFit) -> None:
+def _draw_b_crit(axes: Axes, fit: ScalingFit, whose: str) -> None:
     left, right = axes.get_xlim()
     low, high = max(fit.b_crit.low, left), min(fit.b_crit.high, right)
-    at = _height_above(axes, fit, min(low, right))
+    at = _height_above(axes, fit, min(low, right)) - (_LINE if whose else 0.0)
     place = axes.get_xaxis_transform()
     if left < fit.b_crit.value < right:
         axes.plot([fit.b_crit.value] * 2, [0, at], color=INK, lw=1, transform=place, zorder=2)
@@ -215,7 +237,8 @@ def _draw_b_crit(axes: Axes, fit: ScalingFit) -> None:
     axes.text(
         low if rightwards else min(high, right / 1.05),
         at + 0.02,
-        f"{words} \N{RIGHTWARDS ARROW}" if fit.b_crit.value > right else words,
+        (f"{words} \N{RIGHTWARDS ARROW}" if fit.b_crit.value > right else words)
+        + (f"\n{whose}" if whose else ""),
         transform=place,
         ha="left" if rightwards else "right",
         va="bottom",

@@ -1,0 +1,251 @@
+"""The shapes that a curve can have, how likely each is, and which of them the data accept.
+
+A shape is a point of a box, each side from 0 to 1: `bend` stretches over log b_crit from where the
+curve is all plateau to where it is all perfect scaling, `turn` over the logarithm of the exponent.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.estimates import Estimate
+from analysis.likelihood import Maximum, Noise, accepted_locations, maximum
+from analysis.models import Floats, Mask, Model
+from analysis.points import Points
+
+LEAST_EXPONENT = 0.2
+GREATEST_EXPONENT = 20.0
+"""Beyond these an exponent counts as 0, or as infinite."""
+
+# this far outside the measured batch sizes a hyperbola is its limit to seven digits; on the way
+# there the box is coarse, as the curve hardly changes
+_REACH = math.log(1e7)
+_NEAR = 3.0
+_BENDS = 81
+_TURNS = 21
+_STENCIL = np.linspace(-1.0, 1.0, 9)
+_LEVELS = 9
+_HALVINGS = 26
+# by how little a limit may be less likely than the best shape inside the box, and be preferred
+_AS_GOOD = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """The most likely curve: its place in the box, and its parameters."""
+
+    bend: float
+    turn: float
+    log_b_crit: float
+    exponent: float
+    log_s_min: float
+    scale: float
+    log_likelihood: float
+
+    @property
+    def plateau_only(self) -> bool:
+        """Whether it is a plateau throughout."""
+        return self.bend == 0.0
+
+    @property
+    def perfect_only(self) -> bool:
+        """Whether it falls throughout."""
+        return self.bend == 1.0
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether it has no b_crit."""
+        return self.plateau_only or self.perfect_only
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Region:
+    """The accepted shapes, shape (m,), and for each the accepted log S_min from `low` to `high`."""
+
+    log_b_crit: Floats
+    exponent: Floats
+    low: Floats
+    high: Floats
+    reaches_plateau_only: bool
+    reaches_perfect_only: bool
+    turns: tuple[float, float]
+
+    def interval(self, offset: Floats) -> tuple[Floats, Floats]:
+        """Gives the extremes of log S_min + offset, offset given per shape on the last axis."""
+        return (self.low + offset).min(axis=-1), (self.high + offset).max(axis=-1)
+
+    def exponent_estimate(self, best: Shape) -> Estimate:
+        """Gives the exponent; an end of the box becomes 0 or infinity."""
+        ends = {0.0: 0.0, 1.0: math.inf}
+        value, low, high = (
+            ends.get(turn, float(_exponent(turn))) for turn in (best.turn, *self.turns)
+        )
+        return Estimate(value=value, low=low, high=high)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Shapes:
+    """The likelihood of every shape, log S_min and spread at their best for each."""
+
+    points: Points
+    model: Model
+    noise: Noise
+    turns: Floats
+
+    @classmethod
+    def of(cls, points: Points, model: Model, noise: Noise) -> "Shapes":
+        """Gives the shapes of a model; one without exponent has a box of one line, k = 1."""
+        fixed = math.log(1 / LEAST_EXPONENT) / math.log(GREATEST_EXPONENT / LEAST_EXPONENT)
+        turns = np.linspace(0.0, 1.0, _TURNS) if model.exponent else np.array([fixed])
+        return cls(points=points, model=model, noise=noise, turns=turns)
+
+    def glance(self) -> float:
+        """Gives the log-likelihood of about the best shape."""
+        return float(self._along_bend(self.turns, levels=2)[1].max())
+
+    def best(self) -> Shape:
+        """Finds the most likely shape."""
+        turn = self._best_turn()
+        bends, heights = self._along_bend(np.array([turn]))
+        bend, height = float(bends[0]), float(heights[0])
+        for limit in (0.0, 1.0):
+            if self.height(np.array(limit), np.array(turn)) >= height - _AS_GOOD:
+                bend = limit
+        found = self._maximum(np.array(bend), np.array(turn))
+        log_b_crit, exponent = self._parameters(np.array(bend), np.array(turn))
+        return Shape(
+            bend=bend,
+            turn=turn,
+            log_b_crit=float(log_b_crit),
+            exponent=float(exponent),
+            log_s_min=float(found.location),
+            scale=float(found.scale),
+            log_likelihood=float(found.log_likelihood),
+        )
+
+    def region(self, best: Shape, least: float) -> Region:
+        """Finds the accepted shapes: those with a log-likelihood of at least `least`."""
+        first, last = self._accepted_turns(best, least)
+        turns = np.linspace(first, last, 1 if first == last else _TURNS)
+        bends, heights = self._along_bend(turns)
+        # the best shape of an outermost turn is accepted, but for rounding
+        low, high = self._accepted_bends(turns, bends, np.minimum(least, heights))
+        share = np.linspace(0.0, 1.0, _BENDS if turns.size > 1 else 5 * _BENDS)
+        bend = low[:, None] + share * (high - low)[:, None]
+        turn = np.broadcast_to(turns[:, None], bend.shape)
+        bend, turn = bend.ravel(), turn.ravel()
+        log_s_low, log_s_high = accepted_locations(
+            self._values(bend, turn), self.points.missed, self.noise, least
+        )
+        log_b_crit, exponent = self._parameters(bend, turn)
+        return Region(
+            log_b_crit=log_b_crit,
+            exponent=exponent,
+            low=log_s_low,
+            high=log_s_high,
+            reaches_plateau_only=bool((low == 0.0).any()),
+            reaches_perfect_only=bool((high == 1.0).any()),
+            turns=(first, last),
+        )
+
+    def height(self, bend: Floats, turn: Floats) -> Floats:
+        """Gives the log-likelihood of shapes."""
+        return self._maximum(bend, turn).log_likelihood
+
+    def _maximum(self, bend: Floats, turn: Floats) -> Maximum:
+        return maximum(self._values(bend, turn), self.points.missed, self.noise)
+
+    def _values(self, bend: Floats, turn: Floats) -> Floats:
+        log_b_crit, exponent = self._parameters(bend, turn)
+        x = np.subtract.outer(log_b_crit, np.log(self.points.batch_sizes))
+        return np.log(self.points.steps) - self.model.rise(x, exponent[..., None])
+
+    def _parameters(self, bend: Floats, turn: Floats) -> tuple[Floats, Floats]:
+        """Gives log b_crit and exponent."""
+        exponent = _exponent(turn)
+        log_sizes = np.log(self.points.batch_sizes)
+        low, high = log_sizes.min(), log_sizes.max()
+        knots = (0.0, 0.15, 0.85, 1.0)
+        inside = np.interp(bend, knots, (low, low, high, high))
+        outside = np.interp(bend, knots, (-_REACH, -_NEAR, _NEAR, _REACH))
+        return inside + outside / exponent, exponent
+
+    def _along_bend(self, turns: Floats, levels: int = _LEVELS) -> tuple[Floats, Floats]:
+        """Finds the best bend for each turn, shape (m,), and its log-likelihood."""
+
+        def height(bend: Floats) -> Floats:
+            return self.height(bend, np.broadcast_to(turns[:, None], bend.shape))
+
+        grid = np.broadcast_to(np.linspace(0.0, 1.0, _BENDS), (turns.size, _BENDS))
+        return _climb(height, grid, levels)
+
+    def _best_turn(self) -> float:
+        if self.turns.size == 1:
+            return float(self.turns[0])
+
+        def height(turns: Floats) -> Floats:
+            return self._along_bend(turns[0])[1][None]
+
+        return float(_climb(height, self.turns[None], _LEVELS - 2)[0][0])
+
+    def _accepted_turns(self, best: Shape, least: float) -> tuple[float, float]:
+        """Gives the accepted turns farthest from the best one on either side."""
+        if self.turns.size == 1:
+            return best.turn, best.turn
+        grid = np.union1d(self.turns, best.turn)
+        accepted = self._along_bend(grid)[1] >= least
+        at = int(np.searchsorted(grid, best.turn))
+        low, high = (
+            self._last_accepted(grid[at::side], accepted[at::side], least) for side in (-1, 1)
+        )
+        return low, high
+
+    def _last_accepted(self, outward: Floats, accepted: Mask, least: float) -> float:
+        """Gives the last accepted turn of a row that leads away from the best one."""
+        # three finer rows bring the step to 1/512 of its size
+        for level in range(4):
+            if level > 0:
+                accepted = self._along_bend(outward)[1] >= least
+            last = int(np.flatnonzero(accepted).max(initial=0))
+            inside, outside = outward[last], outward[min(last + 1, outward.size - 1)]
+            outward = np.linspace(inside, outside, _STENCIL.size)
+        return float(inside)
+
+    def _accepted_bends(self, turns: Floats, bends: Floats, least: Floats) -> tuple[Floats, Floats]:
+        """Gives for each turn the accepted bends farthest from its best one on either side."""
+        grid = np.linspace(0.0, 1.0, _BENDS)
+        accepted = self.height(*np.broadcast_arrays(grid, turns[:, None])) >= least[:, None]
+        ends = []
+        for side in (-1, 1):
+            beyond = np.where(accepted, grid, bends[:, None])
+            inside = side * np.maximum((side * beyond).max(axis=-1), side * bends)
+            outside = np.clip(inside + side / (_BENDS - 1), 0.0, 1.0)
+            for _ in range(_HALVINGS):
+                middle = (inside + outside) / 2
+                good = self.height(middle, turns) >= least
+                inside, outside = np.where(good, middle, inside), np.where(good, outside, middle)
+            ends.append(inside)
+        return ends[0], ends[1]
+
+
+def _exponent(turn: Floats | float) -> Floats:
+    range_ = GREATEST_EXPONENT / LEAST_EXPONENT
+    return np.asarray(LEAST_EXPONENT * range_ ** np.asarray(turn))
+
+
+def _climb(height: Callable[[Floats], Floats], grid: Floats, levels: int) -> tuple[Floats, Floats]:
+    """Finds the highest place in [0, 1] of each row, on a grid and then on ever finer ones."""
+    span = 1.0 / (grid.shape[-1] - 1)
+    rows = np.arange(grid.shape[0])
+    heights = height(grid)
+    top = heights.argmax(axis=-1)
+    place, best = grid[rows, top], heights[rows, top]
+    for _ in range(levels):
+        near = np.clip(place[:, None] + span * _STENCIL, 0.0, 1.0)
+        heights = height(near)
+        top = heights.argmax(axis=-1)
+        place, best = near[rows, top], heights[rows, top]
+        span /= 4
+    return place, best
