@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.metaparameters import draw_metaparameters, metaparameters_data
+from analysis.figures.residuals import draw_residuals, residuals_data
 from analysis.figures.search import draw_search, search_data
 from analysis.figures.steps import draw_steps, steps_data
 from analysis.figures.style import save
@@ -24,6 +25,7 @@ class FigureKind:
 
 FIGURES: Mapping[str, FigureKind] = {
     "steps_vs_batch": FigureKind(data=steps_data, draw=draw_steps),
+    "residuals": FigureKind(data=residuals_data, draw=draw_residuals),
     "search": FigureKind(data=search_data, draw=draw_search),
     "metaparameters": FigureKind(data=metaparameters_data, draw=draw_metaparameters),
 }
