@@ -26,7 +26,8 @@ LEAST_VALUES = 2
 _FLOOR = 1e-6
 _HALF_LOG_TAU = math.log(math.tau) / 2
 _ROUNDS = 60
-_CLOSE = 1e-10
+_CLOSE = 1e-6
+_NO_SPARE = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,6 +156,8 @@ def maximum(values: Floats, missed: Mask, noise: Noise) -> Maximum:
         step_t = (bend[1] * slope[0] - bend[0] * slope[1]) / determinant
         gain = np.maximum(slope[0] * step_a + slope[1] * step_t, 0.0)
         if gain.max(initial=0.0) < _CLOSE:
+            # so close the climb of one more step is known: half of what the slope promises
+            a, t, value = a + step_a, t + step_t, value + gain / 2
             break
         # the damped step of self-concordant functions: it climbs without a search along the line
         share = np.where(gain > 0.1, 1 / (1 + np.sqrt(gain)), 1.0)
@@ -185,7 +188,7 @@ def accepted_locations(
     spare = np.maximum(best.log_likelihood - least, 0.0)
     goal = np.sqrt(2 * spare)
     spread = np.expm1(2 * spare / count)
-    moves = spare > _CLOSE
+    moves = spare > _NO_SPARE
     sides = []
     for side in (-1.0, 1.0):
         away = side * best.scale * noise.deviation * np.sqrt(spread)

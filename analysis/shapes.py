@@ -23,11 +23,12 @@ GREATEST_EXPONENT = 20.0
 # there the box is coarse, as the curve hardly changes
 _REACH = math.log(1e7)
 _NEAR = 3.0
+_COARSE = 41
 _BENDS = 81
 _TURNS = 21
-_STENCIL = np.linspace(-1.0, 1.0, 9)
-_LEVELS = 9
-_HALVINGS = 26
+_STENCIL = np.linspace(-1.0, 1.0, 17)
+_SECTION = np.linspace(0.0, 1.0, 17)
+_LEVELS = 6
 # by how little a limit may be less likely than the best shape inside the box, and be preferred
 _AS_GOOD = 1e-6
 
@@ -178,7 +179,7 @@ class Shapes:
         def height(bend: Floats) -> Floats:
             return self.height(bend, np.broadcast_to(turns[:, None], bend.shape))
 
-        grid = np.broadcast_to(np.linspace(0.0, 1.0, _BENDS), (turns.size, _BENDS))
+        grid = np.broadcast_to(np.linspace(0.0, 1.0, _COARSE), (turns.size, _COARSE))
         return _climb(height, grid, levels)
 
     def _best_turn(self) -> float:
@@ -186,48 +187,59 @@ class Shapes:
             return float(self.turns[0])
 
         def height(turns: Floats) -> Floats:
-            return self._along_bend(turns[0])[1][None]
+            return self._along_bend(turns[0], levels=4)[1][None]
 
-        return float(_climb(height, self.turns[None], _LEVELS - 2)[0][0])
+        return float(_climb(height, self.turns[None], _LEVELS - 1)[0][0])
 
     def _accepted_turns(self, best: Shape, least: float) -> tuple[float, float]:
         """Gives the accepted turns farthest from the best one on either side."""
         if self.turns.size == 1:
             return best.turn, best.turn
-        grid = np.union1d(self.turns, best.turn)
-        accepted = self._along_bend(grid)[1] >= least
-        at = int(np.searchsorted(grid, best.turn))
-        low, high = (
-            self._last_accepted(grid[at::side], accepted[at::side], least) for side in (-1, 1)
+
+        def accepted(turns: Floats) -> Mask:
+            rows: Mask = self._along_bend(turns.ravel(), levels=4)[1] >= least
+            return rows.reshape(turns.shape)
+
+        ends = _outermost(accepted, np.array([best.turn]), self.turns, sections=2)
+        return float(ends[0, 0]), float(ends[1, 0])
+
+    def _accepted_bends(self, turns: Floats, bends: Floats, least: Floats) -> Floats:
+        """Gives for each turn the accepted bends farthest from its best one, shape (2, m)."""
+
+        def accepted(bends: Floats) -> Mask:
+            rows: Mask = self.height(*np.broadcast_arrays(bends, turns[:, None])) >= least[:, None]
+            return rows
+
+        return _outermost(accepted, bends, np.linspace(0.0, 1.0, _COARSE), sections=6)
+
+
+def _outermost(
+    accepted: Callable[[Floats], Mask], best: Floats, grid: Floats, sections: int
+) -> Floats:
+    """Finds the accepted places farthest from the best one on either side, row by row.
+
+    Args:
+        accepted: which places of each row are accepted, shape (m, any).
+        best: an accepted place of each row, shape (m,).
+        grid: rising places from 0 to 1, on which the outermost is looked for first.
+        sections: how often the step in which it lies is cut in 16.
+
+    Returns:
+        Lower and upper ends, shape (2, m).
+    """
+    on_grid = np.where(accepted(np.broadcast_to(grid, (best.size, grid.size))), grid, best[:, None])
+    inside = np.stack([np.minimum(on_grid.min(-1), best), np.maximum(on_grid.max(-1), best)])
+    step = np.array([-1.0, 1.0])[:, None] / (grid.size - 1)
+    outside = np.clip(inside + step, 0.0, 1.0)
+    for _ in range(sections):
+        places = inside[..., None] + (outside - inside)[..., None] * _SECTION
+        good = np.stack([accepted(side) for side in places])
+        last = np.where(good, np.arange(_SECTION.size), 0).max(axis=-1)
+        beyond = np.minimum(last + 1, _SECTION.size - 1)
+        inside, outside = (
+            np.take_along_axis(places, at[..., None], axis=-1)[..., 0] for at in (last, beyond)
         )
-        return low, high
-
-    def _last_accepted(self, outward: Floats, accepted: Mask, least: float) -> float:
-        """Gives the last accepted turn of a row that leads away from the best one."""
-        # three finer rows bring the step to 1/512 of its size
-        for level in range(4):
-            if level > 0:
-                accepted = self._along_bend(outward)[1] >= least
-            last = int(np.flatnonzero(accepted).max(initial=0))
-            inside, outside = outward[last], outward[min(last + 1, outward.size - 1)]
-            outward = np.linspace(inside, outside, _STENCIL.size)
-        return float(inside)
-
-    def _accepted_bends(self, turns: Floats, bends: Floats, least: Floats) -> tuple[Floats, Floats]:
-        """Gives for each turn the accepted bends farthest from its best one on either side."""
-        grid = np.linspace(0.0, 1.0, _BENDS)
-        accepted = self.height(*np.broadcast_arrays(grid, turns[:, None])) >= least[:, None]
-        ends = []
-        for side in (-1, 1):
-            beyond = np.where(accepted, grid, bends[:, None])
-            inside = side * np.maximum((side * beyond).max(axis=-1), side * bends)
-            outside = np.clip(inside + side / (_BENDS - 1), 0.0, 1.0)
-            for _ in range(_HALVINGS):
-                middle = (inside + outside) / 2
-                good = self.height(middle, turns) >= least
-                inside, outside = np.where(good, middle, inside), np.where(good, outside, middle)
-            ends.append(inside)
-        return ends[0], ends[1]
+    return inside
 
 
 def _exponent(turn: Floats | float) -> Floats:
@@ -247,5 +259,5 @@ def _climb(height: Callable[[Floats], Floats], grid: Floats, levels: int) -> tup
         heights = height(near)
         top = heights.argmax(axis=-1)
         place, best = near[rows, top], heights[rows, top]
-        span /= 4
+        span /= 8  # two steps of the stencil
     return place, best

@@ -98,7 +98,7 @@ def test_edges_cover_about_as_stated(name, b_crit, exponent):
     sizes = 2.0 ** np.arange(13)
     truth = MODELS[name].steps(sizes, 20.0, b_crit, exponent)
     edges = crossings(np.log(sizes), np.log(truth))
-    repeats, covered = 40, np.zeros(2)
+    repeats, covered = 30, np.zeros(2)
     for noise in np.exp(0.1 * rng.standard_normal((repeats, sizes.size))):
         found = critical(sizes, truth * noise)
         covered += [
