@@ -138,8 +138,8 @@ def fit(
 
     Points that reached the target contribute the density of their log steps, misses the chance of
     more steps than they took. A value is in an interval when the best curve through it is as likely
-    as `analysis.likelihood.threshold` asks for. Assumes independent noise of one spread. Measured on
-    made data, 95 % intervals hold the truth in 94 to 97 % of repeats, with or without misses and
+    as `analysis.likelihood.threshold` asks for. Assumes independent noise of one spread. Measured
+    on made data, 95 % intervals hold the truth in 94 to 97 % of repeats, with or without misses and
     from six batch sizes on; under Student's t noise of 3 degrees in 92 to 96 %.
 
     Args:

@@ -28,7 +28,7 @@ _BENDS = 81
 _TURNS = 21
 _STENCIL = np.linspace(-1.0, 1.0, 17)
 _SECTION = np.linspace(0.0, 1.0, 17)
-_LEVELS = 6
+_LEVELS = 5
 # by how little a limit may be less likely than the best shape inside the box, and be preferred
 _AS_GOOD = 1e-6
 
@@ -260,4 +260,14 @@ def _climb(height: Callable[[Floats], Floats], grid: Floats, levels: int) -> tup
         top = heights.argmax(axis=-1)
         place, best = near[rows, top], heights[rows, top]
         span /= 8  # two steps of the stencil
-    return place, best
+    # a parabola through the last three heights places the top beyond what rounding leaves of them
+    step = 8 * span * (_STENCIL[1] - _STENCIL[0])
+    middle = np.clip(top, 1, heights.shape[-1] - 2)
+    left, centre, right = (heights[rows, middle + side] for side in (-1, 0, 1))
+    curvature = left - 2 * centre + right
+    inner = (top == middle) & (place > step) & (place < 1 - step) & (curvature < 0)
+    safe = np.where(inner, curvature, -1.0)
+    return (
+        np.where(inner, place + step * (left - right) / (2 * safe), place),
+        np.where(inner, centre - (left - right) ** 2 / (8 * safe), best),
+    )
