@@ -1,74 +1,67 @@
-"""Fits the hyperbola to steps to target, with intervals that say when nothing bounds them.
+"""Fits curves to steps to target, with intervals that say when nothing bounds them.
 
-Steps are taken to be log-normal about the curve with one spread, so that maximum likelihood is
-least squares in the logarithm. For a given b_crit the best log S_min is a mean of residuals; all
-else is a search in one dimension, along log b_crit.
+Log steps scatter about the curve with one spread. For a given shape of the curve (b_crit, and an
+exponent where the model has one) the best S_min and spread come from `analysis.likelihood`; the
+shapes are searched on a box whose sides are the limits of the curve.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq, minimize_scalar
-from scipy.special import fdtri
 
 from analysis.errors import AnalysisError
 from analysis.estimates import Estimate
-from analysis.models import Floats, hyperbola
+from analysis.likelihood import NOISES, Noise, threshold
+from analysis.models import MODELS, Floats, Model
+from analysis.points import Points
+from analysis.shapes import Region, Shape, Shapes
 
-LEAST_POINTS = 3
-_PARAMETERS = 2
-
-# this far outside the measured batch sizes the curve is its limit to six digits
-_REACH = math.log(1e6)
-_GRID = 801
-_REGION = 2001
+CLEARLY = 2.0
+"""By how much the log-likelihood of log-logistic noise must exceed that of log-normal noise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Region:
-    """What the data accept: for each accepted b_crit, log S_min within `centre` +- `half`."""
-
-    log_b_crit: Floats
-    centre: Floats
-    half: Floats
-
-    def interval(self, offset: Floats) -> tuple[Floats, Floats]:
-        """Gives the extremes of log S_min + offset, offset given per b_crit on the last axis."""
-        low = (self.centre - self.half + offset).min(axis=-1)
-        high = (self.centre + self.half + offset).max(axis=-1)
-        return low, high
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ScalingFit:
-    """The hyperbola fitted to a study.
+    """A curve fitted to a study.
 
     Attributes:
+        model: the curve's model.
         s_min: steps to target at an infinite batch size.
-        e_min: examples to target at a vanishing batch size.
-        b_crit: critical batch size, E_min / S_min.
-        sigma: spread of log steps about the curve, on n - 2 degrees of freedom.
+        e_min: examples to target at a vanishing batch size; for `power` the factor of B^-alpha.
+        b_crit: critical batch size, where the two limits of the curve cross.
+        exponent: the model's shape parameter; None where it has none.
+        sigma: standard deviation of log steps about the curve, on n - p degrees of freedom.
+        noise: the family of the noise.
         level: coverage of the intervals.
-        batch_sizes: the points that were fitted.
-        steps: their steps to target.
-        residuals: log steps minus log of the curve.
+        log_likelihood: of the observed log steps and the misses, at its maximum.
+        aicc: Akaike's criterion for small samples; None where the points are too few for it.
+        points: what was fitted.
+        residuals: log steps minus log of the curve, shape (n,); where missed, lower bounds.
     """
 
+    model: Model
     s_min: Estimate
     e_min: Estimate
     b_crit: Estimate
+    exponent: Estimate | None
     sigma: float
+    noise: Noise
     level: float
-    batch_sizes: tuple[float, ...]
-    steps: tuple[float, ...]
-    residuals: tuple[float, ...]
-    _region: _Region = field(repr=False, compare=False)
+    log_likelihood: float
+    aicc: float | None
+    points: Points
+    residuals: Floats
+    _best: Shape = field(repr=False)
+    _region: Region = field(repr=False)
 
     def predict(self, batch_size: ArrayLike) -> Floats:
-        """Gives the fitted steps to target at these batch sizes."""
-        return hyperbola(batch_size, self.s_min.value, self.e_min.value)
+        """Gives the fitted steps to target at these batch sizes, in their shape."""
+        x = self._best.log_b_crit - np.log(np.asarray(batch_size, dtype=np.float64))
+        k = np.asarray(self._best.exponent)
+        return np.asarray(np.exp(self._best.log_s_min + self.model.rise(x, k)))
 
     def band(self, batch_size: ArrayLike) -> tuple[Floats, Floats]:
         """Gives the pointwise interval of the curve (not of a new measurement).
@@ -80,165 +73,180 @@ class ScalingFit:
             Lower and upper ends, each of shape (n,).
         """
         log_sizes = np.log(np.asarray(batch_size, dtype=np.float64))
-        low, high = self._region.interval(_log_rise(self._region.log_b_crit, log_sizes).T)
+        region = self._region
+        rises = self.model.rise(np.subtract.outer(region.log_b_crit, log_sizes).T, region.exponent)
+        low, high = region.interval(rises)
         return np.exp(low), np.exp(high)
 
 
-def fit_hyperbola(batch_sizes: ArrayLike, steps: ArrayLike, level: float = 0.95) -> ScalingFit:
-    """Fits S(B) = S_min + E_min / B by maximum likelihood, with profile-likelihood intervals.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Fits:
+    """All models fitted to the same points.
 
-    A value is in the interval when the best curve through it has a residual sum of squares of at
-    most `1 + F / (n - 2)` times the least, F the `level` quantile of F(1, n - 2) (Bates and Watts
-    1988, section 6.1): the small-sample threshold, exact but for curvature. Assumes independent
-    log-normal noise of one spread.
+    Attributes:
+        by_name: the fits, by name of the model; the hyperbola first, which is always there.
+        missing: why a model is not fitted, by its name.
+    """
+
+    by_name: Mapping[str, ScalingFit]
+    missing: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> ScalingFit:
+        return self.by_name[name]
+
+    @property
+    def best(self) -> ScalingFit:
+        """The fit of least AICc; the hyperbola where the points are too few to compare."""
+        with_aicc = [fit for fit in self.by_name.values() if fit.aicc is not None]
+        if not with_aicc:
+            return next(iter(self.by_name.values()))
+        return min(with_aicc, key=lambda fit: math.inf if fit.aicc is None else fit.aicc)
+
+
+def fit_all(points: Points, level: float = 0.95) -> Fits:
+    """Fits every model that has points enough.
 
     Args:
-        batch_sizes: examples per step, > 0, shape (n,), at least three different ones.
-        steps: steps to target, > 0, shape (n,).
+        points: what to fit.
         level: coverage of the intervals, between 0 and 1.
+
+    Returns:
+        The fits, and why others are missing.
+
+    Raises:
+        AnalysisError: fewer than three batch sizes reached the target.
+    """
+    fits: dict[str, ScalingFit] = {}
+    missing: dict[str, str] = {}
+    for model in MODELS.values():
+        try:
+            fits[model.name] = fit(points, model, level)
+        except AnalysisError as error:
+            if not fits:
+                raise
+            missing[model.name] = str(error)
+    return Fits(by_name=fits, missing=missing)
+
+
+def fit(
+    points: Points,
+    model: Model = MODELS["hyperbola"],
+    level: float = 0.95,
+    noise: Noise | None = None,
+) -> ScalingFit:
+    """Fits a curve by maximum likelihood in log steps, with profile-likelihood intervals.
+
+    Points that reached the target contribute the density of their log steps, misses the chance of
+    more steps than they took. A value is in an interval when the best curve through it is as likely
+    as `analysis.likelihood.threshold` asks for. Assumes independent noise of one spread. Measured
+    on made data, 95 % intervals hold the truth in 94 to 97 % of repeats, with or without misses and
+    from six batch sizes on; under Student's t noise of 3 degrees in 92 to 96 %.
+
+    Args:
+        points: what to fit.
+        model: the curve.
+        level: coverage of the intervals, between 0 and 1.
+        noise: family of the noise; None for log-normal, unless log-logistic is clearly more likely.
 
     Returns:
         The fit.
 
     Raises:
-        AnalysisError: too few batch sizes, or a number that is not positive and finite.
-    """  # noqa: DOC502  (raised by _profile)
-    profile = _profile(batch_sizes, steps)
-    grid = profile.grid()
-    best = profile.minimum(grid)
-    least = profile.squares(best)
-    freedom = profile.size - _PARAMETERS
-    region = profile.region(grid, best, least * (1 + float(fdtri(1, freedom, level)) / freedom))
-    s_min, e_min, b_crit = _estimates(profile, best, region, grid)
+        AnalysisError: too few batch sizes reached the target.
+    """
+    if points.different < model.least_points:
+        raise AnalysisError(
+            f"a fit of {model.formula} needs at least {model.least_points} batch sizes that "
+            f"reached the target, got {points.different}; add batch sizes or trials, raise "
+            "race.max_steps, or loosen the target"
+        )
+    shapes, best = _most_likely(points, model, noise)
+    region = shapes.region(
+        best, best.log_likelihood - threshold(points.observed, model.parameters, level)
+    )
+    s_min, e_min, b_crit, exponent = _estimates(model, best, region)
+    freedom = points.observed - model.parameters
+    log_curve = best.log_s_min + model.rise(
+        best.log_b_crit - np.log(points.batch_sizes), np.asarray(best.exponent)
+    )
     return ScalingFit(
+        model=model,
         s_min=s_min,
         e_min=e_min,
         b_crit=b_crit,
-        sigma=math.sqrt(least / freedom),
+        exponent=exponent,
+        sigma=best.scale * shapes.noise.deviation * math.sqrt(points.observed / freedom),
+        noise=shapes.noise,
         level=level,
-        batch_sizes=tuple(np.asarray(batch_sizes, dtype=np.float64).tolist()),
-        steps=tuple(np.asarray(steps, dtype=np.float64).tolist()),
-        residuals=tuple(profile.residuals(np.array([best]))[0].tolist()),
+        log_likelihood=best.log_likelihood,
+        aicc=aicc(best.log_likelihood, points.observed, model.parameters + 1),
+        points=points,
+        residuals=np.log(points.steps) - log_curve,
+        _best=best,
         _region=region,
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Profile:
-    """The likelihood along log b_crit, log S_min at its best for each."""
+def aicc(log_likelihood: float, observed: int, parameters: int) -> float | None:
+    """Gives Akaike's criterion with the small-sample term of Hurvich and Tsai 1989.
 
-    log_sizes: Floats
-    log_steps: Floats
+    `2 p - 2 l + 2 p (p + 1) / (n - p - 1)`.
 
-    @property
-    def size(self) -> int:
-        return self.log_steps.size
+    Args:
+        log_likelihood: l, at its maximum.
+        observed: n, points that are no lower bounds.
+        parameters: p, those of the curve and the spread.
 
-    def grid(self) -> Floats:
-        """Gives log b_crit from one limit of the curve to the other."""
-        return np.linspace(self.log_sizes.min() - _REACH, self.log_sizes.max() + _REACH, _GRID)
+    Returns:
+        The criterion; None for n <= p + 1, where it is infinite.
 
-    def log_s_min(self, log_b_crit: Floats) -> Floats:
-        heights: Floats = (self.log_steps - _log_rise(log_b_crit, self.log_sizes)).mean(axis=-1)
-        return heights
-
-    def residuals(self, log_b_crit: Floats) -> Floats:
-        rest: Floats = self.log_steps - _log_rise(log_b_crit, self.log_sizes)
-        centred: Floats = rest - rest.mean(axis=-1, keepdims=True)
-        return centred
-
-    def squares(self, log_b_crit: float) -> float:
-        return float((self.residuals(np.array([log_b_crit])) ** 2).sum())
-
-    def minimum(self, grid: Floats) -> float:
-        """Gives the best log b_crit; an end of the grid stands for its limit."""
-        squares = (self.residuals(grid) ** 2).sum(axis=-1)
-        at = int(squares.argmin())
-        around = float(grid[max(at - 1, 0)]), float(grid[min(at + 1, grid.size - 1)])
-        found = minimize_scalar(
-            self.squares, bounds=around, method="bounded", options={"xatol": 1e-10}
-        )
-        return float(found.x) if found.fun < squares[at] else float(grid[at])
-
-    def region(self, grid: Floats, best: float, threshold: float) -> _Region:
-        """Gives the accepted b_crit and S_min: residual sum of squares up to the threshold."""
-        low = self._end(grid[grid < best][::-1], best, threshold)
-        high = self._end(grid[grid > best], best, threshold)
-        accepted = np.linspace(low, high, _REGION)
-        spare = threshold - (self.residuals(accepted) ** 2).sum(axis=-1)
-        return _Region(
-            log_b_crit=accepted,
-            centre=self.log_s_min(accepted),
-            half=np.sqrt(np.maximum(spare, 0.0) / self.size),
-        )
-
-    def _end(self, outward: Floats, best: float, threshold: float) -> float:
-        """Gives the accepted log b_crit farthest from the best, `outward` leading away from it."""
-        squares = (self.residuals(outward) ** 2).sum(axis=-1)
-        accepted = np.flatnonzero(squares <= threshold)
-        last = int(accepted[-1]) if accepted.size else -1
-        inside = float(outward[last]) if accepted.size else best
-        if last + 1 == outward.size:
-            return inside
-
-        def excess(log_b_crit: float) -> float:
-            return self.squares(log_b_crit) - threshold
-
-        return float(brentq(excess, inside, float(outward[last + 1])))
+    >>> aicc(10.0, observed=8, parameters=3)
+    -8.0
+    """
+    if observed <= parameters + 1:
+        return None
+    small_sample = 2 * parameters * (parameters + 1) / (observed - parameters - 1)
+    return 2 * parameters - 2 * log_likelihood + small_sample
 
 
-def _profile(batch_sizes: ArrayLike, steps: ArrayLike) -> _Profile:
-    columns = {
-        "batch sizes": np.asarray(batch_sizes, dtype=np.float64),
-        "steps": np.asarray(steps, dtype=np.float64),
-    }
-    for name, column in columns.items():
-        wrong = column[~(np.isfinite(column) & (column > 0))]
-        if wrong.size:
-            raise AnalysisError(
-                f"{name} to fit must be positive and finite, got {wrong[0]:g}; "
-                "leave batch sizes out that did not reach the target"
-            )
-    different = np.unique(columns["batch sizes"]).size
-    if different < LEAST_POINTS:
-        raise AnalysisError(
-            f"a fit needs at least {LEAST_POINTS} batch sizes that reached the target, got "
-            f"{different}; add batch sizes or trials, raise race.max_steps, or loosen the target"
-        )
-    return _Profile(
-        log_sizes=np.log(columns["batch sizes"]),
-        log_steps=np.log(columns["steps"]),
+def _most_likely(points: Points, model: Model, noise: Noise | None) -> tuple[Shapes, Shape]:
+    """Gives the best curve under the noise asked for, or under the one that the points favour."""
+    if noise is not None:
+        shapes = Shapes.of(points, model, noise)
+        return shapes, shapes.best()
+    plain, heavy = (
+        Shapes.of(points, model, NOISES[name]) for name in ("log-normal", "log-logistic")
     )
-
-
-def _log_rise(log_b_crit: Floats, log_sizes: Floats) -> Floats:
-    """Gives log(1 + b_crit / B), the curve over its plateau, one row per b_crit."""
-    return np.logaddexp(0.0, np.subtract.outer(log_b_crit, log_sizes))
+    best = plain.best()
+    # a first look is enough to see whether it is worth the search
+    if heavy.glance() < best.log_likelihood + CLEARLY:
+        return plain, best
+    return heavy, heavy.best()
 
 
 def _estimates(
-    profile: _Profile, best: float, region: _Region, grid: Floats
-) -> tuple[Estimate, Estimate, Estimate]:
-    """Gives S_min, E_min and b_crit; an end of the grid becomes the limit that it stands for."""
-    floor, ceiling = float(grid[0]), float(grid[-1])
-    accepted = region.log_b_crit
-    falls, rises = float(accepted[0]) == floor, float(accepted[-1]) == ceiling
-    height = float(profile.log_s_min(np.array([best]))[0])
-    s_low, s_high = np.exp(region.interval(np.zeros_like(accepted)))
-    e_low, e_high = np.exp(region.interval(accepted))
+    model: Model, best: Shape, region: Region
+) -> tuple[Estimate, Estimate, Estimate, Estimate | None]:
+    """Gives S_min, E_min, b_crit, exponent; an end of the box becomes the limit that it is."""
+    level = np.zeros_like(region.log_b_crit)
+    s_low, s_high = np.exp(region.interval(level))
+    e_low, e_high = np.exp(region.interval(model.slope(region.exponent) * region.log_b_crit))
+    log_e_min = best.log_s_min + float(model.slope(np.asarray(best.exponent))) * best.log_b_crit
+    falls, rises = region.reaches_plateau_only, region.reaches_perfect_only
     s_min = Estimate(
-        value=0.0 if best == ceiling else math.exp(height),
+        value=0.0 if best.perfect_only else math.exp(best.log_s_min),
         low=0.0 if rises else float(s_low),
         high=float(s_high),
     )
     e_min = Estimate(
-        value=0.0 if best == floor else math.exp(height + best),
+        value=0.0 if best.plateau_only else math.exp(log_e_min),
         low=0.0 if falls else float(e_low),
         high=float(e_high),
     )
+    at_limit = 0.0 if best.plateau_only else math.inf
     b_crit = Estimate(
-        value={floor: 0.0, ceiling: math.inf}.get(best, math.exp(best)),
-        low=0.0 if falls else math.exp(float(accepted[0])),
-        high=math.inf if rises else math.exp(float(accepted[-1])),
+        value=at_limit if best.at_limit else math.exp(best.log_b_crit),
+        low=0.0 if falls else math.exp(float(region.log_b_crit.min())),
+        high=math.inf if rises else math.exp(float(region.log_b_crit.max())),
     )
-    return s_min, e_min, b_crit
+    return s_min, e_min, b_crit, region.exponent_estimate(best) if model.exponent else None

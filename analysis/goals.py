@@ -15,11 +15,14 @@ import pandas as pd
 
 from analysis.budgets import Budget, Unit, best_errors
 from analysis.estimates import Estimate, two_digits
-from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
+from analysis.fit import ScalingFit, fit
+from analysis.models import MODELS
+from analysis.replicates import fitted_points, with_replicates
 from analysis.tables import StudyTables
 from analysis.targets import steps_to_target
 
 MOST_TARGETS = 5
+LEAST_POINTS = MODELS["hyperbola"].least_points
 LEVEL = 0.95
 """Coverage of the intervals."""
 LEAST_STEPS = 5
@@ -36,7 +39,7 @@ class Goal:
 
     Attributes:
         target: validation error to get below.
-        table: one row per batch size, as `steps_to_target` gives it.
+        table: one row per batch size: `steps_to_target` and the columns of `with_replicates`.
         fit: the hyperbola; None where too few batch sizes reached the target.
     """
 
@@ -110,17 +113,17 @@ def find_goals(study: StudyTables, targets: Sequence[float] | None = None) -> tu
         AnalysisError: there is no search trial, or a target cannot be judged from the curves.
     """  # noqa: DOC502  (raised by steps_to_target)
     chosen = choose_targets(study) if targets is None else targets
-    tables = {target: steps_to_target(study, target) for target in chosen}
+    tables = {
+        target: with_replicates(steps_to_target(study, target), study, target) for target in chosen
+    }
     return tuple(Goal(target=t, table=table, fit=_fit(table)) for t, table in tables.items())
 
 
 def _fit(table: pd.DataFrame) -> ScalingFit | None:
     """Fits the curve of steps to one target; the one place where goals meet a model."""
-    reached = table[table["steps"].notna()]
-    if len(reached) < LEAST_POINTS:
-        return None
-    sizes, steps = reached["batch_size"].to_numpy(float), reached["steps"].to_numpy(float)
-    return fit_hyperbola(sizes, steps, LEVEL)
+    points = fitted_points(table)
+    points = points.without(points.out_of_reach())
+    return fit(points, level=LEVEL) if points.different >= LEAST_POINTS else None
 
 
 def goal_records(goals: Sequence[Goal]) -> list[dict[str, object]]:

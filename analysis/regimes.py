@@ -6,7 +6,6 @@ made monotonic by isotonic regression of their logarithms: no single noisy point
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,8 +14,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
 from analysis.errors import AnalysisError
-from analysis.estimates import Estimate, rounded
-from analysis.models import Floats, batch_size_at_overhead
+from analysis.estimates import rounded
+from analysis.models import Floats
 
 OVERHEAD = 0.2
 MARGIN = 0.1
@@ -24,18 +23,6 @@ LEAST_SEEN = 2
 
 # batch sizes come back from their logarithm with rounding
 _TOLERANCE = 1e-9
-
-DEFINITIONS: Mapping[str, str] = {
-    "b_crit": "E_min / S_min of the hyperbola S(B) = S_min + E_min / B: steps and examples to "
-    "target are both twice their minimum there (McCandlish et al. 2018)",
-    "b_20": "where the hyperbola needs 20 % more examples to target than at the smallest measured "
-    "batch size B_ref: 1.2 B_ref + 0.2 b_crit (Zhang et al. 2024)",
-    "b_perfect": "end of perfect scaling: where examples to target, made monotonic, pass 1.2 x "
-    "their value at the smallest measured batch size",
-    "b_plateau": "start of the plateau: where steps to target, made monotonic, come within 1.1 x "
-    "their value at the largest measured batch size",
-}
-"""What each critical batch size is, in words."""
 
 
 class Regime(StrEnum):
@@ -70,8 +57,6 @@ class Regimes:
         plateau_seen: whether the plateau is seen.
         b_perfect: end of perfect scaling; None where not seen, or not ended in the range.
         b_plateau: start of the plateau; None where not seen, or not begun in the range.
-        b_20: batch size at 20 % overhead over perfect scaling from the smallest measured one;
-            None where the fit runs to perfect scaling without end.
     """
 
     batch_sizes: tuple[float, ...]
@@ -79,7 +64,6 @@ class Regimes:
     plateau_seen: bool
     b_perfect: float | None
     b_plateau: float | None
-    b_20: Estimate | None
 
     def of(self, batch_size: float) -> Regime:
         """Gives the regime of a batch size, measured or not."""
@@ -148,13 +132,12 @@ class Regimes:
         return f"No plateau within the measured range: steps still fall at B = {last:g}."
 
 
-def find_regimes(batch_sizes: ArrayLike, steps: ArrayLike, b_crit: Estimate) -> Regimes:
+def find_regimes(batch_sizes: ArrayLike, steps: ArrayLike) -> Regimes:
     """Finds the regimes of a curve of steps to target.
 
     Args:
         batch_sizes: examples per step, > 0, rising, shape (n,), n >= 2.
         steps: steps to target, > 0, shape (n,).
-        b_crit: critical batch size of the hyperbola, for b_20.
 
     Returns:
         The regimes.
@@ -167,21 +150,37 @@ def find_regimes(batch_sizes: ArrayLike, steps: ArrayLike, b_crit: Estimate) -> 
         raise AnalysisError(
             f"regimes need two or more batch sizes in rising order, got {sizes.tolist()}; sort them"
         )
-    log_sizes, log_steps = np.log(sizes), np.log(np.asarray(steps, dtype=np.float64))
-    examples = _rising(log_sizes + log_steps)
-    # read from the largest batch size down, steps to target rise
-    falling = _rising(log_steps[::-1])
-    perfect_to = _crossing(log_sizes, examples, math.log1p(OVERHEAD))
-    plateau_from = _crossing(log_sizes[::-1], falling, math.log1p(MARGIN))
-    perfect_seen = _count(sizes <= _or(perfect_to, math.inf) * (1 + _TOLERANCE))
-    plateau_seen = _count(sizes >= _or(plateau_from, -math.inf) * (1 - _TOLERANCE))
+    perfect_to, plateau_from = crossings(np.log(sizes), np.log(np.asarray(steps, dtype=np.float64)))
+    # one point makes no regime
+    perfect_seen = perfect_to >= sizes[LEAST_SEEN - 1] * (1 - _TOLERANCE)
+    plateau_seen = plateau_from <= sizes[-LEAST_SEEN] * (1 + _TOLERANCE)
     return Regimes(
         batch_sizes=tuple(sizes.tolist()),
         perfect_seen=perfect_seen,
         plateau_seen=plateau_seen,
-        b_perfect=perfect_to if perfect_seen else None,
-        b_plateau=plateau_from if plateau_seen else None,
-        b_20=_b_20(float(sizes[0]), b_crit),
+        b_perfect=perfect_to if perfect_seen and math.isfinite(perfect_to) else None,
+        b_plateau=plateau_from if plateau_seen and plateau_from > 0 else None,
+    )
+
+
+def crossings(log_sizes: Floats, log_steps: Floats) -> tuple[float, float]:
+    """Gives where examples leave perfect scaling, and where steps come to the plateau.
+
+    Args:
+        log_sizes: log batch sizes, rising, shape (n,), n >= 2.
+        log_steps: log steps to target, shape (n,).
+
+    Returns:
+        Batch sizes within the measured range; infinite where examples never leave perfect scaling,
+        0 where steps are on the plateau throughout.
+    """
+    # read from the largest batch size down, it is steps to target that rise
+    falling = _rising(log_steps[::-1])
+    perfect_to = _crossing(log_sizes, _rising(log_sizes + log_steps), math.log1p(OVERHEAD))
+    plateau_from = _crossing(log_sizes[::-1], falling, math.log1p(MARGIN))
+    return (
+        math.inf if perfect_to is None else perfect_to,
+        0.0 if plateau_from is None else plateau_from,
     )
 
 
@@ -199,21 +198,3 @@ def _crossing(log_sizes: Floats, curve: Floats, margin: float) -> float | None:
     left = right - 1
     share = (level - curve[left]) / (curve[right] - curve[left])
     return math.exp(log_sizes[left] + share * (log_sizes[right] - log_sizes[left]))
-
-
-def _count(inside: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> bool:
-    return int(inside.sum()) >= LEAST_SEEN
-
-
-def _or(value: float | None, limit: float) -> float:
-    return limit if value is None else value
-
-
-def _b_20(b_ref: float, b_crit: Estimate) -> Estimate | None:
-    if not math.isfinite(b_crit.value):
-        return None
-    value, low, high = (
-        batch_size_at_overhead(OVERHEAD, b_ref, end)
-        for end in (b_crit.value, b_crit.low, b_crit.high)
-    )
-    return Estimate(value=value, low=low if b_crit.low > 0 else 0.0, high=high)

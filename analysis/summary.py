@@ -1,25 +1,27 @@
-"""The whole analysis of a study as one value, and its summary for programs and for people."""
+"""The whole analysis of a study as one value, and what it found in sentences."""
 
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from analysis.budgets import budget_records, budget_words
-from analysis.estimates import Estimate
-from analysis.fit import LEAST_POINTS, ScalingFit, fit_hyperbola
-from analysis.folder import ResultsFolder
-from analysis.goals import Goal, find_goals, goal_records, goals_markdown
-from analysis.quality import quality_table, readable_quality
+from analysis.critical import CriticalBatchSize, critical_batch_sizes
+from analysis.findings import fit_sentences
+from analysis.fit import Fits, ScalingFit, fit_all
+from analysis.goals import Goal, find_goals
+from analysis.models import MODELS
+from analysis.quality import quality_table
 from analysis.quality_words import quality_sentences
-from analysis.regimes import DEFINITIONS, Regimes, find_regimes
-from analysis.tables import SCHEMA_VERSION, StudyTables, hyperparameters
+from analysis.regimes import Regimes, find_regimes
+from analysis.replicates import fitted_points, replicate_sentences, with_replicates
+from analysis.scaling_rules import rule_sentences, scaling_rules
+from analysis.tables import StudyTables
 from analysis.targets import first_trials, steps_to_target
 
-SUMMARY_JSON = "summary.json"
-SUMMARY_MD = "summary.md"
+_LEFT_OUT = (
+    "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: look "
+    "at its search, or whether so large or small a batch can reach the target at all"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -29,24 +31,35 @@ class Analysis:
     Attributes:
         study: the tables.
         target: validation error to get below.
-        table: one row per batch size, as `steps_to_target` gives it.
-        fit: the hyperbola; None where too few batch sizes reached the target.
-        regimes: the regimes; None with the fit.
+        table: one row per batch size: `steps_to_target` and the columns of `with_replicates`.
         search: how good each search was, as `quality_table` gives it.
-        no_fit: why there is no fit; empty where there is one.
-        first: how many trials of each search were looked at; None for all.
+        rules: how far the scaling rules land, as `scaling_rules` gives it.
         goals: what it says at other targets, whatever this one is.
+        first: how many trials of each search were looked at; None for all.
+        fits: every model fitted; None where too few batch sizes reached the target.
+        regimes: the regimes; None with the fits.
+        critical: the critical batch sizes by name; empty without fits.
+        left_out: batch sizes whose miss no curve passes by; they are in no fit.
+        no_fit: why there is no fit; empty where there is one.
     """
 
     study: StudyTables
     target: float
     table: pd.DataFrame
-    fit: ScalingFit | None
-    regimes: Regimes | None
     search: pd.DataFrame
-    no_fit: str = ""
-    first: int | None = None
+    rules: pd.DataFrame
     goals: tuple[Goal, ...] = ()
+    first: int | None = None
+    fits: Fits | None = None
+    regimes: Regimes | None = None
+    critical: Mapping[str, CriticalBatchSize] = field(default_factory=dict)
+    left_out: tuple[int, ...] = ()
+    no_fit: str = ""
+
+    @property
+    def fit(self) -> ScalingFit | None:
+        """The hyperbola, which is there whenever there is a fit."""
+        return None if self.fits is None else self.fits["hyperbola"]
 
     @property
     def reached(self) -> pd.DataFrame:
@@ -80,48 +93,43 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
         first: how many trials of each search to look at, as for `first_trials`; None for all.
 
     Returns:
-        Table, fit and regimes; without the latter two, and with the reason in words, where fewer
-        than three batch sizes reached the target.
+        Table, fits, regimes and critical batch sizes; with a reason in words instead of all but
+        the table where fewer than three batch sizes reached the target. A batch size that missed it
+        enters the fits by the steps that its longest trial took, as a lower bound.
 
     Raises:
         AnalysisError: there is no search trial, fewer than `first`, or the target is tighter than
             the raced one.
     """  # noqa: DOC502  (raised by steps_to_target)
     study = study if first is None else first_trials(study, first)
-    search = quality_table(study, target)
-    table = steps_to_target(study, target)
-    goal = study.target if target is None else target
-    goals = find_goals(study)
-    reached = table[table["steps"].notna()]
-    if len(reached) < LEAST_POINTS:
-        no_fit = (
-            f"No fit: {len(reached)} of {len(table)} batch sizes reached the target, a fit needs "
-            f"{LEAST_POINTS}. Add batch sizes or trials, raise race.max_steps, or loosen the "
-            "target."
-        )
-        return Analysis(
-            study=study,
-            target=goal,
-            table=table,
-            fit=None,
-            regimes=None,
-            search=search,
-            no_fit=no_fit,
-            first=first,
-            goals=goals,
-        )
-    sizes, steps = reached["batch_size"].to_numpy(float), reached["steps"].to_numpy(float)
-    fit = fit_hyperbola(sizes, steps)
-    regimes = find_regimes(sizes, steps, fit.b_crit)
-    return Analysis(
+    table = with_replicates(steps_to_target(study, target), study, target)
+    found = Analysis(
         study=study,
-        target=goal,
+        target=study.target if target is None else target,
         table=table,
-        fit=fit,
-        regimes=regimes,
-        search=search,
+        search=quality_table(study, target),
+        rules=scaling_rules(study, table, target),
+        goals=find_goals(study),
         first=first,
-        goals=goals,
+    )
+    points = fitted_points(table)
+    least = MODELS["hyperbola"].least_points
+    if points.observed < least:
+        return replace(
+            found,
+            no_fit=f"No fit: {points.observed} of {len(table)} batch sizes reached the target, a "
+            f"fit needs {least}. Add batch sizes or trials, raise race.max_steps, or loosen the "
+            "target.",
+        )
+    left_out = points.out_of_reach()
+    fits = fit_all(points.without(left_out))
+    observed = points.without(points.missed)
+    return replace(
+        found,
+        fits=fits,
+        regimes=find_regimes(observed.batch_sizes, observed.steps),
+        critical=critical_batch_sizes(fits),
+        left_out=tuple(points.batch_sizes[left_out].astype(int).tolist()),
     )
 
 
@@ -132,16 +140,18 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         analysis: the analysis.
 
     Returns:
-        Fit, regimes, batch sizes that missed the target, how good the searches were, and how to
-        read the numbers.
+        Fit, regimes, batch sizes that missed the target, what the replicates add, how good the
+        searches were, how far the scaling rules land, and how to read the numbers.
     """
-    if analysis.fit is None or analysis.regimes is None:
+    if analysis.fits is None or analysis.regimes is None:
         found: tuple[str, ...] = (analysis.no_fit,)
     else:
-        found = (*_fit_words(analysis.fit, analysis.regimes), *analysis.regimes.sentences())
+        words = fit_sentences(analysis.fits, analysis.critical)
+        found = (*words, *analysis.regimes.sentences())
     missed = analysis.table[analysis.table["steps"].isna()]
     misses = tuple(
-        f"B = {size}: no trial reached the target within {longest} steps."
+        f"B = {size}: no trial reached the target within {longest} steps"
+        + (f"; {_LEFT_OUT}." if size in analysis.left_out else ".")
         for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
     )
     trials = analysis.table["trials"]
@@ -151,136 +161,11 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         f"{counts} trials at each batch size, and depend on how many were run; the target was "
         "crossed after the measurement at `after`."
     )
-    return (*found, *misses, *quality_sentences(analysis.search), reading)
-
-
-def _fit_words(fit: ScalingFit, regimes: Regimes) -> tuple[str, ...]:
-    curve = (
-        f"S(B) = S_min + E_min / B: {fit.s_min.text('S_min')}, {fit.e_min.text('E_min')}, "
-        f"{fit.b_crit.text('b_crit')} ({fit.level:.0%} intervals); "
-        f"spread about the curve {math.expm1(fit.sigma):.1%}."
-    )
-    b_ref = f"{regimes.batch_sizes[0]:g}"
-    b_20 = "b_20 not identified" if regimes.b_20 is None else regimes.b_20.text("b_20")
-    words = [curve, f"{b_20}, with B_ref = {b_ref}."]
-    if not fit.s_min.identified:
-        words.append("The data do not bound S_min from below: the plateau is not identified.")
-    if not fit.e_min.identified:
-        words.append("The data do not bound E_min from below: perfect scaling is not identified.")
-    return tuple(words)
-
-
-def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
-    """Writes `summary.json` and `summary.md`.
-
-    Args:
-        analysis: the analysis.
-        folder: the results folder; made where missing.
-
-    Returns:
-        The names of the files written.
-    """
-    text = json.dumps(as_record(analysis), indent=2, allow_nan=False)
-    folder.write(SUMMARY_JSON, f"{text}\n".encode())
-    folder.write(SUMMARY_MD, as_markdown(analysis).encode())
-    return [SUMMARY_JSON, SUMMARY_MD]
-
-
-def as_record(analysis: Analysis) -> dict[str, object]:
-    """Gives the analysis as plain finite data; null where unknown or without bound."""
-    config, fit, regimes = analysis.study.config, analysis.fit, analysis.regimes
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "study": analysis.study.name,
-        "workload": config["workload"],
-        "optimizer": config["optimizer"],
-        "quantity": analysis.quantity,
-        "target": analysis.target,
-        "table": json.loads(analysis.table.to_json(orient="records", double_precision=15)),
-        "first": analysis.first,
-        "search": json.loads(analysis.search.to_json(orient="records", double_precision=15)),
-        "fit": None if fit is None else _fit_record(fit),
-        "regimes": None if regimes is None else _regimes_record(regimes),
-        "goals": goal_records(analysis.goals),
-        "budgets": budget_records(analysis.study),
-        "definitions": dict(DEFINITIONS),
-        "sentences": list(sentences(analysis)),
-    }
-
-
-def _fit_record(fit: ScalingFit) -> dict[str, object]:
-    return {
-        "model": "S_min + E_min / B",
-        "s_min": _estimate_record(fit.s_min),
-        "e_min": _estimate_record(fit.e_min),
-        "b_crit": _estimate_record(fit.b_crit),
-        "sigma": fit.sigma,
-        "level": fit.level,
-        "batch_sizes": list(fit.batch_sizes),
-        "residuals": list(fit.residuals),
-    }
-
-
-def _regimes_record(regimes: Regimes) -> dict[str, object]:
-    return {
-        "b_perfect": regimes.b_perfect,
-        "b_plateau": regimes.b_plateau,
-        "b_20": None if regimes.b_20 is None else _estimate_record(regimes.b_20),
-        "b_ref": regimes.batch_sizes[0],
-        "of": {f"{size:g}": str(regimes.of(size)) for size in regimes.batch_sizes},
-    }
-
-
-def _estimate_record(estimate: Estimate) -> Mapping[str, float | None]:
-    return estimate.record()
-
-
-def as_markdown(analysis: Analysis) -> str:
-    """Gives the summary as a Markdown page."""
-    found = "\n".join(f"- {sentence}" for sentence in sentences(analysis))
-    meaning = "\n".join(f"- `{name}`: {words}." for name, words in DEFINITIONS.items())
-    name = analysis.study.name
-    goals = goals_markdown(analysis.goals)
     return (
-        f"# {name}\n\n{analysis.title}\n\n{found}\n\n"
-        f"{_markdown_table(readable_table(analysis))}\n\n"
-        f"The searches:\n\n{_markdown_table(readable_quality(analysis.search))}\n\n"
-        f"{goals}Fixed budgets: {budget_words(analysis.study)}\n\n"
-        f"What the batch sizes mean:\n\n{meaning}\n"
+        *found,
+        *misses,
+        *replicate_sentences(analysis.table),
+        *quality_sentences(analysis.search),
+        *rule_sentences(analysis.rules),
+        reading,
     )
-
-
-def _markdown_table(rows: pd.DataFrame) -> str:
-    header = f"| {' | '.join(rows.columns)} |\n|{' --: |' * len(rows.columns)}"
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows.itertuples(index=False))
-    return f"{header}\n{body}"
-
-
-def readable_table(analysis: Analysis) -> pd.DataFrame:
-    """Gives the table as text to read: one row per batch size, "-" where unknown."""
-    table = analysis.table
-    shown = pd.DataFrame({"B": table["batch_size"].astype(str)})
-    for heading, name in {
-        "after": "steps_before",
-        "steps": "steps",
-        "examples": "examples",
-    }.items():
-        shown[heading] = _texts(table[name], str)
-    for name in hyperparameters(analysis.study.trials):
-        shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
-    if "momentum" in table:
-        shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
-    if analysis.regimes is not None:
-        of = analysis.regimes.of
-        shown["regime"] = [
-            "-" if pd.isna(count) else str(of(size))
-            for size, count in zip(table["batch_size"], table["steps"], strict=True)
-        ]
-    for name in ("reached", "diverged", "failed"):
-        if name != "failed" or table[name].any():
-            shown[name] = table[name].astype(str)
-    return shown
-
-
-def _texts(column: "pd.Series[float]", write: Callable[[float], str]) -> list[str]:
-    return ["-" if pd.isna(value) else write(value) for value in column]

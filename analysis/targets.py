@@ -7,7 +7,9 @@ averaged, so the number depends on how many trials were run and on where they we
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 

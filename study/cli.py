@@ -183,9 +183,8 @@ def analyze(
     """Fit the three regimes, print the table and draw the figures."""
     from analysis.figures import write_figures
     from analysis.folder import ResultsFolder
-    from analysis.report import print_analysis
+    from analysis.report import print_analysis, write_summary
     from analysis.summary import analyze as analyze_study
-    from analysis.summary import write_summary
     from analysis.tables import read_study
     from analysis.targets import check_target
     from analysis.targets import equal_trials as most_equal_trials

@@ -11,6 +11,7 @@ from analysis.figures.best_of_n import best_of_n_data, draw_best_of_n
 from analysis.figures.budgets import budgets_data, draw_budgets
 from analysis.figures.goals import draw_goals, goals_data
 from analysis.figures.metaparameters import draw_metaparameters, metaparameters_data
+from analysis.figures.residuals import draw_residuals, residuals_data
 from analysis.figures.search import draw_search, search_data
 from analysis.figures.steps import draw_steps, steps_data
 from analysis.figures.style import save
@@ -28,6 +29,7 @@ class FigureKind:
 
 FIGURES: Mapping[str, FigureKind] = {
     "steps_vs_batch": FigureKind(data=steps_data, draw=draw_steps),
+    "residuals": FigureKind(data=residuals_data, draw=draw_residuals),
     "search": FigureKind(data=search_data, draw=draw_search),
     "metaparameters": FigureKind(data=metaparameters_data, draw=draw_metaparameters),
     "best_of_n": FigureKind(data=best_of_n_data, draw=draw_best_of_n),

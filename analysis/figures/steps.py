@@ -1,6 +1,7 @@
 """Steps to target against batch size: points, fitted curve, regimes and critical batch size."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -23,21 +24,25 @@ from analysis.regimes import Regime, Regimes
 from analysis.summary import Analysis
 
 MEASURED = "measured"
+MEDIAN = "median"
 NOT_REACHED = "not reached"
 FIT = "fit"
 PERFECT = "perfect scaling"
-_LABELS = (
-    "fewest steps over trials, with bracket",
-    "target not reached (lower bound)",
-    r"fit $S_\mathrm{min} + E_\mathrm{min}/B$, with band",
-    "perfect scaling",
-)
+_LABELS = {
+    MEASURED: "fewest steps over trials, with bracket",
+    MEDIAN: "median of fresh seeds, with interval",
+    NOT_REACHED: "target not reached (lower bound)",
+    FIT: "fit, with band",
+    PERFECT: "perfect scaling",
+}
 
 _SHADES = {Regime.PERFECT: "#E3EFF7", Regime.DIMINISHING: "#F1F0EC", Regime.PLATEAU: "#FBEADF"}
+ENDS = ("low", "high")
 _CURVE_POINTS = 121
 # as shares of the height of the axes: room for the regime names on top, least height of b_crit
 _HEADROOM = 0.14
 _LOWEST_B_CRIT = 0.55
+_LINE = 0.05
 # widths in inches: of the axes, and from which on a regime's name fits on one line, on two, small
 _AXES_INCHES = 5.6
 _ONE_LINE = 1.5
@@ -53,23 +58,28 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
 
     Returns:
         Columns series, batch_size, steps, low, high. Series `measured`: low and high are the
-        bracket; `not reached`: steps is a lower bound, the longest trial; `fit`: low and high
-        are the band; `perfect scaling`: the line through the first measured point.
+        bracket; `median`: of the replicates, low and high are its interval; `not reached`: steps
+        is a lower bound, the longest trial; `fit`: low and high
+        are the band; `perfect scaling`: the line through the first point.
     """
     reached = analysis.reached
     missed = analysis.table[analysis.table["steps"].isna()]
     measured = _series(MEASURED, reached["batch_size"], reached["steps"])
     measured["low"] = reached["steps_before"].to_numpy(float)
     measured["high"] = reached["steps"].to_numpy(float)
-    parts = [measured, _series(NOT_REACHED, missed["batch_size"], missed["stopped_at"])]
+    again = reached[reached["steps_median"].notna()]
+    medians = _series(MEDIAN, again["batch_size"], again["steps_median"])
+    medians["low"], medians["high"] = (again[end].to_numpy(float, na_value=np.nan) for end in ENDS)
+    parts = [measured, medians, _series(NOT_REACHED, missed["batch_size"], missed["stopped_at"])]
     sizes = analysis.table["batch_size"].to_numpy(float)
     curve_at = np.geomspace(sizes.min(), sizes.max(), _CURVE_POINTS)
-    if analysis.fit is not None:
-        fit = _series(FIT, curve_at, analysis.fit.predict(curve_at))
-        fit["low"], fit["high"] = analysis.fit.band(curve_at)
+    if analysis.fits is not None:
+        fit = _series(FIT, curve_at, analysis.fits.best.predict(curve_at))
+        fit["low"], fit["high"] = analysis.fits.best.band(curve_at)
         parts.append(fit)
-    if len(reached):
-        examples = float(reached["examples"].iloc[0])
+    points = medians if len(medians) else measured
+    if len(points):
+        examples = float(points["batch_size"].iloc[0] * points["steps"].iloc[0])
         parts.append(_series(PERFECT, curve_at, hyperbola(curve_at, 0.0, examples)))
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
@@ -100,17 +110,18 @@ def draw_steps(data: pd.DataFrame, analysis: Analysis) -> Figure:
         figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
         axes = figure.add_subplot()
         _scale(axes, data)
-        _draw_series(axes, data)
+        _draw_series(axes, data, _labels(analysis))
         if analysis.regimes is not None:
             _draw_regimes(axes, analysis.regimes)
         if analysis.fit is not None:
-            _draw_b_crit(axes, analysis.fit)
+            _draw_b_crit(axes, analysis.fit, _of_hyperbola(analysis))
         axes.set_title(analysis.title, loc="left", pad=8)
         axes.set_xlabel("Batch size (examples)")
         axes.set_ylabel("Steps to target (optimizer updates)")
         # below the axes it overlaps nothing, whatever the shape of the curve
         handles, names = axes.get_legend_handles_labels()
-        order = sorted(range(len(names)), key=lambda at: _LABELS.index(names[at]))
+        labels = list(_labels(analysis).values())
+        order = sorted(range(len(names)), key=lambda at: labels.index(names[at]))
         figure.legend(
             [handles[at] for at in order],
             [names[at] for at in order],
@@ -121,7 +132,7 @@ def draw_steps(data: pd.DataFrame, analysis: Analysis) -> Figure:
 
 
 def _scale(axes: Axes, data: pd.DataFrame) -> None:
-    points = data[data["series"].isin([MEASURED, NOT_REACHED])]
+    points = data[data["series"].isin([MEASURED, MEDIAN, NOT_REACHED])]
     left, right = points["batch_size"].min() / 1.3, points["batch_size"].max() * 1.3
     bottom, top = points["steps"].min() / 1.9, points["steps"].max() * 1.2
     top *= (top / bottom) ** (_HEADROOM / (1 - _HEADROOM))
@@ -133,25 +144,25 @@ def _scale(axes: Axes, data: pd.DataFrame) -> None:
     power_of_two_ticks(axes.yaxis, bottom, top)
 
 
-def _draw_series(axes: Axes, data: pd.DataFrame) -> None:
+def _labels(analysis: Analysis) -> Mapping[str, str]:
+    """Gives the label of each series; the fit's names the model of least AICc."""
+    if analysis.fits is None:
+        return _LABELS
+    return {**_LABELS, FIT: f"{analysis.fits.best.model.name} {_LABELS[FIT]}"}
+
+
+def _of_hyperbola(analysis: Analysis) -> str:
+    """Says whose b_crit is marked, where the curve drawn is another one."""
+    drawn_too = analysis.fits is None or analysis.fits.best is analysis.fit
+    return "" if drawn_too else "of the hyperbola"
+
+
+def _draw_series(axes: Axes, data: pd.DataFrame, labels: Mapping[str, str]) -> None:
     by_name = dict(iter(data.groupby("series")))
-    if MEASURED in by_name:
-        points = by_name[MEASURED]
-        axes.errorbar(
-            points["batch_size"],
-            points["steps"],
-            yerr=[points["steps"] - points["low"], points["high"] - points["steps"]],
-            fmt="o",
-            color=BLUE,
-            markersize=5.5,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-            ecolor=BLUE,
-            elinewidth=1.2,
-            capsize=2.5,
-            zorder=5,
-            label=_LABELS[0],
-        )
+    fitted = MEDIAN if MEDIAN in by_name else MEASURED
+    for name in (MEASURED, MEDIAN):
+        if name in by_name:
+            _draw_points(axes, by_name[name], labels[name], whole=name == fitted)
     if NOT_REACHED in by_name:
         points = by_name[NOT_REACHED]
         axes.plot(
@@ -162,19 +173,46 @@ def _draw_series(axes: Axes, data: pd.DataFrame) -> None:
             markerfacecolor="white",
             markersize=7,
             zorder=5,
-            label=_LABELS[1],
+            label=labels[NOT_REACHED],
         )
     if FIT in by_name:
         curve = by_name[FIT]
         axes.fill_between(
             curve["batch_size"], curve["low"], curve["high"], color=ORANGE, alpha=0.22, lw=0
         )
-        axes.plot(curve["batch_size"], curve["steps"], color=ORANGE, zorder=4, label=_LABELS[2])
+        axes.plot(curve["batch_size"], curve["steps"], color=ORANGE, zorder=4, label=labels[FIT])
     if PERFECT in by_name:
         line = by_name[PERFECT]
         axes.plot(
-            line["batch_size"], line["steps"], "--", color=GREY, lw=1.1, zorder=3, label=_LABELS[3]
+            line["batch_size"],
+            line["steps"],
+            "--",
+            color=GREY,
+            lw=1.1,
+            zorder=3,
+            label=labels[PERFECT],
         )
+
+
+def _draw_points(axes: Axes, points: pd.DataFrame, label: str, whole: bool) -> None:
+    """Draws points with their bars; small and open where others stand for the batch sizes."""
+    low = points["low"].fillna(points["steps"])
+    high = points["high"].fillna(points["steps"])
+    axes.errorbar(
+        points["batch_size"],
+        points["steps"],
+        yerr=[(points["steps"] - low).clip(lower=0), (high - points["steps"]).clip(lower=0)],
+        fmt="o",
+        color=BLUE,
+        markersize=5.5 if whole else 4.0,
+        markerfacecolor=BLUE if whole else "white",
+        markeredgecolor="white" if whole else BLUE,
+        markeredgewidth=0.6 if whole else 1.0,
+        elinewidth=1.2 if whole else 0.0,
+        capsize=2.5 if whole else 0.0,
+        zorder=6 if whole else 5,
+        label=label,
+    )
 
 
 def _draw_regimes(axes: Axes, regimes: Regimes) -> None:
@@ -201,10 +239,10 @@ def _draw_regimes(axes: Axes, regimes: Regimes) -> None:
         )
 
 
-def _draw_b_crit(axes: Axes, fit: ScalingFit) -> None:
+def _draw_b_crit(axes: Axes, fit: ScalingFit, whose: str) -> None:
     left, right = axes.get_xlim()
     low, high = max(fit.b_crit.low, left), min(fit.b_crit.high, right)
-    at = _height_above(axes, fit, min(low, right))
+    at = _height_above(axes, fit, min(low, right)) - (_LINE if whose else 0.0)
     place = axes.get_xaxis_transform()
     if left < fit.b_crit.value < right:
         axes.plot([fit.b_crit.value] * 2, [0, at], color=INK, lw=1, transform=place, zorder=2)
@@ -215,7 +253,8 @@ def _draw_b_crit(axes: Axes, fit: ScalingFit) -> None:
     axes.text(
         low if rightwards else min(high, right / 1.05),
         at + 0.02,
-        f"{words} \N{RIGHTWARDS ARROW}" if fit.b_crit.value > right else words,
+        (f"{words} \N{RIGHTWARDS ARROW}" if fit.b_crit.value > right else words)
+        + (f"\n{whose}" if whose else ""),
         transform=place,
         ha="left" if rightwards else "right",
         va="bottom",

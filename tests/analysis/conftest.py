@@ -279,6 +279,7 @@ def _tables(runs, broke, target, **race):
             "batch_size": size,
             "trial": trial,
             "role": "search",
+            **dict.fromkeys(("source_batch_size", "source_role", "source_trial", "rule")),
             "lr": 0.1,
             "status": miss if steps is None else "reached",
             "steps": steps,

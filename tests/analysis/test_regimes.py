@@ -1,22 +1,18 @@
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
-from analysis.estimates import Estimate
 from analysis.models import hyperbola
-from analysis.regimes import DEFINITIONS, Regime, find_regimes
+from analysis.regimes import Regime, crossings, find_regimes
 
-B_CRIT = Estimate(value=453.0, low=410.0, high=500.0)
 QUADRATIC_SIZES = 4.0 ** np.arange(9)
 QUADRATIC_STEPS = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
 
 
 def test_noisy_quadratic_model():
-    regimes = find_regimes(QUADRATIC_SIZES, QUADRATIC_STEPS, B_CRIT)
+    regimes = find_regimes(QUADRATIC_SIZES, QUADRATIC_STEPS)
     assert regimes.b_perfect == pytest.approx(128, rel=0.01)
     assert regimes.b_plateau == pytest.approx(4096, rel=0.01)
     assert [regimes.of(size) for size in QUADRATIC_SIZES] == (
@@ -37,30 +33,16 @@ def test_noisy_quadratic_model():
 def test_margins_on_an_exact_hyperbola():
     # from B_ref = 1 and b_crit = 100: 1.2 * 1 + 0.2 * 100, and 1 + 100 / B = 1.1 at a wide range
     sizes = np.geomspace(1, 1e6, 400)
-    regimes = find_regimes(sizes, hyperbola(sizes, 1.0, 100.0), B_CRIT)
+    regimes = find_regimes(sizes, hyperbola(sizes, 1.0, 100.0))
     assert regimes.b_perfect == pytest.approx(21.2, rel=0.01)
     assert regimes.b_plateau == pytest.approx(1000, rel=0.01)
-
-
-def test_b_20_follows_from_the_fit_and_the_smallest_batch_size():
-    regimes = find_regimes(QUADRATIC_SIZES, QUADRATIC_STEPS, B_CRIT)
-    assert regimes.b_20 == Estimate(
-        value=pytest.approx(1.2 + 0.2 * 453),
-        low=pytest.approx(1.2 + 0.2 * 410),
-        high=pytest.approx(1.2 + 0.2 * 500),
-    )
-
-
-def test_b_20_is_unknown_where_the_fit_has_no_plateau():
-    endless = Estimate(value=math.inf, low=900.0, high=math.inf)
-    assert find_regimes([2, 4, 8], [40, 20, 10], endless).b_20 is None
 
 
 def test_better_than_perfect_scaling_does_no_harm():
     # examples to target fall at first, as with momentum on the quadratic
     sizes = 2.0 ** np.arange(8)
     steps = np.array([1200, 590, 280, 141, 72, 50, 48, 47])
-    regimes = find_regimes(sizes, steps, B_CRIT)
+    regimes = find_regimes(sizes, steps)
     assert regimes.b_perfect is not None
     assert 16 < regimes.b_perfect < 32
 
@@ -69,7 +51,7 @@ def test_one_slow_point_in_the_middle_does_not_end_perfect_scaling():
     sizes = 2.0 ** np.arange(9)
     clean = hyperbola(sizes, 1.0, 10_000.0)
     noisy = clean * np.where(sizes == 8, 1.3, 1.0)
-    assert find_regimes(sizes, noisy, B_CRIT).b_perfect is None
+    assert find_regimes(sizes, noisy).b_perfect is None
 
 
 @pytest.mark.parametrize(
@@ -85,20 +67,20 @@ def test_one_slow_point_in_the_middle_does_not_end_perfect_scaling():
     ],
 )
 def test_what_is_not_seen_is_said(steps, seen, words):
-    regimes = find_regimes([1, 2, 4, 8], steps, B_CRIT)
+    regimes = find_regimes([1, 2, 4, 8], steps)
     assert (regimes.perfect_seen, regimes.plateau_seen) == seen
     assert any(words in sentence for sentence in regimes.sentences())
 
 
 def test_a_regime_with_one_point_is_not_seen():
-    regimes = find_regimes([1, 2, 4, 8], [800, 600, 400, 200], B_CRIT)
+    regimes = find_regimes([1, 2, 4, 8], [800, 600, 400, 200])
     assert regimes.b_perfect is None
     assert regimes.b_plateau is None
     assert {regimes.of(size) for size in (1, 2, 4, 8)} == {Regime.DIMINISHING}
 
 
 def test_a_sharp_knee_has_no_diminishing_returns():
-    regimes = find_regimes([8, 16, 32, 64, 128, 256], [80, 40, 20, 10, 10, 10], B_CRIT)
+    regimes = find_regimes([8, 16, 32, 64, 128, 256], [80, 40, 20, 10, 10, 10])
     assert regimes.b_plateau < regimes.b_perfect
     assert [span.regime for span in regimes.spans()] == [Regime.PERFECT, Regime.PLATEAU]
 
@@ -109,7 +91,7 @@ def test_a_sharp_knee_has_no_diminishing_returns():
     st.floats(0.5, 1e5),
 )
 def test_regimes_follow_one_another(steps, one, other):
-    regimes = find_regimes(2.0 ** np.arange(len(steps)), steps, B_CRIT)
+    regimes = find_regimes(2.0 ** np.arange(len(steps)), steps)
     order = list(Regime)
     small, large = sorted((one, other))
     assert order.index(regimes.of(small)) <= order.index(regimes.of(large))
@@ -122,7 +104,7 @@ def test_regimes_follow_one_another(steps, one, other):
 
 @given(st.floats(1e-2, 1e2))
 def test_units_of_batch_size_scale_the_answer(factor):
-    regimes = find_regimes(QUADRATIC_SIZES * factor, QUADRATIC_STEPS, B_CRIT)
+    regimes = find_regimes(QUADRATIC_SIZES * factor, QUADRATIC_STEPS)
     assert regimes.b_perfect == pytest.approx(128 * factor, rel=0.01)
     assert regimes.b_plateau == pytest.approx(4096 * factor, rel=0.01)
 
@@ -130,8 +112,13 @@ def test_units_of_batch_size_scale_the_answer(factor):
 @pytest.mark.parametrize("sizes", [[4, 2], [2, 2], [2]])
 def test_batch_sizes_must_rise(sizes):
     with pytest.raises(AnalysisError, match="in rising order, got .*; sort them"):
-        find_regimes(sizes, [10] * len(sizes), B_CRIT)
+        find_regimes(sizes, [10] * len(sizes))
 
 
-def test_every_critical_batch_size_is_defined():
-    assert set(DEFINITIONS) == {"b_crit", "b_20", "b_perfect", "b_plateau"}
+def test_crossings_lie_within_the_range_or_at_a_limit():
+    log_sizes = np.log([1.0, 2.0, 4.0, 8.0])
+    assert crossings(log_sizes, -log_sizes)[0] == np.inf
+    assert crossings(log_sizes, 0 * log_sizes)[1] == 0
+    perfect_to, plateau_from = crossings(log_sizes, -log_sizes / 2)
+    assert 1 < perfect_to < 2
+    assert 4 < plateau_from < 8

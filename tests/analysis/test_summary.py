@@ -8,14 +8,8 @@ from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from analysis.quality import quality_table
 from analysis.quality_words import quality_sentences
-from analysis.summary import (
-    analyze,
-    as_markdown,
-    as_record,
-    readable_table,
-    sentences,
-    write_summary,
-)
+from analysis.report import as_markdown, as_record, readable_table, write_summary
+from analysis.summary import analyze, sentences
 
 PERFECT = {4: 1600, 8: 800, 16: 400, 32: 200, 64: 100}
 FEW = {4: None, 8: 300, 16: 150}
@@ -38,17 +32,37 @@ def numbers(data):
 
 def test_bundles_table_fit_and_regimes(study):
     analysis = analyze(study)
-    assert analysis.fit.steps == tuple(analysis.table["steps"])
+    assert analysis.fit.points.steps.tolist() == analysis.table["steps"].tolist()
     assert analysis.fit.b_crit.value == pytest.approx(60, abs=1)
     assert analysis.regimes.batch_sizes == tuple(analysis.table["batch_size"])
     assert analysis.no_fit == ""
     assert analysis.title == "digits-mlp, nesterov, validation error < 0.05"
 
 
-def test_a_fit_leaves_out_what_was_not_reached(made):
+def test_a_miss_enters_the_fit_as_a_lower_bound(made):
+    analysis = analyze(made({1: None, 2: 8000, 4: 4100, 8: 1990, 16: 1010, 32: None}))
+    points = analysis.fit.points
+    assert points.batch_sizes.tolist() == [1, 2, 4, 8, 16]
+    assert points.missed.tolist() == [True, False, False, False, False]
+    assert points.steps.tolist() == [20_000, 8000, 4100, 1990, 1010]
+    assert analysis.reached["batch_size"].tolist() == [2, 4, 8, 16]
+    assert analysis.fit.predict(1) > 15_000
+
+
+def test_a_miss_that_no_curve_passes_by_is_left_out_and_said(made):
     analysis = analyze(made({2: None, 4: 335, 8: 198, 16: 91, 32: None}))
-    assert analysis.fit.batch_sizes == (4, 8, 16)
-    assert analysis.reached["batch_size"].tolist() == [4, 8, 16]
+    assert analysis.fit.points.batch_sizes.tolist() == [4, 8, 16]
+    assert analysis.left_out == (2, 32)
+    assert as_record(analysis)["left_out"] == [2, 32]
+    words = [sentence for sentence in sentences(analysis) if "no trial reached" in sentence]
+    assert len(words) == 2
+    assert all("the fits leave it out" in sentence for sentence in words)
+
+
+def test_a_batch_size_that_took_no_step_says_nothing(made):
+    study = made({1: None, 2: 8000, 4: 4100, 8: 1990})
+    study.trials.loc[study.trials["batch_size"] == 1, "stopped_at"] = 0
+    assert analyze(study).fit.points.batch_sizes.tolist() == [2, 4, 8]
 
 
 @pytest.mark.parametrize(
@@ -83,13 +97,13 @@ def test_a_target_on_the_loss_is_worded_so(made):
 def test_sentences_say_what_is_not_identified(made):
     words = " ".join(sentences(analyze(made(PERFECT))))
     assert "the plateau is not identified" in words
-    assert "b_20 not identified" in words
+    assert "b_20 > " in words
     assert "No plateau within the measured range" in words
 
 
 def test_sentences_name_batch_sizes_that_missed(made):
-    words = sentences(analyze(made({2: None, 4: 335, 8: 198, 16: 91})))
-    assert "B = 2: no trial reached the target within 20000 steps." in words
+    words = sentences(analyze(made({1: None, 2: 8000, 4: 4100, 8: 1990})))
+    assert "B = 1: no trial reached the target within 20000 steps." in words
 
 
 def test_sentences_give_the_number_of_trials(made):
@@ -101,13 +115,16 @@ def test_record_is_finite_and_survives_json(analysis):
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert all(map(math.isfinite, numbers(record)))
     assert len(record["table"]) == len(analysis.table)
-    assert (record["fit"] is None) == (record["regimes"] is None) == (analysis.fit is None)
+    assert (record["fits"] is None) == (record["regimes"] is None) == (analysis.fit is None)
+    assert bool(record["critical_batch_sizes"]) == (analysis.fit is not None)
 
 
 def test_record_has_the_fit(study):
     analysis = analyze(study)
     record = as_record(analysis)
-    assert record["fit"]["b_crit"] == {
+    assert list(record["fits"]) == ["hyperbola", "power", "smooth"]
+    assert record["chosen"] == analysis.fits.best.model.name
+    assert record["fits"]["hyperbola"]["b_crit"] == {
         "value": analysis.fit.b_crit.value,
         "low": analysis.fit.b_crit.low,
         "high": analysis.fit.b_crit.high,
@@ -119,9 +136,11 @@ def test_record_has_the_fit(study):
 def test_unknown_is_null_in_the_record(made):
     record = as_record(analyze(made({4: None, **PERFECT, 128: None})))
     assert record["table"][-1]["steps"] is None
-    assert record["fit"]["b_crit"]["high"] is None
-    assert record["fit"]["s_min"]["low"] is None
-    assert record["regimes"]["b_20"] is None
+    assert record["fits"]["hyperbola"]["b_crit"]["high"] is None
+    assert record["fits"]["hyperbola"]["s_min"]["low"] is None
+    assert record["critical_batch_sizes"]["b_20"]["value"] is None
+    assert record["critical_batch_sizes"]["b_20"]["low"] > 0
+    assert set(record["not_fitted"]) == {"power", "smooth"}
 
 
 def test_readable_table_has_a_dash_where_unknown(made):
@@ -159,7 +178,7 @@ def test_markdown_table_is_rectangular(analysis):
 def test_record_has_other_targets_and_budgets(study):
     record = as_record(analyze(study))
     assert record["goals"][0]["target"] == 0.05
-    assert record["goals"][0]["b_crit"] == record["fit"]["b_crit"]
+    assert record["goals"][0]["b_crit"] == record["fits"]["hyperbola"]["b_crit"]
     assert {row["unit"] for row in record["budgets"]} == {"steps", "examples"}
 
 

@@ -75,4 +75,4 @@ def test_momentum_moves_the_critical_batch_size_where_theory_has_it(place, optim
     truth, b_crit = MOMENTUM_TRUTH[optimizer]
     found = [row["steps"] for row in summary["table"]]
     assert found == pytest.approx(truth, rel=0.15)
-    assert summary["fit"]["b_crit"]["value"] == pytest.approx(b_crit, rel=0.1)
+    assert summary["fits"]["hyperbola"]["b_crit"]["value"] == pytest.approx(b_crit, rel=0.1)

@@ -9,7 +9,8 @@ from pandas.testing import assert_frame_equal
 
 from analysis.figures import write_figures
 from analysis.folder import ResultsFolder
-from analysis.summary import analyze, as_record
+from analysis.report import as_record
+from analysis.summary import analyze
 from analysis.tables import read_study
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,9 @@ def test_the_summary_is_made_from_the_tables(folder):
     then = json.loads((folder / "summary.json").read_text())
     assert record["table"] == then["table"]
     assert record["regimes"]["of"] == then["regimes"]["of"]
-    assert record["fit"]["b_crit"] == pytest.approx(then["fit"]["b_crit"], rel=1e-6)
+    assert record["chosen"] == then["chosen"]
+    for name, fit in record["fits"].items():
+        assert fit["b_crit"] == pytest.approx(then["fits"][name]["b_crit"], rel=1e-6)
 
 
 @pytest.mark.parametrize("folder", REFERENCE, ids=lambda folder: folder.name)

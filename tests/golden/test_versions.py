@@ -10,7 +10,8 @@ from pandas.testing import assert_frame_equal
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
-from analysis.summary import analyze, write_summary
+from analysis.report import write_summary
+from analysis.summary import analyze
 from analysis.tables import CURVES_FILE, SCHEMA_VERSION, TRIALS_FILE, read_study
 from study.store import consolidate, read_study_toml
 

@@ -34,7 +34,8 @@ def test_points_carry_their_bracket(by_series):
 def test_curve_and_band_are_those_of_the_fit(by_series):
     analysis, series = by_series
     curve = series[FIT]
-    assert curve["steps"].to_numpy() == pytest.approx(analysis.fit.predict(curve["batch_size"]))
+    best = analysis.fits.best
+    assert curve["steps"].to_numpy() == pytest.approx(best.predict(curve["batch_size"]))
     assert (curve["low"] < curve["steps"]).all()
     assert (curve["steps"] < curve["high"]).all()
     assert curve["batch_size"].iloc[[0, -1]].tolist() == pytest.approx([2, 1024])
@@ -75,6 +76,17 @@ def test_says_what_is_drawn(study):
     assert axes.get_xlabel() == "Batch size (examples)"
     assert axes.get_ylabel() == "Steps to target (optimizer updates)"
     assert any("= 60 (46–79)" in text.get_text() for text in axes.texts)
+
+
+def test_says_which_curve_is_drawn_and_whose_b_crit(made, study):
+    smooth = analyze(made(PLATEAU))
+    assert smooth.fits.best.model.name == "smooth"
+    for analysis, name, whose in ((smooth, "smooth", True), (analyze(study), "hyperbola", False)):
+        figure = draw_steps(steps_data(analysis), analysis)
+        labels = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert f"{name} fit, with band" in labels
+        (mark,) = (text.get_text() for text in figure.axes[0].texts if "crit" in text.get_text())
+        assert ("of the hyperbola" in mark) == whose
 
 
 def test_every_regime_seen_is_named(made):
