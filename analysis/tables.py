@@ -148,6 +148,22 @@ class StudyTables:
         return str(self.config["race"].get("to", "target")) == "target"
 
     @property
+    def imported(self) -> bool:
+        """Whether the trials come from an archive; they are then judged by their curves alone."""
+        return "imported" in self.config
+
+    @property
+    def counted_statuses(self) -> tuple[str, ...]:
+        """Statuses of trials that reach a target where their curves cross it.
+
+        A study of ours counts all but the failed ones; an imported one says which, by default
+        those that its archive calls COMPLETE.
+        """
+        if self.imported:
+            return tuple(self.config["imported"]["counted_statuses"])
+        return tuple(status for status in STATUSES if status != "failed")
+
+    @property
     def space(self) -> Mapping[str, Mapping[str, Any]]:
         """The searched ranges by hyperparameter: low, high, scale; fixed ones are left out."""
         space: Mapping[str, Any] = self.config["search"]["space"]
@@ -185,11 +201,17 @@ def read_study(folder: ResultsFolder) -> StudyTables:
         The study.
 
     Raises:
-        AnalysisError: a file is missing, or written by another schema version.
-    """  # noqa: DOC502  (raised by read_table)
+        AnalysisError: a file is missing or damaged, or written by another schema version.
+    """
+    try:
+        config = tomllib.loads(folder.read(STUDY_FILE).decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise AnalysisError(
+            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; restore it"
+        ) from error
     return StudyTables(
         name=folder.name,
-        config=tomllib.loads(folder.read(STUDY_FILE).decode("utf-8")),
+        config=config,
         trials=read_table(folder, TRIALS_FILE),
         curves=read_table(folder, CURVES_FILE),
         boxes=read_table(folder, BOXES_FILE) if folder.exists(BOXES_FILE) else _no_boxes(),

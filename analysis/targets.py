@@ -58,16 +58,31 @@ def trials_at(
     Raises:
         AnalysisError: the target is below the one raced to, or no number.
     """  # noqa: DOC502  (raised by _check_judged)
+    trials = trials_as_recorded(study, roles)
+    if study.imported:
+        target = study.target if target is None else target
+    elif target is None or target == study.config["race"].get("target"):
+        return trials
+    _check_judged(target, study)
+    return _at_target(trials, study, target)
+
+
+def trials_as_recorded(study: StudyTables, roles: tuple[str, ...]) -> pd.DataFrame:
+    """Gives the trials of some roles as the table has them.
+
+    Args:
+        study: the study.
+        roles: of `analysis.tables.ROLES`.
+
+    Returns:
+        One row per trial, sorted by batch size, role and trial; none where there is none.
+    """
     trials = study.trials[study.trials["role"].isin(roles)].drop_duplicates(_KEY)
     rank = {role: place for place, role in enumerate(ROLES)}
     trials = trials.sort_values(
         _KEY, key=lambda column: column.map(rank) if column.name == "role" else column
     ).reset_index(drop=True)
-    trials = trials.astype({"steps": "Int64", "steps_before": "Int64"})
-    if target is None or target == study.config["race"].get("target"):
-        return trials
-    _check_judged(target, study)
-    return _at_target(trials, study.curves, target)
+    return trials.astype({"steps": "Int64", "steps_before": "Int64"})
 
 
 def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataFrame:
@@ -106,8 +121,9 @@ def _check_judged(target: float, study: StudyTables) -> None:
         )
 
 
-def _at_target(trials: pd.DataFrame, curves: pd.DataFrame, target: float) -> pd.DataFrame:
-    """Judges the trials by their curves; a failed trial stays failed."""
+def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.DataFrame:
+    """Judges the trials by their curves; one whose status does not count keeps it."""
+    curves = study.curves
     after_start = curves[curves["step"] >= 1]
     hits = after_start[after_start["val_error"] < target]
     crossing = hits.groupby(_KEY)["step"].min().rename("crossing").reset_index()
@@ -115,11 +131,12 @@ def _at_target(trials: pd.DataFrame, curves: pd.DataFrame, target: float) -> pd.
     earlier = earlier[earlier["step"] < earlier["crossing"]]
     before = earlier.groupby(_KEY)["step"].max().rename("before").reset_index()
     judged = trials.merge(crossing, on=_KEY, how="left").merge(before, on=_KEY, how="left")
-    failed = judged["status"] == "failed"
-    reached = judged["crossing"].notna() & ~failed
+    reached = judged["crossing"].notna() & judged["status"].isin(study.counted_statuses)
     judged["steps"] = judged["crossing"].astype("Int64").where(reached)
     judged["steps_before"] = judged["before"].astype("Int64").fillna(0).where(reached)
-    judged["status"] = judged["status"].mask(reached, "reached")
+    # a trial that ran on past a looser target may miss a tighter one
+    missed = judged["status"].eq("reached") & ~reached
+    judged["status"] = judged["status"].mask(reached, "reached").mask(missed, "exhausted")
     return judged.drop(columns=["crossing", "before"])
 
 

@@ -167,7 +167,7 @@ def analyze(
     location: StudyFolder,
     target: Annotated[
         float | None,
-        typer.Option(help="A looser target than the one raced to.", show_default=False),
+        typer.Option(help="Another target; looser, if there was a race.", show_default=False),
     ] = None,
 ) -> None:
     """Fit the three regimes, print the table and draw the figures."""
@@ -181,9 +181,8 @@ def analyze(
     from study.store import consolidate, read_study_toml
 
     folder = ResultsFolder.at(location)
-    study = read_study_toml(folder)
-    if part_names(folder):
-        consolidate(folder, study)
+    if part_names(folder):  # an imported study has none, its tables are the truth
+        consolidate(folder, read_study_toml(folder))
     analysis = analyze_study(read_study(folder), target)
     print_analysis(analysis, console)
     figures = folder / "figures"
@@ -192,6 +191,63 @@ def analyze(
     for file in written:
         if file.name.endswith((".png", ".md")):
             console.print(str(file), markup=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_(  # noqa: PLR0913 - one argument for each flag of the command
+    archive: Annotated[
+        Path, typer.Argument(help="Folder or tar file in the layout of Shallue et al. 2018.")
+    ],
+    results: Annotated[
+        str, typer.Option(help="Where the studies' folders are made: a path or a URI.")
+    ] = "results",
+    only: Annotated[str, typer.Option(help="Pattern of the names to import: 'mnist-*'.")] = "*",
+    target: Annotated[
+        float | None, typer.Option(help="Validation error to get below.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Measurement that is the error.", show_default="the first known one"),
+    ] = None,
+    all_trials: Annotated[
+        bool, typer.Option("--all-trials", help="Count trials that are not COMPLETE too.")
+    ] = False,
+    first_trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="COMPLETE trials at each batch size.", show_default="all"),
+    ] = None,
+) -> None:
+    """Make a results folder of each workload in a published archive."""
+    from analysis.archive.importing import Choices, import_archive
+    from analysis.folder import ResultsFolder
+
+    choices = Choices(
+        only=only,
+        target=target,
+        metric=metric,
+        all_trials=all_trials,
+        first_trials=first_trials,
+    )
+    for made in import_archive(archive, ResultsFolder.at(results), choices):
+        console.print(made.sentence, markup=False)
+    goal = "" if target is not None else " --target E"
+    console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}", markup=False)
+
+
+@app.command()
+def export(
+    location: StudyFolder,
+    to: Annotated[Path, typer.Option(help="Folder of the archive.")] = Path("archive"),
+) -> None:
+    """Write a study in the layout of the archive of Shallue et al. 2018."""
+    from analysis.archive.exporting import export_study
+    from analysis.folder import ResultsFolder
+
+    written = export_study(ResultsFolder.at(location), to)
+    console.print(
+        f"{written.trials:,} trials in {written.folder}, {written.left_out:,} left out",
+        markup=False,
+    )
 
 
 @app.command()
