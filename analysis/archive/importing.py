@@ -100,10 +100,18 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
 def _staged(
     archive: Path, source: Origin, results: ResultsFolder, choices: Choices, staged: Path
 ) -> Iterator[Imported]:
+    paths: dict[str, tuple[str, ...]] = {}
+
     def wanted(path: tuple[str, ...]) -> bool:
-        if not fnmatchcase(study_name(path), choices.only):
+        name = study_name(path)
+        if not fnmatchcase(name, choices.only):
             return False
-        folder = results / study_name(path)
+        if paths.setdefault(name, path) != path:
+            raise AnalysisError(
+                f"workloads must have different names, got {name} of {'/'.join(paths[name])} and "
+                f"{'/'.join(path)}; rename a folder"
+            )
+        folder = results / name
         if not folder.is_empty:
             raise AnalysisError(
                 f"a study must be imported into a folder that is new or empty, got {folder}; "

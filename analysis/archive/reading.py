@@ -119,7 +119,8 @@ def _check_there(there: bool, place: Place, missing: str) -> None:
     if not there:
         raise AnalysisError(
             f"a trial must have a {METADATA_JSON}, and its study a {STUDY_JSON}, got {place} "
-            f"without {missing}; complete the archive, or leave that workload out with --only"
+            f"without {missing}; complete the archive, unpack it if its files are in no order, or "
+            "leave that workload out with --only"
         )
 
 

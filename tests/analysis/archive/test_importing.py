@@ -1,3 +1,4 @@
+import shutil
 import tomllib
 
 import pandas as pd
@@ -245,6 +246,14 @@ def test_wrong_choices_are_refused(archive, tmp_path, choices, message):
     with pytest.raises(AnalysisError, match=message):
         imported(archive, tmp_path / "results", **choices)
     assert not (tmp_path / "results").exists()
+
+
+def test_workloads_of_one_name_are_refused(archive, tmp_path):
+    shutil.copytree(archive / "mnist/cnn", archive / "mnist-cnn/momentum")
+    (archive / "mnist-cnn/momentum/momentum").rename(archive / "mnist-cnn/momentum/x")
+    shutil.copytree(archive / "mnist/cnn/momentum", archive / "mnist/cnn-momentum/x")
+    with pytest.raises(AnalysisError, match="got mnist-cnn-momentum-x of mnist/cnn-momentum/x and"):
+        imported(archive, tmp_path / "results")
 
 
 def test_a_folder_that_is_taken_is_left_as_it_is(archive, tmp_path):
