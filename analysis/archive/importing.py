@@ -197,7 +197,7 @@ def _sentence(tables: Tables, conversion: Conversion) -> str:
         f"{'1 - ' if conversion.maximized else ''}{conversion.column}"
     )
     if tables.not_finite:
-        text += f"; left out {tables.not_finite:,} measurements that are not finite"
+        text += f"; measurements left out for not being finite: {tables.not_finite:,}"
     if tables.unmeasured:
-        text += f"; {tables.unmeasured:,} trials have no measurement"
+        text += f"; trials without a measurement: {tables.unmeasured:,}"
     return text

@@ -126,7 +126,7 @@ def place_of(parts: Sequence[str]) -> Place | None:
 
     >>> str(place_of(["batch_science", "mnist", "cnn", "sgd", "8", "study.json"]))
     'mnist/cnn/sgd/8/study.json'
-    """
+    """  # noqa: DOC502  (raised by check_name)
     if parts and parts[0] == TOP:
         parts = parts[1:]
     *folders, file = parts
@@ -137,13 +137,27 @@ def place_of(parts: Sequence[str]) -> Place | None:
     if not all(map(_NUMBER.fullmatch, numbers)):
         return None
     for name in workload:
-        if not _NAME.fullmatch(name):
-            raise AnalysisError(
-                "names of data sets, models and optimizers must be of letters, digits, _ . + and "
-                f"-, got {name!r}; rename that folder"
-            )
+        check_name("data sets, models and optimizers", name, "/".join(parts))
     trial = int(numbers[1]) if len(numbers) > 1 else None
     return Place(workload, int(numbers[0]), trial, file)
+
+
+def check_name(of: str, name: str, where: str) -> None:
+    """Checks a name that becomes one of ours.
+
+    Args:
+        of: what bears it.
+        name: the name.
+        where: the file, for the message.
+
+    Raises:
+        AnalysisError: it is empty or has unusual characters.
+    """
+    if not _NAME.fullmatch(name):
+        raise AnalysisError(
+            f"names of {of} must be of letters, digits, _ . + and -, got {name!r} in {where}; "
+            "rename it"
+        )
 
 
 def study_name(workload: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from analysis.archive.layout import (
     STATUS_OF,
     STUDY_JSON,
     Place,
+    check_name,
     place_of,
 )
 from analysis.archive.source import ArchiveFile
@@ -187,6 +188,8 @@ def _read_metadata(place: Place, content: bytes) -> dict[str, Any]:
     parameters = data.get("parameters")
     if not isinstance(parameters, dict) or not all(map(_is_finite, parameters.values())):
         raise _wrong(place, "with parameters that are finite numbers", parameters)
+    for name in parameters:
+        check_name("parameters", name, str(place))
     return data
 
 

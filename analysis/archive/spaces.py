@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from analysis.archive.layout import ARCHIVED_SCALES, PARAMETERS, SCALES
+from analysis.archive.layout import ARCHIVED_SCALES, PARAMETERS, SCALES, check_name
 from analysis.errors import AnalysisError
 
 Entry = Mapping[str, Any] | float
@@ -34,6 +34,7 @@ def check_parameter(where: str, name: str, config: object) -> None:
     Raises:
         AnalysisError: it is of no known type, or its range is none on its scale.
     """
+    check_name("parameters", name, where)
     kind = config.get("type") if isinstance(config, Mapping) else None
     bounds = _BOUNDS.get(str(kind))
     found = bounds(config) if bounds is not None and isinstance(config, Mapping) else None

@@ -1,3 +1,4 @@
+import json
 import shutil
 import tomllib
 
@@ -6,7 +7,9 @@ import pytest
 
 from analysis.archive.importing import Choices, import_archive
 from analysis.errors import AnalysisError
+from analysis.figures import write_figures
 from analysis.folder import ResultsFolder
+from analysis.summary import analyze, write_summary
 from analysis.tables import read_study
 from analysis.targets import search_trials, steps_to_target
 
@@ -117,10 +120,29 @@ def test_searched_ranges_by_batch_size(archive, tmp_path):
     assert studies[RESNET].config["search"]["space"]["label_smoothing"] == 0.01
 
 
+def test_searches_of_different_hyperparameters_are_analyzed_and_drawn(archive, tmp_path):
+    for number in (10, 12):
+        path = archive / f"mnist/cnn/momentum/64/{number}/metadata.json"
+        metadata = json.loads(path.read_text())
+        del metadata["parameters"]["label_smoothing"]
+        path.write_text(json.dumps(metadata))
+    path = archive / "mnist/cnn/momentum/64/study.json"
+    description = json.loads(path.read_text())
+    del description["parameter_configs"]["label_smoothing"]
+    path.write_text(json.dumps(description))
+    study = imported(archive, tmp_path / "results", only=CNN, target=0.85)[CNN]
+    assert "label_smoothing" not in study.box(64)
+    analysis = analyze(study)
+    assert analysis.fit is not None
+    folder = ResultsFolder.at(tmp_path / "drawn")
+    assert len(write_figures(analysis, folder)) == 9
+    assert write_summary(analysis, folder)
+
+
 def test_numbers_that_are_none_are_left_out_and_counted(archive, tmp_path):
     (made, *_) = import_archive(archive, ResultsFolder.at(tmp_path / "r"), Choices(only=CNN))
-    assert "left out 2 measurements that are not finite" in made.sentence
-    assert "1 trials have no measurement" in made.sentence
+    assert "measurements left out for not being finite: 2" in made.sentence
+    assert "trials without a measurement: 1" in made.sentence
     study = read_study(made.folder)
     broken = study.curves[(study.curves["batch_size"] == 8) & (study.curves["trial"] == 11)]
     assert broken["step"].tolist() == [0, 10]
@@ -192,6 +214,11 @@ WRONG_FILES = {
         '{"status": "COMPLETE", "steps": 1, "trial_id": 2, "parameters": {"lr": NaN}}',
         "with parameters that are finite numbers",
     ),
+    "an odd parameter": (
+        "8/2/metadata.json",
+        '{"status": "COMPLETE", "steps": 1, "trial_id": 2, "parameters": {"a\\nb": 1}}',
+        r"names of parameters must be of letters, .*got 'a\\nb' in mnist/cnn/momentum/8/2",
+    ),
     "the name of a column": (
         "8/2/metadata.json",
         '{"status": "COMPLETE", "steps": 1, "trial_id": 2, "parameters": {"seed": 1}}',
@@ -230,7 +257,7 @@ def test_a_missing_file_is_refused(archive, tmp_path, file, message):
 def test_a_trial_without_measurements_is_counted(archive, tmp_path):
     (archive / "mnist/cnn/momentum/8/2/measurements.csv").unlink()
     (made, *_) = import_archive(archive, ResultsFolder.at(tmp_path / "r"), Choices(only=CNN))
-    assert "2 trials have no measurement" in made.sentence
+    assert "trials without a measurement: 2" in made.sentence
 
 
 @pytest.mark.parametrize(
