@@ -160,7 +160,7 @@ class StudyTables:
         those that its archive calls COMPLETE.
         """
         if self.imported:
-            return tuple(self.config["imported"]["counted_statuses"])
+            return tuple(self.config["imported"].get("counted_statuses", ("reached", "exhausted")))
         return tuple(status for status in STATUSES if status != "failed")
 
     @property
@@ -202,20 +202,30 @@ def read_study(folder: ResultsFolder) -> StudyTables:
 
     Raises:
         AnalysisError: a file is missing or damaged, or written by another schema version.
-    """
-    try:
-        config = tomllib.loads(folder.read(STUDY_FILE).decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise AnalysisError(
-            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; restore it"
-        ) from error
+    """  # noqa: DOC502  (raised inside)
     return StudyTables(
         name=folder.name,
-        config=config,
+        config=_read_config(folder),
         trials=read_table(folder, TRIALS_FILE),
         curves=read_table(folder, CURVES_FILE),
         boxes=read_table(folder, BOXES_FILE) if folder.exists(BOXES_FILE) else _no_boxes(),
     )
+
+
+def _read_config(folder: ResultsFolder) -> Mapping[str, Any]:
+    content = folder.read(STUDY_FILE)
+    try:
+        config = tomllib.loads(content.decode("utf-8"))
+        whole = isinstance(config["race"], dict) and isinstance(config["search"]["space"], dict)
+        whole = whole and {"workload", "optimizer"} <= set(config)
+        found = "other keys"
+    except (ValueError, KeyError, TypeError) as error:
+        whole, found = False, str(error)
+    if not whole:
+        raise AnalysisError(
+            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {found}; restore it"
+        )
+    return config
 
 
 def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:

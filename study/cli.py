@@ -228,7 +228,9 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
         all_trials=all_trials,
         first_trials=first_trials,
     )
-    for made in import_archive(archive, ResultsFolder.at(results), choices):
+    with console.status(f"reading {archive}"):
+        imported = import_archive(archive, ResultsFolder.at(results), choices)
+    for made in imported:
         console.print(made.sentence, markup=False)
     goal = "" if target is not None else " --target E"
     console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}", markup=False)

@@ -48,7 +48,8 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     are the file's name without its ending, and the class. Trials that compete for the fewest steps
     are written: `search` with their numbers, `extension` and `warm` numbered on after them.
     Replicates are left out: another draw at the best point would be counted as another trial of
-    the search. An imported study goes where it was, with the `study.json` that it had.
+    the search. `val/classification_error` is the error of the study, whatever it measures, unless
+    that is a loss. An imported study goes where it was, with the `study.json` that it had.
 
     Args:
         folder: the results folder.
@@ -136,7 +137,7 @@ def _description(study: StudyTables, path: str, trials: pd.DataFrame) -> dict[st
     fixed = {
         name: float(trials[name].iloc[0])
         for name in hyperparameters(study.trials)
-        if name not in box and trials[name].nunique(dropna=False) == 1
+        if name not in box and trials[name].notna().all() and trials[name].nunique() == 1
     }
     return {
         "batch_size": size,

@@ -49,6 +49,10 @@ class Choices:
             raise AnalysisError(
                 f"--metric must be one of {', '.join(METRICS)}, got {self.metric!r}; choose one"
             )
+        if self.first_trials is not None and self.first_trials < 1:
+            raise AnalysisError(
+                f"--first-trials must be at least 1, got {self.first_trials}; raise it"
+            )
         if self.target is not None and not 0 < self.target < float("inf"):
             raise AnalysisError(
                 f"--target must be a finite error above 0, got {self.target:g}; for a metric that "

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -131,10 +132,10 @@ def _check_numbers(place: Place, numbers: list[int]) -> None:
             f"a study must hold at least one trial, got none in {place.study}; complete the "
             "archive, or leave that workload out with --only"
         )
-    repeated = sorted({number for number in numbers if numbers.count(number) > 1})
-    if repeated:
+    most = Counter(numbers).most_common(1)[0]
+    if most[1] > 1:
         raise AnalysisError(
-            f"trials of a study must have different numbers, got trial_id {repeated[0]} more than "
+            f"trials of a study must have different numbers, got trial_id {most[0]} more than "
             f"once in {place.study}; correct the archive"
         )
 

@@ -5,6 +5,7 @@ out of it, links, devices, and sizes that no such archive has are refused.
 """
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import lzma
@@ -33,7 +34,15 @@ _OPENERS: Mapping[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"\xfd7zXZ\x00": lzma.open,
 }
-_BROKEN = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError)
+_BROKEN = (
+    tarfile.TarError,
+    EOFError,
+    OSError,
+    zlib.error,
+    lzma.LZMAError,
+    ValueError,
+    RecursionError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +114,25 @@ def files(archive: Path) -> Iterator[ArchiveFile]:
         AnalysisError: it cannot be read to its end, or holds something that is not safe.
     """
     found = _folder_files(archive, ()) if archive.is_dir() else _tar_files(archive)
-    try:
+    with _whole(archive):
         for count, file in enumerate(found, start=1):
             if count > MOST_FILES:
                 raise AnalysisError(
                     f"an archive must hold at most {MOST_FILES:,} files, got more in {archive}; "
                     "check that it is the right one"
                 )
-            yield file
+            yield ArchiveFile(file.parts, partial(_read, archive, file))
+
+
+def _read(archive: Path, file: ArchiveFile) -> bytes:
+    with _whole(archive):
+        return file.read()
+
+
+@contextlib.contextmanager
+def _whole(archive: Path) -> Iterator[None]:
+    try:
+        yield
     except AnalysisError:
         raise
     except _BROKEN as error:

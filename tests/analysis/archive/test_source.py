@@ -130,6 +130,16 @@ def test_a_torn_tar_is_refused(archive, tmp_path, tar_of, name, keep):
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.parametrize("name", ["torn.tar", "torn.tar.gz"])
+def test_a_file_torn_in_its_middle_is_refused(tmp_path, name):
+    place = "mnist/cnn/sgd/8/study.json"
+    mode = f"w:{name.rpartition('.')[2]}" if name.endswith("gz") else "w"
+    tar = tar_with(tmp_path / name, member(place, os.urandom(2_000_000)), mode=mode)
+    tar.write_bytes(tar.read_bytes()[:1_000_000])
+    with pytest.raises(AnalysisError, match="a readable folder or a whole tar file, got"):
+        import_archive(tar, ResultsFolder.at(tmp_path / "results"), Choices())
+
+
 @pytest.mark.parametrize("content", [b"", b"no tar", b"BZh no bzip", os.urandom(5000)])
 def test_what_is_no_tar_is_refused(tmp_path, content):
     (tmp_path / "a.tar").write_bytes(content)
