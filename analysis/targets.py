@@ -8,6 +8,7 @@ averaged, so the number depends on how many trials were run and on where they we
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
@@ -16,6 +17,7 @@ from analysis.tables import ROLES, STATUSES, TRIAL_KEY, StudyTables, hyperparame
 CANDIDATES = ("search", "extension", "warm")
 """Roles whose trials compete for the fewest steps."""
 _KEY = list(TRIAL_KEY)
+_NEVER = np.iinfo(np.int64).max
 
 
 def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
@@ -123,21 +125,30 @@ def _check_judged(target: float, study: StudyTables) -> None:
 
 def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.DataFrame:
     """Judges the trials by their curves; one whose status does not count keeps it."""
-    curves = study.curves
-    after_start = curves[curves["step"] >= 1]
-    hits = after_start[after_start["val_error"] < target]
-    crossing = hits.groupby(_KEY)["step"].min().rename("crossing").reset_index()
-    earlier = curves.merge(crossing, on=_KEY)
-    earlier = earlier[earlier["step"] < earlier["crossing"]]
-    before = earlier.groupby(_KEY)["step"].max().rename("before").reset_index()
-    judged = trials.merge(crossing, on=_KEY, how="left").merge(before, on=_KEY, how="left")
+    crossings = _crossings(study.curves, target)
+    judged = trials.merge(crossings, on=_KEY, how="left")
     reached = judged["crossing"].notna() & judged["status"].isin(study.counted_statuses)
     judged["steps"] = judged["crossing"].astype("Int64").where(reached)
-    judged["steps_before"] = judged["before"].astype("Int64").fillna(0).where(reached)
+    judged["steps_before"] = judged["before"].astype("Int64").where(reached)
     # a trial that ran on past a looser target may miss a tighter one
     missed = judged["status"].eq("reached") & ~reached
     judged["status"] = judged["status"].mask(reached, "reached").mask(missed, "exhausted")
     return judged.drop(columns=["crossing", "before"])
+
+
+def _crossings(curves: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Gives, by trial, the step of its first measurement below the target and of the one before."""
+    # published studies have millions of measurements: none of them is copied with its key
+    trial = curves.groupby(_KEY, sort=False).ngroup().to_numpy()
+    step = curves["step"].to_numpy("int64")
+    below = (step >= 1) & (curves["val_error"] < target).to_numpy(bool)
+    keys = curves[_KEY].drop_duplicates()
+    crossing = np.full(len(keys), _NEVER)
+    np.minimum.at(crossing, trial[below], step[below])
+    earlier = step < crossing[trial]
+    before = np.zeros(len(keys), dtype=np.int64)
+    np.maximum.at(before, trial[earlier], step[earlier])
+    return keys.assign(crossing=crossing, before=before)[crossing < _NEVER]
 
 
 def _row(group: pd.DataFrame, names: tuple[str, ...]) -> dict[str, object]:

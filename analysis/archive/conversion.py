@@ -209,7 +209,8 @@ def _curves(
     whole = pa.concat_tables(parts, promote_options="default")
     error = conversion.error(_floats(whole, conversion.column))
     kept = np.isfinite(error)
-    whole, error = whole.filter(pa.array(kept)), error[kept]
+    if not kept.all():
+        whole, error = whole.filter(pa.array(kept)), error[kept]
     values = {"val_error": error} | {
         ours: _floats(whole, theirs)
         for ours, theirs in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS))
