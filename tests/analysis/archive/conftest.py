@@ -119,6 +119,23 @@ def write(root, files):
     return root
 
 
+@pytest.fixture(scope="session")
+def write_searches():
+    """Gives a writer of an archive of one workload: status and curve of each trial by size."""
+
+    def write_them(root, searches):
+        files = {}
+        for size, found in searches.items():
+            trials = [
+                trial(n, status, rows(*[e for _, e in c], step=[s for s, _ in c]), steps=40)
+                for n, (status, c) in enumerate(found)
+            ]
+            files |= study("data/model/sgd", size, trials)
+        return write(root, files)
+
+    return write_them
+
+
 @pytest.fixture
 def archive(tmp_path):
     """Gives the made archive as a folder."""

@@ -10,7 +10,6 @@ from analysis.archive.importing import Choices, import_archive
 from analysis.folder import ResultsFolder
 from analysis.tables import read_study
 from analysis.targets import steps_to_target
-from tests.analysis.archive.conftest import rows, study, trial, write
 
 errors = st.one_of(st.sampled_from([0.1, 0.2, 0.3]), st.floats(0, 1), st.just(float("nan")))
 curve = st.dictionaries(st.integers(1, 40), errors, max_size=6).map(lambda c: sorted(c.items()))
@@ -43,16 +42,9 @@ def by_brute_force(searches, target, counted):
     recorded=st.sampled_from([None, 0.2, 0.4]),
     all_trials=st.booleans(),
 )
-def test_steps_are_those_of_the_rules(searches, target, recorded, all_trials):
-    files = {}
-    for size, found in searches.items():
-        made = [
-            trial(n, status, rows(*[e for _, e in c], step=[s for s, _ in c]), steps=40)
-            for n, (status, c) in enumerate(found)
-        ]
-        files |= study("data/model/sgd", size, made)
+def test_steps_are_those_of_the_rules(write_searches, searches, target, recorded, all_trials):
     with tempfile.TemporaryDirectory() as work:
-        archive = write(Path(work) / "archive", files)
+        archive = write_searches(Path(work) / "archive", searches)
         choices = Choices(target=recorded, all_trials=all_trials)
         (imported,) = import_archive(archive, ResultsFolder.at(Path(work) / "out"), choices)
         table = steps_to_target(read_study(imported.folder), target)
