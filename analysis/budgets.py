@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from analysis.estimates import two_digits
 from analysis.models import Floats
 from analysis.tables import TRIAL_KEY, StudyTables
-from analysis.targets import search_trials
+from analysis.targets import CANDIDATES, trials_as_recorded
 
 MOST_BUDGETS = 4
 GROWTH = 4
@@ -98,10 +98,7 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
         One row per budget and batch size, budgets as given, batch sizes rising: unit, budget,
         batch_size, steps (whole steps within the budget), best_error, exact. No row where the
         budget is less than one step, or nothing was measured within it.
-
-    Raises:
-        AnalysisError: there is no search trial.
-    """  # noqa: DOC502  (raised by search_trials)
+    """
     best = _best_by_batch_size(study)
     rows = [
         (budget.unit.value, budget.amount, size, steps, here.within(steps), steps <= here.known_to)
@@ -125,10 +122,7 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
     Returns:
         Budgets of steps, then of examples, each rising, with two digits; none where nothing was
         measured.
-
-    Raises:
-        AnalysisError: there is no search trial.
-    """  # noqa: DOC502  (raised by search_trials)
+    """
     best = _best_by_batch_size(study)
     chosen: list[Budget] = []
     for unit in Unit:
@@ -145,7 +139,7 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
 
 def _best_by_batch_size(study: StudyTables) -> Mapping[int, _Best]:
     """Gives the best of each batch size that measured anything, batch sizes rising."""
-    trials = search_trials(study)
+    trials = trials_as_recorded(study, CANDIDATES)
     ran = trials[trials["status"] != "failed"]
     curves = study.curves[(study.curves["step"] >= 1) & study.curves["val_error"].notna()]
     curves = curves.merge(ran[_KEY], on=_KEY)

@@ -66,10 +66,7 @@ def choose_targets(study: StudyTables) -> tuple[float, ...]:
     Returns:
         Targets from the tightest to the loosest, with two digits but for one raced to; fewer
         where they would lie close together, none where there is no room for two.
-
-    Raises:
-        AnalysisError: there is no search trial.
-    """  # noqa: DOC502  (raised by best_errors)
+    """
     # steps to a target are at least n where nothing got below it within n - 1
     early = best_errors(study, [Budget(unit=Unit.STEPS, amount=LEAST_STEPS - 1)])
     loosest = float(early["best_error"].min()) if len(early) else 0.0

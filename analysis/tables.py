@@ -148,6 +148,22 @@ class StudyTables:
         return str(self.config["race"].get("to", "target")) == "target"
 
     @property
+    def imported(self) -> bool:
+        """Whether the trials come from an archive; they are then judged by their curves alone."""
+        return "imported" in self.config
+
+    @property
+    def counted_statuses(self) -> tuple[str, ...]:
+        """Statuses of trials that reach a target where their curves cross it.
+
+        A study of ours counts all but the failed ones; an imported one says which, by default
+        those that its archive calls COMPLETE.
+        """
+        if self.imported:
+            return tuple(self.config["imported"].get("counted_statuses", ("reached", "exhausted")))
+        return tuple(status for status in STATUSES if status != "failed")
+
+    @property
     def space(self) -> Mapping[str, Mapping[str, Any]]:
         """The searched ranges by hyperparameter: low, high, scale; fixed ones are left out."""
         space: Mapping[str, Any] = self.config["search"]["space"]
@@ -185,15 +201,31 @@ def read_study(folder: ResultsFolder) -> StudyTables:
         The study.
 
     Raises:
-        AnalysisError: a file is missing, or written by another schema version.
-    """  # noqa: DOC502  (raised by read_table)
+        AnalysisError: a file is missing or damaged, or written by another schema version.
+    """  # noqa: DOC502  (raised inside)
     return StudyTables(
         name=folder.name,
-        config=tomllib.loads(folder.read(STUDY_FILE).decode("utf-8")),
+        config=_read_config(folder),
         trials=read_table(folder, TRIALS_FILE),
         curves=read_table(folder, CURVES_FILE),
         boxes=read_table(folder, BOXES_FILE) if folder.exists(BOXES_FILE) else _no_boxes(),
     )
+
+
+def _read_config(folder: ResultsFolder) -> Mapping[str, Any]:
+    content = folder.read(STUDY_FILE)
+    try:
+        config = tomllib.loads(content.decode("utf-8"))
+        whole = isinstance(config["race"], dict) and isinstance(config["search"]["space"], dict)
+        whole = whole and {"workload", "optimizer"} <= set(config)
+        found = "other keys"
+    except (ValueError, KeyError, TypeError) as error:
+        whole, found = False, str(error)
+    if not whole:
+        raise AnalysisError(
+            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {found}; restore it"
+        )
+    return config
 
 
 def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:

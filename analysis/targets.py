@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
@@ -19,6 +20,7 @@ from analysis.tables import ROLES, STATUSES, TRIAL_KEY, StudyTables, hyperparame
 CANDIDATES = ("search", "extension", "warm")
 """Roles whose trials compete for the fewest steps."""
 _KEY = list(TRIAL_KEY)
+_NEVER = np.iinfo(np.int64).max
 
 
 def search_trials(
@@ -123,16 +125,31 @@ def trials_at(
     Raises:
         AnalysisError: the target is below the one raced to, or no number.
     """  # noqa: DOC502  (raised by check_target)
+    trials = trials_as_recorded(study, roles)
+    if study.imported:
+        target = study.target if target is None else target
+    elif target is None or target == study.config["race"].get("target"):
+        return trials
+    check_target(target, study.config["race"])
+    return _at_target(trials, study, target)
+
+
+def trials_as_recorded(study: StudyTables, roles: tuple[str, ...]) -> pd.DataFrame:
+    """Gives the trials of some roles as the table has them.
+
+    Args:
+        study: the study.
+        roles: of `analysis.tables.ROLES`.
+
+    Returns:
+        One row per trial, sorted by batch size, role and trial; none where there is none.
+    """
     trials = study.trials[study.trials["role"].isin(roles)].drop_duplicates(_KEY)
     rank = {role: place for place, role in enumerate(ROLES)}
     trials = trials.sort_values(
         _KEY, key=lambda column: column.map(rank) if column.name == "role" else column
     ).reset_index(drop=True)
-    trials = trials.astype({"steps": "Int64", "steps_before": "Int64"})
-    if target is None or target == study.config["race"].get("target"):
-        return trials
-    check_target(target, study.config["race"])
-    return _at_target(trials, study.curves, target)
+    return trials.astype({"steps": "Int64", "steps_before": "Int64"})
 
 
 def steps_to_target(
@@ -185,23 +202,32 @@ def check_target(target: float, race: Mapping[str, Any]) -> None:
         )
 
 
-def _at_target(trials: pd.DataFrame, curves: pd.DataFrame, target: float) -> pd.DataFrame:
-    """Judges the trials by their curves; a failed trial stays failed."""
-    after_start = curves[curves["step"] >= 1]
-    hits = after_start[after_start["val_error"] < target]
-    crossing = hits.groupby(_KEY)["step"].min().rename("crossing").reset_index()
-    earlier = curves.merge(crossing, on=_KEY)
-    earlier = earlier[earlier["step"] < earlier["crossing"]]
-    before = earlier.groupby(_KEY)["step"].max().rename("before").reset_index()
-    judged = trials.merge(crossing, on=_KEY, how="left").merge(before, on=_KEY, how="left")
-    failed = judged["status"] == "failed"
-    reached = judged["crossing"].notna() & ~failed
+def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.DataFrame:
+    """Judges the trials by their curves; one whose status does not count keeps it."""
+    crossings = _crossings(study.curves, target)
+    judged = trials.merge(crossings, on=_KEY, how="left")
+    reached = judged["crossing"].notna() & judged["status"].isin(study.counted_statuses)
     judged["steps"] = judged["crossing"].astype("Int64").where(reached)
-    judged["steps_before"] = judged["before"].astype("Int64").fillna(0).where(reached)
-    # one that ran past its study's own target, but not below this one, spent its budget
-    missed = ~reached & (judged["status"] == "reached")
+    judged["steps_before"] = judged["before"].astype("Int64").where(reached)
+    # a trial that ran on past a looser target may miss a tighter one
+    missed = judged["status"].eq("reached") & ~reached
     judged["status"] = judged["status"].mask(reached, "reached").mask(missed, "exhausted")
     return judged.drop(columns=["crossing", "before"])
+
+
+def _crossings(curves: pd.DataFrame, target: float) -> pd.DataFrame:
+    """Gives, by trial, the step of its first measurement below the target and of the one before."""
+    # published studies have millions of measurements: none of them is copied with its key
+    trial = curves.groupby(_KEY, sort=False).ngroup().to_numpy()
+    step = curves["step"].to_numpy("int64")
+    below = (step >= 1) & (curves["val_error"] < target).to_numpy(bool)
+    keys = curves[_KEY].drop_duplicates()
+    crossing = np.full(len(keys), _NEVER)
+    np.minimum.at(crossing, trial[below], step[below])
+    earlier = step < crossing[trial]
+    before = np.zeros(len(keys), dtype=np.int64)
+    np.maximum.at(before, trial[earlier], step[earlier])
+    return keys.assign(crossing=crossing, before=before)[crossing < _NEVER]
 
 
 def _row(group: pd.DataFrame, names: tuple[str, ...]) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from study import cli_results
 from study.errors import StudyError
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_results.app)
 console = Console(highlight=False, soft_wrap=True)
 WRONG_INPUT, SOME_FAILED = 2, 1
 
-StudyFolder = Annotated[
-    str, typer.Argument(metavar="DIR", help="Results folder of one study: a path or a URI.")
-]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of data files; BATCHSCALE_DATA says the same.", show_default=False),
@@ -145,68 +144,6 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
             f"--max-hours must be at least the expected {expected / 3600:.2g}, got {max_hours:g}; "
             "use more workers, fewer trials or batch sizes, or a looser target"
         )
-
-
-@app.command()
-def status(location: StudyFolder) -> None:
-    """Show how far the sweep into a folder is, one row per batch size."""
-    from analysis.folder import ResultsFolder
-    from study.progress import Progress, progress_table, share_done
-    from study.store import read_study_toml
-
-    folder = ResultsFolder.at(location)
-    study = read_study_toml(folder)
-    progress = Progress(folder, study)
-    progress.read()
-    rows = progress.rows()
-    console.print(progress_table(rows, f"{share_done(rows):.0%} of the expected work recorded"))
-
-
-@app.command()
-def analyze(
-    location: StudyFolder,
-    target: Annotated[
-        float | None,
-        typer.Option(
-            help="Another target: looser than the one raced to, any where trials ran to budget.",
-            show_default=False,
-        ),
-    ] = None,
-    equal_trials: Annotated[
-        bool,
-        typer.Option(
-            "--equal-trials",
-            help="Compare at the greatest number of search trials that every batch size has.",
-        ),
-    ] = False,
-) -> None:
-    """Fit the three regimes, print the table and draw the figures."""
-    from analysis.figures import write_figures
-    from analysis.folder import ResultsFolder
-    from analysis.report import print_analysis, write_summary
-    from analysis.summary import analyze as analyze_study
-    from analysis.tables import read_study
-    from analysis.targets import check_target
-    from analysis.targets import equal_trials as most_equal_trials
-    from study.parts import part_names
-    from study.store import consolidate, read_study_toml
-
-    folder = ResultsFolder.at(location)
-    if part_names(folder):
-        study = read_study_toml(folder)
-        if target is not None:
-            check_target(target, study.as_data()["race"])
-        consolidate(folder, study)
-    tables = read_study(folder)
-    first = most_equal_trials(tables) if equal_trials else None
-    analysis = analyze_study(tables, target, first)
-    print_analysis(analysis, console)
-    figures = folder / "figures"
-    written = [folder / name for name in write_summary(analysis, folder)]
-    written += [figures / name for name in write_figures(analysis, figures)]
-    for file in written:
-        if file.name.endswith((".png", ".md")):
-            console.print(str(file), markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -68,7 +68,15 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
     """
     content = folder.read(STUDY_FILE)
     try:
-        return ResolvedStudy.model_validate(tomllib.loads(content.decode("utf-8")))
+        data = tomllib.loads(content.decode("utf-8"))
+        if "imported" in data:
+            raise StudyError(
+                f"a sweep must be of a study that batchscale ran, got one from an archive in "
+                f"{folder}; use `analyze`, or another folder"
+            )
+        return ResolvedStudy.model_validate(data)
+    except StudyError:
+        raise
     except ValueError as error:
         raise StudyError(
             f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "

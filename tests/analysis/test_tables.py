@@ -20,6 +20,7 @@ from analysis.targets import steps_to_target
 NAMES = ("lr", "momentum")
 STUDY = """
 workload = "digits-mlp"
+optimizer = "nesterov"
 [search.space]
 lr = { low = 1e-4, high = 10.0, scale = "log" }
 momentum = 0.9
@@ -54,6 +55,21 @@ def test_a_written_study_reads_back(folder, study):
 def test_hyperparameters_stand_after_cohort():
     names = trial_schema(NAMES).names
     assert names[names.index("cohort") + 1 :][:2] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a = = 1", "Invalid value"),
+        ("a = 1", "'race'"),
+        ("[race]", "'search'"),
+        (STUDY.replace("optimizer", "optimiser"), "other keys"),
+    ],
+)
+def test_a_damaged_study_file_is_refused(folder, text, found):
+    (folder / STUDY_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(AnalysisError, match=f"as batchscale wrote it, got: {found}.*; restore it"):
+        read_study(ResultsFolder.at(folder))
 
 
 @pytest.mark.parametrize("name", [STUDY_FILE, TRIALS_FILE, CURVES_FILE])

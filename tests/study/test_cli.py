@@ -148,7 +148,80 @@ def test_a_folder_that_cannot_be_written_is_refused(command):
     assert "must be writable" in err
 
 
-@pytest.mark.parametrize("verb", ["status", "analyze"])
+CURVE = "step,val/classification_error\n10,0.5\n20,{}\n"
+SEARCHED = '{{"batch_size": {0}, "parameter_configs": {{"learning_rate": {1}}}}}'
+RATE = '{"type": "DOUBLE", "min_value": 0.1, "max_value": 10.0, "scale": "LOG_SCALE"}'
+TRIAL = '{"trial_id": 0, "status": "COMPLETE", "steps": 20, "parameters": {"learning_rate": 1.0}}'
+
+
+def write_archive():
+    for size in (2, 4, 8, 16):
+        trial = Path(f"archive/mnist/cnn/sgd/{size}/0")
+        trial.mkdir(parents=True)
+        (trial / "metadata.json").write_text(TRIAL)
+        (trial / "measurements.csv").write_text(CURVE.format(0.1 if size > 2 else 0.4))
+        (trial.parent / "study.json").write_text(SEARCHED.format(size, RATE))
+
+
+@pytest.mark.parametrize("first", [[], ["--target", "0.2"]])
+def test_an_archive_is_imported_analyzed_and_exported(command, first):
+    write_archive()
+    code, out, err = command("import", "archive", *first)
+    assert code == 0, err
+    assert "4 batch sizes, 4 trials" in out
+    folder = "results/mnist-cnn-sgd"
+    assert f"Next: batchscale analyze {folder}{'' if first else ' --target E'}\n" in out
+    code, out, err = command("analyze", folder, "--target", "0.2")
+    assert code == 0, err
+    assert "mnist-cnn, sgd, validation error < 0.2" in out
+    assert "B = 2: no trial reached the target within 20 steps." in out
+    assert Path(folder, "figures", "metaparameters.png").exists()
+    code, out, err = command("export", folder, "--to", "again")
+    assert code == 0, err
+    assert "4 trials in again/mnist/cnn/sgd, 0 left out" in out
+    code, _, err = command("export", folder, "--to", "again")
+    assert code == 2
+    assert "must not overwrite anything" in err
+    for verb in ("status", "sweep"):
+        more = ["--set", "workload=digits-mlp"] if verb == "sweep" else []
+        Path("mnist-cnn-sgd.toml").write_text(STUDY)
+        code, _, err = command(verb, "mnist-cnn-sgd.toml" if more else folder, *more)
+        assert code == 2
+        assert "got one from an archive in results/mnist-cnn-sgd" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "an archive must be a folder or a tar file, got nowhere"),
+        (["archive", "--only", "cifar*"], "got none in archive for 'cifar*'"),
+        (["archive", "--metric", "accuracy"], "--metric must be one of classification_error"),
+        (["archive", "--target", "-1"], "--target must be a finite error above 0, got -1"),
+        (["archive", "--first-trials", "2"], "--first-trials must not exceed"),
+        (["archive", "--results", "ftp://host"], "file://, s3://, gs://"),
+    ],
+)
+def test_an_archive_that_cannot_be_imported_is_refused(command, arguments, message):
+    write_archive()
+    before = files()
+    code, out, err = command("import", *arguments)
+    assert code == 2, err
+    assert message in err
+    assert "Traceback" not in err
+    assert not out
+    assert files() == before
+
+
+@pytest.mark.parametrize("verb", ["analyze", "export"])
+def test_a_damaged_study_file_is_refused(command, verb):
+    Path("mine").mkdir()
+    Path("mine/study.toml").write_text("a = = 1")
+    code, _, err = command(verb, "mine")
+    assert code == 2
+    assert "mine/study.toml must be as batchscale wrote it" in err
+
+
+@pytest.mark.parametrize("verb", ["status", "analyze", "export"])
 def test_a_folder_without_a_study_is_refused(command, verb):
     code, _, err = command(verb, "nowhere")
     assert code == 2

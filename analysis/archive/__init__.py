@@ -1,0 +1,1 @@
+"""The archive of Shallue et al. 2018, and others in its layout: read into results, written from."""

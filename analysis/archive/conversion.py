@@ -1,0 +1,284 @@
+"""An archived workload as the tables of a results folder."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from analysis.archive.layout import (
+    COMPLETE,
+    METRICS,
+    STATUS_OF,
+    TRAIN_LOSS,
+    VAL_LOSS,
+)
+from analysis.archive.reading import ArchivedTrial, ArchivedWorkload
+from analysis.archive.spaces import Entry, entries, our_name, union
+from analysis.errors import AnalysisError
+from analysis.tables import (
+    CURVE_COLUMNS,
+    TRIAL_COLUMNS,
+    TRIAL_KEY,
+    StudyTables,
+    box_schema,
+    curve_schema,
+    trial_schema,
+)
+from analysis.targets import trials_at
+
+_ROLE = "search"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversion:
+    """Which measurement becomes the error, and how.
+
+    Attributes:
+        column: its name in `measurements.csv`.
+        quantity: what the target refers to, `error` or `loss`.
+        maximized: whether the error is 1 - value.
+    """
+
+    column: str
+    quantity: str
+    maximized: bool
+
+    @classmethod
+    def of(cls, workload: ArchivedWorkload, metric: str | None) -> "Conversion":
+        """Chooses for a workload.
+
+        Args:
+            workload: the workload.
+            metric: of `METRICS`; None for the first of them that it has.
+
+        Returns:
+            The choice.
+
+        Raises:
+            AnalysisError: there is no such measurement, or none that is known.
+        """
+        columns = _measured(workload)
+        for name in METRICS if metric is None else (metric,):
+            if f"val/{name}" in columns:
+                known = METRICS[name]
+                return cls(column=f"val/{name}", quantity=known.quantity, maximized=known.maximized)
+        wanted = ", ".join(METRICS) if metric is None else metric
+        raise AnalysisError(
+            f"{'/'.join(workload.path)} must have measurements val/ of {wanted}, got "
+            f"{', '.join(columns) or 'none'}; choose another --metric or leave it out with --only"
+        )
+
+    def error(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Gives the error of values of the metric: less is better."""
+        return 1 - values if self.maximized else values
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tables:
+    """The tables of an imported study.
+
+    Attributes:
+        trials: as `trial_schema`.
+        curves: as `curve_schema`, then the measurements that have no column there.
+        boxes: as `box_schema`, one region for each batch size.
+        space: the least space that holds all boxes.
+        not_finite: measurements left out because their error was no finite number.
+        unmeasured: trials without a measurement.
+    """
+
+    trials: pa.Table
+    curves: pa.Table
+    boxes: pa.Table
+    space: Mapping[str, Entry]
+    not_finite: int
+    unmeasured: int
+
+    def judged(self, target: float | None) -> "Tables":
+        """Gives them with the COMPLETE trials judged at a target; None leaves all exhausted."""
+        if target is None:
+            return self
+        study = StudyTables(
+            name="",
+            config={"race": {"to": "budget"}, "imported": {"counted_statuses": ["exhausted"]}},
+            trials=self.trials.to_pandas(),
+            curves=self.curves.select([*TRIAL_KEY, "step", "val_error"]).to_pandas(),
+        )
+        judged = trials_at(study, (_ROLE,), target)
+        schema = self.trials.schema
+        return replace(
+            self, trials=pa.Table.from_pandas(judged, schema=schema, preserve_index=False)
+        )
+
+
+def convert(
+    workload: ArchivedWorkload, conversion: Conversion, first_trials: int | None = None
+) -> Tables:
+    """Gives a workload as tables, no target applied: COMPLETE trials are `exhausted`.
+
+    Args:
+        workload: the workload.
+        conversion: which measurement becomes the error.
+        first_trials: how many COMPLETE trials at each batch size; None for all.
+
+    Returns:
+        The tables; a trial has no seed, cohort or time, for the archive tells none.
+
+    Raises:
+        AnalysisError: a batch size has too few trials, a COMPLETE trial lacks the metric, or a
+            name is one of ours.
+    """  # noqa: DOC502  (raised inside)
+    trials = {size: _first(workload, size, first_trials) for size in workload.descriptions}
+    curves, not_finite = _curves(workload, trials, conversion)
+    best = _least_error(curves)
+    rows = [
+        _trial_row(size, trial, best.get((size, trial.trial)))
+        for size, found in trials.items()
+        for trial in found
+    ]
+    names = dict.fromkeys(our_name(name) for _, t in _each(trials) for name in sorted(t.parameters))
+    _check_names(workload, names, TRIAL_COLUMNS, [t.parameters for _, t in _each(trials)])
+    spaces = {size: entries(study) for size, study in workload.descriptions.items()}
+    boxes = [
+        {"batch_size": size, "region": 0, "hyperparameter": name, **entry}
+        for size, space in spaces.items()
+        for name, entry in space.items()
+        if isinstance(entry, Mapping)
+    ]
+    return Tables(
+        trials=pa.Table.from_pylist(rows, schema=trial_schema(tuple(names))),
+        curves=curves,
+        boxes=pa.Table.from_pylist(boxes, schema=box_schema()),
+        space=union(spaces.values()),
+        not_finite=not_finite,
+        unmeasured=sum(len(trial.measurements) == 0 for _, trial in _each(trials)),
+    )
+
+
+def _each(
+    trials: Mapping[int, tuple[ArchivedTrial, ...]],
+) -> list[tuple[int, ArchivedTrial]]:
+    return [(size, trial) for size, found in trials.items() for trial in found]
+
+
+def _measured(workload: ArchivedWorkload) -> list[str]:
+    return list(
+        dict.fromkeys(
+            name
+            for _, trial in _each(workload.trials)
+            for name in trial.measurements.column_names
+            if name != "step"
+        )
+    )
+
+
+def _first(workload: ArchivedWorkload, size: int, count: int | None) -> tuple[ArchivedTrial, ...]:
+    """Gives the trials of a batch size up to its n-th COMPLETE one."""
+    trials = workload.trials[size]
+    if count is None:
+        return trials
+    complete = [trial.trial for trial in trials if trial.status == COMPLETE]
+    if len(complete) < count:
+        raise AnalysisError(
+            f"--first-trials must not exceed the {COMPLETE} trials of any batch size, got {count} "
+            f"where {'/'.join(workload.path)} has {len(complete)} at batch size {size}; lower it"
+        )
+    return tuple(trial for trial in trials if trial.trial <= complete[count - 1])
+
+
+def _curves(
+    workload: ArchivedWorkload,
+    trials: Mapping[int, tuple[ArchivedTrial, ...]],
+    conversion: Conversion,
+) -> tuple[pa.Table, int]:
+    """Gives the curves, and how many measurements were left out of them."""
+    parts = []
+    for size, trial in _each(trials):
+        table = trial.measurements
+        if len(table) and conversion.column not in table.column_names and trial.status == COMPLETE:
+            raise AnalysisError(
+                f"a {COMPLETE} trial must have measurements of {conversion.column}, got "
+                f"{', '.join(table.column_names)} in {'/'.join(workload.path)}/{size}/"
+                f"{trial.trial}; choose another --metric"
+            )
+        for name, value in (("batch_size", size), ("trial", trial.trial)):
+            table = table.append_column(name, pa.repeat(pa.scalar(value, pa.int64()), len(table)))
+        parts.append(table)
+    whole = pa.concat_tables(parts, promote_options="default")
+    error = conversion.error(_floats(whole, conversion.column))
+    kept = np.isfinite(error)
+    if not kept.all():
+        whole, error = whole.filter(pa.array(kept)), error[kept]
+    values = {"val_error": error} | {
+        ours: _floats(whole, theirs)
+        for ours, theirs in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS))
+    }
+    held = {TRAIN_LOSS, VAL_LOSS} | (set() if conversion.maximized else {conversion.column})
+    others = [name for name in _measured(workload) if name not in held]
+    _check_names(workload, others, CURVE_COLUMNS, [])
+    schema = curve_schema()
+    columns: list[Any] = [_column(whole, field, values) for field in schema]
+    for name in others:
+        schema = schema.append(pa.field(name, pa.float64()))
+        columns.append(_finite(_floats(whole, name)))
+    return pa.Table.from_arrays(columns, schema=schema), int((~kept).sum())
+
+
+def _column(whole: pa.Table, field: pa.Field, values: Mapping[str, Any]) -> Any:
+    if field.name in values:
+        return _finite(values[field.name])
+    if field.name == "role":
+        return pa.repeat(pa.scalar(_ROLE, field.type), len(whole))
+    there = field.name in whole.column_names
+    return whole[field.name] if there else pa.nulls(len(whole), field.type)
+
+
+def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Gives a column, NaN where it is null or not there."""
+    if name not in table.column_names:
+        return np.full(len(table), np.nan)
+    values: NDArray[np.float64] = table[name].to_numpy()
+    return values
+
+
+def _finite(values: NDArray[np.float64]) -> pa.Array:
+    return pa.array(values, mask=~np.isfinite(values))
+
+
+def _least_error(curves: pa.Table) -> dict[tuple[int, int], float]:
+    after_start = curves.filter(pa.compute.greater_equal(curves["step"], 1))
+    least = after_start.group_by(["batch_size", "trial"]).aggregate([("val_error", "min")])
+    return {(row["batch_size"], row["trial"]): row["val_error_min"] for row in least.to_pylist()}
+
+
+def _trial_row(size: int, trial: ArchivedTrial, best: float | None) -> dict[str, Any]:
+    return {
+        **{our_name(name): value for name, value in trial.parameters.items()},
+        "batch_size": size,
+        "trial": trial.trial,
+        "role": _ROLE,
+        "status": STATUS_OF[trial.status],
+        "stopped_at": trial.steps,
+        "best_error": best,
+        "message": "",
+    }
+
+
+def _check_names(
+    workload: ArchivedWorkload,
+    names: Iterable[str],
+    taken: Mapping[str, Any],
+    parameters: Iterable[Mapping[str, float]],
+) -> None:
+    clash = [name for name in names if name in taken]
+    for given in parameters:
+        ours = [our_name(name) for name in given]
+        clash += [name for name in ours if ours.count(name) > 1]
+    if clash:
+        raise AnalysisError(
+            f"a parameter or measurement must not have the name of a column of ours, got "
+            f"{clash[0]} in {'/'.join(workload.path)}; rename it, or leave that workload out with "
+            "--only"
+        )

@@ -1,0 +1,217 @@
+"""A results folder becomes an archive in the published layout."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.archive.layout import (
+    ARCHIVE_FILE,
+    ARCHIVED_AS,
+    COMPLETE,
+    MEASUREMENTS_CSV,
+    METADATA_JSON,
+    STUDY_JSON,
+    TRAIN_LOSS,
+    VAL_LOSS,
+    place_of,
+)
+from analysis.archive.spaces import archived_name, our_name, parameter_configs
+from analysis.errors import AnalysisError
+from analysis.folder import ResultsFolder
+from analysis.tables import CURVE_COLUMNS, TRIAL_KEY, StudyTables, hyperparameters, read_study
+from analysis.targets import CANDIDATES, trials_as_recorded
+
+_KEY = list(TRIAL_KEY)
+_ERROR = "val/classification_error"
+_MODEL = "model"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """What an export wrote: its folder, how many trials, and how many it left out."""
+
+    folder: Path
+    trials: int
+    left_out: int
+
+
+def export_study(folder: ResultsFolder, to: Path) -> Exported:
+    """Writes a study in the published layout, to dataset/model/optimizer in a folder.
+
+    The data set is the workload's name and the model is `model`; of `path/to/file.py:Class` they
+    are the file's name without its ending, and the class. Trials that compete for the fewest steps
+    are written: `search` with their numbers, `extension` and `warm` numbered on after them.
+    Replicates are left out: another draw at the best point would be counted as another trial of
+    the search. `val/classification_error` is the error of the study, whatever it measures, unless
+    that is a loss. An imported study goes where it was, with the `study.json` that it had.
+
+    Args:
+        folder: the results folder.
+        to: where dataset/model/optimizer is made.
+
+    Returns:
+        What was written.
+
+    Raises:
+        AnalysisError: the study holds no such trial, or its place in `to` is taken.
+    """
+    study = read_study(folder)
+    trials = _numbered(trials_as_recorded(study, CANDIDATES))
+    if trials.empty:
+        raise AnalysisError(
+            f"an export needs trials of a search, got none in {folder}; run the sweep first"
+        )
+    path = _path(study)
+    studies = _descriptions(folder) if study.imported else {}
+    place = to / path
+    if place.exists():
+        raise AnalysisError(
+            f"an export must not overwrite anything, got {place}; choose another --to"
+        )
+    curves = dict(iter(study.curves.groupby(_KEY, sort=False)))
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".batchscale-") as made:
+            whole = Path(made) / place.name
+            for size, group in trials.groupby("batch_size"):
+                there = studies.get(str(size)) or _description(study, path, group)
+                _write_study(whole / str(size), study, there, group, curves)
+            os.rename(whole, place)
+    except OSError as error:
+        raise AnalysisError(
+            f"an export must be into a folder that can be written, got {to}: "
+            f"{error.strerror or error}; choose another --to"
+        ) from error
+    left_out = len(study.trials.drop_duplicates(_KEY)) - len(trials)
+    return Exported(folder=place, trials=len(trials), left_out=left_out)
+
+
+def _numbered(trials: pd.DataFrame) -> pd.DataFrame:
+    """Adds `number`: distinct at each batch size, in the order in which ties are broken."""
+    last = trials[trials["role"] == "search"].groupby("batch_size")["trial"].max()
+    others = trials[trials["role"] != "search"]
+    place = others.groupby("batch_size").cumcount()
+    after = others["batch_size"].map(last).fillna(-1).astype("int64") + 1 + place
+    return trials.assign(number=trials["trial"].where(trials["role"] == "search", after))
+
+
+def _path(study: StudyTables) -> str:
+    """Gives dataset/model/optimizer of a study."""
+    # of path/to/file.py:Class the class is the model; a workload with a name has no other
+    file, colon, name = str(study.config["workload"]).rpartition(":")
+    dataset, model = (Path(file).stem, name) if colon else (name, _MODEL)
+    path = f"{dataset}/{model}/{study.config['optimizer']}"
+    path = str(study.config["imported"]["path"]) if study.imported else path
+    if place_of([*path.split("/"), "1", STUDY_JSON]) is None:
+        raise AnalysisError(
+            f"an export must go to dataset/model/optimizer, got {path} in {study.name}; correct "
+            "its study.toml"
+        )
+    return path
+
+
+def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
+    """Gives each `study.json` that an imported study had, by batch size."""
+    content = folder.read(ARCHIVE_FILE)
+    try:
+        found: Mapping[str, Any] = json.loads(content)["studies"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise AnalysisError(
+            f"{folder / ARCHIVE_FILE} must be as batchscale wrote it, got: {error}; import again"
+        ) from error
+    return found
+
+
+def _description(study: StudyTables, path: str, trials: pd.DataFrame) -> dict[str, Any]:
+    """Gives `study.json` of a batch size."""
+    size = int(trials["batch_size"].iloc[0])
+    dataset, model, optimizer = path.split("/")
+    complete = trials[trials["status"].map(ARCHIVED_AS) == COMPLETE]["stopped_at"]
+    box = study.box(size)
+    fixed = {
+        name: float(trials[name].iloc[0])
+        for name in hyperparameters(study.trials)
+        if name not in box and trials[name].notna().all() and trials[name].nunique() == 1
+    }
+    return {
+        "batch_size": size,
+        "dataset": dataset,
+        "early_stopping": study.raced,
+        "model": model,
+        "optimizer": optimizer,
+        "parameter_configs": parameter_configs(box, fixed),
+        # in a race they stop at the target; 0 is the archive's word for that
+        "train_steps": int(complete.iloc[0]) if complete.nunique() == 1 else 0,
+    }
+
+
+def _write_study(
+    folder: Path,
+    study: StudyTables,
+    description: Mapping[str, Any],
+    trials: pd.DataFrame,
+    curves: Mapping[Any, pd.DataFrame],
+) -> None:
+    folder.mkdir(parents=True)
+    _write_json(folder / STUDY_JSON, description)
+    names = _archived_names(study, description)
+    columns = _measurement_columns(study)
+    for row in trials.to_dict(orient="records"):
+        trial = folder / str(row["number"])
+        trial.mkdir()
+        metadata = {
+            "parameters": _parameters(row, names, description["parameter_configs"]),
+            "status": ARCHIVED_AS[row["status"]],
+            "steps": int(row["stopped_at"]),
+            "trial_id": int(row["number"]),
+        }
+        _write_json(trial / METADATA_JSON, metadata)
+        curve = curves.get(tuple(row[name] for name in _KEY))
+        measured = pd.DataFrame({"step": []}) if curve is None else _measured(curve, columns)
+        measured.to_csv(trial / MEASUREMENTS_CSV, index=False)
+
+
+def _archived_names(study: StudyTables, description: Mapping[str, Any]) -> dict[str, str]:
+    """Gives the archive's name by ours: the one that it had, or else of the table of names."""
+    had = {our_name(name): name for name in description["parameter_configs"]}
+    return {name: had.get(name, archived_name(name)) for name in hyperparameters(study.trials)}
+
+
+def _parameters(
+    row: Mapping[Any, Any], names: Mapping[str, str], configs: Mapping[str, Any]
+) -> dict[str, float]:
+    found = {}
+    for ours, theirs in names.items():
+        if pd.notna(row[ours]):
+            whole = configs.get(theirs, {}).get("type") == "INTEGER"
+            found[theirs] = int(row[ours]) if whole else float(row[ours])
+    return found
+
+
+def _measurement_columns(study: StudyTables) -> dict[str, str]:
+    """Gives their name of each column of the curves that is written, by ours."""
+    others = [name for name in study.curves.columns if name not in CURVE_COLUMNS]
+    columns = {"train_loss": TRAIN_LOSS, "val_loss": VAL_LOSS} | {name: name for name in others}
+    if study.imported:
+        column = str(study.config["imported"]["metric"])
+    else:
+        column = VAL_LOSS if study.config["race"].get("quantity") == "loss" else _ERROR
+    if column not in columns.values():
+        columns["val_error"] = column
+    return columns
+
+
+def _measured(curve: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    table = curve.sort_values("step", kind="stable")[["step", *columns]]
+    table = table.rename(columns=dict(columns)).dropna(axis="columns", how="all")
+    return table[["step", *sorted(name for name in table.columns if name != "step")]]
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    path.write_text(f"{json.dumps(data, indent=2, sort_keys=True)}\n", encoding="utf-8")

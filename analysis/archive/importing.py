@@ -1,0 +1,207 @@
+"""Archives become results folders, one for each workload."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.archive.conversion import Conversion, Tables, convert
+from analysis.archive.layout import ARCHIVE_FILE, METRICS, STATUS_OF, study_name
+from analysis.archive.reading import ArchivedWorkload, workloads
+from analysis.archive.source import Origin, files, origin
+from analysis.archive.toml import as_toml
+from analysis.errors import AnalysisError
+from analysis.folder import ResultsFolder
+from analysis.tables import BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIALS_FILE
+
+_ORDER = (ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, TRIALS_FILE, STUDY_FILE)
+"""The study file last: without it a folder is no study yet."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choices:
+    """What is imported, and how it is counted.
+
+    Attributes:
+        only: pattern of the names of the results folders, such as `mnist-*`.
+        target: error to get below; None leaves it to `analyze --target`.
+        metric: of `METRICS`; None for the first of them that a workload has.
+        all_trials: whether INCOMPLETE and INFEASIBLE trials may reach the target too.
+        first_trials: how many COMPLETE trials at each batch size, the first by number; None for
+            all of them.
+    """
+
+    only: str = "*"
+    target: float | None = None
+    metric: str | None = None
+    all_trials: bool = False
+    first_trials: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks them before anything is read."""
+        if self.metric is not None and self.metric not in METRICS:
+            raise AnalysisError(
+                f"--metric must be one of {', '.join(METRICS)}, got {self.metric!r}; choose one"
+            )
+        if self.first_trials is not None and self.first_trials < 1:
+            raise AnalysisError(
+                f"--first-trials must be at least 1, got {self.first_trials}; raise it"
+            )
+        if self.target is not None and not 0 < self.target < float("inf"):
+            raise AnalysisError(
+                f"--target must be a finite error above 0, got {self.target:g}; for a metric that "
+                "is maximized it is 1 - goal"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imported:
+    """A results folder that was made, and what to tell about it."""
+
+    folder: ResultsFolder
+    sentence: str
+
+
+def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> list[Imported]:
+    """Makes a results folder of each chosen workload of an archive.
+
+    Nothing is written unless everything chosen could be read.
+
+    Args:
+        archive: a folder or a tar file in the layout of `analysis.archive.layout`.
+        results: where the folders are made.
+        choices: what is imported, and how.
+
+    Returns:
+        What was made, in the order of the archive.
+
+    Raises:
+        AnalysisError: the archive is malformed or not safe, a folder is taken, or no workload
+            matches.
+    """
+    source = origin(archive)
+    with tempfile.TemporaryDirectory(prefix="batchscale-", ignore_cleanup_errors=True) as staged:
+        made = list(_staged(archive, source, results, choices, Path(staged)))
+        if not made:
+            raise AnalysisError(
+                f"an archive must hold a workload whose name matches --only, got none in {archive} "
+                f"for {choices.only!r}; names are as dataset-model-optimizer"
+            )
+        for one in made:
+            for name in _ORDER:
+                one.folder.write(name, (Path(staged) / one.folder.name / name).read_bytes())
+    if source.note:
+        made[0] = Imported(folder=made[0].folder, sentence=f"{source.note}\n{made[0].sentence}")
+    return made
+
+
+def _staged(
+    archive: Path, source: Origin, results: ResultsFolder, choices: Choices, staged: Path
+) -> Iterator[Imported]:
+    paths: dict[str, tuple[str, ...]] = {}
+
+    def wanted(path: tuple[str, ...]) -> bool:
+        name = study_name(path)
+        if not fnmatchcase(name, choices.only):
+            return False
+        if paths.setdefault(name, path) != path:
+            raise AnalysisError(
+                f"workloads must have different names, got {name} of {'/'.join(paths[name])} and "
+                f"{'/'.join(path)}; rename a folder"
+            )
+        folder = results / name
+        if not folder.is_empty:
+            raise AnalysisError(
+                f"a study must be imported into a folder that is new or empty, got {folder}; "
+                "choose another --results, or another --only"
+            )
+        return True
+
+    for workload in workloads(files(archive), wanted):
+        folder = results / study_name(workload.path)
+        conversion = Conversion.of(workload, choices.metric)
+        rules = {
+            "origin": source.name,
+            **({} if source.sha256 is None else {"sha256": source.sha256}),
+            **_rules(workload, conversion, choices),
+        }
+        tables = convert(workload, conversion, choices.first_trials)
+        tables = tables.judged(choices.target)
+        config = _config(workload, conversion, tables, rules, choices.target)
+        _write(staged / folder.name, tables, config, workload)
+        yield Imported(folder=folder, sentence=f"{folder}: {_sentence(tables, conversion)}")
+
+
+def _rules(
+    workload: ArchivedWorkload, conversion: Conversion, choices: Choices
+) -> dict[str, object]:
+    """Gives what `[imported]` holds beside the origin."""
+    counted = ["reached", "exhausted"]
+    if choices.all_trials:
+        counted += [status for status in STATUS_OF.values() if status not in counted]
+    rules: dict[str, object] = {
+        "path": "/".join(workload.path),
+        "metric": conversion.column,
+        "error": "1 - metric" if conversion.maximized else "metric",
+        "counted_statuses": counted,
+    }
+    if choices.first_trials is not None:
+        rules["first_trials"] = choices.first_trials
+    return rules
+
+
+def _config(
+    workload: ArchivedWorkload,
+    conversion: Conversion,
+    tables: Tables,
+    rules: Mapping[str, object],
+    target: float | None,
+) -> dict[str, Any]:
+    *names, optimizer = workload.path
+    goal = {} if target is None else {"target": target}
+    return {
+        "workload": study_name(names),
+        "optimizer": optimizer,
+        "batch_sizes": list(workload.descriptions),
+        "imported": rules,
+        "search": {"space": tables.space},
+        "race": {"to": "budget", "quantity": conversion.quantity, **goal},
+    }
+
+
+def _write(
+    folder: Path, tables: Tables, config: Mapping[str, Any], workload: ArchivedWorkload
+) -> None:
+    folder.mkdir()
+    for name, table in (
+        (TRIALS_FILE, tables.trials),
+        (CURVES_FILE, tables.curves),
+        (BOXES_FILE, tables.boxes),
+    ):
+        pq.write_table(table, folder / name, compression="zstd")
+    (folder / STUDY_FILE).write_text(as_toml(config), encoding="utf-8")
+    descriptions = {str(size): dict(study) for size, study in workload.descriptions.items()}
+    text = json.dumps({"studies": descriptions}, indent=1)
+    (folder / ARCHIVE_FILE).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _sentence(tables: Tables, conversion: Conversion) -> str:
+    counts = pa.compute.value_counts(tables.trials["status"]).to_pylist()
+    statuses = ", ".join(f"{count['counts']:,} {count['values']}" for count in counts)
+    sizes = len(pa.compute.unique(tables.trials["batch_size"]))
+    text = (
+        f"{sizes} batch sizes, {len(tables.trials):,} trials ({statuses}), "
+        f"{len(tables.curves):,} measurements; error is "
+        f"{'1 - ' if conversion.maximized else ''}{conversion.column}"
+    )
+    if tables.not_finite:
+        text += f"; measurements left out for not being finite: {tables.not_finite:,}"
+    if tables.unmeasured:
+        text += f"; trials without a measurement: {tables.unmeasured:,}"
+    return text

@@ -1,0 +1,165 @@
+"""The layout of the published archive: its names and words, and ours for them.
+
+    [batch_science/][group/]dataset/model/optimizer/batch_size/study.json
+                                                    .../trial_id/metadata.json
+                                                    .../trial_id/measurements.csv
+
+Source: the README of google-research/batch_science, the data of Shallue et al. 2018
+(arXiv:1811.03600).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.errors import AnalysisError
+
+PUBLISHED_NAME = "batch_science_data.tar.bz2"
+PUBLISHED_SHA256 = "6460ab86a6ab0f22a02e1c9b982e1ca31220bf41f669304ce86f14d19053f435"
+TOP = "batch_science"
+"""The folder that the published file unpacks into; it may be there or not."""
+
+STUDY_JSON = "study.json"
+METADATA_JSON = "metadata.json"
+MEASUREMENTS_CSV = "measurements.csv"
+
+ARCHIVE_FILE = "archive.json"
+"""File of an imported results folder: each `study.json`, for an export."""
+
+COMPLETE, INCOMPLETE, INFEASIBLE = "COMPLETE", "INCOMPLETE", "INFEASIBLE"
+STATUS_OF: Mapping[str, str] = {
+    COMPLETE: "exhausted",
+    INCOMPLETE: "capped",
+    INFEASIBLE: "diverged",
+}
+"""Our status of a trial by theirs; a COMPLETE one that gets below the target is `reached`."""
+ARCHIVED_AS: Mapping[str, str] = {
+    "reached": COMPLETE,
+    "exhausted": COMPLETE,
+    "capped": INCOMPLETE,
+    "failed": INCOMPLETE,
+    "diverged": INFEASIBLE,
+}
+"""Their status of a trial by ours."""
+
+SCALES: Mapping[str, str] = {
+    "LINEAR_SCALE": "linear",
+    "LOG_SCALE": "log",
+    "REVERSE_LOG_SCALE": "reverse-log",
+    "": "linear",  # of INTEGER parameters
+}
+ARCHIVED_SCALES = {ours: theirs for theirs, ours in SCALES.items() if theirs}
+
+PARAMETERS: Mapping[str, str] = {"learning_rate": "lr"}
+"""Our names of their parameters; the others keep theirs."""
+
+LOSS = "cross_entropy_error"
+TRAIN_LOSS, VAL_LOSS = f"train/{LOSS}", f"val/{LOSS}"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measurement that may be the error of a study.
+
+    Attributes:
+        quantity: what the target refers to, `error` or `loss`.
+        maximized: whether more is better; its error is then 1 - value.
+    """
+
+    quantity: str = "error"
+    maximized: bool = False
+
+
+METRICS: Mapping[str, Metric] = {
+    "classification_error": Metric(),
+    LOSS: Metric("loss"),
+    "average_precision": Metric(maximized=True),
+}
+"""What is known of the measurements, the default ones first; those on validation data count."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_WORKLOAD_PARTS = (3, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file of the layout stands.
+
+    Attributes:
+        workload: dataset, model and optimizer, perhaps after the name of a group.
+        batch_size: number of its folder.
+        trial: number of its folder; None for `study.json`.
+        file: its name.
+    """
+
+    workload: tuple[str, ...]
+    batch_size: int
+    trial: int | None
+    file: str
+
+    @property
+    def study(self) -> str:
+        """The folder of its study, for messages."""
+        return f"{'/'.join(self.workload)}/{self.batch_size}"
+
+    def __str__(self) -> str:
+        trial = "" if self.trial is None else f"{self.trial}/"
+        return f"{self.study}/{trial}{self.file}"
+
+
+_NUMBERED: Mapping[str, int] = {STUDY_JSON: 1, METADATA_JSON: 2, MEASUREMENTS_CSV: 2}
+"""How many numbered folders stand above a file: batch size, and trial."""
+
+
+def place_of(parts: Sequence[str]) -> Place | None:
+    """Finds the place of a file.
+
+    Args:
+        parts: its path in the archive.
+
+    Returns:
+        The place; None where the layout knows no such file.
+
+    Raises:
+        AnalysisError: a folder's name could not be that of a data set, model or optimizer.
+
+    >>> str(place_of(["batch_science", "mnist", "cnn", "sgd", "8", "study.json"]))
+    'mnist/cnn/sgd/8/study.json'
+    """  # noqa: DOC502  (raised by check_name)
+    if parts and parts[0] == TOP:
+        parts = parts[1:]
+    *folders, file = parts
+    count = _NUMBERED.get(file)
+    if count is None or len(folders) - count not in _WORKLOAD_PARTS:
+        return None
+    workload, numbers = tuple(folders[:-count]), folders[-count:]
+    if not all(map(_NUMBER.fullmatch, numbers)):
+        return None
+    for name in workload:
+        check_name("data sets, models and optimizers", name, "/".join(parts))
+    trial = int(numbers[1]) if len(numbers) > 1 else None
+    return Place(workload, int(numbers[0]), trial, file)
+
+
+def check_name(of: str, name: str, where: str) -> None:
+    """Checks a name that becomes one of ours.
+
+    Args:
+        of: what bears it.
+        name: the name.
+        where: the file, for the message.
+
+    Raises:
+        AnalysisError: it is empty or has unusual characters.
+    """
+    if not _NAME.fullmatch(name):
+        raise AnalysisError(
+            f"names of {of} must be of letters, digits, _ . + and -, got {name!r} in {where}; "
+            "rename it"
+        )
+
+
+def study_name(workload: Sequence[str]) -> str:
+    """Gives the name of a workload's results folder."""
+    return "-".join(workload)

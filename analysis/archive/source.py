@@ -1,0 +1,248 @@
+"""An archive as a stream of files: a folder, or a tar that is read without unpacking it.
+
+Nothing of an archive is written to a disk from here, and nothing in it is trusted: names that lead
+out of it, links, devices, and sizes that no such archive has are refused.
+"""
+
+import bz2
+import contextlib
+import gzip
+import hashlib
+import lzma
+import os
+import stat
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, cast
+
+from analysis.archive.layout import PUBLISHED_NAME, PUBLISHED_SHA256
+from analysis.errors import AnalysisError
+
+# the published archive has 0.5 million entries and some 10 GB of text
+MOST_FILES = 2_000_000
+MOST_BYTES_IN_A_FILE = 64 * 2**20
+MOST_BYTES = 64 * 2**30
+_MOST_HEADER = 2**20
+_MOST_PADDING = 16 * 2**20
+
+_OPENERS: Mapping[bytes, Callable[..., Any]] = {
+    b"BZh": bz2.open,
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+_BROKEN = (
+    tarfile.TarError,
+    EOFError,
+    OSError,
+    zlib.error,
+    lzma.LZMAError,
+    ValueError,
+    RecursionError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an archive comes from.
+
+    Attributes:
+        name: of the file or folder.
+        sha256: of the file; None for a folder.
+        note: what to tell the user about it; empty where there is nothing to tell.
+    """
+
+    name: str
+    sha256: str | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFile:
+    """A file in an archive; `read` gives its content, before the next file is asked for."""
+
+    parts: tuple[str, ...]
+    read: Callable[[], bytes] = field(repr=False)
+
+
+def origin(archive: Path) -> Origin:
+    """Tells where an archive comes from, and holds a file of the published name to its checksum.
+
+    Args:
+        archive: a folder or a tar file.
+
+    Returns:
+        Its origin.
+
+    Raises:
+        AnalysisError: it is not there, or has the published name and another content.
+    """
+    name = archive.resolve().name
+    if archive.is_dir():
+        return Origin(name, None)
+    try:
+        with archive.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise AnalysisError(
+            f"an archive must be a folder or a tar file, got {archive}: {error.strerror}; check "
+            "the path"
+        ) from error
+    if digest == PUBLISHED_SHA256:
+        return Origin(name, digest)
+    if name == PUBLISHED_NAME:
+        raise AnalysisError(
+            f"{PUBLISHED_NAME} must have the published sha256 {PUBLISHED_SHA256}, got {digest}; "
+            "download it again, or give another archive another name"
+        )
+    return Origin(name, digest, f"{name} is not the published archive, whose sha256 is another")
+
+
+def files(archive: Path) -> Iterator[ArchiveFile]:
+    """Gives the files of an archive, those of a folder in the order of their names.
+
+    Args:
+        archive: a folder or a tar file.
+
+    Yields:
+        One after the other.
+
+    Raises:
+        AnalysisError: it cannot be read to its end, or holds something that is not safe.
+    """
+    found = _folder_files(archive, ()) if archive.is_dir() else _tar_files(archive)
+    with _whole(archive):
+        for count, file in enumerate(found, start=1):
+            if count > MOST_FILES:
+                raise AnalysisError(
+                    f"an archive must hold at most {MOST_FILES:,} files, got more in {archive}; "
+                    "check that it is the right one"
+                )
+            yield ArchiveFile(file.parts, partial(_read, archive, file))
+
+
+def _read(archive: Path, file: ArchiveFile) -> bytes:
+    with _whole(archive):
+        return file.read()
+
+
+@contextlib.contextmanager
+def _whole(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except AnalysisError:
+        raise
+    except _BROKEN as error:
+        raise AnalysisError(
+            f"an archive must be a readable folder or a whole tar file, got {archive}: {error}; "
+            "check it, or download it again"
+        ) from error
+
+
+def _folder_files(folder: Path, parts: tuple[str, ...]) -> Iterator[ArchiveFile]:
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        here = (*parts, entry.name)
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            yield from _folder_files(Path(entry.path), here)
+        elif stat.S_ISREG(status.st_mode):
+            _check_size("/".join(here), status.st_size)
+            yield ArchiveFile(here, Path(entry.path).read_bytes)
+        else:
+            raise _unsafe("/".join(here), "a link or a device")
+
+
+def _tar_files(archive: Path) -> Iterator[ArchiveFile]:
+    total = entries = 0
+    with _decompressed(archive) as stream:
+        meter = _Meter(stream)
+        with tarfile.open(fileobj=cast("IO[bytes]", meter), mode="r|") as tar:
+            while (member := tar.next()) is not None:
+                # else every header read so far would be kept
+                tar.members.clear()  # type: ignore[attr-defined]
+                entries += 1
+                total += member.size
+                _check_size(member.name, member.size, total, entries)
+                parts = _safe_parts(member)
+                meter.allow(member.size + _MOST_HEADER)
+                if member.isfile():
+                    yield ArchiveFile(parts, partial(_content, tar, member))
+        meter.allow(_MOST_PADDING)
+        while meter.read(_MOST_HEADER):
+            pass  # to the end, where the checksum of the compressed data stands
+
+
+def _decompressed(archive: Path) -> IO[bytes]:
+    with archive.open("rb") as file:
+        start = file.read(6)
+    for magic, opener in _OPENERS.items():
+        if start.startswith(magic):
+            opened: IO[bytes] = opener(archive)
+            return opened
+    return archive.open("rb")
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return b"" if file is None else file.read()
+
+
+class _Meter:
+    """A stream that gives no more bytes than were allowed since the last time.
+
+    Between the files of a tar stand headers, whose own lengths `tarfile` believes.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._left = _MOST_HEADER
+
+    def allow(self, count: int) -> None:
+        self._left = count
+
+    def read(self, count: int) -> bytes:
+        content = self._stream.read(count)
+        self._left -= len(content)
+        if self._left < 0:
+            raise AnalysisError(
+                f"a tar must have headers of at most {_MOST_HEADER:,} bytes and "
+                f"{_MOST_PADDING:,} bytes after its end, got more; check that it is the right one"
+            )
+        return content
+
+
+def _safe_parts(member: tarfile.TarInfo) -> tuple[str, ...]:
+    name = member.name
+    if not (member.isfile() or member.isdir()):
+        raise _unsafe(name, "a link or a device")
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    if name.startswith("/") or ".." in parts or "\\" in name or ":" in name or "\0" in name:
+        raise _unsafe(name, "a path that may lead out of it")
+    if not parts and member.isfile():
+        raise _unsafe(name, "a file without a name")
+    return parts
+
+
+def _check_size(name: str, size: int, total: int = 0, entries: int = 0) -> None:
+    if size > MOST_BYTES_IN_A_FILE or size < 0:
+        raise AnalysisError(
+            f"a file of an archive must have at most {MOST_BYTES_IN_A_FILE:,} bytes, got "
+            f"{size:,} in {name!r}; check that it is the right archive"
+        )
+    if total > MOST_BYTES or entries > MOST_FILES:
+        raise AnalysisError(
+            f"an archive must hold at most {MOST_BYTES:,} bytes in {MOST_FILES:,} files, got more "
+            f"at {name!r}; check that it is the right one"
+        )
+
+
+def _unsafe(name: str, what: str) -> AnalysisError:
+    return AnalysisError(
+        f"an archive must hold plain files and folders inside itself, got {what}: {name!r}; "
+        "use one from a source that you trust"
+    )

@@ -1,0 +1,133 @@
+"""The commands that look at results: how far a sweep is, what it found, archives."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer()
+console = Console(highlight=False, soft_wrap=True)
+
+StudyFolder = Annotated[
+    str, typer.Argument(metavar="DIR", help="Results folder of one study: a path or a URI.")
+]
+
+
+@app.command()
+def status(location: StudyFolder) -> None:
+    """Show how far the sweep into a folder is, one row per batch size."""
+    from analysis.folder import ResultsFolder
+    from study.progress import Progress, progress_table, share_done
+    from study.store import read_study_toml
+
+    folder = ResultsFolder.at(location)
+    study = read_study_toml(folder)
+    progress = Progress(folder, study)
+    progress.read()
+    rows = progress.rows()
+    console.print(progress_table(rows, f"{share_done(rows):.0%} of the expected work recorded"))
+
+
+@app.command()
+def analyze(
+    location: StudyFolder,
+    target: Annotated[
+        float | None,
+        typer.Option(help="Another target; looser, if there was a race.", show_default=False),
+    ] = None,
+    equal_trials: Annotated[
+        bool,
+        typer.Option(
+            "--equal-trials",
+            help="Compare at the greatest number of search trials that every batch size has.",
+        ),
+    ] = False,
+) -> None:
+    """Fit the three regimes, print the table and draw the figures."""
+    from analysis.figures import write_figures
+    from analysis.folder import ResultsFolder
+    from analysis.report import print_analysis, write_summary
+    from analysis.summary import analyze as analyze_study
+    from analysis.tables import read_study
+    from analysis.targets import check_target
+    from analysis.targets import equal_trials as most_equal_trials
+    from study.parts import part_names
+    from study.store import consolidate, read_study_toml
+
+    folder = ResultsFolder.at(location)
+    if part_names(folder):  # an imported study has none, its tables are the truth
+        study = read_study_toml(folder)
+        if target is not None:
+            check_target(target, study.as_data()["race"])
+        consolidate(folder, study)
+    tables = read_study(folder)
+    first = most_equal_trials(tables) if equal_trials else None
+    analysis = analyze_study(tables, target, first)
+    print_analysis(analysis, console)
+    figures = folder / "figures"
+    written = [folder / name for name in write_summary(analysis, folder)]
+    written += [figures / name for name in write_figures(analysis, figures)]
+    for file in written:
+        if file.name.endswith((".png", ".md")):
+            console.print(str(file), markup=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_(  # noqa: PLR0913 - one argument for each flag of the command
+    archive: Annotated[
+        Path, typer.Argument(help="Folder or tar file in the layout of Shallue et al. 2018.")
+    ],
+    results: Annotated[
+        str, typer.Option(help="Where the studies' folders are made: a path or a URI.")
+    ] = "results",
+    only: Annotated[str, typer.Option(help="Pattern of the names to import: 'mnist-*'.")] = "*",
+    target: Annotated[
+        float | None, typer.Option(help="Validation error to get below.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Measurement that is the error.", show_default="the first known one"),
+    ] = None,
+    all_trials: Annotated[
+        bool, typer.Option("--all-trials", help="Count trials that are not COMPLETE too.")
+    ] = False,
+    first_trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="COMPLETE trials at each batch size.", show_default="all"),
+    ] = None,
+) -> None:
+    """Make a results folder of each workload in a published archive."""
+    from analysis.archive.importing import Choices, import_archive
+    from analysis.folder import ResultsFolder
+
+    choices = Choices(
+        only=only,
+        target=target,
+        metric=metric,
+        all_trials=all_trials,
+        first_trials=first_trials,
+    )
+    with console.status(f"reading {archive}"):
+        imported = import_archive(archive, ResultsFolder.at(results), choices)
+    for made in imported:
+        console.print(made.sentence, markup=False)
+    goal = "" if target is not None else " --target E"
+    console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}", markup=False)
+
+
+@app.command()
+def export(
+    location: StudyFolder,
+    to: Annotated[Path, typer.Option(help="Folder of the archive.")] = Path("archive"),
+) -> None:
+    """Write a study in the layout of the archive of Shallue et al. 2018."""
+    from analysis.archive.exporting import export_study
+    from analysis.folder import ResultsFolder
+
+    written = export_study(ResultsFolder.at(location), to)
+    console.print(
+        f"{written.trials:,} trials in {written.folder}, {written.left_out:,} left out",
+        markup=False,
+    )

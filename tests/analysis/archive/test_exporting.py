@@ -1,0 +1,163 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.archive.exporting import export_study
+from analysis.archive.importing import Choices, import_archive
+from analysis.archive.toml import as_toml
+from analysis.errors import AnalysisError
+from analysis.folder import ResultsFolder
+from analysis.tables import (
+    CURVES_FILE,
+    STUDY_FILE,
+    TRIALS_FILE,
+    curve_schema,
+    read_study,
+    trial_schema,
+)
+from analysis.targets import steps_to_target
+
+DIGITS = Path(__file__).parents[3] / "results" / "reference" / "digits"
+WINNERS = ["batch_size", "steps", "steps_before", "trial", "lr", "momentum", "effective_lr"]
+
+
+def content(root):
+    """Every file of an archive: JSON as data, measurements as a table by name of the column."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if path.suffix == ".json":
+            found[name] = json.loads(path.read_text())
+        elif path.suffix == ".csv":
+            table = pd.read_csv(path, dtype=float)
+            table = table[np.isfinite(table).all(axis="columns")]
+            found[name] = table[sorted(table.columns)] if len(table) else None
+    return found
+
+
+@pytest.mark.parametrize("choices", [{}, {"target": 0.2}, {"target": 0.2, "all_trials": True}])
+def test_an_imported_study_is_exported_as_it_was(archive, tmp_path, choices):
+    for pattern, metric in (("mnist*", None), ("imagenet*", "average_precision")):
+        (made,) = import_archive(
+            archive,
+            ResultsFolder.at(tmp_path / "results"),
+            Choices(only=pattern, metric=metric, **choices),
+        )
+        export_study(made.folder, tmp_path / "again")
+    before, after = content(archive), content(tmp_path / "again")
+    assert before.keys() == after.keys()
+    for name, there in before.items():
+        if isinstance(there, pd.DataFrame):
+            pd.testing.assert_frame_equal(after[name], there, check_exact=True, check_dtype=False)
+        else:
+            assert after[name] == there
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Gives the reference study as an archive."""
+    archive = tmp_path_factory.mktemp("digits")
+    export_study(ResultsFolder.at(DIGITS), archive)
+    return archive
+
+
+def back(archive, tmp_path, **choices):
+    (made,) = import_archive(archive, ResultsFolder.at(tmp_path), Choices(**choices))
+    return read_study(made.folder)
+
+
+def test_an_exported_study_reads_back_with_its_steps(digits, tmp_path):
+    study, again = read_study(ResultsFolder.at(DIGITS)), back(digits, tmp_path, target=0.05)
+    assert again.name == "digits-mlp-model-nesterov"
+    before, after = steps_to_target(study), steps_to_target(again)
+    pd.testing.assert_frame_equal(after[WINNERS], before[WINNERS])
+    for name in ("trials", "reached", "exhausted", "capped", "diverged", "best_error"):
+        pd.testing.assert_series_equal(after[name], before[name])
+    assert again.space == study.space
+    raced = json.loads((digits / "digits-mlp/model/nesterov/2/study.json").read_text())
+    assert raced["train_steps"] == 0
+    assert raced["early_stopping"] is True
+
+
+def test_capped_trials_count_at_a_looser_target_only_where_all_do(digits, tmp_path):
+    before = steps_to_target(read_study(ResultsFolder.at(DIGITS)), 0.2)
+    everything = back(digits, tmp_path / "all", target=0.05, all_trials=True)
+    pd.testing.assert_frame_equal(steps_to_target(everything, 0.2)[WINNERS], before[WINNERS])
+    complete = steps_to_target(back(digits, tmp_path / "complete", target=0.05), 0.2)
+    assert (complete["steps"] >= before["steps"]).all()
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """A folder with a study that has trials of every role."""
+    study = made({2: 100, 4: 60}, trials=4)
+    more = [
+        study.trials.head(2).assign(role=role, trial=[5, 7])
+        for role in ("replicate", "warm", "extension")
+    ]
+    trials = pd.concat([study.trials, *more])
+    study_folder = tmp_path / "made"
+    study_folder.mkdir()
+    (study_folder / STUDY_FILE).write_text(as_toml({**study.config, "workload": "my.py:Mine"}))
+    for name, frame, schema in (
+        (TRIALS_FILE, trials, trial_schema(("lr", "momentum"))),
+        (CURVES_FILE, study.curves, curve_schema()),
+    ):
+        table = pa.Table.from_pandas(frame, schema, preserve_index=False)
+        pq.write_table(table, study_folder / name)
+    return ResultsFolder.at(study_folder)
+
+
+def test_roles_that_compete_get_numbers_of_their_own(folder, tmp_path):
+    written = export_study(folder, tmp_path / "archive")
+    assert written.folder == tmp_path / "archive/my/Mine/nesterov"
+    assert (written.trials, written.left_out) == (12, 2)
+    assert sorted(int(path.name) for path in (written.folder / "2").iterdir() if path.is_dir()) == [
+        *range(4),
+        *range(4, 8),
+    ]
+    trials = read_study(folder).trials.set_index(["role", "trial"])
+    for number, key in {4: ("extension", 5), 5: ("extension", 7), 7: ("warm", 7)}.items():
+        metadata = json.loads((written.folder / f"2/{number}/metadata.json").read_text())
+        lr = trials.loc[key, "lr"]
+        assert metadata["parameters"]["learning_rate"] == lr
+        assert metadata["trial_id"] == number
+
+
+def test_an_export_overwrites_nothing(folder, tmp_path):
+    place = export_study(folder, tmp_path / "archive").folder
+    before = sorted(place.rglob("*"))
+    with pytest.raises(AnalysisError, match=r"must not overwrite anything, got .*Mine/nesterov"):
+        export_study(folder, tmp_path / "archive")
+    assert sorted(place.rglob("*")) == before
+
+
+def test_an_export_stays_in_its_folder(archive, tmp_path):
+    (made,) = import_archive(
+        archive, ResultsFolder.at(tmp_path / "results"), Choices(only="mnist*")
+    )
+    path = tmp_path / "results" / made.folder.name / STUDY_FILE
+    path.write_text(path.read_text().replace('"mnist/cnn/momentum"', '"../cnn/momentum"'))
+    with pytest.raises(AnalysisError, match=r"must be of letters, digits.*got '\.\.' in \.\./cnn"):
+        export_study(made.folder, tmp_path / "a" / "archive")
+    assert not (tmp_path / "a").exists()
+
+
+def test_an_export_that_cannot_be_written_is_refused(folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AnalysisError, match=r"that can be written, got .*file: Not a directory"):
+        export_study(folder, tmp_path / "file")
+
+
+def test_a_damaged_imported_folder_is_refused(archive, tmp_path):
+    (made,) = import_archive(
+        archive, ResultsFolder.at(tmp_path / "results"), Choices(only="mnist*")
+    )
+    (tmp_path / "results" / made.folder.name / "archive.json").write_text("{")
+    with pytest.raises(AnalysisError, match=r"archive\.json must be as batchscale wrote it, got"):
+        export_study(made.folder, tmp_path / "archive")
