@@ -4,6 +4,8 @@ The minimum over trials falls with their number and with luck. The median over r
 does neither: it is what another researcher may expect of that point.
 """
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -154,7 +156,7 @@ def _row(key: tuple[object, ...], runs: pd.DataFrame) -> dict[str, object]:
     steps = runs["steps"].fillna(stops).to_numpy(float)
     order = np.lexsort((steps, missed))  # a miss is slower than whatever reached the target
     middle = order[[(len(order) - 1) // 2, len(order) // 2]]
-    median = float(np.exp(np.log(steps[middle]).mean()))
+    median = math.sqrt(float(steps[middle].prod()))
     median_missed = bool(missed[middle].any())
     row: dict[str, object] = {
         "batch_size": batch_size,

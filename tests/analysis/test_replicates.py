@@ -19,7 +19,7 @@ STEPS = {4: 400, 16: 100, 64: 40, 256: 30}
 
 
 def run(study, size, trial, steps, **changes):
-    """One replicate of the winner, trial 3; None for one that was capped at 1000 steps."""
+    """One replicate of the winner, trial 3; None for one that was capped at 170 steps."""
     row = study.trials[study.trials["batch_size"] == size].iloc[3].to_dict()
     reached = steps is not None
     return row | {
@@ -32,7 +32,7 @@ def run(study, size, trial, steps, **changes):
         "status": "reached" if reached else "capped",
         "steps": steps,
         "steps_before": steps and steps - 1,
-        "stopped_at": steps or 1000,
+        "stopped_at": steps or 170,
     } | changes  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_the_median_counts_a_miss_as_slower_than_any_hit(table):
     assert table.loc[16, "steps_median"] == 140
     assert table.loc[256, "steps_median"] == pytest.approx(np.sqrt(31 * 33))
     assert pd.isna(table.loc[64, "steps_median"])
-    assert table.loc[64, "median_bound"] == 1000
+    assert table.loc[64, "median_bound"] == 170
     assert table["seeds"].tolist() == [5, 5, 5, 4]
     assert table["seeds_missed"].tolist() == [0, 1, 3, 0]
     assert (table["replicate_of"] == "search 3").all()
@@ -86,7 +86,7 @@ def test_the_interval_is_students_where_nothing_was_missed(table):
 def test_the_fit_takes_the_medians_and_a_missed_one_as_a_bound(table):
     assert medians_known(table)
     points = fitted_points(table)
-    assert points.steps.tolist() == pytest.approx([480, 140, 1000, np.sqrt(31 * 33)])
+    assert points.steps.tolist() == pytest.approx([480, 140, 170, np.sqrt(31 * 33)])
     assert points.missed.tolist() == [False, False, True, False]
 
 
@@ -105,7 +105,7 @@ def test_a_run_that_diverged_early_counts_as_the_longest_miss(made):
     study = replicated(made, {4: [420, None, broke, crashed]})
     row = replicates(study).iloc[0]
     assert (row["seeds"], row["seeds_missed"]) == (3, 2)
-    assert row["median_bound"] == 1000
+    assert row["median_bound"] == 170
     assert pd.isna(row["low"])
 
 
