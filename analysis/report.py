@@ -24,6 +24,8 @@ SUMMARY_MD = "summary.md"
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
 """A terminal of 80 columns has no room for more; the sentences below it say the names in full."""
 
+_DISPENSABLE = ("diverged", "reached", "after", "examples", "lr/(1-m)", "95 %")
+
 
 def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
     """Writes `summary.json` and `summary.md`.
@@ -141,15 +143,25 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
 
     Args:
         analysis: the analysis.
-        console: where to print.
+        console: where to print; where it is narrow, columns are left out that summary.md has.
     """
-    rows = readable_table(analysis)
+    rows = _fitting(readable_table(analysis).replace(_SHORT), console.width)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="underline")
     for name in rows.columns:
         table.add_column(name, justify="left" if name == "regime" else "right", no_wrap=True)
     for row in rows.itertuples(index=False):
-        table.add_row(*(_SHORT.get(cell, cell) for cell in row))
+        table.add_row(*row)
     console.print(analysis.title, markup=False, soft_wrap=True)
     console.print(table)
     for sentence in sentences(analysis):
         console.print(sentence, markup=False, soft_wrap=True)
+
+
+def _fitting(rows: pd.DataFrame, width: int) -> pd.DataFrame:
+    """Leaves out columns, the least needed first, until a table fits a width."""
+    for name in _DISPENSABLE:
+        widths = [max(len(column), rows[column].str.len().max()) + 1 for column in rows.columns]
+        if sum(widths) <= width:
+            break
+        rows = rows.drop(columns=name, errors="ignore")
+    return rows

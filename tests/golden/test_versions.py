@@ -12,7 +12,15 @@ from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from analysis.report import write_summary
 from analysis.summary import analyze
-from analysis.tables import CURVES_FILE, SCHEMA_VERSION, TRIALS_FILE, read_study
+from analysis.tables import (
+    BOXES_FILE,
+    CURVES_FILE,
+    ROLES,
+    SCHEMA_VERSION,
+    TRIALS_FILE,
+    read_study,
+)
+from analysis.targets import search_trials
 from study.store import consolidate, read_study_toml
 
 HERE = Path(__file__).parent
@@ -28,12 +36,19 @@ def test_the_parts_give_the_tables_of_their_day(golden, tmp_path):
     folder = shutil.copytree(golden, tmp_path / golden.name)
     (folder / TRIALS_FILE).unlink()
     (folder / CURVES_FILE).unlink()
+    (folder / BOXES_FILE).unlink(missing_ok=True)
     made = ResultsFolder.at(folder)
     consolidate(made, read_study_toml(made))
     before, after = read_study(ResultsFolder.at(golden)), read_study(made)
     assert_frame_equal(after.trials, before.trials)
     assert_frame_equal(after.curves, before.curves)
-    assert len(before.trials) == 3 * 6
+    study = read_study_toml(made)
+    assert len(search_trials(before)) >= 3 * study.search.trials
+    if golden.name != VERSIONS[-1].name:
+        return
+    assert_frame_equal(after.boxes, before.boxes)
+    assert set(before.trials["role"]) == set(ROLES)
+    assert before.box(1347)["lr"]["high"] > 0.1 > before.box(64)["lr"]["high"]
 
 
 @pytest.mark.parametrize("golden", VERSIONS, ids=lambda folder: folder.name)
