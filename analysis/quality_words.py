@@ -5,6 +5,8 @@ import pandas as pd
 from analysis.best_of_n import SETTLED_GAIN, SearchVerdict
 from analysis.edges import EFFECTIVE_LR, EdgeVerdict
 
+HALF = 0.5
+
 
 def quality_sentences(table: pd.DataFrame) -> tuple[str, ...]:
     """Says how good the searches were, batch sizes that say the same in one sentence.
@@ -15,7 +17,12 @@ def quality_sentences(table: pd.DataFrame) -> tuple[str, ...]:
     Returns:
         Sentences, with what to do where something is to be done.
     """
-    return (*_search_words(table), *_box_words(table), *_bracket_words(table))
+    return (
+        *_search_words(table),
+        *_box_words(table),
+        *_diverged_words(table),
+        *_bracket_words(table),
+    )
 
 
 def _search_words(table: pd.DataFrame) -> list[str]:
@@ -104,6 +111,19 @@ def _by_side(table: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
     listed = table[column].str.split(", ")
     sides = dict.fromkeys(side for row in listed for side in row if side)
     return {side: table[[side in row for row in listed]] for side in sides}
+
+
+def _diverged_words(table: pd.DataFrame) -> list[str]:
+    if not table["diverged"].any():
+        return []
+    words = [f"{_percent(table['diverged_share'])} of the trials at a batch size diverged."]
+    mostly = table[table["diverged_share"] > HALF]
+    if len(mostly):
+        words.append(
+            f"{_sizes(mostly, table)}: more than half of the trials diverged and taught little; "
+            "lower the high end of search.space.lr."
+        )
+    return words
 
 
 def _bracket_words(table: pd.DataFrame) -> list[str]:

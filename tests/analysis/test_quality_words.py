@@ -40,6 +40,14 @@ def test_batch_sizes_that_say_the_same_share_a_sentence():
     )
 
 
+def test_the_share_that_diverged_is_said():
+    some, most = {"diverged": 8, "diverged_share": 0.125}, {"diverged": 48, "diverged_share": 0.75}
+    assert quality_sentences(table({}, some))[-1] == (
+        "0 to 12 % of the trials at a batch size diverged."
+    )
+    assert quality_sentences(table(some, most, most))[-1].startswith("B = 4, 8: more than half")
+
+
 def test_settled_to_the_last_digit():
     assert quality_sentences(table({"gain": 0.0}))[0].endswith("would have taken no more steps.")
 
