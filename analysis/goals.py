@@ -17,7 +17,7 @@ from analysis.budgets import Budget, Unit, best_errors
 from analysis.estimates import Estimate, two_digits
 from analysis.fit import ScalingFit, fit
 from analysis.models import MODELS
-from analysis.replicates import fitted_points, with_replicates
+from analysis.replicates import fitted_points
 from analysis.tables import StudyTables
 from analysis.targets import steps_to_target
 
@@ -39,7 +39,7 @@ class Goal:
 
     Attributes:
         target: validation error to get below.
-        table: one row per batch size: `steps_to_target` and the columns of `with_replicates`.
+        table: one row per batch size, as `steps_to_target` gives it.
         fit: the hyperbola; None where too few batch sizes reached the target.
     """
 
@@ -99,6 +99,8 @@ def _reached_by_all(study: StudyTables) -> float:
 def find_goals(study: StudyTables, targets: Sequence[float] | None = None) -> tuple[Goal, ...]:
     """Gives the steps to several targets, and the fit at each.
 
+    All are the fewest steps of the searches: replicates were run of the points best at one target.
+
     Args:
         study: the study.
         targets: validation errors to get below; None for those of `choose_targets`.
@@ -110,9 +112,7 @@ def find_goals(study: StudyTables, targets: Sequence[float] | None = None) -> tu
         AnalysisError: there is no search trial, or a target cannot be judged from the curves.
     """  # noqa: DOC502  (raised by steps_to_target)
     chosen = choose_targets(study) if targets is None else targets
-    tables = {
-        target: with_replicates(steps_to_target(study, target), study, target) for target in chosen
-    }
+    tables = {target: steps_to_target(study, target) for target in chosen}
     return tuple(Goal(target=t, table=table, fit=_fit(table)) for t, table in tables.items())
 
 

@@ -35,7 +35,7 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     Args:
         study: the study.
         target: validation error to get below; None for the one raced to. The points are those that
-            were best at the raced one, whatever the target.
+            were best at the raced one, so that at another one they need not be the best.
 
     Returns:
         One row per batch size with replicates: batch_size, replicate_of (role and number of the
@@ -63,16 +63,22 @@ def with_replicates(
     Args:
         table: one row per batch size, from `analysis.targets.steps_to_target`.
         study: the study.
-        target: that table's target.
+        target: that table's target; None for the one raced to.
 
     Returns:
-        The table, null where a batch size has no replicates.
+        The table, null where a batch size has no replicates. At another target than the study's
+        all is null: the replicates are of the points that were best at its own.
     """
-    return table.merge(replicates(study, target), on="batch_size", how="left")
+    again = replicates(study, target)
+    if target is not None and target != study.config["race"].get("target"):
+        again = again.iloc[:0]
+    return table.merge(again, on="batch_size", how="left")
 
 
 def medians_known(table: pd.DataFrame) -> bool:
     """Tells whether every batch size that reached the target has replicates."""
+    if "seeds" not in table:
+        return False
     reached = table[table["steps"].notna()]
     return bool(len(reached)) and bool(reached["seeds"].notna().all())
 
@@ -81,7 +87,7 @@ def fitted_points(table: pd.DataFrame) -> Points:
     """Gives the points that curves are fitted to: medians where all have them, else minima.
 
     Args:
-        table: as `with_replicates` gives it.
+        table: as `with_replicates` gives it, or without its columns.
 
     Returns:
         One point per batch size; one that missed the target is a lower bound, and so is a median

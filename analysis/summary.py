@@ -133,6 +133,16 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     )
 
 
+def _replicate_words(analysis: Analysis) -> tuple[str, ...]:
+    own = analysis.study.config["race"].get("target")
+    if analysis.study.imported or own == analysis.target:
+        return replicate_sentences(analysis.table)
+    return (
+        f"Replicates are of the points best at the target raced to, {own:g}: here the fits use the "
+        "fewest steps of the searches.",
+    )
+
+
 def sentences(analysis: Analysis) -> tuple[str, ...]:
     """Says what was found, one sentence each.
 
@@ -164,7 +174,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     return (
         *found,
         *misses,
-        *replicate_sentences(analysis.table),
+        *_replicate_words(analysis),
         *quality_sentences(analysis.search),
         *rule_sentences(analysis.rules),
         reading,

@@ -148,7 +148,10 @@ def _labels(analysis: Analysis) -> Mapping[str, str]:
     """Gives the label of each series; the fit's names the model of least AICc."""
     if analysis.fits is None:
         return _LABELS
-    return {**_LABELS, FIT: f"{analysis.fits.best.model.name} {_LABELS[FIT]}"}
+    labels = {**_LABELS, FIT: f"{analysis.fits.best.model.name} {_LABELS[FIT]}"}
+    if analysis.table["steps_median"].notna().any():
+        labels[MEASURED] = "fewest steps over trials"
+    return labels
 
 
 def _of_hyperbola(analysis: Analysis) -> str:

@@ -137,3 +137,10 @@ def test_words_and_table_say_how_much_the_minimum_flatters(made):
 
 def test_a_study_without_replicates_says_so(study):
     assert "nothing says by how much" in replicate_sentences(analyze(study).table)[0]
+
+
+def test_at_another_target_the_fit_uses_the_searches_again(made):
+    study = replicated(made, FULL)
+    table = with_replicates(steps_to_target(study, 0.2), study, 0.2)
+    assert table["seeds"].isna().all()
+    assert not medians_known(table)
