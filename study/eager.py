@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from study.optimizers import Update
+from study.optimizers import Step
 from study.seeding import derive_seed
 from study.training import (
     Layout,
@@ -34,6 +34,7 @@ class EagerNetwork:
         self._training = training
         self._model = fresh_model(training, seed).train()
         layout = Layout(self._model)
+        self.shapes = layout.shapes
         self.parameters = layout.flatten(self._model).unsqueeze(0)
         self._gradient = torch.zeros_like(self.parameters)
         gradients = layout.unflatten(self._gradient[0])
@@ -62,7 +63,7 @@ class EagerNetwork:
 
     def step(
         self,
-        update: Update,
+        update: Step,
         buffers: Mapping[str, Tensor],
         values: Mapping[str, Tensor],
         indices: Tensor,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from study.optimizers import Update
+from study.optimizers import Shapes, Step
 from study.program import Program, compiled, traced
 from study.training import Layout, TrainingSet, calling, fresh_model
 from workloads.workload import Examples, Model, changing_buffer
@@ -33,6 +33,11 @@ class PackedNetworks:
         constants = [self._layout.constants(model) for model in models]
         self._constants = {n: torch.stack([c[n] for c in constants]) for n in constants[0]}
 
+    @property
+    def shapes(self) -> Shapes:
+        """The shapes of the parameter tensors, in their order in `parameters`."""
+        return self._layout.shapes
+
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Gives gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
         read = self._read(indices)
@@ -42,7 +47,7 @@ class PackedNetworks:
 
     def step(
         self,
-        update: Update,
+        update: Step,
         buffers: Mapping[str, Tensor],
         values: Mapping[str, Tensor],
         indices: Tensor,
@@ -50,8 +55,8 @@ class PackedNetworks:
         """Takes one update in every lane.
 
         Args:
-            update: the optimizer's rule.
-            buffers: its state, each (lanes, parameters); changed in place.
+            update: the optimizer's step.
+            buffers: its state, first axis lanes; changed in place.
             values: hyperparameters, each (lanes, 1).
             indices: examples of each lane's batch, (lanes, B).
 
@@ -73,7 +78,7 @@ class PackedNetworks:
 
             return take
 
-        key = (update, len(self.parameters), indices.shape)
+        key = (update, tuple(names), len(self.parameters), indices.shape)
         return cast(Tensor, self._program(key, whole, inputs)(*inputs))
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:

@@ -129,13 +129,17 @@ def fresh_model(training: TrainingSet, seed: int) -> nn.Module:
 
 
 class Layout:
-    """Where each trainable parameter of a model stands in a flat vector."""
+    """Where each trainable parameter of a model stands in a flat vector.
+
+    Attributes:
+        shapes: of the parameters, in their order.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         """Reads the shapes of a model."""
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._names = list(trainable)
-        self._shapes = [p.shape for p in trainable.values()]
+        self.shapes = tuple(tuple(p.shape) for p in trainable.values())
         self._sizes = [p.numel() for p in trainable.values()]
 
     def flatten(self, model: nn.Module) -> Tensor:
@@ -148,7 +152,7 @@ class Layout:
         pieces = torch.split(flat, self._sizes)
         return {
             name: piece.view(shape)
-            for name, piece, shape in zip(self._names, pieces, self._shapes, strict=True)
+            for name, piece, shape in zip(self._names, pieces, self.shapes, strict=True)
         }
 
     def constants(self, model: nn.Module) -> dict[str, Tensor]:
