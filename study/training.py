@@ -42,15 +42,25 @@ class TrainingSet:
     convolutional: bool = False
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
 
-    def loss(self, model: Model, batch: Examples) -> Tensor:
-        """Gives the training loss, a scalar, in this precision."""
+    def loss(self, model: Model, batch: Examples, **values: Tensor) -> Tensor:
+        """Gives the training loss, a scalar, in this precision.
+
+        Args:
+            model: the model.
+            batch: what it is trained on.
+            **values: of the workload's own hyperparameters, scalars.
+
+        Returns:
+            The loss.
+        """
         with self._arithmetic():
-            return self.workload.loss(model, batch).float()
+            return self.workload.loss(model, batch, **values).float()
 
     def loss_and_error(self, model: Model, examples: Examples) -> tuple[Tensor, Tensor]:
         """Gives mean loss and error, both scalars; outputs that both need are computed once."""
         shared = _remembering(model)
         with self._arithmetic():
+            # by its defaults: smoothed losses of different lanes would not compare
             loss = self.workload.loss(shared, examples)
             error = self.workload.error(shared, examples)
         return loss.float(), error.float()

@@ -1,11 +1,10 @@
 """Finds an optimizer: in the table, or brought by an installed package as an entry point."""
 
-import difflib
 import functools
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
-from study.errors import StudyError
+from study.errors import StudyError, not_among
 from study.optimizers.adaptive import ADAM, ADAMW
 from study.optimizers.layerwise import LAMB, LARS, MERIT
 from study.optimizers.momentum import HEAVY_BALL, NESTEROV, SGD
@@ -35,18 +34,14 @@ def optimizer_named(name: str) -> Optimizer:
         The optimizer.
 
     Raises:
-        StudyError: there is none, or two packages bring it, or what brings it does not import or
-            is no Optimizer.
+        StudyError: there is none, two packages bring it, or what it names is no Optimizer.
     """
     plugins = _plugins()
     if name in OPTIMIZERS:
         return OPTIMIZERS[name]
     if name in plugins:
         return _loaded(plugins[name])
-    known = [*OPTIMIZERS, *sorted(plugins)]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise StudyError(f"optimizer must be one of {', '.join(known)}, got {name!r}; {hint}choose one")
+    raise StudyError(not_among("optimizer", name, [*OPTIMIZERS, *sorted(plugins)]))
 
 
 @functools.cache  # a look at everything that is installed

@@ -103,9 +103,9 @@ def test_packed_and_looped_measure_the_same_curves(training, optimizer, extras):
         lanes_of(made, networks, optimizer, values=values) for networks in (packed, looped)
     )
     for steps in (1, 2, 5, 20):
-        np.testing.assert_allclose(together.advance(steps), apart.advance(steps), rtol=2e-4)
+        np.testing.assert_allclose(together.advance(steps), apart.advance(steps), rtol=5e-4)
         for ours, theirs in zip(together.measure(), apart.measure(), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=2e-4)
+            np.testing.assert_allclose(ours, theirs, rtol=5e-4)
 
 
 @pytest.mark.parametrize("networks", [packed, looped])
