@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from study.config import BatchSizes, ResolvedStudy, StudyConfig
 from study.errors import StudyError, not_among
 from study.hyperparameters import of_optimizer, of_workload
+from study.optimizers import Optimizer, optimizer_named
 from study.packed import why_not_packed
 from study.schedules import SCHEDULES
 from study.search import SAMPLERS
@@ -159,7 +160,7 @@ def _dry_build(
     _refuse_lanes(config, {"packed", "looped"})
     try:
         training = load(workload, torch.device("cpu"), config.compute.precision)
-        start, size = _start(training)
+        start, size = _start(training, optimizer_named(config.optimizer))
     except (StudyError, WorkloadError):
         raise
     except Exception as error:
@@ -207,8 +208,8 @@ def _refuse_micro_batches(config: StudyConfig, training: TrainingSet) -> None:
         )
 
 
-def _start(training: TrainingSet) -> tuple[float, ModelSize]:
-    """Gives the error of an untrained model, checked to be a number, and its size."""
+def _start(training: TrainingSet, optimizer: Optimizer) -> tuple[float, ModelSize]:
+    """Gives the error of an untrained model, checked to be a number, and what it takes to train."""
     model = fresh_model(training, 0).eval()
     with torch.no_grad():
         loss = training.workload.loss(model, training.data.validation)
@@ -219,7 +220,8 @@ def _start(training: TrainingSet) -> tuple[float, ModelSize]:
                 f"the workload's {name} must be one finite number before training, got "
                 f"{value.detach().tolist()}; run `batchscale check` on it"
             )
-    return float(error), _size(training, model)
+    size = replace(_size(training, model), buffers=max(1, len(optimizer.buffers)))
+    return float(error), size
 
 
 def _size(training: TrainingSet, model: nn.Module) -> ModelSize:
