@@ -118,7 +118,7 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
             "-" if pd.isna(low) else f"{rounded(low)}\N{EN DASH}{rounded(high)}"
             for low, high in zip(table["low"], table["high"], strict=True)
         ]
-    for name in hyperparameters(analysis.study.trials):
+    for name in _varied(analysis):
         shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
     if "momentum" in table:
         shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
@@ -132,6 +132,12 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
         if name != "failed" or table[name].any():
             shown[name] = table[name].astype(str)
     return shown
+
+
+def _varied(analysis: Analysis) -> list[str]:
+    """Names the hyperparameters that differ between trials; study.toml has the fixed ones."""
+    trials = analysis.study.trials
+    return [name for name in hyperparameters(trials) if trials[name].nunique() > 1]
 
 
 def _texts(column: "pd.Series[float]", write: Callable[[float], str]) -> list[str]:

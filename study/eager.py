@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from study.optimizers import Update
+from study.optimizers import Step
+from study.records import Floats
 from study.seeding import derive_seed
 from study.training import (
     Layout,
@@ -24,18 +25,29 @@ class EagerNetwork:
 
     capturable = False  # its generators are set and read between steps
 
-    def __init__(self, training: TrainingSet, seed: int) -> None:
+    def __init__(
+        self,
+        training: TrainingSet,
+        seed: int,
+        loss_values: Mapping[str, Floats] | None = None,
+    ) -> None:
         """Builds the model.
 
         Args:
             training: the workload and its data.
             seed: the trial's; also seeds what the model draws while training (dropout).
+            loss_values: the workload's own hyperparameters, each of shape (1,).
         """
         self._training = training
         self._model = fresh_model(training, seed).train()
         layout = Layout(self._model)
+        self.shapes = layout.shapes
         self.parameters = layout.flatten(self._model).unsqueeze(0)
         self._gradient = torch.zeros_like(self.parameters)
+        self._loss_values = {
+            name: torch.from_numpy(values).to(self.parameters)[0]
+            for name, values in (loss_values or {}).items()
+        }
         gradients = layout.unflatten(self._gradient[0])
         for name, values in layout.unflatten(self.parameters[0]).items():
             parameter = self._model.get_parameter(name)
@@ -56,13 +68,13 @@ class EagerNetwork:
         batch = Examples(*(part[indices[0]] for part in self._training.data.train))
         self._gradient.zero_()
         with self._own_randomness(), torch.enable_grad():
-            loss = self._training.loss(self._model, batch)
+            loss = self._training.loss(self._model, batch, **self._loss_values)
             loss.backward()  # type: ignore[no-untyped-call]
         return self._gradient, loss.detach().unsqueeze(0)
 
     def step(
         self,
-        update: Update,
+        update: Step,
         buffers: Mapping[str, Tensor],
         values: Mapping[str, Tensor],
         indices: Tensor,

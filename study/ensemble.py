@@ -12,7 +12,7 @@ from torch import Tensor
 from study.batching import DataOrder
 from study.capture import CapturedStep
 from study.memory import Portion
-from study.optimizers import Optimizer, Update
+from study.optimizers import Optimizer, Shapes, Step
 from study.records import Floats
 from study.training import TrainingSet
 from workloads.workload import Examples
@@ -32,12 +32,16 @@ class Networks(Protocol):
     parameters: Tensor
     capturable: bool
 
+    @property
+    def shapes(self) -> Shapes:
+        """The shapes of a model's parameter tensors, in their order in `parameters`."""
+
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Gives gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
 
     def step(
         self,
-        update: Update,
+        update: Step,
         buffers: Mapping[str, Tensor],
         values: Mapping[str, Tensor],
         indices: Tensor,
@@ -100,8 +104,8 @@ class GradientLanes:
         """
         self._networks, self._rule, self._device = networks, rule, training.device
         self._validation = training.data.validation
-        parameters = networks.parameters
-        self._buffers = {n: torch.zeros_like(parameters) for n in rule.optimizer.buffers}
+        self._buffers = rule.optimizer.zeros(networks.parameters)
+        self._update = Step.of(rule.optimizer, networks.shapes, rule.hyperparameters)
         self._values = {n: self._column(v) for n, v in rule.hyperparameters.items()}
         examples = len(training.data.train.inputs)
         self._order = DataOrder(seeds, examples, rule.batch_size, training.device)
@@ -167,11 +171,11 @@ class GradientLanes:
         if size >= indices.shape[1]:
             return self._whole_step(indices, values)
         gradients, losses = self._accumulated(size, indices)
-        self._rule.optimizer.update(self._networks.parameters, gradients, self._buffers, values)
+        self._update(self._networks.parameters, gradients, self._buffers, values)
         return losses
 
     def _whole_step(self, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        update, names = self._rule.optimizer.update, list(values)
+        update, names = self._update, list(values)
         if self._device.type != "cuda" or not self._networks.capturable:
             return self._networks.step(update, self._buffers, values, indices)
         if self._captured is None:

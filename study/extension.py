@@ -11,10 +11,10 @@ import numpy as np
 
 from analysis.edges import EdgeVerdict, Side, edge_verdicts
 from study.config import ResolvedStudy
-from study.optimizers import OPTIMIZERS
+from study.hyperparameters import of_optimizer, of_schedule, of_workload
 from study.records import Floats, Region, Status, TrialResult
-from study.schedules import SCHEDULES
 from study.space import Hyperparameter, Range
+from workloads.registry import resolve as resolve_workload
 
 WIDENING = 0.25
 """Share of the study's range, on its scale, by which one round widens it."""
@@ -85,10 +85,9 @@ def _strip(study: ResolvedStudy, now: Range, side: Side) -> tuple[float, float, 
 
 
 def _domain(study: ResolvedStudy, name: str) -> Hyperparameter:
-    known = {
-        **OPTIMIZERS[study.optimizer].hyperparameters,
-        **SCHEDULES[study.schedule.name].hyperparameters,
-    }
+    known = of_optimizer(study.optimizer).known | of_schedule(study.schedule.name).known
+    if name not in known:
+        known = of_workload(resolve_workload(study.workload, study.workload_options)).known
     return known[name]
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from study.optimizers import Update
+from study.optimizers import Shapes, Step
 from study.program import Program, compiled, traced
+from study.records import Floats
 from study.training import Layout, TrainingSet, calling, fresh_model
 from workloads.workload import Examples, Model, changing_buffer
 
@@ -18,12 +20,18 @@ class PackedNetworks:
 
     capturable = True
 
-    def __init__(self, training: TrainingSet, seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        training: TrainingSet,
+        seeds: Sequence[int],
+        loss_values: Mapping[str, Floats] | None = None,
+    ) -> None:
         """Builds one model per seed.
 
         Args:
             training: the workload and its data.
             seeds: one per lane.
+            loss_values: the workload's own hyperparameters, each of shape (lanes,).
         """
         self._training = training
         models = [fresh_model(training, seed) for seed in seeds]
@@ -32,17 +40,26 @@ class PackedNetworks:
         self.parameters = torch.stack([self._layout.flatten(model) for model in models])
         constants = [self._layout.constants(model) for model in models]
         self._constants = {n: torch.stack([c[n] for c in constants]) for n in constants[0]}
+        self._loss_values = {
+            name: torch.from_numpy(values).to(self.parameters)
+            for name, values in (loss_values or {}).items()
+        }
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shapes of the parameter tensors, in their order in `parameters`."""
+        return self._layout.shapes
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Gives gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
         read = self._read(indices)
-        key = ("gradients", len(self.parameters), indices.shape)
+        key = ("gradients", *self._loss_values, len(self.parameters), indices.shape)
         gradients, losses = self._program(key, self._gradient_graph, read)(*read)
         return gradients, losses
 
     def step(
         self,
-        update: Update,
+        update: Step,
         buffers: Mapping[str, Tensor],
         values: Mapping[str, Tensor],
         indices: Tensor,
@@ -50,8 +67,8 @@ class PackedNetworks:
         """Takes one update in every lane.
 
         Args:
-            update: the optimizer's rule.
-            buffers: its state, each (lanes, parameters); changed in place.
+            update: the optimizer's step.
+            buffers: its state, first axis lanes; changed in place.
             values: hyperparameters, each (lanes, 1).
             indices: examples of each lane's batch, (lanes, B).
 
@@ -73,7 +90,7 @@ class PackedNetworks:
 
             return take
 
-        key = (update, len(self.parameters), indices.shape)
+        key = (update, *names, *self._loss_values, len(self.parameters), indices.shape)
         return cast(Tensor, self._program(key, whole, inputs)(*inputs))
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
@@ -97,10 +114,12 @@ class PackedNetworks:
         """Keeps the lanes whose indices are given, in that order."""
         self.parameters = self.parameters[lanes]
         self._constants = {name: value[lanes] for name, value in self._constants.items()}
+        self._loss_values = {name: value[lanes] for name, value in self._loss_values.items()}
 
     def _read(self, indices: Tensor) -> tuple[Tensor, ...]:
         """Gives what a gradient is computed from, in the order of its program's inputs."""
-        return (self.parameters, *self._constants.values(), *self._training.data.train, indices)
+        held = (self.parameters, *self._constants.values(), *self._loss_values.values())
+        return (*held, *self._training.data.train, indices)
 
     def _program(
         self,
@@ -114,14 +133,18 @@ class PackedNetworks:
         return programs[key]
 
     def _gradient_graph(self, inputs: tuple[Tensor, ...]) -> Program:
-        def loss(flat: Tensor, constants: tuple[Tensor, ...], *batch: Tensor) -> Tensor:
-            return self._training.loss(self._model_with(flat, constants), Examples(*batch))
+        names, count = list(self._loss_values), len(self._constants)
+
+        def loss(flat: Tensor, held: tuple[Tensor, ...], *batch: Tensor) -> Tensor:
+            model = self._model_with(flat, held[:count])
+            values = dict(zip(names, held[count:], strict=True))
+            return self._training.loss(model, Examples(*batch), **values)
 
         def gradients(parameters: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
-            *constants, examples, targets, indices = rest
+            *held, examples, targets, indices = rest
             batch = (examples[indices], targets[indices])
             both: tuple[Tensor, Tensor] = vmap(grad_and_value(loss))(
-                parameters, tuple(constants), *batch
+                parameters, tuple(held), *batch
             )
             return both
 
@@ -149,11 +172,14 @@ class PackedNetworks:
         return calling(self._model, self._layout.unflatten(flat) | named)
 
 
-def why_not_packed(training: TrainingSet) -> str | None:
+def why_not_packed(
+    training: TrainingSet, loss_values: Mapping[str, float] | None = None
+) -> str | None:
     """Tells why a workload's lanes must be looped.
 
     Args:
         training: the workload and its data.
+        loss_values: some values of its own hyperparameters.
 
     Returns:
         The reason, or None where its lanes can be packed: vmap takes its gradient and its
@@ -166,7 +192,8 @@ def why_not_packed(training: TrainingSet) -> str | None:
     if changing is not None:
         return f"buffer {changing!r} changes while the model trains"
     try:
-        packed = PackedNetworks(training, [0, 1])
+        values = {name: np.full(2, value) for name, value in (loss_values or {}).items()}
+        packed = PackedNetworks(training, [0, 1], values)
         packed.gradients(indices)
         packed.evaluate(Examples(*(part[:2] for part in training.data.validation)))
     except Exception as error:  # noqa: BLE001 - whatever vmap refuses, the loop may still take

@@ -1,9 +1,8 @@
 """From a study file to a study that can run: every default filled in, wrong input refused."""
 
-import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from study.config import BatchSizes, ResolvedStudy, StudyConfig
-from study.errors import StudyError
-from study.optimizers import OPTIMIZERS
+from study.errors import StudyError, not_among
+from study.hyperparameters import of_optimizer, of_workload
+from study.optimizers import Optimizer, optimizer_named
 from study.packed import why_not_packed
 from study.schedules import SCHEDULES
 from study.search import SAMPLERS
+from study.search_space import applicable, full_space, groups_of, refuse_warm_up
 from study.sizing import Device, ModelSize, cohort_lanes, pack_lanes
-from study.space import Hyperparameter, Range, Space
+from study.space import Range, Space
 from study.study_file import validated
 from study.training import Layout, TrainingSet, fresh_model, load
 from study.warm_start import SCALED
@@ -26,6 +27,9 @@ from workloads.errors import WorkloadError
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
 
+_OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
+OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
+"""The optimizers whose recursions a workload of own dynamics may know."""
 UNLIMITED_TO = 65_536
 """What `batch_sizes.to = "all"` stands for where the data never end (Shallue et al. 2018)."""
 
@@ -59,12 +63,15 @@ def resolve(
     asked = validated(StudyConfig, data)
     workload = resolve_workload(asked.workload, asked.workload_options)
     defaults = getattr(workload, "study_defaults", {})
-    config = validated(StudyConfig, _merged(_applicable(defaults, asked), data))
-    _known("optimizer", config.optimizer, OPTIMIZERS)
+    config = validated(StudyConfig, _merged(defaults, data))
     _known("search.sampler", config.search.sampler, SAMPLERS)
     _known("schedule.name", config.schedule.name, SCHEDULES)
-    space = _space(config)
+    groups = groups_of(config, workload)
+    fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
+    config = validated(StudyConfig, _merged(fitting, data))
+    space = full_space(config, groups)
     _refuse_warm_start(config, space)
+    refuse_warm_up(space, endless=isinstance(workload, Dynamics))
     target = _target(config, workload.target)
     built = _dry_build(config, workload, target, space)
     resolved = config.as_data() | {
@@ -93,43 +100,9 @@ def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
-def _applicable(defaults: Mapping[str, Any], config: StudyConfig) -> dict[str, Any]:
-    """Drops a workload's ranges for hyperparameters that this optimizer and schedule lack."""
-    kept = _merged({}, defaults)
-    optimizer, schedule = OPTIMIZERS.get(config.optimizer), SCHEDULES.get(config.schedule.name)
-    space = kept.get("search", {}).get("space")
-    if optimizer is None or schedule is None or space is None:
-        return kept
-    known = {*optimizer.hyperparameters, *schedule.hyperparameters}
-    fitting = {name: entry for name, entry in space.items() if name in known}
-    return kept | {"search": kept["search"] | {"space": fitting}}
-
-
 def _known(key: str, name: str, table: Mapping[str, object]) -> None:
-    if name in table:
-        return
-    close = difflib.get_close_matches(name, table, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise StudyError(f"{key} must be one of {', '.join(table)}, got {name!r}; {hint}choose one")
-
-
-def _space(config: StudyConfig) -> dict[str, Range | float]:
-    optimizer, schedule = OPTIMIZERS[config.optimizer], SCHEDULES[config.schedule.name]
-    known = {**optimizer.hyperparameters, **schedule.hyperparameters}
-    for name, entry in config.search.space.items():
-        _known("a key of search.space", name, known)
-        _in_domain(name, entry, known[name])
-    return {name: config.search.space.get(name, known[name].default) for name in known}
-
-
-def _in_domain(name: str, entry: Range | float, hyperparameter: Hyperparameter) -> None:
-    ends = (entry.low, entry.high) if isinstance(entry, Range) else (entry,)
-    for value in ends:
-        if not hyperparameter.allows(value):
-            raise StudyError(
-                f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}; "
-                "move the range inside"
-            )
+    if name not in table:
+        raise StudyError(not_among(key, name, table))
 
 
 def _refuse_warm_start(config: StudyConfig, space: Space) -> None:
@@ -181,12 +154,13 @@ def _dry_build(
 ) -> _Built:
     if isinstance(workload, Dynamics):
         _refuse_lanes(config, {"dynamics"})
+        _refuse_other_rules(config, space)
         _start_above(target, _dynamics_start(config, workload, space))
         return _Built(workload, "dynamics")
     _refuse_lanes(config, {"packed", "looped"})
     try:
         training = load(workload, torch.device("cpu"), config.compute.precision)
-        start, size = _start(training)
+        start, size = _start(training, optimizer_named(config.optimizer))
     except (StudyError, WorkloadError):
         raise
     except Exception as error:
@@ -198,7 +172,8 @@ def _dry_build(
     _refuse_micro_batches(config, training)
     lanes = config.race.lanes
     if lanes == "auto":
-        lanes = "packed" if why_not_packed(training) is None else "looped"
+        values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
+        lanes = "packed" if why_not_packed(training, values) is None else "looped"
     return _Built(training, lanes, len(training.data.train.inputs), size)
 
 
@@ -210,6 +185,21 @@ def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:
         )
 
 
+def _refuse_other_rules(config: StudyConfig, space: Space) -> None:
+    if config.optimizer not in OF_DYNAMICS:
+        raise StudyError(
+            f"optimizer must be one of {', '.join(OF_DYNAMICS)} for a workload of own dynamics, "
+            f"got {config.optimizer!r}; choose one"
+        )
+    group = of_optimizer(config.optimizer)
+    extras = [name for name in group.used(space) if name in group.optional]
+    if extras:
+        raise StudyError(
+            f"search.space.{extras[0]} must be left out for a workload of own dynamics, got "
+            f"{space[extras[0]]!r}: its recursion has no such term; remove it"
+        )
+
+
 def _refuse_micro_batches(config: StudyConfig, training: TrainingSet) -> None:
     if config.compute.micro_batch != "auto" and training.mixing is not None:
         raise StudyError(
@@ -218,8 +208,8 @@ def _refuse_micro_batches(config: StudyConfig, training: TrainingSet) -> None:
         )
 
 
-def _start(training: TrainingSet) -> tuple[float, ModelSize]:
-    """Gives the error of an untrained model, checked to be a number, and its size."""
+def _start(training: TrainingSet, optimizer: Optimizer) -> tuple[float, ModelSize]:
+    """Gives the error of an untrained model, checked to be a number, and what it takes to train."""
     model = fresh_model(training, 0).eval()
     with torch.no_grad():
         loss = training.workload.loss(model, training.data.validation)
@@ -230,7 +220,8 @@ def _start(training: TrainingSet) -> tuple[float, ModelSize]:
                 f"the workload's {name} must be one finite number before training, got "
                 f"{value.detach().tolist()}; run `batchscale check` on it"
             )
-    return float(error), _size(training, model)
+    size = replace(_size(training, model), buffers=max(1, len(optimizer.buffers)))
+    return float(error), size
 
 
 def _size(training: TrainingSet, model: nn.Module) -> ModelSize:
@@ -242,11 +233,8 @@ def _size(training: TrainingSet, model: nn.Module) -> ModelSize:
 
 
 def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> float:
-    values = {
-        name: np.array([entry.at(0.5) if isinstance(entry, Range) else entry])
-        for name, entry in space.items()
-        if name in OPTIMIZERS[config.optimizer].hyperparameters
-    }
+    required = of_optimizer(config.optimizer).required
+    values = {name: np.array([_middle(space[name])]) for name in required}
     setup = LaneSetup(
         optimizer=config.optimizer,
         batch_size=1,
@@ -256,6 +244,10 @@ def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> fl
     )
     _, error = workload.lanes(setup).measure()
     return float(error[0])
+
+
+def _middle(entry: Range | float) -> float:
+    return entry.at(0.5) if isinstance(entry, Range) else entry
 
 
 def _start_above(target: Target, start: float) -> None:

@@ -20,7 +20,7 @@ PACK = {"cpu": LaneLimit(lanes=32, examples=1024), "cuda": LaneLimit(lanes=128, 
 PACK_FLOPS = {"cpu": 2**26, "cuda": 2**36}
 """Most work in one packed forward pass: past it one lane keeps a core busy and its cache full."""
 DYNAMICS_LANES = 64
-_TENSORS = 4  # parameters, gradients, one buffer, and the batch's own intermediate results
+_TENSORS = 3  # parameters, gradients, and the batch's own intermediate results
 _BYTES = 4
 
 
@@ -31,10 +31,13 @@ class ModelSize:
     Attributes:
         parameters: trainable numbers, >= 1.
         flops: floating-point operations of a forward pass for one example, >= 1.
+        buffers: tensors of the optimizer's state, each as large as the parameters; one for those
+            that have none, so that all momentum rules race in the same cohorts.
     """
 
     parameters: int
     flops: int
+    buffers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ def cohort_lanes(config: StudyConfig, size: ModelSize | None, device: Device) ->
         return asked
     if size is None:
         return LaneLimit(lanes=DYNAMICS_LANES)
-    held = device.state_bytes() // (_TENSORS * _BYTES * size.parameters)
+    tensors = _TENSORS + size.buffers
+    held = device.state_bytes() // (tensors * _BYTES * size.parameters)
     return LaneLimit(lanes=max(1, min(COHORT_LANES[device.kind], held)))
 
 

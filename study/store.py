@@ -50,8 +50,19 @@ def open_folder(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
             f"the results folder must be empty or hold a study, got {folder} with other files; "
             "choose another --results"
         )
-    folder.write(STUDY_FILE, tomlkit.dumps(study.as_data()).encode())
+    folder.write(STUDY_FILE, _as_toml(study).encode())
     return study
+
+
+def _as_toml(study: ResolvedStudy) -> str:
+    data = study.as_data()
+    # TOML puts tables last: as such, ranges would move behind what is fixed, and so their columns
+    space = tomlkit.table()
+    for name, entry in data["search"]["space"].items():
+        inline = tomlkit.inline_table()
+        space.append(name, inline | entry if isinstance(entry, dict) else entry)
+    data["search"]["space"] = space
+    return tomlkit.dumps(data)
 
 
 def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:

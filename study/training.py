@@ -42,15 +42,25 @@ class TrainingSet:
     convolutional: bool = False
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
 
-    def loss(self, model: Model, batch: Examples) -> Tensor:
-        """Gives the training loss, a scalar, in this precision."""
+    def loss(self, model: Model, batch: Examples, **values: Tensor) -> Tensor:
+        """Gives the training loss, a scalar, in this precision.
+
+        Args:
+            model: the model.
+            batch: what it is trained on.
+            **values: of the workload's own hyperparameters, scalars.
+
+        Returns:
+            The loss.
+        """
         with self._arithmetic():
-            return self.workload.loss(model, batch).float()
+            return self.workload.loss(model, batch, **values).float()
 
     def loss_and_error(self, model: Model, examples: Examples) -> tuple[Tensor, Tensor]:
         """Gives mean loss and error, both scalars; outputs that both need are computed once."""
         shared = _remembering(model)
         with self._arithmetic():
+            # by its defaults: smoothed losses of different lanes would not compare
             loss = self.workload.loss(shared, examples)
             error = self.workload.error(shared, examples)
         return loss.float(), error.float()
@@ -129,13 +139,17 @@ def fresh_model(training: TrainingSet, seed: int) -> nn.Module:
 
 
 class Layout:
-    """Where each trainable parameter of a model stands in a flat vector."""
+    """Where each trainable parameter of a model stands in a flat vector.
+
+    Attributes:
+        shapes: of the parameters, in their order.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         """Reads the shapes of a model."""
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._names = list(trainable)
-        self._shapes = [p.shape for p in trainable.values()]
+        self.shapes = tuple(tuple(p.shape) for p in trainable.values())
         self._sizes = [p.numel() for p in trainable.values()]
 
     def flatten(self, model: nn.Module) -> Tensor:
@@ -148,7 +162,7 @@ class Layout:
         pieces = torch.split(flat, self._sizes)
         return {
             name: piece.view(shape)
-            for name, piece, shape in zip(self._names, pieces, self._shapes, strict=True)
+            for name, piece, shape in zip(self._names, pieces, self.shapes, strict=True)
         }
 
     def constants(self, model: nn.Module) -> dict[str, Tensor]:

@@ -9,20 +9,21 @@ import torch
 from study.config import Precision, ResolvedStudy
 from study.eager import EagerNetwork
 from study.ensemble import Ensemble, GradientLanes, Networks, TrainingRule
-from study.optimizers import OPTIMIZERS
+from study.hyperparameters import Group, of_optimizer, of_schedule, of_workload
+from study.optimizers import optimizer_named
 from study.packed import PackedNetworks
 from study.race import Rules, Run, judge, race
-from study.records import Cohort, Curve, Execution, Outcome, Role, Status, TrialResult
-from study.schedules import SCHEDULES
+from study.records import Cohort, Curve, Execution, Floats, Outcome, Role, Status, TrialResult
+from study.schedules import SCHEDULES, Span, lr_factor
 from study.training import TrainingSet, load
 from workloads.workload import Data, Dynamics, Lanes, LaneSetup, Workload
 
 Trainable = TrainingSet | Dynamics
 """A workload made ready once per worker."""
 
-_NETWORKS: Mapping[str, Callable[[TrainingSet, Sequence[int]], Networks]] = {
+_NETWORKS: Mapping[str, Callable[[TrainingSet, Sequence[int], Mapping[str, Floats]], Networks]] = {
     "packed": PackedNetworks,
-    "looped": lambda training, seeds: EagerNetwork(training, *seeds),
+    "looped": lambda training, seeds, values: EagerNetwork(training, seeds[0], values),
 }
 
 
@@ -94,35 +95,50 @@ def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> L
         name: np.array([point.values[name] for point in cohort.points])
         for name in study.hyperparameters
     }
-    factor, budget = SCHEDULES[study.schedule.name].factor, study.budget(cohort.batch_size)
-    lr_factor = None if factor is None else lambda step: factor(step, budget, values)
-    optimizer = OPTIMIZERS[study.optimizer]
-    optimizer_values = {name: values[name] for name in optimizer.hyperparameters}
+
+    def of(group: Group) -> dict[str, Floats]:
+        return {name: values[name] for name in group.used(study.search.space)}
+
+    epoch = None if study.examples is None else study.examples / cohort.batch_size
+    span = Span(study.budget(cohort.batch_size), epoch)
+    schedule = SCHEDULES[study.schedule.name]
+    factor = lr_factor(schedule, span, of(of_schedule(study.schedule.name)))
     if not isinstance(trainable, TrainingSet):
         return trainable.lanes(
             LaneSetup(
                 optimizer=study.optimizer,
                 batch_size=cohort.batch_size,
-                hyperparameters=optimizer_values,
-                lr_factor=lr_factor,
+                hyperparameters=of(of_optimizer(study.optimizer)),
+                lr_factor=factor,
                 seeds=np.array(seeds, dtype=np.int64),
             )
         )
     rule = TrainingRule(
-        optimizer=optimizer,
+        optimizer=optimizer_named(study.optimizer),
         batch_size=cohort.batch_size,
-        hyperparameters=optimizer_values,
-        lr_factor=lr_factor,
+        hyperparameters=of(of_optimizer(study.optimizer)),
+        lr_factor=factor,
         micro_batch=study.micro_batch,
     )
-    networks, size = _NETWORKS[_kind(study, trainable, cohort)], study.pack_at(cohort.batch_size)
-    packs = [slice(start, start + size) for start in range(0, len(seeds), size)]
-    return Ensemble(
-        [
-            GradientLanes(trainable, networks(trainable, seeds[pack]), rule.of(pack), seeds[pack])
-            for pack in packs
-        ]
-    )
+    return _packs(study, trainable, cohort, rule, of(of_workload(trainable.workload)))
+
+
+def _packs(
+    study: ResolvedStudy,
+    training: TrainingSet,
+    cohort: Cohort,
+    rule: TrainingRule,
+    loss_values: Mapping[str, Floats],
+) -> Ensemble:
+    seeds = [point.seed for point in cohort.points]
+    make, size = _NETWORKS[_kind(study, training, cohort)], study.pack_at(cohort.batch_size)
+    packs = []
+    for start in range(0, len(seeds), size):
+        lanes = slice(start, start + size)
+        values = {name: column[lanes] for name, column in loss_values.items()}
+        networks = make(training, seeds[lanes], values)
+        packs.append(GradientLanes(training, networks, rule.of(lanes), seeds[lanes]))
+    return Ensemble(packs)
 
 
 def _kind(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from workloads import Data, Examples, Target
+from workloads.classification import cross_entropy
 
 
 class Blobs:
@@ -29,6 +30,13 @@ class Blobs:
 
     def error(self, model, data):
         return (model(data.inputs).argmax(-1) != data.targets).double().mean()
+
+
+class SmoothedBlobs(Blobs):
+    """The same with label smoothing that a study may set."""
+
+    hyperparameters = {"label_smoothing": {"default": 0.0, "low": 0.0, "high": 1.0}}
+    loss = staticmethod(cross_entropy)
 
 
 class BatchNormBlobs(Blobs):

@@ -12,10 +12,31 @@ from workloads.data.fashion_mnist import fashion_mnist
 from workloads.models.mlp import mlp
 from workloads.workload import Data, Examples, Model, Target
 
+LABEL_SMOOTHING: Mapping[str, Mapping[str, float]] = {
+    "label_smoothing": {"default": 0.0, "low": 0.0, "high": 1.0}
+}
 
-def cross_entropy(model: Model, batch: Examples) -> Tensor:
-    """Gives the mean cross-entropy of the model's logits (examples, classes), a scalar."""
-    return nn.functional.cross_entropy(model(batch.inputs), batch.targets)
+
+def cross_entropy(model: Model, batch: Examples, label_smoothing: Tensor | float = 0.0) -> Tensor:
+    """Gives the mean cross-entropy of the model's logits, perhaps to smoothed labels.
+
+    Args:
+        model: gives logits, shape (examples, classes).
+        batch: with labels, shape (examples,).
+        label_smoothing: s in [0, 1), in torch's convention (Szegedy et al. 2016): of K classes, the
+            label gets 1 - s + s / K and every other s / K. Shallue et al. 2018 give the others
+            s' / (K - 1) and the label 1 - s', which is the same for s = s' K / (K - 1).
+
+    Returns:
+        The loss, a scalar.
+    """
+    logits = model(batch.inputs)
+    if not isinstance(label_smoothing, Tensor) and label_smoothing == 0:
+        return nn.functional.cross_entropy(logits, batch.targets)
+    # torch's own takes no tensor for s, of which every lane has another
+    surprise = -nn.functional.log_softmax(logits, dim=-1)
+    of_label = surprise.gather(-1, batch.targets.unsqueeze(-1))
+    return (1 - label_smoothing) * of_label.mean() + label_smoothing * surprise.mean()
 
 
 def misclassified(model: Model, data: Examples) -> Tensor:
@@ -37,16 +58,19 @@ class DigitsMLP:
         }
     }
 
+    hyperparameters = LABEL_SMOOTHING
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
-    def __init__(self, hidden: Sequence[int] = (32,)) -> None:
+    def __init__(self, hidden: Sequence[int] = (32,), dropout: float = 0.0) -> None:
         """Sets the network's size.
 
         Args:
             hidden: width of each hidden layer.
+            dropout: fraction of the hidden layers' outputs that training drops, in [0, 1); above
+                0, lanes are looped.
         """
-        self._hidden = tuple(hidden)
+        self._hidden, self._dropout = tuple(hidden), dropout
 
     def data(self) -> Data:
         """Gives the digits."""
@@ -54,7 +78,7 @@ class DigitsMLP:
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
-        return mlp(64, self._hidden, 10)
+        return mlp(64, self._hidden, 10, self._dropout)
 
 
 class FashionMnistMLP:
@@ -63,6 +87,7 @@ class FashionMnistMLP:
     target = Target(0.15)
     study_defaults: Mapping[str, Any] = {"race": {"max_steps": 200_000}}
 
+    hyperparameters = LABEL_SMOOTHING
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
@@ -72,6 +97,7 @@ class FashionMnistMLP:
         pool: int = 2,
         data_dir: str | None = None,
         download: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         """Sets the network's size and where the images are.
 
@@ -80,7 +106,10 @@ class FashionMnistMLP:
             pool: side of the squares of pixels that are averaged, 1 or 2.
             data_dir: folder of the idx files; None looks in the usual places.
             download: whether the Hugging Face hub may be asked when they are not found.
+            dropout: fraction of the hidden layers' outputs that training drops, in [0, 1); above
+                0, lanes are looped.
         """
+        self._dropout = dropout
         self._hidden, self._pool = tuple(hidden), pool
         self._data_dir, self._download = data_dir, download
 
@@ -94,4 +123,4 @@ class FashionMnistMLP:
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
-        return mlp((28 // self._pool) ** 2, self._hidden, 10)
+        return mlp((28 // self._pool) ** 2, self._hidden, 10, self._dropout)

@@ -65,6 +65,15 @@ class Workload(Protocol):
 
     It may also have `study_defaults`, a mapping shaped like a study file, whose entries take the
     place of batchscale's own defaults (a search space known to hold the optimum, a step budget).
+    Its ranges are left aside for an optimizer to which they mean something else: those of a
+    learning rate for Nesterov momentum say nothing about Adam's.
+
+    And it may have `hyperparameters`, numbers that its loss takes and a search may set: by name,
+    a mapping of `default` (a number, or a range of low, high and scale), `low` and perhaps `high`
+    of the values allowed, `low_open` and `high_open` (an end refused; `high` is by default).
+    One with a default range is searched; one with a number only where a study names it. `loss`
+    takes each as a keyword of the same default and is given a scalar tensor in training, nothing
+    when the validation loss is measured.
     """
 
     target: Target

@@ -11,12 +11,17 @@ from study.training import load
 from workloads.registry import resolve
 
 BLOBS = Path(__file__).parents[1] / "blobs.py"
-KINDS = {"plain": "Blobs", "batch norm": "BatchNormBlobs", "dropout": "DropoutBlobs"}
+KINDS = {
+    "plain": "Blobs",
+    "batch norm": "BatchNormBlobs",
+    "dropout": "DropoutBlobs",
+    "smoothed": "SmoothedBlobs",
+}
 
 
 @pytest.fixture
 def training():
-    """Gives a loaded workload by name: plain, batch norm, dropout."""
+    """Gives a loaded workload by name: plain, batch norm, dropout, smoothed."""
     return lambda kind="plain": load(resolve(f"{BLOBS}:{KINDS[kind]}"), torch.device("cpu"))
 
 

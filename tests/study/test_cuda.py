@@ -8,25 +8,30 @@ from study.capture import CapturedStep
 from study.ensemble import GradientLanes, TrainingRule
 from study.optimizers import OPTIMIZERS
 from study.packed import PackedNetworks
+from study.space import Range
 from study.training import load
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
-def lanes_on(device, workload, batch_size=16):
+def lanes_on(device, workload, optimizer="nesterov", batch_size=16):
+    known = {n: entry.default for n, entry in OPTIMIZERS[optimizer].hyperparameters.items()}
+    middle = {n: d.at(0.5) if isinstance(d, Range) else d for n, d in known.items()}
+    values = {name: np.full(4, value) for name, value in middle.items()}
     training = load(workload, torch.device(device))
     seeds = [1, 2, 3, 4]
     rule = TrainingRule(
-        optimizer=OPTIMIZERS["nesterov"],
+        optimizer=OPTIMIZERS[optimizer],
         batch_size=batch_size,
-        hyperparameters={"lr": np.geomspace(0.01, 0.3, 4), "momentum": np.full(4, 0.5)},
+        hyperparameters=values | {"lr": values["lr"] * np.geomspace(0.3, 3.0, 4)},
     )
     return GradientLanes(training, PackedNetworks(training, seeds), rule, seeds)
 
 
-def test_a_gpu_trains_as_the_cpu_does(training):
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_gpu_trains_as_the_cpu_does(training, optimizer):
     workload = training().workload
-    here, there = lanes_on("cpu", workload), lanes_on("cuda", workload)
+    here, there = (lanes_on(device, workload, optimizer) for device in ("cpu", "cuda"))
     for steps in (1, 5, 20):
         np.testing.assert_allclose(there.advance(steps), here.advance(steps), rtol=1e-3)
     there.keep(np.array([True, False, False, True]))

@@ -1,8 +1,10 @@
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from study.errors import StudyError
+from study.optimizers import OPTIMIZERS
 from study.resolve import resolve
 from workloads.errors import WorkloadError
 
@@ -87,6 +89,32 @@ def test_a_schedule_brings_its_hyperparameters(plugin):
     assert list(study.search.space) == ["lr", "momentum", "decay_fraction", "end_factor"]
 
 
+def test_an_option_enters_the_space_only_where_it_is_named(plugin):
+    space = {"clip_norm": 1.0, "warmup_epochs": {"low": 0, "high": 5}}
+    study, _ = resolve({"workload": plugin(), "search": {"space": space}})
+    assert list(study.search.space) == ["lr", "momentum", "clip_norm", "warmup_epochs"]
+    study, _ = resolve({"workload": "digits-mlp", "search": {"space": {"label_smoothing": 0.1}}})
+    assert list(study.search.space) == ["lr", "momentum", "label_smoothing"]
+    assert study.race.lanes == "packed"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "lars", "lamb", "merit"])
+def test_a_workloads_range_of_one_learning_rate_is_not_taken_for_another(plugin, optimizer):
+    study, _ = resolve({"workload": plugin(), "optimizer": optimizer})
+    own = OPTIMIZERS[optimizer].hyperparameters
+    assert study.search.space["lr"] == own["lr"].default
+    assert study.search.space.get("momentum", 0.5) == 0.5
+    assert list(study.search.space) == list(own)
+
+
+def test_the_digest_of_a_recorded_study_stays():
+    recorded = tomllib.loads((BLOBS.parent / "golden" / "v2" / "study.toml").read_text())
+    data = {
+        key: value for key, value in recorded.items() if key not in {"examples", "schema_version"}
+    }
+    assert resolve(data)[0].digest() == "c70d971e8b803e1d"
+
+
 def test_an_epoch_budget_binds_where_it_is_smaller(plugin):
     study, _ = resolve({"workload": plugin(), "race": {"max_steps": 50, "max_epochs": 4}})
     assert [study.budget(size) for size in (1, 2, 20)] == [50, 40, 4]
@@ -132,7 +160,17 @@ def test_a_resolved_study_resolves_to_itself(plugin):
         ),
         ({"search": {"space": {"momentum": 1.0}}}, r"momentum must lie in \[0, 1\), got 1"),
         ({"search": {"space": {"beta": 0.9}}}, "a key of search.space must be one of lr, momentum"),
-        ({"optimizer": "sgd", "search": {"space": {"momentum": 0.9}}}, "must be one of lr, got"),
+        (
+            {"optimizer": "sgd", "search": {"space": {"momentum": 0.9}}},
+            "must be one of lr, weight_decay, clip_norm, .*, got",
+        ),
+        (
+            {"search": {"space": {"warmup_steps": 3, "warmup_epochs": 1}}},
+            "must give the warm-up in steps or in epochs, got warmup_steps and",
+        ),
+        ({"search": {"space": {"warmup_factor": 0.1}}}, "must come with the warm-up's length"),
+        ({"search": {"space": {"clip_norm": -1}}}, r"clip_norm must lie in \[0, inf\), got -1"),
+        ({"search": {"space": {"label_smoothing": 0.1}}}, "must be one of lr, momentum, .*, got"),
     ],
 )
 def test_what_cannot_run_is_refused_in_words(plugin, change, message):
@@ -167,6 +205,39 @@ def test_the_noisy_quadratic_runs_its_own_lanes():
     assert study.race.quantity == "loss"
     assert study.examples is None
     assert study.batch_sizes[-1] == 65_536
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "adam"}, "one of sgd, heavy-ball, nesterov for a workload of own dynamics"),
+        ({"search": {"space": {"clip_norm": 1.0}}}, r"clip_norm must be left out .*, got 1\.0"),
+        ({"search": {"space": {"weight_decay": 0.1}}}, "weight_decay must be left out"),
+        (
+            {"search": {"space": {"warmup_epochs": 1}}},
+            "warmup_epochs must be left out .* never end",
+        ),
+    ],
+)
+def test_own_dynamics_take_no_rule_that_they_do_not_know(change, message):
+    with pytest.raises(StudyError, match=message):
+        resolve({"workload": "noisy-quadratic"} | change)
+
+
+def test_own_dynamics_may_be_warmed_up_in_steps():
+    space = {"warmup_steps": 10, "clip_norm": 0}
+    study, _ = resolve({"workload": "noisy-quadratic", "search": {"space": space}})
+    assert study.search.space["warmup_steps"] == 10
+
+
+def test_a_workloads_hyperparameter_has_a_name_of_its_own(tmp_path):
+    path = tmp_path / "named.py"
+    path.write_text(
+        PLUGIN.format(target="0.1", loss=LOSS, error=ERROR).replace("batch):", "batch, seed=0.0):")
+        + '    hyperparameters = {"seed": {"default": 0.0, "low": 0.0}}\n'
+    )
+    with pytest.raises(StudyError, match="must have a name of its own, got 'seed'"):
+        resolve({"workload": f"{path}:Line"})
 
 
 def test_batch_statistics_are_not_cut_into_micro_batches():

@@ -18,6 +18,11 @@ def test_a_cohort_holds_what_memory_holds(parameters, lanes):
     assert cohort_lanes(config(), ModelSize(parameters, 1), Device()).lanes == lanes
 
 
+def test_the_state_of_the_optimizer_takes_memory_too():
+    one, two = (ModelSize(2**25, 1, buffers=buffers) for buffers in (1, 2))
+    assert [cohort_lanes(config(), size, Device()).lanes for size in (one, two)] == [2, 1]
+
+
 @pytest.mark.parametrize(
     ("batch_size", "lanes"), [(1, 32), (32, 32), (64, 16), (512, 2), (1024, 1), (65_536, 1)]
 )

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from study.cohorts import CohortQueue
 from study.records import Curve, Outcome, Role, Rule, Seconds, Status, TrialResult
 from study.warm_start import inner_neighbour
+
+BLOBS = Path(__file__).parents[1] / "blobs.py"
 
 
 def outcome(size, point, best):
@@ -174,9 +177,14 @@ def test_a_search_with_its_best_inside_is_not_extended(make_study):
     assert of_role(sweep(study)[0], Role.EXTENSION) == []
 
 
-def test_no_box_grows_past_the_domain(make_study):
-    space = {"lr": 0.1, "momentum": {"low": 0.0, "high": 0.9, "scale": "linear"}}
-    study = make_study(batch_sizes=[4], search={"trials": 64, "extend": 3, "space": space})
+@pytest.mark.parametrize("name", ["momentum", "label_smoothing"])
+def test_no_box_grows_past_the_domain(make_study, name):
+    space = {"lr": 0.1, name: {"low": 0.0, "high": 0.9, "scale": "linear"}}
+    study = make_study(
+        workload=f"{BLOBS}:SmoothedBlobs",
+        batch_sizes=[4],
+        search={"trials": 64, "extend": 3, "space": space},
+    )
     queue = CohortQueue(study, [])
     cohorts = []
     while (cohort := queue.take()) is not None:
@@ -189,7 +197,7 @@ def test_no_box_grows_past_the_domain(make_study):
                 curve=Curve.empty(),
                 outcome=Outcome(
                     status=Status.REACHED,
-                    steps=10 + round(100 * point.values["momentum"]),
+                    steps=10 + round(100 * point.values[name]),
                     steps_before=9,
                     stopped_at=200,
                     best_error=0.0,

@@ -56,6 +56,15 @@ def test_a_part_gives_back_what_was_written(recorded, training):
         np.testing.assert_array_equal(one.curve.train_loss, other.curve.train_loss)
 
 
+def test_a_study_reads_back_with_its_columns_in_order(make_study, tmp_path):
+    space = {"lr": {"low": 0.1, "high": 1.0}, "momentum": 0.5, "clip_norm": {"low": 1, "high": 2}}
+    folder = ResultsFolder.at(tmp_path / "blobs")
+    study = open_folder(folder, make_study(search={"space": space}))
+    again = read_study_toml(folder)
+    assert again == study
+    assert again.hyperparameters == ("lr", "momentum", "clip_norm")
+
+
 def test_the_final_cap_is_applied_to_every_cohort(recorded):
     folder, study = recorded
     consolidate(folder, study)

@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from study.optimizers import OPTIMIZERS
 from study.records import Cohort, Execution, Point, Status
+from study.space import Range
 from study.worker import run_cohort
 from workloads.workload import Target
 
@@ -61,6 +63,62 @@ def test_a_linear_decay_slows_the_lanes_down(training, make_study):
     assert results[0].outcome.status is Status.EXHAUSTED
     curve = results[0].curve
     assert curve.val_loss[-1] == pytest.approx(curve.val_loss[10], abs=1e-9)
+
+
+IDLE = {"weight_decay": 0.0, "clip_norm": 0.0, "warmup_steps": 0.0, "label_smoothing": 0.0}
+
+
+@pytest.mark.parametrize("lanes", ["packed", "looped"])
+def test_what_is_named_but_off_changes_no_bit(training, make_study, lanes):
+    made, space = training("smoothed"), make_study().as_data()["search"]["space"]
+    plain = run_cohort(make_study(race={"lanes": lanes}), made, cohort_of([0.3, 0.01]))
+    idle = make_study(race={"lanes": lanes}, search={"space": space | IDLE})
+    for one, other in zip(
+        plain, run_cohort(idle, made, cohort_of([0.3, 0.01], **IDLE)), strict=True
+    ):
+        np.testing.assert_array_equal(one.curve.train_loss, other.curve.train_loss)
+        np.testing.assert_array_equal(one.curve.val_loss, other.curve.val_loss)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("weight_decay", [0.3, 0.0]),
+        ("clip_norm", [0.1, 0.0]),
+        ("label_smoothing", [0.5, 0.0]),
+        ("warmup_steps", [40.0, 0.0]),
+        ("warmup_epochs", [2.0, 0.0]),
+    ],
+)
+def test_an_option_acts_in_its_own_lane_packed_as_looped(training, make_study, name, values):
+    made, space = training("smoothed"), make_study().as_data()["search"]["space"]
+    searched = space | {name: {"low": 0.0, "high": max(values)}}
+    plain = cohort_of([0.1, 0.1])
+    points = [
+        replace(point, values={**point.values, name: value})
+        for point, value in zip(plain.points, values, strict=True)
+    ]
+    curves = {}
+    for lanes in ("packed", "looped"):
+        study = make_study(race={"lanes": lanes, "to": "budget"}, search={"space": searched})
+        results = run_cohort(study, made, replace(plain, points=tuple(points)))
+        curves[lanes] = [result.curve.val_loss for result in results]
+    np.testing.assert_allclose(curves["packed"], curves["looped"], rtol=1e-3)
+    alone = run_cohort(make_study(race={"to": "budget"}), made, plain)
+    np.testing.assert_allclose(curves["packed"][1], alone[1].curve.val_loss, rtol=1e-4)
+    assert not np.allclose(curves["packed"][0], alone[0].curve.val_loss, rtol=1e-2)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_middle_of_every_optimizers_default_ranges_reaches_the_target(
+    training, make_study, optimizer
+):
+    space = {n: entry.default for n, entry in OPTIMIZERS[optimizer].hyperparameters.items()}
+    middle = {n: d.at(0.5) if isinstance(d, Range) else d for n, d in space.items() if n != "lr"}
+    study = make_study(optimizer=optimizer, search={"space": space})
+    lrs = [space["lr"].at(position) for position in (0.3, 0.5, 0.7)]
+    results = run_cohort(study, training(), cohort_of(lrs, **middle))
+    assert Status.REACHED in {r.outcome.status for r in results}
 
 
 def test_an_exception_is_a_failed_trial_with_its_words(training, make_study, monkeypatch):

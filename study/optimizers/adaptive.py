@@ -1,0 +1,103 @@
+"""The rules that divide by the gradient's root mean square: Adam and AdamW.
+
+With a large eps Adam is heavy-ball SGD of learning rate lr / eps, so that tuned Adam can do what
+tuned momentum does (Choi et al. 2019): eps is searched, on a log scale.
+"""
+
+import torch
+from torch import Tensor
+
+from study.optimizers.rule import Optimizer, State
+from study.space import Hyperparameter, Range, Scale
+
+LR = Hyperparameter(default=Range(low=1e-5, high=1.0, scale=Scale.LOG), low=0.0, low_open=True)
+"""For rules that move each parameter by about the learning rate."""
+BETA1 = Hyperparameter(
+    default=Range(low=0.0, high=0.999, scale=Scale.REVERSE_LOG), low=0.0, high=1.0
+)
+
+
+def fixed_beta2(value: float) -> Hyperparameter:
+    """Gives the decay of the second moment, fixed unless a study says otherwise."""
+    return Hyperparameter(default=value, low=0.0, high=1.0)
+
+
+def fixed_decay(value: float) -> Hyperparameter:
+    """Gives a decay of the rule's own, fixed unless a study says otherwise."""
+    return Hyperparameter(default=value, low=0.0)
+
+
+def fixed_eps(value: float) -> Hyperparameter:
+    """Gives what keeps a rule from dividing by zero, fixed unless a study says otherwise."""
+    return Hyperparameter(default=value, low=0.0, low_open=True)
+
+
+def moments(state: State) -> tuple[Tensor, Tensor]:
+    """Takes the gradients into m <- b1 m + (1 - b1) g and v <- b2 v + (1 - b2) g^2.
+
+    Args:
+        state: its gradients are overwritten.
+
+    Returns:
+        The buffers m and v.
+    """
+    beta1, beta2 = state.values["beta1"], state.values["beta2"]
+    first, second = state.buffers["first_moment"], state.buffers["second_moment"]
+    first.mul_(beta1).addcmul_(state.gradients, 1 - beta1)
+    second.mul_(beta2).addcmul_(state.gradients.square_(), 1 - beta2)
+    return first, second
+
+
+def corrected_direction(state: State) -> Tensor:
+    """Gives Adam's direction, m^ / (sqrt(v^) + eps), with m^ = m / (1 - b1^t), v^ = v / (1 - b2^t).
+
+    Args:
+        state: its gradients give their storage to what is returned.
+
+    Returns:
+        The direction, shape (lanes, parameters).
+    """
+    steps = state.buffers["step"].add_(1)
+    first, second = moments(state)
+    direction = state.gradients.copy_(second).div_(_summed(state.values["beta2"], steps))
+    torch.div(first, direction.sqrt_().add_(state.values["eps"]), out=direction)
+    return direction.div_(_summed(state.values["beta1"], steps))
+
+
+def _summed(beta: Tensor, steps: Tensor) -> Tensor:
+    """Gives 1 - beta^t, the sum of the weights so far, exact also where it is small."""
+    return beta.log().mul_(steps).expm1_().neg_()
+
+
+def _adam(state: State) -> None:
+    """P <- p - lr m^ / (sqrt(v^) + eps) (Kingma and Ba 2015, Algorithm 1, eps as in torch)."""
+    direction = corrected_direction(state)
+    state.parameters.addcmul_(direction, state.values["lr"], value=-1.0)
+
+
+def _adamw(state: State) -> None:
+    """P <- (1 - lr wd) p, then Adam's step (Loshchilov and Hutter 2019, in torch's form)."""
+    lr, decay = state.values["lr"], state.values["weight_decay"]
+    state.parameters.mul_(1 - lr * decay)
+    _adam(state)
+
+
+_ADAM = {
+    "lr": LR,
+    "beta1": BETA1,
+    "beta2": fixed_beta2(0.999),
+    "eps": Hyperparameter(
+        default=Range(low=1e-8, high=0.1, scale=Scale.LOG), low=0.0, low_open=True
+    ),
+}
+MOMENTS = ("first_moment", "second_moment")
+
+ADAM = Optimizer(
+    hyperparameters=_ADAM, buffers=MOMENTS, counters=("step",), update=_adam, coupled_decay=True
+)
+ADAMW = Optimizer(
+    hyperparameters=_ADAM | {"weight_decay": fixed_decay(0.01)},
+    buffers=MOMENTS,
+    counters=("step",),
+    update=_adamw,
+)

@@ -1,0 +1,47 @@
+"""The rules that step along the gradient: plain, heavy-ball and Nesterov.
+
+Weight decay, where a study names it, is coupled: g + weight_decay p in place of g.
+"""
+
+from study.optimizers.rule import Optimizer, State
+from study.space import Hyperparameter, Range, Scale
+
+LR = Hyperparameter(default=Range(low=1e-4, high=10.0, scale=Scale.LOG), low=0.0, low_open=True)
+MOMENTUM = Hyperparameter(
+    default=Range(low=0.0, high=0.999, scale=Scale.REVERSE_LOG), low=0.0, high=1.0
+)
+
+
+def _sgd(state: State) -> None:
+    """P <- p - lr g."""
+    state.parameters.addcmul_(state.gradients, state.values["lr"], value=-1.0)
+
+
+def _heavy_ball(state: State) -> None:
+    """V <- m v + g; p <- p - lr v (Polyak 1964, in torch's form)."""
+    velocity = state.buffers["velocity"]
+    velocity.mul_(state.values["momentum"]).add_(state.gradients)
+    state.parameters.addcmul_(velocity, state.values["lr"], value=-1.0)
+
+
+def _nesterov(state: State) -> None:
+    """V <- m v + g; p <- p - lr (g + m v) (Sutskever et al. 2013, in torch's form)."""
+    velocity, momentum = state.buffers["velocity"], state.values["momentum"]
+    velocity.mul_(momentum).add_(state.gradients)
+    look_ahead = state.gradients.addcmul_(velocity, momentum)
+    state.parameters.addcmul_(look_ahead, state.values["lr"], value=-1.0)
+
+
+SGD = Optimizer(hyperparameters={"lr": LR}, buffers=(), update=_sgd, coupled_decay=True)
+HEAVY_BALL = Optimizer(
+    hyperparameters={"lr": LR, "momentum": MOMENTUM},
+    buffers=("velocity",),
+    update=_heavy_ball,
+    coupled_decay=True,
+)
+NESTEROV = Optimizer(
+    hyperparameters={"lr": LR, "momentum": MOMENTUM},
+    buffers=("velocity",),
+    update=_nesterov,
+    coupled_decay=True,
+)

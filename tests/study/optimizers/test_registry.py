@@ -1,0 +1,68 @@
+import pytest
+
+from study.errors import StudyError
+from study.optimizers import OPTIMIZERS, registry
+from study.optimizers.momentum import NESTEROV
+from study.optimizers.registry import optimizer_named
+
+
+class Point:
+    """An entry point as importlib.metadata gives it."""
+
+    def __init__(self, name, loaded, package="other-package"):
+        self.name, self.value = name, "other:RULE"
+        self.dist = type("Distribution", (), {"name": package})()
+        self._loaded = loaded
+
+    def load(self):
+        if isinstance(self._loaded, Exception):
+            raise self._loaded
+        return self._loaded
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Pretends that these entry points are installed."""
+
+    def install(*points):
+        monkeypatch.setattr(registry, "entry_points", lambda group: points)
+        registry._plugins.cache_clear()
+
+    yield install
+    registry._plugins.cache_clear()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_built_in_name_is_found(name):
+    assert optimizer_named(name) is OPTIMIZERS[name]
+
+
+def test_an_entry_point_brings_an_optimizer(installed):
+    installed(Point("mine", NESTEROV))
+    assert optimizer_named("mine") is NESTEROV
+
+
+@pytest.mark.parametrize(
+    ("name", "points", "message"),
+    [
+        ("nestrov", [], "must be one of sgd, .*, got 'nestrov'; did you mean 'nesterov'"),
+        ("mien", [Point("mine", NESTEROV)], "got 'mien'; did you mean 'mine'"),
+        ("xxxx", [], "got 'xxxx'; choose one"),
+        (
+            "sgd",
+            [Point("adam", NESTEROV)],
+            "'adam' from other-package and from batchscale itself; uninstall",
+        ),
+        (
+            "mine",
+            [Point("mine", NESTEROV), Point("mine", NESTEROV, "third")],
+            "'mine' from third and from other-package",
+        ),
+        ("mine", [Point("mine", ImportError("no torch"))], "must import, got ImportError: no torc"),
+        ("mine", [Point("mine", 3)], r"must be a study\.optimizers\.Optimizer, got int behind"),
+    ],
+)
+def test_what_is_not_an_optimizer_is_refused_in_words(installed, name, points, message):
+    installed(*points)
+    with pytest.raises(StudyError, match=message):
+        optimizer_named(name)
