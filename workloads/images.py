@@ -198,7 +198,7 @@ class Cifar10AlexNet(_Cifar10):
 
     def __init__(
         self,
-        dense: int = 1024,
+        width: int = 96,
         dropout: float = 0.5,
         images: float = 1.0,
         classes: float = 1.0,
@@ -207,18 +207,20 @@ class Cifar10AlexNet(_Cifar10):
         """Sets the network's size and the part of the data.
 
         Args:
-            dense: units of each dense layer.
+            width: filters of the first convolution, a multiple of 3; all layers are scaled with it,
+                and the dense ones have 1,024 units at 96.
             dropout: of the dense layers, in [0, 1); above 0 it makes the lanes looped.
             images: training images to keep: a fraction up to 1, above it a number.
             classes: classes to keep: a fraction up to 1, above it a number.
             download: whether the Hugging Face hub may be asked when no files are found.
         """
-        self._dense, self._dropout = dense, dropout
+        self._width, self._dropout = width, dropout
         super().__init__(images, classes, download)
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
-        return alexnet(cifar.SHAPE, self._classes, self.norm, self._dense, self._dropout)
+        dense = 32 * self._width // 3
+        return alexnet(cifar.SHAPE, self._classes, self.norm, self._width, dense, self._dropout)
 
 
 class Cifar10AlexNetBN(Cifar10AlexNet):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workloads.data.images import amount, drawn
+from workloads.data.mapped import mapped
 from workloads.data.netpbm import SUFFIXES as NETPBM
 from workloads.data.netpbm import read_netpbm
 from workloads.errors import WorkloadError
@@ -115,8 +116,7 @@ def image_folder(files: Listing, size: int, cache: Path | None) -> Data:
             )
         pixels = torch.stack(list(_decoded(everything, size)))
     else:
-        made = _made(cache, everything, size)
-        pixels = torch.from_file(str(made), shared=False, size=total, dtype=torch.uint8).view(shape)
+        pixels = mapped(_made(cache, everything, size)).view(shape)
     labels, cut = torch.tensor([label for _, label in everything]), len(files.train)
     return Data(
         train=Examples(pixels[:cut], labels[:cut]),

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from workloads.data.hub import hub_file
+from workloads.data.mapped import mapped
 from workloads.data.places import VARIABLE
 from workloads.errors import WorkloadError
 from workloads.workload import Data, Examples
 
 SYMBOLS = 256
-TRAIN_BYTES, VALIDATION_BYTES = 2**20, 2**15
+TRAIN_BYTES, VALIDATION_BYTES = 2**20, 2**14
 """Of the default corpus; no corpus validates on more."""
 EVERY = 10
 """Every how many files, or which part of a single file, validates."""
@@ -39,7 +40,7 @@ def text(path: str | None, context: int) -> Data:
         context: bytes in a window's inputs, >= 1.
 
     Returns:
-        Inputs and targets (windows, context) of bytes; validation of at most 32 KiB. The training
+        Inputs and targets (windows, context) of bytes; validation of at most 16 KiB. The training
         set is mapped where the file is larger than 256 MiB, and not read.
 
     Raises:
@@ -47,17 +48,17 @@ def text(path: str | None, context: int) -> Data:
     """
     if context < 1:
         raise WorkloadError(f"`context` must be at least 1 byte, got {context}; raise it")
-    if path is None:
-        train, validation, mapped = *library(), False
+    place = None if path is None else _found(path)
+    stays = False
+    if place is None:
+        train, validation = library()
+    elif place.is_dir():
+        files = sorted(file for file in place.rglob("*") if file.is_file())
+        train, validation = _by_file(files, None)
     else:
-        place = _found(path)
-        if place.is_dir():
-            files = sorted(file for file in place.rglob("*") if file.is_file())
-            train, validation, mapped = *_by_file(files, None), False
-        else:
-            train, validation, mapped = _by_position(place)
+        train, validation, stays = _by_position(place)
     trained, validated = _windows(train, context), _windows(validation, context)
-    if not mapped:
+    if not stays:
         trained = Examples(*(part.contiguous() for part in trained))
     for name, count in (("training", len(trained.inputs)), ("validation", len(validated.inputs))):
         if count == 0:
@@ -68,12 +69,12 @@ def text(path: str | None, context: int) -> Data:
     return Data(
         train=trained,
         validation=Examples(*(part.contiguous() for part in validated)),
-        mapped=mapped,
+        mapped=stays,
     )
 
 
 def library() -> tuple[Tensor, Tensor]:
-    """Gives 1 MiB of training and 32 KiB of validation text: the source of Python's own library.
+    """Gives 1 MiB of training and 16 KiB of validation text: the source of Python's own library.
 
     The modules that stand directly in the library's folder, in the order of their names; every
     tenth validates. The same on every machine with the same Python, and present in each; another
@@ -126,12 +127,9 @@ def _by_position(file: Path) -> tuple[Tensor, Tensor, bool]:
     """Gives training and validation bytes of one file, and whether the first are mapped."""
     size = file.stat().st_size
     cut = size - min(size // EVERY, VALIDATION_BYTES)
-    mapped = size > IN_MEMORY
-    if mapped:
-        content = torch.from_file(str(file), shared=False, size=size, dtype=torch.uint8)
-    else:
-        content = _as_tensor(bytearray(file.read_bytes()))
-    return content[:cut], content[cut:].clone(), mapped
+    larger = size > IN_MEMORY
+    content = mapped(file) if larger else _as_tensor(bytearray(file.read_bytes()))
+    return content[:cut], content[cut:].clone(), larger
 
 
 def _windows(content: Tensor, context: int) -> Examples:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from workloads.errors import WorkloadError
+from workloads.models.initialisation import he_initialised
 from workloads.models.pixels import Pixels
 
 SMALL_IMAGE = 128
@@ -24,6 +25,7 @@ def alexnet(
     image: tuple[int, int, int],
     classes: int,
     norm: str = "local-response",
+    width: int = 96,
     dense: int = 4096,
     dropout: float = 0.5,
 ) -> nn.Sequential:
@@ -37,6 +39,7 @@ def alexnet(
         image: channels, height and width of the images; the sides at least 15.
         classes: number of logits.
         norm: local-response, in the first two layers; or batch, in all five.
+        width: filters of the first convolution, >= 1; the others keep their ratios to it.
         dense: units of each dense layer; the paper's is 4,096.
         dropout: probability that a dense layer's input is left out in training, in [0, 1).
 
@@ -56,12 +59,13 @@ def alexnet(
             f"AlexNet's images must have sides of at least 15 pixels, got {sides[0]}x{sides[1]}; "
             "choose a larger size"
         )
+    second, third = 8 * width // 3, 4 * width
     plan = [
-        (channels, 96, kernel, stride, padding),
-        (96, 256, 5, 1, 2),
-        (256, 384, 3, 1, 1),
-        (384, 384, 3, 1, 1),
-        (384, 256, 3, 1, 1),
+        (channels, width, kernel, stride, padding),
+        (width, second, 5, 1, 2),
+        (second, third, 3, 1, 1),
+        (third, third, 3, 1, 1),
+        (third, second, 3, 1, 1),
     ]
     layers: list[nn.Module] = [Pixels()]
     for number, convolution in enumerate(plan):
@@ -69,17 +73,18 @@ def alexnet(
         order = [*normed, nn.ReLU()] if norm == "batch" else [nn.ReLU(), *normed]
         pool = [nn.MaxPool2d(3, 2)] if number in {0, 1, 4} else []
         layers += [nn.Conv2d(*convolution), *order, *pool]
-    return nn.Sequential(
+    network = nn.Sequential(
         *layers,
         nn.Flatten(),
         nn.Dropout(dropout),
-        nn.Linear(256 * left[0] * left[1], dense),
+        nn.Linear(second * left[0] * left[1], dense),
         nn.ReLU(),
         nn.Dropout(dropout),
         nn.Linear(dense, dense),
         nn.ReLU(),
         nn.Linear(dense, classes),
     )
+    return he_initialised(network)
 
 
 def _pooled(side: int) -> int:

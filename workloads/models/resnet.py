@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from workloads.models.initialisation import he_initialised
 from workloads.models.normalization import GHOST, Norm, normalization
 from workloads.models.pixels import Pixels
 
@@ -83,7 +84,7 @@ def resnet8(
         nn.Flatten(),
         nn.Linear(widths[-1], classes),
     )
-    return _he_initialised(network)
+    return he_initialised(network)
 
 
 class BottleneckBlock(nn.Module):
@@ -158,21 +159,11 @@ def resnet50(
             layers.append(BottleneckBlock(before, width << stage, stride, make))
             before = 4 * (width << stage)
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes)]
-    network = _he_initialised(nn.Sequential(*layers))
+    network = he_initialised(nn.Sequential(*layers))
     if zero_gamma:
         for block_ in network:
             if isinstance(block_, BottleneckBlock):
                 last = block_.branch[-1]
                 assert isinstance(last, nn.BatchNorm2d)  # as the block's constructor makes it
                 nn.init.zeros_(last.weight)
-    return network
-
-
-def _he_initialised(network: nn.Sequential) -> nn.Sequential:
-    """Draws every convolution's weights from a Gaussian of variance 2 / inputs (He et al. 2015)."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
     return network

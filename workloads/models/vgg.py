@@ -3,6 +3,7 @@
 from torch import nn
 
 from workloads.errors import WorkloadError
+from workloads.models.initialisation import he_initialised
 from workloads.models.pixels import Pixels
 
 STAGES = ((1, 1), (1, 2), (2, 4), (2, 8), (2, 8))
@@ -40,14 +41,10 @@ def vgg11(
     layers: list[nn.Module] = [Pixels()]
     for convolutions, multiple in STAGES:
         for _ in range(convolutions):
-            convolution = nn.Conv2d(before, width * multiple, 3, padding=1)
-            # without normalisation, torch's own smaller weights would let the signal die out
-            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-            nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-            layers += [convolution, nn.ReLU()]
+            layers += [nn.Conv2d(before, width * multiple, 3, padding=1), nn.ReLU()]
             before = width * multiple
         layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(
+    network = nn.Sequential(
         *layers,
         nn.Flatten(),
         nn.Linear(before * (height // 32) * (breadth // 32), dense),
@@ -58,3 +55,4 @@ def vgg11(
         nn.Dropout(dropout),
         nn.Linear(dense, classes),
     )
+    return he_initialised(network)
