@@ -67,9 +67,10 @@ def shared_data(trainable: Trainable) -> Arrays | None:
         trainable: a workload made ready.
 
     Returns:
-        Inputs and targets of the training and the validation set; None where it has no data.
+        Inputs and targets of the training and the validation set; None where it has no data, or
+        where every worker opens the file they are in.
     """
-    if not isinstance(trainable, TrainingSet):
+    if not isinstance(trainable, TrainingSet) or trainable.data.mapped:
         return None
     tensors = (*trainable.data.train, *trainable.data.validation)
     return tuple(t if t.dtype is torch.bfloat16 else t.cpu().numpy() for t in tensors)

@@ -147,16 +147,32 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
 
 
 @app.command()
-def workloads() -> None:
+def workloads(
+    long: Annotated[
+        bool, typer.Option("--long", help="Build each, for its size and how its lanes train.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
     """List the workloads: built in, and brought by installed plug-ins."""
     from rich import box
     from rich.table import Table
 
     from workloads.registry import names
 
-    table = Table("name", "from", "what it is", box=box.SIMPLE_HEAD)
-    for entry in names():
-        table.add_row(entry.name, entry.source, entry.summary)
+    _use_data(data_dir)
+    entries = names()
+    columns, rows = ["data", "what it is"], [[e.data or e.source, e.summary] for e in entries]
+    if long:
+        from study.listing import BATCH_SIZE, built
+
+        columns = ["parameters", f"lanes at batch size {BATCH_SIZE}"]
+        rows = [[what.parameters, what.lanes] for what in built(entries)]
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("name", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right" if column == "parameters" else "left")
+    for entry, row in zip(entries, rows, strict=True):
+        table.add_row(entry.name, *row)
     console.print(table)
     console.print("Your own: path/to/file.py:Class. Try one with `batchscale check`.")
 

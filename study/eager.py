@@ -65,7 +65,7 @@ class EagerNetwork:
         Returns:
             Gradient, in storage that the next call uses again, and loss.
         """
-        batch = Examples(*(part[indices[0]] for part in self._training.data.train))
+        batch = self._training.batch(indices[0])
         self._gradient.zero_()
         with self._own_randomness(), torch.enable_grad():
             loss = self._training.loss(self._model, batch, **self._loss_values)

@@ -183,11 +183,14 @@ def why_not_packed(
 
     Returns:
         The reason, or None where its lanes can be packed: vmap takes its gradient and its
-        evaluation, and no buffer changes while it trains (batch statistics).
+        evaluation, no buffer changes while it trains (batch statistics), and its data are in
+        memory.
     """
+    if training.data.mapped:
+        return "its training examples stay in a file"
     indices = torch.zeros(2, min(2, len(training.data.train.inputs)), dtype=torch.long)
     indices = indices.to(training.device)
-    batch = Examples(*(part[indices[0]] for part in training.data.train))
+    batch = training.batch(indices[0])
     changing = changing_buffer(training.workload, fresh_model(training, 0), batch)
     if changing is not None:
         return f"buffer {changing!r} changes while the model trains"

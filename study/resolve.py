@@ -32,6 +32,8 @@ OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
 """The optimizers whose recursions a workload of own dynamics may know."""
 UNLIMITED_TO = 65_536
 """What `batch_sizes.to = "all"` stands for where the data never end (Shallue et al. 2018)."""
+EXAMPLES_AT_ONCE = 512
+"""Of the first evaluation: a large model's activations on a whole validation set need gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ def _dry_build(
             f"{type(error).__name__}: {error}; run `batchscale check` on it"
         ) from error
     _start_above(target, start)
+    if training.data.mapped:
+        _refuse_lanes(config, {"looped"})
     _refuse_micro_batches(config, training)
     lanes = config.race.lanes
     if lanes == "auto":
@@ -209,22 +213,27 @@ def _refuse_micro_batches(config: StudyConfig, training: TrainingSet) -> None:
 
 
 def _start(training: TrainingSet, optimizer: Optimizer) -> tuple[float, ModelSize]:
-    """Gives the error of an untrained model, checked to be a number, and what it takes to train."""
-    model = fresh_model(training, 0).eval()
-    with torch.no_grad():
-        loss = training.workload.loss(model, training.data.validation)
-        error = training.workload.error(model, training.data.validation)
-    for name, value in (("loss", loss), ("error", error)):
-        if value.numel() != 1 or not math.isfinite(value.item()):
-            raise StudyError(
-                f"the workload's {name} must be one finite number before training, got "
-                f"{value.detach().tolist()}; run `batchscale check` on it"
-            )
-    size = replace(_size(training, model), buffers=max(1, len(optimizer.buffers)))
-    return float(error), size
+    """Gives the error of an untrained model, checked to be a number, and what it takes."""
+    model, validation = fresh_model(training, 0).eval(), training.data.validation
+    total, examples = 0.0, len(validation.inputs)
+    for start in range(0, examples, EXAMPLES_AT_ONCE):
+        part = Examples(*(tensor[start : start + EXAMPLES_AT_ONCE] for tensor in validation))
+        with torch.no_grad():
+            loss = training.workload.loss(model, part)
+            error = training.workload.error(model, part)
+        for name, value in (("loss", loss), ("error", error)):
+            if value.numel() != 1 or not math.isfinite(value.item()):
+                raise StudyError(
+                    f"the workload's {name} must be one finite number before training, got "
+                    f"{value.detach().tolist()}; run `batchscale check` on it"
+                )
+        total += float(error) * len(part.inputs)
+    size = replace(model_size(training, model), buffers=max(1, len(optimizer.buffers)))
+    return total / examples, size
 
 
-def _size(training: TrainingSet, model: nn.Module) -> ModelSize:
+def model_size(training: TrainingSet, model: nn.Module) -> ModelSize:
+    """Gives a model's parameters, and its operations on one example."""
     one = Examples(*(part[:1] for part in training.data.validation))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         training.loss(model, one)

@@ -24,7 +24,7 @@ class TrainingSet:
 
     Attributes:
         workload: what is trained.
-        data: its data, on `device`.
+        data: its data, on `device`; a mapped training set stays in its file.
         device: where it is trained.
         precision: arithmetic of forward and backward passes.
         draws: whether the model draws random numbers while it trains (dropout).
@@ -41,6 +41,11 @@ class TrainingSet:
     mixing: str | None = None
     convolutional: bool = False
     programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+
+    def batch(self, indices: Tensor) -> Examples:
+        """Gives the training examples of some indices, on the device."""
+        train = self.data.train
+        return Examples(*(part[indices.to(part.device)].to(self.device) for part in train))
 
     def loss(self, model: Model, batch: Examples, **values: Tensor) -> Tensor:
         """Gives the training loss, a scalar, in this precision.
@@ -90,8 +95,9 @@ def load(
     """
     torch.set_float32_matmul_precision(_MATMUL[precision])
     data = workload.data() if data is None else data
-    moved = Data(
-        train=Examples(*(part.to(device) for part in data.train)),
+    moved = replace(
+        data,
+        train=data.train if data.mapped else Examples(*(part.to(device) for part in data.train)),
         validation=Examples(*(part.to(device) for part in data.validation)),
     )
     training = TrainingSet(workload=workload, data=moved, device=device, precision=precision)
@@ -105,7 +111,7 @@ def load(
 
 
 def _draws(training: TrainingSet) -> bool:
-    few = Examples(*(part[:2] for part in training.data.train))
+    few = training.batch(torch.arange(min(2, len(training.data.train.inputs))))
     with forked(training.device):
         before = random_state(training.device)
         training.loss(fresh_model(training, 0).train(), few)

@@ -26,6 +26,7 @@ from workloads.workload import (
 )
 
 _FEW = 64
+_PORTION = 512
 _TRAINING_STEPS = 300
 _RATES = (0.01, 0.1, 0.5)
 _OPTIMIZERS = ("sgd", "heavy-ball", "nesterov")
@@ -221,8 +222,13 @@ def _mean(name: str, measure: Measure, workload: Workload, examples: Examples) -
 
 
 def _error(workload: Workload, model: nn.Module) -> float:
-    with torch.no_grad():
-        return float(workload.error(model.eval(), _data(workload).validation))
+    """Gives the validation error, in portions, since large models need gigabytes for the whole."""
+    validation, total = _data(workload).validation, 0.0
+    for start in range(0, len(validation.inputs), _PORTION):
+        part = Examples(*(tensor[start : start + _PORTION] for tensor in validation))
+        with torch.no_grad():
+            total += float(workload.error(model.eval(), part)) * len(part.inputs)
+    return total / len(validation.inputs)
 
 
 def _start(workload: Workload | Dynamics) -> float:

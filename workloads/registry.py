@@ -31,22 +31,24 @@ class Entry:
     Attributes:
         name: as in a study file.
         source: "built in", or the distribution that brings it.
+        data: where its data come from; empty for a plug-in, which does not say.
         summary: one line.
     """
 
     name: str
     source: str
+    data: str
     summary: str
 
 
 def names() -> list[Entry]:
     """Lists the workloads that can be named, without importing them."""
     built_in = [
-        Entry(name=name, source="built in", summary=summary)
-        for name, (_, summary) in BUILTIN.items()
+        Entry(name=name, source="built in", data=own.data, summary=own.summary)
+        for name, own in BUILTIN.items()
     ]
     plugins = [
-        Entry(name=name, source=_source(point), summary=point.value)
+        Entry(name=name, source=_source(point), data="", summary=point.value)
         for name, point in sorted(_plugins().items())
     ]
     return built_in + plugins
@@ -83,7 +85,7 @@ def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Worklo
 def _named(name: str) -> Any:
     plugins = _plugins()
     if name in BUILTIN:
-        module, _, attribute = BUILTIN[name][0].partition(":")
+        module, _, attribute = BUILTIN[name].attribute.partition(":")
         return getattr(importlib.import_module(module), attribute)
     if name in plugins:
         return _loaded(name, plugins[name])

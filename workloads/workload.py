@@ -40,10 +40,14 @@ class Data:
     Attributes:
         train: the examples that batches are drawn from.
         validation: the examples that the target is measured on; never trained on.
+        mapped: whether the training examples are views of a memory-mapped file, which is never
+            read whole: every worker opens it for itself, only batches go to the device, and the
+            lanes are looped. The validation examples are held in memory all the same.
     """
 
     train: Examples
     validation: Examples
+    mapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from study import cli
+from workloads import registry
 
 STUDY = """
 workload = "digits-mlp"
@@ -253,8 +254,16 @@ def test_a_target_below_the_one_raced_to_is_refused(command):
 def test_the_list_of_workloads_names_the_built_in_ones(command):
     code, out, _ = command("workloads")
     assert code == 0
-    for name in ("digits-mlp", "fashion-mnist-mlp", "noisy-quadratic"):
+    for name in ("digits-mlp", "fashion-mnist-simple-cnn", "noisy-quadratic"):
         assert name in out
+
+
+def test_the_long_list_of_workloads_has_their_sizes(command, monkeypatch):
+    listed = [entry for entry in registry.names() if entry.name.startswith("digits-m")]
+    monkeypatch.setattr(registry, "names", lambda: listed)
+    code, out, _ = command("workloads", "--long")
+    assert code == 0
+    assert "2,410" in out
 
 
 @pytest.mark.parametrize("name", ["digits-mlp", "noisy-quadratic"])

@@ -47,7 +47,7 @@ def test_the_environment_names_the_folder_or_the_one_above(made, monkeypatch, be
 
 def test_missing_files_are_told_with_every_place_and_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
-    places = f"got none in {tmp_path}, {tmp_path}/fashion-mnist; "
+    places = f"got none in {tmp_path}/fashion-mnist, {tmp_path}; "
     with pytest.raises(WorkloadError, match=re.escape(places)) as told:
         fashion_mnist(None, 2, download=False)
     for remedy in ("--data-dir or BATCHSCALE_DATA", "dataset-fashion-mnist", "download = true"):
@@ -113,7 +113,7 @@ def test_the_hubs_form_is_read(tmp_path, monkeypatch):
     class Hub:
         @staticmethod
         def hf_hub_download(repository, file, repo_type):
-            assert (repository, repo_type) == (module.HUB_REPOSITORY, "dataset")
+            assert (repository, repo_type) == (module.FASHION_MNIST.hub.repository, "dataset")
             return tmp_path / "train.parquet"
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)

@@ -1,0 +1,138 @@
+"""Made files in both of the true forms."""
+
+import pickle
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from workloads.data.cifar10 import cifar10
+from workloads.errors import WorkloadError
+
+PER_FILE = 4
+
+
+def batches(per_file=PER_FILE):
+    """Gives five batches of images (images, 3072) and labels; all bytes differ in their places."""
+    pixels = np.arange(5 * per_file * 3072, dtype=np.uint32) * 7 % 251
+    images = pixels.astype(np.uint8).reshape(5, per_file, 3072)
+    return images, (np.arange(5 * per_file) % 10).astype(np.uint8).reshape(5, per_file)
+
+
+def write_binary(folder):
+    for number, (images, labels) in enumerate(zip(*batches(), strict=True), start=1):
+        records = np.concatenate([labels[:, None], images], axis=1)
+        (folder / f"data_batch_{number}.bin").write_bytes(records.tobytes())
+
+
+def write_pickled(folder):
+    """Writes what Python 2 does: protocol 2, names of numpy 1, strings as bytes."""
+    for number, (images, labels) in enumerate(zip(*batches(), strict=True), start=1):
+        batch = {
+            b"data": images,
+            b"labels": labels.tolist(),
+            b"batch_label": b"training batch",
+            b"filenames": [b"one.png"],
+        }
+        written = pickle.dumps(batch, protocol=2)
+        written = written.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+        (folder / f"data_batch_{number}").write_bytes(written)
+
+
+FORMS = {"cifar-10-batches-bin": write_binary, "cifar-10-batches-py": write_pickled}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Gives a folder that BATCHSCALE_DATA names."""
+    monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("below", [True, False])
+def test_both_forms_give_the_same_images(place, form, below):
+    folder = place / form if below else place
+    folder.mkdir(exist_ok=True)
+    FORMS[form](folder)
+    data = cifar10(download=False)
+    images, labels = (torch.from_numpy(np.concatenate(arrays)) for arrays in batches())
+    images = images.view(-1, 3, 32, 32)
+    assert torch.equal(data.train.inputs, images[:18])
+    assert torch.equal(data.validation.inputs, images[18:])
+    assert data.train.targets.tolist() + data.validation.targets.tolist() == labels.tolist()
+
+
+def test_missing_files_are_told_with_every_place_and_remedy(place):
+    with pytest.raises(WorkloadError, match="cifar-10-batches-py.*--data-dir.*download = true"):
+        cifar10(download=False)
+
+
+def test_no_folder_at_all_is_told(monkeypatch):
+    monkeypatch.delenv("BATCHSCALE_DATA", raising=False)
+    with pytest.raises(WorkloadError, match="got no BATCHSCALE_DATA; give"):
+        cifar10(download=False)
+
+
+def test_a_missing_batch_is_named(place):
+    write_binary(place)
+    (place / "data_batch_3.bin").unlink()
+    with pytest.raises(WorkloadError, match=r"got no data_batch_3\.bin in"):
+        cifar10(download=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("data_batch_2.bin", b"x" * 3072, "records of 3,073 bytes, got 3,072 bytes"),
+        ("data_batch_2.bin", b"", "got 0 bytes"),
+        ("data_batch_2.bin", b"\x0a" * 3073, "labels must lie from 0 to 9, got 10"),
+        ("data_batch_2", pickle.dumps({"data": 3}, 2), "as many labels, got data in"),
+        ("data_batch_2", pickle.dumps([3], 2), "as many labels, got neither in"),
+        (
+            "data_batch_2",
+            pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [1]}, 2),
+            "as many labels",
+        ),
+        ("data_batch_2", b"no pickle", "must be whole and hold arrays"),
+    ],
+)
+def test_files_that_are_not_whole_are_refused(place, name, content, message):
+    (write_binary if name.endswith(".bin") else write_pickled)(place)
+    (place / name).write_bytes(content)
+    with pytest.raises(WorkloadError, match=message):
+        cifar10(download=False)
+
+
+def test_the_hubs_form_is_read(place, monkeypatch):
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    images, labels = (np.concatenate(arrays) for arrays in batches())
+    rows = []
+    for pixels in images.reshape(-1, 3, 32, 32):
+        file = io.BytesIO()
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(file, format="PNG")
+        rows.append({"bytes": file.getvalue(), "path": None})
+    pq.write_table(pa.table({"img": rows, "label": labels.tolist()}), place / "train.parquet")
+
+    class Hub:
+        @staticmethod
+        def hf_hub_download(repository, file, repo_type):
+            return place / "train.parquet"
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    data = cifar10(download=True)
+    expected = torch.from_numpy(images).view(-1, 3, 32, 32)
+    assert torch.equal(data.train.inputs, expected[:18])
+
+
+def test_offline_the_hub_says_what_else_to_do(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(WorkloadError, match=re.escape("pip install 'batchscale[hub]'")):
+        cifar10(download=True)

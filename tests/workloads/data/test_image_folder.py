@@ -1,0 +1,142 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from workloads.data import image_folder as module
+from workloads.data.image_folder import image_folder, listing
+from workloads.errors import WorkloadError
+
+
+def write(path, brightness, sides=(8, 8)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((*sides, 3), brightness, dtype=np.uint8)
+    path.write_bytes(f"P6 {sides[1]} {sides[0]} 255\n".encode() + pixels.tobytes())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Gives two classes of twenty images, each of one brightness of its own."""
+    for label, name in enumerate(("cats", "dogs")):
+        for number in range(20):
+            write(tmp_path / "pets" / name / f"{number:02}.ppm", 100 * label + number)
+    return tmp_path / "pets"
+
+
+def brightness(examples):
+    return examples.inputs[:, 0, 0, 0].tolist()
+
+
+def test_every_tenth_image_of_a_class_validates(folder):
+    data = image_folder(listing(folder), 8, None)
+    assert brightness(data.validation) == [9, 19, 109, 119]
+    assert data.train.inputs.shape == (36, 3, 8, 8)
+    assert data.train.inputs.dtype == torch.uint8
+    assert [b // 100 for b in brightness(data.train)] == data.train.targets.tolist()
+
+
+def test_folders_for_training_and_validation_are_the_split(folder, tmp_path):
+    (tmp_path / "split").mkdir()
+    folder.rename(tmp_path / "split" / "train")
+    write(tmp_path / "split" / "val" / "cats" / "a.ppm", 7)
+    write(tmp_path / "split" / "val" / "dogs" / "b.ppm", 8)
+    data = image_folder(listing(tmp_path / "split"), 8, None)
+    assert (len(data.train.inputs), brightness(data.validation)) == (40, [7, 8])
+    assert data.validation.targets.tolist() == [0, 1]
+
+
+def test_some_images_and_classes_can_be_asked_for(folder):
+    assert listing(folder, classes=0.5).classes == 1
+    assert {label for _, label in listing(folder, classes=0.5).train} == {0}
+    few = listing(folder, images=10)
+    assert (len(few.train), len(few.validation)) == (10, 4)
+    assert few.train == listing(folder, images=10).train
+
+
+@pytest.mark.parametrize(("sides", "size"), [((8, 12), 4), ((12, 8), 8), ((4, 4), 8)])
+def test_images_are_resized_by_the_shorter_side_and_cropped(tmp_path, sides, size):
+    for number in range(10):
+        write(tmp_path / "only" / f"{number}.ppm", 42, sides)
+    data = image_folder(listing(tmp_path), size, None)
+    assert data.train.inputs.shape == (9, 3, size, size)
+    assert (data.train.inputs == 42).all()
+
+
+def test_the_middle_is_what_is_kept(tmp_path):
+    for number in range(10):
+        write(tmp_path / "only" / f"{number}.ppm", 0, (2, 6))
+        path = tmp_path / "only" / f"{number}.ppm"
+        pixels = np.arange(6, dtype=np.uint8).repeat(3).reshape(1, 6, 3).repeat(2, axis=0)
+        path.write_bytes(b"P6 6 2 255\n" + pixels.tobytes())
+    kept = image_folder(listing(tmp_path), 2, None).train.inputs
+    assert kept[0, 0].tolist() == [[2, 3], [2, 3]]
+
+
+def test_a_cache_is_made_once_and_mapped(folder, tmp_path, monkeypatch):
+    held = image_folder(listing(folder), 4, None)
+    first = image_folder(listing(folder), 4, tmp_path / "cache")
+    monkeypatch.setattr(module, "_decoded", None)  # nothing is decoded again
+    second = image_folder(listing(folder), 4, tmp_path / "cache")
+    assert not held.mapped
+    for mapped in (first, second):
+        assert mapped.mapped
+        for split in ("train", "validation"):
+            for one, other in zip(getattr(held, split), getattr(mapped, split), strict=True):
+                assert torch.equal(one, other)
+    assert [path.stat().st_size for path in (tmp_path / "cache").iterdir()] == [40 * 3 * 4 * 4]
+
+
+def test_another_size_has_a_cache_of_its_own(folder, tmp_path):
+    for size in (4, 8):
+        image_folder(listing(folder), size, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_more_than_memory_is_meant_to_hold_needs_a_cache(folder, monkeypatch):
+    monkeypatch.setattr(module, "IN_MEMORY", 1000)
+    with pytest.raises(WorkloadError, match="at most 1,000 bytes in memory, got 7,680; give a fol"):
+        image_folder(listing(folder), 8, None)
+
+
+def test_pillow_reads_other_forms(folder):
+    from PIL import Image
+
+    for path in list(folder.rglob("*.ppm")):
+        Image.open(path).save(path.with_suffix(".png"))
+        path.unlink()
+    (folder / "cats" / "notes.txt").write_text("no image")
+    assert brightness(image_folder(listing(folder), 8, None).validation) == [9, 19, 109, 119]
+
+
+def test_without_pillow_other_forms_say_what_to_install(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    (folder / "cats" / "00.ppm").rename(folder / "cats" / "00.png")
+    with pytest.raises(WorkloadError, match=r"need pillow.*00\.png; pip install 'batchscale\[hub"):
+        image_folder(listing(folder), 8, None)
+
+
+def test_a_broken_image_is_named(folder):
+    (folder / "cats" / "00.ppm").rename(folder / "cats" / "00.png")
+    (folder / "cats" / "00.png").write_bytes(b"no image")
+    with pytest.raises(WorkloadError, match=r"must be readable, got .*00\.png"):
+        image_folder(listing(folder), 8, None)
+
+
+def test_folders_without_images_are_refused(folder, tmp_path):
+    with pytest.raises(WorkloadError, match="must be a folder of images, got"):
+        listing(tmp_path / "none")
+    with pytest.raises(WorkloadError, match="sub-folder for every class, got none"):
+        listing(folder / "cats")
+    (tmp_path / "empty" / "class").mkdir(parents=True)
+    with pytest.raises(WorkloadError, match="at least 10 images of a class.*got 0 for training"):
+        listing(tmp_path / "empty")
+    (tmp_path / "half" / "val" / "cats").mkdir(parents=True)
+    folder.rename(tmp_path / "half" / "train")
+    with pytest.raises(WorkloadError, match="sub-folder for validation too, got no .*dogs"):
+        listing(tmp_path / "half")
+
+
+def test_a_size_must_be_positive(folder):
+    with pytest.raises(WorkloadError, match="`size` must be at least 1 pixel, got 0"):
+        image_folder(listing(folder), 0, None)

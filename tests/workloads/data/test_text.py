@@ -1,0 +1,106 @@
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import torch
+
+from workloads.data import text as module
+from workloads.data.text import TRAIN_BYTES, VALIDATION_BYTES, library, text
+from workloads.errors import WorkloadError
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Gives a folder that BATCHSCALE_DATA names."""
+    monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_the_default_text_is_pythons_library_the_same_on_every_call():
+    train, validation = library()
+    assert (len(train), len(validation)) == (TRAIN_BYTES, VALIDATION_BYTES)
+    first = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[0].read_bytes()
+    assert bytes(train[: len(first)].tolist()) == first
+    for one, other in zip(library(), (train, validation), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_no_file_both_trains_and_validates(place):
+    for number in range(20):
+        (place / f"{number:02}.txt").write_bytes(bytes([number]) * 9)
+    data = text(str(place), 8)
+    assert data.train.inputs.unique().tolist() == [n for n in range(20) if n not in {9, 19}]
+    assert data.validation.inputs.unique().tolist() == [9, 19]
+
+
+def test_the_last_tenth_of_a_file_validates(place):
+    (place / "t.txt").write_bytes(bytes(range(200)))
+    data = text("t.txt", 9)
+    assert data.train.inputs.shape == (19, 9)
+    assert torch.equal(data.train.targets, data.train.inputs + 1)
+    assert data.train.inputs[:, 0].tolist() == list(range(0, 171, 9))
+    assert data.validation.inputs[:, 0].tolist() == [180, 189]
+    assert not data.mapped
+
+
+def test_a_large_file_is_mapped_and_gives_the_same(place, monkeypatch):
+    (place / "t.txt").write_bytes(bytes(range(200)))
+    held = text("t.txt", 9)
+    monkeypatch.setattr(module, "IN_MEMORY", 100)
+    mapped = text("t.txt", 9)
+    assert mapped.mapped
+    for split in ("train", "validation"):
+        for one, other in zip(getattr(held, split), getattr(mapped, split), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_a_file_of_the_hub_is_fetched(place, monkeypatch):
+    (place / "t.txt").write_bytes(bytes(range(200)))
+
+    class Hub:
+        @staticmethod
+        def hf_hub_download(repository, file, repo_type):
+            assert (repository, file) == ("owner/name", "deep/t.txt")
+            return place / "t.txt"
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    assert len(text("hub:owner/name:deep/t.txt", 9).train.inputs) == 19
+
+
+def test_the_hub_offline_says_so(monkeypatch):
+    class Offline:
+        @staticmethod
+        def hf_hub_download(*_, **__):
+            raise ConnectionError("no route")
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Offline)
+    with pytest.raises(WorkloadError, match="ConnectionError: no route; connect, or give a file"):
+        text("hub:owner/name:t.txt", 9)
+
+
+@pytest.mark.parametrize("path", ["nothing.txt", "/nowhere/nothing.txt"])
+def test_a_missing_file_is_refused(place, path):
+    with pytest.raises(WorkloadError, match="must be an absolute path, or one in BATCHSCALE_DATA"):
+        text(path, 9)
+
+
+def test_a_relative_path_needs_a_folder_that_every_worker_knows(tmp_path, monkeypatch):
+    monkeypatch.delenv("BATCHSCALE_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.txt").write_bytes(bytes(200))
+    with pytest.raises(WorkloadError, match="must be an absolute path"):
+        text("t.txt", 9)
+    assert len(text(str(tmp_path / "t.txt"), 9).train.inputs) == 19
+
+
+@pytest.mark.parametrize(("size", "split"), [(0, "training"), (5, "training"), (50, "validation")])
+def test_text_that_is_too_short_is_refused(place, size, split):
+    (place / "t.txt").write_bytes(bytes(size))
+    with pytest.raises(WorkloadError, match=rf"window of 9 \+ 1 bytes for {split}, got none in t"):
+        text("t.txt", 9)
+
+
+def test_a_context_must_be_positive():
+    with pytest.raises(WorkloadError, match="`context` must be at least 1 byte, got 0"):
+        text(None, 0)

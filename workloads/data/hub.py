@@ -1,0 +1,80 @@
+"""Files of the Hugging Face hub: an optional extra, and the only use of a network."""
+
+import importlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.errors import WorkloadError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HubImages:
+    """Images on the hub: a parquet file of encoded images and labels.
+
+    Attributes:
+        repository: owner/name.
+        file: the parquet file in it.
+        image: column of the images.
+        label: column of the labels.
+    """
+
+    repository: str
+    file: str
+    image: str = "image"
+    label: str = "label"
+
+
+def hub_file(repository: str, file: str, remedy: str) -> Path:
+    """Fetches a file of a data set on the hub, or finds it where it was fetched before.
+
+    Args:
+        repository: owner/name of a data set.
+        file: its path in the repository.
+        remedy: what else the user can do.
+
+    Returns:
+        The file on this machine.
+
+    Raises:
+        WorkloadError: the extra is not installed, or the hub cannot be reached.
+    """
+    hub = _extra("huggingface_hub")
+    try:
+        return Path(hub.hf_hub_download(repository, file, repo_type="dataset"))
+    except Exception as error:
+        raise WorkloadError(
+            f"download = true needs the Hugging Face hub, got {type(error).__name__}: {error}; "
+            f"connect, or {remedy}"
+        ) from error
+
+
+def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Fetches images and labels as the hub stores them: PNG in parquet.
+
+    Args:
+        source: where they are.
+        remedy: what else the user can do.
+
+    Returns:
+        Images (examples, height, width[, 3]) and labels (examples,).
+    """
+    pillow, parquet = _extra("PIL.Image"), _extra("pyarrow.parquet")
+    table = parquet.read_table(hub_file(source.repository, source.file, remedy))
+    encoded = table.column(source.image).to_pylist()
+    images = [np.asarray(pillow.open(io.BytesIO(image["bytes"]))) for image in encoded]
+    return np.stack(images), np.asarray(table.column(source.label), dtype=np.uint8)
+
+
+def _extra(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise WorkloadError(
+            f"download = true needs the extra `hub`, got no {error.name}; "
+            "pip install 'batchscale[hub]'"
+        ) from error

@@ -1,0 +1,102 @@
+"""Reads pickles that hold numpy arrays and plain values, and refuses every other.
+
+No code of numpy's runs on what a file says: arrays are taken as shape, type and bytes, and made
+from these afterwards.
+"""
+
+import io
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from workloads.errors import WorkloadError
+
+
+class _Type:
+    """What a pickle says of a numpy type of numbers: kind and size, then byte order."""
+
+    def __init__(self, code: str | bytes, align: bool = False, copy: bool = False) -> None:
+        self._code, self._order = code.decode() if isinstance(code, bytes) else code, "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        order = state[1]
+        self._order = order.decode() if isinstance(order, bytes) else order
+
+    def dtype(self) -> np.dtype[Any]:
+        dtype = np.dtype(self._code)
+        if dtype.kind not in "biuf":
+            raise pickle.UnpicklingError(f"numbers of type {dtype}")
+        return dtype.newbyteorder(self._order)  # type: ignore[arg-type]
+
+
+class _Array:
+    """What a pickle says of an array."""
+
+    def __init__(self, *_: object) -> None:
+        self._state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._state = state
+
+    def array(self) -> np.ndarray[Any, Any]:
+        _, shape, kind, by_columns, content = self._state
+        numbers = np.frombuffer(content, dtype=kind.dtype())
+        return numbers.reshape(shape, order="F" if by_columns else "C")
+
+
+def _latin1(text: str, encoding: bytes | str) -> bytes:
+    """Makes bytes as Python 2's are pickled, in place of `_codecs.encode`, which knows more."""
+    if encoding not in {"latin1", b"latin1"}:
+        raise pickle.UnpicklingError(f"encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+_ALLOWED: Mapping[tuple[str, str], Callable[..., Any]] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Type,
+    ("_codecs", "encode"): _latin1,
+}
+"""What a pickle may name; a pickle that names more could run any program."""
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        return _ALLOWED[module, name]
+
+
+def read_pickle(content: bytes, source: object) -> Any:
+    """Reads a pickle of dicts, lists, strings, bytes, numbers and numpy arrays of numbers.
+
+    Args:
+        content: the pickle; one from Python 2 has its strings as bytes.
+        source: what it came from, for an error.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        WorkloadError: it holds anything else, or is no pickle.
+    """
+    try:
+        return _with_arrays(_Unpickler(io.BytesIO(content), encoding="bytes").load())
+    except Exception as error:
+        raise WorkloadError(
+            f"a pickle must be whole and hold arrays and plain values only, got "
+            f"{type(error).__name__}: {error} in {source}; fetch the file again from its source"
+        ) from error
+
+
+def _with_arrays(value: Any) -> Any:
+    if isinstance(value, _Array):
+        return value.array()
+    if isinstance(value, dict):
+        return {key: _with_arrays(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_arrays(entry) for entry in value]
+    return value

@@ -1,0 +1,94 @@
+"""AlexNet, with local response normalisation or batch normalisation, for images of any size."""
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from workloads.errors import WorkloadError
+from workloads.models.initialisation import he_initialised
+from workloads.models.pixels import Pixels
+
+SMALL_IMAGE = 128
+"""Images with a smaller side keep their size through the first convolution."""
+
+_NORMS: Mapping[str, Callable[[int], nn.Module]] = {
+    "local-response": lambda _: nn.LocalResponseNorm(5, alpha=5e-4, k=2.0),
+    "batch": nn.BatchNorm2d,
+}
+"""After which the first two convolutions, or all of them, are normalised.
+
+Krizhevsky's alpha of 1e-4 multiplies the sum over 5 channels, torch's the mean.
+"""
+
+
+def alexnet(
+    image: tuple[int, int, int],
+    classes: int,
+    norm: str = "local-response",
+    width: int = 96,
+    dense: int = 4096,
+    dropout: float = 0.5,
+) -> nn.Sequential:
+    """Gives AlexNet in one tower (Krizhevsky et al. 2012), or AlexNet-BN (You et al. 2017).
+
+    Five convolutions of 96, 256, 384, 384 and 256 filters, with 3x3 max-pooling by 2 after the
+    first, the second and the last, and two dense layers. The first convolution is the paper's,
+    11x11 by 4, from a side of 128 on; smaller images get 5x5 by 1.
+
+    Args:
+        image: channels, height and width of the images; the sides at least 15.
+        classes: number of logits.
+        norm: local-response, in the first two layers; or batch, in all five.
+        width: filters of the first convolution, >= 1; the others keep their ratios to it.
+        dense: units of each dense layer; the paper's is 4,096.
+        dropout: probability that a dense layer's input is left out in training, in [0, 1).
+
+    Returns:
+        The network, from (examples, channels, height, width) to (examples, classes).
+
+    Raises:
+        WorkloadError: the image is too small, or there is no such norm.
+    """
+    if norm not in _NORMS:
+        raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}; choose one")
+    channels, *sides = image
+    kernel, stride, padding = (5, 1, 2) if min(sides) < SMALL_IMAGE else (11, 4, 2)
+    left = [_pooled((side + 2 * padding - kernel) // stride + 1) for side in sides]
+    if min(left) < 1:
+        raise WorkloadError(
+            f"AlexNet's images must have sides of at least 15 pixels, got {sides[0]}x{sides[1]}; "
+            "choose a larger size"
+        )
+    second, third = 8 * width // 3, 4 * width
+    plan = [
+        (channels, width, kernel, stride, padding),
+        (width, second, 5, 1, 2),
+        (second, third, 3, 1, 1),
+        (third, third, 3, 1, 1),
+        (third, second, 3, 1, 1),
+    ]
+    layers: list[nn.Module] = [Pixels()]
+    for number, convolution in enumerate(plan):
+        normed = [_NORMS[norm](convolution[1])] if norm == "batch" or number < 2 else []
+        order = [*normed, nn.ReLU()] if norm == "batch" else [nn.ReLU(), *normed]
+        pool = [nn.MaxPool2d(3, 2)] if number in {0, 1, 4} else []
+        layers += [nn.Conv2d(*convolution), *order, *pool]
+    network = nn.Sequential(
+        *layers,
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(second * left[0] * left[1], dense),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(dense, dense),
+        nn.ReLU(),
+        nn.Linear(dense, classes),
+    )
+    return he_initialised(network)
+
+
+def _pooled(side: int) -> int:
+    """Gives what three poolings leave of a side."""
+    for _ in range(3):
+        side = (side - 3) // 2 + 1
+    return side

@@ -1,0 +1,95 @@
+"""Layers that normalise by batch statistics, or do not: none, batch and ghost batch norm."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from workloads.errors import WorkloadError
+
+GHOST = 64
+"""Examples of a ghost batch where nothing is said, as in init2winit."""
+
+Norm = Callable[[int], nn.Module]
+"""Channels to a layer that normalises them."""
+
+
+class GhostBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over parts of the batch, ghost batches (Hoffer et al. 2017).
+
+    A batch is cut, in its order, into as few ghost batches of at most `ghost` examples as there can
+    be, whose sizes differ by one at most: 128 examples at 64 make 64 + 64, 65 make 33 + 32, and a
+    batch of up to 64 is one ghost batch, as in plain batch normalisation. So the statistics never
+    come from more than `ghost` examples, and never from fewer than half of it in a larger batch.
+
+    The running averages take one step per batch, toward the mean over its ghost batches of their
+    means and variances, each weighted by its size. Evaluation uses them as batch norm does.
+    """
+
+    def __init__(self, channels: int, ghost: int = GHOST) -> None:
+        """Makes the layer.
+
+        Args:
+            channels: channels of its inputs.
+            ghost: most examples of a ghost batch, >= 1.
+
+        Raises:
+            WorkloadError: `ghost` is not positive.
+        """
+        super().__init__(channels)
+        if ghost < 1:
+            raise WorkloadError(f"`ghost` must be at least 1 example, got {ghost}; raise it")
+        self.ghost = ghost
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalises images (examples, channels, height, width)."""
+        parts = -(-len(input) // self.ghost)
+        if not self.training or parts == 1:
+            return super().forward(input)
+        means, variances, outputs = [], [], []
+        for part in torch.tensor_split(input, parts):
+            # momentum 1 leaves the part's own statistics where running averages go
+            mean, variance = (torch.zeros_like(self.weight).detach() for _ in range(2))
+            outputs.append(
+                nn.functional.batch_norm(
+                    part, mean, variance, self.weight, self.bias, True, 1.0, self.eps
+                )
+            )
+            means.append(mean * (len(part) / len(input)))
+            variances.append(variance * (len(part) / len(input)))
+        self._follow(torch.stack(means).sum(0), torch.stack(variances).sum(0))
+        return torch.cat(outputs)
+
+    def _follow(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None  # as the constructor makes it
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum or 0.0)
+            self.running_var.lerp_(variance, self.momentum or 0.0)
+
+
+_NORMS: Mapping[str, Callable[[int], Norm]] = {
+    "none": lambda _: lambda _: nn.Identity(),
+    "batch": lambda _: nn.BatchNorm2d,
+    "ghost": lambda ghost: lambda channels: GhostBatchNorm2d(channels, ghost),
+}
+
+
+def normalization(norm: str, ghost: int) -> Norm:
+    """Gives the layer of a name.
+
+    Args:
+        norm: none, batch or ghost.
+        ghost: most examples of a ghost batch; of no effect on the others.
+
+    Returns:
+        A function that makes the layer for a number of channels.
+
+    Raises:
+        WorkloadError: there is none of the name.
+    """
+    if norm not in _NORMS:
+        raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}; choose one")
+    return _NORMS[norm](ghost)

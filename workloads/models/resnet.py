@@ -1,0 +1,169 @@
+"""Residual networks: ResNet-8 with pre-activation for small images, and ResNet-50."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from workloads.models.initialisation import he_initialised
+from workloads.models.normalization import GHOST, Norm, normalization
+from workloads.models.pixels import Pixels
+
+SMALL_IMAGE = 64
+"""Images with a smaller side keep their size through ResNet-50's first layer."""
+
+
+class PreActivationBlock(nn.Module):
+    """Two 3x3 convolutions after normalisation and ReLU (He et al. 2016, Identity Mappings).
+
+    The shortcut takes every second pixel where the block halves the image, and adds channels of
+    zeros where the block widens.
+    """
+
+    def __init__(self, before: int, after: int, stride: int, norm: Norm) -> None:
+        """Makes the block.
+
+        Args:
+            before: channels that come in.
+            after: channels that go out, >= before.
+            stride: 1, or 2 to halve the image.
+            norm: makes the normalising layers.
+        """
+        super().__init__()
+        # without normalisation, whose shift would undo it, a convolution has a bias of its own
+        bias = isinstance(norm(1), nn.Identity)
+        self.branch = nn.Sequential(
+            norm(before),
+            nn.ReLU(),
+            nn.Conv2d(before, after, 3, stride, 1, bias=bias),
+            norm(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, 1, 1, bias=bias),
+        )
+        self._added, self._stride = after - before, stride
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Gives (examples, after, height / stride, width / stride)."""
+        shortcut = images[:, :, :: self._stride, :: self._stride]
+        padded = nn.functional.pad(shortcut, (0, 0, 0, 0, 0, self._added))
+        return padded + torch.as_tensor(self.branch(images))
+
+
+def resnet8(
+    channels: int,
+    classes: int,
+    widths: Sequence[int] = (16, 32, 64),
+    norm: str = "none",
+    ghost: int = GHOST,
+) -> nn.Sequential:
+    """Gives the pre-activation ResNet of 6n + 2 layers with n = 1, one block per width.
+
+    Args:
+        channels: of the images, whose sides are halved by each block but the first.
+        classes: number of logits.
+        widths: filters of each block, rising; Shallue et al. 2018 use 16, 32, 64.
+        norm: none, batch or ghost.
+        ghost: most examples of a ghost batch.
+
+    Returns:
+        The network, from (examples, channels, height, width) to (examples, classes).
+    """
+    make = normalization(norm, ghost)
+    blocks = [
+        PreActivationBlock(before, after, 1 if number == 0 else 2, make)
+        for number, (before, after) in enumerate(pairwise([widths[0], *widths]))
+    ]
+    network = nn.Sequential(
+        Pixels(),
+        nn.Conv2d(channels, widths[0], 3, padding=1, bias=norm == "none"),
+        *blocks,
+        make(widths[-1]),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(widths[-1], classes),
+    )
+    return he_initialised(network)
+
+
+class BottleneckBlock(nn.Module):
+    """A 1x1, a 3x3 and a 1x1 convolution, each batch-normalised (He et al. 2016).
+
+    The 3x3 convolution is the one that halves the image, as in Goyal et al. 2017.
+    """
+
+    def __init__(self, before: int, width: int, stride: int, norm: Norm) -> None:
+        """Makes the block.
+
+        Args:
+            before: channels that come in.
+            width: channels of the 3x3 convolution; four times as many go out.
+            stride: 1, or 2 to halve the image.
+            norm: makes the normalising layers.
+        """
+        super().__init__()
+        after = 4 * width
+        self.branch = nn.Sequential(
+            nn.Conv2d(before, width, 1, bias=False),
+            norm(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, stride, 1, bias=False),
+            norm(width),
+            nn.ReLU(),
+            nn.Conv2d(width, after, 1, bias=False),
+            norm(after),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or before != after:
+            convolution = nn.Conv2d(before, after, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(convolution, norm(after))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Gives (examples, 4 width, height / stride, width / stride)."""
+        return torch.relu(self.shortcut(images) + self.branch(images))
+
+
+def resnet50(
+    image: tuple[int, int, int],
+    classes: int,
+    width: int = 64,
+    ghost: int | None = None,
+    zero_gamma: bool = True,
+) -> nn.Sequential:
+    """Gives ResNet-50: 3, 4, 6 and 3 bottleneck blocks, batch-normalised.
+
+    Args:
+        image: channels, height and width of the images. Below a side of 64 the first layer is a
+            3x3 convolution without pooling, which keeps the image's size; else it is the paper's.
+        classes: number of logits.
+        width: filters of the first stage, doubled at each; the paper's is 64.
+        ghost: most examples of a ghost batch; None normalises over the whole batch.
+        zero_gamma: whether every block starts as its shortcut, the scale of its last
+            normalisation being zero (Goyal et al. 2017).
+
+    Returns:
+        The network, from (examples, channels, height, width) to (examples, classes).
+    """
+    make = normalization("batch" if ghost is None else "ghost", ghost or GHOST)
+    channels, *sides = image
+    small = min(sides) < SMALL_IMAGE
+    first = nn.Conv2d(channels, width, *((3, 1, 1) if small else (7, 2, 3)), bias=False)
+    layers: list[nn.Module] = [Pixels(), first, make(width), nn.ReLU()]
+    if not small:
+        layers.append(nn.MaxPool2d(3, 2, 1))
+    before = width
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        for block in range(blocks):
+            stride = 2 if stage > 0 and block == 0 else 1
+            layers.append(BottleneckBlock(before, width << stage, stride, make))
+            before = 4 * (width << stage)
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes)]
+    network = he_initialised(nn.Sequential(*layers))
+    if zero_gamma:
+        for block_ in network:
+            if isinstance(block_, BottleneckBlock):
+                last = block_.branch[-1]
+                assert isinstance(last, nn.BatchNorm2d)  # as the block's constructor makes it
+                nn.init.zeros_(last.weight)
+    return network

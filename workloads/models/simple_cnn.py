@@ -1,0 +1,76 @@
+"""The small convolutional network of Shallue et al. 2018, narrow, base and wide."""
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from workloads.errors import WorkloadError
+from workloads.models.pixels import Pixels
+
+Sizes = tuple[int, int, int]
+"""Filters of the two convolutions, and units of the hidden layer."""
+
+WIDTHS: Mapping[str, Sizes] = {
+    "narrow": (16, 32, 512),
+    "base": (32, 64, 1024),
+    "wide": (64, 128, 2048),
+}
+
+
+def simple_cnn(
+    image: tuple[int, int, int], classes: int, sizes: Sizes, dropout: float = 0.0
+) -> nn.Sequential:
+    """Gives two 5x5 convolutions, each with ReLU and 2x2 max-pooling, and a hidden dense layer.
+
+    Args:
+        image: channels, height and width of the images; the sides at least 4.
+        classes: number of logits.
+        sizes: filters of the two convolutions and hidden units, each >= 1.
+        dropout: probability that a hidden unit is left out in training, in [0, 1); the paper's
+            is 0.4. Networks with dropout cannot be packed.
+
+    Returns:
+        The network, from (examples, channels, height, width) to (examples, classes).
+
+    Raises:
+        WorkloadError: a size is not positive, or `dropout` is out of range.
+    """
+    if min(sizes) < 1:
+        raise WorkloadError(f"a layer's size must be at least 1, got {list(sizes)}; raise it")
+    if not 0 <= dropout < 1:
+        raise WorkloadError(f"`dropout` must lie in [0, 1), got {dropout:g}; choose another")
+    channels, height, breadth = image
+    first, second, hidden = sizes
+    return nn.Sequential(
+        Pixels(),
+        nn.Conv2d(channels, first, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(first, second, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(second * (height // 4) * (breadth // 4), hidden),
+        nn.ReLU(),
+        *([nn.Dropout(dropout)] if dropout else []),
+        nn.Linear(hidden, classes),
+    )
+
+
+def sizes_of(width: str) -> Sizes:
+    """Gives the paper's sizes by name.
+
+    Args:
+        width: narrow, base or wide; a half, once and twice the base network's.
+
+    Returns:
+        Filters and hidden units.
+
+    Raises:
+        WorkloadError: there is no such width.
+    """
+    if width not in WIDTHS:
+        raise WorkloadError(
+            f"`width` must be one of {', '.join(WIDTHS)}, got {width!r}; choose one"
+        )
+    return WIDTHS[width]

@@ -1,0 +1,97 @@
+"""A decoder-only Transformer language model."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from workloads.errors import WorkloadError
+
+
+class CausalAttention(nn.Module):
+    """Attention of every position to itself and those before it, in several heads.
+
+    Written as plain matrix products, which `torch.func.vmap` takes, gradients included.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        """Makes the layer: `width` numbers per position, a multiple of `heads`."""
+        super().__init__()
+        self._heads = heads
+        self.inward = nn.Linear(width, 3 * width, bias=False)
+        self.outward = nn.Linear(width, width, bias=False)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Maps states (examples, positions, width) to the same shape."""
+        examples, positions, width = states.shape
+        split = self.inward(states).view(examples, positions, 3, self._heads, width // self._heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
+        scores = query @ key.transpose(-2, -1) / math.sqrt(width // self._heads)
+        later = torch.ones(positions, positions, dtype=torch.bool, device=states.device).triu(1)
+        weights = scores.masked_fill(later, -math.inf).softmax(dim=-1)
+        mixed = (weights @ value).transpose(1, 2).reshape(examples, positions, width)
+        return torch.as_tensor(self.outward(mixed))
+
+
+class TransformerBlock(nn.Module):
+    """Attention and a dense layer, each normalised before and added to its input (pre-norm)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        """Makes the block, its dense layer four times as wide."""
+        super().__init__()
+        self.attention = nn.Sequential(nn.LayerNorm(width), CausalAttention(width, heads))
+        self.dense = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Maps states (examples, positions, width) to the same shape."""
+        states = states + self.attention(states)
+        return states + torch.as_tensor(self.dense(states))
+
+
+class Transformer(nn.Module):
+    """A decoder-only language model with learned positions and pre-norm blocks."""
+
+    def __init__(self, symbols: int, context: int, width: int, layers: int, heads: int) -> None:
+        """Makes the model.
+
+        Args:
+            symbols: different tokens, >= 2.
+            context: longest sequence, in tokens.
+            width: numbers per position, a multiple of `heads`.
+            layers: blocks.
+            heads: attention heads of each.
+
+        Raises:
+            WorkloadError: a number is not positive, or `heads` does not divide `width`.
+        """
+        super().__init__()
+        sizes = {"context": context, "width": width, "layers": layers, "heads": heads}
+        for name, size in sizes.items():
+            if size < 1:
+                raise WorkloadError(f"`{name}` must be at least 1, got {size}; raise it")
+        if width % heads:
+            raise WorkloadError(
+                f"`width` must be a multiple of `heads`, got {width} and {heads}; change one"
+            )
+        self.tokens = nn.Embedding(symbols, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(context, width))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, heads) for _ in range(layers)))
+        self.last = nn.LayerNorm(width)
+        self.logits = nn.Linear(width, symbols, bias=False)
+        # small: with torch's own unit variance, tokens would drown the positions and the blocks
+        nn.init.normal_(self.tokens.weight, std=0.02)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Gives logits (examples, positions, symbols) of each next token.
+
+        Args:
+            tokens: integers below `symbols` of any integer type, shape (examples, positions); at
+                most `context` positions.
+
+        Returns:
+            Logits that depend on no later token.
+        """
+        states = self.tokens(tokens.long()) + self.positions[: tokens.shape[-1]]
+        return torch.as_tensor(self.logits(self.last(self.blocks(states))))

@@ -1,0 +1,58 @@
+"""VGG-11 without batch normalisation (Simonyan and Zisserman 2015, configuration A)."""
+
+from torch import nn
+
+from workloads.errors import WorkloadError
+from workloads.models.initialisation import he_initialised
+from workloads.models.pixels import Pixels
+
+STAGES = ((1, 1), (1, 2), (2, 4), (2, 8), (2, 8))
+"""Convolutions of a stage, and their filters as multiples of the first stage's."""
+
+
+def vgg11(
+    image: tuple[int, int, int],
+    classes: int,
+    width: int = 64,
+    dense: int = 4096,
+    dropout: float = 0.5,
+) -> nn.Sequential:
+    """Gives eight 3x3 convolutions in five stages, each max-pooled, and three dense layers.
+
+    Args:
+        image: channels, height and width of the images; the sides at least 32.
+        classes: number of logits.
+        width: filters of the first stage; the paper's is 64.
+        dense: units of the two hidden dense layers; the paper's is 4,096.
+        dropout: probability that a hidden unit is left out in training, in [0, 1).
+
+    Returns:
+        The network, from (examples, channels, height, width) to (examples, classes).
+
+    Raises:
+        WorkloadError: the image is too small.
+    """
+    before, height, breadth = image
+    if min(height, breadth) < 32:
+        raise WorkloadError(
+            f"VGG-11's images must have sides of at least 32 pixels, got {height}x{breadth}; "
+            "choose a larger size"
+        )
+    layers: list[nn.Module] = [Pixels()]
+    for convolutions, multiple in STAGES:
+        for _ in range(convolutions):
+            layers += [nn.Conv2d(before, width * multiple, 3, padding=1), nn.ReLU()]
+            before = width * multiple
+        layers.append(nn.MaxPool2d(2))
+    network = nn.Sequential(
+        *layers,
+        nn.Flatten(),
+        nn.Linear(before * (height // 32) * (breadth // 32), dense),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(dense, dense),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(dense, classes),
+    )
+    return he_initialised(network)
