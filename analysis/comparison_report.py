@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 from rich.console import Console
@@ -149,44 +149,39 @@ def steps_table(comparison: Comparison) -> pd.DataFrame:
         comparison: the comparison.
 
     Returns:
-        Column B, and for each study its steps, "> n" where n were not enough, with the normalised
-        ones behind them where there are any.
+        Column B, and for each study its steps with the normalised ones in brackets, or "> n" where
+        n steps were not enough.
     """
     sizes = sorted(set(comparison.table["batch_size"]))
     shown = {"B": [str(size) for size in sizes]}
     for study in comparison.studies:
         rows = comparison.table[comparison.table["study"] == study.name]
-        cells = {int(row["batch_size"]): _cell(row) for row in rows.to_dict("records")}
+        numbers = (rows[name] for name in ("batch_size", "compared", "bound", "normalised"))
+        cells = {int(size): _cell(*row) for size, *row in zip(*numbers, strict=True)}
         shown[study.label] = [cells.get(size, "-") for size in sizes]
     return pd.DataFrame(shown)
 
 
-def _cell(row: Mapping[str, object]) -> str:
-    compared, bound, normalised = (
-        None if pd.isna(row[name]) else float(str(row[name]))
-        for name in ("compared", "bound", "normalised")
-    )
-    if compared is None:
-        return "-" if bound is None else f"> {rounded(bound)}"
-    share = "" if normalised is None else f" ({normalised:.3g})"
+def _cell(compared: float | None, bound: float | None, normalised: float | None) -> str:
+    if compared is None or pd.isna(compared):
+        return "-" if bound is None or pd.isna(bound) else f"> {rounded(bound)}"
+    share = "" if normalised is None or pd.isna(normalised) else f" ({normalised:.3g})"
     return f"{compared:.0f}{share}"
 
 
 def fits_table(comparison: Comparison) -> pd.DataFrame:
     """Gives the hyperbolas and critical batch sizes as text: one row per quantity."""
     studies = comparison.studies
-    lines: dict[str, Callable[[Compared], Estimate | None]] = {
-        "S_min": lambda study: study.fit and study.fit.s_min,
-        "E_min": lambda study: study.fit and study.fit.e_min,
-    }
-    rows = [[name, *(_text(find(study)) for study in studies)] for name, find in lines.items()]
+    fits = [study.fit for study in studies]
+    rows = [
+        ["S_min", *(_text(None if fit is None else fit.s_min) for fit in fits)],
+        ["E_min", *(_text(None if fit is None else fit.e_min) for fit in fits)],
+    ]
     for name in DEFINITIONS:
         if any(name in study.critical for study in studies):
             found = [study.critical.get(name) for study in studies]
             rows.append([name, *(_text(size.estimate if size else None) for size in found)])
-    spreads = [
-        "-" if study.fit is None else f"{math.expm1(study.fit.sigma):.1%}" for study in studies
-    ]
+    spreads = ("-" if fit is None else f"{math.expm1(fit.sigma):.1%}" for fit in fits)
     rows.append(["spread", *spreads])
     return pd.DataFrame(rows, columns=["", *(study.label for study in studies)])
 

@@ -27,6 +27,7 @@ def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
     return (
         *_targets(comparison),
         *_measures(comparison),
+        *_misses(comparison.studies),
         *_steps(comparison),
         *_b_crit(comparison),
         normalisation_words(comparison),
@@ -101,6 +102,22 @@ def _trials(study: Compared) -> str:
     trials = study.analysis.table["trials"]
     low, high = int(trials.min()), int(trials.max())
     return str(low) if low == high else f"{low} to {high}"
+
+
+def _misses(studies: Sequence[Compared]) -> tuple[str, ...]:
+    """Says which batch sizes missed, and which of them are in no fit."""
+    words = []
+    for study in studies:
+        points = study.points
+        if points.missed.any():
+            missed = _listed(f"{size:g}" for size in points.batch_sizes[points.missed])
+            out = points.batch_sizes[points.out_of_reach()]
+            left_out = f"; no curve passes by {_listed(f'{b:g}' for b in out)}, so that the fit "
+            left_out += "leaves them out" if out.size > 1 else "leaves it out"
+            words.append(
+                f"{study.label} missed the target at B = {missed}{left_out if out.size else ''}."
+            )
+    return tuple(words)
 
 
 def _steps(comparison: Comparison) -> tuple[str, ...]:

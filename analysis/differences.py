@@ -24,8 +24,8 @@ _FIRST = (
     "search.trials",
     "seed",
 )
-# what follows from other keys, or differs with nothing that a reader asks about
-_LAST = ("batch_sizes", "examples", "imported")
+# long, or following from other keys: a folder's name says more
+_LEFT_OUT = ("batch_sizes", "examples", "imported")
 _MOST_KEYS = 3
 
 
@@ -91,7 +91,12 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
     """
     flat = [dict(_flattened(config)) for config in configs]
     keys = sorted(dict.fromkeys(key for config in flat for key in config), key=_rank)
-    differing = [key for key in keys if len({config.get(key, DEFAULT) for config in flat}) > 1]
+    differing = [
+        key
+        for key in keys
+        if len({config.get(key, DEFAULT) for config in flat}) > 1
+        and not any(_within(key, section) for section in _LEFT_OUT)
+    ]
     for count in range(1, _MOST_KEYS + 1):
         for chosen in combinations(differing, count):
             found = tuple(
@@ -116,6 +121,9 @@ def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 
 def _rank(key: str) -> int:
     """Gives the place of a key in the order in which readers look."""
-    order = (*_FIRST, "", *_LAST)
-    places = [at for at, first in enumerate(order) if first and f"{key}.".startswith(f"{first}.")]
+    places = [at for at, first in enumerate(_FIRST) if _within(key, first)]
     return places[0] if places else len(_FIRST)
+
+
+def _within(key: str, section: str) -> bool:
+    return f"{key}.".startswith(f"{section}.")

@@ -6,6 +6,10 @@ would let a study of little scatter vouch for one of much. How far each study's 
 from its maximum to a given b_crit is put on the scale of a normal deviate by the F distribution
 that `analysis.likelihood.threshold` uses, so that few batch sizes count for as little as they
 should; the squares then add up.
+
+Measured on made data of two and three studies, 500 or 600 repeats: the test at 5 % rejects one true
+b_crit in 3 to 6 % (five to twelve batch sizes, equal spreads and up to fivefold, with and without
+misses) and a factor of 4 in 91 to 100 %; the ratio's 95 % interval covers in 94 to 97 %.
 """
 
 import math

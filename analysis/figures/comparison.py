@@ -1,16 +1,25 @@
 """Studies side by side: their curves with fits, as they are or normalised, and their b_crit."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.comparison import Compared, Comparison
+from analysis.figures.comparison_data import (
+    B_CRIT,
+    FIT,
+    MEASURED,
+    NOT_REACHED,
+    PERFECT,
+    comparison_data,
+    normalised_data,
+)
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.style import (
     BLUE,
@@ -28,103 +37,21 @@ from analysis.figures.style import (
 )
 from analysis.folder import ResultsFolder
 
-MEASURED = "measured"
-NOT_REACHED = "not reached"
-FIT = "fit"
-B_CRIT = "b_crit"
-PERFECT = "perfect scaling"
-
 _COLORS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
-_MARKERS = "osDvP"
-_CURVE_POINTS = 121
+_MARKERS = "osDvp"
 _HEIGHT = 4.3
 _AXES_INCHES = 3.6
 _ROW_INCHES = 0.24
 # bands of more studies than these hide each other
 _MOST_BANDS = 4
-# a curve that ends within this factor of the last one is labelled beside it
-_BESIDE = 2.0
+# an interval that ends before this share of the axes has room for words on its right
+_RIGHTWARDS = 0.75
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Look:
     color: str
     marker: str
-
-
-def comparison_data(comparison: Comparison) -> pd.DataFrame:
-    """Gives what the figure of raw curves draws.
-
-    Args:
-        comparison: the comparison.
-
-    Returns:
-        Columns study, label, series, batch_size, steps, low, high. Series `measured`: low and high
-        are the interval of the median, where medians are compared; `not reached`: steps is a lower
-        bound; `fit`: the hyperbola over the study's batch sizes, low and high are its band;
-        `b_crit`: batch_size, low and high are its value and interval, null without bound.
-    """
-    parts = [_series(study, 1.0, comparison.medians) for study in comparison.studies]
-    return pd.concat([*parts, *map(_b_crit, comparison.studies)], ignore_index=True)
-
-
-def normalised_data(comparison: Comparison) -> pd.DataFrame:
-    """Gives what the figure of normalised curves draws.
-
-    Args:
-        comparison: the comparison.
-
-    Returns:
-        As `comparison_data`, all steps divided as the comparison's `normalisation` says, without
-        b_crit, and with the line of perfect scaling from there; no row where nothing says by what.
-    """
-    to = comparison.normalisation
-    if to.batch_size is None:
-        return pd.DataFrame()
-    parts = [_series(study, to.by[study.name], comparison.medians) for study in comparison.studies]
-    sizes = comparison.table["batch_size"]
-    at = np.array([float(sizes.min()), float(sizes.max())])
-    parts.append(pd.DataFrame({"series": PERFECT, "batch_size": at, "steps": to.batch_size / at}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _series(study: Compared, divisor: float, medians: bool) -> pd.DataFrame:
-    points = study.points
-    kind = np.where(points.missed, NOT_REACHED, MEASURED)
-    columns = {"series": kind, "batch_size": points.batch_sizes, "steps": points.steps}
-    parts = [pd.DataFrame(columns)]
-    if medians:
-        ends = study.analysis.table.set_index("batch_size")[["low", "high"]].astype(float)
-        shown = ends.reindex(points.batch_sizes.astype(int)).to_numpy()
-        shown[points.missed] = np.nan
-        parts[0][["low", "high"]] = shown
-    if study.fit is not None:
-        at = np.geomspace(points.batch_sizes[0], points.batch_sizes[-1], _CURVE_POINTS)
-        low, high = study.fit.band(at)
-        curve = {"batch_size": at, "steps": study.fit.predict(at), "low": low, "high": high}
-        parts.append(pd.DataFrame({"series": FIT, **curve}))
-    data = pd.concat(parts, ignore_index=True).reindex(
-        columns=["series", "batch_size", "steps", "low", "high"]
-    )
-    data[["steps", "low", "high"]] /= divisor
-    data.insert(0, "study", study.name)
-    data.insert(1, "label", study.label)
-    return data
-
-
-def _b_crit(study: Compared) -> pd.DataFrame:
-    ends = {} if study.fit is None else study.fit.b_crit.record()
-    row = {
-        "study": study.name,
-        "label": study.label,
-        "series": B_CRIT,
-        "batch_size": ends.get("value"),
-        "steps": None,
-        "low": ends.get("low"),
-        "high": ends.get("high"),
-    }
-    numbers = dict.fromkeys(("batch_size", "steps", "low", "high"), "float64")
-    return pd.DataFrame([row]).astype(numbers)
 
 
 def draw_comparison(data: pd.DataFrame, comparison: Comparison) -> Figure:
@@ -169,7 +96,7 @@ def draw_normalised(data: pd.DataFrame, comparison: Comparison) -> Figure:
         fitted = "" if to.measured else " by its fit"
         axes.set_ylabel(f"Steps / own steps at B = {to.batch_size}{fitted}")
         axes.set_xlabel("Batch size (examples)")
-        figure.legend(handles=_legend(data, comparison), loc="outside lower center", ncols=4)
+        figure.legend(handles=_legend(data, comparison), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -186,7 +113,8 @@ def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None
     studies = comparison.studies
     _scale(axes, data[data["series"] != PERFECT])
     for study in studies:
-        series = dict(iter(data[data["study"] == study.name].groupby("series")))
+        own = data[data["study"] == study.name]
+        series = {str(name): rows for name, rows in own.groupby("series")}
         _draw_study(axes, series, _looks(studies)[study.name], len(studies) <= _MOST_BANDS)
     line = data[data["series"] == PERFECT]
     axes.plot(line["batch_size"], line["steps"], "--", color=GREY, lw=1.1, zorder=2)
@@ -252,7 +180,7 @@ def _draw_study(axes: Axes, series: dict[str, pd.DataFrame], look: _Look, band: 
 
 
 def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
-    """Writes each study's label at the right end of its curve, or above or below an early end."""
+    """Writes each study's label on the right, with a dotted line to a curve that ends early."""
     ends = {}
     for study in studies:
         own = data[data["study"] == study.name]
@@ -260,29 +188,18 @@ def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
         if len(drawn):
             ends[study.name] = drawn.sort_values("batch_size").iloc[-1]
     last = max(float(end["batch_size"]) for end in ends.values())
-    beside = []
+    labels = []
     for name, end in ends.items():
-        text, color = str(end["label"]).replace(", ", ",\n"), _looks(studies)[name].color
-        at, steps = float(end["batch_size"]), float(end["steps"])
-        if at * _BESIDE >= last:
-            beside.append(EndLabel(text=text, color=color, x=last, y=steps))
-            continue
-        rivals = data[(data["study"] != name) & (data["series"] == FIT)]
-        near = rivals[(rivals["batch_size"] / at - 1).abs() < 0.1]
-        above = not len(near) or steps >= float(near["steps"].max())
-        axes.annotate(
-            text,
-            (at, steps),
-            xytext=(4, 5 if above else -5),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if above else "top",
-            color=color,
-            fontsize=SMALL,
-            annotation_clip=False,
-        )
-    lines = max(label.text.count("\n") + 1 for label in beside)
-    label_ends(axes, beside, _AXES_INCHES / lines)
+        color, steps = _looks(studies)[name].color, float(end["steps"])
+        axes.plot([end["batch_size"], last], [steps] * 2, ":", color=color, lw=0.9, zorder=1)
+        labels.append(EndLabel(text=_short(str(end["label"])), color=color, x=last, y=steps))
+    lines = max(label.text.count("\n") + 1 for label in labels)
+    label_ends(axes, labels, _AXES_INCHES / lines)
+
+
+def _short(label: str) -> str:
+    """Gives a label without the sections of its keys, each key on a line of its own."""
+    return re.sub(r", (?=\w+ = )", ",\n", re.sub(r"(?:\w+\.)+(?=\w+ = )", "", label))
 
 
 def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
@@ -295,25 +212,28 @@ def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) ->
         data[["study", "batch_size", "low", "high"]].itertuples(index=False)
     ):
         look, fit = _looks(studies)[name], fits[name]
-        words = "no fit" if fit is None else fit.b_crit.text(r"$b_\mathrm{crit}$")
-        start = left if math.isnan(low) else min(max(low, left), right)
-        stop = right if math.isnan(high) else min(max(high, left), right)
-        if fit is not None and not (math.isnan(low) and math.isnan(high)):
+        open_low, open_high = math.isnan(low), math.isnan(high)
+        start = left if open_low else min(max(low, left), right)
+        stop = right if open_high else min(max(high, left), right)
+        if not (open_low and open_high):
             axes.plot([start, stop], [row] * 2, color=look.color, lw=2.2, solid_capstyle="butt")
-            for end, at, arrow in ((low, left, "<"), (high, right, ">")):
-                if not left <= (math.inf if math.isnan(end) else end) <= right and (
-                    math.isnan(end) or (end < left) == (arrow == "<")
-                ):
-                    axes.plot([at], [row], arrow, color=look.color, markersize=5, clip_on=False)
+            if open_low or low < left:
+                axes.plot([left], [row], "<", color=look.color, markersize=5, clip_on=False)
+            if open_high or high > right:
+                axes.plot([right], [row], ">", color=look.color, markersize=5, clip_on=False)
         if left < value < right:
             axes.plot([value], [row], look.marker, color=look.color, markersize=6)
-        rightwards = math.sqrt(start * stop) < math.sqrt(left * right)
+        words = "no fit" if fit is None else fit.b_crit.text(r"$b_\mathrm{crit}$")
+        rightwards = math.log(stop / left) < _RIGHTWARDS * math.log(right / left)
+        at, side = (stop, 1) if rightwards else (start, -1)
+        if open_low and open_high:
+            at, side = math.sqrt(left * right), 0
         axes.annotate(
             words,
-            (stop if rightwards else start, row),
-            xytext=(7 if rightwards else -7, 0),
+            (at, row),
+            xytext=(7 * side, 0),
             textcoords="offset points",
-            ha="left" if rightwards else "right",
+            ha={1: "left", 0: "center", -1: "right"}[side],
             va="center",
             color=look.color,
             fontsize=SMALL,
@@ -322,15 +242,21 @@ def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) ->
 
 def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
     measured = "median of fresh seeds" if comparison.medians else "fewest steps over trials"
-    empty: tuple[list[float], list[float]] = ([], [])
-    dot = {"ls": "", "color": INK}
+    hyperbola = r"fit $S_\mathrm{min} + E_\mathrm{min}/B$"
+    band = ", 95 % band" if len(comparison.studies) <= _MOST_BANDS else ""
     marks = {
-        MEASURED: Line2D(*empty, **dot, marker="o", markersize=4.5, label=measured),
+        MEASURED: Line2D([], [], ls="", color=INK, marker="o", markersize=4.5, label=measured),
         NOT_REACHED: Line2D(
-            *empty, **dot, marker="^", markerfacecolor="white", label="not reached (lower bound)"
+            [],
+            [],
+            ls="",
+            color=INK,
+            marker="^",
+            markerfacecolor="white",
+            label="not reached (lower bound)",
         ),
-        FIT: Line2D(*empty, color=INK, lw=1.5, label=r"fit $S_\mathrm{min} + E_\mathrm{min}/B$"),
-        PERFECT: Line2D(*empty, color=GREY, lw=1.1, ls="--", label=PERFECT),
+        FIT: Line2D([], [], color=INK, lw=1.5, label=f"{hyperbola}{band}"),
+        PERFECT: Line2D([], [], color=GREY, lw=1.1, ls="--", label=PERFECT),
     }
     shown = set(data["series"])
     return [mark for name, mark in marks.items() if name in shown]
