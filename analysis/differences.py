@@ -76,7 +76,7 @@ def unique_names(locations: Sequence[str]) -> tuple[str, ...]:
         names = tuple("/".join(part[-count:]) for part in parts)
         if len(set(names)) == len(names):
             return names
-    return tuple(locations)
+    return tuple(location.rstrip("/") for location in locations)
 
 
 def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, ...]:

@@ -8,34 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study import cli
-
 STUDY = """
 workload = "digits-mlp"
 batch_sizes = [4]
 [search]
 trials = 2
 """
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Runs the command in an empty folder; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("BATCHSCALE_DATA", "")  # also undoes what --data-dir sets
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["batchscale", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def files():
@@ -237,56 +215,6 @@ def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch
     trials = pd.read_parquet("digits/trials.parquet")
     assert "least of the first 96 trials" in command("analyze", "digits", "--equal-trials")[1]
     assert trials.equals(pd.read_parquet("digits/trials.parquet"))
-
-
-@pytest.fixture
-def pair(command):
-    """Makes folders `a` and `b`, the second of another optimizer."""
-    reference = Path(__file__).parents[2] / "results" / "reference" / "digits"
-    for name in "ab":
-        shutil.copytree(reference, name, ignore=shutil.ignore_patterns("figures", "summary.*"))
-    text = Path("b/study.toml").read_text()
-    Path("b/study.toml").write_text(text.replace('"nesterov"', '"heavy-ball"'))
-
-
-def test_studies_are_compared(command, pair):
-    before = files()
-    code, out, err = command("compare", "a", "b", "--target", "0.06")
-    assert code == 0, err
-    assert "b_crit of optimizer = heavy-ball is 1.0 x that of optimizer = nesterov" in out
-    assert "No significant difference of b_crit" in out
-    stems = ("comparison", "comparison_normalised")
-    figures = [f"{stem}.{form}" for stem in stems for form in ("csv", "png", "svg")]
-    written = {path.name for path in Path("comparison").iterdir()}
-    assert written == {"comparison.json", "comparison.md", *figures}
-    assert [path for path in files() if f"{Path.cwd()}/comparison" not in path] == before
-    code, _, err = command("compare", "b", "a")
-    assert code == 0, err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["a"], "needs 2 or more results folders, got 1"),
-        (["a", "b", "./a"], "needs different results folders, got ./a twice"),
-        (["a", "loss"], "must have targets of one quantity, got error (a), loss (loss)"),
-        (["a", "nowhere"], "must hold study.toml"),
-        (["a", "b", "--to", "a"], "must be written to a new folder"),
-        (["a", "b", "--target", "0.01"], "must not be below the one raced to"),
-        (["a", "b", "--to", "ftp://host"], "file://, s3://, gs://"),
-    ],
-)
-def test_studies_that_cannot_be_compared_are_refused(command, pair, arguments, message):
-    shutil.copytree("b", "loss")
-    text = Path("loss/study.toml").read_text()
-    Path("loss/study.toml").write_text(text.replace('quantity = "error"', 'quantity = "loss"'))
-    before = files()
-    code, out, err = command("compare", *arguments)
-    assert code == 2, err
-    assert message in err
-    assert "Traceback" not in err
-    assert not out
-    assert files() == before
 
 
 def test_a_target_below_the_one_raced_to_is_refused(command):
