@@ -181,6 +181,8 @@ def fits_table(comparison: Comparison) -> pd.DataFrame:
         if any(name in study.critical for study in studies):
             found = [study.critical.get(name) for study in studies]
             rows.append([name, *(_text(size.estimate if size else None) for size in found)])
+    references = (str(min(study.reached)) if study.critical else "-" for study in studies)
+    rows.append(["B_ref (of b_20)", *references])
     spreads = ("-" if fit is None else f"{math.expm1(fit.sigma):.1%}" for fit in fits)
     rows.append(["spread", *spreads])
     return pd.DataFrame(rows, columns=["", *(study.label for study in studies)])

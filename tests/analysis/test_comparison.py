@@ -213,6 +213,7 @@ def test_tables_show_misses_as_bounds(comparison):
     assert steps.loc["4", "optimizer = adam"].endswith(" (1)")
     fits = fits_table(comparison).set_index("")
     assert fits.loc["b_crit", "optimizer = adam"].startswith("16")
+    assert fits.loc["B_ref (of b_20)"].tolist() == ["4", "4"]
     assert {"S_min", "E_min", "b_20", "spread"} <= set(fits.index)
 
 
