@@ -24,6 +24,20 @@ class Estimate:
         """Whether the data bound it on both sides."""
         return self.low > 0 and math.isfinite(self.high)
 
+    def inverse(self) -> "Estimate":
+        """Gives one over it.
+
+        Returns:
+            The estimate with its ends changed round.
+
+        >>> Estimate(value=0.5, low=0.0, high=0.8).inverse()
+        Estimate(value=2.0, low=1.25, high=inf)
+        """
+        value, low, high = (
+            1 / end if end > 0 else math.inf for end in (self.value, self.high, self.low)
+        )
+        return Estimate(value=value, low=low, high=high)
+
     def text(self, name: str) -> str:
         """Says the estimate in words.
 

@@ -74,6 +74,48 @@ def analyze(
             console.print(str(file), markup=False, soft_wrap=True)
 
 
+@app.command()
+def compare(
+    locations: Annotated[
+        list[str], typer.Argument(metavar="DIR DIR...", help="Results folders, two or more.")
+    ],
+    to: Annotated[
+        str, typer.Option(help="Where the comparison is written: a path or a URI.")
+    ] = "comparison",
+    target: Annotated[
+        float | None,
+        typer.Option(help="A target for all; looser than those raced to.", show_default="own"),
+    ] = None,
+    equal_trials: Annotated[
+        bool,
+        typer.Option("--equal-trials", help="Compare at as many search trials as all have."),
+    ] = False,
+) -> None:
+    """Put studies side by side, and test whether their critical batch sizes differ."""
+    from analysis.comparison import compare as compare_studies
+    from analysis.comparison_report import (
+        check_destination,
+        print_comparison,
+        write_comparison,
+    )
+    from analysis.differences import study_folders
+    from analysis.figures.comparison import write_comparison_figures
+    from analysis.folder import ResultsFolder
+    from analysis.tables import read_study
+
+    folders, folder = study_folders(locations), ResultsFolder.at(to)
+    where = {name: str(study) for name, study in folders.items()}
+    check_destination(folder, where)
+    tables = {name: read_study(study) for name, study in folders.items()}
+    comparison = compare_studies(tables, target, equal_trials)
+    print_comparison(comparison, console)
+    written = write_comparison(comparison, folder, where)
+    written += write_comparison_figures(comparison, folder)
+    for name in written:
+        if name.endswith((".png", ".md")):
+            console.print(str(folder / name), markup=False, soft_wrap=True)
+
+
 @app.command("import")
 def import_(  # noqa: PLR0913 - one argument for each flag of the command
     archive: Annotated[

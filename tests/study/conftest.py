@@ -1,11 +1,13 @@
 """A small made workload, small studies of it, and lanes that need no training."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from study import cli
 from study.config import ResolvedStudy
 from study.training import load
 from workloads.registry import resolve
@@ -80,3 +82,23 @@ class ScriptedLanes:
 def scripted():
     """Gives lanes from functions of the step."""
     return ScriptedLanes
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Runs the command in an empty folder; gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("BATCHSCALE_DATA", "")  # also undoes what --data-dir sets
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["batchscale", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from study import cli
 from workloads import registry
 
 STUDY = """
@@ -17,26 +16,6 @@ batch_sizes = [4]
 [search]
 trials = 2
 """
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Runs the command in an empty folder; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("BATCHSCALE_DATA", "")  # also undoes what --data-dir sets
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["batchscale", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def files():

@@ -30,7 +30,7 @@ def test_an_array_comes_back_in_its_shape(tmp_path, name):
         ("f", idx(ARRAY)[:-1], r"\(2, 3, 4\), got 23 bytes"),
         ("f", idx(ARRAY) + b"x", r"\(2, 3, 4\), got 25 bytes"),
         ("f", idx(ARRAY)[:10], "must hold what its header states"),
-        ("f.gz", gzip.compress(idx(ARRAY))[:-9], "must be readable"),
+        ("f.gz", gzip.compress(idx(ARRAY), mtime=0)[:-9], "must be readable"),
         ("f.gz", b"not gzip", "must be readable"),
     ],
 )

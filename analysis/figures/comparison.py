@@ -1,0 +1,280 @@
+"""Studies side by side: their curves with fits, as they are or normalised, and their b_crit."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.comparison import Compared, Comparison
+from analysis.figures.comparison_data import (
+    B_CRIT,
+    FIT,
+    MEASURED,
+    NOT_REACHED,
+    PERFECT,
+    comparison_data,
+    normalised_data,
+)
+from analysis.figures.labels import EndLabel, label_ends
+from analysis.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SMALL,
+    WIDTH,
+    power_of_two_ticks,
+    ramp,
+    save,
+    style,
+)
+from analysis.folder import ResultsFolder
+
+_COLORS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
+_MARKERS = "osDvp"
+_HEIGHT = 4.3
+_AXES_INCHES = 3.6
+_ROW_INCHES = 0.24
+# bands of more studies than these hide each other
+_MOST_BANDS = 4
+# an interval that ends before this share of the axes has room for words on its right
+_RIGHTWARDS = 0.75
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Look:
+    color: str
+    marker: str
+
+
+def draw_comparison(data: pd.DataFrame, comparison: Comparison) -> Figure:
+    """Draws the curves, and below them each b_crit with its interval.
+
+    Args:
+        data: what `comparison_data` gives.
+        comparison: the comparison, for title and words.
+
+    Returns:
+        The figure.
+    """
+    studies = comparison.studies
+    low_panel = _ROW_INCHES * (len(studies) + 0.6)
+    with style():
+        figure = Figure(figsize=(WIDTH, _HEIGHT + low_panel + 0.2), layout="constrained")
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[_AXES_INCHES, low_panel])
+        _draw_curves(top, data[data["series"] != B_CRIT], comparison)
+        top.set_ylabel("Steps to target (optimizer updates)")
+        top.tick_params(labelbottom=False)
+        _draw_b_crit(bottom, data[data["series"] == B_CRIT], studies)
+        bottom.set_xlabel("Batch size (examples)")
+        figure.legend(handles=_legend(data, comparison), loc="outside lower center", ncols=3)
+    return figure
+
+
+def draw_normalised(data: pd.DataFrame, comparison: Comparison) -> Figure:
+    """Draws the curves divided by each study's own steps at one batch size.
+
+    Args:
+        data: what `normalised_data` gives, at least one row.
+        comparison: the comparison, for title and words.
+
+    Returns:
+        The figure.
+    """
+    to = comparison.normalisation
+    with style():
+        figure = Figure(figsize=(WIDTH, _HEIGHT), layout="constrained")
+        axes = figure.add_subplot()
+        _draw_curves(axes, data, comparison)
+        fitted = "" if to.measured else " by its fit"
+        axes.set_ylabel(f"Steps / own steps at B = {to.batch_size}{fitted}")
+        axes.set_xlabel("Batch size (examples)")
+        figure.legend(handles=_legend(data, comparison), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _looks(studies: Sequence[Compared]) -> Mapping[str, _Look]:
+    few = len(studies) <= len(_COLORS)
+    colors = _COLORS if few else ramp(len(studies))
+    return {
+        study.name: _Look(color=colors[place], marker=_MARKERS[place % len(_MARKERS)])
+        for place, study in enumerate(studies)
+    }
+
+
+def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None:
+    studies = comparison.studies
+    _scale(axes, data[data["series"] != PERFECT])
+    for study in studies:
+        own = data[data["study"] == study.name]
+        series = {str(name): rows for name, rows in own.groupby("series")}
+        _draw_study(axes, series, _looks(studies)[study.name], len(studies) <= _MOST_BANDS)
+    line = data[data["series"] == PERFECT]
+    axes.plot(line["batch_size"], line["steps"], "--", color=GREY, lw=1.1, zorder=2)
+    _label(axes, data, studies)
+    axes.set_title(_title(comparison), loc="left", pad=8)
+
+
+def _title(comparison: Comparison) -> str:
+    alone = [study.analysis for study in comparison.studies]
+    workloads = {analysis.subject.partition(",")[0] for analysis in alone}
+    what = f"{workloads.pop()}, validation" if len(workloads) == 1 else "Validation"
+    targets = {analysis.target for analysis in alone}
+    if len(targets) == 1:
+        return f"{what} {comparison.quantity} < {targets.pop():g}"
+    return f"{what} {comparison.quantity} to each study's own target"
+
+
+def _scale(axes: Axes, data: pd.DataFrame) -> None:
+    left, right = float(data["batch_size"].min()) / 1.3, float(data["batch_size"].max()) * 1.3
+    shown = data.loc[data["series"] != FIT, ["steps", "low", "high"]]
+    bottom, top = float(shown.min().min()) / 1.4, float(shown.max().max()) * 1.4
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    power_of_two_ticks(axes.xaxis, left, right)
+    power_of_two_ticks(axes.yaxis, bottom, top)
+
+
+def _draw_study(axes: Axes, series: dict[str, pd.DataFrame], look: _Look, band: bool) -> None:
+    if FIT in series:
+        curve = series[FIT]
+        axes.plot(curve["batch_size"], curve["steps"], color=look.color, lw=1.5, zorder=4)
+        if band:
+            ends = curve["low"], curve["high"]
+            axes.fill_between(curve["batch_size"], *ends, color=look.color, alpha=0.13, lw=0)
+    if MEASURED in series:
+        points = series[MEASURED]
+        steps, low, high = (points[name] for name in ("steps", "low", "high"))
+        axes.errorbar(
+            points["batch_size"],
+            steps,
+            yerr=[(steps - low).clip(lower=0).fillna(0), (high - steps).clip(lower=0).fillna(0)],
+            fmt=look.marker,
+            color=look.color,
+            markersize=5,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+            elinewidth=1.0,
+            zorder=5,
+        )
+    if NOT_REACHED in series:
+        points = series[NOT_REACHED]
+        axes.plot(
+            points["batch_size"],
+            points["steps"],
+            "^",
+            color=look.color,
+            markerfacecolor="white",
+            markersize=6.5,
+            zorder=5,
+        )
+
+
+def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
+    """Writes each study's label on the right, with a dotted line to a curve that ends early."""
+    ends = {}
+    for study in studies:
+        own = data[data["study"] == study.name]
+        drawn = own[own["series"] == FIT] if FIT in set(own["series"]) else own
+        if len(drawn):
+            ends[study.name] = drawn.sort_values("batch_size").iloc[-1]
+    last = max(float(end["batch_size"]) for end in ends.values())
+    labels = []
+    for name, end in ends.items():
+        color, steps = _looks(studies)[name].color, float(end["steps"])
+        axes.plot([end["batch_size"], last], [steps] * 2, ":", color=color, lw=0.9, zorder=1)
+        labels.append(EndLabel(text=_short(str(end["label"])), color=color, x=last, y=steps))
+    lines = max(label.text.count("\n") + 1 for label in labels)
+    label_ends(axes, labels, _AXES_INCHES / lines)
+
+
+def _short(label: str) -> str:
+    """Gives a label without the sections of its keys, each key on a line of its own."""
+    return re.sub(r", (?=\w+ = )", ",\n", re.sub(r"(?:\w+\.)+(?=\w+ = )", "", label))
+
+
+def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
+    left, right = axes.get_xlim()
+    axes.set_ylim(len(studies) - 0.4, -0.6)
+    axes.yaxis.set_visible(False)
+    axes.spines["left"].set_visible(False)
+    fits = {study.name: study.fit for study in studies}
+    for row, (name, value, low, high) in enumerate(
+        data[["study", "batch_size", "low", "high"]].itertuples(index=False)
+    ):
+        look, fit = _looks(studies)[name], fits[name]
+        open_low, open_high = math.isnan(low), math.isnan(high)
+        start = left if open_low else min(max(low, left), right)
+        stop = right if open_high else min(max(high, left), right)
+        if not (open_low and open_high):
+            axes.plot([start, stop], [row] * 2, color=look.color, lw=2.2, solid_capstyle="butt")
+            if open_low or low < left:
+                axes.plot([left], [row], "<", color=look.color, markersize=5, clip_on=False)
+            if open_high or high > right:
+                axes.plot([right], [row], ">", color=look.color, markersize=5, clip_on=False)
+        if left < value < right:
+            axes.plot([value], [row], look.marker, color=look.color, markersize=6)
+        words = "no fit" if fit is None else fit.b_crit.text(r"$b_\mathrm{crit}$")
+        rightwards = math.log(stop / left) < _RIGHTWARDS * math.log(right / left)
+        at, side = (stop, 1) if rightwards else (start, -1)
+        if open_low and open_high:
+            at, side = math.sqrt(left * right), 0
+        axes.annotate(
+            words,
+            (at, row),
+            xytext=(7 * side, 0),
+            textcoords="offset points",
+            ha={1: "left", 0: "center", -1: "right"}[side],
+            va="center",
+            color=look.color,
+            fontsize=SMALL,
+        )
+
+
+def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
+    measured = "median of fresh seeds" if comparison.medians else "fewest steps over trials"
+    hyperbola = r"fit $S_\mathrm{min} + E_\mathrm{min}/B$"
+    band = ", 95 % band" if len(comparison.studies) <= _MOST_BANDS else ""
+    marks = {
+        MEASURED: Line2D([], [], ls="", color=INK, marker="o", markersize=4.5, label=measured),
+        NOT_REACHED: Line2D(
+            [],
+            [],
+            ls="",
+            color=INK,
+            marker="^",
+            markerfacecolor="white",
+            label="not reached (lower bound)",
+        ),
+        FIT: Line2D([], [], color=INK, lw=1.5, label=f"{hyperbola}{band}"),
+        PERFECT: Line2D([], [], color=GREY, lw=1.1, ls="--", label=PERFECT),
+    }
+    shown = set(data["series"])
+    return [mark for name, mark in marks.items() if name in shown]
+
+
+def write_comparison_figures(comparison: Comparison, folder: ResultsFolder) -> list[str]:
+    """Writes the figures `comparison` and, where there is something to divide by, the normalised.
+
+    Args:
+        comparison: the comparison.
+        folder: where to; made where missing.
+
+    Returns:
+        The names of the files written: PNG, SVG and CSV of each figure.
+    """
+    data, normalised = comparison_data(comparison), normalised_data(comparison)
+    written = save(draw_comparison(data, comparison), data, folder, "comparison")
+    if len(normalised):
+        figure = draw_normalised(normalised, comparison)
+        written += save(figure, normalised, folder, "comparison_normalised")
+    return written

@@ -1,0 +1,89 @@
+"""What the figures of a comparison draw."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.comparison import Compared, Comparison
+
+MEASURED = "measured"
+NOT_REACHED = "not reached"
+FIT = "fit"
+B_CRIT = "b_crit"
+PERFECT = "perfect scaling"
+
+_CURVE_POINTS = 121
+
+
+def comparison_data(comparison: Comparison) -> pd.DataFrame:
+    """Gives what the figure of raw curves draws.
+
+    Args:
+        comparison: the comparison.
+
+    Returns:
+        Columns study, label, series, batch_size, steps, low, high. Series `measured`: low and high
+        are the interval of the median, where medians are compared; `not reached`: steps is a lower
+        bound; `fit`: the hyperbola over the study's batch sizes, low and high are its band;
+        `b_crit`: batch_size, low and high are its value and interval, null without bound.
+    """
+    parts = [_series(study, 1.0, comparison.medians) for study in comparison.studies]
+    return pd.concat([*parts, *map(_b_crit, comparison.studies)], ignore_index=True)
+
+
+def normalised_data(comparison: Comparison) -> pd.DataFrame:
+    """Gives what the figure of normalised curves draws.
+
+    Args:
+        comparison: the comparison.
+
+    Returns:
+        As `comparison_data`, all steps divided as the comparison's `normalisation` says, without
+        b_crit, and with the line of perfect scaling from there; no row where nothing says by what.
+    """
+    to = comparison.normalisation
+    if to.batch_size is None:
+        return pd.DataFrame()
+    parts = [_series(study, to.by[study.name], comparison.medians) for study in comparison.studies]
+    sizes = comparison.table["batch_size"]
+    at = np.array([float(sizes.min()), float(sizes.max())])
+    parts.append(pd.DataFrame({"series": PERFECT, "batch_size": at, "steps": to.batch_size / at}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _series(study: Compared, divisor: float, medians: bool) -> pd.DataFrame:
+    points = study.points
+    kind = np.where(points.missed, NOT_REACHED, MEASURED)
+    columns = {"series": kind, "batch_size": points.batch_sizes, "steps": points.steps}
+    parts = [pd.DataFrame(columns)]
+    if medians:
+        ends = study.analysis.table.set_index("batch_size")[["low", "high"]].astype(float)
+        shown = ends.reindex(points.batch_sizes.astype(int)).to_numpy()
+        shown[points.missed] = np.nan
+        parts[0][["low", "high"]] = shown
+    if study.fit is not None:
+        at = np.geomspace(points.batch_sizes[0], points.batch_sizes[-1], _CURVE_POINTS)
+        low, high = study.fit.band(at)
+        curve = {"batch_size": at, "steps": study.fit.predict(at), "low": low, "high": high}
+        parts.append(pd.DataFrame({"series": FIT, **curve}))
+    data = pd.concat(parts, ignore_index=True).reindex(
+        columns=["series", "batch_size", "steps", "low", "high"]
+    )
+    data[["steps", "low", "high"]] /= divisor
+    data.insert(0, "study", study.name)
+    data.insert(1, "label", study.label)
+    return data
+
+
+def _b_crit(study: Compared) -> pd.DataFrame:
+    ends = {} if study.fit is None else study.fit.b_crit.record()
+    row = {
+        "study": study.name,
+        "label": study.label,
+        "series": B_CRIT,
+        "batch_size": ends.get("value"),
+        "steps": None,
+        "low": ends.get("low"),
+        "high": ends.get("high"),
+    }
+    numbers = dict.fromkeys(("batch_size", "steps", "low", "high"), "float64")
+    return pd.DataFrame([row]).astype(numbers)
