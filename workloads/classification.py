@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from workloads.data.digits import digits
-from workloads.data.fashion_mnist import fashion_mnist
-from workloads.models.mlp import mlp
+from workloads.data.fashion_mnist import check_pool, fashion_mnist
+from workloads.data.subset import kept_classes, subset
+from workloads.models.mlp import hidden_layers, mlp
 from workloads.workload import Data, Examples, Model, Target
 
 LABEL_SMOOTHING: Mapping[str, Mapping[str, float]] = {
@@ -62,23 +63,39 @@ class DigitsMLP:
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
-    def __init__(self, hidden: Sequence[int] = (32,), dropout: float = 0.0) -> None:
-        """Sets the network's size.
+    def __init__(  # noqa: PLR0913 - one argument for each option of the workload
+        self,
+        hidden: Sequence[int] | None = None,
+        dropout: float = 0.0,
+        parameters: int | None = None,
+        depth: int | None = None,
+        images: float = 1.0,
+        classes: float = 1.0,
+    ) -> None:
+        """Sets the network's size and the part of the data.
 
         Args:
-            hidden: width of each hidden layer.
+            hidden: width of each hidden layer; None is (32,).
             dropout: fraction of the hidden layers' outputs that training drops, in [0, 1); above
                 0, lanes are looped.
+            parameters: instead of `hidden`: number of weights and biases, met within 2 % by
+                hidden layers of one width.
+            depth: number of those layers; None is 1.
+            images: fraction of each class's training images that is kept, in (0, 1].
+            classes: fraction of the classes that is kept, in (0, 1].
         """
-        self._hidden, self._dropout = tuple(hidden), dropout
+        self._images, self._classes = images, kept_classes(10, classes)
+        ends = (64, self._classes)
+        self._hidden = hidden_layers(ends, hidden, parameters, depth, default=(32,))
+        self._dropout = dropout
 
     def data(self) -> Data:
         """Gives the digits."""
-        return digits()
+        return subset(digits(), self._images, self._classes)
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
-        return mlp(64, self._hidden, 10, self._dropout)
+        return mlp(64, self._hidden, self._classes, self._dropout)
 
 
 class FashionMnistMLP:
@@ -91,31 +108,44 @@ class FashionMnistMLP:
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each option of the workload
         self,
-        hidden: Sequence[int] = (64,),
+        hidden: Sequence[int] | None = None,
         pool: int = 2,
         data_dir: str | None = None,
         download: bool = False,
         dropout: float = 0.0,
+        parameters: int | None = None,
+        depth: int | None = None,
+        images: float = 1.0,
+        classes: float = 1.0,
     ) -> None:
-        """Sets the network's size and where the images are.
+        """Sets the network's size, where the images are and the part of them.
 
         Args:
-            hidden: width of each hidden layer.
+            hidden: width of each hidden layer; None is (64,).
             pool: side of the squares of pixels that are averaged, 1 or 2.
             data_dir: folder of the idx files; None looks in the usual places.
             download: whether the Hugging Face hub may be asked when they are not found.
             dropout: fraction of the hidden layers' outputs that training drops, in [0, 1); above
                 0, lanes are looped.
+            parameters: instead of `hidden`: number of weights and biases, met within 2 % by
+                hidden layers of one width.
+            depth: number of those layers; None is 1.
+            images: fraction of each class's training images that is kept, in (0, 1].
+            classes: fraction of the classes that is kept, in (0, 1].
         """
-        self._dropout = dropout
-        self._hidden, self._pool = tuple(hidden), pool
+        self._fraction, self._classes = images, kept_classes(10, classes)
+        self._inputs = (28 // check_pool(pool)) ** 2
+        ends = (self._inputs, self._classes)
+        self._hidden = hidden_layers(ends, hidden, parameters, depth, default=(64,))
+        self._dropout, self._pool = dropout, pool
         self._data_dir, self._download = data_dir, download
 
     @cached_property
     def _images(self) -> Data:
-        return fashion_mnist(self._data_dir, self._pool, self._download)
+        whole = fashion_mnist(self._data_dir, self._pool, self._download)
+        return subset(whole, self._fraction, self._classes)
 
     def data(self) -> Data:
         """Gives the images; read once, since the files take a second."""
@@ -123,4 +153,4 @@ class FashionMnistMLP:
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
-        return mlp((28 // self._pool) ** 2, self._hidden, 10, self._dropout)
+        return mlp(self._inputs, self._hidden, self._classes, self._dropout)

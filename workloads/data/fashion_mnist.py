@@ -42,8 +42,7 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
     Raises:
         WorkloadError: no files are found, they are not whole, or the hub cannot be reached.
     """
-    if pool not in {1, 2}:
-        raise WorkloadError(f"`pool` must be 1 or 2, got {pool}; choose one")
+    check_pool(pool)
     places = _places(data_dir)
     folder = next((place for place in places if _file(place, _IMAGES) is not None), None)
     if folder is not None:
@@ -67,6 +66,23 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
         train=Examples(inputs[:TRAIN], targets[:TRAIN]),
         validation=Examples(inputs[TRAIN:], targets[TRAIN:]),
     )
+
+
+def check_pool(pool: int) -> int:
+    """Gives the side of the squares that are averaged, or refuses it.
+
+    Args:
+        pool: what was asked for.
+
+    Returns:
+        The same, 1 or 2.
+
+    Raises:
+        WorkloadError: it is neither.
+    """
+    if pool not in {1, 2}:
+        raise WorkloadError(f"`pool` must be 1 or 2, got {pool}; choose one")
+    return pool
 
 
 def _places(data_dir: str | None) -> list[Path]:
