@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.errors import StudyError
@@ -34,6 +34,7 @@ def grids(draw):
     }
 
 
+@settings(deadline=None)
 @given(grids())
 def test_every_combination_is_made_once_and_is_the_study_written_by_hand(grid):
     members = expand(BASE, grid, Path.cwd())
@@ -45,6 +46,7 @@ def test_every_combination_is_made_once_and_is_the_study_written_by_hand(grid):
     assert len({member.name.casefold() for member in members}) == len(by_hand)
 
 
+@settings(deadline=None)
 @given(grids(), st.data())
 def test_a_name_stays_when_a_value_is_added_and_so_does_its_study(grid, data):
     before = {member.name: member.data for member in expand(BASE, grid, Path.cwd())}

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workloads.errors import WorkloadError
@@ -21,6 +21,7 @@ def test_a_layer_without_width_is_refused():
         mlp(4, (5, 0), 3)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 9), st.integers(1, 4))
 def test_the_count_is_that_of_the_network(inputs, classes, width, depth):
     built = mlp(inputs, (width,) * depth, classes)
@@ -28,6 +29,7 @@ def test_the_count_is_that_of_the_network(inputs, classes, width, depth):
     assert parameter_count((inputs, classes), width, depth) == count
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 6), st.integers(1, 4000))
 def test_the_width_is_the_one_that_trying_all_of_them_finds(inputs, classes, depth, parameters):
     ends = (inputs, classes)
