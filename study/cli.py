@@ -13,7 +13,10 @@ from study import cli_results
 from study.errors import StudyError
 
 if TYPE_CHECKING:
+    from analysis.folder import ResultsFolder
+    from study.cluster import Resources
     from study.config import ResolvedStudy
+    from study.several import Studies
     from study.worker import Trainable
 
 app = typer.Typer(
@@ -67,41 +70,62 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     """Tune at every batch size and record steps to target; run again to resume or extend."""
     from analysis.folder import ResultsFolder
     from study.cluster import Resources, check_address
-    from study.progress import Progress, shown
-    from study.provenance import record_end, record_start
-    from study.store import open_folder
 
     _use_data(data_dir)
     check_address(address)
-    study, trainable = _resolved(source, settings, gpus_per_worker)
-
-    from study.sweep import Sweep
-
-    folder = ResultsFolder.at(results) / _name(source)
+    studies = _studies(source, settings, gpus_per_worker)
+    folders = studies.folders(ResultsFolder.at(results) / _name(source))
     resources = Resources(
         workers=workers or _cores(),
         gpus_per_worker=gpus_per_worker,
         address=address,
         data_dir=os.environ.get("BATCHSCALE_DATA"),
     )
+    whole = True
+    for member, folder in zip(studies.members, folders, strict=True):
+        _headline(studies.title(member))
+        whole = _sweep_one(folder, *studies.ready(member), resources) and whole
+    verb = "analyze" if len(folders) == 1 else "compare"
+    there = shlex.join(map(str, folders))
+    console.print(f"Next: batchscale {verb} {there}", markup=False)
+    if not whole:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _sweep_one(
+    folder: "ResultsFolder", study: "ResolvedStudy", trainable: "Trainable", resources: "Resources"
+) -> bool:
+    """Runs what is missing of one study; tells whether no trial failed and no cohort was lost."""
+    from study.progress import Progress, shown
+    from study.provenance import record_end, record_start
+    from study.store import open_folder
+    from study.sweep import Sweep
+
     study = open_folder(folder, study)
-    record_start(folder, {"workers": resources.workers, "gpus_per_worker": gpus_per_worker})
     work = Sweep(folder, study, trainable)
     console.print(
         f"{study.workload}, {study.optimizer}: {len(study.batch_sizes)} batch sizes x "
         f"{study.search.trials} trials to {study.race.quantity} < {study.target:g} in {folder}",
         markup=False,
     )
+    width = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
+    missing = not work.complete
+    if missing:
+        record_start(folder, width)
     with shown(Progress(folder, study), work.standings, console):
         end = work.run(resources)
-    record_end(folder)
+    if missing:
+        record_end(folder)
     failed = sum(result.outcome.status == "failed" for result in end.results)
     for line in end.errors:
         console.print(f"[red]{line}[/]")
     console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
-    console.print(f"Next: batchscale analyze {shlex.quote(str(folder))}", markup=False)
-    if failed or end.errors:
-        raise typer.Exit(SOME_FAILED)
+    return not (failed or end.errors)
+
+
+def _headline(title: str | None) -> None:
+    if title is not None:
+        console.print(f"\n{title}", markup=False, style="bold")
 
 
 @app.command()
@@ -125,15 +149,21 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
 
     _use_data(data_dir)
     torch.set_num_threads(1)  # as in a worker
-    study, trainable = _resolved(source, settings, gpus_per_worker)
-    trainable = moved(trainable, "cuda" if gpus_per_worker else "cpu")
-    probes = [probe(study, trainable, size, seconds) for size in study.batch_sizes]
-    rows = estimates(study, probes)
+    studies = _studies(source, settings, gpus_per_worker)
+    rows = []
+    for member in studies.members:
+        study, trainable = studies.ready(member)
+        trainable = moved(trainable, "cuda" if gpus_per_worker else "cpu")
+        probes = [probe(study, trainable, size, seconds) for size in study.batch_sizes]
+        _headline(studies.title(member))
+        found = estimates(study, probes)
+        console.print(plan_table(study, found))
+        rows += found
     count = workers or _cores()
     expected = sum(row.seconds for row in rows) / count
-    console.print(plan_table(study, rows))
+    several = f"all {len(studies.members)} studies " if len(studies.members) > 1 else ""
     console.print(
-        f"with {count} workers: {duration(expected)} expected, at most "
+        f"{several}with {count} workers: {duration(expected)} expected, at most "
         f"{duration(sum(row.seconds_at_most for row in rows) / count)}; "
         f"{max(row.probe.memory for row in rows) / 1e6:,.0f} MB of memory for each; "
         f"{sum(row.disk for row in rows) / 1e6:,.1f} MB on disk"
@@ -197,15 +227,13 @@ def check(
         raise typer.Exit(SOME_FAILED)
 
 
-def _resolved(
-    source: str, settings: list[str] | None, gpus_per_worker: float
-) -> "tuple[ResolvedStudy, Trainable]":
-    from study.resolve import resolve
+def _studies(source: str, settings: list[str] | None, gpus_per_worker: float) -> "Studies":
+    from study.grid import read_members
+    from study.several import Studies
     from study.sizing import Device
-    from study.study_file import override, read_study
 
     device = Device("cuda", gpus_per_worker) if gpus_per_worker else Device()
-    return resolve(override(read_study(source), settings or []), device)
+    return Studies(read_members(source, settings or []), device)
 
 
 def _cores() -> int:

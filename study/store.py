@@ -39,18 +39,32 @@ def open_folder(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
 
     Returns:
         The study with what the folder already holds added.
+    """
+    study = continued(folder, study)
+    folder.write(STUDY_FILE, _as_toml(study).encode())
+    return study
+
+
+def continued(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
+    """Gives what a study becomes in a results folder, and writes nothing.
+
+    Args:
+        folder: the study's own folder; need not exist.
+        study: what is to run.
+
+    Returns:
+        The study with what the folder already holds added.
 
     Raises:
-        StudyError: the folder belongs to another study.
+        StudyError: the folder belongs to another study, or holds other things.
     """
     if folder.exists(STUDY_FILE):
-        study = _continued(study, read_study_toml(folder), folder)
-    elif not folder.is_empty:
+        return _continued(study, read_study_toml(folder), folder)
+    if not folder.is_empty:
         raise StudyError(
             f"the results folder must be empty or hold a study, got {folder} with other files; "
             "choose another --results"
         )
-    folder.write(STUDY_FILE, _as_toml(study).encode())
     return study
 
 

@@ -28,7 +28,7 @@ def read_study(source: str) -> dict[str, Any]:
         StudyError: the file cannot be read or is not TOML.
     """
     if not source.endswith(".toml"):
-        return {"workload": _absolute(source, Path.cwd())}
+        return {"workload": absolute_workload(source, Path.cwd())}
     path = Path(source)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -41,7 +41,7 @@ def read_study(source: str) -> dict[str, Any]:
             f"a study file must be valid TOML, got {path}: {error}; correct that line"
         ) from error
     if isinstance(data.get("workload"), str):
-        data["workload"] = _absolute(data["workload"], path.resolve().parent)
+        data["workload"] = absolute_workload(data["workload"], path.resolve().parent)
     return data
 
 
@@ -56,7 +56,7 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
         A changed copy.
 
     Raises:
-        StudyError: a setting is not of that form, or its key runs through a plain value.
+        StudyError: a setting is not of that form.
     """
     changed = dict(data)
     for setting in settings:
@@ -69,7 +69,8 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
-        changed = _with(changed, [part.strip() for part in key.split(".")], value, setting)
+        keys = [part.strip() for part in key.split(".")]
+        changed = with_value(changed, keys, value, f"--set {setting}")
     return changed
 
 
@@ -92,24 +93,47 @@ def validated(form: type[Form], data: Mapping[str, Any]) -> Form:
         raise StudyError("\n".join(map(_in_words, error.errors()))) from error
 
 
-def _absolute(workload: str, folder: Path) -> str:
+def absolute_workload(workload: str, folder: Path) -> str:
+    """Gives a workload's name as it is, or with the path of its file made absolute.
+
+    Args:
+        workload: a name, or path/to/file.py:Class.
+        folder: what the path starts from.
+
+    Returns:
+        The same workload, from any folder.
+    """
     path, colon, name = workload.rpartition(":")
     return f"{(folder / path).resolve()}:{name}" if colon and path.endswith(".py") else workload
 
 
-def _with(
+def with_value(
     data: Mapping[str, Any], keys: Sequence[str], value: object, setting: str
 ) -> dict[str, Any]:
+    """Sets one key at any depth.
+
+    Args:
+        data: a study file as plain data.
+        keys: the parts of the dotted key, >= 1.
+        value: what is set; a table replaces a table.
+        setting: key and value as they were given, for the message.
+
+    Returns:
+        A changed copy.
+
+    Raises:
+        StudyError: the key runs through a plain value.
+    """
     key, *rest = keys
     if not rest:
         return {**data, key: value}
     inner = data.get(key, {})
     if not isinstance(inner, Mapping):
         raise StudyError(
-            f"`--set` must name a key of a table, got {setting!r} where {key} is {inner!r}; "
+            f"a setting must name a key of a table, got {setting} where {key} is {inner!r}; "
             f"set {key} itself"
         )
-    return {**data, key: _with(inner, rest, value, setting)}
+    return {**data, key: with_value(inner, rest, value, setting)}
 
 
 def _in_words(error: ErrorDetails) -> str:

@@ -139,6 +139,11 @@ class Sweep:
         self._recorded = read_parts(folder, study)
         self._queue = CohortQueue(study, self._recorded)
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to run; the tables may still have to be written."""
+        return self._queue.empty
+
     def standings(self) -> list[Standing]:
         """Gives where each batch size stands; may be called from another thread."""
         return self._queue.standings()

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from workloads.data.digits import digits
-from workloads.data.fashion_mnist import fashion_mnist
-from workloads.models.mlp import mlp
+from workloads.data.fashion_mnist import check_pool, fashion_mnist
+from workloads.data.images import amount, part
+from workloads.models.mlp import hidden_layers, mlp
 from workloads.models.normalization import GHOST
 from workloads.models.resnet import resnet8
 from workloads.models.simple_cnn import simple_cnn
@@ -65,23 +66,39 @@ class DigitsMLP:
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
-    def __init__(self, hidden: Sequence[int] = (32,), dropout: float = 0.0) -> None:
-        """Sets the network's size.
+    def __init__(  # noqa: PLR0913 - one argument for each option of the workload
+        self,
+        hidden: Sequence[int] | None = None,
+        dropout: float = 0.0,
+        parameters: int | None = None,
+        depth: int | None = None,
+        images: float = 1.0,
+        classes: float = 1.0,
+    ) -> None:
+        """Sets the network's size and the part of the data.
 
         Args:
-            hidden: width of each hidden layer.
+            hidden: width of each hidden layer; None is (32,).
             dropout: fraction of the hidden layers' outputs that training drops, in [0, 1); above
                 0, lanes are looped.
+            parameters: instead of `hidden`: number of weights and biases, met within 2 % by
+                hidden layers of one width.
+            depth: number of those layers; None is 1.
+            images: training images to keep: a fraction up to 1, above it a number.
+            classes: classes to keep: a fraction up to 1, above it a number.
         """
-        self._hidden, self._dropout = tuple(hidden), dropout
+        self._kept, self._classes = (images, classes), amount("classes", classes, 10)
+        ends = (64, self._classes)
+        self._hidden = hidden_layers(ends, hidden, parameters, depth, default=(32,))
+        self._dropout = dropout
 
     def data(self) -> Data:
         """Gives the digits."""
-        return digits()
+        return part(digits(), *self._kept)
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
-        return mlp(64, self._hidden, 10, self._dropout)
+        return mlp(64, self._hidden, self._classes, self._dropout)
 
 
 def _digit_images() -> Data:
@@ -181,31 +198,44 @@ class FashionMnistMLP:
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each option of the workload
         self,
-        hidden: Sequence[int] = (64,),
+        hidden: Sequence[int] | None = None,
         pool: int = 2,
         data_dir: str | None = None,
         download: bool = False,
         dropout: float = 0.0,
+        parameters: int | None = None,
+        depth: int | None = None,
+        images: float = 1.0,
+        classes: float = 1.0,
     ) -> None:
-        """Sets the network's size and where the images are.
+        """Sets the network's size, where the images are and the part of them.
 
         Args:
-            hidden: width of each hidden layer.
+            hidden: width of each hidden layer; None is (64,).
             pool: side of the squares of pixels that are averaged, 1 or 2.
             data_dir: folder of the idx files; None looks in the usual places.
             download: whether the Hugging Face hub may be asked when they are not found.
             dropout: fraction of the hidden layers' outputs that training drops, in [0, 1); above
                 0, lanes are looped.
+            parameters: instead of `hidden`: number of weights and biases, met within 2 % by
+                hidden layers of one width.
+            depth: number of those layers; None is 1.
+            images: training images to keep: a fraction up to 1, above it a number.
+            classes: classes to keep: a fraction up to 1, above it a number.
         """
-        self._dropout = dropout
-        self._hidden, self._pool = tuple(hidden), pool
+        self._kept, self._classes = (images, classes), amount("classes", classes, 10)
+        self._inputs = (28 // check_pool(pool)) ** 2
+        ends = (self._inputs, self._classes)
+        self._hidden = hidden_layers(ends, hidden, parameters, depth, default=(64,))
+        self._dropout, self._pool = dropout, pool
         self._data_dir, self._download = data_dir, download
 
     @cached_property
     def _images(self) -> Data:
-        return fashion_mnist(self._data_dir, self._pool, self._download)
+        whole = fashion_mnist(self._data_dir, self._pool, self._download)
+        return part(whole, *self._kept)
 
     def data(self) -> Data:
         """Gives the images; read once, since the files take a second."""
@@ -213,4 +243,4 @@ class FashionMnistMLP:
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
-        return mlp((28 // self._pool) ** 2, self._hidden, 10, self._dropout)
+        return mlp(self._inputs, self._hidden, self._classes, self._dropout)

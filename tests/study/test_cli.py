@@ -10,6 +10,7 @@ import pytest
 
 from workloads import registry
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 STUDY = """
 workload = "digits-mlp"
 batch_sizes = [4]
@@ -57,6 +58,15 @@ WRONG = {
     "study file that is none": (["missing.toml"], "check the path"),
     "no lanes in a pack": (["--set", "compute.pack=0"], "greater than or equal to 1, got 0"),
     "unknown precision": (["--set", "compute.precision=fp8"], "float32"),
+    "grid of no lists": (["--set", "grid.seed=1"], "grid.seed must be a list"),
+    "grid that is wrong at its end": (
+        ["--set", "grid.seed=[0, -1]"],
+        "in seed--1: seed must be greater than or equal to 0, got -1",
+    ),
+    "width that is none": (
+        ["--set", "workload_options={parameters=20, depth=2}"],
+        "`parameters` must be within 2% of what some width gives",
+    ),
     "plug-in file that is none": (["missing.py:Mine"], "missing.py"),
 }
 
@@ -84,6 +94,23 @@ def test_a_plan_tells_the_cost_and_writes_nothing(command):
     assert code == 2
     assert "--max-hours must be at least the expected" in err
     assert files() == before
+
+
+def test_a_plan_of_a_grid_is_the_sum_of_its_studies(command):
+    few = ["--set", "batch_sizes=[64]", "--set", "search.trials=2", "--seconds", "0.05"]
+    code, out, err = command("plan", "digits-mlp", *few, "--set", "grid.seed=[0, 1]")
+    assert code == 0, err
+    assert out.index("study 1 of 2: seed-0") < out.index("study 2 of 2: seed-1")
+    assert out.count("expected, at most") == 3
+    assert "all 2 studies with" in out
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_studies_of_an_example_resolve(path):
+    from study.grid import read_members
+    from study.several import Studies
+
+    assert Studies(read_members(str(path), [])).members
 
 
 @pytest.mark.parametrize(

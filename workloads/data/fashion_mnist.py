@@ -40,15 +40,31 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
 
     Raises:
         WorkloadError: no files are found, they are not whole, or the hub cannot be reached.
-    """
-    if pool not in {1, 2}:
-        raise WorkloadError(f"`pool` must be 1 or 2, got {pool}; choose one")
+    """  # noqa: DOC502  (raised by FASHION_MNIST.read)
+    check_pool(pool)
     images, labels = FASHION_MNIST.read(data_dir, download)
     inputs, targets = _pixels(images, pool), torch.tensor(labels, dtype=torch.int64)
     return Data(
         train=Examples(inputs[:TRAIN], targets[:TRAIN]),
         validation=Examples(inputs[TRAIN:], targets[TRAIN:]),
     )
+
+
+def check_pool(pool: int) -> int:
+    """Gives the side of the squares that are averaged, or refuses it.
+
+    Args:
+        pool: what was asked for.
+
+    Returns:
+        The same, 1 or 2.
+
+    Raises:
+        WorkloadError: it is neither.
+    """
+    if pool not in {1, 2}:
+        raise WorkloadError(f"`pool` must be 1 or 2, got {pool}; choose one")
+    return pool
 
 
 def _pixels(images: NDArray[np.uint8], pool: int) -> Tensor:

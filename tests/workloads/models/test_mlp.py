@@ -1,8 +1,10 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workloads.errors import WorkloadError
-from workloads.models.mlp import mlp
+from workloads.models.mlp import TOLERANCE, hidden_layers, mlp, parameter_count, width_for
 
 
 @pytest.mark.parametrize(
@@ -17,3 +19,47 @@ def test_a_network_has_the_layers_asked_for(hidden, parameters):
 def test_a_layer_without_width_is_refused():
     with pytest.raises(WorkloadError, match=r"`hidden` must give widths .* got \[5, 0\]"):
         mlp(4, (5, 0), 3)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 9), st.integers(1, 4))
+def test_the_count_is_that_of_the_network(inputs, classes, width, depth):
+    built = mlp(inputs, (width,) * depth, classes)
+    count = sum(p.numel() for p in built.parameters())
+    assert parameter_count((inputs, classes), width, depth) == count
+
+
+@settings(deadline=None)
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 6), st.integers(1, 4000))
+def test_the_width_is_the_one_that_trying_all_of_them_finds(inputs, classes, depth, parameters):
+    ends = (inputs, classes)
+    misses = [abs(parameter_count(ends, width, depth) - parameters) for width in range(1, 4001)]
+    if min(misses) <= TOLERANCE * parameters:
+        assert width_for(ends, parameters, depth) == 1 + misses.index(min(misses))
+    else:
+        with pytest.raises(WorkloadError, match="must be within 2% of what some width gives"):
+            width_for(ends, parameters, depth)
+
+
+def test_a_family_has_one_size():
+    widths = [hidden_layers((64, 10), None, 10_000, depth, default=()) for depth in (None, 2, 4)]
+    assert widths == [(133,), (69, 69), (46,) * 4]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "parameters", "depth", "message"),
+    [
+        ((5,), 5000, None, r"`parameters` must stand without `hidden`, got 5000 and \[5\]"),
+        (None, None, 2, "`depth` must stand beside `parameters`, got 2 alone"),
+        ((5,), None, 2, "`depth` must stand beside `parameters`, got 2 alone"),
+        (None, 0, None, "`parameters` must be a whole number of at least 1, got 0"),
+        (None, 5000, 0, "`depth` must be a whole number of at least 1, got 0"),
+        (None, 5000.5, 1, r"`parameters` must be a whole number of at least 1, got 5000\.5"),
+        (None, 5000, True, "`depth` must be a whole number of at least 1, got True"),
+        (None, 5000, 6, r"at depth 6, got 5,000, where 4,810 \(width 24\) or 5,135 \(width 25\)"),
+        (None, 20, 1, r"at depth 1, got 20, where 85 \(width 1\) come"),
+    ],
+)
+def test_options_that_make_no_network_are_refused(hidden, parameters, depth, message):
+    with pytest.raises(WorkloadError, match=message):
+        hidden_layers((64, 10), hidden, parameters, depth, default=(32,))
