@@ -59,7 +59,9 @@ def draw(rng, design, factor=1.0):
 
 # the other designs were measured once, with the same code: 3 to 6 %
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["few against many", "misses"])
+@pytest.mark.parametrize(
+    "name", ["few against many", pytest.param("misses", marks=pytest.mark.long)]
+)
 def test_size_of_the_test(name):
     rng = np.random.default_rng(1)
     rejected = [equal_b_crit(draw(rng, DESIGNS[name])).significant for _ in range(500)]

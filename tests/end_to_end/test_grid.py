@@ -47,6 +47,7 @@ def test_a_grid_runs_goes_on_and_costs_nothing_when_complete(grid_place):
     assert code == 0, err
 
 
+@pytest.mark.long
 def test_failed_trials_of_one_study_do_not_keep_the_next_from_running(grid_place):
     text = (grid_place.folder / "blobs.py").read_text()
     text = text.replace(

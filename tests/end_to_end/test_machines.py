@@ -17,7 +17,7 @@ import pytest
 
 from analysis.folder import ResultsFolder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("machines")]  # they share a cluster
 
 
 # one machine must not have done all before another has started

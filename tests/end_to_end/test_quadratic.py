@@ -63,6 +63,7 @@ def test_the_whole_pipeline_finds_the_truth(place):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", MOMENTUM_TRUTH)
 def test_momentum_moves_the_critical_batch_size_where_theory_has_it(place, optimizer):
     (place.folder / "nqm.toml").write_text(MOMENTUM_STUDY.format(optimizer=optimizer))

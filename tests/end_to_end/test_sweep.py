@@ -17,7 +17,7 @@ NARROW = (
 )
 
 
-@pytest.mark.parametrize("sampler", ["halton", "tpe"])
+@pytest.mark.parametrize("sampler", ["halton", pytest.param("tpe", marks=pytest.mark.long)])
 def test_the_tables_do_not_depend_on_the_number_of_workers(place, sampler):
     settings = [
         f"search.sampler={sampler}",
