@@ -14,12 +14,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from workloads.builtin import BUILTIN
+from workloads.entry_points import Kind, package
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
     from workloads.workload import Dynamics, Workload
 
 GROUP = "batchscale.workloads"
+_KIND = Kind(noun="workload", article="a", builtin=BUILTIN, error=WorkloadError)
 _TRAINED = ("target", "data", "model", "loss", "error")
 _OWN_DYNAMICS = ("target", "lanes")
 
@@ -48,7 +50,7 @@ def names() -> list[Entry]:
         for name, own in BUILTIN.items()
     ]
     plugins = [
-        Entry(name=name, source=_source(point), data="", summary=point.value)
+        Entry(name=name, source=package(point), data="", summary=point.value)
         for name, point in sorted(_plugins().items())
     ]
     return built_in + plugins
@@ -88,7 +90,7 @@ def _named(name: str) -> Any:
         module, _, attribute = BUILTIN[name].attribute.partition(":")
         return getattr(importlib.import_module(module), attribute)
     if name in plugins:
-        return _loaded(name, plugins[name])
+        return _KIND.load(plugins[name])
     known = [*BUILTIN, *plugins]
     hint = _suggestion(name, known) or "choose one, or give path/to/file.py:Class"
     raise WorkloadError(f"workload must be one of {', '.join(known)}, got {name!r}; {hint}")
@@ -100,32 +102,7 @@ def _suggestion(name: str, known: Iterable[str]) -> str | None:
 
 
 def _plugins() -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        other = "batchscale itself" if point.name in BUILTIN else None
-        if point.name in found:
-            other = _source(found[point.name])
-        if other is not None:
-            raise WorkloadError(
-                f"a workload's name must be brought by one package, got {point.name!r} from "
-                f"{_source(point)} and from {other}; uninstall one or rename its entry point"
-            )
-        found[point.name] = point
-    return found
-
-
-def _source(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else point.value
-
-
-def _loaded(name: str, point: EntryPoint) -> Any:
-    try:
-        return point.load()
-    except Exception as error:
-        raise WorkloadError(
-            f"the plug-in behind workload {name!r} must import, got {type(error).__name__}: "
-            f"{error} from {_source(point)}; repair or uninstall it"
-        ) from error
+    return _KIND.by_name(entry_points(group=GROUP))
 
 
 def _module_from_file(path: Path) -> ModuleType:

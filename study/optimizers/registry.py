@@ -9,6 +9,7 @@ from study.optimizers.adaptive import ADAM, ADAMW
 from study.optimizers.layerwise import LAMB, LARS, MERIT
 from study.optimizers.momentum import HEAVY_BALL, NESTEROV, SGD
 from study.optimizers.rule import Optimizer
+from workloads.entry_points import Kind, package
 
 GROUP = "batchscale.optimizers"
 OPTIMIZERS: Mapping[str, Optimizer] = {
@@ -22,6 +23,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     "merit": MERIT,
 }
 """The optimizers that come with batchscale."""
+_KIND = Kind(noun="optimizer", article="an", builtin=OPTIMIZERS, error=StudyError)
 
 
 def optimizer_named(name: str) -> Optimizer:
@@ -46,35 +48,14 @@ def optimizer_named(name: str) -> Optimizer:
 
 @functools.cache  # a look at everything that is installed
 def _plugins() -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
-        other = "batchscale itself" if point.name in OPTIMIZERS else None
-        if point.name in found:
-            other = _source(found[point.name])
-        if other is not None:
-            raise StudyError(
-                f"an optimizer's name must be brought by one package, got {point.name!r} from "
-                f"{_source(point)} and from {other}; uninstall one or rename its entry point"
-            )
-        found[point.name] = point
-    return found
-
-
-def _source(point: EntryPoint) -> str:
-    return point.dist.name if point.dist is not None else point.value
+    return _KIND.by_name(entry_points(group=GROUP))
 
 
 def _loaded(point: EntryPoint) -> Optimizer:
-    try:
-        optimizer = point.load()
-    except Exception as error:
-        raise StudyError(
-            f"the plug-in behind optimizer {point.name!r} must import, got "
-            f"{type(error).__name__}: {error} from {_source(point)}; repair or uninstall it"
-        ) from error
+    optimizer = _KIND.load(point)
     if not isinstance(optimizer, Optimizer):
         raise StudyError(
             f"an entry point of {GROUP} must be a study.optimizers.Optimizer, got "
-            f"{type(optimizer).__name__} behind {point.name!r} from {_source(point)}; correct it"
+            f"{type(optimizer).__name__} behind {point.name!r} from {package(point)}; correct it"
         )
     return optimizer
