@@ -27,10 +27,34 @@ def cross_entropy_per_byte(model: Model, batch: Examples) -> Tensor:
     return nn.functional.cross_entropy(logits, batch.targets.flatten().long())
 
 
-class TextTransformer:
-    """Bytes of text, a small decoder-only Transformer, 2.3 nats per byte on validation."""
+class _Text:
+    """What the workloads on text share."""
 
     target = Target(2.3, "loss")
+    loss = staticmethod(cross_entropy_per_byte)
+    error = staticmethod(cross_entropy_per_byte)
+
+    def __init__(self, path: str | None, context: int) -> None:
+        self._path, self._context = path, context
+        with torch.device("meta"):
+            self.model()  # a wrong option is told at once
+
+    @cached_property
+    def _data(self) -> Data:
+        return text(self._path, self._context)
+
+    def data(self) -> Data:
+        """Gives windows of text; read once."""
+        return self._data
+
+    def model(self) -> nn.Module:
+        """Gives a fresh network."""
+        raise NotImplementedError
+
+
+class TextTransformer(_Text):
+    """Bytes of text, a small decoder-only Transformer, 2.3 nats per byte on validation."""
+
     study_defaults: Mapping[str, Any] = {
         "search": {
             "space": {
@@ -40,9 +64,6 @@ class TextTransformer:
         },
         "race": {"max_steps": 5_000},
     }
-
-    loss = staticmethod(cross_entropy_per_byte)
-    error = staticmethod(cross_entropy_per_byte)
 
     def __init__(
         self,
@@ -62,27 +83,17 @@ class TextTransformer:
             layers: blocks.
             heads: attention heads of each block.
         """
-        self._path, self._context, self._sizes = path, context, (width, layers, heads)
-        with torch.device("meta"):
-            self.model()  # a wrong option is told at once
-
-    @cached_property
-    def _data(self) -> Data:
-        return text(self._path, self._context)
-
-    def data(self) -> Data:
-        """Gives windows of text; read once."""
-        return self._data
+        self._sizes = (width, layers, heads)
+        super().__init__(path, context)
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
         return Transformer(SYMBOLS, self._context, *self._sizes)
 
 
-class TextLSTM:
+class TextLSTM(_Text):
     """Bytes of text, a small LSTM, 2.3 nats per byte on validation."""
 
-    target = Target(2.3, "loss")
     study_defaults: Mapping[str, Any] = {
         "search": {
             "space": {
@@ -92,9 +103,6 @@ class TextLSTM:
         },
         "race": {"max_steps": 5_000},
     }
-
-    loss = staticmethod(cross_entropy_per_byte)
-    error = staticmethod(cross_entropy_per_byte)
 
     def __init__(
         self, path: str | None = None, context: int = 32, width: int = 64, layers: int = 1
@@ -108,17 +116,8 @@ class TextLSTM:
             width: numbers per position.
             layers: LSTM layers.
         """
-        self._path, self._context, self._sizes = path, context, (width, layers)
-        with torch.device("meta"):
-            self.model()  # a wrong option is told at once
-
-    @cached_property
-    def _data(self) -> Data:
-        return text(self._path, self._context)
-
-    def data(self) -> Data:
-        """Gives windows of text; read once."""
-        return self._data
+        self._sizes = (width, layers)
+        super().__init__(path, context)
 
     def model(self) -> nn.Module:
         """Gives a fresh network."""
