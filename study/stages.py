@@ -146,12 +146,9 @@ class Stages:
         keys = [key for key in self._done if key[0] in order]
         for key in sorted(keys, key=lambda key: (order.index(key[0]), key[1])):
             results = self._done[key]
-            self._widen(results[0].region)
+            if results[0].region is not None:
+                self.search.widen(results[0].region)
             self.search.learn(results)
-
-    def _widen(self, region: Region | None) -> None:
-        if region is not None and not _holds(self.search, region):
-            self.search.widen(region)
 
     def _plan(self) -> None:
         """Plans the next stage when the one before has ended."""
@@ -186,7 +183,7 @@ class Stages:
         region = next_region(self._study, self.search.ranges, searched)
         if region is None:
             return []
-        self._widen(region)
+        self.search.widen(region)
         return _region_blocks(region, self._lanes(), have)
 
     def _replicate_blocks(self) -> list[Block]:
@@ -237,14 +234,6 @@ class Stages:
             return role is Role.SEARCH or number < block.region.first
         before = role is Role.SEARCH and number < block.trials.start
         return before and (self.search.adaptive or key == self._first_key())
-
-
-def _holds(search: Search, region: Region) -> bool:
-    ranges = search.ranges
-    return all(
-        ranges[name].low <= low and high <= ranges[name].high
-        for name, (low, high) in region.box.items()
-    )
 
 
 def _region_blocks(region: Region, lanes: int, have: set[int]) -> list[Block]:
