@@ -4,15 +4,14 @@ Batch sizes start from the middle outwards, each after the first cohort of its i
 that what a batch size starts from follows from the study alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from analysis.scaling_rules import EXPONENTS
 from study.config import ResolvedStudy
 from study.records import Point, Role, Rule, Source, TrialResult
 from study.seeding import trial_seed
 
 SCALED = "lr"
-EXPONENTS: Mapping[Rule, float] = {Rule.LINEAR: 1.0, Rule.SQUARE_ROOT: 0.5}
-"""Power of the batch size that the learning rate grows by (Krizhevsky 2014, Goyal et al. 2017)."""
 
 
 def inner_neighbour(batch_sizes: Sequence[int], batch_size: int) -> int | None:
@@ -48,7 +47,7 @@ def warm_points(
         For each neighbour that reached the target, its fastest point by each rule.
     """
     leaders = [best for results in neighbours if (best := fastest(results)) is not None]
-    scaled = [(best, rule) for best in leaders for rule in EXPONENTS]
+    scaled = [(best, Rule(name)) for best in leaders for name in EXPONENTS]
     return [
         Point(
             trial=number,

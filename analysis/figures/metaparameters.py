@@ -11,10 +11,11 @@ from analysis.figures.style import (
     power_of_two_ticks,
     style,
 )
+from analysis.scaling_rules import EXPONENTS
 from analysis.summary import Analysis
 
 _PANEL = (3.1, 3.0)
-_RULES = {"linear": 1.0, "square root": 0.5}
+_RULES = {name.replace("-", " "): power for name, power in EXPONENTS.items()}
 _RULE_LINES = {"linear": "--", "square root": ":"}
 _WITH_RULES = ("lr", "effective_lr")
 _NAMES = {
