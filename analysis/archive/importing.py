@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tomlkit
 
 from analysis.archive.conversion import Conversion, Tables, convert
 from analysis.archive.layout import ARCHIVE_FILE, METRICS, STATUS_OF, study_name
 from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
-from analysis.archive.toml import as_toml
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from analysis.tables import BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIALS_FILE
@@ -185,7 +185,7 @@ def _write(
         (BOXES_FILE, tables.boxes),
     ):
         pq.write_table(table, folder / name, compression="zstd")
-    (folder / STUDY_FILE).write_text(as_toml(config), encoding="utf-8")
+    (folder / STUDY_FILE).write_text(tomlkit.dumps(config), encoding="utf-8")
     descriptions = {str(size): dict(study) for size, study in workload.descriptions.items()}
     text = json.dumps({"studies": descriptions}, indent=1)
     (folder / ARCHIVE_FILE).write_text(f"{text}\n", encoding="utf-8")

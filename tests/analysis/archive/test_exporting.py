@@ -6,10 +6,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tomlkit
 
 from analysis.archive.exporting import export_study
 from analysis.archive.importing import Choices, import_archive
-from analysis.archive.toml import as_toml
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from analysis.tables import (
@@ -103,7 +103,9 @@ def folder(made, tmp_path):
     trials = pd.concat([study.trials, *more])
     study_folder = tmp_path / "made"
     study_folder.mkdir()
-    (study_folder / STUDY_FILE).write_text(as_toml({**study.config, "workload": "my.py:Mine"}))
+    (study_folder / STUDY_FILE).write_text(
+        tomlkit.dumps({**study.config, "workload": "my.py:Mine"})
+    )
     for name, frame, schema in (
         (TRIALS_FILE, trials, trial_schema(("lr", "momentum"))),
         (CURVES_FILE, study.curves, curve_schema()),

@@ -2,8 +2,7 @@ import tomllib
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from analysis.archive.toml import as_toml
+from tomlkit import dumps
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -17,4 +16,4 @@ documents = st.recursive(
 
 @given(documents)
 def test_what_is_written_is_read(data):
-    assert tomllib.loads(as_toml(data)) == data
+    assert tomllib.loads(dumps(data)) == data
