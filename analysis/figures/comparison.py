@@ -11,16 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.comparison import Compared, Comparison
-from analysis.figures.comparison_data import (
-    B_CRIT,
-    FIT,
-    MEASURED,
-    NOT_REACHED,
-    PERFECT,
-    comparison_data,
-    normalised_data,
-)
+from analysis.figures.comparison_data import B_CRIT, comparison_data, normalised_data
 from analysis.figures.labels import EndLabel, label_ends
+from analysis.figures.series import FIT, MEASURED, NOT_REACHED, PERFECT, draw_misses
 from analysis.figures.style import (
     BLUE,
     GREEN,
@@ -167,16 +160,7 @@ def _draw_study(axes: Axes, series: dict[str, pd.DataFrame], look: _Look, band: 
             zorder=5,
         )
     if NOT_REACHED in series:
-        points = series[NOT_REACHED]
-        axes.plot(
-            points["batch_size"],
-            points["steps"],
-            "^",
-            color=look.color,
-            markerfacecolor="white",
-            markersize=6.5,
-            zorder=5,
-        )
+        draw_misses(axes, series[NOT_REACHED], look.color, size=6.5, zorder=5)
 
 
 def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:

@@ -4,14 +4,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison import Compared, Comparison
+from analysis.figures.series import CURVE_POINTS, FIT, MEASURED, NOT_REACHED, PERFECT
 
-MEASURED = "measured"
-NOT_REACHED = "not reached"
-FIT = "fit"
 B_CRIT = "b_crit"
-PERFECT = "perfect scaling"
-
-_CURVE_POINTS = 121
 
 
 def comparison_data(comparison: Comparison) -> pd.DataFrame:
@@ -61,7 +56,7 @@ def _series(study: Compared, divisor: float, medians: bool) -> pd.DataFrame:
         shown[points.missed] = np.nan
         parts[0][["low", "high"]] = shown
     if study.fit is not None:
-        at = np.geomspace(points.batch_sizes[0], points.batch_sizes[-1], _CURVE_POINTS)
+        at = np.geomspace(points.batch_sizes[0], points.batch_sizes[-1], CURVE_POINTS)
         low, high = study.fit.band(at)
         curve = {"batch_size": at, "steps": study.fit.predict(at), "low": low, "high": high}
         parts.append(pd.DataFrame({"series": FIT, **curve}))

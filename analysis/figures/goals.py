@@ -7,15 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.labels import EndLabel, label_ends
+from analysis.figures.series import CURVE_POINTS, FIT, MEASURED, NOT_REACHED, draw_misses
 from analysis.figures.style import INK, WIDTH, power_of_two_ticks, ramp, style
 from analysis.goals import Goal
 from analysis.summary import Analysis
 
-MEASURED = "measured"
-NOT_REACHED = "not reached"
-FIT = "fit"
-
-_CURVE_POINTS = 121
 _HEIGHT = 4.2
 _AXES_INCHES = 3.4
 # room for the labels on the right, as a factor of the batch size per factor shown
@@ -46,7 +42,7 @@ def _parts(goal: Goal) -> list[pd.DataFrame]:
     ]
     if goal.fit is not None:
         sizes = table["batch_size"].to_numpy(float)
-        at = np.geomspace(sizes.min(), sizes.max(), _CURVE_POINTS)
+        at = np.geomspace(sizes.min(), sizes.max(), CURVE_POINTS)
         parts.append(_series(goal, FIT, at, goal.fit.predict(at)))
     return [part for part in parts if len(part)]
 
@@ -129,16 +125,7 @@ def _draw(axes: Axes, series: dict[str, pd.DataFrame], color: str) -> None:
             zorder=4,
         )
     if NOT_REACHED in series:
-        points = series[NOT_REACHED]
-        axes.plot(
-            points["batch_size"],
-            points["steps"],
-            "^",
-            color=color,
-            markerfacecolor="white",
-            markersize=6,
-            zorder=4,
-        )
+        draw_misses(axes, series[NOT_REACHED], color, size=6, zorder=4)
 
 
 def _legend(shown: set[str]) -> list[Line2D]:

@@ -8,6 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.series import (
+    CURVE_POINTS,
+    FIT,
+    MEASURED,
+    NOT_REACHED,
+    PERFECT,
+    draw_misses,
+)
 from analysis.figures.style import (
     BLUE,
     GREY,
@@ -23,11 +31,7 @@ from analysis.models import hyperbola
 from analysis.regimes import Regime, Regimes
 from analysis.summary import Analysis
 
-MEASURED = "measured"
 MEDIAN = "median"
-NOT_REACHED = "not reached"
-FIT = "fit"
-PERFECT = "perfect scaling"
 _LABELS = {
     MEASURED: "fewest steps over trials, with bracket",
     MEDIAN: "median of fresh seeds, with interval",
@@ -38,7 +42,6 @@ _LABELS = {
 
 _SHADES = {Regime.PERFECT: "#E3EFF7", Regime.DIMINISHING: "#F1F0EC", Regime.PLATEAU: "#FBEADF"}
 ENDS = ("low", "high")
-_CURVE_POINTS = 121
 # as shares of the height of the axes: room for the regime names on top, least height of b_crit
 _HEADROOM = 0.14
 _LOWEST_B_CRIT = 0.55
@@ -72,7 +75,7 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
     medians["low"], medians["high"] = (again[end].to_numpy(float, na_value=np.nan) for end in ENDS)
     parts = [measured, medians, _series(NOT_REACHED, missed["batch_size"], missed["stopped_at"])]
     sizes = analysis.table["batch_size"].to_numpy(float)
-    curve_at = np.geomspace(sizes.min(), sizes.max(), _CURVE_POINTS)
+    curve_at = np.geomspace(sizes.min(), sizes.max(), CURVE_POINTS)
     if analysis.fits is not None:
         fit = _series(FIT, curve_at, analysis.fits.best.predict(curve_at))
         fit["low"], fit["high"] = analysis.fits.best.band(curve_at)
@@ -167,17 +170,8 @@ def _draw_series(axes: Axes, data: pd.DataFrame, labels: Mapping[str, str]) -> N
         if name in by_name:
             _draw_points(axes, by_name[name], labels[name], whole=name == fitted)
     if NOT_REACHED in by_name:
-        points = by_name[NOT_REACHED]
-        axes.plot(
-            points["batch_size"],
-            points["steps"],
-            "^",
-            color=BLUE,
-            markerfacecolor="white",
-            markersize=7,
-            zorder=5,
-            label=labels[NOT_REACHED],
-        )
+        points, label = by_name[NOT_REACHED], labels[NOT_REACHED]
+        draw_misses(axes, points, BLUE, size=7, zorder=5, label=label)
     if FIT in by_name:
         curve = by_name[FIT]
         axes.fill_between(
