@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from study.config import BatchSizes, ResolvedStudy, StudyConfig
+from study.config import ResolvedStudy, StudyConfig
 from study.errors import StudyError, not_among
 from study.hyperparameters import of_optimizer, of_workload
 from study.optimizers import Optimizer, optimizer_named
@@ -18,6 +18,7 @@ from study.packed import why_not_packed
 from study.schedules import SCHEDULES
 from study.search import SAMPLERS
 from study.search_space import applicable, full_space, groups_of, refuse_warm_up
+from study.sections import BatchSizes
 from study.sizing import Device, ModelSize, cohort_lanes, pack_lanes
 from study.space import Range, Space
 from study.study_file import validated

@@ -9,7 +9,8 @@ from typing import Literal
 
 import torch
 
-from study.config import LaneLimit, StudyConfig
+from study.config import StudyConfig
+from study.sections import LaneLimit
 
 Kind = Literal["cpu", "cuda"]
 

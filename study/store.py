@@ -17,11 +17,12 @@ from analysis.tables import (
     curve_schema,
     trial_schema,
 )
-from study.config import ReplicatesConfig, ResolvedStudy, SearchConfig
+from study.config import ResolvedStudy
 from study.errors import StudyError
 from study.judgement import final_results
 from study.parts import curve_lists, part_names, read_part, trial_row, write_table
 from study.records import Role, TrialResult
+from study.sections import ReplicatesConfig, SearchConfig
 from study.space import Range
 
 _ROLES = list(Role)

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from study.config import Precision
+from study.sections import Precision
 from study.seeding import derive_seed
 from workloads.workload import Data, Examples, Model, Workload
 

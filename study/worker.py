@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from study.config import Precision, ResolvedStudy
+from study.config import ResolvedStudy
 from study.eager import EagerNetwork
 from study.ensemble import Ensemble, GradientLanes, Networks, TrainingRule
 from study.hyperparameters import Group, of_optimizer, of_schedule, of_workload
@@ -15,6 +15,7 @@ from study.packed import PackedNetworks
 from study.race import Rules, Run, judge, race
 from study.records import Cohort, Curve, Execution, Floats, Outcome, Role, Status, TrialResult
 from study.schedules import SCHEDULES, Span, lr_factor
+from study.sections import Precision
 from study.training import TrainingSet, load
 from workloads.workload import Data, Dynamics, Lanes, LaneSetup, Workload
 

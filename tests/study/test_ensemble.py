@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from study.batching import DataOrder
-from study.config import Precision
 from study.eager import EagerNetwork
 from study.ensemble import EXAMPLES_PER_EVALUATION, Ensemble, GradientLanes, TrainingRule
 from study.optimizers import OPTIMIZERS
 from study.packed import PackedNetworks, why_not_packed
+from study.sections import Precision
 from study.space import Range
 from study.training import fresh_model
 from workloads.workload import Examples

@@ -1,6 +1,7 @@
 import pytest
 
-from study.config import LaneLimit, StudyConfig
+from study.config import StudyConfig
+from study.sections import LaneLimit
 from study.sizing import Device, ModelSize, cohort_lanes, pack_lanes
 
 SMALL = ModelSize(2_410, 4_736)
