@@ -7,17 +7,31 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from analysis.comparison import compare
+from analysis.comparison_report import comparison_record
 from analysis.figures import write_figures
+from analysis.figures.comparison import write_comparison_figures
 from analysis.folder import ResultsFolder
 from analysis.report import as_record
 from analysis.summary import analyze
 from analysis.tables import read_study
 
 ROOT = Path(__file__).parents[2]
-REFERENCE = sorted((ROOT / "results" / "reference").iterdir())
+REFERENCE = ROOT / "results" / "reference"
 
 
-@pytest.mark.parametrize("folder", REFERENCE, ids=lambda folder: folder.name)
+def holding(name):
+    """Gives the reference folders that hold a file; all but the demo's are for `make test-all`."""
+    folders = sorted(path.parent for path in REFERENCE.rglob(name))
+    long = (pytest.mark.slow, pytest.mark.long)
+    return [
+        pytest.param(folder, id=name, marks=() if name == "digits" else long)
+        for folder in folders
+        for name in [str(folder.relative_to(REFERENCE))]
+    ]
+
+
+@pytest.mark.parametrize("folder", holding("study.toml"))
 def test_the_summary_is_made_from_the_tables(folder):
     record = json.loads(json.dumps(as_record(analyze(read_study(ResultsFolder.at(folder))))))
     then = json.loads((folder / "summary.json").read_text())
@@ -28,13 +42,32 @@ def test_the_summary_is_made_from_the_tables(folder):
         assert fit["b_crit"] == pytest.approx(then["fits"][name]["b_crit"], rel=1e-6)
 
 
-@pytest.mark.parametrize("folder", REFERENCE, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", holding("study.toml"))
 def test_the_figures_draw_the_same_data(folder, tmp_path):
     write_figures(analyze(read_study(ResultsFolder.at(folder))), ResultsFolder.at(tmp_path))
-    drawn = sorted((folder / "figures").glob("*.csv"))
+    assert_same_data(folder / "figures", tmp_path)
+
+
+@pytest.mark.parametrize("folder", holding("comparison.json"))
+def test_a_comparison_is_made_from_its_studies(folder, tmp_path):
+    then = json.loads((folder / "comparison.json").read_text())
+    places = then.pop("folders")
+    comparison = compare(
+        {name: read_study(ResultsFolder.at(ROOT / place)) for name, place in places.items()}
+    )
+    record = json.loads(json.dumps(comparison_record(comparison)))
+    assert record["table"] == then["table"]
+    assert record["sentences"] == then["sentences"]
+    write_comparison_figures(comparison, ResultsFolder.at(tmp_path))
+    assert_same_data(folder, tmp_path)
+
+
+def assert_same_data(then, now):
+    """Compares the data of the figures in one folder with those in another."""
+    drawn = sorted(then.glob("*.csv"))
     assert drawn
     for path in drawn:
-        assert_frame_equal(pd.read_csv(tmp_path / path.name), pd.read_csv(path), rtol=1e-6)
+        assert_frame_equal(pd.read_csv(now / path.name), pd.read_csv(path), rtol=1e-6)
 
 
 def test_every_figure_of_the_readme_is_a_reference_study():

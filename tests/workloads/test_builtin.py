@@ -1,8 +1,5 @@
 """The contract of every built-in workload, small, on data that ship or on made files."""
 
-import struct
-
-import numpy as np
 import pytest
 
 from workloads import contract
@@ -11,21 +8,6 @@ from workloads.data.idx_images import TRAIN
 from workloads.errors import WorkloadError
 from workloads.registry import resolve
 from workloads.testing import check
-
-SMALL = {
-    "digits-cnn": {"filters": [2, 4], "hidden": 8},
-    "mnist-mlp": {"hidden": [8], "classes": 0.2, "images": 200},
-    "mnist-simple-cnn": {"width": "narrow", "classes": 0.2, "images": 200},
-    "fashion-mnist-simple-cnn": {"width": "narrow", "classes": 0.2, "images": 200},
-    "cifar10-alexnet": {"width": 6},
-    "cifar10-alexnet-bn": {"width": 6},
-    "cifar10-vgg11": {"width": 4},
-    "cifar10-resnet50": {"width": 4},
-    "image-folder": {"model": "resnet8", "size": 16},
-    "text-transformer": {"context": 16, "width": 16, "layers": 1},
-    "text-lstm": {"context": 8, "width": 16},
-}
-"""Options that make a workload small; the others are small as they are."""
 
 STEPS = {
     "mnist-simple-cnn": 20,
@@ -59,55 +41,13 @@ VARIANTS = [
 ]
 
 
-def of_class(labels, shape, rng):
-    """Gives noisy images of a coarse pattern for each class, (images, channels, side, side)."""
-    channels, side = shape
-    patterns = np.random.default_rng(1).integers(0, 220, size=(10, channels, 4, 4))
-    large = np.kron(patterns[labels], np.ones((1, 1, side // 4, side // 4)))
-    return (large + rng.integers(0, 30, size=large.shape)).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Gives a folder of made data of every kind, in the true formats."""
-    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    for name in ("mnist", "fashion-mnist"):
-        (folder / name).mkdir()
-        labels = (np.arange(60_000) % 10).astype(np.uint8)
-        images = np.tile(of_class(labels[:1000], (1, 28), rng).reshape(-1), 60)
-        header = bytes([0, 0, 8, 3]) + struct.pack(">3I", 60_000, 28, 28)
-        (folder / name / "train-images-idx3-ubyte").write_bytes(header + images.tobytes())
-        header = bytes([0, 0, 8, 1]) + struct.pack(">I", 60_000)
-        (folder / name / "train-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-    (folder / "cifar-10-batches-bin").mkdir()
-    for number in range(1, 6):
-        labels = (np.arange(40) % 10).astype(np.uint8)
-        pixels = of_class(labels, (3, 32), rng).reshape(40, -1)
-        records = np.concatenate([labels[:, None], pixels], axis=1)
-        (folder / "cifar-10-batches-bin" / f"data_batch_{number}.bin").write_bytes(
-            records.tobytes()
-        )
-    for label in range(4):
-        (folder / "images" / str(label)).mkdir(parents=True)
-        for number, pixels in enumerate(of_class(np.full(20, label), (1, 16), rng)):
-            path = folder / "images" / str(label) / f"{number:02}.pgm"
-            path.write_bytes(b"P5 16 16 255\n" + pixels.tobytes())
-    return folder
-
-
 @pytest.fixture
-def on_made_data(made, monkeypatch):
-    """Takes the made data."""
-    monkeypatch.setenv("BATCHSCALE_DATA", str(made))
-
-
-@pytest.fixture
-def broken(on_made_data, monkeypatch):
+def broken(on_made_data, small, monkeypatch):
     """Gives the clauses that a workload breaks in few steps, and how it can be trained."""
 
-    def check_quickly(name, options):
+    def check_quickly(name):
         monkeypatch.setattr(contract, "_TRAINING_STEPS", STEPS.get(name, 100))
-        found = {clause.name: clause for clause in check(resolve(name, options))}
+        found = {clause.name: clause for clause in check(resolve(name, small.get(name, {})))}
         how = found.get("packed equals looped")
         return [c for c in found.values() if not c.passed], how.detail if how else None
 
@@ -116,7 +56,7 @@ def broken(on_made_data, monkeypatch):
 
 @pytest.mark.parametrize("name", BUILTIN)
 def test_every_built_in_workload_keeps_its_contract(broken, name):
-    clauses, how = broken(name, SMALL.get(name, {}))
+    clauses, how = broken(name)
     assert clauses == []
     if name in LOOPED:
         assert how.startswith("looped: ")
