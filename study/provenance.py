@@ -14,6 +14,7 @@ import torch
 
 from analysis.folder import ResultsFolder
 from analysis.tables import SCHEMA_VERSION
+from study.errors import StudyError
 
 PROVENANCE_FILE = "provenance.json"
 _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
@@ -97,7 +98,13 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
 def _sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
     if not folder.exists(PROVENANCE_FILE):
         return []
-    sweeps: list[dict[str, Any]] = json.loads(folder.read(PROVENANCE_FILE))["sweeps"]
+    try:
+        sweeps: list[dict[str, Any]] = json.loads(folder.read(PROVENANCE_FILE))["sweeps"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(
+            f"{folder / PROVENANCE_FILE} must be as batchscale wrote it, got: {error}; restore "
+            "it, or delete it"
+        ) from error
     return sweeps
 
 

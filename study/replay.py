@@ -37,10 +37,9 @@ class Replay:
             recorded: the study's trials, sorted by batch size, role and trial.
         """
         pack = pack_of(trial, recorded)
-        cohort = Cohort(
-            batch_size=trial.batch_size, points=tuple(result.point for result in pack)
-        )
-        self._lanes = build_lanes(_as_computed(study, trial.execution), trainable, cohort)
+        cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
+        execution = trial.execution or Execution(study.race.lanes, len(pack), None)
+        self._lanes = build_lanes(_computed_so(study, execution), trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not how it goes
         rules = Rules.at(study, trial.batch_size, None)
         if trial.point.role is Role.REPLICATE:
@@ -100,9 +99,7 @@ def _cohort(result: TrialResult) -> tuple[int, Role, int]:
     return result.batch_size, Role.SEARCH if role is Role.WARM else role, result.cohort
 
 
-def _as_computed(study: ResolvedStudy, execution: Execution | None) -> ResolvedStudy:
-    if execution is None:
-        return study
+def _computed_so(study: ResolvedStudy, execution: Execution) -> ResolvedStudy:
     race = study.race.model_copy(update={"lanes": execution.lanes})
     compute = study.compute.model_copy(
         update={
