@@ -75,7 +75,8 @@ def layers(
     for sentence in layer_sentences(measured):
         console.print(sentence, markup=False)
     figures = folder / "figures"
-    for name in write_layer_figures(measured, f"{study.workload}, {study.optimizer}", figures):
+    subject = f"{study.workload.rpartition(':')[2]}, {study.optimizer}"
+    for name in write_layer_figures(measured, subject, figures):
         if name.endswith(".png"):
             console.print(str(figures / name), markup=False)
 

@@ -71,16 +71,16 @@ def replay_winners(
         name = f"winner at batch size {winner.batch_size}"
         if found == steps:
             says = f"{who} is below {study.target:g} at step {steps}, as recorded; "
-            yield Clause(name, True, says + _likeness(curve, winner.curve))
+            yield Clause(name, True, says + _likeness(curve, winner.curve, environment))
         else:
             yield Clause(name, False, f"{who} {_miss(study, winner, curve, found, environment)}")
 
 
-def _likeness(curve: Curve, recorded: Curve) -> str:
+def _likeness(curve: Curve, recorded: Curve, environment: Sequence[str]) -> str:
     recorded = recorded.until(len(curve.step))
     if same_curve(curve, recorded):
         return "its curve is the same in every bit"
-    return f"its curve is off by {_largest(curve, recorded):.1g} at most"
+    return f"losses off by {_largest(curve, recorded):.1g} at most; {_told(environment)}"
 
 
 def _largest(one: Curve, other: Curve) -> float:
@@ -100,10 +100,13 @@ def _miss(
     at = int(np.searchsorted(winner.curve.step, curve.step[-1]))
     recorded = winner.curve.val_error[min(at, len(winner.curve.val_error) - 1)]
     now = "it was there at" if found is not None else "it was not there by"
-    where = "; ".join(environment) or "none is known, so look at the data and the workload"
     return (
         f"must be below {study.target:g} at step {steps} first, as recorded; trained again {now} "
         f"step {int(curve.step[-1])}: error {curve.val_error[-1]:.6g} where {recorded:.6g} is "
-        f"recorded, losses off by {_largest(curve, winner.curve):.1g}; differences of "
-        f"environment: {where}"
+        f"recorded, losses off by {_largest(curve, winner.curve):.1g}; {_told(environment)}"
     )
+
+
+def _told(environment: Sequence[str]) -> str:
+    differences = "; ".join(environment) or "none is known, so look at the data and the workload"
+    return f"differences of environment: {differences}"

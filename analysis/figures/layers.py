@@ -54,9 +54,10 @@ def layers_vs_batch_data(table: pd.DataFrame) -> pd.DataFrame:
         table: as `analysis.layers.read_layers` gives it.
 
     Returns:
-        Rows moment (start, end), layer, batch_size, ratio, full_ratio; layers in their order.
+        Rows moment (start, end), layer, batch_size, ratio, full_ratio; layers in their order,
+        without a number where their weights are zero.
     """
-    ends = table[table["moment"].isin(ENDS) & table["ratio"].notna()]
+    ends = table[table["moment"].isin(ENDS)]
     return ends[["moment", "layer", "batch_size", "ratio", "full_ratio"]].reset_index(drop=True)
 
 
@@ -138,11 +139,11 @@ def layers_start_end_data(table: pd.DataFrame) -> pd.DataFrame:
         table: as `analysis.layers.read_layers` gives it.
 
     Returns:
-        Rows batch_size (the smallest and the largest), layer, moment, step, ratio; a layer without
-        a ratio at the start begins where it has one.
+        Rows batch_size (the smallest and the largest), layer, moment, step, ratio; layers in
+        their order, without a number where their weights are zero.
     """
     sizes = {table["batch_size"].min(), table["batch_size"].max()}
-    rows = table[table["batch_size"].isin(sizes) & table["ratio"].notna()]
+    rows = table[table["batch_size"].isin(sizes)]
     return rows[["batch_size", "layer", "moment", "step", "ratio"]].reset_index(drop=True)
 
 

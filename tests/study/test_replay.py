@@ -1,8 +1,6 @@
 """A replayed trial is the recorded one in every bit, however it was computed."""
 
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +12,10 @@ from study.recorded import recorded_trials, trials_of_tables
 from study.records import Cohort, Point, Role, Rule, Source, Status
 from study.replay import Replay, pack_of, same_curve
 from study.store import consolidate, open_folder
-from study.training import Layout, fresh_model, load
+from study.training import Layout, fresh_model
 from study.worker import run_cohort
 from workloads.registry import resolve
 
-BLOBS = Path(__file__).parents[1] / "blobs.py"
-KINDS = {"plain": "Blobs", "batch norm": "BatchNormBlobs", "dropout": "DropoutBlobs"}
 LRS = (0.3, 1e-6, 3e38, 0.1)
 """One is slow, one diverges: lanes end at different steps, and the pack is compacted."""
 
@@ -30,12 +26,6 @@ def cohort_of(study, **values):
         Point(trial=i, seed=100 + i, values=middle | {"lr": lr}) for i, lr in enumerate(LRS)
     )
     return Cohort(batch_size=study.batch_sizes[0], points=points)
-
-
-@pytest.fixture(scope="module")
-def training():
-    """Gives a loaded workload by name; what is compiled for one test serves the next."""
-    return cache(lambda kind="plain": load(resolve(f"{BLOBS}:{KINDS[kind]}"), torch.device("cpu")))
 
 
 def replayed(study, trainable, trial, recorded):
@@ -61,9 +51,11 @@ COMPUTED = {
 
 
 @pytest.mark.parametrize(("kind", "changes", "values"), COMPUTED.values(), ids=COMPUTED)
-def test_every_trial_of_a_cohort_replays_in_every_bit(training, make_study, kind, changes, values):
+def test_every_trial_of_a_cohort_replays_in_every_bit(
+    shared_training, make_study, kind, changes, values
+):
     space = {"lr": {"low": 1e-6, "high": 4e38, "scale": "log"}, **({"momentum": 0.5} | values)}
-    study, made = make_study(search={"space": space}, **changes), training(kind)
+    study, made = make_study(search={"space": space}, **changes), shared_training(kind)
     results = run_cohort(study, made, cohort_of(study, **values))
     statuses = {result.outcome.status for result in results}
     assert {Status.REACHED, Status.DIVERGED} < statuses
@@ -73,8 +65,8 @@ def test_every_trial_of_a_cohort_replays_in_every_bit(training, make_study, kind
         assert same_curve(replayed(later, made, result, results), result.curve)
 
 
-def test_a_replay_tells_a_changed_seed(training, make_study):
-    study, made = make_study(), training()
+def test_a_replay_tells_a_changed_seed(shared_training, make_study):
+    study, made = make_study(), shared_training()
     results = run_cohort(study, made, cohort_of(study))
     point = replace(results[0].point, seed=99)
     other = [replace(results[0], point=point), *results[1:]]
@@ -100,8 +92,8 @@ def test_a_workload_of_own_dynamics_replays(make_study):
         assert same_curve(replayed(study, quadratic, result, results), result.curve)
 
 
-def test_replicates_and_warm_trials_replay_from_a_folder(training, make_study, tmp_path):
-    study, made = make_study(compute={"pack": {"lanes": 3}}), training()
+def test_replicates_and_warm_trials_replay_from_a_folder(shared_training, make_study, tmp_path):
+    study, made = make_study(compute={"pack": {"lanes": 3}}), shared_training()
     folder = ResultsFolder.at(tmp_path / "blobs")
     open_folder(folder, study)
     source = Source(4, Role.SEARCH, 0, Rule.SAME)
@@ -126,8 +118,8 @@ def test_replicates_and_warm_trials_replay_from_a_folder(training, make_study, t
         assert same_curve(one.curve, other.curve)
 
 
-def test_the_parameters_are_those_of_the_trial_at_each_step(training, make_study):
-    study, made = make_study(race={"to": "budget"}), training()
+def test_the_parameters_are_those_of_the_trial_at_each_step(shared_training, make_study):
+    study, made = make_study(race={"to": "budget"}), shared_training()
     cohort = cohort_of(study)
     results = run_cohort(study, made, cohort)
     replay, seen = Replay(study, made, results[3], results), {}
