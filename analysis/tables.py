@@ -24,6 +24,7 @@ STUDY_FILE = "study.toml"
 TRIALS_FILE = "trials.parquet"
 CURVES_FILE = "curves.parquet"
 BOXES_FILE = "boxes.parquet"
+LAYERS_FILE = "layers.parquet"
 
 STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
 ROLES = ("search", "extension", "warm", "replicate")
@@ -78,6 +79,26 @@ BOX_COLUMNS: Mapping[str, pa.DataType] = {
 """Columns of `boxes.parquet`: what was searched, one row per batch size, region and searched
 hyperparameter; region 0 is the study's box, the others the parts by which it was widened."""
 
+LAYER_COLUMNS: Mapping[str, pa.DataType] = {
+    "batch_size": pa.int64(),
+    "role": pa.string(),
+    "trial": pa.int64(),
+    "moment": pa.string(),
+    "step": pa.int64(),
+    "layer": pa.string(),
+    "parameters": pa.int64(),
+    "weight_norm": pa.float64(),
+    "gradient_norm": pa.float64(),
+    "gradient_norm_sd": pa.float64(),
+    "batches": pa.int64(),
+    "ratio": pa.float64(),
+    "full_gradient_norm": pa.float64(),
+    "full_ratio": pa.float64(),
+}
+"""Columns of `layers.parquet`, one row per trial, moment and parameter tensor."""
+
+MOMENTS = ("start", "between", "end")
+
 
 def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:
     """Gives the schema of `trials.parquet` for these hyperparameters, in their order."""
@@ -96,6 +117,11 @@ def curve_schema() -> pa.Schema:
 def box_schema() -> pa.Schema:
     """Gives the schema of `boxes.parquet`."""
     return _versioned(pa.schema(list(BOX_COLUMNS.items())))
+
+
+def layer_schema() -> pa.Schema:
+    """Gives the schema of `layers.parquet`."""
+    return _versioned(pa.schema(list(LAYER_COLUMNS.items())))
 
 
 def hyperparameters(trials: pd.DataFrame) -> tuple[str, ...]:
@@ -256,6 +282,11 @@ def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
         )
     if name in _GROWN:
         table = brought_up(table, _GROWN[name])
+    return as_frame(table)
+
+
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """Gives a table as a frame; integer columns may hold nulls."""
     frame: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
     return frame
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from study import cli_results
+from study import cli_replay, cli_results
+from study.cli_options import SOME_FAILED, WRONG_INPUT, DataDir, use_data
 from study.errors import StudyError
 
 if TYPE_CHECKING:
@@ -27,14 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_results.app)
+app.add_typer(cli_replay.app)
 console = Console(highlight=False, soft_wrap=True)
-WRONG_INPUT, SOME_FAILED = 2, 1
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder of data files; BATCHSCALE_DATA says the same.", show_default=False),
-]
-
 
 Source = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study.toml, or the name of a workload.")
@@ -71,7 +66,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.folder import ResultsFolder
     from study.cluster import Resources, check_address
 
-    _use_data(data_dir)
+    use_data(data_dir)
     check_address(address)
     studies = _studies(source, settings, gpus_per_worker)
     folders = studies.folders(ResultsFolder.at(results) / _name(source))
@@ -147,7 +142,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     from study.plan import duration, estimates, plan_table, probe
     from study.worker import moved
 
-    _use_data(data_dir)
+    use_data(data_dir)
     torch.set_num_threads(1)  # as in a worker
     studies = _studies(source, settings, gpus_per_worker)
     rows = []
@@ -189,7 +184,7 @@ def workloads(
 
     from workloads.registry import names
 
-    _use_data(data_dir)
+    use_data(data_dir)
     entries = names()
     columns, rows = ["data", "what it is"], [[e.data or e.source, e.summary] for e in entries]
     if long:
@@ -216,7 +211,7 @@ def check(
     from workloads.registry import resolve
     from workloads.testing import check as check_contract
 
-    _use_data(data_dir)
+    use_data(data_dir)
     kept = True
     for clause in check_contract(resolve(workload)):
         mark = "[green]ok[/]  " if clause.passed else "[red]FAIL[/]"
@@ -238,14 +233,6 @@ def _studies(source: str, settings: list[str] | None, gpus_per_worker: float) ->
 
 def _cores() -> int:
     return os.cpu_count() or 1
-
-
-def _use_data(folder: Path | None) -> None:
-    if folder is None:
-        return
-    if not folder.is_dir():
-        raise StudyError(f"--data-dir must be a folder, got {folder}; check the path")
-    os.environ["BATCHSCALE_DATA"] = str(folder.resolve())
 
 
 def _name(source: str) -> str:

@@ -7,12 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from study.cli_options import StudyFolder
+
 app = typer.Typer()
 console = Console(highlight=False, soft_wrap=True)
-
-StudyFolder = Annotated[
-    str, typer.Argument(metavar="DIR", help="Results folder of one study: a path or a URI.")
-]
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Parts: what each cohort leaves, one atomic parquet file, one row per trial with its curve."""
 
+import hashlib
 import json
 import math
 import re
@@ -33,6 +34,7 @@ PARTS = "parts"
 _DIGEST_KEY = b"batchscale.study"
 _NODE_KEY = b"batchscale.node"
 _REGION_KEY = b"batchscale.region"
+_HASH_KEY = b"batchscale.sha256"
 _LETTERS = {Role.SEARCH: "c", Role.EXTENSION: "x", Role.REPLICATE: "r"}
 """Warm points have none: they join a cohort of the search."""
 _PART = re.compile(
@@ -76,8 +78,34 @@ def write_part(
     schema = schema.with_metadata({**schema.metadata, **ours})
     rows = [trial_row(result) | curve_lists(result.curve) for result in results]
     name = part_name(first.batch_size, first.cohort, first.point.role)
-    write_table(folder, name, pa.Table.from_pylist(rows, schema=schema))
+    table = pa.Table.from_pylist(rows, schema=schema)
+    hashed = {**schema.metadata, _HASH_KEY: _content_hash(table).encode()}
+    write_table(folder, name, table.replace_schema_metadata(hashed))
     return name
+
+
+def _content_hash(table: pa.Table) -> str:
+    """Gives the sha256 of all that a part says, however parquet lays it out."""
+    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    metadata.pop(_HASH_KEY.decode(), None)
+    content = json.dumps([metadata, table.to_pylist()], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def hash_holds(folder: ResultsFolder, name: str) -> bool | None:
+    """Tells whether a part still says what was written into it.
+
+    Args:
+        folder: the results folder.
+        name: a part that can be read.
+
+    Returns:
+        Whether its content has the hash in its metadata; None for a part from before there were
+        hashes.
+    """
+    table = pq.read_table(pa.BufferReader(folder.read(name)))
+    recorded = table.schema.metadata.get(_HASH_KEY)
+    return None if recorded is None else recorded.decode() == _content_hash(table)
 
 
 def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[TrialResult]:
@@ -116,7 +144,7 @@ def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[Tr
         )
     region = _region(metadata.get(_REGION_KEY))
     rows = brought_up(table).to_pylist()
-    return [replace(_from_row(row, study.hyperparameters), region=region) for row in rows]
+    return [replace(from_row(row, study.hyperparameters), region=region) for row in rows]
 
 
 def part_names(folder: ResultsFolder) -> list[str]:
@@ -180,7 +208,8 @@ def curve_lists(curve: Curve) -> dict[str, Any]:
     }
 
 
-def _from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:
+def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:
+    """Gives the trial of a row: what `trial_row` and `curve_lists` made of it."""
     outcome_fields = ("steps", "steps_before", "stopped_at", "best_error")
     return TrialResult(
         batch_size=row["batch_size"],

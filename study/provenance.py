@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from analysis.folder import ResultsFolder
 from analysis.tables import SCHEMA_VERSION
+from study.errors import StudyError
 
 PROVENANCE_FILE = "provenance.json"
 _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
@@ -32,13 +34,7 @@ def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
             "start": _now(),
             "end": None,
             "resources": resources,
-            "packages": {name: version(name) for name in _PACKAGES},
-            "python": platform.python_version(),
-            "machine": {
-                "system": platform.platform(),
-                "processor": platform.machine(),
-                "device": _device(),
-            },
+            **environment(),
             "git": _git_state(),
         }
     )
@@ -52,10 +48,63 @@ def record_end(folder: ResultsFolder) -> None:
     _write(folder, sweeps)
 
 
+def environment() -> dict[str, Any]:
+    """Gives what rounding may depend on: versions and machine, as they are here and now."""
+    return {
+        "packages": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+            "device": _device(),
+        },
+    }
+
+
+def differences(folder: ResultsFolder) -> list[str]:
+    """Says in what this environment differs from those that a folder's sweeps ran in.
+
+    Args:
+        folder: a results folder.
+
+    Returns:
+        One phrase for each difference; what a sweep did not record is not compared.
+    """
+    now = _flat(environment())
+    then: dict[str, set[str]] = {}
+    for sweep in _sweeps(folder):
+        for name, value in _flat(sweep).items():
+            if name in now:
+                then.setdefault(name, set()).add(value)
+    return [
+        f"{name} {now[name]} where it was {' and '.join(sorted(values))}"
+        for name, values in then.items()
+        if values != {now[name]}
+    ]
+
+
+def used_gpus(folder: ResultsFolder) -> bool:
+    """Tells whether the latest sweep into a folder trained on GPUs."""
+    return any(bool(sweep["resources"].get("gpus_per_worker")) for sweep in _sweeps(folder)[-1:])
+
+
+def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Gives the environment in a sweep's entry as one value by name."""
+    parts = {**entry["packages"], "python": entry["python"], **entry["machine"]}
+    return {name: str(value) for name, value in parts.items()}
+
+
 def _sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
     if not folder.exists(PROVENANCE_FILE):
         return []
-    sweeps: list[dict[str, Any]] = json.loads(folder.read(PROVENANCE_FILE))["sweeps"]
+    try:
+        sweeps: list[dict[str, Any]] = json.loads(folder.read(PROVENANCE_FILE))["sweeps"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(
+            f"{folder / PROVENANCE_FILE} must be as batchscale wrote it, got: {error}; restore "
+            "it, or delete it"
+        ) from error
     return sweeps
 
 

@@ -161,7 +161,7 @@ def _miss(run: Run, rules: Rules) -> Status:
     return Status.CAPPED
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Lane:
     """A lane while it races."""
 
@@ -199,51 +199,82 @@ def race(lanes: Lanes, count: int, rules: Rules) -> list[Run]:
     Returns:
         One record per lane, in the order of the lanes.
     """
-    record = [_Lane() for _ in range(count)]
-    started = time.perf_counter()
-    racing = _measure(lanes, record, 0, None, started)
-    step, seen = 0, time.perf_counter()
-    for lane in record:
-        lane.evaluation = lane.whole = (seen - started) / count
-    for next_step in measured_steps(rules):
-        if not racing or step >= rules.cap:
-            break
-        before = time.perf_counter()
-        train_loss = lanes.advance(next_step - step)
-        after = time.perf_counter()
-        step, stepped = next_step, racing
-        racing = _measure(lanes, stepped, step, train_loss, started)
-        now = time.perf_counter()
-        for lane in stepped:
-            lane.training += (after - before) / len(stepped)
-            lane.evaluation += (now - after) / len(stepped)
-            lane.whole += (now - seen) / len(stepped)
-        seen = now
-        hits = [lane.rows[-1][3] < rules.target for lane in racing]
-        if any(hits) and not rules.to_budget:
-            rules = rules.knowing(step)
-            racing = _keep(lanes, racing, [not hit for hit in hits])
-    return [lane.run() for lane in record]
+    course = Race(lanes, count, rules)
+    for _ in course.measurements():
+        pass
+    return course.runs()
 
 
-def _measure(
-    lanes: Lanes, racing: list[_Lane], step: int, train_loss: Floats | None, started: float
-) -> list[_Lane]:
-    """Measures every lane, notes it, and drops the lanes that are no longer finite."""
-    loss, error = lanes.measure()
-    seconds = time.perf_counter() - started
-    train = np.full(len(racing), np.nan) if train_loss is None else train_loss
-    finite = np.isfinite(loss) & np.isfinite(error) & (np.isfinite(train) | (train_loss is None))
-    for index, lane in enumerate(racing):
-        if finite[index]:
-            row = (step, train[index], loss[index], error[index], seconds)
-            lane.rows.append(row)
-        else:
-            lane.broke_at = step
-    return _keep(lanes, racing, finite.tolist())
+class Race:
+    """A race that can be followed from one measured step to the next."""
 
+    def __init__(self, lanes: Lanes, count: int, rules: Rules) -> None:
+        """Puts the lanes, `count` of them at step 0, on their marks."""
+        self._lanes, self._rules = lanes, rules
+        self._record = [_Lane() for _ in range(count)]
+        self._racing = list(self._record)
 
-def _keep(lanes: Lanes, racing: list[_Lane], kept: list[bool]) -> list[_Lane]:
-    if not all(kept) and any(kept):
-        lanes.keep(np.array(kept))
-    return [lane for lane, keep in zip(racing, kept, strict=True) if keep]
+    def runs(self) -> list[Run]:
+        """Gives the record of every lane so far, in their order."""
+        return [lane.run() for lane in self._record]
+
+    def place(self, lane: int) -> int | None:
+        """Gives which of the lanes that are left a lane is; None where it was dropped."""
+        seen = self._record[lane]
+        return self._racing.index(seen) if seen in self._racing else None
+
+    def measurements(self) -> Iterator[int]:
+        """Races to the end; may be left at any measurement.
+
+        Yields:
+            The step of each measurement, 0 first, before the lanes that it found at the target
+            are dropped.
+        """
+        started = time.perf_counter()
+        self._measure(0, None, started)
+        step, seen = 0, time.perf_counter()
+        for lane in self._record:
+            lane.evaluation = lane.whole = (seen - started) / len(self._record)
+        yield step
+        for next_step in measured_steps(self._rules):
+            if not self._racing or step >= self._rules.cap:
+                break
+            before = time.perf_counter()
+            train_loss = self._lanes.advance(next_step - step)
+            after = time.perf_counter()
+            step, stepped = next_step, self._racing
+            self._measure(step, train_loss, started)
+            now = time.perf_counter()
+            for lane in stepped:
+                lane.training += (after - before) / len(stepped)
+                lane.evaluation += (now - after) / len(stepped)
+                lane.whole += (now - seen) / len(stepped)
+            seen = now
+            yield step
+            self._drop_hits(step)
+
+    def _drop_hits(self, step: int) -> None:
+        hits = [lane.rows[-1][3] < self._rules.target for lane in self._racing]
+        if any(hits) and not self._rules.to_budget:
+            self._rules = self._rules.knowing(step)
+            self._keep([not hit for hit in hits])
+
+    def _measure(self, step: int, train_loss: Floats | None, started: float) -> None:
+        """Measures every lane, notes it, and drops the lanes that are no longer finite."""
+        loss, error = self._lanes.measure()
+        seconds = time.perf_counter() - started
+        train = np.full(len(self._racing), np.nan) if train_loss is None else train_loss
+        finite = np.isfinite(loss) & np.isfinite(error)
+        finite &= np.isfinite(train) | (train_loss is None)
+        for index, lane in enumerate(self._racing):
+            if finite[index]:
+                row = (step, train[index], loss[index], error[index], seconds)
+                lane.rows.append(row)
+            else:
+                lane.broke_at = step
+        self._keep(finite.tolist())
+
+    def _keep(self, kept: list[bool]) -> None:
+        if not all(kept) and any(kept):
+            self._lanes.keep(np.array(kept))
+        self._racing = [lane for lane, keep in zip(self._racing, kept, strict=True) if keep]

@@ -28,7 +28,7 @@ def replicate_points(
     """
     there = [r.point for r in results if r.point.role is Role.REPLICATE]
     points: list[Point] = []
-    for best in _top(results, study.replicates.top):
+    for best in fastest(results, study.replicates.top):
         source = Source(batch_size, best.point.role, best.point.trial, Rule.SAME)
         done = sum(point.source == source for point in there)
         for count in range(done, study.replicates.seeds):
@@ -44,7 +44,17 @@ def replicate_points(
     return points
 
 
-def _top(results: Sequence[TrialResult], count: int) -> list[TrialResult]:
+def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]:
+    """Gives the trials of a search that took the fewest steps to the target.
+
+    Args:
+        results: trials of one batch size, judged together.
+        count: how many, >= 1.
+
+    Returns:
+        At most so many that reached, the fastest first; of equal ones that of the earlier role
+        and number.
+    """
     roles = list(Role)
     searched = [r for r in results if r.point.role is not Role.REPLICATE]
     reached = [r for r in searched if r.outcome.steps is not None]

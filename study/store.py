@@ -1,7 +1,7 @@
 """The results folder: parts are the only truth, every table is derived from them."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -176,14 +176,29 @@ def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult
         The trials as the tables have them.
     """
     results = final_results(study, read_parts(folder, study))
+    for name, table in tables_of(study, results).items():
+        write_table(folder, name, table)
+    return results
+
+
+def tables_of(study: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:
+    """Gives the tables that a study's trials make, by the names of their files.
+
+    Args:
+        study: the study.
+        results: all its trials, finally judged.
+
+    Returns:
+        `trials.parquet`, `curves.parquet` and `boxes.parquet`.
+    """
     trials = [trial_row(result) for result in results]
     curves = [row for result in results for row in _curve_rows(result)]
     schema = trial_schema(study.hyperparameters)
-    write_table(folder, TRIALS_FILE, pa.Table.from_pylist(trials, schema=schema))
-    write_table(folder, CURVES_FILE, pa.Table.from_pylist(curves, schema=curve_schema()))
-    boxes = _box_rows(study, results)
-    write_table(folder, BOXES_FILE, pa.Table.from_pylist(boxes, schema=box_schema()))
-    return results
+    return {
+        TRIALS_FILE: pa.Table.from_pylist(trials, schema=schema),
+        CURVES_FILE: pa.Table.from_pylist(curves, schema=curve_schema()),
+        BOXES_FILE: pa.Table.from_pylist(_box_rows(study, results), schema=box_schema()),
+    }
 
 
 def _box_rows(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[dict[str, Any]]:

@@ -148,27 +148,28 @@ class Layout:
     """Where each trainable parameter of a model stands in a flat vector.
 
     Attributes:
-        shapes: of the parameters, in their order.
+        names: of the parameters, in their order.
+        shapes: theirs.
     """
 
     def __init__(self, model: nn.Module) -> None:
         """Reads the shapes of a model."""
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self._names = list(trainable)
+        self.names = tuple(trainable)
         self.shapes = tuple(tuple(p.shape) for p in trainable.values())
         self._sizes = [p.numel() for p in trainable.values()]
 
     def flatten(self, model: nn.Module) -> Tensor:
         """Gives a model's parameters as one vector, a copy of shape (parameters,)."""
         parameters = dict(model.named_parameters())
-        return torch.cat([parameters[name].detach().flatten() for name in self._names])
+        return torch.cat([parameters[name].detach().flatten() for name in self.names])
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
         """Gives views of a flat vector by parameter name."""
         pieces = torch.split(flat, self._sizes)
         return {
             name: piece.view(shape)
-            for name, piece, shape in zip(self._names, pieces, self.shapes, strict=True)
+            for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)
         }
 
     def constants(self, model: nn.Module) -> dict[str, Tensor]:

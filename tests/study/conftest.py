@@ -1,6 +1,7 @@
 """A small made workload, small studies of it, and lanes that need no training."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,13 @@ def training():
     return lambda kind="plain": load(resolve(f"{BLOBS}:{KINDS[kind]}"), torch.device("cpu"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def shared_training():
+    """Gives the same, each loaded once: what is compiled for one test serves the next."""
+    return cache(lambda kind="plain": load(resolve(f"{BLOBS}:{KINDS[kind]}"), torch.device("cpu")))
+
+
+@pytest.fixture(scope="session")
 def make_study():
     """Gives a resolved study of the made workload; keywords change its keys."""
 

@@ -1,0 +1,106 @@
+"""The trials of a results folder as they count: from its parts, without them from its tables."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+
+from analysis.folder import ResultsFolder
+from analysis.tables import CURVES_FILE, TRIAL_KEY, TRIALS_FILE, read_table
+from study.config import ResolvedStudy
+from study.errors import StudyError
+from study.judgement import final_results
+from study.parts import from_row, part_names
+from study.provenance import used_gpus
+from study.records import TrialResult
+from study.replication import fastest
+from study.store import read_parts
+from study.worker import Trainable, prepare
+from workloads.registry import resolve as resolve_workload
+
+_MEASURED = ("step", "train_loss", "val_loss", "val_error", "seconds")
+_KEY = list(TRIAL_KEY)
+
+
+def recorded_trials(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
+    """Reads every trial of a folder, finally judged.
+
+    Args:
+        folder: the results folder.
+        study: its study.
+
+    Returns:
+        The trials, sorted by batch size, role and trial; of a folder without parts as its tables
+        have them.
+    """
+    if part_names(folder):
+        return final_results(study, read_parts(folder, study))
+    return trials_of_tables(folder, study)
+
+
+def as_recorded(folder: ResultsFolder, study: ResolvedStudy) -> Trainable:
+    """Makes a study's workload ready as it was when its trials were recorded.
+
+    Args:
+        folder: the results folder.
+        study: its study.
+
+    Returns:
+        The workload on one thread of a CPU; on a GPU where the study ran on one and there is one.
+    """
+    torch.set_num_threads(1)  # as in a worker: the sums of several threads round otherwise
+    device = "cuda" if used_gpus(folder) and torch.cuda.is_available() else "cpu"
+    workload = resolve_workload(study.workload, study.workload_options)
+    return prepare(workload, device, study.compute.precision)
+
+
+def winners(study: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
+    """Gives the trial of fewest steps at each batch size that reached the target.
+
+    Args:
+        study: the study.
+        recorded: its trials, finally judged.
+
+    Returns:
+        Trials of the searches, by rising batch size.
+    """
+    return [
+        best
+        for size in study.batch_sizes
+        for best in fastest([result for result in recorded if result.batch_size == size])
+    ]
+
+
+def trials_of_tables(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
+    """Reads the trials back from `trials.parquet` and `curves.parquet`.
+
+    Args:
+        folder: the results folder.
+        study: its study.
+
+    Returns:
+        The trials in the order of the table.
+
+    Raises:
+        StudyError: the table lacks a hyperparameter of the study.
+    """
+    trials, curves = read_table(folder, TRIALS_FILE), read_table(folder, CURVES_FILE)
+    missing = [name for name in study.hyperparameters if name not in trials]
+    if missing:
+        raise StudyError(
+            f"{folder / TRIALS_FILE} must have a column for each hyperparameter of study.toml, "
+            f"got none for {missing[0]}; run `sweep` again"
+        )
+    by_trial = dict(list(curves.groupby(_KEY, sort=False)))
+    results = []
+    for row in trials.astype(object).where(trials.notna(), None).to_dict("records"):
+        rows = by_trial.get(tuple(row[name] for name in _KEY), curves.head(0))
+        named = {str(name): value for name, value in row.items()}
+        results.append(from_row(named | _curve_lists(rows), study.hyperparameters))
+    return results
+
+
+def _curve_lists(rows: pd.DataFrame) -> dict[str, Any]:
+    return {f"curve_{name}": rows[name].to_numpy(float, na_value=math.nan) for name in _MEASURED}
