@@ -12,8 +12,14 @@ from analysis.goals import Goal, find_goals
 from analysis.models import MODELS
 from analysis.quality import quality_table
 from analysis.quality_words import quality_sentences
+from analysis.recipes import follows_rule, recipe_sentences, rule_name
 from analysis.regimes import Regimes, find_regimes
-from analysis.replicates import fitted_points, replicate_sentences, with_replicates
+from analysis.replicates import (
+    fitted_points,
+    replicate_sentences,
+    seed_sentences,
+    with_replicates,
+)
 from analysis.scaling_rules import rule_sentences, scaling_rules
 from analysis.tables import StudyTables
 from analysis.targets import first_trials, steps_to_target
@@ -78,10 +84,10 @@ class Analysis:
 
     @property
     def subject(self) -> str:
-        """Workload and optimizer on one line."""
+        """Workload and optimizer on one line, and the rule where it is a recipe."""
         config = self.study.config
         workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
-        return f"{workload}, {config['optimizer']}"
+        return ", ".join(filter(None, (workload, config["optimizer"], rule_name(config))))
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
@@ -134,6 +140,8 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
 
 
 def _replicate_words(analysis: Analysis) -> tuple[str, ...]:
+    if follows_rule(analysis.study):
+        return (*recipe_sentences(analysis.study), *seed_sentences(analysis.table))
     own = analysis.study.config["race"].get("target")
     if analysis.study.imported or own == analysis.target:
         return replicate_sentences(analysis.table)
@@ -171,9 +179,12 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         f"{counts} trials at each batch size, and depend on how many were run; the target was "
         "crossed after the measurement at `after`."
     )
+    # where its rule has not run, a recipe is a study of its base
+    unfinished = () if follows_rule(analysis.study) else recipe_sentences(analysis.study)
     return (
         *found,
         *misses,
+        *unfinished,
         *_replicate_words(analysis),
         *quality_sentences(analysis.search),
         *rule_sentences(analysis.rules),

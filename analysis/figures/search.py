@@ -23,6 +23,7 @@ from analysis.figures.style import (
     YELLOW,
     style,
 )
+from analysis.recipes import origin
 from analysis.summary import Analysis
 from analysis.targets import search_trials
 
@@ -63,14 +64,21 @@ def search_data(analysis: Analysis) -> pd.DataFrame:
         return pd.DataFrame()
     trials = search_trials(analysis.study, analysis.target)
     data = trials[["batch_size", "role", "trial", "status", "steps"]].copy()
-    winners = analysis.reached.set_index("batch_size")
-    sizes = trials["batch_size"]
-    is_best = trials["trial"] == sizes.map(winners["trial"])
-    is_best &= trials["role"] == sizes.map(winners["role"])
-    data["best"] = is_best.fillna(False).astype(bool)
+    data["best"] = _is_best(trials, analysis)
     for label, name in axes.items():
         data[label] = 1 - trials[name] if label.startswith("1 - ") else trials[name]
     return data
+
+
+def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
+    """Tells the winners, or in a recipe the trial that its rule scales."""
+    scaled = origin(analysis.study)
+    if scaled is not None:
+        return trials["role"].eq(scaled[0]) & trials["trial"].eq(scaled[1])
+    winners, sizes = analysis.reached.set_index("batch_size"), trials["batch_size"]
+    best = trials["trial"] == sizes.map(winners["trial"])
+    best &= trials["role"] == sizes.map(winners["role"])
+    return best.fillna(False).astype(bool)
 
 
 def _searched(analysis: Analysis) -> dict[str, str]:
