@@ -4,9 +4,7 @@ At the base batch size the point was tuned, and its replicates stand for it; at 
 made it, and nothing was searched. Those runs are what a recipe is judged by.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -51,29 +49,22 @@ def origin(study: StudyTables) -> tuple[str, int] | None:
     return None if pd.isna(role) else (str(role), int(number))
 
 
-def rule_name(config: Mapping[str, Any]) -> str:
-    """Gives a recipe in a few words: "linear rule from B = 64"; empty for a tuned study."""
-    if config.get("mode") != "recipe":
-        return ""
-    recipe = config["recipe"]
-    base = f" from B = {recipe['base']}" if "base" in recipe else ""
-    epochs = recipe.get("warmup_epochs", 0)
-    return f"{recipe['rule']} rule{base}" + (f" with {epochs:g} epochs of warm-up" * bool(epochs))
-
-
 def recipe_sentences(study: StudyTables) -> tuple[str, ...]:
     """Says what a recipe's numbers are; no sentence for a tuned study."""
     if study.config.get("mode") != "recipe":
         return ()
-    name = rule_name(study.config)
-    base = study.config["recipe"].get("base")
+    recipe = study.config["recipe"]
+    base, epochs = recipe.get("base"), recipe.get("warmup_epochs", 0)
+    name = f"{recipe['rule']} rule" + (f" with {epochs:g} epochs of warm-up" if epochs else "")
     if not follows_rule(study):
         return (
             f"No run of the {name} is recorded: the rule waits for a point that reaches the target "
             f"at B = {base}, and all numbers here are of the search there.",
         )
-    tuned = "Nothing was tuned" if base is None else f"Only B = {base} was tuned"
+    tuned, whence = "Nothing was tuned", "published"
+    if base is not None:
+        tuned, whence = f"Only B = {base} was tuned", "the one found there"
     return (
-        f"{tuned}: all numbers are of one point, scaled by the {name}, on fresh seeds; a search at "
-        "a batch size might do better there.",
+        f"{tuned}: all numbers are of one point, {whence}, scaled by the {name} and run on fresh "
+        "seeds; a search might do better at any other batch size.",
     )

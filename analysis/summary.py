@@ -12,7 +12,7 @@ from analysis.goals import Goal, find_goals
 from analysis.models import MODELS
 from analysis.quality import quality_table
 from analysis.quality_words import quality_sentences
-from analysis.recipes import follows_rule, recipe_sentences, rule_name
+from analysis.recipes import follows_rule, recipe_sentences
 from analysis.regimes import Regimes, find_regimes
 from analysis.replicates import (
     fitted_points,
@@ -24,6 +24,10 @@ from analysis.scaling_rules import rule_sentences, scaling_rules
 from analysis.tables import StudyTables
 from analysis.targets import first_trials, steps_to_target
 
+_RULE_FAILS = (
+    "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: the "
+    "rule fails there"
+)
 _LEFT_OUT = (
     "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: look "
     "at its search, or whether so large or small a batch can reach the target at all"
@@ -87,7 +91,8 @@ class Analysis:
         """Workload and optimizer on one line, and the rule where it is a recipe."""
         config = self.study.config
         workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
-        return ", ".join(filter(None, (workload, config["optimizer"], rule_name(config))))
+        rule = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
+        return f"{workload}, {config['optimizer']}{rule}"
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
@@ -166,10 +171,11 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     else:
         words = fit_sentences(analysis.fits, analysis.critical)
         found = (*words, *analysis.regimes.sentences())
+    why = _RULE_FAILS if follows_rule(analysis.study) else _LEFT_OUT
     missed = analysis.table[analysis.table["steps"].isna()]
     misses = tuple(
         f"B = {size}: no trial reached the target within {longest} steps"
-        + (f"; {_LEFT_OUT}." if size in analysis.left_out else ".")
+        + (f"; {why}." if size in analysis.left_out else ".")
         for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
     )
     trials = analysis.table["trials"]
