@@ -135,7 +135,7 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
     if recipe is None:
         return {}
     if recipe.rule not in list(Rule):
-        raise StudyError(not_among("recipe.rule", recipe.rule, RULES))
+        raise StudyError(not_among("recipe.rule", recipe.rule, map(str, RULES)))
     _refuse_unfit(config)
     start = RULES[Rule(recipe.rule)].start
     entries = {} if start is None else dict(start.values)
