@@ -116,11 +116,13 @@ def _misses(studies: Sequence[Compared]) -> tuple[str, ...]:
         if points.missed.any():
             missed = _listed(f"{size:g}" for size in points.batch_sizes[points.missed])
             out = points.batch_sizes[points.out_of_reach()]
-            left_out = f"; no curve passes by {_listed(f'{b:g}' for b in out)}, so that the fit "
-            left_out += "leaves them out" if out.size > 1 else "leaves it out"
-            words.append(
-                f"{study.label} missed the target at B = {missed}{left_out if out.size else ''}."
-            )
+            left_out = ""
+            if out.size:
+                left_out = (
+                    f"; no curve passes by {_listed(f'{b:g}' for b in out)}, so that the fit "
+                )
+                left_out += "leaves them out" if out.size > 1 else "leaves it out"
+            words.append(f"{study.label} missed the target at B = {missed}{left_out}.")
     return tuple(words)
 
 
