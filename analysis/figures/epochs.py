@@ -11,8 +11,6 @@ from analysis.figures.style import PLAIN, WIDTH, power_of_two_ticks, style
 
 _HEIGHT = 3.6
 _ROW_INCHES = 0.2
-_COLUMNS = 2
-# bars of one batch size stand side by side, this factor of the batch size apart
 _APART = 1.05
 
 
@@ -27,16 +25,15 @@ def draw_epochs(data: pd.DataFrame, comparison: Comparison) -> Figure:
         The figure.
     """
     shown = [study for study in comparison.studies if study.name in set(data["study"])]
-    rows = -(-len(shown) // _COLUMNS)
     with style():
-        figure = Figure(figsize=(WIDTH, _HEIGHT + _ROW_INCHES * rows), layout="constrained")
+        figure = Figure(figsize=(WIDTH, _HEIGHT + _ROW_INCHES * len(shown)), layout="constrained")
         axes = figure.add_subplot()
         _scale(axes, data)
         for place, study in enumerate(shown):
             points, look = data[data["study"] == study.name], looks(comparison.studies)[study.name]
             shift = _APART ** (place - (len(shown) - 1) / 2)
             axes.errorbar(
-                points["batch_size"] * shift,
+                points["batch_size"] * shift,  # bars of one batch size stand side by side
                 points["error"],
                 yerr=[points["error"] - points["low"], points["high"] - points["error"]],
                 fmt=f"{look.marker}-",
@@ -50,7 +47,7 @@ def draw_epochs(data: pd.DataFrame, comparison: Comparison) -> Figure:
         axes.set_ylabel(f"Least validation {comparison.quantity}")
         words = f"Within {data['epochs'].iloc[0]:g} epochs: median of fresh seeds, best to worst"
         axes.set_title(words, loc="left", pad=8)
-        figure.legend(loc="outside lower center", ncols=_COLUMNS)
+        figure.legend(loc="outside lower center", ncols=1)
     return figure
 
 
