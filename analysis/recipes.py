@@ -64,7 +64,14 @@ def recipe_sentences(study: StudyTables) -> tuple[str, ...]:
     tuned, whence = "Nothing was tuned", "published"
     if base is not None:
         tuned, whence = f"Only B = {base} was tuned", "the one found there"
-    return (
+    words = (
         f"{tuned}: all numbers are of one point, {whence}, scaled by the {name} and run on fresh "
-        "seeds; a search might do better at any other batch size.",
+        "seeds; a search might do better at any other batch size."
+    )
+    if rule_runs(study).trials["role"].isin([ROLE, "replicate"]).all():
+        return (words,)
+    return (
+        words,
+        f"B = {base} has no fresh seeds, only the trial that found the point, which flatters; set "
+        "replicates.seeds.",
     )

@@ -160,7 +160,13 @@ def replicate_sentences(table: pd.DataFrame) -> tuple[str, ...]:
             f"Fresh seeds ({seeds} at each batch size) take {ratio.median():.2f} x the fewest "
             f"steps of the search (median), at most {ratio.max():.2f} x, at B = {worst}."
         )
-    return (*words, *seed_sentences(table))
+    words += seed_sentences(table)
+    if not medians_known(table):
+        words.append(
+            "Some batch sizes have no replicates yet, so that the fits use the fewest steps of the "
+            "searches; `sweep` again runs what is missing."
+        )
+    return tuple(words)
 
 
 def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
@@ -183,11 +189,6 @@ def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
         words.append(f"Fresh seeds that missed the target, counted as lower bounds: {listed}.")
     if medians_known(table):
         words.append("The fits use the medians of the replicates.")
-    else:
-        words.append(
-            "Some batch sizes have no replicates yet, so that the fits use the fewest steps of the "
-            "searches; `sweep` again runs what is missing."
-        )
     return tuple(words)
 
 

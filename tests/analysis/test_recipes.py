@@ -81,7 +81,11 @@ def test_every_batch_size_counts_by_its_one_points_fresh_seeds(recipe, tuned):
 
 def test_without_replicates_the_trial_that_found_the_point_stands_for_the_base(recipe):
     less = recipe.trials[recipe.trials["role"] != "replicate"]
-    table = steps_to_target(dataclasses.replace(recipe, trials=less)).set_index("batch_size")
+    alone = dataclasses.replace(recipe, trials=less)
+    assert "B = 16 has no fresh seeds, only the trial that found" in " ".join(
+        sentences(analyze(alone))
+    )
+    table = steps_to_target(alone).set_index("batch_size")
     assert (table.loc[BASE, "trials"], table.loc[BASE, "steps"]) == (1, 90)
     assert table.loc[64, "trials"] == 3
 
