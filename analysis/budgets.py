@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from analysis.estimates import two_digits
 from analysis.models import Floats
 from analysis.tables import TRIAL_KEY, StudyTables
-from analysis.targets import CANDIDATES, trials_as_recorded
+from analysis.targets import competing_trials
 
 MOST_BUDGETS = 4
 GROWTH = 4
@@ -139,7 +139,7 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
 
 def _best_by_batch_size(study: StudyTables) -> Mapping[int, _Best]:
     """Gives the best of each batch size that measured anything, batch sizes rising."""
-    trials = trials_as_recorded(study, CANDIDATES)
+    trials = competing_trials(study)
     ran = trials[trials["status"] != "failed"]
     curves = study.curves[(study.curves["step"] >= 1) & study.curves["val_error"].notna()]
     curves = curves.merge(ran[_KEY], on=_KEY)

@@ -14,7 +14,9 @@ from analysis.critical import DEFINITIONS
 from analysis.errors import AnalysisError
 from analysis.estimates import Estimate, rounded
 from analysis.findings import critical_record, fits_record
+from analysis.fixed_epochs import epochs_table, epochs_words, fixed_epochs
 from analysis.folder import ResultsFolder
+from analysis.rule_costs import rule_costs, rule_costs_table
 from analysis.tables import SCHEMA_VERSION
 
 COMPARISON_JSON = "comparison.json"
@@ -95,6 +97,8 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
             {"over": ratio.over, "under": ratio.under, **ratio.estimate.record()}
             for ratio in comparison.ratios
         ],
+        "rule_costs": json.loads(rule_costs(comparison).to_json(orient="records")),
+        "fixed_epochs": json.loads(fixed_epochs(comparison).to_json(orient="records")),
         "definitions": dict(DEFINITIONS),
         "sentences": list(comparison_sentences(comparison)),
     }
@@ -129,10 +133,20 @@ def comparison_markdown(comparison: Comparison) -> str:
         f"Steps to target:\n\n{_markdown(steps_table(comparison))}",
         "The hyperbola S_min + E_min / B and the critical batch sizes, with "
         f"95 % intervals:\n\n{_markdown(fits_table(comparison))}",
+        *(f"{words}:\n\n{_markdown(rows)}" for words, rows in _rule_tables(comparison).items()),
     ]
     if shown:
         parts.append(f"What the batch sizes mean:\n\n{meaning}")
     return "\n\n".join(parts) + "\n"
+
+
+def _rule_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Gives by their words the tables that not every comparison has."""
+    found = {
+        "Steps of the rules over those of the tuned study": rule_costs_table(comparison),
+        epochs_words(comparison): epochs_table(comparison),
+    }
+    return {words: rows for words, rows in found.items() if len(rows)}
 
 
 def _markdown(rows: pd.DataFrame) -> str:
@@ -199,7 +213,10 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         comparison: the comparison.
         console: where to print.
     """
-    for rows in (steps_table(comparison), fits_table(comparison)):
+    always = [("", steps_table(comparison)), ("", fits_table(comparison))]
+    for words, rows in [*always, *_rule_tables(comparison).items()]:
+        if words:
+            console.print(f"{words}:", markup=False, soft_wrap=True)
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
         for place, name in enumerate(rows.columns):
             table.add_column(name, justify="right" if place else "left", overflow="fold")

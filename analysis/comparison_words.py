@@ -6,6 +6,8 @@ from analysis.comparison import Compared, Comparison, Ratio
 from analysis.estimates import rounded
 from analysis.findings import verdicts
 from analysis.ratios import LEVEL
+from analysis.recipes import follows_rule
+from analysis.rule_costs import rule_cost_sentences
 
 _CAVEAT = (
     "Intervals and test take independent scatter about each study's own hyperbola, with a spread "
@@ -29,6 +31,7 @@ def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
         *_measures(comparison),
         *_misses(comparison.studies),
         *_steps(comparison),
+        *rule_cost_sentences(comparison),
         *_b_crit(comparison),
         normalisation_words(comparison),
     )
@@ -91,10 +94,11 @@ def _measures(comparison: Comparison) -> tuple[str, ...]:
     shown = _listed(
         f"{count} ({study.label})" for count, study in zip(counts, studies, strict=True)
     )
+    rules = any(follows_rule(study.analysis.study) for study in studies)
+    equal = "" if rules else ", and --equal-trials takes as many of each"
     return (
         f"{''.join(words)}.",
-        f"Trials at each batch size: {shown}; more trials find fewer steps, and --equal-trials "
-        "takes as many of each.",
+        f"Trials at each batch size: {shown}; more trials find fewer steps{equal}.",
     )
 
 
@@ -112,11 +116,13 @@ def _misses(studies: Sequence[Compared]) -> tuple[str, ...]:
         if points.missed.any():
             missed = _listed(f"{size:g}" for size in points.batch_sizes[points.missed])
             out = points.batch_sizes[points.out_of_reach()]
-            left_out = f"; no curve passes by {_listed(f'{b:g}' for b in out)}, so that the fit "
-            left_out += "leaves them out" if out.size > 1 else "leaves it out"
-            words.append(
-                f"{study.label} missed the target at B = {missed}{left_out if out.size else ''}."
-            )
+            left_out = ""
+            if out.size:
+                left_out = (
+                    f"; no curve passes by {_listed(f'{b:g}' for b in out)}, so that the fit "
+                )
+                left_out += "leaves them out" if out.size > 1 else "leaves it out"
+            words.append(f"{study.label} missed the target at B = {missed}{left_out}.")
     return tuple(words)
 
 

@@ -11,6 +11,8 @@ from analysis.folder import ResultsFolder
 LEAST_STUDIES = 2
 DEFAULT = "default"
 """Stands for a key that a study file leaves out."""
+_LATER = {"mode": "search"}
+"""What keys were before studies had them."""
 
 # what readers look for first; other keys come after these, in the order of the study file
 _FIRST = (
@@ -18,6 +20,8 @@ _FIRST = (
     "optimizer",
     "workload_options",
     "optimizer_options",
+    "mode",
+    "recipe",
     "schedule",
     "race.target",
     "search.sampler",
@@ -94,18 +98,21 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
     differing = [
         key
         for key in keys
-        if len({config.get(key, DEFAULT) for config in flat}) > 1
+        if len({_value(config, key) for config in flat}) > 1
         and not any(_within(key, section) for section in _LEFT_OUT)
     ]
     for count in range(1, _MOST_KEYS + 1):
         for chosen in combinations(differing, count):
             found = tuple(
-                ", ".join(f"{key} = {config.get(key, DEFAULT)}" for key in chosen)
-                for config in flat
+                ", ".join(f"{key} = {_value(config, key)}" for key in chosen) for config in flat
             )
             if len(set(found)) == len(found):
                 return found
     return tuple(names)
+
+
+def _value(config: Mapping[str, str], key: str) -> str:
+    return config.get(key, _LATER.get(key, DEFAULT))
 
 
 def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

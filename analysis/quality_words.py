@@ -103,7 +103,8 @@ def _box_words(table: pd.DataFrame) -> list[str]:
             f"{end} end of {_NAMES.get(name, name)}; a wider range would not help there."
         )
     if len(table) and table["box"].eq(str(EdgeVerdict.INTERIOR)).all():
-        words.append("At every batch size the best trials lie inside the searched box.")
+        where = "At every batch size the" if len(table) > 1 else "The"
+        words.append(f"{where} best trials lie inside the searched box.")
     return words
 
 

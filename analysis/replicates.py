@@ -5,12 +5,14 @@ does neither: it is what another researcher may expect of that point.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.likelihood import LEAST_VALUES, location
 from analysis.points import Points
+from analysis.recipes import follows_rule, rule_runs
 from analysis.tables import StudyTables
 from analysis.targets import trials_at
 
@@ -47,12 +49,36 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     Raises:
         AnalysisError: the target cannot be judged from the curves.
     """  # noqa: DOC502  (raised by trials_at)
-    runs = trials_at(study, ("replicate",), target)
-    runs = runs[(runs["status"] != "failed") & (runs["stopped_at"] > 0)]
-    rows = [_row(key, group) for key, group in runs.groupby(_SOURCE, sort=True)]
+    runs = _fresh_seeds(study, target)
+    rows = [_row(key, group) for key, group in runs.groupby(_SOURCE, sort=True, dropna=False)]
     table = pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
     ranked = table.sort_values(["batch_size", "steps_median"], na_position="last", kind="stable")
     return ranked.drop_duplicates("batch_size").reset_index(drop=True)
+
+
+def standing_runs(study: StudyTables) -> pd.DataFrame:
+    """Gives the runs whose median stands for their batch size.
+
+    Args:
+        study: the study.
+
+    Returns:
+        Trials of one point on fresh seeds at each batch size that has them, as recorded.
+    """
+    runs = _fresh_seeds(study, None)
+    names = [_of(role, trial) for role, trial in zip(*(runs[n] for n in _SOURCE[1:]), strict=True)]
+    chosen = replicates(study)[["batch_size", "replicate_of"]]
+    return runs.assign(replicate_of=names).merge(chosen, on=["batch_size", "replicate_of"])
+
+
+def _fresh_seeds(study: StudyTables, target: float | None) -> pd.DataFrame:
+    roles = ("replicate", "recipe")
+    runs = trials_at(rule_runs(study) if follows_rule(study) else study, roles, target)
+    return runs[(runs["status"] != "failed") & (runs["stopped_at"] > 0)]
+
+
+def _of(role: str | None, trial: int | None) -> str:
+    return "published" if pd.isna(role) else f"{role} {trial}"
 
 
 def with_replicates(
@@ -67,10 +93,12 @@ def with_replicates(
 
     Returns:
         The table, null where a batch size has no replicates. At another target than the study's
-        all is null: the replicates are of the points that were best at its own.
+        all is null: the replicates are of the points that were best at its own. A recipe's point is
+        one at every target.
     """
     again = replicates(study, target)
-    if target is not None and target != study.config["race"].get("target"):
+    other = target is not None and target != study.config["race"].get("target")
+    if other and not follows_rule(study):
         again = again.iloc[:0]
     return table.merge(again, on="batch_size", how="left")
 
@@ -132,6 +160,26 @@ def replicate_sentences(table: pd.DataFrame) -> tuple[str, ...]:
             f"Fresh seeds ({seeds} at each batch size) take {ratio.median():.2f} x the fewest "
             f"steps of the search (median), at most {ratio.max():.2f} x, at B = {worst}."
         )
+    words += seed_sentences(table)
+    if not medians_known(table):
+        words.append(
+            "Some batch sizes have no replicates yet, so that the fits use the fewest steps of the "
+            "searches; `sweep` again runs what is missing."
+        )
+    return tuple(words)
+
+
+def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
+    """Says which fresh seeds missed the target, and whether the fits use their medians.
+
+    Args:
+        table: as `with_replicates` gives it.
+
+    Returns:
+        One sentence each.
+    """
+    words = []
+    known = table[table["seeds"].notna() & table["steps"].notna()]
     often = known[known["seeds_missed"] > 0]
     if len(often):
         listed = ", ".join(
@@ -141,11 +189,6 @@ def replicate_sentences(table: pd.DataFrame) -> tuple[str, ...]:
         words.append(f"Fresh seeds that missed the target, counted as lower bounds: {listed}.")
     if medians_known(table):
         words.append("The fits use the medians of the replicates.")
-    else:
-        words.append(
-            "Some batch sizes have no replicates yet, so that the fits use the fewest steps of the "
-            "searches; `sweep` again runs what is missing."
-        )
     return tuple(words)
 
 
@@ -154,7 +197,7 @@ def _span(counts: "pd.Series[int]") -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _row(key: tuple[object, ...], runs: pd.DataFrame) -> dict[str, object]:
+def _row(key: tuple[Any, ...], runs: pd.DataFrame) -> dict[str, object]:
     batch_size, role, trial = key
     missed = runs["steps"].isna().to_numpy(bool)
     # one that diverged never gets there, however early it broke: it counts as the longest miss
@@ -166,7 +209,7 @@ def _row(key: tuple[object, ...], runs: pd.DataFrame) -> dict[str, object]:
     median_missed = bool(missed[middle].any())
     row: dict[str, object] = {
         "batch_size": batch_size,
-        "replicate_of": f"{role} {trial}",
+        "replicate_of": _of(role, trial),
         "seeds": len(runs),
         "seeds_missed": int(missed.sum()),
         "steps_median": None if median_missed else median,

@@ -13,6 +13,7 @@ from itertools import pairwise
 import pandas as pd
 
 from analysis.estimates import rounded
+from analysis.recipes import follows_rule
 from analysis.tables import StudyTables
 from analysis.targets import trials_at
 
@@ -48,9 +49,9 @@ def scaling_rules(
         source_batch_size (the neighbour), rule, effective_lr (proposed), tuned_effective_lr,
         lr_ratio (proposed over tuned), ran (whether a warm start tried it), steps (that it took;
         null where it did not reach the target), tuned_steps, steps_ratio (steps over
-        tuned_steps). No row where the learning rate was not searched.
+        tuned_steps). No row where the learning rate was not searched, or a rule gave it.
     """
-    if "lr" not in study.space:
+    if "lr" not in study.space or follows_rule(study):
         return _typed([])
     warm = trials_at(study, ("warm",), target)
     tried = {

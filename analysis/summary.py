@@ -12,12 +12,22 @@ from analysis.goals import Goal, find_goals
 from analysis.models import MODELS
 from analysis.quality import quality_table
 from analysis.quality_words import quality_sentences
+from analysis.recipes import follows_rule, recipe_sentences
 from analysis.regimes import Regimes, find_regimes
-from analysis.replicates import fitted_points, replicate_sentences, with_replicates
+from analysis.replicates import (
+    fitted_points,
+    replicate_sentences,
+    seed_sentences,
+    with_replicates,
+)
 from analysis.scaling_rules import rule_sentences, scaling_rules
 from analysis.tables import StudyTables
 from analysis.targets import first_trials, steps_to_target
 
+_RULE_FAILS = (
+    "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: the "
+    "rule fails there"
+)
 _LEFT_OUT = (
     "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: look "
     "at its search, or whether so large or small a batch can reach the target at all"
@@ -78,10 +88,11 @@ class Analysis:
 
     @property
     def subject(self) -> str:
-        """Workload and optimizer on one line."""
+        """Workload and optimizer on one line, and the rule where it is a recipe."""
         config = self.study.config
         workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
-        return f"{workload}, {config['optimizer']}"
+        rule = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
+        return f"{workload}, {config['optimizer']}{rule}"
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
@@ -134,6 +145,8 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
 
 
 def _replicate_words(analysis: Analysis) -> tuple[str, ...]:
+    if follows_rule(analysis.study):
+        return (*recipe_sentences(analysis.study), *seed_sentences(analysis.table))
     own = analysis.study.config["race"].get("target")
     if analysis.study.imported or own == analysis.target:
         return replicate_sentences(analysis.table)
@@ -158,10 +171,11 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     else:
         words = fit_sentences(analysis.fits, analysis.critical)
         found = (*words, *analysis.regimes.sentences())
+    why = _RULE_FAILS if follows_rule(analysis.study) else _LEFT_OUT
     missed = analysis.table[analysis.table["steps"].isna()]
     misses = tuple(
         f"B = {size}: no trial reached the target within {longest} steps"
-        + (f"; {_LEFT_OUT}." if size in analysis.left_out else ".")
+        + (f"; {why}." if size in analysis.left_out else ".")
         for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
     )
     trials = analysis.table["trials"]
@@ -171,9 +185,12 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         f"{counts} trials at each batch size, and depend on how many were run; the target was "
         "crossed after the measurement at `after`."
     )
+    # where its rule has not run, a recipe is a study of its base
+    unfinished = () if follows_rule(analysis.study) else recipe_sentences(analysis.study)
     return (
         *found,
         *misses,
+        *unfinished,
         *_replicate_words(analysis),
         *quality_sentences(analysis.search),
         *rule_sentences(analysis.rules),

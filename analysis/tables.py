@@ -27,7 +27,7 @@ BOXES_FILE = "boxes.parquet"
 LAYERS_FILE = "layers.parquet"
 
 STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
-ROLES = ("search", "extension", "warm", "replicate")
+ROLES = ("search", "extension", "warm", "replicate", "recipe")
 TRIAL_KEY = ("batch_size", "role", "trial")
 """What names a trial: its number counts within its batch size and role."""
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.recipes import follows_rule, rule_runs
 from analysis.tables import ROLES, STATUSES, TRIAL_KEY, StudyTables, hyperparameters
 
 CANDIDATES = ("search", "extension", "warm")
@@ -45,12 +46,26 @@ def search_trials(
     """
     study = study if first is None else first_trials(study, first)
     trials = trials_at(study, CANDIDATES, target)
-    if trials.empty:
+    if trials.empty and not follows_rule(study):
         raise AnalysisError(
             f"a study must hold at least one search trial, got none in {study.name}; "
             "run the sweep first"
         )
     return trials
+
+
+def competing_trials(study: StudyTables) -> pd.DataFrame:
+    """Gives the trials that stand for their batch sizes, as recorded.
+
+    Args:
+        study: the study.
+
+    Returns:
+        Those of the searches; in a recipe its runs on fresh seeds, at the base too.
+    """
+    if follows_rule(study):
+        return trials_as_recorded(rule_runs(study), ROLES)
+    return trials_as_recorded(study, CANDIDATES)
 
 
 def equal_trials(study: StudyTables) -> int:
@@ -88,6 +103,11 @@ def first_trials(study: StudyTables, first: int) -> StudyTables:
     Raises:
         AnalysisError: a batch size has fewer.
     """
+    if follows_rule(study):
+        raise AnalysisError(
+            f"trials can be equal in number only where all batch sizes are tuned, got the recipe "
+            f"{study.name}; leave --equal-trials out"
+        )
     trials = study.trials.drop_duplicates(_KEY)
     if not 1 <= first <= equal_trials(study):
         counts = (trials["role"] == "search").groupby(trials["batch_size"]).sum()
@@ -157,6 +177,8 @@ def steps_to_target(
 ) -> pd.DataFrame:
     """Gives the fewest steps to target at each batch size, with the trial that took them.
 
+    In a recipe they are the fewest over the fresh seeds of its one point.
+
     Args:
         study: the study.
         target: validation error to get below; None for the one raced to, else looser than it.
@@ -173,7 +195,10 @@ def steps_to_target(
         AnalysisError: there is no search trial, fewer than `first`, or the target is tighter than
             the raced one.
     """  # noqa: DOC502  (raised by search_trials)
-    trials = search_trials(study, target, first)
+    if follows_rule(study) and first is None:
+        trials = trials_at(rule_runs(study), ROLES, target)
+    else:
+        trials = search_trials(study, target, first)
     names = hyperparameters(trials)
     rows = [_row(group, names) for _, group in trials.groupby("batch_size", sort=True)]
     table = pd.DataFrame(rows).astype(_column_types(names))

@@ -99,8 +99,8 @@ def _sweep_one(
     study = open_folder(folder, study)
     work = Sweep(folder, study, trainable)
     console.print(
-        f"{study.workload}, {study.optimizer}: {len(study.batch_sizes)} batch sizes x "
-        f"{study.search.trials} trials to {study.race.quantity} < {study.target:g} in {folder}",
+        f"{study.workload}, {study.optimizer}: {_trials(study)} to {study.race.quantity} < "
+        f"{study.target:g} in {folder}",
         markup=False,
     )
     width = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
@@ -116,6 +116,16 @@ def _sweep_one(
         console.print(f"[red]{line}[/]")
     console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
+
+
+def _trials(study: "ResolvedStudy") -> str:
+    if study.recipe is None:
+        return f"{len(study.batch_sizes)} batch sizes x {study.search.trials} trials"
+    followed = [size for size in study.batch_sizes if size not in study.searched]
+    words = [f"{study.search.trials} trials at batch size {size}" for size in study.searched]
+    seeds = study.trials_at(followed[0]) if followed else 0
+    words.append(f"the {study.recipe.rule} rule at {len(followed)} x {seeds} seeds")
+    return ", then ".join(words)
 
 
 def _headline(title: str | None) -> None:

@@ -48,6 +48,8 @@ class CohortQueue:
         for result in recorded:
             by_size.setdefault(result.batch_size, []).append(result)
         self._stages = {size: Stages(study, size, by_size[size]) for size in study.batch_sizes}
+        self._follows = study.recipe is not None
+        self._follow()
 
     def take(self) -> Cohort | None:
         """Gives the next cohort; None while all that is left must wait, or nothing is left."""
@@ -64,6 +66,7 @@ class CohortQueue:
     def finish(self, results: Sequence[TrialResult]) -> None:
         """Takes back a cohort with its results."""
         self._stages[results[0].batch_size].finish(results)
+        self._follow()
 
     def lose(self, cohort: Cohort) -> None:
         """Notes that a cohort's worker died; what waited for it is not handed out any more."""
@@ -79,6 +82,11 @@ class CohortQueue:
         """Whether every cohort has been handed out, and none that ends can bring another."""
         return all(stages.ended for stages in self._stages.values())
 
+    @property
+    def without_base(self) -> bool:
+        """Whether a recipe's base has ended and left no point to scale."""
+        return self._follows and self._base_ended()
+
     def searches(self) -> Mapping[int, Search]:
         """Gives the search of each batch size."""
         return {size: stages.search for size, stages in self._stages.items()}
@@ -89,6 +97,23 @@ class CohortQueue:
             Standing(batch_size=size, racing=stages.racing, waiting=stages.waiting)
             for size, stages in self._stages.items()
         ]
+
+    def _follow(self) -> None:
+        """Plans what a recipe's rule gives, as soon as its base has ended with a point."""
+        if not self._follows or not self._base_ended():
+            return
+        base = [self._stages[size].best for size in self._study.searched]
+        if base == [None]:
+            return
+        self._follows = False
+        for size, stages in self._stages.items():
+            if size not in self._study.searched:
+                stages.follow(base[0] if base else None)
+
+    def _base_ended(self) -> bool:
+        """Tells whether a recipe's base, where it has one, has nothing left to run, none lost."""
+        base = [self._stages[size] for size in self._study.searched]
+        return all(stages.ended and not stages.closed for stages in base)
 
     def _awaits_neighbour(self, size: int) -> bool:
         if not self._study.search.warm_start or self._stages[size].started:

@@ -5,7 +5,7 @@ Rules that need the workload, the optimizer or the data stand in `study.resolve`
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
@@ -16,6 +16,7 @@ from study.sections import (
     LaneLimit,
     Precision,
     RaceConfig,
+    RecipeConfig,
     ReplicatesConfig,
     ScheduleConfig,
     SearchConfig,
@@ -34,9 +35,12 @@ class StudyConfig(Section):
         Discriminator(form_of),
     ] = Field(default_factory=BatchSizes)
     seed: Annotated[int, Field(ge=0, strict=True)] = 0
+    mode: Literal["search", "recipe"] = "search"
+    """Whether every batch size is tuned, or one, from which a rule leads to the others."""
     workload_options: dict[str, Any] = Field(default_factory=dict)
     search: SearchConfig = Field(default_factory=SearchConfig)
     race: RaceConfig = Field(default_factory=RaceConfig)
+    recipe: RecipeConfig | None = None
     replicates: ReplicatesConfig = Field(default_factory=ReplicatesConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
@@ -61,14 +65,15 @@ class StudyConfig(Section):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+_COMPUTE = (("compute", "pack"), ("compute", "micro_batch"))
 _MAY_GROW = (
     ("search", "trials"),
     ("search", "extend"),
     ("replicates", "seeds"),
     ("replicates", "top"),
-    ("compute", "pack"),
-    ("compute", "micro_batch"),
+    *_COMPUTE,
 )
+"""Of a recipe only the batch sizes: more trials at its base might change what the rule scales."""
 _LATER_KEYS = (
     ("search", "warm_start", False),
     ("race", "to", "target"),
@@ -95,6 +100,17 @@ class ResolvedStudy(StudyConfig):
         """Names of the hyperparameters, searched or fixed, in the order of their columns."""
         return tuple(self.search.space)
 
+    @property
+    def searched(self) -> tuple[int, ...]:
+        """The batch sizes with a search of their own: all, or a recipe's base, or none."""
+        if self.recipe is None:
+            return self.batch_sizes
+        return () if self.recipe.base is None else (self.recipe.base,)
+
+    def trials_at(self, batch_size: int) -> int:
+        """Gives the trials wanted at a batch size: of its search, or of a recipe's rule there."""
+        return self.search.trials if batch_size in self.searched else max(1, self.replicates.seeds)
+
     def lanes_at(self, batch_size: int) -> int:
         """Gives the number of trials in a full cohort at a batch size."""
         return _resolved(self.race.cohort).at(batch_size)
@@ -119,7 +135,9 @@ class ResolvedStudy(StudyConfig):
         """Gives what must agree for results to belong together: all but what may grow."""
         data = self.as_data()
         del data["batch_sizes"]
-        for section, key in _MAY_GROW:
+        if self.mode == "search":
+            del data["mode"]  # as in studies from before there was a choice
+        for section, key in _MAY_GROW if self.recipe is None else _COMPUTE:
             del data[section][key]
         for section, key, default in _LATER_KEYS:
             if data[section][key] == default:

@@ -22,6 +22,7 @@ _TABLES = {
     "search",
     "search.space",
     "race",
+    "recipe",
     "replicates",
     "schedule",
     "compute",

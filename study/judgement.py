@@ -7,7 +7,7 @@ from study.config import ResolvedStudy
 from study.race import Rules, Run, judge
 from study.records import Role, Status, TrialResult
 
-_Key = tuple[int, Role, int]
+_Key = tuple[int, Role | None, int | None]
 
 
 def final_results(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[TrialResult]:
@@ -55,11 +55,11 @@ def _rules(
     best: dict[int, int],
     steps: dict[_Key, int | None],
 ) -> Rules:
-    source = result.point.source
-    if result.point.role is not Role.REPLICATE or source is None:
-        return Rules.at(study, result.batch_size, best.get(result.batch_size))
-    at = source.batch_size, source.role, source.trial
-    return Rules.again(study, result.batch_size, steps.get(at))
+    role, source = result.point.role, result.point.source
+    known = best.get(result.batch_size)
+    if role is Role.REPLICATE and source is not None:
+        known = steps.get((source.batch_size, source.role, source.trial))
+    return Rules.of(role, study, result.batch_size, known)
 
 
 def _judged(result: TrialResult, rules: Rules) -> TrialResult:

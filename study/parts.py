@@ -35,7 +35,7 @@ _DIGEST_KEY = b"batchscale.study"
 _NODE_KEY = b"batchscale.node"
 _REGION_KEY = b"batchscale.region"
 _HASH_KEY = b"batchscale.sha256"
-_LETTERS = {Role.SEARCH: "c", Role.EXTENSION: "x", Role.REPLICATE: "r"}
+_LETTERS = {Role.SEARCH: "c", Role.EXTENSION: "x", Role.REPLICATE: "r", Role.RECIPE: "s"}
 """Warm points have none: they join a cohort of the search."""
 _PART = re.compile(
     rf"{PARTS}/b(?P<size>\d+)-(?P<letter>[{''.join(_LETTERS.values())}])(?P<cohort>\d+)\.parquet"
@@ -191,7 +191,7 @@ def _source_columns(source: Source | None) -> dict[str, Any]:
         return dict.fromkeys(("source_batch_size", "source_role", "source_trial", "rule"))
     return {
         "source_batch_size": source.batch_size,
-        "source_role": str(source.role),
+        "source_role": None if source.role is None else str(source.role),
         "source_trial": source.trial,
         "rule": str(source.rule),
     }
@@ -236,11 +236,10 @@ def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialRes
 
 
 def _source(row: Mapping[str, Any]) -> Source | None:
-    if row["source_trial"] is None:
+    if row["rule"] is None:
         return None
-    return Source(
-        row["source_batch_size"], Role(row["source_role"]), row["source_trial"], Rule(row["rule"])
-    )
+    role = None if row["source_role"] is None else Role(row["source_role"])
+    return Source(row["source_batch_size"], role, row["source_trial"], Rule(row["rule"]))
 
 
 def _region(text: bytes | None) -> Region | None:

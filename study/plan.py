@@ -85,7 +85,10 @@ def probe(study: ResolvedStudy, trainable: Trainable, batch_size: int, seconds: 
         What was measured.
     """
     _forget_peak()
-    cohort = CohortQueue(study.model_copy(update={"batch_sizes": (batch_size,)}), []).take()
+    # where a recipe's rule will run, as many trials of the search cost the same
+    search = study.search.model_copy(update={"trials": study.trials_at(batch_size)})
+    alone = {"batch_sizes": (batch_size,), "search": search, "recipe": None}
+    cohort = CohortQueue(study.model_copy(update=alone), []).take()
     assert cohort is not None  # a study has at least one trial at each of its batch sizes
     rules = Rules.at(study, batch_size, None)
     lanes = build_lanes(study, trainable, cohort)
@@ -141,7 +144,7 @@ def plan_table(study: ResolvedStudy, rows: Sequence[Estimate]) -> Table:
     for name in (*names, "disk"):
         table.add_column(name, justify="right")
     for row in rows:
-        probe, lanes = row.probe, min(study.search.trials, study.lanes_at(row.probe.batch_size))
+        probe, lanes = row.probe, _lanes(study, row.probe.batch_size)
         table.add_row(
             f"{probe.batch_size:,}",
             f"{1e3 * probe.step_seconds / lanes:.3g}",
@@ -166,9 +169,12 @@ def _estimate(study: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -> E
     size = probe.batch_size
     budget = study.budget(size)
     steps = min(budget, _carried_over(size, known)) if known else budget
-    trials = study.search.trials + study.replicates.seeds * study.replicates.top
-    cohorts = trials / study.lanes_at(size)
+    trials = study.trials_at(size)
+    if size in study.searched:
+        trials += study.replicates.seeds * study.replicates.top
+    cohorts = trials / _lanes(study, size)
     last = min(budget, math.ceil(study.race.slack * steps))
+    last = budget if study.race.to == "budget" else last
     measurements = _measurements(study, size, last)
     return Estimate(
         probe=probe,
@@ -177,6 +183,10 @@ def _estimate(study: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -> E
         seconds_at_most=cohorts * probe.seconds(budget, _measurements(study, size, budget)),
         disk=trials * (_TRIAL_BYTES + measurements * _MEASUREMENT_BYTES),
     )
+
+
+def _lanes(study: ResolvedStudy, batch_size: int) -> int:
+    return min(study.trials_at(batch_size), study.lanes_at(batch_size))
 
 
 def _carried_over(size: int, known: Mapping[int, int]) -> int:

@@ -30,7 +30,7 @@ class Row:
 
     Attributes:
         batch_size: the batch size.
-        trials: number of trials of the search wanted.
+        trials: number of trials of the search wanted, or of a recipe's rule.
         done: number of those recorded.
         more: number recorded in extensions of the box and from warm starts.
         replicates: number of re-runs recorded.
@@ -104,8 +104,8 @@ class Progress:
         steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
         return Row(
             batch_size=size,
-            trials=self._study.search.trials,
-            done=roles[Role.SEARCH],
+            trials=self._study.trials_at(size),
+            done=roles[Role.SEARCH] + roles[Role.RECIPE],
             more=roles[Role.EXTENSION] + roles[Role.WARM],
             replicates=roles[Role.REPLICATE],
             racing=racing,
@@ -191,7 +191,7 @@ def _print_new(progress: Progress, parts: list[list[TrialResult]], console: Cons
         row = progress.row(size)
         best = "target not reached" if row.best_steps is None else f"best {row.best_steps:,}"
         kind = results[0].point.role
-        note = "" if kind is Role.SEARCH else f", {len(results)} of {kind}"
+        note = "" if kind in {Role.SEARCH, Role.RECIPE} else f", {len(results)} of {kind}"
         console.print(f"batch size {size:,}: {row.done}/{row.trials} trials{note}, {best}")
 
 

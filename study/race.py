@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from study.config import ResolvedStudy
-from study.records import Curve, Floats, Outcome, Seconds, Status
+from study.records import Curve, Floats, Outcome, Role, Seconds, Status
 from workloads.workload import Lanes
 
 
@@ -26,7 +26,7 @@ class Rules:
         slack: how far past the fewest steps the other lanes run, >= 1.
         resolution: greatest relative growth from one measured step to the next, above 0.
         best_steps: fewest steps to target known so far; None where the target was not reached.
-        shared: whether a lane at the target caps the others; replicates run each for itself.
+        shared: whether a lane at the target caps the others; not among replicates and recipes.
         to_budget: whether lanes run on past the target, each to the budget.
     """
 
@@ -55,6 +55,26 @@ class Rules:
         """Gives the rules of replicates whose point took these steps in the search."""
         rules = cls.at(study, batch_size, steps)
         return replace(rules, slack=study.replicates.slack, shared=False)
+
+    @classmethod
+    def of(cls, role: Role, study: ResolvedStudy, batch_size: int, steps: int | None) -> "Rules":
+        """Gives the rules of trials of a role, knowing the steps that they are held to.
+
+        Args:
+            role: why they are run.
+            study: the study.
+            batch_size: where.
+            steps: as `at` or `again` have it; a recipe's trials are held to none, for what a rule
+                costs is not known of runs that were stopped.
+
+        Returns:
+            The rules.
+        """
+        if role is Role.REPLICATE:
+            return cls.again(study, batch_size, steps)
+        if role is Role.RECIPE:
+            return replace(cls.at(study, batch_size, None), shared=False)
+        return cls.at(study, batch_size, steps)
 
     @property
     def cap(self) -> float:

@@ -38,6 +38,8 @@ class Role(StrEnum):
     """A neighbouring batch size's best point, its learning rate scaled by a rule."""
     REPLICATE = "replicate"
     """A re-run of one of the best points with a fresh seed."""
+    RECIPE = "recipe"
+    """The point that a recipe's rule gives at a batch size without a search, on a fresh seed."""
 
 
 class Rule(StrEnum):
@@ -49,15 +51,20 @@ class Rule(StrEnum):
     """The learning rate grows as the batch size."""
     SQUARE_ROOT = "square-root"
     """The learning rate grows as the square root of the batch size."""
+    LAMB = "lamb"
+    """LAMB's untuned rule: a square-root rule from a published point, warm-up growing linearly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The trial that a point was taken from, and the rule that made the point of it."""
+    """What a point was taken from, and the rule that made the point of it.
+
+    That is a trial, or the published point of an untuned rule, which has no role and no number.
+    """
 
     batch_size: int
-    role: Role
-    trial: int
+    role: Role | None
+    trial: int | None
     rule: Rule
 
 

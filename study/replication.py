@@ -4,6 +4,8 @@ The fewest steps over many trials flatter: luck is in the minimum. Replicates sa
 points need on other initialisations and data orders.
 """
 
+import math
+import statistics
 from collections.abc import Sequence
 
 from study.config import ResolvedStudy
@@ -35,13 +37,38 @@ def replicate_points(
             points.append(
                 Point(
                     trial=len(there) + len(points),
-                    seed=_seed(study, source, count),
+                    seed=_seed(study, best, count),
                     values=best.point.values,
                     role=Role.REPLICATE,
                     source=source,
                 )
             )
     return points
+
+
+def confirmed(results: Sequence[TrialResult]) -> TrialResult | None:
+    """Gives the trial of a batch size whose point its replicates confirm as the best.
+
+    Args:
+        results: the recorded trials of the batch size, judged together.
+
+    Returns:
+        Of the points with replicates the one of least median steps, misses counting as slower than
+        all; without replicates the fastest trial; None where none reached the target.
+    """
+    steps: dict[tuple[Role | None, int | None], list[float]] = {}
+    for result in results:
+        source, found = result.point.source, result.outcome.steps
+        if result.point.role is Role.REPLICATE and source is not None:
+            again = steps.setdefault((source.role, source.trial), [])
+            again.append(math.inf if found is None else found)
+    top = fastest(results, len(results))
+    run_again = [trial for trial in top if (trial.point.role, trial.point.trial) in steps]
+    return min(
+        run_again or top,
+        key=lambda t: statistics.median(steps.get((t.point.role, t.point.trial), [0.0])),
+        default=None,
+    )
 
 
 def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]:
@@ -64,6 +91,6 @@ def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]
     return ranked[:count]
 
 
-def _seed(study: ResolvedStudy, source: Source, count: int) -> int:
-    role, trial = str(source.role), source.trial
-    return derive_seed(study.seed, source.batch_size, "replicate", role, trial, count)
+def _seed(study: ResolvedStudy, best: TrialResult, count: int) -> int:
+    role, trial = str(best.point.role), best.point.trial
+    return derive_seed(study.seed, best.batch_size, "replicate", role, trial, count)

@@ -15,6 +15,7 @@ from study.errors import StudyError, not_among
 from study.hyperparameters import of_optimizer, of_workload
 from study.optimizers import Optimizer, optimizer_named
 from study.packed import why_not_packed
+from study.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.schedules import SCHEDULES
 from study.search import SAMPLERS
 from study.search_space import applicable, full_space, groups_of, refuse_warm_up
@@ -23,7 +24,6 @@ from study.sizing import Device, ModelSize, cohort_lanes, pack_lanes
 from study.space import Range, Space
 from study.study_file import validated
 from study.training import Layout, TrainingSet, fresh_model, load
-from study.warm_start import SCALED
 from workloads.errors import WorkloadError
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
@@ -71,14 +71,16 @@ def resolve(
     _known("schedule.name", config.schedule.name, SCHEDULES)
     groups = groups_of(config, workload)
     fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
-    config = validated(StudyConfig, _merged(fitting, data))
+    config = validated(StudyConfig, _merged(_merged(fitting, _recipe(config, workload)), data))
     space = full_space(config, groups)
     _refuse_warm_start(config, space)
     refuse_warm_up(space, endless=isinstance(workload, Dynamics))
     target = _target(config, workload.target)
     built = _dry_build(config, workload, target, space)
+    batch_sizes = _batch_sizes(config, built.examples)
+    refuse_recipe(config, space, batch_sizes)
     resolved = config.as_data() | {
-        "batch_sizes": _batch_sizes(config, built.examples),
+        "batch_sizes": batch_sizes,
         "examples": built.examples,
     }
     resolved["search"]["space"] = _plain(space)
@@ -101,6 +103,10 @@ def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, A
         whole = isinstance(value, Mapping) and "low" in value
         merged[key] = _merged(old, value) if tables and not whole else value  # type: ignore[arg-type]
     return merged
+
+
+def _recipe(config: StudyConfig, workload: Workload | Dynamics) -> dict[str, Any]:
+    return recipe_defaults(config, endless=isinstance(workload, Dynamics))
 
 
 def _known(key: str, name: str, table: Mapping[str, object]) -> None:

@@ -75,6 +75,8 @@ def _warm_steps(span: Span, values: Mapping[str, Floats]) -> Floats | None:
     if "warmup_epochs" in values:
         assert span.epoch is not None  # refused when the study was resolved
         return values["warmup_epochs"] * span.epoch
+    if "warmup_fraction" in values:
+        return values["warmup_fraction"] * span.steps
     return values.get("warmup_steps")
 
 
@@ -148,8 +150,9 @@ SCHEDULES: Mapping[str, Schedule] = {
 WARM_UP: Mapping[str, Hyperparameter] = {
     "warmup_steps": Hyperparameter(default=0.0, low=0.0),
     "warmup_epochs": Hyperparameter(default=0.0, low=0.0),
-    "warmup_factor": Hyperparameter(default=0.0, low=0.0, high=1.0),
+    "warmup_fraction": Hyperparameter(default=0.0, low=0.0, high=1.0, high_open=False),
+    "warmup_factor": Hyperparameter(default=0.0, low=0.0, high=1.0, high_open=False),
 }
-"""What a study may name under any schedule: the length in steps or in epochs, of which one, and
-the factor just before the first update. Lengths need not be whole: at a length of 2.5 the factor
-of step 2 is still below 1, that of step 3 is 1."""
+"""What a study may name under any schedule: the length in steps, in epochs or as a fraction of
+the step budget, of which one, and the factor just before the first update. Lengths need not be
+whole: at a length of 2.5 the factor of step 2 is still below 1, that of step 3 is 1."""

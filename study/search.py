@@ -257,8 +257,9 @@ class Journal:
         self._studies: dict[int, optuna.Study] = {}
 
     def add(self, search: Search, results: Sequence[TrialResult]) -> None:
-        """Adds finished trials of one batch size; replicates are no part of its search."""
-        results = [result for result in results if result.point.role is not Role.REPLICATE]
+        """Adds finished trials of one batch size, but those that are no part of its search."""
+        apart = {Role.REPLICATE, Role.RECIPE}
+        results = [result for result in results if result.point.role not in apart]
         if not results:
             return
         size = results[0].batch_size

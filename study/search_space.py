@@ -11,6 +11,7 @@ from analysis.tables import TRIAL_COLUMNS
 from study.config import StudyConfig
 from study.errors import StudyError, not_among
 from study.hyperparameters import Group, of_optimizer, of_schedule, of_workload
+from study.schedules import WARM_UP
 from study.space import Hyperparameter, Range, Space
 from workloads.workload import Dynamics, Workload
 
@@ -100,16 +101,16 @@ def refuse_warm_up(space: Space, *, endless: bool) -> None:
     Raises:
         StudyError: it cannot be.
     """
-    lengths = [name for name in ("warmup_steps", "warmup_epochs") if name in space]
+    lengths = [name for name in WARM_UP if name in space and name != "warmup_factor"]
     if len(lengths) > 1:
         raise StudyError(
-            "search.space must give the warm-up in steps or in epochs, got warmup_steps and "
-            "warmup_epochs; remove one"
+            "search.space must give the warm-up in steps, in epochs or as a fraction, got "
+            f"{' and '.join(lengths)}; remove all but one"
         )
     if "warmup_factor" in space and not lengths:
         raise StudyError(
             "search.space.warmup_factor must come with the warm-up's length, got none; add "
-            "warmup_steps or warmup_epochs"
+            "warmup_steps, warmup_epochs or warmup_fraction"
         )
     if endless and "warmup_epochs" in lengths:
         raise StudyError(

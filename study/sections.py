@@ -135,6 +135,17 @@ class ReplicatesConfig(Section):
     """A re-run may take as many times the steps that its point took in the search."""
 
 
+class RecipeConfig(Section):
+    """A recipe: what was tuned at one batch size, or published, is scaled to the others by rule."""
+
+    rule: str
+    """Of `study.recipes.RULES`."""
+    base: BatchSize | None = None
+    """The batch size with the search; none for a rule that needs none."""
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    """Above the base: epochs of warm-up from the base's learning rate to the rule's."""
+
+
 class ScheduleConfig(Section):
     """The learning-rate schedule; its hyperparameters stand in `search.space`."""
 

@@ -1,5 +1,7 @@
 """What one batch size has to run: its search, extensions of its box, replicates, in this order.
 
+In a recipe all but its base have only the trials of the rule, once the base has ended.
+
 The cohorts of a search are fixed by the study alone: trials are cut into blocks of as many lanes
 as the study says. The first cohort runs before the others, which inherit its cap; under an
 adaptive sampler each waits for the one before. A stage is planned when the one before has ended,
@@ -12,8 +14,9 @@ from dataclasses import dataclass
 from study.config import ResolvedStudy
 from study.extension import next_region
 from study.judgement import final_results
+from study.recipes import recipe_points
 from study.records import Cohort, Point, Region, Role, TrialResult
-from study.replication import replicate_points
+from study.replication import confirmed, replicate_points
 from study.search import Search
 from study.seeding import trial_seed
 
@@ -58,7 +61,7 @@ class Stages:
             role = Role.SEARCH if result.point.role is Role.WARM else result.point.role
             self._done.setdefault((role, result.cohort), []).append(result)
         self._rebuild()
-        self._waiting = self._search_blocks()
+        self._waiting = self._search_blocks() if self._searched else []
         self._plan()
 
     @property
@@ -92,6 +95,24 @@ class Stages:
         numbers = [number for role, number in self._done if role is Role.SEARCH]
         return self._done[Role.SEARCH, min(numbers)] if numbers else []
 
+    @property
+    def best(self) -> TrialResult | None:
+        """The trial whose point is best by what is recorded; None where none reached the target."""
+        return confirmed(final_results(self._study, self._results()))
+
+    def follow(self, base: TrialResult | None) -> None:
+        """Plans the trials of a recipe's rule.
+
+        Args:
+            base: the trial of the base batch size that is scaled; None for a published point.
+        """
+        points = recipe_points(self._study, self.batch_size, base)
+        missing = missing_blocks(range(len(points)), self._lanes(), self._have(Role.RECIPE))
+        self._waiting = [
+            Block(Role.RECIPE, trials, points=tuple(points[trial] for trial in trials))
+            for trials in missing
+        ]
+
     def ready(self) -> bool:
         """Tells whether a cohort may start now."""
         if not self._waiting:
@@ -124,7 +145,7 @@ class Stages:
         key = results[0].point.role, results[0].cohort
         self._racing.pop(key, None)
         self._done[key] = list(results)
-        if key[0] is not Role.REPLICATE:
+        if key[0] not in {Role.REPLICATE, Role.RECIPE}:
             self.search.learn(results)
         self._plan()
 
@@ -152,9 +173,13 @@ class Stages:
 
     def _plan(self) -> None:
         """Plans the next stage when the one before has ended."""
-        if self._waiting or self._racing or self._closed:
+        if self._waiting or self._racing or self._closed or not self._searched:
             return
         self._waiting = self._extension_blocks() or self._replicate_blocks()
+
+    @property
+    def _searched(self) -> bool:
+        return self.batch_size in self._study.searched
 
     def _lanes(self) -> int:
         return self._study.lanes_at(self.batch_size)
@@ -212,6 +237,8 @@ class Stages:
 
     def _best_steps(self, block: Block) -> int | None:
         """Gives the fewest steps among the trials that had to end before a block starts."""
+        if block.role is Role.RECIPE:
+            return None
         if block.role is Role.REPLICATE:
             sources = {(p.source.role, p.source.trial) for p in block.points if p.source}
             # replicates of several points run as long as the slowest of them may

@@ -203,9 +203,7 @@ def tables_of(study: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str,
 
 def _box_rows(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[dict[str, Any]]:
     ranges = {n: entry for n, entry in study.search.space.items() if isinstance(entry, Range)}
-    boxes = {
-        (size, 0): {n: (r.low, r.high) for n, r in ranges.items()} for size in study.batch_sizes
-    }
+    boxes = {(size, 0): {n: (r.low, r.high) for n, r in ranges.items()} for size in study.searched}
     for result in results:
         if result.region is not None:
             boxes[result.batch_size, result.region.number] = dict(result.region.box)

@@ -93,7 +93,8 @@ class PerBatchSearch(Searcher):
             self._any_ran = True
             return
         self._failed_sizes.add(results[0].batch_size)
-        if not self._any_ran and len(self._failed_sizes) >= min(2, len(self._study.batch_sizes)):
+        first = self._study.searched or self._study.batch_sizes
+        if not self._any_ran and len(self._failed_sizes) >= min(2, len(first)):
             self.errors.append(
                 f"every trial of the first cohorts failed, the sweep stopped: {results[0].message}"
             )
@@ -166,7 +167,18 @@ class Sweep:
                     self._tuner(searcher, resources, work / SCRATCH).fit()
                 shutil.rmtree(work / SCRATCH, ignore_errors=True)
         results = consolidate(self._folder, self._study)
-        return SweepEnd(results=results, errors=searcher.errors, seconds=time.monotonic() - started)
+        errors = [*searcher.errors, *self._without_base()]
+        return SweepEnd(results=results, errors=errors, seconds=time.monotonic() - started)
+
+    def _without_base(self) -> list[str]:
+        recipe = self._study.recipe
+        if recipe is None or not self._queue.without_base:
+            return []
+        return [
+            f"no trial reached the target at batch size {recipe.base}, so that the {recipe.rule} "
+            "rule has no point to start from and ran nowhere; loosen race.target, or raise "
+            "race.max_steps or search.trials, in a new results folder"
+        ]
 
     def _journal(self, path: Path) -> Journal:
         journal = Journal(path)

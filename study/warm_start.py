@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from analysis.scaling_rules import EXPONENTS
 from study.config import ResolvedStudy
+from study.recipes import RULES
 from study.records import Point, Role, Rule, Source, TrialResult
 from study.seeding import trial_seed
-
-SCALED = "lr"
 
 
 def inner_neighbour(batch_sizes: Sequence[int], batch_size: int) -> int | None:
@@ -52,18 +51,12 @@ def warm_points(
         Point(
             trial=number,
             seed=trial_seed(study.seed, batch_size, number, Role.WARM),
-            values=_scaled(best, rule, batch_size),
+            values=RULES[rule].scaled(best.point.values, batch_size / best.batch_size),
             role=Role.WARM,
             source=Source(best.batch_size, best.point.role, best.point.trial, rule),
         )
         for number, (best, rule) in enumerate(scaled)
     ]
-
-
-def _scaled(best: TrialResult, rule: Rule, batch_size: int) -> dict[str, float]:
-    values = dict(best.point.values)
-    growth = (batch_size / best.batch_size) ** EXPONENTS[rule]
-    return values | {SCALED: values[SCALED] * growth}
 
 
 def fastest(results: Sequence[TrialResult]) -> TrialResult | None:

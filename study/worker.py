@@ -13,7 +13,7 @@ from study.hyperparameters import Group, of_optimizer, of_schedule, of_workload
 from study.optimizers import optimizer_named
 from study.packed import PackedNetworks
 from study.race import Rules, Run, judge, race
-from study.records import Cohort, Curve, Execution, Floats, Outcome, Role, Status, TrialResult
+from study.records import Cohort, Curve, Execution, Floats, Outcome, Status, TrialResult
 from study.schedules import SCHEDULES, Span, lr_factor
 from study.sections import Precision
 from study.training import TrainingSet, load
@@ -70,8 +70,7 @@ def run_cohort(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> li
     Returns:
         One result per trial, in their order.
     """
-    begin = Rules.again if cohort.role is Role.REPLICATE else Rules.at
-    rules = begin(study, cohort.batch_size, cohort.best_steps)
+    rules = Rules.of(cohort.role, study, cohort.batch_size, cohort.best_steps)
     try:
         lanes = build_lanes(study, trainable, cohort)
         runs = race(lanes, len(cohort.points), rules)

@@ -2,8 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,26 +11,22 @@ from matplotlib.lines import Line2D
 
 from analysis.comparison import Compared, Comparison
 from analysis.figures.comparison_data import B_CRIT, comparison_data, normalised_data
+from analysis.figures.epochs import draw_epochs
 from analysis.figures.labels import EndLabel, label_ends
+from analysis.figures.looks import Look, looks
 from analysis.figures.series import FIT, MEASURED, NOT_REACHED, PERFECT, draw_misses
 from analysis.figures.style import (
-    BLUE,
-    GREEN,
     GREY,
     INK,
-    ORANGE,
-    PURPLE,
     SMALL,
     WIDTH,
     power_of_two_ticks,
-    ramp,
     save,
     style,
 )
+from analysis.fixed_epochs import fixed_epochs
 from analysis.folder import ResultsFolder
 
-_COLORS = (BLUE, ORANGE, GREEN, PURPLE, GREY)
-_MARKERS = "osDvp"
 _HEIGHT = 4.3
 _AXES_INCHES = 3.6
 _ROW_INCHES = 0.24
@@ -39,12 +34,6 @@ _ROW_INCHES = 0.24
 _MOST_BANDS = 4
 # an interval that ends before this share of the axes has room for words on its right
 _RIGHTWARDS = 0.75
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Look:
-    color: str
-    marker: str
 
 
 def draw_comparison(data: pd.DataFrame, comparison: Comparison) -> Figure:
@@ -93,22 +82,13 @@ def draw_normalised(data: pd.DataFrame, comparison: Comparison) -> Figure:
     return figure
 
 
-def _looks(studies: Sequence[Compared]) -> Mapping[str, _Look]:
-    few = len(studies) <= len(_COLORS)
-    colors = _COLORS if few else ramp(len(studies))
-    return {
-        study.name: _Look(color=colors[place], marker=_MARKERS[place % len(_MARKERS)])
-        for place, study in enumerate(studies)
-    }
-
-
 def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None:
     studies = comparison.studies
     _scale(axes, data[data["series"] != PERFECT])
     for study in studies:
         own = data[data["study"] == study.name]
         series = {str(name): rows for name, rows in own.groupby("series")}
-        _draw_study(axes, series, _looks(studies)[study.name], len(studies) <= _MOST_BANDS)
+        _draw_study(axes, series, looks(studies)[study.name], len(studies) <= _MOST_BANDS)
     line = data[data["series"] == PERFECT]
     axes.plot(line["batch_size"], line["steps"], "--", color=GREY, lw=1.1, zorder=2)
     _label(axes, data, studies)
@@ -137,7 +117,7 @@ def _scale(axes: Axes, data: pd.DataFrame) -> None:
     power_of_two_ticks(axes.yaxis, bottom, top)
 
 
-def _draw_study(axes: Axes, series: dict[str, pd.DataFrame], look: _Look, band: bool) -> None:
+def _draw_study(axes: Axes, series: dict[str, pd.DataFrame], look: Look, band: bool) -> None:
     if FIT in series:
         curve = series[FIT]
         axes.plot(curve["batch_size"], curve["steps"], color=look.color, lw=1.5, zorder=4)
@@ -174,7 +154,7 @@ def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
     last = max(float(end["batch_size"]) for end in ends.values())
     labels = []
     for name, end in ends.items():
-        color, steps = _looks(studies)[name].color, float(end["steps"])
+        color, steps = looks(studies)[name].color, float(end["steps"])
         axes.plot([end["batch_size"], last], [steps] * 2, ":", color=color, lw=0.9, zorder=1)
         labels.append(EndLabel(text=_short(str(end["label"])), color=color, x=last, y=steps))
     lines = max(label.text.count("\n") + 1 for label in labels)
@@ -195,7 +175,7 @@ def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) ->
     for row, (name, value, low, high) in enumerate(
         data[["study", "batch_size", "low", "high"]].itertuples(index=False)
     ):
-        look, fit = _looks(studies)[name], fits[name]
+        look, fit = looks(studies)[name], fits[name]
         open_low, open_high = math.isnan(low), math.isnan(high)
         start = left if open_low else min(max(low, left), right)
         stop = right if open_high else min(max(high, left), right)
@@ -247,7 +227,9 @@ def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
 
 
 def write_comparison_figures(comparison: Comparison, folder: ResultsFolder) -> list[str]:
-    """Writes the figures `comparison` and, where there is something to divide by, the normalised.
+    """Writes the figures `comparison` and, where there is something to draw, two more.
+
+    These are the normalised curves and the errors within a fixed number of epochs.
 
     Args:
         comparison: the comparison.
@@ -261,4 +243,8 @@ def write_comparison_figures(comparison: Comparison, folder: ResultsFolder) -> l
     if len(normalised):
         figure = draw_normalised(normalised, comparison)
         written += save(figure, normalised, folder, "comparison_normalised")
+    errors = fixed_epochs(comparison)
+    if len(errors):
+        figure = draw_epochs(errors, comparison)
+        written += save(figure, errors, folder, "comparison_epochs")
     return written

@@ -11,6 +11,7 @@ from analysis.figures.style import (
     power_of_two_ticks,
     style,
 )
+from analysis.recipes import follows_rule
 from analysis.scaling_rules import EXPONENTS
 from analysis.summary import Analysis
 
@@ -35,8 +36,10 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
         One row per batch size that reached the target: batch_size, each searched hyperparameter
         of the winner (1 - momentum for momentum), effective_lr where momentum is searched with
         the learning rate, and for learning rates the linear and the square-root rule from the
-        first row on; no row where nothing is searched.
+        first row on; no row where nothing is searched, or a rule gives it.
     """
+    if follows_rule(analysis.study):
+        return pd.DataFrame()
     reached, space = analysis.reached, analysis.study.space
     data = pd.DataFrame({"batch_size": reached["batch_size"].to_numpy(float)})
     for name, entry in space.items():

@@ -23,6 +23,7 @@ from analysis.figures.style import (
     YELLOW,
     style,
 )
+from analysis.recipes import origin
 from analysis.summary import Analysis
 from analysis.targets import search_trials
 
@@ -63,14 +64,21 @@ def search_data(analysis: Analysis) -> pd.DataFrame:
         return pd.DataFrame()
     trials = search_trials(analysis.study, analysis.target)
     data = trials[["batch_size", "role", "trial", "status", "steps"]].copy()
-    winners = analysis.reached.set_index("batch_size")
-    sizes = trials["batch_size"]
-    is_best = trials["trial"] == sizes.map(winners["trial"])
-    is_best &= trials["role"] == sizes.map(winners["role"])
-    data["best"] = is_best.fillna(False).astype(bool)
+    data["best"] = _is_best(trials, analysis)
     for label, name in axes.items():
         data[label] = 1 - trials[name] if label.startswith("1 - ") else trials[name]
     return data
+
+
+def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
+    """Tells the winners, or in a recipe the trial that its rule scales."""
+    scaled = origin(analysis.study)
+    if scaled is not None:
+        return trials["role"].eq(scaled[0]) & trials["trial"].eq(scaled[1])
+    winners, sizes = analysis.reached.set_index("batch_size"), trials["batch_size"]
+    best = trials["trial"] == sizes.map(winners["trial"])
+    best &= trials["role"] == sizes.map(winners["role"])
+    return best.fillna(False).astype(bool)
 
 
 def _searched(analysis: Analysis) -> dict[str, str]:
@@ -116,7 +124,7 @@ def draw_search(data: pd.DataFrame, analysis: Analysis) -> Figure:
             # above a gap in the last row too, where sharing takes the tick labels away
             panel.tick_params(labelbottom=True)
             panel.set_xlabel(_axis_label(x, analysis), fontsize=SMALL + 0.5)
-        figure.suptitle(analysis.title, fontsize=10.5)
+        figure.suptitle(analysis.title, fontsize=10.5, wrap=True)
         figure.supylabel(_axis_label(y, analysis), fontsize=10)
         figure.legend(handles=_legend(data), loc="outside lower center", ncols=6, handletextpad=0.2)
     return figure

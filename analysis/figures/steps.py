@@ -28,6 +28,7 @@ from analysis.figures.style import (
 )
 from analysis.fit import ScalingFit
 from analysis.models import hyperbola
+from analysis.recipes import follows_rule
 from analysis.regimes import Regime, Regimes
 from analysis.summary import Analysis
 
@@ -153,7 +154,8 @@ def _labels(analysis: Analysis) -> Mapping[str, str]:
         return _LABELS
     labels = {**_LABELS, FIT: f"{analysis.fits.best.model.name} {_LABELS[FIT]}"}
     if analysis.table["steps_median"].notna().any():
-        labels[MEASURED] = "fewest steps over trials"
+        seeds = follows_rule(analysis.study)
+        labels[MEASURED] = f"fewest steps over {'fresh seeds' if seeds else 'trials'}"
     return labels
 
 

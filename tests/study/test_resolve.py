@@ -166,7 +166,7 @@ def test_a_resolved_study_resolves_to_itself(plugin):
         ),
         (
             {"search": {"space": {"warmup_steps": 3, "warmup_epochs": 1}}},
-            "must give the warm-up in steps or in epochs, got warmup_steps and",
+            "must give the warm-up in steps, in epochs or as a fraction, got warmup_steps and",
         ),
         ({"search": {"space": {"warmup_factor": 0.1}}}, "must come with the warm-up's length"),
         ({"search": {"space": {"clip_norm": -1}}}, r"clip_norm must lie in \[0, inf\), got -1"),
