@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from analysis.critical import CriticalBatchSize, critical_batch_sizes
+from analysis.failures import failure_sentences
 from analysis.findings import fit_sentences
 from analysis.fit import Fits, ScalingFit, fit_all
 from analysis.goals import Goal, find_goals
@@ -150,8 +151,9 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         analysis: the analysis.
 
     Returns:
-        Fit, regimes, batch sizes that missed the target, what the replicates add, how good the
-        searches were, how far the scaling rules land, and how to read the numbers.
+        Fit, regimes, batch sizes that missed the target or had trials that failed, what the
+        replicates add, how good the searches were, how far the scaling rules land, and how to read
+        the numbers.
     """
     if analysis.fits is None or analysis.regimes is None:
         found: tuple[str, ...] = (analysis.no_fit,)
@@ -164,6 +166,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         + (f"; {_LEFT_OUT}." if size in analysis.left_out else ".")
         for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
     )
+    failed = analysis.study.trials[analysis.study.trials["status"] == "failed"]
     trials = analysis.table["trials"]
     counts = str(trials.min()) if trials.nunique() == 1 else f"{trials.min()} to {trials.max()}"
     reading = (
@@ -174,6 +177,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     return (
         *found,
         *misses,
+        *failure_sentences(zip(failed["batch_size"], failed["message"], strict=True)),
         *_replicate_words(analysis),
         *quality_sentences(analysis.search),
         *rule_sentences(analysis.rules),

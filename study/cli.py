@@ -96,6 +96,7 @@ def _sweep_one(
     folder: "ResultsFolder", study: "ResolvedStudy", trainable: "Trainable", resources: "Resources"
 ) -> bool:
     """Runs what is missing of one study; tells whether no trial failed and no cohort was lost."""
+    from analysis.failures import failure_sentences
     from study.progress import Progress, shown
     from study.provenance import record_end, record_start
     from study.store import open_folder
@@ -116,10 +117,12 @@ def _sweep_one(
         end = work.run(resources)
     if missing:
         record_end(folder)
-    failed = sum(result.outcome.status == "failed" for result in end.results)
-    for line in end.errors:
-        console.print(f"[red]{line}[/]")
-    console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
+    failed = [result for result in end.results if result.outcome.status == "failed"]
+    for line in end.notes:
+        console.print(line, markup=False)
+    for line in (*end.errors, *failure_sentences((r.batch_size, r.message) for r in failed)):
+        console.print(line, markup=False, style="red")
+    console.print(f"{len(end.results)} trials recorded, {len(failed)} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
 
 

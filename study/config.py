@@ -68,6 +68,8 @@ _MAY_GROW = (
     ("replicates", "top"),
     ("compute", "pack"),
     ("compute", "micro_batch"),
+    ("compute", "checkpoint_minutes"),
+    ("compute", "cohort_minutes"),
 )
 _LATER_KEYS = (
     ("search", "warm_start", False),
@@ -120,7 +122,7 @@ class ResolvedStudy(StudyConfig):
         data = self.as_data()
         del data["batch_sizes"]
         for section, key in _MAY_GROW:
-            del data[section][key]
+            data[section].pop(key, None)  # absent where it is not set
         for section, key, default in _LATER_KEYS:
             if data[section][key] == default:
                 del data[section][key]  # as in studies from before there was a choice

@@ -6,8 +6,9 @@ others need run no further than slack x s: whoever is not there by then cannot c
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -71,18 +72,23 @@ class Rules:
         return replace(self, best_steps=best)
 
 
-def measured_steps(rules: Rules) -> Iterator[int]:
-    """Gives the steps to measure at: each at first, then growing by at most `resolution`.
+def step_after(step: int, rules: Rules) -> int:
+    """Gives the next step to measure at: each at first, then growing by at most `resolution`."""
+    return min(max(step + 1, math.floor(step * (1 + rules.resolution))), rules.max_steps)
 
-    The budget is always the last. The grid depends on nothing but resolution and budget, so
-    that trials of different cohorts are measured at the same steps.
+
+def measured_steps(rules: Rules) -> Iterator[int]:
+    """Gives all steps to measure at; the budget is always the last.
+
+    The grid depends on nothing but resolution and budget, so that trials of different cohorts are
+    measured at the same steps.
 
     Yields:
         Steps in rising order, from 1 to the budget.
     """
     step = 0
     while step < rules.max_steps:
-        step = min(max(step + 1, math.floor(step * (1 + rules.resolution))), rules.max_steps)
+        step = step_after(step, rules)
         yield step
 
 
@@ -165,7 +171,7 @@ def _miss(run: Run, rules: Rules) -> Status:
 class _Lane:
     """A lane while it races."""
 
-    rows: list[tuple[int, float, float, float, float]] = field(default_factory=list)
+    rows: list[tuple[float, ...]] = field(default_factory=list)
     broke_at: int | None = None
     training: float = 0.0
     evaluation: float = 0.0
@@ -188,62 +194,94 @@ class _Lane:
         )
 
 
-def race(lanes: Lanes, count: int, rules: Rules) -> list[Run]:
-    """Runs a cohort's lanes until each has reached the target, stopped or broken.
+class Race:
+    """A race as it stands after its latest measurement; it goes on lap by lap.
 
-    Args:
-        lanes: the lanes, at step 0.
-        count: how many there are.
-        rules: when they stop.
-
-    Returns:
-        One record per lane, in the order of the lanes.
+    Attributes:
+        rules: when lanes stop, by what is known at that measurement.
+        step: updates taken.
     """
-    record = [_Lane() for _ in range(count)]
-    started = time.perf_counter()
-    racing = _measure(lanes, record, 0, None, started)
-    step, seen = 0, time.perf_counter()
-    for lane in record:
-        lane.evaluation = lane.whole = (seen - started) / count
-    for next_step in measured_steps(rules):
-        if not racing or step >= rules.cap:
-            break
-        before = time.perf_counter()
-        train_loss = lanes.advance(next_step - step)
-        after = time.perf_counter()
-        step, stepped = next_step, racing
-        racing = _measure(lanes, stepped, step, train_loss, started)
-        now = time.perf_counter()
-        for lane in stepped:
-            lane.training += (after - before) / len(stepped)
-            lane.evaluation += (now - after) / len(stepped)
-            lane.whole += (now - seen) / len(stepped)
-        seen = now
-        hits = [lane.rows[-1][3] < rules.target for lane in racing]
-        if any(hits) and not rules.to_budget:
-            rules = rules.knowing(step)
-            racing = _keep(lanes, racing, [not hit for hit in hits])
-    return [lane.run() for lane in record]
 
+    def __init__(self, count: int, rules: Rules) -> None:
+        """Puts `count` >= 1 lanes, which are at step 0, at the start."""
+        self.rules = rules
+        self._record = [_Lane() for _ in range(count)]
+        self._racing = list(range(count))
+        self._begun, self.step, self._seconds = False, 0, 0.0
 
-def _measure(
-    lanes: Lanes, racing: list[_Lane], step: int, train_loss: Floats | None, started: float
-) -> list[_Lane]:
-    """Measures every lane, notes it, and drops the lanes that are no longer finite."""
-    loss, error = lanes.measure()
-    seconds = time.perf_counter() - started
-    train = np.full(len(racing), np.nan) if train_loss is None else train_loss
-    finite = np.isfinite(loss) & np.isfinite(error) & (np.isfinite(train) | (train_loss is None))
-    for index, lane in enumerate(racing):
-        if finite[index]:
-            row = (step, train[index], loss[index], error[index], seconds)
-            lane.rows.append(row)
+    @property
+    def over(self) -> bool:
+        """Whether each lane has reached the target, stopped or broken."""
+        end = min(self.rules.cap, self.rules.max_steps)
+        return not self._racing or self.step >= end
+
+    def lap(self, lanes: Lanes) -> None:
+        """Takes the lanes that are left to the next measurement, the first at step 0.
+
+        Args:
+            lanes: the same ones in every lap; those that stop are dropped.
+        """
+        started = time.perf_counter()
+        racing, train_loss = self._racing, None
+        if self._begun:
+            step = step_after(self.step, self.rules)
+            train_loss = lanes.advance(step - self.step)
+            self.step = step
+        self._begun = True
+        advanced = time.perf_counter()
+        self._measure(lanes, train_loss, started)
+        measured = time.perf_counter()
+        hits = [self._record[lane].rows[-1][3] < self.rules.target for lane in self._racing]
+        if any(hits) and self.step > 0 and not self.rules.to_budget:
+            self.rules = self.rules.knowing(self.step)
+            self._keep(lanes, [not hit for hit in hits])
+        ended = time.perf_counter()
+        # what is done between laps is no part of anybody's time
+        self._seconds += ended - started
+        for lane in map(self._record.__getitem__, racing):
+            lane.training += (advanced - started) / len(racing)
+            lane.evaluation += (measured - advanced) / len(racing)
+            lane.whole += (ended - started) / len(racing)
+
+    def runs(self) -> list[Run]:
+        """Gives one record per lane, in the order of the lanes."""
+        return [lane.run() for lane in self._record]
+
+    def state(self) -> dict[str, Any]:
+        """Gives where it stands, as plain values; only after its first lap."""
+        return {
+            "step": self.step,
+            "best_steps": self.rules.best_steps,
+            "racing": self._racing,
+            "seconds": self._seconds,
+            "record": [asdict(lane) for lane in self._record],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where a race of as many lanes by the same rules stood."""
+        self.rules = replace(self.rules, best_steps=state["best_steps"])
+        self._begun, self.step, self._seconds = True, state["step"], state["seconds"]
+        self._racing = list(state["racing"])
+        self._record = [_Lane(**lane) for lane in state["record"]]
+
+    def _measure(self, lanes: Lanes, train_loss: Floats | None, started: float) -> None:
+        """Measures every lane, notes it, and drops the lanes that are no longer finite."""
+        loss, error = lanes.measure()
+        seconds = self._seconds + time.perf_counter() - started
+        finite = np.isfinite(loss) & np.isfinite(error)
+        if train_loss is None:
+            train_loss = np.full(len(loss), np.nan)
         else:
-            lane.broke_at = step
-    return _keep(lanes, racing, finite.tolist())
+            finite &= np.isfinite(train_loss)
+        values = np.stack([train_loss, loss, error]).T.tolist()
+        for lane, row, whole in zip(self._racing, values, finite, strict=True):
+            if whole:
+                self._record[lane].rows.append((self.step, *row, seconds))
+            else:
+                self._record[lane].broke_at = self.step
+        self._keep(lanes, finite.tolist())
 
-
-def _keep(lanes: Lanes, racing: list[_Lane], kept: list[bool]) -> list[_Lane]:
-    if not all(kept) and any(kept):
-        lanes.keep(np.array(kept))
-    return [lane for lane, keep in zip(racing, kept, strict=True) if keep]
+    def _keep(self, lanes: Lanes, kept: list[bool]) -> None:
+        if not all(kept) and any(kept):
+            lanes.keep(np.array(kept))
+        self._racing = [lane for lane, keep in zip(self._racing, kept, strict=True) if keep]

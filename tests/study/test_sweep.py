@@ -6,7 +6,7 @@ from study.parts import part_name, write_part
 from study.records import Cohort, Point
 from study.search import Journal
 from study.sweep import PerBatchSearch
-from study.worker import _failed as failed
+from study.worker import failed
 
 
 @pytest.fixture
