@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from analysis.critical import CriticalBatchSize, critical_batch_sizes
+from analysis.errors import AnalysisError
 from analysis.failures import failure_sentences
 from analysis.findings import fit_sentences
 from analysis.fit import Fits, ScalingFit, fit_all
@@ -16,7 +17,7 @@ from analysis.quality_words import quality_sentences
 from analysis.regimes import Regimes, find_regimes
 from analysis.replicates import fitted_points, replicate_sentences, with_replicates
 from analysis.scaling_rules import rule_sentences, scaling_rules
-from analysis.tables import StudyTables
+from analysis.tables import TRIAL_KEY, StudyTables
 from analysis.targets import first_trials, steps_to_target
 
 _LEFT_OUT = (
@@ -99,11 +100,16 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
         enters the fits by the steps that its longest trial took, as a lower bound.
 
     Raises:
-        AnalysisError: there is no search trial, fewer than `first`, or the target is tighter than
-            the raced one.
-    """  # noqa: DOC502  (raised by steps_to_target)
+        AnalysisError: there is no search trial, fewer than `first`, none that took a step, or the
+            target is tighter than the raced one.
+    """
     study = study if first is None else first_trials(study, first)
     table = with_replicates(steps_to_target(study, target), study, target)
+    if not table["stopped_at"].gt(0).any():
+        raise AnalysisError(
+            f"a study must have a trial that trained, got {study.name} where none took a step; see "
+            "`message` in trials.parquet, repair the workload, delete the parts and `sweep` again"
+        )
     found = Analysis(
         study=study,
         target=study.target if target is None else target,
@@ -160,13 +166,13 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     else:
         words = fit_sentences(analysis.fits, analysis.critical)
         found = (*words, *analysis.regimes.sentences())
-    missed = analysis.table[analysis.table["steps"].isna()]
+    missed = analysis.table[analysis.table["steps"].isna() & (analysis.table["stopped_at"] > 0)]
     misses = tuple(
         f"B = {size}: no trial reached the target within {longest} steps"
         + (f"; {_LEFT_OUT}." if size in analysis.left_out else ".")
         for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
     )
-    failed = analysis.study.trials[analysis.study.trials["status"] == "failed"]
+    recorded = analysis.study.trials.drop_duplicates(list(TRIAL_KEY))
     trials = analysis.table["trials"]
     counts = str(trials.min()) if trials.nunique() == 1 else f"{trials.min()} to {trials.max()}"
     reading = (
@@ -177,7 +183,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     return (
         *found,
         *misses,
-        *failure_sentences(zip(failed["batch_size"], failed["message"], strict=True)),
+        *failure_sentences(recorded[["batch_size", "status", "message"]].itertuples(index=False)),
         *_replicate_words(analysis),
         *quality_sentences(analysis.search),
         *rule_sentences(analysis.rules),

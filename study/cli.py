@@ -117,12 +117,13 @@ def _sweep_one(
         end = work.run(resources)
     if missing:
         record_end(folder)
-    failed = [result for result in end.results if result.outcome.status == "failed"]
+    trials = [(r.batch_size, str(r.outcome.status), r.message) for r in end.results]
+    failed = sum(status == "failed" for _, status, _ in trials)
     for line in end.notes:
         console.print(line, markup=False)
-    for line in (*end.errors, *failure_sentences((r.batch_size, r.message) for r in failed)):
+    for line in (*end.errors, *failure_sentences(trials)):
         console.print(line, markup=False, style="red")
-    console.print(f"{len(end.results)} trials recorded, {len(failed)} failed, {end.seconds:.0f} s")
+    console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
 
 
