@@ -120,7 +120,7 @@ class ResultsFolder:
                 "give the folder of one study, such as results/<study>"
             ) from error
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """Writes a file so that a reader, on any machine, sees the old one or the new one, whole.
 
         Args:
@@ -142,6 +142,11 @@ class ResultsFolder:
                 f"the results folder must be writable, got {self}: {error.strerror or error}; "
                 "choose another, or get access to it"
             ) from error
+
+    def remove(self, name: str) -> None:
+        """Removes a file; nothing happens where there is none."""
+        with self._reached(), contextlib.suppress(FileNotFoundError):
+            self.filesystem.delete_file(self._path(name))
 
     @contextlib.contextmanager
     def workspace(self, keep: Sequence[str]) -> Iterator[Path]:
@@ -214,7 +219,7 @@ def _with_patience(uri: str) -> str:
     return f"{uri}{'&' if urlsplit(uri).query else '?'}{_GS_RETRY}=30"
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes | memoryview) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as file:

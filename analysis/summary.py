@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from analysis.critical import CriticalBatchSize, critical_batch_sizes
+from analysis.errors import AnalysisError
+from analysis.failures import failure_sentences
 from analysis.findings import fit_sentences
 from analysis.fit import Fits, ScalingFit, fit_all
 from analysis.goals import Goal, find_goals
@@ -21,7 +23,7 @@ from analysis.replicates import (
     with_replicates,
 )
 from analysis.scaling_rules import rule_sentences, scaling_rules
-from analysis.tables import StudyTables
+from analysis.tables import TRIAL_KEY, StudyTables
 from analysis.targets import first_trials, steps_to_target
 
 _RULE_FAILS = (
@@ -109,11 +111,16 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
         enters the fits by the steps that its longest trial took, as a lower bound.
 
     Raises:
-        AnalysisError: there is no search trial, fewer than `first`, or the target is tighter than
-            the raced one.
-    """  # noqa: DOC502  (raised by steps_to_target)
+        AnalysisError: there is no search trial, fewer than `first`, none that took a step, or the
+            target is tighter than the raced one.
+    """
     study = study if first is None else first_trials(study, first)
     table = with_replicates(steps_to_target(study, target), study, target)
+    if not table["stopped_at"].gt(0).any():
+        raise AnalysisError(
+            f"a study must have a trial that trained, got {study.name} where none took a step; see "
+            "`message` in trials.parquet, repair the workload, delete the parts and `sweep` again"
+        )
     found = Analysis(
         study=study,
         target=study.target if target is None else target,
@@ -163,8 +170,9 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         analysis: the analysis.
 
     Returns:
-        Fit, regimes, batch sizes that missed the target, what the replicates add, how good the
-        searches were, how far the scaling rules land, and how to read the numbers.
+        Fit, regimes, batch sizes that missed the target or had trials that failed, what the
+        replicates add, how good the searches were, how far the scaling rules land, and how to read
+        the numbers.
     """
     if analysis.fits is None or analysis.regimes is None:
         found: tuple[str, ...] = (analysis.no_fit,)
@@ -172,12 +180,13 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         words = fit_sentences(analysis.fits, analysis.critical)
         found = (*words, *analysis.regimes.sentences())
     why = _RULE_FAILS if follows_rule(analysis.study) else _LEFT_OUT
-    missed = analysis.table[analysis.table["steps"].isna()]
+    missed = analysis.table[analysis.table["steps"].isna() & (analysis.table["stopped_at"] > 0)]
     misses = tuple(
         f"B = {size}: no trial reached the target within {longest} steps"
         + (f"; {why}." if size in analysis.left_out else ".")
         for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
     )
+    recorded = analysis.study.trials.drop_duplicates(list(TRIAL_KEY))
     trials = analysis.table["trials"]
     counts = str(trials.min()) if trials.nunique() == 1 else f"{trials.min()} to {trials.max()}"
     reading = (
@@ -191,6 +200,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         *found,
         *misses,
         *unfinished,
+        *failure_sentences(recorded[["batch_size", "status", "message"]].itertuples(index=False)),
         *_replicate_words(analysis),
         *quality_sentences(analysis.search),
         *rule_sentences(analysis.rules),

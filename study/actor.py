@@ -3,9 +3,11 @@
 It imports no more than training needs: every worker waits for these imports before its first step.
 """
 
+import contextlib
+import faulthandler
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 import ray
@@ -13,15 +15,17 @@ import torch
 from ray import tune
 
 from analysis.folder import ResultsFolder
+from study.checkpoints import Checkpoint
 from study.cluster import this_node
 from study.config import ResolvedStudy
-from study.parts import write_part
+from study.parts import cohort_stem, write_part
 from study.records import Cohort, Point, Region, Source, Status
 from study.training import TrainingSet
 from study.worker import Trainable, prepare, run_cohort
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Data, Examples
 
+_STDERR = 2
 Arrays = tuple[Any, ...]
 _Record = TypeVar("_Record", Source, Region)
 
@@ -40,24 +44,51 @@ class RaceTrainable(tune.Trainable):
         torch.set_num_threads(1)  # results must not depend on how many workers share the cores
         if job["data_dir"] is not None:
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
+        self._announced = False
         self._folder: ResultsFolder = job["folder"]
         self._study = ResolvedStudy.model_validate(job["study"])
-        device = "cuda" if ray.get_gpu_ids() else "cpu"
+        self._device = "cuda" if ray.get_gpu_ids() else "cpu"
         workload = resolve_workload(self._study.workload, self._study.workload_options)
         self._trainable: Trainable = prepare(
-            workload, device, self._study.compute.precision, _received(job["data"])
+            workload, self._device, self._study.compute.precision, _received(job["data"])
         )
 
     def step(self) -> dict[str, Any]:
-        """Trains the cohort and writes its part."""
-        results = run_cohort(self._study, self._trainable, _cohort(self.config["cohort"]))
+        """Trains the cohort and writes its part; where time is limited, first says that it will."""
+        minutes = self._study.compute.cohort_minutes
+        if minutes is not None and not self._announced:
+            self._announced = True
+            return {"reached": 0, "notes": [], "done": False}
+        cohort = _cohort(self.config["cohort"])
+        stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
+        checkpoint = Checkpoint(self._folder, stem, self._study, cohort, self._device)
+        with _ended_after(minutes):
+            results = run_cohort(self._study, self._trainable, cohort, checkpoint)
         write_part(self._folder, self._study, results, this_node())
+        checkpoint.remove()
+        if self._device == "cuda" and any(r.outcome.status is Status.FAILED for r in results):
+            torch.cuda.synchronize()  # raises where the device is lost: another worker goes on
         reached = sum(result.outcome.status is Status.REACHED for result in results)
-        return {"reached": reached, "done": True}
+        return {"reached": reached, "notes": checkpoint.notes, "done": True}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Takes the next cohort."""
+        self._announced = False
         return True
+
+
+@contextlib.contextmanager
+def _ended_after(minutes: float | None) -> Iterator[None]:
+    """Ends this process where the body takes longer; the driver tells why."""
+    if minutes is None:
+        yield
+        return
+    # a thread of Python's own would wait for code that holds the interpreter
+    faulthandler.dump_traceback_later(60 * minutes, exit=True, file=_STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def shared_data(trainable: Trainable) -> Arrays | None:

@@ -1,6 +1,7 @@
 """Mini-batches: every lane draws its own reshuffled epochs, in batches of exactly B examples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +52,20 @@ class DataOrder:
         """Keeps the lanes whose indices are given, in that order."""
         self._generators = [self._generators[lane] for lane in lanes]
         self._epoch = self._epoch[torch.from_numpy(lanes).to(self._device)]
+
+    def state(self) -> dict[str, Any]:
+        """Gives the epoch of every lane, the place in it, and what the next ones are drawn from."""
+        return {
+            "generators": [generator.get_state() for generator in self._generators],
+            "epoch": self._epoch,
+            "position": self._position,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where the same lanes stood."""
+        for drawing, its in zip(self._generators, state["generators"], strict=True):
+            drawing.set_state(its)
+        self._epoch, self._position = state["epoch"].to(self._device), state["position"]
 
     def _shuffle(self) -> Tensor:
         permutations = [torch.randperm(self._examples, generator=g) for g in self._generators]

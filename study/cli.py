@@ -91,6 +91,7 @@ def _sweep_one(
     folder: "ResultsFolder", study: "ResolvedStudy", trainable: "Trainable", resources: "Resources"
 ) -> bool:
     """Runs what is missing of one study; tells whether no trial failed and no cohort was lost."""
+    from analysis.failures import failure_sentences
     from study.progress import Progress, shown
     from study.provenance import record_end, record_start
     from study.store import open_folder
@@ -111,9 +112,12 @@ def _sweep_one(
         end = work.run(resources)
     if missing:
         record_end(folder)
-    failed = sum(result.outcome.status == "failed" for result in end.results)
-    for line in end.errors:
-        console.print(f"[red]{line}[/]")
+    trials = [(r.batch_size, str(r.outcome.status), r.message) for r in end.results]
+    failed = sum(status == "failed" for _, status, _ in trials)
+    for line in end.notes:
+        console.print(line, markup=False)
+    for line in (*end.errors, *failure_sentences(trials)):
+        console.print(line, markup=False, style="red")
     console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
 

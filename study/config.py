@@ -65,7 +65,12 @@ class StudyConfig(Section):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-_COMPUTE = (("compute", "pack"), ("compute", "micro_batch"))
+_COMPUTE = (
+    ("compute", "pack"),
+    ("compute", "micro_batch"),
+    ("compute", "checkpoint_minutes"),
+    ("compute", "cohort_minutes"),
+)
 _MAY_GROW = (
     ("search", "trials"),
     ("search", "extend"),
@@ -138,7 +143,7 @@ class ResolvedStudy(StudyConfig):
         if self.mode == "search":
             del data["mode"]  # as in studies from before there was a choice
         for section, key in _MAY_GROW if self.recipe is None else _COMPUTE:
-            del data[section][key]
+            data[section].pop(key, None)  # absent where it is not set
         for section, key, default in _LATER_KEYS:
             if data[section][key] == default:
                 del data[section][key]  # as in studies from before there was a choice

@@ -14,6 +14,7 @@ from study.training import (
     TrainingSet,
     forked,
     fresh_model,
+    put,
     random_state,
     set_random_state,
 )
@@ -94,6 +95,23 @@ class EagerNetwork:
 
     def keep(self, lanes: Tensor) -> None:
         """Does nothing: the only lane stays, or is dropped as a whole."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Gives parameters, buffers such as batch statistics, and what it will draw from."""
+        buffers = {f"buffer {name}": buffer for name, buffer in self._model.named_buffers()}
+        return {
+            "parameters": self.parameters,
+            **buffers,
+            **{f"random state {place}": state for place, state in enumerate(self._random_state)},
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Takes a state that the same lane gave."""
+        put(self.parameters, state["parameters"])
+        for name, buffer in self._model.named_buffers():
+            put(buffer, state[f"buffer {name}"])
+        places = range(len(self._random_state))
+        self._random_state = tuple(state[f"random state {place}"] for place in places)
 
     @contextlib.contextmanager
     def _own_randomness(self) -> Iterator[None]:

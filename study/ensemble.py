@@ -14,7 +14,7 @@ from study.capture import CapturedStep
 from study.memory import Portion
 from study.optimizers import Optimizer, Shapes, Step
 from study.records import Floats
-from study.training import TrainingSet
+from study.training import TrainingSet, put
 from workloads.workload import Examples
 
 EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
@@ -53,6 +53,12 @@ class Networks(Protocol):
 
     def keep(self, lanes: Tensor) -> None:
         """Keeps the lanes whose indices are given, in that order."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Gives what training changes: parameters, and whatever else is no function of the seed."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Takes a state that the same lanes gave."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,6 +160,34 @@ class GradientLanes:
             self._compact(np.concatenate([self._live, ended])[:count])
             self._live = np.arange(len(self._live))
 
+    def state(self) -> dict[str, Any]:
+        """Gives where the lanes stand, as tensors and plain values; the next step changes them."""
+        return {
+            "step": self._step,
+            "computed": self._computed.tolist(),
+            "live": self._live.tolist(),
+            "networks": self._networks.state(),
+            "buffers": dict(self._buffers),
+            "order": self._order.state(),
+            "portions": [self._portion.size, self._evaluated.size],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where the same lanes stood; only at step 0.
+
+        Args:
+            state: what they gave.
+        """
+        computed = np.array(state["computed"])
+        if len(computed) < len(self._computed):
+            self._compact(computed)
+        self._live, self._step = np.array(state["live"]), state["step"]
+        self._networks.restore(state["networks"])
+        for name, buffer in self._buffers.items():
+            put(buffer, state["buffers"][name])
+        self._order.restore(state["order"])
+        self._portion.size, self._evaluated.size = state["portions"]
+
     def _compact(self, rows: NDArray[np.int64]) -> None:
         index = torch.from_numpy(rows).to(self._device)
         self._networks.keep(index)
@@ -226,7 +260,7 @@ class Ensemble:
 
     def __init__(self, packs: Sequence[GradientLanes]) -> None:
         """Joins packs, at step 0, into one row of lanes."""
-        self._packs, self._sizes = list(packs), [len(pack) for pack in packs]
+        self._packs, self._numbers = list(packs), list(range(len(packs)))
 
     @property
     def parameters(self) -> Tensor:
@@ -249,13 +283,30 @@ class Ensemble:
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drops every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
-        kept = np.split(lanes, np.cumsum(self._sizes)[:-1])
-        left = [(pack, mask) for pack, mask in zip(self._packs, kept, strict=True) if mask.any()]
-        for pack, mask in left:
-            if not mask.all():
+        ends = np.cumsum([len(pack) for pack in self._packs])
+        kept = np.split(lanes, ends[:-1])
+        for pack, mask in zip(self._packs, kept, strict=True):
+            if mask.any() and not mask.all():
                 pack.keep(mask)
-        self._packs = [pack for pack, _ in left]
-        self._sizes = [int(mask.sum()) for _, mask in left]
+        self._keep_packs([place for place, mask in enumerate(kept) if mask.any()])
+
+    def state(self) -> dict[str, Any]:
+        """Gives where the lanes stand, as tensors and plain values; the next step changes them."""
+        return {"numbers": self._numbers, "packs": [pack.state() for pack in self._packs]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where the same lanes stood; only at step 0.
+
+        Args:
+            state: what they gave.
+        """
+        self._keep_packs(state["numbers"])
+        for pack, its in zip(self._packs, state["packs"], strict=True):
+            pack.restore(its)
+
+    def _keep_packs(self, places: Sequence[int]) -> None:
+        self._packs = [self._packs[place] for place in places]
+        self._numbers = [self._numbers[place] for place in places]
 
 
 def _as_floats(values: Tensor) -> Floats:

@@ -11,7 +11,7 @@ from torch.func import grad_and_value, vmap
 from study.optimizers import Shapes, Step
 from study.program import Program, compiled, traced
 from study.records import Floats
-from study.training import Layout, TrainingSet, calling, fresh_model
+from study.training import Layout, TrainingSet, calling, fresh_model, put
 from workloads.workload import Examples, Model, changing_buffer
 
 
@@ -115,6 +115,14 @@ class PackedNetworks:
         self.parameters = self.parameters[lanes]
         self._constants = {name: value[lanes] for name, value in self._constants.items()}
         self._loss_values = {name: value[lanes] for name, value in self._loss_values.items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """Gives the parameters: buffers that training changes cannot be packed."""
+        return {"parameters": self.parameters}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Takes a state that the same lanes gave."""
+        put(self.parameters, state["parameters"])
 
     def _read(self, indices: Tensor) -> tuple[Tensor, ...]:
         """Gives what a gradient is computed from, in the order of its program's inputs."""

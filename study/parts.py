@@ -51,7 +51,12 @@ _CURVE_LISTS = {
 
 def part_name(batch_size: int, cohort: int, role: Role = Role.SEARCH) -> str:
     """Gives the name of a cohort's part in the results folder; `role` is its first trial's."""
-    return f"{PARTS}/b{batch_size:05d}-{_LETTERS[role]}{cohort:03d}.parquet"
+    return f"{PARTS}/{cohort_stem(batch_size, cohort, role)}.parquet"
+
+
+def cohort_stem(batch_size: int, cohort: int, role: Role) -> str:
+    """Gives what a cohort's files are called, without suffix; `role` is its first trial's."""
+    return f"b{batch_size:05d}-{_LETTERS[role]}{cohort:03d}"
 
 
 def write_part(

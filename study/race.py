@@ -6,8 +6,9 @@ others need run no further than slack x s: whoever is not there by then cannot c
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -91,18 +92,23 @@ class Rules:
         return replace(self, best_steps=best)
 
 
-def measured_steps(rules: Rules) -> Iterator[int]:
-    """Gives the steps to measure at: each at first, then growing by at most `resolution`.
+def step_after(step: int, rules: Rules) -> int:
+    """Gives the next step to measure at: each at first, then growing by at most `resolution`."""
+    return min(max(step + 1, math.floor(step * (1 + rules.resolution))), rules.max_steps)
 
-    The budget is always the last. The grid depends on nothing but resolution and budget, so
-    that trials of different cohorts are measured at the same steps.
+
+def measured_steps(rules: Rules) -> Iterator[int]:
+    """Gives all steps to measure at; the budget is always the last.
+
+    The grid depends on nothing but resolution and budget, so that trials of different cohorts are
+    measured at the same steps.
 
     Yields:
         Steps in rising order, from 1 to the budget.
     """
     step = 0
     while step < rules.max_steps:
-        step = min(max(step + 1, math.floor(step * (1 + rules.resolution))), rules.max_steps)
+        step = step_after(step, rules)
         yield step
 
 
@@ -185,7 +191,7 @@ def _miss(run: Run, rules: Rules) -> Status:
 class _Lane:
     """A lane while it races."""
 
-    rows: list[tuple[int, float, float, float, float]] = field(default_factory=list)
+    rows: list[tuple[float, ...]] = field(default_factory=list)
     broke_at: int | None = None
     training: float = 0.0
     evaluation: float = 0.0
@@ -208,93 +214,102 @@ class _Lane:
         )
 
 
-def race(lanes: Lanes, count: int, rules: Rules) -> list[Run]:
-    """Runs a cohort's lanes until each has reached the target, stopped or broken.
-
-    Args:
-        lanes: the lanes, at step 0.
-        count: how many there are.
-        rules: when they stop.
-
-    Returns:
-        One record per lane, in the order of the lanes.
-    """
-    course = Race(lanes, count, rules)
-    for _ in course.measurements():
-        pass
-    return course.runs()
-
-
 class Race:
-    """A race that can be followed from one measured step to the next."""
+    """A race as it stands after its latest measurement; it goes on lap by lap.
 
-    def __init__(self, lanes: Lanes, count: int, rules: Rules) -> None:
-        """Puts the lanes, `count` of them at step 0, on their marks."""
-        self._lanes, self._rules = lanes, rules
+    Attributes:
+        rules: when lanes stop, by what is known at that measurement.
+        step: updates taken.
+    """
+
+    def __init__(self, count: int, rules: Rules) -> None:
+        """Puts `count` >= 1 lanes, which are at step 0, at the start."""
+        self.rules = rules
         self._record = [_Lane() for _ in range(count)]
-        self._racing = list(self._record)
+        self._racing = list(range(count))
+        self._begun, self.step, self._seconds = False, 0, 0.0
 
-    def runs(self) -> list[Run]:
-        """Gives the record of every lane so far, in their order."""
-        return [lane.run() for lane in self._record]
+    @property
+    def over(self) -> bool:
+        """Whether each lane has reached the target, stopped or broken."""
+        end = min(self.rules.cap, self.rules.max_steps)
+        return all(map(self._at_target, self._racing)) or self.step >= end
 
     def place(self, lane: int) -> int | None:
         """Gives which of the lanes that are left a lane is; None where it was dropped."""
-        seen = self._record[lane]
-        return self._racing.index(seen) if seen in self._racing else None
+        return self._racing.index(lane) if lane in self._racing else None
 
-    def measurements(self) -> Iterator[int]:
-        """Races to the end; may be left at any measurement.
+    def lap(self, lanes: Lanes) -> None:
+        """Takes the lanes that are left to the next measurement, the first at step 0.
 
-        Yields:
-            The step of each measurement, 0 first, before the lanes that it found at the target
-            are dropped.
+        Args:
+            lanes: the same ones in every lap. One that is not finite is dropped at once, one that
+                is at the target when the next lap begins.
         """
         started = time.perf_counter()
-        self._measure(0, None, started)
-        step, seen = 0, time.perf_counter()
-        for lane in self._record:
-            lane.evaluation = lane.whole = (seen - started) / len(self._record)
-        yield step
-        for next_step in measured_steps(self._rules):
-            if not self._racing or step >= self._rules.cap:
-                break
-            before = time.perf_counter()
-            train_loss = self._lanes.advance(next_step - step)
-            after = time.perf_counter()
-            step, stepped = next_step, self._racing
-            self._measure(step, train_loss, started)
-            now = time.perf_counter()
-            for lane in stepped:
-                lane.training += (after - before) / len(stepped)
-                lane.evaluation += (now - after) / len(stepped)
-                lane.whole += (now - seen) / len(stepped)
-            seen = now
-            yield step
-            self._drop_hits(step)
+        self._keep(lanes, [not self._at_target(lane) for lane in self._racing])
+        racing, train_loss = self._racing, None
+        if self._begun:
+            step = step_after(self.step, self.rules)
+            train_loss = lanes.advance(step - self.step)
+            self.step = step
+        self._begun = True
+        advanced = time.perf_counter()
+        self._measure(lanes, train_loss, started)
+        measured = time.perf_counter()
+        if any(map(self._at_target, self._racing)):
+            self.rules = self.rules.knowing(self.step)
+        ended = time.perf_counter()
+        # what is done between laps is no part of anybody's time
+        self._seconds += ended - started
+        for lane in map(self._record.__getitem__, racing):
+            lane.training += (advanced - started) / len(racing)
+            lane.evaluation += (measured - advanced) / len(racing)
+            lane.whole += (ended - started) / len(racing)
 
-    def _drop_hits(self, step: int) -> None:
-        hits = [lane.rows[-1][3] < self._rules.target for lane in self._racing]
-        if any(hits) and not self._rules.to_budget:
-            self._rules = self._rules.knowing(step)
-            self._keep([not hit for hit in hits])
+    def runs(self) -> list[Run]:
+        """Gives one record per lane, in the order of the lanes."""
+        return [lane.run() for lane in self._record]
 
-    def _measure(self, step: int, train_loss: Floats | None, started: float) -> None:
+    def state(self) -> dict[str, Any]:
+        """Gives where it stands, as plain values; only after its first lap."""
+        return {
+            "step": self.step,
+            "best_steps": self.rules.best_steps,
+            "racing": self._racing,
+            "seconds": self._seconds,
+            "record": [asdict(lane) for lane in self._record],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where a race of as many lanes by the same rules stood."""
+        self.rules = replace(self.rules, best_steps=state["best_steps"])
+        self._begun, self.step, self._seconds = True, state["step"], state["seconds"]
+        self._racing = list(state["racing"])
+        self._record = [_Lane(**lane) for lane in state["record"]]
+
+    def _at_target(self, lane: int) -> bool:
+        error: float = self._record[lane].rows[-1][3] if self.step > 0 else math.inf
+        return error < self.rules.target and not self.rules.to_budget
+
+    def _measure(self, lanes: Lanes, train_loss: Floats | None, started: float) -> None:
         """Measures every lane, notes it, and drops the lanes that are no longer finite."""
-        loss, error = self._lanes.measure()
-        seconds = time.perf_counter() - started
-        train = np.full(len(self._racing), np.nan) if train_loss is None else train_loss
+        loss, error = lanes.measure()
+        seconds = self._seconds + time.perf_counter() - started
         finite = np.isfinite(loss) & np.isfinite(error)
-        finite &= np.isfinite(train) | (train_loss is None)
-        for index, lane in enumerate(self._racing):
-            if finite[index]:
-                row = (step, train[index], loss[index], error[index], seconds)
-                lane.rows.append(row)
+        if train_loss is None:
+            train_loss = np.full(len(loss), np.nan)
+        else:
+            finite &= np.isfinite(train_loss)
+        values = np.stack([train_loss, loss, error]).T.tolist()
+        for lane, row, whole in zip(self._racing, values, finite, strict=True):
+            if whole:
+                self._record[lane].rows.append((self.step, *row, seconds))
             else:
-                lane.broke_at = step
-        self._keep(finite.tolist())
+                self._record[lane].broke_at = self.step
+        self._keep(lanes, finite.tolist())
 
-    def _keep(self, kept: list[bool]) -> None:
+    def _keep(self, lanes: Lanes, kept: list[bool]) -> None:
         if not all(kept) and any(kept):
-            self._lanes.keep(np.array(kept))
+            lanes.keep(np.array(kept))
         self._racing = [lane for lane, keep in zip(self._racing, kept, strict=True) if keep]

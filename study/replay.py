@@ -41,10 +41,8 @@ class Replay:
         execution = trial.execution or Execution(study.race.lanes, len(pack), None)
         self._lanes = build_lanes(_computed_so(study, execution), trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not how it goes
-        rules = Rules.at(study, trial.batch_size, None)
-        if trial.point.role is Role.REPLICATE:
-            rules = Rules.again(study, trial.batch_size, None)
-        self._race = Race(self._lanes, len(pack), rules)
+        rules = Rules.of(trial.point.role, study, trial.batch_size, None)
+        self._race = Race(len(pack), rules)
         self._lane = [result.point for result in pack].index(trial.point)
 
     def measurements(self, until: int) -> Iterator[int]:
@@ -56,12 +54,11 @@ class Replay:
         Yields:
             The step of each measurement, 0 first, while the trial is in the race.
         """
-        for step in self._race.measurements():
-            if step > until or self._race.place(self._lane) is None:
+        while not self._race.over and self._race.step < until:
+            self._race.lap(self._lanes)
+            if self._race.step > until or self._race.place(self._lane) is None:
                 return
-            yield step
-            if step == until:
-                return
+            yield self._race.step
 
     def curve(self) -> Curve:
         """Gives what has been measured so far."""

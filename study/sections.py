@@ -170,3 +170,7 @@ class ComputeConfig(Section):
     """Lanes computed together, as one packed step."""
     micro_batch: Literal["auto"] | Positive = "auto"
     """Examples of a lane's batch worked on at once; auto: the whole batch, or what memory holds."""
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
+    """Least time between two checkpoints of a cohort; 0 for none."""
+    cohort_minutes: Annotated[float, Field(gt=0)] | None = None
+    """A cohort that trains longer is stopped, its trials have failed; None for no limit."""

@@ -16,15 +16,16 @@ from ray.tune.search import Searcher
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from study.actor import RaceTrainable, shared_data
+from study.checkpoints import CHECKPOINTS
 from study.cluster import Resources, joined
 from study.cohorts import CohortQueue, Standing
 from study.config import ResolvedStudy
 from study.errors import StudyError
-from study.parts import part_name, read_part
+from study.parts import part_name, read_part, write_part
 from study.records import Cohort, Status, TrialResult
 from study.search import Journal
 from study.store import consolidate, read_parts
-from study.worker import Trainable
+from study.worker import Trainable, failed
 
 JOURNAL_FILE = "optuna.log"
 SCRATCH = "ray"
@@ -47,7 +48,9 @@ class PerBatchSearch(Searcher):
         super().__init__(metric="reached", mode="max")
         self._folder, self._study, self._queue, self._journal = folder, study, queue, journal
         self._running: dict[str, Cohort] = {}
+        self._began: dict[str, float] = {}
         self.errors: list[str] = []
+        self.notes: list[str] = []
         self._any_ran = False
         self._failed_sizes: set[int] = set()
 
@@ -64,8 +67,9 @@ class PerBatchSearch(Searcher):
     ) -> None:
         """Reads the cohort's part; a worker that died left none."""
         cohort = self._running.pop(trial_id)
+        self.notes += (result or {}).get("notes", [])
         try:
-            results = self._part(cohort)
+            results = self._part(cohort) or self._overdue(cohort, self._began.get(trial_id))
         except (AnalysisError, StudyError) as stopping:  # Tune would end in its own traceback
             self.errors.append(f"the sweep stopped: {stopping}")
             self._queue.stop()
@@ -87,6 +91,17 @@ class PerBatchSearch(Searcher):
             return None
         return read_part(self._folder, name, self._study)
 
+    def _overdue(self, cohort: Cohort, began: float | None) -> list[TrialResult] | None:
+        """Records the trials of a cohort whose worker ended itself when the time was over."""
+        minutes = self._study.compute.cohort_minutes
+        if minutes is None or began is None or time.monotonic() - began < 60 * minutes:
+            return None
+        results = failed(
+            cohort, f"the cohort trained for longer than compute.cohort_minutes = {minutes:g}"
+        )
+        write_part(self._folder, self._study, results)
+        return results
+
     def _stop_if_hopeless(self, results: list[TrialResult]) -> None:
         """Stops where nothing but failures came from the first two batch sizes, or the only one."""
         if not all(result.outcome.status is Status.FAILED for result in results):
@@ -101,7 +116,8 @@ class PerBatchSearch(Searcher):
             self._queue.stop()
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Does nothing: a cohort reports once, when it is complete."""
+        """Notes when a cohort whose time is limited began; one reports once more at its end."""
+        self._began[trial_id] = time.monotonic()
 
     def save(self, checkpoint_path: str) -> None:
         """Does nothing: the parts are the state."""
@@ -117,11 +133,13 @@ class SweepEnd:
     Attributes:
         results: all trials of the study, as the tables have them.
         errors: cohorts that were lost, in words.
+        notes: what became of checkpoints, in words.
         seconds: wall-clock of this sweep.
     """
 
     results: list[TrialResult]
     errors: list[str]
+    notes: list[str]
     seconds: float
 
 
@@ -167,8 +185,15 @@ class Sweep:
                     self._tuner(searcher, resources, work / SCRATCH).fit()
                 shutil.rmtree(work / SCRATCH, ignore_errors=True)
         results = consolidate(self._folder, self._study)
-        errors = [*searcher.errors, *self._without_base()]
-        return SweepEnd(results=results, errors=errors, seconds=time.monotonic() - started)
+        if self.complete and not searcher.errors:
+            for name in self._folder.names(CHECKPOINTS):
+                self._folder.remove(name)  # of cohorts that a study which grew no longer has
+        return SweepEnd(
+            results=results,
+            errors=[*searcher.errors, *self._without_base()],
+            notes=searcher.notes,
+            seconds=time.monotonic() - started,
+        )
 
     def _without_base(self) -> list[str]:
         recipe = self._study.recipe

@@ -137,6 +137,21 @@ def set_random_state(device: torch.device, states: tuple[Tensor, ...]) -> None:
         torch.cuda.set_rng_state(states[1], device)
 
 
+def put(tensor: Tensor, values: Tensor) -> None:
+    """Overwrites a tensor in place.
+
+    Args:
+        tensor: whose memory stays, for others hold views of it.
+        values: of the same shape.
+
+    Raises:
+        ValueError: they are of another shape.
+    """
+    if tensor.shape != values.shape:
+        raise ValueError(f"values must have shape {tuple(tensor.shape)}, got {tuple(values.shape)}")
+    tensor.copy_(values)
+
+
 def fresh_model(training: TrainingSet, seed: int) -> nn.Module:
     """Builds the workload's model with the initialisation that follows from a trial's seed."""
     with forked(training.device):

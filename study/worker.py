@@ -1,19 +1,29 @@
 """What a worker does: trains one cohort and tells how each of its trials ended."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from study.checkpoints import Checkpoint
 from study.config import ResolvedStudy
 from study.eager import EagerNetwork
 from study.ensemble import Ensemble, GradientLanes, Networks, TrainingRule
 from study.hyperparameters import Group, of_optimizer, of_schedule, of_workload
 from study.optimizers import optimizer_named
 from study.packed import PackedNetworks
-from study.race import Rules, Run, judge, race
-from study.records import Cohort, Curve, Execution, Floats, Outcome, Status, TrialResult
+from study.race import Race, Rules, Run, judge
+from study.records import (
+    Cohort,
+    Curve,
+    Execution,
+    Floats,
+    Outcome,
+    Seconds,
+    Status,
+    TrialResult,
+)
 from study.schedules import SCHEDULES, Span, lr_factor
 from study.sections import Precision
 from study.training import TrainingSet, load
@@ -57,35 +67,120 @@ def moved(trainable: Trainable, device: str) -> Trainable:
     return load(trainable.workload, torch.device(device), trainable.precision, trainable.data)
 
 
-def run_cohort(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> list[TrialResult]:
+def run_cohort(
+    study: ResolvedStudy,
+    trainable: Trainable,
+    cohort: Cohort,
+    checkpoint: Checkpoint | None = None,
+) -> list[TrialResult]:
     """Trains a cohort in lockstep.
 
-    An exception ends the cohort's trials as `failed`, with its text, and not the sweep.
+    Where an exception ends it, both halves of its lanes train again, each for itself, and so on:
+    a trial that raises alone is `failed`, with the text, and costs no other trial its result. What
+    memory does not hold is first worked on in portions (`study.memory`), then by fewer lanes so.
 
     Args:
         study: the resolved study.
         trainable: its workload, made ready on this worker.
         cohort: the trials.
+        checkpoint: what to go on from, and where to save how far it is; None for neither.
 
     Returns:
         One result per trial, in their order.
     """
     rules = Rules.of(cohort.role, study, cohort.batch_size, cohort.best_steps)
+    ended = _trained(study, trainable, cohort, rules, checkpoint)
+    rules = _knowing(rules, ended)
+    return [_result(cohort, index, lane, rules) for index, lane in enumerate(ended)]
+
+
+def failed(cohort: Cohort, message: str) -> list[TrialResult]:
+    """Gives the results of a cohort of which nothing is left but the reason."""
+    return [_failed(cohort, index, message) for index in range(len(cohort.points))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A lane that ended: its record and how it was computed; or what it raised."""
+
+    run: Run | None = None
+    execution: Execution | None = None
+    message: str = ""
+
+
+def _trained(
+    study: ResolvedStudy,
+    trainable: Trainable,
+    cohort: Cohort,
+    rules: Rules,
+    checkpoint: Checkpoint | None,
+) -> list[_Ended]:
     try:
-        lanes = build_lanes(study, trainable, cohort)
-        runs = race(lanes, len(cohort.points), rules)
-    except Exception as error:  # noqa: BLE001 - whatever a workload raises is that trial's end
-        return _failed(cohort, f"{type(error).__name__}: {error}")
-    for run in runs:
-        _, outcome = judge(run, rules)
-        rules = rules if outcome.steps is None else rules.knowing(outcome.steps)
-    results = [_result(cohort, index, *judge(run, rules)) for index, run in enumerate(runs)]
+        return _raced(study, trainable, cohort, rules, checkpoint)
+    except Exception as error:  # noqa: BLE001 - whatever a workload raises is some trial's end
+        message = f"{type(error).__name__}: {error}"
+    # outside the handler, whose traceback would hold on to the lanes
+    if len(cohort.points) == 1:
+        return [_Ended(message=message)]
+    ended: list[_Ended] = []
+    middle = len(cohort.points) // 2
+    for which, points in (("a", cohort.points[:middle]), ("b", cohort.points[middle:])):
+        half = replace(cohort, points=points)
+        apart = None if checkpoint is None else checkpoint.half(which, half)
+        ended += _trained(study, trainable, half, _knowing(rules, ended), apart)
+    return ended
+
+
+def _raced(
+    study: ResolvedStudy,
+    trainable: Trainable,
+    cohort: Cohort,
+    rules: Rules,
+    checkpoint: Checkpoint | None,
+) -> list[_Ended]:
+    lanes, race = _started(study, trainable, cohort, rules, checkpoint)
+    while not race.over:
+        race.lap(lanes)
+        if checkpoint is not None and isinstance(lanes, Ensemble) and checkpoint.due:
+            checkpoint.write({"race": race.state(), "lanes": lanes.state()})
     execution = Execution(
         lanes=_kind(study, trainable, cohort),
-        pack=min(len(runs), study.pack_at(cohort.batch_size)),
+        pack=min(len(cohort.points), study.pack_at(cohort.batch_size)),
         micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
     )
-    return [replace(result, execution=execution) for result in results]
+    return [_Ended(run, execution) for run in race.runs()]
+
+
+def _started(
+    study: ResolvedStudy,
+    trainable: Trainable,
+    cohort: Cohort,
+    rules: Rules,
+    checkpoint: Checkpoint | None,
+) -> tuple[Lanes, Race]:
+    """Gives a race and its lanes where a checkpoint left them, or at the start."""
+    lanes, race = build_lanes(study, trainable, cohort), Race(len(cohort.points), rules)
+    if checkpoint is None or not isinstance(lanes, Ensemble):
+        return lanes, race
+    state = checkpoint.read()
+    if state is None:
+        return lanes, race
+    try:
+        lanes.restore(state["lanes"])
+        race.restore(state["race"])
+    except Exception as error:  # noqa: BLE001 - a workload that is not what it was may raise any
+        checkpoint.refuse(error)
+        return build_lanes(study, trainable, cohort), Race(len(cohort.points), rules)
+    checkpoint.note(f"was gone on from, at step {race.step:,}")
+    return lanes, race
+
+
+def _knowing(rules: Rules, ended: Iterable[_Ended]) -> Rules:
+    """Gives the rules after all trials that reached the target."""
+    for lane in ended:
+        steps = None if lane.run is None else judge(lane.run, rules)[1].steps
+        rules = rules if steps is None else rules.knowing(steps)
+    return rules
 
 
 def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> Lanes:
@@ -150,9 +245,10 @@ def _kind(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
     return study.race.lanes
 
 
-def _result(
-    cohort: Cohort, index: int, run: Run, outcome: Outcome, message: str = ""
-) -> TrialResult:
+def _result(cohort: Cohort, index: int, ended: _Ended, rules: Rules) -> TrialResult:
+    if ended.run is None:
+        return _failed(cohort, index, ended.message)
+    run, outcome = judge(ended.run, rules)
     return TrialResult(
         batch_size=cohort.batch_size,
         cohort=cohort.number,
@@ -160,14 +256,21 @@ def _result(
         curve=run.curve,
         outcome=outcome,
         seconds=run.seconds,
-        message=message,
+        execution=ended.execution,
         region=cohort.region,
     )
 
 
-def _failed(cohort: Cohort, message: str) -> list[TrialResult]:
-    run = Run(curve=Curve.empty(), broke_at=None)
-    outcome = Outcome(
-        status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None
+def _failed(cohort: Cohort, index: int, message: str) -> TrialResult:
+    return TrialResult(
+        batch_size=cohort.batch_size,
+        cohort=cohort.number,
+        point=cohort.points[index],
+        curve=Curve.empty(),
+        outcome=Outcome(
+            status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None
+        ),
+        seconds=Seconds(),
+        message=message,
+        region=cohort.region,
     )
-    return [_result(cohort, index, run, outcome, message) for index in range(len(cohort.points))]

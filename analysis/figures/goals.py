@@ -36,9 +36,10 @@ def goals_data(analysis: Analysis) -> pd.DataFrame:
 def _parts(goal: Goal) -> list[pd.DataFrame]:
     table = goal.table
     hit = table["steps"].notna()
+    missed = ~hit & (table["stopped_at"] > 0)
     parts = [
         _series(goal, MEASURED, table["batch_size"][hit], table["steps"][hit]),
-        _series(goal, NOT_REACHED, table["batch_size"][~hit], table["stopped_at"][~hit]),
+        _series(goal, NOT_REACHED, table["batch_size"][missed], table["stopped_at"][missed]),
     ]
     if goal.fit is not None:
         sizes = table["batch_size"].to_numpy(float)

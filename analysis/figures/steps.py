@@ -67,7 +67,8 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
         are the band; `perfect scaling`: the line through the first point.
     """
     reached = analysis.reached
-    missed = analysis.table[analysis.table["steps"].isna()]
+    # a batch size where no trial took a step has no bound to show
+    missed = analysis.table[analysis.table["steps"].isna() & (analysis.table["stopped_at"] > 0)]
     measured = _series(MEASURED, reached["batch_size"], reached["steps"])
     measured["low"] = reached["steps_before"].to_numpy(float)
     measured["high"] = reached["steps"].to_numpy(float)

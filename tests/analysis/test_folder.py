@@ -80,6 +80,14 @@ def test_a_missing_file_is_named(folder):
 
 
 @everywhere
+def test_a_file_is_removed_once_or_not_at_all(folder):
+    folder.write("checkpoints/a", memoryview(b"1"))
+    for _ in range(2):
+        folder.remove("checkpoints/a")
+        assert folder.names("checkpoints") == []
+
+
+@everywhere
 def test_files_that_grow_are_kept_at_the_end(folder):
     with folder.workspace(keep=["log", "not made"]) as work:
         (work / "log").write_text("one\n")

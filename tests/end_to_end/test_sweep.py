@@ -106,7 +106,53 @@ def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place):
     code, out, err = place.run("sweep", "study.toml")
     assert code == 1
     assert "32 trials recorded, 8 failed" in out
+    assert 'B = 4: 8 of 8 trials failed, the first by "RuntimeError: no fours today".' in out
     trials = place.table("trials.parquet")
     failed = trials[trials["status"] == "failed"]
     assert set(failed["batch_size"]) == {4}
     assert set(failed["message"]) == {"RuntimeError: no fours today"}
+
+
+def slowly(place, words):
+    """Changes the loss of the plug-in, which runs one lane after another."""
+    text = (place.folder / "blobs.py").read_text()
+    before = "        return nn.functional.cross_entropy"
+    (place.folder / "blobs.py").write_text(text.replace(before, f"        {words}\n{before}"))
+    return "--set", "race.lanes=looped", "--workers", "2"
+
+
+@pytest.mark.long
+def test_a_killed_sweep_goes_on_in_the_middle_of_a_cohort(place):
+    settings = slowly(place, "__import__('time').sleep(0.01)")
+    often = ("--set", "compute.checkpoint_minutes=0.002")
+    process = place.start("sweep", "study.toml", "--results", "killed", *settings, *often)
+    folder = place.folder / "killed" / "study"
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("checkpoints/b*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert list(folder.glob("checkpoints/b*.pt"))
+    code, out, err = place.run("sweep", "study.toml", "--results", "killed", *settings)
+    assert code == 0, err
+    assert ".pt was gone on from, at step " in out
+    assert not list(folder.glob("checkpoints/*"))
+    never = ("--set", "compute.checkpoint_minutes=0")
+    assert place.run("sweep", "study.toml", "--results", "whole", *settings, *never)[0] == 0
+    place.assert_same_tables("killed", "whole")
+
+
+@pytest.mark.long
+def test_cohorts_that_never_end_are_stopped_and_the_others_go_on(place):
+    hangs = "{4: lambda: __import__('time').sleep(1e9), 16: lambda: sum(range(10**15))}"
+    settings = slowly(place, f"{hangs}.get(len(batch.inputs), int)()")
+    limit = ("--set", "compute.cohort_minutes=0.15", "--set", "search.trials=4")
+    code, out, err = place.run("sweep", "study.toml", *settings, *limit)
+    assert code == 1, err
+    for size in (4, 16):
+        assert f'B = {size}: 4 of 4 trials failed, the first by "the cohort trained for' in out
+    assert "16 trials recorded, 8 failed" in out
+    assert place.table("trials.parquet").groupby("batch_size")["steps"].min().notna().sum() == 2
+    code, out, err = place.run("analyze", "results/study")
+    assert code == 0, err
+    assert "compute.cohort_minutes = 0.15" in out

@@ -51,3 +51,15 @@ def test_a_captured_step_starts_from_the_state_it_was_given():
     assert state.tolist() == [0, 0, 0]
     captured(torch.full((3,), 2.0, device="cuda"))
     assert captured(torch.ones(3, device="cuda")).item() == 9.0
+
+
+def test_captured_lanes_go_on_bit_for_bit(training):
+    workload = training().workload
+    whole, begun, again = (lanes_on("cuda", workload) for _ in range(3))
+    for lanes in (whole, begun):
+        lanes.advance(7)
+        lanes.keep(np.array([True, False, False, True]))
+        lanes.advance(4)
+    again.restore(begun.state())
+    assert np.array_equal(again.advance(9), whole.advance(9))
+    assert torch.equal(again.parameters, whole.parameters)

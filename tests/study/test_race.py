@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.race import Rules, judge, measured_steps, race
+from study.race import Race, Rules, judge, measured_steps
 from study.records import Status
 
 
@@ -17,6 +17,13 @@ def rules(**changes):
 def falling(steps):
     """An error that passes 0.1 exactly after `steps`."""
     return lambda step: 0.1 + (steps - 0.5 - step) / steps
+
+
+def race(lanes, count, given_rules):
+    made = Race(count, given_rules)
+    while not made.over:
+        made.lap(lanes)
+    return made.runs()
 
 
 def judged(lanes, count, given_rules):

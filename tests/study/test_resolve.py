@@ -254,7 +254,9 @@ def test_a_resolved_study_of_an_earlier_release_has_the_same_digest(plugin):
     }  # fmt: skip
     assert set(study.identity()["search"]) == {"sampler", "space"}
     assert "to" not in study.identity()["race"]
-    packed, _ = resolve({"workload": plugin(), "compute": {"pack": 3, "micro_batch": 4}})
+    free = {"pack": 3, "micro_batch": 4, "checkpoint_minutes": 1, "cohort_minutes": 60}
+    packed, _ = resolve({"workload": plugin(), "compute": free})
     assert packed.digest() == study.digest()
-    rough, _ = resolve({"workload": plugin(), "compute": {"precision": "bf16"}})
+    rough, _ = resolve({"workload": plugin(), "compute": {"precision": "bf16", **free}})
+    assert rough.identity()["compute"] == {"precision": "bf16"}
     assert rough.digest() != study.digest()

@@ -2,11 +2,11 @@ import pytest
 
 from analysis.folder import ResultsFolder
 from study.cohorts import CohortQueue
-from study.parts import part_name, write_part
-from study.records import Cohort, Point
+from study.parts import part_name, read_part, write_part
+from study.records import Cohort, Point, Status
 from study.search import Journal
 from study.sweep import PerBatchSearch
-from study.worker import _failed as failed
+from study.worker import failed
 
 
 @pytest.fixture
@@ -55,3 +55,31 @@ def test_a_sweep_stops_when_its_first_batch_sizes_only_fail(
     assert searcher.errors == [
         "every trial of the first cohorts failed, the sweep stopped: RuntimeError: no"
     ]
+
+
+@pytest.mark.parametrize(("began", "over"), [(None, False), (0.0, False), (60.0, True)])
+def test_a_cohort_that_took_too_long_has_failed(make_study, tmp_path, monkeypatch, began, over):
+    study = make_study(search={"trials": 8}, compute={"cohort_minutes": 1})
+    folder, queue = ResultsFolder.at(tmp_path), CohortQueue(study, [])
+    searcher = PerBatchSearch(folder, study, queue, Journal(tmp_path / "optuna.log"))
+    searcher.suggest("first")
+    now = 1000.0
+    monkeypatch.setattr("study.sweep.time.monotonic", lambda: now)
+    if began is not None:
+        searcher.on_trial_result("first", {"reached": 0, "notes": [], "done": False})
+        now += began
+    searcher.on_trial_complete("first", error=True)
+    assert bool(searcher.errors) is not over
+    assert folder.exists(part_name(4, 0)) is over
+    if over:
+        results = read_part(folder, part_name(4, 0), study)
+        assert {(r.outcome.status, r.message) for r in results} == {
+            (Status.FAILED, "the cohort trained for longer than compute.cohort_minutes = 1")
+        }
+        assert {s.batch_size for s in queue.standings() if s.waiting} == {4, 16}
+
+
+def test_what_became_of_checkpoints_is_passed_on(searcher):
+    searcher, _, _ = searcher
+    searcher.on_trial_complete("first", {"notes": ["a", "b"]})
+    assert searcher.notes == ["a", "b"]
