@@ -24,6 +24,7 @@ _TABLES = {
     "race",
     "replicates",
     "schedule",
+    "federated",
     "compute",
 }
 """Tables of a study file whose keys are set one by one; any other table is a value."""
