@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 from rich.console import Console
@@ -13,12 +14,14 @@ from analysis.comparison_words import comparison_sentences
 from analysis.critical import DEFINITIONS
 from analysis.errors import AnalysisError
 from analysis.estimates import Estimate, rounded
+from analysis.federated import examples_per_step, local_steps
 from analysis.findings import critical_record, fits_record
 from analysis.folder import ResultsFolder
 from analysis.tables import SCHEMA_VERSION
 
 COMPARISON_JSON = "comparison.json"
 COMPARISON_MD = "comparison.md"
+_EXAMPLES = "Examples to target, a batch in each local step of a round"
 
 
 def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> None:
@@ -122,11 +125,13 @@ def comparison_markdown(comparison: Comparison) -> str:
     )
     shown = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
     meaning = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in shown)
+    used = examples_table(comparison)
     parts = [
         "# Comparison",
         names,
         found,
         f"Steps to target:\n\n{_markdown(steps_table(comparison))}",
+        *([] if used is None else [f"{_EXAMPLES}:\n\n{_markdown(used)}"]),
         "The hyperbola S_min + E_min / B and the critical batch sizes, with "
         f"95 % intervals:\n\n{_markdown(fits_table(comparison))}",
     ]
@@ -160,6 +165,27 @@ def steps_table(comparison: Comparison) -> pd.DataFrame:
         cells = {int(size): _cell(*row) for size, *row in zip(*numbers, strict=True)}
         shown[study.label] = [cells.get(size, "-") for size in sizes]
     return pd.DataFrame(shown)
+
+
+def examples_table(comparison: Comparison) -> pd.DataFrame | None:
+    """Gives the examples that the steps of `steps_table` use, in its form.
+
+    Args:
+        comparison: the comparison.
+
+    Returns:
+        The table; None where steps of one batch size use as many examples in all studies.
+    """
+    configs = {study.name: study.analysis.study.config for study in comparison.studies}
+    if len({local_steps(config) for config in configs.values()}) == 1:
+        return None
+    used = comparison.table.copy()
+    per_step = [
+        examples_per_step(configs[name], size)
+        for name, size in zip(used["study"], used["batch_size"], strict=True)
+    ]
+    used[["compared", "bound"]] = used[["compared", "bound"]].mul(per_step, axis=0)
+    return steps_table(replace(comparison, table=used.assign(normalised=None)))
 
 
 def _cell(compared: float | None, bound: float | None, normalised: float | None) -> str:
@@ -199,7 +225,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         comparison: the comparison.
         console: where to print.
     """
-    for rows in (steps_table(comparison), fits_table(comparison)):
+    used = examples_table(comparison)
+    if used is not None:
+        used = used.rename(columns={"B": "B, examples"})
+    tables = (steps_table(comparison), used, fits_table(comparison))
+    for rows in (table for table in tables if table is not None):
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
         for place, name in enumerate(rows.columns):
             table.add_column(name, justify="right" if place else "left", overflow="fold")

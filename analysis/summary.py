@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from analysis.critical import CriticalBatchSize, critical_batch_sizes
+from analysis.federated import federated, round_sentences
 from analysis.findings import fit_sentences
 from analysis.fit import Fits, ScalingFit, fit_all
 from analysis.goals import Goal, find_goals
@@ -81,7 +82,8 @@ class Analysis:
         """Workload and optimizer on one line."""
         config = self.study.config
         workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
-        return f"{workload}, {config['optimizer']}"
+        rule = f"FedAvg of {config['optimizer']}" if federated(config) else config["optimizer"]
+        return f"{workload}, {rule}"
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
@@ -150,8 +152,8 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         analysis: the analysis.
 
     Returns:
-        Fit, regimes, batch sizes that missed the target, what the replicates add, how good the
-        searches were, how far the scaling rules land, and how to read the numbers.
+        What a round is, fit, regimes, batch sizes that missed the target, what the replicates add,
+        how good the searches were, how far the scaling rules land, and how to read the numbers.
     """
     if analysis.fits is None or analysis.regimes is None:
         found: tuple[str, ...] = (analysis.no_fit,)
@@ -172,6 +174,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         "crossed after the measurement at `after`."
     )
     return (
+        *round_sentences(analysis.study.config),
         *found,
         *misses,
         *_replicate_words(analysis),
