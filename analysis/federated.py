@@ -9,7 +9,7 @@ from typing import Any
 STEPS, ROUNDS = "steps", "rounds"
 _AXES = {
     (STEPS,): "Steps to target (optimizer updates)",
-    (ROUNDS,): "Rounds to target (averagings of the clients' models)",
+    (ROUNDS,): "Rounds to target (averages of the clients)",
     (ROUNDS, STEPS): "Steps (FedAvg: rounds) to target",
 }
 
@@ -73,8 +73,8 @@ def round_sentences(config: Mapping[str, Any]) -> tuple[str, ...]:
     e_min = "" if steps == 1 else f"; E_min counts B each, 1/{steps} of the examples"
     return (
         f"A step is a round of FedAvg: {who} clients take {_times(steps)} each, on {share} "
-        f"examples of their own shards ({_kind(section)}), and their models are averaged. It uses {used}"
-        f"{e_min}.",
+        f"examples of their own shards ({_kind(section)}), and their models are averaged. It uses "
+        f"{used}{e_min}.",
     )
 
 

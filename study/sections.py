@@ -166,10 +166,10 @@ class FederatedConfig(Section):
                 "gives the other, as batch size = clients x local batch"
             )
         if (self.alpha is None) == (self.shards == "dirichlet"):
+            got = "none; add it" if self.alpha is None else f"{self.alpha:g}; remove it"
             raise ValueError(
-                '`alpha` must be given for shards = "dirichlet" and for no other, got '
-                f"alpha = {self.alpha} for {self.shards!r}; "
-                + ("add it" if self.alpha is None else "remove it")
+                '`alpha` must be given for shards = "dirichlet" and for no others; for '
+                f"{self.shards!r}, got {got}"
             )
         return self
 

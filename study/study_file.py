@@ -4,7 +4,8 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -157,6 +158,8 @@ def _suggestion(keys: Sequence[str]) -> str:
     for key in keys[:-1]:
         field = getattr(form, "model_fields", {}).get(key)
         form = field.annotation if field is not None else None
+        # of a section that may be left out, the form beside None
+        form = next((part for part in get_args(form) if part is not NoneType), form)
     names = getattr(form, "model_fields", {})
     close = difflib.get_close_matches(keys[-1], names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f", got {keys[-1]!r}"
