@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.estimates import two_digits
+from analysis.federated import examples_per_step
 from analysis.models import Floats
 from analysis.tables import TRIAL_KEY, StudyTables
 from analysis.targets import competing_trials
@@ -41,20 +42,20 @@ class Budget:
     """How long each trial may train.
 
     Attributes:
-        unit: what is counted: optimizer updates, or examples (batch size x updates).
+        unit: what is counted: steps (optimizer updates, or rounds), or the examples they use.
         amount: how many, >= 1.
     """
 
     unit: Unit
     amount: int
 
-    def steps(self, batch_size: int) -> int:
-        """Gives the whole optimizer updates within the budget at a batch size, >= 0."""
-        return self.amount // _per_step(self.unit, batch_size)
+    def steps(self, examples: int) -> int:
+        """Gives the whole steps within the budget, each of so many examples, >= 0."""
+        return self.amount // _per_step(self.unit, examples)
 
 
-def _per_step(unit: Unit, batch_size: int) -> int:
-    return batch_size if unit is Unit.EXAMPLES else 1
+def _per_step(unit: Unit, examples: int) -> int:
+    return examples if unit is Unit.EXAMPLES else 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -104,7 +105,7 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
         (budget.unit.value, budget.amount, size, steps, here.within(steps), steps <= here.known_to)
         for budget in budgets
         for size, here in best.items()
-        for steps in [budget.steps(size)]
+        for steps in [budget.steps(examples_per_step(study.config, size))]
     ]
     columns = ["unit", "budget", "batch_size", "steps", "best_error", "exact"]
     table = pd.DataFrame(rows, columns=columns)
@@ -126,11 +127,12 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
     best = _best_by_batch_size(study)
     chosen: list[Budget] = []
     for unit in Unit:
-        gains = sorted(_per_step(unit, b) * here.last_gain() for b, here in best.items())
+        per_step = {b: _per_step(unit, examples_per_step(study.config, b)) for b in best}
+        gains = sorted(per_step[b] * here.last_gain() for b, here in best.items())
         most = gains[-_LEAST_EXACT] if len(gains) >= _LEAST_EXACT else min(gains, default=0)
         if most < 1:
             continue
-        least = min(_per_step(unit, b) for b in best)
+        least = min(per_step.values())
         most = max(int(two_digits(most, down=True)), least)
         amounts = {most, *(int(two_digits(most / GROWTH**k)) for k in range(1, MOST_BUDGETS))}
         chosen += [Budget(unit=unit, amount=n) for n in sorted(amounts) if n >= least]

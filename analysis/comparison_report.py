@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 from rich.console import Console
@@ -13,6 +14,7 @@ from analysis.comparison_words import comparison_sentences
 from analysis.critical import DEFINITIONS
 from analysis.errors import AnalysisError
 from analysis.estimates import Estimate, rounded
+from analysis.federated import examples_per_step, local_steps
 from analysis.findings import critical_record, fits_record
 from analysis.fixed_epochs import epochs_table, epochs_words, fixed_epochs
 from analysis.folder import ResultsFolder
@@ -21,6 +23,7 @@ from analysis.tables import SCHEMA_VERSION
 
 COMPARISON_JSON = "comparison.json"
 COMPARISON_MD = "comparison.md"
+_EXAMPLES = "Examples to target, a batch in each local step of a round"
 
 
 def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> None:
@@ -126,11 +129,13 @@ def comparison_markdown(comparison: Comparison) -> str:
     )
     shown = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
     meaning = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in shown)
+    used = examples_table(comparison)
     parts = [
         "# Comparison",
         names,
         found,
         f"Steps to target:\n\n{_markdown(steps_table(comparison))}",
+        *([] if used is None else [f"{_EXAMPLES}:\n\n{_markdown(used)}"]),
         "The hyperbola S_min + E_min / B and the critical batch sizes, with "
         f"95 % intervals:\n\n{_markdown(fits_table(comparison))}",
         *(f"{words}:\n\n{_markdown(rows)}" for words, rows in _rule_tables(comparison).items()),
@@ -176,6 +181,27 @@ def steps_table(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
+def examples_table(comparison: Comparison) -> pd.DataFrame | None:
+    """Gives the examples that the steps of `steps_table` use, in its form.
+
+    Args:
+        comparison: the comparison.
+
+    Returns:
+        The table; None where steps of one batch size use as many examples in all studies.
+    """
+    configs = {study.name: study.analysis.study.config for study in comparison.studies}
+    if len({local_steps(config) for config in configs.values()}) == 1:
+        return None
+    used = comparison.table.copy()
+    per_step = [
+        examples_per_step(configs[name], size)
+        for name, size in zip(used["study"], used["batch_size"], strict=True)
+    ]
+    used[["compared", "bound"]] = used[["compared", "bound"]].mul(per_step, axis=0)
+    return steps_table(replace(comparison, table=used.assign(normalised=None)))
+
+
 def _cell(compared: float | None, bound: float | None, normalised: float | None) -> str:
     if compared is None or pd.isna(compared):
         return "-" if bound is None or pd.isna(bound) else f"> {rounded(bound)}"
@@ -213,7 +239,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         comparison: the comparison.
         console: where to print.
     """
-    always = [("", steps_table(comparison)), ("", fits_table(comparison))]
+    used = examples_table(comparison)
+    examples = [] if used is None else [("", used.rename(columns={"B": "B, examples"}))]
+    always = [("", steps_table(comparison)), *examples, ("", fits_table(comparison))]
     for words, rows in [*always, *_rule_tables(comparison).items()]:
         if words:
             console.print(f"{words}:", markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from analysis.comparison import Compared, Comparison, Ratio
 from analysis.estimates import rounded
+from analysis.federated import round_sentences
 from analysis.findings import verdicts
 from analysis.ratios import LEVEL
 from analysis.recipes import follows_rule
@@ -63,7 +64,11 @@ def _listed(items: Iterable[str]) -> str:
 
 def _targets(comparison: Comparison) -> tuple[str, ...]:
     studies = comparison.studies
-    words = []
+    words = [
+        f"{study.label}: {sentence}"
+        for study in studies
+        for sentence in round_sentences(study.analysis.study.config)
+    ]
     if len({study.analysis.target for study in studies}) > 1:
         goals = _listed(f"{study.analysis.target:g} ({study.label})" for study in studies)
         words.append(

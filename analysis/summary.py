@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.critical import CriticalBatchSize, critical_batch_sizes
 from analysis.errors import AnalysisError
 from analysis.failures import failure_sentences
+from analysis.federated import federated, round_sentences
 from analysis.findings import fit_sentences
 from analysis.fit import Fits, ScalingFit, fit_all
 from analysis.goals import Goal, find_goals
@@ -93,8 +94,9 @@ class Analysis:
         """Workload and optimizer on one line, and the rule where it is a recipe."""
         config = self.study.config
         workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
-        rule = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
-        return f"{workload}, {config['optimizer']}{rule}"
+        carried = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
+        optimizer = f"FedAvg of {config['optimizer']}" if federated(config) else config["optimizer"]
+        return f"{workload}, {optimizer}{carried}"
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
@@ -170,9 +172,9 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         analysis: the analysis.
 
     Returns:
-        Fit, regimes, batch sizes that missed the target or had trials that failed, what the
-        replicates add, how good the searches were, how far the scaling rules land, and how to read
-        the numbers.
+        What a round is, fit, regimes, batch sizes that missed the target or had trials that failed,
+        what the replicates add, how good the searches were, how far the scaling rules land, and how
+        to read the numbers.
     """
     if analysis.fits is None or analysis.regimes is None:
         found: tuple[str, ...] = (analysis.no_fit,)
@@ -197,6 +199,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     # where its rule has not run, a recipe is a study of its base
     unfinished = () if follows_rule(analysis.study) else recipe_sentences(analysis.study)
     return (
+        *round_sentences(analysis.study.config),
         *found,
         *misses,
         *unfinished,

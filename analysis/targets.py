@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.federated import examples_per_step
 from analysis.recipes import follows_rule, rule_runs
 from analysis.tables import ROLES, STATUSES, TRIAL_KEY, StudyTables, hyperparameters
 
@@ -187,7 +188,7 @@ def steps_to_target(
     Returns:
         One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
         role and trial (of the winner), the winner's hyperparameters,
-        effective_lr, examples (steps x batch_size), trials, one count per status, stopped_at
+        effective_lr, examples (steps x those of a step), trials, one count per status, stopped_at
         (the longest trial) and best_error (the least of all trials). Null where no trial
         reached the target.
 
@@ -202,7 +203,9 @@ def steps_to_target(
     names = hyperparameters(trials)
     rows = [_row(group, names) for _, group in trials.groupby("batch_size", sort=True)]
     table = pd.DataFrame(rows).astype(_column_types(names))
-    table["examples"] = table["steps"] * table["batch_size"]
+    table["examples"] = table["steps"] * [
+        examples_per_step(study.config, size) for size in table["batch_size"]
+    ]
     table["effective_lr"] = _effective_lr(table)
     return table[_column_order(names)]
 

@@ -15,8 +15,9 @@ class DataOrder:
     """The example indices of each lane's next batch.
 
     A lane's stream is one random permutation of the training set after another, cut into batches
-    of exactly B; a batch may begin in one epoch and end in the next, so that any B up to the size
-    of the training set keeps every epoch complete.
+    of exactly B; a batch may begin in one epoch and end in the next, so that any B keeps every
+    epoch complete. Only a B above the size of the set, which may be that of a client's shard,
+    holds an example twice.
     """
 
     def __init__(
@@ -26,7 +27,7 @@ class DataOrder:
 
         Args:
             seeds: one seed per lane.
-            examples: size of the training set, >= batch_size.
+            examples: size of the training set, >= 1.
             batch_size: examples per batch, >= 1.
             device: where the indices are used.
         """
@@ -40,13 +41,13 @@ class DataOrder:
     def next(self) -> Tensor:
         """Gives the indices of the next batch, shape (lanes, B)."""
         start, end = self._position, self._position + self._batch_size
-        if end <= self._examples:
-            self._position = end
-            return self._epoch[:, start:end]
-        rest = self._epoch[:, start:]
-        self._epoch = self._shuffle()
-        self._position = end - self._examples
-        return torch.cat([rest, self._epoch[:, : self._position]], dim=1)
+        parts = [self._epoch[:, start:end]]
+        while end > self._examples:
+            end -= self._examples
+            self._epoch = self._shuffle()
+            parts.append(self._epoch[:, :end])
+        self._position = end
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def keep(self, lanes: NDArray[np.int64]) -> None:
         """Keeps the lanes whose indices are given, in that order."""

@@ -13,6 +13,7 @@ from study.sections import (
     BatchSize,
     BatchSizes,
     ComputeConfig,
+    FederatedConfig,
     LaneLimit,
     Precision,
     RaceConfig,
@@ -43,6 +44,7 @@ class StudyConfig(Section):
     recipe: RecipeConfig | None = None
     replicates: ReplicatesConfig = Field(default_factory=ReplicatesConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+    federated: FederatedConfig | None = None
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
 
     @field_validator("batch_sizes", mode="after")
@@ -124,7 +126,7 @@ class ResolvedStudy(StudyConfig):
         """Gives the number of lanes that are computed together at a batch size."""
         if self.race.lanes == "looped":
             return 1
-        return _resolved(self.compute.pack).at(batch_size)
+        return _resolved(self.compute.pack).at(self.local_batch_size(batch_size))
 
     @property
     def micro_batch(self) -> int | None:
@@ -134,7 +136,17 @@ class ResolvedStudy(StudyConfig):
 
     def budget(self, batch_size: int) -> int:
         """Gives the step budget at a batch size."""
-        return self.race.budget(batch_size, self.examples)
+        return self.race.budget(self.examples_per_step(batch_size), self.examples)
+
+    def local_batch_size(self, batch_size: int) -> int:
+        """Gives the examples in one gradient: the batch, or the part of it that a client has."""
+        if self.federated is None:
+            return batch_size
+        return batch_size // self.federated.clients_at(batch_size)
+
+    def examples_per_step(self, batch_size: int) -> int:
+        """Gives the examples that a step uses: the batch, in every local step of a round."""
+        return batch_size * (1 if self.federated is None else self.federated.local_steps)
 
     def identity(self) -> dict[str, Any]:
         """Gives what must agree for results to belong together: all but what may grow."""

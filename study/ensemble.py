@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.batching import DataOrder
 from study.capture import CapturedStep
 from study.memory import Portion
 from study.optimizers import Optimizer, Shapes, Step
@@ -61,13 +60,29 @@ class Networks(Protocol):
         """Takes a state that the same lanes gave."""
 
 
+class Order(Protocol):
+    """What some lanes are trained on."""
+
+    def next(self) -> Tensor:
+        """Gives the indices of the next batch, shape (lanes, batch size)."""
+
+    def keep(self, lanes: NDArray[np.int64]) -> None:
+        """Keeps the lanes whose indices are given, in that order."""
+
+    def state(self) -> dict[str, Any]:
+        """Gives where it stands, as tensors and plain values; the next batch changes them."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where the same lanes stood."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingRule:
     """How every lane is trained.
 
     Attributes:
         optimizer: the update rule.
-        batch_size: examples per step, >= 1.
+        batch_size: examples per gradient, >= 1.
         hyperparameters: values by name, each of shape (lanes,).
         lr_factor: step to the factor on the learning rate, shape (lanes,); None when constant.
         micro_batch: examples of a batch that are worked on at once, >= 1; None for the whole
@@ -98,27 +113,27 @@ class GradientLanes:
     """
 
     def __init__(
-        self, training: TrainingSet, networks: Networks, rule: TrainingRule, seeds: Sequence[int]
+        self, training: TrainingSet, networks: Networks, rule: TrainingRule, order: Order
     ) -> None:
         """Starts every lane at step 0.
 
         Args:
             training: the workload and its data.
-            networks: the models, one per seed.
+            networks: the models, one per lane.
             rule: optimizer, batch size and hyperparameters.
-            seeds: one per lane; the data order follows from it.
+            order: the lanes' batches.
         """
-        self._networks, self._rule, self._device = networks, rule, training.device
+        self._networks, self._rule, self._order = networks, rule, order
+        self._device = training.device
         self._validation = training.data.validation
         self._buffers = rule.optimizer.zeros(networks.parameters)
         self._update = Step.of(rule.optimizer, networks.shapes, rule.hyperparameters)
         self._values = {n: self._column(v) for n, v in rule.hyperparameters.items()}
-        examples = len(training.data.train.inputs)
-        self._order = DataOrder(seeds, examples, rule.batch_size, training.device)
-        self._computed = self._live = np.arange(len(seeds))
+        count = len(networks.parameters)
+        self._computed = self._live = np.arange(count)
         size = min(rule.micro_batch or rule.batch_size, rule.batch_size)
         self._portion = Portion(size, least=1 if training.mixing is None else size)
-        at_once = EXAMPLES_PER_EVALUATION[training.device.type] // len(seeds)
+        at_once = EXAMPLES_PER_EVALUATION[training.device.type] // count
         self._evaluated = Portion(max(1, at_once))
         self._captured: CapturedStep | None = None
         self._step = 0
@@ -141,8 +156,7 @@ class GradientLanes:
         total = torch.zeros(len(self._computed), device=self._device)
         with torch.no_grad():
             for _ in range(steps):
-                indices, values = self._order.next(), self._values_now()
-                total += self._portion.fitting(lambda size: self._take(size, indices, values))  # noqa: B023
+                total += self._step_once(self._values_now())
                 self._step += 1
         return _as_floats(total[self._rows()] / steps)
 
@@ -199,6 +213,11 @@ class GradientLanes:
 
     def _rows(self) -> Tensor:
         return torch.from_numpy(self._live).to(self._device)
+
+    def _step_once(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Takes one step in every lane; gives the losses before it, (lanes,)."""
+        indices = self._order.next()
+        return self._portion.fitting(lambda size: self._take(size, indices, values))
 
     def _take(self, size: int, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """Takes one update in every lane, at most `size` examples at once."""

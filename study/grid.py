@@ -25,6 +25,7 @@ _TABLES = {
     "recipe",
     "replicates",
     "schedule",
+    "federated",
     "compute",
 }
 """Tables of a study file whose keys are set one by one; any other table is a value."""

@@ -92,6 +92,11 @@ def measured_layers(
             f"layers are those of a network, got {study.workload!r} with dynamics of its own; "
             "choose a study of another workload"
         )
+    if study.federated is not None:
+        raise StudyError(
+            "layers are measured on the mini-batches of one model, got a federated study, whose "
+            "clients have one each; choose a study without `federated`"
+        )
     end = trial.outcome.steps
     assert end is not None  # it reached the target
     replay = Replay(study, trainable, trial, recorded)

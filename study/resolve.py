@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from study.config import ResolvedStudy, StudyConfig
 from study.errors import StudyError, not_among
+from study.federated import refuse_federated
 from study.hyperparameters import of_optimizer, of_workload
 from study.optimizers import Optimizer, optimizer_named
 from study.packed import why_not_packed
@@ -79,6 +80,8 @@ def resolve(
     built = _dry_build(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
     refuse_recipe(config, space, batch_sizes)
+    if config.federated is not None and isinstance(built.trainable, TrainingSet):
+        refuse_federated(config.federated, built.trainable, batch_sizes)
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
@@ -197,6 +200,11 @@ def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:
 
 
 def _refuse_other_rules(config: StudyConfig, space: Space) -> None:
+    if config.federated is not None:
+        raise StudyError(
+            "federated must be left out for a workload of own dynamics, which has no data to share "
+            "among clients; remove it"
+        )
     if config.optimizer not in OF_DYNAMICS:
         raise StudyError(
             f"optimizer must be one of {', '.join(OF_DYNAMICS)} for a workload of own dynamics, "

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from study.space import Range
 
@@ -117,11 +117,11 @@ class RaceConfig(Section):
     cohort: Lanes = "auto"
     lanes: Literal["auto", "packed", "looped", "dynamics"] = "auto"
 
-    def budget(self, batch_size: int, examples: int | None) -> int:
-        """Gives the step budget at a batch size: the smaller of max_steps and max_epochs."""
+    def budget(self, per_step: int, examples: int | None) -> int:
+        """Gives the budget of steps, each of so many examples: the smaller of the two limits."""
         if self.max_epochs is None or examples is None:
             return self.max_steps
-        return max(1, min(self.max_steps, int(self.max_epochs * examples / batch_size)))
+        return max(1, min(self.max_steps, int(self.max_epochs * examples / per_step)))
 
 
 class ReplicatesConfig(Section):
@@ -150,6 +150,47 @@ class ScheduleConfig(Section):
     """The learning-rate schedule; its hyperparameters stand in `search.space`."""
 
     name: str = "constant"
+
+
+class FederatedConfig(Section):
+    """Federated averaging over clients, each with a shard of the training set.
+
+    The batch size of the study is the global one, clients x local batch, and a step is a round.
+    """
+
+    clients: Positive | None = None
+    """How many clients share a batch; its local part grows with the batch size."""
+    local_batch_size: Positive | None = None
+    """Examples in a client's batch; the number of clients grows with the batch size."""
+    local_steps: Positive = 1
+    """Steps of each client in a round."""
+    shards: Literal["iid", "dirichlet"] = "iid"
+    alpha: Annotated[float, Field(ge=1e-6)] | None = None
+    """Concentration of the clients' class proportions; the smaller, the more they differ."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.clients is None) == (self.local_batch_size is None):
+            got = "neither" if self.clients is None else "both"
+            raise ValueError(
+                f"one of `clients` and `local_batch_size` must be given, got {got}; the batch size "
+                "gives the other, as batch size = clients x local batch"
+            )
+        if (self.alpha is None) == (self.shards == "dirichlet"):
+            got = "none; add it" if self.alpha is None else f"{self.alpha:g}; remove it"
+            raise ValueError(
+                '`alpha` must be given for shards = "dirichlet" and for no others; for '
+                f"{self.shards!r}, got {got}"
+            )
+        return self
+
+    def divides(self, batch_size: int) -> bool:
+        """Tells whether a batch size is a whole number of clients' batches."""
+        return batch_size % (self.clients or self.local_batch_size or 1) == 0
+
+    def clients_at(self, batch_size: int) -> int:
+        """Gives the number of clients at a batch size that it divides, >= 1."""
+        return self.clients or batch_size // (self.local_batch_size or 1)
 
 
 class Precision(StrEnum):

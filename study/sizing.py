@@ -22,6 +22,7 @@ PACK_FLOPS = {"cpu": 2**26, "cuda": 2**36}
 """Most work in one packed forward pass: past it one lane keeps a core busy and its cache full."""
 DYNAMICS_LANES = 64
 _TENSORS = 3  # parameters, gradients, and the batch's own intermediate results
+_OF_A_ROUND = 2  # where it started, and the clients' mean change so far
 _BYTES = 4
 
 
@@ -77,7 +78,7 @@ def cohort_lanes(config: StudyConfig, size: ModelSize | None, device: Device) ->
         return asked
     if size is None:
         return LaneLimit(lanes=DYNAMICS_LANES)
-    tensors = _TENSORS + size.buffers
+    tensors = _TENSORS + size.buffers + (0 if config.federated is None else _OF_A_ROUND)
     held = device.state_bytes() // (tensors * _BYTES * size.parameters)
     return LaneLimit(lanes=max(1, min(COHORT_LANES[device.kind], held)))
 

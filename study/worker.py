@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from study.batching import DataOrder
 from study.checkpoints import Checkpoint
 from study.config import ResolvedStudy
 from study.eager import EagerNetwork
 from study.ensemble import Ensemble, GradientLanes, Networks, TrainingRule
+from study.federated import ClientOrder, FederatedLanes, client_shards
 from study.hyperparameters import Group, of_optimizer, of_schedule, of_workload
 from study.optimizers import optimizer_named
 from study.packed import PackedNetworks
@@ -194,7 +196,8 @@ def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> L
     def of(group: Group) -> dict[str, Floats]:
         return {name: values[name] for name in group.used(study.search.space)}
 
-    epoch = None if study.examples is None else study.examples / cohort.batch_size
+    per_step = study.examples_per_step(cohort.batch_size)
+    epoch = None if study.examples is None else study.examples / per_step
     span = Span(study.budget(cohort.batch_size), epoch)
     schedule = SCHEDULES[study.schedule.name]
     factor = lr_factor(schedule, span, of(of_schedule(study.schedule.name)))
@@ -210,7 +213,7 @@ def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> L
         )
     rule = TrainingRule(
         optimizer=optimizer_named(study.optimizer),
-        batch_size=cohort.batch_size,
+        batch_size=study.local_batch_size(cohort.batch_size),
         hyperparameters=of(of_optimizer(study.optimizer)),
         lr_factor=factor,
         micro_batch=study.micro_batch,
@@ -227,12 +230,20 @@ def _packs(
 ) -> Ensemble:
     seeds = [point.seed for point in cohort.points]
     make, size = _NETWORKS[_kind(study, training, cohort)], study.pack_at(cohort.batch_size)
-    packs = []
+    federated, examples = study.federated, len(training.data.train.inputs)
+    shards = client_shards(study, training, cohort.batch_size)
+    packs: list[GradientLanes] = []
     for start in range(0, len(seeds), size):
         lanes = slice(start, start + size)
+        some, own = seeds[lanes], rule.of(lanes)
         values = {name: column[lanes] for name, column in loss_values.items()}
-        networks = make(training, seeds[lanes], values)
-        packs.append(GradientLanes(training, networks, rule.of(lanes), seeds[lanes]))
+        networks = make(training, some, values)
+        if federated is None:
+            order = DataOrder(some, examples, own.batch_size, training.device)
+            packs.append(GradientLanes(training, networks, own, order))
+        else:
+            clients = ClientOrder(some, shards, federated.local_steps, own.batch_size)
+            packs.append(FederatedLanes(training, networks, own, clients))
     return Ensemble(packs)
 
 

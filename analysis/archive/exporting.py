@@ -23,6 +23,7 @@ from analysis.archive.layout import (
 )
 from analysis.archive.spaces import archived_name, our_name, parameter_configs
 from analysis.errors import AnalysisError
+from analysis.federated import federated
 from analysis.folder import ResultsFolder
 from analysis.tables import CURVE_COLUMNS, TRIAL_KEY, StudyTables, hyperparameters, read_study
 from analysis.targets import CANDIDATES, trials_as_recorded
@@ -59,9 +60,14 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
         What was written.
 
     Raises:
-        AnalysisError: the study holds no such trial, or its place in `to` is taken.
+        AnalysisError: the study is federated, holds no such trial, or its place in `to` is taken.
     """
     study = read_study(folder)
+    if federated(study.config):
+        raise AnalysisError(
+            f"an export must be of a study whose steps are updates, got rounds of FedAvg in "
+            f"{folder}: the archive has no word for clients; copy the folder instead"
+        )
     trials = _numbered(trials_as_recorded(study, CANDIDATES))
     if trials.empty:
         raise AnalysisError(

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis.budgets import Unit, best_errors, choose_budgets
+from analysis.federated import batch_axis, counted
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.style import GREY, INK, PLAIN, power_of_two_ticks, ramp, style
 from analysis.summary import Analysis
@@ -52,7 +53,7 @@ def draw_budgets(data: pd.DataFrame, analysis: Analysis) -> Figure:
     Returns:
         The figure.
     """
-    drawn = data[data["drawn"]]
+    drawn, config = data[data["drawn"]], analysis.study.config
     with style():
         figure = Figure(figsize=_SIZE, layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
@@ -61,8 +62,9 @@ def draw_budgets(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _draw_panel(panel, drawn[drawn["unit"] == unit.value], unit)
             if analysis.study.raced:
                 panel.axhline(analysis.study.target, color=GREY, ls="--", lw=0.9, zorder=1)
-            panel.set_title(f"Fixed {unit}", loc="left")
-            panel.set_xlabel("Batch size (examples)")
+            word = counted(config) if unit is Unit.STEPS else str(unit)
+            panel.set_title(f"Fixed {word}", loc="left")
+            panel.set_xlabel(batch_axis([config]))
         panels[0].set_ylabel(f"Least validation {analysis.quantity} within the budget")
         figure.suptitle(analysis.subject, fontsize=10.5)
         if not drawn["exact"].all():

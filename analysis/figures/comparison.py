@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.comparison import Compared, Comparison
+from analysis.federated import batch_axis, steps_axis
 from analysis.figures.comparison_data import B_CRIT, comparison_data, normalised_data
 from analysis.figures.epochs import draw_epochs
 from analysis.figures.labels import EndLabel, label_ends
@@ -52,10 +54,10 @@ def draw_comparison(data: pd.DataFrame, comparison: Comparison) -> Figure:
         figure = Figure(figsize=(WIDTH, _HEIGHT + low_panel + 0.2), layout="constrained")
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[_AXES_INCHES, low_panel])
         _draw_curves(top, data[data["series"] != B_CRIT], comparison)
-        top.set_ylabel("Steps to target (optimizer updates)")
+        top.set_ylabel(steps_axis(_configs(comparison)))
         top.tick_params(labelbottom=False)
         _draw_b_crit(bottom, data[data["series"] == B_CRIT], studies)
-        bottom.set_xlabel("Batch size (examples)")
+        bottom.set_xlabel(batch_axis(_configs(comparison)))
         figure.legend(handles=_legend(data, comparison), loc="outside lower center", ncols=3)
     return figure
 
@@ -77,9 +79,13 @@ def draw_normalised(data: pd.DataFrame, comparison: Comparison) -> Figure:
         _draw_curves(axes, data, comparison)
         fitted = "" if to.measured else " by its fit"
         axes.set_ylabel(f"Steps / own steps at B = {to.batch_size}{fitted}")
-        axes.set_xlabel("Batch size (examples)")
+        axes.set_xlabel(batch_axis(_configs(comparison)))
         figure.legend(handles=_legend(data, comparison), loc="outside lower center", ncols=3)
     return figure
+
+
+def _configs(comparison: Comparison) -> list[Mapping[str, Any]]:
+    return [study.analysis.study.config for study in comparison.studies]
 
 
 def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None:

@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.federated import batch_axis
 from analysis.figures.style import (
     BLUE,
     GREY,
@@ -78,6 +79,7 @@ def draw_metaparameters(data: pd.DataFrame, analysis: Analysis) -> Figure:
         panels = figure.subplots(1, len(names), squeeze=False).ravel()
         for panel, name in zip(panels, names, strict=True):
             _draw_panel(panel, data, name)
+            panel.set_xlabel(batch_axis([analysis.study.config]))
             if analysis.study.space.get(name, {}).get("scale") != "linear":
                 panel.set_yscale("log")
         figure.suptitle(analysis.title, fontsize=10.5)
@@ -99,5 +101,4 @@ def _draw_panel(panel: Axes, data: pd.DataFrame, name: str) -> None:
     left, right = float(sizes.min()) / 1.3, float(sizes.max()) * 1.3
     panel.set_xlim(left, right)
     power_of_two_ticks(panel.xaxis, left, right, most=6)
-    panel.set_xlabel("Batch size (examples)")
     panel.set_title(_NAMES.get(name, f"Best {name}"), loc="left")

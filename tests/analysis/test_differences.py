@@ -11,6 +11,7 @@ CONFIG = {
     "workload_options": {"hidden": [64]},
     "search": {"trials": 16, "space": {"lr": {"low": 0.001}}},
 }
+FEDAVG = {"clients": 8, "local_steps": 4, "shards": "dirichlet", "alpha": 0.3}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,18 @@ CONFIG = {
                 "optimizer = adam, seed = 0",
                 "optimizer = sgd, seed = 1",
             ],
+        ),
+        (
+            [{}, {"federated": FEDAVG}, {"federated": FEDAVG | {"alpha": 3.0}, "seed": 1}],
+            [
+                "federated = none",
+                "federated = 8 clients x 4 steps dirichlet 0.3",
+                "federated = 8 clients x 4 steps dirichlet 3",
+            ],
+        ),
+        (
+            [{}, {"federated": {"local_batch_size": 16, "local_steps": 1, "shards": "iid"}}],
+            ["federated = none", "federated = local batch 16 x 1 step iid"],
         ),
         ([{}, {"seed": 1}, {"seed": 2}], ["seed = 0", "seed = 1", "seed = 2"]),
         ([{}, {}], ["first", "second"]),

@@ -29,6 +29,7 @@ from measuring import (
 )
 from torch import nn
 
+from study.batching import DataOrder
 from study.config import ResolvedStudy
 from study.eager import EagerNetwork
 from study.ensemble import Ensemble, GradientLanes, TrainingRule
@@ -79,7 +80,8 @@ def engine(
     for part in packs:
         some = seeds[part]
         networks = PackedNetworks(training, some) if pack else EagerNetwork(training, *some)
-        made.append(GradientLanes(training, networks, rule.of(part), some))
+        order = DataOrder(some, len(training.data.train.inputs), batch_size, training.device)
+        made.append(GradientLanes(training, networks, rule.of(part), order))
     return Ensemble(made).advance
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from study.batching import DataOrder
 from study.capture import CapturedStep
 from study.ensemble import GradientLanes, TrainingRule
 from study.optimizers import OPTIMIZERS
@@ -25,7 +26,8 @@ def lanes_on(device, workload, optimizer="nesterov", batch_size=16):
         batch_size=batch_size,
         hyperparameters=values | {"lr": values["lr"] * np.geomspace(0.3, 3.0, 4)},
     )
-    return GradientLanes(training, PackedNetworks(training, seeds), rule, seeds)
+    order = DataOrder(seeds, len(training.data.train.inputs), batch_size, training.device)
+    return GradientLanes(training, PackedNetworks(training, seeds), rule, order)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -55,10 +55,16 @@ def lanes_of(training, networks, optimizer="nesterov", batch_size=7, **changes):
     packs = [slice(start, start + size) for start in range(0, len(SEEDS), size)]
     return Ensemble(
         [
-            GradientLanes(training, networks(training, SEEDS[pack]), rule.of(pack), SEEDS[pack])
+            plain(training, networks(training, SEEDS[pack]), rule.of(pack), SEEDS[pack])
             for pack in packs
         ]
     )
+
+
+def plain(training, networks, rule, seeds):
+    examples = len(training.data.train.inputs)
+    order = DataOrder(seeds, examples, rule.batch_size, training.device)
+    return GradientLanes(training, networks, rule, order)
 
 
 def trained_alone(training, lane, optimizer, batch_size, steps):
@@ -170,7 +176,7 @@ def test_compacted_lanes_train_on_as_before(training, dropped):
         hyperparameters={"lr": np.geomspace(0.01, 0.3, 8), "momentum": np.full(8, 0.5)},
         lr_factor=lambda step: np.linspace(1, 2, 8) / (1 + step),
     )
-    whole, cut = (GradientLanes(made, packed(made, seeds), rule, seeds) for _ in range(2))
+    whole, cut = (plain(made, packed(made, seeds), rule, seeds) for _ in range(2))
     left = np.random.default_rng(dropped).permutation(8) >= dropped
     for lanes in (whole, cut):
         lanes.advance(4)

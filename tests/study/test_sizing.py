@@ -24,6 +24,12 @@ def test_the_state_of_the_optimizer_takes_memory_too():
     assert [cohort_lanes(config(), size, Device()).lanes for size in (one, two)] == [2, 1]
 
 
+def test_a_round_holds_where_it_started_and_its_mean_change():
+    plain, rounds = (config(**sections) for sections in ({}, {"federated": {"clients": 1_000}}))
+    size = ModelSize(2**24, 1)
+    assert [cohort_lanes(study, size, Device()).lanes for study in (plain, rounds)] == [4, 2]
+
+
 @pytest.mark.parametrize(
     ("batch_size", "lanes"), [(1, 32), (32, 32), (64, 16), (512, 2), (1024, 1), (65_536, 1)]
 )
