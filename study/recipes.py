@@ -134,7 +134,7 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
         )
     if recipe is None:
         return {}
-    if recipe.rule not in list(Rule):
+    if recipe.rule not in RULES:
         raise StudyError(not_among("recipe.rule", recipe.rule, map(str, RULES)))
     _refuse_unfit(config)
     start = RULES[Rule(recipe.rule)].start
@@ -170,12 +170,10 @@ def _refuse_unfit(config: StudyConfig) -> None:
             f"{config.optimizer!r}; choose that, or another rule"
         )
     if recipe.warmup_epochs and (rule.start is not None or not rule.powers):
+        why = "has no learning rate to warm up to" if rule.start is None else "brings its own"
         raise StudyError(
             f"recipe.warmup_epochs must be left out for the rule {recipe.rule!r}, got "
-            f"{recipe.warmup_epochs:g}: it has no learning rate to warm up to; remove it"
-            if rule.start is None
-            else f"recipe.warmup_epochs must be left out for the rule {recipe.rule!r}, got "
-            f"{recipe.warmup_epochs:g}: it brings a warm-up of its own; remove it"
+            f"{recipe.warmup_epochs:g}: it {why}; remove it"
         )
     named = [name for name in WARM_UP if name in config.search.space]
     if recipe.warmup_epochs and named:

@@ -111,11 +111,11 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
 
 
 def _continued(study: ResolvedStudy, there: ResolvedStudy, folder: ResultsFolder) -> ResolvedStudy:
+    more = "batch sizes" if study.recipe else "batch sizes, trials or replicates"
     differences = _differences(there.identity(), study.identity())
     if differences:
         raise StudyError(
-            f"{folder} holds another study; a sweep may only add batch sizes, trials or "
-            "replicates to it, got "
+            f"{folder} holds another study; a sweep may only add {more} to it, got "
             + "; ".join(differences)
             + "; choose another --results or change the study file back"
         )
