@@ -148,6 +148,11 @@ class ResultsFolder:
         with self._reached(), contextlib.suppress(FileNotFoundError):
             self.filesystem.delete_file(self._path(name))
 
+    def remove_all(self, subfolder: str) -> None:
+        """Removes a subfolder with all that is in it; nothing happens where there is none."""
+        with self._reached(), contextlib.suppress(FileNotFoundError):
+            self.filesystem.delete_dir(self._path(subfolder))
+
     @contextlib.contextmanager
     def workspace(self, keep: Sequence[str]) -> Iterator[Path]:
         """Gives a folder on this machine's disk, for files that grow line by line.

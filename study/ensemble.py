@@ -187,11 +187,7 @@ class GradientLanes:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where the same lanes stood; only at step 0.
-
-        Args:
-            state: what they gave.
-        """
+        """Takes fresh lanes to where the same ones stood when they gave this state."""
         computed = np.array(state["computed"])
         if len(computed) < len(self._computed):
             self._compact(computed)
@@ -314,11 +310,7 @@ class Ensemble:
         return {"numbers": self._numbers, "packs": [pack.state() for pack in self._packs]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where the same lanes stood; only at step 0.
-
-        Args:
-            state: what they gave.
-        """
+        """Takes fresh lanes to where the same ones stood when they gave this state."""
         self._keep_packs(state["numbers"])
         for pack, its in zip(self._packs, state["packs"], strict=True):
             pack.restore(its)

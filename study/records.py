@@ -24,7 +24,7 @@ class Status(StrEnum):
     """A loss or error was not finite; or the loss ended above its start, the error less than
     halfway from its start to the target."""
     FAILED = "failed"
-    """An exception ended it; the message says which."""
+    """An exception ended it, or the time for its cohort was over; the message says which."""
 
 
 class Role(StrEnum):

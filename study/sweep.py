@@ -186,8 +186,8 @@ class Sweep:
                 shutil.rmtree(work / SCRATCH, ignore_errors=True)
         results = consolidate(self._folder, self._study)
         if self.complete and not searcher.errors:
-            for name in self._folder.names(CHECKPOINTS):
-                self._folder.remove(name)  # of cohorts that a study which grew no longer has
+            # what is left is of cohorts that ended otherwise, or that a study which grew has not
+            self._folder.remove_all(CHECKPOINTS)
         return SweepEnd(
             results=results,
             errors=[*searcher.errors, *self._without_base()],

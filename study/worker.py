@@ -77,9 +77,10 @@ def run_cohort(
 ) -> list[TrialResult]:
     """Trains a cohort in lockstep.
 
-    Where an exception ends it, both halves of its lanes train again, each for itself, and so on:
-    a trial that raises alone is `failed`, with the text, and costs no other trial its result. What
-    memory does not hold is first worked on in portions (`study.memory`), then by fewer lanes so.
+    Where an exception ends it, each half of its lanes trains again by itself, and so on, until a
+    trial that raises is alone: it is `failed`, with the text, and costs no other its result. The
+    same helps where memory holds not even the least portion (`study.memory`) of all lanes; portions
+    come first since they lose no step.
 
     Args:
         study: the resolved study.
@@ -117,6 +118,7 @@ def _trained(
     rules: Rules,
     checkpoint: Checkpoint | None,
 ) -> list[_Ended]:
+    """Trains lanes, in halves where they raise together."""
     try:
         return _raced(study, trainable, cohort, rules, checkpoint)
     except Exception as error:  # noqa: BLE001 - whatever a workload raises is some trial's end
@@ -140,6 +142,7 @@ def _raced(
     rules: Rules,
     checkpoint: Checkpoint | None,
 ) -> list[_Ended]:
+    """Trains lanes in one race."""
     lanes, race = _started(study, trainable, cohort, rules, checkpoint)
     while not race.over:
         race.lap(lanes)

@@ -80,11 +80,15 @@ def test_a_missing_file_is_named(folder):
 
 
 @everywhere
-def test_a_file_is_removed_once_or_not_at_all(folder):
+def test_what_is_removed_need_not_be_there(folder):
     folder.write("checkpoints/a", memoryview(b"1"))
     for _ in range(2):
         folder.remove("checkpoints/a")
         assert folder.names("checkpoints") == []
+    folder.write("checkpoints/b", b"1")
+    for _ in range(2):
+        folder.remove_all("checkpoints")
+        assert folder.is_empty
 
 
 @everywhere
