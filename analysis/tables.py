@@ -97,8 +97,6 @@ LAYER_COLUMNS: Mapping[str, pa.DataType] = {
 }
 """Columns of `layers.parquet`, one row per trial, moment and parameter tensor."""
 
-MOMENTS = ("start", "between", "end")
-
 
 def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:
     """Gives the schema of `trials.parquet` for these hyperparameters, in their order."""

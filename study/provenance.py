@@ -86,12 +86,15 @@ def differences(folder: ResultsFolder) -> list[str]:
 
 def used_gpus(folder: ResultsFolder) -> bool:
     """Tells whether the latest sweep into a folder trained on GPUs."""
-    return any(bool(sweep["resources"].get("gpus_per_worker")) for sweep in _sweeps(folder)[-1:])
+    latest = _sweeps(folder)[-1:]
+    return any(sweep.get("resources", {}).get("gpus_per_worker") for sweep in latest)
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
     """Gives the environment in a sweep's entry as one value by name."""
-    parts = {**entry["packages"], "python": entry["python"], **entry["machine"]}
+    parts = {**entry.get("packages", {}), **entry.get("machine", {})}
+    if "python" in entry:
+        parts["python"] = entry["python"]
     return {name: str(value) for name, value in parts.items()}
 
 

@@ -30,14 +30,13 @@ def check_winners(folder: ResultsFolder) -> Iterator[Clause]:
     """
     try:
         study = read_study_toml(folder)
-        recorded = recorded_trials(folder, study)
+        recorded, environment = recorded_trials(folder, study), differences(folder)
     except (StudyError, AnalysisError):
         yield Clause("winners", None, "not trained again: the folder holds no whole record of how")
         return
     if not winners(study, recorded):
         yield Clause("winners", None, "no batch size reached the target")
         return
-    environment = differences(folder)
     yield from replay_winners(study, as_recorded(folder, study), recorded, environment)
 
 

@@ -1,5 +1,7 @@
 """Gradient-to-weight ratios of the layers: against batch size, and at start and end of training."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,7 +25,7 @@ from analysis.folder import ResultsFolder
 from analysis.layers import ENDS
 
 _NAMED = 10
-"""More layers than this are told by their colour alone, first to last."""
+"""More layers than this are told by their colour alone, first to last, without full gradients."""
 _RATIO = r"$|g|\,/\,|w|$"
 _FULL = "full gradient"
 
@@ -80,7 +82,9 @@ def draw_layers_vs_batch(data: pd.DataFrame, subject: str) -> Figure:
         for axes, moment in zip(panels, ENDS, strict=True):
             rows = data[data["moment"] == moment]
             for layer, own in rows.groupby("layer", sort=False):
-                _draw_layer(axes, own, str(layer), looks[layer])
+                _draw_layer(axes, own, looks[layer])
+                if len(layers) <= _NAMED:
+                    axes.plot(own["batch_size"], own["full_ratio"], ":", color=looks[layer], lw=1.0)
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
             axes.set_xlim(left, right)
@@ -94,41 +98,29 @@ def draw_layers_vs_batch(data: pd.DataFrame, subject: str) -> Figure:
     return figure
 
 
-def _draw_layer(axes: Axes, own: pd.DataFrame, layer: str, color: str) -> None:
-    weights = _is_weight(layer)
-    axes.plot(
-        own["batch_size"],
-        own["ratio"],
-        "-" if weights else "--",
-        marker="o" if weights else "s",
-        markersize=4,
-        markerfacecolor=color if weights else "white",
-        color=color,
-        lw=1.4,
-    )
-    axes.plot(own["batch_size"], own["full_ratio"], ":", color=color, lw=1.0)
+def _draw_layer(axes: Axes, own: pd.DataFrame, color: str) -> None:
+    look = _look(str(own["layer"].iloc[0]), color)
+    axes.plot(own["batch_size"], own["ratio"], lw=1.4, **look)
 
 
-def _is_weight(layer: str) -> bool:
-    return not layer.endswith("bias")
+def _look(layer: str, color: str) -> dict[str, Any]:
+    """Gives how a layer is drawn: biases dashed and open."""
+    bias = layer.endswith("bias")
+    return {
+        "color": color,
+        "linestyle": "--" if bias else "-",
+        "marker": "s" if bias else "o",
+        "markerfacecolor": "white" if bias else color,
+        "markersize": 4,
+    }
 
 
 def _legend(layers: list[str], looks: dict[str, str]) -> list[Line2D]:
     """Gives the legend: every layer, or of many the first and the last of the colours."""
-    shown = layers if len(layers) <= _NAMED else [layers[0], layers[-1]]
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=looks[layer],
-            linestyle="-" if _is_weight(layer) else "--",
-            marker="o" if _is_weight(layer) else "s",
-            markerfacecolor=looks[layer] if _is_weight(layer) else "white",
-            markersize=4,
-            label=layer,
-        )
-        for layer in shown
-    ]
+    if len(layers) > _NAMED:
+        named = {layers[0]: f"{layers[0]}, the first", layers[-1]: f"{layers[-1]}, the last"}
+        return [Line2D([], [], label=n, **_look(la, looks[la])) for la, n in named.items()]
+    handles = [Line2D([], [], label=layer, **_look(layer, looks[layer])) for layer in layers]
     return [*handles, Line2D([], [], color=GREY, linestyle=":", lw=1.0, label=_FULL)]
 
 
