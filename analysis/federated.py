@@ -59,7 +59,7 @@ def clients_words(config: Mapping[str, Any]) -> str:
     section = config["federated"]
     clients, local = section.get("clients"), section.get("local_batch_size")
     who = f"{clients} clients" if clients else f"local batch {local}"
-    return f"{who} x {_times(local_steps(config))} {_kind(section)}"
+    return f"{who} x {_many(local_steps(config))} {_kind(section)}"
 
 
 def round_sentences(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def round_sentences(config: Mapping[str, Any]) -> tuple[str, ...]:
     used = "B examples" if steps == 1 else f"{steps} B examples"
     e_min = "" if steps == 1 else f"; E_min counts B each, 1/{steps} of the examples"
     return (
-        f"A step is a round of FedAvg: {who} clients take {_times(steps)} each, on {share} "
+        f"A step is a round of FedAvg: {who} clients take {_many(steps)} each, on {share} "
         f"examples of their own shards ({_kind(section)}), and their models are averaged. It uses "
         f"{used}{e_min}.",
     )
@@ -82,5 +82,5 @@ def _kind(section: Mapping[str, Any]) -> str:
     return f"{section['shards']} {section['alpha']:g}" if "alpha" in section else section["shards"]
 
 
-def _times(steps: int) -> str:
+def _many(steps: int) -> str:
     return f"{steps} step{'' if steps == 1 else 's'}"

@@ -54,11 +54,13 @@ class Replay:
         Yields:
             The step of each measurement, 0 first, while the trial is in the race.
         """
-        while not self._race.over and self._race.step < until:
+        while not self._race.over:
             self._race.lap(self._lanes)
             if self._race.step > until or self._race.place(self._lane) is None:
                 return
             yield self._race.step
+            if self._race.step == until:
+                return
 
     def curve(self) -> Curve:
         """Gives what has been measured so far."""

@@ -27,13 +27,13 @@ def iid_shards(examples: int, clients: int, seed: int) -> list[Tensor]:
 
 
 def dirichlet_shards(labels: Tensor, clients: int, alpha: float, seed: int) -> list[Tensor]:
-    """Cuts a training set into equally large shards whose classes differ (Hsu et al. 2019).
+    """Cuts a training set into equally large shards whose classes differ.
 
-    Client by client, proportions of the classes are drawn from Dir(alpha p), and the client's
-    examples by them, without replacement; a class that runs out is left out and the other
-    proportions are scaled up. Here p are the proportions in what the clients before have left, not
-    in the whole set, for the last clients would get what nobody wanted at any alpha. No shard is
-    empty: sizes differ by at most one, as those of iid shards do.
+    As in Hsu et al. 2019 (arXiv:1909.06335), proportions of the classes are drawn client by client
+    from Dir(alpha p), and the client's examples by them, without replacement; a class that runs out
+    is left out and the other proportions are scaled up. Here p are the proportions in what the
+    clients before have left, not in the whole set: else the last clients would get what nobody
+    wanted, at any alpha. No shard is empty: sizes differ by at most one, as in iid shards.
 
     Args:
         labels: classes of the training set, integers of shape (examples,), examples >= clients.

@@ -140,8 +140,8 @@ def test_the_state_is_that_of_lanes_that_were_compacted(training, make_slow, pla
     killed(place, study, made, cohort)
     state = checkpoint_of(place, study, cohort).read()
     (pack,) = state["lanes"]["packs"]
-    assert state["race"]["racing"] == [3, 4]
-    assert (pack["computed"], pack["live"]) == ([3, 4], [0, 1])
+    assert state["race"]["racing"] == [0, 3, 4]
+    assert (pack["computed"], pack["live"]) == ([0, 3, 4, 1], [0, 1, 2])
 
 
 def harmed(content):

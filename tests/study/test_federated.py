@@ -75,8 +75,7 @@ class Unions:
         return torch.cat([self.order.next() for _ in range(self.clients)], dim=1)
 
 
-@pytest.mark.parametrize("networks", [packed, looped])
-@pytest.mark.parametrize("clients", [3, 9])
+@pytest.mark.parametrize(("networks", "clients"), [(packed, 3), (looped, 9)])
 def test_one_local_step_on_equal_shards_is_sgd_on_the_union_of_batches(training, networks, clients):
     made, shards = training(), iid_shards(90, clients, 0)
     plain = lanes_of(

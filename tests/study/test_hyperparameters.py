@@ -47,6 +47,7 @@ def test_every_schedule_may_be_warmed_up():
     assert set(of_schedule("constant").optional) == {
         "warmup_steps",
         "warmup_epochs",
+        "warmup_fraction",
         "warmup_factor",
     }
 
