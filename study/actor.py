@@ -12,6 +12,7 @@ import ray
 import torch
 from ray import tune
 
+from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from study.cluster import this_node
 from study.config import ResolvedStudy
@@ -24,6 +25,8 @@ from workloads.workload import Data, Examples
 
 Arrays = tuple[Any, ...]
 _Record = TypeVar("_Record", Source, Region)
+UNWRITTEN = "unwritten"
+"""Key of a result that says why a cohort's part could not be written."""
 
 
 class RaceTrainable(tune.Trainable):
@@ -49,9 +52,12 @@ class RaceTrainable(tune.Trainable):
         )
 
     def step(self) -> dict[str, Any]:
-        """Trains the cohort and writes its part."""
+        """Trains the cohort and writes its part; what keeps it from being written is told."""
         results = run_cohort(self._study, self._trainable, _cohort(self.config["cohort"]))
-        write_part(self._folder, self._study, results, this_node())
+        try:
+            write_part(self._folder, self._study, results, this_node())
+        except AnalysisError as error:
+            return {"reached": 0, "done": True, UNWRITTEN: str(error)}
         reached = sum(result.outcome.status is Status.REACHED for result in results)
         return {"reached": reached, "done": True}
 

@@ -1,7 +1,7 @@
 """The results folder: parts are the only truth, every table is derived from them."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -176,6 +176,14 @@ def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult
         The trials as the tables have them.
     """
     results = final_results(study, read_parts(folder, study))
+    write_tables(folder, study, results)
+    return results
+
+
+def write_tables(
+    folder: ResultsFolder, study: ResolvedStudy, results: Sequence[TrialResult]
+) -> None:
+    """Writes the tables of trials that are judged by the fewest steps over all cohorts."""
     trials = [trial_row(result) for result in results]
     curves = [row for result in results for row in _curve_rows(result)]
     schema = trial_schema(study.hyperparameters)
@@ -183,7 +191,6 @@ def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult
     write_table(folder, CURVES_FILE, pa.Table.from_pylist(curves, schema=curve_schema()))
     boxes = _box_rows(study, results)
     write_table(folder, BOXES_FILE, pa.Table.from_pylist(boxes, schema=box_schema()))
-    return results
 
 
 def _box_rows(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[dict[str, Any]]:

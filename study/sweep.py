@@ -15,15 +15,18 @@ from ray.tune.search import Searcher
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
-from study.actor import RaceTrainable, shared_data
+from study.actor import UNWRITTEN, RaceTrainable, shared_data
 from study.cluster import Resources, joined
 from study.cohorts import CohortQueue, Standing
 from study.config import ResolvedStudy
 from study.errors import StudyError
+from study.judgement import final_results
 from study.parts import part_name, read_part
+from study.provenance import record_end, record_start
 from study.records import Cohort, Status, TrialResult
 from study.search import Journal
-from study.store import consolidate, read_parts
+from study.stopping import Stop
+from study.store import read_parts, write_tables
 from study.worker import Trainable
 
 JOURNAL_FILE = "optuna.log"
@@ -64,22 +67,32 @@ class PerBatchSearch(Searcher):
     ) -> None:
         """Reads the cohort's part; a worker that died left none."""
         cohort = self._running.pop(trial_id)
+        if result is not None and UNWRITTEN in result:
+            self.end(result[UNWRITTEN])
+            return
         try:
             results = self._part(cohort)
-        except (AnalysisError, StudyError) as stopping:  # Tune would end in its own traceback
-            self.errors.append(f"the sweep stopped: {stopping}")
-            self._queue.stop()
+            if results is not None:
+                self._journal.add(self._queue.searches()[cohort.batch_size], results)
+        except (AnalysisError, StudyError, OSError) as error:  # Tune would end in its traceback
+            self.end(str(error))
             return
         if results is None:
             self.errors.append(
-                f"the worker died, or could not write its part, in cohort {cohort.number} at "
-                f"batch size {cohort.batch_size}; `sweep` again runs it again"
+                f"the worker died in cohort {cohort.number} at batch size {cohort.batch_size}; "
+                "`sweep` again runs it again"
             )
             self._queue.lose(cohort)
             return
         self._queue.finish(results)
-        self._journal.add(self._queue.searches()[cohort.batch_size], results)
         self._stop_if_hopeless(results)
+
+    def end(self, reason: str) -> None:
+        """Hands out nothing more, for a reason that is told once."""
+        error = f"the sweep stopped: {reason}"
+        if error not in self.errors:
+            self.errors.append(error)
+        self._queue.stop()
 
     def _part(self, cohort: Cohort) -> list[TrialResult] | None:
         name = part_name(cohort.batch_size, cohort.number, cohort.role)
@@ -94,10 +107,7 @@ class PerBatchSearch(Searcher):
             return
         self._failed_sizes.add(results[0].batch_size)
         if not self._any_ran and len(self._failed_sizes) >= min(2, len(self._study.batch_sizes)):
-            self.errors.append(
-                f"every trial of the first cohorts failed, the sweep stopped: {results[0].message}"
-            )
-            self._queue.stop()
+            self.end(f"every trial of the first cohorts failed: {results[0].message}")
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Does nothing: a cohort reports once, when it is complete."""
@@ -109,13 +119,26 @@ class PerBatchSearch(Searcher):
         """Does nothing: a sweep is resumed from its parts."""
 
 
+class _Asked(tune.Stopper):
+    """Has Tune end, with ten seconds for cohorts in training, when the sweep is asked to stop."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._stop.requested
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepEnd:
     """What a sweep leaves to say.
 
     Attributes:
         results: all trials of the study, as the tables have them.
-        errors: cohorts that were lost, in words.
+        errors: cohorts that were lost and why it stopped, in words.
         seconds: wall-clock of this sweep.
     """
 
@@ -139,34 +162,49 @@ class Sweep:
         self._recorded = read_parts(folder, study)
         self._queue = CohortQueue(study, self._recorded)
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to run; the tables may still have to be written."""
-        return self._queue.empty
-
     def standings(self) -> list[Standing]:
         """Gives where each batch size stands; may be called from another thread."""
         return self._queue.standings()
 
-    def run(self, resources: Resources) -> SweepEnd:
-        """Runs every missing cohort and writes the tables.
+    def run(self, resources: Resources, stop: Stop) -> SweepEnd:
+        """Runs every missing cohort, until there is none or it is asked to stop; writes the tables.
 
         Args:
             resources: where and how wide.
+            stop: asks it to stop.
 
         Returns:
             All trials of the study and what went wrong.
         """
-        started = time.monotonic()
+        started, missing = time.monotonic(), not self._queue.empty
+        if missing:
+            width = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
+            record_start(self._folder, width)
+        errors = self._run_missing(resources, stop)
+        results = final_results(self._study, read_parts(self._folder, self._study))
+        try:
+            write_tables(self._folder, self._study, results)
+            if missing:
+                record_end(self._folder)
+        except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
+            errors.append(f"the tables could not be written: {error}")
+        return SweepEnd(results=results, errors=errors, seconds=time.monotonic() - started)
+
+    def _run_missing(self, resources: Resources, stop: Stop) -> list[str]:
         with self._folder.workspace(keep=[JOURNAL_FILE]) as work:
+            scratch = work / SCRATCH
+            shutil.rmtree(scratch, ignore_errors=True)  # of a sweep that was killed
             journal = self._journal(work / JOURNAL_FILE)
             searcher = PerBatchSearch(self._folder, self._study, self._queue, journal)
-            if not self._queue.empty:
-                with joined(work, resources):
-                    self._tuner(searcher, resources, work / SCRATCH).fit()
-                shutil.rmtree(work / SCRATCH, ignore_errors=True)
-        results = consolidate(self._folder, self._study)
-        return SweepEnd(results=results, errors=searcher.errors, seconds=time.monotonic() - started)
+            if not self._queue.empty and not stop.requested:
+                try:
+                    with joined(work, resources, stop):
+                        self._tuner(searcher, resources, stop, scratch).fit()
+                except OSError as error:  # Tune keeps state of its own in the scratch
+                    searcher.end(self._folder.unwritable(error))
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
+        return searcher.errors
 
     def _journal(self, path: Path) -> Journal:
         journal = Journal(path)
@@ -176,7 +214,9 @@ class Sweep:
                 journal.add(search, there)
         return journal
 
-    def _tuner(self, searcher: PerBatchSearch, resources: Resources, scratch: Path) -> tune.Tuner:
+    def _tuner(
+        self, searcher: PerBatchSearch, resources: Resources, stop: Stop, scratch: Path
+    ) -> tune.Tuner:
         trainable = tune.with_parameters(
             RaceTrainable,
             folder=self._folder,
@@ -198,6 +238,7 @@ class Sweep:
                 storage_path=str(scratch),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 callbacks=[],
+                stop=_Asked(stop),
                 verbose=0,
             ),
         )

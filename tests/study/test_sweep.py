@@ -24,8 +24,7 @@ def test_a_worker_that_died_costs_its_batch_size_only(searcher):
     searcher, queue, _ = searcher
     searcher.on_trial_complete("first", error=True)
     assert searcher.errors == [
-        "the worker died, or could not write its part, in cohort 0 at batch size 4; "
-        "`sweep` again runs it again"
+        "the worker died in cohort 0 at batch size 4; `sweep` again runs it again"
     ]
     assert {standing.batch_size for standing in queue.standings() if standing.waiting} == {16}
 
@@ -53,5 +52,5 @@ def test_a_sweep_stops_when_its_first_batch_sizes_only_fail(
         searcher.on_trial_complete(str(number))
         assert queue.empty is expected
     assert searcher.errors == [
-        "every trial of the first cohorts failed, the sweep stopped: RuntimeError: no"
+        "the sweep stopped: every trial of the first cohorts failed: RuntimeError: no"
     ]
