@@ -27,7 +27,7 @@ _GUARD = """
 read -r line && exit
 sleep 1
 for process in /proc/[0-9]*; do
-    grep -qzxF "$1" "$process/environ" 2>/dev/null && kill -KILL "${process#/proc/}"
+    grep -qzxF "$1" "$process/environ" && kill -KILL "${process#/proc/}"
 done
 """
 
@@ -110,7 +110,13 @@ def no_orphans() -> Iterator[None]:
     mark = uuid4().hex
     words = ["sh", "-c", _GUARD, "sh", f"{_MARK}={mark}"]
     # in a session of its own, where neither Ctrl-C nor the end of a terminal reaches it
-    guard = subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True)
+    guard = subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     os.environ[_MARK] = mark
     try:
         yield

@@ -74,8 +74,11 @@ class PerBatchSearch(Searcher):
             results = self._part(cohort)
             if results is not None:
                 self._journal.add(self._queue.searches()[cohort.batch_size], results)
-        except (AnalysisError, StudyError, OSError) as error:  # Tune would end in its traceback
+        except (AnalysisError, StudyError) as error:  # Tune would end in its own traceback
             self.end(str(error))
+            return
+        except OSError as error:
+            self.end(self._folder.unwritable(error))
             return
         if results is None:
             self.errors.append(

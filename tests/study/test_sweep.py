@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
+from ray.tune.search import Searcher
 
 from analysis.folder import ResultsFolder
+from study.actor import UNWRITTEN
 from study.cohorts import CohortQueue
 from study.parts import part_name, write_part
 from study.records import Cohort, Point
@@ -35,6 +39,29 @@ def test_a_part_that_cannot_be_read_stops_the_sweep(searcher):
     searcher.on_trial_complete("first")
     (error,) = searcher.errors
     assert error.startswith("the sweep stopped: a part must be a whole parquet file")
+    assert queue.empty
+
+
+def test_a_part_that_could_not_be_written_stops_the_sweep_and_is_told_once(searcher):
+    searcher, queue, _ = searcher
+    searcher.suggest("second")
+    for name in ("first", "second"):
+        searcher.on_trial_complete(name, {"reached": 0, UNWRITTEN: "no space left; free some"})
+    assert searcher.errors == ["the sweep stopped: no space left; free some"]
+    assert queue.empty
+    assert searcher.suggest("third") == Searcher.FINISHED
+
+
+def test_a_journal_that_cannot_be_written_stops_the_sweep(searcher, make_study):
+    searcher, queue, folder = searcher
+    cohort = CohortQueue(make_study(search={"trials": 8}), []).take()
+    write_part(folder, make_study(), failed(cohort, "no"), "here")
+    (Path(folder.base) / "optuna.log").unlink()
+    (Path(folder.base) / "optuna.log").mkdir()
+    searcher.on_trial_complete("first")
+    (error,) = searcher.errors
+    assert error.startswith("the sweep stopped: the results folder must be writable")
+    assert "Is a directory" in error
     assert queue.empty
 
 
