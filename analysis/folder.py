@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import socket
 import tempfile
 import time
@@ -24,6 +25,7 @@ _SCHEMES = ("file", "s3", "gs")
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _STALE_SECONDS = 60.0
+_OWN = re.compile(r"\.lock|\..*\.tmp")
 _GS_RETRY = "retry_limit_seconds"  # 15 minutes unless given
 
 
@@ -98,8 +100,8 @@ class ResultsFolder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing in it but hidden files, or it is not there at all."""
-        return all(info.base_name.startswith(".") for info in self._inside(""))
+        """Whether it is not there, or holds no more than a sweep leaves that could not begin."""
+        return all(_OWN.fullmatch(info.base_name) for info in self._inside(""))
 
     def names(self, subfolder: str) -> list[str]:
         """Gives the names of the files in a subfolder, sorted; none where it is not there."""

@@ -165,5 +165,6 @@ def _ray_daemons() -> list[tuple[int, str]]:
 
 
 def _say(line: str) -> None:
-    # written past Python's buffers, in which a signal may have struck
-    os.write(2, f"\n{line}\n".encode())
+    with contextlib.suppress(OSError):  # a terminal that is gone
+        # past Python's buffers, in the middle of which a signal may have struck
+        os.write(2, f"\n{line}\n".encode())

@@ -204,17 +204,22 @@ class Sweep:
                     with joined(work, resources, stop):
                         self._tuner(searcher, resources, stop, scratch).fit()
                 except OSError as error:  # Tune keeps state of its own in the scratch
+                    if error.errno is None:  # Ray's own, not the disk's
+                        raise
                     searcher.end(self._folder.unwritable(error))
                 finally:
                     shutil.rmtree(scratch, ignore_errors=True)
         return searcher.errors
 
     def _journal(self, path: Path) -> Journal:
-        journal = Journal(path)
-        for size, search in self._queue.searches().items():
-            there = [result for result in self._recorded if result.batch_size == size]
-            if there:
-                journal.add(search, there)
+        try:
+            journal = Journal(path)
+            for size, search in self._queue.searches().items():
+                there = [result for result in self._recorded if result.batch_size == size]
+                if there:
+                    journal.add(search, there)
+        except OSError as error:
+            raise AnalysisError(self._folder.unwritable(error)) from error
         return journal
 
     def _tuner(

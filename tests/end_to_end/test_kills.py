@@ -16,15 +16,10 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills")]  # they share the undisturbed
 
 ORPHAN_SECONDS = 30
-SIZES = ("--workers", 2, "--set", "batch_sizes=[1, 4, 16, 90]")
-SHORT = (*SIZES, "--set", "search.trials=24")
-LONG = (
-    *SIZES,
-    "--set",
-    "search.trials=64",
-    "--set",
-    "race={to='budget', max_steps=1500, cohort=4}",
-)
+SIZES = (1, 4, 16, 90)
+SHORT = ("--workers", 2, "--set", "search.trials=24")
+BUDGET = "race={to='budget', max_steps=1500, cohort=4}"
+LONG = ("--workers", 2, "--set", "search.trials=64", "--set", BUDGET)
 GO_ON = "the same command goes on from there"
 
 
