@@ -1,8 +1,12 @@
 """The results folder, wherever it is: on a disk, on one that machines share, in an object store."""
 
 import contextlib
+import errno
 import os
+import re
+import socket
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -10,6 +14,7 @@ from typing import Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import pyarrow as pa
+from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from analysis.errors import AnalysisError
@@ -17,6 +22,10 @@ from analysis.errors import AnalysisError
 # stores in which a file appears whole or not at all; of the others that pyarrow knows, some show
 # a file while it is being written
 _SCHEMES = ("file", "s3", "gs")
+LOCK_FILE = ".lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_STALE_SECONDS = 60.0
+_OWN = re.compile(r"\.lock|\..*\.tmp")
 _GS_RETRY = "retry_limit_seconds"  # 15 minutes unless given
 
 
@@ -91,8 +100,8 @@ class ResultsFolder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing in it, or it is not there at all."""
-        return not self._inside("")
+        """Whether it is not there, or holds no more than a sweep leaves that could not begin."""
+        return all(_OWN.fullmatch(info.base_name) for info in self._inside(""))
 
     def names(self, subfolder: str) -> list[str]:
         """Gives the names of the files in a subfolder, sorted; none where it is not there."""
@@ -138,10 +147,51 @@ class ResultsFolder:
                 with self.filesystem.open_output_stream(path) as stream:
                     stream.write(content)
         except OSError as error:
+            raise AnalysisError(self.unwritable(error)) from error
+
+    def unwritable(self, error: OSError) -> str:
+        """Gives what is wrong, and what to do, where a file could not be written."""
+        full = error.errno in _FULL
+        remedy = "free some space" if full else "choose another, or get access to it"
+        return (
+            f"the results folder must be writable, got {self}: {error.strerror or error}; {remedy}"
+        )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second sweep out, and clears up after one that was killed.
+
+        The operating system holds the lock, so that it ends with the process, however that ends.
+        Object stores have none: there nothing is held.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            AnalysisError: another process holds it, or the folder cannot be written.
+        """
+        if not self._on_disk:
+            yield
+            return
+        path = Path(self.base, LOCK_FILE)
+        lock = FileLock(path, timeout=0)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+            _clear(path.parent)
+        except Timeout as error:
+            holder = path.read_text().strip() or "another process"
             raise AnalysisError(
-                f"the results folder must be writable, got {self}: {error.strerror or error}; "
-                "choose another, or get access to it"
+                f"a results folder must have one sweep at a time, got {self}, where {holder} runs "
+                "one; wait for its end or stop it, or choose another --results"
             ) from error
+        except OSError as error:
+            raise AnalysisError(self.unwritable(error)) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def remove(self, name: str) -> None:
         """Removes a file; nothing happens where there is none."""
@@ -227,8 +277,20 @@ def _with_patience(uri: str) -> str:
 def _replace(path: Path, content: bytes | memoryview) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _clear(folder: Path) -> None:
+    """Deletes what writers left that were killed, but nothing that is being written."""
+    for pattern in (".*.tmp", "*/.*.tmp"):
+        for path in folder.glob(pattern):
+            if path.stat().st_mtime < time.time() - _STALE_SECONDS:
+                path.unlink(missing_ok=True)

@@ -226,10 +226,17 @@ def read_study(folder: ResultsFolder) -> StudyTables:
 
     Raises:
         AnalysisError: a file is missing or damaged, or written by another schema version.
-    """  # noqa: DOC502  (raised inside)
+    """
+    config = _read_config(folder)
+    for name in (TRIALS_FILE, CURVES_FILE):
+        if not folder.exists(name):
+            raise AnalysisError(
+                f"a study must hold {name}, got none in {folder}; `sweep` and `analyze` make it "
+                "anew from the parts"
+            )
     return StudyTables(
         name=folder.name,
-        config=_read_config(folder),
+        config=config,
         trials=read_table(folder, TRIALS_FILE),
         curves=read_table(folder, CURVES_FILE),
         boxes=read_table(folder, BOXES_FILE) if folder.exists(BOXES_FILE) else _no_boxes(),

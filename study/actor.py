@@ -14,6 +14,7 @@ import ray
 import torch
 from ray import tune
 
+from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from study.checkpoints import Checkpoint
 from study.cluster import this_node
@@ -28,6 +29,8 @@ from workloads.workload import Data, Examples
 _STDERR = 2
 Arrays = tuple[Any, ...]
 _Record = TypeVar("_Record", Source, Region)
+UNWRITTEN = "unwritten"
+"""Key of a result that says why a cohort's part could not be written."""
 
 
 class RaceTrainable(tune.Trainable):
@@ -64,7 +67,10 @@ class RaceTrainable(tune.Trainable):
         checkpoint = Checkpoint(self._folder, stem, self._study, cohort, self._device)
         with _ended_after(minutes):
             results = run_cohort(self._study, self._trainable, cohort, checkpoint)
-        write_part(self._folder, self._study, results, this_node())
+        try:
+            write_part(self._folder, self._study, results, this_node())
+        except AnalysisError as error:
+            return {"reached": 0, "notes": checkpoint.notes, "done": True, UNWRITTEN: str(error)}
         checkpoint.remove()
         if self._device == "cuda" and any(r.outcome.status is Status.FAILED for r in results):
             torch.cuda.synchronize()  # raises where the device is lost: another worker goes on

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from study.cluster import Resources
     from study.config import ResolvedStudy
     from study.several import Studies
+    from study.stopping import Stop
     from study.worker import Trainable
 
 app = typer.Typer(
@@ -65,6 +66,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     """Tune at every batch size and record steps to target; run again to resume or extend."""
     from analysis.folder import ResultsFolder
     from study.cluster import Resources, check_address
+    from study.stopping import GO_ON, listening
 
     use_data(data_dir)
     check_address(address)
@@ -77,9 +79,14 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         data_dir=os.environ.get("BATCHSCALE_DATA"),
     )
     whole = True
-    for member, folder in zip(studies.members, folders, strict=True):
-        _headline(studies.title(member))
-        whole = _sweep_one(folder, *studies.ready(member), resources) and whole
+    with listening() as stop:
+        for member, folder in zip(studies.members, folders, strict=True):
+            _headline(studies.title(member))
+            with folder.locked():
+                whole = _sweep_one(folder, *studies.ready(member), resources, stop) and whole
+            if stop.requested:
+                console.print(f"stopped; {GO_ON}")
+                raise typer.Exit(stop.exit_code)
     verb = "analyze" if len(folders) == 1 else "compare"
     there = shlex.join(map(str, folders))
     console.print(f"Next: batchscale {verb} {there}", markup=False)
@@ -88,30 +95,28 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
 
 
 def _sweep_one(
-    folder: "ResultsFolder", study: "ResolvedStudy", trainable: "Trainable", resources: "Resources"
+    folder: "ResultsFolder",
+    study: "ResolvedStudy",
+    trainable: "Trainable",
+    resources: "Resources",
+    stop: "Stop",
 ) -> bool:
     """Runs what is missing of one study; tells whether no trial failed and no cohort was lost."""
     from analysis.failures import failure_sentences
     from study.progress import Progress, shown
-    from study.provenance import record_end, record_start
-    from study.store import open_folder
+    from study.store import continued, open_folder
     from study.sweep import Sweep
 
-    study = open_folder(folder, study)
-    work = Sweep(folder, study, trainable)
+    study = continued(folder, study)
+    work = Sweep(folder, study, trainable)  # reads the parts: nothing is changed where one is bad
+    open_folder(folder, study)
     console.print(
         f"{study.workload}, {study.optimizer}: {_trials(study)} to {study.race.quantity} < "
         f"{study.target:g} in {folder}",
         markup=False,
     )
-    width = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
-    missing = not work.complete
-    if missing:
-        record_start(folder, width)
     with shown(Progress(folder, study), work.standings, console):
-        end = work.run(resources)
-    if missing:
-        record_end(folder)
+        end = work.run(resources, stop)
     trials = [(r.batch_size, str(r.outcome.status), r.message) for r in end.results]
     failed = sum(status == "failed" for _, status, _ in trials)
     for line in end.notes:

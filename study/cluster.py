@@ -13,11 +13,13 @@ import ray
 from ray.exceptions import AuthenticationError
 
 from study.errors import StudyError
+from study.stopping import Stop, no_orphans, ray_watched
 
 AUTO = "auto"
 _CONNECT_SECONDS = 5.0
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -70,12 +72,13 @@ def check_address(address: str | None) -> None:
 
 
 @contextlib.contextmanager
-def joined(folder: Path, resources: Resources) -> Iterator[None]:
+def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     """Starts or joins Ray, and leaves it again.
 
     Args:
         folder: a folder on this machine without Python files.
         resources: where and how wide.
+        stop: takes the signals again that Ray takes.
 
     Yields:
         Nothing.
@@ -85,13 +88,16 @@ def joined(folder: Path, resources: Resources) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
-        # Ray puts the driver's current folder first on every worker's path, where a user's
-        # study.py or analysis.py would hide ours
-        with contextlib.chdir(folder):
-            _init(resources)
-        yield
+        with no_orphans(), contextlib.ExitStack() as end:
+            end.callback(ray.shutdown)
+            # Ray puts the driver's current folder first on every worker's path, where a user's
+            # study.py or analysis.py would hide ours
+            with contextlib.chdir(folder):
+                _init(resources)
+            stop.listen()
+            end.enter_context(ray_watched(stop))
+            yield
     finally:
-        ray.shutdown()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 

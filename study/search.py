@@ -252,7 +252,8 @@ class Journal:
         Args:
             path: the journal file; an old one is replaced.
         """
-        path.unlink(missing_ok=True)
+        for old in (path, path.with_name(f"{path.name}.lock")):  # a killed sweep may have held it
+            old.unlink(missing_ok=True)
         self._storage = JournalStorage(JournalFileBackend(str(path)))
         self._studies: dict[int, optuna.Study] = {}
 

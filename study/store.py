@@ -176,9 +176,16 @@ def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult
         The trials as the tables have them.
     """
     results = final_results(study, read_parts(folder, study))
+    write_tables(folder, study, results)
+    return results
+
+
+def write_tables(
+    folder: ResultsFolder, study: ResolvedStudy, results: Sequence[TrialResult]
+) -> None:
+    """Writes the tables of trials that are judged by the fewest steps over all cohorts."""
     for name, table in tables_of(study, results).items():
         write_table(folder, name, table)
-    return results
 
 
 def tables_of(study: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:

@@ -15,16 +15,19 @@ from ray.tune.search import Searcher
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
-from study.actor import RaceTrainable, shared_data
+from study.actor import UNWRITTEN, RaceTrainable, shared_data
 from study.checkpoints import CHECKPOINTS
 from study.cluster import Resources, joined
 from study.cohorts import CohortQueue, Standing
 from study.config import ResolvedStudy
 from study.errors import StudyError
+from study.judgement import final_results
 from study.parts import part_name, read_part, write_part
+from study.provenance import record_end, record_start
 from study.records import Cohort, Status, TrialResult
 from study.search import Journal
-from study.store import consolidate, read_parts
+from study.stopping import Stop
+from study.store import read_parts, write_tables
 from study.worker import Trainable, failed
 
 JOURNAL_FILE = "optuna.log"
@@ -68,22 +71,35 @@ class PerBatchSearch(Searcher):
         """Reads the cohort's part; a worker that died left none."""
         cohort = self._running.pop(trial_id)
         self.notes += (result or {}).get("notes", [])
+        if result is not None and UNWRITTEN in result:
+            self.end(result[UNWRITTEN])
+            return
         try:
             results = self._part(cohort) or self._overdue(cohort, self._began.get(trial_id))
-        except (AnalysisError, StudyError) as stopping:  # Tune would end in its own traceback
-            self.errors.append(f"the sweep stopped: {stopping}")
-            self._queue.stop()
+            if results is not None:
+                self._journal.add(self._queue.searches()[cohort.batch_size], results)
+        except (AnalysisError, StudyError) as error:  # Tune would end in its own traceback
+            self.end(str(error))
+            return
+        except OSError as error:
+            self.end(self._folder.unwritable(error))
             return
         if results is None:
             self.errors.append(
-                f"the worker died, or could not write its part, in cohort {cohort.number} at "
-                f"batch size {cohort.batch_size}; `sweep` again runs it again"
+                f"the worker died in cohort {cohort.number} at batch size {cohort.batch_size}; "
+                "`sweep` again runs it again"
             )
             self._queue.lose(cohort)
             return
         self._queue.finish(results)
-        self._journal.add(self._queue.searches()[cohort.batch_size], results)
         self._stop_if_hopeless(results)
+
+    def end(self, reason: str) -> None:
+        """Hands out nothing more, for a reason that is told once."""
+        error = f"the sweep stopped: {reason}"
+        if error not in self.errors:
+            self.errors.append(error)
+        self._queue.stop()
 
     def _part(self, cohort: Cohort) -> list[TrialResult] | None:
         name = part_name(cohort.batch_size, cohort.number, cohort.role)
@@ -110,10 +126,7 @@ class PerBatchSearch(Searcher):
         self._failed_sizes.add(results[0].batch_size)
         first = self._study.searched or self._study.batch_sizes
         if not self._any_ran and len(self._failed_sizes) >= min(2, len(first)):
-            self.errors.append(
-                f"every trial of the first cohorts failed, the sweep stopped: {results[0].message}"
-            )
-            self._queue.stop()
+            self.end(f"every trial of the first cohorts failed: {results[0].message}")
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Notes when a cohort whose time is limited began; one reports once more at its end."""
@@ -126,13 +139,26 @@ class PerBatchSearch(Searcher):
         """Does nothing: a sweep is resumed from its parts."""
 
 
+class _Asked(tune.Stopper):
+    """Has Tune end, with ten seconds for cohorts in training, when the sweep is asked to stop."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._stop.requested
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepEnd:
     """What a sweep leaves to say.
 
     Attributes:
         results: all trials of the study, as the tables have them.
-        errors: cohorts that were lost, in words.
+        errors: cohorts that were lost and why it stopped, in words.
         notes: what became of checkpoints, in words.
         seconds: wall-clock of this sweep.
     """
@@ -158,42 +184,62 @@ class Sweep:
         self._recorded = read_parts(folder, study)
         self._queue = CohortQueue(study, self._recorded)
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to run; the tables may still have to be written."""
-        return self._queue.empty
-
     def standings(self) -> list[Standing]:
         """Gives where each batch size stands; may be called from another thread."""
         return self._queue.standings()
 
-    def run(self, resources: Resources) -> SweepEnd:
-        """Runs every missing cohort and writes the tables.
+    def run(self, resources: Resources, stop: Stop) -> SweepEnd:
+        """Runs every missing cohort, until there is none or it is asked to stop; writes the tables.
 
         Args:
             resources: where and how wide.
+            stop: asks it to stop.
 
         Returns:
             All trials of the study and what went wrong.
         """
-        started = time.monotonic()
-        with self._folder.workspace(keep=[JOURNAL_FILE]) as work:
-            journal = self._journal(work / JOURNAL_FILE)
-            searcher = PerBatchSearch(self._folder, self._study, self._queue, journal)
-            if not self._queue.empty:
-                with joined(work, resources):
-                    self._tuner(searcher, resources, work / SCRATCH).fit()
-                shutil.rmtree(work / SCRATCH, ignore_errors=True)
-        results = consolidate(self._folder, self._study)
-        if self.complete and not searcher.errors:
-            # what is left is of cohorts that ended otherwise, or that a study which grew has not
-            self._folder.remove_all(CHECKPOINTS)
+        started, missing = time.monotonic(), not self._queue.empty
+        if missing:
+            width = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
+            record_start(self._folder, width)
+        searcher = self._run_missing(resources, stop)
+        errors = list(searcher.errors)
+        if not errors and not stop.requested:
+            errors += self._without_base()
+        results = final_results(self._study, read_parts(self._folder, self._study))
+        try:
+            write_tables(self._folder, self._study, results)
+            if missing:
+                record_end(self._folder)
+            if self._queue.empty and not searcher.errors:
+                # left by cohorts that ended otherwise, or that a study which grew does not have
+                self._folder.remove_all(CHECKPOINTS)
+        except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
+            errors.append(f"the tables could not be written: {error}")
         return SweepEnd(
             results=results,
-            errors=[*searcher.errors, *self._without_base()],
+            errors=errors,
             notes=searcher.notes,
             seconds=time.monotonic() - started,
         )
+
+    def _run_missing(self, resources: Resources, stop: Stop) -> PerBatchSearch:
+        with self._folder.workspace(keep=[JOURNAL_FILE]) as work:
+            scratch = work / SCRATCH
+            shutil.rmtree(scratch, ignore_errors=True)  # of a sweep that was killed
+            journal = self._journal(work / JOURNAL_FILE)
+            searcher = PerBatchSearch(self._folder, self._study, self._queue, journal)
+            if not self._queue.empty and not stop.requested:
+                try:
+                    with joined(work, resources, stop):
+                        self._tuner(searcher, resources, stop, scratch).fit()
+                except OSError as error:  # Tune keeps state of its own in the scratch
+                    if error.errno is None:  # Ray's own, not the disk's
+                        raise
+                    searcher.end(self._folder.unwritable(error))
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
+        return searcher
 
     def _without_base(self) -> list[str]:
         recipe = self._study.recipe
@@ -206,14 +252,19 @@ class Sweep:
         ]
 
     def _journal(self, path: Path) -> Journal:
-        journal = Journal(path)
-        for size, search in self._queue.searches().items():
-            there = [result for result in self._recorded if result.batch_size == size]
-            if there:
-                journal.add(search, there)
+        try:
+            journal = Journal(path)
+            for size, search in self._queue.searches().items():
+                there = [result for result in self._recorded if result.batch_size == size]
+                if there:
+                    journal.add(search, there)
+        except OSError as error:
+            raise AnalysisError(self._folder.unwritable(error)) from error
         return journal
 
-    def _tuner(self, searcher: PerBatchSearch, resources: Resources, scratch: Path) -> tune.Tuner:
+    def _tuner(
+        self, searcher: PerBatchSearch, resources: Resources, stop: Stop, scratch: Path
+    ) -> tune.Tuner:
         trainable = tune.with_parameters(
             RaceTrainable,
             folder=self._folder,
@@ -235,6 +286,7 @@ class Sweep:
                 storage_path=str(scratch),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 callbacks=[],
+                stop=_Asked(stop),
                 verbose=0,
             ),
         )

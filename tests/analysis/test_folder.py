@@ -1,7 +1,11 @@
 """One folder, three kinds of place: the same names, the same bytes, the same errors."""
 
+import errno
+import os
 import pickle
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +136,72 @@ def test_a_relative_path_stays_where_it_was_meant(monkeypatch, tmp_path):
 def test_no_temporary_file_is_left_beside_a_written_one(tmp_path):
     ResultsFolder.at(tmp_path).write("a", b"1")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(errno.ENOSPC, "free some space"), (errno.EROFS, "choose another")]
+)
+def test_what_cannot_be_written_leaves_the_old_file_and_nothing_else(
+    monkeypatch, tmp_path, number, remedy
+):
+    folder = ResultsFolder.at(tmp_path)
+    folder.write("a", b"old")
+
+    def fails(_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(AnalysisError, match=f"must be writable.*{os.strerror(number)}; {remedy}"):
+        folder.write("a", b"new")
+    assert folder.read("a") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_has_one_sweep_at_a_time(tmp_path):
+    folder = ResultsFolder.at(tmp_path / "study")
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    with folder.locked():
+        with pytest.raises(AnalysisError, match=rf"one sweep at a time, .*{holder} runs one; wait"):
+            ResultsFolder.at(tmp_path / "study").locked().__enter__()
+        folder.write("parts/a", b"1")
+        assert folder.names("parts") == ["parts/a"]
+    with ResultsFolder.at(tmp_path / "study").locked():
+        pass
+
+
+def test_a_process_that_was_killed_holds_no_folder(tmp_path):
+    code = (
+        "import os, sys; from analysis.folder import ResultsFolder\n"
+        "ResultsFolder.at(sys.argv[1]).locked().__enter__(); os.kill(os.getpid(), 9)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path], check=False)
+    assert ended.returncode == -9
+    assert (tmp_path / ".lock").read_text() != ""
+    folder = ResultsFolder.at(tmp_path)
+    assert folder.is_empty  # of results
+    with folder.locked():
+        assert f"process {os.getpid()} on" in (tmp_path / ".lock").read_text()
+
+
+def test_what_a_killed_writer_left_is_cleared_but_not_what_is_being_written(tmp_path):
+    folder = ResultsFolder.at(tmp_path)
+    folder.write("parts/b00004-c000.parquet", b"1")
+    left = [tmp_path / ".trials.parquet.7.tmp", tmp_path / "parts" / ".b00004-c004.parquet.7.tmp"]
+    for path in left:
+        path.write_bytes(b"half")
+        os.utime(path, (0, 0))
+    fresh = tmp_path / "parts" / ".b00004-c008.parquet.8.tmp"
+    fresh.write_bytes(b"half")
+    with folder.locked():
+        assert not any(path.exists() for path in left)
+    assert fresh.exists()
+    assert folder.read("parts/b00004-c000.parquet") == b"1"
+
+
+def test_a_store_has_no_locks(store):
+    folder = ResultsFolder.at(store.uri("study"))
+    with folder.locked(), ResultsFolder.at(store.uri("study")).locked():
+        assert folder.is_empty
 
 
 def test_a_store_is_asked_less_often_than_a_disk(tmp_path, store):

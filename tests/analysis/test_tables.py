@@ -75,7 +75,7 @@ def test_a_damaged_study_file_is_refused(folder, text, found):
 @pytest.mark.parametrize("name", [STUDY_FILE, TRIALS_FILE, CURVES_FILE])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
-    with pytest.raises(AnalysisError, match=f"must hold {name}, got none in .*; give the folder"):
+    with pytest.raises(AnalysisError, match=f"must hold {name}, got none in .*; "):
         read_study(ResultsFolder.at(folder))
 
 

@@ -1,5 +1,6 @@
 """A plug-in in a file, and the real command run on it as a user would."""
 
+import contextlib
 import io
 import os
 import shutil
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
@@ -30,6 +32,7 @@ cohort = 4
 seeds = 0
 """
 
+FOLDER = "TEST_FOLDER"
 MEASURED_TIME = ["seconds", "training_seconds", "evaluation_seconds"]
 
 
@@ -47,9 +50,19 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1"},
+            env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1", FOLDER: str(self.folder)},
             start_new_session=True,
         )
+
+    def processes(self):
+        """Gives the names of all processes that commands started here, and Ray's, by number."""
+        found = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                words = (process / "environ").read_bytes().split(b"\0")
+                if f"{FOLDER}={self.folder}".encode() in words:
+                    found[int(process.name)] = (process / "cmdline").read_bytes().decode()
+        return found
 
     def run(self, *arguments):
         """Runs the command to its end; gives exit code, output and errors."""
@@ -64,10 +77,29 @@ class Place:
         frame = pd.read_parquet(io.BytesIO(content))
         return frame.drop(columns=MEASURED_TIME, errors="ignore")
 
+    def assert_same_bytes(self, one, other):
+        """Compares the files of two results folders byte for byte, but for the measured time."""
+        one, other = (self.folder / name / "study" for name in (one, other))
+        for name in ("trials.parquet", "curves.parquet", "boxes.parquet"):
+            assert timeless(one / name) == timeless(other / name)
+        assert (one / "study.toml").read_bytes() == (other / "study.toml").read_bytes()
+        assert [p.name for p in sorted((one / "parts").iterdir())] == [
+            p.name for p in sorted((other / "parts").iterdir())
+        ]
+
     def assert_same_tables(self, one, other):
         """Compares the tables of two results folders."""
         for name in ("trials.parquet", "curves.parquet"):
             assert_frame_equal(self.table(name, one), self.table(name, other))
+
+
+def timeless(path):
+    """Gives a table without the columns of measured time as the bytes of a parquet file."""
+    table = pq.read_table(path)
+    table = table.drop_columns([name for name in MEASURED_TIME if name in table.column_names])
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +107,7 @@ def make_place():
     """Puts study.toml and its plug-in into a folder; gives what runs the command there."""
 
     def make(folder):
+        folder.mkdir(exist_ok=True)
         shutil.copy(BLOBS, folder)
         (folder / "study.toml").write_text(STUDY)
         return Place(folder)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -105,9 +106,12 @@ def processes_with(text):
     return found
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Gives the address of a cluster of two nodes with one core each, which asks for a token."""
+@contextlib.contextmanager
+def two_nodes():
+    """Runs a cluster of two nodes with one core each, which asks for a token.
+
+    Gives its address and a word that all commands of the second node hold.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -121,7 +125,14 @@ def cluster():
             ray_node(Path(made) / "a", *head),
             ray_node(Path(made) / "b", f"--address={address}"),
         ):
-            yield address
+            yield address, str(Path(made) / "b")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Gives the address of a cluster of two nodes."""
+    with two_nodes() as (address, _):
+        yield address
 
 
 def test_a_study_begun_on_one_machine_goes_on_on_two(begun, alone, cluster):
@@ -146,3 +157,28 @@ def test_a_cluster_that_asks_for_a_token_is_explained(place, cluster, monkeypatc
     assert code == 2
     assert "set RAY_AUTH_MODE=token" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.long
+def test_a_node_that_dies_costs_its_cohort_until_the_next_sweep(place):
+    long = ("--set", "search.trials=32", "--set", "race={to='budget', max_steps=1500, cohort=4}")
+    with two_nodes() as (address, second):
+        there = ("sweep", "study.toml", "--address", address, "--workers", 2, *long)
+        sweep = place.start(*there)
+        parts = place.folder / "results" / "study" / "parts"
+        wait_until(lambda: len(list(parts.glob("b*"))) >= 4, 180)
+        for pid in processes_with(second):
+            if "raylet/raylet" in Path("/proc", pid, "cmdline").read_text():
+                os.kill(int(pid), signal.SIGKILL)
+        out, err = sweep.communicate(timeout=300)
+        assert sweep.returncode == 1, err
+        assert "the worker died in cohort" in out
+        recorded = {path: path.stat().st_mtime_ns for path in parts.glob("b*")}
+        assert 4 < len(recorded) < 32
+        code, out, err = place.run(*there)
+        assert code == 0, err
+        assert "128 trials recorded, 0 failed" in out
+    assert all(path.stat().st_mtime_ns == then for path, then in recorded.items())
+    code, _, err = place.run("sweep", "study.toml", "--results", "whole", "--workers", 2, *long)
+    assert code == 0, err
+    place.assert_same_bytes("results", "whole")

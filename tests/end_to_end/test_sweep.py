@@ -64,24 +64,6 @@ def test_files_that_carry_our_packages_names_do_not_hide_them(place):
     assert code == 0, err
 
 
-def test_a_killed_sweep_goes_on_where_it_was(place):
-    process = place.start("sweep", "study.toml", "--results", "killed", "--workers", "1")
-    parts = place.folder / "killed" / "study" / "parts"
-    deadline = time.monotonic() + 120
-    while len(list(parts.glob("b*.parquet"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    recorded = {path: path.stat().st_mtime_ns for path in parts.glob("b*.parquet")}
-    assert 2 <= len(recorded) < 8
-    code, out, err = place.run("sweep", "study.toml", "--results", "killed")
-    assert code == 0, err
-    assert "32 trials recorded" in out
-    assert all(path.stat().st_mtime_ns == then for path, then in recorded.items())
-    assert place.run("sweep", "study.toml", "--results", "whole")[0] == 0
-    place.assert_same_tables("killed", "whole")
-
-
 def test_a_finished_study_grows_and_keeps_what_it_has(place):
     assert place.run("sweep", "study.toml", "--set", "batch_sizes=[4,16]")[0] == 0
     before = place.table("trials.parquet")

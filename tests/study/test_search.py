@@ -113,6 +113,19 @@ def test_the_journal_opens_in_optuna_with_finite_objectives(tmp_path, make_study
     assert read.trials[0].params["1 - momentum"] == pytest.approx(1 - values[0]["momentum"])
 
 
+@pytest.mark.parametrize("left", ['{"op_code": 0, "worker_id": "x', ""])
+def test_a_journal_that_was_cut_off_and_its_lock_are_replaced(make_study, tmp_path, left):
+    path = tmp_path / "optuna.log"
+    path.write_text(left)
+    path.with_name("optuna.log.lock").symlink_to(path)
+    search = Search(make_study(), 4)
+    values = search.propose(range(2))
+    Journal(path).add(search, finished(values, range(2), [50, None]))
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    (read,) = optuna.get_all_study_summaries(optuna.storages.JournalStorage(backend))
+    assert (read.study_name, read.n_trials) == ("batch size 4", 2)
+
+
 def test_the_queue_lets_the_first_cohort_set_the_cap_for_the_rest(make_study):
     queue = CohortQueue(make_study(search={"trials": 10}, batch_sizes=[4]), [])
     first = queue.take()

@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
+from ray.tune.search import Searcher
 
 from analysis.folder import ResultsFolder
+from study.actor import UNWRITTEN
 from study.cohorts import CohortQueue
 from study.parts import part_name, read_part, write_part
 from study.records import Cohort, Point, Status
@@ -24,8 +28,7 @@ def test_a_worker_that_died_costs_its_batch_size_only(searcher):
     searcher, queue, _ = searcher
     searcher.on_trial_complete("first", error=True)
     assert searcher.errors == [
-        "the worker died, or could not write its part, in cohort 0 at batch size 4; "
-        "`sweep` again runs it again"
+        "the worker died in cohort 0 at batch size 4; `sweep` again runs it again"
     ]
     assert {standing.batch_size for standing in queue.standings() if standing.waiting} == {16}
 
@@ -36,6 +39,29 @@ def test_a_part_that_cannot_be_read_stops_the_sweep(searcher):
     searcher.on_trial_complete("first")
     (error,) = searcher.errors
     assert error.startswith("the sweep stopped: a part must be a whole parquet file")
+    assert queue.empty
+
+
+def test_a_part_that_could_not_be_written_stops_the_sweep_and_is_told_once(searcher):
+    searcher, queue, _ = searcher
+    searcher.suggest("second")
+    for name in ("first", "second"):
+        searcher.on_trial_complete(name, {"reached": 0, UNWRITTEN: "no space left; free some"})
+    assert searcher.errors == ["the sweep stopped: no space left; free some"]
+    assert queue.empty
+    assert searcher.suggest("third") == Searcher.FINISHED
+
+
+def test_a_journal_that_cannot_be_written_stops_the_sweep(searcher, make_study):
+    searcher, queue, folder = searcher
+    cohort = CohortQueue(make_study(search={"trials": 8}), []).take()
+    write_part(folder, make_study(), failed(cohort, "no"), "here")
+    (Path(folder.base) / "optuna.log").unlink()
+    (Path(folder.base) / "optuna.log").mkdir()
+    searcher.on_trial_complete("first")
+    (error,) = searcher.errors
+    assert error.startswith("the sweep stopped: the results folder must be writable")
+    assert "Is a directory" in error
     assert queue.empty
 
 
@@ -53,7 +79,7 @@ def test_a_sweep_stops_when_its_first_batch_sizes_only_fail(
         searcher.on_trial_complete(str(number))
         assert queue.empty is expected
     assert searcher.errors == [
-        "every trial of the first cohorts failed, the sweep stopped: RuntimeError: no"
+        "the sweep stopped: every trial of the first cohorts failed: RuntimeError: no"
     ]
 
 

@@ -1,0 +1,205 @@
+"""Sweeps that are killed or stopped: nothing is lost, nothing runs twice, no process is left."""
+
+import contextlib
+import functools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+
+import pyarrow.parquet as pq
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills")]  # they share the undisturbed
+
+ORPHAN_SECONDS = 30
+SIZES = (1, 4, 16, 90)
+SHORT = ("--workers", 2, "--set", "search.trials=24")
+BUDGET = "race={to='budget', max_steps=1500, cohort=4}"
+LONG = ("--workers", 2, "--set", "search.trials=64", "--set", BUDGET)
+GO_ON = "the same command goes on from there"
+
+
+@pytest.fixture(scope="module")
+def place(make_place, tmp_path_factory):
+    """Gives a folder whose name has blanks and letters that are not ASCII."""
+    return make_place(tmp_path_factory.mktemp("kills") / "größere Stapel, 批量")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place):
+    """Gives the name of the results of a sweep that nobody disturbed."""
+
+    @functools.cache
+    def results(width):
+        name = f"whole {len(width)}"
+        code, _, err = place.run("sweep", "study.toml", "--results", name, *width)
+        assert code == 0, err
+        assert not place.processes()
+        return name
+
+    return results
+
+
+class Sweep:
+    """A sweep that runs, and what there is of it."""
+
+    def __init__(self, place, width, results):
+        self.place, self.width, self.results = place, width, results
+        self.folder = place.folder / results / "study"
+        self.command = place.start("sweep", "study.toml", "--results", results, *width)
+
+    @property
+    def parts(self):
+        return {path.name: path.stat().st_mtime_ns for path in self.folder.glob("parts/b*")}
+
+    def until_parts(self, count):
+        wait_until(lambda: len(self.parts) >= count or self.command.poll() is not None, 180)
+        return self
+
+    def processes(self, *names):
+        found = self.place.processes()
+        return [pid for pid, name in found.items() if any(part in name for part in names)]
+
+    def ended(self, seconds=60):
+        """Waits for its end, and that of all that it started; gives exit code, output, errors."""
+        out, err = self.command.communicate(timeout=seconds)
+        wait_until(lambda: not self.place.processes(), ORPHAN_SECONDS)
+        return self.command.returncode, out, err
+
+
+def wait_until(happened, seconds):
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def assert_undisturbed(sweep, whole):
+    """Compares the parts themselves too: tables drop what is there twice."""
+    found = Counter(
+        (row["batch_size"], row["trial"])
+        for part in sweep.folder.glob("parts/b*.parquet")
+        for row in pq.read_table(part, columns=["batch_size", "trial"]).to_pylist()
+    )
+    trials = max(trial for _, trial in found) + 1
+    assert found == {(size, trial): 1 for size in SIZES for trial in range(trials)}
+    sweep.place.assert_same_bytes(sweep.results, whole)
+
+
+def assert_goes_on(sweep, undisturbed):
+    """Runs the same command again: it adds what is missing, and all is as if never disturbed."""
+    recorded = sweep.parts
+    assert 3 <= len(recorded) < len(SIZES) * 64 / 4
+    again = ("sweep", "study.toml", "--results", sweep.results, *sweep.width)
+    code, _, err = sweep.place.run(*again)
+    assert code == 0, err
+    assert sweep.parts.items() >= recorded.items()
+    assert_undisturbed(sweep, undisturbed(sweep.width))
+
+
+def test_a_sweep_that_is_killed_and_then_stopped_goes_on_to_the_same_tables(place, undisturbed):
+    draw = random.Random(2018)
+    killed = Sweep(place, SHORT, "hit").until_parts(draw.randrange(2, 8))
+    time.sleep(moment := draw.uniform(0, 0.2))
+    print(f"killed {moment:.3f} s after {len(killed.parts)} parts")
+    killed.command.kill()
+    assert killed.ended()[0] == -signal.SIGKILL
+    recorded = killed.parts
+    assert 2 <= len(recorded) < 24
+
+    stopped = Sweep(place, SHORT, "hit").until_parts(len(recorded) + 3)
+    os.killpg(stopped.command.pid, signal.SIGINT)  # a terminal tells the whole group
+    code, out, err = stopped.ended()
+    assert code == 130, err
+    assert err.startswith("\nstopping: cohorts have ten seconds")
+    assert f"stopped; what is recorded stays, and {GO_ON}" in out
+    assert "Traceback" not in err
+    assert f"{4 * len(stopped.parts)} trials recorded" in out
+    assert len(recorded) < len(stopped.parts) < 24
+    recorded = stopped.parts
+
+    code, _, err = place.run("sweep", "study.toml", "--results", "hit", *SHORT)
+    assert code == 0, err
+    assert stopped.parts.items() >= recorded.items()
+    assert_undisturbed(stopped, undisturbed(SHORT))
+
+
+@pytest.mark.long
+def test_a_driver_killed_at_twenty_random_moments_loses_nothing(place, undisturbed):
+    undisturbed(SHORT)
+    started = time.monotonic()
+    assert Sweep(place, SHORT, "timed").ended(300)[0] == 0
+    whole = time.monotonic() - started
+    draw, kills = random.Random(1811), 0
+    while kills < 20:
+        sweep = Sweep(place, SHORT, "many times")
+        moment = draw.uniform(0, whole)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            sweep.command.wait(timeout=moment)
+        sweep.command.kill()
+        code, _, err = sweep.ended()
+        print(f"{moment:.2f} s: exit {code}, {len(sweep.parts)} parts")
+        if code == -signal.SIGKILL:
+            kills += 1
+            continue
+        assert code == 0, err
+        assert_undisturbed(sweep, undisturbed(SHORT))
+        shutil.rmtree(sweep.folder)  # the next is killed on its way too
+    code, _, err = place.run("sweep", "study.toml", "--results", "many times", *SHORT)
+    assert code == 0, err
+    assert_undisturbed(sweep, undisturbed(SHORT))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_ends_at_once(place, undisturbed, request, number):
+    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
+    os.killpg(sweep.command.pid, signal.SIGINT)
+    time.sleep(0.1)
+    started = time.monotonic()
+    os.kill(sweep.command.pid, number)
+    sweep.command.wait(timeout=20)
+    assert time.monotonic() - started < 2
+    code, _, err = sweep.ended()
+    assert code == 130
+    assert f"ended at once; what is recorded stays, and {GO_ON}" in err
+    assert_goes_on(sweep, undisturbed)
+
+
+@pytest.mark.long
+def test_a_sweep_that_is_terminated_ends_as_one_that_is_stopped(place, undisturbed, request):
+    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
+    sweep.command.terminate()
+    code, out, err = sweep.ended()
+    assert code == 143, err
+    assert f"stopped; what is recorded stays, and {GO_ON}" in out
+    assert_goes_on(sweep, undisturbed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("daemon", ["raylet/raylet", "gcs_server"], ids=["raylet", "gcs"])
+def test_a_sweep_whose_ray_dies_ends_and_says_so(place, undisturbed, request, daemon):
+    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
+    (pid,) = sweep.processes(daemon)
+    os.kill(pid, signal.SIGKILL)
+    code, _, err = sweep.ended()
+    assert code == 1
+    assert f"died; what is recorded stays, and {GO_ON}" in err
+    assert_goes_on(sweep, undisturbed)
+
+
+@pytest.mark.long
+def test_a_worker_that_is_killed_costs_its_cohort_until_the_next_sweep(place, undisturbed, request):
+    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
+    pid = sweep.processes("ray::RaceTrainable", "ray::ResourceTrainable")[0]
+    os.kill(pid, signal.SIGKILL)
+    code, out, err = sweep.ended(180)
+    assert code == 1, err
+    assert "the worker died in cohort" in out
+    assert "`sweep` again runs it again" in out
+    assert len(sweep.parts) > 3
+    assert_goes_on(sweep, undisturbed)

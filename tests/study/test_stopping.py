@@ -1,0 +1,128 @@
+"""Signals, and what is left of processes: each in a process of its own, which may be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LISTENS = """
+import signal, sys, time
+from study.stopping import listening
+with listening() as stop:
+    print("ready", flush=True)
+    while not stop.requested:
+        time.sleep(0.01)
+    print("asked", stop.exit_code, flush=True)
+    time.sleep({0})
+assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+sys.exit(stop.exit_code)
+"""
+ORPHAN = """
+import subprocess, sys, time
+from study.stopping import no_orphans
+with no_orphans():
+    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    print(child.pid, flush=True)
+    {0}
+"""
+
+
+def started(code):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks(number):
+    process = started(LISTENS.format(0))
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert out == f"asked {128 + number}\n"
+    assert process.returncode == 128 + number
+    assert (
+        err == "\nstopping: cohorts have ten seconds to end and be recorded; "
+        "once more ends at once\n"
+    )
+
+
+def test_the_second_signal_ends_at_once():
+    process = started(LISTENS.format(60))
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "asked 130\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "ended at once; what is recorded stays, and the same command goes on from there" in err
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    process = started(ignoring + LISTENS.format(0).split("assert")[0])
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[0] == "asked 143\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Ray has a reaper of its own")
+@pytest.mark.parametrize(("end", "left"), [("time.sleep(60)", False), ("sys.exit()", True)])
+def test_a_killed_process_leaves_none_behind(end, left):
+    process = started(ORPHAN.format(end))
+    child = Path("/proc", process.stdout.readline().strip())
+    if not left:
+        process.kill()
+    process.communicate(timeout=30)
+    deadline = time.monotonic() + 20
+    while runs(child) is not left:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    if left:
+        time.sleep(1.5)  # a guard that did not know of the orderly end would have struck by now
+        assert runs(child)
+        os.kill(int(child.name), signal.SIGKILL)
+
+
+def runs(process):
+    """Tells whether a process is there and more than a zombie."""
+    try:
+        return process.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_the_death_of_rays_daemon_ends_the_process_with_a_word(tmp_path):
+    daemon = tmp_path / "raylet"
+    daemon.symlink_to("/bin/sleep")
+    code = (
+        "import subprocess, time; from study.stopping import Stop, ray_watched\n"
+        f"raylet = subprocess.Popen(['{daemon}', '60'])\n"
+        "with ray_watched(Stop()):\n"
+        "    raylet.kill(); time.sleep(60)\n"
+    )
+    process = started(code)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "the sweep ended: Ray's raylet died; what is recorded stays" in err
+
+
+def test_the_orderly_end_of_rays_daemon_is_nothing_to_tell(tmp_path):
+    daemon = tmp_path / "raylet"
+    daemon.symlink_to("/bin/sleep")
+    code = (
+        "import subprocess; from study.stopping import Stop, ray_watched\n"
+        f"raylet = subprocess.Popen(['{daemon}', '60'])\n"
+        "with ray_watched(Stop()):\n"
+        "    pass\n"
+        "raylet.kill(); raylet.wait()\n"
+    )
+    process = started(code)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
