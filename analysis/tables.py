@@ -219,7 +219,7 @@ def _read_config(folder: ResultsFolder) -> Mapping[str, Any]:
         whole = isinstance(config["race"], dict) and isinstance(config["search"]["space"], dict)
         whole = whole and {"workload", "optimizer"} <= set(config)
         found = "other keys"
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         whole, found = False, str(error)
     if not whole:
         raise AnalysisError(

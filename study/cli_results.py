@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
+
+from study.terminal import Terminal
 
 app = typer.Typer()
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 StudyFolder = Annotated[
     str, typer.Argument(metavar="DIR", help="Results folder of one study: a path or a URI.")
@@ -71,7 +73,7 @@ def analyze(
     written += [figures / name for name in write_figures(analysis, figures)]
     for file in written:
         if file.name.endswith((".png", ".md")):
-            console.print(str(file), markup=False, soft_wrap=True)
+            console.print(str(file))
 
 
 @app.command()
@@ -113,7 +115,7 @@ def compare(
     written += write_comparison_figures(comparison, folder)
     for name in written:
         if name.endswith((".png", ".md")):
-            console.print(str(folder / name), markup=False, soft_wrap=True)
+            console.print(str(folder / name))
 
 
 @app.command("import")
@@ -151,12 +153,12 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
         all_trials=all_trials,
         first_trials=first_trials,
     )
-    with console.status(f"reading {archive}"):
+    with console.status(Text(f"reading {archive}")):
         imported = import_archive(archive, ResultsFolder.at(results), choices)
     for made in imported:
-        console.print(made.sentence, markup=False)
+        console.print(made.sentence)
     goal = "" if target is not None else " --target E"
-    console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}", markup=False)
+    console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}")
 
 
 @app.command()
@@ -171,5 +173,4 @@ def export(
     written = export_study(ResultsFolder.at(location), to)
     console.print(
         f"{written.trials:,} trials in {written.folder}, {written.left_out:,} left out",
-        markup=False,
     )
