@@ -4,7 +4,10 @@ A study file, a results folder or an archive may come from anybody: what it call
 and never taken for a control sequence, for markup or for a formula.
 """
 
-import html
+import re
+
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
 
 
 def printable(text: str) -> str:
@@ -35,10 +38,11 @@ def markdown(text: str) -> str:
         What shows as that text.
 
     >>> print(markdown("<b>x</b> | ![y](z)"))
-    &lt;b&gt;x&lt;/b&gt; \| ![y]\(z)
+    &lt;b>x&lt;/b> \| ![y]\(z)
     """
     line = printable(text).replace("\n", "\\n")
-    return html.escape(line, quote=False).replace("](", r"]\(").replace("|", r"\|")
+    line = _TAG.sub("&lt;", _ENTITY.sub("&amp;", line))
+    return line.replace("](", r"]\(").replace("|", r"\|")
 
 
 def unmathematical(text: str) -> str:

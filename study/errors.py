@@ -15,7 +15,10 @@ _LONGEST = 200
 
 def shown(value: object) -> str:
     """Gives a value as a message has it: as it is written, and cut where it is long."""
-    text = value.isoformat() if isinstance(value, date | time) else repr(value)
+    try:
+        text = value.isoformat() if isinstance(value, date | time) else repr(value)
+    except (ValueError, RecursionError):  # Python writes no integer of more than 4,300 digits
+        text = f"{type(value).__name__} too large to show"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

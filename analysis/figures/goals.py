@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.escaping import unmathematical
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.series import CURVE_POINTS, FIT, MEASURED, NOT_REACHED, draw_misses
 from analysis.figures.style import INK, WIDTH, power_of_two_ticks, ramp, style
@@ -87,7 +88,8 @@ def draw_goals(data: pd.DataFrame, analysis: Analysis) -> Figure:
                 )
             )
         label_ends(axes, labels, _AXES_INCHES)
-        axes.set_title(f"{analysis.subject}, validation {analysis.quantity}", loc="left", pad=8)
+        title = f"{unmathematical(analysis.subject)}, validation {analysis.quantity}"
+        axes.set_title(title, loc="left", pad=8)
         axes.set_xlabel("Batch size (examples)")
         axes.set_ylabel("Steps to target (optimizer updates)")
         # below the axes it overlaps nothing, wherever misses lie

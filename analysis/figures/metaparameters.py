@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.escaping import unmathematical
 from analysis.figures.style import (
     BLUE,
     GREY,
@@ -77,7 +78,7 @@ def draw_metaparameters(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _draw_panel(panel, data, name)
             if analysis.study.space.get(name, {}).get("scale") != "linear":
                 panel.set_yscale("log")
-        figure.suptitle(analysis.title, fontsize=10.5)
+        figure.suptitle(unmathematical(analysis.title), fontsize=10.5)
         if f"{names[0]}, linear rule" in data:
             handles, labels = panels[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=3)

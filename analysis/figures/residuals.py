@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.escaping import unmathematical
 from analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, WIDTH, power_of_two_ticks, style
 from analysis.fit import Fits
 from analysis.summary import Analysis
@@ -63,7 +64,7 @@ def draw_residuals(data: pd.DataFrame, analysis: Analysis) -> Figure:
         for axes, name in zip(strips, names, strict=True):
             _draw_strip(axes, data[data["model"] == name], _limit(data))
         _scale(strips[-1], data)
-        figure.suptitle(analysis.title, x=0.01, ha="left", fontsize=10.5)
+        figure.suptitle(unmathematical(analysis.title), x=0.01, ha="left", fontsize=10.5)
         strips[-1].set_xlabel(f"Batch size (examples){_MISSED if data['missed'].any() else ''}")
         figure.supylabel("Steps over the curve (%)", fontsize=10)
     return figure

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.escaping import unmathematical
 from analysis.figures.series import (
     CURVE_POINTS,
     FIT,
@@ -118,7 +119,7 @@ def draw_steps(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _draw_regimes(axes, analysis.regimes)
         if analysis.fit is not None:
             _draw_b_crit(axes, analysis.fit, _of_hyperbola(analysis))
-        axes.set_title(analysis.title, loc="left", pad=8)
+        axes.set_title(unmathematical(analysis.title), loc="left", pad=8)
         axes.set_xlabel("Batch size (examples)")
         axes.set_ylabel("Steps to target (optimizer updates)")
         # below the axes it overlaps nothing, whatever the shape of the curve

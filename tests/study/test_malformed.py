@@ -74,7 +74,13 @@ def words(text: str) -> list[str]:
 
 # each value without a space, as a line of the file has it
 MOMENTS = words("1979-05-27 07:32:00 1979-05-27T07:32:00Z 1979-05-27T07:32:00.5")
-ENORMOUS = ["9" * 30, f"-{'9' * 30}", f"0x{'f' * 40}", "1_000_000_000_000_000_000_000_000"]
+ENORMOUS = [
+    "9" * 30,
+    f"-{'9' * 30}",
+    f"0x{'f' * 40}",
+    f"0x{'f' * 5000}",
+    "1_000_000_000_000_000_000_000_000",
+]
 BOTTOMLESS = words("nan -nan inf -inf 1e999 -1e999")
 LISTS = words('[] [1] [[]] [[1,2],[3]] ["a"] [{}]')
 TEXTS = words(r'"" "\t" "two" "1" "\n" "\u0000" "\uff15" "\U0001F600" "\u202e"')
