@@ -13,6 +13,7 @@ from analysis.comparison import Compared, Comparison
 from analysis.comparison_words import comparison_sentences
 from analysis.critical import DEFINITIONS
 from analysis.errors import AnalysisError
+from analysis.escaping import markdown
 from analysis.estimates import Estimate, rounded
 from analysis.federated import examples_per_step, local_steps
 from analysis.findings import critical_record, fits_record
@@ -123,9 +124,10 @@ def _study_record(study: Compared) -> dict[str, object]:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """Gives a comparison as a Markdown page."""
-    found = "\n".join(f"- {sentence}" for sentence in comparison_sentences(comparison))
+    found = "\n".join(f"- {markdown(words)}" for words in comparison_sentences(comparison))
     names = "\n".join(
-        f"- {study.label}: `{study.name}`, {study.analysis.title}" for study in comparison.studies
+        f"- {markdown(f'{study.label}: {study.name}, {study.analysis.title}')}"
+        for study in comparison.studies
     )
     shown = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
     meaning = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in shown)
@@ -155,9 +157,9 @@ def _rule_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
 
 
 def _markdown(rows: pd.DataFrame) -> str:
-    first, *others = rows.columns
+    first, *others = map(markdown, rows.columns)
     header = f"| {first} | {' | '.join(others)} |\n| :-- |{' --: |' * len(others)}"
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows.itertuples(index=False))
+    body = "\n".join(f"| {' | '.join(map(markdown, r))} |" for r in rows.itertuples(index=False))
     return f"{header}\n{body}"
 
 

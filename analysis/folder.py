@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import pyarrow as pa
 from filelock import FileLock, Timeout
@@ -60,11 +60,11 @@ class ResultsFolder:
         """
         text = str(location)
         if "://" not in text:
-            return cls(text, fs.LocalFileSystem(), str(Path(text).resolve()))
+            return cls(text, fs.LocalFileSystem(), _absolute(text))
         _check_uri(text)
         try:
             filesystem, base = fs.FileSystem.from_uri(_with_patience(text))
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowInvalid, OSError, UnicodeEncodeError) as error:
             raise AnalysisError(
                 f"a results URI must be one that pyarrow.fs can open, got {text}: {error}; check "
                 "its spelling, its bucket and the network"
@@ -249,6 +249,17 @@ class ResultsFolder:
             ) from error
 
 
+def _absolute(path: str) -> str:
+    try:
+        absolute = str(Path(path).resolve())
+        absolute.encode()  # pyarrow knows no names that are not UTF-8
+        return absolute
+    except (OSError, RuntimeError, ValueError) as error:  # also a circle of links, a NUL
+        raise AnalysisError(
+            f"a results folder must have a path that can be, got {path}: {error}; correct it"
+        ) from error
+
+
 def _check_uri(uri: str) -> None:
     parts = urlsplit(uri)
     if parts.scheme not in _SCHEMES:
@@ -263,6 +274,8 @@ def _check_uri(uri: str) -> None:
             "leave it out and set the store's own variables, such as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY"
         )
+    if "\0" in unquote(uri):
+        raise AnalysisError(f"a results URI must hold no NUL, got {uri}; correct it")
     if parts.scheme != "file" and not parts.netloc:
         raise AnalysisError(f"a results URI must name a bucket, got {uri}; add it")
 

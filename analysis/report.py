@@ -9,6 +9,7 @@ from rich.table import Table
 
 from analysis.budgets import budget_records, budget_words
 from analysis.critical import DEFINITIONS
+from analysis.escaping import markdown
 from analysis.estimates import rounded
 from analysis.findings import critical_record, fits_record
 from analysis.folder import ResultsFolder
@@ -83,12 +84,12 @@ def _regimes_record(regimes: Regimes) -> dict[str, object]:
 
 def as_markdown(analysis: Analysis) -> str:
     """Gives the summary as a Markdown page."""
-    found = "\n".join(f"- {sentence}" for sentence in sentences(analysis))
+    found = "\n".join(f"- {markdown(sentence)}" for sentence in sentences(analysis))
     meaning = "\n".join(f"- `{name}`: {words}." for name, words in DEFINITIONS.items())
     name = analysis.study.name
     goals = goals_markdown(analysis.goals)
     return (
-        f"# {name}\n\n{analysis.title}\n\n{found}\n\n"
+        f"# {markdown(name)}\n\n{markdown(analysis.title)}\n\n{found}\n\n"
         f"{_markdown_table(readable_table(analysis))}\n\n"
         f"The searches:\n\n{_markdown_table(readable_quality(analysis.search))}\n\n"
         f"{goals}Fixed budgets: {budget_words(analysis.study)}\n\n"
@@ -97,8 +98,8 @@ def as_markdown(analysis: Analysis) -> str:
 
 
 def _markdown_table(rows: pd.DataFrame) -> str:
-    header = f"| {' | '.join(rows.columns)} |\n|{' --: |' * len(rows.columns)}"
-    body = "\n".join(f"| {' | '.join(row)} |" for row in rows.itertuples(index=False))
+    header = f"| {' | '.join(map(markdown, rows.columns))} |\n|{' --: |' * len(rows.columns)}"
+    body = "\n".join(f"| {' | '.join(map(markdown, r))} |" for r in rows.itertuples(index=False))
     return f"{header}\n{body}"
 
 

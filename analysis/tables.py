@@ -11,10 +11,12 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
+from analysis.validation import BROKEN_PARQUET, check_config, check_table, read_parquet
+from analysis.validation import ROLES as ROLES
+from analysis.validation import STATUSES as STATUSES
 
 SCHEMA_VERSION = 3
 READABLE_VERSIONS = ("1", "2", "3")
@@ -26,8 +28,6 @@ CURVES_FILE = "curves.parquet"
 BOXES_FILE = "boxes.parquet"
 LAYERS_FILE = "layers.parquet"
 
-STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
-ROLES = ("search", "extension", "warm", "replicate", "recipe")
 TRIAL_KEY = ("batch_size", "role", "trial")
 """What names a trial: its number counts within its batch size and role."""
 
@@ -247,15 +247,11 @@ def _read_config(folder: ResultsFolder) -> Mapping[str, Any]:
     content = folder.read(STUDY_FILE)
     try:
         config = tomllib.loads(content.decode("utf-8"))
-        whole = isinstance(config["race"], dict) and isinstance(config["search"]["space"], dict)
-        whole = whole and {"workload", "optimizer"} <= set(config)
-        found = "other keys"
-    except (ValueError, KeyError, TypeError) as error:
-        whole, found = False, str(error)
-    if not whole:
+    except (ValueError, RecursionError) as error:
         raise AnalysisError(
-            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {found}; restore it"
-        )
+            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; restore it"
+        ) from error
+    check_config(str(folder / STUDY_FILE), config)
     return config
 
 
@@ -270,23 +266,24 @@ def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
         The table; integer columns may hold nulls.
 
     Raises:
-        AnalysisError: the file is missing, no parquet table, or of another schema version.
+        AnalysisError: the file is missing, no parquet table, of another schema version, or holds
+            what no study of ours does.
     """
     path, content = folder / name, folder.read(name)
     try:
-        table = pq.read_table(pa.BufferReader(content))
-    except pa.ArrowInvalid as error:
+        table = read_parquet(content)
+    except BROKEN_PARQUET as error:
         raise AnalysisError(
             f"{path} must be a parquet table, got: {error}; delete it and run the sweep again"
         ) from error
-    version = (table.schema.metadata or {}).get(VERSION_KEY, b"none").decode()
+    version = (table.schema.metadata or {}).get(VERSION_KEY, b"none").decode(errors="replace")
     if version not in READABLE_VERSIONS:
         raise AnalysisError(
             f"{path} must have schema version {', '.join(READABLE_VERSIONS)}, got {version}; "
             "read it with the release that wrote it"
         )
-    if name in _GROWN:
-        table = brought_up(table, _GROWN[name])
+    table = brought_up(table, _COLUMNS[name])
+    check_table(str(path), table, _COLUMNS[name])
     return as_frame(table)
 
 
@@ -314,11 +311,16 @@ def brought_up(table: pa.Table, columns: Mapping[str, pa.DataType] = TRIAL_COLUM
             continue
         filling = pa.repeat(pa.scalar("search", kind), len(table)) if name == "role" else None
         nulls = pa.nulls(len(table), kind)
-        after = names.index(list(columns)[place - 1]) + 1
+        after = names.index(list(columns)[place - 1]) + 1 if place else 0
         table = table.add_column(after, pa.field(name, kind), filling or nulls)
         names = table.column_names
     return table
 
 
-_GROWN = {TRIALS_FILE: TRIAL_COLUMNS, CURVES_FILE: CURVE_COLUMNS}
+_COLUMNS = {
+    TRIALS_FILE: TRIAL_COLUMNS,
+    CURVES_FILE: CURVE_COLUMNS,
+    BOXES_FILE: BOX_COLUMNS,
+    LAYERS_FILE: LAYER_COLUMNS,
+}
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}

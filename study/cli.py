@@ -1,5 +1,6 @@
 """The command line: what is studied is in the study file, where and how wide it runs is here."""
 
+import math
 import os
 import shlex
 import sys
@@ -7,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from study import cli_replay, cli_results
 from study.cli_options import SOME_FAILED, WRONG_INPUT, DataDir, use_data
+from study.cli_results import console
 from study.errors import StudyError
+from study.terminal import Terminal
 
 if TYPE_CHECKING:
     from analysis.folder import ResultsFolder
@@ -30,16 +32,27 @@ app = typer.Typer(
 )
 app.add_typer(cli_results.app)
 app.add_typer(cli_replay.app)
-console = Console(highlight=False, soft_wrap=True)
 
 Source = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study.toml, or the name of a workload.")
 ]
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Cohorts trained at once.", show_default="one per core")
+    int | None,
+    typer.Option(min=1, max=10_000, help="Cohorts trained at once.", show_default="one per core"),
 ]
 GpusPerWorker = Annotated[
-    float, typer.Option(min=0, help="Share of a GPU for each worker; 0 trains on the CPU.")
+    float,
+    typer.Option(
+        min=0, callback=_finite, help="Share of a GPU for each worker; 0 trains on the CPU."
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -66,10 +79,13 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     """Tune at every batch size and record steps to target; run again to resume or extend."""
     from analysis.folder import ResultsFolder
     from study.cluster import Resources, check_address
+    from study.sizing import check_gpus
     from study.stopping import GO_ON, listening
 
     use_data(data_dir)
     check_address(address)
+    if address is None:
+        check_gpus(gpus_per_worker)
     studies = _studies(source, settings, gpus_per_worker)
     folders = studies.folders(ResultsFolder.at(results) / _name(source))
     resources = Resources(
@@ -89,7 +105,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
                 raise typer.Exit(stop.exit_code)
     verb = "analyze" if len(folders) == 1 else "compare"
     there = shlex.join(map(str, folders))
-    console.print(f"Next: batchscale {verb} {there}", markup=False)
+    console.print(f"Next: batchscale {verb} {there}")
     if not whole:
         raise typer.Exit(SOME_FAILED)
 
@@ -113,16 +129,15 @@ def _sweep_one(
     console.print(
         f"{study.workload}, {study.optimizer}: {_trials(study)} to {study.race.quantity} < "
         f"{study.target:g} in {folder}",
-        markup=False,
     )
     with shown(Progress(folder, study), work.standings, console):
         end = work.run(resources, stop)
     trials = [(r.batch_size, str(r.outcome.status), r.message) for r in end.results]
     failed = sum(status == "failed" for _, status, _ in trials)
     for line in end.notes:
-        console.print(line, markup=False)
+        console.print(line)
     for line in (*end.errors, *failure_sentences(trials)):
-        console.print(line, markup=False, style="red")
+        console.print(line, style="red")
     console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
 
@@ -139,7 +154,7 @@ def _trials(study: "ResolvedStudy") -> str:
 
 def _headline(title: str | None) -> None:
     if title is not None:
-        console.print(f"\n{title}", markup=False, style="bold")
+        console.print(f"\n{title}", style="bold")
 
 
 @app.command()
@@ -149,9 +164,16 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     gpus_per_worker: GpusPerWorker = 0.0,
     max_hours: Annotated[
         float | None,
-        typer.Option(min=0, help="Refuse a study expected to take longer.", show_default=False),
+        typer.Option(
+            min=0,
+            callback=_finite,
+            help="Refuse a study expected to take longer.",
+            show_default=False,
+        ),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Training at each batch size.")] = 3.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.01, callback=_finite, help="Training at each batch size.")
+    ] = 3.0,
     settings: Settings = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -159,9 +181,11 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     import torch
 
     from study.plan import duration, estimates, plan_table, probe
+    from study.sizing import check_gpus
     from study.worker import moved
 
     use_data(data_dir)
+    check_gpus(gpus_per_worker)
     torch.set_num_threads(1)  # as in a worker
     studies = _studies(source, settings, gpus_per_worker)
     rows = []
@@ -233,9 +257,9 @@ def check(
     use_data(data_dir)
     kept = True
     for clause in check_contract(resolve(workload)):
-        mark = "[green]ok[/]  " if clause.passed else "[red]FAIL[/]"
-        console.print(f"{mark} {clause.name}: ", end="")
-        console.print(clause.detail, markup=False, soft_wrap=True)
+        mark, style = ("ok  ", "green") if clause.passed else ("FAIL", "red")
+        console.print(mark, style=style, end="")
+        console.print(f" {clause.name}: {clause.detail}")
         kept = kept and clause.passed
     if not kept:
         raise typer.Exit(SOME_FAILED)
@@ -269,5 +293,5 @@ def main() -> None:
     try:
         app()
     except (StudyError, WorkloadError, AnalysisError) as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, soft_wrap=True)
+        Terminal(stderr=True).print(f"error: {error}")
         sys.exit(WRONG_INPUT)

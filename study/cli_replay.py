@@ -3,17 +3,17 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from study.cli_options import SOME_FAILED, DataDir, StudyFolder, use_data
 from study.errors import StudyError
+from study.terminal import Terminal
 
 if TYPE_CHECKING:
     from study.verification import Clause
 
 app = typer.Typer()
-console = Console(highlight=False, soft_wrap=True)
-_MARKS = {True: "[green]ok[/]  ", False: "[red]FAIL[/]", None: "-   "}
+console = Terminal()
+_MARKS = {True: ("ok  ", "green"), False: ("FAIL", "red"), None: ("-   ", "default")}
 
 
 @app.command()
@@ -73,12 +73,12 @@ def layers(
     write_table(folder, LAYERS_FILE, pa.Table.from_pylist(rows, schema=layer_schema()))
     measured = read_layers(folder)
     for sentence in layer_sentences(measured):
-        console.print(sentence, markup=False)
+        console.print(sentence)
     figures = folder / "figures"
     subject = f"{study.workload.rpartition(':')[2]}, {study.optimizer}"
     for name in write_layer_figures(measured, subject, figures):
         if name.endswith(".png"):
-            console.print(str(figures / name), markup=False)
+            console.print(str(figures / name))
 
 
 def _sizes(text: str | None) -> list[int] | None:
@@ -95,6 +95,7 @@ def _sizes(text: str | None) -> list[int] | None:
 
 def _told(clause: "Clause") -> bool:
     """Prints a clause; tells whether it is not broken."""
-    console.print(f"{_MARKS[clause.passed]} {clause.name}: ", end="")
-    console.print(clause.detail, markup=False, soft_wrap=True)
+    mark, style = _MARKS[clause.passed]
+    console.print(mark, style=style, end="")
+    console.print(f" {clause.name}: {clause.detail}")
     return clause.passed is not False

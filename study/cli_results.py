@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from study.cli_options import StudyFolder
+from study.terminal import Terminal
 
 app = typer.Typer()
-console = Console(highlight=False, soft_wrap=True)
+console = Terminal()
 
 
 @app.command()
@@ -69,7 +70,7 @@ def analyze(
     written += [figures / name for name in write_figures(analysis, figures)]
     for file in written:
         if file.name.endswith((".png", ".md")):
-            console.print(str(file), markup=False, soft_wrap=True)
+            console.print(str(file))
 
 
 @app.command()
@@ -111,7 +112,7 @@ def compare(
     written += write_comparison_figures(comparison, folder)
     for name in written:
         if name.endswith((".png", ".md")):
-            console.print(str(folder / name), markup=False, soft_wrap=True)
+            console.print(str(folder / name))
 
 
 @app.command("import")
@@ -149,12 +150,12 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
         all_trials=all_trials,
         first_trials=first_trials,
     )
-    with console.status(f"reading {archive}"):
+    with console.status(Text(f"reading {archive}")):
         imported = import_archive(archive, ResultsFolder.at(results), choices)
     for made in imported:
-        console.print(made.sentence, markup=False)
+        console.print(made.sentence)
     goal = "" if target is not None else " --target E"
-    console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}", markup=False)
+    console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}")
 
 
 @app.command()
@@ -169,5 +170,4 @@ def export(
     written = export_study(ResultsFolder.at(location), to)
     console.print(
         f"{written.trials:,} trials in {written.folder}, {written.left_out:,} left out",
-        markup=False,
     )

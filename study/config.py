@@ -5,6 +5,9 @@ Rules that need the workload, the optimizer or the data stand in `study.resolve`
 
 import hashlib
 import json
+import math
+from collections import Counter
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
@@ -29,13 +32,13 @@ from study.sections import (
 class StudyConfig(Section):
     """A study file."""
 
-    workload: str
+    workload: Annotated[str, Field(max_length=4096)]
     optimizer: str = "nesterov"
     batch_sizes: Annotated[
         Annotated[BatchSizes, Tag("<table>")] | Annotated[tuple[BatchSize, ...], Tag("<list>")],
         Discriminator(form_of),
     ] = Field(default_factory=BatchSizes)
-    seed: Annotated[int, Field(ge=0, strict=True)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     mode: Literal["search", "recipe"] = "search"
     """Whether every batch size is tuned, or one, from which a rule leads to the others."""
     workload_options: dict[str, Any] = Field(default_factory=dict)
@@ -47,6 +50,14 @@ class StudyConfig(Section):
     federated: FederatedConfig | None = None
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
 
+    @field_validator("workload_options", mode="after")
+    @classmethod
+    def _finite(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key, number in _floats(value):
+            if not math.isfinite(number):
+                raise ValueError(f"{key} must be a finite number, got {number}; correct it")
+        return value
+
     @field_validator("batch_sizes", mode="after")
     @classmethod
     def _distinct(cls, value: BatchSizes | tuple[int, ...]) -> BatchSizes | tuple[int, ...]:
@@ -54,7 +65,7 @@ class StudyConfig(Section):
             return value
         if not value:
             raise ValueError("`batch_sizes` must name at least one batch size, got none; add one")
-        repeated = sorted({size for size in value if value.count(size) > 1})
+        repeated = sorted(size for size, count in Counter(value).items() if count > 1)
         if repeated:
             raise ValueError(
                 f"`batch_sizes` must name each batch size once, got {repeated[0]} more than once; "
@@ -65,6 +76,17 @@ class StudyConfig(Section):
     def as_data(self) -> dict[str, Any]:
         """Gives the config as plain data for TOML, absent values left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _floats(value: object, at: str = "") -> Iterator[tuple[str, float]]:
+    """Gives the numbers with a point in nested tables and lists, each with its dotted key."""
+    if isinstance(value, float):
+        yield at.removeprefix("."), value
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _floats(entry, f"{at}.{key}")
 
 
 _COMPUTE = (

@@ -5,6 +5,7 @@
 each is what the same file without a grid makes of the same settings given by `--set`.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,10 +14,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from study.errors import StudyError
+from study.errors import StudyError, shown
 from study.study_file import absolute_workload, override, read_study, with_value
 
 LONGEST_NAME = 100
+MOST_STUDIES = 10_000
 _TABLES = {
     "workload_options",
     "search",
@@ -110,7 +112,7 @@ def expand(base: Mapping[str, Any], grid: object, folder: Path) -> list[Member]:
         choices = [_listed(table) for table in grid]
     else:
         raise StudyError(
-            f"grid must be a table of lists or a list of tables, not empty, got {grid!r}; "
+            f"grid must be a table of lists or a list of tables, not empty, got {shown(grid)}; "
             'for example optimizer = ["sgd", "nesterov"] under [grid]'
         )
     _refuse_second_values(base, choices)
@@ -123,23 +125,30 @@ def _combinations(grid: Mapping[str, Any]) -> list[_Choice]:
     for key, values in lists.items():
         if not isinstance(values, list) or not values:
             raise StudyError(
-                f"grid.{key} must be a list of at least one value, got {values!r}; write "
+                f"grid.{key} must be a list of at least one value, got {shown(values)}; write "
                 f"{key} = [...], or use [[grid]] for settings that go together"
             )
+    count = math.prod(map(len, lists.values()))
+    if count > MOST_STUDIES:
+        raise StudyError(
+            f"a grid must make at most {MOST_STUDIES:,} studies, got {shown(count)} combinations "
+            f"of {', '.join(lists)}; list fewer values, or name settings that go together under "
+            "[[grid]]"
+        )
     return [_Choice(dict(zip(lists, v, strict=True))) for v in product(*lists.values())]
 
 
 def _listed(table: object) -> _Choice:
     if not isinstance(table, Mapping) or not table:
         raise StudyError(
-            f"each [[grid]] must be a table of settings, not empty, got {table!r}; for example "
-            'optimizer = "sgd" under [[grid]]'
+            f"each [[grid]] must be a table of settings, not empty, got {shown(table)}; for "
+            'example optimizer = "sgd" under [[grid]]'
         )
     name = table.get("name")
     if name is not None and not _is_name(name):
         raise StudyError(
             f"grid.name must be 1 to {LONGEST_NAME} letters, digits and any of . _ + , - that "
-            f"every file system takes as a folder, got {name!r}; choose another"
+            f"every file system takes as a folder, got {shown(name)}; choose another"
         )
     values = _distinct(_settings({k: v for k, v in table.items() if k != "name"}))
     return _Choice(values, name)
@@ -148,7 +157,7 @@ def _listed(table: object) -> _Choice:
 def _leaves(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
     """Gives what is no table, by dotted key: quoted or not, dotted keys mean the same."""
     for key, value in table.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{at}{key}.")
         else:
             yield f"{at}{key}", value
@@ -170,7 +179,7 @@ def _distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         key = ".".join(parts)
         if not all(parts):
             raise StudyError(
-                f"a key of a grid must be dotted as for --set, got {written!r}; for example "
+                f"a key of a grid must be dotted as for --set, got {shown(written)}; for example "
                 '"search.trials"'
             )
         for other in found:
@@ -192,7 +201,7 @@ def _refuse_second_values(base: Mapping[str, Any], choices: Sequence[_Choice]) -
         if there is not None:
             raise StudyError(
                 f"{key} must not stand outside the grid that sets it in every study, got "
-                f"{there!r} in the file or from --set; remove it there or in the grid"
+                f"{shown(there)} in the file or from --set; remove it there or in the grid"
             )
 
 
@@ -202,16 +211,16 @@ def _refuse_names(choices: Sequence[_Choice]) -> None:
         name = choice.name
         if len(name) > LONGEST_NAME:
             raise StudyError(
-                f"a study's name must have at most {LONGEST_NAME} characters, got {name}; give "
-                "each study a short `name` under [[grid]]"
+                f"a study's name must have at most {LONGEST_NAME} characters, got {shown(name)}; "
+                "give each study a short `name` under [[grid]]"
             )
         # some file systems take capital and small letters for the same
         other = seen.setdefault(name.casefold(), choice)
         if other is not choice:
             raise StudyError(
                 f"the studies of a grid must have names of their own, got {name} for "
-                f"{dict(other.values)} and for {dict(choice.values)}; drop one, or give each a "
-                "`name` under [[grid]]"
+                f"{shown(dict(other.values))} and for {shown(dict(choice.values))}; drop one, or "
+                "give each a `name` under [[grid]]"
             )
 
 
@@ -220,7 +229,7 @@ def _with_all(base: Mapping[str, Any], values: Mapping[str, Any], folder: Path) 
     for key, value in values.items():
         if key == "workload" and isinstance(value, str):
             value = absolute_workload(value, folder)
-        data = with_value(data, key.split("."), value, f"grid.{key}={value!r}")
+        data = with_value(data, key.split("."), value, f"grid.{key}={shown(value)}")
     return data
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from study.errors import StudyError
+from study.errors import StudyError, shown
 from study.optimizers import optimizer_named
 from study.schedules import SCHEDULES, WARM_UP
+from study.sections import Flag, Number
 from study.space import Hyperparameter, Range, Space
 
 
@@ -70,10 +71,17 @@ def of_workload(workload: object) -> Group:
         workload: perhaps with `hyperparameters`, see `workloads.workload.Workload`.
 
     Returns:
-        As required those with a default range, as options those with a fixed default; a malformed
-        declaration, or one that `loss` does not take, is a StudyError.
+        As required those with a default range, as options those with a fixed default.
+
+    Raises:
+        StudyError: a declaration is malformed, or `loss` does not take it.
     """
     declared = getattr(workload, "hyperparameters", {})
+    if not isinstance(declared, Mapping):
+        raise StudyError(
+            f"a workload's hyperparameters must be a mapping by name, got {shown(declared)}; "
+            "correct the workload"
+        )
     entries = {name: _declared(name, entry) for name, entry in declared.items()}
     for name, entry in entries.items():
         _loss_takes(workload, name, entry.default)
@@ -89,11 +97,11 @@ class _Declaration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    default: Range | float
-    low: float
-    high: float = math.inf
-    low_open: bool = False
-    high_open: bool = True
+    default: Range | Number
+    low: Number
+    high: Number = math.inf
+    low_open: Flag = False
+    high_open: Flag = True
 
 
 def _declared(name: str, entry: Any) -> Hyperparameter:
@@ -103,11 +111,20 @@ def _declared(name: str, entry: Any) -> Hyperparameter:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "it"
         raise StudyError(
-            f"a workload's hyperparameter must give default and low, and may give high, low_open "
-            f"and high_open; got {entry!r} for {name!r}, where {where}: {first['msg']}; correct it"
+            "a workload's hyperparameter must give default and low, and may give high, low_open "
+            f"and high_open; got {shown(entry)} for {name!r}, where {where}: {first['msg']}; "
+            "correct it"
         ) from error
     fields = {name: getattr(declaration, name) for name in _Declaration.model_fields}
-    return Hyperparameter(**fields)
+    hyperparameter = Hyperparameter(**fields)
+    default = declaration.default
+    ends = (default.low, default.high) if isinstance(default, Range) else (default,)
+    if not all(map(hyperparameter.allows, ends)):
+        raise StudyError(
+            f"a workload's hyperparameter must have its default in {hyperparameter.domain()}, got "
+            f"{shown(entry)} for {name!r}; correct it"
+        )
+    return hyperparameter
 
 
 def _loss_takes(workload: object, name: str, default: Range | float) -> None:

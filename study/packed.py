@@ -208,5 +208,5 @@ def why_not_packed(
         packed.gradients(indices)
         packed.evaluate(Examples(*(part[:2] for part in training.data.validation)))
     except Exception as error:  # noqa: BLE001 - whatever vmap refuses, the loop may still take
-        return f"vmap refuses it: {str(error).splitlines()[0]}"
+        return f"vmap refuses it: {(str(error) or type(error).__name__).splitlines()[0]}"
     return None

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from analysis.folder import ResultsFolder
 from analysis.tables import READABLE_VERSIONS, VERSION_KEY, brought_up, trial_schema
+from analysis.validation import BROKEN_PARQUET, read_parquet
 from study.config import ResolvedStudy
-from study.errors import StudyError
+from study.errors import StudyError, cause
 from study.records import (
     Curve,
     Execution,
@@ -125,18 +126,19 @@ def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[Tr
         The cohort's trials.
 
     Raises:
-        StudyError: it is truncated, of another study, or of another schema version.
+        StudyError: it is truncated, of another study, of another schema version, or holds what no
+            worker writes.
     """
     path, content = folder / name, folder.read(name)
     try:
-        table = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowInvalid, OSError) as error:
+        table = read_parquet(content)
+    except BROKEN_PARQUET as error:
         raise StudyError(
             f"a part must be a whole parquet file, got {path}: {error}; delete it, and `sweep` "
             "runs its trials again"
         ) from error
     metadata = table.schema.metadata or {}
-    version = metadata.get(VERSION_KEY, b"none").decode()
+    version = metadata.get(VERSION_KEY, b"none").decode(errors="replace")
     if version not in READABLE_VERSIONS:
         raise StudyError(
             f"a part must have schema version {', '.join(READABLE_VERSIONS)}, got {version} in "
@@ -147,9 +149,45 @@ def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[Tr
             f"a part must belong to the study in its folder, got another one's in {path}; "
             "move it away"
         )
-    region = _region(metadata.get(_REGION_KEY))
+    try:
+        return _results(table, study, _region(metadata.get(_REGION_KEY)))
+    except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise StudyError(
+            f"a part must be as a worker writes it, got {cause(error)} in {path}; delete it, and "
+            "`sweep` runs its trials again"
+        ) from error
+
+
+def _results(table: pa.Table, study: ResolvedStudy, region: Region | None) -> list[TrialResult]:
     rows = brought_up(table).to_pylist()
-    return [replace(from_row(row, study.hyperparameters), region=region) for row in rows]
+    results = [replace(from_row(row, study.hyperparameters), region=region) for row in rows]
+    if not results:
+        raise ValueError("no trial")
+    for result in results:
+        _check(result, study)
+    return results
+
+
+def _check(result: TrialResult, study: ResolvedStudy) -> None:
+    """Checks what types alone do not say; a part may come from anybody."""
+    curve, outcome = result.curve, result.outcome
+    if result.batch_size not in study.batch_sizes or not 0 <= result.point.trial <= 2**53:
+        raise ValueError(f"trial {result.point.trial} at batch size {result.batch_size}")
+    if not all(math.isfinite(value) for value in result.point.values.values()):
+        raise ValueError(f"hyperparameters {dict(result.point.values)}")
+    columns = (curve.step, curve.train_loss, curve.val_loss, curve.val_error, curve.seconds)
+    if len({column.shape for column in columns}) != 1 or curve.step.ndim != 1:
+        raise ValueError("a curve of columns of different lengths")
+    if curve.step.size and (curve.step[0] < 0 or (np.diff(curve.step) <= 0).any()):
+        raise ValueError("a curve whose steps do not rise from 0")
+    if not np.isfinite(curve.val_error).all():
+        raise ValueError("a curve with errors that are not finite")
+    if min(outcome.stopped_at, outcome.steps or 0, outcome.steps_before or 0) < 0:
+        raise ValueError("steps below 0")
+    if (outcome.steps is not None) is not (outcome.status is Status.REACHED):
+        raise ValueError(f"status {outcome.status} with steps {outcome.steps}")
+    if result.region is not None and not set(result.region.box) <= set(study.hyperparameters):
+        raise ValueError(f"a region of {', '.join(map(str, result.region.box))}")
 
 
 def part_names(folder: ResultsFolder) -> list[str]:

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
@@ -135,7 +136,7 @@ def progress_table(rows: Sequence[Row], caption: str) -> Table:
             str(row.racing or "-"),
             str(row.reached),
             str(row.diverged),
-            f"[red]{row.failed}[/]" if row.failed else "0",
+            Text(str(row.failed), style="red" if row.failed else ""),
             "-" if row.best_steps is None else f"{row.best_steps:,}",
             str(row.replicates or "-"),
         )

@@ -1,7 +1,8 @@
 """From a study file to a study that can run: every default filled in, wrong input refused."""
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from study.config import ResolvedStudy, StudyConfig
-from study.errors import StudyError, not_among
+from study.errors import StudyError, cause, not_among, shown
 from study.federated import refuse_federated
 from study.hyperparameters import of_optimizer, of_workload
 from study.optimizers import Optimizer, optimizer_named
@@ -27,6 +28,7 @@ from study.study_file import validated
 from study.training import Layout, TrainingSet, fresh_model, load
 from workloads.errors import WorkloadError
 from workloads.registry import resolve as resolve_workload
+from workloads.soundness import sound_number, sound_target
 from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
 
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
@@ -66,18 +68,19 @@ def resolve(
         data = {**data, "race": {"to": "budget"}}
     asked = validated(StudyConfig, data)
     workload = resolve_workload(asked.workload, asked.workload_options)
-    defaults = getattr(workload, "study_defaults", {})
-    config = validated(StudyConfig, _merged(defaults, data))
-    _known("search.sampler", config.search.sampler, SAMPLERS)
-    _known("schedule.name", config.schedule.name, SCHEDULES)
-    groups = groups_of(config, workload)
-    fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
-    config = validated(StudyConfig, _merged(_merged(fitting, _recipe(config, workload)), data))
-    space = full_space(config, groups)
-    _refuse_warm_start(config, space)
-    refuse_warm_up(space, endless=isinstance(workload, Dynamics))
-    target = _target(config, workload.target)
-    built = _dry_build(config, workload, target, space)
+    with _as_plug_in():
+        defaults = _defaults(workload)
+        config = validated(StudyConfig, _merged(defaults, data))
+        _known("search.sampler", config.search.sampler, SAMPLERS)
+        _known("schedule.name", config.schedule.name, SCHEDULES)
+        groups = groups_of(config, workload)
+        fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
+        config = validated(StudyConfig, _merged(_merged(fitting, _recipe(config, workload)), data))
+        space = full_space(config, groups)
+        _refuse_warm_start(config, space)
+        refuse_warm_up(space, endless=isinstance(workload, Dynamics))
+        target = _target(config, sound_target(workload.target))
+        built = _dry_build(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
     refuse_recipe(config, space, batch_sizes)
     if config.federated is not None and isinstance(built.trainable, TrainingSet):
@@ -95,6 +98,35 @@ def resolve(
     }
     resolved["compute"]["pack"] = pack_lanes(config, built.size, device or Device())
     return validated(ResolvedStudy, resolved), built.trainable
+
+
+@contextlib.contextmanager
+def _as_plug_in() -> Iterator[None]:
+    """Tells of whatever a workload raises as of wrong input."""
+    try:
+        yield
+    except (StudyError, WorkloadError):
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"the workload must give data, a model, a loss and an error, got {cause(error)}; run "
+            "`batchscale check` on it"
+        ) from error
+
+
+def _defaults(workload: Workload | Dynamics) -> Mapping[str, Any]:
+    defaults = getattr(workload, "study_defaults", {})
+    if not isinstance(defaults, Mapping):
+        raise StudyError(
+            f"a workload's study_defaults must be a mapping shaped like a study file, got "
+            f"{shown(defaults)}; correct the workload"
+        )
+    try:
+        validated(StudyConfig, {"workload": "", **defaults})
+    except StudyError as error:
+        lines = [f"in the workload's study_defaults: {line}" for line in str(error).splitlines()]
+        raise StudyError("\n".join(lines)) from error
+    return defaults
 
 
 def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,16 +202,8 @@ def _dry_build(
         _start_above(target, _dynamics_start(config, workload, space))
         return _Built(workload, "dynamics")
     _refuse_lanes(config, {"packed", "looped"})
-    try:
-        training = load(workload, torch.device("cpu"), config.compute.precision)
-        start, size = _start(training, optimizer_named(config.optimizer))
-    except (StudyError, WorkloadError):
-        raise
-    except Exception as error:
-        raise StudyError(
-            f"the workload must give data, a model, a loss and an error, got "
-            f"{type(error).__name__}: {error}; run `batchscale check` on it"
-        ) from error
+    training = load(workload, torch.device("cpu"), config.compute.precision)
+    start, size = _start(training, optimizer_named(config.optimizer))
     _start_above(target, start)
     if training.data.mapped:
         _refuse_lanes(config, {"looped"})
@@ -236,13 +260,8 @@ def _start(training: TrainingSet, optimizer: Optimizer) -> tuple[float, ModelSiz
         with torch.no_grad():
             loss = training.workload.loss(model, part)
             error = training.workload.error(model, part)
-        for name, value in (("loss", loss), ("error", error)):
-            if value.numel() != 1 or not math.isfinite(value.item()):
-                raise StudyError(
-                    f"the workload's {name} must be one finite number before training, got "
-                    f"{value.detach().tolist()}; run `batchscale check` on it"
-                )
-        total += float(error) * len(part.inputs)
+        sound_number("loss", loss)
+        total += sound_number("error", error) * len(part.inputs)
     size = replace(model_size(training, model), buffers=max(1, len(optimizer.buffers)))
     return total / examples, size
 
@@ -275,6 +294,11 @@ def _middle(entry: Range | float) -> float:
 
 
 def _start_above(target: Target, start: float) -> None:
+    if target.quantity == "error" and not 0 <= start <= 1:
+        raise StudyError(
+            f"the workload's error must be a fraction from 0 to 1, got {start:.4g} before "
+            'training; divide it, or give a Target of quantity "loss"'
+        )
     if not start >= target.value:
         raise StudyError(
             f"race.target must be below the {target.quantity} before training, {start:.4g}, got "

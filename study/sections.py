@@ -31,8 +31,13 @@ def form_of(value: object) -> str:
     return "<word>" if isinstance(value, str) else "<number>"
 
 
-Positive = Annotated[int, Field(ge=1, strict=True)]
+Positive = Annotated[int, Field(ge=1, le=2**53, strict=True)]
+"""Up to where floating-point numbers tell whole ones apart."""
 BatchSize = Positive
+Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+CountOrNone = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 class BatchSizes(Section):
@@ -42,7 +47,10 @@ class BatchSizes(Section):
     """
 
     first: BatchSize = Field(default=2, alias="from")
-    last: BatchSize | Literal["all"] = Field(default="all", alias="to")
+    last: Annotated[
+        Annotated[Literal["all"], Tag("<word>")] | Annotated[BatchSize, Tag("<number>")],
+        Discriminator(form_of),
+    ] = Field(default="all", alias="to")
 
     def expand(self, largest: int) -> tuple[int, ...]:
         """Gives the batch sizes in rising order.
@@ -67,7 +75,7 @@ class BatchSizes(Section):
 
 
 SpaceEntry = Annotated[
-    Annotated[Range, Tag("<table>")] | Annotated[float, Tag("<number>")], Discriminator(form_of)
+    Annotated[Range, Tag("<table>")] | Annotated[Number, Tag("<number>")], Discriminator(form_of)
 ]
 
 
@@ -75,11 +83,11 @@ class SearchConfig(Section):
     """The metaparameter search at each batch size."""
 
     sampler: str = "halton"
-    trials: Positive = 64
+    trials: Count = 64
     space: dict[str, SpaceEntry] = Field(default_factory=dict)
-    extend: Annotated[int, Field(ge=0, strict=True)] = 0
+    extend: CountOrNone = 0
     """How often the box may be widened where the best points crowd at its edge."""
-    warm_start: bool = False
+    warm_start: Flag = False
     """Whether the neighbouring batch sizes' best points, scaled, are among the first trials."""
 
 
@@ -108,12 +116,12 @@ class RaceConfig(Section):
     """The race of a cohort to the target; to its budget: every trial spends it whole."""
 
     to: Literal["target", "budget"] = "target"
-    target: float | None = None
+    target: Number | None = None
     quantity: Literal["error", "loss"] | None = None
     max_steps: Positive = 20_000
-    max_epochs: Annotated[float, Field(ge=1)] | None = None
-    slack: Annotated[float, Field(ge=1)] = 1.5
-    resolution: Annotated[float, Field(gt=0, le=1)] = 0.03
+    max_epochs: Annotated[Number, Field(ge=1)] | None = None
+    slack: Annotated[Number, Field(ge=1)] = 1.5
+    resolution: Annotated[Number, Field(gt=0, le=1)] = 0.03
     cohort: Lanes = "auto"
     lanes: Literal["auto", "packed", "looped", "dynamics"] = "auto"
 
@@ -127,11 +135,11 @@ class RaceConfig(Section):
 class ReplicatesConfig(Section):
     """Re-runs of the best points with fresh seeds, after each search."""
 
-    seeds: Annotated[int, Field(ge=0, strict=True)] = 5
+    seeds: CountOrNone = 5
     """Re-runs of each point; 0 for none."""
-    top: Positive = 1
+    top: Count = 1
     """How many of the best points are run again."""
-    slack: Annotated[float, Field(ge=1)] = 4.0
+    slack: Annotated[Number, Field(ge=1)] = 4.0
     """A re-run may take as many times the steps that its point took in the search."""
 
 
@@ -209,7 +217,10 @@ class ComputeConfig(Section):
     precision: Precision = Precision.FLOAT32
     pack: Lanes = "auto"
     """Lanes computed together, as one packed step."""
-    micro_batch: Literal["auto"] | Positive = "auto"
+    micro_batch: Annotated[
+        Annotated[Literal["auto"], Tag("<word>")] | Annotated[Positive, Tag("<number>")],
+        Discriminator(form_of),
+    ] = "auto"
     """Examples of a lane's batch worked on at once; auto: the whole batch, or what memory holds."""
     checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
     """Least time between two checkpoints of a cohort; 0 for none."""

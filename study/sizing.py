@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from study.config import StudyConfig
+from study.errors import StudyError
 from study.sections import LaneLimit
 
 Kind = Literal["cpu", "cuda"]
@@ -60,6 +61,23 @@ class Device:
             return STATE_BYTES[self.kind]
         free, _ = torch.cuda.mem_get_info()
         return int(free * min(self.share, 1.0) / 4)
+
+
+def check_gpus(per_worker: float) -> None:
+    """Refuses GPUs that this machine does not have; Ray by itself would wait for them for ever.
+
+    Args:
+        per_worker: share of a GPU that each worker gets, finite and >= 0.
+
+    Raises:
+        StudyError: there are not as many.
+    """
+    there = torch.cuda.device_count() if per_worker else 0
+    if per_worker > there:
+        raise StudyError(
+            f"--gpus-per-worker must not exceed the GPUs of this machine, {there}, got "
+            f"{per_worker:g}; lower it, or join a cluster that has them with --address"
+        )
 
 
 def cohort_lanes(config: StudyConfig, size: ModelSize | None, device: Device) -> LaneLimit:

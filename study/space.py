@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Scale(StrEnum):
@@ -25,8 +25,8 @@ class Range(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    low: float
-    high: float
+    low: float = Field(strict=True)
+    high: float = Field(strict=True)
     scale: Scale = Scale.LINEAR
 
     @model_validator(mode="after")

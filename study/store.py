@@ -103,7 +103,7 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
         return ResolvedStudy.model_validate(data)
     except StudyError:
         raise
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StudyError(
             f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
             "restore it, or start anew in another folder"

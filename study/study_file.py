@@ -10,9 +10,23 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from study.config import StudyConfig
-from study.errors import StudyError
+from study.errors import StudyError, shown
 
 Form = TypeVar("Form", bound=StudyConfig)
+_NO_TOML = (ValueError, RecursionError)
+"""What `tomllib` raises: its own error, those of enormous numbers, and of endless nesting."""
+_DEEPEST = 100
+_RULES = {
+    "model_type": "a table",
+    "dict_type": "a table",
+    "tuple_type": "a list",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+}
+"""What a value must be, by pydantic's word for how it is not."""
 
 
 def read_study(source: str) -> dict[str, Any]:
@@ -31,12 +45,14 @@ def read_study(source: str) -> dict[str, Any]:
         return {"workload": absolute_workload(source, Path.cwd())}
     path = Path(source)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(
             f"a study file must be readable UTF-8 text, got {path}: {error}; check the path"
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    try:
+        data = tomllib.loads(text)
+    except _NO_TOML as error:
         raise StudyError(
             f"a study file must be valid TOML, got {path}: {error}; correct that line"
         ) from error
@@ -63,15 +79,26 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
         key, equals, text = setting.partition("=")
         if not equals or not all(part.strip() for part in key.split(".")):
             raise StudyError(
-                f"`--set` must be key=value, got {setting!r}; for example --set search.trials=32"
+                f"`--set` must be key=value, got {shown(setting)}; for example "
+                "--set search.trials=32"
             )
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
         keys = [part.strip() for part in key.split(".")]
-        changed = with_value(changed, keys, value, f"--set {setting}")
+        if len(keys) > _DEEPEST:
+            raise StudyError(
+                f"a key of `--set` must have at most {_DEEPEST} parts, got {len(keys):,}; correct "
+                "it, for example --set search.space.lr.low=0.1"
+            )
+        changed = with_value(changed, keys, _value(text), f"--set {setting}")
     return changed
+
+
+def _value(text: str) -> object:
+    """Gives what is set: TOML, or else a word."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except _NO_TOML:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text  # a line break would bring further keys
 
 
 def validated(form: type[Form], data: Mapping[str, Any]) -> Form:
@@ -102,9 +129,20 @@ def absolute_workload(workload: str, folder: Path) -> str:
 
     Returns:
         The same workload, from any folder.
+
+    Raises:
+        StudyError: no file can have such a path.
     """
     path, colon, name = workload.rpartition(":")
-    return f"{(folder / path).resolve()}:{name}" if colon and path.endswith(".py") else workload
+    if not colon or not path.endswith(".py"):
+        return workload
+    try:
+        return f"{(folder / path).resolve()}:{name}"
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a circle of links
+        raise StudyError(
+            f"workload must be a name or path/to/file.py:Class, got {shown(workload)}: {error}; "
+            "correct the path"
+        ) from error
 
 
 def with_value(
@@ -130,7 +168,7 @@ def with_value(
     inner = data.get(key, {})
     if not isinstance(inner, Mapping):
         raise StudyError(
-            f"a setting must name a key of a table, got {setting} where {key} is {inner!r}; "
+            f"a setting must name a key of a table, got {setting} where {key} is {shown(inner)}; "
             f"set {key} itself"
         )
     return {**data, key: with_value(inner, rest, value, setting)}
@@ -146,10 +184,11 @@ def _in_words(error: ErrorDetails) -> str:
         return f"{where} must be given, got none; add it to the study file"
     if error["type"] == "value_error":
         return f"{where}: {error['msg'].removeprefix('Value error, ')}"
-    rule = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    words = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    rule = _RULES.get(error["type"], words)
     if error["type"] == "union_tag_invalid":
         rule = error["ctx"]["expected_tags"].replace("'<", "a ").replace(">'", "")
-    return f"{where} must be {rule}, got {got!r}; correct it in the study file"
+    return f"{where} must be {rule}, got {shown(got)}; correct it in the study file"
 
 
 def _suggestion(keys: Sequence[str]) -> str:

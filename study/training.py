@@ -13,6 +13,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from study.sections import Precision
 from study.seeding import derive_seed
+from workloads.errors import WorkloadError
+from workloads.soundness import sound_data, sound_model
 from workloads.workload import Data, Examples, Model, Workload
 
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
@@ -57,9 +59,18 @@ class TrainingSet:
 
         Returns:
             The loss.
+
+        Raises:
+            WorkloadError: the workload gives no tensor.
         """
         with self._arithmetic():
-            return self.workload.loss(model, batch, **values).float()
+            loss = self.workload.loss(model, batch, **values)
+        if not isinstance(loss, Tensor):
+            raise WorkloadError(
+                f"the workload's loss must be a tensor, got {type(loss).__name__}; give the mean "
+                "over the batch"
+            )
+        return loss.float()
 
     def loss_and_error(self, model: Model, examples: Examples) -> tuple[Tensor, Tensor]:
         """Gives mean loss and error, both scalars; outputs that both need are computed once."""
@@ -94,7 +105,7 @@ def load(
         The workload ready to train.
     """
     torch.set_float32_matmul_precision(_MATMUL[precision])
-    data = workload.data() if data is None else data
+    data = sound_data(workload.data()) if data is None else data
     moved = replace(
         data,
         train=data.train if data.mapped else Examples(*(part.to(device) for part in data.train)),
@@ -156,7 +167,7 @@ def fresh_model(training: TrainingSet, seed: int) -> nn.Module:
     """Builds the workload's model with the initialisation that follows from a trial's seed."""
     with forked(training.device):
         torch.manual_seed(derive_seed(seed, "init"))
-        return training.workload.model().to(training.device)
+        return sound_model(training.workload.model()).to(training.device)
 
 
 class Layout:

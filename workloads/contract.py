@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from workloads.errors import WorkloadError
+from workloads.soundness import sound_data, sound_model, sound_number, sound_target
 from workloads.workload import (
     Data,
     Dynamics,
     Examples,
     Lanes,
     LaneSetup,
-    Target,
     Workload,
     changing_buffer,
 )
@@ -41,15 +41,7 @@ class BrokenClauseError(AssertionError):
 
 def target_is_in_range(workload: Workload | Dynamics) -> str:
     """Checks that the target can be missed and met: in (0, 1) for an error, above 0 for a loss."""
-    target = workload.target
-    _require(isinstance(target, Target), f"`target` must be a Target, got {target!r}")
-    known = target.quantity in {"error", "loss"}
-    _require(known, f"the target's quantity must be error or loss, got {target.quantity!r}")
-    upper = 1.0 if target.quantity == "error" else math.inf
-    _require(
-        0 < target.value < upper,
-        f"a target on the {target.quantity} must lie in (0, {upper:g}), got {target.value}",
-    )
+    target = sound_target(workload.target)
     return f"{target.quantity} < {target.value:g}"
 
 
@@ -65,15 +57,8 @@ def data_are_identical_on_two_calls(workload: Workload) -> str:
 
 def inputs_and_targets_agree_in_length(workload: Workload) -> str:
     """Checks that inputs and targets agree in length and that neither split is empty."""
-    data = _data(workload)
-    for split, part in (("train", data.train), ("validation", data.validation)):
-        count = len(part.inputs)
-        _require(count > 0, f"{split} must hold examples, got none")
-        _require(
-            count == len(part.targets),
-            f"{split} must have one target per input, got {len(part.targets)} for {count}",
-        )
-    return f"inputs {tuple(data.train.inputs.shape)}, targets {tuple(data.train.targets.shape)}"
+    train = _data(workload).train
+    return f"inputs {tuple(train.inputs.shape)}, targets {tuple(train.targets.shape)}"
 
 
 def loss_is_a_finite_mean(workload: Workload) -> str:
@@ -172,34 +157,17 @@ def _require(kept: bool, words: str) -> None:
 
 
 def _data(workload: Workload) -> Data:
-    data = workload.data()
-    _require(isinstance(data, Data), f"data() must give a Data, got {type(data).__name__}")
-    return data
+    return sound_data(workload.data())
 
 
 def _model(workload: Workload, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = workload.model()
-    module = isinstance(model, nn.Module)
-    _require(module, f"model() must give a torch.nn.Module, got {type(model).__name__}")
-    return model
+        return sound_model(workload.model())
 
 
 def _parameters(model: nn.Module) -> Tensor:
-    parameters = [parameter.detach().flatten() for parameter in model.parameters()]
-    _require(bool(parameters), "a model must have parameters to train, got none")
-    return torch.cat(parameters)
-
-
-def _number(name: str, value: Tensor) -> float:
-    shape = getattr(value, "shape", type(value).__name__)
-    _require(
-        isinstance(value, Tensor) and value.numel() == 1,
-        f"{name} must be one number in a tensor, got {shape}",
-    )
-    _require(math.isfinite(float(value)), f"{name} must be finite, got {float(value)}")
-    return float(value)
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
 def _mean(name: str, measure: Measure, workload: Workload, examples: Examples) -> float:
@@ -211,8 +179,9 @@ def _mean(name: str, measure: Measure, workload: Workload, examples: Examples) -
     cut = max(1, count // 3)
     parts = [Examples(*(part[:cut] for part in few)), Examples(*(part[cut:] for part in few))]
     with torch.no_grad():
-        whole = _number(name, measure(model, few))
-        sums = [_number(name, measure(model, p)) * len(p.inputs) for p in parts if len(p.inputs)]
+        whole = sound_number(name, measure(model, few))
+        kept = [part for part in parts if len(part.inputs)]
+        sums = [sound_number(name, measure(model, p)) * len(p.inputs) for p in kept]
     mean = sum(sums) / count
     _require(
         math.isclose(mean, whole, rel_tol=1e-3, abs_tol=1e-6),

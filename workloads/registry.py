@@ -107,8 +107,14 @@ def _plugins() -> dict[str, EntryPoint]:
 
 def _module_from_file(path: Path) -> ModuleType:
     """Imports a file under a name of its own, the same in the driver and in every worker."""
-    path = path.resolve()
-    if not path.is_file():
+    try:
+        path = path.resolve()
+        there = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a circle of links
+        raise WorkloadError(
+            f"a workload file must have a path that can be, got {path}: {error}; correct it"
+        ) from error
+    if not there:
         raise WorkloadError(f"a workload file must exist, got {path}; check the path")
     name = f"batchscale_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
@@ -140,12 +146,12 @@ def _class_in(module: ModuleType, name: str, reference: str) -> Any:
 
 
 def _built(make: Any, reference: str, options: Mapping[str, Any]) -> Any:
-    _takes(inspect.signature(make), reference, options)
     try:
+        _takes(inspect.signature(make), reference, options)
         return make(**options)
     except WorkloadError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise WorkloadError(
             f"workload {reference} must build from its workload_options, got "
             f"{type(error).__name__}: {error}; correct them"
@@ -171,10 +177,23 @@ def _takes(signature: inspect.Signature, reference: str, options: Mapping[str, A
 
 
 def _has_its_members(workload: object, reference: str) -> None:
-    members = _OWN_DYNAMICS if hasattr(workload, "lanes") else _TRAINED
-    missing = [name for name in members if not hasattr(workload, name)]
+    try:
+        members = _OWN_DYNAMICS if hasattr(workload, "lanes") else _TRAINED
+        there = {name: getattr(workload, name) for name in members if hasattr(workload, name)}
+    except Exception as error:
+        raise WorkloadError(
+            f"a workload must have members that can be read, got {type(error).__name__}: {error} "
+            f"in {reference}; correct it"
+        ) from error
+    missing = [name for name in members if name not in there]
     if missing:
         raise WorkloadError(
             f"a workload must have {', '.join(members)}; {reference} lacks {', '.join(missing)}; "
             "add what is missing"
+        )
+    values = [name for name in members[1:] if not callable(there[name])]
+    if values:
+        raise WorkloadError(
+            f"{', '.join(members[1:])} of a workload must be methods; {values[0]} of {reference} "
+            f"is {there[values[0]]!r}; correct it"
         )

@@ -15,10 +15,11 @@ from functools import partial
 from typing import Any
 
 from workloads import contract
+from workloads.errors import WorkloadError
 from workloads.workload import Dynamics, Workload
 
 ClauseCheck = Callable[[Any], str]
-"""Checks one clause; gives what it saw, or raises BrokenClauseError."""
+"""Checks one clause; gives what it saw, or raises BrokenClauseError or WorkloadError."""
 
 _TRAINED: tuple[ClauseCheck, ...] = (
     contract.target_is_in_range,
@@ -73,7 +74,7 @@ def check(workload: Workload | Dynamics) -> Iterator[Clause]:
         name = clause.__name__.replace("_", " ")
         try:
             yield Clause(name=name, passed=True, detail=clause(workload))
-        except contract.BrokenClauseError as broken:
+        except (contract.BrokenClauseError, WorkloadError) as broken:
             yield Clause(name=name, passed=False, detail=str(broken))
         except Exception as error:  # noqa: BLE001 - the author is told, clause by clause
             yield Clause(name=name, passed=False, detail=f"{type(error).__name__}: {error}")

@@ -21,7 +21,7 @@ from analysis.archive.layout import (
     VAL_LOSS,
     place_of,
 )
-from analysis.archive.spaces import archived_name, our_name, parameter_configs
+from analysis.archive.spaces import archived_name, check_parameter, our_name, parameter_configs
 from analysis.errors import AnalysisError
 from analysis.federated import federated
 from analysis.folder import ResultsFolder
@@ -127,7 +127,10 @@ def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
     content = folder.read(ARCHIVE_FILE)
     try:
         found: Mapping[str, Any] = json.loads(content)["studies"]
-    except (ValueError, KeyError, TypeError) as error:
+        for size, description in found.items():
+            for name, config in description["parameter_configs"].items():
+                check_parameter(f"{ARCHIVE_FILE}, batch size {size}", name, config)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise AnalysisError(
             f"{folder / ARCHIVE_FILE} must be as batchscale wrote it, got: {error}; import again"
         ) from error

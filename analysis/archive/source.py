@@ -80,16 +80,16 @@ def origin(archive: Path) -> Origin:
     Raises:
         AnalysisError: it is not there, or has the published name and another content.
     """
-    name = archive.resolve().name
-    if archive.is_dir():
-        return Origin(name, None)
     try:
+        name = archive.resolve().name
+        if archive.is_dir():
+            return Origin(name, None)
         with archive.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
+        why = getattr(error, "strerror", None) or error
         raise AnalysisError(
-            f"an archive must be a folder or a tar file, got {archive}: {error.strerror}; check "
-            "the path"
+            f"an archive must be a folder or a tar file, got {archive}: {why}; check the path"
         ) from error
     if digest == PUBLISHED_SHA256:
         return Origin(name, digest)

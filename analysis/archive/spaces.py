@@ -5,7 +5,6 @@ one is the range from its least to its greatest feasible point on a linear scale
 the points was not searched. A parameter that could take one value only is fixed, not searched.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -15,6 +14,8 @@ from analysis.errors import AnalysisError
 Entry = Mapping[str, Any] | float
 """A range (low, high, scale), or the value of a fixed hyperparameter."""
 
+_LARGEST = 10**300
+"""No number of a search is greater; Python's integers may be, and no float is."""
 _Bounds = tuple[float, float, str]
 _SEARCHABLE: Mapping[str, Callable[[float, float], bool]] = {
     "linear": lambda low, high: low <= high,
@@ -41,7 +42,7 @@ def check_parameter(where: str, name: str, config: object) -> None:
     if found is not None:
         low, high, scale = found
         numbers = all(
-            isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end)
+            isinstance(end, int | float) and not isinstance(end, bool) and abs(end) <= _LARGEST
             for end in (low, high)
         )
         if numbers and scale in SCALES and _SEARCHABLE[SCALES[scale]](low, high):

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from analysis.escaping import unmathematical
 from analysis.figures.style import (
     GREY,
     INK,
@@ -64,7 +65,7 @@ def draw_b_crit(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _draw(axes, row, color)
         known = data[data["b_crit"].notna()]
         axes.plot(known["target"], known["b_crit"], "-", color=GREY, lw=0.9, zorder=2)
-        axes.set_title(analysis.subject, loc="left", pad=8)
+        axes.set_title(unmathematical(analysis.subject), loc="left", pad=8)
         axes.set_xlabel(f"Target: validation {analysis.quantity} (tighter \N{RIGHTWARDS ARROW})")
         axes.set_ylabel(r"Critical batch size $b_\mathrm{crit}$ (examples)")
         axes.text(

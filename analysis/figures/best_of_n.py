@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from analysis.best_of_n import SURE_REACH, SearchVerdict, best_of_n, sample_of
+from analysis.escaping import unmathematical
 from analysis.figures.style import (
     BLUE,
     GREY,
@@ -88,7 +89,7 @@ def draw_best_of_n(data: pd.DataFrame, analysis: Analysis) -> Figure:
             # above a gap in the last row too, where sharing takes the tick labels away
             panel.tick_params(labelbottom=True)
             panel.set_xlabel("Trials n", fontsize=SMALL + 0.5)
-        figure.suptitle(analysis.title, fontsize=10.5, wrap=True)
+        figure.suptitle(unmathematical(analysis.title), fontsize=10.5, wrap=True)
         figure.supylabel("Expected fewest steps of n trials\nrelative to all trials", fontsize=9.5)
         figure.legend(
             handles=_legend(data, verdicts),

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis.budgets import Unit, best_errors, choose_budgets
+from analysis.escaping import unmathematical
 from analysis.federated import batch_axis, counted
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.style import GREY, INK, PLAIN, power_of_two_ticks, ramp, style
@@ -66,7 +67,7 @@ def draw_budgets(data: pd.DataFrame, analysis: Analysis) -> Figure:
             panel.set_title(f"Fixed {word}", loc="left")
             panel.set_xlabel(batch_axis([config]))
         panels[0].set_ylabel(f"Least validation {analysis.quantity} within the budget")
-        figure.suptitle(analysis.subject, fontsize=10.5)
+        figure.suptitle(unmathematical(analysis.subject), fontsize=10.5)
         if not drawn["exact"].all():
             figure.legend(handles=_legend(analysis), loc="outside lower center", ncols=3)
     return figure

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.comparison import Compared, Comparison
+from analysis.escaping import unmathematical
 from analysis.federated import batch_axis, steps_axis
 from analysis.figures.comparison_data import B_CRIT, comparison_data, normalised_data
 from analysis.figures.epochs import draw_epochs
@@ -103,7 +104,7 @@ def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None
 
 def _title(comparison: Comparison) -> str:
     alone = [study.analysis for study in comparison.studies]
-    workloads = {analysis.subject.partition(",")[0] for analysis in alone}
+    workloads = {unmathematical(one.subject.partition(",")[0]) for one in alone}
     what = f"{workloads.pop()}, validation" if len(workloads) == 1 else "Validation"
     targets = {analysis.target for analysis in alone}
     if len(targets) == 1:
@@ -162,7 +163,8 @@ def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
     for name, end in ends.items():
         color, steps = looks(studies)[name].color, float(end["steps"])
         axes.plot([end["batch_size"], last], [steps] * 2, ":", color=color, lw=0.9, zorder=1)
-        labels.append(EndLabel(text=_short(str(end["label"])), color=color, x=last, y=steps))
+        text = unmathematical(_short(str(end["label"])))
+        labels.append(EndLabel(text=text, color=color, x=last, y=steps))
     lines = max(label.text.count("\n") + 1 for label in labels)
     label_ends(axes, labels, _AXES_INCHES / lines)
 

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from analysis.comparison import Comparison
+from analysis.escaping import unmathematical
 from analysis.figures.looks import looks
 from analysis.figures.style import PLAIN, WIDTH, power_of_two_ticks, style
 
@@ -41,7 +42,7 @@ def draw_epochs(data: pd.DataFrame, comparison: Comparison) -> Figure:
                 markersize=4.5,
                 lw=1.3,
                 elinewidth=0.9,
-                label=study.label,
+                label=unmathematical(study.label),
             )
         axes.set_xlabel("Batch size (examples)")
         axes.set_ylabel(f"Least validation {comparison.quantity}")

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.escaping import unmathematical
 from analysis.federated import batch_axis, steps_axis
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.series import CURVE_POINTS, FIT, MEASURED, NOT_REACHED, draw_misses
@@ -89,7 +90,8 @@ def draw_goals(data: pd.DataFrame, analysis: Analysis) -> Figure:
                 )
             )
         label_ends(axes, labels, _AXES_INCHES)
-        axes.set_title(f"{analysis.subject}, validation {analysis.quantity}", loc="left", pad=8)
+        title = f"{unmathematical(analysis.subject)}, validation {analysis.quantity}"
+        axes.set_title(title, loc="left", pad=8)
         axes.set_xlabel(batch_axis([analysis.study.config]))
         axes.set_ylabel(steps_axis([analysis.study.config]))
         # below the axes it overlaps nothing, wherever misses lie

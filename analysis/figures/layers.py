@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.escaping import unmathematical
 from analysis.figures.style import (
     BLUE,
     GREY,
@@ -92,7 +93,9 @@ def draw_layers_vs_batch(data: pd.DataFrame, subject: str) -> Figure:
             axes.set_title(f"{moment} of training", loc="left")
             axes.set_xlabel("Batch size (examples)")
         panels[0].set_ylabel(f"Gradient over weights, {_RATIO}")
-        figure.suptitle(f"{subject}: layer by layer", x=0.01, ha="left", fontsize=10.5)
+        figure.suptitle(
+            f"{unmathematical(subject)}: layer by layer", x=0.01, ha="left", fontsize=10.5
+        )
         handles = _legend(layers, looks)
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3))
     return figure
@@ -160,7 +163,12 @@ def draw_layers_start_end(data: pd.DataFrame, subject: str) -> Figure:
             axes.set_xlabel(f"Gradient over weights, {_RATIO}")
         panels[0].set_yticks(np.arange(len(layers)), layers)
         panels[0].set_ylim(len(layers) - 0.5, -0.5)  # the first layer on top
-        figure.suptitle(f"{subject}: start and end of training", x=0.01, ha="left", fontsize=10.5)
+        figure.suptitle(
+            f"{unmathematical(subject)}: start and end of training",
+            x=0.01,
+            ha="left",
+            fontsize=10.5,
+        )
         handles, names = panels[-1].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(names))
     return figure

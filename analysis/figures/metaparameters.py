@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.escaping import unmathematical
 from analysis.federated import batch_axis
 from analysis.figures.style import (
     BLUE,
@@ -82,7 +83,7 @@ def draw_metaparameters(data: pd.DataFrame, analysis: Analysis) -> Figure:
             panel.set_xlabel(batch_axis([analysis.study.config]))
             if analysis.study.space.get(name, {}).get("scale") != "linear":
                 panel.set_yscale("log")
-        figure.suptitle(analysis.title, fontsize=10.5)
+        figure.suptitle(unmathematical(analysis.title), fontsize=10.5)
         if f"{names[0]}, linear rule" in data:
             handles, labels = panels[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=3)

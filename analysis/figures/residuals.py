@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.escaping import unmathematical
 from analysis.federated import batch_axis
 from analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, WIDTH, power_of_two_ticks, style
 from analysis.fit import Fits
@@ -64,7 +65,7 @@ def draw_residuals(data: pd.DataFrame, analysis: Analysis) -> Figure:
         for axes, name in zip(strips, names, strict=True):
             _draw_strip(axes, data[data["model"] == name], _limit(data))
         _scale(strips[-1], data)
-        figure.suptitle(analysis.title, x=0.01, ha="left", fontsize=10.5)
+        figure.suptitle(unmathematical(analysis.title), x=0.01, ha="left", fontsize=10.5)
         missed = _MISSED if data["missed"].any() else ""
         strips[-1].set_xlabel(f"{batch_axis([analysis.study.config])}{missed}")
         figure.supylabel("Steps over the curve (%)", fontsize=10)

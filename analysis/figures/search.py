@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
+from analysis.escaping import unmathematical
 from analysis.figures.style import (
     BLUE,
     GREEN,
@@ -124,7 +125,7 @@ def draw_search(data: pd.DataFrame, analysis: Analysis) -> Figure:
             # above a gap in the last row too, where sharing takes the tick labels away
             panel.tick_params(labelbottom=True)
             panel.set_xlabel(_axis_label(x, analysis), fontsize=SMALL + 0.5)
-        figure.suptitle(analysis.title, fontsize=10.5, wrap=True)
+        figure.suptitle(unmathematical(analysis.title), fontsize=10.5, wrap=True)
         figure.supylabel(_axis_label(y, analysis), fontsize=10)
         figure.legend(handles=_legend(data), loc="outside lower center", ncols=6, handletextpad=0.2)
     return figure

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.escaping import unmathematical
 from analysis.federated import batch_axis, steps_axis
 from analysis.figures.series import (
     CURVE_POINTS,
@@ -121,7 +122,7 @@ def draw_steps(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _draw_regimes(axes, analysis.regimes)
         if analysis.fit is not None:
             _draw_b_crit(axes, analysis.fit, _of_hyperbola(analysis))
-        axes.set_title(analysis.title, loc="left", pad=8)
+        axes.set_title(unmathematical(analysis.title), loc="left", pad=8)
         axes.set_xlabel(batch_axis([analysis.study.config]))
         axes.set_ylabel(steps_axis([analysis.study.config]))
         # below the axes it overlaps nothing, whatever the shape of the curve

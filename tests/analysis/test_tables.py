@@ -61,14 +61,13 @@ def test_hyperparameters_stand_after_cohort():
     ("text", "found"),
     [
         ("a = = 1", "Invalid value"),
-        ("a = 1", "'race'"),
-        ("[race]", "'search'"),
-        (STUDY.replace("optimizer", "optimiser"), "other keys"),
+        ("a = 1", "no table race, or no search.space"),
+        ("[race]", "no table race, or no search.space"),
     ],
 )
 def test_a_damaged_study_file_is_refused(folder, text, found):
     (folder / STUDY_FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(AnalysisError, match=f"as batchscale wrote it, got: {found}.*; restore it"):
+    with pytest.raises(AnalysisError, match=f"as batchscale wrote it, got:? {found}.*; restore it"):
         read_study(ResultsFolder.at(folder))
 
 
@@ -80,9 +79,9 @@ def test_a_missing_file_is_named(folder, name):
 
 
 def test_another_schema_version_is_refused(tmp_path):
-    pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "trials.parquet")
     with pytest.raises(AnalysisError, match="schema version 1, 2, 3, got none; read it"):
-        read_table(ResultsFolder.at(tmp_path), "a.parquet")
+        read_table(ResultsFolder.at(tmp_path), TRIALS_FILE)
 
 
 def test_a_broken_file_is_refused(tmp_path):

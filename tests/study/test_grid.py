@@ -121,7 +121,7 @@ WRONG = {
     "a key without a part": ({"a..b": [1]}, r"dotted as for --set, got 'a\.\.b'"),
     "a key of the file": ({"workload": ["a"]}, "workload must not stand outside the grid"),
     "a key through a value": ({"workload.x": [1]}, r"got grid\.workload\.x=1 where workload is"),
-    "a long name": ({"workload_options.x": ["y" * 99]}, "at most 100 characters, got x-yyy"),
+    "a long name": ({"workload_options.x": ["y" * 99]}, "at most 100 characters, got 'x-yyy"),
     "a list of words": (["sgd"], r"each \[\[grid\]\] must be a table of settings.* got 'sgd'"),
     "an empty table": ([{}], r"each \[\[grid\]\] must be a table of settings, not empty, got {}"),
     "names by letter case": ([{"name": "Wide"}, {"name": "wide"}], "their own, got wide for"),

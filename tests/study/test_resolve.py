@@ -186,11 +186,11 @@ def test_what_cannot_run_is_refused_in_words(plugin, change, message):
         ({"loss": "model(batch.inputs)"}, "loss must be one finite number"),
         ({"loss": "model(batch.missing)"}, "AttributeError.*batchscale check"),
         ({"error": "torch.tensor(float('x'))"}, "ValueError.*batchscale check"),
-        ({"target": "1.5"}, r"race\.target must lie in \(0, 1\)"),
+        ({"target": "1.5"}, r"a target on the error must lie in \(0, 1\), got 1.5"),
     ],
 )
 def test_a_workload_that_breaks_its_contract_is_refused_before_it_runs(plugin, broken, message):
-    with pytest.raises(StudyError, match=message):
+    with pytest.raises((StudyError, WorkloadError), match=message):
         resolve({"workload": plugin(**broken)})
 
 

@@ -41,8 +41,14 @@ def hub_file(repository: str, file: str, remedy: str) -> Path:
         The file on this machine.
 
     Raises:
-        WorkloadError: the extra is not installed, or the hub cannot be reached.
+        WorkloadError: the file would lie outside, the extra is not installed, or the hub cannot be
+            reached.
     """
+    if not file or "\\" in file or any(part in {"", ".", ".."} for part in file.split("/")):
+        raise WorkloadError(
+            f"a file of the hub must be inside its repository, got {file!r} of {repository}; give "
+            "its path there, such as data/train.txt"
+        )
     hub = _extra("huggingface_hub")
     try:
         return Path(hub.hf_hub_download(repository, file, repo_type="dataset"))

@@ -6,6 +6,7 @@ from these afterwards.
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -46,11 +47,19 @@ class _Array:
         return numbers.reshape(shape, order="F" if by_columns else "C")
 
 
-def _latin1(text: str, encoding: bytes | str) -> bytes:
-    """Makes bytes as Python 2's are pickled, in place of `_codecs.encode`, which knows more."""
-    if encoding not in {"latin1", b"latin1"}:
-        raise pickle.UnpicklingError(f"encoding {encoding!r}")
-    return text.encode("latin1")
+class _Latin1(bytes):
+    """Bytes as Python 2's are pickled, in place of `_codecs.encode`, which knows more.
+
+    A class, since a pickle may set attributes of whatever it names that has no `__setstate__`.
+    """
+
+    def __new__(cls, text: str, encoding: bytes | str) -> "_Latin1":
+        if encoding not in {"latin1", b"latin1"}:
+            raise pickle.UnpicklingError(f"encoding {encoding!r}")
+        return super().__new__(cls, text.encode("latin1"))
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("bytes with a state")
 
 
 _ALLOWED: Mapping[tuple[str, str], Callable[..., Any]] = {
@@ -58,7 +67,7 @@ _ALLOWED: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("numpy._core.multiarray", "_reconstruct"): _Array,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
-    ("_codecs", "encode"): _latin1,
+    ("_codecs", "encode"): _Latin1,
 }
 """What a pickle may name; a pickle that names more could run any program."""
 
@@ -84,6 +93,7 @@ def read_pickle(content: bytes, source: object) -> Any:
         WorkloadError: it holds anything else, or is no pickle.
     """
     try:
+        _check_places(content)
         return _with_arrays(_Unpickler(io.BytesIO(content), encoding="bytes").load())
     except Exception as error:
         raise WorkloadError(
@@ -92,11 +102,29 @@ def read_pickle(content: bytes, source: object) -> Any:
         ) from error
 
 
+def _check_places(content: bytes) -> None:
+    """Refuses a place in the unpickler's memory that a file of this size cannot need.
+
+    Python makes room for all places up to the greatest that a pickle names: ten bytes could ask for
+    64 GiB.
+
+    Raises:
+        UnpicklingError: there is one.
+    """
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name.endswith("PUT") and (argument or 0) > len(content):
+            raise pickle.UnpicklingError(f"place {argument:,} in {len(content):,} bytes")
+
+
 def _with_arrays(value: Any) -> Any:
     if isinstance(value, _Array):
         return value.array()
     if isinstance(value, dict):
-        return {key: _with_arrays(entry) for key, entry in value.items()}
+        return {_with_arrays(key): _with_arrays(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [_with_arrays(entry) for entry in value]
+    if isinstance(value, bytes):
+        return bytes(value)
+    if value is not None and not isinstance(value, str | int | float):
+        raise pickle.UnpicklingError(f"a {type(value).__name__}")
     return value

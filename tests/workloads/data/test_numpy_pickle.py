@@ -1,8 +1,11 @@
+import contextlib
 import os
 import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workloads.data.numpy_pickle import read_pickle
 from workloads.errors import WorkloadError
@@ -52,3 +55,50 @@ def test_everything_else_is_refused_and_never_run(tmp_path, monkeypatch, value, 
 def test_what_is_no_whole_pickle_is_refused(content):
     with pytest.raises(WorkloadError, match="must be whole.* in made; fetch the file again"):
         read_pickle(content, "made")
+
+
+def named(module, name):
+    return f"c{module}\n{name}\n".encode()
+
+
+ATTACKS = {
+    "reduce": named("posix", "system") + b"(S'touch ran'\ntR.",
+    "instance": b"(S'touch ran'\nios\nsystem\n.",
+    "object": b"\x80\x02(" + named("os", "system") + b"S'touch ran'\no.",
+    "new object": b"\x80\x02" + named("subprocess", "Popen") + b"S'touch ran'\n\x85\x81.",
+    "stack global": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\ttouch ran\x85R.",
+    "dotted": b"\x80\x04\x8c\x05numpy\x8c\x13dtype.__init__.__globals__\x93.",
+    "built-in": named("builtins", "exec") + b'(S\'open("ran", "w")\'\ntR.',
+    "by name in the codecs": named("_codecs", "lookup") + b"(S'x'\ntR.",
+    "codec that runs": named("_codecs", "encode") + b"(S'x'\nS'zlib'\ntR.",
+    "persistent": b"Pos.system\n.",
+    "extension": b"\x80\x02\x82\x01.",
+    "ours": named("workloads.data.numpy_pickle", "read_pickle") + b"(S'x'\nS'y'\ntR.",
+    "enormous place": b"\x80\x02]r\xff\xff\xff\xff.",
+    "enormous text": b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7f.",
+    "enormous frame": b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7fN.",
+    "endless nesting": b"(" * 100_000 + b".",
+    "list in itself": b"]q\x00h\x00a.",
+    "changed function": named("_codecs", "encode") + b"}S'__code__'\nI1\nsb.",
+    "changed type": named("numpy", "dtype") + b"N}S'__setstate__'\nI1\ns\x86b.",
+}
+
+
+@pytest.mark.parametrize("content", ATTACKS.values(), ids=ATTACKS)
+def test_an_attack_is_refused_and_changes_nothing(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WorkloadError, match="must be whole and hold arrays and plain values only"):
+        read_pickle(content, "made")
+    assert list(tmp_path.iterdir()) == []
+    test_arrays_of_numbers_come_back(2, "u1", "C")
+
+
+SOUND = pickle.dumps({b"data": np.arange(20, dtype=np.uint8), b"labels": [1, 2]}, protocol=2)
+
+
+@given(place=st.integers(0, len(SOUND)), length=st.integers(0, 4), new=st.binary(max_size=6))
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_whatever_bytes_change_it_is_read_or_refused(place, length, new):
+    content = SOUND[:place] + new + SOUND[place + length :]
+    with contextlib.suppress(WorkloadError):
+        assert isinstance(read_pickle(content, "made"), dict | list | bytes | int | float | None)

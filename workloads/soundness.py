@@ -1,0 +1,150 @@
+"""What a workload's target, data and model must be before anything is trained, checked in words."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workloads.errors import WorkloadError
+from workloads.workload import Data, Examples, Target
+
+_UPPER = {"error": 1.0, "loss": math.inf}
+
+
+def sound_target(target: object) -> Target:
+    """Checks that a target can be missed and met: in (0, 1) for an error, above 0 for a loss.
+
+    Args:
+        target: a workload's `target`.
+
+    Returns:
+        The same.
+
+    Raises:
+        WorkloadError: it is none.
+    """
+    if not isinstance(target, Target):
+        raise WorkloadError(f"`target` must be a Target, got {target!r}; give Target(0.05), say")
+    if target.quantity not in _UPPER:
+        raise WorkloadError(
+            f"the target's quantity must be error or loss, got {target.quantity!r}; choose one"
+        )
+    upper, value = _UPPER[target.quantity], target.value
+    if isinstance(value, bool | str) or not _is_between(0, value, upper):
+        raise WorkloadError(
+            f"a target on the {target.quantity} must lie in (0, {upper:g}), got {value}; "
+            "choose another"
+        )
+    return target
+
+
+def _is_between(low: float, value: Any, high: float) -> bool:
+    try:
+        return bool(low < value < high)
+    except TypeError:
+        return False
+
+
+def sound_data(data: object) -> Data:
+    """Checks that data can be trained on.
+
+    Args:
+        data: what a workload's `data()` gave.
+
+    Returns:
+        The same.
+
+    Raises:
+        WorkloadError: they are no `Data`, a split is empty, inputs and targets differ in length,
+            or a number is not finite.
+    """
+    if not isinstance(data, Data):
+        raise WorkloadError(
+            f"data() must give a Data, got {type(data).__name__}; give "
+            "Data(train=Examples(...), validation=Examples(...))"
+        )
+    for split, examples in (("train", data.train), ("validation", data.validation)):
+        _sound_examples(split, examples, looked_at=not (data.mapped and split == "train"))
+    return data
+
+
+def _sound_examples(split: str, examples: object, *, looked_at: bool) -> None:
+    if not isinstance(examples, Examples):
+        raise WorkloadError(
+            f"{split} must be Examples, got {type(examples).__name__}; give "
+            "Examples(inputs, targets)"
+        )
+    for name, tensor in examples._asdict().items():
+        if not isinstance(tensor, Tensor) or tensor.dim() == 0:
+            got = "one of no dimension" if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise WorkloadError(
+                f"{name} of {split} must be a tensor whose first axis is the examples, got {got}; "
+                "make it one"
+            )
+    count, targets = len(examples.inputs), len(examples.targets)
+    if count == 0:
+        raise WorkloadError(f"{split} must hold examples, got none; keep some for it")
+    if count != targets:
+        raise WorkloadError(
+            f"{split} must have one target per input, got {targets} for {count}; pair them"
+        )
+    if looked_at:
+        for name, tensor in examples._asdict().items():
+            _all_finite(f"{name} of {split}", tensor)
+
+
+def _all_finite(name: str, tensor: Tensor) -> None:
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        wrong = int((~torch.isfinite(tensor)).reshape(len(tensor), -1).any(dim=1).sum())
+        raise WorkloadError(
+            f"{name} must be finite, got NaN or infinity in {wrong:,} of {len(tensor):,} examples; "
+            "leave them out, or put a number in their place"
+        )
+
+
+def sound_model(model: object) -> nn.Module:
+    """Checks that a model can be trained.
+
+    Args:
+        model: what a workload's `model()` gave.
+
+    Returns:
+        The same.
+
+    Raises:
+        WorkloadError: it is no module, or has nothing to train.
+    """
+    if not isinstance(model, nn.Module):
+        raise WorkloadError(
+            f"model() must give a torch.nn.Module, got {type(model).__name__}; build one"
+        )
+    if not any(p.requires_grad and p.numel() for p in model.parameters()):
+        raise WorkloadError("a model must have parameters to train, got none; add some")
+    return model
+
+
+def sound_number(name: str, value: object) -> float:
+    """Checks a loss or an error of an untrained model.
+
+    Args:
+        name: which it is.
+        value: what the workload gave.
+
+    Returns:
+        Its value.
+
+    Raises:
+        WorkloadError: it is no finite number in a tensor.
+    """
+    if isinstance(value, Tensor) and value.numel() == 1 and value.dtype is not torch.bool:
+        number = float(value.detach())
+        if math.isfinite(number):
+            return number
+        got = str(number)
+    else:
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.100}"
+    raise WorkloadError(
+        f"the workload's {name} must be one finite number in a tensor before training, got {got}; "
+        "take the mean, and run `batchscale check` on it"
+    )
