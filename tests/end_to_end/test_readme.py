@@ -43,6 +43,8 @@ def test_the_study_file_is_one():
     from study.config import StudyConfig
     from study.study_file import validated
 
-    (study,) = blocks("toml")
-    config = validated(StudyConfig, tomllib.loads(study))
+    study, recipe = map(tomllib.loads, blocks("toml"))
+    config = validated(StudyConfig, study)
     assert config.batch_sizes.expand(10_000)[-1] == 1024
+    changed = validated(StudyConfig, study | recipe)
+    assert (changed.mode, changed.recipe.base) == ("recipe", 32)
