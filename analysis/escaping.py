@@ -38,11 +38,11 @@ def markdown(text: str) -> str:
         What shows as that text.
 
     >>> print(markdown("<b>x</b> | ![y](z)"))
-    &lt;b>x&lt;/b> \| ![y]\(z)
+    &lt;b>x&lt;/b> &#124; ![y]\(z)
     """
     line = printable(text).replace("\n", "\\n")
     line = _TAG.sub("&lt;", _ENTITY.sub("&amp;", line))
-    return line.replace("](", r"]\(").replace("|", r"\|")
+    return line.replace("](", r"]\(").replace("|", "&#124;")
 
 
 def unmathematical(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import AuthenticationError
 
 from study.errors import StudyError
@@ -85,8 +86,15 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     """
     # actors of all workers start at once; Ray's own default has them wait for one another
     wanted = _QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": str(resources.workers)}
+    if resources.address is None:
+        wanted |= {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
+    clusters = ray_constants.ENABLE_RAY_CLUSTER
+    # Ray runs whatever it is sent, and by default listens on every network of the machine. Where
+    # it takes the machine for one that joins no cluster, it listens on loopback only; it looks at
+    # the variable above when it is imported, workers at theirs when they start.
+    ray_constants.ENABLE_RAY_CLUSTER = clusters and resources.address is not None
     try:
         with no_orphans(), contextlib.ExitStack() as end:
             end.callback(ray.shutdown)
@@ -98,6 +106,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
             end.enter_context(ray_watched(stop))
             yield
     finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 

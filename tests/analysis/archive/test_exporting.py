@@ -156,10 +156,19 @@ def test_an_export_that_cannot_be_written_is_refused(folder, tmp_path):
         export_study(folder, tmp_path / "file")
 
 
-def test_a_damaged_imported_folder_is_refused(archive, tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("{", "[]", "{}", '{"studies": 3}', '{"studies": {"8": 3}}', "[" * 100_000),
+        '{"studies": {"8": {"parameter_configs": []}}}',
+        '{"studies": {"8": {"parameter_configs": {"../x": {"type": "DOUBLE"}}}}}',
+        '{"studies": {"8": {"parameter_configs": {"x": {"type": "DOUBLE", "min_value": 1}}}}}',
+    ],
+)
+def test_a_damaged_imported_folder_is_refused(archive, tmp_path, content):
     (made,) = import_archive(
         archive, ResultsFolder.at(tmp_path / "results"), Choices(only="mnist*")
     )
-    (tmp_path / "results" / made.folder.name / "archive.json").write_text("{")
-    with pytest.raises(AnalysisError, match=r"archive\.json must be as batchscale wrote it, got"):
+    (tmp_path / "results" / made.folder.name / "archive.json").write_text(content)
+    with pytest.raises(AnalysisError, match=r"archive\.json"):
         export_study(made.folder, tmp_path / "archive")

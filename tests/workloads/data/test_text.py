@@ -68,6 +68,15 @@ def test_a_file_of_the_hub_is_fetched(place, monkeypatch):
     assert len(text("hub:owner/name:deep/t.txt", 9).train.inputs) == 19
 
 
+@pytest.mark.parametrize(
+    "file", ["", "../up.txt", "/etc/passwd", "a/../../b", "a\\..\\b", "a//b", "."]
+)
+def test_a_file_of_the_hub_is_inside_its_repository(monkeypatch, file):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(WorkloadError, match="must be inside its repository, got"):
+        text(f"hub:owner/name:{file}", 9)
+
+
 def test_the_hub_offline_says_so(monkeypatch):
     class Offline:
         @staticmethod
