@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from analysis.estimates import two_digits
 from analysis.federated import examples_per_step
 from analysis.models import Floats
-from analysis.tables import TRIAL_KEY, StudyTables
+from analysis.schema import TRIAL_KEY
+from analysis.tables import StudyTables
 from analysis.targets import competing_trials
 
 MOST_BUDGETS = 4

@@ -20,7 +20,7 @@ from analysis.findings import critical_record, fits_record
 from analysis.fixed_epochs import epochs_table, epochs_words, fixed_epochs
 from analysis.folder import ResultsFolder
 from analysis.rule_costs import rule_costs, rule_costs_table
-from analysis.tables import SCHEMA_VERSION
+from analysis.schema import SCHEMA_VERSION
 
 COMPARISON_JSON = "comparison.json"
 COMPARISON_MD = "comparison.md"

@@ -12,7 +12,8 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
-from analysis.tables import LAYERS_FILE, read_table
+from analysis.schema import LAYERS_FILE
+from analysis.tables import read_table
 
 ENDS = ("start", "end")
 

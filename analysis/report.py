@@ -16,8 +16,8 @@ from analysis.folder import ResultsFolder
 from analysis.goals import goal_records, goals_markdown
 from analysis.quality import readable_quality
 from analysis.regimes import Regime, Regimes
+from analysis.schema import SCHEMA_VERSION, hyperparameters
 from analysis.summary import Analysis, sentences
-from analysis.tables import SCHEMA_VERSION, hyperparameters
 
 SUMMARY_JSON = "summary.json"
 SUMMARY_MD = "summary.md"

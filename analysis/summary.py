@@ -24,7 +24,8 @@ from analysis.replicates import (
     with_replicates,
 )
 from analysis.scaling_rules import rule_sentences, scaling_rules
-from analysis.tables import TRIAL_KEY, StudyTables
+from analysis.schema import TRIAL_KEY
+from analysis.tables import StudyTables
 from analysis.targets import first_trials, steps_to_target
 
 _RULE_FAILS = (

@@ -17,7 +17,8 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.federated import examples_per_step
 from analysis.recipes import follows_rule, rule_runs
-from analysis.tables import ROLES, STATUSES, TRIAL_KEY, StudyTables, hyperparameters
+from analysis.schema import ROLES, STATUSES, TRIAL_KEY, hyperparameters
+from analysis.tables import StudyTables
 
 CANDIDATES = ("search", "extension", "warm")
 """Roles whose trials compete for the fewest steps."""

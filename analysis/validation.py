@@ -14,12 +14,11 @@ import pyarrow.parquet as pq
 
 from analysis.errors import AnalysisError
 from analysis.escaping import printable
+from analysis.schema import ROLES, STATUSES
 
 MOST_VALUES = 2**28
 """Numbers and strings in one file; the largest published workload has some 2^25."""
 MOST_HYPERPARAMETERS = 100
-STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
-ROLES = ("search", "extension", "warm", "replicate", "recipe")
 SCALES = ("linear", "log", "reverse-log")
 _CHOICES: Mapping[str, Collection[str]] = {"status": STATUSES, "role": ROLES, "scale": SCALES}
 _LEAST: Mapping[str, int] = {

@@ -53,7 +53,7 @@ def layers(
     from analysis.figures.layers import write_layer_figures
     from analysis.folder import ResultsFolder
     from analysis.layers import layer_sentences, read_layers
-    from analysis.tables import LAYERS_FILE, layer_schema
+    from analysis.schema import LAYERS_FILE, layer_schema
     from study.layers import best_trials, measured_layers
     from study.parts import write_table
     from study.recorded import as_recorded, recorded_trials

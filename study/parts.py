@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.folder import ResultsFolder
-from analysis.tables import READABLE_VERSIONS, VERSION_KEY, brought_up, trial_schema
+from analysis.schema import READABLE_VERSIONS, VERSION_KEY, brought_up, trial_schema
 from analysis.validation import BROKEN_PARQUET, read_parquet
 from study.config import ResolvedStudy
 from study.errors import StudyError, cause

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from analysis.folder import ResultsFolder
-from analysis.tables import SCHEMA_VERSION
+from analysis.schema import SCHEMA_VERSION
 from study.errors import StudyError
 
 PROVENANCE_FILE = "provenance.json"

@@ -8,7 +8,8 @@ import pandas as pd
 import torch
 
 from analysis.folder import ResultsFolder
-from analysis.tables import CURVES_FILE, TRIAL_KEY, TRIALS_FILE, read_table
+from analysis.schema import CURVES_FILE, TRIAL_KEY, TRIALS_FILE
+from analysis.tables import read_table
 from study.config import ResolvedStudy
 from study.errors import StudyError
 from study.judgement import final_results

@@ -7,7 +7,7 @@ of the optimizer, the schedule or the workload's own hyperparameters.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.tables import TRIAL_COLUMNS
+from analysis.schema import TRIAL_COLUMNS
 from study.config import StudyConfig
 from study.errors import StudyError, not_among
 from study.hyperparameters import Group, of_optimizer, of_schedule, of_workload

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
-from analysis.tables import STUDY_FILE
+from analysis.schema import STUDY_FILE
 from study.config import ResolvedStudy
 from study.errors import StudyError
 from study.grid import Member

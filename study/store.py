@@ -8,7 +8,7 @@ import pyarrow as pa
 import tomlkit
 
 from analysis.folder import ResultsFolder
-from analysis.tables import (
+from analysis.schema import (
     BOXES_FILE,
     CURVES_FILE,
     STUDY_FILE,

@@ -13,17 +13,9 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from analysis.report import SUMMARY_JSON, as_record
+from analysis.schema import BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIAL_KEY, TRIALS_FILE
 from analysis.summary import analyze
-from analysis.tables import (
-    BOXES_FILE,
-    CURVES_FILE,
-    STUDY_FILE,
-    TRIAL_KEY,
-    TRIALS_FILE,
-    as_frame,
-    read_study,
-    read_table,
-)
+from analysis.tables import as_frame, read_study, read_table
 from study.cohorts import CohortQueue
 from study.config import ResolvedStudy
 from study.errors import StudyError

@@ -18,15 +18,15 @@ from analysis.archive.layout import (
 from analysis.archive.reading import ArchivedTrial, ArchivedWorkload
 from analysis.archive.spaces import Entry, entries, our_name, union
 from analysis.errors import AnalysisError
-from analysis.tables import (
+from analysis.schema import (
     CURVE_COLUMNS,
     TRIAL_COLUMNS,
     TRIAL_KEY,
-    StudyTables,
     box_schema,
     curve_schema,
     trial_schema,
 )
+from analysis.tables import StudyTables
 from analysis.targets import trials_at
 
 _ROLE = "search"

@@ -25,7 +25,8 @@ from analysis.archive.spaces import archived_name, check_parameter, our_name, pa
 from analysis.errors import AnalysisError
 from analysis.federated import federated
 from analysis.folder import ResultsFolder
-from analysis.tables import CURVE_COLUMNS, TRIAL_KEY, StudyTables, hyperparameters, read_study
+from analysis.schema import CURVE_COLUMNS, TRIAL_KEY, hyperparameters
+from analysis.tables import StudyTables, read_study
 from analysis.targets import CANDIDATES, trials_as_recorded
 
 _KEY = list(TRIAL_KEY)

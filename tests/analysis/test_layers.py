@@ -5,7 +5,7 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from analysis.layers import changes, layer_sentences, read_layers, spreads
-from analysis.tables import LAYERS_FILE, layer_schema
+from analysis.schema import LAYERS_FILE, layer_schema
 
 
 def layer_table(sizes=(16, 256), layers=("0.weight", "0.bias", "2.weight")):

@@ -7,7 +7,7 @@ import pytest
 from analysis.best_of_n import SearchVerdict, sample_of
 from analysis.quality import quality_table, readable_quality
 from analysis.quality_words import quality_sentences
-from analysis.tables import BOX_COLUMNS
+from analysis.schema import BOX_COLUMNS
 from analysis.targets import steps_to_target
 
 

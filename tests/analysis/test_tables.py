@@ -5,16 +5,15 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
-from analysis.tables import (
+from analysis.schema import (
     CURVES_FILE,
     STUDY_FILE,
     TRIALS_FILE,
     curve_schema,
     hyperparameters,
-    read_study,
-    read_table,
     trial_schema,
 )
+from analysis.tables import read_study, read_table
 from analysis.targets import steps_to_target
 
 NAMES = ("lr", "momentum")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
-from analysis.tables import STATUSES
+from analysis.schema import STATUSES
 from analysis.targets import equal_trials, first_trials, search_trials, steps_to_target
 
 HYPERPARAMETERS = {"lr", "momentum"}

@@ -11,15 +11,9 @@ from pandas.testing import assert_frame_equal
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
 from analysis.report import write_summary
+from analysis.schema import BOXES_FILE, CURVES_FILE, ROLES, SCHEMA_VERSION, TRIALS_FILE
 from analysis.summary import analyze
-from analysis.tables import (
-    BOXES_FILE,
-    CURVES_FILE,
-    ROLES,
-    SCHEMA_VERSION,
-    TRIALS_FILE,
-    read_study,
-)
+from analysis.tables import read_study
 from analysis.targets import search_trials
 from study.store import consolidate, read_study_toml
 

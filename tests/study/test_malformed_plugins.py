@@ -1,6 +1,7 @@
 """Faulty workloads: `sweep` refuses in words what it can know, `check` names the clause."""
 
 import sys
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analysis.folder import ResultsFolder
 from study import cli
 from workloads import contract
 
@@ -162,6 +164,7 @@ def run(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(cli, "_sweep_one", lambda *_: True)
+    monkeypatch.setattr(ResultsFolder, "locked", lambda _: nullcontext())
     monkeypatch.setattr(contract, "_TRAINING_STEPS", 3)
     numbers = count()
 

@@ -1,7 +1,7 @@
 import json
 
 from analysis.folder import ResultsFolder
-from analysis.tables import SCHEMA_VERSION
+from analysis.schema import SCHEMA_VERSION
 from study.provenance import record_end, record_start
 
 

@@ -20,6 +20,7 @@ from study.recipes import RULES, recipe_points
 from study.records import Curve, Outcome, Role, Rule, Seconds, Source, Status, TrialResult
 from study.resolve import resolve
 from study.schedules import SCHEDULES, Span, lr_factor
+from study.stopping import Stop
 from study.store import consolidate, open_folder, read_parts
 from study.sweep import Sweep
 
@@ -254,9 +255,7 @@ def test_a_base_that_misses_leaves_nothing_to_scale(make_recipe, tmp_path):
     open_folder(folder, study)
     for cohort in cohorts:
         write_part(folder, study, trained(cohort, lambda size, point: missed))
-    work = Sweep(folder, study, None)
-    assert work.complete
-    (error,) = work.run(None).errors
+    (error,) = Sweep(folder, study, None).run(None, Stop()).errors
     assert error.startswith("no trial reached the target at batch size 16, so that the linear rule")
     queue = CohortQueue(study, [])
     queue.lose(queue.take())

@@ -7,7 +7,8 @@ from pandas.testing import assert_frame_equal
 
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
-from analysis.tables import TRIAL_COLUMNS, read_study
+from analysis.schema import TRIAL_COLUMNS
+from analysis.tables import read_study
 from study.errors import StudyError
 from study.judgement import final_results
 from study.parts import part_name, part_names, read_part, write_part

@@ -12,14 +12,8 @@ from analysis.archive.exporting import export_study
 from analysis.archive.importing import Choices, import_archive
 from analysis.errors import AnalysisError
 from analysis.folder import ResultsFolder
-from analysis.tables import (
-    CURVES_FILE,
-    STUDY_FILE,
-    TRIALS_FILE,
-    curve_schema,
-    read_study,
-    trial_schema,
-)
+from analysis.schema import CURVES_FILE, STUDY_FILE, TRIALS_FILE, curve_schema, trial_schema
+from analysis.tables import read_study
 from analysis.targets import steps_to_target
 
 DIGITS = Path(__file__).parents[3] / "results" / "reference" / "digits"
