@@ -77,7 +77,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     """Starts or joins Ray, and leaves it again.
 
     Args:
-        folder: a folder on this machine without Python files.
+        folder: a folder on this machine without Python files, which no other sweep is given.
         resources: where and how wide.
         stop: takes the signals again that Ray takes.
 
@@ -96,7 +96,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     # the variable above when it is imported, workers at theirs when they start.
     ray_constants.ENABLE_RAY_CLUSTER = clusters and resources.address is not None
     try:
-        with no_orphans(), contextlib.ExitStack() as end:
+        with no_orphans(folder), contextlib.ExitStack() as end:
             end.callback(ray.shutdown)
             # Ray puts the driver's current folder first on every worker's path, where a user's
             # study.py or analysis.py would hide ours

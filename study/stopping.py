@@ -23,11 +23,16 @@ _DAEMONS = ("raylet", "gcs_server")
 _SHOW_CURSOR = b"\x1b[?25h"
 # The kernel ends Ray's daemons together with the process that started them; their own helpers wait
 # a minute for the dead. A line from the sweep is its orderly end, the end of the pipe its death.
+# A helper that has set its title has overwritten its environment with it.
 _GUARD = """
 read -r line && exit
 sleep 1
 for process in /proc/[0-9]*; do
-    grep -qzxF "$1" "$process/environ" && kill -KILL "${process#/proc/}"
+    read -r name <"$process/comm" || continue
+    case $name in
+        ray::*) [ "$(readlink "$process/cwd")" = "$2" ] ;;
+        *) grep -qzxF "$1" "$process/environ" ;;
+    esac && kill -KILL "${process#/proc/}"
 done
 """
 
@@ -96,10 +101,13 @@ def leave(code: int, message: str) -> NoReturn:
 
 
 @contextlib.contextmanager
-def no_orphans() -> Iterator[None]:
-    """Has every process that is started in the body ended soon after this one, however it ends.
+def no_orphans(folder: Path) -> Iterator[None]:
+    """Has what Ray starts in the body ended soon after this process, however it ends.
 
     Only on Linux; elsewhere Ray starts a reaper of its own.
+
+    Args:
+        folder: where Ray is started, by this sweep alone.
 
     Yields:
         Nothing.
@@ -108,7 +116,7 @@ def no_orphans() -> Iterator[None]:
         yield
         return
     mark = uuid4().hex
-    words = ["sh", "-c", _GUARD, "sh", f"{_MARK}={mark}"]
+    words = ["sh", "-c", _GUARD, "sh", f"{_MARK}={mark}", str(folder.resolve())]
     # in a session of its own, where neither Ctrl-C nor the end of a terminal reaches it
     guard = subprocess.Popen(
         words,

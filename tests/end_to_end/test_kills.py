@@ -67,7 +67,10 @@ class Sweep:
     def ended(self, seconds=60):
         """Waits for its end, and that of all that it started; gives exit code, output, errors."""
         out, err = self.command.communicate(timeout=seconds)
-        wait_until(lambda: not self.place.processes(), ORPHAN_SECONDS)
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        while left := self.place.processes():
+            assert time.monotonic() < deadline, left
+            time.sleep(0.1)
         return self.command.returncode, out, err
 
 

@@ -21,12 +21,21 @@ with listening() as stop:
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 sys.exit(stop.exit_code)
 """
-ORPHAN = """
-import subprocess, sys, time
+ORPHANS = """
+import os, subprocess, sys, time
+from pathlib import Path
 from study.stopping import no_orphans
-with no_orphans():
-    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    print(child.pid, flush=True)
+here = Path("here").resolve()
+here.mkdir()
+agent, silent = Path.cwd() / "ray::Agent", {{"stdout": -3, "stderr": -3}}
+agent.symlink_to("/bin/sleep")
+with no_orphans(here):
+    left = [
+        subprocess.Popen(["sleep", "60"], **silent),
+        subprocess.Popen([agent, "60"], cwd=here, env={{}}, **silent),
+        subprocess.Popen([agent, "60"], env={{}}, **silent),
+    ]
+    print(*(process.pid for process in left), flush=True)
     {0}
 """
 
@@ -73,21 +82,27 @@ def test_a_signal_that_is_ignored_stays_so():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Ray has a reaper of its own")
-@pytest.mark.parametrize(("end", "left"), [("time.sleep(60)", False), ("sys.exit()", True)])
-def test_a_killed_process_leaves_none_behind(end, left):
-    process = started(ORPHAN.format(end))
-    child = Path("/proc", process.stdout.readline().strip())
-    if not left:
+@pytest.mark.parametrize(
+    ("end", "stay"),
+    [("time.sleep(60)", [False, False, True]), ("sys.exit()", [True, True, True])],
+    ids=["killed", "orderly"],
+)
+def test_a_process_leaves_none_of_its_own_behind(monkeypatch, tmp_path, end, stay):
+    monkeypatch.chdir(tmp_path)
+    process = started(ORPHANS.format(end))
+    left = [Path("/proc", word) for word in process.stdout.readline().split()]
+    if end != "sys.exit()":
         process.kill()
     process.communicate(timeout=30)
     deadline = time.monotonic() + 20
-    while runs(child) is not left:
+    while [runs(one) for one in left] != stay:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    if left:
-        time.sleep(1.5)  # a guard that did not know of the orderly end would have struck by now
-        assert runs(child)
-        os.kill(int(child.name), signal.SIGKILL)
+    time.sleep(1.5 if all(stay) else 0)  # by then a guard would have struck that is not told
+    assert [runs(one) for one in left] == stay
+    for one in left:
+        if runs(one):
+            os.kill(int(one.name), signal.SIGKILL)
 
 
 def runs(process):
