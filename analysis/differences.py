@@ -32,7 +32,7 @@ _FIRST = (
 )
 # long, or following from other keys: a folder's name says more
 _LEFT_OUT = ("batch_sizes", "examples", "imported")
-_MOST_KEYS = 3
+_MOST_KEYS = 2
 
 
 def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
@@ -90,7 +90,7 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
 
     Args:
         configs: resolved study files as plain data.
-        names: the studies' names, all different; the labels where no three keys tell all apart.
+        names: the studies' names, all different; the labels where no two keys tell all apart.
 
     Returns:
         Labels such as "optimizer = sgd", all different, in the order given.
