@@ -120,7 +120,7 @@ class ResultsFolder:
                 "give the folder of one study, such as results/<study>"
             ) from error
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: "bytes | pa.Buffer") -> None:
         """Writes a file so that a reader, on any machine, sees the old one or the new one, whole.
 
         Args:
@@ -227,7 +227,7 @@ def _with_patience(uri: str) -> str:
     return f"{uri}{'&' if urlsplit(uri).query else '?'}{_GS_RETRY}=30"
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: "bytes | pa.Buffer") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as file:

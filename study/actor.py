@@ -3,9 +3,11 @@
 It imports no more than training needs: every worker waits for these imports before its first step.
 """
 
+import json
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import ray
@@ -16,7 +18,7 @@ from analysis.folder import ResultsFolder
 from study.cluster import this_node
 from study.config import ResolvedStudy
 from study.parts import write_part
-from study.records import Cohort, Point, Region, Source, Status
+from study.records import Cohort, Point, Region, Role, Rule, Source, Status
 from study.training import TrainingSet
 from study.worker import Trainable, prepare, run_cohort
 from workloads.registry import resolve as resolve_workload
@@ -50,7 +52,8 @@ class RaceTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Trains the cohort and writes its part."""
-        results = run_cohort(self._study, self._trainable, _cohort(self.config["cohort"]))
+        cohort = _cohort(json.loads(self.config["cohort"]))
+        results = run_cohort(self._study, self._trainable, cohort)
         write_part(self._folder, self._study, results, this_node())
         reached = sum(result.outcome.status is Status.REACHED for result in results)
         return {"reached": reached, "done": True}
@@ -87,10 +90,18 @@ def _received(arrays: Arrays | None) -> Data | None:
 
 
 def _cohort(data: Mapping[str, Any]) -> Cohort:
-    points = tuple(
-        Point(**{**point, "source": _built(Source, point["source"])}) for point in data["points"]
-    )
-    return Cohort(**{**data, "points": points, "region": _built(Region, data["region"])})
+    points = tuple(map(_point, data["points"]))
+    region = _built(Region, data["region"])
+    if region is not None:
+        region = replace(region, box={n: (low, high) for n, (low, high) in region.box.items()})
+    return Cohort(**{**data, "points": points, "region": region})
+
+
+def _point(data: Mapping[str, Any]) -> Point:
+    source = _built(Source, data["source"])
+    if source is not None:
+        source = replace(source, role=Role(source.role), rule=Rule(source.rule))
+    return Point(**{**data, "role": Role(data["role"]), "source": source})
 
 
 def _built(kind: type[_Record], data: Mapping[str, Any] | None) -> _Record | None:

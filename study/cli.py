@@ -114,6 +114,7 @@ def _sweep_one(
     """Runs what is missing of one study; tells whether no trial failed and no cohort was lost."""
     from study.progress import Progress, shown
     from study.provenance import record_end, record_start
+    from study.records import Status
     from study.store import open_folder
     from study.sweep import Sweep
 
@@ -127,14 +128,14 @@ def _sweep_one(
     missing = not work.complete
     if missing:
         record_start(folder, width)
-    with shown(Progress(folder, study), work.standings, console):
+    with shown(Progress(folder, study, work.recorded), work.standings, console):
         end = work.run(resources)
     if missing:
         record_end(folder)
-    failed = sum(result.outcome.status == "failed" for result in end.results)
+    failed = end.statuses[Status.FAILED]
     for line in end.errors:
         console.print(line, style="red")
-    console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
+    console.print(f"{end.statuses.total()} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
 
 

@@ -1,10 +1,12 @@
 """The results folder: parts are the only truth, every table is derived from them."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import tomlkit
 
 from analysis.folder import ResultsFolder
@@ -18,10 +20,11 @@ from analysis.tables import (
     trial_schema,
 )
 from study.config import ResolvedStudy
+from study.curve_columns import curve_table
 from study.errors import StudyError
 from study.judgement import final_results
-from study.parts import curve_lists, part_names, read_part, trial_row, write_table
-from study.records import Role, TrialResult
+from study.parts import parts_by_size, read_part, trial_row, write_table
+from study.records import Role, Status, TrialResult
 from study.sections import ReplicatesConfig, SearchConfig
 from study.space import Range
 
@@ -157,43 +160,64 @@ def read_parts(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]
     Returns:
         All recorded trials.
     """
-    results: dict[tuple[int, int, int], TrialResult] = {}
-    for name in part_names(folder):
+    sizes = parts_by_size(folder)
+    return [result for names in sizes.values() for result in _read(folder, study, names)]
+
+
+def _read(folder: ResultsFolder, study: ResolvedStudy, names: Iterable[str]) -> list[TrialResult]:
+    """Reads parts of one batch size, sorted by role and trial, each trial once."""
+    results: dict[tuple[int, int], TrialResult] = {}
+    for name in names:
         for result in read_part(folder, name, study):
             role = _ROLES.index(result.point.role)
-            results.setdefault((result.batch_size, role, result.point.trial), result)
+            results.setdefault((role, result.point.trial), result)
     return [results[key] for key in sorted(results)]
 
 
-def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
+def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> Counter[Status]:
     """Writes `trials.parquet`, `curves.parquet` and `boxes.parquet` from the parts.
+
+    One batch size is in memory at a time.
 
     Args:
         folder: the results folder.
         study: its study.
 
     Returns:
-        The trials as the tables have them.
+        How many trials ended in each status, as the tables have them.
     """
-    results = final_results(study, read_parts(folder, study))
-    trials = [trial_row(result) for result in results]
-    curves = [row for result in results for row in _curve_rows(result)]
-    schema = trial_schema(study.hyperparameters)
-    write_table(folder, TRIALS_FILE, pa.Table.from_pylist(trials, schema=schema))
-    write_table(folder, CURVES_FILE, pa.Table.from_pylist(curves, schema=curve_schema()))
-    boxes = _box_rows(study, results)
-    write_table(folder, BOXES_FILE, pa.Table.from_pylist(boxes, schema=box_schema()))
-    return results
+    statuses: Counter[Status] = Counter()
+    regions: dict[tuple[int, int], Mapping[str, tuple[float, float]]] = {}
+    files = pa.BufferOutputStream(), pa.BufferOutputStream()
+    schemas = trial_schema(study.hyperparameters), curve_schema()
+    with (
+        pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
+        pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
+    ):
+        for names in parts_by_size(folder).values():
+            results = final_results(study, _read(folder, study, names))
+            rows = [trial_row(result) for result in results]
+            trials.write_table(pa.Table.from_pylist(rows, schema=schemas[0]))
+            curves.write_table(curve_table(results))
+            statuses.update(result.outcome.status for result in results)
+            regions |= {
+                (result.batch_size, result.region.number): result.region.box
+                for result in results
+                if result.region is not None
+            }
+    for name, file in zip((TRIALS_FILE, CURVES_FILE), files, strict=True):
+        folder.write(name, file.getvalue())
+    table = pa.Table.from_pylist(_box_rows(study, regions), schema=box_schema())
+    write_table(folder, BOXES_FILE, table)
+    return statuses
 
 
-def _box_rows(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[dict[str, Any]]:
+def _box_rows(
+    study: ResolvedStudy, regions: Mapping[tuple[int, int], Mapping[str, tuple[float, float]]]
+) -> list[dict[str, Any]]:
     ranges = {n: entry for n, entry in study.search.space.items() if isinstance(entry, Range)}
-    boxes = {
-        (size, 0): {n: (r.low, r.high) for n, r in ranges.items()} for size in study.batch_sizes
-    }
-    for result in results:
-        if result.region is not None:
-            boxes[result.batch_size, result.region.number] = dict(result.region.box)
+    whole = {n: (r.low, r.high) for n, r in ranges.items()}
+    boxes = {(size, 0): whole for size in study.batch_sizes} | dict(regions)
     return [
         {
             "batch_size": size,
@@ -206,11 +230,3 @@ def _box_rows(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[dict
         for (size, region), box in sorted(boxes.items())
         for name, (low, high) in box.items()
     ]
-
-
-def _curve_rows(result: TrialResult) -> list[dict[str, Any]]:
-    lists = curve_lists(result.curve)
-    names = [name.removeprefix("curve_") for name in lists]
-    point = result.point
-    key = {"batch_size": result.batch_size, "role": str(point.role), "trial": point.trial}
-    return [key | dict(zip(names, row, strict=True)) for row in zip(*lists.values(), strict=True)]

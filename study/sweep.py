@@ -4,9 +4,14 @@ The worker writes each cohort's part and Ray sees scalars only: Tune's own recor
 trials and swallow NaN, so nothing is ever read back from them.
 """
 
+import json
 import shutil
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +25,9 @@ from study.cluster import Resources, joined
 from study.cohorts import CohortQueue, Standing
 from study.config import ResolvedStudy
 from study.errors import StudyError
+from study.journal import Journal
 from study.parts import part_name, read_part
 from study.records import Cohort, Status, TrialResult
-from study.search import Journal
 from study.store import consolidate, read_parts
 from study.worker import Trainable
 
@@ -57,7 +62,8 @@ class PerBatchSearch(Searcher):
         if cohort is None:
             return Searcher.FINISHED if self._queue.empty else None
         self._running[trial_id] = cohort
-        return {"cohort": asdict(cohort)}
+        # as one string: Tune keeps every config to the end, in several copies of each of its parts
+        return {"cohort": json.dumps(asdict(cohort))}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -114,12 +120,12 @@ class SweepEnd:
     """What a sweep leaves to say.
 
     Attributes:
-        results: all trials of the study, as the tables have them.
+        statuses: how many trials of the study ended in each status, as the tables have them.
         errors: cohorts that were lost, in words.
         seconds: wall-clock of this sweep.
     """
 
-    results: list[TrialResult]
+    statuses: Counter[Status]
     errors: list[str]
     seconds: float
 
@@ -140,6 +146,11 @@ class Sweep:
         self._queue = CohortQueue(study, self._recorded)
 
     @property
+    def recorded(self) -> Sequence[TrialResult]:
+        """The trials of earlier sweeps; none once it has run."""
+        return self._recorded
+
+    @property
     def complete(self) -> bool:
         """Whether nothing is left to run; the tables may still have to be written."""
         return self._queue.empty
@@ -155,7 +166,7 @@ class Sweep:
             resources: where and how wide.
 
         Returns:
-            All trials of the study and what went wrong.
+            How its trials ended and what went wrong.
         """
         started = time.monotonic()
         with self._folder.workspace(keep=[JOURNAL_FILE]) as work:
@@ -165,15 +176,15 @@ class Sweep:
                 with joined(work, resources):
                     self._tuner(searcher, resources, work / SCRATCH).fit()
                 shutil.rmtree(work / SCRATCH, ignore_errors=True)
-        results = consolidate(self._folder, self._study)
-        return SweepEnd(results=results, errors=searcher.errors, seconds=time.monotonic() - started)
+        statuses = consolidate(self._folder, self._study)
+        seconds = time.monotonic() - started
+        return SweepEnd(statuses=statuses, errors=searcher.errors, seconds=seconds)
 
     def _journal(self, path: Path) -> Journal:
-        journal = Journal(path)
-        for size, search in self._queue.searches().items():
-            there = [result for result in self._recorded if result.batch_size == size]
-            if there:
-                journal.add(search, there)
+        journal, searches = Journal(path), self._queue.searches()
+        for size, results in groupby(self._recorded, key=attrgetter("batch_size")):
+            journal.add(searches[size], list(results))
+        self._recorded.clear()  # the queue has what it needs
         return journal
 
     def _tuner(self, searcher: PerBatchSearch, resources: Resources, scratch: Path) -> tune.Tuner:

@@ -138,7 +138,7 @@ def consolidate(folder: Path) -> int:
     from study.store import consolidate as write_tables
     from study.store import read_study_toml
 
-    return len(write_tables(at(folder), read_study_toml(at(folder))))
+    return write_tables(at(folder), read_study_toml(at(folder))).total()
 
 
 def at(folder: Path) -> "ResultsFolder":
