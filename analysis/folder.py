@@ -129,7 +129,7 @@ class ResultsFolder:
                 "give the folder of one study, such as results/<study>"
             ) from error
 
-    def write(self, name: str, content: bytes | memoryview) -> None:
+    def write(self, name: str, content: "bytes | memoryview | pa.Buffer") -> None:
         """Writes a file so that a reader, on any machine, sees the old one or the new one, whole.
 
         Args:
@@ -287,7 +287,7 @@ def _with_patience(uri: str) -> str:
     return f"{uri}{'&' if urlsplit(uri).query else '?'}{_GS_RETRY}=30"
 
 
-def _replace(path: Path, content: bytes | memoryview) -> None:
+def _replace(path: Path, content: "bytes | memoryview | pa.Buffer") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

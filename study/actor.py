@@ -5,9 +5,11 @@ It imports no more than training needs: every worker waits for these imports bef
 
 import contextlib
 import faulthandler
+import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import ray
@@ -20,7 +22,7 @@ from study.checkpoints import Checkpoint
 from study.cluster import this_node
 from study.config import ResolvedStudy
 from study.parts import cohort_stem, write_part
-from study.records import Cohort, Point, Region, Source, Status
+from study.records import Cohort, Point, Region, Role, Rule, Source, Status
 from study.training import TrainingSet
 from study.worker import Trainable, prepare, run_cohort
 from workloads.registry import resolve as resolve_workload
@@ -62,7 +64,7 @@ class RaceTrainable(tune.Trainable):
         if minutes is not None and not self._announced:
             self._announced = True
             return {"reached": 0, "notes": [], "done": False}
-        cohort = _cohort(self.config["cohort"])
+        cohort = _cohort(json.loads(self.config["cohort"]))
         stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
         checkpoint = Checkpoint(self._folder, stem, self._study, cohort, self._device)
         with _ended_after(minutes):
@@ -124,10 +126,19 @@ def _received(arrays: Arrays | None) -> Data | None:
 
 
 def _cohort(data: Mapping[str, Any]) -> Cohort:
-    points = tuple(
-        Point(**{**point, "source": _built(Source, point["source"])}) for point in data["points"]
-    )
-    return Cohort(**{**data, "points": points, "region": _built(Region, data["region"])})
+    points = tuple(map(_point, data["points"]))
+    region = _built(Region, data["region"])
+    if region is not None:
+        region = replace(region, box={n: (low, high) for n, (low, high) in region.box.items()})
+    return Cohort(**{**data, "points": points, "region": region})
+
+
+def _point(data: Mapping[str, Any]) -> Point:
+    source = _built(Source, data["source"])
+    if source is not None:
+        role = None if source.role is None else Role(source.role)
+        source = replace(source, role=role, rule=Rule(source.rule))
+    return Point(**{**data, "role": Role(data["role"]), "source": source})
 
 
 def _built(kind: type[_Record], data: Mapping[str, Any] | None) -> _Record | None:

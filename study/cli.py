@@ -130,15 +130,14 @@ def _sweep_one(
         f"{study.workload}, {study.optimizer}: {_trials(study)} to {study.race.quantity} < "
         f"{study.target:g} in {folder}",
     )
-    with shown(Progress(folder, study), work.standings, console):
+    with shown(Progress(folder, study, work.recorded), work.standings, console):
         end = work.run(resources, stop)
-    trials = [(r.batch_size, str(r.outcome.status), r.message) for r in end.results]
-    failed = sum(status == "failed" for _, status, _ in trials)
+    failed = sum(status == "failed" for _, status, _ in end.trials)
     for line in end.notes:
         console.print(line)
-    for line in (*end.errors, *failure_sentences(trials)):
+    for line in (*end.errors, *failure_sentences(end.trials)):
         console.print(line, style="red")
-    console.print(f"{len(end.results)} trials recorded, {failed} failed, {end.seconds:.0f} s")
+    console.print(f"{len(end.trials)} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
 
 

@@ -25,6 +25,8 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
+    # Tune would write down all cohorts so far, again and again; a sweep resumes from its parts
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
 }
 
 

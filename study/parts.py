@@ -16,6 +16,7 @@ from analysis.folder import ResultsFolder
 from analysis.schema import READABLE_VERSIONS, VERSION_KEY, brought_up, trial_schema
 from analysis.validation import BROKEN_PARQUET, read_parquet
 from study.config import ResolvedStudy
+from study.curve_columns import CURVE_LISTS, curve_lists, read_curves
 from study.errors import StudyError, cause
 from study.records import (
     Curve,
@@ -41,13 +42,6 @@ _LETTERS = {Role.SEARCH: "c", Role.EXTENSION: "x", Role.REPLICATE: "r", Role.REC
 _PART = re.compile(
     rf"{PARTS}/b(?P<size>\d+)-(?P<letter>[{''.join(_LETTERS.values())}])(?P<cohort>\d+)\.parquet"
 )
-_CURVE_LISTS = {
-    "curve_step": pa.list_(pa.int64()),
-    "curve_train_loss": pa.list_(pa.float64()),
-    "curve_val_loss": pa.list_(pa.float64()),
-    "curve_val_error": pa.list_(pa.float64()),
-    "curve_seconds": pa.list_(pa.float64()),
-}
 
 
 def part_name(batch_size: int, cohort: int, role: Role = Role.SEARCH) -> str:
@@ -75,18 +69,18 @@ def write_part(
         The name of the part.
     """
     schema = trial_schema(study.hyperparameters)
-    for name, kind in _CURVE_LISTS.items():
-        schema = schema.append(pa.field(name, kind))
     first = results[0]
     ours = {_DIGEST_KEY: study.digest().encode(), _NODE_KEY: node.encode()}
     if first.region is not None:
         ours[_REGION_KEY] = json.dumps(asdict(first.region)).encode()
-    schema = schema.with_metadata({**schema.metadata, **ours})
-    rows = [trial_row(result) | curve_lists(result.curve) for result in results]
+    table = pa.Table.from_pylist([trial_row(result) for result in results], schema=schema)
+    columns = curve_lists([result.curve for result in results])
+    for (column, kind), values in zip(CURVE_LISTS.items(), columns, strict=True):
+        table = table.append_column(pa.field(column, kind), values)
     name = part_name(first.batch_size, first.cohort, first.point.role)
-    table = pa.Table.from_pylist(rows, schema=schema)
-    hashed = {**schema.metadata, _HASH_KEY: _content_hash(table).encode()}
-    write_table(folder, name, table.replace_schema_metadata(hashed))
+    told = table.replace_schema_metadata({**schema.metadata, **ours})
+    hashed = {**told.schema.metadata, _HASH_KEY: _content_hash(told).encode()}
+    write_table(folder, name, told.replace_schema_metadata(hashed))
     return name
 
 
@@ -159,10 +153,14 @@ def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[Tr
 
 
 def _results(table: pa.Table, study: ResolvedStudy, region: Region | None) -> list[TrialResult]:
-    rows = brought_up(table).to_pylist()
-    results = [replace(from_row(row, study.hyperparameters), region=region) for row in rows]
-    if not results:
+    rows = brought_up(table.drop_columns(list(CURVE_LISTS))).to_pylist()
+    if not rows:
         raise ValueError("no trial")
+    names = study.hyperparameters
+    results = [
+        replace(from_row(row, names), curve=curve, region=region)
+        for row, curve in zip(rows, read_curves(table), strict=True)
+    ]
     for result in results:
         _check(result, study)
     return results
@@ -175,9 +173,6 @@ def _check(result: TrialResult, study: ResolvedStudy) -> None:
         raise ValueError(f"trial {result.point.trial} at batch size {result.batch_size}")
     if not all(math.isfinite(value) for value in result.point.values.values()):
         raise ValueError(f"hyperparameters {dict(result.point.values)}")
-    columns = (curve.step, curve.train_loss, curve.val_loss, curve.val_error, curve.seconds)
-    if len({column.shape for column in columns}) != 1 or curve.step.ndim != 1:
-        raise ValueError("a curve of columns of different lengths")
     if curve.step.size and (curve.step[0] < 0 or (np.diff(curve.step) <= 0).any()):
         raise ValueError("a curve whose steps do not rise from 0")
     if not np.isfinite(curve.val_error).all():
@@ -192,15 +187,20 @@ def _check(result: TrialResult, study: ResolvedStudy) -> None:
 
 def part_names(folder: ResultsFolder) -> list[str]:
     """Gives the parts of a results folder, sorted by batch size, role and cohort."""
+    return [name for names in parts_by_size(folder).values() for name in names]
+
+
+def parts_by_size(folder: ResultsFolder) -> dict[int, list[str]]:
+    """Gives the parts of each batch size in rising order, sorted by role and cohort."""
     found = [(match, name) for name in folder.names(PARTS) if (match := _PART.fullmatch(name))]
     letters = list(_LETTERS.values())
-    return [
-        name
-        for _, name in sorted(
-            ((int(m["size"]), letters.index(m["letter"]), int(m["cohort"])), name)
-            for m, name in found
-        )
-    ]
+    places = sorted(
+        ((int(m["size"]), letters.index(m["letter"]), int(m["cohort"])), name) for m, name in found
+    )
+    sizes: dict[int, list[str]] = {}
+    for (size, _, _), name in places:
+        sizes.setdefault(size, []).append(name)
+    return sizes
 
 
 def trial_row(result: TrialResult) -> dict[str, Any]:
@@ -240,19 +240,8 @@ def _source_columns(source: Source | None) -> dict[str, Any]:
     }
 
 
-def curve_lists(curve: Curve) -> dict[str, Any]:
-    """Gives a curve as columns, absent numbers as None."""
-    return {
-        "curve_step": curve.step.tolist(),
-        "curve_train_loss": [None if math.isnan(x) else x for x in curve.train_loss.tolist()],
-        "curve_val_loss": curve.val_loss.tolist(),
-        "curve_val_error": curve.val_error.tolist(),
-        "curve_seconds": curve.seconds.tolist(),
-    }
-
-
 def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:
-    """Gives the trial of a row: what `trial_row` and `curve_lists` made of it."""
+    """Gives the trial of a row, as `trial_row` made it; its curve stands elsewhere."""
     outcome_fields = ("steps", "steps_before", "stopped_at", "best_error")
     return TrialResult(
         batch_size=row["batch_size"],
@@ -264,13 +253,7 @@ def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialRes
             values={name: row[name] for name in hyperparameters},
             source=_source(row),
         ),
-        curve=Curve(
-            step=np.array(row["curve_step"], dtype=np.int64),
-            train_loss=np.array(row["curve_train_loss"], dtype=np.float64),
-            val_loss=np.array(row["curve_val_loss"], dtype=np.float64),
-            val_error=np.array(row["curve_val_error"], dtype=np.float64),
-            seconds=np.array(row["curve_seconds"], dtype=np.float64),
-        ),
+        curve=Curve.empty(),
         outcome=Outcome(status=Status(row["status"]), **{k: row[k] for k in outcome_fields}),
         seconds=Seconds(row["seconds"], row["training_seconds"], row["evaluation_seconds"]),
         message=row["message"],
@@ -304,4 +287,4 @@ def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
     """Writes a parquet file in one atomic step."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    folder.write(name, sink.getvalue().to_pybytes())
+    folder.write(name, sink.getvalue())

@@ -5,8 +5,9 @@ import math
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from rich import box
 from rich.console import Console
@@ -54,21 +55,45 @@ class Row:
     best_steps: int | None
 
 
+class _End(NamedTuple):
+    """How a trial ended."""
+
+    role: Role
+    status: Status
+    steps: int | None
+
+    @classmethod
+    def of(cls, result: TrialResult) -> Self:
+        return cls(result.point.role, result.outcome.status, result.outcome.steps)
+
+
 class Progress:
     """The rows of a study; each part is read once."""
 
-    def __init__(self, folder: ResultsFolder, study: ResolvedStudy) -> None:
-        """Starts with no part read.
+    def __init__(
+        self,
+        folder: ResultsFolder,
+        study: ResolvedStudy,
+        recorded: Iterable[TrialResult] | None = None,
+    ) -> None:
+        """Starts with no part read, or with all.
 
         Args:
             folder: the results folder.
             study: the study in it.
+            recorded: the trials of the parts that are there, where they have been read.
         """
         self._folder, self._study = folder, study
         self._lock = threading.Lock()
         self._looked = -math.inf
         self._seen: set[str] = set()
-        self._results: defaultdict[int, list[TrialResult]] = defaultdict(list)
+        # of a trial no more than a row needs: a sweep may have very many, each with its curve
+        self._ends: defaultdict[int, list[_End]] = defaultdict(list)
+
+        if recorded is not None:
+            self._seen |= set(part_names(folder))
+            for result in recorded:
+                self._ends[result.batch_size].append(_End.of(result))
 
     def read(self) -> list[list[TrialResult]]:
         """Reads the parts that are new; gives those."""
@@ -77,7 +102,7 @@ class Progress:
             parts = [read_part(self._folder, name, self._study) for name in new]
             self._seen |= set(new)
             for part in parts:
-                self._results[part[0].batch_size] += part
+                self._ends[part[0].batch_size] += map(_End.of, part)
             self._looked = time.monotonic()
             return parts
 
@@ -99,10 +124,10 @@ class Progress:
 
     def row(self, size: int, racing: int = 0) -> Row:
         """Gives the row of one batch size."""
-        roles = Counter(result.point.role for result in self._results[size])
-        results = [r for r in self._results[size] if r.point.role is not Role.REPLICATE]
-        statuses = [result.outcome.status for result in results]
-        steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
+        roles = Counter(end.role for end in self._ends[size])
+        ends = [end for end in self._ends[size] if end.role is not Role.REPLICATE]
+        statuses = [end.status for end in ends]
+        steps = [end.steps for end in ends if end.steps is not None]
         return Row(
             batch_size=size,
             trials=self._study.trials_at(size),

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -15,7 +16,7 @@ from study.errors import StudyError
 from study.judgement import final_results
 from study.parts import from_row, part_names
 from study.provenance import used_gpus
-from study.records import TrialResult
+from study.records import Curve, TrialResult
 from study.replication import fastest
 from study.store import read_parts
 from study.worker import Trainable, prepare
@@ -99,9 +100,10 @@ def trials_of_tables(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialR
     for row in trials.astype(object).where(trials.notna(), None).to_dict("records"):
         rows = by_trial.get(tuple(row[name] for name in _KEY), curves.head(0))
         named = {str(name): value for name, value in row.items()}
-        results.append(from_row(named | _curve_lists(rows), study.hyperparameters))
+        results.append(replace(from_row(named, study.hyperparameters), curve=_curve(rows)))
     return results
 
 
-def _curve_lists(rows: pd.DataFrame) -> dict[str, Any]:
-    return {f"curve_{name}": rows[name].to_numpy(float, na_value=math.nan) for name in _MEASURED}
+def _curve(rows: pd.DataFrame) -> Curve:
+    columns = {name: rows[name].to_numpy(float, na_value=math.nan) for name in _MEASURED}
+    return Curve(**columns | {"step": columns["step"].astype(np.int64)})

@@ -1,4 +1,4 @@
-"""The metaparameter search at one batch size: one Optuna study, and its journal on disk.
+"""The metaparameter search at one batch size: one Optuna study.
 
 Quasi-random points are enqueued: Optuna's own QMC sampler draws the first trials of a parallel
 search independently of the sequence, so that N trials are not its first N points.
@@ -8,19 +8,16 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from study.config import ResolvedStudy
-from study.records import Outcome, Region, Role, Status, TrialResult
+from study.records import Outcome, Region, Status, TrialResult
 from study.seeding import derive_seed
 from study.space import Range, Scale
 
@@ -143,6 +140,8 @@ class Search:
             path = (trials[0],) if region is None else ("extension", trials[0])
             self._optuna.sampler = self._sampler.adaptive(derive_seed(self._seed, *path))
         else:
+            # what it handed out before is of no use to it, and would be searched at every point
+            self._optuna = optuna.create_study()
             for point in self._points(trials, region):
                 self._optuna.enqueue_trial(self._to_parameters(point))
         asked = [self._optuna.ask(fixed_distributions=self._distributions()) for _ in trials]
@@ -241,31 +240,3 @@ def _objective(outcome: Outcome, budget: int) -> float:
     if outcome.status in {Status.DIVERGED, Status.FAILED} or outcome.best_error is None:
         return 3.0 * budget
     return budget * (1.0 + math.tanh(outcome.best_error))
-
-
-class Journal:
-    """The searches as `optuna-dashboard` opens them: a view derived from the results."""
-
-    def __init__(self, path: Path) -> None:
-        """Starts the journal anew.
-
-        Args:
-            path: the journal file; an old one is replaced.
-        """
-        for old in (path, path.with_name(f"{path.name}.lock")):  # a killed sweep may have held it
-            old.unlink(missing_ok=True)
-        self._storage = JournalStorage(JournalFileBackend(str(path)))
-        self._studies: dict[int, optuna.Study] = {}
-
-    def add(self, search: Search, results: Sequence[TrialResult]) -> None:
-        """Adds finished trials of one batch size, but those that are no part of its search."""
-        apart = {Role.REPLICATE, Role.RECIPE}
-        results = [result for result in results if result.point.role not in apart]
-        if not results:
-            return
-        size = results[0].batch_size
-        if size not in self._studies:
-            self._studies[size] = optuna.create_study(
-                storage=self._storage, study_name=f"batch size {size}"
-            )
-        self._studies[size].add_trials(search.frozen(results))

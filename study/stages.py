@@ -9,13 +9,13 @@ from the recorded results and nothing else.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from study.config import ResolvedStudy
 from study.extension import next_region
 from study.judgement import final_results
 from study.recipes import recipe_points
-from study.records import Cohort, Point, Region, Role, TrialResult
+from study.records import Cohort, Curve, Point, Region, Role, TrialResult
 from study.replication import confirmed, replicate_points
 from study.search import Search
 from study.seeding import trial_seed
@@ -59,7 +59,7 @@ class Stages:
         self._closed = False
         for result in recorded:
             role = Role.SEARCH if result.point.role is Role.WARM else result.point.role
-            self._done.setdefault((role, result.cohort), []).append(result)
+            self._done.setdefault((role, result.cohort), []).append(_light(result))
         self._rebuild()
         self._waiting = self._search_blocks() if self._searched else []
         self._plan()
@@ -144,7 +144,7 @@ class Stages:
         """Takes back a cohort with its results, and plans on where it was the last of a stage."""
         key = results[0].point.role, results[0].cohort
         self._racing.pop(key, None)
-        self._done[key] = list(results)
+        self._done[key] = [_light(result) for result in results]
         if key[0] not in {Role.REPLICATE, Role.RECIPE}:
             self.search.learn(results)
         self._plan()
@@ -261,6 +261,13 @@ class Stages:
             return role is Role.SEARCH or number < block.region.first
         before = role is Role.SEARCH and number < block.trials.start
         return before and (self.search.adaptive or key == self._first_key())
+
+
+def _light(result: TrialResult) -> TrialResult:
+    """Leaves out of a curve what no judgement looks at: a sweep may hold very many."""
+    nothing = Curve.empty()
+    curve = replace(result.curve, train_loss=nothing.train_loss, seconds=nothing.seconds)
+    return replace(result, curve=curve)
 
 
 def _region_blocks(region: Region, lanes: int, have: set[int]) -> list[Block]:

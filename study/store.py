@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import tomlkit
 
 from analysis.folder import ResultsFolder
@@ -18,13 +19,17 @@ from analysis.schema import (
     trial_schema,
 )
 from study.config import ResolvedStudy
+from study.curve_columns import curve_table
 from study.errors import StudyError
 from study.judgement import final_results
-from study.parts import curve_lists, part_names, read_part, trial_row, write_table
+from study.parts import parts_by_size, read_part, trial_row, write_table
 from study.records import Role, TrialResult
 from study.sections import ReplicatesConfig, SearchConfig
 from study.space import Range
 
+Ended = tuple[int, str, str]
+"""A trial's batch size, status and message."""
+_Regions = Mapping[tuple[int, int], Mapping[str, tuple[float, float]]]
 _ROLES = list(Role)
 _Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
 
@@ -157,35 +162,50 @@ def read_parts(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]
     Returns:
         All recorded trials.
     """
-    results: dict[tuple[int, int, int], TrialResult] = {}
-    for name in part_names(folder):
+    sizes = parts_by_size(folder)
+    return [result for names in sizes.values() for result in _read(folder, study, names)]
+
+
+def _read(folder: ResultsFolder, study: ResolvedStudy, names: Iterable[str]) -> list[TrialResult]:
+    """Reads parts of one batch size, sorted by role and trial, each trial once."""
+    results: dict[tuple[int, int], TrialResult] = {}
+    for name in names:
         for result in read_part(folder, name, study):
             role = _ROLES.index(result.point.role)
-            results.setdefault((result.batch_size, role, result.point.trial), result)
+            results.setdefault((role, result.point.trial), result)
     return [results[key] for key in sorted(results)]
 
 
-def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
+def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[Ended]:
     """Writes `trials.parquet`, `curves.parquet` and `boxes.parquet` from the parts.
+
+    One batch size is in memory at a time.
 
     Args:
         folder: the results folder.
         study: its study.
 
     Returns:
-        The trials as the tables have them.
+        Batch size, status and message of every trial, as the tables have them.
     """
-    results = final_results(study, read_parts(folder, study))
-    write_tables(folder, study, results)
-    return results
-
-
-def write_tables(
-    folder: ResultsFolder, study: ResolvedStudy, results: Sequence[TrialResult]
-) -> None:
-    """Writes the tables of trials that are judged by the fewest steps over all cohorts."""
-    for name, table in tables_of(study, results).items():
-        write_table(folder, name, table)
+    regions: dict[tuple[int, int], Mapping[str, tuple[float, float]]] = {}
+    ended: list[Ended] = []
+    files = pa.BufferOutputStream(), pa.BufferOutputStream()
+    schemas = trial_schema(study.hyperparameters), curve_schema()
+    with (
+        pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
+        pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
+    ):
+        for names in parts_by_size(folder).values():
+            results = final_results(study, _read(folder, study, names))
+            trials.write_table(_trial_table(study, results))
+            curves.write_table(curve_table(results))
+            regions.update(_regions(results))
+            ended += [(r.batch_size, str(r.outcome.status), r.message) for r in results]
+    for name, file in zip((TRIALS_FILE, CURVES_FILE), files, strict=True):
+        folder.write(name, file.getvalue())
+    write_table(folder, BOXES_FILE, _box_table(study, regions))
+    return ended
 
 
 def tables_of(study: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:
@@ -198,22 +218,35 @@ def tables_of(study: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str,
     Returns:
         `trials.parquet`, `curves.parquet` and `boxes.parquet`.
     """
-    trials = [trial_row(result) for result in results]
-    curves = [row for result in results for row in _curve_rows(result)]
-    schema = trial_schema(study.hyperparameters)
     return {
-        TRIALS_FILE: pa.Table.from_pylist(trials, schema=schema),
-        CURVES_FILE: pa.Table.from_pylist(curves, schema=curve_schema()),
-        BOXES_FILE: pa.Table.from_pylist(_box_rows(study, results), schema=box_schema()),
+        TRIALS_FILE: _trial_table(study, results),
+        CURVES_FILE: curve_table(results),
+        BOXES_FILE: _box_table(study, _regions(results)),
     }
 
 
-def _box_rows(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[dict[str, Any]]:
+def _trial_table(study: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
+    rows = [trial_row(result) for result in results]
+    return pa.Table.from_pylist(rows, schema=trial_schema(study.hyperparameters))
+
+
+def _regions(results: Iterable[TrialResult]) -> _Regions:
+    return {
+        (result.batch_size, result.region.number): result.region.box
+        for result in results
+        if result.region is not None
+    }
+
+
+def _box_table(study: ResolvedStudy, regions: _Regions) -> pa.Table:
+    rows = _box_rows(study, regions)
+    return pa.Table.from_pylist(rows, schema=box_schema())
+
+
+def _box_rows(study: ResolvedStudy, regions: _Regions) -> list[dict[str, Any]]:
     ranges = {n: entry for n, entry in study.search.space.items() if isinstance(entry, Range)}
-    boxes = {(size, 0): {n: (r.low, r.high) for n, r in ranges.items()} for size in study.searched}
-    for result in results:
-        if result.region is not None:
-            boxes[result.batch_size, result.region.number] = dict(result.region.box)
+    whole = {n: (r.low, r.high) for n, r in ranges.items()}
+    boxes = {(size, 0): whole for size in study.searched} | dict(regions)
     return [
         {
             "batch_size": size,
@@ -226,11 +259,3 @@ def _box_rows(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[dict
         for (size, region), box in sorted(boxes.items())
         for name, (low, high) in box.items()
     ]
-
-
-def _curve_rows(result: TrialResult) -> list[dict[str, Any]]:
-    lists = curve_lists(result.curve)
-    names = [name.removeprefix("curve_") for name in lists]
-    point = result.point
-    key = {"batch_size": result.batch_size, "role": str(point.role), "trial": point.trial}
-    return [key | dict(zip(names, row, strict=True)) for row in zip(*lists.values(), strict=True)]

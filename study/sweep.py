@@ -4,9 +4,13 @@ The worker writes each cohort's part and Ray sees scalars only: Tune's own recor
 trials and swallow NaN, so nothing is ever read back from them.
 """
 
+import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +25,12 @@ from study.cluster import Resources, joined
 from study.cohorts import CohortQueue, Standing
 from study.config import ResolvedStudy
 from study.errors import StudyError
-from study.judgement import final_results
+from study.journal import Journal
 from study.parts import part_name, read_part, write_part
 from study.provenance import record_end, record_start
 from study.records import Cohort, Status, TrialResult
-from study.search import Journal
 from study.stopping import Stop
-from study.store import read_parts, write_tables
+from study.store import Ended, consolidate, read_parts
 from study.worker import Trainable, failed
 
 JOURNAL_FILE = "optuna.log"
@@ -63,7 +66,8 @@ class PerBatchSearch(Searcher):
         if cohort is None:
             return Searcher.FINISHED if self._queue.empty else None
         self._running[trial_id] = cohort
-        return {"cohort": asdict(cohort)}
+        # as one string: Tune keeps every config to the end, in several copies of each of its parts
+        return {"cohort": json.dumps(asdict(cohort))}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -157,13 +161,13 @@ class SweepEnd:
     """What a sweep leaves to say.
 
     Attributes:
-        results: all trials of the study, as the tables have them.
+        trials: batch size, status and message of all trials of the study, as the tables have them.
         errors: cohorts that were lost and why it stopped, in words.
         notes: what became of checkpoints, in words.
         seconds: wall-clock of this sweep.
     """
 
-    results: list[TrialResult]
+    trials: list[Ended]
     errors: list[str]
     notes: list[str]
     seconds: float
@@ -184,6 +188,11 @@ class Sweep:
         self._recorded = read_parts(folder, study)
         self._queue = CohortQueue(study, self._recorded)
 
+    @property
+    def recorded(self) -> Sequence[TrialResult]:
+        """The trials of earlier sweeps; none once it has run."""
+        return self._recorded
+
     def standings(self) -> list[Standing]:
         """Gives where each batch size stands; may be called from another thread."""
         return self._queue.standings()
@@ -196,7 +205,7 @@ class Sweep:
             stop: asks it to stop.
 
         Returns:
-            All trials of the study and what went wrong.
+            How its trials ended and what went wrong.
         """
         started, missing = time.monotonic(), not self._queue.empty
         if missing:
@@ -206,9 +215,9 @@ class Sweep:
         errors = list(searcher.errors)
         if not errors and not stop.requested:
             errors += self._without_base()
-        results = final_results(self._study, read_parts(self._folder, self._study))
+        trials: list[Ended] = []
         try:
-            write_tables(self._folder, self._study, results)
+            trials = consolidate(self._folder, self._study)
             if missing:
                 record_end(self._folder)
             if self._queue.empty and not searcher.errors:
@@ -217,7 +226,7 @@ class Sweep:
         except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
             errors.append(f"the tables could not be written: {error}")
         return SweepEnd(
-            results=results,
+            trials=trials,
             errors=errors,
             notes=searcher.notes,
             seconds=time.monotonic() - started,
@@ -253,13 +262,12 @@ class Sweep:
 
     def _journal(self, path: Path) -> Journal:
         try:
-            journal = Journal(path)
-            for size, search in self._queue.searches().items():
-                there = [result for result in self._recorded if result.batch_size == size]
-                if there:
-                    journal.add(search, there)
+            journal, searches = Journal(path), self._queue.searches()
+            for size, results in groupby(self._recorded, key=attrgetter("batch_size")):
+                journal.add(searches[size], list(results))
         except OSError as error:
             raise AnalysisError(self._folder.unwritable(error)) from error
+        self._recorded.clear()  # the queue has what it needs
         return journal
 
     def _tuner(

@@ -64,7 +64,8 @@ class Finished:
 
     `seconds` is its wall-clock, `started` its start in seconds since the epoch, `lines` what it
     printed with the seconds since the start, `processes` all of its tree with the command itself
-    first, `peak_rss` and `peak_pss` the largest sums over the tree at one moment.
+    first, `peak_rss` and `peak_pss` the largest sums over the tree at one moment, `root_rss` the
+    memory of the command's own process at moments since its start.
     """
 
     command: list[str]
@@ -74,6 +75,7 @@ class Finished:
     processes: list[Process]
     peak_rss: int
     peak_pss: int | None
+    root_rss: list[tuple[float, int]]
 
     @property
     def cpu_seconds(self) -> float:
@@ -127,6 +129,7 @@ def run(
         processes=watch.processes(),
         peak_rss=watch.peak_rss,
         peak_pss=watch.peak_pss if pss else None,
+        root_rss=watch.root_rss,
     )
 
 
@@ -173,6 +176,8 @@ class Watch:
     pss: bool
     peak_rss: int = 0
     peak_pss: int = 0
+    root_rss: list[tuple[float, int]] = field(default_factory=list)
+    _started: float = field(default_factory=time.perf_counter)
     _seen: dict[tuple[int, str], _Seen] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -211,6 +216,8 @@ class Watch:
                 high = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
                 seen.peak_rss = max(seen.peak_rss, rss, int(high[1]) * 1024 if high else 0)
                 rss_sum += rss
+                if pid == self.root:
+                    self.root_rss.append((time.perf_counter() - self._started, rss))
                 if self.pss:
                     pss, uss = rollup(Path(f"/proc/{pid}/smaps_rollup").read_text("utf-8"))
                     seen.peak_pss = max(seen.peak_pss or 0, pss)
@@ -404,7 +411,7 @@ def _plain(value: object) -> object:
     data = {each.name: getattr(value, each.name) for each in fields(value)}  # type: ignore[arg-type]
     if isinstance(value, Finished):
         # where temporary folders lay says nothing, and what was printed is kept only for errors
-        del data["lines"], data["command"]
+        del data["lines"], data["command"], data["root_rss"]
         data["cpu_seconds"] = value.cpu_seconds
     return data
 

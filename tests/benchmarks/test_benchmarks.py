@@ -17,6 +17,7 @@ BENCHMARKS = (
     "against_ray_tune",
     "engine",
     "growth",
+    "load",
     "memory",
     "orchestration",
     "programs",
@@ -140,7 +141,7 @@ def test_the_json_holds_repeats_machine_versions_and_command(
     options = measuring.arguments("doc", repeats=3).parse_args(["--json", str(path)])
     finished = measuring.Finished(
         command=["/place/x"], started=1.0, seconds=2.0, lines=[(0.5, "in /place")], processes=[],
-        peak_rss=3, peak_pss=None,
+        peak_rss=3, peak_pss=None, root_rss=[],
     )  # fmt: skip
     nested = script("workers").Ended(finished=finished, phases={"training": 1.5}, trials=[])
     repeats = {"a": [measuring.spread([1.0])], "b": [nested]}

@@ -3,8 +3,9 @@ import optuna
 import pytest
 
 from study.cohorts import CohortQueue
+from study.journal import Journal
 from study.records import Curve, Outcome, Point, Status, TrialResult
-from study.search import SAMPLERS, Journal, Search
+from study.search import SAMPLERS, Search
 
 FIXED = [name for name, sampler in SAMPLERS.items() if sampler.points]
 ADAPTIVE = [name for name, sampler in SAMPLERS.items() if sampler.adaptive]

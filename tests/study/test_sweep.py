@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,9 @@ from ray.tune.search import Searcher
 from analysis.folder import ResultsFolder
 from study.actor import UNWRITTEN
 from study.cohorts import CohortQueue
+from study.journal import Journal
 from study.parts import part_name, read_part, write_part
 from study.records import Cohort, Point, Status
-from study.search import Journal
 from study.sweep import PerBatchSearch
 from study.worker import failed
 
@@ -19,7 +20,7 @@ def searcher(make_study, tmp_path):
     study, folder = make_study(search={"trials": 8}), ResultsFolder.at(tmp_path)
     queue = CohortQueue(study, [])
     searcher = PerBatchSearch(folder, study, queue, Journal(tmp_path / "optuna.log"))
-    points = searcher.suggest("first")["cohort"]["points"]
+    points = json.loads(searcher.suggest("first")["cohort"])["points"]
     assert [point["trial"] for point in points] == [0, 1, 2, 3]
     return searcher, queue, folder
 
@@ -73,7 +74,7 @@ def test_a_sweep_stops_when_its_first_batch_sizes_only_fail(
     queue = CohortQueue(study, [])
     searcher = PerBatchSearch(folder, study, queue, Journal(tmp_path / "optuna.log"))
     for number, expected in enumerate(stopped):
-        handed = searcher.suggest(str(number))["cohort"]
+        handed = json.loads(searcher.suggest(str(number))["cohort"])
         cohort = Cohort(**handed | {"points": tuple(Point(**p) for p in handed["points"])})
         write_part(folder, study, failed(cohort, "RuntimeError: no"), "here")
         searcher.on_trial_complete(str(number))
