@@ -57,7 +57,7 @@ def test_a_journal_that_cannot_be_written_stops_the_sweep(searcher, make_study):
     searcher, queue, folder = searcher
     cohort = CohortQueue(make_study(search={"trials": 8}), []).take()
     write_part(folder, make_study(), failed(cohort, "no"), "here")
-    (Path(folder.base) / "optuna.log").unlink()
+    (Path(folder.base) / "optuna.log").unlink(missing_ok=True)
     (Path(folder.base) / "optuna.log").mkdir()
     searcher.on_trial_complete("first")
     (error,) = searcher.errors
