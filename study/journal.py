@@ -25,6 +25,7 @@ class Journal:
         for old in (path, path.with_name(f"{path.name}.lock")):  # a killed sweep may have held it
             old.unlink(missing_ok=True)
         self._lines = _Lines(path)
+        self._names: set[str] = set()
 
     def add(self, search: Search, results: Sequence[TrialResult]) -> None:
         """Adds finished trials of one batch size, but those that are no part of its search."""
@@ -35,7 +36,10 @@ class Journal:
         # a storage holds all trials that it has seen: each knows of the studies, and of its own
         storage = JournalStorage(self._lines)
         name = f"batch size {results[0].batch_size}"
-        study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+        # `load_if_exists` would write down another attempt to create it at each cohort
+        begin = optuna.load_study if name in self._names else optuna.create_study
+        study = begin(storage=storage, study_name=name)
+        self._names.add(name)
         studies = len(self._lines.known)
         study.add_trials(search.frozen(results))
         self._lines.write()

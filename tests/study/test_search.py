@@ -127,6 +127,20 @@ def test_a_journal_that_was_cut_off_and_its_lock_are_replaced(make_study, tmp_pa
     assert (read.study_name, read.n_trials) == ("batch size 4", 2)
 
 
+def test_a_journal_grows_by_a_line_for_each_trial_and_each_study(tmp_path, make_study):
+    study, path = make_study(), tmp_path / "optuna.log"
+    searches, journal = {size: Search(study, size) for size in (4, 16)}, Journal(path)
+    for size in (4, 16, 4, 16, 4):
+        values = searches[size].propose(range(3))
+        journal.add(searches[size], finished(values, range(3), [50, None, 60], size))
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    storage = optuna.storages.JournalStorage(backend)
+    counts = {s.study_name: s.n_trials for s in optuna.get_all_study_summaries(storage)}
+    assert counts == {"batch size 4": 9, "batch size 16": 6}
+    assert len(path.read_text().splitlines()) == 15 + 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_the_queue_lets_the_first_cohort_set_the_cap_for_the_rest(make_study):
     queue = CohortQueue(make_study(search={"trials": 10}, batch_sizes=[4]), [])
     first = queue.take()
