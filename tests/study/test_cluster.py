@@ -8,6 +8,7 @@ import pytest
 
 from study.cluster import Resources, check_address, joined
 from study.errors import StudyError
+from study.stopping import Stop
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_ray_of_this_machine_alone_listens_on_loopback_only(tmp_path):
     import ray
 
     before = sockets(os.getpid())
-    with joined(tmp_path, Resources(workers=1)):
+    with joined(tmp_path, Resources(workers=1), Stop()):
         assert ray.get(ray.remote(lambda: 7).remote()) == 7
         inodes = set().union(*map(sockets, processes())) - before
         addresses = listening_addresses(inodes)
