@@ -35,6 +35,8 @@ _AXES_INCHES = 3.6
 _ROW_INCHES = 0.24
 # bands of more studies than these hide each other
 _MOST_BANDS = 4
+# how many times past all points the axis of steps follows an interval
+_BEYOND = 4
 # an interval that ends before this share of the axes has room for words on its right
 _RIGHTWARDS = 0.75
 
@@ -115,7 +117,10 @@ def _title(comparison: Comparison) -> str:
 def _scale(axes: Axes, data: pd.DataFrame) -> None:
     left, right = float(data["batch_size"].min()) / 1.3, float(data["batch_size"].max()) * 1.3
     shown = data.loc[data["series"] != FIT, ["steps", "low", "high"]]
-    bottom, top = float(shown.min().min()) / 1.4, float(shown.max().max()) * 1.4
+    # an interval that two seeds leave open would squeeze everything else into a line
+    least, most = shown["steps"].min() / _BEYOND, shown["steps"].max() * _BEYOND
+    bottom = max(float(shown.min().min()), float(least)) / 1.4
+    top = min(float(shown.max().max()), float(most)) * 1.4
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     axes.set_xlim(left, right)
