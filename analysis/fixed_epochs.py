@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison import Compared, Comparison
+from analysis.federated import examples_per_step
 from analysis.models import Floats
 from analysis.replicates import standing_runs
 from analysis.tables import StudyTables
@@ -67,7 +68,8 @@ def _rows(study: Compared, epochs: float) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for size, group in runs.groupby("batch_size", sort=True):
         # as `race.max_epochs` itself is counted
-        steps = max(1, math.floor(epochs * tables.config["examples"] / int(str(size))))
+        per_step = examples_per_step(tables.config, int(str(size)))
+        steps = max(1, math.floor(epochs * tables.config["examples"] / per_step))
         diverged = group["status"].eq("diverged")
         if (group.loc[~diverged, "stopped_at"] < steps).any():
             continue

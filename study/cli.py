@@ -256,9 +256,7 @@ def check(
     use_data(data_dir)
     kept = True
     for clause in check_contract(resolve(workload)):
-        mark, style = ("ok  ", "green") if clause.passed else ("FAIL", "red")
-        console.print(mark, style=style, end="")
-        console.print(f" {clause.name}: {clause.detail}")
+        console.clause(clause.name, clause.passed, clause.detail)
         kept = kept and clause.passed
     if not kept:
         raise typer.Exit(SOME_FAILED)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 console = Terminal()
-_MARKS = {True: ("ok  ", "green"), False: ("FAIL", "red"), None: ("-   ", "default")}
 
 
 @app.command()
@@ -95,7 +94,5 @@ def _sizes(text: str | None) -> list[int] | None:
 
 def _told(clause: "Clause") -> bool:
     """Prints a clause; tells whether it is not broken."""
-    mark, style = _MARKS[clause.passed]
-    console.print(mark, style=style, end="")
-    console.print(f" {clause.name}: {clause.detail}")
+    console.clause(clause.name, clause.passed, clause.detail)
     return clause.passed is not False

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from analysis.schema import curve_schema
 from study.records import Curve, TrialResult
 
-_FIELDS = ("step", "train_loss", "val_loss", "val_error", "seconds")
-_INNER = {name: pa.int64() if name == "step" else pa.float64() for name in _FIELDS}
+FIELDS = ("step", "train_loss", "val_loss", "val_error", "seconds")
+"""What a measurement of a curve holds, in the order of the columns."""
+_INNER = {name: pa.int64() if name == "step" else pa.float64() for name in FIELDS}
 CURVE_LISTS: Mapping[str, pa.DataType] = {
     f"curve_{name}": pa.list_(kind) for name, kind in _INNER.items()
 }
@@ -22,7 +23,7 @@ def curve_lists(curves: Sequence[Curve]) -> list[pa.Array]:
     """Gives curves as the columns of `CURVE_LISTS`; a train loss that is NaN is absent."""
     ends = np.cumsum([0, *(curve.step.size for curve in curves)], dtype=np.int32)
     values = _values(curves)
-    return [pa.ListArray.from_arrays(pa.array(ends), values[name]) for name in _FIELDS]
+    return [pa.ListArray.from_arrays(pa.array(ends), values[name]) for name in FIELDS]
 
 
 def read_curves(table: pa.Table) -> list[Curve]:
@@ -51,7 +52,7 @@ def read_curves(table: pa.Table) -> list[Curve]:
         raise ValueError("a curve of columns of different lengths")
     ends = np.cumsum(lengths.pop(), dtype=np.int64)[:-1]
     split: list[list[NDArray[Any]]] = [np.split(values, ends) for values in columns.values()]
-    return [Curve(**dict(zip(_FIELDS, arrays, strict=True))) for arrays in zip(*split, strict=True)]
+    return [Curve(**dict(zip(FIELDS, arrays, strict=True))) for arrays in zip(*split, strict=True)]
 
 
 def curve_table(results: Sequence[TrialResult]) -> pa.Table:

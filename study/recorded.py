@@ -12,6 +12,7 @@ from analysis.folder import ResultsFolder
 from analysis.schema import CURVES_FILE, TRIAL_KEY, TRIALS_FILE
 from analysis.tables import read_table
 from study.config import ResolvedStudy
+from study.curve_columns import FIELDS
 from study.errors import StudyError
 from study.judgement import final_results
 from study.parts import from_row, part_names
@@ -22,7 +23,6 @@ from study.store import read_parts
 from study.worker import Trainable, prepare
 from workloads.registry import resolve as resolve_workload
 
-_MEASURED = ("step", "train_loss", "val_loss", "val_error", "seconds")
 _KEY = list(TRIAL_KEY)
 
 
@@ -105,5 +105,5 @@ def trials_of_tables(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialR
 
 
 def _curve(rows: pd.DataFrame) -> Curve:
-    columns = {name: rows[name].to_numpy(float, na_value=math.nan) for name in _MEASURED}
+    columns = {name: rows[name].to_numpy(float, na_value=math.nan) for name in FIELDS}
     return Curve(**columns | {"step": columns["step"].astype(np.int64)})

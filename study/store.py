@@ -239,15 +239,10 @@ def _regions(results: Iterable[TrialResult]) -> _Regions:
 
 
 def _box_table(study: ResolvedStudy, regions: _Regions) -> pa.Table:
-    rows = _box_rows(study, regions)
-    return pa.Table.from_pylist(rows, schema=box_schema())
-
-
-def _box_rows(study: ResolvedStudy, regions: _Regions) -> list[dict[str, Any]]:
     ranges = {n: entry for n, entry in study.search.space.items() if isinstance(entry, Range)}
     whole = {n: (r.low, r.high) for n, r in ranges.items()}
     boxes = {(size, 0): whole for size in study.searched} | dict(regions)
-    return [
+    rows = [
         {
             "batch_size": size,
             "region": region,
@@ -259,3 +254,4 @@ def _box_rows(study: ResolvedStudy, regions: _Regions) -> list[dict[str, Any]]:
         for (size, region), box in sorted(boxes.items())
         for name, (low, high) in box.items()
     ]
+    return pa.Table.from_pylist(rows, schema=box_schema())

@@ -10,6 +10,7 @@ from analysis.scaling_rules import EXPONENTS
 from study.config import ResolvedStudy
 from study.recipes import RULES
 from study.records import Point, Role, Rule, Source, TrialResult
+from study.replication import fastest
 from study.seeding import trial_seed
 
 
@@ -45,7 +46,7 @@ def warm_points(
     Returns:
         For each neighbour that reached the target, its fastest point by each rule.
     """
-    leaders = [best for results in neighbours if (best := fastest(results)) is not None]
+    leaders = [best for results in neighbours for best in fastest(results)]
     scaled = [(best, Rule(name)) for best in leaders for name in EXPONENTS]
     return [
         Point(
@@ -57,9 +58,3 @@ def warm_points(
         )
         for number, (best, rule) in enumerate(scaled)
     ]
-
-
-def fastest(results: Sequence[TrialResult]) -> TrialResult | None:
-    """Gives the trial with the fewest steps to target, the first of equals."""
-    reached = [result for result in results if result.outcome.steps is not None]
-    return min(reached, key=lambda result: result.outcome.steps or 0, default=None)

@@ -91,7 +91,8 @@ def test_repeats_are_interleaved_in_alternating_order(measuring):
 
 
 def test_a_command_is_timed_and_its_memory_read(measuring):
-    finished = measuring.run([sys.executable, "-c", "print('hello')"], pss=True, interval=0.01)
+    code = "print('hello'); import time; time.sleep(1)"  # long enough to be looked at
+    finished = measuring.run([sys.executable, "-c", code], pss=True, interval=0.01)
     assert [line for _, line in finished.lines] == ["hello"]
     assert 0 < finished.seconds < 60
     assert finished.processes[0].peak_rss > 2**20

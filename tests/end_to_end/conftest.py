@@ -90,7 +90,7 @@ class Place:
     def assert_same_tables(self, one, other):
         """Compares the tables of two results folders."""
         for name in ("trials.parquet", "curves.parquet"):
-            assert_frame_equal(self.table(name, one), self.table(name, other))
+            assert_frame_equal(self.table(name, one), self.table(name, other), check_exact=True)
 
 
 def timeless(path):
@@ -117,5 +117,10 @@ def make_place():
 
 @pytest.fixture
 def place(make_place, tmp_path):
-    """Gives a folder with study.toml and its plug-in, and what runs the command in it."""
+    """Gives a folder with study.toml and its plug-in, and what runs the command in it.
+
+    Other files there carry the names of our packages, which they must not hide.
+    """
+    for name in ("study", "workloads", "analysis"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('hostile')\n")
     return make_place(tmp_path)
