@@ -4,8 +4,10 @@ Each batch size has its own stages (`study.stages`); here is the order between b
 of it depends on the number of workers, so neither do the results.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from study.config import ResolvedStudy
 from study.records import Cohort, Point, TrialResult
@@ -36,7 +38,7 @@ class Standing:
 class CohortQueue:
     """Hands out a study's missing cohorts, the most expensive batch size first."""
 
-    def __init__(self, study: ResolvedStudy, recorded: Sequence[TrialResult]) -> None:
+    def __init__(self, study: ResolvedStudy, recorded: Iterable[TrialResult]) -> None:
         """Rebuilds every search from what is recorded and plans the rest.
 
         Args:
@@ -44,10 +46,13 @@ class CohortQueue:
             recorded: the trials of earlier sweeps, sorted by batch size, role and trial.
         """
         self._study = study
-        by_size: dict[int, list[TrialResult]] = {size: [] for size in study.batch_sizes}
-        for result in recorded:
-            by_size.setdefault(result.batch_size, []).append(result)
-        self._stages = {size: Stages(study, size, by_size[size]) for size in study.batch_sizes}
+        stages = {
+            size: Stages(study, size, list(results))
+            for size, results in groupby(recorded, key=attrgetter("batch_size"))
+        }
+        self._stages = {
+            size: stages.get(size) or Stages(study, size, []) for size in study.batch_sizes
+        }
         self._follows = study.recipe is not None
         self._follow()
 
@@ -63,9 +68,26 @@ class CohortQueue:
         size = max(costs, key=lambda s: costs[s])
         return self._stages[size].take(self._warm(size))
 
-    def finish(self, results: Sequence[TrialResult]) -> None:
-        """Takes back a cohort with its results."""
-        self._stages[results[0].batch_size].finish(results)
+    def finish(self, results: Sequence[TrialResult]) -> bool:
+        """Takes back a cohort with its results.
+
+        Args:
+            results: of all its trials.
+
+        Returns:
+            Whether `plan` is to say what comes next at the batch size: a stage of it has ended.
+        """
+        stages = self._stages[results[0].batch_size]
+        stages.finish(results)
+        return stages.unplanned
+
+    def plan(self, recorded: Sequence[TrialResult]) -> None:
+        """Plans what comes next at a batch size.
+
+        Args:
+            recorded: all its trials.
+        """
+        self._stages[recorded[0].batch_size].plan(recorded)
         self._follow()
 
     def lose(self, cohort: Cohort) -> None:

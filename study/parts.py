@@ -44,6 +44,10 @@ _PART = re.compile(
 )
 
 
+class _StrangeError(ValueError):
+    """A part holds what no worker writes; the message is that."""
+
+
 def part_name(batch_size: int, cohort: int, role: Role = Role.SEARCH) -> str:
     """Gives the name of a cohort's part in the results folder; `role` is its first trial's."""
     return f"{PARTS}/{cohort_stem(batch_size, cohort, role)}.parquet"
@@ -146,8 +150,9 @@ def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[Tr
     try:
         return _results(table, study, _region(metadata.get(_REGION_KEY)))
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
+        got = str(error) if isinstance(error, _StrangeError) else cause(error)
         raise StudyError(
-            f"a part must be as a worker writes it, got {cause(error)} in {path}; delete it, and "
+            f"a part must be as a worker writes it, got {got} in {path}; delete it, and "
             "`sweep` runs its trials again"
         ) from error
 
@@ -155,7 +160,7 @@ def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[Tr
 def _results(table: pa.Table, study: ResolvedStudy, region: Region | None) -> list[TrialResult]:
     rows = brought_up(table.drop_columns(list(CURVE_LISTS))).to_pylist()
     if not rows:
-        raise ValueError("no trial")
+        raise _StrangeError("no trial")
     names = study.hyperparameters
     results = [
         replace(from_row(row, names), curve=curve, region=region)
@@ -170,19 +175,19 @@ def _check(result: TrialResult, study: ResolvedStudy) -> None:
     """Checks what types alone do not say; a part may come from anybody."""
     curve, outcome = result.curve, result.outcome
     if result.batch_size not in study.batch_sizes or not 0 <= result.point.trial <= 2**53:
-        raise ValueError(f"trial {result.point.trial} at batch size {result.batch_size}")
+        raise _StrangeError(f"trial {result.point.trial} at batch size {result.batch_size}")
     if not all(math.isfinite(value) for value in result.point.values.values()):
-        raise ValueError(f"hyperparameters {dict(result.point.values)}")
+        raise _StrangeError(f"hyperparameters {dict(result.point.values)}")
     if curve.step.size and (curve.step[0] < 0 or (np.diff(curve.step) <= 0).any()):
-        raise ValueError("a curve whose steps do not rise from 0")
+        raise _StrangeError("a curve whose steps do not rise from 0")
     if not np.isfinite(curve.val_error).all():
-        raise ValueError("a curve with errors that are not finite")
+        raise _StrangeError("a curve with errors that are not finite")
     if min(outcome.stopped_at, outcome.steps or 0, outcome.steps_before or 0) < 0:
-        raise ValueError("steps below 0")
+        raise _StrangeError("steps below 0")
     if (outcome.steps is not None) is not (outcome.status is Status.REACHED):
-        raise ValueError(f"status {outcome.status} with steps {outcome.steps}")
+        raise _StrangeError(f"status {outcome.status} with steps {outcome.steps}")
     if result.region is not None and not set(result.region.box) <= set(study.hyperparameters):
-        raise ValueError(f"a region of {', '.join(map(str, result.region.box))}")
+        raise _StrangeError(f"a region of {', '.join(map(str, result.region.box))}")
 
 
 def part_names(folder: ResultsFolder) -> list[str]:

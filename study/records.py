@@ -1,7 +1,7 @@
 """The plain data that travel between driver and workers, and what a trial leaves behind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -235,3 +235,7 @@ class TrialResult:
     message: str = ""
     execution: Execution | None = None
     region: Region | None = None
+
+    def without_curve(self) -> "TrialResult":
+        """Gives all of it but what was measured on the way."""
+        return replace(self, curve=Curve.empty())

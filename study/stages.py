@@ -5,17 +5,18 @@ In a recipe all but its base have only the trials of the rule, once the base has
 The cohorts of a search are fixed by the study alone: trials are cut into blocks of as many lanes
 as the study says. The first cohort runs before the others, which inherit its cap; under an
 adaptive sampler each waits for the one before. A stage is planned when the one before has ended,
-from the recorded results and nothing else.
+from the recorded results and nothing else: they are given again, for a sweep may have too many to
+hold them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from study.config import ResolvedStudy
 from study.extension import next_region
 from study.judgement import final_results
 from study.recipes import recipe_points
-from study.records import Cohort, Curve, Point, Region, Role, TrialResult
+from study.records import Cohort, Point, Region, Role, TrialResult
 from study.replication import confirmed, replicate_points
 from study.search import Search
 from study.seeding import trial_seed
@@ -25,12 +26,21 @@ _Key = tuple[Role, int]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A cohort that is not handed out yet; a search draws its points when it is."""
+    """A cohort that is not handed out yet; a search draws its points when it is.
+
+    Attributes:
+        role: of its trials.
+        trials: their numbers.
+        region: where the search draws the points of an extension.
+        points: of those that no search draws.
+        held_to: steps that trials outside of the search are held to; None for others, and for none.
+    """
 
     role: Role
     trials: range
     region: Region | None = None
     points: tuple[Point, ...] = ()
+    held_to: int | None = None
 
     @property
     def key(self) -> _Key:
@@ -55,19 +65,27 @@ class Stages:
         self.search = Search(study, batch_size)
         self._study = study
         self._racing: dict[_Key, Block] = {}
-        self._done: dict[_Key, list[TrialResult]] = {}
-        self._closed = False
-        for result in recorded:
-            role = Role.SEARCH if result.point.role is Role.WARM else result.point.role
-            self._done.setdefault((role, result.cohort), []).append(_light(result))
-        self._rebuild()
-        self._waiting = self._search_blocks() if self._searched else []
-        self._plan()
+        self._done: dict[_Key, int | None] = {}  # the fewest steps of each cohort
+        self._first: list[TrialResult] = []
+        self._best: TrialResult | None = None
+        self._closed = self._planned = False
+        self._rebuild(recorded)
+        self._followed = _numbers(recorded, Role.RECIPE)
+        searching = batch_size in study.searched
+        self._waiting = self._search_blocks(_numbers(recorded, Role.SEARCH)) if searching else []
+        if self.unplanned:
+            self.plan(recorded)
 
     @property
     def ended(self) -> bool:
         """Whether nothing is left to hand out, now or later."""
-        return not self._waiting and (self._closed or not self._racing)
+        return not self._waiting and (self._closed or not (self._racing or self.unplanned))
+
+    @property
+    def unplanned(self) -> bool:
+        """Whether a stage has ended, and `plan` must say what comes next."""
+        idle = not (self._waiting or self._racing or self._closed or self._planned)
+        return idle and self.batch_size in self._study.searched
 
     @property
     def started(self) -> bool:
@@ -92,13 +110,12 @@ class Stages:
     @property
     def first(self) -> list[TrialResult]:
         """The results of the first cohort of the search; none before it has ended."""
-        numbers = [number for role, number in self._done if role is Role.SEARCH]
-        return self._done[Role.SEARCH, min(numbers)] if numbers else []
+        return self._first
 
     @property
     def best(self) -> TrialResult | None:
-        """The trial whose point is best by what is recorded; None where none reached the target."""
-        return confirmed(final_results(self._study, self._results()))
+        """The trial whose point is best; None before the end, and where none reached the target."""
+        return self._best
 
     def follow(self, base: TrialResult | None) -> None:
         """Plans the trials of a recipe's rule.
@@ -107,7 +124,7 @@ class Stages:
             base: the trial of the base batch size that is scaled; None for a published point.
         """
         points = recipe_points(self._study, self.batch_size, base)
-        missing = missing_blocks(range(len(points)), self._lanes(), self._have(Role.RECIPE))
+        missing = missing_blocks(range(len(points)), self._lanes(), self._followed)
         self._waiting = [
             Block(Role.RECIPE, trials, points=tuple(points[trial] for trial in trials))
             for trials in missing
@@ -141,13 +158,24 @@ class Stages:
         )
 
     def finish(self, results: Sequence[TrialResult]) -> None:
-        """Takes back a cohort with its results, and plans on where it was the last of a stage."""
-        key = results[0].point.role, results[0].cohort
+        """Takes back a cohort with its results."""
+        key = _key(results[0])
         self._racing.pop(key, None)
-        self._done[key] = [_light(result) for result in results]
+        self._remember(key, results)
         if key[0] not in {Role.REPLICATE, Role.RECIPE}:
             self.search.learn(results)
-        self._plan()
+
+    def plan(self, recorded: Sequence[TrialResult]) -> None:
+        """Plans the stage that comes next, where there is one.
+
+        Args:
+            recorded: all trials of the batch size.
+        """
+        results = final_results(self._study, recorded)
+        self._waiting = self._extension_blocks(results) or self._replicate_blocks(results)
+        self._planned = not self._waiting
+        if self._planned:
+            self._best = confirmed(results)
 
     def lose(self, key: _Key) -> None:
         """Notes that a cohort's worker died; what waited for it is not handed out any more."""
@@ -161,43 +189,39 @@ class Stages:
         self._waiting.clear()
         self._closed = True
 
-    def _rebuild(self) -> None:
+    def _rebuild(self, recorded: Sequence[TrialResult]) -> None:
         """Brings the search to where it stood: cohorts and widenings in their order."""
+        cohorts: dict[_Key, list[TrialResult]] = {}
+        for result in recorded:
+            cohorts.setdefault(_key(result), []).append(result)
+        for key, results in cohorts.items():
+            self._remember(key, results)
         order = [Role.SEARCH, Role.EXTENSION]
-        keys = [key for key in self._done if key[0] in order]
+        keys = [key for key in cohorts if key[0] in order]
         for key in sorted(keys, key=lambda key: (order.index(key[0]), key[1])):
-            results = self._done[key]
-            if results[0].region is not None:
-                self.search.widen(results[0].region)
-            self.search.learn(results)
+            region = cohorts[key][0].region
+            if region is not None:
+                self.search.widen(region)
+            self.search.learn(cohorts[key])
 
-    def _plan(self) -> None:
-        """Plans the next stage when the one before has ended."""
-        if self._waiting or self._racing or self._closed or not self._searched:
-            return
-        self._waiting = self._extension_blocks() or self._replicate_blocks()
-
-    @property
-    def _searched(self) -> bool:
-        return self.batch_size in self._study.searched
+    def _remember(self, key: _Key, results: Sequence[TrialResult]) -> None:
+        """Keeps of a cohort what later ones need: a sweep may have very many."""
+        steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
+        self._done[key] = min(steps, default=None)
+        role, number = key
+        if role is Role.SEARCH and (not self._first or number < self._first[0].cohort):
+            self._first = [result.without_curve() for result in results]
 
     def _lanes(self) -> int:
         return self._study.lanes_at(self.batch_size)
 
-    def _have(self, role: Role) -> set[int]:
-        return {r.point.trial for r in self._results() if r.point.role is role}
-
-    def _results(self) -> list[TrialResult]:
-        return [result for results in self._done.values() for result in results]
-
-    def _search_blocks(self) -> list[Block]:
+    def _search_blocks(self, have: set[int]) -> list[Block]:
         trials = range(self._study.search.trials)
-        missing = missing_blocks(trials, self._lanes(), self._have(Role.SEARCH))
+        missing = missing_blocks(trials, self._lanes(), have)
         return [Block(Role.SEARCH, block) for block in missing]
 
-    def _extension_blocks(self) -> list[Block]:
-        have = self._have(Role.EXTENSION)
-        results = final_results(self._study, self._results())
+    def _extension_blocks(self, results: Sequence[TrialResult]) -> list[Block]:
+        have = _numbers(results, Role.EXTENSION)
         searched = [r for r in results if r.point.role in {Role.SEARCH, Role.EXTENSION}]
         regions = {r.region.number: r.region for r in searched if r.region is not None}
         for number in sorted(regions):
@@ -211,13 +235,16 @@ class Stages:
         self.search.widen(region)
         return _region_blocks(region, self._lanes(), have)
 
-    def _replicate_blocks(self) -> list[Block]:
-        results = final_results(self._study, self._results())
+    def _replicate_blocks(self, results: Sequence[TrialResult]) -> list[Block]:
         points = tuple(replicate_points(self._study, self.batch_size, results))
         if not points:
             return []
-        first = points[0].trial
-        return [Block(Role.REPLICATE, range(first, first + len(points)), points=points)]
+        sources = {(p.source.role, p.source.trial) for p in points if p.source}
+        # replicates of several points run as long as the slowest of them may
+        known = [r for r in results if (r.point.role, r.point.trial) in sources]
+        slowest = max(r.outcome.steps for r in known if r.outcome.steps is not None)
+        trials = range(points[0].trial, points[0].trial + len(points))
+        return [Block(Role.REPLICATE, trials, points=points, held_to=slowest)]
 
     def _drawn(self, block: Block) -> tuple[Point, ...]:
         values = self.search.propose(block.trials, block.region)
@@ -237,21 +264,10 @@ class Stages:
 
     def _best_steps(self, block: Block) -> int | None:
         """Gives the fewest steps among the trials that had to end before a block starts."""
-        if block.role is Role.RECIPE:
-            return None
-        if block.role is Role.REPLICATE:
-            sources = {(p.source.role, p.source.trial) for p in block.points if p.source}
-            # replicates of several points run as long as the slowest of them may
-            known = [r for r in self._results() if (r.point.role, r.point.trial) in sources]
-            return max(r.outcome.steps for r in known if r.outcome.steps is not None)
-        reached = [
-            result.outcome.steps
-            for key, results in self._done.items()
-            if self._precedes(key, block)
-            for result in results
-            if result.outcome.steps is not None
-        ]
-        return min(reached, default=None)
+        if block.points:
+            return block.held_to
+        preceding = [steps for key, steps in self._done.items() if self._precedes(key, block)]
+        return min((steps for steps in preceding if steps is not None), default=None)
 
     def _precedes(self, key: _Key, block: Block) -> bool:
         role, number = key
@@ -263,11 +279,13 @@ class Stages:
         return before and (self.search.adaptive or key == self._first_key())
 
 
-def _light(result: TrialResult) -> TrialResult:
-    """Leaves out of a curve what no judgement looks at: a sweep may hold very many."""
-    nothing = Curve.empty()
-    curve = replace(result.curve, train_loss=nothing.train_loss, seconds=nothing.seconds)
-    return replace(result, curve=curve)
+def _key(result: TrialResult) -> _Key:
+    role = result.point.role
+    return (Role.SEARCH if role is Role.WARM else role), result.cohort
+
+
+def _numbers(results: Sequence[TrialResult], role: Role) -> set[int]:
+    return {result.point.trial for result in results if result.point.role is role}
 
 
 def _region_blocks(region: Region, lanes: int, have: set[int]) -> list[Block]:

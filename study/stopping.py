@@ -20,6 +20,7 @@ GO_ON = "what is recorded stays, and the same command goes on from there"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _MARK = "BATCHSCALE_SWEEP"
 _DAEMONS = ("raylet", "gcs_server")
+_SIGNAL_SECONDS = 1.0
 _SHOW_CURSOR = b"\x1b[?25h"
 # The kernel ends Ray's daemons together with the process that started them; their own helpers wait
 # a minute for the dead. A line from the sweep is its orderly end, the end of the pipe its death.
@@ -150,8 +151,10 @@ def ray_watched(stop: Stop) -> Iterator[None]:
     def wait(pid: int, name: str) -> None:
         with contextlib.suppress(ChildProcessError):  # Ray has looked first
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        if not orderly.is_set():
-            leave(stop.exit_code, f"the sweep ended: Ray's {name} died; {GO_ON}")
+        # a signal to the whole process group ends Ray too, and may be told here a little later
+        if not orderly.wait(_SIGNAL_SECONDS):
+            why = "stopped, and Ray with it" if stop.requested else f"Ray's {name} died"
+            leave(stop.exit_code, f"the sweep ended: {why}; {GO_ON}")
 
     for pid, name in _ray_daemons():
         threading.Thread(target=wait, args=(pid, name), daemon=True).start()

@@ -1,7 +1,7 @@
 """The results folder: parts are the only truth, every table is derived from them."""
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -152,18 +152,25 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], at: str = ""
     return found
 
 
-def read_parts(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
+def read_parts(folder: ResultsFolder, study: ResolvedStudy) -> Iterator[TrialResult]:
     """Reads every part, sorted by batch size, role and trial, each trial once.
 
     Args:
         folder: the results folder.
         study: the study that they belong to.
 
-    Returns:
-        All recorded trials.
+    Yields:
+        All recorded trials; those of one batch size are in memory at a time.
     """
-    sizes = parts_by_size(folder)
-    return [result for names in sizes.values() for result in _read(folder, study, names)]
+    for names in parts_by_size(folder).values():
+        yield from _read(folder, study, names)
+
+
+def read_parts_at(
+    folder: ResultsFolder, study: ResolvedStudy, batch_size: int
+) -> list[TrialResult]:
+    """Reads the parts of one batch size, sorted by role and trial, each trial once."""
+    return _read(folder, study, parts_by_size(folder).get(batch_size, []))
 
 
 def _read(folder: ResultsFolder, study: ResolvedStudy, names: Iterable[str]) -> list[TrialResult]:

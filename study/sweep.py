@@ -7,7 +7,7 @@ trials and swallow NaN, so nothing is ever read back from them.
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -30,7 +30,7 @@ from study.parts import part_name, read_part, write_part
 from study.provenance import record_end, record_start
 from study.records import Cohort, Status, TrialResult
 from study.stopping import Stop
-from study.store import Ended, consolidate, read_parts
+from study.store import Ended, consolidate, read_parts, read_parts_at
 from study.worker import Trainable, failed
 
 JOURNAL_FILE = "optuna.log"
@@ -80,22 +80,24 @@ class PerBatchSearch(Searcher):
             return
         try:
             results = self._part(cohort) or self._overdue(cohort, self._began.get(trial_id))
-            if results is not None:
-                self._journal.add(self._queue.searches()[cohort.batch_size], results)
+            self._take_back(cohort, results)
         except (AnalysisError, StudyError) as error:  # Tune would end in its own traceback
             self.end(str(error))
-            return
         except OSError as error:
             self.end(self._folder.unwritable(error))
-            return
+
+    def _take_back(self, cohort: Cohort, results: list[TrialResult] | None) -> None:
+        size = cohort.batch_size
         if results is None:
             self.errors.append(
-                f"the worker died in cohort {cohort.number} at batch size {cohort.batch_size}; "
+                f"the worker died in cohort {cohort.number} at batch size {size}; "
                 "`sweep` again runs it again"
             )
             self._queue.lose(cohort)
             return
-        self._queue.finish(results)
+        self._journal.add(self._queue.searches()[size], results)
+        if self._queue.finish(results):
+            self._queue.plan(read_parts_at(self._folder, self._study, size))
         self._stop_if_hopeless(results)
 
     def end(self, reason: str) -> None:
@@ -185,12 +187,12 @@ class Sweep:
             trainable: its workload, whose data every worker is given.
         """
         self._folder, self._study, self._trainable = folder, study, trainable
-        self._recorded = read_parts(folder, study)
-        self._queue = CohortQueue(study, self._recorded)
+        self._recorded: list[TrialResult] = []
+        self._queue = CohortQueue(study, self._read())
 
     @property
     def recorded(self) -> Sequence[TrialResult]:
-        """The trials of earlier sweeps; none once it has run."""
+        """The trials of earlier sweeps, without curves; none once it has run."""
         return self._recorded
 
     def standings(self) -> list[Standing]:
@@ -231,6 +233,11 @@ class Sweep:
             notes=searcher.notes,
             seconds=time.monotonic() - started,
         )
+
+    def _read(self) -> Iterator[TrialResult]:
+        for result in read_parts(self._folder, self._study):
+            self._recorded.append(result.without_curve())
+            yield result
 
     def _run_missing(self, resources: Resources, stop: Stop) -> PerBatchSearch:
         with self._folder.workspace(keep=[JOURNAL_FILE]) as work:

@@ -50,6 +50,9 @@ class _BrokenError(Exception):
     """A clause is broken; the message says how."""
 
 
+_BROKEN = (_BrokenError, AnalysisError, StudyError)
+
+
 def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
     """Checks what a results folder says against itself.
 
@@ -70,11 +73,13 @@ def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
     study = read_study_toml(folder)
     names = part_names(folder)
     if names:
-        yield (whole := _clause("parts", lambda: _parts(folder, names, study)))
-        if not whole.passed:
+        try:
+            results = _parts(folder, names, study)
+        except _BROKEN as broken:
+            yield Clause("parts", False, str(broken))
             return
+        yield Clause("parts", True, f"{len(names)} parts of this study, all readable")
         yield _hashes(folder, names)
-        results = [result for name in names for result in read_part(folder, name, study)]
         yield _clause("trials", lambda: _trials(study, results))
         yield _clause("tables", lambda: _tables(folder, study, results))
     else:
@@ -91,7 +96,7 @@ def _clause(name: str, check: Callable[[], str | None]) -> Clause:
     """Tries one clause: the check gives what it saw, None where there is nothing to look at."""
     try:
         detail = check()
-    except (_BrokenError, AnalysisError, StudyError) as broken:
+    except _BROKEN as broken:
         return Clause(name, False, str(broken))
     return Clause(name, None if detail is None else True, detail or "not recorded")
 
@@ -108,16 +113,20 @@ def _resolved(folder: ResultsFolder) -> str:
     return f"{study.workload}, {study.optimizer}, {len(study.batch_sizes)} batch sizes"
 
 
-def _parts(folder: ResultsFolder, names: Sequence[str], study: ResolvedStudy) -> str:
+def _parts(folder: ResultsFolder, names: Sequence[str], study: ResolvedStudy) -> list[TrialResult]:
+    """Gives the trials of all parts."""
     others = [name for name in folder.names(PARTS) if name not in names and "/." not in name]
     if others:
         raise _BrokenError(f"{PARTS}/ must hold parts alone, got {others[0]}; move it away")
+    found: list[TrialResult] = []
     for name in names:
-        first = read_part(folder, name, study)[0]
+        results = read_part(folder, name, study)
+        first = results[0]
         own = part_name(first.batch_size, first.cohort, first.point.role)
         if name != own:
             raise _BrokenError(f"a part must have the name of its cohort, {own}, got {name}")
-    return f"{len(names)} parts of this study, all readable"
+        found += results
+    return found
 
 
 def _hashes(folder: ResultsFolder, names: Sequence[str]) -> Clause:

@@ -186,6 +186,17 @@ def test_a_sweep_that_is_terminated_ends_as_one_that_is_stopped(place, undisturb
 
 
 @pytest.mark.long
+def test_a_signal_to_ray_too_is_one_to_stop(place, undisturbed, request):
+    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
+    os.killpg(sweep.command.pid, signal.SIGTERM)  # as `timeout` and some schedulers do
+    code, _, err = sweep.ended()
+    assert code == 143, err
+    assert f"what is recorded stays, and {GO_ON}" in err
+    assert "died" not in err
+    assert_goes_on(sweep, undisturbed)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("daemon", ["raylet/raylet", "gcs_server"], ids=["raylet", "gcs"])
 def test_a_sweep_whose_ray_dies_ends_and_says_so(place, undisturbed, request, daemon):
     sweep = Sweep(place, LONG, request.node.name).until_parts(3)

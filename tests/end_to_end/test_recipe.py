@@ -7,7 +7,7 @@ from analysis.folder import ResultsFolder
 from study.cohorts import CohortQueue
 from study.parts import write_part
 from study.resolve import resolve
-from study.store import consolidate, open_folder
+from study.store import consolidate, open_folder, read_parts_at
 from study.study_file import read_study
 from study.worker import run_cohort
 
@@ -34,7 +34,8 @@ def test_a_recipe_runs_to_the_tables_that_one_process_gives(place):
     while (cohort := queue.take()) is not None:
         results = run_cohort(study, trainable, cohort)
         write_part(folder, study, results)
-        queue.finish(results)
+        if queue.finish(results):
+            queue.plan(read_parts_at(folder, study, cohort.batch_size))
     consolidate(folder, study)
     place.assert_same_tables("results", "alone")
 

@@ -55,6 +55,7 @@ def test_a_study_may_run_every_trial_to_its_budget(place):
     assert code == 0, err
 
 
+@pytest.mark.long
 def test_a_finished_study_grows_and_keeps_what_it_has(place):
     assert place.run("sweep", "study.toml", "--set", "batch_sizes=[4,16]")[0] == 0
     before = place.table("trials.parquet")

@@ -64,8 +64,9 @@ def trained(cohort, ends=outcome):
 
 def sweep(study, recorded=(), at_once=1, stop_after=math.inf, order=None, ends=outcome):
     """Runs a queue dry with so many cohorts in flight; gives the cohorts and all results."""
-    queue, order = CohortQueue(study, list(recorded)), order or random.Random(0)
-    flying, cohorts, results = [], [], list(recorded)
+    results = sorted(recorded, key=lambda result: result.batch_size)
+    queue, order = CohortQueue(study, results), order or random.Random(0)
+    flying, cohorts = [], []
     while True:
         while len(flying) < at_once and (cohort := queue.take()) is not None:
             flying.append(cohort)
@@ -75,7 +76,8 @@ def sweep(study, recorded=(), at_once=1, stop_after=math.inf, order=None, ends=o
             return cohorts, results
         done = trained(flying.pop(order.randrange(len(flying))), ends)
         results += done
-        queue.finish(done)
+        if queue.finish(done):
+            queue.plan([r for r in results if r.batch_size == done[0].batch_size])
 
 
 def key(cohort):
@@ -301,7 +303,7 @@ def test_an_untuned_rule_is_kept_without_a_trial_that_it_came_from(make_study, t
     open_folder(folder, study)
     (cohort, *_), _ = sweep(study)
     write_part(folder, study, trained(cohort))
-    assert read_parts(folder, study)[0].point == cohort.points[0]
+    assert next(read_parts(folder, study)).point == cohort.points[0]
 
 
 def test_a_plan_counts_the_runs_of_the_rule(make_recipe, training):

@@ -52,8 +52,9 @@ def trained(cohort, best):
 
 def sweep(study, recorded=(), best=lambda size: 0.03, at_once=1, stop_after=math.inf, order=None):
     """Runs a queue dry with so many cohorts in flight; gives the cohorts and all results."""
-    queue, order = CohortQueue(study, list(recorded)), order or random.Random(0)
-    flying, cohorts, results = [], [], list(recorded)
+    results = sorted(recorded, key=lambda result: result.batch_size)
+    queue, order = CohortQueue(study, results), order or random.Random(0)
+    flying, cohorts = [], []
     while True:
         while len(flying) < at_once and (cohort := queue.take()) is not None:
             flying.append(cohort)
@@ -63,7 +64,8 @@ def sweep(study, recorded=(), best=lambda size: 0.03, at_once=1, stop_after=math
             return cohorts, results
         done = trained(flying.pop(order.randrange(len(flying))), best)
         results += done
-        queue.finish(done)
+        if queue.finish(done):
+            queue.plan([r for r in results if r.batch_size == done[0].batch_size])
 
 
 def key(cohort):
@@ -137,19 +139,23 @@ def test_more_replicates_keep_those_there_are(make_study):
 
 def test_without_a_trial_at_the_target_nothing_is_replicated(make_study):
     study = make_study(batch_sizes=[4], replicates={"seeds": 3})
-    queue = CohortQueue(study, [])
+    queue, finished = CohortQueue(study, []), []
     while (cohort := queue.take()) is not None:
         missed = Outcome(
             status=Status.EXHAUSTED, steps=None, steps_before=None, stopped_at=9, best_error=0.5
         )
         results = trained(cohort, lambda size: 0.03)
-        queue.finish([
+        done = [
             TrialResult(
                 batch_size=4, cohort=r.cohort, point=r.point, curve=r.curve.until(5),
                 outcome=missed, seconds=Seconds(),
             )
             for r in results
-        ])  # fmt: skip
+        ]  # fmt: skip
+        finished += done
+        if queue.finish(done):
+            assert not queue.empty
+            queue.plan(finished)
     assert queue.empty
 
 
@@ -185,8 +191,7 @@ def test_no_box_grows_past_the_domain(make_study, name):
         batch_sizes=[4],
         search={"trials": 64, "extend": 3, "space": space},
     )
-    queue = CohortQueue(study, [])
-    cohorts = []
+    queue, cohorts, finished = CohortQueue(study, []), [], []
     while (cohort := queue.take()) is not None:
         cohorts.append(cohort)
         best_at_zero = [
@@ -206,7 +211,9 @@ def test_no_box_grows_past_the_domain(make_study, name):
             )
             for point in cohort.points
         ]
-        queue.finish(best_at_zero)
+        finished += best_at_zero
+        if queue.finish(best_at_zero):
+            queue.plan(finished)
     assert of_role(cohorts, Role.EXTENSION) == []
 
 

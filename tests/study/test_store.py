@@ -125,7 +125,7 @@ def test_replicates_and_extensions_are_read_back_as_they_were(recorded, training
         write_part(folder, study, run_cohort(study, training(), cohort))
     names = [name.removeprefix("parts/b00004-") for name in part_names(folder)]
     assert names == ["c000.parquet", "c002.parquet", "x000.parquet", "r000.parquet"]
-    results = read_parts(folder, study)
+    results = list(read_parts(folder, study))
     assert [r.point.role for r in results] == [Role.SEARCH] * 4 + [Role.EXTENSION] + [
         Role.REPLICATE
     ] * 2
@@ -228,7 +228,7 @@ def test_a_truncated_part_is_named_with_its_remedy(recorded):
     folder, study = recorded
     folder.write(part_name(4, 0), folder.read(part_name(4, 0))[:200])
     with pytest.raises(StudyError, match=r"b00004-c000.parquet.*delete it"):
-        read_parts(folder, study)
+        list(read_parts(folder, study))
 
 
 def test_a_part_of_another_study_is_refused(recorded, make_study):
