@@ -87,13 +87,12 @@ class Progress:
         self._lock = threading.Lock()
         self._looked = -math.inf
         self._seen: set[str] = set()
-        # of a trial no more than a row needs: a sweep may have very many, each with its curve
-        self._ends: defaultdict[int, list[_End]] = defaultdict(list)
-
+        # no more than rows need: a sweep may have very many trials, each with its curve
+        self._ends: defaultdict[int, Counter[_End]] = defaultdict(Counter)
         if recorded is not None:
             self._seen |= set(part_names(folder))
             for result in recorded:
-                self._ends[result.batch_size].append(_End.of(result))
+                self._ends[result.batch_size][_End.of(result)] += 1
 
     def read(self) -> list[list[TrialResult]]:
         """Reads the parts that are new; gives those."""
@@ -102,7 +101,7 @@ class Progress:
             parts = [read_part(self._folder, name, self._study) for name in new]
             self._seen |= set(new)
             for part in parts:
-                self._ends[part[0].batch_size] += map(_End.of, part)
+                self._ends[part[0].batch_size].update(map(_End.of, part))
             self._looked = time.monotonic()
             return parts
 
@@ -124,10 +123,14 @@ class Progress:
 
     def row(self, size: int, racing: int = 0) -> Row:
         """Gives the row of one batch size."""
-        roles = Counter(end.role for end in self._ends[size])
-        ends = [end for end in self._ends[size] if end.role is not Role.REPLICATE]
-        statuses = [end.status for end in ends]
-        steps = [end.steps for end in ends if end.steps is not None]
+        roles: Counter[Role] = Counter()
+        statuses: Counter[Status] = Counter()
+        steps: list[int] = []
+        for end, count in self._ends[size].items():
+            roles[end.role] += count
+            if end.role is not Role.REPLICATE:
+                statuses[end.status] += count
+                steps += [] if end.steps is None else [end.steps]
         return Row(
             batch_size=size,
             trials=self._study.trials_at(size),
@@ -135,9 +138,9 @@ class Progress:
             more=roles[Role.EXTENSION] + roles[Role.WARM],
             replicates=roles[Role.REPLICATE],
             racing=racing,
-            reached=statuses.count(Status.REACHED),
-            diverged=statuses.count(Status.DIVERGED),
-            failed=statuses.count(Status.FAILED),
+            reached=statuses[Status.REACHED],
+            diverged=statuses[Status.DIVERGED],
+            failed=statuses[Status.FAILED],
             best_steps=min(steps, default=None),
         )
 

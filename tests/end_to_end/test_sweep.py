@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -66,6 +68,17 @@ def test_a_finished_study_grows_and_keeps_what_it_has(place):
     kept = after.merge(before[["batch_size", "trial", "seed", "lr"]])
     assert len(kept) == len(before)
     assert len(after) == 4 * 10
+
+
+@pytest.mark.long
+def test_a_sweep_of_several_runs_of_ray_tune_gives_the_same_tables(place):
+    assert place.run("sweep", "study.toml", "--results", "one")[0] == 0
+    code = (
+        "from study import searcher; searcher.COHORTS_PER_RUN = 3\nfrom study.cli import app; app()"
+    )
+    words = [sys.executable, "-P", "-c", code, "sweep", "study.toml", "--results", "several"]
+    subprocess.run(words, cwd=place.folder, check=True)
+    place.assert_same_tables("one", "several")
 
 
 def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place):

@@ -10,7 +10,7 @@ from study.cohorts import CohortQueue
 from study.journal import Journal
 from study.parts import part_name, read_part, write_part
 from study.records import Cohort, Point, Status
-from study.sweep import PerBatchSearch
+from study.searcher import PerBatchSearch
 from study.worker import failed
 
 
@@ -32,6 +32,21 @@ def test_a_worker_that_died_costs_its_batch_size_only(searcher):
         "the worker died in cohort 0 at batch size 4; `sweep` again runs it again"
     ]
     assert {standing.batch_size for standing in queue.standings() if standing.waiting} == {16}
+
+
+def test_a_run_ends_after_so_many_cohorts_and_another_goes_on(searcher, monkeypatch):
+    searcher, queue, _ = searcher
+    monkeypatch.setattr("study.searcher.COHORTS_PER_RUN", 2)
+    assert searcher.suggest("second") != Searcher.FINISHED
+    assert searcher.suggest("third") == Searcher.FINISHED
+    assert searcher.goes_on()
+    assert searcher.suggest("third") is None  # both batch sizes wait for their first cohorts
+    assert not searcher.goes_on()
+    queue.stop()
+    for name in ("first", "second"):
+        searcher.on_trial_complete(name, error=True)
+    assert searcher.suggest("third") == Searcher.FINISHED
+    assert not searcher.goes_on()
 
 
 def test_a_part_that_cannot_be_read_stops_the_sweep(searcher):
@@ -91,7 +106,7 @@ def test_a_cohort_that_took_too_long_has_failed(make_study, tmp_path, monkeypatc
     searcher = PerBatchSearch(folder, study, queue, Journal(tmp_path / "optuna.log"))
     searcher.suggest("first")
     now = 1000.0
-    monkeypatch.setattr("study.sweep.time.monotonic", lambda: now)
+    monkeypatch.setattr("study.searcher.time.monotonic", lambda: now)
     if began is not None:
         searcher.on_trial_result("first", {"reached": 0, "notes": [], "done": False})
         now += began
