@@ -53,10 +53,11 @@ class RaceTrainable(tune.Trainable):
         self._folder: ResultsFolder = job["folder"]
         self._study = ResolvedStudy.model_validate(job["study"])
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
-        workload = resolve_workload(self._study.workload, self._study.workload_options)
-        self._trainable: Trainable = prepare(
-            workload, self._device, self._study.compute.precision, _received(job["data"])
-        )
+        with _ended_after(self._study.compute.cohort_minutes):
+            workload = resolve_workload(self._study.workload, self._study.workload_options)
+            self._trainable: Trainable = prepare(
+                workload, self._device, self._study.compute.precision, _received(job["data"])
+            )
 
     def step(self) -> dict[str, Any]:
         """Trains the cohort and writes its part; where time is limited, first says that it will."""
