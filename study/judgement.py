@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from study.config import ResolvedStudy
-from study.race import Rules, Run, judge
 from study.records import Role, Status, TrialResult
+from study.rules import Rules, Run, judge
 
 _Key = tuple[int, Role | None, int | None]
 

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from study.cohorts import CohortQueue
 from study.config import ResolvedStudy
-from study.race import Rules, measured_steps
+from study.rules import Rules, measured_steps
 from study.worker import Trainable, build_lanes
 from workloads.workload import Lanes
 

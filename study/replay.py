@@ -12,8 +12,9 @@ from torch import Tensor
 
 from study.config import ResolvedStudy
 from study.ensemble import Ensemble
-from study.race import Race, Rules
+from study.race import Race
 from study.records import Cohort, Curve, Execution, Role, TrialResult
+from study.rules import Rules
 from study.sections import LaneLimit
 from study.worker import Trainable, build_lanes
 

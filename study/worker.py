@@ -15,7 +15,7 @@ from study.federated import ClientOrder, FederatedLanes, client_shards
 from study.hyperparameters import Group, of_optimizer, of_schedule, of_workload
 from study.optimizers import optimizer_named
 from study.packed import PackedNetworks
-from study.race import Race, Rules, Run, judge
+from study.race import Race
 from study.records import (
     Cohort,
     Curve,
@@ -26,6 +26,7 @@ from study.records import (
     Status,
     TrialResult,
 )
+from study.rules import Rules, Run, judge
 from study.schedules import SCHEDULES, Span, lr_factor
 from study.sections import Precision
 from study.training import TrainingSet, load

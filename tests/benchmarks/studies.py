@@ -81,8 +81,8 @@ def points(study: "ResolvedStudy") -> Points:
 
 def measured_steps(study: "ResolvedStudy", batch_size: int) -> list[int]:
     """Gives the steps that a trial is measured at, up to its budget."""
-    from study.race import Rules
-    from study.race import measured_steps as grid
+    from study.rules import Rules
+    from study.rules import measured_steps as grid
 
     return list(grid(Rules.at(study, batch_size, None)))
 

@@ -3,7 +3,7 @@
 import pytest
 
 from study.plan import Probe, duration, estimates, plan_table, probe
-from study.race import Rules, measured_steps
+from study.rules import Rules, measured_steps
 
 
 def seen(batch_size, reached, step=0.01, evaluation=0.1):

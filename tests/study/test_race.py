@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.race import Race, Rules, judge, measured_steps
+from study.race import Race
 from study.records import Status
+from study.rules import Rules, judge, measured_steps
 
 
 def rules(**changes):

@@ -15,10 +15,10 @@ from study.errors import StudyError
 from study.parts import write_part
 from study.plan import estimates, probe
 from study.progress import Progress
-from study.race import Rules, measured_steps
 from study.recipes import RULES, recipe_points
 from study.records import Curve, Outcome, Role, Rule, Seconds, Source, Status, TrialResult
 from study.resolve import resolve
+from study.rules import Rules, measured_steps
 from study.schedules import SCHEDULES, Span, lr_factor
 from study.stopping import Stop
 from study.store import consolidate, open_folder, read_parts
