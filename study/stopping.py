@@ -20,7 +20,6 @@ GO_ON = "what is recorded stays, and the same command goes on from there"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _MARK = "BATCHSCALE_SWEEP"
 _DAEMONS = ("raylet", "gcs_server")
-_SIGNAL_SECONDS = 1.0
 _SHOW_CURSOR = b"\x1b[?25h"
 # The kernel ends Ray's daemons together with the process that started them; their own helpers wait
 # a minute for the dead. A line from the sweep is its orderly end, the end of the pipe its death.
@@ -41,9 +40,14 @@ done
 class Stop:
     """Whether somebody asked the sweep to stop; the second time ends the process at once."""
 
-    def __init__(self) -> None:
-        """Starts with nobody having asked."""
+    def __init__(self, wakeups: int | None = None) -> None:
+        """Starts with nobody having asked.
+
+        Args:
+            wakeups: where to read the numbers of signals as they come, without waiting.
+        """
         self._signal: int | None = None
+        self._wakeups = wakeups
 
     @property
     def requested(self) -> bool:
@@ -64,6 +68,13 @@ class Stop:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as in a shell's background
                 signal.signal(number, self._receive)
 
+    def catch_up(self) -> None:
+        """Notes a signal that Python's main thread, busy elsewhere, has not been able to take."""
+        if self._signal is None and self._wakeups is not None:
+            with contextlib.suppress(BlockingIOError):  # none came
+                came = os.read(self._wakeups, 64)
+                self._signal = next((number for number in came if number in _SIGNALS), None)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             leave(self.exit_code, f"ended at once; {GO_ON}")
@@ -79,13 +90,20 @@ def listening() -> Iterator[Stop]:
         Whether one came.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    stop = Stop()
+    wakeups, written = os.pipe()
+    os.set_blocking(wakeups, False)
+    os.set_blocking(written, False)
+    whose = signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    stop = Stop(wakeups)
     stop.listen()
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(whose)
+        os.close(wakeups)
+        os.close(written)
 
 
 def leave(code: int, message: str) -> NoReturn:
@@ -151,10 +169,11 @@ def ray_watched(stop: Stop) -> Iterator[None]:
     def wait(pid: int, name: str) -> None:
         with contextlib.suppress(ChildProcessError):  # Ray has looked first
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        # a signal to the whole process group ends Ray too, and may be told here a little later
-        if not orderly.wait(_SIGNAL_SECONDS):
-            why = "stopped, and Ray with it" if stop.requested else f"Ray's {name} died"
-            leave(stop.exit_code, f"the sweep ended: {why}; {GO_ON}")
+        if orderly.is_set():
+            return
+        stop.catch_up()  # a signal to the whole process group ends Ray too
+        why = "stopped, and Ray with it" if stop.requested else f"ended: Ray's {name} died"
+        leave(stop.exit_code, f"the sweep {why}; {GO_ON}")
 
     for pid, name in _ray_daemons():
         threading.Thread(target=wait, args=(pid, name), daemon=True).start()

@@ -21,6 +21,19 @@ with listening() as stop:
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 sys.exit(stop.exit_code)
 """
+BUSY = """
+import hashlib, os, threading, time
+from study.stopping import leave, listening
+with listening() as stop:
+    def watch():
+        while not stop.requested:
+            stop.catch_up()
+            time.sleep(0.01)
+        leave(stop.exit_code, "seen")
+    threading.Thread(target=watch).start()
+    print("ready", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**30)  # minutes in which no handler runs
+"""
 ORPHANS = """
 import os, subprocess, sys, time
 from pathlib import Path
@@ -68,6 +81,15 @@ def test_the_second_signal_ends_at_once():
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "ended at once; what is recorded stays, and the same command goes on from there" in err
+
+
+def test_a_signal_is_seen_while_the_main_thread_cannot_take_it():
+    process = started(BUSY)
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert err == "\nseen\n"
 
 
 def test_a_signal_that_is_ignored_stays_so():
