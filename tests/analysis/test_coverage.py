@@ -63,7 +63,7 @@ def covered(design, name, repeats, seed):
     ("design", "name", "repeats"),
     [
         ("six batch sizes", "hyperbola", 600),
-        ("small ones miss", "hyperbola", 500),
+        pytest.param("small ones miss", "hyperbola", 500, marks=pytest.mark.long),
         ("large ones miss", "hyperbola", 500),
         pytest.param("six batch sizes", "power", 500, marks=pytest.mark.long),
         pytest.param("nine batch sizes", "smooth", 500, marks=pytest.mark.long),
@@ -91,7 +91,7 @@ def test_heavy_tails_are_tolerated(name, repeats):
     ("sizes", "s_min", "e_min", "sigma"),
     [
         (2.0 ** np.arange(1, 11), 20, 1200, 0.1),
-        (2.0 ** np.arange(1, 8), 20, 1200, 0.1),
+        pytest.param(2.0 ** np.arange(1, 8), 20, 1200, 0.1, marks=pytest.mark.long),
         (2.0 ** np.arange(0, 17), 70, 32000, 0.2),
     ],
     ids=["ten", "seven, little plateau", "seventeen, noisy"],

@@ -15,6 +15,12 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from analysis.folder import ResultsFolder
+from study.cohorts import CohortQueue
+from study.parts import write_part
+from study.resolve import resolve
+from study.store import consolidate, open_folder, read_parts_at
+from study.study_file import override, read_study
+from study.worker import run_cohort
 
 BLOBS = Path(__file__).parents[1] / "blobs.py"
 STUDY = """
@@ -69,6 +75,20 @@ class Place:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=300)
         return process.returncode, out, err
+
+    def alone(self, results, *settings):
+        """Sweeps the study in this process, cohort by cohort, no Ray about; gives `results`."""
+        data = override(read_study(str(self.folder / "study.toml")), settings)
+        study, trainable = resolve(data)
+        folder = ResultsFolder.at(self.folder / results / "study")
+        queue = CohortQueue(open_folder(folder, study), [])
+        while (cohort := queue.take()) is not None:
+            found = run_cohort(study, trainable, cohort)
+            write_part(folder, study, found)
+            if queue.finish(found):
+                queue.plan(read_parts_at(folder, study, cohort.batch_size))
+        consolidate(folder, study)
+        return results
 
     def table(self, name, results="results"):
         """Reads a table of the study without measured time, from a path or a URI."""

@@ -20,6 +20,7 @@ def grid_place(place):
     return place
 
 
+@pytest.mark.long
 def test_a_grid_runs_goes_on_and_costs_nothing_when_complete(grid_place):
     few = ("--set", "batch_sizes=[16, 90]", "--set", "search.trials=4")
     code, out, err = grid_place.run("sweep", "study.toml", *few)

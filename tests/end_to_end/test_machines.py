@@ -27,11 +27,9 @@ SLOW = ("        return (model(", "        __import__('time').sleep(0.2)\n      
 
 @pytest.fixture(scope="module")
 def alone(make_place, tmp_path_factory):
-    """Gives the results of one worker on this machine's disk."""
+    """Gives the results of one process on this machine's disk."""
     place = make_place(tmp_path_factory.mktemp("alone"))
-    code, _, err = place.run("sweep", "study.toml", "--workers", 1)
-    assert code == 0, err
-    return place.folder / "results"
+    return place.folder / place.alone("results")
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +177,4 @@ def test_a_node_that_dies_costs_its_cohort_until_the_next_sweep(place):
         assert code == 0, err
         assert "128 trials recorded, 0 failed" in out
     assert all(path.stat().st_mtime_ns == then for path, then in recorded.items())
-    code, _, err = place.run("sweep", "study.toml", "--results", "whole", "--workers", 2, *long)
-    assert code == 0, err
-    place.assert_same_bytes("results", "whole")
+    place.assert_same_bytes("results", place.alone("whole", *long[1::2]))

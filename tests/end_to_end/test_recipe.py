@@ -3,14 +3,6 @@
 import pandas as pd
 import pytest
 
-from analysis.folder import ResultsFolder
-from study.cohorts import CohortQueue
-from study.parts import write_part
-from study.resolve import resolve
-from study.store import consolidate, open_folder, read_parts_at
-from study.study_file import read_study
-from study.worker import run_cohort
-
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 RECIPE = """
@@ -28,16 +20,7 @@ def test_a_recipe_runs_to_the_tables_that_one_process_gives(place):
     assert "8 trials at batch size 4, then the linear rule at 3 x 2 seeds to error < 0.1" in out
     assert "batch size 90: 2/2 trials" in out
 
-    study, trainable = resolve(read_study(str(path)))
-    folder = ResultsFolder.at(place.folder / "alone" / "study")
-    queue = CohortQueue(open_folder(folder, study), [])
-    while (cohort := queue.take()) is not None:
-        results = run_cohort(study, trainable, cohort)
-        write_part(folder, study, results)
-        if queue.finish(results):
-            queue.plan(read_parts_at(folder, study, cohort.batch_size))
-    consolidate(folder, study)
-    place.assert_same_tables("results", "alone")
+    place.assert_same_tables("results", place.alone("alone"))
 
     trials = pd.read_parquet(place.folder / "results" / "study" / "trials.parquet")
     ran = trials[trials["role"] == "recipe"]

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,10 @@ from study.store import consolidate, open_folder, read_parts, read_study_toml
 from study.worker import run_cohort
 
 
-@pytest.fixture
-def recorded(training, make_study, tmp_path):
+@pytest.fixture(scope="module")
+def swept(shared_training, make_study, tmp_path_factory):
     """Gives a folder with two cohorts at batch size 4, the second the faster, and its study."""
-    folder = ResultsFolder.at(tmp_path / "blobs")
+    folder = ResultsFolder.at(tmp_path_factory.mktemp("swept") / "blobs")
     study = open_folder(folder, make_study(batch_sizes=[4], search={"trials": 4}))
     for number, lrs in ((0, [0.02, 0.01]), (2, [0.3, 1e-6])):
         points = tuple(
@@ -40,8 +41,16 @@ def recorded(training, make_study, tmp_path):
             for i, lr in enumerate(lrs)
         )
         cohort = Cohort(batch_size=4, points=points)
-        write_part(folder, study, run_cohort(study, training(), cohort))
+        write_part(folder, study, run_cohort(study, shared_training(), cohort))
     return folder, study
+
+
+@pytest.fixture
+def recorded(swept, tmp_path):
+    """Gives a copy of that folder, and its study."""
+    folder, study = swept
+    shutil.copytree(folder.location, tmp_path / "blobs")
+    return ResultsFolder.at(tmp_path / "blobs"), study
 
 
 def test_a_part_gives_back_what_was_written(recorded, training):
