@@ -81,13 +81,14 @@ class CohortQueue:
         stages.finish(results)
         return stages.unplanned
 
-    def plan(self, recorded: Sequence[TrialResult]) -> None:
+    def plan(self, batch_size: int, recorded: Sequence[TrialResult]) -> None:
         """Plans what comes next at a batch size.
 
         Args:
+            batch_size: where a stage has ended.
             recorded: all its trials.
         """
-        self._stages[recorded[0].batch_size].plan(recorded)
+        self._stages[batch_size].plan(recorded)
         self._follow()
 
     def lose(self, cohort: Cohort) -> None:

@@ -96,7 +96,7 @@ class PerBatchSearch(Searcher):
             return
         self._journal.add(self._queue.searches()[size], results)
         if self._queue.finish(results):
-            self._queue.plan(read_parts_at(self._folder, self._study, size))
+            self._queue.plan(size, read_parts_at(self._folder, self._study, size))
         self._stop_if_hopeless(results)
 
     def end(self, reason: str) -> None:

@@ -86,7 +86,8 @@ class Place:
             found = run_cohort(study, trainable, cohort)
             write_part(folder, study, found)
             if queue.finish(found):
-                queue.plan(read_parts_at(folder, study, cohort.batch_size))
+                size = cohort.batch_size
+                queue.plan(size, read_parts_at(folder, study, size))
         consolidate(folder, study)
         return results
 

@@ -77,7 +77,8 @@ def sweep(study, recorded=(), at_once=1, stop_after=math.inf, order=None, ends=o
         done = trained(flying.pop(order.randrange(len(flying))), ends)
         results += done
         if queue.finish(done):
-            queue.plan([r for r in results if r.batch_size == done[0].batch_size])
+            size = done[0].batch_size
+            queue.plan(size, [r for r in results if r.batch_size == size])
 
 
 def key(cohort):

@@ -65,7 +65,8 @@ def sweep(study, recorded=(), best=lambda size: 0.03, at_once=1, stop_after=math
         done = trained(flying.pop(order.randrange(len(flying))), best)
         results += done
         if queue.finish(done):
-            queue.plan([r for r in results if r.batch_size == done[0].batch_size])
+            size = done[0].batch_size
+            queue.plan(size, [r for r in results if r.batch_size == size])
 
 
 def key(cohort):
@@ -155,7 +156,15 @@ def test_without_a_trial_at_the_target_nothing_is_replicated(make_study):
         finished += done
         if queue.finish(done):
             assert not queue.empty
-            queue.plan(finished)
+            queue.plan(4, finished)
+    assert queue.empty
+
+
+def test_a_batch_size_whose_parts_were_deleted_meanwhile_ends(make_study):
+    study = make_study(batch_sizes=[4], search={"trials": 4, "extend": 1}, replicates={"seeds": 3})
+    queue = CohortQueue(study, [])
+    assert queue.finish(trained(queue.take(), lambda size: 0.03))
+    queue.plan(4, [])
     assert queue.empty
 
 
@@ -213,7 +222,7 @@ def test_no_box_grows_past_the_domain(make_study, name):
         ]
         finished += best_at_zero
         if queue.finish(best_at_zero):
-            queue.plan(finished)
+            queue.plan(4, finished)
     assert of_role(cohorts, Role.EXTENSION) == []
 
 

@@ -41,7 +41,8 @@ def fresh(make_study, tmp_path_factory):
         results = run_cohort(study, trainable, cohort)
         write_part(folder, study, results)
         if queue.finish(results):
-            queue.plan(read_parts_at(folder, study, cohort.batch_size))
+            size = cohort.batch_size
+            queue.plan(size, read_parts_at(folder, study, size))
     consolidate(folder, study)
     record_end(folder)
     write_summary(analyze(read_study(folder)), folder)
