@@ -150,7 +150,7 @@ class RecipeConfig(Section):
     """Of `study.recipes.RULES`."""
     base: BatchSize | None = None
     """The batch size with the search; none for a rule that needs none."""
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    warmup_epochs: Annotated[Number, Field(ge=0)] = 0.0
     """Above the base: epochs of warm-up from the base's learning rate to the rule's."""
 
 
@@ -173,7 +173,7 @@ class FederatedConfig(Section):
     local_steps: Positive = 1
     """Steps of each client in a round."""
     shards: Literal["iid", "dirichlet"] = "iid"
-    alpha: Annotated[float, Field(ge=1e-6)] | None = None
+    alpha: Annotated[Number, Field(ge=1e-6)] | None = None
     """Concentration of the clients' class proportions; the smaller, the more they differ."""
 
     @model_validator(mode="after")
@@ -222,7 +222,7 @@ class ComputeConfig(Section):
         Discriminator(form_of),
     ] = "auto"
     """Examples of a lane's batch worked on at once; auto: the whole batch, or what memory holds."""
-    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0
+    checkpoint_minutes: Annotated[Number, Field(ge=0)] = 5.0
     """Least time between two checkpoints of a cohort; 0 for none."""
-    cohort_minutes: Annotated[float, Field(gt=0)] | None = None
+    cohort_minutes: Annotated[Number, Field(gt=0)] | None = None
     """A cohort that trains longer is stopped, its trials have failed; None for no limit."""

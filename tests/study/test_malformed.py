@@ -4,6 +4,7 @@ A sound file is a line for each key; a mutation replaces, renames, repeats or br
 case goes through the real command.
 """
 
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ SOUND = {
     "compute.precision": '"float32"',
     "compute.pack": '"auto"',
     "compute.micro_batch": '"auto"',
+    "compute.checkpoint_minutes": "5.0",
+    "compute.cohort_minutes": "600.0",
 }
 TABLES = ("search", "search.space", "race", "replicates", "schedule", "compute")
 
@@ -105,6 +108,20 @@ BATCH_SIZES = words("""
     {from=8,to=4} {from=0} {from="all"} {to="al"} {to=0} {to=-1} {to=2.5} {to=[]}
     {from=1,upto=4} {to=100_000} {to=true} {to=inf}
 """)
+FEDERATED = words("""
+    {} {clients=0} {clients=2.0} {clients="2"} {clients=true} {clients=3} {local_batch_size=3}
+    {clients=2,local_batch_size=2} {clients=2,local_steps=0} {clients=2,local_steps=1.5}
+    {clients=2,alpha=1.0} {clients=2,shards="dirichlet"} {clients=2,shards="IID"}
+    {clients=2,shards="dirichlet",alpha=0} {clients=2,shards="dirichlet",alpha=nan}
+    {clients=2,shards="dirichlet",alpha=true} {clients=2,shards="dirichlet",alpha="1"}
+    {clients=2,shards="dirichlet",alpha=inf} {clients=100_000} {clients=2,client=2}
+""")
+RECIPES = words("""
+    {} {rule="linear",base=4} {rule="lineal"} {rule=1} {rule=["linear"]} {base=4}
+    {rule="linear",base=4.5} {rule="linear",base="4"} {rule="linear",warmup_epochs=-1}
+    {rule="linear",warmup_epochs=nan} {rule="linear",warmup_epochs=inf} {rules="linear"}
+    {rule="linear",warmup_epochs="1"} {rule="linear",warmup_epochs=true}
+""")
 PATHS = words(r'"nowhere.py:Mine" "nowhere.py" ".py:" "a\u0000.py:B" "../a.py:B"')
 WRONG = {
     "workload": [*WORD, *PATHS],
@@ -134,6 +151,10 @@ WRONG = {
     "compute.precision": [*WORD, '"fp8"'],
     "compute.pack": LANES,
     "compute.micro_batch": [*WHOLE, "0", "{lanes=4}"],
+    "compute.checkpoint_minutes": NUMBER,
+    "compute.cohort_minutes": [*NUMBER, "0"],
+    "federated": [*TABLE, *FEDERATED],
+    "recipe": [*TABLE, *RECIPES],
     **dict.fromkeys(TABLES, TABLE),
 }
 
@@ -308,6 +329,7 @@ def judged(monkeypatch, capsys, tmp_path):
             code = end.code
         except Exception as error:  # noqa: BLE001 - whatever comes is told
             capsys.readouterr()
+            shutil.rmtree("results", ignore_errors=True)  # a file that is taken locks its folder
             return f"{type(error).__name__}: {error}"
         out, err = capsys.readouterr()
         faults = {
