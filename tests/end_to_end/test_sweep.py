@@ -102,7 +102,7 @@ def slowly(place, words):
 
 @pytest.mark.long
 def test_a_killed_sweep_goes_on_in_the_middle_of_a_cohort(place):
-    settings = slowly(place, "__import__('time').sleep(0.01)")
+    settings = slowly(place, "__import__('time').sleep(0.05)")
     often = ("--set", "compute.checkpoint_minutes=0.002")
     process = place.start("sweep", "study.toml", "--results", "killed", *settings, *often)
     folder = place.folder / "killed" / "study"
@@ -111,14 +111,15 @@ def test_a_killed_sweep_goes_on_in_the_middle_of_a_cohort(place):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    while place.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)  # until then a worker may end its cohort
     assert list(folder.glob("checkpoints/b*.pt"))
     code, out, err = place.run("sweep", "study.toml", "--results", "killed", *settings)
     assert code == 0, err
     assert ".pt was gone on from, at step " in out
     assert not list(folder.glob("checkpoints/*"))
     never = ("--set", "compute.checkpoint_minutes=0")
-    assert place.run("sweep", "study.toml", "--results", "whole", *settings, *never)[0] == 0
-    place.assert_same_tables("killed", "whole")
+    place.assert_same_tables("killed", place.alone("whole", *settings[1:2], *never[1:]))
 
 
 @pytest.mark.long
