@@ -9,8 +9,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import ray
 import torch
@@ -30,7 +29,6 @@ from workloads.workload import Data, Examples
 
 _STDERR = 2
 Arrays = tuple[Any, ...]
-_Record = TypeVar("_Record", Source, Region)
 UNWRITTEN = "unwritten"
 """Key of a result that says why a cohort's part could not be written."""
 
@@ -128,19 +126,15 @@ def _received(arrays: Arrays | None) -> Data | None:
 
 def _cohort(data: Mapping[str, Any]) -> Cohort:
     points = tuple(map(_point, data["points"]))
-    region = _built(Region, data["region"])
-    if region is not None:
-        region = replace(region, box={n: (low, high) for n, (low, high) in region.box.items()})
+    region = None if data["region"] is None else Region.of(data["region"])
     return Cohort(**{**data, "points": points, "region": region})
 
 
 def _point(data: Mapping[str, Any]) -> Point:
-    source = _built(Source, data["source"])
-    if source is not None:
-        role = None if source.role is None else Role(source.role)
-        source = replace(source, role=role, rule=Rule(source.rule))
+    source = None if data["source"] is None else _source(data["source"])
     return Point(**{**data, "role": Role(data["role"]), "source": source})
 
 
-def _built(kind: type[_Record], data: Mapping[str, Any] | None) -> _Record | None:
-    return None if data is None else kind(**data)
+def _source(data: Mapping[str, Any]) -> Source:
+    role = None if data["role"] is None else Role(data["role"])
+    return Source(**{**data, "role": role, "rule": Rule(data["rule"])})

@@ -274,12 +274,7 @@ def _source(row: Mapping[str, Any]) -> Source | None:
 
 
 def _region(text: bytes | None) -> Region | None:
-    if text is None:
-        return None
-    data = json.loads(text)
-    return Region(
-        **data | {"box": {name: (low, high) for name, (low, high) in data["box"].items()}}
-    )
+    return None if text is None else Region.of(json.loads(text))
 
 
 def _execution(row: Mapping[str, Any]) -> Execution | None:

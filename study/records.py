@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,12 @@ class Region:
     box: Mapping[str, tuple[float, float]]
     first: int
     trials: int
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Region":
+        """Gives the region of its `asdict` that has been through JSON, which knows no tuples."""
+        box = {name: (low, high) for name, (low, high) in data["box"].items()}
+        return cls(**{**data, "box": box})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,27 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="session")
+def run_alone():
+    """Gives what runs a study in this process, one cohort after another, with no Ray about."""
+    from study.cohorts import CohortQueue
+    from study.parts import write_part
+    from study.store import consolidate, open_folder, read_parts_at
+    from study.worker import run_cohort
+
+    def run(folder, study, trainable):
+        queue = CohortQueue(open_folder(folder, study), [])
+        while (cohort := queue.take()) is not None:
+            results = run_cohort(study, trainable, cohort)
+            write_part(folder, study, results)
+            if queue.finish(results):
+                size = cohort.batch_size
+                queue.plan(size, read_parts_at(folder, study, size))
+        consolidate(folder, study)
+
+    return run
+
+
 @dataclass(frozen=True)
 class Store:
     """An object store with one empty bucket."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,10 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from analysis.folder import ResultsFolder
-from study.cohorts import CohortQueue
-from study.parts import write_part
+from study.config import ResolvedStudy
 from study.resolve import resolve
-from study.store import consolidate, open_folder, read_parts_at
 from study.study_file import override, read_study
-from study.worker import run_cohort
+from study.worker import Trainable
 
 BLOBS = Path(__file__).parents[1] / "blobs.py"
 STUDY = """
@@ -47,6 +46,7 @@ class Place:
     """A user's folder with a study in it."""
 
     folder: Path
+    run_alone: Callable[[ResultsFolder, ResolvedStudy, Trainable], None]
 
     def start(self, *arguments):
         """Starts the command."""
@@ -77,18 +77,9 @@ class Place:
         return process.returncode, out, err
 
     def alone(self, results, *settings):
-        """Sweeps the study in this process, cohort by cohort, no Ray about; gives `results`."""
+        """Sweeps the study in this process; gives `results`."""
         data = override(read_study(str(self.folder / "study.toml")), settings)
-        study, trainable = resolve(data)
-        folder = ResultsFolder.at(self.folder / results / "study")
-        queue = CohortQueue(open_folder(folder, study), [])
-        while (cohort := queue.take()) is not None:
-            found = run_cohort(study, trainable, cohort)
-            write_part(folder, study, found)
-            if queue.finish(found):
-                size = cohort.batch_size
-                queue.plan(size, read_parts_at(folder, study, size))
-        consolidate(folder, study)
+        self.run_alone(ResultsFolder.at(self.folder / results / "study"), *resolve(data))
         return results
 
     def table(self, name, results="results"):
@@ -124,14 +115,14 @@ def timeless(path):
 
 
 @pytest.fixture(scope="session")
-def make_place():
+def make_place(run_alone):
     """Puts study.toml and its plug-in into a folder; gives what runs the command there."""
 
     def make(folder):
         folder.mkdir(exist_ok=True)
         shutil.copy(BLOBS, folder)
         (folder / "study.toml").write_text(STUDY)
-        return Place(folder)
+        return Place(folder, run_alone)
 
     return make
 

@@ -14,13 +14,12 @@ from analysis.folder import ResultsFolder
 from analysis.report import write_summary
 from analysis.summary import analyze
 from analysis.tables import read_study
-from study.cohorts import CohortQueue
 from study.parts import part_names, read_part, write_part
 from study.provenance import record_end, record_start
-from study.store import consolidate, open_folder, read_parts_at, read_study_toml
+from study.store import consolidate, open_folder, read_study_toml
 from study.verification import check_folder
 from study.winners import check_winners
-from study.worker import prepare, run_cohort
+from study.worker import prepare
 from workloads.registry import resolve
 
 BLOBS = f"{Path(__file__).parents[1] / 'blobs.py'}:Blobs"
@@ -29,21 +28,14 @@ WINNERS = ["winner at batch size 4", "winner at batch size 16"]
 
 
 @pytest.fixture(scope="module")
-def fresh(make_study, tmp_path_factory):
+def fresh(make_study, run_alone, tmp_path_factory):
     """Makes a folder as a sweep and `analyze` leave it, with no Ray about."""
     space = {"lr": {"low": 1e-3, "high": 3e-2, "scale": "log"}, "momentum": 0.5}
     study = make_study(workload=BLOBS, search={"space": space}, replicates={"seeds": 2, "top": 1})
     folder = ResultsFolder.at(tmp_path_factory.mktemp("fresh") / "blobs")
     open_folder(folder, study)
     record_start(folder, {"workers": 1, "gpus_per_worker": 0.0})
-    queue, trainable = CohortQueue(study, []), prepare(resolve(BLOBS), "cpu")
-    while cohort := queue.take():
-        results = run_cohort(study, trainable, cohort)
-        write_part(folder, study, results)
-        if queue.finish(results):
-            size = cohort.batch_size
-            queue.plan(size, read_parts_at(folder, study, size))
-    consolidate(folder, study)
+    run_alone(folder, study, prepare(resolve(BLOBS), "cpu"))
     record_end(folder)
     write_summary(analyze(read_study(folder)), folder)
     return Path(folder.location)
