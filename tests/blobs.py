@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from workloads import Data, Examples, Target
-from workloads.classification import cross_entropy
+from workloads.builtin.classification import cross_entropy
 
 
 class Blobs:

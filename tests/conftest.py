@@ -20,10 +20,11 @@ def one_thread():
 @pytest.fixture(scope="session")
 def run_alone():
     """Gives what runs a study in this process, one cohort after another, with no Ray about."""
-    from study.cohorts import CohortQueue
-    from study.parts import write_part
-    from study.store import consolidate, open_folder, read_parts_at
-    from study.worker import run_cohort
+    from study.engine.cohort import run_cohort
+    from study.search.queue import CohortQueue
+    from study.storage.consolidate import consolidate, read_parts_at
+    from study.storage.parts import write_part
+    from study.storage.study_folder import open_folder
 
     def run(folder, study, trainable):
         queue = CohortQueue(open_folder(folder, study), [])

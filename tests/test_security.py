@@ -33,9 +33,9 @@ KNOWN = {
 }
 PROCESSES = {
     # git, for the commit of the code that runs: a fixed list of arguments
-    ("study/provenance.py", "subprocess.run"),
+    ("study/storage/provenance.py", "subprocess.run"),
     # a shell that ends Ray when its sweep is killed: a fixed list of arguments
-    ("study/stopping.py", "subprocess.Popen"),
+    ("study/orchestration/signals.py", "subprocess.Popen"),
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from workloads.builtin import BUILTIN
+from workloads.builtin.table import BUILTIN
 from workloads.entry_points import Kind, package
 from workloads.errors import WorkloadError
 

@@ -18,7 +18,8 @@ from analysis.archive.layout import (
 from analysis.archive.reading import ArchivedTrial, ArchivedWorkload
 from analysis.archive.spaces import Entry, entries, our_name, union
 from analysis.errors import AnalysisError
-from analysis.schema import (
+from analysis.measures.targets import trials_at
+from analysis.tables.schema import (
     CURVE_COLUMNS,
     TRIAL_COLUMNS,
     TRIAL_KEY,
@@ -26,8 +27,7 @@ from analysis.schema import (
     curve_schema,
     trial_schema,
 )
-from analysis.tables import StudyTables
-from analysis.targets import trials_at
+from analysis.tables.study import StudyTables
 
 _ROLE = "search"
 

@@ -23,11 +23,11 @@ from analysis.archive.layout import (
 )
 from analysis.archive.spaces import archived_name, check_parameter, our_name, parameter_configs
 from analysis.errors import AnalysisError
-from analysis.federated import federated
-from analysis.folder import ResultsFolder
-from analysis.schema import CURVE_COLUMNS, TRIAL_KEY, hyperparameters
-from analysis.tables import StudyTables, read_study
-from analysis.targets import CANDIDATES, trials_as_recorded
+from analysis.measures.federated import federated
+from analysis.measures.targets import CANDIDATES, trials_as_recorded
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import CURVE_COLUMNS, TRIAL_KEY, hyperparameters
+from analysis.tables.study import StudyTables, read_study
 
 _KEY = list(TRIAL_KEY)
 _ERROR = "val/classification_error"

@@ -17,8 +17,8 @@ from analysis.archive.layout import ARCHIVE_FILE, METRICS, STATUS_OF, study_name
 from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
 from analysis.errors import AnalysisError
-from analysis.folder import ResultsFolder
-from analysis.schema import BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIALS_FILE
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIALS_FILE
 
 _ORDER = (ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, TRIALS_FILE, STUDY_FILE)
 """The study file last: without it a folder is no study yet."""

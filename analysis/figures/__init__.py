@@ -15,8 +15,8 @@ from analysis.figures.residuals import draw_residuals, residuals_data
 from analysis.figures.search import draw_search, search_data
 from analysis.figures.steps import draw_steps, steps_data
 from analysis.figures.style import save
-from analysis.folder import ResultsFolder
-from analysis.summary import Analysis
+from analysis.report.summary import Analysis
+from analysis.tables.folder import ResultsFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

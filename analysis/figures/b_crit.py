@@ -18,9 +18,9 @@ from analysis.figures.style import (
     ramp,
     style,
 )
-from analysis.goals import LEVEL
-from analysis.models import Floats
-from analysis.summary import Analysis
+from analysis.fitting.models import Floats
+from analysis.measures.goals import LEVEL
+from analysis.report.summary import Analysis
 
 _SIZE = (4.6, 3.6)
 _ARROW_SHARE = 0.09

@@ -8,7 +8,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis.best_of_n import SURE_REACH, SearchVerdict, best_of_n, sample_of
 from analysis.escaping import unmathematical
 from analysis.figures.style import (
     BLUE,
@@ -21,9 +20,10 @@ from analysis.figures.style import (
     power_of_two_ticks,
     style,
 )
-from analysis.quality import ADAPTIVE, EVEN
-from analysis.summary import Analysis
-from analysis.targets import search_trials
+from analysis.measures.targets import search_trials
+from analysis.report.summary import Analysis
+from analysis.search_quality.best_of_n import SURE_REACH, SearchVerdict, best_of_n, sample_of
+from analysis.search_quality.table import ADAPTIVE, EVEN
 
 _PANEL = (1.6, 1.45)
 _MOST_COLUMNS = 5

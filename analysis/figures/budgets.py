@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
-from analysis.budgets import Unit, best_errors, choose_budgets
 from analysis.escaping import unmathematical
-from analysis.federated import batch_axis, counted
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.style import GREY, INK, PLAIN, power_of_two_ticks, ramp, style
-from analysis.summary import Analysis
+from analysis.measures.budgets import Unit, best_errors, choose_budgets
+from analysis.measures.federated import batch_axis, counted
+from analysis.report.summary import Analysis
 
 _SIZE = (7.6, 4.0)
 _AXES_INCHES = 2.8

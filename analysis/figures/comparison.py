@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.comparison import Compared, Comparison
+from analysis.comparison.compare import Compared, Comparison
+from analysis.comparison.fixed_epochs import fixed_epochs
 from analysis.escaping import unmathematical
-from analysis.federated import batch_axis, steps_axis
 from analysis.figures.comparison_data import B_CRIT, comparison_data, normalised_data
 from analysis.figures.epochs import draw_epochs
 from analysis.figures.labels import EndLabel, label_ends
@@ -27,8 +27,8 @@ from analysis.figures.style import (
     save,
     style,
 )
-from analysis.fixed_epochs import fixed_epochs
-from analysis.folder import ResultsFolder
+from analysis.measures.federated import batch_axis, steps_axis
+from analysis.tables.folder import ResultsFolder
 
 _HEIGHT = 4.3
 _AXES_INCHES = 3.6

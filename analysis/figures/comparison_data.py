@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.comparison import Compared, Comparison
+from analysis.comparison.compare import Compared, Comparison
 from analysis.figures.series import CURVE_POINTS, FIT, MEASURED, NOT_REACHED, PERFECT
 
 B_CRIT = "b_crit"

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from analysis.comparison import Comparison
+from analysis.comparison.compare import Comparison
 from analysis.escaping import unmathematical
 from analysis.figures.looks import looks
 from analysis.figures.style import PLAIN, WIDTH, power_of_two_ticks, style
@@ -19,7 +19,7 @@ def draw_epochs(data: pd.DataFrame, comparison: Comparison) -> Figure:
     """Draws the median over seeds, with bars from the best seed to the worst.
 
     Args:
-        data: what `analysis.fixed_epochs.fixed_epochs` gives, at least one row.
+        data: what `analysis.comparison.fixed_epochs.fixed_epochs` gives, at least one row.
         comparison: the comparison, for labels and title.
 
     Returns:

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.escaping import unmathematical
-from analysis.federated import batch_axis, steps_axis
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.series import CURVE_POINTS, FIT, MEASURED, NOT_REACHED, draw_misses
 from analysis.figures.style import INK, WIDTH, power_of_two_ticks, ramp, style
-from analysis.goals import Goal
-from analysis.summary import Analysis
+from analysis.measures.federated import batch_axis, steps_axis
+from analysis.measures.goals import Goal
+from analysis.report.summary import Analysis
 
 _HEIGHT = 4.2
 _AXES_INCHES = 3.4

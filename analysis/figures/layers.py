@@ -22,8 +22,8 @@ from analysis.figures.style import (
     save,
     style,
 )
-from analysis.folder import ResultsFolder
-from analysis.layers import ENDS
+from analysis.measures.layers import ENDS
+from analysis.tables.folder import ResultsFolder
 
 _NAMED = 10
 """More layers than this are told by their colour alone, first to last, without full gradients."""
@@ -35,7 +35,7 @@ def write_layer_figures(table: pd.DataFrame, subject: str, folder: ResultsFolder
     """Writes the figures of the layers.
 
     Args:
-        table: as `analysis.layers.read_layers` gives it.
+        table: as `analysis.measures.layers.read_layers` gives it.
         subject: workload and optimizer, for the titles.
         folder: where to; made where missing.
 
@@ -54,7 +54,7 @@ def layers_vs_batch_data(table: pd.DataFrame) -> pd.DataFrame:
     """Gives what the figure against batch size draws.
 
     Args:
-        table: as `analysis.layers.read_layers` gives it.
+        table: as `analysis.measures.layers.read_layers` gives it.
 
     Returns:
         Rows moment (start, end), layer, batch_size, ratio, full_ratio; layers in their order,
@@ -131,7 +131,7 @@ def layers_start_end_data(table: pd.DataFrame) -> pd.DataFrame:
     """Gives what the figure of start and end draws.
 
     Args:
-        table: as `analysis.layers.read_layers` gives it.
+        table: as `analysis.measures.layers.read_layers` gives it.
 
     Returns:
         Rows batch_size (the smallest and the largest), layer, moment, step, ratio; layers in

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.comparison import Compared
+from analysis.comparison.compare import Compared
 from analysis.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, ramp
 
 _COLORS = (BLUE, ORANGE, GREEN, PURPLE, GREY)

@@ -5,7 +5,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.escaping import unmathematical
-from analysis.federated import batch_axis
 from analysis.figures.style import (
     BLUE,
     GREY,
@@ -13,9 +12,10 @@ from analysis.figures.style import (
     power_of_two_ticks,
     style,
 )
-from analysis.recipes import follows_rule
-from analysis.scaling_rules import EXPONENTS
-from analysis.summary import Analysis
+from analysis.measures.federated import batch_axis
+from analysis.measures.recipes import follows_rule
+from analysis.measures.scaling_rules import EXPONENTS
+from analysis.report.summary import Analysis
 
 _PANEL = (3.1, 3.0)
 _RULES = {name.replace("-", " "): power for name, power in EXPONENTS.items()}

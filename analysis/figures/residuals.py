@@ -6,10 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.escaping import unmathematical
-from analysis.federated import batch_axis
 from analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, WIDTH, power_of_two_ticks, style
-from analysis.fit import Fits
-from analysis.summary import Analysis
+from analysis.fitting.fit import Fits
+from analysis.measures.federated import batch_axis
+from analysis.report.summary import Analysis
 
 _LOOKS = {"hyperbola": (BLUE, "o"), "power": (GREEN, "s"), "smooth": (ORANGE, "D")}
 _LEAST_SHOWN = 1.0  # percent

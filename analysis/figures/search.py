@@ -24,9 +24,9 @@ from analysis.figures.style import (
     YELLOW,
     style,
 )
-from analysis.recipes import origin
-from analysis.summary import Analysis
-from analysis.targets import search_trials
+from analysis.measures.recipes import origin
+from analysis.measures.targets import search_trials
+from analysis.report.summary import Analysis
 
 BEST_ERROR = "best_error"
 

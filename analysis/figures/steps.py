@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.escaping import unmathematical
-from analysis.federated import batch_axis, steps_axis
 from analysis.figures.series import (
     CURVE_POINTS,
     FIT,
@@ -28,11 +27,12 @@ from analysis.figures.style import (
     power_of_two_ticks,
     style,
 )
-from analysis.fit import ScalingFit
-from analysis.models import hyperbola
-from analysis.recipes import follows_rule
-from analysis.regimes import Regime, Regimes
-from analysis.summary import Analysis
+from analysis.fitting.fit import ScalingFit
+from analysis.fitting.models import hyperbola
+from analysis.fitting.regimes import Regime, Regimes
+from analysis.measures.federated import batch_axis, steps_axis
+from analysis.measures.recipes import follows_rule
+from analysis.report.summary import Analysis
 
 MEDIAN = "median"
 _LABELS = {

@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.folder import ResultsFolder
+from analysis.tables.folder import ResultsFolder
 
 BLUE = "#0072B2"
 ORANGE = "#D55E00"

@@ -10,6 +10,7 @@ the others: the papers' algorithms make no exception, and an exception would be 
 import torch
 from torch import Tensor
 
+from study.config.space import Hyperparameter, Range, Scale
 from study.optimizers.adaptive import (
     BETA1,
     LR,
@@ -22,7 +23,6 @@ from study.optimizers.adaptive import (
 )
 from study.optimizers.momentum import MOMENTUM
 from study.optimizers.rule import Optimizer, State
-from study.space import Hyperparameter, Range, Scale
 
 
 def _lars(state: State) -> None:

@@ -3,8 +3,8 @@
 Weight decay, where a study names it, is coupled: g + weight_decay p in place of g.
 """
 
+from study.config.space import Hyperparameter, Range, Scale
 from study.optimizers.rule import Optimizer, State
-from study.space import Hyperparameter, Range, Scale
 
 LR = Hyperparameter(default=Range(low=1e-4, high=10.0, scale=Scale.LOG), low=0.0, low_open=True)
 MOMENTUM = Hyperparameter(

@@ -11,7 +11,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from study.space import Hyperparameter
+from study.config.space import Hyperparameter
 
 Shapes = tuple[tuple[int, ...], ...]
 """The shape of each parameter tensor of a model, none empty, in their order in the flat vector."""

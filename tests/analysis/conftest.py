@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy.stats import qmc
 
-from analysis.best_of_n import Sample
-from analysis.tables import StudyTables
+from analysis.search_quality.best_of_n import Sample
+from analysis.tables.study import StudyTables
 
 SPACE = {
     "lr": {"low": 1e-4, "high": 10.0, "scale": "log"},

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from analysis.fit import fit
-from analysis.models import MODELS, hyperbola
-from analysis.points import Points
+from analysis.fitting.fit import fit
+from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.points import Points
 
 S_MIN, B_CRIT = 20.0, 60.0
 EXPONENTS = {"hyperbola": 1.0, "power": 0.9, "smooth": 1.6}

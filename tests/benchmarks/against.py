@@ -29,7 +29,7 @@ from measuring import (
 )
 
 if TYPE_CHECKING:
-    from study.config import ResolvedStudy
+    from study.config.study import ResolvedStudy
 
 OURS = "batchscale sweep"
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {

@@ -29,14 +29,14 @@ from measuring import (
 )
 from torch import nn
 
-from study.batching import DataOrder
-from study.config import ResolvedStudy
-from study.eager import EagerNetwork
-from study.ensemble import Ensemble, GradientLanes, TrainingRule
+from study.config.study import ResolvedStudy
+from study.engine.data_order import DataOrder
+from study.engine.lanes import Ensemble, GradientLanes, TrainingRule
+from study.engine.networks.looped import EagerNetwork
+from study.engine.networks.packed import PackedNetworks
+from study.engine.networks.training import TrainingSet, fresh_model
 from study.optimizers import OPTIMIZERS
-from study.packed import PackedNetworks
-from study.resolve import resolve
-from study.training import TrainingSet, fresh_model
+from study.planning.resolve import resolve
 
 WORKLOADS = {"digits": "digits-mlp", "fashion": "fashion-mnist-mlp"}
 LR, MOMENTUM = 1e-3, 0.9

@@ -46,7 +46,7 @@ from measuring import (
 )
 
 if TYPE_CHECKING:
-    from analysis.folder import ResultsFolder
+    from analysis.tables.folder import ResultsFolder
 
 FACTOR = 10
 
@@ -128,22 +128,23 @@ def recorded_study(sizes: int, trials: int) -> dict[str, Any]:
 
 def read(folder: Path) -> int:
     """Reads all parts, as a resumed sweep does; gives the number of trials."""
-    from study.store import read_parts, read_study_toml
+    from study.storage.consolidate import read_parts
+    from study.storage.study_folder import read_study_toml
 
     return len(read_parts(at(folder), read_study_toml(at(folder))))
 
 
 def consolidate(folder: Path) -> int:
     """Writes the tables from the parts; gives the number of trials."""
-    from study.store import consolidate as write_tables
-    from study.store import read_study_toml
+    from study.storage.consolidate import consolidate as write_tables
+    from study.storage.study_folder import read_study_toml
 
     return len(write_tables(at(folder), read_study_toml(at(folder))))
 
 
 def at(folder: Path) -> "ResultsFolder":
     """Gives a results folder as batchscale takes it."""
-    from analysis.folder import ResultsFolder
+    from analysis.tables.folder import ResultsFolder
 
     return ResultsFolder.at(folder)
 
@@ -152,7 +153,7 @@ def command(*words: str) -> None:
     """Runs a command in this process, for the profile; what it prints is dropped."""
     import contextlib
 
-    from study.cli import app
+    from study.commands.app import app
 
     with contextlib.redirect_stdout(io.StringIO()):
         app(list(words), standalone_mode=False)

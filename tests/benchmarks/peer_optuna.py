@@ -18,7 +18,7 @@ import optuna
 import torch
 from torch import Tensor, nn
 
-from workloads.classification import DigitsMLP, FashionMnistMLP
+from workloads.builtin.classification import DigitsMLP, FashionMnistMLP
 
 WORKLOADS = {"digits-mlp": DigitsMLP, "fashion-mnist-mlp": FashionMnistMLP}
 

@@ -41,7 +41,7 @@ from ray.tune.search.optuna import OptunaSearch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
-from workloads.classification import DigitsMLP, FashionMnistMLP  # noqa: E402
+from workloads.builtin.classification import DigitsMLP, FashionMnistMLP  # noqa: E402
 
 WORKLOADS = {"digits-mlp": DigitsMLP, "fashion-mnist-mlp": FashionMnistMLP}
 

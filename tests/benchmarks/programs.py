@@ -2,9 +2,10 @@
 
 vmap:          `vmap(grad_and_value(loss))` as written, all of torch.func's dispatch at every step.
 traced:        the operations that it comes down to, run one by one from Python.
-tidied:        the same without those that do nothing (`study.program.traced`).
-compiled:      tidied, run by torch's own interpreter, `study.program.compiled`: the engine's.
-torch.compile: the same function fused into C++ by torch's compiler, which needs one on the machine.
+tidied:        the same without those that do nothing (`study.engine.networks.tracing.traced`).
+compiled:      tidied, run by torch's own interpreter, `study.engine.networks.tracing.compiled`: the
+engine's. torch.compile: the same function fused into C++ by torch's compiler, which needs one on
+the machine.
 
 `first` is the time until a way has its first result for a new number of lanes and batch size, after
 one for another number of lanes. A race lasts about a second and passes through several numbers of
@@ -22,9 +23,9 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from study.program import compiled, traced
-from study.resolve import resolve
-from study.training import Layout, TrainingSet, calling, fresh_model
+from study.engine.networks.tracing import compiled, traced
+from study.engine.networks.training import Layout, TrainingSet, calling, fresh_model
+from study.planning.resolve import resolve
 from workloads.workload import Examples
 
 Inputs = tuple[Tensor, ...]

@@ -25,8 +25,8 @@ import studies
 import torch
 from measuring import arguments, cores, interleaved, number, positive, positives, show, write_json
 
-from study.batching import DataOrder
-from study.training import TrainingSet, load
+from study.engine.data_order import DataOrder
+from study.engine.networks.training import TrainingSet, load
 from workloads.registry import resolve
 
 DEFAULTS: dict[str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from measuring import Finished, run
 
 if TYPE_CHECKING:
-    from study.config import ResolvedStudy
+    from study.config.study import ResolvedStudy
 
 BATCHSCALE = Path(sys.executable).with_name("batchscale")
 Points = dict[int, list[dict[str, float]]]
@@ -63,7 +63,7 @@ def _study(
 
 def resolved(data: Mapping[str, Any]) -> "ResolvedStudy":
     """Fills in every default, as `batchscale sweep` does."""
-    from study.resolve import resolve
+    from study.planning.resolve import resolve
 
     return resolve(data)[0]
 
@@ -72,7 +72,7 @@ def points(study: "ResolvedStudy") -> Points:
     """Gives the very points that a sweep tries, for a sampler that does not learn."""
     import optuna
 
-    from study.search import Search
+    from study.search.sampler import Search
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials = range(study.search.trials)
@@ -81,8 +81,8 @@ def points(study: "ResolvedStudy") -> Points:
 
 def measured_steps(study: "ResolvedStudy", batch_size: int) -> list[int]:
     """Gives the steps that a trial is measured at, up to its budget."""
-    from study.rules import Rules
-    from study.rules import measured_steps as grid
+    from study.engine.stopping_rules import Rules
+    from study.engine.stopping_rules import measured_steps as grid
 
     return list(grid(Rules.at(study, batch_size, None)))
 

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
 
-from analysis.folder import ResultsFolder
-from study.config import ResolvedStudy
-from study.resolve import resolve
-from study.study_file import override, read_study
-from study.worker import Trainable
+from analysis.tables.folder import ResultsFolder
+from study.config.study import ResolvedStudy
+from study.config.study_file import override, read_study
+from study.engine.networks.training import Trainable
+from study.planning.resolve import resolve
 
 BLOBS = Path(__file__).parents[1] / "blobs.py"
 STUDY = """

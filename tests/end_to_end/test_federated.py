@@ -2,9 +2,9 @@
 
 import pytest
 
-from analysis.folder import ResultsFolder
-from analysis.summary import analyze, sentences
-from analysis.tables import read_study
+from analysis.report.summary import analyze, sentences
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.study import read_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analysis.folder import ResultsFolder
+from analysis.tables.folder import ResultsFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("machines")]  # they share a cluster
 

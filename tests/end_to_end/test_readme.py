@@ -40,8 +40,8 @@ def test_the_plug_in_runs_as_it_stands(place):
 def test_the_study_file_is_one():
     import tomllib
 
-    from study.config import StudyConfig
-    from study.study_file import validated
+    from study.config.study import StudyConfig
+    from study.config.study_file import validated
 
     study, recipe = map(tomllib.loads, blocks("toml"))
     config = validated(StudyConfig, study)

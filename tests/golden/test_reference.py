@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from analysis.comparison import compare
-from analysis.comparison_report import comparison_record
+from analysis.comparison.compare import compare
+from analysis.comparison.report import comparison_record
 from analysis.figures import write_figures
 from analysis.figures.comparison import write_comparison_figures
-from analysis.folder import ResultsFolder
-from analysis.report import as_record
-from analysis.summary import analyze
-from analysis.tables import read_study
+from analysis.report.summary import analyze
+from analysis.report.write import as_record
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.study import read_study
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results" / "reference"

@@ -9,13 +9,14 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from analysis.errors import AnalysisError
-from analysis.folder import ResultsFolder
-from analysis.report import write_summary
-from analysis.schema import BOXES_FILE, CURVES_FILE, ROLES, SCHEMA_VERSION, TRIALS_FILE
-from analysis.summary import analyze
-from analysis.tables import read_study
-from analysis.targets import search_trials
-from study.store import consolidate, read_study_toml
+from analysis.measures.targets import search_trials
+from analysis.report.summary import analyze
+from analysis.report.write import write_summary
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import BOXES_FILE, CURVES_FILE, ROLES, SCHEMA_VERSION, TRIALS_FILE
+from analysis.tables.study import read_study
+from study.storage.consolidate import consolidate
+from study.storage.study_folder import read_study_toml
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(HERE.glob("v*"))

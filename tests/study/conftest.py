@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from study import cli
-from study.config import ResolvedStudy
-from study.training import load
+from study.commands import app as cli
+from study.config.study import ResolvedStudy
+from study.engine.networks.training import load
 from workloads.registry import resolve
 
 BLOBS = Path(__file__).parents[1] / "blobs.py"

@@ -8,7 +8,7 @@ import pytest
 
 import workloads
 from workloads import registry
-from workloads.builtin import BUILTIN
+from workloads.builtin.table import BUILTIN
 from workloads.errors import WorkloadError
 from workloads.registry import names, resolve
 

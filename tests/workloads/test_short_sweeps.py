@@ -10,7 +10,7 @@ import pytest
 import tomlkit
 
 from study.optimizers import OPTIMIZERS
-from workloads.builtin import BUILTIN
+from workloads.builtin.table import BUILTIN
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 import workloads
-from workloads.classification import DigitsMLP
+from workloads.builtin.classification import DigitsMLP
+from workloads.builtin.quadratic import NoisyQuadratic, QuadraticLanes
 from workloads.errors import WorkloadError
-from workloads.quadratic import NoisyQuadratic, QuadraticLanes
 from workloads.registry import resolve
 from workloads.testing import WorkloadContract, check
 from workloads.workload import Data, Examples, Target
@@ -211,7 +211,9 @@ def test_dynamics_of_one_optimizer_are_sound():
 PLUGIN = """
 import torch
 from torch import nn
-from workloads import Data, Examples, Target
+from workloads import Data
+from workloads import Examples
+from workloads import Target
 
 
 class Line:

@@ -11,10 +11,10 @@ import tomlkit
 from analysis.archive.exporting import export_study
 from analysis.archive.importing import Choices, import_archive
 from analysis.errors import AnalysisError
-from analysis.folder import ResultsFolder
-from analysis.schema import CURVES_FILE, STUDY_FILE, TRIALS_FILE, curve_schema, trial_schema
-from analysis.tables import read_study
-from analysis.targets import steps_to_target
+from analysis.measures.targets import steps_to_target
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import CURVES_FILE, STUDY_FILE, TRIALS_FILE, curve_schema, trial_schema
+from analysis.tables.study import read_study
 
 DIGITS = Path(__file__).parents[3] / "results" / "reference" / "digits"
 WINNERS = ["batch_size", "steps", "steps_before", "trial", "lr", "momentum", "effective_lr"]

@@ -8,11 +8,11 @@ import pytest
 from analysis.archive.importing import Choices, import_archive
 from analysis.errors import AnalysisError
 from analysis.figures import write_figures
-from analysis.folder import ResultsFolder
-from analysis.report import write_summary
-from analysis.summary import analyze
-from analysis.tables import read_study
-from analysis.targets import search_trials, steps_to_target
+from analysis.measures.targets import search_trials, steps_to_target
+from analysis.report.summary import analyze
+from analysis.report.write import write_summary
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.study import read_study
 
 CNN, RESNET = "mnist-cnn-momentum", "imagenet_subsets-half-resnet_50-sgd"
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.archive.importing import Choices, import_archive
-from analysis.folder import ResultsFolder
-from analysis.tables import read_study
-from analysis.targets import steps_to_target
+from analysis.measures.targets import steps_to_target
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.study import read_study
 
 errors = st.one_of(st.sampled_from([0.1, 0.2, 0.3]), st.floats(0, 1), st.just(float("nan")))
 curve = st.dictionaries(st.integers(1, 40), errors, max_size=6).map(lambda c: sorted(c.items()))

@@ -13,7 +13,7 @@ from analysis.archive.importing import Choices, import_archive
 from analysis.archive.layout import PUBLISHED_NAME
 from analysis.archive.source import files, origin
 from analysis.errors import AnalysisError
-from analysis.folder import ResultsFolder
+from analysis.tables.folder import ResultsFolder
 
 
 def tar_with(path, *members, mode="w"):

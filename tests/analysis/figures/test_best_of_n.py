@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.figures.best_of_n import best_of_n_data, draw_best_of_n
-from analysis.summary import analyze
+from analysis.report.summary import analyze
 
 
 def test_one_curve_per_batch_size_that_reached(made):

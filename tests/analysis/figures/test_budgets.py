@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from analysis.budgets import best_errors, choose_budgets
 from analysis.figures.budgets import budgets_data, draw_budgets
-from analysis.summary import analyze
+from analysis.measures.budgets import best_errors, choose_budgets
+from analysis.report.summary import analyze
 
 SHAPES = {
     "all regimes": {2: 600, 4: 335, 8: 198, 16: 91, 32: 49, 64: 35, 128: 32, 256: 30},

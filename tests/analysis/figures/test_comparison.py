@@ -3,7 +3,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from analysis.comparison import compare
+from analysis.comparison.compare import compare
 from analysis.figures.comparison import draw_comparison, draw_normalised, write_comparison_figures
 from analysis.figures.comparison_data import (
     B_CRIT,
@@ -14,7 +14,7 @@ from analysis.figures.comparison_data import (
     comparison_data,
     normalised_data,
 )
-from analysis.folder import ResultsFolder
+from analysis.tables.folder import ResultsFolder
 
 SHAPES = {
     "all regimes": {2: 600, 4: 335, 8: 198, 16: 91, 32: 49, 64: 35, 128: 32, 256: 30},
@@ -29,7 +29,7 @@ SHAPES = {
 def one_target():
     """Leaves out what a comparison does not use, and what takes half the time: other targets."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("analysis.summary.find_goals", lambda study: ())
+        patch.setattr("analysis.report.summary.find_goals", lambda study: ())
         yield
 
 

@@ -3,8 +3,8 @@ import pytest
 
 from analysis.figures.b_crit import b_crit_data, draw_b_crit
 from analysis.figures.goals import FIT, MEASURED, NOT_REACHED, draw_goals, goals_data
-from analysis.goals import find_goals
-from analysis.summary import analyze
+from analysis.measures.goals import find_goals
+from analysis.report.summary import analyze
 
 SHAPES = {
     "all regimes": {2: 600, 4: 335, 8: 198, 16: 91, 32: 49, 64: 35, 128: 32, 256: 30},

@@ -9,7 +9,7 @@ from analysis.figures.layers import (
     layers_vs_batch_data,
     write_layer_figures,
 )
-from analysis.folder import ResultsFolder
+from analysis.tables.folder import ResultsFolder
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from analysis.figures.metaparameters import draw_metaparameters, metaparameters_data
-from analysis.summary import analyze
+from analysis.report.summary import analyze
 
 
 def test_the_winners_with_both_rules_from_the_first_point(study):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis.figures.residuals import draw_residuals, residuals_data, residuals_of
-from analysis.summary import analyze
+from analysis.report.summary import analyze
 
 SHAPES = {
     "reached": {2: 600, 4: 335, 8: 198, 16: 91, 32: 49, 64: 35, 128: 32, 256: 30},

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.figures.search import draw_search, search_data
-from analysis.summary import analyze
+from analysis.report.summary import analyze
 
 
 def test_one_row_per_trial_with_its_status_at_the_target(study):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis.figures.steps import FIT, MEASURED, NOT_REACHED, PERFECT, draw_steps, steps_data
-from analysis.summary import analyze
+from analysis.report.summary import analyze
 
 PLATEAU = dict(zip(4 ** np.arange(8), [8050, 2037, 536, 169, 94, 77, 72, 70], strict=True))
 SHAPES = {

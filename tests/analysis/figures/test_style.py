@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures import FIGURES, write_figures
 from analysis.figures.style import power_of_two_ticks, ramp, save, style
-from analysis.folder import ResultsFolder
-from analysis.summary import analyze
+from analysis.report.summary import analyze
+from analysis.tables.folder import ResultsFolder
 
 DATA = pd.DataFrame({"x": [1, 2], "y": [0.1, 0.2]})
 

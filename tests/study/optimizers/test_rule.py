@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from study.config.space import Range
 from study.optimizers import OPTIMIZERS, Step
-from study.space import Range
 
 SHAPES = ((2, 2), (2,))
 

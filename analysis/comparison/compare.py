@@ -1,0 +1,247 @@
+"""Several studies side by side: steps, fits, critical batch sizes, and whether these differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from analysis.comparison.labels import LEAST_STUDIES, labels
+from analysis.errors import AnalysisError
+from analysis.fitting.critical import CriticalBatchSize, critical_batch_sizes
+from analysis.fitting.estimates import Estimate
+from analysis.fitting.fit import Fits, ScalingFit, fit_all
+from analysis.fitting.models import MODELS
+from analysis.fitting.points import Points
+from analysis.fitting.ratios import Deviates, Equality, b_crit_ratio, equal_b_crit
+from analysis.measures.replicates import fitted_points, medians_known
+from analysis.measures.targets import equal_trials as most_equal_trials
+from analysis.report.summary import Analysis, analyze
+from analysis.tables.study import StudyTables
+
+_TYPES = {
+    "study": "str",
+    "batch_size": "int64",
+    "steps": "Int64",
+    "steps_median": "Float64",
+    "low": "Float64",
+    "high": "Float64",
+    "missed": "bool",
+    "examples": "Int64",
+    "compared": "Float64",
+    "bound": "Float64",
+    "normalised": "Float64",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Compared:
+    """One of the studies.
+
+    Attributes:
+        name: that of its folder, different from the others'.
+        label: what its config has that the others' have not.
+        analysis: what it says alone.
+        points: the steps that it is compared by.
+        fits: every model fitted to them; None where too few batch sizes reached the target.
+        critical: the critical batch sizes by name; empty without fits.
+    """
+
+    name: str
+    label: str
+    analysis: Analysis
+    points: Points
+    fits: Fits | None
+    critical: Mapping[str, CriticalBatchSize]
+
+    @property
+    def fit(self) -> ScalingFit | None:
+        """The hyperbola, the one curve that all studies are compared by."""
+        return None if self.fits is None else self.fits["hyperbola"]
+
+    @property
+    def reached(self) -> Mapping[int, float]:
+        """The steps that it is compared by, by batch size, where it reached the target."""
+        seen = ~self.points.missed
+        sizes, steps = self.points.batch_sizes[seen], self.points.steps[seen]
+        return dict(zip(sizes.astype(int).tolist(), steps.tolist(), strict=True))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Normalisation:
+    """What steps are divided by.
+
+    Attributes:
+        batch_size: where each study's curve is 1; None where there is no such place.
+        measured: whether by steps measured there, else by those of each study's hyperbola.
+        by: the divisors by name of the study; empty where there are none.
+    """
+
+    batch_size: int | None
+    measured: bool
+    by: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ratio:
+    """By what factor one study's b_crit is larger than another's, both by name."""
+
+    over: str
+    under: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Comparison:
+    """Studies side by side.
+
+    Attributes:
+        studies: two or more, in the order given.
+        medians: whether they are compared by medians of replicates, else by the fewest steps.
+        table: one row per study and batch size: study (its name), batch_size, steps (fewest over
+            trials), steps_median, low, high (of replicates), missed, examples, compared (the steps
+            compared by: median or fewest; null where missed), bound (steps not enough where
+            missed), normalised (compared, divided as `normalisation` says); null where unknown.
+        normalisation: what steps are divided by.
+        equality: the test of one b_crit for all; None where fewer than two studies have a fit.
+        ratios: of each pair of studies that have a fit, the later one's b_crit over the earlier's.
+    """
+
+    studies: tuple[Compared, ...]
+    medians: bool
+    table: pd.DataFrame
+    normalisation: Normalisation
+    equality: Equality | None
+    ratios: tuple[Ratio, ...]
+
+    @property
+    def quantity(self) -> str:
+        """What the targets refer to: error or loss."""
+        return self.studies[0].analysis.quantity
+
+    @property
+    def common(self) -> tuple[int, ...]:
+        """The batch sizes at which every study reached its target, rising."""
+        return _common(self.studies)
+
+
+def compare(
+    studies: Mapping[str, StudyTables], target: float | None = None, equal_trials: bool = False
+) -> Comparison:
+    """Compares studies.
+
+    Medians of replicates are compared where every study has them at every batch size that reached
+    the target, else fewest steps throughout: the fewest flatter, so the two do not mix.
+
+    Args:
+        studies: two or more, by names that tell them apart.
+        target: validation error to get below in all; None for each study's own.
+        equal_trials: whether to look at as many trials of every search as all of them have.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        AnalysisError: fewer than two studies, different quantities, or a study that cannot be
+            analyzed at the target.
+    """  # noqa: DOC502  (raised inside)
+    check_comparable({name: study.config for name, study in studies.items()})
+    first = min(map(most_equal_trials, studies.values())) if equal_trials else None
+    analyses = {name: analyze(study, target, first) for name, study in studies.items()}
+    medians = all(medians_known(analysis.table) for analysis in analyses.values())
+    found = labels([study.config for study in studies.values()], list(studies))
+    compared = tuple(
+        _compared(name, label, analysis, medians)
+        for (name, analysis), label in zip(analyses.items(), found, strict=True)
+    )
+    normalisation = _normalisation(compared)
+    deviates = {s.name: Deviates.of(s.fit) for s in compared if s.fit is not None}
+    return Comparison(
+        studies=compared,
+        medians=medians,
+        table=pd.concat([_rows(study, normalisation) for study in compared], ignore_index=True),
+        normalisation=normalisation,
+        equality=equal_b_crit(list(deviates.values())) if len(deviates) >= LEAST_STUDIES else None,
+        ratios=tuple(
+            Ratio(over=over, under=under, estimate=b_crit_ratio(deviates[over], deviates[under]))
+            for under, over in combinations(deviates, 2)
+        ),
+    )
+
+
+def check_comparable(configs: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuses studies that say nothing about each other.
+
+    Args:
+        configs: resolved study files as plain data, by name of the study.
+
+    Raises:
+        AnalysisError: fewer than two studies, or on different quantities.
+    """
+    if len(configs) < LEAST_STUDIES:
+        raise AnalysisError(
+            f"a comparison needs {LEAST_STUDIES} or more studies, got {len(configs)}; give another"
+        )
+    quantities = {}
+    for name, config in configs.items():
+        race = config["race"]
+        quantities[name] = race.get("quantity", "error") if isinstance(race, Mapping) else "error"
+    if len(set(quantities.values())) > 1:
+        listed = ", ".join(f"{quantity} ({name})" for name, quantity in quantities.items())
+        raise AnalysisError(
+            f"studies to compare must have targets of one quantity, got {listed}; compare those "
+            "of each quantity apart"
+        )
+
+
+def _compared(name: str, label: str, analysis: Analysis, medians: bool) -> Compared:
+    table = analysis.table if medians else analysis.table.drop(columns="seeds")
+    points = fitted_points(table)
+    fits, critical = analysis.fits, analysis.critical
+    if not medians and medians_known(analysis.table):
+        # its own fit is of medians, which the others have not
+        kept = points.without(points.out_of_reach())
+        fits = fit_all(kept) if kept.different >= MODELS["hyperbola"].least_points else None
+        critical = {} if fits is None else critical_batch_sizes(fits)
+    return Compared(
+        name=name, label=label, analysis=analysis, points=points, fits=fits, critical=critical
+    )
+
+
+def _common(studies: Sequence[Compared]) -> tuple[int, ...]:
+    return tuple(sorted(set.intersection(*(set(study.reached) for study in studies))))
+
+
+def _normalisation(studies: Sequence[Compared]) -> Normalisation:
+    """Chooses the smallest batch size that all reached, or else a place that all curves pass."""
+    common = _common(studies)
+    if common:
+        by = {study.name: study.reached[common[0]] for study in studies}
+        return Normalisation(batch_size=common[0], measured=True, by=by)
+    by, fitted = {}, [study for study in studies if study.fit is not None]
+    if len(fitted) < len(studies):
+        return Normalisation(batch_size=None, measured=False, by=by)
+    batch_size = max(min(study.reached) for study in studies)
+    for study in fitted:
+        if study.fit is not None:
+            by[study.name] = float(study.fit.predict(batch_size))
+    return Normalisation(batch_size=batch_size, measured=False, by=by)
+
+
+def _rows(study: Compared, normalisation: Normalisation) -> pd.DataFrame:
+    points = study.points
+    seen = np.where(points.missed, np.nan, points.steps)
+    compared = pd.DataFrame(
+        {
+            "batch_size": points.batch_sizes.astype(int),
+            "compared": pd.array(seen, dtype="Float64"),
+            "bound": pd.array(np.where(points.missed, points.steps, np.nan), dtype="Float64"),
+        }
+    )
+    columns = ["batch_size", "steps", "steps_median", "low", "high", "examples"]
+    table = study.analysis.table[columns].merge(compared, on="batch_size", how="left")
+    divisor = normalisation.by.get(study.name)
+    normalised = None if divisor is None else table["compared"] / divisor
+    table = table.assign(study=study.name, missed=table["compared"].isna(), normalised=normalised)
+    return table[list(_TYPES)].astype(_TYPES)

@@ -1,0 +1,119 @@
+"""The least validation error within a fixed number of epochs, on fresh seeds, by batch size.
+
+The question of You et al. 2017 (arXiv:1708.03888) and Goyal et al. 2017 (arXiv:1706.02677): what a
+recipe loses at large batch where every batch size sees the same examples. It is answered by studies
+whose trials run to their budget; all are cut to the epochs that every one of them has.
+"""
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.comparison.compare import Compared, Comparison
+from analysis.fitting.models import Floats
+from analysis.measures.federated import examples_per_step
+from analysis.measures.replicates import standing_runs
+from analysis.tables.study import StudyTables
+
+_KEY = ["batch_size", "role", "trial"]
+_TYPES = {
+    "study": "str",
+    "batch_size": "int64",
+    "epochs": "float64",
+    "steps": "int64",
+    "seeds": "int64",
+    "diverged": "int64",
+    "error": "float64",
+    "low": "float64",
+    "high": "float64",
+}
+
+
+def fixed_epochs(comparison: Comparison) -> pd.DataFrame:
+    """Gives the errors of every study that ran to a budget of epochs.
+
+    Args:
+        comparison: the comparison.
+
+    Returns:
+        One row per study and batch size: study, batch_size, epochs (the least `race.max_epochs`),
+        steps (whole ones within them), seeds, diverged (how many of them), error (the median over
+        seeds of the least error of each), low and high (of the seeds). No row where a seed stopped
+        before that for another reason than divergence, or there is none; none at all where fewer
+        than two studies ran so.
+    """
+    able = {study: epochs for study in comparison.studies if (epochs := _epochs(study))}
+    if len(able) < 2:  # noqa: PLR2004
+        return pd.DataFrame(columns=list(_TYPES)).astype(_TYPES)
+    least = min(able.values())
+    rows = [row for study in able for row in _rows(study, least)]
+    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+
+
+def _epochs(study: Compared) -> float | None:
+    """Gives a study's budget; None where trials stop at the target, or epochs do not count."""
+    tables = study.analysis.study
+    epochs = tables.config["race"].get("max_epochs")
+    if tables.raced or epochs is None or "examples" not in tables.config:
+        return None
+    return float(epochs)
+
+
+def _rows(study: Compared, epochs: float) -> list[tuple[object, ...]]:
+    tables = study.analysis.study
+    runs = standing_runs(tables)
+    rows: list[tuple[object, ...]] = []
+    for size, group in runs.groupby("batch_size", sort=True):
+        # as `race.max_epochs` itself is counted
+        per_step = examples_per_step(tables.config, int(str(size)))
+        steps = max(1, math.floor(epochs * tables.config["examples"] / per_step))
+        diverged = group["status"].eq("diverged")
+        if (group.loc[~diverged, "stopped_at"] < steps).any():
+            continue
+        errors = _least(tables, group, steps)
+        found = float(np.median(errors)), float(errors.min()), float(errors.max())
+        rows.append((study.name, size, epochs, steps, len(group), int(diverged.sum()), *found))
+    return rows
+
+
+def _least(tables: StudyTables, runs: pd.DataFrame, steps: int) -> Floats:
+    """Gives each run's least error within so many steps; its start's where none was measured."""
+    curves = tables.curves.merge(runs[_KEY], on=_KEY)
+    within = curves[curves["step"].between(1, steps)]
+    least = within.groupby(_KEY)["val_error"].min()
+    start = curves[curves["step"] == 0].groupby(_KEY)["val_error"].first()
+    return least.reindex(start.index).fillna(start).to_numpy(np.float64)
+
+
+def epochs_table(comparison: Comparison) -> pd.DataFrame:
+    """Gives the errors as text: one row per batch size, a column per study."""
+    errors = fixed_epochs(comparison)
+    loss = comparison.quantity == "loss"
+    shown = {"B": [str(size) for size in sorted(set(errors["batch_size"]))]}
+    for study in comparison.studies:
+        rows = errors[errors["study"] == study.name]
+        cells = {str(row["batch_size"]): _cell(row, loss) for row in rows.to_dict("records")}
+        if cells:
+            shown[study.label] = [cells.get(size, "-") for size in shown["B"]]
+    return pd.DataFrame(shown)
+
+
+def _cell(row: Mapping[Hashable, Any], loss: bool) -> str:
+    error, low, high = (row[name] for name in ("error", "low", "high"))
+    write = "{:.3g}".format if loss else "{:.1%}".format
+    ends = f" ({write(low)}\N{EN DASH}{write(high)})" if high > low else ""
+    return f"{write(error)}{ends}" + (f", {row['diverged']} diverged" if row["diverged"] else "")
+
+
+def epochs_words(comparison: Comparison) -> str:
+    """Says what the table of errors within fixed epochs holds; empty where there is none."""
+    errors = fixed_epochs(comparison)
+    if errors.empty:
+        return ""
+    return (
+        f"Least validation {comparison.quantity} within {errors['epochs'].iloc[0]:g} epochs, the "
+        "median over fresh seeds and from the best to the worst of them"
+    )

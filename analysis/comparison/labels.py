@@ -1,0 +1,138 @@
+"""What tells studies apart: names of their folders, and labels of what differs in their configs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import PurePosixPath
+from typing import Any
+
+from analysis.errors import AnalysisError
+from analysis.measures.federated import clients_words
+from analysis.tables.folder import ResultsFolder
+
+LEAST_STUDIES = 2
+DEFAULT = "default"
+"""Stands for a key that a study file leaves out."""
+_LATER = {"mode": "search"}
+"""What keys were before studies had them."""
+
+# what readers look for first; other keys come after these, in the order of the study file
+_FIRST = (
+    "workload",
+    "optimizer",
+    "workload_options",
+    "optimizer_options",
+    "mode",
+    "recipe",
+    "federated",
+    "schedule",
+    "race.target",
+    "search.sampler",
+    "search.trials",
+    "seed",
+)
+# long, or following from other keys: a folder's name says more
+_LEFT_OUT = ("batch_sizes", "examples", "imported")
+_MOST_KEYS = 2
+
+
+def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
+    """Finds the folders of studies to compare, by names that tell them apart.
+
+    Args:
+        locations: paths or URIs.
+
+    Returns:
+        The folders by name, in the order given.
+
+    Raises:
+        AnalysisError: fewer than two, or one twice.
+    """
+    if len(locations) < LEAST_STUDIES:
+        raise AnalysisError(
+            f"a comparison needs {LEAST_STUDIES} or more results folders, got {len(locations)}; "
+            "give another"
+        )
+    folders: dict[str, ResultsFolder] = {}
+    for location in locations:
+        folder = ResultsFolder.at(location)
+        place = f"{folder.filesystem.type_name}:{folder.base}"
+        if place in folders:
+            raise AnalysisError(
+                f"a comparison needs different results folders, got {location} twice; leave one out"
+            )
+        folders[place] = folder
+    names = unique_names([folder.base for folder in folders.values()])
+    return dict(zip(names, folders.values(), strict=True))
+
+
+def unique_names(locations: Sequence[str]) -> tuple[str, ...]:
+    """Gives each folder the shortest end of its path that no other one has.
+
+    Args:
+        locations: different paths or URIs.
+
+    Returns:
+        The names, in the order given.
+
+    >>> unique_names(["results/digits", "old/digits/", "results/cnn"])
+    ('results/digits', 'old/digits', 'results/cnn')
+    """
+    parts = [PurePosixPath(location.rstrip("/")).parts for location in locations]
+    for count in range(1, max(map(len, parts))):
+        names = tuple("/".join(part[-count:]) for part in parts)
+        if len(set(names)) == len(names):
+            return names
+    return tuple(location.rstrip("/") for location in locations)
+
+
+def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, ...]:
+    """Gives labels that say what differs in the studies' configs, with as few keys as tell apart.
+
+    Args:
+        configs: resolved study files as plain data.
+        names: the studies' names, all different; the labels where no two keys tell all apart.
+
+    Returns:
+        Labels such as "optimizer = sgd", all different, in the order given.
+    """
+    flat = [dict(_flattened({**config, "federated": clients_words(config)})) for config in configs]
+    keys = sorted(dict.fromkeys(key for config in flat for key in config), key=_rank)
+    differing = [
+        key
+        for key in keys
+        if len({_value(config, key) for config in flat}) > 1
+        and not any(_within(key, section) for section in _LEFT_OUT)
+    ]
+    for count in range(1, _MOST_KEYS + 1):
+        for chosen in combinations(differing, count):
+            found = tuple(
+                ", ".join(f"{key} = {_value(config, key)}" for key in chosen) for config in flat
+            )
+            if len(set(found)) == len(found):
+                return found
+    return tuple(names)
+
+
+def _value(config: Mapping[str, str], key: str) -> str:
+    return config.get(key, _LATER.get(key, DEFAULT))
+
+
+def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Gives dotted keys with their values as text; a plug-in by its class, not its path."""
+    for name, value in config.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{key}.")
+        else:
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            yield key, text.rpartition(":")[2] if key == "workload" else text
+
+
+def _rank(key: str) -> int:
+    """Gives the place of a key in the order in which readers look."""
+    places = [at for at, first in enumerate(_FIRST) if _within(key, first)]
+    return places[0] if places else len(_FIRST)
+
+
+def _within(key: str, section: str) -> bool:
+    return f"{key}.".startswith(f"{section}.")

@@ -1,0 +1,258 @@
+"""A comparison of studies as files: for programs, as a page, and on a terminal."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from analysis.comparison.compare import Compared, Comparison
+from analysis.comparison.fixed_epochs import epochs_table, epochs_words, fixed_epochs
+from analysis.comparison.rule_costs import rule_costs, rule_costs_table
+from analysis.comparison.words import comparison_sentences
+from analysis.errors import AnalysisError
+from analysis.escaping import markdown
+from analysis.fitting.critical import DEFINITIONS
+from analysis.fitting.estimates import Estimate, rounded
+from analysis.measures.federated import examples_per_step, local_steps
+from analysis.report.findings import critical_record, fits_record
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import SCHEMA_VERSION
+
+COMPARISON_JSON = "comparison.json"
+COMPARISON_MD = "comparison.md"
+_EXAMPLES = "Examples to target, a batch in each local step of a round"
+
+
+def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> None:
+    """Refuses a folder that holds anything but an earlier comparison of the same studies.
+
+    Args:
+        folder: where the comparison is to be written.
+        locations: of the studies, by name.
+
+    Raises:
+        AnalysisError: it holds something else.
+    """
+    if folder.is_empty:
+        return
+    found = "other files"
+    if folder.exists(COMPARISON_JSON):
+        try:
+            there = json.loads(folder.read(COMPARISON_JSON))["folders"]
+        except (ValueError, KeyError, TypeError):
+            there = None
+        if there == dict(locations):
+            return
+        if isinstance(there, dict):
+            found = f"a comparison of {', '.join(map(str, there.values()))}"
+    raise AnalysisError(
+        "a comparison must be written to a new folder, or over an earlier one of the same "
+        f"studies, got {folder} with {found}; give --to another"
+    )
+
+
+def write_comparison(
+    comparison: Comparison, folder: ResultsFolder, locations: Mapping[str, str]
+) -> list[str]:
+    """Writes `comparison.json` and `comparison.md`.
+
+    Args:
+        comparison: the comparison.
+        folder: where to; made where missing.
+        locations: of the studies, by name.
+
+    Returns:
+        The names of the files written.
+    """
+    record = {"folders": dict(locations), **comparison_record(comparison)}
+    text = json.dumps(record, indent=2, allow_nan=False)
+    folder.write(COMPARISON_JSON, f"{text}\n".encode())
+    folder.write(COMPARISON_MD, comparison_markdown(comparison).encode())
+    return [COMPARISON_JSON, COMPARISON_MD]
+
+
+def comparison_record(comparison: Comparison) -> dict[str, object]:
+    """Gives a comparison as plain finite data; null where unknown or without bound."""
+    equality, to = comparison.equality, comparison.normalisation
+    table = comparison.table.to_json(orient="records", double_precision=15)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "quantity": comparison.quantity,
+        "compared": "median of replicates" if comparison.medians else "fewest steps",
+        "studies": [_study_record(study) for study in comparison.studies],
+        "table": json.loads(table),
+        "normalisation": {
+            "batch_size": to.batch_size,
+            "by": "steps measured there" if to.measured else "the study's hyperbola there",
+            "steps": dict(to.by),
+        },
+        "equal_b_crit": None
+        if equality is None
+        else {
+            "statistic": equality.statistic,
+            "freedom": equality.freedom,
+            "p_value": equality.p_value,
+        },
+        "b_crit_ratios": [
+            {"over": ratio.over, "under": ratio.under, **ratio.estimate.record()}
+            for ratio in comparison.ratios
+        ],
+        "rule_costs": json.loads(rule_costs(comparison).to_json(orient="records")),
+        "fixed_epochs": json.loads(fixed_epochs(comparison).to_json(orient="records")),
+        "definitions": dict(DEFINITIONS),
+        "sentences": list(comparison_sentences(comparison)),
+    }
+
+
+def _study_record(study: Compared) -> dict[str, object]:
+    config = study.analysis.study.config
+    return {
+        "name": study.name,
+        "label": study.label,
+        "workload": config["workload"],
+        "optimizer": config["optimizer"],
+        "target": study.analysis.target,
+        "first": study.analysis.first,
+        **fits_record(study.fits),
+        "critical_batch_sizes": critical_record(study.critical),
+    }
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """Gives a comparison as a Markdown page."""
+    found = "\n".join(f"- {markdown(words)}" for words in comparison_sentences(comparison))
+    names = "\n".join(
+        f"- {markdown(f'{study.label}: {study.name}, {study.analysis.title}')}"
+        for study in comparison.studies
+    )
+    shown = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
+    meaning = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in shown)
+    used = examples_table(comparison)
+    parts = [
+        "# Comparison",
+        names,
+        found,
+        f"Steps to target:\n\n{_markdown(steps_table(comparison))}",
+        *([] if used is None else [f"{_EXAMPLES}:\n\n{_markdown(used)}"]),
+        "The hyperbola S_min + E_min / B and the critical batch sizes, with "
+        f"95 % intervals:\n\n{_markdown(fits_table(comparison))}",
+        *(f"{words}:\n\n{_markdown(rows)}" for words, rows in _rule_tables(comparison).items()),
+    ]
+    if shown:
+        parts.append(f"What the batch sizes mean:\n\n{meaning}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _rule_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Gives by their words the tables that not every comparison has."""
+    found = {
+        "Steps of the rules over those of the tuned study": rule_costs_table(comparison),
+        epochs_words(comparison): epochs_table(comparison),
+    }
+    return {words: rows for words, rows in found.items() if len(rows)}
+
+
+def _markdown(rows: pd.DataFrame) -> str:
+    first, *others = map(markdown, rows.columns)
+    header = f"| {first} | {' | '.join(others)} |\n| :-- |{' --: |' * len(others)}"
+    body = "\n".join(f"| {' | '.join(map(markdown, r))} |" for r in rows.itertuples(index=False))
+    return f"{header}\n{body}"
+
+
+def steps_table(comparison: Comparison) -> pd.DataFrame:
+    """Gives steps, and normalised ones, as text: one row per batch size, "-" where there is none.
+
+    Args:
+        comparison: the comparison.
+
+    Returns:
+        Column B, and for each study its steps with the normalised ones in brackets, or "> n" where
+        n steps were not enough.
+    """
+    sizes = sorted(set(comparison.table["batch_size"]))
+    shown = {"B": [str(size) for size in sizes]}
+    for study in comparison.studies:
+        rows = comparison.table[comparison.table["study"] == study.name]
+        numbers = (rows[name] for name in ("batch_size", "compared", "bound", "normalised"))
+        cells = {int(size): _cell(*row) for size, *row in zip(*numbers, strict=True)}
+        shown[study.label] = [cells.get(size, "-") for size in sizes]
+    return pd.DataFrame(shown)
+
+
+def examples_table(comparison: Comparison) -> pd.DataFrame | None:
+    """Gives the examples that the steps of `steps_table` use, in its form.
+
+    Args:
+        comparison: the comparison.
+
+    Returns:
+        The table; None where steps of one batch size use as many examples in all studies.
+    """
+    configs = {study.name: study.analysis.study.config for study in comparison.studies}
+    if len({local_steps(config) for config in configs.values()}) == 1:
+        return None
+    used = comparison.table.copy()
+    per_step = [
+        examples_per_step(configs[name], size)
+        for name, size in zip(used["study"], used["batch_size"], strict=True)
+    ]
+    used[["compared", "bound"]] = used[["compared", "bound"]].mul(per_step, axis=0)
+    return steps_table(replace(comparison, table=used.assign(normalised=None)))
+
+
+def _cell(compared: float | None, bound: float | None, normalised: float | None) -> str:
+    if compared is None or pd.isna(compared):
+        return "-" if bound is None or pd.isna(bound) else f"> {rounded(bound)}"
+    share = "" if normalised is None or pd.isna(normalised) else f" ({normalised:.3g})"
+    return f"{compared:.0f}{share}"
+
+
+def fits_table(comparison: Comparison) -> pd.DataFrame:
+    """Gives the hyperbolas and critical batch sizes as text: one row per quantity."""
+    studies = comparison.studies
+    fits = [study.fit for study in studies]
+    rows = [
+        ["S_min", *(_text(None if fit is None else fit.s_min) for fit in fits)],
+        ["E_min", *(_text(None if fit is None else fit.e_min) for fit in fits)],
+    ]
+    for name in DEFINITIONS:
+        if any(name in study.critical for study in studies):
+            found = [study.critical.get(name) for study in studies]
+            rows.append([name, *(_text(size.estimate if size else None) for size in found)])
+    references = (str(min(study.reached)) if study.critical else "-" for study in studies)
+    rows.append(["B_ref (of b_20)", *references])
+    spreads = ("-" if fit is None else f"{math.expm1(fit.sigma):.1%}" for fit in fits)
+    rows.append(["spread", *spreads])
+    return pd.DataFrame(rows, columns=["", *(study.label for study in studies)])
+
+
+def _text(estimate: Estimate | None) -> str:
+    return "-" if estimate is None else estimate.text("").strip().removeprefix("= ")
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Prints both tables and what was found.
+
+    Args:
+        comparison: the comparison.
+        console: where to print.
+    """
+    used = examples_table(comparison)
+    examples = [] if used is None else [("", used.rename(columns={"B": "B, examples"}))]
+    always = [("", steps_table(comparison)), *examples, ("", fits_table(comparison))]
+    for words, rows in [*always, *_rule_tables(comparison).items()]:
+        if words:
+            console.print(f"{words}:", markup=False, soft_wrap=True)
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
+        for place, name in enumerate(rows.columns):
+            table.add_column(name, justify="right" if place else "left", overflow="fold")
+        for row in rows.itertuples(index=False):
+            table.add_row(*row)
+        console.print(table)
+        console.print()
+    for sentence in comparison_sentences(comparison):
+        console.print(sentence, markup=False, soft_wrap=True)

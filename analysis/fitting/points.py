@@ -1,0 +1,90 @@
+"""The points a curve is fitted to: steps to target, and lower bounds where it was missed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.errors import AnalysisError
+from analysis.fitting.models import Floats, Mask
+
+OUT_OF_REACH = 3.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Points:
+    """Steps to target at batch sizes, in rising order of batch size.
+
+    Attributes:
+        batch_sizes: examples per step, > 0, shape (n,).
+        steps: steps to target, > 0, shape (n,); where missed, steps that were not enough.
+        missed: which are such lower bounds, shape (n,).
+    """
+
+    batch_sizes: Floats
+    steps: Floats
+    missed: Mask
+
+    @classmethod
+    def of(
+        cls, batch_sizes: ArrayLike, steps: ArrayLike, missed: ArrayLike | None = None
+    ) -> "Points":
+        """Makes points, in any order.
+
+        Args:
+            batch_sizes: examples per step, > 0, shape (n,).
+            steps: steps to target, > 0, shape (n,); where missed, steps that were not enough.
+            missed: which are such lower bounds, shape (n,); None for none.
+
+        Returns:
+            The points.
+
+        Raises:
+            AnalysisError: a number that is not positive and finite.
+        """
+        columns = {
+            "batch sizes": np.asarray(batch_sizes, dtype=np.float64),
+            "steps": np.asarray(steps, dtype=np.float64),
+        }
+        for name, column in columns.items():
+            wrong = column[~(np.isfinite(column) & (column > 0))]
+            if wrong.size:
+                raise AnalysisError(
+                    f"{name} to fit must be positive and finite, got {wrong[0]:g}; leave batch "
+                    "sizes out that did not reach the target, or mark them as missed"
+                )
+        sizes = columns["batch sizes"]
+        misses = np.zeros(sizes.shape, bool) if missed is None else np.asarray(missed, dtype=bool)
+        order = np.argsort(sizes, kind="stable")
+        return cls(batch_sizes=sizes[order], steps=columns["steps"][order], missed=misses[order])
+
+    @property
+    def observed(self) -> int:
+        """How many points reached the target."""
+        return int((~self.missed).sum())
+
+    @property
+    def different(self) -> int:
+        """How many different batch sizes reached the target."""
+        return int(np.unique(self.batch_sizes[~self.missed]).size)
+
+    def out_of_reach(self) -> Mask:
+        """Finds misses that no curve between perfect scaling and a plateau passes by.
+
+        A batch size B takes at most `max(1, B' / B)` times the steps of another one, B'. A miss by
+        more than three times that is no slow point: the target or the search fails there.
+
+        Returns:
+            Which of the points they are, shape (n,).
+        """
+        sizes, steps = self.batch_sizes[~self.missed], self.steps[~self.missed]
+        most = steps * np.maximum(1.0, np.divide.outer(1 / self.batch_sizes, 1 / sizes))
+        beyond: Mask = self.steps > OUT_OF_REACH * most.min(axis=-1, initial=np.inf)
+        return self.missed & beyond
+
+    def without(self, left_out: Mask) -> "Points":
+        """Gives the points but for some."""
+        keep = ~left_out
+        return Points(
+            batch_sizes=self.batch_sizes[keep], steps=self.steps[keep], missed=self.missed[keep]
+        )

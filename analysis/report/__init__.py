@@ -1,0 +1,1 @@
+"""What `analyze` prints and writes. One analysis goes in; words, JSON and tables come out."""

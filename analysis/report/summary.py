@@ -1,0 +1,212 @@
+"""The whole analysis of a study as one value, and what it found in sentences."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.fitting.critical import CriticalBatchSize, critical_batch_sizes
+from analysis.fitting.fit import Fits, ScalingFit, fit_all
+from analysis.fitting.models import MODELS
+from analysis.fitting.regimes import Regimes, find_regimes
+from analysis.measures.federated import federated, round_sentences
+from analysis.measures.goals import Goal, find_goals
+from analysis.measures.recipes import follows_rule, recipe_sentences
+from analysis.measures.replicates import (
+    fitted_points,
+    replicate_sentences,
+    seed_sentences,
+    with_replicates,
+)
+from analysis.measures.scaling_rules import rule_sentences, scaling_rules
+from analysis.measures.targets import first_trials, steps_to_target
+from analysis.report.failures import failure_sentences
+from analysis.report.findings import fit_sentences
+from analysis.search_quality.table import quality_table
+from analysis.search_quality.words import quality_sentences
+from analysis.tables.schema import TRIAL_KEY
+from analysis.tables.study import StudyTables
+
+_RULE_FAILS = (
+    "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: the "
+    "rule fails there"
+)
+_LEFT_OUT = (
+    "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: look "
+    "at its search, or whether so large or small a batch can reach the target at all"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Analysis:
+    """What a study says at one target.
+
+    Attributes:
+        study: the tables.
+        target: validation error to get below.
+        table: one row per batch size: `steps_to_target` and the columns of `with_replicates`.
+        search: how good each search was, as `quality_table` gives it.
+        rules: how far the scaling rules land, as `scaling_rules` gives it.
+        goals: what it says at other targets, whatever this one is.
+        first: how many trials of each search were looked at; None for all.
+        fits: every model fitted; None where too few batch sizes reached the target.
+        regimes: the regimes; None with the fits.
+        critical: the critical batch sizes by name; empty without fits.
+        left_out: batch sizes whose miss no curve passes by; they are in no fit.
+        no_fit: why there is no fit; empty where there is one.
+    """
+
+    study: StudyTables
+    target: float
+    table: pd.DataFrame
+    search: pd.DataFrame
+    rules: pd.DataFrame
+    goals: tuple[Goal, ...] = ()
+    first: int | None = None
+    fits: Fits | None = None
+    regimes: Regimes | None = None
+    critical: Mapping[str, CriticalBatchSize] = field(default_factory=dict)
+    left_out: tuple[int, ...] = ()
+    no_fit: str = ""
+
+    @property
+    def fit(self) -> ScalingFit | None:
+        """The hyperbola, which is there whenever there is a fit."""
+        return None if self.fits is None else self.fits["hyperbola"]
+
+    @property
+    def reached(self) -> pd.DataFrame:
+        """The rows of the batch sizes that reached the target."""
+        return self.table[self.table["steps"].notna()]
+
+    @property
+    def quantity(self) -> str:
+        """What the target refers to: error or loss."""
+        return str(self.study.config["race"].get("quantity", "error"))
+
+    @property
+    def title(self) -> str:
+        """Workload, optimizer and target on one line."""
+        return f"{self.subject}, validation {self.quantity} < {self.target:g}"
+
+    @property
+    def subject(self) -> str:
+        """Workload and optimizer on one line, and the rule where it is a recipe."""
+        config = self.study.config
+        workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
+        carried = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
+        optimizer = f"FedAvg of {config['optimizer']}" if federated(config) else config["optimizer"]
+        return f"{workload}, {optimizer}{carried}"
+
+
+def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
+    """Analyses a study.
+
+    Args:
+        study: the study.
+        target: validation error to get below; None for the one raced to, else looser than it.
+        first: how many trials of each search to look at, as for `first_trials`; None for all.
+
+    Returns:
+        Table, fits, regimes and critical batch sizes; with a reason in words instead of all but
+        the table where fewer than three batch sizes reached the target. A batch size that missed it
+        enters the fits by the steps that its longest trial took, as a lower bound.
+
+    Raises:
+        AnalysisError: there is no search trial, fewer than `first`, none that took a step, or the
+            target is tighter than the raced one.
+    """
+    study = study if first is None else first_trials(study, first)
+    table = with_replicates(steps_to_target(study, target), study, target)
+    if not table["stopped_at"].gt(0).any():
+        raise AnalysisError(
+            f"a study must have a trial that trained, got {study.name} where none took a step; see "
+            "`message` in trials.parquet, repair the workload, delete the parts and `sweep` again"
+        )
+    found = Analysis(
+        study=study,
+        target=study.target if target is None else target,
+        table=table,
+        search=quality_table(study, target),
+        rules=scaling_rules(study, table, target),
+        goals=find_goals(study),
+        first=first,
+    )
+    points = fitted_points(table)
+    least = MODELS["hyperbola"].least_points
+    if points.observed < least:
+        return replace(
+            found,
+            no_fit=f"No fit: {points.observed} of {len(table)} batch sizes reached the target, a "
+            f"fit needs {least}. Add batch sizes or trials, raise race.max_steps, or loosen the "
+            "target.",
+        )
+    left_out = points.out_of_reach()
+    fits = fit_all(points.without(left_out))
+    observed = points.without(points.missed)
+    return replace(
+        found,
+        fits=fits,
+        regimes=find_regimes(observed.batch_sizes, observed.steps),
+        critical=critical_batch_sizes(fits),
+        left_out=tuple(points.batch_sizes[left_out].astype(int).tolist()),
+    )
+
+
+def _replicate_words(analysis: Analysis) -> tuple[str, ...]:
+    if follows_rule(analysis.study):
+        return (*recipe_sentences(analysis.study), *seed_sentences(analysis.table))
+    own = analysis.study.config["race"].get("target")
+    if analysis.study.imported or own == analysis.target:
+        return replicate_sentences(analysis.table)
+    return (
+        f"Replicates are of the points best at the target raced to, {own:g}: here the fits use the "
+        "fewest steps of the searches.",
+    )
+
+
+def sentences(analysis: Analysis) -> tuple[str, ...]:
+    """Says what was found, one sentence each.
+
+    Args:
+        analysis: the analysis.
+
+    Returns:
+        What a round is, fit, regimes, batch sizes that missed the target or had trials that failed,
+        what the replicates add, how good the searches were, how far the scaling rules land, and how
+        to read the numbers.
+    """
+    if analysis.fits is None or analysis.regimes is None:
+        found: tuple[str, ...] = (analysis.no_fit,)
+    else:
+        words = fit_sentences(analysis.fits, analysis.critical)
+        found = (*words, *analysis.regimes.sentences())
+    why = _RULE_FAILS if follows_rule(analysis.study) else _LEFT_OUT
+    missed = analysis.table[analysis.table["steps"].isna() & (analysis.table["stopped_at"] > 0)]
+    misses = tuple(
+        f"B = {size}: no trial reached the target within {longest} steps"
+        + (f"; {why}." if size in analysis.left_out else ".")
+        for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
+    )
+    recorded = analysis.study.trials.drop_duplicates(list(TRIAL_KEY))
+    trials = analysis.table["trials"]
+    counts = str(trials.min()) if trials.nunique() == 1 else f"{trials.min()} to {trials.max()}"
+    reading = (
+        f"Steps to target are the least of {'' if analysis.first is None else 'the first '}"
+        f"{counts} trials at each batch size, and depend on how many were run; the target was "
+        "crossed after the measurement at `after`."
+    )
+    # where its rule has not run, a recipe is a study of its base
+    unfinished = () if follows_rule(analysis.study) else recipe_sentences(analysis.study)
+    return (
+        *round_sentences(analysis.study.config),
+        *found,
+        *misses,
+        *unfinished,
+        *failure_sentences(recorded[["batch_size", "status", "message"]].itertuples(index=False)),
+        *_replicate_words(analysis),
+        *quality_sentences(analysis.search),
+        *rule_sentences(analysis.rules),
+        reading,
+    )

@@ -1,0 +1,160 @@
+"""How good the search of each batch size was: settled or still falling, and where its best lie.
+
+The even sample is judged, points of the box and of the parts by which it was widened; trials taken
+from other batch sizes are no part of it.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.measures.targets import search_trials
+from analysis.search_quality.best_of_n import SETTLED_GAIN, Sample, SearchVerdict, sample_of
+from analysis.search_quality.edges import EdgeVerdict, Side, edge_verdicts, overall
+from analysis.tables.study import StudyTables
+
+EVEN = ("search", "extension")
+"""Roles of the even sample."""
+ADAPTIVE = ("tpe", "gp")
+"""Samplers whose later trials are not like their earlier ones."""
+NATURAL = {"momentum": {"low": 0.0}}
+"""Where a hyperparameter itself ends: a bound there hides nothing."""
+
+_COLUMNS = {
+    "batch_size": "int64",
+    "trials": "int64",
+    "reached": "int64",
+    "diverged": "int64",
+    "diverged_share": "Float64",
+    "steps_before": "Int64",
+    "steps": "Int64",
+    "bracket": "Float64",
+    "half": "int64",
+    "half_reach": "Float64",
+    "gain": "Float64",
+    "warm_gain": "Float64",
+    "search": "str",
+    "box": "str",
+    "edges": "str",
+    "walls": "str",
+}
+
+
+def quality_table(
+    study: StudyTables, target: float | None = None, first: int | None = None
+) -> pd.DataFrame:
+    """Gives what is known of the search at each batch size.
+
+    Args:
+        study: the study.
+        target: as for `analysis.measures.targets.search_trials`.
+        first: as for `analysis.measures.targets.first_trials`.
+
+    Returns:
+        One row per batch size, in rising order: batch_size; trials, reached, diverged and
+        diverged_share of the even sample; the bracket (steps_before, steps] of the fewest steps
+        and its width as a share of them (bracket); half, the trials before the last doubling,
+        half_reach, the probability that so many hold one that reached, and gain, the share by
+        which they would have taken more steps; warm_gain, the share by which the even sample took
+        more steps than a trial from another batch size; search (`SearchVerdict`); box
+        (`EdgeVerdict`), and the sides found to be edges and walls ("lr high, momentum low").
+        Null where unknown.
+
+    Raises:
+        AnalysisError: as `analysis.measures.targets.search_trials`.
+    """  # noqa: DOC502  (raised by search_trials)
+    trials = search_trials(study, target, first)
+    adaptive = study.config["search"].get("sampler") in ADAPTIVE
+    rows = []
+    for size, group in trials.groupby("batch_size", sort=True):
+        even = group[group["role"].isin(EVEN)]
+        box = study.space if first else study.box(int(str(size)))
+        natural = [
+            (name, end)
+            for name, ends in NATURAL.items()
+            for end, value in ends.items()
+            if name in box and box[name][end] == value
+        ]
+        sides = edge_verdicts(
+            {name: _numbers(even[name]) for name in ("lr", "momentum", *box) if name in even},
+            box,
+            _numbers(even["steps"]),
+            even["status"].eq("diverged"),
+            _numbers(even["best_error"]),
+            natural,
+        )
+        rows.append({"batch_size": size, **_search_row(even, group, adaptive), **_box_row(sides)})
+    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+
+
+def _numbers(column: "pd.Series[float]") -> NDArray[np.float64]:
+    return np.asarray(column.to_numpy(np.float64, na_value=np.nan))
+
+
+def _search_row(even: pd.DataFrame, group: pd.DataFrame, adaptive: bool) -> dict[str, object]:
+    sample = sample_of(even)
+    diverged = int(even["status"].eq("diverged").sum())
+    fastest = group[group["steps"].notna()].sort_values("steps", kind="stable").head(1)
+    steps = None if fastest.empty else int(fastest["steps"].iloc[0])
+    before = None if fastest.empty else int(fastest["steps_before"].iloc[0])
+    half = sample.trials // 2
+    warm_gain = _warm_gain(sample, steps)
+    verdict = SearchVerdict.UNKNOWN if adaptive else sample.verdict
+    if warm_gain is not None and warm_gain >= SETTLED_GAIN:
+        verdict = SearchVerdict.FALLING
+    return {
+        "trials": sample.trials,
+        "reached": len(sample.steps),
+        "diverged": diverged,
+        "diverged_share": diverged / sample.trials if sample.trials else None,
+        "steps_before": before,
+        "steps": steps,
+        "bracket": None if steps is None or before is None else (steps - before) / steps,
+        "half": half,
+        "half_reach": sample.reach(half) if half else None,
+        "gain": None if adaptive else sample.gain,
+        "warm_gain": warm_gain,
+        "search": str(verdict),
+    }
+
+
+def _warm_gain(sample: Sample, steps: int | None) -> float | None:
+    """Gives by how much the even sample lost to a trial from elsewhere; None where it did not."""
+    if steps is None or not len(sample.steps) or sample.steps[0] <= steps:
+        return None
+    return float(sample.steps[0] / steps - 1)
+
+
+def _box_row(sides: tuple[Side, ...]) -> dict[str, object]:
+    def named(verdict: EdgeVerdict) -> str:
+        found = [side for side in sides if side.verdict is verdict]
+        return ", ".join(f"{side.hyperparameter} {side.end}" for side in found)
+
+    return {
+        "box": str(overall(sides)),
+        "edges": named(EdgeVerdict.EDGE),
+        "walls": named(EdgeVerdict.WALL),
+    }
+
+
+def readable_quality(table: pd.DataFrame) -> pd.DataFrame:
+    """Gives the table as text to read: one row per batch size, "-" where unknown.
+
+    Args:
+        table: what `quality_table` gives.
+
+    Returns:
+        Columns B, trials, diverged, bracket (width as a share of the steps), gain (of the last
+        doubling of trials), search, box and its edges and walls.
+    """
+    shown = pd.DataFrame({"B": table["batch_size"].astype(str), "trials": table["trials"]})
+    shown["trials"] = shown["trials"].astype(str)
+    for heading, name in {
+        "diverged": "diverged_share",
+        "bracket": "bracket",
+        "gain of last doubling": "gain",
+    }.items():
+        shown[heading] = ["-" if pd.isna(share) else f"{share:.0%}" for share in table[name]]
+    for name in ("search", "box", "edges", "walls"):
+        shown[name] = [word or "-" for word in table[name]]
+    return shown

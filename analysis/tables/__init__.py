@@ -1,0 +1,1 @@
+"""The tables of a results folder. Their place, schema, validation and reading."""

@@ -1,0 +1,158 @@
+"""The schema of the tables of a results folder: files, columns, versions.
+
+It lives here alone; `study.storage` writes by it, `analysis.tables.study` reads. Every column is
+explained in `results/README.md`.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import pyarrow as pa
+
+STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
+ROLES = ("search", "extension", "warm", "replicate", "recipe")
+
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = ("1", "2", "3")
+VERSION_KEY = b"batchscale.schema_version"
+
+STUDY_FILE = "study.toml"
+TRIALS_FILE = "trials.parquet"
+CURVES_FILE = "curves.parquet"
+BOXES_FILE = "boxes.parquet"
+LAYERS_FILE = "layers.parquet"
+
+TRIAL_KEY = ("batch_size", "role", "trial")
+"""What names a trial: its number counts within its batch size and role."""
+
+TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
+    "batch_size": pa.int64(),
+    "trial": pa.int64(),
+    "role": pa.string(),
+    "cohort": pa.int64(),
+    "seed": pa.int64(),
+    "source_batch_size": pa.int64(),
+    "source_role": pa.string(),
+    "source_trial": pa.int64(),
+    "rule": pa.string(),
+    "status": pa.string(),
+    "steps": pa.int64(),
+    "steps_before": pa.int64(),
+    "stopped_at": pa.int64(),
+    "best_error": pa.float64(),
+    "seconds": pa.float64(),
+    "training_seconds": pa.float64(),
+    "evaluation_seconds": pa.float64(),
+    "lanes": pa.string(),
+    "pack": pa.int64(),
+    "micro_batch": pa.int64(),
+    "message": pa.string(),
+}
+"""Columns of `trials.parquet`; the hyperparameters, float64, stand after `cohort`."""
+
+CURVE_COLUMNS: Mapping[str, pa.DataType] = {
+    "batch_size": pa.int64(),
+    "role": pa.string(),
+    "trial": pa.int64(),
+    "step": pa.int64(),
+    "train_loss": pa.float64(),
+    "val_loss": pa.float64(),
+    "val_error": pa.float64(),
+    "seconds": pa.float64(),
+}
+"""Columns of `curves.parquet`, one row per measurement, step 0 included."""
+
+BOX_COLUMNS: Mapping[str, pa.DataType] = {
+    "batch_size": pa.int64(),
+    "region": pa.int64(),
+    "hyperparameter": pa.string(),
+    "low": pa.float64(),
+    "high": pa.float64(),
+    "scale": pa.string(),
+}
+"""Columns of `boxes.parquet`: what was searched, one row per batch size, region and searched
+hyperparameter; region 0 is the study's box, the others the parts by which it was widened."""
+
+LAYER_COLUMNS: Mapping[str, pa.DataType] = {
+    "batch_size": pa.int64(),
+    "role": pa.string(),
+    "trial": pa.int64(),
+    "moment": pa.string(),
+    "step": pa.int64(),
+    "layer": pa.string(),
+    "parameters": pa.int64(),
+    "weight_norm": pa.float64(),
+    "gradient_norm": pa.float64(),
+    "gradient_norm_sd": pa.float64(),
+    "batches": pa.int64(),
+    "ratio": pa.float64(),
+    "full_gradient_norm": pa.float64(),
+    "full_ratio": pa.float64(),
+}
+"""Columns of `layers.parquet`, one row per trial, moment and parameter tensor."""
+
+
+def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:
+    """Gives the schema of `trials.parquet` for these hyperparameters, in their order."""
+    names = list(TRIAL_COLUMNS)
+    after = names.index("cohort") + 1
+    fields = [(name, TRIAL_COLUMNS[name]) for name in names]
+    fields[after:after] = [(name, pa.float64()) for name in hyperparameters]
+    return _versioned(pa.schema(fields))
+
+
+def curve_schema() -> pa.Schema:
+    """Gives the schema of `curves.parquet`."""
+    return _versioned(pa.schema(list(CURVE_COLUMNS.items())))
+
+
+def box_schema() -> pa.Schema:
+    """Gives the schema of `boxes.parquet`."""
+    return _versioned(pa.schema(list(BOX_COLUMNS.items())))
+
+
+def layer_schema() -> pa.Schema:
+    """Gives the schema of `layers.parquet`."""
+    return _versioned(pa.schema(list(LAYER_COLUMNS.items())))
+
+
+def hyperparameters(trials: pd.DataFrame) -> tuple[str, ...]:
+    """Gives the hyperparameter columns of a table of trials, in their order."""
+    return tuple(name for name in trials.columns if name not in TRIAL_COLUMNS)
+
+
+def _versioned(schema: pa.Schema) -> pa.Schema:
+    return schema.with_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode()})
+
+
+def brought_up(table: pa.Table, columns: Mapping[str, pa.DataType] = TRIAL_COLUMNS) -> pa.Table:
+    """Gives a table of an earlier schema version the columns that it did not have yet, as nulls.
+
+    Every trial of a version without roles in its curves came from a search.
+
+    Args:
+        table: trials, with or without further columns, or curves.
+        columns: those of the present version.
+
+    Returns:
+        The table with all of them, in their order, the further ones where they were.
+    """
+    names = table.column_names
+    for place, (name, kind) in enumerate(columns.items()):
+        if name in names:
+            continue
+        filling = pa.repeat(pa.scalar("search", kind), len(table)) if name == "role" else None
+        nulls = pa.nulls(len(table), kind)
+        after = names.index(list(columns)[place - 1]) + 1 if place else 0
+        table = table.add_column(after, pa.field(name, kind), filling or nulls)
+        names = table.column_names
+    return table
+
+
+COLUMNS = {
+    TRIALS_FILE: TRIAL_COLUMNS,
+    CURVES_FILE: CURVE_COLUMNS,
+    BOXES_FILE: BOX_COLUMNS,
+    LAYERS_FILE: LAYER_COLUMNS,
+}
+"""Columns by file."""

@@ -1,0 +1,71 @@
+"""What building each workload shows: its size, and how its lanes would be trained."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from study.config.study import StudyConfig
+from study.engine.networks.packed import why_not_packed
+from study.engine.networks.training import fresh_model, load
+from study.planning.resolve import model_size
+from study.planning.sizing import Device, pack_lanes
+from workloads.errors import WorkloadError
+from workloads.registry import Entry, resolve
+from workloads.workload import Dynamics, Workload
+
+BATCH_SIZE = 32
+"""At which the lanes of a pack are told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """What building a workload has shown; empty where there was nothing to build.
+
+    Attributes:
+        parameters: trainable numbers of its model; empty where only its data would tell.
+        lanes: packed, with the lanes of a pack at `BATCH_SIZE` on a CPU; looped, and why; or
+            that its data are missing.
+    """
+
+    parameters: str
+    lanes: str
+
+
+def built(entries: list[Entry]) -> Iterator[Built]:
+    """Builds workloads with their default options, one after another.
+
+    Args:
+        entries: the workloads.
+
+    Yields:
+        What each has shown.
+    """
+    for entry in entries:
+        workload = resolve(entry.name)
+        if isinstance(workload, Dynamics):
+            yield Built(parameters="", lanes="its own dynamics")
+            continue
+        try:
+            yield Built(parameters=_parameters(workload), lanes=_lanes(entry.name, workload))
+        except WorkloadError:
+            yield Built(parameters=_parameters(workload), lanes="needs files")
+
+
+def _parameters(workload: Workload) -> str:
+    try:
+        with torch.device("meta"):
+            model = workload.model()
+    except WorkloadError:
+        return ""  # as large as its data make it
+    return f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,}"
+
+
+def _lanes(name: str, workload: Workload) -> str:
+    training = load(workload, torch.device("cpu"))
+    reason = why_not_packed(training)
+    if reason is not None:
+        return f"looped: {reason}"
+    size = model_size(training, fresh_model(training, 0).eval())
+    lanes = pack_lanes(StudyConfig(workload=name), size, Device()).at(BATCH_SIZE)
+    return f"packed, {lanes} {'lane' if lanes == 1 else 'lanes'}"

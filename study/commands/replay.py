@@ -1,0 +1,98 @@
+"""The commands that train recorded trials again: to verify them, and to look into them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from study.commands.options import SOME_FAILED, DataDir, StudyFolder, use_data
+from study.commands.terminal import Terminal
+from study.errors import StudyError
+
+if TYPE_CHECKING:
+    from study.replay.verification import Clause
+
+app = typer.Typer()
+console = Terminal()
+
+
+@app.command()
+def verify(
+    location: StudyFolder,
+    replay: Annotated[
+        bool, typer.Option("--replay/--no-replay", help="Train the winning trials again.")
+    ] = True,
+    data_dir: DataDir = None,
+) -> None:
+    """Check a results folder against itself, and train its winners again; writes nothing."""
+    from analysis.tables.folder import ResultsFolder
+    from study.replay.verification import check_folder
+    from study.replay.winners import check_winners
+
+    use_data(data_dir)
+    folder = ResultsFolder.at(location)
+    broken = [clause.name for clause in check_folder(folder) if not _told(clause)]
+    if replay:
+        broken += [clause.name for clause in check_winners(folder) if not _told(clause)]
+    if broken:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def layers(
+    location: StudyFolder,
+    batch_sizes: Annotated[
+        str | None,
+        typer.Option(metavar="B,B,...", help="Which.", show_default="all that reached the target"),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Train the best trials again; measure each layer's gradient beside its weights."""
+    import pyarrow as pa
+
+    from analysis.figures.layers import write_layer_figures
+    from analysis.measures.layers import layer_sentences, read_layers
+    from analysis.tables.folder import ResultsFolder
+    from analysis.tables.schema import LAYERS_FILE, layer_schema
+    from study.replay.layers import best_trials, measured_layers
+    from study.replay.recorded import as_recorded, recorded_trials
+    from study.storage.parts import write_table
+    from study.storage.study_folder import read_study_toml
+
+    use_data(data_dir)
+    folder = ResultsFolder.at(location)
+    study = read_study_toml(folder)
+    recorded = recorded_trials(folder, study)
+    trials = best_trials(study, recorded, _sizes(batch_sizes))
+    trainable = as_recorded(folder, study)
+    rows = []
+    with console.status("training the best trials again") as shown:
+        for trial in trials:
+            shown.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps")
+            rows += measured_layers(study, trainable, trial, recorded)
+    write_table(folder, LAYERS_FILE, pa.Table.from_pylist(rows, schema=layer_schema()))
+    measured = read_layers(folder)
+    for sentence in layer_sentences(measured):
+        console.print(sentence)
+    figures = folder / "figures"
+    subject = f"{study.workload.rpartition(':')[2]}, {study.optimizer}"
+    for name in write_layer_figures(measured, subject, figures):
+        if name.endswith(".png"):
+            console.print(str(figures / name))
+
+
+def _sizes(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise StudyError(
+            f"--batch-sizes must be whole numbers with commas between them, got {text!r}; "
+            "write it as 16,256"
+        ) from error
+
+
+def _told(clause: "Clause") -> bool:
+    """Prints a clause; tells whether it is not broken."""
+    console.clause(clause.name, clause.passed, clause.detail)
+    return clause.passed is not False

@@ -1,0 +1,174 @@
+"""The commands that look at results: how far a sweep is, what it found, archives."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from study.commands.options import StudyFolder
+from study.commands.terminal import Terminal
+
+app = typer.Typer()
+console = Terminal()
+
+
+@app.command()
+def status(location: StudyFolder) -> None:
+    """Show how far the sweep into a folder is, one row per batch size."""
+    from analysis.tables.folder import ResultsFolder
+    from study.orchestration.progress import Progress, progress_table, share_done
+    from study.storage.study_folder import read_study_toml
+
+    folder = ResultsFolder.at(location)
+    study = read_study_toml(folder)
+    progress = Progress(folder, study)
+    progress.read()
+    rows = progress.rows()
+    console.print(progress_table(rows, f"{share_done(rows):.0%} of the expected work recorded"))
+
+
+@app.command()
+def analyze(
+    location: StudyFolder,
+    target: Annotated[
+        float | None,
+        typer.Option(help="Another target; looser, if there was a race.", show_default=False),
+    ] = None,
+    equal_trials: Annotated[
+        bool,
+        typer.Option(
+            "--equal-trials",
+            help="Compare at the greatest number of search trials that every batch size has.",
+        ),
+    ] = False,
+) -> None:
+    """Fit the three regimes, print the table and draw the figures."""
+    from analysis.figures import write_figures
+    from analysis.measures.targets import check_target
+    from analysis.measures.targets import equal_trials as most_equal_trials
+    from analysis.report.summary import analyze as analyze_study
+    from analysis.report.write import print_analysis, write_summary
+    from analysis.tables.folder import ResultsFolder
+    from analysis.tables.study import read_study
+    from study.storage.consolidate import consolidate
+    from study.storage.parts import part_names
+    from study.storage.study_folder import read_study_toml
+
+    folder = ResultsFolder.at(location)
+    if part_names(folder):  # an imported study has none, its tables are the truth
+        study = read_study_toml(folder)
+        if target is not None:
+            check_target(target, study.as_data()["race"])
+        consolidate(folder, study)
+    tables = read_study(folder)
+    first = most_equal_trials(tables) if equal_trials else None
+    analysis = analyze_study(tables, target, first)
+    print_analysis(analysis, console)
+    figures = folder / "figures"
+    written = [folder / name for name in write_summary(analysis, folder)]
+    written += [figures / name for name in write_figures(analysis, figures)]
+    for file in written:
+        if file.name.endswith((".png", ".md")):
+            console.print(str(file))
+
+
+@app.command()
+def compare(
+    locations: Annotated[
+        list[str], typer.Argument(metavar="DIR DIR...", help="Results folders, two or more.")
+    ],
+    to: Annotated[
+        str, typer.Option(help="Where the comparison is written: a path or a URI.")
+    ] = "comparison",
+    target: Annotated[
+        float | None,
+        typer.Option(help="A target for all; looser than those raced to.", show_default="own"),
+    ] = None,
+    equal_trials: Annotated[
+        bool,
+        typer.Option("--equal-trials", help="Compare at as many search trials as all have."),
+    ] = False,
+) -> None:
+    """Put studies side by side, and test whether their critical batch sizes differ."""
+    from analysis.comparison.compare import compare as compare_studies
+    from analysis.comparison.labels import study_folders
+    from analysis.comparison.report import (
+        check_destination,
+        print_comparison,
+        write_comparison,
+    )
+    from analysis.figures.comparison import write_comparison_figures
+    from analysis.tables.folder import ResultsFolder
+    from analysis.tables.study import read_study
+
+    folders, folder = study_folders(locations), ResultsFolder.at(to)
+    where = {name: str(study) for name, study in folders.items()}
+    check_destination(folder, where)
+    tables = {name: read_study(study) for name, study in folders.items()}
+    comparison = compare_studies(tables, target, equal_trials)
+    print_comparison(comparison, console)
+    written = write_comparison(comparison, folder, where)
+    written += write_comparison_figures(comparison, folder)
+    for name in written:
+        if name.endswith((".png", ".md")):
+            console.print(str(folder / name))
+
+
+@app.command("import")
+def import_(  # noqa: PLR0913 - one argument for each flag of the command
+    archive: Annotated[
+        Path, typer.Argument(help="Folder or tar file in the layout of Shallue et al. 2018.")
+    ],
+    results: Annotated[
+        str, typer.Option(help="Where the studies' folders are made: a path or a URI.")
+    ] = "results",
+    only: Annotated[str, typer.Option(help="Pattern of the names to import: 'mnist-*'.")] = "*",
+    target: Annotated[
+        float | None, typer.Option(help="Validation error to get below.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Measurement that is the error.", show_default="the first known one"),
+    ] = None,
+    all_trials: Annotated[
+        bool, typer.Option("--all-trials", help="Count trials that are not COMPLETE too.")
+    ] = False,
+    first_trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="COMPLETE trials at each batch size.", show_default="all"),
+    ] = None,
+) -> None:
+    """Make a results folder of each workload in a published archive."""
+    from analysis.archive.importing import Choices, import_archive
+    from analysis.tables.folder import ResultsFolder
+
+    choices = Choices(
+        only=only,
+        target=target,
+        metric=metric,
+        all_trials=all_trials,
+        first_trials=first_trials,
+    )
+    with console.status(Text(f"reading {archive}")):
+        imported = import_archive(archive, ResultsFolder.at(results), choices)
+    for made in imported:
+        console.print(made.sentence)
+    goal = "" if target is not None else " --target E"
+    console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}")
+
+
+@app.command()
+def export(
+    location: StudyFolder,
+    to: Annotated[Path, typer.Option(help="Folder of the archive.")] = Path("archive"),
+) -> None:
+    """Write a study in the layout of the archive of Shallue et al. 2018."""
+    from analysis.archive.exporting import export_study
+    from analysis.tables.folder import ResultsFolder
+
+    written = export_study(ResultsFolder.at(location), to)
+    console.print(
+        f"{written.trials:,} trials in {written.folder}, {written.left_out:,} left out",
+    )

@@ -1,0 +1,1 @@
+"""Training of one cohort in lockstep. The engine knows neither Ray nor Optuna nor tables."""

@@ -1,0 +1,325 @@
+"""Lanes that train networks by an optimizer on mini-batches, all in step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from study.engine.networks.cuda_graph import CapturedStep
+from study.engine.networks.micro_batch import Portion
+from study.engine.networks.training import TrainingSet, put
+from study.optimizers import Optimizer, Shapes, Step
+from study.records import Floats
+from workloads.workload import Examples
+
+EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
+"""Examples times lanes in one evaluation pass; on a CPU, activations should stay in its cache."""
+
+
+class Networks(Protocol):
+    """The models of some lanes.
+
+    Attributes:
+        parameters: all trainable parameters, shape (lanes, parameters); updated in place.
+        capturable: whether a step is launches only, so that a CUDA graph can hold it.
+    """
+
+    parameters: Tensor
+    capturable: bool
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shapes of a model's parameter tensors, in their order in `parameters`."""
+
+    def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Gives gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
+
+    def step(
+        self,
+        update: Step,
+        buffers: Mapping[str, Tensor],
+        values: Mapping[str, Tensor],
+        indices: Tensor,
+    ) -> Tensor:
+        """Takes one update in every lane; gives the losses before it, (lanes,)."""
+
+    def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
+        """Gives mean loss and error of some lanes on shared examples, shape (2, lanes)."""
+
+    def keep(self, lanes: Tensor) -> None:
+        """Keeps the lanes whose indices are given, in that order."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Gives what training changes: parameters, and whatever else is no function of the seed."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Takes a state that the same lanes gave."""
+
+
+class Order(Protocol):
+    """What some lanes are trained on."""
+
+    def next(self) -> Tensor:
+        """Gives the indices of the next batch, shape (lanes, batch size)."""
+
+    def keep(self, lanes: NDArray[np.int64]) -> None:
+        """Keeps the lanes whose indices are given, in that order."""
+
+    def state(self) -> dict[str, Any]:
+        """Gives where it stands, as tensors and plain values; the next batch changes them."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where the same lanes stood."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRule:
+    """How every lane is trained.
+
+    Attributes:
+        optimizer: the update rule.
+        batch_size: examples per gradient, >= 1.
+        hyperparameters: values by name, each of shape (lanes,).
+        lr_factor: step to the factor on the learning rate, shape (lanes,); None when constant.
+        micro_batch: examples of a batch that are worked on at once, >= 1; None for the whole
+            batch, or as much of it as memory turns out to hold.
+    """
+
+    optimizer: Optimizer
+    batch_size: int
+    hyperparameters: Mapping[str, Floats]
+    lr_factor: Callable[[int], Floats] | None = None
+    micro_batch: int | None = None
+
+    def of(self, lanes: slice) -> "TrainingRule":
+        """Gives the rule of some of the lanes."""
+        factor = self.lr_factor
+        return replace(
+            self,
+            hyperparameters={n: v[lanes] for n, v in self.hyperparameters.items()},
+            lr_factor=None if factor is None else lambda step: factor(step)[lanes],
+        )
+
+
+class GradientLanes:
+    """Lanes whose networks are computed together.
+
+    Lanes that ended go on being computed, unseen, until half of them have: each number of lanes
+    needs a program of its own, so that there should be few such numbers.
+    """
+
+    def __init__(
+        self, training: TrainingSet, networks: Networks, rule: TrainingRule, order: Order
+    ) -> None:
+        """Starts every lane at step 0.
+
+        Args:
+            training: the workload and its data.
+            networks: the models, one per lane.
+            rule: optimizer, batch size and hyperparameters.
+            order: the lanes' batches.
+        """
+        self._networks, self._rule, self._order = networks, rule, order
+        self._device = training.device
+        self._validation = training.data.validation
+        self._buffers = rule.optimizer.zeros(networks.parameters)
+        self._update = Step.of(rule.optimizer, networks.shapes, rule.hyperparameters)
+        self._values = {n: self._column(v) for n, v in rule.hyperparameters.items()}
+        count = len(networks.parameters)
+        self._computed = self._live = np.arange(count)
+        size = min(rule.micro_batch or rule.batch_size, rule.batch_size)
+        self._portion = Portion(size, least=1 if training.mixing is None else size)
+        at_once = EXAMPLES_PER_EVALUATION[training.device.type] // count
+        self._evaluated = Portion(max(1, at_once))
+        self._captured: CapturedStep | None = None
+        self._step = 0
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    @property
+    def parameters(self) -> Tensor:
+        """The trainable parameters of the lanes that are left, shape (lanes, parameters)."""
+        return self._networks.parameters[self._rows()]
+
+    @property
+    def micro_batch(self) -> int:
+        """Examples of a batch that are worked on at once, 1 to the batch size."""
+        return self._portion.size
+
+    def advance(self, steps: int) -> Floats:
+        """Takes `steps` >= 1 updates in every lane; gives their mean training loss, (lanes,)."""
+        total = torch.zeros(len(self._computed), device=self._device)
+        with torch.no_grad():
+            for _ in range(steps):
+                total += self._step_once(self._values_now())
+                self._step += 1
+        return _as_floats(total[self._rows()] / steps)
+
+    def measure(self) -> tuple[Floats, Floats]:
+        """Gives validation loss and validation error of every lane, each of shape (lanes,)."""
+        loss, error = self._evaluated.fitting(self._evaluate)
+        return loss, error
+
+    def keep(self, lanes: NDArray[np.bool_]) -> None:
+        """Drops every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
+        self._live = self._live[lanes]
+        count = 1 << (len(self._live) - 1).bit_length()
+        if 2 * len(self._live) <= len(self._computed) and count < len(self._computed):
+            ended = np.setdiff1d(np.arange(len(self._computed)), self._live)
+            self._compact(np.concatenate([self._live, ended])[:count])
+            self._live = np.arange(len(self._live))
+
+    def state(self) -> dict[str, Any]:
+        """Gives where the lanes stand, as tensors and plain values; the next step changes them."""
+        return {
+            "step": self._step,
+            "computed": self._computed.tolist(),
+            "live": self._live.tolist(),
+            "networks": self._networks.state(),
+            "buffers": dict(self._buffers),
+            "order": self._order.state(),
+            "portions": [self._portion.size, self._evaluated.size],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes fresh lanes to where the same ones stood when they gave this state."""
+        computed = np.array(state["computed"])
+        if len(computed) < len(self._computed):
+            self._compact(computed)
+        self._live, self._step = np.array(state["live"]), state["step"]
+        self._networks.restore(state["networks"])
+        for name, buffer in self._buffers.items():
+            put(buffer, state["buffers"][name])
+        self._order.restore(state["order"])
+        self._portion.size, self._evaluated.size = state["portions"]
+
+    def _compact(self, rows: NDArray[np.int64]) -> None:
+        index = torch.from_numpy(rows).to(self._device)
+        self._networks.keep(index)
+        self._buffers = {name: buffer[index] for name, buffer in self._buffers.items()}
+        self._values = {name: value[index] for name, value in self._values.items()}
+        self._order.keep(rows)
+        self._computed = self._computed[rows]
+        self._captured = None
+
+    def _rows(self) -> Tensor:
+        return torch.from_numpy(self._live).to(self._device)
+
+    def _step_once(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Takes one step in every lane; gives the losses before it, (lanes,)."""
+        indices = self._order.next()
+        return self._portion.fitting(lambda size: self._take(size, indices, values))
+
+    def _take(self, size: int, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """Takes one update in every lane, at most `size` examples at once."""
+        if size >= indices.shape[1]:
+            return self._whole_step(indices, values)
+        gradients, losses = self._accumulated(size, indices)
+        self._update(self._networks.parameters, gradients, self._buffers, values)
+        return losses
+
+    def _whole_step(self, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        update, names = self._update, list(values)
+        if self._device.type != "cuda" or not self._networks.capturable:
+            return self._networks.step(update, self._buffers, values, indices)
+        if self._captured is None:
+            self._captured = CapturedStep(
+                lambda indices, *columns: self._networks.step(
+                    update, self._buffers, dict(zip(names, columns, strict=True)), indices
+                ),
+                [indices, *values.values()],
+                [self._networks.parameters, *self._buffers.values()],
+            )
+        return self._captured(indices, *values.values())
+
+    def _accumulated(self, size: int, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Gives the whole batch's gradients and losses: means of parts weighted by their sizes."""
+        total = torch.zeros_like(self._networks.parameters)
+        losses = torch.zeros(len(total), device=self._device)
+        for part in torch.split(indices, size, dim=1):
+            share = part.shape[1] / indices.shape[1]
+            gradients, part_losses = self._networks.gradients(part)
+            total.add_(gradients, alpha=share)
+            losses.add_(part_losses, alpha=share)
+        return total, losses
+
+    def _evaluate(self, size: int) -> NDArray[np.float64]:
+        everyone = len(self._live) == len(self._computed)
+        lanes = None if everyone else self._rows()
+        total = torch.zeros(2, len(self._live), device=self._device, dtype=torch.float64)
+        examples = len(self._validation.inputs)
+        for start in range(0, examples, size):
+            part = Examples(*(tensor[start : start + size] for tensor in self._validation))
+            total += self._networks.evaluate(part, lanes) * len(part.inputs)
+        measured: NDArray[np.float64] = (total / examples).cpu().numpy()
+        return measured
+
+    def _values_now(self) -> Mapping[str, Tensor]:
+        if self._rule.lr_factor is None:
+            return self._values
+        factor = self._column(self._rule.lr_factor(self._step)[self._computed])
+        return self._values | {"lr": self._values["lr"] * factor}
+
+    def _column(self, values: Floats) -> Tensor:
+        dtype = self._networks.parameters.dtype
+        return torch.from_numpy(values).to(self._device, dtype).unsqueeze(1)
+
+
+class Ensemble:
+    """All lanes of a cohort, in packs that are computed one after another."""
+
+    def __init__(self, packs: Sequence[GradientLanes]) -> None:
+        """Joins packs, at step 0, into one row of lanes."""
+        self._packs, self._numbers = list(packs), list(range(len(packs)))
+
+    @property
+    def parameters(self) -> Tensor:
+        """The trainable parameters of the lanes that are left, shape (lanes, parameters)."""
+        return torch.cat([pack.parameters for pack in self._packs])
+
+    @property
+    def micro_batch(self) -> int:
+        """Examples of a batch that are worked on at once: the least over the packs."""
+        return min(pack.micro_batch for pack in self._packs)
+
+    def advance(self, steps: int) -> Floats:
+        """Takes `steps` >= 1 updates in every lane; gives their mean training loss, (lanes,)."""
+        return np.concatenate([pack.advance(steps) for pack in self._packs])
+
+    def measure(self) -> tuple[Floats, Floats]:
+        """Gives validation loss and validation error of every lane, each of shape (lanes,)."""
+        losses, errors = zip(*(pack.measure() for pack in self._packs), strict=True)
+        return np.concatenate(losses), np.concatenate(errors)
+
+    def keep(self, lanes: NDArray[np.bool_]) -> None:
+        """Drops every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
+        ends = np.cumsum([len(pack) for pack in self._packs])
+        kept = np.split(lanes, ends[:-1])
+        for pack, mask in zip(self._packs, kept, strict=True):
+            if mask.any() and not mask.all():
+                pack.keep(mask)
+        self._keep_packs([place for place, mask in enumerate(kept) if mask.any()])
+
+    def state(self) -> dict[str, Any]:
+        """Gives where the lanes stand, as tensors and plain values; the next step changes them."""
+        return {"numbers": self._numbers, "packs": [pack.state() for pack in self._packs]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes fresh lanes to where the same ones stood when they gave this state."""
+        self._keep_packs(state["numbers"])
+        for pack, its in zip(self._packs, state["packs"], strict=True):
+            pack.restore(its)
+
+    def _keep_packs(self, places: Sequence[int]) -> None:
+        self._packs = [self._packs[place] for place in places]
+        self._numbers = [self._numbers[place] for place in places]
+
+
+def _as_floats(values: Tensor) -> Floats:
+    floats: NDArray[Any] = values.detach().cpu().numpy().astype(np.float64)
+    return floats

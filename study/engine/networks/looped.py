@@ -1,0 +1,125 @@
+"""The model of one lane, run by torch as it stands: for models that vmap cannot take."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from study.engine.networks.training import (
+    Layout,
+    TrainingSet,
+    forked,
+    fresh_model,
+    put,
+    random_state,
+    set_random_state,
+)
+from study.optimizers import Step
+from study.records import Floats
+from study.seeding import derive_seed
+from workloads.workload import Examples
+
+
+class EagerNetwork:
+    """A model whose parameters and gradients are views of two flat vectors."""
+
+    capturable = False  # its generators are set and read between steps
+
+    def __init__(
+        self,
+        training: TrainingSet,
+        seed: int,
+        loss_values: Mapping[str, Floats] | None = None,
+    ) -> None:
+        """Builds the model.
+
+        Args:
+            training: the workload and its data.
+            seed: the trial's; also seeds what the model draws while training (dropout).
+            loss_values: the workload's own hyperparameters, each of shape (1,).
+        """
+        self._training = training
+        self._model = fresh_model(training, seed).train()
+        layout = Layout(self._model)
+        self.shapes = layout.shapes
+        self.parameters = layout.flatten(self._model).unsqueeze(0)
+        self._gradient = torch.zeros_like(self.parameters)
+        self._loss_values = {
+            name: torch.from_numpy(values).to(self.parameters)[0]
+            for name, values in (loss_values or {}).items()
+        }
+        gradients = layout.unflatten(self._gradient[0])
+        for name, values in layout.unflatten(self.parameters[0]).items():
+            parameter = self._model.get_parameter(name)
+            parameter.data, parameter.grad = values, gradients[name]
+        with forked(training.device):
+            torch.manual_seed(derive_seed(seed, "model"))
+            self._random_state = random_state(training.device)
+
+    def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Gives the gradient (1, parameters) and loss (1,) on a batch (1, B).
+
+        Args:
+            indices: examples of the batch.
+
+        Returns:
+            Gradient, in storage that the next call uses again, and loss.
+        """
+        batch = self._training.batch(indices[0])
+        self._gradient.zero_()
+        with self._own_randomness(), torch.enable_grad():
+            loss = self._training.loss(self._model, batch, **self._loss_values)
+            loss.backward()  # type: ignore[no-untyped-call]
+        return self._gradient, loss.detach().unsqueeze(0)
+
+    def step(
+        self,
+        update: Step,
+        buffers: Mapping[str, Tensor],
+        values: Mapping[str, Tensor],
+        indices: Tensor,
+    ) -> Tensor:
+        """Takes one update; shapes as for several lanes, with one lane."""
+        gradient, loss = self.gradients(indices)
+        update(self.parameters, gradient, buffers, values)
+        return loss
+
+    def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
+        """Gives mean loss and error on examples, shape (2, 1)."""
+        self._model.eval()
+        with torch.no_grad():
+            measured = torch.stack(self._training.loss_and_error(self._model, examples))
+        self._model.train()
+        return measured.unsqueeze(1)
+
+    def keep(self, lanes: Tensor) -> None:
+        """Does nothing: the only lane stays, or is dropped as a whole."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Gives parameters, buffers such as batch statistics, and what it will draw from."""
+        buffers = {f"buffer {name}": buffer for name, buffer in self._model.named_buffers()}
+        return {
+            "parameters": self.parameters,
+            **buffers,
+            **{f"random state {place}": state for place, state in enumerate(self._random_state)},
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Takes a state that the same lane gave."""
+        put(self.parameters, state["parameters"])
+        for name, buffer in self._model.named_buffers():
+            put(buffer, state[f"buffer {name}"])
+        places = range(len(self._random_state))
+        self._random_state = tuple(state[f"random state {place}"] for place in places)
+
+    @contextlib.contextmanager
+    def _own_randomness(self) -> Iterator[None]:
+        if not self._training.draws:
+            yield
+            return
+        device = self._training.device
+        with forked(device):
+            set_random_state(device, self._random_state)
+            yield
+            self._random_state = random_state(device)

@@ -1,0 +1,142 @@
+"""The race of a cohort to the target, in lockstep: advance all lanes, measure all, drop some."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from study.engine.outcomes import Run
+from study.engine.stopping_rules import Rules, step_after
+from study.records import Curve, Floats, Seconds
+from workloads.workload import Lanes
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """A lane while it races."""
+
+    rows: list[tuple[float, ...]] = field(default_factory=list)
+    broke_at: int | None = None
+    training: float = 0.0
+    evaluation: float = 0.0
+    whole: float = 0.0
+
+    def run(self) -> Run:
+        seconds = Seconds(self.whole, self.training, self.evaluation)
+        return Run(curve=self._curve(), broke_at=self.broke_at, seconds=seconds)
+
+    def _curve(self) -> Curve:
+        if not self.rows:
+            return Curve.empty()
+        step, train_loss, val_loss, val_error, seconds = np.array(self.rows, dtype=np.float64).T
+        return Curve(
+            step=step.astype(np.int64),
+            train_loss=train_loss,
+            val_loss=val_loss,
+            val_error=val_error,
+            seconds=seconds,
+        )
+
+
+class Race:
+    """A race as it stands after its latest measurement; it goes on lap by lap.
+
+    Attributes:
+        rules: when lanes stop, by what is known at that measurement.
+        step: updates taken.
+    """
+
+    def __init__(self, count: int, rules: Rules) -> None:
+        """Puts `count` >= 1 lanes, which are at step 0, at the start."""
+        self.rules = rules
+        self._record = [_Lane() for _ in range(count)]
+        self._racing = list(range(count))
+        self._begun, self.step, self._seconds = False, 0, 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether each lane has reached the target, stopped or broken."""
+        end = min(self.rules.cap, self.rules.max_steps)
+        return all(map(self._at_target, self._racing)) or self.step >= end
+
+    def place(self, lane: int) -> int | None:
+        """Gives which of the lanes that are left a lane is; None where it was dropped."""
+        return self._racing.index(lane) if lane in self._racing else None
+
+    def lap(self, lanes: Lanes) -> None:
+        """Takes the lanes that are left to the next measurement, the first at step 0.
+
+        Args:
+            lanes: the same ones in every lap. One that is not finite is dropped at once, one that
+                is at the target when the next lap begins.
+        """
+        started = time.perf_counter()
+        self._keep(lanes, [not self._at_target(lane) for lane in self._racing])
+        racing, train_loss = self._racing, None
+        if self._begun:
+            step = step_after(self.step, self.rules)
+            train_loss = lanes.advance(step - self.step)
+            self.step = step
+        self._begun = True
+        advanced = time.perf_counter()
+        self._measure(lanes, train_loss, started)
+        measured = time.perf_counter()
+        if any(map(self._at_target, self._racing)):
+            self.rules = self.rules.knowing(self.step)
+        ended = time.perf_counter()
+        # what is done between laps is no part of anybody's time
+        self._seconds += ended - started
+        for lane in map(self._record.__getitem__, racing):
+            lane.training += (advanced - started) / len(racing)
+            lane.evaluation += (measured - advanced) / len(racing)
+            lane.whole += (ended - started) / len(racing)
+
+    def runs(self) -> list[Run]:
+        """Gives one record per lane, in the order of the lanes."""
+        return [lane.run() for lane in self._record]
+
+    def state(self) -> dict[str, Any]:
+        """Gives where it stands, as plain values; only after its first lap."""
+        return {
+            "step": self.step,
+            "best_steps": self.rules.best_steps,
+            "racing": self._racing,
+            "seconds": self._seconds,
+            "record": [asdict(lane) for lane in self._record],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where a race of as many lanes by the same rules stood."""
+        self.rules = replace(self.rules, best_steps=state["best_steps"])
+        self._begun, self.step, self._seconds = True, state["step"], state["seconds"]
+        self._racing = list(state["racing"])
+        self._record = [_Lane(**lane) for lane in state["record"]]
+
+    def _at_target(self, lane: int) -> bool:
+        error: float = self._record[lane].rows[-1][3] if self.step > 0 else math.inf
+        return error < self.rules.target and not self.rules.to_budget
+
+    def _measure(self, lanes: Lanes, train_loss: Floats | None, started: float) -> None:
+        """Measures every lane, notes it, and drops the lanes that are no longer finite."""
+        loss, error = lanes.measure()
+        seconds = self._seconds + time.perf_counter() - started
+        finite = np.isfinite(loss) & np.isfinite(error)
+        if train_loss is None:
+            train_loss = np.full(len(loss), np.nan)
+        else:
+            finite &= np.isfinite(train_loss)
+        values = np.stack([train_loss, loss, error]).T.tolist()
+        for lane, row, whole in zip(self._racing, values, finite, strict=True):
+            if whole:
+                self._record[lane].rows.append((self.step, *row, seconds))
+            else:
+                self._record[lane].broke_at = self.step
+        self._keep(lanes, finite.tolist())
+
+    def _keep(self, lanes: Lanes, kept: list[bool]) -> None:
+        if not all(kept) and any(kept):
+            lanes.keep(np.array(kept))
+        self._racing = [lane for lane, keep in zip(self._racing, kept, strict=True) if keep]

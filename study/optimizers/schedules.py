@@ -1,0 +1,158 @@
+"""Learning-rate schedules, vectorised over lanes: the factor on the tuned learning rate.
+
+A schedule's factor at step t (0 for the first update) falls from 1 to `end_factor` at step
+T = decay_fraction x the step budget, and stays there. Any schedule may be warmed up besides, by
+hyperparameters that a study names in `search.space`; the two factors are multiplied, so that T
+means the same with a warm-up and without.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from study.config.space import Hyperparameter, Range, Scale
+from study.records import Floats
+
+Factor = Callable[[int, int, Mapping[str, Floats]], Floats]
+"""The factor at a step (0 for the first update), given (step, max_steps, values): (lanes,)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """A learning-rate schedule.
+
+    Attributes:
+        hyperparameters: what the schedule is tuned by, with default ranges.
+        factor: the schedule; None where the learning rate is constant.
+    """
+
+    hyperparameters: Mapping[str, Hyperparameter]
+    factor: Factor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How long a trial may train.
+
+    Attributes:
+        steps: its step budget, >= 1.
+        epoch: steps in an epoch, above 0, perhaps a fraction; None where the data never end.
+    """
+
+    steps: int
+    epoch: float | None
+
+
+def lr_factor(
+    schedule: Schedule, span: Span, values: Mapping[str, Floats]
+) -> Callable[[int], Floats] | None:
+    """Gives the factor on each lane's learning rate at a step.
+
+    Args:
+        schedule: the schedule.
+        span: how long the trials may train.
+        values: its hyperparameters and those of a warm-up, each (lanes,).
+
+    Returns:
+        Step (0 for the first update) to factors of shape (lanes,); None where all are 1 for good.
+    """
+    decay, warm_steps = schedule.factor, _warm_steps(span, values)
+    if decay is None and warm_steps is None:
+        return None
+
+    def factor(step: int) -> Floats:
+        factors = [] if warm_steps is None else [_warm_up(step, warm_steps, values)]
+        if decay is not None:
+            factors.append(decay(step, span.steps, values))
+        product: Floats = np.prod(factors, axis=0)
+        return product
+
+    return factor
+
+
+def _warm_steps(span: Span, values: Mapping[str, Floats]) -> Floats | None:
+    if "warmup_epochs" in values:
+        assert span.epoch is not None  # refused when the study was resolved
+        return values["warmup_epochs"] * span.epoch
+    if "warmup_fraction" in values:
+        return values["warmup_fraction"] * span.steps
+    return values.get("warmup_steps")
+
+
+def _warm_up(step: int, steps: Floats, values: Mapping[str, Floats]) -> Floats:
+    """Min(1, f + (1 - f) (t + 1) / (w + 1)) (Goyal et al. 2017: equal increments over w steps)."""
+    # f is the factor before the first update: none is lost at rate 0, and w = 0 is no warm-up
+    first = values.get("warmup_factor", np.zeros_like(steps))
+    warm: Floats = first + (1.0 - first) * np.minimum((step + 1) / (steps + 1.0), 1.0)
+    return warm
+
+
+def _progress(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
+    decay_steps = values["decay_fraction"] * max_steps
+    progress: Floats = np.minimum(step / decay_steps, 1.0)
+    return progress
+
+
+def _linear_decay(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
+    """1 - (1 - a) t / T up to step T, then a (Shallue et al. 2018; T = decay_fraction x budget)."""
+    progress = _progress(step, max_steps, values)
+    factor: Floats = 1.0 - (1.0 - values["end_factor"]) * progress
+    return factor
+
+
+def _cosine(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
+    """A + (1 - a) (1 + cos(pi t / T)) / 2 up to step T, then a (Loshchilov and Hutter 2017)."""
+    end, progress = values["end_factor"], _progress(step, max_steps, values)
+    factor: Floats = end + (1.0 - end) * (1.0 + np.cos(np.pi * progress)) / 2.0
+    return factor
+
+
+def _polynomial(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
+    """A + (1 - a) (1 - t / T)^power up to step T, then a (You et al. 2017: power 2, a = 0)."""
+    end, progress = values["end_factor"], _progress(step, max_steps, values)
+    factor: Floats = end + (1.0 - end) * (1.0 - progress) ** values["power"]
+    return factor
+
+
+_DECAY_FRACTION = Hyperparameter(
+    default=Range(low=0.5, high=1.0), low=0.0, high=1.0, low_open=True, high_open=False
+)
+
+
+def _end_factor(default: Range | float) -> Hyperparameter:
+    return Hyperparameter(default=default, low=0.0, high=1.0, high_open=False)
+
+
+SCHEDULES: Mapping[str, Schedule] = {
+    "constant": Schedule(hyperparameters={}, factor=None),
+    "linear-decay": Schedule(
+        hyperparameters={
+            "decay_fraction": _DECAY_FRACTION,
+            "end_factor": _end_factor(Range(low=1e-4, high=0.1, scale=Scale.LOG)),
+        },
+        factor=_linear_decay,
+    ),
+    "cosine": Schedule(
+        hyperparameters={"decay_fraction": _DECAY_FRACTION, "end_factor": _end_factor(0.0)},
+        factor=_cosine,
+    ),
+    "polynomial": Schedule(
+        hyperparameters={
+            "decay_fraction": _DECAY_FRACTION,
+            "end_factor": _end_factor(0.0),
+            "power": Hyperparameter(default=2.0, low=0.0, low_open=True),
+        },
+        factor=_polynomial,
+    ),
+}
+
+WARM_UP: Mapping[str, Hyperparameter] = {
+    "warmup_steps": Hyperparameter(default=0.0, low=0.0),
+    "warmup_epochs": Hyperparameter(default=0.0, low=0.0),
+    "warmup_fraction": Hyperparameter(default=0.0, low=0.0, high=1.0, high_open=False),
+    "warmup_factor": Hyperparameter(default=0.0, low=0.0, high=1.0, high_open=False),
+}
+"""What a study may name under any schedule: the length in steps, in epochs or as a fraction of
+the step budget, of which one, and the factor just before the first update. Lengths need not be
+whole: at a length of 2.5 the factor of step 2 is still below 1, that of step 3 is 1."""

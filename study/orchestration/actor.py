@@ -1,0 +1,140 @@
+"""A worker as Ray Tune sees it: an actor that trains one cohort after another.
+
+It imports no more than training needs: every worker waits for these imports before its first step.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from analysis.errors import AnalysisError
+from analysis.tables.folder import ResultsFolder
+from study.config.study import ResolvedStudy
+from study.engine.checkpoints import Checkpoint
+from study.engine.cohort import run_cohort
+from study.engine.networks.training import Trainable, TrainingSet, prepare
+from study.orchestration.cluster import this_node
+from study.records import Cohort, Point, Region, Role, Rule, Source, Status
+from study.storage.parts import cohort_stem, write_part
+from workloads.registry import resolve as resolve_workload
+from workloads.workload import Data, Examples
+
+_STDERR = 2
+Arrays = tuple[Any, ...]
+UNWRITTEN = "unwritten"
+"""Key of a result that says why a cohort's part could not be written."""
+
+
+class RaceTrainable(tune.Trainable):
+    """A Ray Tune trial: one cohort. The actor is used again, the workload is loaded once."""
+
+    def setup(self, config: dict[str, Any], **job: Any) -> None:
+        """Loads the workload on this worker.
+
+        Args:
+            config: the first cohort.
+            **job: `folder`, the results folder; `study`, the resolved study as plain data;
+                `data`, what `shared_data` gave; `data_dir`, where data files are, or None.
+        """
+        torch.set_num_threads(1)  # results must not depend on how many workers share the cores
+        if job["data_dir"] is not None:
+            os.environ["BATCHSCALE_DATA"] = job["data_dir"]
+        self._announced = False
+        self._folder: ResultsFolder = job["folder"]
+        self._study = ResolvedStudy.model_validate(job["study"])
+        self._device = "cuda" if ray.get_gpu_ids() else "cpu"
+        with _ended_after(self._study.compute.cohort_minutes):
+            workload = resolve_workload(self._study.workload, self._study.workload_options)
+            self._trainable: Trainable = prepare(
+                workload, self._device, self._study.compute.precision, _received(job["data"])
+            )
+
+    def step(self) -> dict[str, Any]:
+        """Trains the cohort and writes its part; where time is limited, first says that it will."""
+        minutes = self._study.compute.cohort_minutes
+        if minutes is not None and not self._announced:
+            self._announced = True
+            return {"reached": 0, "notes": [], "done": False}
+        cohort = _cohort(json.loads(self.config["cohort"]))
+        stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
+        checkpoint = Checkpoint(self._folder, stem, self._study, cohort, self._device)
+        with _ended_after(minutes):
+            results = run_cohort(self._study, self._trainable, cohort, checkpoint)
+        try:
+            write_part(self._folder, self._study, results, this_node())
+        except AnalysisError as error:
+            return {"reached": 0, "notes": checkpoint.notes, "done": True, UNWRITTEN: str(error)}
+        checkpoint.remove()
+        if self._device == "cuda" and any(r.outcome.status is Status.FAILED for r in results):
+            torch.cuda.synchronize()  # raises where the device is lost: another worker goes on
+        reached = sum(result.outcome.status is Status.REACHED for result in results)
+        return {"reached": reached, "notes": checkpoint.notes, "done": True}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes the next cohort."""
+        self._announced = False
+        return True
+
+
+@contextlib.contextmanager
+def _ended_after(minutes: float | None) -> Iterator[None]:
+    """Ends this process where the body takes longer; the driver tells why."""
+    if minutes is None:
+        yield
+        return
+    # a thread of Python's own would wait for code that holds the interpreter
+    faulthandler.dump_traceback_later(60 * minutes, exit=True, file=_STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def shared_data(trainable: Trainable) -> Arrays | None:
+    """Gives a workload's data as arrays, which Ray's object store holds once per machine.
+
+    Args:
+        trainable: a workload made ready.
+
+    Returns:
+        Inputs and targets of the training and the validation set; None where it has no data, or
+        where every worker opens the file they are in.
+    """
+    if not isinstance(trainable, TrainingSet) or trainable.data.mapped:
+        return None
+    tensors = (*trainable.data.train, *trainable.data.validation)
+    return tuple(t if t.dtype is torch.bfloat16 else t.cpu().numpy() for t in tensors)
+
+
+def _received(arrays: Arrays | None) -> Data | None:
+    if arrays is None:
+        return None
+    with warnings.catch_warnings():
+        # the store's memory is read-only and torch cannot say so; nobody writes to data
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        train, targets, validation, validation_targets = map(torch.as_tensor, arrays)
+    return Data(train=Examples(train, targets), validation=Examples(validation, validation_targets))
+
+
+def _cohort(data: Mapping[str, Any]) -> Cohort:
+    points = tuple(map(_point, data["points"]))
+    region = None if data["region"] is None else Region.of(data["region"])
+    return Cohort(**{**data, "points": points, "region": region})
+
+
+def _point(data: Mapping[str, Any]) -> Point:
+    source = None if data["source"] is None else _source(data["source"])
+    return Point(**{**data, "role": Role(data["role"]), "source": source})
+
+
+def _source(data: Mapping[str, Any]) -> Source:
+    role = None if data["role"] is None else Role(data["role"])
+    return Source(**{**data, "role": role, "rule": Rule(data["rule"])})

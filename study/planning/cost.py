@@ -1,0 +1,222 @@
+"""What a study will cost, from a few seconds of real training at each batch size.
+
+The first cohort of every batch size trains for a moment. Where it reaches the target the fewest
+steps are known; elsewhere they are carried over from the nearest batch size at which they are, as
+if examples to target were the same (perfect scaling), within the step budget.
+"""
+
+import math
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+import torch
+from rich import box
+from rich.table import Table
+
+from study.config.study import ResolvedStudy
+from study.engine.cohort import build_lanes
+from study.engine.networks.training import Trainable
+from study.engine.stopping_rules import Rules, measured_steps
+from study.search.queue import CohortQueue
+from workloads.workload import Lanes
+
+_MEASUREMENT_BYTES, _TRIAL_BYTES = 40, 1_000
+"""On disk, in part, tables and journal together; as in `results/reference/digits`."""
+_PEAK = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """What a moment of training at one batch size has shown.
+
+    Attributes:
+        batch_size: the batch size.
+        step_seconds: a training step of a whole cohort.
+        evaluation_seconds: a measurement of a whole cohort.
+        reached: steps at which the first trial was below the target; None where none was yet.
+        memory: peak bytes of the process, or of the GPU where there is one.
+    """
+
+    batch_size: int
+    step_seconds: float
+    evaluation_seconds: float
+    reached: int | None
+    memory: int
+
+    def seconds(self, steps: int, measurements: int) -> float:
+        """Gives the time of a cohort for so many steps and measurements."""
+        return steps * self.step_seconds + measurements * self.evaluation_seconds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """What a batch size of a study is expected to cost.
+
+    Attributes:
+        probe: what was measured.
+        steps: fewest steps to target, measured or carried over; the budget where neither is known.
+        seconds: worker time, if the fewest steps are these.
+        seconds_at_most: worker time, if every trial spends its budget.
+        disk: bytes written.
+    """
+
+    probe: Probe
+    steps: int
+    seconds: float
+    seconds_at_most: float
+    disk: int
+
+
+def probe(study: ResolvedStudy, trainable: Trainable, batch_size: int, seconds: float) -> Probe:
+    """Trains the first cohort of a batch size for a moment.
+
+    Args:
+        study: the resolved study.
+        trainable: its workload, made ready.
+        batch_size: one of its batch sizes.
+        seconds: how long to train, > 0; at least one step is timed.
+
+    Returns:
+        What was measured.
+    """
+    _forget_peak()
+    # where a recipe's rule will run, as many trials of the search cost the same
+    search = study.search.model_copy(update={"trials": study.trials_at(batch_size)})
+    alone = {"batch_sizes": (batch_size,), "search": search, "recipe": None}
+    cohort = CohortQueue(study.model_copy(update=alone), []).take()
+    assert cohort is not None  # a study has at least one trial at each of its batch sizes
+    rules = Rules.at(study, batch_size, None)
+    lanes = build_lanes(study, trainable, cohort)
+    lanes.measure()
+    lanes.advance(1)
+    return _timed(lanes, rules, batch_size, time.perf_counter() + seconds)
+
+
+def _timed(lanes: Lanes, rules: Rules, batch_size: int, deadline: float) -> Probe:
+    """Races on from step 1, whose time is left out: it includes what is done only once."""
+    step, reached = 1, None
+    training, evaluation = [], []
+    for next_step in (2, *measured_steps(rules)):
+        started = time.perf_counter()
+        if next_step > step:
+            lanes.advance(next_step - step)
+            training.append((time.perf_counter() - started) / (next_step - step))
+            step = next_step
+        started = time.perf_counter()
+        _, error = lanes.measure()
+        evaluation.append(time.perf_counter() - started)
+        if (error < rules.target).any():
+            reached = step
+        if reached is not None or time.perf_counter() > deadline:
+            break
+    return Probe(
+        batch_size=batch_size,
+        step_seconds=statistics.median(training),
+        evaluation_seconds=statistics.median(evaluation),
+        reached=reached,
+        memory=_peak(),
+    )
+
+
+def estimates(study: ResolvedStudy, probes: Sequence[Probe]) -> list[Estimate]:
+    """Gives the expected cost of every batch size.
+
+    Args:
+        study: the resolved study.
+        probes: one per batch size, in rising order.
+
+    Returns:
+        One estimate per probe.
+    """
+    known = {p.batch_size: p.reached for p in probes if p.reached is not None}
+    return [_estimate(study, p, known) for p in probes]
+
+
+def plan_table(study: ResolvedStudy, rows: Sequence[Estimate]) -> Table:
+    """Draws estimates as a table, one row per batch size."""
+    table = Table(box=box.SIMPLE_HEAD)
+    names = ("batch size", "ms per trial step", "steps to target", "time", "at most", "memory")
+    for name in (*names, "disk"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        probe, lanes = row.probe, _lanes(study, row.probe.batch_size)
+        table.add_row(
+            f"{probe.batch_size:,}",
+            f"{1e3 * probe.step_seconds / lanes:.3g}",
+            f"{row.steps:,}" if probe.reached else f"~{row.steps:,}",
+            duration(row.seconds),
+            duration(row.seconds_at_most),
+            f"{probe.memory / 1e6:,.0f} MB",
+            f"{row.disk / 1e6:,.1f} MB",
+        )
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Gives a time in words, from "< 1 s" to hours."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return "< 1 s" if seconds < 1 else f"{seconds:.0f} s"
+
+
+def _estimate(study: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -> Estimate:
+    size = probe.batch_size
+    budget = study.budget(size)
+    steps = min(budget, _carried_over(size, known)) if known else budget
+    trials = study.trials_at(size)
+    if size in study.searched:
+        trials += study.replicates.seeds * study.replicates.top
+    cohorts = trials / _lanes(study, size)
+    last = min(budget, math.ceil(study.race.slack * steps))
+    last = budget if study.race.to == "budget" else last
+    measurements = _measurements(study, size, last)
+    return Estimate(
+        probe=probe,
+        steps=steps,
+        seconds=cohorts * probe.seconds(last, measurements),
+        seconds_at_most=cohorts * probe.seconds(budget, _measurements(study, size, budget)),
+        disk=trials * (_TRIAL_BYTES + measurements * _MEASUREMENT_BYTES),
+    )
+
+
+def _lanes(study: ResolvedStudy, batch_size: int) -> int:
+    return min(study.trials_at(batch_size), study.lanes_at(batch_size))
+
+
+def _carried_over(size: int, known: Mapping[int, int]) -> int:
+    """Gives the steps to target, at most those of perfect scaling from the nearest known size."""
+    if size in known:
+        return known[size]
+    nearest = min(known, key=lambda other: abs(math.log(other / size)))
+    scaled = math.ceil(known[nearest] * nearest / size)
+    return scaled if nearest > size else known[nearest]
+
+
+def _measurements(study: ResolvedStudy, batch_size: int, last: int) -> int:
+    steps: Iterable[int] = measured_steps(Rules.at(study, batch_size, None))
+    return 1 + sum(1 for _ in takewhile(lambda step: step <= last, steps))
+
+
+def _forget_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    if _PEAK.exists():
+        Path("/proc/self/clear_refs").write_text("5")  # the kernel's own reset of VmHWM
+
+
+def _peak() -> int:
+    """Gives the peak memory since it was last forgotten, in bytes."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    if _PEAK.exists():
+        lines = _PEAK.read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

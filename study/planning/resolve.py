@@ -1,0 +1,306 @@
+"""From a study file to a study that can run: every default filled in, wrong input refused."""
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from study.config.sections import BatchSizes
+from study.config.space import Range, Space
+from study.config.study import ResolvedStudy, StudyConfig
+from study.config.study_file import validated
+from study.engine.federated import refuse_federated
+from study.engine.networks.packed import why_not_packed
+from study.engine.networks.training import Layout, TrainingSet, fresh_model, load
+from study.errors import StudyError, cause, not_among, shown
+from study.optimizers import Optimizer, optimizer_named
+from study.optimizers.hyperparameters import of_optimizer, of_workload
+from study.optimizers.schedules import SCHEDULES
+from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
+from study.planning.sizing import Device, ModelSize, cohort_lanes, pack_lanes
+from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
+from study.search.sampler import SAMPLERS
+from workloads.errors import WorkloadError
+from workloads.registry import resolve as resolve_workload
+from workloads.soundness import sound_number, sound_target
+from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
+
+_OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
+OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
+"""The optimizers whose recursions a workload of own dynamics may know."""
+UNLIMITED_TO = 65_536
+"""What `batch_sizes.to = "all"` stands for where the data never end (Shallue et al. 2018)."""
+EXAMPLES_AT_ONCE = 512
+"""Of the first evaluation: a large model's activations on a whole validation set need gigabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What building the workload once has shown; the numbers are None where it has no data."""
+
+    trainable: TrainingSet | Dynamics
+    lanes: str
+    examples: int | None = None
+    size: ModelSize | None = None
+
+
+def resolve(
+    data: Mapping[str, Any], device: Device | None = None
+) -> tuple[ResolvedStudy, TrainingSet | Dynamics]:
+    """Fills in every default and checks every rule, by building the workload once.
+
+    Whatever is wrong with a key, a value, or what the workload does with them is a StudyError.
+
+    Args:
+        data: a study file as plain data.
+        device: what it will be computed on; None for a CPU.
+
+    Returns:
+        The study as it will run, and its workload, made ready.
+    """
+    if data.get("race") is False:
+        data = {**data, "race": {"to": "budget"}}
+    asked = validated(StudyConfig, data)
+    workload = resolve_workload(asked.workload, asked.workload_options)
+    with _as_plug_in():
+        defaults = _defaults(workload)
+        config = validated(StudyConfig, _merged(defaults, data))
+        _known("search.sampler", config.search.sampler, SAMPLERS)
+        _known("schedule.name", config.schedule.name, SCHEDULES)
+        groups = groups_of(config, workload)
+        fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
+        config = validated(StudyConfig, _merged(_merged(fitting, _recipe(config, workload)), data))
+        space = full_space(config, groups)
+        _refuse_warm_start(config, space)
+        refuse_warm_up(space, endless=isinstance(workload, Dynamics))
+        target = _target(config, sound_target(workload.target))
+        built = _dry_build(config, workload, target, space)
+    batch_sizes = _batch_sizes(config, built.examples)
+    refuse_recipe(config, space, batch_sizes)
+    if config.federated is not None and isinstance(built.trainable, TrainingSet):
+        refuse_federated(config.federated, built.trainable, batch_sizes)
+    resolved = config.as_data() | {
+        "batch_sizes": batch_sizes,
+        "examples": built.examples,
+    }
+    resolved["search"]["space"] = _plain(space)
+    resolved["race"] |= {
+        "target": target.value,
+        "quantity": target.quantity,
+        "lanes": built.lanes,
+        "cohort": cohort_lanes(config, built.size, device or Device()),
+    }
+    resolved["compute"]["pack"] = pack_lanes(config, built.size, device or Device())
+    return validated(ResolvedStudy, resolved), built.trainable
+
+
+@contextlib.contextmanager
+def _as_plug_in() -> Iterator[None]:
+    """Tells of whatever a workload raises as of wrong input."""
+    try:
+        yield
+    except (StudyError, WorkloadError):
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"the workload must give data, a model, a loss and an error, got {cause(error)}; run "
+            "`batchscale check` on it"
+        ) from error
+
+
+def _defaults(workload: Workload | Dynamics) -> Mapping[str, Any]:
+    defaults = getattr(workload, "study_defaults", {})
+    if not isinstance(defaults, Mapping):
+        raise StudyError(
+            f"a workload's study_defaults must be a mapping shaped like a study file, got "
+            f"{shown(defaults)}; correct the workload"
+        )
+    try:
+        validated(StudyConfig, {"workload": "", **defaults})
+    except StudyError as error:
+        lines = [f"in the workload's study_defaults: {line}" for line in str(error).splitlines()]
+        raise StudyError("\n".join(lines)) from error
+    return defaults
+
+
+def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in data.items():
+        old = merged.get(key)
+        tables = isinstance(old, Mapping) and isinstance(value, Mapping)
+        # a range stands whole: half of it from elsewhere would be a range nobody wrote
+        whole = isinstance(value, Mapping) and "low" in value
+        merged[key] = _merged(old, value) if tables and not whole else value  # type: ignore[arg-type]
+    return merged
+
+
+def _recipe(config: StudyConfig, workload: Workload | Dynamics) -> dict[str, Any]:
+    return recipe_defaults(config, endless=isinstance(workload, Dynamics))
+
+
+def _known(key: str, name: str, table: Mapping[str, object]) -> None:
+    if name not in table:
+        raise StudyError(not_among(key, name, table))
+
+
+def _refuse_warm_start(config: StudyConfig, space: Space) -> None:
+    if config.search.warm_start and not isinstance(space.get(SCALED), Range):
+        raise StudyError(
+            f"search.warm_start must be left out where search.space.{SCALED} is fixed, got "
+            f"{space.get(SCALED)!r}: it scales the learning rate; give a range, or remove it"
+        )
+
+
+def _plain(space: Space) -> dict[str, Any]:
+    return {n: e.model_dump(mode="json") if isinstance(e, Range) else e for n, e in space.items()}
+
+
+def _target(config: StudyConfig, own: Target) -> Target:
+    quantity = own.quantity
+    if config.race.quantity not in {None, quantity}:
+        raise StudyError(
+            f"race.quantity must be what the workload measures, {quantity!r}, got "
+            f"{config.race.quantity!r}; remove it"
+        )
+    value = own.value if config.race.target is None else config.race.target
+    upper = 1.0 if quantity == "error" else math.inf
+    if not 0 < value < upper:
+        raise StudyError(
+            f"race.target must lie in (0, {upper:g}) for a target on the {quantity}, "
+            f"got {value:g}; choose another"
+        )
+    return Target(value, quantity)
+
+
+def _batch_sizes(config: StudyConfig, examples: int | None) -> list[int]:
+    sizes = config.batch_sizes
+    if isinstance(sizes, BatchSizes):
+        try:
+            sizes = sizes.expand(examples or UNLIMITED_TO)
+        except ValueError as error:
+            raise StudyError(str(error)) from error
+    if examples is not None and sizes[-1] > examples:
+        raise StudyError(
+            f"batch_sizes must not exceed the {examples:,} training examples, got {sizes[-1]:,}; "
+            "drop it or choose a larger workload"
+        )
+    return list(sizes)
+
+
+def _dry_build(
+    config: StudyConfig, workload: Workload | Dynamics, target: Target, space: Space
+) -> _Built:
+    if isinstance(workload, Dynamics):
+        _refuse_lanes(config, {"dynamics"})
+        _refuse_other_rules(config, space)
+        _start_above(target, _dynamics_start(config, workload, space))
+        return _Built(workload, "dynamics")
+    _refuse_lanes(config, {"packed", "looped"})
+    training = load(workload, torch.device("cpu"), config.compute.precision)
+    start, size = _start(training, optimizer_named(config.optimizer))
+    _start_above(target, start)
+    if training.data.mapped:
+        _refuse_lanes(config, {"looped"})
+    _refuse_micro_batches(config, training)
+    lanes = config.race.lanes
+    if lanes == "auto":
+        values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
+        lanes = "packed" if why_not_packed(training, values) is None else "looped"
+    return _Built(training, lanes, len(training.data.train.inputs), size)
+
+
+def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:
+    if config.race.lanes not in {"auto", *possible}:
+        raise StudyError(
+            f"race.lanes must be auto or {' or '.join(sorted(possible))} for this workload, "
+            f"got {config.race.lanes!r}; remove it"
+        )
+
+
+def _refuse_other_rules(config: StudyConfig, space: Space) -> None:
+    if config.federated is not None:
+        raise StudyError(
+            "federated must be left out for a workload of own dynamics, which has no data to share "
+            "among clients; remove it"
+        )
+    if config.optimizer not in OF_DYNAMICS:
+        raise StudyError(
+            f"optimizer must be one of {', '.join(OF_DYNAMICS)} for a workload of own dynamics, "
+            f"got {config.optimizer!r}; choose one"
+        )
+    group = of_optimizer(config.optimizer)
+    extras = [name for name in group.used(space) if name in group.optional]
+    if extras:
+        raise StudyError(
+            f"search.space.{extras[0]} must be left out for a workload of own dynamics, got "
+            f"{space[extras[0]]!r}: its recursion has no such term; remove it"
+        )
+
+
+def _refuse_micro_batches(config: StudyConfig, training: TrainingSet) -> None:
+    if config.compute.micro_batch != "auto" and training.mixing is not None:
+        raise StudyError(
+            f"compute.micro_batch must be left out for a model with batch statistics, got "
+            f"{config.compute.micro_batch} with {training.mixing}; they need the whole batch"
+        )
+
+
+def _start(training: TrainingSet, optimizer: Optimizer) -> tuple[float, ModelSize]:
+    """Gives the error of an untrained model, checked to be a number, and what it takes."""
+    model, validation = fresh_model(training, 0).eval(), training.data.validation
+    total, examples = 0.0, len(validation.inputs)
+    for start in range(0, examples, EXAMPLES_AT_ONCE):
+        part = Examples(*(tensor[start : start + EXAMPLES_AT_ONCE] for tensor in validation))
+        with torch.no_grad():
+            loss = training.workload.loss(model, part)
+            error = training.workload.error(model, part)
+        sound_number("loss", loss)
+        total += sound_number("error", error) * len(part.inputs)
+    size = replace(model_size(training, model), buffers=max(1, len(optimizer.buffers)))
+    return total / examples, size
+
+
+def model_size(training: TrainingSet, model: nn.Module) -> ModelSize:
+    """Gives a model's parameters, and its operations on one example."""
+    one = Examples(*(part[:1] for part in training.data.validation))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        training.loss(model, one)
+    parameters = len(Layout(model).flatten(model))
+    return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
+
+
+def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> float:
+    required = of_optimizer(config.optimizer).required
+    values = {name: np.array([_middle(space[name])]) for name in required}
+    setup = LaneSetup(
+        optimizer=config.optimizer,
+        batch_size=1,
+        hyperparameters=values,
+        lr_factor=None,
+        seeds=np.zeros(1, dtype=np.int64),
+    )
+    _, error = workload.lanes(setup).measure()
+    return float(error[0])
+
+
+def _middle(entry: Range | float) -> float:
+    return entry.at(0.5) if isinstance(entry, Range) else entry
+
+
+def _start_above(target: Target, start: float) -> None:
+    if target.quantity == "error" and not 0 <= start <= 1:
+        raise StudyError(
+            f"the workload's error must be a fraction from 0 to 1, got {start:.4g} before "
+            'training; divide it, or give a Target of quantity "loss"'
+        )
+    if not start >= target.value:
+        raise StudyError(
+            f"race.target must be below the {target.quantity} before training, {start:.4g}, got "
+            f"{target.value:g}; lower the target"
+        )

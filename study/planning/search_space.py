@@ -1,0 +1,134 @@
+"""What a study searches: the search space with every default filled in, wrong entries refused.
+
+An entry comes from the study file, else from the workload's `study_defaults`, else from the table
+of the optimizer, the schedule or the workload's own hyperparameters.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.tables.schema import TRIAL_COLUMNS
+from study.config.space import Hyperparameter, Range, Space
+from study.config.study import StudyConfig
+from study.errors import StudyError, not_among
+from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
+from study.optimizers.schedules import WARM_UP
+from workloads.workload import Dynamics, Workload
+
+
+def groups_of(config: StudyConfig, workload: Workload | Dynamics) -> list[Group]:
+    """Gives the hyperparameters of a study's optimizer, its schedule and its workload.
+
+    Args:
+        config: the study file; its schedule is known.
+        workload: its workload.
+
+    Returns:
+        One group each.
+
+    Raises:
+        StudyError: the optimizer is unknown, or the workload declares a name that is taken.
+    """
+    groups = [of_optimizer(config.optimizer), of_schedule(config.schedule.name)]
+    if isinstance(workload, Dynamics):
+        return groups
+    own = of_workload(workload)
+    taken = {*groups[0].known, *groups[1].known, *TRIAL_COLUMNS} & own.known.keys()
+    if taken:
+        raise StudyError(
+            f"a workload's hyperparameter must have a name of its own, got {min(taken)!r}, which "
+            "optimizer, schedule or results use; rename it"
+        )
+    return [*groups, own]
+
+
+def applicable(
+    defaults: Mapping[str, Any], optimizer: str, groups: Sequence[Group]
+) -> dict[str, Any]:
+    """Drops a workload's entries for hyperparameters that this study lacks, or means otherwise.
+
+    Args:
+        defaults: the workload's `study_defaults`.
+        optimizer: the one that these were written for.
+        groups: the hyperparameters of the study.
+
+    Returns:
+        A copy without entries of unknown names, nor of those for which the two optimizers have
+        different defaults: a range of SGD's learning rate says nothing about Adam's.
+    """
+    space = defaults.get("search", {}).get("space")
+    if space is None:
+        return dict(defaults)
+    written_for, known = of_optimizer(optimizer).known, _known(groups)
+    fitting = {
+        name: entry
+        for name, entry in space.items()
+        if name in known and written_for.get(name, known[name]) == known[name]
+    }
+    return {**defaults, "search": {**defaults["search"], "space": fitting}}
+
+
+def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range | float]:
+    """Gives the search space with defaults filled in.
+
+    Args:
+        config: the study file with the workload's defaults.
+        groups: the hyperparameters of the study.
+
+    Returns:
+        What is required and what is named, in the order of their columns: required ones first.
+
+    Raises:
+        StudyError: an entry has an unknown name, or leaves its domain.
+    """
+    known, named = _known(groups), config.search.space
+    for name, entry in named.items():
+        if name not in known:
+            raise StudyError(not_among("a key of search.space", name, known))
+        _in_domain(name, entry, known[name])
+    required = [name for group in groups for name in group.required]
+    optional = [name for group in groups for name in group.optional if name in named]
+    return {name: named.get(name, known[name].default) for name in [*required, *optional]}
+
+
+def refuse_warm_up(space: Space, *, endless: bool) -> None:
+    """Refuses a warm-up that is given twice or in part, or in epochs where there are none.
+
+    Args:
+        space: the search space.
+        endless: whether the data never end.
+
+    Raises:
+        StudyError: it cannot be.
+    """
+    lengths = [name for name in WARM_UP if name in space and name != "warmup_factor"]
+    if len(lengths) > 1:
+        raise StudyError(
+            "search.space must give the warm-up in steps, in epochs or as a fraction, got "
+            f"{' and '.join(lengths)}; remove all but one"
+        )
+    if "warmup_factor" in space and not lengths:
+        raise StudyError(
+            "search.space.warmup_factor must come with the warm-up's length, got none; add "
+            "warmup_steps, warmup_epochs or warmup_fraction"
+        )
+    if endless and "warmup_epochs" in lengths:
+        raise StudyError(
+            "search.space.warmup_epochs must be left out for a workload whose data never end, got "
+            f"{space['warmup_epochs']!r}; give warmup_steps"
+        )
+
+
+def _known(groups: Sequence[Group]) -> dict[str, Hyperparameter]:
+    required = {name: entry for group in groups for name, entry in group.required.items()}
+    return required | {name: entry for group in groups for name, entry in group.optional.items()}
+
+
+def _in_domain(name: str, entry: Range | float, hyperparameter: Hyperparameter) -> None:
+    ends = (entry.low, entry.high) if isinstance(entry, Range) else (entry,)
+    for value in ends:
+        if not hyperparameter.allows(value):
+            raise StudyError(
+                f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}; "
+                "move the range inside"
+            )

@@ -1,0 +1,4 @@
+"""Recorded trials trained again.
+
+Verification of a results folder and the diagnostics of layers build on it.
+"""

@@ -1,0 +1,109 @@
+"""The trials of a results folder as they count: from its parts, without them from its tables."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import CURVES_FILE, TRIAL_KEY, TRIALS_FILE
+from analysis.tables.study import read_table
+from study.config.study import ResolvedStudy
+from study.engine.networks.training import Trainable, prepare
+from study.engine.outcomes import final_results
+from study.errors import StudyError
+from study.records import Curve, TrialResult
+from study.search.replicates import fastest
+from study.storage.consolidate import read_parts
+from study.storage.curve_columns import FIELDS
+from study.storage.parts import from_row, part_names
+from study.storage.provenance import used_gpus
+from workloads.registry import resolve as resolve_workload
+
+_KEY = list(TRIAL_KEY)
+
+
+def recorded_trials(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
+    """Reads every trial of a folder, finally judged.
+
+    Args:
+        folder: the results folder.
+        study: its study.
+
+    Returns:
+        The trials, sorted by batch size, role and trial; of a folder without parts as its tables
+        have them.
+    """
+    if part_names(folder):
+        return final_results(study, read_parts(folder, study))
+    return trials_of_tables(folder, study)
+
+
+def as_recorded(folder: ResultsFolder, study: ResolvedStudy) -> Trainable:
+    """Makes a study's workload ready as it was when its trials were recorded.
+
+    Args:
+        folder: the results folder.
+        study: its study.
+
+    Returns:
+        The workload on one thread of a CPU; on a GPU where the study ran on one and there is one.
+    """
+    torch.set_num_threads(1)  # as in a worker: the sums of several threads round otherwise
+    device = "cuda" if used_gpus(folder) and torch.cuda.is_available() else "cpu"
+    workload = resolve_workload(study.workload, study.workload_options)
+    return prepare(workload, device, study.compute.precision)
+
+
+def winners(study: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
+    """Gives the trial of fewest steps at each batch size that reached the target.
+
+    Args:
+        study: the study.
+        recorded: its trials, finally judged.
+
+    Returns:
+        Trials of the searches, by rising batch size.
+    """
+    return [
+        best
+        for size in study.batch_sizes
+        for best in fastest([result for result in recorded if result.batch_size == size])
+    ]
+
+
+def trials_of_tables(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
+    """Reads the trials back from `trials.parquet` and `curves.parquet`.
+
+    Args:
+        folder: the results folder.
+        study: its study.
+
+    Returns:
+        The trials in the order of the table.
+
+    Raises:
+        StudyError: the table lacks a hyperparameter of the study.
+    """
+    trials, curves = read_table(folder, TRIALS_FILE), read_table(folder, CURVES_FILE)
+    missing = [name for name in study.hyperparameters if name not in trials]
+    if missing:
+        raise StudyError(
+            f"{folder / TRIALS_FILE} must have a column for each hyperparameter of study.toml, "
+            f"got none for {missing[0]}; run `sweep` again"
+        )
+    by_trial = dict(list(curves.groupby(_KEY, sort=False)))
+    results = []
+    for row in trials.astype(object).where(trials.notna(), None).to_dict("records"):
+        rows = by_trial.get(tuple(row[name] for name in _KEY), curves.head(0))
+        named = {str(name): value for name, value in row.items()}
+        results.append(replace(from_row(named, study.hyperparameters), curve=_curve(rows)))
+    return results
+
+
+def _curve(rows: pd.DataFrame) -> Curve:
+    columns = {name: rows[name].to_numpy(float, na_value=math.nan) for name in FIELDS}
+    return Curve(**columns | {"step": columns["step"].astype(np.int64)})

@@ -1,0 +1,119 @@
+"""Replay: a recorded trial trained again, measured step by measured step, as it was computed.
+
+Rounding depends on how many lanes one packed step computes, and training carries a difference in
+the last bit far: a trial is therefore replayed among the trials of its pack, whose lanes start, run
+and are dropped as they did then. On the same machine with the same versions that gives every bit.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from study.config.sections import LaneLimit
+from study.config.study import ResolvedStudy
+from study.engine.cohort import build_lanes
+from study.engine.lanes import Ensemble
+from study.engine.networks.training import Trainable
+from study.engine.race import Race
+from study.engine.stopping_rules import Rules
+from study.records import Cohort, Curve, Execution, Role, TrialResult
+
+
+class Replay:
+    """A recorded trial, ready to be trained again."""
+
+    def __init__(
+        self,
+        study: ResolvedStudy,
+        trainable: Trainable,
+        trial: TrialResult,
+        recorded: Sequence[TrialResult],
+    ) -> None:
+        """Builds the lanes of the trial's pack at step 0.
+
+        Args:
+            study: the study that the trial belongs to.
+            trainable: its workload, made ready.
+            trial: the trial.
+            recorded: the study's trials, sorted by batch size, role and trial.
+        """
+        pack = pack_of(trial, recorded)
+        cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
+        execution = trial.execution or Execution(study.race.lanes, len(pack), None)
+        self._lanes = build_lanes(_computed_so(study, execution), trainable, cohort)
+        # without the cap that the cohort knew: it decides when a race ends, not how it goes
+        rules = Rules.of(trial.point.role, study, trial.batch_size, None)
+        self._race = Race(len(pack), rules)
+        self._lane = [result.point for result in pack].index(trial.point)
+
+    def measurements(self, until: int) -> Iterator[int]:
+        """Trains the trial up to a step.
+
+        Args:
+            until: the last step, >= 0.
+
+        Yields:
+            The step of each measurement, 0 first, while the trial is in the race.
+        """
+        while not self._race.over:
+            self._race.lap(self._lanes)
+            if self._race.step > until or self._race.place(self._lane) is None:
+                return
+            yield self._race.step
+            if self._race.step == until:
+                return
+
+    def curve(self) -> Curve:
+        """Gives what has been measured so far."""
+        return self._race.runs()[self._lane].curve
+
+    def parameters(self) -> Tensor:
+        """Gives the trial's trainable parameters as they are, shape (parameters,), a copy."""
+        assert isinstance(self._lanes, Ensemble)  # a workload of own dynamics has none
+        place = self._race.place(self._lane)
+        assert place is not None  # asked between the measurements of a trial that is in the race
+        return self._lanes.parameters[place]
+
+
+def pack_of(trial: TrialResult, recorded: Sequence[TrialResult]) -> list[TrialResult]:
+    """Gives the trials that were computed together with one, itself among them, in their order.
+
+    Args:
+        trial: the trial.
+        recorded: the study's trials, sorted by batch size, role and trial.
+
+    Returns:
+        Its pack; its whole cohort where no pack is recorded.
+    """
+    cohort = [result for result in recorded if _cohort(result) == _cohort(trial)]
+    if trial.execution is None:
+        return cohort
+    at = [result.point for result in cohort].index(trial.point)
+    start = at - at % trial.execution.pack
+    return cohort[start : start + trial.execution.pack]
+
+
+def _cohort(result: TrialResult) -> tuple[int, Role, int]:
+    role = result.point.role
+    # warm trials join a cohort of the search
+    return result.batch_size, Role.SEARCH if role is Role.WARM else role, result.cohort
+
+
+def _computed_so(study: ResolvedStudy, execution: Execution) -> ResolvedStudy:
+    race = study.race.model_copy(update={"lanes": execution.lanes})
+    compute = study.compute.model_copy(
+        update={
+            "pack": LaneLimit(lanes=execution.pack),
+            "micro_batch": execution.micro_batch or "auto",
+        }
+    )
+    return study.model_copy(update={"race": race, "compute": compute})
+
+
+def same_curve(one: Curve, other: Curve) -> bool:
+    """Tells whether two curves agree in every bit of what was measured."""
+    names = ("step", "train_loss", "val_loss", "val_error")
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in names
+    )

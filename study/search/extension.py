@@ -1,0 +1,102 @@
+"""Widening a search's box where its best points crowd at an edge.
+
+The part that is added is searched as densely as the box was, so that all points together are one
+even sample of the widened box.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from analysis.search_quality.edges import EdgeVerdict, Side, edge_verdicts
+from study.config.space import Hyperparameter, Range
+from study.config.study import ResolvedStudy
+from study.optimizers.hyperparameters import of_optimizer, of_schedule, of_workload
+from study.records import Floats, Region, Status, TrialResult
+from workloads.registry import resolve as resolve_workload
+
+WIDENING = 0.25
+"""Share of the study's range, on its scale, by which one round widens it."""
+
+
+def next_region(
+    study: ResolvedStudy, ranges: Mapping[str, Range], results: Sequence[TrialResult]
+) -> Region | None:
+    """Gives the part to search next.
+
+    Args:
+        study: the study.
+        ranges: the box as it is now, by searched hyperparameter.
+        results: what was searched in it, judged by all of it: the study's box and every region.
+
+    Returns:
+        The region beyond the first side at which the best points crowd; None where they lie
+        inside, where everything beyond diverges, or where the hyperparameter's domain ends.
+    """
+    done = [result.region for result in results if result.region is not None]
+    for side in _sides(ranges, results):
+        if side.verdict is not EdgeVerdict.EDGE or side.hyperparameter not in ranges:
+            continue
+        strip = _strip(study, ranges[side.hyperparameter], side)
+        if strip is None:
+            continue
+        low, high, share = strip
+        box = {name: (entry.low, entry.high) for name, entry in ranges.items()}
+        return Region(
+            number=len({region.number for region in done}) + 1,
+            box=box | {side.hyperparameter: (low, high)},
+            first=max((region.first + region.trials for region in done), default=0),
+            trials=math.ceil(study.search.trials * share),
+        )
+    return None
+
+
+def _sides(ranges: Mapping[str, Range], results: Sequence[TrialResult]) -> Sequence[Side]:
+    columns = {name: np.array([r.point.values[name] for r in results]) for name in ranges}
+    outcomes = [result.outcome for result in results]
+    return edge_verdicts(
+        columns,
+        {name: entry.model_dump(mode="json") for name, entry in ranges.items()},
+        _numbers([outcome.steps for outcome in outcomes]),
+        np.array([outcome.status is Status.DIVERGED for outcome in outcomes]),
+        errors=_numbers([outcome.best_error for outcome in outcomes]),
+    )
+
+
+def _numbers(values: Sequence[float | None]) -> Floats:
+    return np.array([math.nan if value is None else value for value in values])
+
+
+def _strip(study: ResolvedStudy, now: Range, side: Side) -> tuple[float, float, float] | None:
+    """Gives low, high and width (as a share of the study's range) of the part to add."""
+    first = study.search.space[side.hyperparameter]
+    assert isinstance(first, Range)  # only searched hyperparameters have sides
+    rising = side.end == "high"
+    start = first.position(now.high if rising else now.low)
+    end = start + (WIDENING if rising else -WIDENING)
+    domain = _domain(study, side.hyperparameter)
+    if not domain.allows(first.beyond(end)):
+        end = _last_allowed(first, domain, start, end)
+    if abs(end - start) < WIDENING / 100:
+        return None
+    low, high = sorted((first.beyond(start), first.beyond(end)))
+    return low, high, abs(end - start)
+
+
+def _domain(study: ResolvedStudy, name: str) -> Hyperparameter:
+    known = of_optimizer(study.optimizer).known | of_schedule(study.schedule.name).known
+    if name not in known:
+        known = of_workload(resolve_workload(study.workload, study.workload_options)).known
+    return known[name]
+
+
+def _last_allowed(entry: Range, domain: Hyperparameter, inside: float, outside: float) -> float:
+    """Gives the position closest to `outside` that the domain allows, by bisection."""
+    for _ in range(60):
+        middle = (inside + outside) / 2
+        if domain.allows(entry.beyond(middle)):
+            inside = middle
+        else:
+            outside = middle
+    return inside

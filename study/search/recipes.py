@@ -1,0 +1,223 @@
+"""Recipes: the rules by which what is known at one batch size is carried to others, untuned.
+
+A rule of the table scales a point tuned at the study's base batch size, or a published one, so that
+nothing is searched elsewhere. Above the base the learning rate may be warmed up, from the base's to
+the rule's (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.measures.scaling_rules import EXPONENTS
+from study.config.space import Range, Space
+from study.config.study import ResolvedStudy, StudyConfig
+from study.errors import StudyError, not_among
+from study.optimizers.schedules import WARM_UP
+from study.records import Point, Role, Rule, Source, TrialResult
+from study.seeding import trial_seed
+
+SCALED = "lr"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A point that needs no search.
+
+    Attributes:
+        optimizer: what it is for.
+        batch_size: where it is known.
+        values: its hyperparameters; others are as the optimizer's table has them.
+    """
+
+    optimizer: str
+    batch_size: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScalingRule:
+    """How hyperparameters follow from a point at another batch size.
+
+    Attributes:
+        powers: by hyperparameter, the power of the batch size by which it grows; others stay.
+        start: the published point that is scaled; None for one that the study tunes.
+    """
+
+    powers: Mapping[str, float]
+    start: Published | None = None
+
+    def scaled(self, values: Mapping[str, float], growth: float) -> dict[str, float]:
+        """Gives a point where the batch size is `growth` times as large."""
+        return {name: v * growth ** self.powers.get(name, 0.0) for name, v in values.items()}
+
+
+RULES: Mapping[Rule, ScalingRule] = {
+    Rule.LINEAR: ScalingRule(powers={SCALED: EXPONENTS["linear"]}),
+    Rule.SQUARE_ROOT: ScalingRule(powers={SCALED: EXPONENTS["square-root"]}),
+    Rule.SAME: ScalingRule(powers={}),
+    # You et al. 2020 (arXiv:1904.00962), the untuned runs of BERT: the share of steps that are
+    # warm-up is 1/320 at 512 and 1/5 at 32,768
+    Rule.LAMB: ScalingRule(
+        powers={SCALED: 0.5, "warmup_fraction": 1.0},
+        start=Published(
+            optimizer="lamb",
+            batch_size=32_768,
+            values={SCALED: 5e-3, "beta1": 0.9, "warmup_fraction": 0.2},
+        ),
+    ),
+}
+
+
+def recipe_points(study: ResolvedStudy, batch_size: int, base: TrialResult | None) -> list[Point]:
+    """Gives what a recipe runs at a batch size that is not its base.
+
+    Args:
+        study: a study with a recipe.
+        batch_size: the batch size.
+        base: the trial of the base that is scaled; None for a rule with a published point.
+
+    Returns:
+        The rule's one point on each fresh seed. Seeds follow from the study's seed, the batch size
+        and their count, so that recipes are compared on the same initialisations and data orders.
+    """
+    rule, source = _origin(study, base)
+    start = study.search.space if base is None else base.point.values
+    fixed = {name: value for name, value in start.items() if not isinstance(value, Range)}
+    values = RULES[rule].scaled(fixed, batch_size / source.batch_size)
+    if study.recipe is not None and study.recipe.warmup_epochs:
+        values["warmup_factor"] = min(1.0, fixed[SCALED] / values[SCALED])
+    if "warmup_fraction" in values:
+        values["warmup_fraction"] = min(1.0, values["warmup_fraction"])
+    return [
+        Point(
+            trial=number,
+            seed=trial_seed(study.seed, batch_size, number, Role.RECIPE),
+            values=values,
+            role=Role.RECIPE,
+            source=source,
+        )
+        for number in range(study.trials_at(batch_size))
+    ]
+
+
+def _origin(study: ResolvedStudy, base: TrialResult | None) -> tuple[Rule, Source]:
+    assert study.recipe is not None
+    rule = Rule(study.recipe.rule)
+    start = RULES[rule].start
+    if base is not None:
+        return rule, Source(base.batch_size, base.point.role, base.point.trial, rule)
+    assert start is not None  # refused when the study was resolved
+    return rule, Source(start.batch_size, None, None, rule)
+
+
+def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
+    """Gives what a recipe brings to the search space, in the form of a study file.
+
+    Args:
+        config: the study file.
+        endless: whether the data never end.
+
+    Returns:
+        The published point of its rule, or the warm-up, at the base without effect: its length,
+        and a factor of 1 before the first update.
+
+    Raises:
+        StudyError: mode and recipe do not fit, or the recipe is not one.
+    """
+    recipe = config.recipe
+    if (config.mode == "recipe") != (recipe is not None):
+        found = "no [recipe]" if recipe is None else f"[recipe] and mode = {config.mode!r}"
+        raise StudyError(
+            f'mode = "recipe" and a table [recipe] must come together, got {found}; add the '
+            "missing one, or remove the other"
+        )
+    if recipe is None:
+        return {}
+    if recipe.rule not in RULES:
+        raise StudyError(not_among("recipe.rule", recipe.rule, map(str, RULES)))
+    _refuse_unfit(config)
+    start = RULES[Rule(recipe.rule)].start
+    entries = {} if start is None else dict(start.values)
+    if recipe.warmup_epochs:
+        if endless:
+            raise StudyError(
+                "recipe.warmup_epochs must be left out for a workload whose data never end, got "
+                f"{recipe.warmup_epochs:g}; remove it"
+            )
+        entries |= {"warmup_epochs": recipe.warmup_epochs, "warmup_factor": 1.0}
+    return {"search": {"space": entries}}
+
+
+def _refuse_unfit(config: StudyConfig) -> None:
+    """Refuses keys that a rule has no use for, and the lack of those that it needs."""
+    recipe = config.recipe
+    assert recipe is not None
+    rule = RULES[Rule(recipe.rule)]
+    if rule.start is None and recipe.base is None:
+        raise StudyError(
+            f"recipe.base must be given for the rule {recipe.rule!r}, got none; name the batch "
+            "size to tune at"
+        )
+    if rule.start is not None and recipe.base is not None:
+        raise StudyError(
+            f"recipe.base must be left out for the rule {recipe.rule!r}, got {recipe.base}: it "
+            f"starts from a published point at {rule.start.batch_size:,}; remove it"
+        )
+    if rule.start is not None and config.optimizer != rule.start.optimizer:
+        raise StudyError(
+            f"optimizer must be {rule.start.optimizer!r} for the rule {recipe.rule!r}, got "
+            f"{config.optimizer!r}; choose that, or another rule"
+        )
+    if recipe.warmup_epochs and (rule.start is not None or not rule.powers):
+        why = "has no learning rate to warm up to" if rule.start is None else "brings its own"
+        raise StudyError(
+            f"recipe.warmup_epochs must be left out for the rule {recipe.rule!r}, got "
+            f"{recipe.warmup_epochs:g}: it {why}; remove it"
+        )
+    named = [name for name in WARM_UP if name in config.search.space]
+    if recipe.warmup_epochs and named:
+        raise StudyError(
+            f"search.space.{named[0]} must be left out beside recipe.warmup_epochs, got "
+            f"{config.search.space[named[0]]!r}; remove one"
+        )
+    if config.search.warm_start:
+        raise StudyError(
+            "search.warm_start must be left out in a recipe, got true: no other batch size is "
+            "tuned that a search could start from; remove it"
+        )
+
+
+def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: list[int]) -> None:
+    """Refuses a recipe whose rule cannot be followed.
+
+    Args:
+        config: the study file.
+        space: the search space.
+        batch_sizes: all of the study.
+
+    Raises:
+        StudyError: the base is no batch size of the study, or what the rule scales is not what the
+            study tunes.
+    """
+    recipe = config.recipe
+    if recipe is None:
+        return
+    if recipe.base is not None and recipe.base not in batch_sizes:
+        raise StudyError(
+            f"recipe.base must be one of batch_sizes, {', '.join(map(str, batch_sizes))}, got "
+            f"{recipe.base}; choose one of them, or add it"
+        )
+    rule = RULES[Rule(recipe.rule)]
+    for name in rule.powers if rule.start is None else ():
+        if not isinstance(space.get(name), Range):
+            raise StudyError(
+                f"search.space.{name} must be a range for the rule {recipe.rule!r}, got "
+                f"{space.get(name)!r}: it is tuned at the base and scaled from there; give a range"
+            )
+    for name, entry in space.items() if rule.start is not None else ():
+        if isinstance(entry, Range):
+            raise StudyError(
+                f"search.space.{name} must be a number for the rule {recipe.rule!r}, got a range: "
+                "nothing is searched; give its value"
+            )

@@ -1,0 +1,242 @@
+"""The metaparameter search at one batch size: one Optuna study.
+
+Quasi-random points are enqueued: Optuna's own QMC sampler draws the first trials of a parallel
+search independently of the sequence, so that N trials are not its first N points.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import qmc
+
+from study.config.space import Range, Scale
+from study.config.study import ResolvedStudy
+from study.records import Outcome, Region, Status, TrialResult
+from study.seeding import derive_seed
+
+UnitPoints = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampler:
+    """Where the points of a search come from; exactly one of the two is given.
+
+    Attributes:
+        points: (dimensions, count, seed) to the first `count` points of a fixed sequence in the
+            unit cube, shape (count, dimensions); fewer are always a prefix of more.
+        adaptive: seed to an Optuna sampler that learns from finished trials.
+    """
+
+    points: Callable[[int, int, int], UnitPoints] | None = None
+    adaptive: Callable[[int], optuna.samplers.BaseSampler] | None = None
+
+
+def _halton(dimensions: int, count: int, seed: int) -> UnitPoints:
+    return qmc.Halton(dimensions, scramble=True, rng=np.random.default_rng(seed)).random(count)
+
+
+def _sobol(dimensions: int, count: int, seed: int) -> UnitPoints:
+    engine = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
+    return engine.random_base2((count - 1).bit_length())[:count]
+
+
+def _random(dimensions: int, count: int, seed: int) -> UnitPoints:
+    return np.random.default_rng(seed).random((count, dimensions))
+
+
+def _tpe(seed: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True)
+
+
+def _gp(seed: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.GPSampler(seed=seed % 2**32, deterministic_objective=True)
+
+
+SAMPLERS: Mapping[str, Sampler] = {
+    "halton": Sampler(points=_halton),
+    "sobol": Sampler(points=_sobol),
+    "random": Sampler(points=_random),
+    "tpe": Sampler(adaptive=_tpe),
+    "gp": Sampler(adaptive=_gp),
+}
+
+_DISTRIBUTIONS: Mapping[Scale, Callable[[Range], FloatDistribution]] = {
+    Scale.LINEAR: lambda r: FloatDistribution(r.low, r.high),
+    Scale.LOG: lambda r: FloatDistribution(r.low, r.high, log=True),
+    Scale.REVERSE_LOG: lambda r: FloatDistribution(1 - r.high, 1 - r.low, log=True),
+}
+
+
+class Search:
+    """The search at one batch size: proposes points, learns from results."""
+
+    def __init__(self, study: ResolvedStudy, batch_size: int) -> None:
+        """Starts an empty search.
+
+        Args:
+            study: the resolved study.
+            batch_size: the batch size that is tuned.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._seed = derive_seed(study.seed, batch_size, "search")
+        self._sampler = SAMPLERS[study.search.sampler]
+        self._budget = study.budget(batch_size)
+        self._fixed = {n: e for n, e in study.search.space.items() if not isinstance(e, Range)}
+        self._box = {n: e for n, e in study.search.space.items() if isinstance(e, Range)}
+        self._ranges = dict(self._box)
+        self._order = study.hyperparameters
+        self._optuna = optuna.create_study()
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether points depend on earlier results, so that cohorts must wait for each other."""
+        return self._sampler.adaptive is not None
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """The box as it is now, by searched hyperparameter."""
+        return dict(self._ranges)
+
+    def widen(self, region: Region) -> None:
+        """Adds a region to the box; what was learned stays."""
+        for name, (low, high) in region.box.items():
+            entry = self._ranges[name]
+            ends = {"low": min(low, entry.low), "high": max(high, entry.high)}
+            self._ranges[name] = entry.model_copy(update=ends)
+        # Optuna's samplers leave out what was drawn from other ranges than the present ones
+        done = [t for t in self._optuna.get_trials() if t.state is TrialState.COMPLETE]
+        self._optuna = optuna.create_study()
+        for trial in done:
+            trial.distributions = self._distributions()
+        self._optuna.add_trials(done)
+
+    def propose(
+        self, trials: Sequence[int], region: Region | None = None
+    ) -> list[dict[str, float]]:
+        """Gives one point per trial number.
+
+        A fixed sequence covers a region by a sequence of its own, as densely as the box; an
+        adaptive search looks for further points in the whole widened box.
+
+        Args:
+            trials: numbers of the trials, >= 0, rising.
+            region: the part of the widened box that they are drawn in; None for the study's box.
+
+        Returns:
+            Values of every hyperparameter, searched or fixed, in the order of their columns.
+        """
+        if self._sampler.adaptive is not None:
+            path = (trials[0],) if region is None else ("extension", trials[0])
+            self._optuna.sampler = self._sampler.adaptive(derive_seed(self._seed, *path))
+        else:
+            # what it handed out before is of no use to it, and would be searched at every point
+            self._optuna = optuna.create_study()
+            for point in self._points(trials, region):
+                self._optuna.enqueue_trial(self._to_parameters(point))
+        asked = [self._optuna.ask(fixed_distributions=self._distributions()) for _ in trials]
+        return [self._values(trial.params) for trial in asked]
+
+    def learn(self, results: Sequence[TrialResult]) -> None:
+        """Tells an adaptive search how trials ended; others do not depend on it.
+
+        The cohort's open proposals are replaced by its results, so that a search rebuilt from
+        recorded parts is in the same state as one that never stopped.
+
+        Args:
+            results: the trials of one cohort, in their order.
+        """
+        if not self.adaptive:
+            return
+        done = [t for t in self._optuna.get_trials() if t.state is TrialState.COMPLETE]
+        sampler = self._optuna.sampler
+        self._optuna = optuna.create_study(sampler=sampler)
+        self._optuna.add_trials([*done, *self.frozen(results)])
+
+    def frozen(self, results: Sequence[TrialResult]) -> list[FrozenTrial]:
+        """Gives results as Optuna's trials."""
+        return [self._frozen(result) for result in results]
+
+    def _frozen(self, result: TrialResult) -> FrozenTrial:
+        outcome = result.outcome
+        return optuna.create_trial(
+            state=TrialState.COMPLETE,
+            value=_objective(outcome, self._budget),
+            params=self._to_parameters(result.point.values),
+            distributions=self._distributions(),
+            user_attrs={
+                "trial": result.point.trial,
+                "status": str(outcome.status),
+                "best_error": outcome.best_error,
+                "stopped_at": outcome.stopped_at,
+            },
+        )
+
+    def _points(self, trials: Sequence[int], region: Region | None) -> list[dict[str, float]]:
+        """Gives the points at these places of the sequence that covers the box or the region."""
+        if self._sampler.points is None or not self._ranges:
+            return [{} for _ in trials]
+        dimensions = len(self._ranges)
+        if region is None:
+            ranges, places = self._box, np.array(trials)
+            unit = self._sampler.points(dimensions, trials[-1] + 1, self._seed)
+        else:
+            ranges, places = _within(self._ranges, region), np.array(trials) - region.first
+            seed = derive_seed(self._seed, "extension", region.number)
+            unit = self._sampler.points(dimensions, region.trials, seed)
+        return [
+            {name: entry.at(float(u)) for (name, entry), u in zip(ranges.items(), row, strict=True)}
+            for row in unit[places]
+        ]
+
+    def _to_parameters(self, values: Mapping[str, float]) -> dict[str, float]:
+        parameters = {}
+        for name, entry in self._ranges.items():
+            reverse = entry.scale is Scale.REVERSE_LOG
+            low, high = (1 - entry.high, 1 - entry.low) if reverse else (entry.low, entry.high)
+            value = 1 - values[name] if reverse else values[name]
+            parameters[_parameter_name(name, entry)] = min(max(value, low), high)
+        return parameters
+
+    def _values(self, parameters: Mapping[str, float]) -> dict[str, float]:
+        values = dict(self._fixed)
+        for name, entry in self._ranges.items():
+            value = parameters[_parameter_name(name, entry)]
+            values[name] = 1 - value if entry.scale is Scale.REVERSE_LOG else value
+        return {name: values[name] for name in self._order}
+
+    def _distributions(self) -> dict[str, BaseDistribution]:
+        return {
+            _parameter_name(name, entry): _DISTRIBUTIONS[entry.scale](entry)
+            for name, entry in self._ranges.items()
+        }
+
+
+def _within(ranges: Mapping[str, Range], region: Region) -> dict[str, Range]:
+    return {
+        name: ranges[name].model_copy(update={"low": low, "high": high})
+        for name, (low, high) in region.box.items()
+    }
+
+
+def _parameter_name(name: str, entry: Range) -> str:
+    return f"1 - {name}" if entry.scale is Scale.REVERSE_LOG else name
+
+
+def _objective(outcome: Outcome, budget: int) -> float:
+    """Gives a finite number to minimise: steps, then nearness to the target, divergence last."""
+    if outcome.steps is not None:
+        return float(outcome.steps)
+    if outcome.status in {Status.DIVERGED, Status.FAILED} or outcome.best_error is None:
+        return 3.0 * budget
+    return budget * (1.0 + math.tanh(outcome.best_error))

@@ -1,0 +1,319 @@
+"""What one batch size has to run: its search, extensions of its box, replicates, in this order.
+
+In a recipe all but its base have only the trials of the rule, once the base has ended.
+
+The cohorts of a search are fixed by the study alone: trials are cut into blocks of as many lanes
+as the study says. The first cohort runs before the others, which inherit its cap; under an
+adaptive sampler each waits for the one before. A stage is planned when the one before has ended,
+from the recorded results and nothing else: they are given again, for a sweep may have too many to
+hold them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from study.config.study import ResolvedStudy
+from study.engine.outcomes import final_results
+from study.records import Cohort, Point, Region, Role, TrialResult
+from study.search.extension import next_region
+from study.search.recipes import recipe_points
+from study.search.replicates import confirmed, replicate_points
+from study.search.sampler import Search
+from study.seeding import trial_seed
+
+_Key = tuple[Role, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A cohort that is not handed out yet; a search draws its points when it is.
+
+    Attributes:
+        role: of its trials.
+        trials: their numbers.
+        region: where the search draws the points of an extension.
+        points: of those that no search draws.
+        held_to: steps that trials outside of the search are held to; None for others, and for none.
+    """
+
+    role: Role
+    trials: range
+    region: Region | None = None
+    points: tuple[Point, ...] = ()
+    held_to: int | None = None
+
+    @property
+    def key(self) -> _Key:
+        """Role and number of the cohort."""
+        return self.role, self.trials.start
+
+
+class Stages:
+    """The cohorts of one batch size."""
+
+    def __init__(
+        self, study: ResolvedStudy, batch_size: int, recorded: Sequence[TrialResult]
+    ) -> None:
+        """Rebuilds the search from what is recorded and plans what comes next.
+
+        Args:
+            study: the resolved study.
+            batch_size: one of its batch sizes.
+            recorded: its trials of earlier sweeps.
+        """
+        self.batch_size = batch_size
+        self.search = Search(study, batch_size)
+        self._study = study
+        self._racing: dict[_Key, Block] = {}
+        self._done: dict[_Key, int | None] = {}  # the fewest steps of each cohort
+        self._first: list[TrialResult] = []
+        self._best: TrialResult | None = None
+        self._closed = self._planned = False
+        self._rebuild(recorded)
+        self._followed = _numbers(recorded, Role.RECIPE)
+        searching = batch_size in study.searched
+        self._waiting = self._search_blocks(_numbers(recorded, Role.SEARCH)) if searching else []
+        if self.unplanned:
+            self.plan(recorded)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to hand out, now or later."""
+        return not self._waiting and (self._closed or not (self._racing or self.unplanned))
+
+    @property
+    def unplanned(self) -> bool:
+        """Whether a stage has ended, and `plan` must say what comes next."""
+        idle = not (self._waiting or self._racing or self._closed or self._planned)
+        return idle and self.batch_size in self._study.searched
+
+    @property
+    def started(self) -> bool:
+        """Whether a cohort of the search is recorded or racing."""
+        return any(role is Role.SEARCH for role, _ in (*self._done, *self._racing))
+
+    @property
+    def closed(self) -> bool:
+        """Whether a cohort that others wait for was lost, or the sweep stopped."""
+        return self._closed
+
+    @property
+    def waiting(self) -> int:
+        """Number of trials not yet handed out, of those planned."""
+        return sum(len(block.trials) for block in list(self._waiting))
+
+    @property
+    def racing(self) -> int:
+        """Number of trials racing."""
+        return sum(len(block.trials) for block in list(self._racing.values()))
+
+    @property
+    def first(self) -> list[TrialResult]:
+        """The results of the first cohort of the search; none before it has ended."""
+        return self._first
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The trial whose point is best; None before the end, and where none reached the target."""
+        return self._best
+
+    def follow(self, base: TrialResult | None) -> None:
+        """Plans the trials of a recipe's rule.
+
+        Args:
+            base: the trial of the base batch size that is scaled; None for a published point.
+        """
+        points = recipe_points(self._study, self.batch_size, base)
+        missing = missing_blocks(range(len(points)), self._lanes(), self._followed)
+        self._waiting = [
+            Block(Role.RECIPE, trials, points=tuple(points[trial] for trial in trials))
+            for trials in missing
+        ]
+
+    def ready(self) -> bool:
+        """Tells whether a cohort may start now."""
+        if not self._waiting:
+            return False
+        if self.search.adaptive:
+            return not self._racing
+        return self._waiting[0].role is not Role.SEARCH or self._first_key() not in self._racing
+
+    def take(self, warm: Sequence[Point] = ()) -> Cohort:
+        """Hands out the next cohort.
+
+        Args:
+            warm: points from neighbouring batch sizes that join it.
+
+        Returns:
+            The cohort.
+        """
+        block = self._waiting.pop(0)
+        self._racing[block.key] = block
+        points = block.points or self._drawn(block)
+        return Cohort(
+            batch_size=self.batch_size,
+            points=(*points, *warm),
+            best_steps=self._best_steps(block),
+            region=block.region,
+        )
+
+    def finish(self, results: Sequence[TrialResult]) -> None:
+        """Takes back a cohort with its results."""
+        key = _key(results[0])
+        self._racing.pop(key, None)
+        self._remember(key, results)
+        if key[0] not in {Role.REPLICATE, Role.RECIPE}:
+            self.search.learn(results)
+
+    def plan(self, recorded: Sequence[TrialResult]) -> None:
+        """Plans the stage that comes next, where there is one.
+
+        Args:
+            recorded: all trials of the batch size.
+        """
+        results = final_results(self._study, recorded)
+        self._waiting = self._extension_blocks(results) or self._replicate_blocks(results)
+        self._planned = not self._waiting
+        if self._planned:
+            self._best = confirmed(results)
+
+    def lose(self, key: _Key) -> None:
+        """Notes that a cohort's worker died; what waited for it is not handed out any more."""
+        self._racing.pop(key, None)
+        self._closed = True
+        if self.search.adaptive or not self._done:
+            self._waiting.clear()
+
+    def stop(self) -> None:
+        """Hands out nothing more."""
+        self._waiting.clear()
+        self._closed = True
+
+    def _rebuild(self, recorded: Sequence[TrialResult]) -> None:
+        """Brings the search to where it stood: cohorts and widenings in their order."""
+        cohorts: dict[_Key, list[TrialResult]] = {}
+        for result in recorded:
+            cohorts.setdefault(_key(result), []).append(result)
+        for key, results in cohorts.items():
+            self._remember(key, results)
+        order = [Role.SEARCH, Role.EXTENSION]
+        keys = [key for key in cohorts if key[0] in order]
+        for key in sorted(keys, key=lambda key: (order.index(key[0]), key[1])):
+            region = cohorts[key][0].region
+            if region is not None:
+                self.search.widen(region)
+            self.search.learn(cohorts[key])
+
+    def _remember(self, key: _Key, results: Sequence[TrialResult]) -> None:
+        """Keeps of a cohort what later ones need: a sweep may have very many."""
+        steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
+        self._done[key] = min(steps, default=None)
+        role, number = key
+        if role is Role.SEARCH and (not self._first or number < self._first[0].cohort):
+            self._first = [result.without_curve() for result in results]
+
+    def _lanes(self) -> int:
+        return self._study.lanes_at(self.batch_size)
+
+    def _search_blocks(self, have: set[int]) -> list[Block]:
+        trials = range(self._study.search.trials)
+        missing = missing_blocks(trials, self._lanes(), have)
+        return [Block(Role.SEARCH, block) for block in missing]
+
+    def _extension_blocks(self, results: Sequence[TrialResult]) -> list[Block]:
+        have = _numbers(results, Role.EXTENSION)
+        searched = [r for r in results if r.point.role in {Role.SEARCH, Role.EXTENSION}]
+        regions = {r.region.number: r.region for r in searched if r.region is not None}
+        for number in sorted(regions):
+            if missing := _region_blocks(regions[number], self._lanes(), have):
+                return missing
+        if len(regions) >= self._study.search.extend:
+            return []
+        region = next_region(self._study, self.search.ranges, searched)
+        if region is None:
+            return []
+        self.search.widen(region)
+        return _region_blocks(region, self._lanes(), have)
+
+    def _replicate_blocks(self, results: Sequence[TrialResult]) -> list[Block]:
+        points = tuple(replicate_points(self._study, self.batch_size, results))
+        if not points:
+            return []
+        sources = {(p.source.role, p.source.trial) for p in points if p.source}
+        # replicates of several points run as long as the slowest of them may
+        known = [r for r in results if (r.point.role, r.point.trial) in sources]
+        slowest = max(r.outcome.steps for r in known if r.outcome.steps is not None)
+        trials = range(points[0].trial, points[0].trial + len(points))
+        return [Block(Role.REPLICATE, trials, points=points, held_to=slowest)]
+
+    def _drawn(self, block: Block) -> tuple[Point, ...]:
+        values = self.search.propose(block.trials, block.region)
+        return tuple(
+            Point(
+                trial=trial,
+                seed=trial_seed(self._study.seed, self.batch_size, trial, block.role),
+                values=value,
+                role=block.role,
+            )
+            for trial, value in zip(block.trials, values, strict=True)
+        )
+
+    def _first_key(self) -> _Key:
+        keys = [*self._done, *self._racing, *(block.key for block in self._waiting)]
+        return min((key for key in keys if key[0] is Role.SEARCH), key=lambda key: key[1])
+
+    def _best_steps(self, block: Block) -> int | None:
+        """Gives the fewest steps among the trials that had to end before a block starts."""
+        if block.points:
+            return block.held_to
+        preceding = [steps for key, steps in self._done.items() if self._precedes(key, block)]
+        return min((steps for steps in preceding if steps is not None), default=None)
+
+    def _precedes(self, key: _Key, block: Block) -> bool:
+        role, number = key
+        if role is Role.REPLICATE:
+            return False
+        if block.region is not None:
+            return role is Role.SEARCH or number < block.region.first
+        before = role is Role.SEARCH and number < block.trials.start
+        return before and (self.search.adaptive or key == self._first_key())
+
+
+def _key(result: TrialResult) -> _Key:
+    role = result.point.role
+    return (Role.SEARCH if role is Role.WARM else role), result.cohort
+
+
+def _numbers(results: Sequence[TrialResult], role: Role) -> set[int]:
+    return {result.point.trial for result in results if result.point.role is role}
+
+
+def _region_blocks(region: Region, lanes: int, have: set[int]) -> list[Block]:
+    trials = range(region.first, region.first + region.trials)
+    missing = missing_blocks(trials, lanes, have)
+    return [Block(Role.EXTENSION, block, region) for block in missing]
+
+
+def missing_blocks(trials: range, lanes: int, have: set[int]) -> list[range]:
+    """Cuts the missing trials into cohorts.
+
+    Args:
+        trials: numbers of the trials wanted.
+        lanes: trials in a full cohort.
+        have: numbers of the recorded trials.
+
+    Returns:
+        Runs of missing trials, none across a multiple of `lanes` from the first wanted.
+
+    >>> missing_blocks(range(10), 4, {0, 1, 2, 3, 4})
+    [range(5, 8), range(8, 10)]
+    """
+    blocks: list[range] = []
+    for trial in trials:
+        if trial in have:
+            continue
+        if blocks and blocks[-1].stop == trial and (trial - trials.start) % lanes:
+            blocks[-1] = range(blocks[-1].start, trial + 1)
+        else:
+            blocks.append(range(trial, trial + 1))
+    return blocks

@@ -1,0 +1,141 @@
+"""Where results come from: versions, git state, machine, command, start and end."""
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import SCHEMA_VERSION
+from study.errors import StudyError
+
+PROVENANCE_FILE = "provenance.json"
+_PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
+
+
+def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
+    """Adds a sweep to the folder's provenance, one entry per sweep into it.
+
+    Args:
+        folder: a results folder.
+        resources: workers and devices of this sweep.
+    """
+    sweeps = _sweeps(folder)
+    sweeps.append(
+        {
+            "command": ["batchscale", *sys.argv[1:]],
+            "start": _now(),
+            "end": None,
+            "resources": resources,
+            **environment(),
+            "git": _git_state(),
+        }
+    )
+    _write(folder, sweeps)
+
+
+def record_end(folder: ResultsFolder) -> None:
+    """Notes when the last sweep into the folder ended."""
+    sweeps = _sweeps(folder)
+    sweeps[-1]["end"] = _now()
+    _write(folder, sweeps)
+
+
+def environment() -> dict[str, Any]:
+    """Gives what rounding may depend on: versions and machine, as they are here and now."""
+    return {
+        "packages": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+            "device": _device(),
+        },
+    }
+
+
+def differences(folder: ResultsFolder) -> list[str]:
+    """Says in what this environment differs from those that a folder's sweeps ran in.
+
+    Args:
+        folder: a results folder.
+
+    Returns:
+        One phrase for each difference; what a sweep did not record is not compared.
+    """
+    now = _flat(environment())
+    then: dict[str, set[str]] = {}
+    for sweep in _sweeps(folder):
+        for name, value in _flat(sweep).items():
+            if name in now:
+                then.setdefault(name, set()).add(value)
+    return [
+        f"{name} {now[name]} where it was {' and '.join(sorted(values))}"
+        for name, values in then.items()
+        if values != {now[name]}
+    ]
+
+
+def used_gpus(folder: ResultsFolder) -> bool:
+    """Tells whether the latest sweep into a folder trained on GPUs."""
+    latest = _sweeps(folder)[-1:]
+    return any(sweep.get("resources", {}).get("gpus_per_worker") for sweep in latest)
+
+
+def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Gives the environment in a sweep's entry as one value by name."""
+    parts = {**entry.get("packages", {}), **entry.get("machine", {})}
+    if "python" in entry:
+        parts["python"] = entry["python"]
+    return {name: str(value) for name, value in parts.items()}
+
+
+def _sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
+    if not folder.exists(PROVENANCE_FILE):
+        return []
+    try:
+        sweeps: list[dict[str, Any]] = json.loads(folder.read(PROVENANCE_FILE))["sweeps"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(
+            f"{folder / PROVENANCE_FILE} must be as batchscale wrote it, got: {error}; restore "
+            "it, or delete it"
+        ) from error
+    return sweeps
+
+
+def _write(folder: ResultsFolder, sweeps: list[dict[str, Any]]) -> None:
+    content = {"schema_version": SCHEMA_VERSION, "sweeps": sweeps}
+    folder.write(PROVENANCE_FILE, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Gives the commit of the code that runs; None where it does not run from a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(here, "status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

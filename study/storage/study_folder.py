@@ -1,0 +1,135 @@
+"""The study of a results folder: opened, continued, read back."""
+
+import tomllib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import tomlkit
+
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import (
+    STUDY_FILE,
+)
+from study.config.sections import ReplicatesConfig, SearchConfig
+from study.config.study import ResolvedStudy
+from study.errors import StudyError
+
+_Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
+
+
+def open_folder(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
+    """Makes a results folder ready for a study, new or continued.
+
+    Batch sizes and trials that the folder already has stay in the study.
+
+    Args:
+        folder: the study's own folder; need not exist.
+        study: what is to run.
+
+    Returns:
+        The study with what the folder already holds added.
+    """
+    study = continued(folder, study)
+    folder.write(STUDY_FILE, _as_toml(study).encode())
+    return study
+
+
+def continued(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
+    """Gives what a study becomes in a results folder, and writes nothing.
+
+    Args:
+        folder: the study's own folder; need not exist.
+        study: what is to run.
+
+    Returns:
+        The study with what the folder already holds added.
+
+    Raises:
+        StudyError: the folder belongs to another study, or holds other things.
+    """
+    if folder.exists(STUDY_FILE):
+        return _continued(study, read_study_toml(folder), folder)
+    if not folder.is_empty:
+        raise StudyError(
+            f"the results folder must be empty or hold a study, got {folder} with other files; "
+            "choose another --results"
+        )
+    return study
+
+
+def _as_toml(study: ResolvedStudy) -> str:
+    data = study.as_data()
+    # TOML puts tables last: as such, ranges would move behind what is fixed, and so their columns
+    space = tomlkit.table()
+    for name, entry in data["search"]["space"].items():
+        inline = tomlkit.inline_table()
+        space.append(name, inline | entry if isinstance(entry, dict) else entry)
+    data["search"]["space"] = space
+    return tomlkit.dumps(data)
+
+
+def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
+    """Reads the resolved study of a results folder.
+
+    Args:
+        folder: a results folder.
+
+    Returns:
+        The study as it ran.
+
+    Raises:
+        StudyError: it is not a resolved study.
+    """
+    content = folder.read(STUDY_FILE)
+    try:
+        data = tomllib.loads(content.decode("utf-8"))
+        if "imported" in data:
+            raise StudyError(
+                f"a sweep must be of a study that batchscale ran, got one from an archive in "
+                f"{folder}; use `analyze`, or another folder"
+            )
+        return ResolvedStudy.model_validate(data)
+    except StudyError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise StudyError(
+            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
+            "restore it, or start anew in another folder"
+        ) from error
+
+
+def _continued(study: ResolvedStudy, there: ResolvedStudy, folder: ResultsFolder) -> ResolvedStudy:
+    more = "batch sizes" if study.recipe else "batch sizes, trials or replicates"
+    differences = _differences(there.identity(), study.identity())
+    if differences:
+        raise StudyError(
+            f"{folder} holds another study; a sweep may only add {more} to it, got "
+            + "; ".join(differences)
+            + "; choose another --results or change the study file back"
+        )
+    search, replicates = study.search, study.replicates
+    return study.model_copy(
+        update={
+            "batch_sizes": tuple(sorted({*there.batch_sizes, *study.batch_sizes})),
+            "search": _grown(search, there.search, "trials", "extend"),
+            "replicates": _grown(replicates, there.replicates, "seeds", "top"),
+        }
+    )
+
+
+def _grown(here: _Section, there: _Section, *keys: str) -> _Section:
+    """Gives a section in which these numbers are as large as in either."""
+    return here.model_copy(
+        update={key: max(getattr(here, key), getattr(there, key)) for key in keys}
+    )
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], at: str = "") -> list[str]:
+    found = []
+    for key in sorted({*there, *here}):
+        old, new = there.get(key), here.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _differences(old, new, f"{at}{key}.")
+        elif old != new:
+            found.append(f"{at}{key} = {new!r} where the folder has {old!r}")
+    return found

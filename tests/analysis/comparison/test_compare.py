@@ -1,0 +1,240 @@
+import io
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from analysis.comparison.compare import compare
+from analysis.comparison.report import (
+    check_destination,
+    comparison_markdown,
+    comparison_record,
+    fits_table,
+    print_comparison,
+    steps_table,
+    write_comparison,
+)
+from analysis.comparison.words import comparison_sentences
+from analysis.errors import AnalysisError
+from analysis.tables.folder import ResultsFolder
+
+SIZES = (2, 4, 8, 16, 32, 64, 128, 256)
+WHERE = {"a": "results/a", "b": "results/b"}
+
+
+def curve(s_min, b_crit, sizes=SIZES):
+    """Steps along a hyperbola, off it by 4 % up and down in turn."""
+    return {
+        size: round(s_min * (1 + b_crit / size) * (1 + 0.04 * (-1) ** place))
+        for place, size in enumerate(sizes)
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_target():
+    """Leaves out what a comparison does not use, and what takes half the time: other targets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("analysis.report.summary.find_goals", lambda study: ())
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(made):
+    """Gives the maker of studies, of as few trials as have a winner."""
+    return partial(made, trials=4)
+
+
+@pytest.fixture(scope="module")
+def pair(made):
+    """Gives two studies, the second with 4 x the b_crit, one batch size of the first missed."""
+    second = made(curve(40, 160, (*SIZES[1:], 512)))
+    return {
+        "a": made({**curve(40, 40), 2: None}, max_steps=1000),
+        "b": replace(second, config={**second.config, "optimizer": "adam"}),
+    }
+
+
+@pytest.fixture(scope="module")
+def comparison(pair):
+    return compare(pair)
+
+
+def words(comparison):
+    return "\n".join(comparison_sentences(comparison))
+
+
+def again(study, factor=1.2):
+    """Adds three replicates of each batch size's best trial."""
+    best = study.trials[study.trials["steps"].notna()].sort_values("steps")
+    rows = []
+    for size, group in best.groupby("batch_size"):
+        source = group.iloc[0]
+        for seed, share in enumerate((0.9, 1.0, 1.1)):
+            steps = round(source["steps"] * factor * share)
+            rows.append(
+                source.to_dict()
+                | {"role": "replicate", "trial": seed, "batch_size": size, "steps": steps}
+                | {"steps_before": steps - 1, "stopped_at": steps, "source_batch_size": size}
+                | {"source_role": "search", "source_trial": source["trial"], "status": "reached"}
+            )
+    extra = pd.DataFrame(rows).astype(study.trials.dtypes.to_dict())
+    return replace(study, trials=pd.concat([study.trials, extra], ignore_index=True))
+
+
+def test_table_has_a_row_for_each_study_and_batch_size(comparison):
+    table = comparison.table
+    assert table["study"].tolist() == ["a"] * 8 + ["b"] * 8
+    first = table[table["study"] == "a"].set_index("batch_size")
+    assert first["missed"].tolist() == [True] + [False] * 7
+    assert first.loc[2, "bound"] == 20_000
+    assert pd.isna(first.loc[2, "compared"])
+    assert (first["examples"] == first.index * first["steps"]).dropna().all()
+    assert first.loc[4:, "compared"].tolist() == first.loc[4:, "steps"].tolist()
+
+
+def test_steps_are_normalised_at_the_smallest_size_that_all_reached(comparison):
+    to = comparison.normalisation
+    assert (to.batch_size, to.measured) == (4, True)
+    there = comparison.table[comparison.table["batch_size"] == 4]
+    assert there["normalised"].tolist() == [1.0, 1.0]
+    reached = comparison.table[~comparison.table["missed"]]
+    divisors = reached["study"].map(dict(to.by)).astype(float)
+    assert np.allclose(reached["normalised"].astype(float), reached["compared"] / divisors)
+    assert "divided by each study's own at B = 4" in words(comparison)
+
+
+def test_without_a_common_size_curves_stand_in_and_it_is_said(made):
+    found = compare(
+        {"a": made(curve(40, 40, (2, 4, 8, 16))), "b": made(curve(40, 40, (32, 64, 128)))}
+    )
+    to = found.normalisation
+    assert (to.batch_size, to.measured) == (32, False)
+    assert to.by["a"] == pytest.approx(float(found.studies[0].fit.predict(32)))
+    assert "those of each study's hyperbola at B = 32" in words(found)
+    assert "their steps do not meet" in words(found)
+
+
+def test_without_a_fit_nothing_is_normalised_or_tested(made):
+    found = compare({"a": made(curve(40, 40)), "b": made({512: 40, 1024: None})})
+    assert found.equality is None
+    assert found.ratios == ()
+    assert found.table["normalised"].isna().all()
+    text = words(found)
+    assert "Steps are not normalised" in text
+    assert "No fit, and so no b_crit, for" in text
+    json.dumps(comparison_record(found), allow_nan=False)
+    assert "| - |" in comparison_markdown(found)
+
+
+def test_b_crit_is_compared_and_said(comparison):
+    (ratio,) = comparison.ratios
+    assert (ratio.over, ratio.under) == ("b", "a")
+    assert ratio.estimate.low < 4 < ratio.estimate.high
+    assert comparison.equality.significant
+    text = words(comparison)
+    assert "b_crit of optimizer = adam is 4." in text
+    assert "x that of optimizer = nesterov (95% interval" in text
+    assert "The difference of b_crit is significant" in text
+    at_large = "At B = 256, the largest that all reached, optimizer = nesterov needs the fewest"
+    assert at_large in text
+    assert "optimizer = nesterov missed the target at B = 2; no curve passes by 2" in text
+
+
+def test_the_larger_b_crit_is_named_first_whatever_the_order(pair):
+    found = compare({"b": pair["b"], "a": pair["a"]})
+    assert found.ratios[0].estimate.value < 1
+    assert "b_crit of optimizer = adam is 4." in words(found)
+
+
+def test_a_study_against_its_like_is_not_significant(made):
+    found = compare({"a": made(curve(40, 40)), "b": made(curve(44, 40))})
+    assert not found.equality.significant
+    assert [study.label for study in found.studies] == ["a", "b"]
+    assert "No significant difference of b_crit" in words(found)
+
+
+def test_what_is_not_identified_is_said(made):
+    perfect = made({size: round(4000 / size) for size in (2, 4, 8, 16, 32)})
+    text = words(compare({"wide": made(curve(40, 40)), "b": perfect, "c": perfect}))
+    assert "b_crit of b is more than" in text
+    assert "b: The data do not bound S_min from below" in text
+    both = compare({"b": perfect, "c": perfect})
+    assert "The data do not bound the ratio of b_crit of c to that of b" in words(both)
+    assert not both.equality.significant
+
+
+def test_medians_where_all_have_them_else_the_fewest(made):
+    first, second = made(curve(40, 40)), made(curve(40, 160))
+    both = compare({"a": again(first), "b": again(second)})
+    assert both.medians
+    assert both.table["compared"].equals(both.table["steps_median"].rename("compared"))
+    mixed = compare({"a": again(first), "b": second})
+    assert not mixed.medians
+    assert mixed.table["compared"].tolist() == mixed.table["steps"].tolist()
+    alone = compare({"a": first, "b": second})
+    assert mixed.studies[0].fit.s_min == alone.studies[0].fit.s_min
+    assert mixed.ratios == alone.ratios
+    assert "medians of fresh seeds, which a has, are not there for every study" in words(mixed)
+
+
+def test_unequal_trials_are_said_or_made_equal(made):
+    studies = {"a": made(curve(40, 40), trials=8), "b": made(curve(40, 160), trials=4)}
+    assert "Trials at each batch size: 8 (a) and 4 (b)" in words(compare(studies))
+    assert "4 trials at each batch size" in words(compare(studies, equal_trials=True))
+
+
+def test_different_targets_and_workloads_are_said(made):
+    other = made(curve(40, 160), target=0.1)
+    studies = {
+        "a": made(curve(40, 40)),
+        "b": replace(other, config={**other.config, "workload": "x"}),
+    }
+    text = words(compare(studies))
+    assert "different targets, 0.05 (workload = digits-mlp) and 0.1 (workload = x)" in text
+    assert "different workloads" in text
+    assert "different targets" not in words(compare(studies, target=0.1))
+
+
+def test_different_quantities_and_single_studies_are_refused(made):
+    first = made(curve(40, 40))
+    with pytest.raises(AnalysisError, match="2 or more studies, got 1"):
+        compare({"a": first})
+    with pytest.raises(AnalysisError, match=r"one quantity, got error \(a\), loss \(b\)"):
+        compare({"a": first, "b": made(curve(40, 40), quantity="loss")})
+
+
+def test_tables_show_misses_as_bounds(comparison):
+    steps = steps_table(comparison).set_index("B")
+    assert steps.loc["2"].tolist() == ["> 20000", "-"]
+    assert steps.loc["4", "optimizer = adam"].endswith(" (1)")
+    fits = fits_table(comparison).set_index("")
+    assert fits.loc["b_crit", "optimizer = adam"].startswith("16")
+    assert fits.loc["B_ref (of b_20)"].tolist() == ["4", "4"]
+    assert {"S_min", "E_min", "b_20", "spread"} <= set(fits.index)
+
+
+def test_prints_tables_and_sentences(comparison):
+    text = io.StringIO()
+    print_comparison(comparison, Console(file=text, width=200))
+    assert all(sentence in text.getvalue() for sentence in comparison_sentences(comparison))
+    assert "optimizer = adam" in text.getvalue()
+
+
+def test_writes_over_a_comparison_of_the_same_studies_alone(comparison, tmp_path):
+    folder = ResultsFolder.at(tmp_path / "new")
+    check_destination(folder, WHERE)
+    assert write_comparison(comparison, folder, WHERE) == ["comparison.json", "comparison.md"]
+    record = json.loads(folder.read("comparison.json"))
+    assert record["folders"] == WHERE
+    assert len(record["table"]) == 16
+    check_destination(folder, WHERE)
+    with pytest.raises(AnalysisError, match="a comparison of results/a, results/b; give --to"):
+        check_destination(folder, {**WHERE, "c": "results/c"})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes").write_text("mine")
+    with pytest.raises(AnalysisError, match="with other files; give --to another"):
+        check_destination(ResultsFolder.at(tmp_path / "other"), WHERE)

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.fitting.models import MODELS, batch_size_at_overhead, diversity_bound, hyperbola
+
+positive = st.floats(1e-3, 1e6)
+
+
+@given(batch_size=positive, s_min=positive, e_min=positive)
+def test_steps_and_examples_trade_off_as_in_the_paper(batch_size, s_min, e_min):
+    steps = float(hyperbola(batch_size, s_min, e_min))
+    # (S / S_min - 1)(E / E_min - 1) = 1, multiplied out so that neither factor cancels
+    assert (e_min / (batch_size * s_min)) * (batch_size * s_min / e_min) == pytest.approx(1)
+    assert steps == pytest.approx(s_min * (1 + (e_min / s_min) / batch_size))
+
+
+def test_both_costs_double_at_the_critical_batch_size():
+    steps = float(hyperbola(100.0, s_min=20.0, e_min=2000.0))
+    assert (steps, 100 * steps) == (40.0, 4000.0)
+
+
+def test_keeps_the_shape():
+    assert hyperbola(np.ones((2, 3)), 1.0, 1.0).shape == (2, 3)
+
+
+@pytest.mark.parametrize(("b_crit", "published"), [(2190.6, 745), (3239.8, 955)])
+def test_published_critical_batch_sizes_at_20_percent(b_crit, published):
+    # Zhang et al. 2024, 85M and 151M parameters, reference batch size 256
+    assert round(batch_size_at_overhead(0.2, b_ref=256, b_crit=b_crit)) == published
+
+
+@given(b_ref=positive, b_crit=positive, overhead=st.floats(0.01, 1))
+def test_examples_are_so_much_more_at_the_overhead(b_ref, b_crit, overhead):
+    batch_size = batch_size_at_overhead(overhead, b_ref, b_crit)
+    examples = batch_size * float(hyperbola(batch_size, 1.0, b_crit))
+    reference = b_ref * float(hyperbola(b_ref, 1.0, b_crit))
+    assert examples == pytest.approx((1 + overhead) * reference)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(batch_size=positive, b_crit=positive)
+def test_every_model_is_the_hyperbola_at_exponent_one(name, batch_size, b_crit):
+    expected = hyperbola(batch_size, 20.0, 20.0 * b_crit)
+    assert MODELS[name].steps(batch_size, 20.0, b_crit) == pytest.approx(expected)
+
+
+def test_formulas():
+    sizes = np.array([1.0, 30.0, 900.0])
+    assert MODELS["power"].steps(sizes, 20.0, 50.0, 0.7) == pytest.approx(
+        20 + 20 * 50**0.7 / sizes**0.7
+    )
+    assert MODELS["smooth"].steps(sizes, 20.0, 50.0, 2.5) == pytest.approx(
+        (20**2.5 + (1000 / sizes) ** 2.5) ** 0.4
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("exponent", [0.5, 1.0, 4.0])
+def test_limits_cross_at_b_crit(name, exponent):
+    model = MODELS[name]
+    exponent = exponent if model.exponent else 1.0
+    slope = float(model.slope(np.asarray(exponent)))
+    far = 1e-9 ** (1 / exponent) * 100
+    falling = float(model.steps(far, 20.0, 100.0, exponent)) * (far / 100) ** slope
+    assert falling == pytest.approx(20, rel=1e-6)
+    assert float(model.steps(100 / far * 100, 20.0, 100.0, exponent)) == pytest.approx(20, rel=1e-6)
+
+
+@given(batch_size=st.floats(1, 1e6), b_crit=positive)
+def test_gradient_diversity_bounds_the_examples(batch_size, b_crit):
+    examples = batch_size * hyperbola(batch_size, 1.0, b_crit) / hyperbola(1.0, 1.0, b_crit)
+    delta = (batch_size - 1) / diversity_bound(b_crit)
+    assert float(examples) == pytest.approx(1 + delta)

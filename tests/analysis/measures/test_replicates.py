@@ -1,0 +1,146 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.measures.replicates import (
+    fitted_points,
+    medians_known,
+    replicate_sentences,
+    replicates,
+    with_replicates,
+)
+from analysis.measures.targets import steps_to_target
+from analysis.report.summary import analyze
+from analysis.report.write import readable_table
+
+STEPS = {4: 400, 16: 100, 64: 40, 256: 30}
+
+
+def run(study, size, trial, steps, **changes):
+    """One replicate of the winner, trial 3; None for one that was capped at 170 steps."""
+    row = study.trials[study.trials["batch_size"] == size].iloc[3].to_dict()
+    reached = steps is not None
+    return row | {
+        "role": "replicate",
+        "trial": trial,
+        "source_batch_size": size,
+        "source_role": "search",
+        "source_trial": 3,
+        "rule": "same",
+        "status": "reached" if reached else "capped",
+        "steps": steps,
+        "steps_before": steps and steps - 1,
+        "stopped_at": steps or 170,
+    } | changes  # fmt: skip
+
+
+def replicated(made, runs):
+    """A study with these steps of fresh seeds by batch size."""
+    study = made(STEPS)
+    rows = [
+        again if isinstance(again, dict) else run(study, size, number, again)
+        for size, some in runs.items()
+        for number, again in enumerate(some)
+    ]
+    more = pd.DataFrame(rows).astype(study.trials.dtypes)
+    return dataclasses.replace(study, trials=pd.concat([study.trials, more], ignore_index=True))
+
+
+FULL = {
+    4: [420, 500, 610, 450, 480],
+    16: [100, 130, 150, None, 140],
+    64: [44, None, None, 90, None],
+    256: [33, 31, 30, 36],
+}
+
+
+@pytest.fixture
+def table(made):
+    """Gives a table with replicates at every batch size."""
+    study = replicated(made, FULL)
+    return with_replicates(steps_to_target(study), study).set_index("batch_size", drop=False)
+
+
+def test_the_median_counts_a_miss_as_slower_than_any_hit(table):
+    assert table["steps"].tolist() == list(STEPS.values())
+    assert table.loc[4, "steps_median"] == 480
+    assert table.loc[16, "steps_median"] == 140
+    assert table.loc[256, "steps_median"] == pytest.approx(np.sqrt(31 * 33))
+    assert pd.isna(table.loc[64, "steps_median"])
+    assert table.loc[64, "median_bound"] == 170
+    assert table["seeds"].tolist() == [5, 5, 5, 4]
+    assert table["seeds_missed"].tolist() == [0, 1, 3, 0]
+    assert (table["replicate_of"] == "search 3").all()
+
+
+def test_the_interval_is_students_where_nothing_was_missed(table):
+    logs = np.log(FULL[4])
+    half = 2.776 * logs.std(ddof=1) / np.sqrt(5)  # t quantile 0.975 of 4 degrees, printed table
+    assert table.loc[4, "low"] == pytest.approx(np.exp(logs.mean() - half), rel=1e-3)
+    assert table.loc[4, "high"] == pytest.approx(np.exp(logs.mean() + half), rel=1e-3)
+    assert table.loc[16, "high"] > 150
+
+
+def test_the_fit_takes_the_medians_and_a_missed_one_as_a_bound(table):
+    assert medians_known(table)
+    points = fitted_points(table)
+    assert points.steps.tolist() == pytest.approx([480, 140, 170, np.sqrt(31 * 33)])
+    assert points.missed.tolist() == [False, False, True, False]
+
+
+def test_the_fit_takes_the_minima_where_a_batch_size_has_no_replicates(made):
+    study = replicated(made, {4: FULL[4]})
+    table = with_replicates(steps_to_target(study), study)
+    assert not medians_known(table)
+    assert fitted_points(table).steps.tolist() == list(STEPS.values())
+    assert "Some batch sizes have no replicates yet" in " ".join(replicate_sentences(table))
+
+
+def test_a_run_that_diverged_early_counts_as_the_longest_miss(made):
+    study = made(STEPS)
+    broke = run(study, 4, 2, None, status="diverged", stopped_at=3)
+    crashed = run(study, 4, 3, None, status="failed", stopped_at=0)
+    study = replicated(made, {4: [420, None, broke, crashed]})
+    row = replicates(study).iloc[0]
+    assert (row["seeds"], row["seeds_missed"]) == (3, 2)
+    assert row["median_bound"] == 170
+    assert pd.isna(row["low"])
+
+
+def test_of_several_points_the_one_of_least_median_stands(made):
+    study = made(STEPS)
+    other = [
+        run(study, 4, 10 + k, steps, source_trial=5) for k, steps in enumerate((300, 310, 320))
+    ]
+    row = replicates(replicated(made, {4: [*FULL[4], *other]})).iloc[0]
+    assert (row["replicate_of"], row["steps_median"]) == ("search 5", 310)
+
+
+def test_replicates_never_lower_the_minimum(made):
+    study = replicated(made, {4: [12, 13, 14]})
+    assert steps_to_target(study)["steps"].tolist() == list(STEPS.values())
+
+
+def test_words_and_table_say_how_much_the_minimum_flatters(made):
+    analysis = analyze(replicated(made, FULL))
+    words = " ".join(replicate_sentences(analysis.table))
+    assert "(4 to 5 at each batch size) take 1.20 x the fewest steps" in words
+    assert "at most 1.40 x, at B = 16" in words
+    assert "lower bounds: 1 of 5 at B = 16, 3 of 5 at B = 64." in words
+    assert "The fits use the medians" in words
+    shown = readable_table(analysis)
+    assert shown["median"].tolist() == ["480", "140", "-", "32"]
+    assert analysis.fit.points.missed.tolist() == [False, False, True, False]
+
+
+def test_a_study_without_replicates_says_so(study):
+    assert "nothing says by how much" in replicate_sentences(analyze(study).table)[0]
+
+
+def test_at_another_target_the_fit_uses_the_searches_again(made):
+    study = replicated(made, FULL)
+    table = with_replicates(steps_to_target(study, 0.2), study, 0.2)
+    assert table["seeds"].isna().all()
+    assert not medians_known(table)

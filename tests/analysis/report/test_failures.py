@@ -1,0 +1,58 @@
+"""A study of which trials failed says so, and its other batch sizes are analysed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.figures.goals import draw_goals, goals_data
+from analysis.figures.steps import NOT_REACHED, draw_steps, steps_data
+from analysis.report.failures import failure_sentences
+from analysis.report.summary import analyze, sentences
+
+STEPS = {4: 1600, 8: 800, 16: 400, 32: 200, 64: 100}
+
+
+def failing(study, sizes, trials=16, message="RuntimeError: no\nand no"):
+    """Gives the study with the first trials of some batch sizes failed."""
+    table, curves = study.trials.copy(), study.curves
+    hit = table["batch_size"].isin(sizes) & (table["trial"] < trials)
+    table.loc[hit, ["status", "message", "stopped_at"]] = ["failed", message, 0]
+    table.loc[hit, ["steps", "steps_before"]] = pd.NA
+    table.loc[hit, "best_error"] = np.nan
+    gone = curves["batch_size"].isin(sizes) & (curves["trial"] < trials)
+    return replace(study, trials=table, curves=curves[~gone])
+
+
+def test_failures_are_counted_and_quoted_by_batch_size():
+    trials = [(16, "failed", ""), (4, "reached", ""), (4, "failed", "one\ntwo"), (4, "failed", "b")]
+    assert failure_sentences(trials) == (
+        'B = 4: 2 of 3 trials failed, the first by "one".',
+        'B = 16: 1 of 1 trials failed, the first by "".',
+    )
+
+
+def test_a_summary_says_what_failed(made):
+    words = sentences(analyze(failing(made(STEPS), [8], trials=2)))
+    assert 'B = 8: 2 of 16 trials failed, the first by "RuntimeError: no".' in words
+    assert not any("failed" in sentence for sentence in sentences(analyze(made(STEPS))))
+
+
+def test_a_batch_size_where_all_failed_is_in_no_fit_and_no_figure(made):
+    analysis = analyze(failing(made(STEPS), [8, 64]))
+    assert analysis.fits["hyperbola"].points.batch_sizes.tolist() == [4, 16, 32]
+    assert not any("within 0 steps" in sentence for sentence in sentences(analysis))
+    data = steps_data(analysis)
+    assert NOT_REACHED not in set(data["series"])
+    bottom, top = draw_steps(data, analysis).axes[0].get_ylim()
+    assert 0 < bottom < 200 < 1600 < top
+    goals = goals_data(analysis)
+    assert (goals["steps"] > 0).all()
+    draw_goals(goals, analysis)
+
+
+def test_a_study_where_nothing_trained_is_refused(made):
+    with pytest.raises(AnalysisError, match="must have a trial that trained, got made where none"):
+        analyze(failing(made(STEPS), list(STEPS)))

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from analysis.fitting.critical import critical_batch_sizes
+from analysis.fitting.fit import fit, fit_all
+from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.points import Points
+from analysis.report.findings import critical_record, fit_sentences, fits_record, verdicts
+
+SIZES = 4.0 ** np.arange(9)
+QUADRATIC = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
+
+
+def said(sizes, steps, missed=None):
+    fits = fit_all(Points.of(sizes, steps, missed))
+    return fit_sentences(fits, critical_batch_sizes(fits))
+
+
+def test_says_both_curves_where_the_best_is_another_one():
+    hyperbola_words, best_words, choice, critical = said(SIZES, QUADRATIC)
+    assert hyperbola_words.startswith("S(B) = S_min + E_min / B: S_min = 68 (63")
+    assert best_words.startswith("S(B) = (S_min^g + (E_min / B)^g)^(1/g): S_min = 72 (69")
+    assert "g = 1.2 (1.1" in best_words
+    assert choice == "Least AICc: smooth (above it: hyperbola +11.2, power +8.6, smooth +0.0)."
+    for name in ("b_crit_power", "b_crit_smooth", "b_20", "b_diversity", "b_perfect", "b_plateau"):
+        assert f"{name} = " in critical
+
+
+def test_says_how_many_points_are_bounds():
+    steps = np.minimum(QUADRATIC, 20_000)
+    assert "log-normal spread" in said(SIZES, steps, steps == 20_000)[0]
+    assert "1 of 9 points as lower bounds" in said(SIZES, steps, steps == 20_000)[0]
+
+
+def test_says_which_models_are_not_fitted_and_why():
+    words = said(SIZES[:4], QUADRATIC[:4])
+    assert "Too few points to compare models: AICc needs 5." in words
+    assert (
+        "Not fitted: power and smooth, which need at least 6 batch sizes that reached the target, "
+        "not 4." in words
+    )
+
+
+def test_says_that_models_fit_about_as_well():
+    rng = np.random.default_rng(0)
+    steps = MODELS["smooth"].steps(SIZES, 20.0, 200.0, 1.3) * np.exp(0.15 * rng.standard_normal(9))
+    choice = next(words for words in said(SIZES, steps) if words.startswith("Least AICc"))
+    assert "fit about as well" in choice
+
+
+@pytest.mark.parametrize(
+    ("steps", "what", "bound"),
+    [
+        (6000 / SIZES[:6], "the plateau is not identified", "b_crit > "),
+        (np.full(6, 50.0), "perfect scaling is not identified", "b_crit < "),
+    ],
+)
+def test_a_verdict_has_the_bound_that_there_is(steps, what, bound):
+    (words,) = verdicts(fit(Points.of(SIZES[:6], steps)))
+    assert what in words
+    assert bound in words
+    exponent = verdicts(fit(Points.of(SIZES[:6], steps), MODELS["smooth"]))[-1]
+    assert exponent.startswith("The exponent g of the smooth fit is not identified")
+
+
+def test_nothing_is_said_where_all_is_identified():
+    exact = fit(Points.of(SIZES, hyperbola(SIZES, 20, 9000)))
+    assert verdicts(exact) == ()
+
+
+def test_records_are_plain_with_null_for_no_bound():
+    fits = fit_all(Points.of(SIZES[:6], 6000 / SIZES[:6] * [1.0, 1.01, 0.99, 1.0, 1.01, 1.0]))
+    record = fits_record(fits)
+    assert record["fits"]["hyperbola"]["b_crit"]["high"] is None
+    assert record["fits"]["hyperbola"]["exponent"] is None
+    assert set(record["fits"]["power"]["exponent"]) == {"value", "low", "high"}
+    assert record["chosen"] in record["fits"]
+    critical = critical_record(critical_batch_sizes(fits))
+    assert set(critical["b_20"]) == {"value", "low", "high", "note"}
+    assert fits_record(None)["fits"] is None

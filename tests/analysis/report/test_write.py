@@ -1,0 +1,26 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from analysis.report.summary import analyze, sentences
+from analysis.report.write import print_analysis
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_prints_table_and_sentences(made, study, reached):
+    analysis = analyze(study if reached else made({4: None, 8: None}))
+    text = io.StringIO()
+    print_analysis(analysis, Console(file=text, width=200))
+    for sentence in sentences(analysis):
+        assert sentence in text.getvalue()
+    rows = {line.split()[0] for line in text.getvalue().splitlines()}
+    assert {str(size) for size in analysis.table["batch_size"]} <= rows
+
+
+def test_no_cell_is_cut_at_80_columns(study):
+    text = io.StringIO()
+    print_analysis(analyze(study), Console(file=text, width=80))
+    rows = text.getvalue().splitlines()[2:12]
+    assert rows[-1].startswith("1024")
+    assert "\N{HORIZONTAL ELLIPSIS}" not in "".join(rows)

@@ -1,0 +1,89 @@
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.measures.targets import steps_to_target
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import (
+    CURVES_FILE,
+    STUDY_FILE,
+    TRIALS_FILE,
+    curve_schema,
+    hyperparameters,
+    trial_schema,
+)
+from analysis.tables.study import read_study, read_table
+
+NAMES = ("lr", "momentum")
+STUDY = """
+workload = "digits-mlp"
+optimizer = "nesterov"
+[search.space]
+lr = { low = 1e-4, high = 10.0, scale = "log" }
+momentum = 0.9
+[race]
+target = 0.05
+"""
+
+
+@pytest.fixture
+def folder(study, tmp_path):
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    (folder / STUDY_FILE).write_text(STUDY, encoding="utf-8")
+    for name, frame, schema in (
+        (TRIALS_FILE, study.trials, trial_schema(NAMES)),
+        (CURVES_FILE, study.curves, curve_schema()),
+    ):
+        pq.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False), folder / name)
+    return folder
+
+
+def test_a_written_study_reads_back(folder, study):
+    read = read_study(ResultsFolder.at(folder))
+    assert read.name == "digits"
+    assert read.target == 0.05
+    assert set(read.space) == {"lr"}
+    assert hyperparameters(read.trials) == NAMES
+    pd.testing.assert_frame_equal(steps_to_target(read), steps_to_target(study))
+    pd.testing.assert_frame_equal(steps_to_target(read, 0.2), steps_to_target(study, 0.2))
+
+
+def test_hyperparameters_stand_after_cohort():
+    names = trial_schema(NAMES).names
+    assert names[names.index("cohort") + 1 :][:2] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a = = 1", "Invalid value"),
+        ("a = 1", "no table race, or no search.space"),
+        ("[race]", "no table race, or no search.space"),
+    ],
+)
+def test_a_damaged_study_file_is_refused(folder, text, found):
+    (folder / STUDY_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(AnalysisError, match=f"as batchscale wrote it, got:? {found}.*; restore it"):
+        read_study(ResultsFolder.at(folder))
+
+
+@pytest.mark.parametrize("name", [STUDY_FILE, TRIALS_FILE, CURVES_FILE])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(AnalysisError, match=f"must hold {name}, got none in .*; "):
+        read_study(ResultsFolder.at(folder))
+
+
+def test_another_schema_version_is_refused(tmp_path):
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "trials.parquet")
+    with pytest.raises(AnalysisError, match="schema version 1, 2, 3, got none; read it"):
+        read_table(ResultsFolder.at(tmp_path), TRIALS_FILE)
+
+
+def test_a_broken_file_is_refused(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"no parquet")
+    with pytest.raises(AnalysisError, match=r"must be a parquet table, got: .*; delete it"):
+        read_table(ResultsFolder.at(tmp_path), "a.parquet")

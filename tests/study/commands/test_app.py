@@ -1,0 +1,296 @@
+"""Wrong input: a short message with rule, value and remedy, exit code 2, nothing written."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from workloads import registry
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+STUDY = """
+workload = "digits-mlp"
+batch_sizes = [4]
+[search]
+trials = 2
+"""
+
+
+def files():
+    return sorted(str(path) for path in Path.cwd().rglob("*"))
+
+
+WRONG = {
+    "unknown workload": (["digits-mpl"], "did you mean 'digits-mlp'"),
+    "unknown optimizer": (["--set", "optimizer=adamm"], "optimizer must be one of"),
+    "unknown key": (["--set", "optimiser=sgd"], "did you mean 'optimizer'"),
+    "unknown sampler": (["--set", "search.sampler=grid"], "search.sampler must be one of"),
+    "batch size 0": (["--set", "batch_sizes=[0]"], "greater than or equal to 1, got 0"),
+    "negative batch size": (["--set", "batch_sizes=[-2]"], "greater than or equal to 1, got -2"),
+    "repeated batch size": (["--set", "batch_sizes=[2, 2]"], "got 2 more than once"),
+    "batch size too large": (["--set", "batch_sizes=[4096]"], "1,347 training examples, got 4,096"),
+    "reversed lr": (
+        ["--set", "search.space.lr={low=1.0, high=0.1}"],
+        "`low` must be less than `high`",
+    ),
+    "lr not positive": (
+        ["--set", "search.space.lr={low=0.0, high=0.1}"],
+        "search.space.lr must lie in (0, inf), got 0",
+    ),
+    "momentum of 1": (
+        ["--set", "search.space.momentum={low=0.0, high=1.0}"],
+        "search.space.momentum must lie in [0, 1), got 1",
+    ),
+    "negative momentum": (["--set", "search.space.momentum=-0.1"], "must lie in [0, 1), got -0.1"),
+    "target of 0": (["--set", "race.target=0"], "race.target must lie in (0, 1)"),
+    "target of 1": (["--set", "race.target=1"], "race.target must lie in (0, 1)"),
+    "target already met": (["--set", "race.target=0.99"], "below the error before training"),
+    "unknown option of the workload": (["--set", "workload_options.hiden=[8]"], "hiden"),
+    "no data files": (["fashion-mnist-mlp", "--data-dir", "."], "fashion"),
+    "data folder that is none": (["--data-dir", "nowhere"], "--data-dir must be a folder"),
+    "cluster that is none": (["--address", "127.0.0.1:1"], "--address must be a running Ray"),
+    "address that is none": (["--address", "ray://head:1"], "--address must be `auto` or host"),
+    "results of no known kind": (["--results", "ftp://host/results"], "file://, s3://, gs://"),
+    "results with a password": (["--results", "s3://me:my@bucket"], "must hold no password"),
+    "study file that is none": (["missing.toml"], "check the path"),
+    "no lanes in a pack": (["--set", "compute.pack=0"], "greater than or equal to 1, got 0"),
+    "unknown precision": (["--set", "compute.precision=fp8"], "float32"),
+    "grid of no lists": (["--set", "grid.seed=1"], "grid.seed must be a list"),
+    "grid that is wrong at its end": (
+        ["--set", "grid.seed=[0, -1]"],
+        "in seed--1: seed must be greater than or equal to 0, got -1",
+    ),
+    "width that is none": (
+        ["--set", "workload_options={parameters=20, depth=2}"],
+        "`parameters` must be within 2% of what some width gives",
+    ),
+    "plug-in file that is none": (["missing.py:Mine"], "missing.py"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_input_is_refused_before_anything_happens(command, arguments, message):
+    Path("study.toml").write_text(STUDY)
+    source = [] if not arguments[0].startswith("-") else ["study.toml"]
+    before = files()
+    code, out, err = command("sweep", *source, *arguments)
+    assert code == 2, err
+    assert message.lower() in err.lower()
+    assert "Traceback" not in err
+    assert files() == before
+    assert not out
+
+
+def test_a_plan_tells_the_cost_and_writes_nothing(command):
+    few = ["--set", "batch_sizes=[64, 256]", "--set", "search.trials=2", "--seconds", "0.05"]
+    before = files()
+    code, out, err = command("plan", "digits-mlp", "--workers", "3", *few)
+    assert code == 0, err
+    assert "with 3 workers" in out
+    code, _, err = command("plan", "digits-mlp", *few, "--max-hours", "0")
+    assert code == 2
+    assert "--max-hours must be at least the expected" in err
+    assert files() == before
+
+
+def test_a_plan_of_a_grid_is_the_sum_of_its_studies(command):
+    few = ["--set", "batch_sizes=[64]", "--set", "search.trials=2", "--seconds", "0.05"]
+    code, out, err = command("plan", "digits-mlp", *few, "--set", "grid.seed=[0, 1]")
+    assert code == 0, err
+    assert out.index("study 1 of 2: seed-0") < out.index("study 2 of 2: seed-1")
+    assert out.count("steps to") == 2
+    assert "all 2 studies with" in out
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_studies_of_an_example_resolve(path):
+    from study.commands.studies import Studies
+    from study.config.grid import read_members
+
+    assert Studies(read_members(str(path), [])).members
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import nothing_of_that_name\nclass Mine: pass\n", "nothing_of_that_name"),
+        ("class Mine:\n  target = 1\n", "data"),
+        ("class Other: pass\n", "Mine"),
+        ("class Mine(:\n", "mine.py"),
+    ],
+)
+def test_a_plug_in_that_cannot_be_used_is_refused(command, code, message):
+    Path("mine.py").write_text(code)
+    before = files()
+    exit_code, _, err = command("sweep", "mine.py:Mine")
+    assert exit_code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert [f for f in files() if "__pycache__" not in f] == before
+
+
+def test_the_folder_of_another_study_is_left_as_it_is(command):
+    from analysis.tables.folder import ResultsFolder
+    from study.config.study_file import read_study
+    from study.planning.resolve import resolve
+    from study.storage.study_folder import open_folder
+
+    Path("study.toml").write_text(STUDY)
+    open_folder(ResultsFolder.at("results/study"), resolve(read_study("study.toml"))[0])
+    before = {path: Path(path).read_bytes() for path in files() if Path(path).is_file()}
+    code, _, err = command("sweep", "study.toml", "--set", "seed=1")
+    assert code == 2
+    assert "seed = 1 where the folder has 0" in err
+    assert {path: Path(path).read_bytes() for path in files() if Path(path).is_file()} == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused(command):
+    Path("study.toml").write_text(STUDY)
+    Path("results").write_text("a file where the folder would be")
+    code, _, err = command("sweep", "study.toml")
+    assert code == 2
+    assert "must be writable" in err
+
+
+CURVE = "step,val/classification_error\n10,0.5\n20,{}\n"
+SEARCHED = '{{"batch_size": {0}, "parameter_configs": {{"learning_rate": {1}}}}}'
+RATE = '{"type": "DOUBLE", "min_value": 0.1, "max_value": 10.0, "scale": "LOG_SCALE"}'
+TRIAL = '{"trial_id": 0, "status": "COMPLETE", "steps": 20, "parameters": {"learning_rate": 1.0}}'
+
+
+def write_archive():
+    for size in (2, 4, 8, 16):
+        trial = Path(f"archive/mnist/cnn/sgd/{size}/0")
+        trial.mkdir(parents=True)
+        (trial / "metadata.json").write_text(TRIAL)
+        (trial / "measurements.csv").write_text(CURVE.format(0.1 if size > 2 else 0.4))
+        (trial.parent / "study.json").write_text(SEARCHED.format(size, RATE))
+
+
+@pytest.mark.parametrize("first", [[], ["--target", "0.2"]])
+def test_an_archive_is_imported_analyzed_and_exported(command, first):
+    write_archive()
+    code, out, err = command("import", "archive", *first)
+    assert code == 0, err
+    assert "4 batch sizes, 4 trials" in out
+    folder = "results/mnist-cnn-sgd"
+    assert f"Next: batchscale analyze {folder}{'' if first else ' --target E'}\n" in out
+    code, out, err = command("analyze", folder, "--target", "0.2")
+    assert code == 0, err
+    assert "mnist-cnn, sgd, validation error < 0.2" in out
+    assert "B = 2: no trial reached the target within 20 steps." in out
+    assert Path(folder, "figures", "metaparameters.png").exists()
+    code, out, err = command("export", folder, "--to", "again")
+    assert code == 0, err
+    assert "4 trials in again/mnist/cnn/sgd, 0 left out" in out
+    code, _, err = command("export", folder, "--to", "again")
+    assert code == 2
+    assert "must not overwrite anything" in err
+    for verb in ("status", "sweep"):
+        more = ["--set", "workload=digits-mlp"] if verb == "sweep" else []
+        Path("mnist-cnn-sgd.toml").write_text(STUDY)
+        code, _, err = command(verb, "mnist-cnn-sgd.toml" if more else folder, *more)
+        assert code == 2
+        assert "got one from an archive in results/mnist-cnn-sgd" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "an archive must be a folder or a tar file, got nowhere"),
+        (["archive", "--only", "cifar*"], "got none in archive for 'cifar*'"),
+        (["archive", "--metric", "accuracy"], "--metric must be one of classification_error"),
+        (["archive", "--target", "-1"], "--target must be a finite error above 0, got -1"),
+        (["archive", "--first-trials", "2"], "--first-trials must not exceed"),
+        (["archive", "--results", "ftp://host"], "file://, s3://, gs://"),
+    ],
+)
+def test_an_archive_that_cannot_be_imported_is_refused(command, arguments, message):
+    write_archive()
+    before = files()
+    code, out, err = command("import", *arguments)
+    assert code == 2, err
+    assert message in err
+    assert "Traceback" not in err
+    assert not out
+    assert files() == before
+
+
+@pytest.mark.parametrize("verb", ["analyze", "export"])
+def test_a_damaged_study_file_is_refused(command, verb):
+    Path("mine").mkdir()
+    Path("mine/study.toml").write_text("a = = 1")
+    code, _, err = command(verb, "mine")
+    assert code == 2
+    assert "mine/study.toml must be as batchscale wrote it" in err
+
+
+@pytest.mark.parametrize("verb", ["status", "analyze", "export"])
+def test_a_folder_without_a_study_is_refused(command, verb):
+    code, _, err = command(verb, "nowhere")
+    assert code == 2
+    assert "must hold study.toml" in err
+    assert not Path("nowhere").exists()
+
+
+def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch):
+    reference = Path(__file__).parents[3] / "results" / "reference" / "digits"
+    shutil.copytree(reference, "digits")
+    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
+    assert "least of 96 trials at each" in command("analyze", "digits")[1]
+    trials = pd.read_parquet("digits/trials.parquet")
+    assert "least of the first 96 trials" in command("analyze", "digits", "--equal-trials")[1]
+    assert trials.equals(pd.read_parquet("digits/trials.parquet"))
+
+
+def test_a_target_below_the_one_raced_to_is_refused(command):
+    golden = Path(__file__).parents[2] / "golden" / "v2"
+    shutil.copytree(golden, "study", ignore=shutil.ignore_patterns("summary.json"))
+    before = files()
+    code, _, err = command("analyze", "study", "--target", "0.0001")
+    assert code == 2
+    assert "must not be below the one raced to" in err
+    assert "got 0.0001" in err
+    assert files() == before
+
+
+def test_the_list_of_workloads_names_the_built_in_ones(command):
+    code, out, _ = command("workloads")
+    assert code == 0
+    for name in ("digits-mlp", "fashion-mnist-simple-cnn", "noisy-quadratic"):
+        assert name in out
+
+
+def test_the_long_list_of_workloads_has_their_sizes(command, monkeypatch):
+    listed = [entry for entry in registry.names() if entry.name.startswith("digits-m")]
+    monkeypatch.setattr(registry, "names", lambda: listed)
+    code, out, _ = command("workloads", "--long")
+    assert code == 0
+    assert "2,410" in out
+
+
+@pytest.mark.parametrize("name", ["digits-mlp", "noisy-quadratic"])
+def test_a_sound_workload_passes_its_check(command, name):
+    code, out, _ = command("check", name)
+    assert code == 0
+    assert "FAIL" not in out
+
+
+def test_a_workload_that_breaks_a_clause_fails_its_check(command):
+    Path("mine.py").write_text(
+        "from workloads.builtin.classification import DigitsMLP\n"
+        "class Mine(DigitsMLP):\n"
+        "    def error(self, model, data):\n"
+        "        return super().error(model, data) * float('nan')\n"
+    )
+    code, out, _ = command("check", "mine.py:Mine")
+    assert code == 1
+    assert "FAIL" in out
+
+
+def test_listing_workloads_loads_no_torch():
+    code = "import sys, workloads.registry as r; r.names(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,60 @@
+"""`batchscale compare`: studies side by side, and refusals that leave nothing behind."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def files():
+    return sorted(str(path) for path in Path.cwd().rglob("*"))
+
+
+@pytest.fixture
+def pair(command):
+    """Makes folders `a` and `b`, the second of another optimizer."""
+    reference = Path(__file__).parents[3] / "results" / "reference" / "digits"
+    for name in "ab":
+        shutil.copytree(reference, name, ignore=shutil.ignore_patterns("figures", "summary.*"))
+    text = Path("b/study.toml").read_text()
+    Path("b/study.toml").write_text(text.replace('"nesterov"', '"heavy-ball"'))
+
+
+def test_studies_are_compared(command, pair):
+    before = files()
+    code, out, err = command("compare", "a", "b", "--target", "0.06")
+    assert code == 0, err
+    assert "b_crit of optimizer = heavy-ball is 1.0 x that of optimizer = nesterov" in out
+    assert "No significant difference of b_crit" in out
+    stems = ("comparison", "comparison_normalised")
+    figures = [f"{stem}.{form}" for stem in stems for form in ("csv", "png", "svg")]
+    written = {path.name for path in Path("comparison").iterdir()}
+    assert written == {"comparison.json", "comparison.md", *figures}
+    assert [path for path in files() if f"{Path.cwd()}/comparison" not in path] == before
+    code, _, err = command("compare", "b", "a")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a"], "needs 2 or more results folders, got 1"),
+        (["a", "b", "./a"], "needs different results folders, got ./a twice"),
+        (["a", "loss"], "must have targets of one quantity, got error (a), loss (loss)"),
+        (["a", "nowhere"], "must hold study.toml"),
+        (["a", "b", "--to", "a"], "must be written to a new folder"),
+        (["a", "b", "--target", "0.01"], "must not be below the one raced to"),
+        (["a", "b", "--to", "ftp://host"], "file://, s3://, gs://"),
+    ],
+)
+def test_studies_that_cannot_be_compared_are_refused(command, pair, arguments, message):
+    shutil.copytree("b", "loss")
+    text = Path("loss/study.toml").read_text()
+    Path("loss/study.toml").write_text(text.replace('quantity = "error"', 'quantity = "loss"'))
+    before = files()
+    code, out, err = command("compare", *arguments)
+    assert code == 2, err
+    assert message in err
+    assert "Traceback" not in err
+    assert not out
+    assert files() == before

@@ -1,0 +1,35 @@
+import pytest
+
+from study.commands.listing import Built, built
+from workloads.registry import Entry, names
+
+
+def entries(*wanted):
+    return [entry for entry in names() if entry.name in wanted]
+
+
+@pytest.fixture(autouse=True)
+def no_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
+
+
+def test_every_kind_of_workload_is_told():
+    wanted = ("digits-mlp", "cifar10-resnet50", "image-folder", "noisy-quadratic")
+    assert list(built(entries(*wanted))) == [
+        Built(parameters="2,410", lanes="packed, 32 lanes"),
+        Built(parameters="23,520,842", lanes="needs files"),
+        Built(parameters="", lanes="needs files"),
+        Built(parameters="", lanes="its own dynamics"),
+    ]
+
+
+def test_a_looped_workload_says_why(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from workloads.builtin.classification import DigitsResNet8\n"
+        "class Mine(DigitsResNet8):\n"
+        "    def __init__(self):\n"
+        "        super().__init__('batch')\n"
+    )
+    mine = Entry(name=f"{tmp_path}/mine.py:Mine", source="a file", data="", summary="")
+    (told,) = built([mine])
+    assert told.lanes.startswith("looped: buffer ")

@@ -1,0 +1,104 @@
+"""`batchscale verify` and `batchscale layers`: exit codes, what is printed, what is written."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+REFERENCE = Path(__file__).parents[3] / "results" / "reference" / "digits"
+
+
+def contents():
+    return {path: path.read_bytes() for path in Path.cwd().rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def digits(command):
+    """Makes a folder `digits` with the reference study, and one of an archive."""
+    shutil.copytree(REFERENCE, "digits", ignore=shutil.ignore_patterns("figures"))
+    trial = Path("archive/mnist/cnn/sgd/16/0")
+    trial.mkdir(parents=True)
+    (trial / "metadata.json").write_text(
+        '{"trial_id": 0, "status": "COMPLETE", "steps": 20, "parameters": {"learning_rate": 1.0}}'
+    )
+    (trial / "measurements.csv").write_text("step,val/classification_error\n10,0.5\n20,0.1\n")
+    (trial.parent / "study.json").write_text(
+        '{"batch_size": 16, "parameter_configs": {"learning_rate": {"type": "DOUBLE", '
+        '"min_value": 0.1, "max_value": 10.0, "scale": "LOG_SCALE"}}}'
+    )
+    assert command("import", "archive", "--target", "0.2")[0] == 0
+
+
+def test_a_sound_study_is_told_to_be_so(command, digits):
+    before = contents()
+    code, out, err = command("verify", "digits", "--no-replay")
+    assert code == 0, err
+    marks = [line.split(":")[0] for line in out.splitlines()]
+    assert marks == [
+        "ok   study.toml",
+        "-    parts",
+        "ok   tables",
+        "ok   trials",
+        "ok   summary",
+    ]
+    code, out, err = command("verify", "results/mnist-cnn-sgd")
+    assert code == 0, err
+    assert "ok   tables: 1 trials; an archive says neither seeds nor data order" in out
+    assert "-    winners: not trained again" in out
+    assert contents() == before
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_every_winner_of_the_reference_study_replays(command, digits):
+    code, out, err = command("verify", "digits")
+    assert code == 0, out + err
+    assert out.count("as recorded") == 11
+
+
+def test_a_broken_clause_ends_in_code_1(command, digits):
+    trials = Path("digits/trials.parquet")
+    trials.write_bytes(trials.read_bytes()[:1000])
+    code, out, err = command("verify", "digits")
+    assert code == 1, err
+    assert "FAIL tables: digits/trials.parquet must be a parquet table" in out
+    assert "-    winners: not trained again" in out
+
+
+def test_layers_writes_a_table_and_figures_and_says_what_they_show(command, digits):
+    before = contents()
+    code, out, err = command("layers", "digits", "--batch-sizes", "1347,1024")
+    assert code == 0, err
+    assert "At the end |g| / |w| of one layer is" in out
+    assert "From B = 1024 to 1347 the median layer's ratio goes from" in out
+    figures = ("layers_start_end", "layers_vs_batch")
+    new = {str(path.relative_to(Path.cwd())) for path in set(contents()) - set(before)}
+    drawn = {f"digits/figures/{stem}.{form}" for stem in figures for form in ("png", "svg", "csv")}
+    assert new == {"digits/layers.parquet", *drawn}
+    table = pd.read_parquet("digits/layers.parquet")
+    assert list(table["batch_size"].unique()) == [1024, 1347]
+    assert list(table["layer"].unique()) == ["1.weight", "1.bias", "3.weight", "3.bias"]
+    ends = table[table["moment"] == "end"].groupby("batch_size")["step"].first()
+    assert ends.to_dict() == {1024: 25, 1347: 29}
+    assert {path: contents()[path] for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["layers", "digits", "--batch-sizes", "512,5"], "must be among those that reached"),
+        (["layers", "digits", "--batch-sizes", "many"], "whole numbers with commas between them"),
+        (["layers", "results/mnist-cnn-sgd"], "got one from an archive"),
+        (["layers", "nowhere"], "must hold study.toml"),
+        (["verify", "nowhere"], "must hold study.toml"),
+        (["verify", "digits", "--data-dir", "nowhere"], "--data-dir must be a folder"),
+    ],
+)
+def test_wrong_input_is_refused_and_nothing_is_written(command, digits, arguments, message):
+    before = contents()
+    code, out, err = command(*arguments)
+    assert code == 2, err
+    assert message in err
+    assert not out
+    assert contents() == before

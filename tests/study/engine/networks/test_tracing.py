@@ -1,0 +1,93 @@
+"""A program gives what the function it was traced from gives."""
+
+import pytest
+import torch
+from torch.func import grad, vmap
+
+from study.engine.networks.tracing import compiled, traced
+
+WEIGHTS = torch.randn(3, 8, 5, generator=torch.Generator().manual_seed(0))
+INPUTS = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(1))
+
+
+def classes(weights, inputs):
+    return torch.log_softmax(torch.relu(inputs @ weights), dim=-1)
+
+
+def gradient(weights, inputs):
+    return vmap(grad(lambda w, x: classes(w, x)[:, 0].mean()))(weights, inputs)
+
+
+def narrow_softmax_of_a_vector(weights, inputs):
+    return torch.log_softmax(weights.flatten()[:5], dim=0)
+
+
+def wide_softmax(weights, inputs):
+    return torch.log_softmax(inputs.repeat(1, 1, 20), dim=-1)
+
+
+def idle(weights, inputs):
+    same = inputs.view(inputs.shape).expand(inputs.shape)
+    return same.transpose(0, 1).transpose(1, 0)
+
+
+def twice(weights, inputs):
+    return (inputs * 2).relu() + (inputs * 2).relu()
+
+
+def with_a_change_in_place(weights, inputs):
+    first, second = torch.zeros_like(inputs), torch.zeros_like(inputs)
+    first.add_(inputs)
+    return first + second
+
+
+FUNCTIONS = [
+    classes,
+    gradient,
+    narrow_softmax_of_a_vector,
+    wide_softmax,
+    idle,
+    twice,
+    with_a_change_in_place,
+]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_results_are_the_same_to_rounding(function):
+    graph = traced(function, (WEIGHTS, INPUTS))
+    program = compiled(graph, (WEIGHTS, INPUTS))
+    for weights in (WEIGHTS, 2 * WEIGHTS):
+        expected = function(weights, INPUTS)
+        torch.testing.assert_close(graph(weights, INPUTS), expected, rtol=1e-6, atol=1e-7)
+        assert torch.equal(program(weights, INPUTS), graph(weights, INPUTS))
+
+
+def operations(function):
+    graph = traced(function, (WEIGHTS, INPUTS)).graph
+    return [str(node.target) for node in graph.nodes if node.op == "call_function"]
+
+
+def test_what_does_nothing_is_left_out():
+    assert operations(idle) == []
+    assert operations(twice).count("aten.relu.default") == 1
+
+
+def test_a_softmax_over_few_classes_is_taken_along_the_other_axis():
+    assert "aten.contiguous.default" in operations(classes)
+    assert "aten.contiguous.default" not in operations(wide_softmax)
+
+
+def test_equal_operations_stay_apart_where_one_result_is_changed_in_place():
+    assert operations(with_a_change_in_place).count("aten.zeros_like.default") == 2
+
+
+def test_compiling_leaves_the_examples_as_they_were():
+    def change(state, step):
+        state.add_(step)
+        return state.sum()
+
+    state, step = torch.zeros(3), torch.ones(3)
+    program = compiled(change, (state, step))
+    assert torch.equal(state, torch.zeros(3))
+    program(state, step)
+    assert torch.equal(state, torch.ones(3))

@@ -1,0 +1,248 @@
+"""A race that goes on from a checkpoint gives what an undisturbed one gives, bit for bit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.tables.folder import ResultsFolder
+from study.config.sections import LaneLimit
+from study.config.space import Range
+from study.engine.checkpoints import CHECKPOINTS, Checkpoint
+from study.engine.cohort import run_cohort
+from study.optimizers import OPTIMIZERS
+from study.records import Cohort, Point
+
+LRS = [1.0, 0.1, 3e38, 1e-4, 1e-6]
+
+
+class Killed(BaseException):
+    """What no code catches."""
+
+
+class Dying(Checkpoint):
+    """A checkpoint that is written at every measurement, and whose process dies at one of them."""
+
+    writes = 0
+
+    @property
+    def due(self):
+        return True
+
+    def write(self, state):
+        super().write(state)
+        self.writes += 1
+        if self.writes == 17:
+            raise Killed
+
+
+@pytest.fixture
+def place(tmp_path):
+    return ResultsFolder.at(tmp_path)
+
+
+def cohort_of(study, lrs=LRS):
+    """Gives trials that differ in their rate; what else is searched is in the middle."""
+    space = study.search.space
+    middle = {n: e.at(0.5) if isinstance(e, Range) else e for n, e in space.items()}
+    points = tuple(
+        Point(trial=i, seed=100 + i, values=middle | {"lr": lr}) for i, lr in enumerate(lrs)
+    )
+    return Cohort(batch_size=4, points=points)
+
+
+def checkpoint_of(folder, study, cohort, kind=Checkpoint, device="cpu"):
+    return kind(folder, "b00004-c000", study, cohort, device)
+
+
+def killed(folder, study, made, cohort):
+    """Trains until the process dies."""
+    with pytest.raises(Killed):
+        run_cohort(study, made, cohort, checkpoint_of(folder, study, cohort, Dying))
+
+
+def assert_same(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one.outcome, one.execution) == (other.outcome, other.execution)
+        for name in ("step", "train_loss", "val_loss", "val_error"):
+            np.testing.assert_array_equal(getattr(one.curve, name), getattr(other.curve, name))
+        assert (np.diff(one.curve.seconds) > 0).all()
+
+
+def space_of(optimizer, **named):
+    return {n: entry.default for n, entry in OPTIMIZERS[optimizer].hyperparameters.items()} | named
+
+
+RANGE = {"low": 0.0, "high": 1.0}
+CASES = {
+    "packed": ("plain", {}),
+    "all that acts on a step": (
+        "smoothed",
+        {
+            "schedule": {"name": "cosine"},
+            "space": {
+                "decay_fraction": 0.5,
+                "end_factor": 0.1,
+                "warmup_steps": 40.0,
+                "clip_norm": 0.5,
+                "label_smoothing": RANGE,
+            },
+        },
+    ),
+    "several packs": ("plain", {"optimizer": "adam", "pack": 2}),
+    "micro-batches": ("plain", {"optimizer": "lars", "micro_batch": 3}),
+    "looped": ("plain", {"optimizer": "lamb", "lanes": "looped"}),
+    "batch norm": ("batch norm", {"optimizer": "heavy-ball", "lanes": "looped"}),
+    "dropout": ("dropout", {"lanes": "looped", "to": "budget"}),
+    "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
+}
+
+
+@pytest.fixture
+def make_slow(make_study):
+    """Gives a study whose lanes race on after the first has hit, by what a case changes."""
+
+    def make(optimizer="nesterov", pack=5, micro_batch="auto", space=None, schedule=None, **race):
+        minutes = race.pop("checkpoint_minutes", 5.0)
+        compute = {"pack": {"lanes": pack}, "micro_batch": micro_batch}
+        return make_study(
+            optimizer=optimizer,
+            search={"space": space_of(optimizer, **(space or {}))},
+            race={"max_steps": 60, "slack": 50.0, **race},
+            compute=compute | {"checkpoint_minutes": minutes},
+            schedule=schedule or {"name": "constant"},
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_race_goes_on_bit_for_bit(training, make_slow, place, case):
+    kind, changes = CASES[case]
+    study, made = make_slow(**changes), training(kind)
+    cohort = cohort_of(study)
+    whole = run_cohort(study, made, cohort)
+    killed(place, study, made, cohort)
+    checkpoint = checkpoint_of(place, study, cohort)
+    again = run_cohort(study, made, cohort, checkpoint)
+    assert [note.partition(".pt ")[2] for note in checkpoint.notes] == [
+        "was gone on from, at step 16"
+    ]
+    assert_same(again, whole)
+    checkpoint.remove()
+    assert place.names(CHECKPOINTS) == []
+
+
+def test_the_state_is_that_of_lanes_that_were_compacted(training, make_slow, place):
+    study, made = make_slow(), training()
+    cohort = cohort_of(study)
+    killed(place, study, made, cohort)
+    state = checkpoint_of(place, study, cohort).read()
+    (pack,) = state["lanes"]["packs"]
+    assert state["race"]["racing"] == [3, 4]
+    assert (pack["computed"], pack["live"]) == ([3, 4], [0, 1])
+
+
+def harmed(content):
+    return {
+        "truncated": content[: len(content) // 2],
+        "empty": b"",
+        "foreign": b"\x80\x04K\x01." * 200,
+        "one bit": content[:-300] + bytes([content[-300] ^ 1]) + content[-299:],
+        "another format": content.replace(b'"format": 1', b'"format": 2', 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        ("truncated", "it is not whole"),
+        ("empty", "it is not one that batchscale wrote"),
+        ("foreign", "it is not one that batchscale wrote"),
+        ("one bit", "it is not whole"),
+        ("another format", "it must have format 1, got 2"),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_left_aside(
+    training, make_slow, place, monkeypatch, harm, reason
+):
+    monkeypatch.setattr(torch, "load", None)  # never reached
+    study = make_slow()
+    cohort = cohort_of(study)
+    checkpoint = checkpoint_of(place, study, cohort)
+    checkpoint.write({"race": {}})
+    name = f"{CHECKPOINTS}/b00004-c000.pt"
+    place.write(name, harmed(place.read(name))[harm])
+    assert checkpoint.read() is None
+    (note,) = checkpoint.notes
+    assert note.endswith(
+        f"b00004-c000.pt was left aside, its cohort trained from the start: {reason}"
+    )
+
+
+def others(study, cohort):
+    return {
+        "study": (study.model_copy(update={"seed": 1}), cohort),
+        "points": (study, replace(cohort, points=cohort.points[:4])),
+        "fewest steps": (study, replace(cohort, best_steps=7)),
+        "pack": (
+            study.model_copy(
+                update={"compute": study.compute.model_copy(update={"pack": LaneLimit(lanes=2)})}
+            ),
+            cohort,
+        ),
+    }
+
+
+@pytest.mark.parametrize("other", ["study", "points", "fewest steps", "pack"])
+def test_a_checkpoint_of_something_else_is_left_aside(make_slow, place, other):
+    study = make_slow()
+    cohort = cohort_of(study)
+    checkpoint_of(place, study, cohort).write({"race": {}})
+    assert checkpoint_of(place, study, cohort).read() == {"race": {}}
+    different = checkpoint_of(place, *others(study, cohort)[other])
+    assert different.read() is None
+    assert "it is of another study or cohort" in different.notes[0]
+
+
+def test_code_in_a_checkpoint_is_never_run(make_slow, place, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    study = make_slow()
+    cohort = cohort_of(study)
+    checkpoint = checkpoint_of(place, study, cohort)
+    checkpoint.write({"race": Evil()})
+    assert checkpoint.read() is None
+    assert "Weights only load failed" in checkpoint.notes[0]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_lanes_of_another_shape_train_from_the_start(training, make_slow, place):
+    study = make_slow(lanes="looped", optimizer="sgd")
+    cohort = cohort_of(study, [0.3, 1e-6])
+    made, wider = training(), training()
+    killed(place, study, made, cohort)
+    wider.workload.model = lambda: torch.nn.Linear(2, 3)
+    checkpoint = checkpoint_of(place, study, cohort)
+    ours = run_cohort(study, wider, cohort, checkpoint)
+    assert "values must have shape (1, 9), got (1, 51)" in checkpoint.notes[0]
+    assert_same(ours, run_cohort(study, wider, cohort))
+
+
+def test_a_folder_that_cannot_be_written_ends_no_race(training, make_slow, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    study, made = make_slow(lanes="looped", max_steps=5, checkpoint_minutes=1e-9), training()
+    cohort = cohort_of(study, [1e-6])
+    checkpoint = checkpoint_of(ResultsFolder.at(tmp_path / "file"), study, cohort)
+    (result,) = run_cohort(study, made, cohort, checkpoint)
+    assert result.outcome.stopped_at == 5
+    assert "could not be written" in checkpoint.notes[0]
+
+
+@pytest.mark.parametrize(("minutes", "due"), [(0.0, False), (1e-9, True), (5.0, False)])
+def test_it_is_due_by_the_clock(make_study, place, minutes, due):
+    study = make_study(compute={"checkpoint_minutes": minutes})
+    assert checkpoint_of(place, study, cohort_of(study)).due is due

@@ -1,0 +1,260 @@
+"""Packed equals looped equals torch.optim.SGD run alone on the same batches."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from study.config.sections import Precision
+from study.config.space import Range
+from study.engine.data_order import DataOrder
+from study.engine.lanes import EXAMPLES_PER_EVALUATION, Ensemble, GradientLanes, TrainingRule
+from study.engine.networks.looped import EagerNetwork
+from study.engine.networks.packed import PackedNetworks, why_not_packed
+from study.engine.networks.training import fresh_model
+from study.optimizers import OPTIMIZERS
+from workloads.workload import Examples
+
+SEEDS = [11, 12, 13]
+LR = np.array([0.3, 0.05, 0.01])
+MOMENTUM = np.array([0.0, 0.5, 0.95])
+RATES = {"lars": 30 * LR, "lamb": LR / 3, "adam": LR / 10, "adamw": LR / 10, "merit": LR / 10}
+TORCH_FORM = {
+    "sgd": lambda m: {},
+    "heavy-ball": lambda m: {"momentum": m},
+    "nesterov": lambda m: {"momentum": m, "nesterov": m > 0},
+}
+
+
+def packed(training, seeds):
+    return PackedNetworks(training, seeds)
+
+
+def looped(training, seeds):
+    return EagerNetwork(training, *seeds)
+
+
+def values_of(optimizer, **extras):
+    """Gives a rule's hyperparameters: the middle of each range in every lane, but for these."""
+    known = {n: entry.default for n, entry in OPTIMIZERS[optimizer].hyperparameters.items()}
+    middle = {n: d.at(0.5) if isinstance(d, Range) else d for n, d in known.items()}
+    values = {name: np.full(len(SEEDS), value) for name, value in middle.items()}
+    return values | {"lr": RATES.get(optimizer, LR)} | extras
+
+
+def lanes_of(training, networks, optimizer="nesterov", batch_size=7, **changes):
+    values = {"lr": LR, "momentum": MOMENTUM}
+    rule = TrainingRule(
+        optimizer=OPTIMIZERS[optimizer],
+        batch_size=batch_size,
+        hyperparameters=changes.pop("values", values),
+        **changes,
+    )
+    size = len(SEEDS) if networks is packed else 1
+    packs = [slice(start, start + size) for start in range(0, len(SEEDS), size)]
+    return Ensemble(
+        [
+            plain(training, networks(training, SEEDS[pack]), rule.of(pack), SEEDS[pack])
+            for pack in packs
+        ]
+    )
+
+
+def plain(training, networks, rule, seeds):
+    examples = len(training.data.train.inputs)
+    order = DataOrder(seeds, examples, rule.batch_size, training.device)
+    return GradientLanes(training, networks, rule, order)
+
+
+def trained_alone(training, lane, optimizer, batch_size, steps):
+    model = fresh_model(training, SEEDS[lane])
+    keywords = TORCH_FORM[optimizer](float(MOMENTUM[lane]))
+    theirs = torch.optim.SGD(model.parameters(), lr=float(LR[lane]), **keywords)
+    train = training.data.train
+    order = DataOrder([SEEDS[lane]], len(train.inputs), batch_size, training.device)
+    for _ in range(steps):
+        indices = order.next()[0]
+        theirs.zero_grad()
+        batch = Examples(train.inputs[indices], train.targets[indices])
+        training.workload.loss(model, batch).backward()
+        theirs.step()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("networks", [packed, looped])
+@pytest.mark.parametrize("optimizer", TORCH_FORM)
+@pytest.mark.parametrize("batch_size", [1, 7, 90])
+def test_lanes_train_as_torch_does_alone(training, networks, optimizer, batch_size):
+    made = training()
+    lanes = lanes_of(made, networks, optimizer, batch_size)
+    lanes.advance(60)
+    for lane in range(len(SEEDS)):
+        alone = trained_alone(made, lane, optimizer, batch_size, 60)
+        torch.testing.assert_close(lanes.parameters[lane], alone, rtol=2e-3, atol=2e-5)
+
+
+EXTRAS = {
+    "plain": {},
+    "clipped": {"clip_norm": np.array([0.1, 1.0, 0.0])},
+    "decaying": {"weight_decay": np.array([0.1, 0.0, 0.01])},
+}
+
+
+@pytest.mark.parametrize("extras", EXTRAS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_packed_and_looped_measure_the_same_curves(training, optimizer, extras):
+    made, values = training(), values_of(optimizer, **EXTRAS[extras])
+    together, apart = (
+        lanes_of(made, networks, optimizer, values=values) for networks in (packed, looped)
+    )
+    for steps in (1, 2, 5, 20):
+        np.testing.assert_allclose(together.advance(steps), apart.advance(steps), rtol=5e-4)
+        for ours, theirs in zip(together.measure(), apart.measure(), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=5e-4)
+
+
+@pytest.mark.parametrize("networks", [packed, looped])
+@pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name not in TORCH_FORM])
+def test_a_lane_of_any_rule_trains_the_same_whoever_is_dropped(training, optimizer, networks):
+    made, values = training(), values_of(optimizer)
+    whole, cut = (lanes_of(made, networks, optimizer, values=values) for _ in range(2))
+    whole.advance(9)
+    cut.advance(4)
+    cut.keep(np.array([False, False, True]))
+    cut.advance(5)
+    torch.testing.assert_close(cut.parameters, whole.parameters[[2]], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "networks"),
+    [
+        ("plain", packed),
+        ("plain", looped),
+        ("batch norm", looped),
+        ("dropout", looped),
+    ],
+)
+def test_a_lane_trains_the_same_whoever_is_dropped(training, kind, networks):
+    made = training(kind)
+    whole, cut = lanes_of(made, networks), lanes_of(made, networks)
+    whole.advance(10)
+    cut.advance(4)
+    cut.keep(np.array([True, False, True]))
+    cut.advance(6)
+    torch.testing.assert_close(cut.parameters, whole.parameters[[0, 2]], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("networks", [packed, looped])
+def test_a_schedule_scales_each_lanes_rate(training, networks):
+    made = training()
+    still = lanes_of(made, networks, lr_factor=lambda step: np.array([0.0, 1.0, 0.0]))
+    start = still.parameters.clone()
+    still.advance(3)
+    still.keep(np.array([False, True, True]))
+    still.advance(2)
+    free = lanes_of(made, networks)
+    free.advance(5)
+    torch.testing.assert_close(still.parameters[0], free.parameters[1], rtol=1e-5, atol=1e-7)
+    assert torch.equal(still.parameters[1], start[2])
+
+
+def test_evaluation_in_chunks_is_the_mean_over_all_examples(training, monkeypatch):
+    made = training()
+    whole = lanes_of(made, packed).measure()
+    monkeypatch.setitem(EXAMPLES_PER_EVALUATION, "cpu", 20)
+    chunked = lanes_of(made, packed).measure()
+    np.testing.assert_allclose(whole, chunked, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dropped", [1, 4, 5, 7])
+def test_compacted_lanes_train_on_as_before(training, dropped):
+    made, seeds = training(), list(range(20, 28))
+    rule = TrainingRule(
+        optimizer=OPTIMIZERS["nesterov"],
+        batch_size=5,
+        hyperparameters={"lr": np.geomspace(0.01, 0.3, 8), "momentum": np.full(8, 0.5)},
+        lr_factor=lambda step: np.linspace(1, 2, 8) / (1 + step),
+    )
+    whole, cut = (plain(made, packed(made, seeds), rule, seeds) for _ in range(2))
+    left = np.random.default_rng(dropped).permutation(8) >= dropped
+    for lanes in (whole, cut):
+        lanes.advance(4)
+    cut.keep(left)
+    np.testing.assert_allclose(cut.advance(6), whole.advance(6)[left], rtol=1e-5)
+    np.testing.assert_allclose(cut.measure(), np.array(whole.measure())[:, left], rtol=1e-5)
+    torch.testing.assert_close(cut.parameters, whole.parameters[left], rtol=1e-5, atol=1e-7)
+    assert len(cut) == 8 - dropped
+
+
+@pytest.mark.parametrize("networks", [packed, looped])
+@pytest.mark.parametrize("size", [1, 3, 6, 7])
+def test_micro_batches_give_the_whole_batchs_gradient(training, networks, size):
+    made = training()
+    whole = lanes_of(made, networks, batch_size=7)
+    parts = lanes_of(made, networks, batch_size=7, micro_batch=size)
+    np.testing.assert_allclose(parts.advance(20), whole.advance(20), rtol=1e-4)
+    torch.testing.assert_close(parts.parameters, whole.parameters, rtol=1e-4, atol=1e-6)
+    assert (parts.micro_batch, whole.micro_batch) == (size, 7)
+
+
+@pytest.mark.parametrize("networks", [packed, looped])
+def test_a_batch_that_memory_does_not_hold_is_taken_in_parts(training, networks):
+    made = training()
+    fits = replace(made, workload=LittleMemory(made.workload, holds=4), programs={})
+    lanes = lanes_of(fits, networks, batch_size=13)
+    lanes.advance(20)
+    lanes.measure()
+    assert lanes.micro_batch == 4
+    plenty = lanes_of(made, networks, batch_size=13)
+    plenty.advance(20)
+    torch.testing.assert_close(lanes.parameters, plenty.parameters, rtol=1e-4, atol=1e-6)
+
+
+def test_batch_statistics_are_never_those_of_a_part(training):
+    made = training("batch norm")
+    assert made.mixing is not None
+    little = replace(made, workload=LittleMemory(made.workload, holds=4))
+    with pytest.raises(torch.OutOfMemoryError, match="more than 4"):
+        lanes_of(little, looped, batch_size=13).advance(1)
+
+
+class LittleMemory:
+    """A workload on a device that holds few examples at once."""
+
+    def __init__(self, workload, holds):
+        self.workload, self.holds = workload, holds
+
+    def loss(self, model, batch):
+        if len(batch.inputs) > self.holds:
+            raise torch.OutOfMemoryError(f"out of memory: more than {self.holds} examples")
+        return self.workload.loss(model, batch)
+
+    def __getattr__(self, name):
+        return getattr(self.workload, name)
+
+
+def test_bfloat16_trains_nearly_as_float32(training):
+    made = training()
+    exact = lanes_of(made, packed)
+    rough = lanes_of(replace(made, precision=Precision.BF16, programs={}), packed)
+    np.testing.assert_allclose(rough.advance(20), exact.advance(20), rtol=0.05)
+    assert not torch.equal(rough.parameters, exact.parameters)
+    assert rough.parameters.dtype is torch.float32
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("plain", None), ("batch norm", "running_mean"), ("dropout", "vmap refuses it")],
+)
+def test_what_cannot_be_packed_says_why(training, kind, reason):
+    why = why_not_packed(training(kind))
+    assert why == reason if reason is None else reason in why
+
+
+def test_building_a_model_leaves_the_global_generator_alone(training):
+    made = training()
+    before = torch.get_rng_state()
+    first, second = fresh_model(made, 3), fresh_model(made, 3)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(first[0].weight, second[0].weight)

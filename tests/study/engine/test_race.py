@@ -1,0 +1,164 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.engine.outcomes import judge
+from study.engine.race import Race
+from study.engine.stopping_rules import Rules, measured_steps
+from study.records import Status
+
+
+def rules(**changes):
+    given_rules = {"target": 0.1, "max_steps": 1000, "slack": 1.5, "resolution": 0.03}
+    return Rules(**given_rules | changes)
+
+
+def falling(steps):
+    """An error that passes 0.1 exactly after `steps`."""
+    return lambda step: 0.1 + (steps - 0.5 - step) / steps
+
+
+def race(lanes, count, given_rules):
+    made = Race(count, given_rules)
+    while not made.over:
+        made.lap(lanes)
+    return made.runs()
+
+
+def judged(lanes, count, given_rules):
+    runs = race(lanes, count, given_rules)
+    best = None
+    for run in runs:
+        _, outcome = judge(run, given_rules)
+        if outcome.steps is not None:
+            best = min(outcome.steps, best or outcome.steps)
+    if best is not None:
+        given_rules = given_rules.knowing(best)
+    return [judge(run, given_rules) for run in runs]
+
+
+@given(st.floats(0.005, 0.5), st.integers(1, 5000))
+def test_the_grid_is_fine_at_first_and_never_coarser_than_its_resolution(resolution, max_steps):
+    steps = list(measured_steps(rules(resolution=resolution, max_steps=max_steps)))
+    assert steps[0] == 1
+    assert steps[-1] == max_steps
+    for before, step in zip(steps, steps[1:], strict=False):
+        assert before < step
+        assert step - before == 1 or step <= before * (1 + resolution)
+
+
+@pytest.mark.parametrize("steps", [1, 5, 33, 34, 100, 700])
+def test_the_bracket_holds_the_crossing(scripted, steps):
+    ((_, outcome),) = judged(scripted([falling(steps)]), 1, rules())
+    assert outcome.status is Status.REACHED
+    assert outcome.steps_before < steps <= outcome.steps <= max(steps, math.ceil(steps * 1.03))
+
+
+def test_the_target_is_strict(scripted):
+    ((_, outcome),) = judged(scripted([lambda step: 0.1]), 1, rules(max_steps=20))
+    assert outcome.status is not Status.REACHED
+
+
+def test_the_others_run_to_slack_times_the_best_and_no_further(scripted):
+    lanes = scripted([falling(100), falling(140), falling(500)])
+    (_, first), (_, second), (_, third) = judged(lanes, 3, rules())
+    assert (first.status, second.status) == (Status.REACHED, Status.REACHED)
+    assert third.status is Status.CAPPED
+    assert 1.5 * first.steps <= third.stopped_at <= 1.5 * first.steps * 1.03 + 1
+    assert lanes.step == third.stopped_at
+
+
+def test_a_cap_known_from_elsewhere_binds_from_the_start(scripted):
+    lanes = scripted([falling(500)])
+    ((_, outcome),) = judged(lanes, 1, rules(best_steps=20))
+    assert outcome.status is Status.CAPPED
+    assert outcome.stopped_at == 30
+
+
+def test_a_spent_budget_is_exhausted(scripted):
+    ((_, outcome),) = judged(scripted([falling(500)]), 1, rules(max_steps=50))
+    assert outcome.status is Status.EXHAUSTED
+    assert outcome.stopped_at == 50
+    assert outcome.best_error == pytest.approx(falling(500)(50))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("breaks_at", [0, 1, 40])
+def test_a_number_that_is_not_finite_ends_only_its_own_lane(scripted, bad, breaks_at):
+    def broken(step):
+        return bad if step >= breaks_at else 0.9
+
+    lanes = scripted([broken, falling(60)])
+    (run, lost), (_, kept) = judged(lanes, 2, rules())
+    assert lost.status is Status.DIVERGED
+    assert breaks_at <= lost.stopped_at <= breaks_at + 2
+    assert np.isfinite(run.curve.val_error).all()
+    assert kept.status is Status.REACHED
+
+
+def test_an_error_stuck_above_its_start_is_diverged(scripted):
+    ((_, outcome),) = judged(scripted([lambda step: 0.9 + step / 1000]), 1, rules(max_steps=30))
+    assert outcome.status is Status.DIVERGED
+
+
+def test_lanes_that_ended_take_no_more_steps(scripted):
+    lanes = scripted([falling(10), falling(14)])
+    judged(lanes, 2, rules())
+    assert lanes.lane_steps == 10 + 14
+
+
+@pytest.mark.parametrize("slack", [1.0, 1.5, 3.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_capping_loses_nothing_up_to_slack_times_the_fewest(scripted, slack, seed):
+    steps = np.random.default_rng(seed).integers(5, 400, size=8)
+    capped = judged(scripted([falling(s) for s in steps]), 8, rules(slack=slack))
+    free = judged(scripted([falling(s) for s in steps]), 8, rules(slack=100.0))
+    best = min(outcome.steps for _, outcome in free)
+    for (_, ours), (_, theirs) in zip(capped, free, strict=True):
+        if theirs.steps <= slack * best:
+            assert ours.steps == theirs.steps
+        else:
+            assert ours.steps is None or ours.steps == theirs.steps
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_judging_again_with_a_lower_cap_equals_racing_under_it(scripted, seed):
+    steps = np.random.default_rng(seed).integers(20, 400, size=5)
+    cap = rules(best_steps=40)
+    late = [judge(run, cap) for run in race(scripted([falling(s) for s in steps]), 5, rules())]
+    early = [judge(run, cap) for run in race(scripted([falling(s) for s in steps]), 5, cap)]
+    for (run, outcome), (other_run, other) in zip(late, early, strict=True):
+        if outcome.steps is None or outcome.steps >= 40:
+            assert outcome == other
+            np.testing.assert_array_equal(run.curve.val_error, other_run.curve.val_error)
+
+
+def test_lanes_that_run_to_the_budget_go_on_past_the_target(scripted):
+    lanes = scripted([falling(10), falling(500), lambda step: math.nan if step > 20 else 0.9])
+    to_budget = rules(max_steps=40, to_budget=True)
+    (run, reached), (_, missed), (_, broke) = judged(lanes, 3, to_budget)
+    assert (reached.status, reached.steps, reached.stopped_at) == (Status.REACHED, 10, 40)
+    assert run.curve.step[-1] == 40
+    assert reached.best_error == run.curve.val_error[-1] < 0.1
+    assert (missed.status, missed.stopped_at) == (Status.EXHAUSTED, 40)
+    assert broke.status is Status.DIVERGED
+
+
+def test_a_lane_that_reached_the_target_has_reached_it_though_it_broke_later(scripted):
+    error = lambda step: math.nan if step > 20 else falling(10)(step)  # noqa: E731
+    ((run, outcome),) = judged(scripted([error]), 1, rules(max_steps=40, to_budget=True))
+    assert (outcome.status, outcome.steps, outcome.stopped_at) == (Status.REACHED, 10, 21)
+    assert run.curve.step[-1] == 20
+
+
+def test_lanes_that_do_not_share_a_cap_do_not_stop_each_other(scripted):
+    alone = rules(best_steps=100, slack=4.0, shared=False)
+    (_, first), (_, second), (_, third) = judged(
+        scripted([falling(10), falling(390), falling(900)]), 3, alone
+    )
+    assert (first.steps, second.status) == (10, Status.REACHED)
+    assert third.status is Status.CAPPED
+    assert 400 <= third.stopped_at <= 412

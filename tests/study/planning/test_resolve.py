@@ -1,0 +1,264 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from study.errors import StudyError
+from study.optimizers import OPTIMIZERS
+from study.planning.resolve import resolve
+from workloads.errors import WorkloadError
+
+BLOBS = Path(__file__).parents[2] / "blobs.py"
+PLUGIN = """
+import torch
+from torch import nn
+from workloads import Data
+from workloads import Examples
+from workloads import Target
+
+
+class Line:
+    target = Target({target})
+    study_defaults = {{"race": {{"max_steps": 77}}, "search": {{"space": {{
+        "lr": {{"low": 0.01, "high": 1.0, "scale": "log"}}, "momentum": 0.5}}}}}}
+
+    def __init__(self, examples=20):
+        self.examples = examples
+
+    def data(self):
+        x = torch.linspace(-1, 1, 2 * self.examples)[:, None]
+        y = (x[:, 0] > 0).long()
+        return Data(train=Examples(x[::2], y[::2]), validation=Examples(x[1::2], y[1::2]))
+
+    def model(self):
+        model = nn.Linear(1, 2)
+        nn.init.zeros_(model.weight)
+        return model
+
+    def loss(self, model, batch):
+        return {loss}
+
+    def error(self, model, data):
+        return {error}
+"""
+LOSS = "nn.functional.cross_entropy(model(batch.inputs), batch.targets)"
+ERROR = "(model(data.inputs).argmax(-1) != data.targets).float().mean()"
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """Writes a plug-in file and gives its reference."""
+
+    def write(target="0.1", loss=LOSS, error=ERROR):
+        path = tmp_path / "line.py"
+        path.write_text(PLUGIN.format(target=target, loss=loss, error=error))
+        return f"{path}:Line"
+
+    return write
+
+
+def test_every_default_is_filled_in(plugin):
+    study, trainable = resolve({"workload": plugin()})
+    assert type(trainable.workload).__name__ == "Line"
+    assert study.batch_sizes == (2, 4, 8, 16, 20)
+    assert study.examples == 20
+    assert study.target == 0.1
+    assert study.race.quantity == "error"
+    assert study.race.lanes == "packed"
+    assert study.race.cohort.model_dump() == {"lanes": 32, "examples": None}
+    assert study.compute.pack.model_dump() == {"lanes": 32, "examples": 1024}
+    assert study.compute.micro_batch == "auto"
+    assert study.race.max_steps == 77
+    assert study.search.space["lr"].low == 0.01
+    assert study.search.space["momentum"] == 0.5
+
+
+def test_the_study_file_goes_before_the_workloads_defaults(plugin):
+    space = {"lr": {"low": 0.1, "high": 0.2}}
+    study, _ = resolve({"workload": plugin(), "race": {"max_steps": 5}, "search": {"space": space}})
+    assert study.race.max_steps == 5
+    assert study.search.space["lr"].scale == "linear"
+    assert study.search.space["momentum"] == 0.5
+
+
+def test_ranges_of_the_workload_that_the_optimizer_lacks_are_left_out(plugin):
+    study, _ = resolve({"workload": plugin(), "optimizer": "sgd"})
+    assert list(study.search.space) == ["lr"]
+
+
+def test_a_schedule_brings_its_hyperparameters(plugin):
+    study, _ = resolve({"workload": plugin(), "schedule": {"name": "linear-decay"}})
+    assert list(study.search.space) == ["lr", "momentum", "decay_fraction", "end_factor"]
+
+
+def test_an_option_enters_the_space_only_where_it_is_named(plugin):
+    space = {"clip_norm": 1.0, "warmup_epochs": {"low": 0, "high": 5}}
+    study, _ = resolve({"workload": plugin(), "search": {"space": space}})
+    assert list(study.search.space) == ["lr", "momentum", "clip_norm", "warmup_epochs"]
+    study, _ = resolve({"workload": "digits-mlp", "search": {"space": {"label_smoothing": 0.1}}})
+    assert list(study.search.space) == ["lr", "momentum", "label_smoothing"]
+    assert study.race.lanes == "packed"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "lars", "lamb", "merit"])
+def test_a_workloads_range_of_one_learning_rate_is_not_taken_for_another(plugin, optimizer):
+    study, _ = resolve({"workload": plugin(), "optimizer": optimizer})
+    own = OPTIMIZERS[optimizer].hyperparameters
+    assert study.search.space["lr"] == own["lr"].default
+    assert study.search.space.get("momentum", 0.5) == 0.5
+    assert list(study.search.space) == list(own)
+
+
+def test_the_digest_of_a_recorded_study_stays():
+    recorded = tomllib.loads((BLOBS.parent / "golden" / "v2" / "study.toml").read_text())
+    data = {
+        key: value for key, value in recorded.items() if key not in {"examples", "schema_version"}
+    }
+    assert resolve(data)[0].digest() == "c70d971e8b803e1d"
+
+
+def test_an_epoch_budget_binds_where_it_is_smaller(plugin):
+    study, _ = resolve({"workload": plugin(), "race": {"max_steps": 50, "max_epochs": 4}})
+    assert [study.budget(size) for size in (1, 2, 20)] == [50, 40, 4]
+
+
+def test_race_false_runs_every_trial_to_its_budget(plugin):
+    study, _ = resolve({"workload": plugin(), "race": False})
+    assert study.race.to == "budget"
+    assert study.race.max_steps == 77
+    assert study.digest() != resolve({"workload": plugin()})[0].digest()
+
+
+def test_a_resolved_study_resolves_to_itself(plugin):
+    study, _ = resolve({"workload": plugin()})
+    data = study.as_data()
+    del data["examples"]
+    again, _ = resolve(data)
+    assert again == study
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "nestorov"}, "optimizer must be one of.*did you mean 'nesterov'"),
+        ({"search": {"sampler": "haltn"}}, r"search\.sampler must be one of.*'halton'"),
+        ({"schedule": {"name": "cosin"}}, r"schedule\.name must be one of"),
+        ({"batch_sizes": [4, 64]}, "must not exceed the 20 training examples, got 64"),
+        ({"batch_sizes": {"from": 32}}, "must be at least"),
+        ({"race": {"target": 0}}, r"race\.target must lie in \(0, 1\)"),
+        ({"race": {"target": 1.0}}, r"race\.target must lie in \(0, 1\)"),
+        ({"race": {"target": 0.9}}, "must be below the error before training, 0.5, got 0.9"),
+        ({"race": {"quantity": "loss"}}, "must be what the workload measures, 'error'"),
+        ({"race": {"lanes": "dynamics"}}, r"race\.lanes must be auto or looped or packed"),
+        ({"search": {"space": {"lr": {"low": 0, "high": 1}}}}, r"lr must lie in \(0, inf\), got 0"),
+        ({"search": {"space": {"lr": -0.1}}}, r"lr must lie in \(0, inf\), got -0.1"),
+        (
+            {"search": {"space": {"momentum": {"low": -0.5, "high": 0.5}}}},
+            r"momentum must lie in \[0, 1\), got -0.5",
+        ),
+        (
+            {"search": {"warm_start": True, "space": {"lr": 0.1}}},
+            "warm_start must be left out where search.space.lr is fixed, got 0.1",
+        ),
+        ({"search": {"space": {"momentum": 1.0}}}, r"momentum must lie in \[0, 1\), got 1"),
+        ({"search": {"space": {"beta": 0.9}}}, "a key of search.space must be one of lr, momentum"),
+        (
+            {"optimizer": "sgd", "search": {"space": {"momentum": 0.9}}},
+            "must be one of lr, weight_decay, clip_norm, .*, got",
+        ),
+        (
+            {"search": {"space": {"warmup_steps": 3, "warmup_epochs": 1}}},
+            "must give the warm-up in steps, in epochs or as a fraction, got warmup_steps and",
+        ),
+        ({"search": {"space": {"warmup_factor": 0.1}}}, "must come with the warm-up's length"),
+        ({"search": {"space": {"clip_norm": -1}}}, r"clip_norm must lie in \[0, inf\), got -1"),
+        ({"search": {"space": {"label_smoothing": 0.1}}}, "must be one of lr, momentum, .*, got"),
+    ],
+)
+def test_what_cannot_run_is_refused_in_words(plugin, change, message):
+    with pytest.raises(StudyError, match=message):
+        resolve({"workload": plugin()} | change)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"loss": f"{LOSS} * float('nan')"}, "loss must be one finite number.*nan"),
+        ({"error": f"{ERROR} + float('nan')"}, "error must be one finite number.*nan"),
+        ({"loss": "model(batch.inputs)"}, "loss must be one finite number"),
+        ({"loss": "model(batch.missing)"}, "AttributeError.*batchscale check"),
+        ({"error": "torch.tensor(float('x'))"}, "ValueError.*batchscale check"),
+        ({"target": "1.5"}, r"a target on the error must lie in \(0, 1\), got 1.5"),
+    ],
+)
+def test_a_workload_that_breaks_its_contract_is_refused_before_it_runs(plugin, broken, message):
+    with pytest.raises((StudyError, WorkloadError), match=message):
+        resolve({"workload": plugin(**broken)})
+
+
+def test_an_unknown_workload_is_refused_with_a_suggestion():
+    with pytest.raises(WorkloadError, match="digits-mlp"):
+        resolve({"workload": "digits-mpl"})
+
+
+def test_the_noisy_quadratic_runs_its_own_lanes():
+    study, _ = resolve({"workload": "noisy-quadratic", "optimizer": "sgd"})
+    assert study.race.lanes == "dynamics"
+    assert study.race.quantity == "loss"
+    assert study.examples is None
+    assert study.batch_sizes[-1] == 65_536
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "adam"}, "one of sgd, heavy-ball, nesterov for a workload of own dynamics"),
+        ({"search": {"space": {"clip_norm": 1.0}}}, r"clip_norm must be left out .*, got 1\.0"),
+        ({"search": {"space": {"weight_decay": 0.1}}}, "weight_decay must be left out"),
+        (
+            {"search": {"space": {"warmup_epochs": 1}}},
+            "warmup_epochs must be left out .* never end",
+        ),
+    ],
+)
+def test_own_dynamics_take_no_rule_that_they_do_not_know(change, message):
+    with pytest.raises(StudyError, match=message):
+        resolve({"workload": "noisy-quadratic"} | change)
+
+
+def test_own_dynamics_may_be_warmed_up_in_steps():
+    space = {"warmup_steps": 10, "clip_norm": 0}
+    study, _ = resolve({"workload": "noisy-quadratic", "search": {"space": space}})
+    assert study.search.space["warmup_steps"] == 10
+
+
+def test_a_workloads_hyperparameter_has_a_name_of_its_own(tmp_path):
+    path = tmp_path / "named.py"
+    path.write_text(
+        PLUGIN.format(target="0.1", loss=LOSS, error=ERROR).replace("batch):", "batch, seed=0.0):")
+        + '    hyperparameters = {"seed": {"default": 0.0, "low": 0.0}}\n'
+    )
+    with pytest.raises(StudyError, match="must have a name of its own, got 'seed'"):
+        resolve({"workload": f"{path}:Line"})
+
+
+def test_batch_statistics_are_not_cut_into_micro_batches():
+    study = {"workload": f"{BLOBS}:BatchNormBlobs", "compute": {"micro_batch": 8}}
+    with pytest.raises(StudyError, match="left out for a model with batch statistics, got 8"):
+        resolve(study)
+
+
+def test_a_resolved_study_of_an_earlier_release_has_the_same_digest(plugin):
+    study, _ = resolve({"workload": plugin()})
+    assert set(study.identity()) == {
+        "workload", "optimizer", "seed", "workload_options", "search", "race", "schedule",
+        "examples",
+    }  # fmt: skip
+    assert set(study.identity()["search"]) == {"sampler", "space"}
+    assert "to" not in study.identity()["race"]
+    free = {"pack": 3, "micro_batch": 4, "checkpoint_minutes": 1, "cohort_minutes": 60}
+    packed, _ = resolve({"workload": plugin(), "compute": free})
+    assert packed.digest() == study.digest()
+    rough, _ = resolve({"workload": plugin(), "compute": {"precision": "bf16", **free}})
+    assert rough.identity()["compute"] == {"precision": "bf16"}
+    assert rough.digest() != study.digest()

@@ -1,0 +1,256 @@
+"""The stages of a batch size, with a made search whose best learning rate is known."""
+
+import itertools
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from study.records import Curve, Outcome, Role, Rule, Seconds, Status, TrialResult
+from study.search.queue import CohortQueue
+from study.search.warm_start import inner_neighbour
+
+BLOBS = Path(__file__).parents[2] / "blobs.py"
+
+
+def outcome(size, point, best):
+    """Steps grow with the distance of the learning rate from the best one, and with luck."""
+    away = abs(math.log(point.values["lr"] / best(size)))
+    luck = point.seed % 1000 / 1e4
+    steps = round(1000 / size * (1 + away + luck)) + 1
+    return Outcome(
+        status=Status.REACHED, steps=steps, steps_before=steps - 1, stopped_at=steps, best_error=0.0
+    )
+
+
+def trained(cohort, best):
+    """Gives a cohort's results, without training anything."""
+    results = []
+    for point in cohort.points:
+        ended = outcome(cohort.batch_size, point, best)
+        grid = np.arange(ended.steps + 1)
+        error = np.where(grid < ended.steps, 0.5, 0.0)
+        nothing = np.zeros(len(grid))
+        results.append(
+            TrialResult(
+                batch_size=cohort.batch_size,
+                cohort=cohort.number,
+                point=point,
+                curve=Curve(
+                    step=grid, train_loss=nothing, val_loss=nothing, val_error=error,
+                    seconds=nothing,
+                ),
+                outcome=ended,
+                seconds=Seconds(),
+                region=cohort.region,
+            )
+        )  # fmt: skip
+    return results
+
+
+def sweep(study, recorded=(), best=lambda size: 0.03, at_once=1, stop_after=math.inf, order=None):
+    """Runs a queue dry with so many cohorts in flight; gives the cohorts and all results."""
+    results = sorted(recorded, key=lambda result: result.batch_size)
+    queue, order = CohortQueue(study, results), order or random.Random(0)
+    flying, cohorts = [], []
+    while True:
+        while len(flying) < at_once and (cohort := queue.take()) is not None:
+            flying.append(cohort)
+            cohorts.append(cohort)
+        if not flying or len(cohorts) > stop_after:
+            assert queue.empty or stop_after < math.inf
+            return cohorts, results
+        done = trained(flying.pop(order.randrange(len(flying))), best)
+        results += done
+        if queue.finish(done):
+            size = done[0].batch_size
+            queue.plan(size, [r for r in results if r.batch_size == size])
+
+
+def key(cohort):
+    return cohort.batch_size, cohort.role, cohort.number
+
+
+def of_role(cohorts, role):
+    return [point for cohort in cohorts for point in cohort.points if point.role is role]
+
+
+FULL = {"trials": 16, "extend": 2, "warm_start": True}
+
+
+@pytest.mark.parametrize("sampler", ["halton", "tpe"])
+@pytest.mark.parametrize("at_once", [2, 5])
+def test_the_cohorts_do_not_depend_on_how_many_run_at_once(make_study, sampler, at_once):
+    study = make_study(
+        batch_sizes=[2, 4, 8, 16, 32],
+        search=FULL | {"sampler": sampler},
+        replicates={"seeds": 3, "top": 2},
+    )
+    best = lambda size: 0.3 * size  # noqa: E731 - beyond the box from 4 on
+    alone, _ = sweep(study, best=best)
+    for seed in range(3):
+        together, _ = sweep(study, best=best, at_once=at_once, order=random.Random(seed))
+        assert sorted(together, key=key) == sorted(alone, key=key)
+    assert {cohort.role for cohort in alone} == {Role.SEARCH, Role.EXTENSION, Role.REPLICATE}
+
+
+@pytest.mark.parametrize("sampler", ["halton", "tpe"])
+def test_a_stopped_sweep_goes_on_to_the_same_trials(make_study, sampler):
+    study = make_study(
+        batch_sizes=[4, 16], search=FULL | {"sampler": sampler}, replicates={"seeds": 3}
+    )
+    best = lambda size: 3.0  # noqa: E731
+    whole, _ = sweep(study, best=best)
+    for cut in range(1, len(whole)):
+        _, recorded = sweep(study, best=best, stop_after=cut)
+        again, _ = sweep(study, recorded, best=best)
+        seeds = [r.point.seed for r in recorded]
+        seeds += [point.seed for cohort in again for point in cohort.points]
+        assert sorted(seeds) == sorted(p.seed for cohort in whole for p in cohort.points)
+        assert all(cohort in whole for cohort in again)
+
+
+def test_replicates_run_the_best_points_again_with_other_seeds(make_study):
+    study = make_study(batch_sizes=[4], search={"trials": 12}, replicates={"seeds": 3, "top": 2})
+    cohorts, results = sweep(study)
+    last = cohorts[-1]
+    assert (last.role, len(last.points)) == (Role.REPLICATE, 6)
+    searched = [r for r in results if r.point.role is Role.SEARCH]
+    ranked = sorted(searched, key=lambda r: r.outcome.steps)
+    for point, source in zip(last.points, [ranked[0]] * 3 + [ranked[1]] * 3, strict=True):
+        assert point.values == source.point.values
+        assert (point.source.trial, point.source.rule) == (source.point.trial, Rule.SAME)
+    seeds = {r.point.seed for r in results}
+    assert len(seeds) == len(results)
+    assert last.best_steps == ranked[1].outcome.steps
+
+
+def test_more_replicates_keep_those_there_are(make_study):
+    few = make_study(batch_sizes=[4], replicates={"seeds": 2})
+    _, results = sweep(few)
+    more, both = sweep(make_study(batch_sizes=[4], replicates={"seeds": 5}), results)
+    (added,) = more
+    assert [point.trial for point in added.points] == [2, 3, 4]
+    _, at_once = sweep(make_study(batch_sizes=[4], replicates={"seeds": 5}))
+    assert {r.point.seed for r in both} == {r.point.seed for r in at_once}
+    assert sweep(few, both)[0] == []
+
+
+def test_without_a_trial_at_the_target_nothing_is_replicated(make_study):
+    study = make_study(batch_sizes=[4], replicates={"seeds": 3})
+    queue, finished = CohortQueue(study, []), []
+    while (cohort := queue.take()) is not None:
+        missed = Outcome(
+            status=Status.EXHAUSTED, steps=None, steps_before=None, stopped_at=9, best_error=0.5
+        )
+        results = trained(cohort, lambda size: 0.03)
+        done = [
+            TrialResult(
+                batch_size=4, cohort=r.cohort, point=r.point, curve=r.curve.until(5),
+                outcome=missed, seconds=Seconds(),
+            )
+            for r in results
+        ]  # fmt: skip
+        finished += done
+        if queue.finish(done):
+            assert not queue.empty
+            queue.plan(4, finished)
+    assert queue.empty
+
+
+def test_a_batch_size_whose_parts_were_deleted_meanwhile_ends(make_study):
+    study = make_study(batch_sizes=[4], search={"trials": 4, "extend": 1}, replicates={"seeds": 3})
+    queue = CohortQueue(study, [])
+    assert queue.finish(trained(queue.take(), lambda size: 0.03))
+    queue.plan(4, [])
+    assert queue.empty
+
+
+def test_an_extension_covers_the_part_beyond_the_edge_and_nothing_else(make_study):
+    study = make_study(batch_sizes=[4], search={"trials": 64, "extend": 2})
+    cohorts, _ = sweep(study, best=lambda size: 8.0)  # the box ends at 1
+    points = of_role(cohorts, Role.EXTENSION)
+    assert [point.trial for point in points] == list(range(32))
+    width = math.log(1e3) / 4  # a quarter of three decades
+    for number, block in enumerate((points[:16], points[16:])):
+        places = [math.log(point.values["lr"]) / width - number for point in block]
+        assert all(0 <= place <= 1 for place in places)
+        assert np.histogram(places, bins=4, range=(0, 1))[0].tolist() == pytest.approx(
+            [4] * 4, abs=1
+        )
+        momentum = [math.log(1 - point.values["momentum"]) / math.log(0.01) for point in block]
+        assert np.histogram(momentum, bins=2, range=(0, 1))[0].tolist() == pytest.approx(
+            [8, 8], abs=1
+        )
+    assert {cohort.region.number for cohort in cohorts if cohort.region} == {1, 2}
+
+
+def test_a_search_with_its_best_inside_is_not_extended(make_study):
+    study = make_study(batch_sizes=[4], search={"trials": 64, "extend": 2})
+    assert of_role(sweep(study)[0], Role.EXTENSION) == []
+
+
+@pytest.mark.parametrize("name", ["momentum", "label_smoothing"])
+def test_no_box_grows_past_the_domain(make_study, name):
+    space = {"lr": 0.1, name: {"low": 0.0, "high": 0.9, "scale": "linear"}}
+    study = make_study(
+        workload=f"{BLOBS}:SmoothedBlobs",
+        batch_sizes=[4],
+        search={"trials": 64, "extend": 3, "space": space},
+    )
+    queue, cohorts, finished = CohortQueue(study, []), [], []
+    while (cohort := queue.take()) is not None:
+        cohorts.append(cohort)
+        best_at_zero = [
+            TrialResult(
+                batch_size=4,
+                cohort=cohort.number,
+                point=point,
+                curve=Curve.empty(),
+                outcome=Outcome(
+                    status=Status.REACHED,
+                    steps=10 + round(100 * point.values[name]),
+                    steps_before=9,
+                    stopped_at=200,
+                    best_error=0.0,
+                ),
+                seconds=Seconds(),
+            )
+            for point in cohort.points
+        ]
+        finished += best_at_zero
+        if queue.finish(best_at_zero):
+            queue.plan(4, finished)
+    assert of_role(cohorts, Role.EXTENSION) == []
+
+
+def test_a_batch_size_starts_from_its_inner_neighbours_best_point(make_study):
+    study = make_study(batch_sizes=[2, 4, 8, 16], search={"trials": 8, "warm_start": True})
+    cohorts, results = sweep(study)
+    by_key = {(r.batch_size, r.point.role, r.point.trial): r for r in results}
+    warm = [(cohort, p) for cohort in cohorts for p in cohort.points if p.role is Role.WARM]
+    assert len(warm) == 2 * 3
+    for cohort, point in warm:
+        assert cohort.number == 0
+        source = point.source
+        assert source.batch_size == inner_neighbour(study.batch_sizes, cohort.batch_size)
+        origin = by_key[source.batch_size, source.role, source.trial]
+        growth = cohort.batch_size / source.batch_size
+        factor = {Rule.LINEAR: growth, Rule.SQUARE_ROOT: math.sqrt(growth)}[source.rule]
+        assert point.values["lr"] == pytest.approx(origin.point.values["lr"] * factor)
+        assert point.values["momentum"] == origin.point.values["momentum"]
+        first = [r for r in results if (r.batch_size, r.cohort) == (source.batch_size, 0)]
+        candidates = [r for r in first if r.point.role is not Role.REPLICATE]
+        assert origin.outcome.steps == min(r.outcome.steps for r in candidates)
+
+
+def test_a_batch_size_added_later_starts_from_both_neighbours(make_study):
+    search = {"trials": 4, "warm_start": True}
+    _, results = sweep(make_study(batch_sizes=[4, 16], search=search))
+    cohorts, _ = sweep(make_study(batch_sizes=[4, 8, 16], search=search), results)
+    warm = of_role(cohorts, Role.WARM)
+    assert [(p.source.batch_size, p.source.rule) for p in warm] == list(
+        itertools.product([4, 16], [Rule.LINEAR, Rule.SQUARE_ROOT])
+    )

@@ -1,0 +1,114 @@
+"""The contract of every built-in workload, small, on data that ship or on made files."""
+
+import pytest
+
+from workloads import contract
+from workloads.builtin.table import BUILTIN
+from workloads.data.idx_images import TRAIN
+from workloads.errors import WorkloadError
+from workloads.registry import resolve
+from workloads.testing import check
+
+STEPS = {
+    "mnist-simple-cnn": 20,
+    "fashion-mnist-simple-cnn": 20,
+    "cifar10-resnet8": 20,
+    "cifar10-resnet50": 15,
+    "cifar10-alexnet": 60,
+    "cifar10-alexnet-bn": 20,
+}
+"""Of training in the contract: fewer where each is dear."""
+
+LOOPED = {
+    "cifar10-alexnet": "random",
+    "cifar10-alexnet-bn": "running_mean",
+    "cifar10-vgg11": "random",
+    "cifar10-resnet50": "running_mean",
+}
+"""Part of the reason why lanes of a workload are not packed."""
+
+VARIANTS = [
+    ("digits-resnet8", {"norm": "batch"}, "running_mean"),
+    ("digits-resnet8", {"norm": "ghost", "ghost": 8}, "running_mean"),
+    (
+        "mnist-simple-cnn",
+        {"width": "narrow", "dropout": 0.4, "classes": 0.2, "images": 200},
+        "random",
+    ),
+    ("cifar10-resnet8", {"norm": "ghost", "ghost": 16}, "running_mean"),
+    ("cifar10-vgg11", {"width": 4, "dropout": 0.0}, None),
+    ("cifar10-alexnet", {"width": 6, "dropout": 0.0}, None),
+]
+
+
+@pytest.fixture
+def broken(on_made_data, small, monkeypatch):
+    """Gives the clauses that a workload breaks in few steps, and how it can be trained."""
+
+    def check_quickly(name):
+        monkeypatch.setattr(contract, "_TRAINING_STEPS", STEPS.get(name, 100))
+        found = {clause.name: clause for clause in check(resolve(name, small.get(name, {})))}
+        how = found.get("packed equals looped")
+        return [c for c in found.values() if not c.passed], how.detail if how else None
+
+    return check_quickly
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_every_built_in_workload_keeps_its_contract(broken, name):
+    clauses, how = broken(name)
+    assert clauses == []
+    if name in LOOPED:
+        assert how.startswith("looped: ")
+        assert LOOPED[name] in how
+    else:
+        assert how == (None if name == "noisy-quadratic" else "packed")
+
+
+@pytest.mark.parametrize(("name", "options", "reason"), VARIANTS)
+def test_variants_can_be_packed_or_say_why_not(on_made_data, name, options, reason):
+    how = contract.packed_equals_looped(resolve(name, options))
+    assert how == "packed" if reason is None else reason in how
+
+
+@pytest.mark.parametrize("name", ["mnist-mlp", "mnist-simple-cnn", "fashion-mnist-simple-cnn"])
+def test_mnist_and_its_kin_are_split_as_in_the_paper(on_made_data, name):
+    data = resolve(name).data()
+    assert data.train.inputs.shape == (TRAIN, 1, 28, 28)
+    assert data.validation.inputs.shape == (5_000, 1, 28, 28)
+
+
+def test_fewer_classes_make_fewer_logits(on_made_data):
+    workload = resolve("cifar10-resnet8", {"classes": 0.5})
+    assert set(workload.data().train.targets.tolist()) == set(range(5))
+    assert workload.model()(workload.data().train.inputs[:2]).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", [n for n in BUILTIN if n.startswith(("mnist", "cifar", "image"))])
+def test_without_its_files_a_workload_says_what_it_needs(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
+    with pytest.raises(WorkloadError, match=str(tmp_path)):
+        resolve(name).data()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("digits-resnet8", {"norm": "layer"}, "`norm` must be one of none, batch, ghost"),
+        ("cifar10-resnet8", {"norm": "ghost", "ghost": 0}, "`ghost` must be at least 1"),
+        ("mnist-simple-cnn", {"width": "huge"}, "`width` must be one of narrow, base, wide"),
+        ("mnist-mlp", {"classes": 11}, "`classes` must be a fraction"),
+        ("image-folder", {"model": "resnet51"}, "`model` must be one of simple-cnn, resnet8"),
+        ("text-transformer", {"width": 30}, "multiple of `heads`, got 30 and 4"),
+        ("text-lstm", {"layers": 0}, "`layers` must be at least 1, got 0"),
+    ],
+)
+def test_a_wrong_option_is_told_before_data_are_read(name, options, message):
+    with pytest.raises(WorkloadError, match=message):
+        resolve(name, options)
+
+
+def test_an_image_folder_without_a_place_is_refused(monkeypatch):
+    monkeypatch.delenv("BATCHSCALE_DATA", raising=False)
+    with pytest.raises(WorkloadError, match="`folder` must be an absolute path, or one in"):
+        resolve("image-folder").data()

@@ -1,0 +1,100 @@
+"""The workload of the user's own images, sorted into one folder a class."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from workloads.builtin.classification import cross_entropy, misclassified
+from workloads.data.image_folder import Listing, image_folder, listing
+from workloads.data.places import VARIABLE
+from workloads.errors import WorkloadError
+from workloads.models.alexnet import alexnet
+from workloads.models.resnet import resnet8, resnet50
+from workloads.models.simple_cnn import simple_cnn, sizes_of
+from workloads.models.vgg import vgg11
+from workloads.workload import Data, Target
+
+Shape = tuple[int, int, int]
+
+_MODELS: Mapping[str, Callable[[Shape, int], nn.Module]] = {
+    "simple-cnn": lambda image, classes: simple_cnn(image, classes, sizes_of("base")),
+    "resnet8": lambda image, classes: resnet8(image[0], classes),
+    "resnet50": resnet50,
+    "alexnet": alexnet,
+    "alexnet-bn": lambda image, classes: alexnet(image, classes, "batch"),
+    "vgg11": vgg11,
+}
+
+
+class ImageFolder:
+    """Images in one sub-folder a class, a network by name, 25 % validation error."""
+
+    target = Target(0.25)
+    study_defaults: Mapping[str, Any] = {"race": {"max_steps": 100_000}}
+
+    loss = staticmethod(cross_entropy)
+    error = staticmethod(misclassified)
+
+    def __init__(
+        self,
+        folder: str = "images",
+        model: str = "resnet50",
+        size: int = 64,
+        cache: str | None = None,
+        images: float = 1.0,
+        classes: float = 1.0,
+    ) -> None:
+        """Sets the images and the network.
+
+        Args:
+            folder: has a sub-folder for every class, or sub-folders `train` and `val` that do; an
+                absolute path, or one in BATCHSCALE_DATA.
+            model: simple-cnn, resnet8, resnet50, alexnet, alexnet-bn or vgg11.
+            size: side that images are resized and cropped to, in pixels.
+            cache: folder for the decoded images, an absolute path or one in BATCHSCALE_DATA; they
+                are then mapped and may be larger than memory, and the lanes are looped. Left out,
+                they are decoded into memory.
+            images: training images to keep: a fraction up to 1, above it a number.
+            classes: classes to keep: a fraction up to 1, above it a number.
+
+        Raises:
+            WorkloadError: there is no such model.
+        """
+        if model not in _MODELS:
+            raise WorkloadError(
+                f"`model` must be one of {', '.join(_MODELS)}, got {model!r}; choose one"
+            )
+        self._folder, self._cache, self._model, self._size = folder, cache, model, size
+        self._part = (images, classes)
+
+    @cached_property
+    def _files(self) -> Listing:
+        return listing(_place("folder", self._folder), *self._part)
+
+    @cached_property
+    def _data(self) -> Data:
+        cache = None if self._cache is None else _place("cache", self._cache)
+        return image_folder(self._files, self._size, cache)
+
+    def data(self) -> Data:
+        """Gives the images; decoded once."""
+        return self._data
+
+    def model(self) -> nn.Module:
+        """Gives a fresh network, with a logit for every class in the folder."""
+        return _MODELS[self._model]((3, self._size, self._size), self._files.classes)
+
+
+def _place(option: str, path: str) -> Path:
+    asked, place = os.environ.get(VARIABLE), Path(path).expanduser()
+    # workers have working folders of their own, so that a relative path would mean nothing there
+    if not place.is_absolute() and not asked:
+        raise WorkloadError(
+            f"`{option}` must be an absolute path, or one in {VARIABLE}, got {path!r} and no "
+            f"{VARIABLE}; give the whole path, or --data-dir"
+        )
+    return Path(asked or "") / place
