@@ -43,7 +43,7 @@ class Role(StrEnum):
     """The point that a recipe's rule gives at a batch size without a search, on a fresh seed."""
 
 
-class Rule(StrEnum):
+class ScalingRule(StrEnum):
     """How a trial's point follows from the one that it was taken from."""
 
     SAME = "same"
@@ -66,7 +66,7 @@ class Source:
     batch_size: int
     role: Role | None
     trial: int | None
-    rule: Rule
+    rule: ScalingRule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -89,7 +89,7 @@ class ResultsFolder:
         return PurePosixPath(self.base).name
 
     @property
-    def look_seconds(self) -> float:
+    def poll_interval(self) -> float:
         """Least time between two looks for new files; a store counts, and bills, each."""
         return 0.5 if self._on_disk else 5.0
 

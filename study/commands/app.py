@@ -80,7 +80,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     """Tune at every batch size and record steps to target; run again to resume or extend."""
     from analysis.tables.folder import ResultsFolder
     from study.orchestration.cluster import Resources, check_address
-    from study.orchestration.signals import GO_ON, listening
+    from study.orchestration.signals import RESUME_HINT, listening
     from study.planning.sizing import check_gpus
 
     use_data(data_dir)
@@ -102,7 +102,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
             with folder.locked():
                 whole = _sweep_one(folder, *studies.ready(member), resources, stop) and whole
             if stop.requested:
-                console.print(f"stopped; {GO_ON}")
+                console.print(f"stopped; {RESUME_HINT}")
                 raise typer.Exit(stop.exit_code)
     verb = "analyze" if len(folders) == 1 else "compare"
     there = shlex.join(map(str, folders))
@@ -113,7 +113,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
 
 def _sweep_one(
     folder: "ResultsFolder",
-    study: "ResolvedStudy",
+    resolved: "ResolvedStudy",
     trainable: "Trainable",
     resources: "Resources",
     stop: "Stop",
@@ -124,14 +124,16 @@ def _sweep_one(
     from study.orchestration.sweep import Sweep
     from study.storage.study_folder import continued, open_folder
 
-    study = continued(folder, study)
-    work = Sweep(folder, study, trainable)  # reads the parts: nothing is changed where one is bad
-    open_folder(folder, study)
+    resolved = continued(folder, resolved)
+    work = Sweep(
+        folder, resolved, trainable
+    )  # reads the parts: nothing is changed where one is bad
+    open_folder(folder, resolved)
     console.print(
-        f"{study.workload}, {study.optimizer}: {_trials(study)} to {study.race.quantity} < "
-        f"{study.target:g} in {folder}",
+        f"{resolved.workload}, {resolved.optimizer}: {_trials(resolved)} to "
+        f"{resolved.race.quantity} < {resolved.target:g} in {folder}",
     )
-    with shown(Progress(folder, study, work.recorded), work.standings, console):
+    with shown(Progress(folder, resolved, work.recorded), work.standings, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
     for line in end.notes:
@@ -142,13 +144,13 @@ def _sweep_one(
     return not (failed or end.errors)
 
 
-def _trials(study: "ResolvedStudy") -> str:
-    if study.recipe is None:
-        return f"{len(study.batch_sizes)} batch sizes x {study.search.trials} trials"
-    followed = [size for size in study.batch_sizes if size not in study.searched]
-    words = [f"{study.search.trials} trials at batch size {size}" for size in study.searched]
-    seeds = study.trials_at(followed[0]) if followed else 0
-    words.append(f"the {study.recipe.rule} rule at {len(followed)} x {seeds} seeds")
+def _trials(resolved: "ResolvedStudy") -> str:
+    if resolved.recipe is None:
+        return f"{len(resolved.batch_sizes)} batch sizes x {resolved.search.trials} trials"
+    followed = [size for size in resolved.batch_sizes if size not in resolved.searched]
+    words = [f"{resolved.search.trials} trials at batch size {size}" for size in resolved.searched]
+    seeds = resolved.trials_at(followed[0]) if followed else 0
+    words.append(f"the {resolved.recipe.rule} rule at {len(followed)} x {seeds} seeds")
     return ", then ".join(words)
 
 
@@ -190,12 +192,12 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     studies = _studies(source, settings, gpus_per_worker)
     rows = []
     for member in studies.members:
-        study, trainable = studies.ready(member)
+        resolved, trainable = studies.ready(member)
         trainable = moved(trainable, "cuda" if gpus_per_worker else "cpu")
-        probes = [probe(study, trainable, size, seconds) for size in study.batch_sizes]
+        probes = [probe(resolved, trainable, size, seconds) for size in resolved.batch_sizes]
         _headline(studies.title(member))
-        found = estimates(study, probes)
-        console.print(plan_table(study, found))
+        found = estimates(resolved, probes)
+        console.print(plan_table(resolved, found))
         rows += found
     count = workers or _cores()
     expected = sum(row.seconds for row in rows) / count

@@ -62,10 +62,10 @@ def _parameters(workload: Workload) -> str:
 
 
 def _lanes(name: str, workload: Workload) -> str:
-    training = load(workload, torch.device("cpu"))
-    reason = why_not_packed(training)
+    loaded = load(workload, torch.device("cpu"))
+    reason = why_not_packed(loaded)
     if reason is not None:
         return f"looped: {reason}"
-    size = model_size(training, fresh_model(training, 0).eval())
+    size = model_size(loaded, fresh_model(loaded, 0).eval())
     lanes = pack_lanes(StudyConfig(workload=name), size, Device()).at(BATCH_SIZE)
     return f"packed, {lanes} {'lane' if lanes == 1 else 'lanes'}"

@@ -60,21 +60,21 @@ def layers(
 
     use_data(data_dir)
     folder = ResultsFolder.at(location)
-    study = read_study_toml(folder)
-    recorded = recorded_trials(folder, study)
-    trials = best_trials(study, recorded, _sizes(batch_sizes))
-    trainable = as_recorded(folder, study)
+    resolved = read_study_toml(folder)
+    recorded = recorded_trials(folder, resolved)
+    trials = best_trials(resolved, recorded, _sizes(batch_sizes))
+    trainable = as_recorded(folder, resolved)
     rows = []
     with console.status("training the best trials again") as shown:
         for trial in trials:
             shown.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps")
-            rows += measured_layers(study, trainable, trial, recorded)
+            rows += measured_layers(resolved, trainable, trial, recorded)
     write_table(folder, LAYERS_FILE, pa.Table.from_pylist(rows, schema=layer_schema()))
     measured = read_layers(folder)
     for sentence in layer_sentences(measured):
         console.print(sentence)
     figures = folder / "figures"
-    subject = f"{study.workload.rpartition(':')[2]}, {study.optimizer}"
+    subject = f"{resolved.workload.rpartition(':')[2]}, {resolved.optimizer}"
     for name in write_layer_figures(measured, subject, figures):
         if name.endswith(".png"):
             console.print(str(figures / name))

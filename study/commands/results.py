@@ -22,8 +22,8 @@ def status(location: StudyFolder) -> None:
     from study.storage.study_folder import read_study_toml
 
     folder = ResultsFolder.at(location)
-    study = read_study_toml(folder)
-    progress = Progress(folder, study)
+    resolved = read_study_toml(folder)
+    progress = Progress(folder, resolved)
     progress.read()
     rows = progress.rows()
     console.print(progress_table(rows, f"{share_done(rows):.0%} of the expected work recorded"))
@@ -58,10 +58,10 @@ def analyze(
 
     folder = ResultsFolder.at(location)
     if part_names(folder):  # an imported study has none, its tables are the truth
-        study = read_study_toml(folder)
+        resolved = read_study_toml(folder)
         if target is not None:
-            check_target(target, study.as_data()["race"])
-        consolidate(folder, study)
+            check_target(target, resolved.as_data()["race"])
+        consolidate(folder, resolved)
     tables = read_study(folder)
     first = most_equal_trials(tables) if equal_trials else None
     analysis = analyze_study(tables, target, first)
@@ -104,9 +104,9 @@ def compare(
     from analysis.tables.study import read_study
 
     folders, folder = study_folders(locations), ResultsFolder.at(to)
-    where = {name: str(study) for name, study in folders.items()}
+    where = {name: str(resolved) for name, resolved in folders.items()}
     check_destination(folder, where)
-    tables = {name: read_study(study) for name, study in folders.items()}
+    tables = {name: read_study(resolved) for name, resolved in folders.items()}
     comparison = compare_studies(tables, target, equal_trials)
     print_comparison(comparison, console)
     written = write_comparison(comparison, folder, where)

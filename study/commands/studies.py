@@ -32,7 +32,7 @@ class Studies:
         self._device = device
         self._latest: tuple[Member, tuple[ResolvedStudy, Trainable]] | None = None
         resolved = of_each(self.members, lambda member: self.ready(member)[0])
-        self._resolved = {m.name: study for m, study in zip(self.members, resolved, strict=True)}
+        self._resolved = {m.name: one for m, one in zip(self.members, resolved, strict=True)}
 
     def ready(self, member: Member) -> tuple[ResolvedStudy, Trainable]:
         """Gives a study as it will run, and its workload made ready."""

@@ -35,7 +35,7 @@ Positive = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 """Up to where floating-point numbers tell whole ones apart."""
 BatchSize = Positive
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-CountOrNone = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+NonNegativeCount = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 Number = Annotated[float, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
@@ -85,7 +85,7 @@ class SearchConfig(Section):
     sampler: str = "halton"
     trials: Count = 64
     space: dict[str, SpaceEntry] = Field(default_factory=dict)
-    extend: CountOrNone = 0
+    extend: NonNegativeCount = 0
     """How often the box may be widened where the best points crowd at its edge."""
     warm_start: Flag = False
     """Whether the neighbouring batch sizes' best points, scaled, are among the first trials."""
@@ -135,7 +135,7 @@ class RaceConfig(Section):
 class ReplicatesConfig(Section):
     """Re-runs of the best points with fresh seeds, after each search."""
 
-    seeds: CountOrNone = 5
+    seeds: NonNegativeCount = 5
     """Re-runs of each point; 0 for none."""
     top: Count = 1
     """How many of the best points are run again."""

@@ -34,34 +34,36 @@ class Checkpoint:
     """
 
     def __init__(
-        self, folder: ResultsFolder, stem: str, study: ResolvedStudy, cohort: Cohort, device: str
+        self, folder: ResultsFolder, stem: str, resolved: ResolvedStudy, cohort: Cohort, device: str
     ) -> None:
         """Says where it is and what it is of; looks at nothing.
 
         Args:
             folder: the results folder.
             stem: its file's name without suffix.
-            study: the study.
+            resolved: the study.
             cohort: whose lanes it holds.
             device: cpu or cuda.
         """
-        self._folder, self._stem, self._study, self._device = folder, stem, study, device
+        self._folder, self._stem, self._resolved, self._device = folder, stem, resolved, device
         self._name = f"{CHECKPOINTS}/{stem}.pt"
-        self._binding = _binding(study, cohort, device)
+        self._binding = _binding(resolved, cohort, device)
         self._looked = time.monotonic()
         self.notes: list[str] = []
         self._files: set[str] = set()
 
     def half(self, which: str, cohort: Cohort) -> "Checkpoint":
         """Gives the checkpoint of half of the lanes, `a` or `b`; it is removed with this one."""
-        half = Checkpoint(self._folder, f"{self._stem}-{which}", self._study, cohort, self._device)
+        half = Checkpoint(
+            self._folder, f"{self._stem}-{which}", self._resolved, cohort, self._device
+        )
         half.notes, half._files = self.notes, self._files
         return half
 
     @property
     def due(self) -> bool:
         """Whether it is time to write it, by `compute.checkpoint_minutes`."""
-        minutes = self._study.compute.checkpoint_minutes
+        minutes = self._resolved.compute.checkpoint_minutes
         return 0 < 60 * minutes <= time.monotonic() - self._looked
 
     def write(self, state: Mapping[str, Any]) -> None:
@@ -105,13 +107,13 @@ class Checkpoint:
         self.notes.append(f"the checkpoint {self._folder / self._name} {words}")
 
 
-def _binding(study: ResolvedStudy, cohort: Cohort, device: str) -> str:
+def _binding(resolved: ResolvedStudy, cohort: Cohort, device: str) -> str:
     """Gives a digest of all that must agree for a race to go on bit for bit."""
     of = {
-        "study": study.digest(),
+        "study": resolved.digest(),
         "cohort": asdict(cohort),
-        "pack": study.pack_at(cohort.batch_size),
-        "micro_batch": study.micro_batch,
+        "pack": resolved.pack_at(cohort.batch_size),
+        "micro_batch": resolved.micro_batch,
         "device": device,
         "torch": torch.__version__,
     }

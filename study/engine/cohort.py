@@ -9,13 +9,13 @@ from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint
 from study.engine.data_order import DataOrder
 from study.engine.federated import ClientOrder, FederatedLanes, client_shards
-from study.engine.lanes import Ensemble, GradientLanes, Networks, TrainingRule
-from study.engine.networks.looped import EagerNetwork
+from study.engine.lanes import Ensemble, GradientLanes, Networks, UpdateSettings
+from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
-from study.engine.networks.training import Trainable, TrainingSet
+from study.engine.networks.training import LoadedWorkload, Trainable
 from study.engine.outcomes import Run, judge
 from study.engine.race import Race
-from study.engine.stopping_rules import Rules
+from study.engine.stopping_rules import StoppingRules
 from study.optimizers import optimizer_named
 from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
 from study.optimizers.schedules import SCHEDULES, Span, lr_factor
@@ -31,14 +31,16 @@ from study.records import (
 )
 from workloads.workload import Lanes, LaneSetup
 
-_NETWORKS: Mapping[str, Callable[[TrainingSet, Sequence[int], Mapping[str, Floats]], Networks]] = {
+_NETWORKS: Mapping[
+    str, Callable[[LoadedWorkload, Sequence[int], Mapping[str, Floats]], Networks]
+] = {
     "packed": PackedNetworks,
-    "looped": lambda training, seeds, values: EagerNetwork(training, seeds[0], values),
+    "looped": lambda loaded, seeds, values: LoopedNetwork(loaded, seeds[0], values),
 }
 
 
 def run_cohort(
-    study: ResolvedStudy,
+    resolved: ResolvedStudy,
     trainable: Trainable,
     cohort: Cohort,
     checkpoint: Checkpoint | None = None,
@@ -51,7 +53,7 @@ def run_cohort(
     of all lanes; portions come first since they lose no step.
 
     Args:
-        study: the resolved study.
+        resolved: the resolved study.
         trainable: its workload, made ready on this worker.
         cohort: the trials.
         checkpoint: what to go on from, and where to save how far it is; None for neither.
@@ -59,8 +61,8 @@ def run_cohort(
     Returns:
         One result per trial, in their order.
     """
-    rules = Rules.of(cohort.role, study, cohort.batch_size, cohort.best_steps)
-    ended = _trained(study, trainable, cohort, rules, checkpoint)
+    rules = StoppingRules.of(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
+    ended = _trained(resolved, trainable, cohort, rules, checkpoint)
     rules = _knowing(rules, ended)
     return [_result(cohort, index, lane, rules) for index, lane in enumerate(ended)]
 
@@ -80,15 +82,15 @@ class _Ended:
 
 
 def _trained(
-    study: ResolvedStudy,
+    resolved: ResolvedStudy,
     trainable: Trainable,
     cohort: Cohort,
-    rules: Rules,
+    rules: StoppingRules,
     checkpoint: Checkpoint | None,
 ) -> list[_Ended]:
     """Trains lanes, in halves where they raise together."""
     try:
-        return _raced(study, trainable, cohort, rules, checkpoint)
+        return _raced(resolved, trainable, cohort, rules, checkpoint)
     except Exception as error:  # noqa: BLE001 - whatever a workload raises is some trial's end
         message = f"{type(error).__name__}: {error}"
     # outside the handler, whose traceback would hold on to the lanes
@@ -99,40 +101,40 @@ def _trained(
     for which, points in (("a", cohort.points[:middle]), ("b", cohort.points[middle:])):
         half = replace(cohort, points=points)
         apart = None if checkpoint is None else checkpoint.half(which, half)
-        ended += _trained(study, trainable, half, _knowing(rules, ended), apart)
+        ended += _trained(resolved, trainable, half, _knowing(rules, ended), apart)
     return ended
 
 
 def _raced(
-    study: ResolvedStudy,
+    resolved: ResolvedStudy,
     trainable: Trainable,
     cohort: Cohort,
-    rules: Rules,
+    rules: StoppingRules,
     checkpoint: Checkpoint | None,
 ) -> list[_Ended]:
     """Trains lanes in one race."""
-    lanes, race = _started(study, trainable, cohort, rules, checkpoint)
+    lanes, race = _started(resolved, trainable, cohort, rules, checkpoint)
     while not race.over:
         race.lap(lanes)
         if checkpoint is not None and isinstance(lanes, Ensemble) and checkpoint.due:
             checkpoint.write({"race": race.state(), "lanes": lanes.state()})
     execution = Execution(
-        lanes=_kind(study, trainable, cohort),
-        pack=min(len(cohort.points), study.pack_at(cohort.batch_size)),
+        lanes=_kind(resolved, trainable, cohort),
+        pack=min(len(cohort.points), resolved.pack_at(cohort.batch_size)),
         micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
     )
     return [_Ended(run, execution) for run in race.runs()]
 
 
 def _started(
-    study: ResolvedStudy,
+    resolved: ResolvedStudy,
     trainable: Trainable,
     cohort: Cohort,
-    rules: Rules,
+    rules: StoppingRules,
     checkpoint: Checkpoint | None,
 ) -> tuple[Lanes, Race]:
     """Gives a race and its lanes where a checkpoint left them, or at the start."""
-    lanes, race = build_lanes(study, trainable, cohort), Race(len(cohort.points), rules)
+    lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
     if checkpoint is None or not isinstance(lanes, Ensemble):
         return lanes, race
     state = checkpoint.read()
@@ -143,12 +145,12 @@ def _started(
         race.restore(state["race"])
     except Exception as error:  # noqa: BLE001 - a workload that is not what it was may raise any
         checkpoint.refuse(error)
-        return build_lanes(study, trainable, cohort), Race(len(cohort.points), rules)
+        return build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
     checkpoint.note(f"was gone on from, at step {race.step:,}")
     return lanes, race
 
 
-def _knowing(rules: Rules, ended: Iterable[_Ended]) -> Rules:
+def _knowing(rules: StoppingRules, ended: Iterable[_Ended]) -> StoppingRules:
     """Gives the rules after all trials that reached the target."""
     for lane in ended:
         steps = None if lane.run is None else judge(lane.run, rules)[1].steps
@@ -156,78 +158,78 @@ def _knowing(rules: Rules, ended: Iterable[_Ended]) -> Rules:
     return rules
 
 
-def build_lanes(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> Lanes:
+def build_lanes(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> Lanes:
     """Builds a cohort's lanes at step 0, one per trial in their order."""
     seeds = [point.seed for point in cohort.points]
     values = {
         name: np.array([point.values[name] for point in cohort.points])
-        for name in study.hyperparameters
+        for name in resolved.hyperparameters
     }
 
     def of(group: Group) -> dict[str, Floats]:
-        return {name: values[name] for name in group.used(study.search.space)}
+        return {name: values[name] for name in group.used(resolved.search.space)}
 
-    per_step = study.examples_per_step(cohort.batch_size)
-    epoch = None if study.examples is None else study.examples / per_step
-    span = Span(study.budget(cohort.batch_size), epoch)
-    schedule = SCHEDULES[study.schedule.name]
-    factor = lr_factor(schedule, span, of(of_schedule(study.schedule.name)))
-    if not isinstance(trainable, TrainingSet):
+    per_step = resolved.examples_per_step(cohort.batch_size)
+    epoch = None if resolved.examples is None else resolved.examples / per_step
+    span = Span(resolved.budget(cohort.batch_size), epoch)
+    schedule = SCHEDULES[resolved.schedule.name]
+    factor = lr_factor(schedule, span, of(of_schedule(resolved.schedule.name)))
+    if not isinstance(trainable, LoadedWorkload):
         return trainable.lanes(
             LaneSetup(
-                optimizer=study.optimizer,
+                optimizer=resolved.optimizer,
                 batch_size=cohort.batch_size,
-                hyperparameters=of(of_optimizer(study.optimizer)),
+                hyperparameters=of(of_optimizer(resolved.optimizer)),
                 lr_factor=factor,
                 seeds=np.array(seeds, dtype=np.int64),
             )
         )
-    rule = TrainingRule(
-        optimizer=optimizer_named(study.optimizer),
-        batch_size=study.local_batch_size(cohort.batch_size),
-        hyperparameters=of(of_optimizer(study.optimizer)),
+    rule = UpdateSettings(
+        optimizer=optimizer_named(resolved.optimizer),
+        batch_size=resolved.local_batch_size(cohort.batch_size),
+        hyperparameters=of(of_optimizer(resolved.optimizer)),
         lr_factor=factor,
-        micro_batch=study.micro_batch,
+        micro_batch=resolved.micro_batch,
     )
-    return _packs(study, trainable, cohort, rule, of(of_workload(trainable.workload)))
+    return _packs(resolved, trainable, cohort, rule, of(of_workload(trainable.workload)))
 
 
 def _packs(
-    study: ResolvedStudy,
-    training: TrainingSet,
+    resolved: ResolvedStudy,
+    loaded: LoadedWorkload,
     cohort: Cohort,
-    rule: TrainingRule,
+    rule: UpdateSettings,
     loss_values: Mapping[str, Floats],
 ) -> Ensemble:
     seeds = [point.seed for point in cohort.points]
-    make, size = _NETWORKS[_kind(study, training, cohort)], study.pack_at(cohort.batch_size)
-    federated, examples = study.federated, len(training.data.train.inputs)
-    shards = client_shards(study, training, cohort.batch_size)
+    make, size = _NETWORKS[_kind(resolved, loaded, cohort)], resolved.pack_at(cohort.batch_size)
+    federated, examples = resolved.federated, len(loaded.data.train.inputs)
+    shards = client_shards(resolved, loaded, cohort.batch_size)
     packs: list[GradientLanes] = []
     for start in range(0, len(seeds), size):
         lanes = slice(start, start + size)
         some, own = seeds[lanes], rule.of(lanes)
         values = {name: column[lanes] for name, column in loss_values.items()}
-        networks = make(training, some, values)
+        networks = make(loaded, some, values)
         if federated is None:
-            order = DataOrder(some, examples, own.batch_size, training.device)
-            packs.append(GradientLanes(training, networks, own, order))
+            order = DataOrder(some, examples, own.batch_size, loaded.device)
+            packs.append(GradientLanes(loaded, networks, own, order))
         else:
             clients = ClientOrder(some, shards, federated.local_steps, own.batch_size)
-            packs.append(FederatedLanes(training, networks, own, clients))
+            packs.append(FederatedLanes(loaded, networks, own, clients))
     return Ensemble(packs)
 
 
-def _kind(study: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
+def _kind(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
     """Gives how lanes run: as the study says, but single lanes of convolutions are looped."""
-    if isinstance(trainable, TrainingSet) and study.race.lanes == "packed":
+    if isinstance(trainable, LoadedWorkload) and resolved.race.lanes == "packed":
         # a convolution's gradient cannot be compiled, so that a pack of one gains nothing
-        single = study.pack_at(cohort.batch_size) == 1
+        single = resolved.pack_at(cohort.batch_size) == 1
         return "looped" if single and trainable.convolutional else "packed"
-    return study.race.lanes
+    return resolved.race.lanes
 
 
-def _result(cohort: Cohort, index: int, ended: _Ended, rules: Rules) -> TrialResult:
+def _result(cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules) -> TrialResult:
     if ended.run is None:
         return _failed(cohort, index, ended.message)
     run, outcome = judge(ended.run, rules)

@@ -15,8 +15,8 @@ from torch import Tensor
 from study.config.sections import FederatedConfig
 from study.config.study import ResolvedStudy
 from study.engine.data_order import DataOrder
-from study.engine.lanes import GradientLanes, Networks, TrainingRule
-from study.engine.networks.training import TrainingSet, fresh_model
+from study.engine.lanes import GradientLanes, Networks, UpdateSettings
+from study.engine.networks.training import LoadedWorkload, fresh_model
 from study.engine.shards import dirichlet_shards, iid_shards, shares
 from study.errors import StudyError
 from study.seeding import derive_seed
@@ -81,17 +81,17 @@ class FederatedLanes(GradientLanes):
     """
 
     def __init__(
-        self, training: TrainingSet, networks: Networks, rule: TrainingRule, order: ClientOrder
+        self, loaded: LoadedWorkload, networks: Networks, rule: UpdateSettings, order: ClientOrder
     ) -> None:
         """Starts every lane at step 0.
 
         Args:
-            training: the workload and its data.
+            loaded: the workload and its data.
             networks: the models, one per lane.
             rule: how a client trains; its batch size is the local one.
             order: the clients' batches.
         """
-        super().__init__(training, networks, rule, order)
+        super().__init__(loaded, networks, rule, order)
         self._shares, self._local_steps = order.shares, order.local_steps
 
     def _step_once(self, values: Mapping[str, Tensor]) -> Tensor:
@@ -111,36 +111,36 @@ class FederatedLanes(GradientLanes):
         return losses
 
 
-def client_shards(study: ResolvedStudy, training: TrainingSet, batch_size: int) -> list[Tensor]:
+def client_shards(resolved: ResolvedStudy, loaded: LoadedWorkload, batch_size: int) -> list[Tensor]:
     """Gives each client's part of the training set.
 
     Args:
-        study: the resolved study, a federated one.
-        training: its workload and data.
+        resolved: the resolved study, a federated one.
+        loaded: its workload and data.
         batch_size: the global one.
 
     Returns:
         Indices of each client's examples, on the device; the same for every trial of the study
         with that many clients, and none for a study that is not federated.
     """
-    if study.federated is None:
+    if resolved.federated is None:
         return []
-    clients, train = study.federated.clients_at(batch_size), training.data.train
-    if study.federated.alpha is None:
-        found = iid_shards(len(train.inputs), clients, study.seed)
+    clients, train = resolved.federated.clients_at(batch_size), loaded.data.train
+    if resolved.federated.alpha is None:
+        found = iid_shards(len(train.inputs), clients, resolved.seed)
     else:
-        found = dirichlet_shards(train.targets, clients, study.federated.alpha, study.seed)
-    return [shard.to(training.device) for shard in found]
+        found = dirichlet_shards(train.targets, clients, resolved.federated.alpha, resolved.seed)
+    return [shard.to(loaded.device) for shard in found]
 
 
 def refuse_federated(
-    federated: FederatedConfig, training: TrainingSet, batch_sizes: Sequence[int]
+    federated: FederatedConfig, loaded: LoadedWorkload, batch_sizes: Sequence[int]
 ) -> None:
     """Refuses a federated study that cannot be run.
 
     Args:
         federated: the section of the study file.
-        training: the workload and its data.
+        loaded: the workload and its data.
         batch_sizes: the global ones.
 
     Raises:
@@ -155,15 +155,15 @@ def refuse_federated(
             f"{', '.join(map(str, uneven))}; name others, for the global batch size is clients x "
             "local batch size"
         )
-    targets = training.data.train.targets
+    targets = loaded.data.train.targets
     if federated.alpha is not None and (targets.dim() != 1 or targets.is_floating_point()):
         raise StudyError(
             "federated.shards must be iid for a workload without a class for each example, got "
             f"'dirichlet' for targets of shape {tuple(targets.shape)} and {targets.dtype}; "
             "Dirichlet shards skew classes"
         )
-    few = training.batch(torch.arange(min(2, len(targets))))
-    buffer = changing_buffer(training.workload, fresh_model(training, 0), few)
+    few = loaded.batch(torch.arange(min(2, len(targets))))
+    buffer = changing_buffer(loaded.workload, fresh_model(loaded, 0), few)
     if buffer is not None:
         raise StudyError(
             "federated must be left out for a model whose buffers change while it trains (batch "

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.micro_batch import Portion
-from study.engine.networks.training import TrainingSet, put
+from study.engine.networks.training import LoadedWorkload, put
 from study.optimizers import Optimizer, Shapes, Step
 from study.records import Floats
 from workloads.workload import Examples
@@ -77,7 +77,7 @@ class Order(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingRule:
+class UpdateSettings:
     """How every lane is trained.
 
     Attributes:
@@ -95,7 +95,7 @@ class TrainingRule:
     lr_factor: Callable[[int], Floats] | None = None
     micro_batch: int | None = None
 
-    def of(self, lanes: slice) -> "TrainingRule":
+    def of(self, lanes: slice) -> "UpdateSettings":
         """Gives the rule of some of the lanes."""
         factor = self.lr_factor
         return replace(
@@ -113,27 +113,27 @@ class GradientLanes:
     """
 
     def __init__(
-        self, training: TrainingSet, networks: Networks, rule: TrainingRule, order: Order
+        self, loaded: LoadedWorkload, networks: Networks, rule: UpdateSettings, order: Order
     ) -> None:
         """Starts every lane at step 0.
 
         Args:
-            training: the workload and its data.
+            loaded: the workload and its data.
             networks: the models, one per lane.
             rule: optimizer, batch size and hyperparameters.
             order: the lanes' batches.
         """
         self._networks, self._rule, self._order = networks, rule, order
-        self._device = training.device
-        self._validation = training.data.validation
+        self._device = loaded.device
+        self._validation = loaded.data.validation
         self._buffers = rule.optimizer.zeros(networks.parameters)
         self._update = Step.of(rule.optimizer, networks.shapes, rule.hyperparameters)
         self._values = {n: self._column(v) for n, v in rule.hyperparameters.items()}
         count = len(networks.parameters)
         self._computed = self._live = np.arange(count)
         size = min(rule.micro_batch or rule.batch_size, rule.batch_size)
-        self._portion = Portion(size, least=1 if training.mixing is None else size)
-        at_once = EXAMPLES_PER_EVALUATION[training.device.type] // count
+        self._portion = Portion(size, least=1 if loaded.mixing is None else size)
+        at_once = EXAMPLES_PER_EVALUATION[loaded.device.type] // count
         self._evaluated = Portion(max(1, at_once))
         self._captured: CapturedStep | None = None
         self._step = 0

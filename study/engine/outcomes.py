@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from study.config.study import ResolvedStudy
-from study.engine.stopping_rules import Rules
+from study.engine.stopping_rules import StoppingRules
 from study.records import Curve, Outcome, Role, Seconds, Status, TrialResult
 
 _Key = tuple[int, Role | None, int | None]
@@ -27,7 +27,7 @@ class Run:
     seconds: Seconds = field(default_factory=Seconds)
 
 
-def judge(run: Run, rules: Rules) -> tuple[Run, Outcome]:
+def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
     """Says how a trial ended, given the fewest steps to target at its batch size.
 
     A pure function of the record and the rules: it holds for a race as it ends and again when
@@ -74,7 +74,7 @@ def _cut(run: Run, cap: float) -> Run:
     return replace(run, curve=run.curve.until(int(past[0]) + 1), broke_at=None)
 
 
-def _miss(run: Run, rules: Rules) -> Status:
+def _miss(run: Run, rules: StoppingRules) -> Status:
     curve = run.curve
     if run.broke_at is not None or curve.step.size == 0:
         return Status.DIVERGED
@@ -87,13 +87,13 @@ def _miss(run: Run, rules: Rules) -> Status:
     return Status.CAPPED
 
 
-def final_results(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[TrialResult]:
+def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> list[TrialResult]:
     """Judges every trial by the fewest steps over all trials of its batch size.
 
     A replicate is judged by the steps that its point took in the search.
 
     Args:
-        study: the study.
+        resolved: the study.
         results: recorded trials in any order.
 
     Returns:
@@ -107,7 +107,7 @@ def final_results(study: ResolvedStudy, results: Iterable[TrialResult]) -> list[
     for result in results:
         by_size.setdefault(result.batch_size, []).append(result)
     return [
-        _judged(result, _rules(study, result, best, steps))
+        _judged(result, _rules(resolved, result, best, steps))
         for group in by_size.values()
         for result in group
     ]
@@ -127,19 +127,19 @@ def _key(result: TrialResult) -> _Key:
 
 
 def _rules(
-    study: ResolvedStudy,
+    resolved: ResolvedStudy,
     result: TrialResult,
     best: dict[int, int],
     steps: dict[_Key, int | None],
-) -> Rules:
+) -> StoppingRules:
     role, source = result.point.role, result.point.source
     known = best.get(result.batch_size)
     if role is Role.REPLICATE and source is not None:
         known = steps.get((source.batch_size, source.role, source.trial))
-    return Rules.of(role, study, result.batch_size, known)
+    return StoppingRules.of(role, resolved, result.batch_size, known)
 
 
-def _judged(result: TrialResult, rules: Rules) -> TrialResult:
+def _judged(result: TrialResult, rules: StoppingRules) -> TrialResult:
     if result.outcome.status is Status.FAILED:
         return result
     steps, stopped = result.curve.step, result.outcome.stopped_at

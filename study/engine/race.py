@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from study.engine.outcomes import Run
-from study.engine.stopping_rules import Rules, step_after
+from study.engine.stopping_rules import StoppingRules, step_after
 from study.records import Curve, Floats, Seconds
 from workloads.workload import Lanes
 
@@ -49,7 +49,7 @@ class Race:
         step: updates taken.
     """
 
-    def __init__(self, count: int, rules: Rules) -> None:
+    def __init__(self, count: int, rules: StoppingRules) -> None:
         """Puts `count` >= 1 lanes, which are at step 0, at the start."""
         self.rules = rules
         self._record = [_Lane() for _ in range(count)]

@@ -13,7 +13,7 @@ from study.records import Role
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rules:
+class StoppingRules:
     """When a lane stops.
 
     Attributes:
@@ -35,30 +35,34 @@ class Rules:
     to_budget: bool = False
 
     @classmethod
-    def at(cls, study: ResolvedStudy, batch_size: int, best_steps: int | None) -> "Rules":
+    def at(
+        cls, resolved: ResolvedStudy, batch_size: int, best_steps: int | None
+    ) -> "StoppingRules":
         """Gives a study's rules at a batch size, knowing the fewest steps there so far."""
         return cls(
-            target=study.target,
-            max_steps=study.budget(batch_size),
-            slack=study.race.slack,
-            resolution=study.race.resolution,
+            target=resolved.target,
+            max_steps=resolved.budget(batch_size),
+            slack=resolved.race.slack,
+            resolution=resolved.race.resolution,
             best_steps=best_steps,
-            to_budget=study.race.to == "budget",
+            to_budget=resolved.race.to == "budget",
         )
 
     @classmethod
-    def again(cls, study: ResolvedStudy, batch_size: int, steps: int | None) -> "Rules":
+    def again(cls, resolved: ResolvedStudy, batch_size: int, steps: int | None) -> "StoppingRules":
         """Gives the rules of replicates whose point took these steps in the search."""
-        rules = cls.at(study, batch_size, steps)
-        return replace(rules, slack=study.replicates.slack, shared=False)
+        rules = cls.at(resolved, batch_size, steps)
+        return replace(rules, slack=resolved.replicates.slack, shared=False)
 
     @classmethod
-    def of(cls, role: Role, study: ResolvedStudy, batch_size: int, steps: int | None) -> "Rules":
+    def of(
+        cls, role: Role, resolved: ResolvedStudy, batch_size: int, steps: int | None
+    ) -> "StoppingRules":
         """Gives the rules of trials of a role, knowing the steps that they are held to.
 
         Args:
             role: why they are run.
-            study: the study.
+            resolved: the study.
             batch_size: where.
             steps: as `at` or `again` have it; a recipe's trials are held to none, for what a rule
                 costs is not known of runs that were stopped.
@@ -67,10 +71,10 @@ class Rules:
             The rules.
         """
         if role is Role.REPLICATE:
-            return cls.again(study, batch_size, steps)
+            return cls.again(resolved, batch_size, steps)
         if role is Role.RECIPE:
-            return replace(cls.at(study, batch_size, None), shared=False)
-        return cls.at(study, batch_size, steps)
+            return replace(cls.at(resolved, batch_size, None), shared=False)
+        return cls.at(resolved, batch_size, steps)
 
     @property
     def cap(self) -> float:
@@ -79,7 +83,7 @@ class Rules:
             return math.inf
         return self.slack * self.best_steps
 
-    def knowing(self, steps: int) -> "Rules":
+    def knowing(self, steps: int) -> "StoppingRules":
         """Gives the rules after one more trial reached the target at `steps`."""
         if not self.shared:
             return self
@@ -87,12 +91,12 @@ class Rules:
         return replace(self, best_steps=best)
 
 
-def step_after(step: int, rules: Rules) -> int:
+def step_after(step: int, rules: StoppingRules) -> int:
     """Gives the next step to measure at: each at first, then growing by at most `resolution`."""
     return min(max(step + 1, math.floor(step * (1 + rules.resolution))), rules.max_steps)
 
 
-def measured_steps(rules: Rules) -> Iterator[int]:
+def measured_steps(rules: StoppingRules) -> Iterator[int]:
     """Gives all steps to measure at; the budget is always the last.
 
     The grid depends on nothing but resolution and budget, so that trials of different cohorts are

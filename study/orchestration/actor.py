@@ -20,9 +20,9 @@ from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint
 from study.engine.cohort import run_cohort
-from study.engine.networks.training import Trainable, TrainingSet, prepare
+from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.orchestration.cluster import this_node
-from study.records import Cohort, Point, Region, Role, Rule, Source, Status
+from study.records import Cohort, Point, Region, Role, ScalingRule, Source, Status
 from study.storage.parts import cohort_stem, write_part
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Data, Examples
@@ -49,27 +49,27 @@ class RaceTrainable(tune.Trainable):
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
         self._announced = False
         self._folder: ResultsFolder = job["folder"]
-        self._study = ResolvedStudy.model_validate(job["study"])
+        self._resolved = ResolvedStudy.model_validate(job["study"])
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
-        with _ended_after(self._study.compute.cohort_minutes):
-            workload = resolve_workload(self._study.workload, self._study.workload_options)
+        with _ended_after(self._resolved.compute.cohort_minutes):
+            workload = resolve_workload(self._resolved.workload, self._resolved.workload_options)
             self._trainable: Trainable = prepare(
-                workload, self._device, self._study.compute.precision, _received(job["data"])
+                workload, self._device, self._resolved.compute.precision, _received(job["data"])
             )
 
     def step(self) -> dict[str, Any]:
         """Trains the cohort and writes its part; where time is limited, first says that it will."""
-        minutes = self._study.compute.cohort_minutes
+        minutes = self._resolved.compute.cohort_minutes
         if minutes is not None and not self._announced:
             self._announced = True
             return {"reached": 0, "notes": [], "done": False}
         cohort = _cohort(json.loads(self.config["cohort"]))
         stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
-        checkpoint = Checkpoint(self._folder, stem, self._study, cohort, self._device)
+        checkpoint = Checkpoint(self._folder, stem, self._resolved, cohort, self._device)
         with _ended_after(minutes):
-            results = run_cohort(self._study, self._trainable, cohort, checkpoint)
+            results = run_cohort(self._resolved, self._trainable, cohort, checkpoint)
         try:
-            write_part(self._folder, self._study, results, this_node())
+            write_part(self._folder, self._resolved, results, this_node())
         except AnalysisError as error:
             return {"reached": 0, "notes": checkpoint.notes, "done": True, UNWRITTEN: str(error)}
         checkpoint.remove()
@@ -108,7 +108,7 @@ def shared_data(trainable: Trainable) -> Arrays | None:
         Inputs and targets of the training and the validation set; None where it has no data, or
         where every worker opens the file they are in.
     """
-    if not isinstance(trainable, TrainingSet) or trainable.data.mapped:
+    if not isinstance(trainable, LoadedWorkload) or trainable.data.mapped:
         return None
     tensors = (*trainable.data.train, *trainable.data.validation)
     return tuple(t if t.dtype is torch.bfloat16 else t.cpu().numpy() for t in tensors)
@@ -137,4 +137,4 @@ def _point(data: Mapping[str, Any]) -> Point:
 
 def _source(data: Mapping[str, Any]) -> Source:
     role = None if data["role"] is None else Role(data["role"])
-    return Source(**{**data, "role": role, "rule": Rule(data["rule"])})
+    return Source(**{**data, "role": role, "rule": ScalingRule(data["rule"])})

@@ -73,17 +73,17 @@ class Progress:
     def __init__(
         self,
         folder: ResultsFolder,
-        study: ResolvedStudy,
+        resolved: ResolvedStudy,
         recorded: Iterable[TrialResult] | None = None,
     ) -> None:
         """Starts with no part read, or with all.
 
         Args:
             folder: the results folder.
-            study: the study in it.
+            resolved: the study in it.
             recorded: the trials of the parts that are there, where they have been read.
         """
-        self._folder, self._study = folder, study
+        self._folder, self._resolved = folder, resolved
         self._lock = threading.Lock()
         self._looked = -math.inf
         self._seen: set[str] = set()
@@ -98,7 +98,7 @@ class Progress:
         """Reads the parts that are new; gives those."""
         with self._lock:
             new = [name for name in part_names(self._folder) if name not in self._seen]
-            parts = [read_part(self._folder, name, self._study) for name in new]
+            parts = [read_part(self._folder, name, self._resolved) for name in new]
             self._seen |= set(new)
             for part in parts:
                 self._ends[part[0].batch_size].update(map(_End.of, part))
@@ -107,7 +107,7 @@ class Progress:
 
     def follow(self) -> list[list[TrialResult]]:
         """Reads what is new while a sweep runs, no more often than the folder should be asked."""
-        if time.monotonic() < self._looked + self._folder.look_seconds:
+        if time.monotonic() < self._looked + self._folder.poll_interval:
             return []
         try:
             return self.read()
@@ -119,7 +119,7 @@ class Progress:
     def rows(self, standings: Sequence[Standing] = ()) -> list[Row]:
         """Gives one row per batch size of the parts read so far."""
         racing = {standing.batch_size: standing.racing for standing in standings}
-        return [self.row(size, racing.get(size, 0)) for size in self._study.batch_sizes]
+        return [self.row(size, racing.get(size, 0)) for size in self._resolved.batch_sizes]
 
     def row(self, size: int, racing: int = 0) -> Row:
         """Gives the row of one batch size."""
@@ -133,7 +133,7 @@ class Progress:
                 steps += [] if end.steps is None else [end.steps]
         return Row(
             batch_size=size,
-            trials=self._study.trials_at(size),
+            trials=self._resolved.trials_at(size),
             done=roles[Role.SEARCH] + roles[Role.RECIPE],
             more=roles[Role.EXTENSION] + roles[Role.WARM],
             replicates=roles[Role.REPLICATE],

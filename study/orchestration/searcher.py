@@ -31,18 +31,18 @@ class PerBatchSearch(Searcher):
     """Hands out cohorts to Ray Tune and feeds their parts back to one search per batch size."""
 
     def __init__(
-        self, folder: ResultsFolder, study: ResolvedStudy, queue: CohortQueue, journal: Journal
+        self, folder: ResultsFolder, resolved: ResolvedStudy, queue: CohortQueue, journal: Journal
     ) -> None:
         """Wraps a queue.
 
         Args:
             folder: the results folder.
-            study: the resolved study.
+            resolved: the resolved study.
             queue: its missing cohorts.
             journal: where finished trials are shown to Optuna's dashboard.
         """
         super().__init__(metric="reached", mode="max")
-        self._folder, self._study, self._queue, self._journal = folder, study, queue, journal
+        self._folder, self._resolved, self._queue, self._journal = folder, resolved, queue, journal
         self._running: dict[str, Cohort] = {}
         self._began: dict[str, float] = {}
         self._handed_out = 0
@@ -96,7 +96,7 @@ class PerBatchSearch(Searcher):
             return
         self._journal.add(self._queue.searches()[size], results)
         if self._queue.finish(results):
-            self._queue.plan(size, read_parts_at(self._folder, self._study, size))
+            self._queue.plan(size, read_parts_at(self._folder, self._resolved, size))
         self._stop_if_hopeless(results)
 
     def end(self, reason: str) -> None:
@@ -110,17 +110,17 @@ class PerBatchSearch(Searcher):
         name = part_name(cohort.batch_size, cohort.number, cohort.role)
         if not self._folder.exists(name):
             return None
-        return read_part(self._folder, name, self._study)
+        return read_part(self._folder, name, self._resolved)
 
     def _overdue(self, cohort: Cohort, began: float | None) -> list[TrialResult] | None:
         """Records the trials of a cohort whose worker ended itself when the time was over."""
-        minutes = self._study.compute.cohort_minutes
+        minutes = self._resolved.compute.cohort_minutes
         if minutes is None or began is None or time.monotonic() - began < 60 * minutes:
             return None
         results = failed(
             cohort, f"the cohort trained for longer than compute.cohort_minutes = {minutes:g}"
         )
-        write_part(self._folder, self._study, results)
+        write_part(self._folder, self._resolved, results)
         return results
 
     def _stop_if_hopeless(self, results: list[TrialResult]) -> None:
@@ -129,7 +129,7 @@ class PerBatchSearch(Searcher):
             self._any_ran = True
             return
         self._failed_sizes.add(results[0].batch_size)
-        first = self._study.searched or self._study.batch_sizes
+        first = self._resolved.searched or self._resolved.batch_sizes
         if not self._any_ran and len(self._failed_sizes) >= min(2, len(first)):
             self.end(f"every trial of the first cohorts failed: {results[0].message}")
 

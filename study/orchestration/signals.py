@@ -16,7 +16,7 @@ from types import FrameType
 from typing import NoReturn
 from uuid import uuid4
 
-GO_ON = "what is recorded stays, and the same command goes on from there"
+RESUME_HINT = "what is recorded stays, and the same command goes on from there"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _MARK = "BATCHSCALE_SWEEP"
 _DAEMONS = ("raylet", "gcs_server")
@@ -77,7 +77,7 @@ class Stop:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            leave(self.exit_code, f"ended at once; {GO_ON}")
+            leave(self.exit_code, f"ended at once; {RESUME_HINT}")
         self._signal = number
         _say("stopping: cohorts have ten seconds to end and be recorded; once more ends at once")
 
@@ -173,7 +173,7 @@ def ray_watched(stop: Stop) -> Iterator[None]:
             return
         stop.catch_up()  # a signal to the whole process group ends Ray too
         why = "stopped, and Ray with it" if stop.requested else f"ended: Ray's {name} died"
-        leave(stop.exit_code, f"the sweep {why}; {GO_ON}")
+        leave(stop.exit_code, f"the sweep {why}; {RESUME_HINT}")
 
     for pid, name in _ray_daemons():
         threading.Thread(target=wait, args=(pid, name), daemon=True).start()

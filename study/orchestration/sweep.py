@@ -63,17 +63,19 @@ class SweepEnd:
 class Sweep:
     """A study's remaining work, ready to run."""
 
-    def __init__(self, folder: ResultsFolder, study: ResolvedStudy, trainable: Trainable) -> None:
+    def __init__(
+        self, folder: ResultsFolder, resolved: ResolvedStudy, trainable: Trainable
+    ) -> None:
         """Rebuilds the searches from the folder's parts.
 
         Args:
             folder: the results folder, opened by `study.storage.study_folder.open_folder`.
-            study: the study in it.
+            resolved: the study in it.
             trainable: its workload, whose data every worker is given.
         """
-        self._folder, self._study, self._trainable = folder, study, trainable
+        self._folder, self._resolved, self._trainable = folder, resolved, trainable
         self._recorded: list[TrialResult] = []
-        self._queue = CohortQueue(study, self._read())
+        self._queue = CohortQueue(resolved, self._read())
 
     @property
     def recorded(self) -> Sequence[TrialResult]:
@@ -104,7 +106,7 @@ class Sweep:
             errors += self._without_base()
         trials: list[Ended] = []
         try:
-            trials = consolidate(self._folder, self._study)
+            trials = consolidate(self._folder, self._resolved)
             if missing:
                 record_end(self._folder)
             if self._queue.empty and not searcher.errors:
@@ -120,7 +122,7 @@ class Sweep:
         )
 
     def _read(self) -> Iterator[TrialResult]:
-        for result in read_parts(self._folder, self._study):
+        for result in read_parts(self._folder, self._resolved):
             self._recorded.append(result.without_curve())
             yield result
 
@@ -128,7 +130,7 @@ class Sweep:
         with self._folder.workspace(keep=[JOURNAL_FILE]) as work:
             scratch = work / SCRATCH
             journal = self._journal(work / JOURNAL_FILE)
-            searcher = PerBatchSearch(self._folder, self._study, self._queue, journal)
+            searcher = PerBatchSearch(self._folder, self._resolved, self._queue, journal)
             if not self._queue.empty and not stop.requested:
                 try:
                     with joined(work, resources, stop):
@@ -155,7 +157,7 @@ class Sweep:
             going = searcher.goes_on() and not stop.requested
 
     def _without_base(self) -> list[str]:
-        recipe = self._study.recipe
+        recipe = self._resolved.recipe
         if recipe is None or not self._queue.without_base:
             return []
         return [
@@ -178,7 +180,7 @@ class Sweep:
         trainable = tune.with_parameters(
             RaceTrainable,
             folder=self._folder,
-            study=self._study.as_data(),
+            resolved=self._resolved.as_data(),
             data=shared_data(self._trainable),
             data_dir=resources.data_dir,
         )

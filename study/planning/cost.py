@@ -22,7 +22,7 @@ from rich.table import Table
 from study.config.study import ResolvedStudy
 from study.engine.cohort import build_lanes
 from study.engine.networks.training import Trainable
-from study.engine.stopping_rules import Rules, measured_steps
+from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.search.queue import CohortQueue
 from workloads.workload import Lanes
 
@@ -73,11 +73,11 @@ class Estimate:
     disk: int
 
 
-def probe(study: ResolvedStudy, trainable: Trainable, batch_size: int, seconds: float) -> Probe:
+def probe(resolved: ResolvedStudy, trainable: Trainable, batch_size: int, seconds: float) -> Probe:
     """Trains the first cohort of a batch size for a moment.
 
     Args:
-        study: the resolved study.
+        resolved: the resolved study.
         trainable: its workload, made ready.
         batch_size: one of its batch sizes.
         seconds: how long to train, > 0; at least one step is timed.
@@ -87,26 +87,26 @@ def probe(study: ResolvedStudy, trainable: Trainable, batch_size: int, seconds: 
     """
     _forget_peak()
     # where a recipe's rule will run, as many trials of the search cost the same
-    search = study.search.model_copy(update={"trials": study.trials_at(batch_size)})
+    search = resolved.search.model_copy(update={"trials": resolved.trials_at(batch_size)})
     alone = {"batch_sizes": (batch_size,), "search": search, "recipe": None}
-    cohort = CohortQueue(study.model_copy(update=alone), []).take()
+    cohort = CohortQueue(resolved.model_copy(update=alone), []).take()
     assert cohort is not None  # a study has at least one trial at each of its batch sizes
-    rules = Rules.at(study, batch_size, None)
-    lanes = build_lanes(study, trainable, cohort)
+    rules = StoppingRules.at(resolved, batch_size, None)
+    lanes = build_lanes(resolved, trainable, cohort)
     lanes.measure()
     lanes.advance(1)
     return _timed(lanes, rules, batch_size, time.perf_counter() + seconds)
 
 
-def _timed(lanes: Lanes, rules: Rules, batch_size: int, deadline: float) -> Probe:
+def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float) -> Probe:
     """Races on from step 1, whose time is left out: it includes what is done only once."""
     step, reached = 1, None
-    training, evaluation = [], []
+    loaded, evaluation = [], []
     for next_step in (2, *measured_steps(rules)):
         started = time.perf_counter()
         if next_step > step:
             lanes.advance(next_step - step)
-            training.append((time.perf_counter() - started) / (next_step - step))
+            loaded.append((time.perf_counter() - started) / (next_step - step))
             step = next_step
         started = time.perf_counter()
         _, error = lanes.measure()
@@ -117,35 +117,35 @@ def _timed(lanes: Lanes, rules: Rules, batch_size: int, deadline: float) -> Prob
             break
     return Probe(
         batch_size=batch_size,
-        step_seconds=statistics.median(training),
+        step_seconds=statistics.median(loaded),
         evaluation_seconds=statistics.median(evaluation),
         reached=reached,
         memory=_peak(),
     )
 
 
-def estimates(study: ResolvedStudy, probes: Sequence[Probe]) -> list[Estimate]:
+def estimates(resolved: ResolvedStudy, probes: Sequence[Probe]) -> list[Estimate]:
     """Gives the expected cost of every batch size.
 
     Args:
-        study: the resolved study.
+        resolved: the resolved study.
         probes: one per batch size, in rising order.
 
     Returns:
         One estimate per probe.
     """
     known = {p.batch_size: p.reached for p in probes if p.reached is not None}
-    return [_estimate(study, p, known) for p in probes]
+    return [_estimate(resolved, p, known) for p in probes]
 
 
-def plan_table(study: ResolvedStudy, rows: Sequence[Estimate]) -> Table:
+def plan_table(resolved: ResolvedStudy, rows: Sequence[Estimate]) -> Table:
     """Draws estimates as a table, one row per batch size."""
     table = Table(box=box.SIMPLE_HEAD)
     names = ("batch size", "ms per trial step", "steps to target", "time", "at most", "memory")
     for name in (*names, "disk"):
         table.add_column(name, justify="right")
     for row in rows:
-        probe, lanes = row.probe, _lanes(study, row.probe.batch_size)
+        probe, lanes = row.probe, _lanes(resolved, row.probe.batch_size)
         table.add_row(
             f"{probe.batch_size:,}",
             f"{1e3 * probe.step_seconds / lanes:.3g}",
@@ -166,28 +166,28 @@ def duration(seconds: float) -> str:
     return "< 1 s" if seconds < 1 else f"{seconds:.0f} s"
 
 
-def _estimate(study: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -> Estimate:
+def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -> Estimate:
     size = probe.batch_size
-    budget = study.budget(size)
+    budget = resolved.budget(size)
     steps = min(budget, _carried_over(size, known)) if known else budget
-    trials = study.trials_at(size)
-    if size in study.searched:
-        trials += study.replicates.seeds * study.replicates.top
-    cohorts = trials / _lanes(study, size)
-    last = min(budget, math.ceil(study.race.slack * steps))
-    last = budget if study.race.to == "budget" else last
-    measurements = _measurements(study, size, last)
+    trials = resolved.trials_at(size)
+    if size in resolved.searched:
+        trials += resolved.replicates.seeds * resolved.replicates.top
+    cohorts = trials / _lanes(resolved, size)
+    last = min(budget, math.ceil(resolved.race.slack * steps))
+    last = budget if resolved.race.to == "budget" else last
+    measurements = _measurements(resolved, size, last)
     return Estimate(
         probe=probe,
         steps=steps,
         seconds=cohorts * probe.seconds(last, measurements),
-        seconds_at_most=cohorts * probe.seconds(budget, _measurements(study, size, budget)),
+        seconds_at_most=cohorts * probe.seconds(budget, _measurements(resolved, size, budget)),
         disk=trials * (_TRIAL_BYTES + measurements * _MEASUREMENT_BYTES),
     )
 
 
-def _lanes(study: ResolvedStudy, batch_size: int) -> int:
-    return min(study.trials_at(batch_size), study.lanes_at(batch_size))
+def _lanes(resolved: ResolvedStudy, batch_size: int) -> int:
+    return min(resolved.trials_at(batch_size), resolved.lanes_at(batch_size))
 
 
 def _carried_over(size: int, known: Mapping[int, int]) -> int:
@@ -199,8 +199,8 @@ def _carried_over(size: int, known: Mapping[int, int]) -> int:
     return scaled if nearest > size else known[nearest]
 
 
-def _measurements(study: ResolvedStudy, batch_size: int, last: int) -> int:
-    steps: Iterable[int] = measured_steps(Rules.at(study, batch_size, None))
+def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:
+    steps: Iterable[int] = measured_steps(StoppingRules.at(resolved, batch_size, None))
     return 1 + sum(1 for _ in takewhile(lambda step: step <= last, steps))
 
 

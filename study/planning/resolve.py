@@ -17,7 +17,7 @@ from study.config.study import ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.packed import why_not_packed
-from study.engine.networks.training import Layout, TrainingSet, fresh_model, load
+from study.engine.networks.training import Layout, LoadedWorkload, fresh_model, load
 from study.errors import StudyError, cause, not_among, shown
 from study.optimizers import Optimizer, optimizer_named
 from study.optimizers.hyperparameters import of_optimizer, of_workload
@@ -44,7 +44,7 @@ EXAMPLES_AT_ONCE = 512
 class _Built:
     """What building the workload once has shown; the numbers are None where it has no data."""
 
-    trainable: TrainingSet | Dynamics
+    trainable: LoadedWorkload | Dynamics
     lanes: str
     examples: int | None = None
     size: ModelSize | None = None
@@ -52,7 +52,7 @@ class _Built:
 
 def resolve(
     data: Mapping[str, Any], device: Device | None = None
-) -> tuple[ResolvedStudy, TrainingSet | Dynamics]:
+) -> tuple[ResolvedStudy, LoadedWorkload | Dynamics]:
     """Fills in every default and checks every rule, by building the workload once.
 
     Whatever is wrong with a key, a value, or what the workload does with them is a StudyError.
@@ -83,7 +83,7 @@ def resolve(
         built = _dry_build(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
     refuse_recipe(config, space, batch_sizes)
-    if config.federated is not None and isinstance(built.trainable, TrainingSet):
+    if config.federated is not None and isinstance(built.trainable, LoadedWorkload):
         refuse_federated(config.federated, built.trainable, batch_sizes)
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
@@ -202,17 +202,17 @@ def _dry_build(
         _start_above(target, _dynamics_start(config, workload, space))
         return _Built(workload, "dynamics")
     _refuse_lanes(config, {"packed", "looped"})
-    training = load(workload, torch.device("cpu"), config.compute.precision)
-    start, size = _start(training, optimizer_named(config.optimizer))
+    loaded = load(workload, torch.device("cpu"), config.compute.precision)
+    start, size = _start(loaded, optimizer_named(config.optimizer))
     _start_above(target, start)
-    if training.data.mapped:
+    if loaded.data.mapped:
         _refuse_lanes(config, {"looped"})
-    _refuse_micro_batches(config, training)
+    _refuse_micro_batches(config, loaded)
     lanes = config.race.lanes
     if lanes == "auto":
         values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
-        lanes = "packed" if why_not_packed(training, values) is None else "looped"
-    return _Built(training, lanes, len(training.data.train.inputs), size)
+        lanes = "packed" if why_not_packed(loaded, values) is None else "looped"
+    return _Built(loaded, lanes, len(loaded.data.train.inputs), size)
 
 
 def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:
@@ -243,34 +243,34 @@ def _refuse_other_rules(config: StudyConfig, space: Space) -> None:
         )
 
 
-def _refuse_micro_batches(config: StudyConfig, training: TrainingSet) -> None:
-    if config.compute.micro_batch != "auto" and training.mixing is not None:
+def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
+    if config.compute.micro_batch != "auto" and loaded.mixing is not None:
         raise StudyError(
             f"compute.micro_batch must be left out for a model with batch statistics, got "
-            f"{config.compute.micro_batch} with {training.mixing}; they need the whole batch"
+            f"{config.compute.micro_batch} with {loaded.mixing}; they need the whole batch"
         )
 
 
-def _start(training: TrainingSet, optimizer: Optimizer) -> tuple[float, ModelSize]:
+def _start(loaded: LoadedWorkload, optimizer: Optimizer) -> tuple[float, ModelSize]:
     """Gives the error of an untrained model, checked to be a number, and what it takes."""
-    model, validation = fresh_model(training, 0).eval(), training.data.validation
+    model, validation = fresh_model(loaded, 0).eval(), loaded.data.validation
     total, examples = 0.0, len(validation.inputs)
     for start in range(0, examples, EXAMPLES_AT_ONCE):
         part = Examples(*(tensor[start : start + EXAMPLES_AT_ONCE] for tensor in validation))
         with torch.no_grad():
-            loss = training.workload.loss(model, part)
-            error = training.workload.error(model, part)
+            loss = loaded.workload.loss(model, part)
+            error = loaded.workload.error(model, part)
         sound_number("loss", loss)
         total += sound_number("error", error) * len(part.inputs)
-    size = replace(model_size(training, model), buffers=max(1, len(optimizer.buffers)))
+    size = replace(model_size(loaded, model), buffers=max(1, len(optimizer.buffers)))
     return total / examples, size
 
 
-def model_size(training: TrainingSet, model: nn.Module) -> ModelSize:
+def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     """Gives a model's parameters, and its operations on one example."""
-    one = Examples(*(part[:1] for part in training.data.validation))
+    one = Examples(*(part[:1] for part in loaded.data.validation))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        training.loss(model, one)
+        loaded.loss(model, one)
     parameters = len(Layout(model).flatten(model))
     return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
 

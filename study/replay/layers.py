@@ -16,7 +16,7 @@ from torch import Tensor
 from study.config.study import ResolvedStudy
 from study.engine.data_order import DataOrder
 from study.engine.networks.micro_batch import Portion
-from study.engine.networks.training import Layout, Trainable, TrainingSet, forked, fresh_model
+from study.engine.networks.training import Layout, LoadedWorkload, Trainable, forked, fresh_model
 from study.errors import StudyError
 from study.optimizers.hyperparameters import of_workload
 from study.records import TrialResult
@@ -34,12 +34,12 @@ _AT_ONCE = 1_024
 
 
 def best_trials(
-    study: ResolvedStudy, recorded: Sequence[TrialResult], batch_sizes: Sequence[int] | None
+    resolved: ResolvedStudy, recorded: Sequence[TrialResult], batch_sizes: Sequence[int] | None
 ) -> list[TrialResult]:
     """Gives the trials to look into.
 
     Args:
-        study: the study.
+        resolved: the study.
         recorded: its trials, finally judged.
         batch_sizes: which batch sizes; None for all that reached the target.
 
@@ -49,7 +49,7 @@ def best_trials(
     Raises:
         StudyError: a batch size did not reach the target, or none did.
     """
-    best = {winner.batch_size: winner for winner in winners(study, recorded)}
+    best = {winner.batch_size: winner for winner in winners(resolved, recorded)}
     if not best:
         raise StudyError(
             "layers are measured where the target was reached, got no such batch size; raise "
@@ -65,7 +65,7 @@ def best_trials(
 
 
 def measured_layers(
-    study: ResolvedStudy,
+    resolved: ResolvedStudy,
     trainable: Trainable,
     trial: TrialResult,
     recorded: Sequence[TrialResult],
@@ -73,7 +73,7 @@ def measured_layers(
     """Trains a trial again and measures its layers on the way to the target.
 
     Args:
-        study: the study.
+        resolved: the study.
         trainable: its workload, made ready.
         trial: one that reached the target.
         recorded: the study's trials, sorted by batch size, role and trial.
@@ -86,20 +86,20 @@ def measured_layers(
         StudyError: the workload trains no network, or the trial does not reach the target at the
             recorded step here.
     """
-    if not isinstance(trainable, TrainingSet):
+    if not isinstance(trainable, LoadedWorkload):
         raise StudyError(
-            f"layers are those of a network, got {study.workload!r} with dynamics of its own; "
+            f"layers are those of a network, got {resolved.workload!r} with dynamics of its own; "
             "choose a study of another workload"
         )
-    if study.federated is not None:
+    if resolved.federated is not None:
         raise StudyError(
             "layers are measured on the mini-batches of one model, got a federated study, whose "
             "clients have one each; choose a study without `federated`"
         )
     end = trial.outcome.steps
     assert end is not None  # it reached the target
-    replay = Replay(study, trainable, trial, recorded)
-    gradients = _Gradients(study, trainable, trial)
+    replay = Replay(resolved, trainable, trial, recorded)
+    gradients = _Gradients(resolved, trainable, trial)
     moments, rows = _moments(trial.curve.step.tolist(), end), []
     for step in replay.measurements(end):
         if step in moments:
@@ -112,7 +112,7 @@ def measured_layers(
             }
             rows += [key | row for row in gradients.measured(replay.parameters(), step)]
     curve = replay.curve()
-    if curve.step[-1] != end or not curve.val_error[-1] < study.target:
+    if curve.step[-1] != end or not curve.val_error[-1] < resolved.target:
         raise StudyError(
             f"a trial must reach the target where it did to be looked into, got trial "
             f"{trial.point.trial} at batch size {trial.batch_size} recorded there at step {end}, "
@@ -136,19 +136,17 @@ def _moments(measured: Sequence[int], end: int) -> dict[int, str]:
 class _Gradients:
     """The gradients of a trial's training loss, on its own mini-batches."""
 
-    def __init__(self, study: ResolvedStudy, training: TrainingSet, trial: TrialResult) -> None:
-        self._training, self._seed, self._size = training, trial.point.seed, trial.batch_size
-        self._model = fresh_model(training, self._seed).train()
+    def __init__(self, resolved: ResolvedStudy, loaded: LoadedWorkload, trial: TrialResult) -> None:
+        self._loaded, self._seed, self._size = loaded, trial.point.seed, trial.batch_size
+        self._model = fresh_model(loaded, self._seed).train()
         self._layout = Layout(self._model)
-        used = of_workload(training.workload).used(study.search.space)
+        used = of_workload(loaded.workload).used(resolved.search.space)
         self._values = {
-            name: torch.tensor(
-                trial.point.values[name], dtype=torch.float32, device=training.device
-            )
+            name: torch.tensor(trial.point.values[name], dtype=torch.float32, device=loaded.device)
             for name in used
         }
         # batch statistics must be those of the trial's own batches
-        own = training.mixing is not None
+        own = loaded.mixing is not None
         at_once = self._size if own else _AT_ONCE
         self._portion = Portion(at_once, least=self._size if own else 1)
 
@@ -156,7 +154,7 @@ class _Gradients:
         """Gives the norms of every parameter tensor, after `step` updates led to `parameters`."""
         for name, values in self._layout.unflatten(parameters).items():
             self._model.get_parameter(name).data = values
-        with forked(self._training.device):
+        with forked(self._loaded.device):
             torch.manual_seed(derive_seed(self._seed, "layers", step))
             drawn = np.array([self._norms(batch) for batch in self._next_batches(step)])
             full = self._norms(self._all_examples())
@@ -180,19 +178,19 @@ class _Gradients:
 
     def _next_batches(self, step: int) -> Iterator[Tensor]:
         """Gives the batches that the trial takes after `step` updates, each (batch size,)."""
-        examples = len(self._training.data.train.inputs)
-        order = DataOrder([self._seed], examples, self._size, self._training.device)
+        examples = len(self._loaded.data.train.inputs)
+        order = DataOrder([self._seed], examples, self._size, self._loaded.device)
         for _ in range(step):
             order.next()
         for _ in range(BATCHES):
             yield order.next()[0]
 
     def _all_examples(self) -> Tensor:
-        examples = len(self._training.data.train.inputs)
+        examples = len(self._loaded.data.train.inputs)
         order = torch.randperm(examples, generator=generator(self._seed, "layers"))[:FULL_EXAMPLES]
-        if self._training.mixing is not None:
+        if self._loaded.mixing is not None:
             order = order[: len(order) // self._size * self._size]
-        return order.to(self._training.device)
+        return order.to(self._loaded.device)
 
     def _norms(self, indices: Tensor) -> NDArray[np.float64]:
         """Gives the norm of each tensor's gradient of the mean loss on some examples."""
@@ -203,7 +201,7 @@ class _Gradients:
         total = torch.zeros(sum(p.numel() for p in parameters), device=indices.device)
         for part in torch.split(indices, size):
             with torch.enable_grad():
-                loss = self._training.loss(self._model, self._training.batch(part), **self._values)
+                loss = self._loaded.loss(self._model, self._loaded.batch(part), **self._values)
             pieces = torch.autograd.grad(
                 loss, parameters, allow_unused=True, materialize_grads=True
             )

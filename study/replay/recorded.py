@@ -26,43 +26,43 @@ from workloads.registry import resolve as resolve_workload
 _KEY = list(TRIAL_KEY)
 
 
-def recorded_trials(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
+def recorded_trials(folder: ResultsFolder, resolved: ResolvedStudy) -> list[TrialResult]:
     """Reads every trial of a folder, finally judged.
 
     Args:
         folder: the results folder.
-        study: its study.
+        resolved: its study.
 
     Returns:
         The trials, sorted by batch size, role and trial; of a folder without parts as its tables
         have them.
     """
     if part_names(folder):
-        return final_results(study, read_parts(folder, study))
-    return trials_of_tables(folder, study)
+        return final_results(resolved, read_parts(folder, resolved))
+    return trials_of_tables(folder, resolved)
 
 
-def as_recorded(folder: ResultsFolder, study: ResolvedStudy) -> Trainable:
+def as_recorded(folder: ResultsFolder, resolved: ResolvedStudy) -> Trainable:
     """Makes a study's workload ready as it was when its trials were recorded.
 
     Args:
         folder: the results folder.
-        study: its study.
+        resolved: its study.
 
     Returns:
         The workload on one thread of a CPU; on a GPU where the study ran on one and there is one.
     """
     torch.set_num_threads(1)  # as in a worker: the sums of several threads round otherwise
     device = "cuda" if used_gpus(folder) and torch.cuda.is_available() else "cpu"
-    workload = resolve_workload(study.workload, study.workload_options)
-    return prepare(workload, device, study.compute.precision)
+    workload = resolve_workload(resolved.workload, resolved.workload_options)
+    return prepare(workload, device, resolved.compute.precision)
 
 
-def winners(study: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
+def winners(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
     """Gives the trial of fewest steps at each batch size that reached the target.
 
     Args:
-        study: the study.
+        resolved: the study.
         recorded: its trials, finally judged.
 
     Returns:
@@ -70,17 +70,17 @@ def winners(study: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[Trial
     """
     return [
         best
-        for size in study.batch_sizes
+        for size in resolved.batch_sizes
         for best in fastest([result for result in recorded if result.batch_size == size])
     ]
 
 
-def trials_of_tables(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialResult]:
+def trials_of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> list[TrialResult]:
     """Reads the trials back from `trials.parquet` and `curves.parquet`.
 
     Args:
         folder: the results folder.
-        study: its study.
+        resolved: its study.
 
     Returns:
         The trials in the order of the table.
@@ -89,7 +89,7 @@ def trials_of_tables(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialR
         StudyError: the table lacks a hyperparameter of the study.
     """
     trials, curves = read_table(folder, TRIALS_FILE), read_table(folder, CURVES_FILE)
-    missing = [name for name in study.hyperparameters if name not in trials]
+    missing = [name for name in resolved.hyperparameters if name not in trials]
     if missing:
         raise StudyError(
             f"{folder / TRIALS_FILE} must have a column for each hyperparameter of study.toml, "
@@ -100,7 +100,7 @@ def trials_of_tables(folder: ResultsFolder, study: ResolvedStudy) -> list[TrialR
     for row in trials.astype(object).where(trials.notna(), None).to_dict("records"):
         rows = by_trial.get(tuple(row[name] for name in _KEY), curves.head(0))
         named = {str(name): value for name, value in row.items()}
-        results.append(replace(from_row(named, study.hyperparameters), curve=_curve(rows)))
+        results.append(replace(from_row(named, resolved.hyperparameters), curve=_curve(rows)))
     return results
 
 

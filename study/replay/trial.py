@@ -16,7 +16,7 @@ from study.engine.cohort import build_lanes
 from study.engine.lanes import Ensemble
 from study.engine.networks.training import Trainable
 from study.engine.race import Race
-from study.engine.stopping_rules import Rules
+from study.engine.stopping_rules import StoppingRules
 from study.records import Cohort, Curve, Execution, Role, TrialResult
 
 
@@ -25,7 +25,7 @@ class Replay:
 
     def __init__(
         self,
-        study: ResolvedStudy,
+        resolved: ResolvedStudy,
         trainable: Trainable,
         trial: TrialResult,
         recorded: Sequence[TrialResult],
@@ -33,17 +33,17 @@ class Replay:
         """Builds the lanes of the trial's pack at step 0.
 
         Args:
-            study: the study that the trial belongs to.
+            resolved: the study that the trial belongs to.
             trainable: its workload, made ready.
             trial: the trial.
             recorded: the study's trials, sorted by batch size, role and trial.
         """
         pack = pack_of(trial, recorded)
         cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
-        execution = trial.execution or Execution(study.race.lanes, len(pack), None)
-        self._lanes = build_lanes(_computed_so(study, execution), trainable, cohort)
+        execution = trial.execution or Execution(resolved.race.lanes, len(pack), None)
+        self._lanes = build_lanes(_computed_so(resolved, execution), trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not how it goes
-        rules = Rules.of(trial.point.role, study, trial.batch_size, None)
+        rules = StoppingRules.of(trial.point.role, resolved, trial.batch_size, None)
         self._race = Race(len(pack), rules)
         self._lane = [result.point for result in pack].index(trial.point)
 
@@ -100,15 +100,15 @@ def _cohort(result: TrialResult) -> tuple[int, Role, int]:
     return result.batch_size, Role.SEARCH if role is Role.WARM else role, result.cohort
 
 
-def _computed_so(study: ResolvedStudy, execution: Execution) -> ResolvedStudy:
-    race = study.race.model_copy(update={"lanes": execution.lanes})
-    compute = study.compute.model_copy(
+def _computed_so(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
+    race = resolved.race.model_copy(update={"lanes": execution.lanes})
+    compute = resolved.compute.model_copy(
         update={
             "pack": LaneLimit(lanes=execution.pack),
             "micro_batch": execution.micro_batch or "auto",
         }
     )
-    return study.model_copy(update={"race": race, "compute": compute})
+    return resolved.model_copy(update={"race": race, "compute": compute})
 
 
 def same_curve(one: Curve, other: Curve) -> bool:

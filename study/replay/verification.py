@@ -71,25 +71,25 @@ def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
     yield (first := _clause("study.toml", lambda: _resolved(folder)))
     if not first.passed:
         return
-    study = read_study_toml(folder)
+    resolved = read_study_toml(folder)
     names = part_names(folder)
     if names:
         try:
-            results = _parts(folder, names, study)
+            results = _parts(folder, names, resolved)
         except _BROKEN as broken:
             yield Clause("parts", False, str(broken))
             return
         yield Clause("parts", True, f"{len(names)} parts of this study, all readable")
         yield _hashes(folder, names)
-        yield _clause("trials", lambda: _trials(study, results))
-        yield _clause("tables", lambda: _tables(folder, study, results))
+        yield _clause("trials", lambda: _trials(resolved, results))
+        yield _clause("tables", lambda: _tables(folder, resolved, results))
     else:
         yield Clause("parts", None, "none: the tables are the truth")
-        yield (readable := _clause("tables", lambda: _judged_tables(folder, study)))
-        if readable.passed and not study.search.extend:
+        yield (readable := _clause("tables", lambda: _judged_tables(folder, resolved)))
+        if readable.passed and not resolved.search.extend:
             # the tables do not say which trials a widened box had, so what is missing is not known
-            results = trials_of_tables(folder, study)
-            yield _clause("trials", lambda: _trials(study, results))
+            results = trials_of_tables(folder, resolved)
+            yield _clause("trials", lambda: _trials(resolved, results))
     yield _clause("summary", lambda: _summary(folder))
 
 
@@ -110,18 +110,20 @@ def _toml(content: bytes) -> Mapping[str, Any]:
 
 
 def _resolved(folder: ResultsFolder) -> str:
-    study = read_study_toml(folder)
-    return f"{study.workload}, {study.optimizer}, {len(study.batch_sizes)} batch sizes"
+    resolved = read_study_toml(folder)
+    return f"{resolved.workload}, {resolved.optimizer}, {len(resolved.batch_sizes)} batch sizes"
 
 
-def _parts(folder: ResultsFolder, names: Sequence[str], study: ResolvedStudy) -> list[TrialResult]:
+def _parts(
+    folder: ResultsFolder, names: Sequence[str], resolved: ResolvedStudy
+) -> list[TrialResult]:
     """Gives the trials of all parts."""
     others = [name for name in folder.names(PARTS) if name not in names and "/." not in name]
     if others:
         raise _BrokenError(f"{PARTS}/ must hold parts alone, got {others[0]}; move it away")
     found: list[TrialResult] = []
     for name in names:
-        results = read_part(folder, name, study)
+        results = read_part(folder, name, resolved)
         first = results[0]
         own = part_name(first.batch_size, first.cohort, first.point.role)
         if name != own:
@@ -146,7 +148,7 @@ def _hashes(folder: ResultsFolder, names: Sequence[str]) -> Clause:
     return Clause("hashes", True, f"{len(found) - without} parts say what was written{rest}")
 
 
-def _trials(study: ResolvedStudy, results: Sequence[TrialResult]) -> str:
+def _trials(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
     keys = Counter((r.batch_size, str(r.point.role), r.point.trial) for r in results)
     twice = [_named(key) for key, count in keys.items() if count > 1]
     if twice:
@@ -154,14 +156,14 @@ def _trials(study: ResolvedStudy, results: Sequence[TrialResult]) -> str:
     foreign = [
         _named(key)
         for key in keys
-        if key[0] not in study.batch_sizes
-        or (key[1] == Role.SEARCH and key[2] >= study.search.trials)
+        if key[0] not in resolved.batch_sizes
+        or (key[1] == Role.SEARCH and key[2] >= resolved.search.trials)
     ]
     if foreign:
         raise _BrokenError(f"trials must be of the study in study.toml, got {_counted(foreign)}")
     missing = [
         f"{standing.waiting} at batch size {standing.batch_size}"
-        for standing in CohortQueue(study, results).standings()
+        for standing in CohortQueue(resolved, results).standings()
         if standing.waiting
     ]
     if missing:
@@ -169,10 +171,12 @@ def _trials(study: ResolvedStudy, results: Sequence[TrialResult]) -> str:
     return f"{len(keys)} trials, none twice, none missing"
 
 
-def _tables(folder: ResultsFolder, study: ResolvedStudy, results: Sequence[TrialResult]) -> str:
+def _tables(folder: ResultsFolder, resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
     order = list(Role).index
     ordered = sorted(results, key=lambda r: (r.batch_size, order(r.point.role), r.point.trial))
-    made = {n: as_frame(t) for n, t in tables_of(study, final_results(study, ordered)).items()}
+    made = {
+        n: as_frame(t) for n, t in tables_of(resolved, final_results(resolved, ordered)).items()
+    }
     if not folder.exists(BOXES_FILE) and not made[BOXES_FILE]["region"].any():
         del made[BOXES_FILE]  # from before boxes could be widened: study.toml has it
     for name, frame in made.items():
@@ -182,9 +186,9 @@ def _tables(folder: ResultsFolder, study: ResolvedStudy, results: Sequence[Trial
     return f"{', '.join(made)} are what the parts give"
 
 
-def _judged_tables(folder: ResultsFolder, study: ResolvedStudy) -> str:
-    results = final_results(study, trials_of_tables(folder, study))
-    made = tables_of(study, results)
+def _judged_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> str:
+    results = final_results(resolved, trials_of_tables(folder, resolved))
+    made = tables_of(resolved, results)
     for name in (TRIALS_FILE, CURVES_FILE):
         _refuse_difference(name, read_table(folder, name), as_frame(made[name]))
     return f"{len(results)} trials, each judged as its curve says"
@@ -209,12 +213,12 @@ def _refuse_difference(name: str, there: pd.DataFrame, made: pd.DataFrame) -> No
 
 
 def _imported(folder: ResultsFolder) -> str:
-    study = read_study(folder)
+    resolved = read_study(folder)
     key = list(TRIAL_KEY)
-    trials = set(study.trials[key].itertuples(index=False, name=None))
-    if len(trials) != len(study.trials):
+    trials = set(resolved.trials[key].itertuples(index=False, name=None))
+    if len(trials) != len(resolved.trials):
         raise _BrokenError(f"{TRIALS_FILE} must name each trial once")
-    strange = set(study.curves[key].itertuples(index=False, name=None)) - trials
+    strange = set(resolved.curves[key].itertuples(index=False, name=None)) - trials
     if strange:
         first = _named(min(strange))
         raise _BrokenError(f"{CURVES_FILE} must be of trials in {TRIALS_FILE}, got {first}")
@@ -229,9 +233,9 @@ def _summary(folder: ResultsFolder) -> str | None:
         target, first = there["target"], there.get("first")
     except (ValueError, KeyError, TypeError) as error:
         raise _BrokenError(f"{SUMMARY_JSON} must be as `analyze` wrote it, got: {error}") from error
-    study = read_study(folder)
-    own = study.config["race"].get("target")
-    made = as_record(analyze(study, None if target == own else target, first))
+    resolved = read_study(folder)
+    own = resolved.config["race"].get("target")
+    made = as_record(analyze(resolved, None if target == own else target, first))
     compared = {name: value for name, value in there.items() if name not in _WORDS}
     unlike = _unlike(compared, json.loads(json.dumps(made)))
     if unlike:

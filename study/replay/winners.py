@@ -29,19 +29,19 @@ def check_winners(folder: ResultsFolder) -> Iterator[Clause]:
         Whether each reaches the target at the recorded step.
     """
     try:
-        study = read_study_toml(folder)
-        recorded, environment = recorded_trials(folder, study), differences(folder)
+        resolved = read_study_toml(folder)
+        recorded, environment = recorded_trials(folder, resolved), differences(folder)
     except (StudyError, AnalysisError):
         yield Clause("winners", None, "not trained again: the folder holds no whole record of how")
         return
-    if not winners(study, recorded):
+    if not winners(resolved, recorded):
         yield Clause("winners", None, "no batch size reached the target")
         return
-    yield from replay_winners(study, as_recorded(folder, study), recorded, environment)
+    yield from replay_winners(resolved, as_recorded(folder, resolved), recorded, environment)
 
 
 def replay_winners(
-    study: ResolvedStudy,
+    resolved: ResolvedStudy,
     trainable: Trainable,
     recorded: Sequence[TrialResult],
     environment: Sequence[str],
@@ -49,7 +49,7 @@ def replay_winners(
     """Trains every winner again, up to the step at which it reached the target.
 
     Args:
-        study: the study.
+        resolved: the study.
         trainable: its workload, made ready.
         recorded: its trials, finally judged, sorted by batch size, role and trial.
         environment: what is different here from where they were recorded.
@@ -57,22 +57,22 @@ def replay_winners(
     Yields:
         Whether it reaches the target at the recorded step and no earlier, one clause for each.
     """
-    for winner in winners(study, recorded):
+    for winner in winners(resolved, recorded):
         steps = winner.outcome.steps
         assert steps is not None  # it reached the target
-        replay = Replay(study, trainable, winner, recorded)
+        replay = Replay(resolved, trainable, winner, recorded)
         for _ in replay.measurements(steps):
             pass
         curve = replay.curve()
-        below = curve.step[1:][curve.val_error[1:] < study.target]
+        below = curve.step[1:][curve.val_error[1:] < resolved.target]
         found = int(below[0]) if below.size else None
         who = f"{winner.point.role} trial {winner.point.trial}"
         name = f"winner at batch size {winner.batch_size}"
         if found == steps:
-            says = f"{who} is below {study.target:g} at step {steps}, as recorded; "
+            says = f"{who} is below {resolved.target:g} at step {steps}, as recorded; "
             yield Clause(name, True, says + _likeness(curve, winner.curve, environment))
         else:
-            yield Clause(name, False, f"{who} {_miss(study, winner, curve, found, environment)}")
+            yield Clause(name, False, f"{who} {_miss(resolved, winner, curve, found, environment)}")
 
 
 def _likeness(curve: Curve, recorded: Curve, environment: Sequence[str]) -> str:
@@ -89,7 +89,7 @@ def _largest(one: Curve, other: Curve) -> float:
 
 
 def _miss(
-    study: ResolvedStudy,
+    resolved: ResolvedStudy,
     winner: TrialResult,
     curve: Curve,
     found: int | None,
@@ -100,8 +100,8 @@ def _miss(
     recorded = winner.curve.val_error[min(at, len(winner.curve.val_error) - 1)]
     now = "it was there at" if found is not None else "it was not there by"
     return (
-        f"must be below {study.target:g} at step {steps} first, as recorded; trained again {now} "
-        f"step {int(curve.step[-1])}: error {curve.val_error[-1]:.6g} where {recorded:.6g} is "
+        f"must be below {resolved.target:g} at step {steps} first, as recorded; trained again "
+        f"{now} step {int(curve.step[-1])}: error {curve.val_error[-1]:.6g} where {recorded:.6g} is "
         f"recorded, losses off by {_largest(curve, winner.curve):.1g}; {_told(environment)}"
     )
 

@@ -21,12 +21,12 @@ WIDENING = 0.25
 
 
 def next_region(
-    study: ResolvedStudy, ranges: Mapping[str, Range], results: Sequence[TrialResult]
+    resolved: ResolvedStudy, ranges: Mapping[str, Range], results: Sequence[TrialResult]
 ) -> Region | None:
     """Gives the part to search next.
 
     Args:
-        study: the study.
+        resolved: the study.
         ranges: the box as it is now, by searched hyperparameter.
         results: what was searched in it, judged by all of it: the study's box and every region.
 
@@ -38,7 +38,7 @@ def next_region(
     for side in _sides(ranges, results):
         if side.verdict is not EdgeVerdict.EDGE or side.hyperparameter not in ranges:
             continue
-        strip = _strip(study, ranges[side.hyperparameter], side)
+        strip = _strip(resolved, ranges[side.hyperparameter], side)
         if strip is None:
             continue
         low, high, share = strip
@@ -47,7 +47,7 @@ def next_region(
             number=len({region.number for region in done}) + 1,
             box=box | {side.hyperparameter: (low, high)},
             first=max((region.first + region.trials for region in done), default=0),
-            trials=math.ceil(study.search.trials * share),
+            trials=math.ceil(resolved.search.trials * share),
         )
     return None
 
@@ -68,14 +68,14 @@ def _numbers(values: Sequence[float | None]) -> Floats:
     return np.array([math.nan if value is None else value for value in values])
 
 
-def _strip(study: ResolvedStudy, now: Range, side: Side) -> tuple[float, float, float] | None:
+def _strip(resolved: ResolvedStudy, now: Range, side: Side) -> tuple[float, float, float] | None:
     """Gives low, high and width (as a share of the study's range) of the part to add."""
-    first = study.search.space[side.hyperparameter]
+    first = resolved.search.space[side.hyperparameter]
     assert isinstance(first, Range)  # only searched hyperparameters have sides
     rising = side.end == "high"
     start = first.position(now.high if rising else now.low)
     end = start + (WIDENING if rising else -WIDENING)
-    domain = _domain(study, side.hyperparameter)
+    domain = _domain(resolved, side.hyperparameter)
     if not domain.allows(first.beyond(end)):
         end = _last_allowed(first, domain, start, end)
     if abs(end - start) < WIDENING / 100:
@@ -84,10 +84,10 @@ def _strip(study: ResolvedStudy, now: Range, side: Side) -> tuple[float, float, 
     return low, high, abs(end - start)
 
 
-def _domain(study: ResolvedStudy, name: str) -> Hyperparameter:
-    known = of_optimizer(study.optimizer).known | of_schedule(study.schedule.name).known
+def _domain(resolved: ResolvedStudy, name: str) -> Hyperparameter:
+    known = of_optimizer(resolved.optimizer).known | of_schedule(resolved.schedule.name).known
     if name not in known:
-        known = of_workload(resolve_workload(study.workload, study.workload_options)).known
+        known = of_workload(resolve_workload(resolved.workload, resolved.workload_options)).known
     return known[name]
 
 

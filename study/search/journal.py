@@ -38,10 +38,10 @@ class Journal:
         name = f"batch size {results[0].batch_size}"
         # `load_if_exists` would write down another attempt to create it at each cohort
         begin = optuna.load_study if name in self._names else optuna.create_study
-        study = begin(storage=storage, study_name=name)
+        resolved = begin(storage=storage, study_name=name)
         self._names.add(name)
         studies = len(self._lines.known)
-        study.add_trials(search.frozen(results))
+        resolved.add_trials(search.frozen(results))
         self._lines.write()
         del self._lines.known[studies:]
 

@@ -38,22 +38,22 @@ class Standing:
 class CohortQueue:
     """Hands out a study's missing cohorts, the most expensive batch size first."""
 
-    def __init__(self, study: ResolvedStudy, recorded: Iterable[TrialResult]) -> None:
+    def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult]) -> None:
         """Rebuilds every search from what is recorded and plans the rest.
 
         Args:
-            study: the resolved study.
+            resolved: the resolved study.
             recorded: the trials of earlier sweeps, sorted by batch size, role and trial.
         """
-        self._study = study
+        self._resolved = resolved
         stages = {
-            size: Stages(study, size, list(results))
+            size: Stages(resolved, size, list(results))
             for size, results in groupby(recorded, key=attrgetter("batch_size"))
         }
         self._stages = {
-            size: stages.get(size) or Stages(study, size, []) for size in study.batch_sizes
+            size: stages.get(size) or Stages(resolved, size, []) for size in resolved.batch_sizes
         }
-        self._follows = study.recipe is not None
+        self._follows = resolved.recipe is not None
         self._follow()
 
     def take(self) -> Cohort | None:
@@ -125,23 +125,23 @@ class CohortQueue:
         """Plans what a recipe's rule gives, as soon as its base has ended with a point."""
         if not self._follows or not self._base_ended():
             return
-        base = [self._stages[size].best for size in self._study.searched]
+        base = [self._stages[size].best for size in self._resolved.searched]
         if base == [None]:
             return
         self._follows = False
         for size, stages in self._stages.items():
-            if size not in self._study.searched:
+            if size not in self._resolved.searched:
                 stages.follow(base[0] if base else None)
 
     def _base_ended(self) -> bool:
         """Tells whether a recipe's base, where it has one, has nothing left to run, none lost."""
-        base = [self._stages[size] for size in self._study.searched]
+        base = [self._stages[size] for size in self._resolved.searched]
         return all(stages.ended and not stages.closed for stages in base)
 
     def _awaits_neighbour(self, size: int) -> bool:
-        if not self._study.search.warm_start or self._stages[size].started:
+        if not self._resolved.search.warm_start or self._stages[size].started:
             return False
-        inner = inner_neighbour(self._study.batch_sizes, size)
+        inner = inner_neighbour(self._resolved.batch_sizes, size)
         if inner is None:
             return False
         neighbour = self._stages[inner]
@@ -149,9 +149,9 @@ class CohortQueue:
 
     def _warm(self, size: int) -> list[Point]:
         """Gives the points that join the first cohort of a batch size."""
-        if not self._study.search.warm_start or self._stages[size].started:
+        if not self._resolved.search.warm_start or self._stages[size].started:
             return []
-        sizes = self._study.batch_sizes
+        sizes = self._resolved.batch_sizes
         at = sizes.index(size)
         beside = [*sizes[max(at - 1, 0) : at], *sizes[at + 1 : at + 2]]
-        return warm_points(self._study, size, [self._stages[other].first for other in beside])
+        return warm_points(self._resolved, size, [self._stages[other].first for other in beside])

@@ -14,7 +14,7 @@ from study.config.space import Range, Space
 from study.config.study import ResolvedStudy, StudyConfig
 from study.errors import StudyError, not_among
 from study.optimizers.schedules import WARM_UP
-from study.records import Point, Role, Rule, Source, TrialResult
+from study.records import Point, Role, ScalingRule, Source, TrialResult
 from study.seeding import trial_seed
 
 SCALED = "lr"
@@ -36,7 +36,7 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScalingRule:
+class Scaling:
     """How hyperparameters follow from a point at another batch size.
 
     Attributes:
@@ -52,13 +52,13 @@ class ScalingRule:
         return {name: v * growth ** self.powers.get(name, 0.0) for name, v in values.items()}
 
 
-RULES: Mapping[Rule, ScalingRule] = {
-    Rule.LINEAR: ScalingRule(powers={SCALED: EXPONENTS["linear"]}),
-    Rule.SQUARE_ROOT: ScalingRule(powers={SCALED: EXPONENTS["square-root"]}),
-    Rule.SAME: ScalingRule(powers={}),
+SCALINGS: Mapping[ScalingRule, Scaling] = {
+    ScalingRule.LINEAR: Scaling(powers={SCALED: EXPONENTS["linear"]}),
+    ScalingRule.SQUARE_ROOT: Scaling(powers={SCALED: EXPONENTS["square-root"]}),
+    ScalingRule.SAME: Scaling(powers={}),
     # You et al. 2020 (arXiv:1904.00962), the untuned runs of BERT: the share of steps that are
     # warm-up is 1/320 at 512 and 1/5 at 32,768
-    Rule.LAMB: ScalingRule(
+    ScalingRule.LAMB: Scaling(
         powers={SCALED: 0.5, "warmup_fraction": 1.0},
         start=Published(
             optimizer="lamb",
@@ -69,11 +69,13 @@ RULES: Mapping[Rule, ScalingRule] = {
 }
 
 
-def recipe_points(study: ResolvedStudy, batch_size: int, base: TrialResult | None) -> list[Point]:
+def recipe_points(
+    resolved: ResolvedStudy, batch_size: int, base: TrialResult | None
+) -> list[Point]:
     """Gives what a recipe runs at a batch size that is not its base.
 
     Args:
-        study: a study with a recipe.
+        resolved: a study with a recipe.
         batch_size: the batch size.
         base: the trial of the base that is scaled; None for a rule with a published point.
 
@@ -81,30 +83,30 @@ def recipe_points(study: ResolvedStudy, batch_size: int, base: TrialResult | Non
         The rule's one point on each fresh seed. Seeds follow from the study's seed, the batch size
         and their count, so that recipes are compared on the same initialisations and data orders.
     """
-    rule, source = _origin(study, base)
-    start = study.search.space if base is None else base.point.values
+    rule, source = _origin(resolved, base)
+    start = resolved.search.space if base is None else base.point.values
     fixed = {name: value for name, value in start.items() if not isinstance(value, Range)}
-    values = RULES[rule].scaled(fixed, batch_size / source.batch_size)
-    if study.recipe is not None and study.recipe.warmup_epochs:
+    values = SCALINGS[rule].scaled(fixed, batch_size / source.batch_size)
+    if resolved.recipe is not None and resolved.recipe.warmup_epochs:
         values["warmup_factor"] = min(1.0, fixed[SCALED] / values[SCALED])
     if "warmup_fraction" in values:
         values["warmup_fraction"] = min(1.0, values["warmup_fraction"])
     return [
         Point(
             trial=number,
-            seed=trial_seed(study.seed, batch_size, number, Role.RECIPE),
+            seed=trial_seed(resolved.seed, batch_size, number, Role.RECIPE),
             values=values,
             role=Role.RECIPE,
             source=source,
         )
-        for number in range(study.trials_at(batch_size))
+        for number in range(resolved.trials_at(batch_size))
     ]
 
 
-def _origin(study: ResolvedStudy, base: TrialResult | None) -> tuple[Rule, Source]:
-    assert study.recipe is not None
-    rule = Rule(study.recipe.rule)
-    start = RULES[rule].start
+def _origin(resolved: ResolvedStudy, base: TrialResult | None) -> tuple[ScalingRule, Source]:
+    assert resolved.recipe is not None
+    rule = ScalingRule(resolved.recipe.rule)
+    start = SCALINGS[rule].start
     if base is not None:
         return rule, Source(base.batch_size, base.point.role, base.point.trial, rule)
     assert start is not None  # refused when the study was resolved
@@ -134,10 +136,10 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
         )
     if recipe is None:
         return {}
-    if recipe.rule not in RULES:
-        raise StudyError(not_among("recipe.rule", recipe.rule, map(str, RULES)))
+    if recipe.rule not in SCALINGS:
+        raise StudyError(not_among("recipe.rule", recipe.rule, map(str, SCALINGS)))
     _refuse_unfit(config)
-    start = RULES[Rule(recipe.rule)].start
+    start = SCALINGS[ScalingRule(recipe.rule)].start
     entries = {} if start is None else dict(start.values)
     if recipe.warmup_epochs:
         if endless:
@@ -153,7 +155,7 @@ def _refuse_unfit(config: StudyConfig) -> None:
     """Refuses keys that a rule has no use for, and the lack of those that it needs."""
     recipe = config.recipe
     assert recipe is not None
-    rule = RULES[Rule(recipe.rule)]
+    rule = SCALINGS[ScalingRule(recipe.rule)]
     if rule.start is None and recipe.base is None:
         raise StudyError(
             f"recipe.base must be given for the rule {recipe.rule!r}, got none; name the batch "
@@ -208,7 +210,7 @@ def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: list[int]) -> 
             f"recipe.base must be one of batch_sizes, {', '.join(map(str, batch_sizes))}, got "
             f"{recipe.base}; choose one of them, or add it"
         )
-    rule = RULES[Rule(recipe.rule)]
+    rule = SCALINGS[ScalingRule(recipe.rule)]
     for name in rule.powers if rule.start is None else ():
         if not isinstance(space.get(name), Range):
             raise StudyError(

@@ -9,17 +9,17 @@ import statistics
 from collections.abc import Sequence
 
 from study.config.study import ResolvedStudy
-from study.records import Point, Role, Rule, Source, TrialResult
+from study.records import Point, Role, ScalingRule, Source, TrialResult
 from study.seeding import derive_seed
 
 
 def replicate_points(
-    study: ResolvedStudy, batch_size: int, results: Sequence[TrialResult]
+    resolved: ResolvedStudy, batch_size: int, results: Sequence[TrialResult]
 ) -> list[Point]:
     """Gives the re-runs that are still to do.
 
     Args:
-        study: the study.
+        resolved: the study.
         batch_size: the batch size.
         results: its recorded trials, all searches and the replicates so far, judged together.
 
@@ -30,14 +30,14 @@ def replicate_points(
     """
     there = [r.point for r in results if r.point.role is Role.REPLICATE]
     points: list[Point] = []
-    for best in fastest(results, study.replicates.top):
-        source = Source(batch_size, best.point.role, best.point.trial, Rule.SAME)
+    for best in fastest(results, resolved.replicates.top):
+        source = Source(batch_size, best.point.role, best.point.trial, ScalingRule.SAME)
         done = sum(point.source == source for point in there)
-        for count in range(done, study.replicates.seeds):
+        for count in range(done, resolved.replicates.seeds):
             points.append(
                 Point(
                     trial=len(there) + len(points),
-                    seed=_seed(study, best, count),
+                    seed=_seed(resolved, best, count),
                     values=best.point.values,
                     role=Role.REPLICATE,
                     source=source,
@@ -91,6 +91,6 @@ def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]
     return ranked[:count]
 
 
-def _seed(study: ResolvedStudy, best: TrialResult, count: int) -> int:
+def _seed(resolved: ResolvedStudy, best: TrialResult, count: int) -> int:
     role, trial = str(best.point.role), best.point.trial
-    return derive_seed(study.seed, best.batch_size, "replicate", role, trial, count)
+    return derive_seed(resolved.seed, best.batch_size, "replicate", role, trial, count)

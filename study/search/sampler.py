@@ -81,21 +81,21 @@ _DISTRIBUTIONS: Mapping[Scale, Callable[[Range], FloatDistribution]] = {
 class Search:
     """The search at one batch size: proposes points, learns from results."""
 
-    def __init__(self, study: ResolvedStudy, batch_size: int) -> None:
+    def __init__(self, resolved: ResolvedStudy, batch_size: int) -> None:
         """Starts an empty search.
 
         Args:
-            study: the resolved study.
+            resolved: the resolved study.
             batch_size: the batch size that is tuned.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._seed = derive_seed(study.seed, batch_size, "search")
-        self._sampler = SAMPLERS[study.search.sampler]
-        self._budget = study.budget(batch_size)
-        self._fixed = {n: e for n, e in study.search.space.items() if not isinstance(e, Range)}
-        self._box = {n: e for n, e in study.search.space.items() if isinstance(e, Range)}
+        self._seed = derive_seed(resolved.seed, batch_size, "search")
+        self._sampler = SAMPLERS[resolved.search.sampler]
+        self._budget = resolved.budget(batch_size)
+        self._fixed = {n: e for n, e in resolved.search.space.items() if not isinstance(e, Range)}
+        self._box = {n: e for n, e in resolved.search.space.items() if isinstance(e, Range)}
         self._ranges = dict(self._box)
-        self._order = study.hyperparameters
+        self._order = resolved.hyperparameters
         self._optuna = optuna.create_study()
 
     @property

@@ -52,18 +52,18 @@ class Stages:
     """The cohorts of one batch size."""
 
     def __init__(
-        self, study: ResolvedStudy, batch_size: int, recorded: Sequence[TrialResult]
+        self, resolved: ResolvedStudy, batch_size: int, recorded: Sequence[TrialResult]
     ) -> None:
         """Rebuilds the search from what is recorded and plans what comes next.
 
         Args:
-            study: the resolved study.
+            resolved: the resolved study.
             batch_size: one of its batch sizes.
             recorded: its trials of earlier sweeps.
         """
         self.batch_size = batch_size
-        self.search = Search(study, batch_size)
-        self._study = study
+        self.search = Search(resolved, batch_size)
+        self._resolved = resolved
         self._racing: dict[_Key, Block] = {}
         self._done: dict[_Key, int | None] = {}  # the fewest steps of each cohort
         self._first: list[TrialResult] = []
@@ -71,7 +71,7 @@ class Stages:
         self._closed = self._planned = False
         self._rebuild(recorded)
         self._followed = _numbers(recorded, Role.RECIPE)
-        searching = batch_size in study.searched
+        searching = batch_size in resolved.searched
         self._waiting = self._search_blocks(_numbers(recorded, Role.SEARCH)) if searching else []
         if self.unplanned:
             self.plan(recorded)
@@ -85,7 +85,7 @@ class Stages:
     def unplanned(self) -> bool:
         """Whether a stage has ended, and `plan` must say what comes next."""
         idle = not (self._waiting or self._racing or self._closed or self._planned)
-        return idle and self.batch_size in self._study.searched
+        return idle and self.batch_size in self._resolved.searched
 
     @property
     def started(self) -> bool:
@@ -123,7 +123,7 @@ class Stages:
         Args:
             base: the trial of the base batch size that is scaled; None for a published point.
         """
-        points = recipe_points(self._study, self.batch_size, base)
+        points = recipe_points(self._resolved, self.batch_size, base)
         missing = missing_blocks(range(len(points)), self._lanes(), self._followed)
         self._waiting = [
             Block(Role.RECIPE, trials, points=tuple(points[trial] for trial in trials))
@@ -171,7 +171,7 @@ class Stages:
         Args:
             recorded: all trials of the batch size.
         """
-        results = final_results(self._study, recorded)
+        results = final_results(self._resolved, recorded)
         self._waiting = self._extension_blocks(results) or self._replicate_blocks(results)
         self._planned = not self._waiting
         if self._planned:
@@ -213,10 +213,10 @@ class Stages:
             self._first = [result.without_curve() for result in results]
 
     def _lanes(self) -> int:
-        return self._study.lanes_at(self.batch_size)
+        return self._resolved.lanes_at(self.batch_size)
 
     def _search_blocks(self, have: set[int]) -> list[Block]:
-        trials = range(self._study.search.trials)
+        trials = range(self._resolved.search.trials)
         missing = missing_blocks(trials, self._lanes(), have)
         return [Block(Role.SEARCH, block) for block in missing]
 
@@ -227,16 +227,16 @@ class Stages:
         for number in sorted(regions):
             if missing := _region_blocks(regions[number], self._lanes(), have):
                 return missing
-        if len(regions) >= self._study.search.extend:
+        if len(regions) >= self._resolved.search.extend:
             return []
-        region = next_region(self._study, self.search.ranges, searched)
+        region = next_region(self._resolved, self.search.ranges, searched)
         if region is None:
             return []
         self.search.widen(region)
         return _region_blocks(region, self._lanes(), have)
 
     def _replicate_blocks(self, results: Sequence[TrialResult]) -> list[Block]:
-        points = tuple(replicate_points(self._study, self.batch_size, results))
+        points = tuple(replicate_points(self._resolved, self.batch_size, results))
         if not points:
             return []
         sources = {(p.source.role, p.source.trial) for p in points if p.source}
@@ -251,7 +251,7 @@ class Stages:
         return tuple(
             Point(
                 trial=trial,
-                seed=trial_seed(self._study.seed, self.batch_size, trial, block.role),
+                seed=trial_seed(self._resolved.seed, self.batch_size, trial, block.role),
                 values=value,
                 role=block.role,
             )

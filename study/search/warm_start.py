@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from analysis.measures.scaling_rules import EXPONENTS
 from study.config.study import ResolvedStudy
-from study.records import Point, Role, Rule, Source, TrialResult
-from study.search.recipes import RULES
+from study.records import Point, Role, ScalingRule, Source, TrialResult
+from study.search.recipes import SCALINGS
 from study.search.replicates import fastest
 from study.seeding import trial_seed
 
@@ -34,12 +34,12 @@ def inner_neighbour(batch_sizes: Sequence[int], batch_size: int) -> int | None:
 
 
 def warm_points(
-    study: ResolvedStudy, batch_size: int, neighbours: Sequence[Sequence[TrialResult]]
+    resolved: ResolvedStudy, batch_size: int, neighbours: Sequence[Sequence[TrialResult]]
 ) -> list[Point]:
     """Gives the first candidates of a batch size.
 
     Args:
-        study: the study.
+        resolved: the study.
         batch_size: where they will run.
         neighbours: the first cohort of each neighbouring batch size that has one.
 
@@ -47,12 +47,12 @@ def warm_points(
         For each neighbour that reached the target, its fastest point by each rule.
     """
     leaders = [best for results in neighbours for best in fastest(results)]
-    scaled = [(best, Rule(name)) for best in leaders for name in EXPONENTS]
+    scaled = [(best, ScalingRule(name)) for best in leaders for name in EXPONENTS]
     return [
         Point(
             trial=number,
-            seed=trial_seed(study.seed, batch_size, number, Role.WARM),
-            values=RULES[rule].scaled(best.point.values, batch_size / best.batch_size),
+            seed=trial_seed(resolved.seed, batch_size, number, Role.WARM),
+            values=SCALINGS[rule].scaled(best.point.values, batch_size / best.batch_size),
             role=Role.WARM,
             source=Source(best.batch_size, best.point.role, best.point.trial, rule),
         )

@@ -31,45 +31,47 @@ _Regions = Mapping[tuple[int, int], Mapping[str, tuple[float, float]]]
 _ROLES = list(Role)
 
 
-def read_parts(folder: ResultsFolder, study: ResolvedStudy) -> Iterator[TrialResult]:
+def read_parts(folder: ResultsFolder, resolved: ResolvedStudy) -> Iterator[TrialResult]:
     """Reads every part, sorted by batch size, role and trial, each trial once.
 
     Args:
         folder: the results folder.
-        study: the study that they belong to.
+        resolved: the study that they belong to.
 
     Yields:
         All recorded trials; those of one batch size are in memory at a time.
     """
     for names in parts_by_size(folder).values():
-        yield from _read(folder, study, names)
+        yield from _read(folder, resolved, names)
 
 
 def read_parts_at(
-    folder: ResultsFolder, study: ResolvedStudy, batch_size: int
+    folder: ResultsFolder, resolved: ResolvedStudy, batch_size: int
 ) -> list[TrialResult]:
     """Reads the parts of one batch size, sorted by role and trial, each trial once."""
-    return _read(folder, study, parts_by_size(folder).get(batch_size, []))
+    return _read(folder, resolved, parts_by_size(folder).get(batch_size, []))
 
 
-def _read(folder: ResultsFolder, study: ResolvedStudy, names: Iterable[str]) -> list[TrialResult]:
+def _read(
+    folder: ResultsFolder, resolved: ResolvedStudy, names: Iterable[str]
+) -> list[TrialResult]:
     """Reads parts of one batch size, sorted by role and trial, each trial once."""
     results: dict[tuple[int, int], TrialResult] = {}
     for name in names:
-        for result in read_part(folder, name, study):
+        for result in read_part(folder, name, resolved):
             role = _ROLES.index(result.point.role)
             results.setdefault((role, result.point.trial), result)
     return [results[key] for key in sorted(results)]
 
 
-def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[Ended]:
+def consolidate(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Ended]:
     """Writes `trials.parquet`, `curves.parquet` and `boxes.parquet` from the parts.
 
     One batch size is in memory at a time.
 
     Args:
         folder: the results folder.
-        study: its study.
+        resolved: its study.
 
     Returns:
         Batch size, status and message of every trial, as the tables have them.
@@ -77,43 +79,43 @@ def consolidate(folder: ResultsFolder, study: ResolvedStudy) -> list[Ended]:
     regions: dict[tuple[int, int], Mapping[str, tuple[float, float]]] = {}
     ended: list[Ended] = []
     files = pa.BufferOutputStream(), pa.BufferOutputStream()
-    schemas = trial_schema(study.hyperparameters), curve_schema()
+    schemas = trial_schema(resolved.hyperparameters), curve_schema()
     with (
         pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
         pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
     ):
         for names in parts_by_size(folder).values():
-            results = final_results(study, _read(folder, study, names))
-            trials.write_table(_trial_table(study, results))
+            results = final_results(resolved, _read(folder, resolved, names))
+            trials.write_table(_trial_table(resolved, results))
             curves.write_table(curve_table(results))
             regions.update(_regions(results))
             ended += [(r.batch_size, str(r.outcome.status), r.message) for r in results]
     for name, file in zip((TRIALS_FILE, CURVES_FILE), files, strict=True):
         folder.write(name, file.getvalue())
-    write_table(folder, BOXES_FILE, _box_table(study, regions))
+    write_table(folder, BOXES_FILE, _box_table(resolved, regions))
     return ended
 
 
-def tables_of(study: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:
+def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:
     """Gives the tables that a study's trials make, by the names of their files.
 
     Args:
-        study: the study.
+        resolved: the study.
         results: all its trials, finally judged.
 
     Returns:
         `trials.parquet`, `curves.parquet` and `boxes.parquet`.
     """
     return {
-        TRIALS_FILE: _trial_table(study, results),
+        TRIALS_FILE: _trial_table(resolved, results),
         CURVES_FILE: curve_table(results),
-        BOXES_FILE: _box_table(study, _regions(results)),
+        BOXES_FILE: _box_table(resolved, _regions(results)),
     }
 
 
-def _trial_table(study: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
+def _trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
     rows = [trial_row(result) for result in results]
-    return pa.Table.from_pylist(rows, schema=trial_schema(study.hyperparameters))
+    return pa.Table.from_pylist(rows, schema=trial_schema(resolved.hyperparameters))
 
 
 def _regions(results: Iterable[TrialResult]) -> _Regions:
@@ -124,10 +126,10 @@ def _regions(results: Iterable[TrialResult]) -> _Regions:
     }
 
 
-def _box_table(study: ResolvedStudy, regions: _Regions) -> pa.Table:
-    ranges = {n: entry for n, entry in study.search.space.items() if isinstance(entry, Range)}
+def _box_table(resolved: ResolvedStudy, regions: _Regions) -> pa.Table:
+    ranges = {n: entry for n, entry in resolved.search.space.items() if isinstance(entry, Range)}
     whole = {n: (r.low, r.high) for n, r in ranges.items()}
-    boxes = {(size, 0): whole for size in study.searched} | dict(regions)
+    boxes = {(size, 0): whole for size in resolved.searched} | dict(regions)
     rows = [
         {
             "batch_size": size,

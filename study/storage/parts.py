@@ -24,7 +24,7 @@ from study.records import (
     Point,
     Region,
     Role,
-    Rule,
+    ScalingRule,
     Seconds,
     Source,
     Status,
@@ -44,7 +44,7 @@ _PART = re.compile(
 )
 
 
-class _StrangeError(ValueError):
+class CorruptPartError(ValueError):
     """A part holds what no worker writes; the message is that."""
 
 
@@ -59,22 +59,22 @@ def cohort_stem(batch_size: int, cohort: int, role: Role) -> str:
 
 
 def write_part(
-    folder: ResultsFolder, study: ResolvedStudy, results: Sequence[TrialResult], node: str = ""
+    folder: ResultsFolder, resolved: ResolvedStudy, results: Sequence[TrialResult], node: str = ""
 ) -> str:
     """Writes a cohort's results in one atomic step.
 
     Args:
         folder: the results folder.
-        study: the study that they belong to.
+        resolved: the study that they belong to.
         results: the cohort's trials.
         node: the machine that trained them; noted in the part's metadata.
 
     Returns:
         The name of the part.
     """
-    schema = trial_schema(study.hyperparameters)
+    schema = trial_schema(resolved.hyperparameters)
     first = results[0]
-    ours = {_DIGEST_KEY: study.digest().encode(), _NODE_KEY: node.encode()}
+    ours = {_DIGEST_KEY: resolved.digest().encode(), _NODE_KEY: node.encode()}
     if first.region is not None:
         ours[_REGION_KEY] = json.dumps(asdict(first.region)).encode()
     table = pa.Table.from_pylist([trial_row(result) for result in results], schema=schema)
@@ -112,13 +112,13 @@ def hash_holds(folder: ResultsFolder, name: str) -> bool | None:
     return None if recorded is None else recorded.decode() == _content_hash(table)
 
 
-def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[TrialResult]:
+def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list[TrialResult]:
     """Reads one part.
 
     Args:
         folder: the results folder.
         name: the part.
-        study: the study that it must belong to.
+        resolved: the study that it must belong to.
 
     Returns:
         The cohort's trials.
@@ -142,52 +142,52 @@ def read_part(folder: ResultsFolder, name: str, study: ResolvedStudy) -> list[Tr
             f"a part must have schema version {', '.join(READABLE_VERSIONS)}, got {version} in "
             f"{path}; read it with the release that wrote it"
         )
-    if metadata.get(_DIGEST_KEY, b"") != study.digest().encode():
+    if metadata.get(_DIGEST_KEY, b"") != resolved.digest().encode():
         raise StudyError(
             f"a part must belong to the study in its folder, got another one's in {path}; "
             "move it away"
         )
     try:
-        return _results(table, study, _region(metadata.get(_REGION_KEY)))
+        return _results(table, resolved, _region(metadata.get(_REGION_KEY)))
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
-        got = str(error) if isinstance(error, _StrangeError) else cause(error)
+        got = str(error) if isinstance(error, CorruptPartError) else cause(error)
         raise StudyError(
             f"a part must be as a worker writes it, got {got} in {path}; delete it, and "
             "`sweep` runs its trials again"
         ) from error
 
 
-def _results(table: pa.Table, study: ResolvedStudy, region: Region | None) -> list[TrialResult]:
+def _results(table: pa.Table, resolved: ResolvedStudy, region: Region | None) -> list[TrialResult]:
     rows = brought_up(table.drop_columns(list(CURVE_LISTS))).to_pylist()
     if not rows:
-        raise _StrangeError("no trial")
-    names = study.hyperparameters
+        raise CorruptPartError("no trial")
+    names = resolved.hyperparameters
     results = [
         replace(from_row(row, names), curve=curve, region=region)
         for row, curve in zip(rows, read_curves(table), strict=True)
     ]
     for result in results:
-        _check(result, study)
+        _check(result, resolved)
     return results
 
 
-def _check(result: TrialResult, study: ResolvedStudy) -> None:
+def _check(result: TrialResult, resolved: ResolvedStudy) -> None:
     """Checks what types alone do not say; a part may come from anybody."""
     curve, outcome = result.curve, result.outcome
-    if result.batch_size not in study.batch_sizes or not 0 <= result.point.trial <= 2**53:
-        raise _StrangeError(f"trial {result.point.trial} at batch size {result.batch_size}")
+    if result.batch_size not in resolved.batch_sizes or not 0 <= result.point.trial <= 2**53:
+        raise CorruptPartError(f"trial {result.point.trial} at batch size {result.batch_size}")
     if not all(math.isfinite(value) for value in result.point.values.values()):
-        raise _StrangeError(f"hyperparameters {dict(result.point.values)}")
+        raise CorruptPartError(f"hyperparameters {dict(result.point.values)}")
     if curve.step.size and (curve.step[0] < 0 or (np.diff(curve.step) <= 0).any()):
-        raise _StrangeError("a curve whose steps do not rise from 0")
+        raise CorruptPartError("a curve whose steps do not rise from 0")
     if not np.isfinite(curve.val_error).all():
-        raise _StrangeError("a curve with errors that are not finite")
+        raise CorruptPartError("a curve with errors that are not finite")
     if min(outcome.stopped_at, outcome.steps or 0, outcome.steps_before or 0) < 0:
-        raise _StrangeError("steps below 0")
+        raise CorruptPartError("steps below 0")
     if (outcome.steps is not None) is not (outcome.status is Status.REACHED):
-        raise _StrangeError(f"status {outcome.status} with steps {outcome.steps}")
-    if result.region is not None and not set(result.region.box) <= set(study.hyperparameters):
-        raise _StrangeError(f"a region of {', '.join(map(str, result.region.box))}")
+        raise CorruptPartError(f"status {outcome.status} with steps {outcome.steps}")
+    if result.region is not None and not set(result.region.box) <= set(resolved.hyperparameters):
+        raise CorruptPartError(f"a region of {', '.join(map(str, result.region.box))}")
 
 
 def part_names(folder: ResultsFolder) -> list[str]:
@@ -270,7 +270,7 @@ def _source(row: Mapping[str, Any]) -> Source | None:
     if row["rule"] is None:
         return None
     role = None if row["source_role"] is None else Role(row["source_role"])
-    return Source(row["source_batch_size"], role, row["source_trial"], Rule(row["rule"]))
+    return Source(row["source_batch_size"], role, row["source_trial"], ScalingRule(row["rule"]))
 
 
 def _region(text: bytes | None) -> Region | None:

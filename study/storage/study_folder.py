@@ -17,29 +17,29 @@ from study.errors import StudyError
 _Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
 
 
-def open_folder(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
+def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
     """Makes a results folder ready for a study, new or continued.
 
     Batch sizes and trials that the folder already has stay in the study.
 
     Args:
         folder: the study's own folder; need not exist.
-        study: what is to run.
+        resolved: what is to run.
 
     Returns:
         The study with what the folder already holds added.
     """
-    study = continued(folder, study)
-    folder.write(STUDY_FILE, _as_toml(study).encode())
-    return study
+    resolved = continued(folder, resolved)
+    folder.write(STUDY_FILE, _as_toml(resolved).encode())
+    return resolved
 
 
-def continued(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
+def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
     """Gives what a study becomes in a results folder, and writes nothing.
 
     Args:
         folder: the study's own folder; need not exist.
-        study: what is to run.
+        resolved: what is to run.
 
     Returns:
         The study with what the folder already holds added.
@@ -48,17 +48,17 @@ def continued(folder: ResultsFolder, study: ResolvedStudy) -> ResolvedStudy:
         StudyError: the folder belongs to another study, or holds other things.
     """
     if folder.exists(STUDY_FILE):
-        return _continued(study, read_study_toml(folder), folder)
+        return _continued(resolved, read_study_toml(folder), folder)
     if not folder.is_empty:
         raise StudyError(
             f"the results folder must be empty or hold a study, got {folder} with other files; "
             "choose another --results"
         )
-    return study
+    return resolved
 
 
-def _as_toml(study: ResolvedStudy) -> str:
-    data = study.as_data()
+def _as_toml(resolved: ResolvedStudy) -> str:
+    data = resolved.as_data()
     # TOML puts tables last: as such, ranges would move behind what is fixed, and so their columns
     space = tomlkit.table()
     for name, entry in data["search"]["space"].items():
@@ -98,19 +98,21 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
         ) from error
 
 
-def _continued(study: ResolvedStudy, there: ResolvedStudy, folder: ResultsFolder) -> ResolvedStudy:
-    more = "batch sizes" if study.recipe else "batch sizes, trials or replicates"
-    differences = _differences(there.identity(), study.identity())
+def _continued(
+    resolved: ResolvedStudy, there: ResolvedStudy, folder: ResultsFolder
+) -> ResolvedStudy:
+    more = "batch sizes" if resolved.recipe else "batch sizes, trials or replicates"
+    differences = _differences(there.identity(), resolved.identity())
     if differences:
         raise StudyError(
             f"{folder} holds another study; a sweep may only add {more} to it, got "
             + "; ".join(differences)
             + "; choose another --results or change the study file back"
         )
-    search, replicates = study.search, study.replicates
-    return study.model_copy(
+    search, replicates = resolved.search, resolved.replicates
+    return resolved.model_copy(
         update={
-            "batch_sizes": tuple(sorted({*there.batch_sizes, *study.batch_sizes})),
+            "batch_sizes": tuple(sorted({*there.batch_sizes, *resolved.batch_sizes})),
             "search": _grown(search, there.search, "trials", "extend"),
             "replicates": _grown(replicates, there.replicates, "seeds", "top"),
         }

@@ -31,10 +31,10 @@ from torch import nn
 
 from study.config.study import ResolvedStudy
 from study.engine.data_order import DataOrder
-from study.engine.lanes import Ensemble, GradientLanes, TrainingRule
-from study.engine.networks.looped import EagerNetwork
+from study.engine.lanes import Ensemble, GradientLanes, UpdateSettings
+from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
-from study.engine.networks.training import TrainingSet, fresh_model
+from study.engine.networks.training import LoadedWorkload, fresh_model
 from study.optimizers import OPTIMIZERS
 from study.planning.resolve import resolve
 
@@ -44,7 +44,7 @@ SECONDS = 0.2
 """Length of one timing: enough steps to take about so long."""
 
 
-def bare(training: TrainingSet, batch_size: int) -> Callable[[int], None]:
+def bare(training: LoadedWorkload, batch_size: int) -> Callable[[int], None]:
     """Gives a hand-written loop over steps."""
     inputs, targets = training.data.train
     model = fresh_model(training, 0).train()
@@ -66,11 +66,11 @@ def bare(training: TrainingSet, batch_size: int) -> Callable[[int], None]:
 
 
 def engine(
-    training: TrainingSet, batch_size: int, lanes: int, pack: int | None
+    training: LoadedWorkload, batch_size: int, lanes: int, pack: int | None
 ) -> Callable[[int], Any]:
     """Gives the engine's loop over steps: in packs of `pack` lanes, or looped if that is None."""
     seeds = list(range(lanes))
-    rule = TrainingRule(
+    rule = UpdateSettings(
         optimizer=OPTIMIZERS["nesterov"],
         batch_size=batch_size,
         hyperparameters={"lr": np.full(lanes, LR), "momentum": np.full(lanes, MOMENTUM)},
@@ -79,7 +79,7 @@ def engine(
     made = []
     for part in packs:
         some = seeds[part]
-        networks = PackedNetworks(training, some) if pack else EagerNetwork(training, *some)
+        networks = PackedNetworks(training, some) if pack else LoopedNetwork(training, *some)
         order = DataOrder(some, len(training.data.train.inputs), batch_size, training.device)
         made.append(GradientLanes(training, networks, rule.of(part), order))
     return Ensemble(made).advance
@@ -101,7 +101,7 @@ def timing(train: Callable[[int], Any], lanes: int) -> Callable[[], float]:
 
 
 def measured(
-    study: ResolvedStudy, training: TrainingSet, batch_size: int, lanes: list[int], repeats: int
+    study: ResolvedStudy, training: LoadedWorkload, batch_size: int, lanes: list[int], repeats: int
 ) -> Any:
     """Times every way to train at one batch size, interleaved."""
     limit = study.pack_at(batch_size)
@@ -130,7 +130,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     study, training = resolve({"workload": WORKLOADS[chosen.workload]})
-    assert isinstance(training, TrainingSet)
+    assert isinstance(training, LoadedWorkload)
     sizes = [size for size in chosen.batch_sizes if size <= len(training.data.train.inputs)]
     runs, rows = {}, []
     for size in sizes:

@@ -24,7 +24,7 @@ from torch.func import grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from study.engine.networks.tracing import compiled, traced
-from study.engine.networks.training import Layout, TrainingSet, calling, fresh_model
+from study.engine.networks.training import Layout, LoadedWorkload, calling, fresh_model
 from study.planning.resolve import resolve
 from workloads.workload import Examples
 
@@ -32,7 +32,7 @@ Inputs = tuple[Tensor, ...]
 Gradients = Callable[..., Any]
 
 
-def gradients_of(training: TrainingSet) -> Gradients:
+def gradients_of(training: LoadedWorkload) -> Gradients:
     """Gives the gradients and losses of all lanes on their batches, as torch.func writes it."""
     model = fresh_model(training, 0).train()
     layout = Layout(model)
@@ -44,7 +44,7 @@ def gradients_of(training: TrainingSet) -> Gradients:
     return gradients
 
 
-def inputs_for(training: TrainingSet, lanes: int, batch_size: int) -> Inputs:
+def inputs_for(training: LoadedWorkload, lanes: int, batch_size: int) -> Inputs:
     """Gives parameters and a batch for every lane."""
     models = [fresh_model(training, seed) for seed in range(lanes)]
     parameters = torch.stack([Layout(model).flatten(model) for model in models])
@@ -95,7 +95,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     _, training = resolve({"workload": "digits-mlp"})
-    assert isinstance(training, TrainingSet)
+    assert isinstance(training, LoadedWorkload)
     function = gradients_of(training)
     rows, measured = [], []
     with torch.no_grad():

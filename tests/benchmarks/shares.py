@@ -26,7 +26,7 @@ import torch
 from measuring import arguments, cores, interleaved, number, positive, positives, show, write_json
 
 from study.engine.data_order import DataOrder
-from study.engine.networks.training import TrainingSet, load
+from study.engine.networks.training import LoadedWorkload, load
 from workloads.registry import resolve
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -48,7 +48,7 @@ def swept(data: dict[str, Any], workers: int) -> dict[str, Any]:
     return {"wall": result.finished.seconds, "by_batch_size": {n: dict(s) for n, s in sums.items()}}
 
 
-def drawing(training: TrainingSet, batch_size: int, lanes: int = 16) -> float:
+def drawing(training: LoadedWorkload, batch_size: int, lanes: int = 16) -> float:
     """Times drawing and gathering a batch, in seconds for a step of one lane."""
     inputs, targets = training.data.train
     order = DataOrder(range(lanes), len(inputs), batch_size, training.device)

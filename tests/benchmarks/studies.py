@@ -81,10 +81,10 @@ def points(study: "ResolvedStudy") -> Points:
 
 def measured_steps(study: "ResolvedStudy", batch_size: int) -> list[int]:
     """Gives the steps that a trial is measured at, up to its budget."""
-    from study.engine.stopping_rules import Rules
+    from study.engine.stopping_rules import StoppingRules
     from study.engine.stopping_rules import measured_steps as grid
 
-    return list(grid(Rules.at(study, batch_size, None)))
+    return list(grid(StoppingRules.at(study, batch_size, None)))
 
 
 def space(study: "ResolvedStudy") -> dict[str, dict[str, float | str]]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from study.engine.networks.training import (
     Layout,
-    TrainingSet,
+    LoadedWorkload,
     forked,
     fresh_model,
     put,
@@ -21,26 +21,26 @@ from study.seeding import derive_seed
 from workloads.workload import Examples
 
 
-class EagerNetwork:
+class LoopedNetwork:
     """A model whose parameters and gradients are views of two flat vectors."""
 
     capturable = False  # its generators are set and read between steps
 
     def __init__(
         self,
-        training: TrainingSet,
+        loaded: LoadedWorkload,
         seed: int,
         loss_values: Mapping[str, Floats] | None = None,
     ) -> None:
         """Builds the model.
 
         Args:
-            training: the workload and its data.
+            loaded: the workload and its data.
             seed: the trial's; also seeds what the model draws while training (dropout).
             loss_values: the workload's own hyperparameters, each of shape (1,).
         """
-        self._training = training
-        self._model = fresh_model(training, seed).train()
+        self._loaded = loaded
+        self._model = fresh_model(loaded, seed).train()
         layout = Layout(self._model)
         self.shapes = layout.shapes
         self.parameters = layout.flatten(self._model).unsqueeze(0)
@@ -53,9 +53,9 @@ class EagerNetwork:
         for name, values in layout.unflatten(self.parameters[0]).items():
             parameter = self._model.get_parameter(name)
             parameter.data, parameter.grad = values, gradients[name]
-        with forked(training.device):
+        with forked(loaded.device):
             torch.manual_seed(derive_seed(seed, "model"))
-            self._random_state = random_state(training.device)
+            self._random_state = random_state(loaded.device)
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Gives the gradient (1, parameters) and loss (1,) on a batch (1, B).
@@ -66,10 +66,10 @@ class EagerNetwork:
         Returns:
             Gradient, in storage that the next call uses again, and loss.
         """
-        batch = self._training.batch(indices[0])
+        batch = self._loaded.batch(indices[0])
         self._gradient.zero_()
         with self._own_randomness(), torch.enable_grad():
-            loss = self._training.loss(self._model, batch, **self._loss_values)
+            loss = self._loaded.loss(self._model, batch, **self._loss_values)
             loss.backward()  # type: ignore[no-untyped-call]
         return self._gradient, loss.detach().unsqueeze(0)
 
@@ -89,7 +89,7 @@ class EagerNetwork:
         """Gives mean loss and error on examples, shape (2, 1)."""
         self._model.eval()
         with torch.no_grad():
-            measured = torch.stack(self._training.loss_and_error(self._model, examples))
+            measured = torch.stack(self._loaded.loss_and_error(self._model, examples))
         self._model.train()
         return measured.unsqueeze(1)
 
@@ -115,10 +115,10 @@ class EagerNetwork:
 
     @contextlib.contextmanager
     def _own_randomness(self) -> Iterator[None]:
-        if not self._training.draws:
+        if not self._loaded.draws:
             yield
             return
-        device = self._training.device
+        device = self._loaded.device
         with forked(device):
             set_random_state(device, self._random_state)
             yield

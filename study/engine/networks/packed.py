@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from study.engine.networks.tracing import Program, compiled, traced
-from study.engine.networks.training import Layout, TrainingSet, calling, fresh_model, put
+from study.engine.networks.training import Layout, LoadedWorkload, calling, fresh_model, put
 from study.optimizers import Shapes, Step
 from study.records import Floats
 from workloads.workload import Examples, Model, changing_buffer
@@ -22,19 +22,19 @@ class PackedNetworks:
 
     def __init__(
         self,
-        training: TrainingSet,
+        loaded: LoadedWorkload,
         seeds: Sequence[int],
         loss_values: Mapping[str, Floats] | None = None,
     ) -> None:
         """Builds one model per seed.
 
         Args:
-            training: the workload and its data.
+            loaded: the workload and its data.
             seeds: one per lane.
             loss_values: the workload's own hyperparameters, each of shape (lanes,).
         """
-        self._training = training
-        models = [fresh_model(training, seed) for seed in seeds]
+        self._loaded = loaded
+        models = [fresh_model(loaded, seed) for seed in seeds]
         self._model = models[0].train()
         self._layout = Layout(self._model)
         self.parameters = torch.stack([self._layout.flatten(model) for model in models])
@@ -127,7 +127,7 @@ class PackedNetworks:
     def _read(self, indices: Tensor) -> tuple[Tensor, ...]:
         """Gives what a gradient is computed from, in the order of its program's inputs."""
         held = (self.parameters, *self._constants.values(), *self._loss_values.values())
-        return (*held, *self._training.data.train, indices)
+        return (*held, *self._loaded.data.train, indices)
 
     def _program(
         self,
@@ -135,7 +135,7 @@ class PackedNetworks:
         function: Callable[[tuple[Tensor, ...]], Program],
         inputs: tuple[Tensor, ...],
     ) -> Program:
-        programs = self._training.programs
+        programs = self._loaded.programs
         if key not in programs:
             programs[key] = compiled(function(inputs), inputs)
         return programs[key]
@@ -146,7 +146,7 @@ class PackedNetworks:
         def loss(flat: Tensor, held: tuple[Tensor, ...], *batch: Tensor) -> Tensor:
             model = self._model_with(flat, held[:count])
             values = dict(zip(names, held[count:], strict=True))
-            return self._training.loss(model, Examples(*batch), **values)
+            return self._loaded.loss(model, Examples(*batch), **values)
 
         def gradients(parameters: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
             *held, examples, targets, indices = rest
@@ -163,7 +163,7 @@ class PackedNetworks:
             flat: Tensor, constants: tuple[Tensor, ...], *examples: Tensor
         ) -> tuple[Tensor, Tensor]:
             model = self._model_with(flat, constants)
-            return self._training.loss_and_error(model, Examples(*examples))
+            return self._loaded.loss_and_error(model, Examples(*examples))
 
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
             *constants, examples, targets = rest
@@ -181,12 +181,12 @@ class PackedNetworks:
 
 
 def why_not_packed(
-    training: TrainingSet, loss_values: Mapping[str, float] | None = None
+    loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None
 ) -> str | None:
     """Tells why a workload's lanes must be looped.
 
     Args:
-        training: the workload and its data.
+        loaded: the workload and its data.
         loss_values: some values of its own hyperparameters.
 
     Returns:
@@ -194,19 +194,19 @@ def why_not_packed(
         evaluation, no buffer changes while it trains (batch statistics), and its data are in
         memory.
     """
-    if training.data.mapped:
+    if loaded.data.mapped:
         return "its training examples stay in a file"
-    indices = torch.zeros(2, min(2, len(training.data.train.inputs)), dtype=torch.long)
-    indices = indices.to(training.device)
-    batch = training.batch(indices[0])
-    changing = changing_buffer(training.workload, fresh_model(training, 0), batch)
+    indices = torch.zeros(2, min(2, len(loaded.data.train.inputs)), dtype=torch.long)
+    indices = indices.to(loaded.device)
+    batch = loaded.batch(indices[0])
+    changing = changing_buffer(loaded.workload, fresh_model(loaded, 0), batch)
     if changing is not None:
         return f"buffer {changing!r} changes while the model trains"
     try:
         values = {name: np.full(2, value) for name, value in (loss_values or {}).items()}
-        packed = PackedNetworks(training, [0, 1], values)
+        packed = PackedNetworks(loaded, [0, 1], values)
         packed.gradients(indices)
-        packed.evaluate(Examples(*(part[:2] for part in training.data.validation)))
+        packed.evaluate(Examples(*(part[:2] for part in loaded.data.validation)))
     except Exception as error:  # noqa: BLE001 - whatever vmap refuses, the loop may still take
         return f"vmap refuses it: {(str(error) or type(error).__name__).splitlines()[0]}"
     return None

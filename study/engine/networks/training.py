@@ -21,7 +21,7 @@ _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingSet:
+class LoadedWorkload:
     """A workload with its data on the device that trains it; one per worker.
 
     Attributes:
@@ -92,7 +92,7 @@ def load(
     device: torch.device,
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
-) -> TrainingSet:
+) -> LoadedWorkload:
     """Puts a workload's data on a device.
 
     Args:
@@ -111,22 +111,22 @@ def load(
         train=data.train if data.mapped else Examples(*(part.to(device) for part in data.train)),
         validation=Examples(*(part.to(device) for part in data.validation)),
     )
-    training = TrainingSet(workload=workload, data=moved, device=device, precision=precision)
-    layers = dict(fresh_model(training, 0).named_modules())
+    loaded = LoadedWorkload(workload=workload, data=moved, device=device, precision=precision)
+    layers = dict(fresh_model(loaded, 0).named_modules())
     return replace(
-        training,
-        draws=_draws(training),
+        loaded,
+        draws=_draws(loaded),
         mixing=next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None),
         convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
     )
 
 
-def _draws(training: TrainingSet) -> bool:
-    few = training.batch(torch.arange(min(2, len(training.data.train.inputs))))
-    with forked(training.device):
-        before = random_state(training.device)
-        training.loss(fresh_model(training, 0).train(), few)
-        after = random_state(training.device)
+def _draws(loaded: LoadedWorkload) -> bool:
+    few = loaded.batch(torch.arange(min(2, len(loaded.data.train.inputs))))
+    with forked(loaded.device):
+        before = random_state(loaded.device)
+        loaded.loss(fresh_model(loaded, 0).train(), few)
+        after = random_state(loaded.device)
     return not all(map(torch.equal, before, after))
 
 
@@ -163,11 +163,11 @@ def put(tensor: Tensor, values: Tensor) -> None:
     tensor.copy_(values)
 
 
-def fresh_model(training: TrainingSet, seed: int) -> nn.Module:
+def fresh_model(loaded: LoadedWorkload, seed: int) -> nn.Module:
     """Builds the workload's model with the initialisation that follows from a trial's seed."""
-    with forked(training.device):
+    with forked(loaded.device):
         torch.manual_seed(derive_seed(seed, "init"))
-        return sound_model(training.workload.model()).to(training.device)
+        return sound_model(loaded.workload.model()).to(loaded.device)
 
 
 class Layout:
@@ -221,7 +221,7 @@ def _remembering(model: Model) -> Model:
     return call
 
 
-Trainable = TrainingSet | Dynamics
+Trainable = LoadedWorkload | Dynamics
 """A workload made ready once per worker."""
 
 
@@ -249,6 +249,6 @@ def prepare(
 
 def moved(trainable: Trainable, device: str) -> Trainable:
     """Gives a workload made ready on one device as made ready on another."""
-    if not isinstance(trainable, TrainingSet) or trainable.device == torch.device(device):
+    if not isinstance(trainable, LoadedWorkload) or trainable.device == torch.device(device):
         return trainable
     return load(trainable.workload, torch.device(device), trainable.precision, trainable.data)

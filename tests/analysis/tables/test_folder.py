@@ -205,8 +205,8 @@ def test_a_store_has_no_locks(store):
 
 
 def test_a_store_is_asked_less_often_than_a_disk(tmp_path, store):
-    assert ResultsFolder.at(tmp_path).look_seconds <= 0.5
-    assert ResultsFolder.at(store.uri("a")).look_seconds >= 3
+    assert ResultsFolder.at(tmp_path).poll_interval <= 0.5
+    assert ResultsFolder.at(store.uri("a")).poll_interval >= 3
 
 
 @pytest.mark.parametrize(

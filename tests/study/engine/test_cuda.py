@@ -6,7 +6,7 @@ import torch
 
 from study.config.space import Range
 from study.engine.data_order import DataOrder
-from study.engine.lanes import GradientLanes, TrainingRule
+from study.engine.lanes import GradientLanes, UpdateSettings
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import load
@@ -21,7 +21,7 @@ def lanes_on(device, workload, optimizer="nesterov", batch_size=16):
     values = {name: np.full(4, value) for name, value in middle.items()}
     training = load(workload, torch.device(device))
     seeds = [1, 2, 3, 4]
-    rule = TrainingRule(
+    rule = UpdateSettings(
         optimizer=OPTIMIZERS[optimizer],
         batch_size=batch_size,
         hyperparameters=values | {"lr": values["lr"] * np.geomspace(0.3, 3.0, 4)},

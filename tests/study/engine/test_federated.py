@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from study.engine.federated import ClientOrder, FederatedLanes
-from study.engine.lanes import Ensemble, GradientLanes, TrainingRule
-from study.engine.networks.looped import EagerNetwork
+from study.engine.lanes import Ensemble, GradientLanes, UpdateSettings
+from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import fresh_model
 from study.engine.shards import dirichlet_shards, iid_shards
@@ -30,7 +30,7 @@ def packed(training, seeds):
 
 
 def looped(training, seeds):
-    return EagerNetwork(training, *seeds)
+    return LoopedNetwork(training, *seeds)
 
 
 def rule_of(optimizer, batch_size, **changes):
@@ -38,7 +38,7 @@ def rule_of(optimizer, batch_size, **changes):
     defaults = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     values = {"lr": LR, "momentum": MOMENTUM}
     values |= {name: np.full(len(SEEDS), value) for name, value in defaults.items()}
-    return TrainingRule(
+    return UpdateSettings(
         optimizer=OPTIMIZERS[optimizer],
         batch_size=batch_size,
         hyperparameters={name: values[name] for name in names},

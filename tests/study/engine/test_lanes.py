@@ -9,8 +9,8 @@ import torch
 from study.config.sections import Precision
 from study.config.space import Range
 from study.engine.data_order import DataOrder
-from study.engine.lanes import EXAMPLES_PER_EVALUATION, Ensemble, GradientLanes, TrainingRule
-from study.engine.networks.looped import EagerNetwork
+from study.engine.lanes import EXAMPLES_PER_EVALUATION, Ensemble, GradientLanes, UpdateSettings
+from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks, why_not_packed
 from study.engine.networks.training import fresh_model
 from study.optimizers import OPTIMIZERS
@@ -32,7 +32,7 @@ def packed(training, seeds):
 
 
 def looped(training, seeds):
-    return EagerNetwork(training, *seeds)
+    return LoopedNetwork(training, *seeds)
 
 
 def values_of(optimizer, **extras):
@@ -45,7 +45,7 @@ def values_of(optimizer, **extras):
 
 def lanes_of(training, networks, optimizer="nesterov", batch_size=7, **changes):
     values = {"lr": LR, "momentum": MOMENTUM}
-    rule = TrainingRule(
+    rule = UpdateSettings(
         optimizer=OPTIMIZERS[optimizer],
         batch_size=batch_size,
         hyperparameters=changes.pop("values", values),
@@ -170,7 +170,7 @@ def test_evaluation_in_chunks_is_the_mean_over_all_examples(training, monkeypatc
 @pytest.mark.parametrize("dropped", [1, 4, 5, 7])
 def test_compacted_lanes_train_on_as_before(training, dropped):
     made, seeds = training(), list(range(20, 28))
-    rule = TrainingRule(
+    rule = UpdateSettings(
         optimizer=OPTIMIZERS["nesterov"],
         batch_size=5,
         hyperparameters={"lr": np.geomspace(0.01, 0.3, 8), "momentum": np.full(8, 0.5)},

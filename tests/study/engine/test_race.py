@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from study.engine.outcomes import judge
 from study.engine.race import Race
-from study.engine.stopping_rules import Rules, measured_steps
+from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.records import Status
 
 
 def rules(**changes):
     given_rules = {"target": 0.1, "max_steps": 1000, "slack": 1.5, "resolution": 0.03}
-    return Rules(**given_rules | changes)
+    return StoppingRules(**given_rules | changes)
 
 
 def falling(steps):

@@ -4,7 +4,7 @@ from dataclasses import asdict
 import torch
 
 from study.orchestration.actor import _cohort, _received, shared_data
-from study.records import Cohort, Point, Region, Role, Rule, Source
+from study.records import Cohort, Point, Region, Role, ScalingRule, Source
 from workloads.registry import resolve
 
 
@@ -29,7 +29,7 @@ def test_own_dynamics_have_no_data_to_send():
 
 
 def test_a_cohort_arrives_as_it_was_sent():
-    again = Source(4, Role.SEARCH, 2, Rule.LINEAR)
+    again = Source(4, Role.SEARCH, 2, ScalingRule.LINEAR)
     points = (
         Point(trial=3, seed=2**63 - 1, values={"lr": 0.1 + 0.2, "momentum": 1e-300}),
         Point(trial=0, seed=0, values={"lr": 1.0}, role=Role.WARM, source=again),
@@ -38,5 +38,5 @@ def test_a_cohort_arrives_as_it_was_sent():
     cohort = Cohort(batch_size=2**40, points=points, best_steps=7, region=region)
     received = _cohort(json.loads(json.dumps(asdict(cohort))))
     assert received == cohort
-    assert received.points[1].source.rule is Rule.LINEAR
+    assert received.points[1].source.rule is ScalingRule.LINEAR
     assert received.role is Role.SEARCH

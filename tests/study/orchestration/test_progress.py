@@ -44,7 +44,7 @@ def test_rows_count_what_the_parts_hold(sweeping):
 
 def test_a_running_sweeps_folder_is_not_asked_too_often(sweeping, monkeypatch):
     folder, study, write = sweeping
-    monkeypatch.setattr(ResultsFolder, "look_seconds", 3600.0)
+    monkeypatch.setattr(ResultsFolder, "poll_interval", 3600.0)
     progress = Progress(folder, study)
     assert len(progress.follow()) == 1
     write(16, 0)
@@ -54,7 +54,7 @@ def test_a_running_sweeps_folder_is_not_asked_too_often(sweeping, monkeypatch):
 
 def test_a_folder_that_cannot_be_read_for_a_moment_is_asked_again(sweeping, monkeypatch):
     folder, study, _ = sweeping
-    monkeypatch.setattr(ResultsFolder, "look_seconds", 0.0)
+    monkeypatch.setattr(ResultsFolder, "poll_interval", 0.0)
     progress = Progress(folder, study)
     part = folder.read("parts/b00004-c000.parquet")
     folder.write("parts/b00004-c000.parquet", part[:100])

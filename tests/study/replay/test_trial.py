@@ -9,7 +9,7 @@ import torch
 from analysis.tables.folder import ResultsFolder
 from study.engine.cohort import run_cohort
 from study.engine.networks.training import Layout, fresh_model
-from study.records import Cohort, Point, Role, Rule, Source, Status
+from study.records import Cohort, Point, Role, ScalingRule, Source, Status
 from study.replay.recorded import recorded_trials, trials_of_tables
 from study.replay.trial import Replay, pack_of, same_curve
 from study.storage.consolidate import consolidate
@@ -97,7 +97,7 @@ def test_replicates_and_warm_trials_replay_from_a_folder(shared_training, make_s
     study, made = make_study(compute={"pack": {"lanes": 3}}), shared_training()
     folder = ResultsFolder.at(tmp_path / "blobs")
     open_folder(folder, study)
-    source = Source(4, Role.SEARCH, 0, Rule.SAME)
+    source = Source(4, Role.SEARCH, 0, ScalingRule.SAME)
     searched = [*cohort_of(study).points[:4]]
     warm = [replace(searched[0], seed=7 + i, trial=i, role=Role.WARM) for i in range(2)]
     again = [

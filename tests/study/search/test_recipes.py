@@ -10,7 +10,7 @@ import pytest
 
 from analysis.measures.scaling_rules import EXPONENTS
 from analysis.tables.folder import ResultsFolder
-from study.engine.stopping_rules import Rules, measured_steps
+from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.errors import StudyError
 from study.optimizers.schedules import SCHEDULES, Span, lr_factor
 from study.orchestration.progress import Progress
@@ -18,9 +18,9 @@ from study.orchestration.signals import Stop
 from study.orchestration.sweep import Sweep
 from study.planning.cost import estimates, probe
 from study.planning.resolve import resolve
-from study.records import Curve, Outcome, Role, Rule, Seconds, Source, Status, TrialResult
+from study.records import Curve, Outcome, Role, ScalingRule, Seconds, Source, Status, TrialResult
 from study.search.queue import CohortQueue
-from study.search.recipes import RULES, recipe_points
+from study.search.recipes import SCALINGS, recipe_points
 from study.storage.consolidate import consolidate, read_parts
 from study.storage.parts import write_part
 from study.storage.study_folder import open_folder
@@ -127,14 +127,14 @@ def test_a_rule_scales_the_learning_rate_and_nothing_else(make_recipe, base, rul
         for point in points:
             others = {"momentum": 0.9, "warmup_epochs": 5.0, "warmup_factor": 1.0}
             assert point.values == others | {"lr": pytest.approx(0.1 * factor)}
-            assert point.source == Source(16, Role.SEARCH, 5, Rule(rule))
+            assert point.source == Source(16, Role.SEARCH, 5, ScalingRule(rule))
             assert point.role is Role.RECIPE
 
 
 def test_the_rules_are_those_that_the_analysis_knows():
-    assert set(RULES) == set(Rule)
+    assert set(SCALINGS) == set(ScalingRule)
     for name, power in EXPONENTS.items():
-        assert RULES[Rule(name)].powers == {"lr": power}
+        assert SCALINGS[ScalingRule(name)].powers == {"lr": power}
 
 
 @pytest.mark.parametrize("rule", ["linear", "square-root"])
@@ -171,7 +171,7 @@ def test_lambs_untuned_rule_is_its_papers(make_study):
         assert point.values["lr"] == pytest.approx(5e-3 * math.sqrt(size / 32_768))
         assert point.values["warmup_fraction"] == pytest.approx(share)
         assert point.values["beta1"] == 0.9
-        assert point.source == Source(32_768, None, None, Rule.LAMB)
+        assert point.source == Source(32_768, None, None, ScalingRule.LAMB)
     assert recipe_points(study, 10**6, None)[0].values["warmup_fraction"] == 1.0
     cohorts, results = sweep(study)
     assert {(c.batch_size, c.role) for c in cohorts} == {(8, Role.RECIPE), (64, Role.RECIPE)}
@@ -268,7 +268,7 @@ def test_a_base_that_misses_leaves_nothing_to_scale(make_recipe, tmp_path):
 
 def test_runs_of_a_rule_are_held_to_nothing_but_the_budget(make_recipe):
     study = make_recipe()
-    rules = Rules.of(Role.RECIPE, study, 32, 10)
+    rules = StoppingRules.of(Role.RECIPE, study, 32, 10)
     assert (rules.cap, rules.knowing(7).cap) == (math.inf, math.inf)
     slow = lambda size, point: (  # noqa: E731
         outcome(size, point) if size == 16 else reached(3 if point.trial == 0 else 150)
@@ -312,6 +312,6 @@ def test_a_plan_counts_the_runs_of_the_rule(make_recipe, training):
     study = make_recipe(batch_sizes=[16, 32], race={"to": "budget"})
     probes = [probe(study, training(), size, seconds=0.02) for size in study.batch_sizes]
     searched, followed = estimates(study, probes)
-    points = 1 + len(list(measured_steps(Rules.at(study, 32, None))))
+    points = 1 + len(list(measured_steps(StoppingRules.at(study, 32, None))))
     assert followed.seconds == pytest.approx(1 * probes[1].seconds(200, points))
     assert searched.seconds == pytest.approx(9 / 4 * probes[0].seconds(200, points))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study.records import Curve, Outcome, Role, Rule, Seconds, Status, TrialResult
+from study.records import Curve, Outcome, Role, ScalingRule, Seconds, Status, TrialResult
 from study.search.queue import CohortQueue
 from study.search.warm_start import inner_neighbour
 
@@ -121,7 +121,7 @@ def test_replicates_run_the_best_points_again_with_other_seeds(make_study):
     ranked = sorted(searched, key=lambda r: r.outcome.steps)
     for point, source in zip(last.points, [ranked[0]] * 3 + [ranked[1]] * 3, strict=True):
         assert point.values == source.point.values
-        assert (point.source.trial, point.source.rule) == (source.point.trial, Rule.SAME)
+        assert (point.source.trial, point.source.rule) == (source.point.trial, ScalingRule.SAME)
     seeds = {r.point.seed for r in results}
     assert len(seeds) == len(results)
     assert last.best_steps == ranked[1].outcome.steps
@@ -238,7 +238,9 @@ def test_a_batch_size_starts_from_its_inner_neighbours_best_point(make_study):
         assert source.batch_size == inner_neighbour(study.batch_sizes, cohort.batch_size)
         origin = by_key[source.batch_size, source.role, source.trial]
         growth = cohort.batch_size / source.batch_size
-        factor = {Rule.LINEAR: growth, Rule.SQUARE_ROOT: math.sqrt(growth)}[source.rule]
+        factor = {ScalingRule.LINEAR: growth, ScalingRule.SQUARE_ROOT: math.sqrt(growth)}[
+            source.rule
+        ]
         assert point.values["lr"] == pytest.approx(origin.point.values["lr"] * factor)
         assert point.values["momentum"] == origin.point.values["momentum"]
         first = [r for r in results if (r.batch_size, r.cohort) == (source.batch_size, 0)]
@@ -252,5 +254,5 @@ def test_a_batch_size_added_later_starts_from_both_neighbours(make_study):
     cohorts, _ = sweep(make_study(batch_sizes=[4, 8, 16], search=search), results)
     warm = of_role(cohorts, Role.WARM)
     assert [(p.source.batch_size, p.source.rule) for p in warm] == list(
-        itertools.product([4, 16], [Rule.LINEAR, Rule.SQUARE_ROOT])
+        itertools.product([4, 16], [ScalingRule.LINEAR, ScalingRule.SQUARE_ROOT])
     )

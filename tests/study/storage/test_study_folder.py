@@ -20,7 +20,7 @@ from study.records import (
     Point,
     Region,
     Role,
-    Rule,
+    ScalingRule,
     Seconds,
     Source,
     Status,
@@ -120,7 +120,7 @@ def test_replicates_and_extensions_are_read_back_as_they_were(recorded, training
     fast = min(
         (r for r in read_parts(folder, study) if r.outcome.steps), key=lambda r: r.outcome.steps
     )
-    again = Source(4, Role.SEARCH, fast.point.trial, Rule.SAME)
+    again = Source(4, Role.SEARCH, fast.point.trial, ScalingRule.SAME)
     replicates = tuple(
         Point(trial=k, seed=70 + k, values=fast.point.values, role=Role.REPLICATE, source=again)
         for k in range(2)
@@ -154,8 +154,8 @@ def test_replicates_and_extensions_are_read_back_as_they_were(recorded, training
 def test_a_slow_replicate_is_judged_by_its_own_point_not_by_the_fastest_trial(make_study):
     study = make_study(batch_sizes=[4], replicates={"seeds": 2, "slack": 3.0})
     fast, slow = made_result(0, 20), made_result(1, 29)
-    late = made_result(0, 80, Source(4, Role.SEARCH, 1, Rule.SAME))
-    later = made_result(1, 95, Source(4, Role.SEARCH, 1, Rule.SAME))
+    late = made_result(0, 80, Source(4, Role.SEARCH, 1, ScalingRule.SAME))
+    later = made_result(1, 95, Source(4, Role.SEARCH, 1, ScalingRule.SAME))
     final = final_results(study, [fast, slow, late, later])
     assert [r.outcome.status for r in final] == ["reached", "reached", "reached", "capped"]
     assert final[3].outcome.stopped_at == 87
