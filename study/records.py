@@ -201,13 +201,13 @@ class Seconds:
 
     Attributes:
         whole: of the race.
-        training: of that, in training steps; None where it was not recorded.
-        evaluation: of that, in measurements; None where it was not recorded.
+        training: of that, in training steps.
+        evaluation: of that, in measurements.
     """
 
     whole: float = 0.0
-    training: float | None = 0.0
-    evaluation: float | None = 0.0
+    training: float = 0.0
+    evaluation: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +215,12 @@ class Execution:
     """How a cohort was computed.
 
     Attributes:
-        lanes: packed, looped or dynamics.
+        mode: packed, looped or dynamics.
         pack: lanes computed together, >= 1.
         micro_batch: examples of a batch worked on at once; None where there is no batch.
     """
 
-    lanes: str
+    mode: str
     pack: int
     micro_batch: int | None
 
@@ -229,8 +229,8 @@ class Execution:
 class TrialResult:
     """One finished trial: what was asked, what was measured, how it ended.
 
-    `cohort` is the number of the first trial of its cohort; `execution` is None where it failed,
-    or was recorded before executions were; `region` is that of its cohort.
+    `cohort` is the number of the first trial of its cohort; `execution` is None where it failed;
+    `region` is that of its cohort.
     """
 
     batch_size: int

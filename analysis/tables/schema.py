@@ -12,8 +12,7 @@ import pyarrow as pa
 STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
 ROLES = ("search", "extension", "warm", "replicate", "recipe")
 
-SCHEMA_VERSION = 3
-READABLE_VERSIONS = ("1", "2", "3")
+SCHEMA_VERSION = 1
 VERSION_KEY = b"batchscale.schema_version"
 
 STUDY_FILE = "study.toml"
@@ -43,7 +42,7 @@ TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
     "seconds": pa.float64(),
     "training_seconds": pa.float64(),
     "evaluation_seconds": pa.float64(),
-    "lanes": pa.string(),
+    "mode": pa.string(),
     "pack": pa.int64(),
     "micro_batch": pa.int64(),
     "message": pa.string(),
@@ -123,30 +122,6 @@ def hyperparameters(trials: pd.DataFrame) -> tuple[str, ...]:
 
 def _versioned(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata({VERSION_KEY: str(SCHEMA_VERSION).encode()})
-
-
-def brought_up(table: pa.Table, columns: Mapping[str, pa.DataType] = TRIAL_COLUMNS) -> pa.Table:
-    """Gives a table of an earlier schema version the columns that it did not have yet, as nulls.
-
-    Every trial of a version without roles in its curves came from a search.
-
-    Args:
-        table: trials, with or without further columns, or curves.
-        columns: those of the present version.
-
-    Returns:
-        The table with all of them, in their order, the further ones where they were.
-    """
-    names = table.column_names
-    for place, (name, kind) in enumerate(columns.items()):
-        if name in names:
-            continue
-        filling = pa.repeat(pa.scalar("search", kind), len(table)) if name == "role" else None
-        nulls = pa.nulls(len(table), kind)
-        after = names.index(list(columns)[place - 1]) + 1 if place else 0
-        table = table.add_column(after, pa.field(name, kind), filling or nulls)
-        names = table.column_names
-    return table
 
 
 COLUMNS = {

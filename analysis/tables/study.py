@@ -14,13 +14,12 @@ from analysis.tables.schema import (
     BOXES_FILE,
     COLUMNS,
     CURVES_FILE,
-    READABLE_VERSIONS,
+    SCHEMA_VERSION,
     STATUSES,
     STUDY_FILE,
     TRIALS_FILE,
     VERSION_KEY,
     box_schema,
-    brought_up,
 )
 from analysis.tables.validation import BROKEN_PARQUET, check_config, check_table, read_parquet
 
@@ -115,7 +114,7 @@ def read_study(folder: ResultsFolder) -> StudyTables:
     """Reads the tables of a results folder.
 
     Args:
-        folder: a results folder with study.toml, trials.parquet and curves.parquet.
+        folder: a results folder with study.toml, trials.parquet, curves.parquet and boxes.parquet.
 
     Returns:
         The study.
@@ -124,7 +123,7 @@ def read_study(folder: ResultsFolder) -> StudyTables:
         AnalysisError: a file is missing or damaged, or written by another schema version.
     """
     config = _read_config(folder)
-    for name in (TRIALS_FILE, CURVES_FILE):
+    for name in (TRIALS_FILE, CURVES_FILE, BOXES_FILE):
         if not folder.exists(name):
             raise AnalysisError(
                 f"a study must hold {name}, got none in {folder}; `sweep` and `analyze` make it "
@@ -135,7 +134,7 @@ def read_study(folder: ResultsFolder) -> StudyTables:
         config=config,
         trials=read_table(folder, TRIALS_FILE),
         curves=read_table(folder, CURVES_FILE),
-        boxes=read_table(folder, BOXES_FILE) if folder.exists(BOXES_FILE) else _no_boxes(),
+        boxes=read_table(folder, BOXES_FILE),
     )
 
 
@@ -173,12 +172,11 @@ def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
             f"{path} must be a parquet table, got: {error}; delete it and run the sweep again"
         ) from error
     version = (table.schema.metadata or {}).get(VERSION_KEY, b"none").decode(errors="replace")
-    if version not in READABLE_VERSIONS:
+    if version != str(SCHEMA_VERSION):
         raise AnalysisError(
-            f"{path} must have schema version {', '.join(READABLE_VERSIONS)}, got {version}; "
+            f"{path} must have schema version {SCHEMA_VERSION}, got {version}; "
             "read it with the release that wrote it"
         )
-    table = brought_up(table, COLUMNS[name])
     check_table(str(path), table, COLUMNS[name])
     return as_frame(table)
 

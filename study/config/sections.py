@@ -123,7 +123,6 @@ class RaceConfig(Section):
     slack: Annotated[Number, Field(ge=1)] = 1.5
     resolution: Annotated[Number, Field(gt=0, le=1)] = 0.03
     cohort: Lanes = "auto"
-    lanes: Literal["auto", "packed", "looped", "dynamics"] = "auto"
 
     def budget(self, per_step: int, examples: int | None) -> int:
         """Gives the budget of steps, each of so many examples: the smaller of the two limits."""
@@ -212,8 +211,10 @@ class Precision(StrEnum):
 
 
 class ComputeConfig(Section):
-    """How a cohort is computed; of this, only the precision is part of what is studied."""
+    """How a cohort is computed; of this, mode and precision are part of what is studied."""
 
+    mode: Literal["auto", "packed", "looped", "dynamics"] = "auto"
+    """Lanes of a cohort in one traced program, one by one, or with dynamics of the workload's."""
     precision: Precision = Precision.FLOAT32
     pack: Lanes = "auto"
     """Lanes computed together, as one packed step."""

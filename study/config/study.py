@@ -18,7 +18,6 @@ from study.config.sections import (
     ComputeConfig,
     FederatedConfig,
     LaneLimit,
-    Precision,
     RaceConfig,
     RecipeConfig,
     ReplicatesConfig,
@@ -103,11 +102,6 @@ _MAY_GROW = (
     *_COMPUTE,
 )
 """Of a recipe only the batch sizes: more trials at its base might change what the rule scales."""
-_LATER_KEYS = (
-    ("search", "warm_start", False),
-    ("race", "to", "target"),
-    ("replicates", "slack", ReplicatesConfig().slack),
-)
 
 
 class ResolvedStudy(StudyConfig):
@@ -116,6 +110,8 @@ class ResolvedStudy(StudyConfig):
     batch_sizes: tuple[BatchSize, ...]
     examples: int | None = None
     """Size of the training set; None where the data never end."""
+    adaptive: bool
+    """Whether the sampler learns from earlier trials, which are then no even sample of the box."""
 
     @property
     def target(self) -> float:
@@ -146,7 +142,7 @@ class ResolvedStudy(StudyConfig):
 
     def pack_at(self, batch_size: int) -> int:
         """Gives the number of lanes that are computed together at a batch size."""
-        if self.race.lanes == "looped":
+        if self.compute.mode == "looped":
             return 1
         return _resolved(self.compute.pack).at(self.local_batch_size(batch_size))
 
@@ -174,17 +170,8 @@ class ResolvedStudy(StudyConfig):
         """Gives what must agree for results to belong together: all but what may grow."""
         data = self.as_data()
         del data["batch_sizes"]
-        if self.mode == "search":
-            del data["mode"]  # as in studies from before there was a choice
         for section, key in _MAY_GROW if self.recipe is None else _COMPUTE:
             data[section].pop(key, None)  # absent where it is not set
-        for section, key, default in _LATER_KEYS:
-            if data[section][key] == default:
-                del data[section][key]  # as in studies from before there was a choice
-        if self.compute.precision is Precision.FLOAT32:
-            del data["compute"]
-        if not data["replicates"]:
-            del data["replicates"]
         return data
 
     def digest(self) -> str:

@@ -119,7 +119,7 @@ def _raced(
         if checkpoint is not None and isinstance(lanes, Ensemble) and checkpoint.due:
             checkpoint.write({"race": race.state(), "lanes": lanes.state()})
     execution = Execution(
-        lanes=_kind(resolved, trainable, cohort),
+        mode=_mode(resolved, trainable, cohort),
         pack=min(len(cohort.points), resolved.pack_at(cohort.batch_size)),
         micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
     )
@@ -202,7 +202,7 @@ def _packs(
     loss_values: Mapping[str, Floats],
 ) -> Ensemble:
     seeds = [point.seed for point in cohort.points]
-    make, size = _NETWORKS[_kind(resolved, loaded, cohort)], resolved.pack_at(cohort.batch_size)
+    make, size = _NETWORKS[_mode(resolved, loaded, cohort)], resolved.pack_at(cohort.batch_size)
     federated, examples = resolved.federated, len(loaded.data.train.inputs)
     shards = client_shards(resolved, loaded, cohort.batch_size)
     packs: list[GradientLanes] = []
@@ -220,13 +220,13 @@ def _packs(
     return Ensemble(packs)
 
 
-def _kind(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
+def _mode(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
     """Gives how lanes run: as the study says, but single lanes of convolutions are looped."""
-    if isinstance(trainable, LoadedWorkload) and resolved.race.lanes == "packed":
+    if isinstance(trainable, LoadedWorkload) and resolved.compute.mode == "packed":
         # a convolution's gradient cannot be compiled, so that a pack of one gains nothing
         single = resolved.pack_at(cohort.batch_size) == 1
         return "looped" if single and trainable.convolutional else "packed"
-    return resolved.race.lanes
+    return resolved.compute.mode
 
 
 def _result(cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules) -> TrialResult:

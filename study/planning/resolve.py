@@ -45,7 +45,7 @@ class _Built:
     """What building the workload once has shown; the numbers are None where it has no data."""
 
     trainable: LoadedWorkload | Dynamics
-    lanes: str
+    mode: str
     examples: int | None = None
     size: ModelSize | None = None
 
@@ -64,8 +64,6 @@ def resolve(
     Returns:
         The study as it will run, and its workload, made ready.
     """
-    if data.get("race") is False:
-        data = {**data, "race": {"to": "budget"}}
     asked = validated(StudyConfig, data)
     workload = resolve_workload(asked.workload, asked.workload_options)
     with _as_plug_in():
@@ -88,15 +86,18 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
+        "adaptive": SAMPLERS[config.search.sampler].adaptive is not None,
     }
     resolved["search"]["space"] = _plain(space)
     resolved["race"] |= {
         "target": target.value,
         "quantity": target.quantity,
-        "lanes": built.lanes,
         "cohort": cohort_lanes(config, built.size, device or Device()),
     }
-    resolved["compute"]["pack"] = pack_lanes(config, built.size, device or Device())
+    resolved["compute"] |= {
+        "mode": built.mode,
+        "pack": pack_lanes(config, built.size, device or Device()),
+    }
     return validated(ResolvedStudy, resolved), built.trainable
 
 
@@ -197,29 +198,29 @@ def _dry_build(
     config: StudyConfig, workload: Workload | Dynamics, target: Target, space: Space
 ) -> _Built:
     if isinstance(workload, Dynamics):
-        _refuse_lanes(config, {"dynamics"})
+        _refuse_mode(config, {"dynamics"})
         _refuse_other_rules(config, space)
         _start_above(target, _dynamics_start(config, workload, space))
         return _Built(workload, "dynamics")
-    _refuse_lanes(config, {"packed", "looped"})
+    _refuse_mode(config, {"packed", "looped"})
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
     start, size = _start(loaded, optimizer_named(config.optimizer))
     _start_above(target, start)
     if loaded.data.mapped:
-        _refuse_lanes(config, {"looped"})
+        _refuse_mode(config, {"looped"})
     _refuse_micro_batches(config, loaded)
-    lanes = config.race.lanes
-    if lanes == "auto":
+    mode = config.compute.mode
+    if mode == "auto":
         values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
-        lanes = "packed" if why_not_packed(loaded, values) is None else "looped"
-    return _Built(loaded, lanes, len(loaded.data.train.inputs), size)
+        mode = "packed" if why_not_packed(loaded, values) is None else "looped"
+    return _Built(loaded, mode, len(loaded.data.train.inputs), size)
 
 
-def _refuse_lanes(config: StudyConfig, possible: set[str]) -> None:
-    if config.race.lanes not in {"auto", *possible}:
+def _refuse_mode(config: StudyConfig, possible: set[str]) -> None:
+    if config.compute.mode not in {"auto", *possible}:
         raise StudyError(
-            f"race.lanes must be auto or {' or '.join(sorted(possible))} for this workload, "
-            f"got {config.race.lanes!r}; remove it"
+            f"compute.mode must be auto or {' or '.join(sorted(possible))} for this workload, "
+            f"got {config.compute.mode!r}; remove it"
         )
 
 

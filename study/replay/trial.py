@@ -40,7 +40,7 @@ class Replay:
         """
         pack = pack_of(trial, recorded)
         cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
-        execution = trial.execution or Execution(resolved.race.lanes, len(pack), None)
+        execution = trial.execution or Execution(resolved.compute.mode, len(pack), None)
         self._lanes = build_lanes(_computed_so(resolved, execution), trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not how it goes
         rules = StoppingRules.of(trial.point.role, resolved, trial.batch_size, None)
@@ -101,14 +101,14 @@ def _cohort(result: TrialResult) -> tuple[int, Role, int]:
 
 
 def _computed_so(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
-    race = resolved.race.model_copy(update={"lanes": execution.lanes})
     compute = resolved.compute.model_copy(
         update={
+            "mode": execution.mode,
             "pack": LaneLimit(lanes=execution.pack),
             "micro_batch": execution.micro_batch or "auto",
         }
     )
-    return resolved.model_copy(update={"race": race, "compute": compute})
+    return resolved.model_copy(update={"compute": compute})
 
 
 def same_curve(one: Curve, other: Curve) -> bool:

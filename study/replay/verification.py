@@ -14,7 +14,7 @@ from analysis.errors import AnalysisError
 from analysis.report.summary import analyze
 from analysis.report.write import SUMMARY_JSON, as_record
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIAL_KEY, TRIALS_FILE
+from analysis.tables.schema import CURVES_FILE, STUDY_FILE, TRIAL_KEY, TRIALS_FILE
 from analysis.tables.study import as_frame, read_study, read_table
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
@@ -133,19 +133,14 @@ def _parts(
 
 
 def _hashes(folder: ResultsFolder, names: Sequence[str]) -> Clause:
-    found = {name: hash_holds(folder, name) for name in names}
-    changed = [name for name, holds in found.items() if holds is False]
-    without = sum(holds is None for holds in found.values())
+    changed = [name for name in names if not hash_holds(folder, name)]
     if changed:
         return Clause(
             "hashes",
             False,
             f"{_counted(changed)} changed since written; delete, and `sweep` runs the trials again",
         )
-    if without == len(found):
-        return Clause("hashes", None, "not recorded: the parts are from before there were hashes")
-    rest = f", {without} from before there were hashes" if without else ""
-    return Clause("hashes", True, f"{len(found) - without} parts say what was written{rest}")
+    return Clause("hashes", True, f"{len(names)} parts say what was written")
 
 
 def _trials(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
@@ -177,8 +172,6 @@ def _tables(folder: ResultsFolder, resolved: ResolvedStudy, results: Sequence[Tr
     made = {
         n: as_frame(t) for n, t in tables_of(resolved, final_results(resolved, ordered)).items()
     }
-    if not folder.exists(BOXES_FILE) and not made[BOXES_FILE]["region"].any():
-        del made[BOXES_FILE]  # from before boxes could be widened: study.toml has it
     for name, frame in made.items():
         if not folder.exists(name):
             raise _BrokenError(f"{name} is not there; run `sweep` or `analyze` again")

@@ -101,8 +101,9 @@ def _miss(
     now = "it was there at" if found is not None else "it was not there by"
     return (
         f"must be below {resolved.target:g} at step {steps} first, as recorded; trained again "
-        f"{now} step {int(curve.step[-1])}: error {curve.val_error[-1]:.6g} where {recorded:.6g} is "
-        f"recorded, losses off by {_largest(curve, winner.curve):.1g}; {_told(environment)}"
+        f"{now} step {int(curve.step[-1])}: error {curve.val_error[-1]:.6g} where "
+        f"{recorded:.6g} is recorded, losses off by {_largest(curve, winner.curve):.1g}; "
+        f"{_told(environment)}"
     )
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import READABLE_VERSIONS, VERSION_KEY, brought_up, trial_schema
+from analysis.tables.schema import SCHEMA_VERSION, VERSION_KEY, trial_schema
 from analysis.tables.validation import BROKEN_PARQUET, read_parquet
 from study.config.study import ResolvedStudy
 from study.errors import StudyError, cause
@@ -96,7 +96,7 @@ def _content_hash(table: pa.Table) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def hash_holds(folder: ResultsFolder, name: str) -> bool | None:
+def hash_holds(folder: ResultsFolder, name: str) -> bool:
     """Tells whether a part still says what was written into it.
 
     Args:
@@ -104,12 +104,11 @@ def hash_holds(folder: ResultsFolder, name: str) -> bool | None:
         name: a part that can be read.
 
     Returns:
-        Whether its content has the hash in its metadata; None for a part from before there were
-        hashes.
+        Whether its content has the hash in its metadata.
     """
     table = pq.read_table(pa.BufferReader(folder.read(name)))
-    recorded = table.schema.metadata.get(_HASH_KEY)
-    return None if recorded is None else recorded.decode() == _content_hash(table)
+    recorded: bytes = table.schema.metadata.get(_HASH_KEY, b"")
+    return recorded.decode() == _content_hash(table)
 
 
 def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list[TrialResult]:
@@ -137,9 +136,9 @@ def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list
         ) from error
     metadata = table.schema.metadata or {}
     version = metadata.get(VERSION_KEY, b"none").decode(errors="replace")
-    if version not in READABLE_VERSIONS:
+    if version != str(SCHEMA_VERSION):
         raise StudyError(
-            f"a part must have schema version {', '.join(READABLE_VERSIONS)}, got {version} in "
+            f"a part must have schema version {SCHEMA_VERSION}, got {version} in "
             f"{path}; read it with the release that wrote it"
         )
     if metadata.get(_DIGEST_KEY, b"") != resolved.digest().encode():
@@ -158,7 +157,7 @@ def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list
 
 
 def _results(table: pa.Table, resolved: ResolvedStudy, region: Region | None) -> list[TrialResult]:
-    rows = brought_up(table.drop_columns(list(CURVE_LISTS))).to_pylist()
+    rows = table.drop_columns(list(CURVE_LISTS)).to_pylist()
     if not rows:
         raise CorruptPartError("no trial")
     names = resolved.hyperparameters
@@ -227,7 +226,7 @@ def trial_row(result: TrialResult) -> dict[str, Any]:
         "seconds": result.seconds.whole,
         "training_seconds": result.seconds.training,
         "evaluation_seconds": result.seconds.evaluation,
-        "lanes": None if execution is None else execution.lanes,
+        "mode": None if execution is None else execution.mode,
         "pack": None if execution is None else execution.pack,
         "micro_batch": None if execution is None else execution.micro_batch,
         "message": result.message,
@@ -278,9 +277,9 @@ def _region(text: bytes | None) -> Region | None:
 
 
 def _execution(row: Mapping[str, Any]) -> Execution | None:
-    if row["lanes"] is None:
+    if row["mode"] is None:
         return None
-    return Execution(row["lanes"], row["pack"], row["micro_batch"])
+    return Execution(row["mode"], row["pack"], row["micro_batch"])
 
 
 def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:

@@ -112,7 +112,7 @@ def _trial(rng, size, trial, best, target):
         "seconds": 0.1,
         "training_seconds": 0.06,
         "evaluation_seconds": 0.03,
-        "lanes": "packed",
+        "mode": "packed",
         "pack": 16,
         "micro_batch": size,
         "message": "",

@@ -97,7 +97,7 @@ def slowly(place, words):
     text = (place.folder / "blobs.py").read_text()
     before = "        return nn.functional.cross_entropy"
     (place.folder / "blobs.py").write_text(text.replace(before, f"        {words}\n{before}"))
-    return "--set", "race.lanes=looped", "--workers", "2"
+    return "--set", "compute.mode=looped", "--workers", "2"
 
 
 @pytest.mark.long

@@ -47,13 +47,14 @@ def make_study():
                 "momentum": {"low": 0.0, "high": 0.99, "scale": "reverse-log"},
             },
         }
-        race = {"target": 0.1, "max_steps": 200, "lanes": "packed", "cohort": {"lanes": 4}}
-        compute = {"pack": {"lanes": 4}}
+        race = {"target": 0.1, "max_steps": 200, "cohort": {"lanes": 4}}
+        compute = {"mode": "packed", "pack": {"lanes": 4}}
         replicates = {"seeds": 0} | changes.pop("replicates", {})
         data = {
             "workload": "blobs",
             "batch_sizes": [4, 16],
             "examples": 90,
+            "adaptive": False,
             "search": search | changes.pop("search", {}),
             "race": race | changes.pop("race", {}),
             "compute": compute | changes.pop("compute", {}),

@@ -61,7 +61,7 @@ def test_every_built_in_workload_trains_in_a_sweep(sweep, small):
 
 def test_every_optimizer_trains_packed_as_it_does_looped(sweep):
     members = [
-        {"name": f"{optimizer}-{lanes}", "optimizer": optimizer, "race": {"lanes": lanes}}
+        {"name": f"{optimizer}-{lanes}", "optimizer": optimizer, "compute": {"mode": lanes}}
         for optimizer in OPTIMIZERS
         for lanes in ("packed", "looped")
     ]
@@ -70,7 +70,7 @@ def test_every_optimizer_trains_packed_as_it_does_looped(sweep):
     columns = ["batch_size", "role", "trial", "status", "stopped_at"]
     for optimizer in OPTIMIZERS:
         packed, looped = studies[f"{optimizer}-packed"], studies[f"{optimizer}-looped"]
-        assert set(packed["lanes"]) == {"packed"}
-        assert set(looped["lanes"]) == {"looped"}
+        assert set(packed["mode"]) == {"packed"}
+        assert set(looped["mode"]) == {"looped"}
         assert packed[columns].equals(looped[columns])
         assert packed["best_error"].to_list() == pytest.approx(looped["best_error"], abs=0.02)

@@ -13,7 +13,15 @@ from analysis.archive.importing import Choices, import_archive
 from analysis.errors import AnalysisError
 from analysis.measures.targets import steps_to_target
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import CURVES_FILE, STUDY_FILE, TRIALS_FILE, curve_schema, trial_schema
+from analysis.tables.schema import (
+    BOXES_FILE,
+    CURVES_FILE,
+    STUDY_FILE,
+    TRIALS_FILE,
+    box_schema,
+    curve_schema,
+    trial_schema,
+)
 from analysis.tables.study import read_study
 
 DIGITS = Path(__file__).parents[3] / "results" / "reference" / "digits"
@@ -103,6 +111,7 @@ def folder(made, tmp_path):
     for name, frame, schema in (
         (TRIALS_FILE, trials, trial_schema(("lr", "momentum"))),
         (CURVES_FILE, study.curves, curve_schema()),
+        (BOXES_FILE, study.boxes, box_schema()),
     ):
         table = pa.Table.from_pandas(frame, schema, preserve_index=False)
         pq.write_table(table, study_folder / name)

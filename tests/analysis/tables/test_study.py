@@ -7,9 +7,11 @@ from analysis.errors import AnalysisError
 from analysis.measures.targets import steps_to_target
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
+    BOXES_FILE,
     CURVES_FILE,
     STUDY_FILE,
     TRIALS_FILE,
+    box_schema,
     curve_schema,
     hyperparameters,
     trial_schema,
@@ -24,6 +26,7 @@ optimizer = "nesterov"
 lr = { low = 1e-4, high = 10.0, scale = "log" }
 momentum = 0.9
 [race]
+to = "target"
 target = 0.05
 """
 
@@ -36,6 +39,7 @@ def folder(study, tmp_path):
     for name, frame, schema in (
         (TRIALS_FILE, study.trials, trial_schema(NAMES)),
         (CURVES_FILE, study.curves, curve_schema()),
+        (BOXES_FILE, study.boxes, box_schema()),
     ):
         pq.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False), folder / name)
     return folder
@@ -70,7 +74,7 @@ def test_a_damaged_study_file_is_refused(folder, text, found):
         read_study(ResultsFolder.at(folder))
 
 
-@pytest.mark.parametrize("name", [STUDY_FILE, TRIALS_FILE, CURVES_FILE])
+@pytest.mark.parametrize("name", [STUDY_FILE, TRIALS_FILE, CURVES_FILE, BOXES_FILE])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(AnalysisError, match=f"must hold {name}, got none in .*; "):
@@ -79,7 +83,7 @@ def test_a_missing_file_is_named(folder, name):
 
 def test_another_schema_version_is_refused(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "trials.parquet")
-    with pytest.raises(AnalysisError, match="schema version 1, 2, 3, got none; read it"):
+    with pytest.raises(AnalysisError, match="schema version 1, got none; read it"):
         read_table(ResultsFolder.at(tmp_path), TRIALS_FILE)
 
 

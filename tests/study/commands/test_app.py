@@ -247,7 +247,7 @@ def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch
 
 
 def test_a_target_below_the_one_raced_to_is_refused(command):
-    golden = Path(__file__).parents[2] / "golden" / "v2"
+    golden = Path(__file__).parents[2] / "golden" / "search"
     shutil.copytree(golden, "study", ignore=shutil.ignore_patterns("summary.json"))
     before = files()
     code, _, err = command("analyze", "study", "--target", "0.0001")

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from study.commands import app as cli
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "v3"
+GOLDEN = Path(__file__).parents[2] / "golden" / "search"
 TARGETS = ("nan", "inf", "-inf", "0", "-1", "x", "", "1e-9")
 
 

@@ -92,9 +92,9 @@ CASES = {
     ),
     "several packs": ("plain", {"optimizer": "adam", "pack": 2}),
     "micro-batches": ("plain", {"optimizer": "lars", "micro_batch": 3}),
-    "looped": ("plain", {"optimizer": "lamb", "lanes": "looped"}),
-    "batch norm": ("batch norm", {"optimizer": "heavy-ball", "lanes": "looped"}),
-    "dropout": ("dropout", {"lanes": "looped", "to": "budget"}),
+    "looped": ("plain", {"optimizer": "lamb", "mode": "looped"}),
+    "batch norm": ("batch norm", {"optimizer": "heavy-ball", "mode": "looped"}),
+    "dropout": ("dropout", {"mode": "looped", "to": "budget"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
 }
 
@@ -104,13 +104,13 @@ def make_slow(make_study):
     """Gives a study whose lanes race on after the first has hit, by what a case changes."""
 
     def make(optimizer="nesterov", pack=5, micro_batch="auto", space=None, schedule=None, **race):
-        minutes = race.pop("checkpoint_minutes", 5.0)
+        minutes, mode = race.pop("checkpoint_minutes", 5.0), race.pop("mode", "packed")
         compute = {"pack": {"lanes": pack}, "micro_batch": micro_batch}
         return make_study(
             optimizer=optimizer,
             search={"space": space_of(optimizer, **(space or {}))},
             race={"max_steps": 60, "slack": 50.0, **race},
-            compute=compute | {"checkpoint_minutes": minutes},
+            compute=compute | {"checkpoint_minutes": minutes, "mode": mode},
             schedule=schedule or {"name": "constant"},
         )
 
@@ -221,7 +221,7 @@ def test_code_in_a_checkpoint_is_never_run(make_slow, place, tmp_path):
 
 
 def test_lanes_of_another_shape_train_from_the_start(training, make_slow, place):
-    study = make_slow(lanes="looped", optimizer="sgd")
+    study = make_slow(mode="looped", optimizer="sgd")
     cohort = cohort_of(study, [0.3, 1e-6])
     made, wider = training(), training()
     killed(place, study, made, cohort)
@@ -234,7 +234,7 @@ def test_lanes_of_another_shape_train_from_the_start(training, make_slow, place)
 
 def test_a_folder_that_cannot_be_written_ends_no_race(training, make_slow, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    study, made = make_slow(lanes="looped", max_steps=5, checkpoint_minutes=1e-9), training()
+    study, made = make_slow(mode="looped", max_steps=5, checkpoint_minutes=1e-9), training()
     cohort = cohort_of(study, [1e-6])
     checkpoint = checkpoint_of(ResultsFolder.at(tmp_path / "file"), study, cohort)
     (result,) = run_cohort(study, made, cohort, checkpoint)

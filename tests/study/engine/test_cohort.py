@@ -20,7 +20,7 @@ def cohort_of(lrs, batch_size=4, **changes):
 
 @pytest.mark.parametrize("lanes", ["packed", "looped"])
 def test_a_cohort_reaches_the_target_and_brackets_it(training, make_study, lanes):
-    study = make_study(race={"lanes": lanes})
+    study = make_study(compute={"mode": lanes})
     results = run_cohort(study, training(), cohort_of([0.3, 0.1, 1e-6]))
     assert [r.outcome.status for r in results] == [Status.REACHED, Status.REACHED, Status.CAPPED]
     for result in results[:2]:
@@ -35,7 +35,7 @@ def test_a_cohort_reaches_the_target_and_brackets_it(training, make_study, lanes
 def test_packed_and_looped_give_the_same_statistic(training, make_study):
     cohort = cohort_of([0.3, 0.1, 0.03, 0.01])
     packed, looped = (
-        run_cohort(make_study(race={"lanes": lanes}), training(), cohort)
+        run_cohort(make_study(compute={"mode": lanes}), training(), cohort)
         for lanes in ("packed", "looped")
     )
     assert [r.outcome for r in packed] == [r.outcome for r in looped]
@@ -71,8 +71,8 @@ IDLE = {"weight_decay": 0.0, "clip_norm": 0.0, "warmup_steps": 0.0, "label_smoot
 @pytest.mark.parametrize("lanes", ["packed", "looped"])
 def test_what_is_named_but_off_changes_no_bit(training, make_study, lanes):
     made, space = training("smoothed"), make_study().as_data()["search"]["space"]
-    plain = run_cohort(make_study(race={"lanes": lanes}), made, cohort_of([0.3, 0.01]))
-    idle = make_study(race={"lanes": lanes}, search={"space": space | IDLE})
+    plain = run_cohort(make_study(compute={"mode": lanes}), made, cohort_of([0.3, 0.01]))
+    idle = make_study(compute={"mode": lanes}, search={"space": space | IDLE})
     for one, other in zip(
         plain, run_cohort(idle, made, cohort_of([0.3, 0.01], **IDLE)), strict=True
     ):
@@ -100,7 +100,9 @@ def test_an_option_acts_in_its_own_lane_packed_as_looped(training, make_study, n
     ]
     curves = {}
     for lanes in ("packed", "looped"):
-        study = make_study(race={"lanes": lanes, "to": "budget"}, search={"space": searched})
+        study = make_study(
+            compute={"mode": lanes}, race={"to": "budget"}, search={"space": searched}
+        )
         results = run_cohort(study, made, replace(plain, points=tuple(points)))
         curves[lanes] = [result.curve.val_loss for result in results]
     np.testing.assert_allclose(curves["packed"], curves["looped"], rtol=1e-3)
@@ -127,7 +129,7 @@ def test_an_exception_is_a_failed_trial_with_its_words(training, make_study, mon
 
     made = training()
     monkeypatch.setattr(made.workload, "loss", explode, raising=False)
-    results = run_cohort(make_study(race={"lanes": "looped"}), made, cohort_of([0.1, 0.2]))
+    results = run_cohort(make_study(compute={"mode": "looped"}), made, cohort_of([0.1, 0.2]))
     assert {r.outcome.status for r in results} == {Status.FAILED}
     assert results[0].message == "RuntimeError: out of order"
 
@@ -158,7 +160,7 @@ class _DecayingLanes:
 
 
 def test_a_workload_may_bring_its_own_dynamics(make_study):
-    study = make_study(race={"lanes": "dynamics", "quantity": "loss", "resolution": 0.001})
+    study = make_study(compute={"mode": "dynamics"}, race={"quantity": "loss", "resolution": 0.001})
     results = run_cohort(study, Decaying(), cohort_of([0.1, 0.05]))
     assert results[0].outcome.steps == 22  # least n with 0.9^n < 0.1
     assert results[1].outcome.status is Status.CAPPED
@@ -177,7 +179,7 @@ def test_how_a_cohort_was_computed_is_recorded_and_changes_no_outcome(
 ):
     cohort = cohort_of([0.3, 0.1, 0.03])
     plain = run_cohort(make_study(), training(), cohort)
-    results = run_cohort(make_study(race={"lanes": lanes}, compute=changes), training(), cohort)
+    results = run_cohort(make_study(compute=changes | {"mode": lanes}), training(), cohort)
     assert {result.execution for result in results} == {execution}
     assert [r.outcome for r in results] == [r.outcome for r in plain]
 
@@ -187,7 +189,7 @@ def test_single_lanes_of_convolutions_are_looped(training, make_study):
     for pack, lanes in ((1, "looped"), (2, "packed")):
         study = make_study(compute={"pack": {"lanes": pack}})
         results = run_cohort(study, convolutional, cohort_of([0.3, 0.1]))
-        assert {result.execution.lanes for result in results} == {lanes}
+        assert {result.execution.mode for result in results} == {lanes}
 
 
 def test_the_recorded_time_is_spent_in_training_and_evaluation(training, make_study):

@@ -44,7 +44,7 @@ class Particular:
 
 @pytest.mark.parametrize("part", ["loss", "error"])
 def test_a_trial_that_raises_costs_no_other_its_result(training, make_study, part):
-    study, made = make_study(race={"lanes": "looped"}), training()
+    study, made = make_study(compute={"mode": "looped"}), training()
     particular = replace(made, workload=Particular(made.workload, part))
     results = run_cohort(study, particular, cohort_of())
     undisturbed = run_cohort(study, made, cohort_of())
@@ -83,7 +83,7 @@ def test_a_cohort_that_memory_does_not_hold_trains_in_halves(
 
 
 def test_halves_have_checkpoints_of_their_own(training, make_study, tmp_path):
-    study = make_study(race={"lanes": "looped"}, compute={"checkpoint_minutes": 1e-9})
+    study = make_study(compute={"mode": "looped", "checkpoint_minutes": 1e-9})
     made, cohort, folder = training(), cohort_of([0.3, 3e38, 0.1]), ResultsFolder.at(tmp_path)
     made = replace(made, workload=Particular(made.workload, "loss"))
     first, second = (Checkpoint(folder, "b00004-c000", study, cohort, "cpu") for _ in range(2))

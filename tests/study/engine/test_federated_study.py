@@ -30,7 +30,7 @@ COHORT = Cohort(
 
 def test_a_cohort_of_rounds_races_as_any_other_packed_or_looped(training, make_study):
     packed, looped = (
-        run_cohort(make_study(race={"lanes": lanes}, federated=FEDAVG), training(), COHORT)
+        run_cohort(make_study(compute={"mode": lanes}, federated=FEDAVG), training(), COHORT)
         for lanes in ("packed", "looped")
     )
     assert packed[0].outcome.status is Status.REACHED
@@ -41,7 +41,7 @@ def test_a_cohort_of_rounds_races_as_any_other_packed_or_looped(training, make_s
 
 
 def test_a_trial_of_rounds_is_the_same_in_any_cohort(training, make_study):
-    made, study = training(), make_study(federated=FEDAVG, race={"lanes": "looped"})
+    made, study = training(), make_study(federated=FEDAVG, compute={"mode": "looped"})
     together, again = (run_cohort(study, made, COHORT) for _ in range(2))
     alone = run_cohort(study, made, replace(COHORT, points=COHORT.points[:1]))
     for one, other in zip([*together, together[0]], [*again, *alone], strict=True):
@@ -97,7 +97,7 @@ def asked(federated, **changes):
 def test_what_is_given_is_resolved_as_given():
     study = asked(FEDAVG)
     assert study.as_data()["federated"] == FEDAVG
-    assert study.race.lanes == "packed"
+    assert study.compute.mode == "packed"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_a_mapped_set_is_trained_in_the_loop_and_not_sent_to_workers(large, monk
     study, held = resolve(STUDY)
     monkeypatch.setattr(text, "IN_MEMORY", 100)
     mapped_study, mapped = resolve(STUDY)
-    assert (study.race.lanes, mapped_study.race.lanes) == ("packed", "looped")
+    assert (study.compute.mode, mapped_study.compute.mode) == ("packed", "looped")
     assert shared_data(held) is not None
     assert shared_data(mapped) is None
     losses = [advanced(study, held), advanced(mapped_study, mapped)]
@@ -73,5 +73,5 @@ def advanced(study, trainable):
 def test_packing_a_mapped_set_is_refused(large, monkeypatch):
     large.write_bytes(b"words and words " * 2**10)
     monkeypatch.setattr(text, "IN_MEMORY", 100)
-    with pytest.raises(StudyError, match="race.lanes must be auto or looped for this workload"):
-        resolve(STUDY | {"race": {"lanes": "packed", "target": 5.0}})
+    with pytest.raises(StudyError, match="compute.mode must be auto or looped for this workload"):
+        resolve(STUDY | {"compute": {"mode": "packed"}, "race": {"target": 5.0}})

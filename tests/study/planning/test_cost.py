@@ -37,13 +37,13 @@ def test_the_time_is_that_of_steps_and_measurements(make_study):
 
 @pytest.mark.parametrize("lanes", ["packed", "looped"])
 def test_a_probe_trains_until_the_target_or_its_time(make_study, training, lanes):
-    study = make_study(race={"lanes": lanes, "max_steps": 10_000})
+    study = make_study(compute={"mode": lanes}, race={"max_steps": 10_000})
     found = probe(study, training(), 16, seconds=20)
     assert found.reached is not None
     assert 0 < found.step_seconds < 1
     assert 0 < found.evaluation_seconds < 1
     assert found.memory > 10**7
-    hopeless = make_study(race={"lanes": lanes, "target": 1e-9, "max_steps": 10_000})
+    hopeless = make_study(compute={"mode": lanes}, race={"target": 1e-9, "max_steps": 10_000})
     assert probe(hopeless, training(), 16, seconds=0.05).reached is None
 
 

@@ -55,7 +55,7 @@ def by_hand(made, size, steps, loss):
         ("plain", {}),
         ("plain", {"compute": {"micro_batch": 3}}),
         ("smoothed", {}),
-        ("batch norm", {"race": {"lanes": "looped"}}),
+        ("batch norm", {"compute": {"mode": "looped"}}),
     ],
 )
 def test_the_ratios_are_those_of_torch(shared_training, make_study, kind, changes):
@@ -105,7 +105,10 @@ def test_a_tensor_that_is_zero_has_no_ratio(training, make_study):
 
 
 def test_a_model_that_draws_is_measured_the_same_way_twice(shared_training, make_study):
-    made, study = shared_training("dropout"), make_study(batch_sizes=[8], race={"lanes": "looped"})
+    made, study = (
+        shared_training("dropout"),
+        make_study(batch_sizes=[8], compute={"mode": "looped"}),
+    )
     recorded = trained(study, made)
     before = torch.get_rng_state()
     first, second = (measured_layers(study, made, recorded[1], recorded) for _ in range(2))

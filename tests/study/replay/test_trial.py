@@ -41,9 +41,9 @@ ADAM = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
 COMPUTED = {
     "one pack": ("plain", {"compute": {"pack": {"lanes": 8}}}, {}),
     "several packs": ("plain", {"compute": {"pack": {"lanes": 2}}}, {}),
-    "looped": ("plain", {"race": {"lanes": "looped"}}, {}),
-    "batch norm": ("batch norm", {"race": {"lanes": "looped"}}, {}),
-    "dropout": ("dropout", {"race": {"lanes": "looped"}}, {}),
+    "looped": ("plain", {"compute": {"mode": "looped"}}, {}),
+    "batch norm": ("batch norm", {"compute": {"mode": "looped"}}, {}),
+    "dropout": ("dropout", {"compute": {"mode": "looped"}}, {}),
     "micro-batches": ("plain", {"compute": {"pack": {"lanes": 4}, "micro_batch": 3}}, {}),
     "to the budget": ("plain", {"race": {"to": "budget", "max_steps": 60}}, {}),
     "optimizer with buffers": ("plain", {"optimizer": "adam"}, ADAM),
@@ -80,7 +80,8 @@ def test_a_workload_of_own_dynamics_replays(make_study):
         workload="noisy-quadratic",
         examples=None,
         search={"space": space},
-        race={"lanes": "dynamics", "quantity": "loss", "target": 0.05, "max_steps": 5000},
+        compute={"mode": "dynamics"},
+        race={"quantity": "loss", "target": 0.05, "max_steps": 5000},
     )
     quadratic = resolve("noisy-quadratic")
     points = tuple(

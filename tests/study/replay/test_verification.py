@@ -186,15 +186,13 @@ def test_a_table_that_is_missing_is_made_by_a_sweep(swept):
     assert "trials.parquet is not there; run `sweep`" in found["tables"]
 
 
-def test_parts_without_hashes_are_not_held_to_them(swept):
+def test_parts_without_hashes_are_refused(swept):
     for path in (swept / "parts").iterdir():
         table = pq.read_table(path)
         kept = {k: v for k, v in table.schema.metadata.items() if k != b"batchscale.sha256"}
         pq.write_table(table.replace_schema_metadata(kept), path)
     found = {clause.name: clause for clause in checked(swept)}
-    assert found["hashes"].passed is None
-    assert "not recorded" in found["hashes"].detail
-    assert not broken(swept)
+    assert found["hashes"].passed is False
 
 
 def test_a_part_parquet_lays_out_otherwise_keeps_its_hash(swept):
