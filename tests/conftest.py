@@ -22,19 +22,18 @@ def run_alone():
     """Gives what runs a study in this process, one cohort after another, with no Ray about."""
     from study.engine.cohort import run_cohort
     from study.search.queue import CohortQueue
-    from study.storage.consolidate import consolidate, read_parts_at
-    from study.storage.parts import write_part
+    from study.storage.consolidate import consolidate
+    from study.storage.parts import Parts, write_part
     from study.storage.study_folder import open_folder
 
     def run(folder, study, trainable):
-        queue = CohortQueue(open_folder(folder, study), [])
+        queue, parts = CohortQueue(open_folder(folder, study), []), Parts(folder, study)
         while (cohort := queue.take()) is not None:
             results = run_cohort(study, trainable, cohort)
             write_part(folder, study, results)
             if queue.finish(results):
-                size = cohort.batch_size
-                queue.plan(size, read_parts_at(folder, study, size))
-        consolidate(folder, study)
+                queue.plan(cohort.batch_size, parts.at(cohort.batch_size))
+        consolidate(parts)
 
     return run
 

@@ -88,11 +88,6 @@ class ResultsFolder:
         """Last component of its path: the name of the study in it."""
         return PurePosixPath(self.base).name
 
-    @property
-    def poll_interval(self) -> float:
-        """Least time between two looks for new files; a store counts, and bills, each."""
-        return 0.5 if self._on_disk else 5.0
-
     def exists(self, name: str) -> bool:
         """Tells whether there is a file of that name."""
         with self._reached():

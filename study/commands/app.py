@@ -120,7 +120,7 @@ def _sweep_one(
 ) -> bool:
     """Runs what is missing of one study; tells whether no trial failed and no cohort was lost."""
     from analysis.report.failures import failure_sentences
-    from study.orchestration.progress import Progress, shown
+    from study.orchestration.progress import shown
     from study.orchestration.sweep import Sweep
     from study.storage.study_folder import continued, open_folder
 
@@ -133,7 +133,7 @@ def _sweep_one(
         f"{resolved.workload}, {resolved.optimizer}: {_trials(resolved)} to "
         f"{resolved.race.quantity} < {resolved.target:g} in {folder}",
     )
-    with shown(Progress(folder, resolved, work.recorded), work.standings, console):
+    with shown(work.progress, work.standings, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
     for line in end.notes:

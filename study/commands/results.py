@@ -19,13 +19,12 @@ def status(location: StudyFolder) -> None:
     """Show how far the sweep into a folder is, one row per batch size."""
     from analysis.tables.folder import ResultsFolder
     from study.orchestration.progress import Progress, progress_table, share_done
+    from study.storage.parts import Parts
     from study.storage.study_folder import read_study_toml
 
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
-    progress = Progress(folder, resolved)
-    progress.read()
-    rows = progress.rows()
+    rows = Progress(resolved, Parts(folder, resolved)).rows()
     console.print(progress_table(rows, f"{share_done(rows):.0%} of the expected work recorded"))
 
 
@@ -53,7 +52,7 @@ def analyze(
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.study import read_study
     from study.storage.consolidate import consolidate
-    from study.storage.parts import part_names
+    from study.storage.parts import Parts, part_names
     from study.storage.study_folder import read_study_toml
 
     folder = ResultsFolder.at(location)
@@ -61,7 +60,7 @@ def analyze(
         resolved = read_study_toml(folder)
         if target is not None:
             check_target(target, resolved.as_data()["race"])
-        consolidate(folder, resolved)
+        consolidate(Parts(folder, resolved))
     tables = read_study(folder)
     first = most_equal_trials(tables) if equal_trials else None
     analysis = analyze_study(tables, target, first)

@@ -1,11 +1,8 @@
-"""The orchestrator: Ray Tune runs over the cohorts of a study, and its tables after the last."""
+"""A sweep: runs of Ray Tune over the missing cohorts of a study, then its tables."""
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +15,21 @@ from study.engine.checkpoints import CHECKPOINTS
 from study.engine.networks.training import Trainable
 from study.orchestration.actor import RaceTrainable, shared_data
 from study.orchestration.cluster import Resources, joined
+from study.orchestration.progress import Progress
 from study.orchestration.searcher import PerBatchSearch
 from study.orchestration.signals import Stop
-from study.records import TrialResult
 from study.search.journal import Journal
 from study.search.queue import CohortQueue, Standing
-from study.storage.consolidate import Ended, consolidate, read_parts
+from study.storage.consolidate import Ended, consolidate
+from study.storage.parts import Parts
 from study.storage.provenance import record_end, record_start
 
 JOURNAL_FILE = "optuna.log"
 SCRATCH = "ray"
 
 
-class _Asked(tune.Stopper):
-    """Has Tune end, with ten seconds for cohorts in training, when the sweep is asked to stop."""
+class _StopRequested(tune.Stopper):
+    """Ends a run of Tune on request; cohorts in training are given ten seconds."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
@@ -45,13 +43,13 @@ class _Asked(tune.Stopper):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepEnd:
-    """What a sweep leaves to say.
+    """How a sweep ended.
 
     Attributes:
-        trials: batch size, status and message of all trials of the study, as the tables have them.
-        errors: cohorts that were lost and why it stopped, in words.
-        notes: what became of checkpoints, in words.
-        seconds: wall-clock of this sweep.
+        trials: batch size, status and message of every trial in the tables.
+        errors: sentences on lost cohorts, and on why the sweep stopped.
+        notes: sentences on checkpoints.
+        seconds: wall-clock time of this sweep.
     """
 
     trials: list[Ended]
@@ -61,56 +59,56 @@ class SweepEnd:
 
 
 class Sweep:
-    """A study's remaining work, ready to run."""
+    """The remaining work of a study, ready to run.
+
+    Attributes:
+        progress: counts the study's trials as they are recorded.
+    """
 
     def __init__(
         self, folder: ResultsFolder, resolved: ResolvedStudy, trainable: Trainable
     ) -> None:
-        """Rebuilds the searches from the folder's parts.
+        """Rebuild the searches from the parts of earlier sweeps; nothing is written.
 
         Args:
-            folder: the results folder, opened by `study.storage.study_folder.open_folder`.
-            resolved: the study in it.
-            trainable: its workload, whose data every worker is given.
+            folder: the study's results folder.
+            resolved: the study.
+            trainable: its workload, whose data are sent to every worker.
         """
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
-        self._recorded: list[TrialResult] = []
-        self._queue = CohortQueue(resolved, self._read())
-
-    @property
-    def recorded(self) -> Sequence[TrialResult]:
-        """The trials of earlier sweeps, without curves; none once it has run."""
-        return self._recorded
+        self._parts = Parts(folder, resolved)
+        self._queue = CohortQueue(resolved, self._parts)
+        self.progress = Progress(resolved, self._parts)
 
     def standings(self) -> list[Standing]:
-        """Gives where each batch size stands; may be called from another thread."""
+        """Return how many trials race and wait at each batch size; safe from another thread."""
         return self._queue.standings()
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
-        """Runs every missing cohort, until there is none or it is asked to stop; writes the tables.
+        """Run every missing cohort and write the tables.
 
         Args:
-            resources: where and how wide.
-            stop: asks it to stop.
+            resources: where to run, and how many cohorts at once.
+            stop: whether to end early; the tables are written all the same.
 
         Returns:
-            How its trials ended and what went wrong.
+            How the trials ended, and what went wrong.
         """
         started, missing = time.monotonic(), not self._queue.empty
         if missing:
-            width = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
-            record_start(self._folder, width)
+            used = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
+            record_start(self._folder, used)
         searcher = self._run_missing(resources, stop)
         errors = list(searcher.errors)
         if not errors and not stop.requested:
-            errors += self._without_base()
+            errors += self._unusable_base()
         trials: list[Ended] = []
         try:
-            trials = consolidate(self._folder, self._resolved)
+            trials = consolidate(self._parts)
             if missing:
                 record_end(self._folder)
             if self._queue.empty and not searcher.errors:
-                # left by cohorts that ended otherwise, or that a study which grew does not have
+                # some are left by cohorts that were lost, or that the study no longer has
                 self._folder.remove_all(CHECKPOINTS)
         except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
             errors.append(f"the tables could not be written: {error}")
@@ -121,22 +119,17 @@ class Sweep:
             seconds=time.monotonic() - started,
         )
 
-    def _read(self) -> Iterator[TrialResult]:
-        for result in read_parts(self._folder, self._resolved):
-            self._recorded.append(result.without_curve())
-            yield result
-
     def _run_missing(self, resources: Resources, stop: Stop) -> PerBatchSearch:
         with self._folder.workspace(keep=[JOURNAL_FILE]) as work:
             scratch = work / SCRATCH
             journal = self._journal(work / JOURNAL_FILE)
-            searcher = PerBatchSearch(self._folder, self._resolved, self._queue, journal)
+            searcher = PerBatchSearch(self._parts, self._queue, journal, self.progress)
             if not self._queue.empty and not stop.requested:
                 try:
                     with joined(work, resources, stop):
                         self._run_all(searcher, resources, stop, scratch)
-                except OSError as error:  # Tune keeps state of its own in the scratch
-                    if error.errno is None:  # Ray's own, not the disk's
+                except OSError as error:  # Tune writes state of its own into the scratch folder
+                    if error.errno is None:  # an error of Ray's, not of the disk
                         raise
                     searcher.end(self._folder.unwritable(error))
                 finally:
@@ -147,33 +140,32 @@ class Sweep:
         self, searcher: PerBatchSearch, resources: Resources, stop: Stop, scratch: Path
     ) -> None:
         trainable = self._with_data(resources)
-        going = True
-        while going:
-            shutil.rmtree(scratch, ignore_errors=True)  # of the run before, or a killed sweep
+        unfinished = True
+        while unfinished:
+            shutil.rmtree(scratch, ignore_errors=True)  # left by the last run, or a killed sweep
             run_config = _run_config(stop, scratch)
             tune.Tuner(
                 trainable, tune_config=_tune_config(searcher, resources), run_config=run_config
             ).fit()
-            going = searcher.goes_on() and not stop.requested
+            unfinished = searcher.needs_another_run() and not stop.requested
 
-    def _without_base(self) -> list[str]:
+    def _unusable_base(self) -> list[str]:
         recipe = self._resolved.recipe
         if recipe is None or not self._queue.without_base:
             return []
         return [
-            f"no trial reached the target at batch size {recipe.base}, so that the {recipe.rule} "
-            "rule has no point to start from and ran nowhere; loosen race.target, or raise "
+            f"no trial reached the target at batch size {recipe.base}, so the {recipe.rule} "
+            "scaling rule has no point to start from and was not run; loosen race.target, or raise "
             "race.max_steps or search.trials, in a new results folder"
         ]
 
     def _journal(self, path: Path) -> Journal:
         try:
             journal, searches = Journal(path), self._queue.searches()
-            for size, results in groupby(self._recorded, key=attrgetter("batch_size")):
-                journal.add(searches[size], list(results))
+            for size, results in self._parts.by_size():
+                journal.add(searches[size], results)
         except OSError as error:
             raise AnalysisError(self._folder.unwritable(error)) from error
-        self._recorded.clear()  # the queue has what it needs
         return journal
 
     def _with_data(self, resources: Resources) -> Any:  # Ray gives no type
@@ -202,6 +194,6 @@ def _run_config(stop: Stop, scratch: Path) -> tune.RunConfig:
         storage_path=str(scratch),
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         callbacks=[],
-        stop=_Asked(stop),
+        stop=_StopRequested(stop),
         verbose=0,
     )

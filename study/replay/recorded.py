@@ -17,10 +17,10 @@ from study.engine.outcomes import final_results
 from study.errors import StudyError
 from study.records import Curve, TrialResult
 from study.search.replicates import fastest
-from study.storage.consolidate import read_parts
 from study.storage.curve_columns import FIELDS
-from study.storage.parts import from_row, part_names
+from study.storage.parts import Parts, part_names
 from study.storage.provenance import used_gpus
+from study.storage.trial_rows import from_row
 from workloads.registry import resolve as resolve_workload
 
 _KEY = list(TRIAL_KEY)
@@ -38,7 +38,7 @@ def recorded_trials(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Tria
         have them.
     """
     if part_names(folder):
-        return final_results(resolved, read_parts(folder, resolved))
+        return final_results(resolved, Parts(folder, resolved))
     return trials_of_tables(folder, resolved)
 
 

@@ -1,11 +1,10 @@
-"""Tables of a study, made from its parts, which are the only truth."""
+"""The tables of a study, made from its parts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     BOXES_FILE,
     CURVES_FILE,
@@ -17,65 +16,29 @@ from analysis.tables.schema import (
 from study.config.space import Range
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
-from study.records import Role, TrialResult
+from study.records import TrialResult
 from study.storage.curve_columns import curve_table
-from study.storage.parts import parts_by_size, read_part, trial_row, write_table
+from study.storage.parts import Parts, write_table
+from study.storage.trial_rows import trial_row
 
 Ended = tuple[int, str, str]
 """A trial's batch size, status and message."""
-
-
 _Regions = Mapping[tuple[int, int], Mapping[str, tuple[float, float]]]
+"""Boxes of hyperparameters by batch size and number of the region."""
 
 
-_ROLES = list(Role)
+def consolidate(parts: Parts) -> list[Ended]:
+    """Write `trials.parquet`, `curves.parquet` and `boxes.parquet` beside the parts.
 
-
-def read_parts(folder: ResultsFolder, resolved: ResolvedStudy) -> Iterator[TrialResult]:
-    """Reads every part, sorted by batch size, role and trial, each trial once.
-
-    Args:
-        folder: the results folder.
-        resolved: the study that they belong to.
-
-    Yields:
-        All recorded trials; those of one batch size are in memory at a time.
-    """
-    for names in parts_by_size(folder).values():
-        yield from _read(folder, resolved, names)
-
-
-def read_parts_at(
-    folder: ResultsFolder, resolved: ResolvedStudy, batch_size: int
-) -> list[TrialResult]:
-    """Reads the parts of one batch size, sorted by role and trial, each trial once."""
-    return _read(folder, resolved, parts_by_size(folder).get(batch_size, []))
-
-
-def _read(
-    folder: ResultsFolder, resolved: ResolvedStudy, names: Iterable[str]
-) -> list[TrialResult]:
-    """Reads parts of one batch size, sorted by role and trial, each trial once."""
-    results: dict[tuple[int, int], TrialResult] = {}
-    for name in names:
-        for result in read_part(folder, name, resolved):
-            role = _ROLES.index(result.point.role)
-            results.setdefault((role, result.point.trial), result)
-    return [results[key] for key in sorted(results)]
-
-
-def consolidate(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Ended]:
-    """Writes `trials.parquet`, `curves.parquet` and `boxes.parquet` from the parts.
-
-    One batch size is in memory at a time.
+    The trials of one batch size at a time are held in memory as rows.
 
     Args:
-        folder: the results folder.
-        resolved: its study.
+        parts: the study's parts.
 
     Returns:
-        Batch size, status and message of every trial, as the tables have them.
+        How each trial ended, in the order of the tables.
     """
+    folder, resolved = parts.folder, parts.resolved
     regions: dict[tuple[int, int], Mapping[str, tuple[float, float]]] = {}
     ended: list[Ended] = []
     files = pa.BufferOutputStream(), pa.BufferOutputStream()
@@ -84,8 +47,8 @@ def consolidate(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Ended]:
         pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
         pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
     ):
-        for names in parts_by_size(folder).values():
-            results = final_results(resolved, _read(folder, resolved, names))
+        for _, recorded in parts.by_size():
+            results = final_results(resolved, recorded)
             trials.write_table(_trial_table(resolved, results))
             curves.write_table(curve_table(results))
             regions.update(_regions(results))
@@ -97,11 +60,11 @@ def consolidate(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Ended]:
 
 
 def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:
-    """Gives the tables that a study's trials make, by the names of their files.
+    """Return the tables of a study by file name.
 
     Args:
         resolved: the study.
-        results: all its trials, finally judged.
+        results: all its trials, with their final outcomes.
 
     Returns:
         `trials.parquet`, `curves.parquet` and `boxes.parquet`.
@@ -128,8 +91,8 @@ def _regions(results: Iterable[TrialResult]) -> _Regions:
 
 def _box_table(resolved: ResolvedStudy, regions: _Regions) -> pa.Table:
     ranges = {n: entry for n, entry in resolved.search.space.items() if isinstance(entry, Range)}
-    whole = {n: (r.low, r.high) for n, r in ranges.items()}
-    boxes = {(size, 0): whole for size in resolved.searched} | dict(regions)
+    study_box = {n: (r.low, r.high) for n, r in ranges.items()}
+    boxes = {(size, 0): study_box for size in resolved.searched} | dict(regions)
     rows = [
         {
             "batch_size": size,

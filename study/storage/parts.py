@@ -1,12 +1,16 @@
-"""Parts: what each cohort leaves, one atomic parquet file, one row per trial with its curve."""
+"""Parts: one parquet file per cohort, written in one atomic step, one row per trial with its curve.
+
+A part's metadata holds the digest of its study, the SHA-256 of its content, the machine that
+trained it, and the region of the box that its points were drawn from.
+"""
 
 import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,79 +21,166 @@ from analysis.tables.schema import SCHEMA_VERSION, VERSION_KEY, trial_schema
 from analysis.tables.validation import BROKEN_PARQUET, read_parquet
 from study.config.study import ResolvedStudy
 from study.errors import StudyError, cause
-from study.records import (
-    Curve,
-    Execution,
-    Outcome,
-    Point,
-    Region,
-    Role,
-    ScalingRule,
-    Seconds,
-    Source,
-    Status,
-    TrialResult,
-)
+from study.records import Region, Role, Status, TrialResult
 from study.storage.curve_columns import CURVE_LISTS, curve_lists, read_curves
+from study.storage.trial_rows import from_row, trial_row
 
 PARTS = "parts"
+KEPT_MEASUREMENTS = 2**20
+"""Measurements that a reader of parts keeps in memory, about 100 MB; beyond it reads again."""
 _DIGEST_KEY = b"batchscale.study"
 _NODE_KEY = b"batchscale.node"
 _REGION_KEY = b"batchscale.region"
 _HASH_KEY = b"batchscale.sha256"
 _LETTERS = {Role.SEARCH: "c", Role.EXTENSION: "x", Role.REPLICATE: "r", Role.RECIPE: "s"}
-"""Warm points have none: they join a cohort of the search."""
+"""Warm-start points have no letter: they join a cohort of the search."""
 _PART = re.compile(
     rf"{PARTS}/b(?P<size>\d+)-(?P<letter>[{''.join(_LETTERS.values())}])(?P<cohort>\d+)\.parquet"
 )
+_ROLES = list(Role)
 
 
 class CorruptPartError(ValueError):
-    """A part holds what no worker writes; the message is that."""
+    """A part holds what no worker writes; the message says what."""
 
 
 def part_name(batch_size: int, cohort: int, role: Role = Role.SEARCH) -> str:
-    """Gives the name of a cohort's part in the results folder; `role` is its first trial's."""
+    """Return the path of a cohort's part within the results folder; `role` is its first trial's."""
     return f"{PARTS}/{cohort_stem(batch_size, cohort, role)}.parquet"
 
 
 def cohort_stem(batch_size: int, cohort: int, role: Role) -> str:
-    """Gives what a cohort's files are called, without suffix; `role` is its first trial's."""
+    """Return the base name of a cohort's files, without suffix; `role` is its first trial's."""
     return f"b{batch_size:05d}-{_LETTERS[role]}{cohort:03d}"
+
+
+def part_names(folder: ResultsFolder) -> list[str]:
+    """Return the paths of all parts, sorted by batch size, role and cohort."""
+    return [name for names in parts_by_size(folder).values() for name in names]
+
+
+def parts_by_size(folder: ResultsFolder) -> dict[int, list[str]]:
+    """Return the paths of the parts of each batch size, ascending, sorted by role and cohort."""
+    found = [(match, name) for name in folder.names(PARTS) if (match := _PART.fullmatch(name))]
+    letters = list(_LETTERS.values())
+    keys = sorted(
+        ((int(m["size"]), letters.index(m["letter"]), int(m["cohort"])), name) for m, name in found
+    )
+    sizes: dict[int, list[str]] = {}
+    for (size, _, _), name in keys:
+        sizes.setdefault(size, []).append(name)
+    return sizes
+
+
+class Parts:
+    """The parts of a study, each read from the folder once.
+
+    A sweep, its progress display, its journal and its tables all need the same trials; they share
+    one reader. It keeps at most `KEPT_MEASUREMENTS` measurements, so that a very large study costs
+    no more memory than a small one: parts read long ago are dropped and read again when needed.
+    """
+
+    def __init__(self, folder: ResultsFolder, resolved: ResolvedStudy) -> None:
+        """Start with nothing read.
+
+        Args:
+            folder: where the parts are.
+            resolved: the study that they must belong to.
+        """
+        self.folder, self.resolved = folder, resolved
+        self._kept: OrderedDict[str, list[TrialResult]] = OrderedDict()
+        self._measurements = 0
+
+    def read(self, name: str) -> list[TrialResult]:
+        """Return the trials of one part, from memory where it has been read.
+
+        Raises:
+            StudyError: the part is damaged, or belongs to another study or schema version.
+        """  # noqa: DOC502  (raised by read_part)
+        results = self._kept.pop(name, None)
+        if results is None:
+            results = read_part(self.folder, name, self.resolved)
+            self._measurements += _measurements(results)
+        self._kept[name] = results
+        while self._measurements > KEPT_MEASUREMENTS and len(self._kept) > 1:
+            self._measurements -= _measurements(self._kept.popitem(last=False)[1])
+        return results
+
+    def read_cohort(self, batch_size: int, cohort: int, role: Role) -> list[TrialResult] | None:
+        """Return the trials of a cohort; None where it has left no part."""
+        name = part_name(batch_size, cohort, role)
+        return self.read(name) if name in self._kept or self.folder.exists(name) else None
+
+    def at(self, batch_size: int) -> list[TrialResult]:
+        """Return the trials of one batch size, sorted by role and number, each trial once."""
+        return self._merged(parts_by_size(self.folder).get(batch_size, []))
+
+    def by_size(self) -> Iterator[tuple[int, list[TrialResult]]]:
+        """Yield each batch size, ascending, with its trials as `at` returns them."""
+        for batch_size, names in parts_by_size(self.folder).items():
+            yield batch_size, self._merged(names)
+
+    def __iter__(self) -> Iterator[TrialResult]:
+        """Yield every trial, sorted by batch size, role and number."""
+        for _, results in self.by_size():
+            yield from results
+
+    def _merged(self, names: Sequence[str]) -> list[TrialResult]:
+        trials: dict[tuple[int, int], TrialResult] = {}
+        for name in names:
+            for result in self.read(name):
+                key = _ROLES.index(result.point.role), result.point.trial
+                trials.setdefault(key, result)
+        return [trials[key] for key in sorted(trials)]
+
+
+def _measurements(results: Sequence[TrialResult]) -> int:
+    return sum(result.curve.step.size for result in results)
 
 
 def write_part(
     folder: ResultsFolder, resolved: ResolvedStudy, results: Sequence[TrialResult], node: str = ""
 ) -> str:
-    """Writes a cohort's results in one atomic step.
+    """Write a cohort's results in one atomic step.
 
     Args:
-        folder: the results folder.
-        resolved: the study that they belong to.
-        results: the cohort's trials.
-        node: the machine that trained them; noted in the part's metadata.
+        folder: where the study's results are.
+        resolved: the study that the cohort belongs to; its digest goes into the part.
+        results: all trials of the cohort.
+        node: name of the machine that trained them, for the part's metadata.
 
     Returns:
-        The name of the part.
+        The path of the part within the folder.
     """
     schema = trial_schema(resolved.hyperparameters)
     first = results[0]
-    ours = {_DIGEST_KEY: resolved.digest().encode(), _NODE_KEY: node.encode()}
+    metadata = {
+        **schema.metadata,
+        _DIGEST_KEY: resolved.digest().encode(),
+        _NODE_KEY: node.encode(),
+    }
     if first.region is not None:
-        ours[_REGION_KEY] = json.dumps(asdict(first.region)).encode()
+        metadata[_REGION_KEY] = json.dumps(asdict(first.region)).encode()
     table = pa.Table.from_pylist([trial_row(result) for result in results], schema=schema)
     columns = curve_lists([result.curve for result in results])
     for (column, kind), values in zip(CURVE_LISTS.items(), columns, strict=True):
         table = table.append_column(pa.field(column, kind), values)
+    table = table.replace_schema_metadata(metadata)
+    metadata[_HASH_KEY] = _content_hash(table).encode()
     name = part_name(first.batch_size, first.cohort, first.point.role)
-    told = table.replace_schema_metadata({**schema.metadata, **ours})
-    hashed = {**told.schema.metadata, _HASH_KEY: _content_hash(told).encode()}
-    write_table(folder, name, told.replace_schema_metadata(hashed))
+    write_table(folder, name, table.replace_schema_metadata(metadata))
     return name
 
 
+def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
+    """Write a parquet file in one atomic step."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    folder.write(name, sink.getvalue())
+
+
 def _content_hash(table: pa.Table) -> str:
-    """Gives the sha256 of all that a part says, however parquet lays it out."""
+    """Return the SHA-256 of a part's values and metadata, however parquet encodes them."""
     metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
     metadata.pop(_HASH_KEY.decode(), None)
     content = json.dumps([metadata, table.to_pylist()], sort_keys=True)
@@ -97,72 +188,59 @@ def _content_hash(table: pa.Table) -> str:
 
 
 def hash_holds(folder: ResultsFolder, name: str) -> bool:
-    """Tells whether a part still says what was written into it.
-
-    Args:
-        folder: the results folder.
-        name: a part that can be read.
-
-    Returns:
-        Whether its content has the hash in its metadata.
-    """
+    """Return whether the content of a readable part still has the hash in its metadata."""
     table = pq.read_table(pa.BufferReader(folder.read(name)))
     recorded: bytes = table.schema.metadata.get(_HASH_KEY, b"")
     return recorded.decode() == _content_hash(table)
 
 
 def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list[TrialResult]:
-    """Reads one part.
-
-    Args:
-        folder: the results folder.
-        name: the part.
-        resolved: the study that it must belong to.
-
-    Returns:
-        The cohort's trials.
+    """Return the trials of one part.
 
     Raises:
-        StudyError: it is truncated, of another study, of another schema version, or holds what no
-            worker writes.
+        StudyError: the part is truncated, belongs to another study or schema version, or holds
+            values that no worker writes.
     """
     path, content = folder / name, folder.read(name)
     try:
         table = read_parquet(content)
     except BROKEN_PARQUET as error:
         raise StudyError(
-            f"a part must be a whole parquet file, got {path}: {error}; delete it, and `sweep` "
+            f"a part must be a complete parquet file, got {path}: {error}; delete it, and `sweep` "
             "runs its trials again"
         ) from error
     metadata = table.schema.metadata or {}
     version = metadata.get(VERSION_KEY, b"none").decode(errors="replace")
     if version != str(SCHEMA_VERSION):
         raise StudyError(
-            f"a part must have schema version {SCHEMA_VERSION}, got {version} in "
-            f"{path}; read it with the release that wrote it"
+            f"a part must have schema version {SCHEMA_VERSION}, got {version} in {path}; read it "
+            "with the release that wrote it"
         )
     if metadata.get(_DIGEST_KEY, b"") != resolved.digest().encode():
         raise StudyError(
-            f"a part must belong to the study in its folder, got another one's in {path}; "
-            "move it away"
+            f"a part must belong to the study in its folder, got a part of another study in {path};"
+            " move it away"
         )
     try:
         return _results(table, resolved, _region(metadata.get(_REGION_KEY)))
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         got = str(error) if isinstance(error, CorruptPartError) else cause(error)
         raise StudyError(
-            f"a part must be as a worker writes it, got {got} in {path}; delete it, and "
-            "`sweep` runs its trials again"
+            f"a part must be as a worker wrote it, got {got} in {path}; delete it, and `sweep` "
+            "runs its trials again"
         ) from error
+
+
+def _region(text: bytes | None) -> Region | None:
+    return None if text is None else Region.of(json.loads(text))
 
 
 def _results(table: pa.Table, resolved: ResolvedStudy, region: Region | None) -> list[TrialResult]:
     rows = table.drop_columns(list(CURVE_LISTS)).to_pylist()
     if not rows:
         raise CorruptPartError("no trial")
-    names = resolved.hyperparameters
     results = [
-        replace(from_row(row, names), curve=curve, region=region)
+        replace(from_row(row, resolved.hyperparameters), curve=curve, region=region)
         for row, curve in zip(rows, read_curves(table), strict=True)
     ]
     for result in results:
@@ -171,7 +249,7 @@ def _results(table: pa.Table, resolved: ResolvedStudy, region: Region | None) ->
 
 
 def _check(result: TrialResult, resolved: ResolvedStudy) -> None:
-    """Checks what types alone do not say; a part may come from anybody."""
+    """Refuse values that the types allow and no worker writes: a part may come from anybody."""
     curve, outcome = result.curve, result.outcome
     if result.batch_size not in resolved.batch_sizes or not 0 <= result.point.trial <= 2**53:
         raise CorruptPartError(f"trial {result.point.trial} at batch size {result.batch_size}")
@@ -187,103 +265,3 @@ def _check(result: TrialResult, resolved: ResolvedStudy) -> None:
         raise CorruptPartError(f"status {outcome.status} with steps {outcome.steps}")
     if result.region is not None and not set(result.region.box) <= set(resolved.hyperparameters):
         raise CorruptPartError(f"a region of {', '.join(map(str, result.region.box))}")
-
-
-def part_names(folder: ResultsFolder) -> list[str]:
-    """Gives the parts of a results folder, sorted by batch size, role and cohort."""
-    return [name for names in parts_by_size(folder).values() for name in names]
-
-
-def parts_by_size(folder: ResultsFolder) -> dict[int, list[str]]:
-    """Gives the parts of each batch size in rising order, sorted by role and cohort."""
-    found = [(match, name) for name in folder.names(PARTS) if (match := _PART.fullmatch(name))]
-    letters = list(_LETTERS.values())
-    places = sorted(
-        ((int(m["size"]), letters.index(m["letter"]), int(m["cohort"])), name) for m, name in found
-    )
-    sizes: dict[int, list[str]] = {}
-    for (size, _, _), name in places:
-        sizes.setdefault(size, []).append(name)
-    return sizes
-
-
-def trial_row(result: TrialResult) -> dict[str, Any]:
-    """Gives a trial as a row of `trials.parquet`."""
-    point, outcome, execution = result.point, result.outcome, result.execution
-    return {
-        "batch_size": result.batch_size,
-        "trial": point.trial,
-        "role": str(point.role),
-        "cohort": result.cohort,
-        **point.values,
-        "seed": point.seed,
-        **_source_columns(point.source),
-        "status": str(outcome.status),
-        "steps": outcome.steps,
-        "steps_before": outcome.steps_before,
-        "stopped_at": outcome.stopped_at,
-        "best_error": outcome.best_error,
-        "seconds": result.seconds.whole,
-        "training_seconds": result.seconds.training,
-        "evaluation_seconds": result.seconds.evaluation,
-        "mode": None if execution is None else execution.mode,
-        "pack": None if execution is None else execution.pack,
-        "micro_batch": None if execution is None else execution.micro_batch,
-        "message": result.message,
-    }
-
-
-def _source_columns(source: Source | None) -> dict[str, Any]:
-    if source is None:
-        return dict.fromkeys(("source_batch_size", "source_role", "source_trial", "rule"))
-    return {
-        "source_batch_size": source.batch_size,
-        "source_role": None if source.role is None else str(source.role),
-        "source_trial": source.trial,
-        "rule": str(source.rule),
-    }
-
-
-def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:
-    """Gives the trial of a row, as `trial_row` made it; its curve stands elsewhere."""
-    outcome_fields = ("steps", "steps_before", "stopped_at", "best_error")
-    return TrialResult(
-        batch_size=row["batch_size"],
-        cohort=row["cohort"],
-        point=Point(
-            trial=row["trial"],
-            seed=row["seed"],
-            role=Role(row["role"]),
-            values={name: row[name] for name in hyperparameters},
-            source=_source(row),
-        ),
-        curve=Curve.empty(),
-        outcome=Outcome(status=Status(row["status"]), **{k: row[k] for k in outcome_fields}),
-        seconds=Seconds(row["seconds"], row["training_seconds"], row["evaluation_seconds"]),
-        message=row["message"],
-        execution=_execution(row),
-    )
-
-
-def _source(row: Mapping[str, Any]) -> Source | None:
-    if row["rule"] is None:
-        return None
-    role = None if row["source_role"] is None else Role(row["source_role"])
-    return Source(row["source_batch_size"], role, row["source_trial"], ScalingRule(row["rule"]))
-
-
-def _region(text: bytes | None) -> Region | None:
-    return None if text is None else Region.of(json.loads(text))
-
-
-def _execution(row: Mapping[str, Any]) -> Execution | None:
-    if row["mode"] is None:
-        return None
-    return Execution(row["mode"], row["pack"], row["micro_batch"])
-
-
-def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
-    """Writes a parquet file in one atomic step."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    folder.write(name, sink.getvalue())

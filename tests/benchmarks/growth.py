@@ -128,18 +128,19 @@ def recorded_study(sizes: int, trials: int) -> dict[str, Any]:
 
 def read(folder: Path) -> int:
     """Reads all parts, as a resumed sweep does; gives the number of trials."""
-    from study.storage.consolidate import read_parts
+    from study.storage.parts import Parts
     from study.storage.study_folder import read_study_toml
 
-    return len(read_parts(at(folder), read_study_toml(at(folder))))
+    return sum(1 for _ in Parts(at(folder), read_study_toml(at(folder))))
 
 
 def consolidate(folder: Path) -> int:
     """Writes the tables from the parts; gives the number of trials."""
     from study.storage.consolidate import consolidate as write_tables
+    from study.storage.parts import Parts
     from study.storage.study_folder import read_study_toml
 
-    return len(write_tables(at(folder), read_study_toml(at(folder))))
+    return len(write_tables(Parts(at(folder), read_study_toml(at(folder)))))
 
 
 def at(folder: Path) -> "ResultsFolder":

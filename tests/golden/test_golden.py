@@ -16,6 +16,7 @@ from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, ROLES, TRIALS_FILE
 from analysis.tables.study import read_study
 from study.storage.consolidate import consolidate
+from study.storage.parts import Parts
 from study.storage.study_folder import read_study_toml
 
 HERE = Path(__file__).parent
@@ -30,7 +31,7 @@ def test_the_parts_give_the_recorded_tables(golden, tmp_path):
     (folder / CURVES_FILE).unlink()
     (folder / BOXES_FILE).unlink(missing_ok=True)
     made = ResultsFolder.at(folder)
-    consolidate(made, read_study_toml(made))
+    consolidate(Parts(made, read_study_toml(made)))
     before, after = read_study(ResultsFolder.at(golden)), read_study(made)
     assert_frame_equal(after.trials, before.trials)
     assert_frame_equal(after.curves, before.curves)

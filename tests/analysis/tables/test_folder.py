@@ -204,11 +204,6 @@ def test_a_store_has_no_locks(store):
         assert folder.is_empty
 
 
-def test_a_store_is_asked_less_often_than_a_disk(tmp_path, store):
-    assert ResultsFolder.at(tmp_path).poll_interval <= 0.5
-    assert ResultsFolder.at(store.uri("a")).poll_interval >= 3
-
-
 @pytest.mark.parametrize(
     ("location", "message"),
     [

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -6,9 +7,9 @@ from rich.console import Console
 from analysis.tables.folder import ResultsFolder
 from study.engine.cohort import run_cohort
 from study.orchestration.progress import Progress, progress_table, share_done, shown
-from study.records import Cohort, Point
+from study.records import Cohort, Point, Role
 from study.search.queue import Standing
-from study.storage.parts import write_part
+from study.storage.parts import Parts, write_part
 from study.storage.study_folder import open_folder
 
 
@@ -24,7 +25,9 @@ def sweeping(training, make_study, tmp_path):
             for i, lr in enumerate([0.3, 3e38])
         )
         cohort = Cohort(batch_size=size, points=points)
-        write_part(folder, study, run_cohort(study, training(), cohort))
+        results = run_cohort(study, training(), cohort)
+        write_part(folder, study, results)
+        return results
 
     write(4, 0)
     return folder, study, write
@@ -32,8 +35,7 @@ def sweeping(training, make_study, tmp_path):
 
 def test_rows_count_what_the_parts_hold(sweeping):
     folder, study, _ = sweeping
-    progress = Progress(folder, study)
-    progress.read()
+    progress = Progress(study, Parts(folder, study))
     first, second = progress.rows([Standing(batch_size=16, racing=2, waiting=2)])
     assert (first.batch_size, first.done, first.trials) == (4, 2, 4)
     assert (first.reached, first.diverged, first.racing) == (1, 1, 0)
@@ -42,31 +44,9 @@ def test_rows_count_what_the_parts_hold(sweeping):
     assert 0 < share_done([first, second]) < 1
 
 
-def test_a_running_sweeps_folder_is_not_asked_too_often(sweeping, monkeypatch):
-    folder, study, write = sweeping
-    monkeypatch.setattr(ResultsFolder, "poll_interval", 3600.0)
-    progress = Progress(folder, study)
-    assert len(progress.follow()) == 1
-    write(16, 0)
-    assert progress.follow() == []
-    assert len(progress.read()) == 1
-
-
-def test_a_folder_that_cannot_be_read_for_a_moment_is_asked_again(sweeping, monkeypatch):
-    folder, study, _ = sweeping
-    monkeypatch.setattr(ResultsFolder, "poll_interval", 0.0)
-    progress = Progress(folder, study)
-    part = folder.read("parts/b00004-c000.parquet")
-    folder.write("parts/b00004-c000.parquet", part[:100])
-    assert progress.follow() == []
-    folder.write("parts/b00004-c000.parquet", part)
-    assert len(progress.follow()) == 1
-
-
 def test_a_terminal_gets_a_table(sweeping):
     folder, study, _ = sweeping
-    progress = Progress(folder, study)
-    progress.read()
+    progress = Progress(study, Parts(folder, study))
     text = io.StringIO()
     Console(file=text, width=120).print(progress_table(progress.rows(), "half way"))
     assert "best steps" in text.getvalue()
@@ -76,17 +56,33 @@ def test_a_terminal_gets_a_table(sweeping):
 def test_a_log_gets_a_line_for_each_new_part(sweeping):
     folder, study, write = sweeping
     text = io.StringIO()
-    with shown(Progress(folder, study), list, Console(file=text, width=120)):
-        write(16, 0)
+    progress = Progress(study, Parts(folder, study))
+    with shown(progress, list, Console(file=text, width=120)):
+        progress.add(write(16, 0))
     lines = text.getvalue().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("batch size 16: 2/4 trials, best ")
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [(Role.REPLICATE, "0/4 trials, 2 replicates, "), (Role.EXTENSION, "2 in a widened box, ")],
+)
+def test_the_line_of_a_part_says_what_its_trials_are(sweeping, role, words):
+    _, study, write = sweeping
+    progress = Progress(study)
+    results = write(16, 0)
+    progress.add([replace(r, point=replace(r.point, role=role)) for r in results])
+    (line,) = progress.new_lines()
+    assert words in line
+    assert progress.new_lines() == []
 
 
 def test_a_live_table_is_drawn_while_the_sweep_runs(sweeping):
     folder, study, write = sweeping
     text = io.StringIO()
     console = Console(file=text, width=120, force_terminal=True)
-    with shown(Progress(folder, study), list, console):
-        write(16, 0)
+    progress = Progress(study, Parts(folder, study))
+    with shown(progress, list, console):
+        progress.add(write(16, 0))
     assert "racing" in text.getvalue()

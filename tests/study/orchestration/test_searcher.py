@@ -7,19 +7,25 @@ from ray.tune.search import Searcher
 from analysis.tables.folder import ResultsFolder
 from study.engine.cohort import failed
 from study.orchestration.actor import UNWRITTEN
+from study.orchestration.progress import Progress
 from study.orchestration.searcher import PerBatchSearch
 from study.records import Cohort, Point, Status
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
-from study.storage.parts import part_name, read_part, write_part
+from study.storage.parts import Parts, part_name, read_part, write_part
+
+
+def searching(folder, study, recorded=()):
+    """Gives the queue of a study and what hands its cohorts to Ray Tune."""
+    queue, journal = CohortQueue(study, recorded), Journal(Path(folder.base) / "optuna.log")
+    return queue, PerBatchSearch(Parts(folder, study), queue, journal, Progress(study))
 
 
 @pytest.fixture
 def searcher(make_study, tmp_path):
     """Gives a searcher with one cohort handed out, its queue and its empty folder."""
     study, folder = make_study(search={"trials": 8}), ResultsFolder.at(tmp_path)
-    queue = CohortQueue(study, [])
-    searcher = PerBatchSearch(folder, study, queue, Journal(tmp_path / "optuna.log"))
+    queue, searcher = searching(folder, study)
     points = json.loads(searcher.suggest("first")["cohort"])["points"]
     assert [point["trial"] for point in points] == [0, 1, 2, 3]
     return searcher, queue, folder
@@ -29,7 +35,7 @@ def test_a_worker_that_died_costs_its_batch_size_only(searcher):
     searcher, queue, _ = searcher
     searcher.on_trial_complete("first", error=True)
     assert searcher.errors == [
-        "the worker died in cohort 0 at batch size 4; `sweep` again runs it again"
+        "the worker died in cohort 0 at batch size 4; run the same `sweep` to train it again"
     ]
     assert {standing.batch_size for standing in queue.standings() if standing.waiting} == {16}
 
@@ -39,14 +45,14 @@ def test_a_run_ends_after_so_many_cohorts_and_another_goes_on(searcher, monkeypa
     monkeypatch.setattr("study.orchestration.searcher.COHORTS_PER_RUN", 2)
     assert searcher.suggest("second") != Searcher.FINISHED
     assert searcher.suggest("third") == Searcher.FINISHED
-    assert searcher.goes_on()
+    assert searcher.needs_another_run()
     assert searcher.suggest("third") is None  # both batch sizes wait for their first cohorts
-    assert not searcher.goes_on()
+    assert not searcher.needs_another_run()
     queue.stop()
     for name in ("first", "second"):
         searcher.on_trial_complete(name, error=True)
     assert searcher.suggest("third") == Searcher.FINISHED
-    assert not searcher.goes_on()
+    assert not searcher.needs_another_run()
 
 
 def test_a_part_that_cannot_be_read_stops_the_sweep(searcher):
@@ -54,7 +60,7 @@ def test_a_part_that_cannot_be_read_stops_the_sweep(searcher):
     folder.write(part_name(4, 0), b"half a file")
     searcher.on_trial_complete("first")
     (error,) = searcher.errors
-    assert error.startswith("the sweep stopped: a part must be a whole parquet file")
+    assert error.startswith("the sweep stopped: a part must be a complete parquet file")
     assert queue.empty
 
 
@@ -86,8 +92,7 @@ def test_a_sweep_stops_when_its_first_batch_sizes_only_fail(
     make_study, tmp_path, batch_sizes, stopped
 ):
     study, folder = make_study(batch_sizes=batch_sizes), ResultsFolder.at(tmp_path)
-    queue = CohortQueue(study, [])
-    searcher = PerBatchSearch(folder, study, queue, Journal(tmp_path / "optuna.log"))
+    queue, searcher = searching(folder, study)
     for number, expected in enumerate(stopped):
         handed = json.loads(searcher.suggest(str(number))["cohort"])
         cohort = Cohort(**handed | {"points": tuple(Point(**p) for p in handed["points"])})
@@ -102,8 +107,8 @@ def test_a_sweep_stops_when_its_first_batch_sizes_only_fail(
 @pytest.mark.parametrize(("began", "over"), [(None, False), (0.0, False), (60.0, True)])
 def test_a_cohort_that_took_too_long_has_failed(make_study, tmp_path, monkeypatch, began, over):
     study = make_study(search={"trials": 8}, compute={"cohort_minutes": 1})
-    folder, queue = ResultsFolder.at(tmp_path), CohortQueue(study, [])
-    searcher = PerBatchSearch(folder, study, queue, Journal(tmp_path / "optuna.log"))
+    folder = ResultsFolder.at(tmp_path)
+    queue, searcher = searching(folder, study)
     searcher.suggest("first")
     now = 1000.0
     monkeypatch.setattr("study.orchestration.searcher.time.monotonic", lambda: now)

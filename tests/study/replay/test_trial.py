@@ -13,7 +13,7 @@ from study.records import Cohort, Point, Role, ScalingRule, Source, Status
 from study.replay.recorded import recorded_trials, trials_of_tables
 from study.replay.trial import Replay, pack_of, same_curve
 from study.storage.consolidate import consolidate
-from study.storage.parts import write_part
+from study.storage.parts import Parts, write_part
 from study.storage.study_folder import open_folder
 from workloads.registry import resolve
 
@@ -108,7 +108,7 @@ def test_replicates_and_warm_trials_replay_from_a_folder(shared_training, make_s
     for points, best in (((*searched, *warm), None), (again, 20)):
         cohort = Cohort(batch_size=4, points=tuple(points), best_steps=best)
         write_part(folder, study, run_cohort(study, made, cohort))
-    consolidate(folder, study)
+    consolidate(Parts(folder, study))
     recorded = recorded_trials(folder, study)
     for result in recorded:
         assert same_curve(replayed(study, made, result, recorded), result.curve)

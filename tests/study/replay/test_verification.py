@@ -18,7 +18,7 @@ from study.engine.networks.training import prepare
 from study.replay.verification import check_folder
 from study.replay.winners import check_winners
 from study.storage.consolidate import consolidate
-from study.storage.parts import part_names, read_part, write_part
+from study.storage.parts import Parts, part_names, read_part, write_part
 from study.storage.provenance import record_end, record_start
 from study.storage.study_folder import open_folder, read_study_toml
 from workloads.registry import resolve
@@ -137,7 +137,7 @@ TAMPERED = {
     ),
     "a part that is none": (
         lambda path: (path / PART).write_bytes(b"PAR1"),
-        {"parts": "must be a whole parquet file"},
+        {"parts": "must be a complete parquet file"},
     ),
     "another study's part": (foreign, {"parts": "must belong to the study in its folder"}),
     "a part twice": (
@@ -158,7 +158,7 @@ TAMPERED = {
     ),
     "fewer batch sizes": (
         lambda path: edit(path / "study.toml", "[4, 16]", "[4]"),
-        {"parts": "a part must be as a worker writes it, got trial 0 at batch size 16"},
+        {"parts": "a part must be as a worker wrote it, got trial 0 at batch size 16"},
     ),
     "a study file that is none": (
         lambda path: (path / "study.toml").write_text("batch_sizes = ["),
@@ -215,7 +215,7 @@ def test_a_winner_that_does_not_do_what_is_recorded_is_found_out(swept):
     for name in part_names(folder):
         results = read_part(folder, name, study)
         write_part(folder, study, [early(r) if r.outcome.steps else r for r in results])
-    consolidate(folder, study)
+    consolidate(Parts(folder, study))
     write_summary(analyze(read_study(folder)), folder)
     provenance = json.loads((swept / "provenance.json").read_text())
     provenance["sweeps"][0]["packages"]["torch"] = "1.0"

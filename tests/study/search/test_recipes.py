@@ -21,8 +21,8 @@ from study.planning.resolve import resolve
 from study.records import Curve, Outcome, Role, ScalingRule, Seconds, Source, Status, TrialResult
 from study.search.queue import CohortQueue
 from study.search.recipes import SCALINGS, recipe_points
-from study.storage.consolidate import consolidate, read_parts
-from study.storage.parts import write_part
+from study.storage.consolidate import consolidate
+from study.storage.parts import Parts, write_part
 from study.storage.study_folder import open_folder
 
 BLOBS = f"{Path(__file__).parents[2] / 'blobs.py'}:Blobs"
@@ -286,13 +286,13 @@ def test_parts_keep_the_rule_and_tables_have_no_box_where_nothing_was_searched(
     cohorts, results = sweep(study)
     for cohort in cohorts:
         write_part(folder, study, trained(cohort))
-    recorded = {(r.batch_size, r.point.role, r.point.trial): r for r in read_parts(folder, study)}
+    recorded = {(r.batch_size, r.point.role, r.point.trial): r for r in Parts(folder, study)}
     assert len(recorded) == len(results)
     for result in results:
         again = recorded[result.batch_size, result.point.role, result.point.trial]
         assert again.point == result.point
     assert (tmp_path / "study" / "parts" / "b00032-s000.parquet").exists()
-    consolidate(folder, study)
+    consolidate(Parts(folder, study))
     progress = Progress(folder, study)
     progress.read()
     assert [(row.done, row.trials) for row in progress.rows()] == [(3, 3), (6, 6), (3, 3), (3, 3)]
@@ -305,7 +305,7 @@ def test_an_untuned_rule_is_kept_without_a_trial_that_it_came_from(make_study, t
     open_folder(folder, study)
     (cohort, *_), _ = sweep(study)
     write_part(folder, study, trained(cohort))
-    assert next(read_parts(folder, study)).point == cohort.points[0]
+    assert next(iter(Parts(folder, study))).point == cohort.points[0]
 
 
 def test_a_plan_counts_the_runs_of_the_rule(make_recipe, training):

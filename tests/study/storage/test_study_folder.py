@@ -26,8 +26,8 @@ from study.records import (
     Status,
     TrialResult,
 )
-from study.storage.consolidate import consolidate, read_parts
-from study.storage.parts import part_name, part_names, read_part, write_part
+from study.storage.consolidate import consolidate
+from study.storage.parts import Parts, part_name, part_names, read_part, write_part
 from study.storage.study_folder import open_folder, read_study_toml
 
 
@@ -78,7 +78,7 @@ def test_a_study_reads_back_with_its_columns_in_order(make_study, tmp_path):
 
 def test_the_final_cap_is_applied_to_every_cohort(recorded):
     folder, study = recorded
-    consolidate(folder, study)
+    consolidate(Parts(folder, study))
     tables = read_study(folder)
     trials = tables.trials.set_index("trial")
     best = trials["steps"].min()
@@ -92,7 +92,7 @@ def test_the_final_cap_is_applied_to_every_cohort(recorded):
 
 def test_tables_do_not_depend_on_the_order_of_parts(recorded):
     folder, study = recorded
-    consolidate(folder, study)
+    consolidate(Parts(folder, study))
     before = read_study(folder)
     parts = part_names(folder)
     results = [read_part(folder, name, study) for name in parts]
@@ -100,7 +100,7 @@ def test_tables_do_not_depend_on_the_order_of_parts(recorded):
         Path(folder.base, name).unlink()
     for cohort in reversed(results):
         write_part(folder, study, cohort)
-    consolidate(folder, study)
+    consolidate(Parts(folder, study))
     after = read_study(folder)
     assert_frame_equal(before.trials, after.trials)
     assert_frame_equal(before.curves, after.curves)
@@ -108,7 +108,7 @@ def test_tables_do_not_depend_on_the_order_of_parts(recorded):
 
 def test_columns_are_those_of_the_schema(recorded):
     folder, study = recorded
-    consolidate(folder, study)
+    consolidate(Parts(folder, study))
     trials = read_study(folder).trials
     assert set(trials.columns) == {*TRIAL_COLUMNS, "lr", "momentum"}
     assert trials.loc[trials["status"] != "reached", "steps"].isna().all()
@@ -117,9 +117,7 @@ def test_columns_are_those_of_the_schema(recorded):
 
 def test_replicates_and_extensions_are_read_back_as_they_were(recorded, training):
     folder, study = recorded
-    fast = min(
-        (r for r in read_parts(folder, study) if r.outcome.steps), key=lambda r: r.outcome.steps
-    )
+    fast = min((r for r in Parts(folder, study) if r.outcome.steps), key=lambda r: r.outcome.steps)
     again = Source(4, Role.SEARCH, fast.point.trial, ScalingRule.SAME)
     replicates = tuple(
         Point(trial=k, seed=70 + k, values=fast.point.values, role=Role.REPLICATE, source=again)
@@ -135,13 +133,13 @@ def test_replicates_and_extensions_are_read_back_as_they_were(recorded, training
         write_part(folder, study, run_cohort(study, training(), cohort))
     names = [name.removeprefix("parts/b00004-") for name in part_names(folder)]
     assert names == ["c000.parquet", "c002.parquet", "x000.parquet", "r000.parquet"]
-    results = list(read_parts(folder, study))
+    results = list(Parts(folder, study))
     assert [r.point.role for r in results] == [Role.SEARCH] * 4 + [Role.EXTENSION] + [
         Role.REPLICATE
     ] * 2
     assert [r.point for r in results[-2:]] == list(replicates)
     assert results[4].region == region
-    consolidate(folder, study)
+    consolidate(Parts(folder, study))
     tables = read_study(folder)
     assert tables.box(4)["lr"] == {"low": 0.001, "high": 5.0, "scale": "log"}
     assert tables.box(16)["lr"]["high"] == 1.0
@@ -184,7 +182,7 @@ def made_result(trial, steps, source=None):
 def test_a_trial_recorded_twice_counts_once(recorded):
     folder, study = recorded
     folder.write(part_name(4, 3), folder.read(part_name(4, 2)))
-    assert [r.point.trial for r in read_parts(folder, study)] == [0, 1, 2, 3]
+    assert [r.point.trial for r in Parts(folder, study)] == [0, 1, 2, 3]
 
 
 def test_the_resolved_study_is_written_and_read_back(recorded):
@@ -238,7 +236,7 @@ def test_a_truncated_part_is_named_with_its_remedy(recorded):
     folder, study = recorded
     folder.write(part_name(4, 0), folder.read(part_name(4, 0))[:200])
     with pytest.raises(StudyError, match=r"b00004-c000.parquet.*delete it"):
-        list(read_parts(folder, study))
+        list(Parts(folder, study))
 
 
 def test_a_part_of_another_study_is_refused(recorded, make_study):

@@ -1,0 +1,79 @@
+"""A trial as a row of `trials.parquet`, and back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from study.records import (
+    Curve,
+    Execution,
+    Outcome,
+    Point,
+    Role,
+    ScalingRule,
+    Seconds,
+    Source,
+    Status,
+    TrialResult,
+)
+
+_OUTCOME = ("steps", "steps_before", "stopped_at", "best_error")
+_EXECUTION = ("mode", "pack", "micro_batch")
+_SOURCE = ("source_batch_size", "source_role", "source_trial", "rule")
+
+
+def trial_row(result: TrialResult) -> dict[str, Any]:
+    """Return a trial's row; its curve is stored elsewhere."""
+    point, outcome = result.point, result.outcome
+    execution = None if result.execution is None else asdict(result.execution)
+    return {
+        "batch_size": result.batch_size,
+        "trial": point.trial,
+        "role": str(point.role),
+        "cohort": result.cohort,
+        **point.values,
+        "seed": point.seed,
+        **_source_columns(point.source),
+        "status": str(outcome.status),
+        **{name: getattr(outcome, name) for name in _OUTCOME},
+        "seconds": result.seconds.whole,
+        "training_seconds": result.seconds.training,
+        "evaluation_seconds": result.seconds.evaluation,
+        **(execution or dict.fromkeys(_EXECUTION)),
+        "message": result.message,
+    }
+
+
+def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:
+    """Return the trial of a row that `trial_row` made, with an empty curve."""
+    return TrialResult(
+        batch_size=row["batch_size"],
+        cohort=row["cohort"],
+        point=Point(
+            trial=row["trial"],
+            seed=row["seed"],
+            role=Role(row["role"]),
+            values={name: row[name] for name in hyperparameters},
+            source=_source(row),
+        ),
+        curve=Curve.empty(),
+        outcome=Outcome(status=Status(row["status"]), **{name: row[name] for name in _OUTCOME}),
+        seconds=Seconds(row["seconds"], row["training_seconds"], row["evaluation_seconds"]),
+        message=row["message"],
+        execution=None if row["mode"] is None else Execution(*(row[name] for name in _EXECUTION)),
+    )
+
+
+def _source_columns(source: Source | None) -> dict[str, Any]:
+    if source is None:
+        return dict.fromkeys(_SOURCE)
+    role = None if source.role is None else str(source.role)
+    values = (source.batch_size, role, source.trial, str(source.rule))
+    return dict(zip(_SOURCE, values, strict=True))
+
+
+def _source(row: Mapping[str, Any]) -> Source | None:
+    if row["rule"] is None:
+        return None
+    batch_size, role, trial, rule = (row[name] for name in _SOURCE)
+    return Source(batch_size, None if role is None else Role(role), trial, ScalingRule(rule))
