@@ -1,4 +1,4 @@
-"""The results folder, wherever it is: on a disk, on one that machines share, in an object store."""
+"""A results folder on a local disk, a shared file system, or an object store."""
 
 import contextlib
 import errno
@@ -19,26 +19,26 @@ from pyarrow import fs
 
 from analysis.errors import AnalysisError
 
-# stores in which a file appears whole or not at all; of the others that pyarrow knows, some show
+# file systems in which a file appears complete or not at all; some others that pyarrow knows show
 # a file while it is being written
 _SCHEMES = ("file", "s3", "gs")
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _STALE_SECONDS = 60.0
-_OWN = re.compile(r"\.lock|\..*\.tmp")
-_GS_RETRY = "retry_limit_seconds"  # 15 minutes unless given
+_LEFTOVERS = re.compile(r"\.lock|\..*\.tmp")
+_GS_RETRY = "retry_limit_seconds"  # pyarrow's default is 15 minutes
 
 
 @dataclass(frozen=True, slots=True)
 class ResultsFolder:
-    """A results folder; it may be pickled and used on another machine.
+    """A results folder, which may be pickled and used on another machine.
 
-    Files have names relative to the folder, with forward slashes.
+    Names of files are relative to the folder, with forward slashes.
 
     Attributes:
         location: path or URI as the user gave it.
         filesystem: what holds it, a `pyarrow.fs.FileSystem`.
-        base: its absolute path there.
+        base: absolute path of the folder in that file system.
     """
 
     location: str
@@ -47,23 +47,20 @@ class ResultsFolder:
 
     @classmethod
     def at(cls, location: str | Path) -> Self:
-        """Finds a folder, which need not exist.
+        """Return the folder at a path or URI; it need not exist.
 
         Args:
             location: a path, or a URI such as `s3://bucket/results`, `gs://...`, `file:///...`.
 
-        Returns:
-            The folder.
-
         Raises:
-            AnalysisError: the URI is of no known form, or its store cannot be reached.
+            AnalysisError: the URI has an unknown form, or its store cannot be reached.
         """
         text = str(location)
         if "://" not in text:
             return cls(text, fs.LocalFileSystem(), _absolute(text))
         _check_uri(text)
         try:
-            filesystem, base = fs.FileSystem.from_uri(_with_patience(text))
+            filesystem, base = fs.FileSystem.from_uri(_with_retry_limit(text))
         except (pa.ArrowInvalid, OSError, UnicodeEncodeError) as error:
             raise AnalysisError(
                 f"a results URI must be one that pyarrow.fs can open, got {text}: {error}; check "
@@ -72,7 +69,7 @@ class ResultsFolder:
         return cls(text, filesystem, base.rstrip("/"))
 
     def __truediv__(self, name: str) -> Self:
-        """Gives the folder, or the location of the file, of that name inside this one."""
+        """Return the folder, or the location of the file, of that name inside this one."""
         if "://" in self.location:
             uri = urlsplit(self.location)
             location = urlunsplit(uri._replace(path=f"{uri.path.rstrip('/')}/{quote(name)}"))
@@ -85,38 +82,35 @@ class ResultsFolder:
 
     @property
     def name(self) -> str:
-        """Last component of its path: the name of the study in it."""
+        """Last component of the path, which names the study."""
         return PurePosixPath(self.base).name
 
     def exists(self, name: str) -> bool:
-        """Tells whether there is a file of that name."""
-        with self._reached():
+        """Return whether the file exists."""
+        with self._errors_reported():
             return bool(self.filesystem.get_file_info(self._path(name)).type == fs.FileType.File)
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is not there, or holds no more than a sweep leaves that could not begin."""
-        return all(_OWN.fullmatch(info.base_name) for info in self._inside(""))
+        """Whether the folder does not exist, or holds only what a failed start leaves behind."""
+        return all(_LEFTOVERS.fullmatch(info.base_name) for info in self._inside(""))
 
     def names(self, subfolder: str) -> list[str]:
-        """Gives the names of the files in a subfolder, sorted; none where it is not there."""
+        """Return the sorted names of the files in a subfolder; none if it does not exist."""
         files = [info for info in self._inside(subfolder) if info.type == fs.FileType.File]
         return sorted(f"{subfolder}/{info.base_name}" for info in files)
 
     def read(self, name: str) -> bytes:
-        """Reads a file.
-
-        Args:
-            name: its name.
-
-        Returns:
-            Its content.
+        """Return the content of a file.
 
         Raises:
-            AnalysisError: it is not there, or the folder cannot be read.
+            AnalysisError: the file does not exist, or the folder cannot be read.
         """
         try:
-            with self._reached(), self.filesystem.open_input_stream(self._path(name)) as stream:
+            with (
+                self._errors_reported(),
+                self.filesystem.open_input_stream(self._path(name)) as stream,
+            ):
                 return bytes(stream.read())
         except FileNotFoundError as error:
             raise AnalysisError(
@@ -125,11 +119,9 @@ class ResultsFolder:
             ) from error
 
     def write(self, name: str, content: "bytes | memoryview | pa.Buffer") -> None:
-        """Writes a file so that a reader, on any machine, sees the old one or the new one, whole.
+        """Write a file atomically: a reader on any machine sees the old content or the new.
 
-        Args:
-            name: its name; subfolders are made where missing.
-            content: its content.
+        Missing subfolders are created.
 
         Raises:
             AnalysisError: the folder cannot be written.
@@ -145,25 +137,25 @@ class ResultsFolder:
             raise AnalysisError(self.unwritable(error)) from error
 
     def unwritable(self, error: OSError) -> str:
-        """Gives what is wrong, and what to do, where a file could not be written."""
+        """Return the message for a file that could not be written."""
         full = error.errno in _FULL
-        remedy = "free some space" if full else "choose another, or get access to it"
+        remedy = "free some space" if full else "choose another folder, or get write access"
         return (
             f"the results folder must be writable, got {self}: {error.strerror or error}; {remedy}"
         )
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps a second sweep out, and clears up after one that was killed.
+        """Keep other sweeps out while the body runs, and delete what a killed sweep left.
 
-        The operating system holds the lock, so that it ends with the process, however that ends.
-        Object stores have none: there nothing is held.
+        The operating system holds the lock, so it ends with the process, however that ends. Object
+        stores have no locks: there nothing is held.
 
         Yields:
             Nothing.
 
         Raises:
-            AnalysisError: another process holds it, or the folder cannot be written.
+            AnalysisError: another process holds the lock, or the folder cannot be written.
         """
         if not self._on_disk:
             yield
@@ -174,12 +166,12 @@ class ResultsFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-            _clear(path.parent)
+            _delete_stale(path.parent)
         except Timeout as error:
             holder = path.read_text().strip() or "another process"
             raise AnalysisError(
-                f"a results folder must have one sweep at a time, got {self}, where {holder} runs "
-                "one; wait for its end or stop it, or choose another --results"
+                f"a results folder takes one sweep at a time, got {self}, in use by {holder}; wait "
+                "for it, stop it, or choose another --results"
             ) from error
         except OSError as error:
             raise AnalysisError(self.unwritable(error)) from error
@@ -189,25 +181,25 @@ class ResultsFolder:
             lock.release()
 
     def remove(self, name: str) -> None:
-        """Removes a file; nothing happens where there is none."""
-        with self._reached(), contextlib.suppress(FileNotFoundError):
+        """Remove a file, if it exists."""
+        with self._errors_reported(), contextlib.suppress(FileNotFoundError):
             self.filesystem.delete_file(self._path(name))
 
     def remove_all(self, subfolder: str) -> None:
-        """Removes a subfolder with all that is in it; nothing happens where there is none."""
-        with self._reached(), contextlib.suppress(FileNotFoundError):
+        """Remove a subfolder and its content, if it exists."""
+        with self._errors_reported(), contextlib.suppress(FileNotFoundError):
             self.filesystem.delete_dir(self._path(subfolder))
 
     @contextlib.contextmanager
     def workspace(self, keep: Sequence[str]) -> Iterator[Path]:
-        """Gives a folder on this machine's disk, for files that grow line by line.
+        """Provide a folder on this machine's disk, for files that grow line by line.
 
         Args:
-            keep: names of files made there that belong to the results.
+            keep: names of files written there that belong to the results.
 
         Yields:
-            The results folder itself where it is on a disk. Else a temporary one, of which the
-            files to keep are put into the results at the end.
+            The results folder itself if it is on a disk; else a temporary one, whose files to keep
+            are copied into the results at the end.
         """
         if self._on_disk:
             Path(self.base).mkdir(parents=True, exist_ok=True)
@@ -227,12 +219,12 @@ class ResultsFolder:
         return f"{self.base}/{name}" if name else self.base
 
     def _inside(self, subfolder: str) -> list[fs.FileInfo]:
-        with self._reached():
+        with self._errors_reported():
             selector = fs.FileSelector(self._path(subfolder), allow_not_found=True)
             return list(self.filesystem.get_file_info(selector))
 
     @contextlib.contextmanager
-    def _reached(self) -> Iterator[None]:
+    def _errors_reported(self) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:
@@ -247,36 +239,34 @@ class ResultsFolder:
 def _absolute(path: str) -> str:
     try:
         absolute = str(Path(path).resolve())
-        absolute.encode()  # pyarrow knows no names that are not UTF-8
+        absolute.encode()  # pyarrow takes names in UTF-8 only
         return absolute
-    except (OSError, RuntimeError, ValueError) as error:  # also a circle of links, a NUL
-        raise AnalysisError(
-            f"a results folder must have a path that can be, got {path}: {error}; correct it"
-        ) from error
+    except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, or a NUL
+        raise AnalysisError(f"a results folder needs a valid path, got {path}: {error}") from error
 
 
 def _check_uri(uri: str) -> None:
     parts = urlsplit(uri)
     if parts.scheme not in _SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
-        raise AnalysisError(
-            f"results must be a path or a URI of {known}, got {uri}; use one of those"
-        )
+        raise AnalysisError(f"results must be a path or a URI of {known}, got {uri}")
     if parts.password is not None or "access_token" in parts.query:
-        # commands are recorded with the results, and a password must not be
+        # commands are recorded with the results, and passwords must not be
         raise AnalysisError(
             f"a results URI must hold no password, got one for {parts.scheme}://{parts.hostname}; "
             "leave it out and set the store's own variables, such as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY"
         )
     if "\0" in unquote(uri):
-        raise AnalysisError(f"a results URI must hold no NUL, got {uri}; correct it")
+        raise AnalysisError(f"a results URI must not contain NUL, got {uri}")
     if parts.scheme != "file" and not parts.netloc:
-        raise AnalysisError(f"a results URI must name a bucket, got {uri}; add it")
+        raise AnalysisError(
+            f"a results URI must name a bucket, as in s3://bucket/results, got {uri}"
+        )
 
 
-def _with_patience(uri: str) -> str:
-    """Gives a URI under which a store that does not answer is given up within a minute."""
+def _with_retry_limit(uri: str) -> str:
+    """Return a URI for which pyarrow gives up within a minute if the store does not answer."""
     if not uri.startswith("gs:") or _GS_RETRY in uri:
         return uri
     return f"{uri}{'&' if urlsplit(uri).query else '?'}{_GS_RETRY}=30"
@@ -296,8 +286,8 @@ def _replace(path: Path, content: "bytes | memoryview | pa.Buffer") -> None:
         raise
 
 
-def _clear(folder: Path) -> None:
-    """Deletes what writers left that were killed, but nothing that is being written."""
+def _delete_stale(folder: Path) -> None:
+    """Delete temporary files of killed writers; fresh ones may still be in use."""
     for pattern in (".*.tmp", "*/.*.tmp"):
         for path in folder.glob(pattern):
             if path.stat().st_mtime < time.time() - _STALE_SECONDS:

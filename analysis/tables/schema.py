@@ -1,7 +1,7 @@
-"""The schema of the tables of a results folder: files, columns, versions.
+"""The schema of the tables in a results folder: files, columns and their version.
 
-It lives here alone; `study.storage` writes by it, `analysis.tables.study` reads. Every column is
-explained in `results/README.md`.
+`study.storage` writes by it, `analysis.tables.study` reads by it. `results/README.md` explains each
+column.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ BOXES_FILE = "boxes.parquet"
 LAYERS_FILE = "layers.parquet"
 
 TRIAL_KEY = ("batch_size", "role", "trial")
-"""What names a trial: its number counts within its batch size and role."""
+"""Columns that identify a trial: its number counts within its batch size and role."""
 
 TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -47,7 +47,7 @@ TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
     "micro_batch": pa.int64(),
     "message": pa.string(),
 }
-"""Columns of `trials.parquet`; the hyperparameters, float64, stand after `cohort`."""
+"""Columns of `trials.parquet`; the hyperparameters, float64, follow `cohort`."""
 
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -69,8 +69,8 @@ BOX_COLUMNS: Mapping[str, pa.DataType] = {
     "high": pa.float64(),
     "scale": pa.string(),
 }
-"""Columns of `boxes.parquet`: what was searched, one row per batch size, region and searched
-hyperparameter; region 0 is the study's box, the others the parts by which it was widened."""
+"""Columns of `boxes.parquet`, one row per batch size, region and searched hyperparameter; region 0
+is the study's box, the others are the regions by which it was extended."""
 
 LAYER_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -92,7 +92,7 @@ LAYER_COLUMNS: Mapping[str, pa.DataType] = {
 
 
 def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:
-    """Gives the schema of `trials.parquet` for these hyperparameters, in their order."""
+    """Return the schema of `trials.parquet` for these hyperparameters, in their order."""
     names = list(TRIAL_COLUMNS)
     after = names.index("cohort") + 1
     fields = [(name, TRIAL_COLUMNS[name]) for name in names]
@@ -101,22 +101,22 @@ def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:
 
 
 def curve_schema() -> pa.Schema:
-    """Gives the schema of `curves.parquet`."""
+    """Return the schema of `curves.parquet`."""
     return _versioned(pa.schema(list(CURVE_COLUMNS.items())))
 
 
 def box_schema() -> pa.Schema:
-    """Gives the schema of `boxes.parquet`."""
+    """Return the schema of `boxes.parquet`."""
     return _versioned(pa.schema(list(BOX_COLUMNS.items())))
 
 
 def layer_schema() -> pa.Schema:
-    """Gives the schema of `layers.parquet`."""
+    """Return the schema of `layers.parquet`."""
     return _versioned(pa.schema(list(LAYER_COLUMNS.items())))
 
 
 def hyperparameters(trials: pd.DataFrame) -> tuple[str, ...]:
-    """Gives the hyperparameter columns of a table of trials, in their order."""
+    """Return the hyperparameter columns of a table of trials, in their order."""
     return tuple(name for name in trials.columns if name not in TRIAL_COLUMNS)
 
 
@@ -130,4 +130,4 @@ COLUMNS = {
     BOXES_FILE: BOX_COLUMNS,
     LAYERS_FILE: LAYER_COLUMNS,
 }
-"""Columns by file."""
+"""Columns of each file."""

@@ -1,4 +1,4 @@
-"""The tables of a results folder, as analysis reads them."""
+"""A study as analysis reads it: its configuration and its tables."""
 
 import tomllib
 from collections.abc import Mapping
@@ -33,15 +33,15 @@ def _no_boxes() -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyTables:
-    """A study as analysis sees it.
+    """The configuration and the tables of a study.
 
     Attributes:
         name: name of the results folder.
         config: the resolved study file as plain data.
-        trials: one row per trial, columns as `trial_schema`.
-        curves: one row per measurement, columns as `curve_schema`.
-        boxes: what was searched at each batch size, columns as `box_schema`; without rows for a
-            batch size it is the study's `space`.
+        trials: one row per trial, columns as in `trial_schema`.
+        curves: one row per measurement, columns as in `curve_schema`.
+        boxes: searched ranges, columns as in `box_schema`; a batch size without rows was searched
+            in the study's `space`.
     """
 
     name: str
@@ -52,31 +52,30 @@ class StudyTables:
 
     @property
     def target(self) -> float:
-        """The target that the study raced to, or that stands in its study file."""
+        """The target in the study file."""
         target = self.config["race"].get("target")
         if target is None:
             raise AnalysisError(
-                f"a study without a target of its own needs one, got none for {self.name}; "
-                "give --target"
+                f"a study without a target of its own needs --target, got none for {self.name}"
             )
         return float(target)
 
     @property
     def raced(self) -> bool:
-        """Whether trials stopped at the target; else each ran to its budget."""
+        """Whether trials stopped at the target; otherwise each ran to its budget."""
         return str(self.config["race"].get("to", "target")) == "target"
 
     @property
     def imported(self) -> bool:
-        """Whether the trials come from an archive; they are then judged by their curves alone."""
+        """Whether the trials come from an archive; their curves alone then decide the outcome."""
         return "imported" in self.config
 
     @property
     def counted_statuses(self) -> tuple[str, ...]:
-        """Statuses of trials that reach a target where their curves cross it.
+        """Statuses of trials that count as reaching a target where their curves cross it.
 
-        A study of ours counts all but the failed ones; an imported one says which, by default
-        those that its archive calls COMPLETE.
+        All but `failed`; an imported study names them, by default those that its archive calls
+        COMPLETE.
         """
         if self.imported:
             return tuple(self.config["imported"].get("counted_statuses", ("reached", "exhausted")))
@@ -84,19 +83,12 @@ class StudyTables:
 
     @property
     def space(self) -> Mapping[str, Mapping[str, Any]]:
-        """The searched ranges by hyperparameter: low, high, scale; fixed ones are left out."""
+        """Low, high and scale of each searched hyperparameter; fixed ones are left out."""
         space: Mapping[str, Any] = self.config["search"]["space"]
         return {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
 
     def box(self, batch_size: int) -> Mapping[str, Mapping[str, Any]]:
-        """Gives the ranges searched at a batch size, widened as they were, in the form of `space`.
-
-        Args:
-            batch_size: a batch size of the study.
-
-        Returns:
-            By hyperparameter: low, high, scale.
-        """
+        """Return the ranges searched at a batch size, with extensions, in the form of `space`."""
         here = self.boxes[self.boxes["batch_size"] == batch_size]
         if here.empty:
             return self.space
@@ -111,23 +103,17 @@ class StudyTables:
 
 
 def read_study(folder: ResultsFolder) -> StudyTables:
-    """Reads the tables of a results folder.
-
-    Args:
-        folder: a results folder with study.toml, trials.parquet, curves.parquet and boxes.parquet.
-
-    Returns:
-        The study.
+    """Return the study in a results folder.
 
     Raises:
-        AnalysisError: a file is missing or damaged, or written by another schema version.
+        AnalysisError: a file is missing, damaged, or of another schema version.
     """
     config = _read_config(folder)
     for name in (TRIALS_FILE, CURVES_FILE, BOXES_FILE):
         if not folder.exists(name):
             raise AnalysisError(
-                f"a study must hold {name}, got none in {folder}; `sweep` and `analyze` make it "
-                "anew from the parts"
+                f"a study must hold {name}, got none in {folder}; run `batchscale analyze` to make "
+                "it from the parts"
             )
     return StudyTables(
         name=folder.name,
@@ -151,18 +137,15 @@ def _read_config(folder: ResultsFolder) -> Mapping[str, Any]:
 
 
 def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
-    """Reads one parquet table with nullable columns, after checking its schema version.
+    """Return one table of a results folder; integer columns may hold nulls.
 
     Args:
-        folder: a results folder.
-        name: a file in it that `study` wrote.
-
-    Returns:
-        The table; integer columns may hold nulls.
+        folder: where the table is.
+        name: its file, a key of `schema.COLUMNS`.
 
     Raises:
-        AnalysisError: the file is missing, no parquet table, of another schema version, or holds
-            what no study of ours does.
+        AnalysisError: the file is missing, not parquet, of another schema version, or holds values
+            that batchscale does not write.
     """
     path, content = folder / name, folder.read(name)
     try:
@@ -182,6 +165,6 @@ def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
-    """Gives a table as a frame; integer columns may hold nulls."""
+    """Return a table as a DataFrame; integer columns may hold nulls."""
     frame: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
     return frame

@@ -1,23 +1,31 @@
-"""What the files of a results folder may hold: they may come from anybody, and are data.
+"""Checks of the files in a results folder, which may come from anybody.
 
-Each rule is checked before anything is computed. What is refused is refused whole, in words.
+Everything is checked before anything is computed, and a file is refused as a whole.
 """
 
-import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, NoReturn
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, Literal, NoReturn, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from analysis.errors import AnalysisError
 from analysis.escaping import printable
 from analysis.tables.schema import ROLES, STATUSES
 
 MOST_VALUES = 2**28
-"""Numbers and strings in one file; the largest published workload has some 2^25."""
+"""Upper bound on the values in one file; the largest published workload has some 2^25."""
 MOST_HYPERPARAMETERS = 100
 SCALES = ("linear", "log", "reverse-log")
 _CHOICES: Mapping[str, Collection[str]] = {"status": STATUSES, "role": ROLES, "scale": SCALES}
@@ -44,17 +52,64 @@ _MEASUREMENT = re.compile(r"[\w/][\w/.+ -]{0,199}")
 BROKEN_PARQUET = (pa.ArrowException, OSError, MemoryError)
 
 
+_Text = Annotated[str, Field(min_length=1, max_length=4096)]
+_Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e300, le=1e300)]
+_FORMS = ("number", "range")
+
+
+class _Range(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    low: _Finite
+    high: _Finite
+    scale: Literal["linear", "log", "reverse-log"]
+
+    @model_validator(mode="after")
+    def _within_domain(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        if self.scale == "log" and self.low <= 0 or self.scale == "reverse-log" and self.high >= 1:
+            raise ValueError(f"the bounds must be in the domain of the scale {self.scale}")
+        return self
+
+
+class _Race(BaseModel):
+    to: Literal["target", "budget"] = "target"
+    target: Annotated[_Finite, Field(gt=0)] = 1.0
+    quantity: Literal["error", "loss"] | None = None
+
+
+class _Search(BaseModel):
+    space: dict[
+        str,
+        Annotated[
+            Annotated[_Range, Tag("range")] | Annotated[_Finite, Tag("number")],
+            Discriminator(lambda entry: "range" if isinstance(entry, Mapping) else "number"),
+        ],
+    ]
+
+
+class _Imported(BaseModel):
+    path: _Text
+    metric: _Text
+    counted_statuses: list[Literal["reached", "exhausted", "capped", "diverged", "failed"]] = []
+
+
+class _Config(BaseModel):
+    """What analysis reads of a study file."""
+
+    workload: _Text
+    optimizer: _Text
+    race: _Race
+    search: _Search
+    imported: _Imported | None = None
+
+
 def read_parquet(content: bytes) -> pa.Table:
-    """Reads a parquet file from bytes that may be anything.
-
-    Args:
-        content: the file.
-
-    Returns:
-        Its table, whose text is UTF-8 and whose columns have different names.
+    """Return the table in a parquet file of untrusted bytes; its text is valid UTF-8.
 
     Raises:
-        ArrowInvalid: it holds more than `MOST_VALUES`, or two columns of one name.
+        ArrowInvalid: the file holds more than `MOST_VALUES` values, or two columns of one name.
     """
     file = pq.ParquetFile(pa.BufferReader(content))
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
@@ -70,15 +125,16 @@ def read_parquet(content: bytes) -> pa.Table:
 
 
 def check_table(where: str, table: pa.Table, columns: Mapping[str, pa.DataType]) -> None:
-    """Checks columns and values of trials, curves or boxes.
+    """Check the columns and values of a table.
 
     Args:
-        where: the file, for messages.
-        table: what it holds.
-        columns: of the schema; further ones are hyperparameters or measurements.
+        where: path of the file, for messages.
+        table: its content.
+        columns: columns of the schema; further ones are hyperparameters or measurements.
 
     Raises:
-        AnalysisError: a column is missing, of another type or badly named, or a value cannot be.
+        AnalysisError: a column is missing, badly named or of another type, or a value is out of
+            its range.
     """  # noqa: DOC502  (raised by _refuse)
     further = [name for name in table.column_names if name not in columns]
     _check_names(where, further, _MEASUREMENT if "step" in columns else _NAME)
@@ -92,8 +148,10 @@ def check_table(where: str, table: pa.Table, columns: Mapping[str, pa.DataType])
         _check_steps(where, table)
     if "scale" in columns:
         for row in table.select(["low", "high", "scale"]).to_pylist():
-            if not _is_range(row):
-                _refuse(where, "ranges, low below high, that their scale allows", row)
+            try:
+                _Range.model_validate(row)
+            except ValidationError:
+                _refuse(where, "ranges with low below high, in the domain of their scale", row)
 
 
 def _check_names(where: str, names: list[str], form: re.Pattern[str]) -> None:
@@ -132,49 +190,29 @@ def _check_steps(where: str, table: pa.Table) -> None:
 
 
 def check_config(where: str, config: Mapping[str, Any]) -> None:
-    """Checks a resolved study file as far as it is read.
+    """Check the keys of a resolved study file that analysis reads.
 
     Args:
-        where: the file, for messages.
-        config: what it holds.
+        where: path of the file, for messages.
+        config: its content as plain data.
 
     Raises:
-        AnalysisError: a key is missing, or a value is none that batchscale writes.
+        AnalysisError: a key is missing, or has a value that batchscale does not write.
     """  # noqa: DOC502  (raised by _refuse)
     for text in _texts(config):
         if printable(text) != text or "\n" in text:
             _refuse(where, "text without control characters", repr(text)[:100])
-    race, search = config.get("race"), config.get("search")
-    space = search.get("space") if isinstance(search, Mapping) else None
-    if not isinstance(race, Mapping) or not isinstance(space, Mapping):
-        _refuse(where, "as batchscale wrote it", "no table race, or no search.space")
-    rules: Mapping[str, tuple[object, Callable[[Any], bool], str]] = {
-        "workload": (config.get("workload"), _is_text, "a name"),
-        "optimizer": (config.get("optimizer"), _is_text, "a name"),
-        "race.target": (race.get("target", 1.0), _is_above_0, "a finite number above 0"),
-        "race.to": (
-            race.get("to", "target"),
-            ("target", "budget").__contains__,
-            "target or budget",
-        ),
-        "race.quantity": (
-            race.get("quantity"),
-            (None, "error", "loss").__contains__,
-            "error or loss",
-        ),
-        "imported": (config.get("imported"), _is_imported, "path, metric and counted_statuses"),
-    }
-    for key, (value, right, words) in rules.items():
-        if not right(value):
-            _refuse(where, f"{key} = {words}", repr(value)[:100])
-    _check_names(where, list(space), _NAME)
-    for name, entry in space.items():
-        if not _is_number(entry) and not _is_range(entry):
-            _refuse(where, f"search.space.{name} a number or a range", repr(entry)[:100])
+    try:
+        _Config.model_validate(config)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if part not in _FORMS)
+        _refuse(where, f"a valid {key}", f"{first['input']!r}"[:100] + f" ({first['msg']})")
+    _check_names(where, list(config["search"]["space"]), _NAME)
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Gives all keys and all values that are text, at any depth."""
+    """Yield all keys, and all values that are text, at any depth."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -184,38 +222,6 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for entry in value:
             yield from _texts(entry)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 4096
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= 1e300 and math.isfinite(value)
-
-
-def _is_above_0(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_range(entry: object) -> bool:
-    if not isinstance(entry, Mapping) or set(entry) != {"low", "high", "scale"}:
-        return False
-    low, high, scale = entry["low"], entry["high"], entry["scale"]
-    if scale not in SCALES or not _is_number(low) or not _is_number(high) or low >= high:
-        return False
-    return not (scale == "log" and low <= 0) and not (scale == "reverse-log" and high >= 1)
-
-
-def _is_imported(value: Any) -> bool:
-    if value is None:
-        return True
-    if not isinstance(value, Mapping) or not isinstance(value.get("counted_statuses", []), list):
-        return False
-    known = all(status in STATUSES for status in value.get("counted_statuses", []))
-    return known and _is_text(value.get("path")) and _is_text(value.get("metric"))
 
 
 def _refuse(where: str, rule: str, got: object) -> NoReturn:

@@ -54,7 +54,7 @@ def layers(
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import LAYERS_FILE, layer_schema
     from study.replay.layers import best_trials, measured_layers
-    from study.replay.recorded import as_recorded, recorded_trials
+    from study.replay.recorded import load_as_recorded, recorded_trials
     from study.storage.parts import write_table
     from study.storage.study_folder import read_study_toml
 
@@ -63,7 +63,7 @@ def layers(
     resolved = read_study_toml(folder)
     recorded = recorded_trials(folder, resolved)
     trials = best_trials(resolved, recorded, _sizes(batch_sizes))
-    trainable = as_recorded(folder, resolved)
+    trainable = load_as_recorded(folder, resolved)
     rows = []
     with console.status("training the best trials again") as shown:
         for trial in trials:

@@ -1,6 +1,6 @@
-"""A worker as Ray Tune sees it: an actor that trains one cohort after another.
+"""The worker: a Ray actor that trains one cohort after another.
 
-It imports no more than training needs: every worker waits for these imports before its first step.
+It imports only what training needs, because every worker waits for these imports.
 """
 
 import contextlib
@@ -30,21 +30,21 @@ from workloads.workload import Data, Examples
 _STDERR = 2
 Arrays = tuple[Any, ...]
 UNWRITTEN = "unwritten"
-"""Key of a result that says why a cohort's part could not be written."""
+"""Key of a result with the reason why a cohort's part could not be written."""
 
 
 class RaceTrainable(tune.Trainable):
-    """A Ray Tune trial: one cohort. The actor is used again, the workload is loaded once."""
+    """A Ray Tune trial: one cohort. Actors are reused, so each loads the workload once."""
 
     def setup(self, config: dict[str, Any], **job: Any) -> None:
-        """Loads the workload on this worker.
+        """Load the workload on this worker.
 
         Args:
-            config: the first cohort.
+            config: the first cohort, as Tune passes it; read in `step`.
             **job: `folder`, the results folder; `study`, the resolved study as plain data;
-                `data`, what `shared_data` gave; `data_dir`, where data files are, or None.
+                `data`, from `shared_data`; `data_dir`, the folder of data files or None.
         """
-        torch.set_num_threads(1)  # results must not depend on how many workers share the cores
+        torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
         self._announced = False
@@ -58,7 +58,7 @@ class RaceTrainable(tune.Trainable):
             )
 
     def step(self) -> dict[str, Any]:
-        """Trains the cohort and writes its part; where time is limited, first says that it will."""
+        """Train the cohort and write its part; with a time limit, first report that it begins."""
         minutes = self._resolved.compute.cohort_minutes
         if minutes is not None and not self._announced:
             self._announced = True
@@ -74,23 +74,23 @@ class RaceTrainable(tune.Trainable):
             return {"reached": 0, "notes": checkpoint.notes, "done": True, UNWRITTEN: str(error)}
         checkpoint.remove()
         if self._device == "cuda" and any(r.outcome.status is Status.FAILED for r in results):
-            torch.cuda.synchronize()  # raises where the device is lost: another worker goes on
+            torch.cuda.synchronize()  # raises if the device is lost: another worker takes over
         reached = sum(result.outcome.status is Status.REACHED for result in results)
         return {"reached": reached, "notes": checkpoint.notes, "done": True}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Takes the next cohort."""
+        """Accept the next cohort."""
         self._announced = False
         return True
 
 
 @contextlib.contextmanager
 def _ended_after(minutes: float | None) -> Iterator[None]:
-    """Ends this process where the body takes longer; the driver tells why."""
+    """End this process if the body takes longer; the driver records why."""
     if minutes is None:
         yield
         return
-    # a thread of Python's own would wait for code that holds the interpreter
+    # a Python thread could not end code that holds the interpreter lock; faulthandler can
     faulthandler.dump_traceback_later(60 * minutes, exit=True, file=_STDERR)
     try:
         yield
@@ -99,14 +99,11 @@ def _ended_after(minutes: float | None) -> Iterator[None]:
 
 
 def shared_data(trainable: Trainable) -> Arrays | None:
-    """Gives a workload's data as arrays, which Ray's object store holds once per machine.
-
-    Args:
-        trainable: a workload made ready.
+    """Return a workload's data as arrays, which Ray's object store holds once per machine.
 
     Returns:
-        Inputs and targets of the training and the validation set; None where it has no data, or
-        where every worker opens the file they are in.
+        Inputs and targets of the training and validation sets; None where there are no data, or
+        where each worker maps the data file itself.
     """
     if not isinstance(trainable, LoadedWorkload) or trainable.data.mapped:
         return None
@@ -118,7 +115,7 @@ def _received(arrays: Arrays | None) -> Data | None:
     if arrays is None:
         return None
     with warnings.catch_warnings():
-        # the store's memory is read-only and torch cannot say so; nobody writes to data
+        # the store's memory is read-only, which torch cannot express; nothing writes to data
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         train, targets, validation, validation_targets = map(torch.as_tensor, arrays)
     return Data(train=Examples(train, targets), validation=Examples(validation, validation_targets))

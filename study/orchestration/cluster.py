@@ -1,4 +1,4 @@
-"""Where a sweep runs: Ray on this machine, or a running cluster that it joins."""
+"""Where a sweep runs: a Ray of its own on this machine, or a running cluster that it joins."""
 
 import contextlib
 import logging
@@ -32,13 +32,13 @@ _QUIET = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """Where and how wide a sweep runs; none of it changes a result on one kind of machine.
+    """Where a sweep runs and how many cohorts at once; the results do not depend on it.
 
     Attributes:
         workers: cohorts trained at once, >= 1.
-        gpus_per_worker: share of a GPU that each worker gets, >= 0; 0 trains on the CPU.
+        gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
         address: a Ray cluster to join; None starts Ray on this machine.
-        data_dir: folder of data files, passed on to the workers; None leaves it to them.
+        data_dir: folder of data files on the workers; None leaves it to their environment.
     """
 
     workers: int
@@ -48,13 +48,13 @@ class Resources:
 
 
 def check_address(address: str | None) -> None:
-    """Refuses an address at which nothing answers; Ray by itself asks for two minutes.
+    """Refuse an address where nothing answers, which Ray itself would try for two minutes.
 
     Args:
-        address: `auto`, or `host:port` of a cluster's head; None is no cluster.
+        address: `auto`, or `host:port` of a cluster's head; None for no cluster.
 
     Raises:
-        StudyError: it is neither, or no connection can be made.
+        StudyError: the address has another form, or accepts no connection.
     """
     if address is None or address == AUTO:
         return
@@ -76,32 +76,32 @@ def check_address(address: str | None) -> None:
 
 @contextlib.contextmanager
 def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
-    """Starts or joins Ray, and leaves it again.
+    """Start or join Ray for the body, and leave it afterwards.
 
     Args:
-        folder: a folder on this machine without Python files, which no other sweep is given.
-        resources: where and how wide.
-        stop: takes the signals again that Ray takes.
+        folder: a folder on this machine for this sweep alone, without Python files.
+        resources: where to run, and with how many workers.
+        stop: takes back the signals whose handlers Ray replaces.
 
     Yields:
         Nothing.
     """
-    # actors of all workers start at once; Ray's own default has them wait for one another
+    # by default Ray starts one actor after another; all workers are to start at once
     wanted = _QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": str(resources.workers)}
     if resources.address is None:
         wanted |= {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     clusters = ray_constants.ENABLE_RAY_CLUSTER
-    # Ray runs whatever it is sent, and by default listens on every network of the machine. Where
-    # it takes the machine for one that joins no cluster, it listens on loopback only; it looks at
-    # the variable above when it is imported, workers at theirs when they start.
+    # Ray executes whatever it is sent, and listens on every network interface by default. With
+    # clusters disabled it listens on loopback only. The driver reads this flag at import, hence
+    # the assignment; workers read the environment variable when they start.
     ray_constants.ENABLE_RAY_CLUSTER = clusters and resources.address is not None
     try:
         with no_orphans(folder), contextlib.ExitStack() as end:
             end.callback(ray.shutdown)
             # Ray puts the driver's current folder first on every worker's path, where a user's
-            # study.py or analysis.py would hide ours
+            # study.py or analysis.py would shadow our packages
             with contextlib.chdir(folder):
                 _init(resources)
             stop.listen()
@@ -114,7 +114,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
 
 
 def this_node() -> str:
-    """Gives the name of the machine that a worker runs on, and Ray's number for it there."""
+    """Return the host name of the machine that a worker runs on, and its Ray node ID."""
     return f"{socket.gethostname()} {ray.get_runtime_context().get_node_id()}"
 
 
@@ -131,7 +131,7 @@ def _init(resources: Resources) -> None:
         raise StudyError(
             f"--address must be a Ray cluster that this machine is part of, got "
             f"{resources.address}: {str(error).rstrip('.')}; start one with `ray start --head`, "
-            "or leave the option out. Where the cluster asks for a token, set RAY_AUTH_MODE=token, "
-            "and RAY_AUTH_TOKEN to what `ray get-auth-token` prints on its head: Ray sends a "
-            "token by itself to `auto` only"
+            "or leave the option out. If the cluster requires a token, set RAY_AUTH_MODE=token "
+            "and RAY_AUTH_TOKEN to what `ray get-auth-token` prints on its head: only for `auto` "
+            "does Ray find the token itself"
         ) from error

@@ -1,7 +1,7 @@
-"""How a sweep ends before its work is done: asked by a signal, or because Ray died under it.
+"""How a sweep ends early: a signal asked it to stop, or its Ray died.
 
-The parts are the only state, so that ending at once is always safe; all else here is to end soon,
-to say how to go on, and to leave no process behind.
+The parts are the only state, so it is always safe to end at once. This module makes a sweep end
+soon, say how to resume, and leave no process behind.
 """
 
 import contextlib
@@ -16,14 +16,15 @@ from types import FrameType
 from typing import NoReturn
 from uuid import uuid4
 
-RESUME_HINT = "what is recorded stays, and the same command goes on from there"
+RESUME_HINT = "results are saved; run the same command to resume"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _MARK = "BATCHSCALE_SWEEP"
 _DAEMONS = ("raylet", "gcs_server")
 _SHOW_CURSOR = b"\x1b[?25h"
-# The kernel ends Ray's daemons together with the process that started them; their own helpers wait
-# a minute for the dead. A line from the sweep is its orderly end, the end of the pipe its death.
-# A helper that has set its title has overwritten its environment with it.
+# The kernel ends Ray's daemons with the process that started them, but their own child processes
+# linger for a minute. The guard reads a pipe: a line means that the sweep ended in order, the end
+# of the pipe that it died. Ray's workers overwrite their environment with their process title, so
+# these are recognized by their folder.
 _GUARD = """
 read -r line && exit
 sleep 1
@@ -38,13 +39,13 @@ done
 
 
 class Stop:
-    """Whether somebody asked the sweep to stop; the second time ends the process at once."""
+    """A request to stop, made by a signal; a second signal ends the process at once."""
 
     def __init__(self, wakeups: int | None = None) -> None:
-        """Starts with nobody having asked.
+        """Start without a request.
 
         Args:
-            wakeups: where to read the numbers of signals as they come, without waiting.
+            wakeups: non-blocking file descriptor that Python writes the number of each signal to.
         """
         self._signal: int | None = None
         self._wakeups = wakeups
@@ -56,64 +57,61 @@ class Stop:
 
     @property
     def exit_code(self) -> int:
-        """What a shell gives for a command that the signal ended: 130 for Ctrl-C, 143 for SIGTERM.
-
-        1 before any came.
-        """
+        """Exit code by the convention of shells: 130 after Ctrl-C, 143 after SIGTERM, else 1."""
         return 1 if self._signal is None else 128 + self._signal
 
     def listen(self) -> None:
-        """Takes the signals; `ray.init` takes SIGTERM away."""
+        """Install the signal handlers; `ray.init` replaces that of SIGTERM."""
         for number in _SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as in a shell's background
+            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored in background jobs
                 signal.signal(number, self._receive)
 
     def catch_up(self) -> None:
-        """Notes a signal that Python's main thread, busy elsewhere, has not been able to take."""
+        """Note a signal whose handler has not run yet because the main thread is busy."""
         if self._signal is None and self._wakeups is not None:
-            with contextlib.suppress(BlockingIOError):  # none came
-                came = os.read(self._wakeups, 64)
-                self._signal = next((number for number in came if number in _SIGNALS), None)
+            with contextlib.suppress(BlockingIOError):  # no signal
+                received = os.read(self._wakeups, 64)
+                self._signal = next((n for n in received if n in _SIGNALS), None)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            leave(self.exit_code, f"ended at once; {RESUME_HINT}")
+            leave(self.exit_code, f"quit; {RESUME_HINT}")
         self._signal = number
-        _say("stopping: cohorts have ten seconds to end and be recorded; once more ends at once")
+        _print_line("stopping: cohorts have ten seconds to finish; press Ctrl-C again to quit now")
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Stop]:
-    """Takes Ctrl-C and SIGTERM as requests to stop while the body runs.
+    """Treat Ctrl-C and SIGTERM as requests to stop while the body runs.
 
     Yields:
-        Whether one came.
+        The request, made or not.
     """
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     wakeups, written = os.pipe()
     os.set_blocking(wakeups, False)
     os.set_blocking(written, False)
-    whose = signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    previous = signal.set_wakeup_fd(written, warn_on_full_buffer=False)
     stop = Stop(wakeups)
     stop.listen()
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(whose)
+        signal.set_wakeup_fd(previous)
         os.close(wakeups)
         os.close(written)
 
 
 def leave(code: int, message: str) -> NoReturn:
-    """Ends the process here and now, from any thread; what Ray started ends with it.
+    """End the process at once, from any thread; what Ray started ends with it.
 
     Args:
         code: exit code, 1 to 255.
-        message: one line that says why, and how to go on.
+        message: one line that says why, and how to resume.
     """
-    _say(message)
+    _print_line(message)
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), _SHOW_CURSOR)  # the live table hid it
     os._exit(code)
@@ -121,12 +119,12 @@ def leave(code: int, message: str) -> NoReturn:
 
 @contextlib.contextmanager
 def no_orphans(folder: Path) -> Iterator[None]:
-    """Has what Ray starts in the body ended soon after this process, however it ends.
+    """Make sure that processes started by Ray in the body end soon after this one, even if killed.
 
     Only on Linux; elsewhere Ray starts a reaper of its own.
 
     Args:
-        folder: where Ray is started, by this sweep alone.
+        folder: working directory of Ray's workers, used by this sweep alone.
 
     Yields:
         Nothing.
@@ -135,10 +133,10 @@ def no_orphans(folder: Path) -> Iterator[None]:
         yield
         return
     mark = uuid4().hex
-    words = ["sh", "-c", _GUARD, "sh", f"{_MARK}={mark}", str(folder.resolve())]
-    # in a session of its own, where neither Ctrl-C nor the end of a terminal reaches it
+    command = ["sh", "-c", _GUARD, "sh", f"{_MARK}={mark}", str(folder.resolve())]
+    # its own session: neither Ctrl-C nor the end of the terminal reaches the guard
     guard = subprocess.Popen(
-        words,
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -154,12 +152,12 @@ def no_orphans(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ray_watched(stop: Stop) -> Iterator[None]:
-    """Ends the process with a message when Ray dies on this machine while the body runs.
+    """End the process with a message if Ray dies on this machine while the body runs.
 
-    Ray by itself goes on for 15 to 60 s, and then ends the process without a word on what to do.
+    Ray itself would notice after 15 to 60 s, and end the process without saying how to resume.
 
     Args:
-        stop: whether this end was asked for.
+        stop: tells a requested end from a failure.
 
     Yields:
         Nothing.
@@ -167,12 +165,12 @@ def ray_watched(stop: Stop) -> Iterator[None]:
     orderly = threading.Event()
 
     def wait(pid: int, name: str) -> None:
-        with contextlib.suppress(ChildProcessError):  # Ray has looked first
+        with contextlib.suppress(ChildProcessError):  # Ray has collected it already
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         if orderly.is_set():
             return
         stop.catch_up()  # a signal to the whole process group ends Ray too
-        why = "stopped, and Ray with it" if stop.requested else f"ended: Ray's {name} died"
+        why = "stopped, and Ray with it" if stop.requested else f"failed: Ray's {name} died"
         leave(stop.exit_code, f"the sweep {why}; {RESUME_HINT}")
 
     for pid, name in _ray_daemons():
@@ -184,17 +182,17 @@ def ray_watched(stop: Stop) -> Iterator[None]:
 
 
 def _ray_daemons() -> list[tuple[int, str]]:
-    """Gives number and name of the daemons that this process has started; none but on Linux."""
+    """Return process ID and name of the Ray daemons that this process started; Linux only."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
+        with contextlib.suppress(OSError):  # the process has ended
             name, _, rest = (process / "stat").read_text().partition("(")[2].rpartition(")")
             if name in _DAEMONS and int(rest.split()[1]) == os.getpid():
                 found.append((int(process.name), name))
     return found
 
 
-def _say(line: str) -> None:
-    with contextlib.suppress(OSError):  # a terminal that is gone
-        # past Python's buffers, in the middle of which a signal may have struck
+def _print_line(line: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        # unbuffered: the signal may have interrupted a write to Python's buffer
         os.write(2, f"\n{line}\n".encode())

@@ -1,7 +1,7 @@
-"""How large each layer's gradient is beside its weights, while a recorded trial trains.
+"""Norms of each layer's gradient and weights while a recorded trial trains.
 
-The ratio of norms |g| / |w|, layer by layer, is what LARS was made for (You, Gitman, Ginsburg 2017,
-arXiv:1708.03888, section 4): where it differs much between layers, no one learning rate suits all.
+The ratio |g| / |w| of each layer motivated LARS (You, Gitman, Ginsburg 2017, arXiv:1708.03888,
+section 4): where it differs much between layers, no single learning rate suits all of them.
 """
 
 import math
@@ -25,26 +25,26 @@ from study.replay.trial import Replay
 from study.seeding import derive_seed, generator
 
 MOMENTS_BETWEEN = 3
-"""How many moments are measured between start and end, evenly in the logarithm of the step."""
+"""Moments measured between start and end, evenly spaced in the logarithm of the step."""
 BATCHES = 16
-"""Over how many mini-batches a gradient's norm is averaged: at B = 1 one alone says little."""
+"""Mini-batches over which a gradient's norm is averaged: at B = 1 a single one says little."""
 FULL_EXAMPLES = 65_536
-"""At most so many training examples, drawn by the trial's seed, stand for the full gradient."""
+"""Upper bound on the training examples, sampled by the trial's seed, for the full gradient."""
 _AT_ONCE = 1_024
 
 
 def best_trials(
     resolved: ResolvedStudy, recorded: Sequence[TrialResult], batch_sizes: Sequence[int] | None
 ) -> list[TrialResult]:
-    """Gives the trials to look into.
+    """Return the search trial of fewest steps at each batch size, ascending.
 
     Args:
         resolved: the study.
-        recorded: its trials, finally judged.
-        batch_sizes: which batch sizes; None for all that reached the target.
+        recorded: its trials with their final outcomes.
+        batch_sizes: the batch sizes wanted; None for all that reached the target.
 
     Returns:
-        The trial of fewest steps of each search, by rising batch size.
+        One trial per batch size.
 
     Raises:
         StudyError: a batch size did not reach the target, or none did.
@@ -52,14 +52,14 @@ def best_trials(
     best = {winner.batch_size: winner for winner in winners(resolved, recorded)}
     if not best:
         raise StudyError(
-            "layers are measured where the target was reached, got no such batch size; raise "
+            "layers are measured at batch sizes that reached the target, got none; raise "
             "race.max_steps or search.trials, or loosen the target"
         )
-    strange = sorted(set(batch_sizes or ()) - set(best))
-    if strange:
+    missed = sorted(set(batch_sizes or ()) - set(best))
+    if missed:
         raise StudyError(
             f"--batch-sizes must be among those that reached the target, "
-            f"{', '.join(map(str, best))}, got {strange[0]}; choose of these"
+            f"{', '.join(map(str, best))}, got {missed[0]}"
         )
     return [best[size] for size in sorted(set(batch_sizes or best))]
 
@@ -70,31 +70,31 @@ def measured_layers(
     trial: TrialResult,
     recorded: Sequence[TrialResult],
 ) -> list[dict[str, Any]]:
-    """Trains a trial again and measures its layers on the way to the target.
+    """Train a trial again and measure its layers on the way to the target.
 
     Args:
         resolved: the study.
-        trainable: its workload, made ready.
+        trainable: the loaded workload.
         trial: one that reached the target.
-        recorded: the study's trials, sorted by batch size, role and trial.
+        recorded: all trials of the study, sorted by batch size, role and number.
 
     Returns:
-        Rows of `layers.parquet`: at the start (before the first update), at some steps between,
-        and at the end (after the update that reached the target), one for each parameter tensor.
+        Rows of `layers.parquet`, one per moment and parameter tensor: at the start (before the
+        first update), in between, and at the end (after the update that reached the target).
 
     Raises:
         StudyError: the workload trains no network, or the trial does not reach the target at the
-            recorded step here.
+            recorded step.
     """
     if not isinstance(trainable, LoadedWorkload):
         raise StudyError(
-            f"layers are those of a network, got {resolved.workload!r} with dynamics of its own; "
-            "choose a study of another workload"
+            f"only a network has layers, got {resolved.workload!r}, a workload with its own "
+            "dynamics; choose a study of another workload"
         )
     if resolved.federated is not None:
         raise StudyError(
-            "layers are measured on the mini-batches of one model, got a federated study, whose "
-            "clients have one each; choose a study without `federated`"
+            "layers are measured on the mini-batches of a single model, got a federated study with "
+            "one model per client; choose a study without `federated`"
         )
     end = trial.outcome.steps
     assert end is not None  # it reached the target
@@ -114,16 +114,16 @@ def measured_layers(
     curve = replay.curve()
     if curve.step[-1] != end or not curve.val_error[-1] < resolved.target:
         raise StudyError(
-            f"a trial must reach the target where it did to be looked into, got trial "
-            f"{trial.point.trial} at batch size {trial.batch_size} recorded there at step {end}, "
-            f"and now at error {curve.val_error[-1]:.4g} at step {curve.step[-1]}; `batchscale "
-            "verify` shows the differences, --batch-sizes leaves it out"
+            f"a replayed trial must reach the target at the recorded step, got trial "
+            f"{trial.point.trial} at batch size {trial.batch_size} recorded at step {end}, and now "
+            f"at error {curve.val_error[-1]:.4g} at step {curve.step[-1]}; `batchscale verify` "
+            "shows the differences, --batch-sizes leaves this batch size out"
         )
     return rows
 
 
 def _moments(measured: Sequence[int], end: int) -> dict[int, str]:
-    """Gives the steps to measure at, those between evenly spaced in the logarithm."""
+    """Return the steps to measure at with their names, evenly spaced in the logarithm."""
     moments = {0: "start", end: "end"}
     inside = np.array([step for step in measured if 0 < step < end])
     for power in np.arange(1, MOMENTS_BETWEEN + 1) / (MOMENTS_BETWEEN + 1):
@@ -134,7 +134,7 @@ def _moments(measured: Sequence[int], end: int) -> dict[int, str]:
 
 
 class _Gradients:
-    """The gradients of a trial's training loss, on its own mini-batches."""
+    """Gradients of a trial's training loss on its own mini-batches."""
 
     def __init__(self, resolved: ResolvedStudy, loaded: LoadedWorkload, trial: TrialResult) -> None:
         self._loaded, self._seed, self._size = loaded, trial.point.seed, trial.batch_size
@@ -145,18 +145,18 @@ class _Gradients:
             name: torch.tensor(trial.point.values[name], dtype=torch.float32, device=loaded.device)
             for name in used
         }
-        # batch statistics must be those of the trial's own batches
-        own = loaded.mixing is not None
-        at_once = self._size if own else _AT_ONCE
-        self._portion = Portion(at_once, least=self._size if own else 1)
+        # batch statistics must be those of the trial's own batches, so these are never split
+        whole = loaded.mixing is not None
+        at_once = self._size if whole else _AT_ONCE
+        self._portion = Portion(at_once, least=self._size if whole else 1)
 
     def measured(self, parameters: Tensor, step: int) -> list[dict[str, Any]]:
-        """Gives the norms of every parameter tensor, after `step` updates led to `parameters`."""
+        """Return a row per parameter tensor, for `parameters` as they are after `step` updates."""
         for name, values in self._layout.unflatten(parameters).items():
             self._model.get_parameter(name).data = values
         with forked(self._loaded.device):
             torch.manual_seed(derive_seed(self._seed, "layers", step))
-            drawn = np.array([self._norms(batch) for batch in self._next_batches(step)])
+            sampled = np.array([self._norms(batch) for batch in self._next_batches(step)])
             full = self._norms(self._all_examples())
         weights = self._norms_of(parameters)
         return [
@@ -168,16 +168,16 @@ class _Gradients:
                 "gradient_norm_sd": norms.std(ddof=1),
                 "batches": len(norms),
                 "ratio": _ratio(norms.mean(), weight),
-                "full_gradient_norm": whole,
-                "full_ratio": _ratio(whole, weight),
+                "full_gradient_norm": exact,
+                "full_ratio": _ratio(exact, weight),
             }
-            for (name, values), weight, norms, whole in zip(
-                self._layout.unflatten(parameters).items(), weights, drawn.T, full, strict=True
+            for (name, values), weight, norms, exact in zip(
+                self._layout.unflatten(parameters).items(), weights, sampled.T, full, strict=True
             )
         ]
 
     def _next_batches(self, step: int) -> Iterator[Tensor]:
-        """Gives the batches that the trial takes after `step` updates, each (batch size,)."""
+        """Yield the batches that the trial takes after `step` updates, each (batch size,)."""
         examples = len(self._loaded.data.train.inputs)
         order = DataOrder([self._seed], examples, self._size, self._loaded.device)
         for _ in range(step):
@@ -193,7 +193,7 @@ class _Gradients:
         return order.to(self._loaded.device)
 
     def _norms(self, indices: Tensor) -> NDArray[np.float64]:
-        """Gives the norm of each tensor's gradient of the mean loss on some examples."""
+        """Return the norm of the mean loss's gradient on some examples, for each tensor."""
         return self._norms_of(self._portion.fitting(lambda size: self._gradient(indices, size)))
 
     def _gradient(self, indices: Tensor, size: int) -> Tensor:
@@ -215,5 +215,5 @@ class _Gradients:
 
 
 def _ratio(gradient: float, weight: float) -> float | None:
-    """Gives |g| / |w|; None for a tensor that is zero, as some are before the first update."""
+    """Return |g| / |w|; None for a tensor of zeros, as some are before the first update."""
     return float(gradient / weight) if weight > 0 else None

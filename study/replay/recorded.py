@@ -1,4 +1,4 @@
-"""The trials of a results folder as they count: from its parts, without them from its tables."""
+"""The recorded trials of a results folder, from its parts or else from its tables."""
 
 import math
 from collections.abc import Sequence
@@ -27,46 +27,36 @@ _KEY = list(TRIAL_KEY)
 
 
 def recorded_trials(folder: ResultsFolder, resolved: ResolvedStudy) -> list[TrialResult]:
-    """Reads every trial of a folder, finally judged.
+    """Return every trial of a folder with its final outcome, sorted by batch size, role and number.
 
-    Args:
-        folder: the results folder.
-        resolved: its study.
-
-    Returns:
-        The trials, sorted by batch size, role and trial; of a folder without parts as its tables
-        have them.
+    A folder without parts, such as a published one, is read from its tables.
     """
     if part_names(folder):
         return final_results(resolved, Parts(folder, resolved))
     return trials_of_tables(folder, resolved)
 
 
-def as_recorded(folder: ResultsFolder, resolved: ResolvedStudy) -> Trainable:
-    """Makes a study's workload ready as it was when its trials were recorded.
-
-    Args:
-        folder: the results folder.
-        resolved: its study.
+def load_as_recorded(folder: ResultsFolder, resolved: ResolvedStudy) -> Trainable:
+    """Load a study's workload as it was when its trials were recorded.
 
     Returns:
-        The workload on one thread of a CPU; on a GPU where the study ran on one and there is one.
+        The workload on a GPU if the study ran on one and one is there, else on one CPU thread.
     """
-    torch.set_num_threads(1)  # as in a worker: the sums of several threads round otherwise
+    torch.set_num_threads(1)  # as in a worker: several threads would round sums differently
     device = "cuda" if used_gpus(folder) and torch.cuda.is_available() else "cpu"
     workload = resolve_workload(resolved.workload, resolved.workload_options)
     return prepare(workload, device, resolved.compute.precision)
 
 
 def winners(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
-    """Gives the trial of fewest steps at each batch size that reached the target.
+    """Return the search trial of fewest steps at each batch size that reached the target.
 
     Args:
         resolved: the study.
-        recorded: its trials, finally judged.
+        recorded: its trials with their final outcomes.
 
     Returns:
-        Trials of the searches, by rising batch size.
+        One trial per batch size, ascending.
     """
     return [
         best
@@ -76,14 +66,7 @@ def winners(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[Tr
 
 
 def trials_of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> list[TrialResult]:
-    """Reads the trials back from `trials.parquet` and `curves.parquet`.
-
-    Args:
-        folder: the results folder.
-        resolved: its study.
-
-    Returns:
-        The trials in the order of the table.
+    """Return the trials in `trials.parquet` and `curves.parquet`, in the order of the table.
 
     Raises:
         StudyError: the table lacks a hyperparameter of the study.

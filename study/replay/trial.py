@@ -1,8 +1,8 @@
-"""Replay: a recorded trial trained again, measured step by measured step, as it was computed.
+"""A recorded trial trained again, in the way in which it was computed.
 
-Rounding depends on how many lanes one packed step computes, and training carries a difference in
-the last bit far: a trial is therefore replayed among the trials of its pack, whose lanes start, run
-and are dropped as they did then. On the same machine with the same versions that gives every bit.
+Rounding depends on how many lanes a packed step computes, and training amplifies a difference in
+the last bit. A trial is therefore replayed among the trials of its pack, whose lanes start, run and
+are dropped as they were. On the same machine with the same versions, every bit is the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,28 +30,25 @@ class Replay:
         trial: TrialResult,
         recorded: Sequence[TrialResult],
     ) -> None:
-        """Builds the lanes of the trial's pack at step 0.
+        """Build the lanes of the trial's pack at step 0.
 
         Args:
-            resolved: the study that the trial belongs to.
-            trainable: its workload, made ready.
-            trial: the trial.
-            recorded: the study's trials, sorted by batch size, role and trial.
+            resolved: the study of the trial.
+            trainable: the loaded workload.
+            trial: what to replay.
+            recorded: all trials of the study, sorted by batch size, role and number.
         """
         pack = pack_of(trial, recorded)
         cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
         execution = trial.execution or Execution(resolved.compute.mode, len(pack), None)
-        self._lanes = build_lanes(_computed_so(resolved, execution), trainable, cohort)
-        # without the cap that the cohort knew: it decides when a race ends, not how it goes
+        self._lanes = build_lanes(_with_execution(resolved, execution), trainable, cohort)
+        # without the cap that the cohort knew: it decides when a race ends, not what it computes
         rules = StoppingRules.of(trial.point.role, resolved, trial.batch_size, None)
         self._race = Race(len(pack), rules)
         self._lane = [result.point for result in pack].index(trial.point)
 
     def measurements(self, until: int) -> Iterator[int]:
-        """Trains the trial up to a step.
-
-        Args:
-            until: the last step, >= 0.
+        """Train the trial up to step `until` >= 0.
 
         Yields:
             The step of each measurement, 0 first, while the trial is in the race.
@@ -65,26 +62,26 @@ class Replay:
                 return
 
     def curve(self) -> Curve:
-        """Gives what has been measured so far."""
+        """Return what has been measured so far."""
         return self._race.runs()[self._lane].curve
 
     def parameters(self) -> Tensor:
-        """Gives the trial's trainable parameters as they are, shape (parameters,), a copy."""
-        assert isinstance(self._lanes, Ensemble)  # a workload of own dynamics has none
+        """Return a copy of the trial's trainable parameters, shape (parameters,)."""
+        assert isinstance(self._lanes, Ensemble)  # a workload with its own dynamics has none
         place = self._race.place(self._lane)
-        assert place is not None  # asked between the measurements of a trial that is in the race
+        assert place is not None  # called between measurements, while the trial is in the race
         return self._lanes.parameters[place]
 
 
 def pack_of(trial: TrialResult, recorded: Sequence[TrialResult]) -> list[TrialResult]:
-    """Gives the trials that were computed together with one, itself among them, in their order.
+    """Return the trials that were computed together with one, including it, in lane order.
 
     Args:
-        trial: the trial.
-        recorded: the study's trials, sorted by batch size, role and trial.
+        trial: one of `recorded`.
+        recorded: all trials of the study, sorted by batch size, role and number.
 
     Returns:
-        Its pack; its whole cohort where no pack is recorded.
+        The trial's pack; its cohort where it failed and no pack is recorded.
     """
     cohort = [result for result in recorded if _cohort(result) == _cohort(trial)]
     if trial.execution is None:
@@ -96,11 +93,11 @@ def pack_of(trial: TrialResult, recorded: Sequence[TrialResult]) -> list[TrialRe
 
 def _cohort(result: TrialResult) -> tuple[int, Role, int]:
     role = result.point.role
-    # warm trials join a cohort of the search
+    # warm-start trials join a cohort of the search
     return result.batch_size, Role.SEARCH if role is Role.WARM else role, result.cohort
 
 
-def _computed_so(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
+def _with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
     compute = resolved.compute.model_copy(
         update={
             "mode": execution.mode,
@@ -112,7 +109,7 @@ def _computed_so(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy
 
 
 def same_curve(one: Curve, other: Curve) -> bool:
-    """Tells whether two curves agree in every bit of what was measured."""
+    """Return whether two curves agree in every bit; measured time is left out."""
     names = ("step", "train_loss", "val_loss", "val_error")
     return all(
         np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in names

@@ -1,4 +1,4 @@
-"""Is a results folder whole? What can be made again is, and compared; nothing is written."""
+"""Verification of a results folder: what can be derived is derived again and compared."""
 
 import json
 import math
@@ -26,20 +26,20 @@ from study.storage.consolidate import tables_of
 from study.storage.parts import PARTS, hash_holds, part_name, part_names, read_part
 from study.storage.study_folder import read_study_toml
 
-_WORDS = ("schema_version", "study", "sentences", "definitions")
-"""Keys of `summary.json` that change with no number changing: with the release, or the folder."""
+_UNCOMPARED = ("schema_version", "study", "sentences", "definitions")
+"""Keys of `summary.json` that may differ although no number does: by release, or folder name."""
 _RELATIVE = 1e-6
-"""Fits are found by iteration: their last digits may change with the release of scipy."""
+"""Fits are iterative: their last digits may change with the release of scipy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """What came of one clause.
+    """The result of one check.
 
     Attributes:
-        name: what was looked at.
-        passed: whether it is right; None where it could not be checked.
-        detail: what was seen.
+        name: what was checked.
+        passed: whether it holds; None where it could not be checked.
+        detail: what was found.
     """
 
     name: str
@@ -48,27 +48,24 @@ class Clause:
 
 
 class _BrokenError(Exception):
-    """A clause is broken; the message says how."""
+    """A check failed; the message says how."""
 
 
 _BROKEN = (_BrokenError, AnalysisError, StudyError)
 
 
 def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
-    """Checks what a results folder says against itself.
-
-    Args:
-        folder: the results folder of one study.
+    """Check that the files of a study's results folder agree with each other; write nothing.
 
     Yields:
-        What came of each clause, in this order; one that others rest on ends the row.
+        The result of each check, in order; it ends early where later checks have nothing to use.
     """
     if "imported" in _toml(folder.read(STUDY_FILE)):
-        yield Clause("study.toml", True, "of a study from an archive, which has no parts")
+        yield Clause("study.toml", True, "imported from an archive, so there are no parts")
         yield _clause("tables", lambda: _imported(folder))
         yield _clause("summary", lambda: _summary(folder))
         return
-    yield (first := _clause("study.toml", lambda: _resolved(folder)))
+    yield (first := _clause("study.toml", lambda: _study_file(folder)))
     if not first.passed:
         return
     resolved = read_study_toml(folder)
@@ -84,17 +81,17 @@ def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
         yield _clause("trials", lambda: _trials(resolved, results))
         yield _clause("tables", lambda: _tables(folder, resolved, results))
     else:
-        yield Clause("parts", None, "none: the tables are the truth")
-        yield (readable := _clause("tables", lambda: _judged_tables(folder, resolved)))
+        yield Clause("parts", None, "none: the tables are checked by themselves")
+        yield (readable := _clause("tables", lambda: _tables_alone(folder, resolved)))
         if readable.passed and not resolved.search.extend:
-            # the tables do not say which trials a widened box had, so what is missing is not known
+            # tables alone do not say which trials a widened box had, nor which of them are missing
             results = trials_of_tables(folder, resolved)
             yield _clause("trials", lambda: _trials(resolved, results))
     yield _clause("summary", lambda: _summary(folder))
 
 
 def _clause(name: str, check: Callable[[], str | None]) -> Clause:
-    """Tries one clause: the check gives what it saw, None where there is nothing to look at."""
+    """Run one check, which returns what it found, or None where there is nothing to check."""
     try:
         detail = check()
     except _BROKEN as broken:
@@ -106,10 +103,10 @@ def _toml(content: bytes) -> Mapping[str, Any]:
     try:
         return tomllib.loads(content.decode("utf-8"))
     except ValueError:
-        return {}  # the clause on the study file tells
+        return {}  # the check of the study file reports it
 
 
-def _resolved(folder: ResultsFolder) -> str:
+def _study_file(folder: ResultsFolder) -> str:
     resolved = read_study_toml(folder)
     return f"{resolved.workload}, {resolved.optimizer}, {len(resolved.batch_sizes)} batch sizes"
 
@@ -117,17 +114,17 @@ def _resolved(folder: ResultsFolder) -> str:
 def _parts(
     folder: ResultsFolder, names: Sequence[str], resolved: ResolvedStudy
 ) -> list[TrialResult]:
-    """Gives the trials of all parts."""
+    """Return the trials of all parts."""
     others = [name for name in folder.names(PARTS) if name not in names and "/." not in name]
     if others:
-        raise _BrokenError(f"{PARTS}/ must hold parts alone, got {others[0]}; move it away")
+        raise _BrokenError(f"{PARTS}/ must hold parts only, got {others[0]}; move it away")
     found: list[TrialResult] = []
     for name in names:
         results = read_part(folder, name, resolved)
         first = results[0]
         own = part_name(first.batch_size, first.cohort, first.point.role)
         if name != own:
-            raise _BrokenError(f"a part must have the name of its cohort, {own}, got {name}")
+            raise _BrokenError(f"a part must be named after its cohort, {own}, got {name}")
         found += results
     return found
 
@@ -138,16 +135,18 @@ def _hashes(folder: ResultsFolder, names: Sequence[str]) -> Clause:
         return Clause(
             "hashes",
             False,
-            f"{_counted(changed)} changed since written; delete, and `sweep` runs the trials again",
+            f"{_counted(changed)} changed after being written; delete, and run `sweep` again",
         )
-    return Clause("hashes", True, f"{len(names)} parts say what was written")
+    return Clause("hashes", True, f"{len(names)} parts are as they were written")
 
 
 def _trials(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
     keys = Counter((r.batch_size, str(r.point.role), r.point.trial) for r in results)
     twice = [_named(key) for key, count in keys.items() if count > 1]
     if twice:
-        raise _BrokenError(f"each trial must be there once, got {_counted(twice)} more than once")
+        raise _BrokenError(
+            f"each trial must be recorded once, got {_counted(twice)} more than once"
+        )
     foreign = [
         _named(key)
         for key in keys
@@ -155,15 +154,15 @@ def _trials(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
         or (key[1] == Role.SEARCH and key[2] >= resolved.search.trials)
     ]
     if foreign:
-        raise _BrokenError(f"trials must be of the study in study.toml, got {_counted(foreign)}")
+        raise _BrokenError(f"trials must belong to study.toml, got {_counted(foreign)}")
     missing = [
         f"{standing.waiting} at batch size {standing.batch_size}"
         for standing in CohortQueue(resolved, results).standings()
         if standing.waiting
     ]
     if missing:
-        raise _BrokenError(f"trials are missing, {_counted(missing)}; `sweep` again runs them")
-    return f"{len(keys)} trials, none twice, none missing"
+        raise _BrokenError(f"trials are missing, {_counted(missing)}; run `sweep` again")
+    return f"{len(keys)} trials, none missing, none twice"
 
 
 def _tables(folder: ResultsFolder, resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
@@ -174,48 +173,50 @@ def _tables(folder: ResultsFolder, resolved: ResolvedStudy, results: Sequence[Tr
     }
     for name, frame in made.items():
         if not folder.exists(name):
-            raise _BrokenError(f"{name} is not there; run `sweep` or `analyze` again")
+            raise _BrokenError(f"{name} is missing; run `analyze` to make it")
         _refuse_difference(name, read_table(folder, name), frame)
-    return f"{', '.join(made)} are what the parts give"
+    return f"{', '.join(made)} agree with the parts"
 
 
-def _judged_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> str:
+def _tables_alone(folder: ResultsFolder, resolved: ResolvedStudy) -> str:
     results = final_results(resolved, trials_of_tables(folder, resolved))
     made = tables_of(resolved, results)
     for name in (TRIALS_FILE, CURVES_FILE):
         _refuse_difference(name, read_table(folder, name), as_frame(made[name]))
-    return f"{len(results)} trials, each judged as its curve says"
+    return f"{len(results)} trials, each with the outcome that its curve gives"
 
 
 def _refuse_difference(name: str, there: pd.DataFrame, made: pd.DataFrame) -> None:
     if list(there) != list(made):
         raise _BrokenError(f"{name} must have the columns {list(made)}, got {list(there)}")
     if len(there) != len(made):
-        raise _BrokenError(f"{name} must have {len(made)} rows, got {len(there)}; `sweep` again")
+        raise _BrokenError(
+            f"{name} must have {len(made)} rows, got {len(there)}; run `analyze` again"
+        )
     for column in made:
         old, new = there[column], made[column]
-        unlike = ~((old == new).fillna(False).astype(bool) | (old.isna() & new.isna()))
-        if unlike.any():
-            row = int(unlike.to_numpy().argmax())
+        different = ~((old == new).fillna(False).astype(bool) | (old.isna() & new.isna()))
+        if different.any():
+            row = int(different.to_numpy().argmax())
             key = [made[k].iloc[row] for k in TRIAL_KEY if k in made]
             which = _named(key) if len(key) == len(TRIAL_KEY) else f"row {row}"
             raise _BrokenError(
                 f"{column} in {name} must be {new.iloc[row]}, got {old.iloc[row]} for {which}; "
-                "`sweep` again makes the tables anew"
+                "run `analyze` to make the tables again"
             )
 
 
 def _imported(folder: ResultsFolder) -> str:
-    resolved = read_study(folder)
+    tables = read_study(folder)
     key = list(TRIAL_KEY)
-    trials = set(resolved.trials[key].itertuples(index=False, name=None))
-    if len(trials) != len(resolved.trials):
+    trials = set(tables.trials[key].itertuples(index=False, name=None))
+    if len(trials) != len(tables.trials):
         raise _BrokenError(f"{TRIALS_FILE} must name each trial once")
-    strange = set(resolved.curves[key].itertuples(index=False, name=None)) - trials
-    if strange:
-        first = _named(min(strange))
-        raise _BrokenError(f"{CURVES_FILE} must be of trials in {TRIALS_FILE}, got {first}")
-    return f"{len(trials)} trials; an archive says neither seeds nor data order: none is replayed"
+    unknown = set(tables.curves[key].itertuples(index=False, name=None)) - trials
+    if unknown:
+        first = _named(min(unknown))
+        raise _BrokenError(f"{CURVES_FILE} must belong to trials in {TRIALS_FILE}, got {first}")
+    return f"{len(trials)} trials; an archive has no seeds, so none can be replayed"
 
 
 def _summary(folder: ResultsFolder) -> str | None:
@@ -226,18 +227,20 @@ def _summary(folder: ResultsFolder) -> str | None:
         target, first = there["target"], there.get("first")
     except (ValueError, KeyError, TypeError) as error:
         raise _BrokenError(f"{SUMMARY_JSON} must be as `analyze` wrote it, got: {error}") from error
-    resolved = read_study(folder)
-    own = resolved.config["race"].get("target")
-    made = as_record(analyze(resolved, None if target == own else target, first))
-    compared = {name: value for name, value in there.items() if name not in _WORDS}
-    unlike = _unlike(compared, json.loads(json.dumps(made)))
-    if unlike:
-        raise _BrokenError(f"{SUMMARY_JSON}, by this release: {unlike}; `analyze` writes it anew")
-    return f"{SUMMARY_JSON} is what the tables give"
+    tables = read_study(folder)
+    own = tables.config["race"].get("target")
+    made = as_record(analyze(tables, None if target == own else target, first))
+    compared = {name: value for name, value in there.items() if name not in _UNCOMPARED}
+    different = _first_difference(compared, json.loads(json.dumps(made)))
+    if different:
+        raise _BrokenError(
+            f"{SUMMARY_JSON}, by this release: {different}; run `analyze` to write it again"
+        )
+    return f"{SUMMARY_JSON} agrees with the tables"
 
 
-def _unlike(there: Any, made: Any, at: str = "") -> str:
-    """Says where something differs from what is made now; releases differ in their keys."""
+def _first_difference(there: Any, made: Any, at: str = "") -> str:
+    """Return where two values first differ, or nothing; keys of one release only are skipped."""
     if isinstance(there, dict) and isinstance(made, dict):
         pairs = [(there[key], made[key], f"{at}.{key}".strip(".")) for key in there if key in made]
     elif isinstance(there, list) and isinstance(made, list) and len(there) == len(made):
@@ -246,7 +249,7 @@ def _unlike(there: Any, made: Any, at: str = "") -> str:
         floats = isinstance(there, float) and isinstance(made, int | float)
         same = math.isclose(there, made, rel_tol=_RELATIVE) if floats else there == made
         return "" if same else f"{at} must be {made!r}, got {there!r}"
-    return next((found for pair in pairs if (found := _unlike(*pair))), "")
+    return next((found for pair in pairs if (found := _first_difference(*pair))), "")
 
 
 def _named(key: Sequence[Any]) -> str:

@@ -1,4 +1,4 @@
-"""The winning trials of a study, trained again to see whether they do what was recorded."""
+"""The winners of a study, trained again and compared with what was recorded."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from study.config.study import ResolvedStudy
 from study.engine.networks.training import Trainable
 from study.errors import StudyError
 from study.records import Curve, TrialResult
-from study.replay.recorded import as_recorded, recorded_trials, winners
+from study.replay.recorded import load_as_recorded, recorded_trials, winners
 from study.replay.trial import Replay, same_curve
 from study.replay.verification import Clause
 from study.storage.provenance import differences
@@ -18,26 +18,25 @@ from study.storage.study_folder import read_study_toml
 
 
 def check_winners(folder: ResultsFolder) -> Iterator[Clause]:
-    """Trains the winner of every batch size again; writes nothing.
+    """Train the winner of every batch size again; write nothing.
 
-    It is done as it was, but on a CPU where the study ran on GPUs and there is none here.
-
-    Args:
-        folder: the results folder of one study.
+    A study of GPUs is replayed on the CPU where there is no GPU.
 
     Yields:
-        Whether each reaches the target at the recorded step.
+        One clause per batch size: whether the target is reached at the recorded step.
     """
     try:
         resolved = read_study_toml(folder)
         recorded, environment = recorded_trials(folder, resolved), differences(folder)
     except (StudyError, AnalysisError):
-        yield Clause("winners", None, "not trained again: the folder holds no whole record of how")
+        yield Clause(
+            "winners", None, "not trained again: the folder lacks a complete record of its trials"
+        )
         return
     if not winners(resolved, recorded):
         yield Clause("winners", None, "no batch size reached the target")
         return
-    yield from replay_winners(resolved, as_recorded(folder, resolved), recorded, environment)
+    yield from replay_winners(resolved, load_as_recorded(folder, resolved), recorded, environment)
 
 
 def replay_winners(
@@ -46,16 +45,16 @@ def replay_winners(
     recorded: Sequence[TrialResult],
     environment: Sequence[str],
 ) -> Iterator[Clause]:
-    """Trains every winner again, up to the step at which it reached the target.
+    """Train every winner again, up to the step at which it reached the target.
 
     Args:
         resolved: the study.
-        trainable: its workload, made ready.
-        recorded: its trials, finally judged, sorted by batch size, role and trial.
-        environment: what is different here from where they were recorded.
+        trainable: the loaded workload.
+        recorded: its trials with their final outcomes, sorted by batch size, role and number.
+        environment: how this environment differs from the recorded one, one phrase each.
 
     Yields:
-        Whether it reaches the target at the recorded step and no earlier, one clause for each.
+        One clause per winner: whether it reaches the target at the recorded step and no earlier.
     """
     for winner in winners(resolved, recorded):
         steps = winner.outcome.steps
@@ -69,26 +68,28 @@ def replay_winners(
         who = f"{winner.point.role} trial {winner.point.trial}"
         name = f"winner at batch size {winner.batch_size}"
         if found == steps:
-            says = f"{who} is below {resolved.target:g} at step {steps}, as recorded; "
-            yield Clause(name, True, says + _likeness(curve, winner.curve, environment))
+            same = f"{who} is below {resolved.target:g} at step {steps}, as recorded; "
+            yield Clause(name, True, same + _curve_agreement(curve, winner.curve, environment))
         else:
-            yield Clause(name, False, f"{who} {_miss(resolved, winner, curve, found, environment)}")
+            yield Clause(
+                name, False, f"{who} {_mismatch(resolved, winner, curve, found, environment)}"
+            )
 
 
-def _likeness(curve: Curve, recorded: Curve, environment: Sequence[str]) -> str:
+def _curve_agreement(curve: Curve, recorded: Curve, environment: Sequence[str]) -> str:
     recorded = recorded.until(len(curve.step))
     if same_curve(curve, recorded):
-        return "its curve is the same in every bit"
-    return f"losses off by {_largest(curve, recorded):.1g} at most; {_told(environment)}"
+        return "its curve agrees in every bit"
+    return f"losses differ by {_largest(curve, recorded):.1g} at most; {_differences(environment)}"
 
 
 def _largest(one: Curve, other: Curve) -> float:
-    """Gives the largest relative difference of the validation losses that both have."""
+    """Return the largest relative difference of the validation losses that both curves have."""
     rows = min(len(one.step), len(other.step))
     return float(np.max(np.abs(one.val_loss[:rows] / other.val_loss[:rows] - 1)))
 
 
-def _miss(
+def _mismatch(
     resolved: ResolvedStudy,
     winner: TrialResult,
     curve: Curve,
@@ -98,15 +99,15 @@ def _miss(
     steps = winner.outcome.steps
     at = int(np.searchsorted(winner.curve.step, curve.step[-1]))
     recorded = winner.curve.val_error[min(at, len(winner.curve.val_error) - 1)]
-    now = "it was there at" if found is not None else "it was not there by"
+    now = "reached it by" if found is not None else "had not reached it by"
     return (
-        f"must be below {resolved.target:g} at step {steps} first, as recorded; trained again "
+        f"must first be below {resolved.target:g} at step {steps}, as recorded; trained again, it "
         f"{now} step {int(curve.step[-1])}: error {curve.val_error[-1]:.6g} where "
-        f"{recorded:.6g} is recorded, losses off by {_largest(curve, winner.curve):.1g}; "
-        f"{_told(environment)}"
+        f"{recorded:.6g} is recorded, losses differ by {_largest(curve, winner.curve):.1g}; "
+        f"{_differences(environment)}"
     )
 
 
-def _told(environment: Sequence[str]) -> str:
-    differences = "; ".join(environment) or "none is known, so look at the data and the workload"
-    return f"differences of environment: {differences}"
+def _differences(environment: Sequence[str]) -> str:
+    known = "; ".join(environment) or "none known, so check the data and the workload"
+    return f"differences of environment: {known}"

@@ -1,4 +1,4 @@
-"""Curves as columns: a list for each trial in parts, a row for each measurement in the table."""
+"""Curves as columns: one list per trial in parts, one row per measurement in `curves.parquet`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,32 +11,26 @@ from analysis.tables.schema import curve_schema
 from study.records import Curve, TrialResult
 
 FIELDS = ("step", "train_loss", "val_loss", "val_error", "seconds")
-"""What a measurement of a curve holds, in the order of the columns."""
+"""Values of one measurement, in the order of the columns."""
 _INNER = {name: pa.int64() if name == "step" else pa.float64() for name in FIELDS}
 CURVE_LISTS: Mapping[str, pa.DataType] = {
     f"curve_{name}": pa.list_(kind) for name, kind in _INNER.items()
 }
-"""Columns of a part that hold its trials' curves."""
+"""Columns of a part that hold the curves of its trials."""
 
 
 def curve_lists(curves: Sequence[Curve]) -> list[pa.Array]:
-    """Gives curves as the columns of `CURVE_LISTS`; a train loss that is NaN is absent."""
+    """Return curves as the columns of `CURVE_LISTS`; a NaN training loss becomes null."""
     ends = np.cumsum([0, *(curve.step.size for curve in curves)], dtype=np.int32)
     values = _values(curves)
     return [pa.ListArray.from_arrays(pa.array(ends), values[name]) for name in FIELDS]
 
 
 def read_curves(table: pa.Table) -> list[Curve]:
-    """Gives the curves of a part.
-
-    Args:
-        table: with the columns of `CURVE_LISTS`.
-
-    Returns:
-        One curve per row.
+    """Return the curves of a part, one per row of the table.
 
     Raises:
-        ValueError: a column is of another type, or a curve is none.
+        ValueError: a column has another type or nulls, or the columns differ in length.
     """
     columns, lengths = {}, set()
     for name, kind in CURVE_LISTS.items():
@@ -49,14 +43,14 @@ def read_curves(table: pa.Table) -> list[Curve]:
         columns[name] = inner.to_numpy(zero_copy_only=False)
         lengths.add(tuple(column.value_lengths().to_pylist()))
     if len(lengths) != 1:
-        raise ValueError("a curve of columns of different lengths")
+        raise ValueError("a curve whose columns differ in length")
     ends = np.cumsum(lengths.pop(), dtype=np.int64)[:-1]
     split: list[list[NDArray[Any]]] = [np.split(values, ends) for values in columns.values()]
     return [Curve(**dict(zip(FIELDS, arrays, strict=True))) for arrays in zip(*split, strict=True)]
 
 
 def curve_table(results: Sequence[TrialResult]) -> pa.Table:
-    """Gives the curves of trials as rows of `curves.parquet`."""
+    """Return the curves of trials as rows of `curves.parquet`."""
     sizes = [result.curve.step.size for result in results]
     batch_sizes = np.repeat([result.batch_size for result in results], sizes)
     roles = np.repeat([str(result.point.role) for result in results], sizes)

@@ -1,4 +1,4 @@
-"""Where results come from: versions, git state, machine, command, start and end."""
+"""Provenance of results: command, start and end, versions, machine and git commit of each sweep."""
 
 import json
 import platform
@@ -21,12 +21,7 @@ _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas",
 
 
 def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
-    """Adds a sweep to the folder's provenance, one entry per sweep into it.
-
-    Args:
-        folder: a results folder.
-        resources: workers and devices of this sweep.
-    """
+    """Add an entry for a sweep that starts; `resources` are its workers and devices."""
     sweeps = _sweeps(folder)
     sweeps.append(
         {
@@ -42,14 +37,14 @@ def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
 
 
 def record_end(folder: ResultsFolder) -> None:
-    """Notes when the last sweep into the folder ended."""
+    """Record the end of the latest sweep into the folder."""
     sweeps = _sweeps(folder)
     sweeps[-1]["end"] = _now()
     _write(folder, sweeps)
 
 
 def environment() -> dict[str, Any]:
-    """Gives what rounding may depend on: versions and machine, as they are here and now."""
+    """Return versions and machine of this process: what rounding may depend on."""
     return {
         "packages": {name: version(name) for name in _PACKAGES},
         "python": platform.python_version(),
@@ -63,13 +58,9 @@ def environment() -> dict[str, Any]:
 
 
 def differences(folder: ResultsFolder) -> list[str]:
-    """Says in what this environment differs from those that a folder's sweeps ran in.
+    """Return how this environment differs from that of a folder's sweeps, one phrase each.
 
-    Args:
-        folder: a results folder.
-
-    Returns:
-        One phrase for each difference; what a sweep did not record is not compared.
+    What a sweep did not record is not compared.
     """
     now = _flat(environment())
     then: dict[str, set[str]] = {}
@@ -78,20 +69,20 @@ def differences(folder: ResultsFolder) -> list[str]:
             if name in now:
                 then.setdefault(name, set()).add(value)
     return [
-        f"{name} {now[name]} where it was {' and '.join(sorted(values))}"
+        f"{name} {now[name]}, recorded with {' and '.join(sorted(values))}"
         for name, values in then.items()
         if values != {now[name]}
     ]
 
 
 def used_gpus(folder: ResultsFolder) -> bool:
-    """Tells whether the latest sweep into a folder trained on GPUs."""
+    """Return whether the latest sweep into a folder trained on GPUs."""
     latest = _sweeps(folder)[-1:]
     return any(sweep.get("resources", {}).get("gpus_per_worker") for sweep in latest)
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Gives the environment in a sweep's entry as one value by name."""
+    """Return the environment of a sweep's entry as one flat mapping."""
     parts = {**entry.get("packages", {}), **entry.get("machine", {})}
     if "python" in entry:
         parts["python"] = entry["python"]
@@ -106,7 +97,7 @@ def _sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
     except (ValueError, KeyError, TypeError) as error:
         raise StudyError(
             f"{folder / PROVENANCE_FILE} must be as batchscale wrote it, got: {error}; restore "
-            "it, or delete it"
+            "or delete it"
         ) from error
     return sweeps
 
@@ -125,7 +116,7 @@ def _device() -> str:
 
 
 def _git_state() -> dict[str, Any] | None:
-    """Gives the commit of the code that runs; None where it does not run from a checkout."""
+    """Return the commit of the running code; None where it does not run from a checkout."""
     here = Path(__file__).parent
     try:
         commit = _git(here, "rev-parse", "HEAD")

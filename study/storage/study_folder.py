@@ -1,4 +1,4 @@
-"""The study of a results folder: opened, continued, read back."""
+"""The study of a results folder: started, continued, or read."""
 
 import tomllib
 from collections.abc import Mapping
@@ -18,16 +18,11 @@ _Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
 
 
 def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
-    """Makes a results folder ready for a study, new or continued.
-
-    Batch sizes and trials that the folder already has stay in the study.
-
-    Args:
-        folder: the study's own folder; need not exist.
-        resolved: what is to run.
+    """Write `study.toml` into a new or existing results folder.
 
     Returns:
-        The study with what the folder already holds added.
+        The study that runs: `resolved`, with the batch sizes and trials that the folder already
+        has.
     """
     resolved = continued(folder, resolved)
     folder.write(STUDY_FILE, _as_toml(resolved).encode())
@@ -35,17 +30,12 @@ def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy
 
 
 def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
-    """Gives what a study becomes in a results folder, and writes nothing.
+    """Return a study with the batch sizes and trials that its results folder already has.
 
-    Args:
-        folder: the study's own folder; need not exist.
-        resolved: what is to run.
-
-    Returns:
-        The study with what the folder already holds added.
+    Nothing is written; the folder need not exist.
 
     Raises:
-        StudyError: the folder belongs to another study, or holds other things.
+        StudyError: the folder belongs to another study, or holds other files.
     """
     if folder.exists(STUDY_FILE):
         return _continued(resolved, read_study_toml(folder), folder)
@@ -59,7 +49,7 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
 
 def _as_toml(resolved: ResolvedStudy) -> str:
     data = resolved.as_data()
-    # TOML puts tables last: as such, ranges would move behind what is fixed, and so their columns
+    # inline, because TOML puts tables last: ranges, and so their columns, would move behind numbers
     space = tomlkit.table()
     for name, entry in data["search"]["space"].items():
         inline = tomlkit.inline_table()
@@ -69,23 +59,17 @@ def _as_toml(resolved: ResolvedStudy) -> str:
 
 
 def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
-    """Reads the resolved study of a results folder.
-
-    Args:
-        folder: a results folder.
-
-    Returns:
-        The study as it ran.
+    """Return the resolved study of a results folder.
 
     Raises:
-        StudyError: it is not a resolved study.
+        StudyError: the folder holds no study that batchscale ran.
     """
     content = folder.read(STUDY_FILE)
     try:
         data = tomllib.loads(content.decode("utf-8"))
         if "imported" in data:
             raise StudyError(
-                f"a sweep must be of a study that batchscale ran, got one from an archive in "
+                f"a sweep needs a study that batchscale ran, got one imported from an archive in "
                 f"{folder}; use `analyze`, or another folder"
             )
         return ResolvedStudy.model_validate(data)
@@ -94,7 +78,7 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
     except (ValueError, RecursionError) as error:
         raise StudyError(
             f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
-            "restore it, or start anew in another folder"
+            "restore it, or start again in another folder"
         ) from error
 
 
@@ -120,7 +104,7 @@ def _continued(
 
 
 def _grown(here: _Section, there: _Section, *keys: str) -> _Section:
-    """Gives a section in which these numbers are as large as in either."""
+    """Return a section in which each of these numbers is the larger of the two."""
     return here.model_copy(
         update={key: max(getattr(here, key), getattr(there, key)) for key in keys}
     )

@@ -161,7 +161,9 @@ def test_a_folder_has_one_sweep_at_a_time(tmp_path):
     folder = ResultsFolder.at(tmp_path / "study")
     holder = f"process {os.getpid()} on {socket.gethostname()}"
     with folder.locked():
-        with pytest.raises(AnalysisError, match=rf"one sweep at a time, .*{holder} runs one; wait"):
+        with pytest.raises(
+            AnalysisError, match=rf"one sweep at a time, .*in use by {holder}; wait"
+        ):
             ResultsFolder.at(tmp_path / "study").locked().__enter__()
         folder.write("parts/a", b"1")
         assert folder.names("parts") == ["parts/a"]
@@ -207,9 +209,9 @@ def test_a_store_has_no_locks(store):
 @pytest.mark.parametrize(
     ("location", "message"),
     [
-        ("ftp://host/results", r"a URI of file://, s3://, gs://, got ftp://host/results; use one"),
+        ("ftp://host/results", r"a URI of file://, s3://, gs://, got ftp://host/results"),
         ("mock:///results", r"a URI of file://, s3://, gs://, got mock"),
-        ("s3://", "must name a bucket, got s3://; add it"),
+        ("s3://", "must name a bucket, as in s3://bucket/results, got s3://"),
         ("s3:///results", "must name a bucket"),
         ("s3://bucket/results?regoin=x", "that pyarrow.fs can open, got .*'regoin'; check its"),
         ("file://host/results", "that pyarrow.fs can open, got file://host"),

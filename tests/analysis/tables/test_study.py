@@ -64,13 +64,13 @@ def test_hyperparameters_stand_after_cohort():
     ("text", "found"),
     [
         ("a = = 1", "Invalid value"),
-        ("a = 1", "no table race, or no search.space"),
-        ("[race]", "no table race, or no search.space"),
+        ("a = 1", "a valid workload, got .*Field required"),
+        ('workload = "a"\noptimizer = "b"', "a valid race, got .*Field required"),
     ],
 )
 def test_a_damaged_study_file_is_refused(folder, text, found):
     (folder / STUDY_FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(AnalysisError, match=f"as batchscale wrote it, got:? {found}.*; restore it"):
+    with pytest.raises(AnalysisError, match=f"{found}.*; restore it"):
         read_study(ResultsFolder.at(folder))
 
 

@@ -194,7 +194,7 @@ def test_an_archive_is_imported_analyzed_and_exported(command, first):
         Path("mnist-cnn-sgd.toml").write_text(STUDY)
         code, _, err = command(verb, "mnist-cnn-sgd.toml" if more else folder, *more)
         assert code == 2
-        assert "got one from an archive in results/mnist-cnn-sgd" in err
+        assert "got one imported from an archive in results/mnist-cnn-sgd" in err
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_part_that_is_not_ours_changes_nothing(recorded, made, verb, fault):
         remedy = "delete it, and `sweep` runs its trials again"
     else:
         folder.write(PART, ResultsFolder.at(made[1] / "results" / "study").read(PART))
-        remedy = "must belong to the study in its folder, got another one's"
+        remedy = "must belong to the study in its folder, got a part of another study"
     before = contents()
     where = ["study.toml", "--set", "search.trials=4"] if verb == "sweep" else ["results/study"]
     code, _, err = command(verb, *where)
@@ -96,7 +96,7 @@ def test_a_second_sweep_is_refused_while_one_runs_but_a_look_is_not(recorded):
         before = contents()
         code, _, err = command("sweep", "study.toml")
         assert code == 2
-        assert "must have one sweep at a time, got results/study, where process" in err
+        assert "takes one sweep at a time, got results/study, in use by process" in err
         assert contents() == before
         assert command("status", "results/study")[0] == 0
         folder.write("summary.json", b"{}")  # as `analyze` does
@@ -117,7 +117,7 @@ def small_disk(command):
 @pytest.mark.parametrize(
     ("fault", "remedy"),
     [
-        ("read-only", "Read-only file system; choose another, or get access to it"),
+        ("read-only", "Read-only file system; choose another folder, or get write access"),
         ("full", "No space left on device; free some space"),
     ],
 )

@@ -44,7 +44,7 @@ def test_a_sound_study_is_told_to_be_so(command, digits):
     ]
     code, out, err = command("verify", "results/mnist-cnn-sgd")
     assert code == 0, err
-    assert "ok   tables: 1 trials; an archive says neither seeds nor data order" in out
+    assert "ok   tables: 1 trials; an archive has no seeds" in out
     assert "-    winners: not trained again" in out
     assert contents() == before
 
@@ -89,7 +89,7 @@ def test_layers_writes_a_table_and_figures_and_says_what_they_show(command, digi
     [
         (["layers", "digits", "--batch-sizes", "512,5"], "must be among those that reached"),
         (["layers", "digits", "--batch-sizes", "many"], "whole numbers with commas between them"),
-        (["layers", "results/mnist-cnn-sgd"], "got one from an archive"),
+        (["layers", "results/mnist-cnn-sgd"], "got one imported from an archive"),
         (["layers", "nowhere"], "must hold study.toml"),
         (["verify", "nowhere"], "must hold study.toml"),
         (["verify", "digits", "--data-dir", "nowhere"], "--data-dir must be a folder"),

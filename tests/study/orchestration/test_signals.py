@@ -80,7 +80,7 @@ def test_the_second_signal_ends_at_once():
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "ended at once; what is recorded stays, and the same command goes on from there" in err
+    assert "quit; results are saved; run the same command to resume" in err
 
 
 def test_a_signal_is_seen_while_the_main_thread_cannot_take_it():
@@ -148,7 +148,7 @@ def test_the_death_of_rays_daemon_ends_the_process_with_a_word(tmp_path):
     process = started(code)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "the sweep ended: Ray's raylet died; what is recorded stays" in err
+    assert "the sweep failed: Ray's raylet died; results are saved" in err
 
 
 def test_the_orderly_end_of_rays_daemon_is_nothing_to_tell(tmp_path):

@@ -133,7 +133,7 @@ def test_the_best_trials_are_those_that_reached_first(shared_training, make_stud
     assert best_trials(study, recorded, [8, 8]) == [best]
     with pytest.raises(StudyError, match="must be among those that reached the target, 8, got 16"):
         best_trials(study, recorded, [16])
-    with pytest.raises(StudyError, match="got no such batch size"):
+    with pytest.raises(StudyError, match="reached the target, got none"):
         best_trials(study, [recorded[0]], None)
 
 
@@ -149,5 +149,5 @@ def test_a_trial_that_does_not_reach_again_is_refused(shared_training, make_stud
 def test_a_workload_without_a_network_is_refused(shared_training, make_study):
     study = make_study(batch_sizes=[8])
     recorded = trained(study, shared_training())
-    with pytest.raises(StudyError, match="layers are those of a network"):
+    with pytest.raises(StudyError, match="only a network has layers"):
         measured_layers(study, resolve("noisy-quadratic"), recorded[1], recorded)

@@ -69,7 +69,7 @@ def test_a_fresh_study_passes_and_nothing_is_written(swept):
     found = [*checked(swept), *check_winners(ResultsFolder.at(swept))]
     assert [clause.name for clause in found] == CLAUSES + WINNERS
     assert all(clause.passed for clause in found), found
-    assert all("the same in every bit" in clause.detail for clause in found[-2:])
+    assert all("agrees in every bit" in clause.detail for clause in found[-2:])
     assert {path: path.read_bytes() for path in swept.rglob("*") if path.is_file()} == before
 
 
@@ -105,7 +105,7 @@ def foreign(path):
 TAMPERED = {
     "a measurement in a part": (
         lambda path: rewrite(path / PART, nudge("curve_val_loss")),
-        {"hashes": "changed since written", "tables": "val_loss in curves.parquet must be"},
+        {"hashes": "changed after being written", "tables": "val_loss in curves.parquet must be"},
     ),
     "a time in a part": (
         lambda path: rewrite(path / PART, nudge("training_seconds")),
@@ -146,7 +146,7 @@ TAMPERED = {
     ),
     "another file among the parts": (
         lambda path: (path / "parts/notes.txt").write_text("mine"),
-        {"parts": "must hold parts alone, got parts/notes.txt"},
+        {"parts": "must hold parts only, got parts/notes.txt"},
     ),
     "another target": (
         lambda path: edit(path / "study.toml", "target = 0.1", "target = 0.2"),
@@ -180,10 +180,10 @@ def test_tampering_breaks_its_clause(swept, tamper, expected):
         assert words in found[name]
 
 
-def test_a_table_that_is_missing_is_made_by_a_sweep(swept):
+def test_a_missing_table_is_named(swept):
     (swept / "trials.parquet").unlink()
     found = broken(swept)
-    assert "trials.parquet is not there; run `sweep`" in found["tables"]
+    assert "trials.parquet is missing; run `analyze`" in found["tables"]
 
 
 def test_parts_without_hashes_are_refused(swept):
@@ -225,7 +225,7 @@ def test_a_winner_that_does_not_do_what_is_recorded_is_found_out(swept):
     assert [clause.name for clause in found] == WINNERS
     for clause in found:
         assert clause.passed is False
-        assert "it was not there by step" in clause.detail
+        assert "it had not reached it by step" in clause.detail
         assert "where 0.05 is recorded" in clause.detail
         assert clause.detail.endswith("where it was 1.0")
 
@@ -241,7 +241,7 @@ def test_a_winner_that_is_there_earlier_is_found_out(swept):
         write_part(folder, study, results)
     first = next(check_winners(folder))
     assert first.passed is False
-    assert "differences of environment: none is known" in first.detail
+    assert "differences of environment: none known" in first.detail
 
 
 def test_tables_alone_are_checked_and_replayed(swept):
