@@ -66,10 +66,7 @@ def test_the_first_signal_asks(number):
     out, err = process.communicate(timeout=30)
     assert out == f"asked {128 + number}\n"
     assert process.returncode == 128 + number
-    assert (
-        err == "\nstopping: cohorts have ten seconds to end and be recorded; "
-        "once more ends at once\n"
-    )
+    assert err == "\nstopping: cohorts have ten seconds to finish; press Ctrl-C again to quit now\n"
 
 
 def test_the_second_signal_ends_at_once():

@@ -142,7 +142,7 @@ def test_a_trial_that_does_not_reach_again_is_refused(shared_training, make_stud
     recorded = trained(study, made)
     steps = recorded[1].outcome.steps
     early = replace(recorded[1], outcome=replace(recorded[1].outcome, steps=steps - 1))
-    with pytest.raises(StudyError, match=f"recorded there at step {steps - 1}, and now at error"):
+    with pytest.raises(StudyError, match=f"recorded at step {steps - 1}, and now at error"):
         measured_layers(study, made, early, recorded)
 
 

@@ -142,7 +142,7 @@ TAMPERED = {
     "another study's part": (foreign, {"parts": "must belong to the study in its folder"}),
     "a part twice": (
         lambda path: shutil.copy(path / PART, path / "parts/b00004-c001.parquet"),
-        {"parts": f"must have the name of its cohort, {PART}"},
+        {"parts": f"must be named after its cohort, {PART}"},
     ),
     "another file among the parts": (
         lambda path: (path / "parts/notes.txt").write_text("mine"),
@@ -227,7 +227,7 @@ def test_a_winner_that_does_not_do_what_is_recorded_is_found_out(swept):
         assert clause.passed is False
         assert "it had not reached it by step" in clause.detail
         assert "where 0.05 is recorded" in clause.detail
-        assert clause.detail.endswith("where it was 1.0")
+        assert clause.detail.endswith("recorded with 1.0")
 
 
 def test_a_winner_that_is_there_earlier_is_found_out(swept):
