@@ -15,6 +15,7 @@ from analysis.comparison.fixed_epochs import fixed_epochs
 from analysis.escaping import unmathematical
 from analysis.figures.comparison_data import B_CRIT, comparison_data, normalised_data
 from analysis.figures.epochs import draw_epochs
+from analysis.figures.kind import FigureKind, draw_named, write_all
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.looks import Look, looks
 from analysis.figures.series import FIT, MEASURED, NOT_REACHED, PERFECT, draw_misses
@@ -24,7 +25,6 @@ from analysis.figures.style import (
     SMALL,
     WIDTH,
     power_of_two_ticks,
-    save,
     style,
 )
 from analysis.measures.federated import batch_axis, steps_axis
@@ -239,25 +239,35 @@ def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
     return [mark for name, mark in marks.items() if name in shown]
 
 
+COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
+    "comparison": FigureKind(data=comparison_data, draw=draw_comparison, needs="two studies"),
+    "comparison_normalised": FigureKind(
+        data=normalised_data,
+        draw=draw_normalised,
+        needs="a batch size that all studies reached, or a fit of each",
+    ),
+    "comparison_epochs": FigureKind(
+        data=fixed_epochs,
+        draw=draw_epochs,
+        needs="two studies whose trials run to a budget of epochs",
+    ),
+}
+"""All figures of a comparison by name, which is also the stem of their files."""
+
+
+def draw(comparison: Comparison, name: str = "comparison") -> Figure:
+    """Return the figure of that name in `COMPARISON_FIGURES`, without writing anything.
+
+    Raises:
+        AnalysisError: there is no figure of that name, or the studies lack the data for it.
+    """  # noqa: DOC502  (raised inside)
+    return draw_named(COMPARISON_FIGURES, name, comparison)
+
+
 def write_comparison_figures(comparison: Comparison, folder: ResultsFolder) -> list[str]:
-    """Writes the figures `comparison` and, where there is something to draw, two more.
-
-    These are the normalised curves and the errors within a fixed number of epochs.
-
-    Args:
-        comparison: the comparison.
-        folder: where to; made where missing.
+    """Write every figure that the comparison has data for: PNG, SVG and CSV.
 
     Returns:
-        The names of the files written: PNG, SVG and CSV of each figure.
+        The names of the files written.
     """
-    data, normalised = comparison_data(comparison), normalised_data(comparison)
-    written = save(draw_comparison(data, comparison), data, folder, "comparison")
-    if len(normalised):
-        figure = draw_normalised(normalised, comparison)
-        written += save(figure, normalised, folder, "comparison_normalised")
-    errors = fixed_epochs(comparison)
-    if len(errors):
-        figure = draw_epochs(errors, comparison)
-        written += save(figure, errors, folder, "comparison_epochs")
-    return written
+    return write_all(COMPARISON_FIGURES, comparison, folder)
