@@ -1,4 +1,4 @@
-"""Studies side by side: their curves with fits, as they are or normalised, and their b_crit."""
+"""Studies side by side: their curves with fits, as they are or normalized, and their b_crit."""
 
 import math
 import re
@@ -8,49 +8,34 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from analysis.comparison.compare import Compared, Comparison
 from analysis.comparison.fixed_epochs import fixed_epochs
 from analysis.escaping import unmathematical
+from analysis.figures.axes import base_two_y, batch_size_axis, legend_below, single_axes
 from analysis.figures.comparison_data import B_CRIT, comparison_data, normalised_data
 from analysis.figures.epochs import draw_epochs
 from analysis.figures.kind import FigureKind, draw_named, write_all
 from analysis.figures.labels import EndLabel, label_ends
-from analysis.figures.looks import Look, looks
-from analysis.figures.series import FIT, MEASURED, NOT_REACHED, PERFECT, draw_misses
-from analysis.figures.style import (
-    GREY,
-    INK,
-    SMALL,
-    WIDTH,
-    power_of_two_ticks,
-    style,
-)
+from analysis.figures.series import FIT, PERFECT, draw_series, series_keys
+from analysis.figures.study_styles import study_styles
+from analysis.figures.style import GRAY, SMALL, WIDTH, style
 from analysis.measures.federated import batch_axis, steps_axis
 from analysis.tables.folder import ResultsFolder
 
 _HEIGHT = 4.3
 _AXES_INCHES = 3.6
 _ROW_INCHES = 0.24
-# bands of more studies than these hide each other
+# the bands of more studies hide each other
 _MOST_BANDS = 4
-# how many times past all points the axis of steps follows an interval
+# an interval may widen the axis of steps by this factor beyond all points
 _BEYOND = 4
-# an interval that ends before this share of the axes has room for words on its right
+# an interval that ends before this share of the axes has room for a label on its right
 _RIGHTWARDS = 0.75
 
 
 def draw_comparison(data: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draws the curves, and below them each b_crit with its interval.
-
-    Args:
-        data: what `comparison_data` gives.
-        comparison: the comparison, for title and words.
-
-    Returns:
-        The figure.
-    """
+    """Draw the rows of `comparison_data`: the curves, and below them each b_crit."""
     studies = comparison.studies
     low_panel = _ROW_INCHES * (len(studies) + 0.6)
     with style():
@@ -61,29 +46,20 @@ def draw_comparison(data: pd.DataFrame, comparison: Comparison) -> Figure:
         top.tick_params(labelbottom=False)
         _draw_b_crit(bottom, data[data["series"] == B_CRIT], studies)
         bottom.set_xlabel(batch_axis(_configs(comparison)))
-        figure.legend(handles=_legend(data, comparison), loc="outside lower center", ncols=3)
+        _add_legend(figure, data, comparison)
     return figure
 
 
 def draw_normalised(data: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draws the curves divided by each study's own steps at one batch size.
-
-    Args:
-        data: what `normalised_data` gives, at least one row.
-        comparison: the comparison, for title and words.
-
-    Returns:
-        The figure.
-    """
+    """Draw the rows of `normalised_data`."""
     to = comparison.normalisation
     with style():
-        figure = Figure(figsize=(WIDTH, _HEIGHT), layout="constrained")
-        axes = figure.add_subplot()
+        figure, axes = single_axes(_HEIGHT)
         _draw_curves(axes, data, comparison)
-        fitted = "" if to.measured else " by its fit"
-        axes.set_ylabel(f"Steps / own steps at B = {to.batch_size}{fitted}")
+        fitted = " (fitted)" if not to.measured else ""
+        axes.set_ylabel(f"Steps relative to the study's own at B = {to.batch_size}{fitted}")
         axes.set_xlabel(batch_axis(_configs(comparison)))
-        figure.legend(handles=_legend(data, comparison), loc="outside lower center", ncols=3)
+        _add_legend(figure, data, comparison)
     return figure
 
 
@@ -95,13 +71,13 @@ def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None
     studies = comparison.studies
     _scale(axes, data[data["series"] != PERFECT])
     for study in studies:
+        look = study_styles(studies)[study.name]
         own = data[data["study"] == study.name]
-        series = {str(name): rows for name, rows in own.groupby("series")}
-        _draw_study(axes, series, looks(studies)[study.name], len(studies) <= _MOST_BANDS)
+        draw_series(axes, own, look.color, look.marker, len(studies) <= _MOST_BANDS)
     line = data[data["series"] == PERFECT]
-    axes.plot(line["batch_size"], line["steps"], "--", color=GREY, lw=1.1, zorder=2)
+    axes.plot(line["batch_size"], line["steps"], "--", color=GRAY, lw=1.1, zorder=2)
     _label(axes, data, studies)
-    axes.set_title(_title(comparison), loc="left", pad=8)
+    axes.set_title(_title(comparison))
 
 
 def _title(comparison: Comparison) -> str:
@@ -115,48 +91,17 @@ def _title(comparison: Comparison) -> str:
 
 
 def _scale(axes: Axes, data: pd.DataFrame) -> None:
-    left, right = float(data["batch_size"].min()) / 1.3, float(data["batch_size"].max()) * 1.3
     shown = data.loc[data["series"] != FIT, ["steps", "low", "high"]]
     # an interval that two seeds leave open would squeeze everything else into a line
     least, most = shown["steps"].min() / _BEYOND, shown["steps"].max() * _BEYOND
     bottom = max(float(shown.min().min()), float(least)) / 1.4
     top = min(float(shown.max().max()), float(most)) * 1.4
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log", base=2)
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)
-    power_of_two_ticks(axes.xaxis, left, right)
-    power_of_two_ticks(axes.yaxis, bottom, top)
-
-
-def _draw_study(axes: Axes, series: dict[str, pd.DataFrame], look: Look, band: bool) -> None:
-    if FIT in series:
-        curve = series[FIT]
-        axes.plot(curve["batch_size"], curve["steps"], color=look.color, lw=1.5, zorder=4)
-        if band:
-            ends = curve["low"], curve["high"]
-            axes.fill_between(curve["batch_size"], *ends, color=look.color, alpha=0.13, lw=0)
-    if MEASURED in series:
-        points = series[MEASURED]
-        steps, low, high = (points[name] for name in ("steps", "low", "high"))
-        axes.errorbar(
-            points["batch_size"],
-            steps,
-            yerr=[(steps - low).clip(lower=0).fillna(0), (high - steps).clip(lower=0).fillna(0)],
-            fmt=look.marker,
-            color=look.color,
-            markersize=5,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-            elinewidth=1.0,
-            zorder=5,
-        )
-    if NOT_REACHED in series:
-        draw_misses(axes, series[NOT_REACHED], look.color, size=6.5, zorder=5)
+    batch_size_axis(axes, data["batch_size"])
+    base_two_y(axes, bottom, top)
 
 
 def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
-    """Writes each study's label on the right, with a dotted line to a curve that ends early."""
+    """Write each study's label on the right, with a dotted line to a curve that ends early."""
     ends = {}
     for study in studies:
         own = data[data["study"] == study.name]
@@ -166,7 +111,7 @@ def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
     last = max(float(end["batch_size"]) for end in ends.values())
     labels = []
     for name, end in ends.items():
-        color, steps = looks(studies)[name].color, float(end["steps"])
+        color, steps = study_styles(studies)[name].color, float(end["steps"])
         axes.plot([end["batch_size"], last], [steps] * 2, ":", color=color, lw=0.9, zorder=1)
         text = unmathematical(_short(str(end["label"])))
         labels.append(EndLabel(text=text, color=color, x=last, y=steps))
@@ -175,7 +120,7 @@ def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
 
 
 def _short(label: str) -> str:
-    """Gives a label without the sections of its keys, each key on a line of its own."""
+    """Return a label without the sections of its keys, each key on a line of its own."""
     return re.sub(r", (?=\w+ = )", ",\n", re.sub(r"(?:\w+\.)+(?=\w+ = )", "", label))
 
 
@@ -188,7 +133,7 @@ def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) ->
     for row, (name, value, low, high) in enumerate(
         data[["study", "batch_size", "low", "high"]].itertuples(index=False)
     ):
-        look, fit = looks(studies)[name], fits[name]
+        look, fit = study_styles(studies)[name], fits[name]
         open_low, open_high = math.isnan(low), math.isnan(high)
         start = left if open_low else min(max(low, left), right)
         stop = right if open_high else min(max(high, left), right)
@@ -200,13 +145,13 @@ def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) ->
                 axes.plot([right], [row], ">", color=look.color, markersize=5, clip_on=False)
         if left < value < right:
             axes.plot([value], [row], look.marker, color=look.color, markersize=6)
-        words = "no fit" if fit is None else fit.b_crit.text(r"$b_\mathrm{crit}$")
+        label = "no fit" if fit is None else fit.b_crit.text(r"$b_\mathrm{crit}$")
         rightwards = math.log(stop / left) < _RIGHTWARDS * math.log(right / left)
         at, side = (stop, 1) if rightwards else (start, -1)
         if open_low and open_high:
             at, side = math.sqrt(left * right), 0
         axes.annotate(
-            words,
+            label,
             (at, row),
             xytext=(7 * side, 0),
             textcoords="offset points",
@@ -217,26 +162,10 @@ def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) ->
         )
 
 
-def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
-    measured = "median of fresh seeds" if comparison.medians else "fewest steps over trials"
-    hyperbola = r"fit $S_\mathrm{min} + E_\mathrm{min}/B$"
-    band = ", 95 % band" if len(comparison.studies) <= _MOST_BANDS else ""
-    marks = {
-        MEASURED: Line2D([], [], ls="", color=INK, marker="o", markersize=4.5, label=measured),
-        NOT_REACHED: Line2D(
-            [],
-            [],
-            ls="",
-            color=INK,
-            marker="^",
-            markerfacecolor="white",
-            label="not reached (lower bound)",
-        ),
-        FIT: Line2D([], [], color=INK, lw=1.5, label=f"{hyperbola}{band}"),
-        PERFECT: Line2D([], [], color=GREY, lw=1.1, ls="--", label=PERFECT),
-    }
-    shown = set(data["series"])
-    return [mark for name, mark in marks.items() if name in shown]
+def _add_legend(figure: Figure, data: pd.DataFrame, comparison: Comparison) -> None:
+    measured = "median over fresh seeds" if comparison.medians else "fewest steps over trials"
+    band = ", 95% band" if len(comparison.studies) <= _MOST_BANDS else ""
+    legend_below(figure, series_keys(set(data["series"]), measured, band))
 
 
 COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {

@@ -30,13 +30,13 @@ def test_without_fits_there_is_nothing_to_draw(made):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_draws_one_strip_for_each_model(made, shape):
+def test_draws_one_panel_for_each_model(made, shape):
     analysis = analyze(made(SHAPES[shape]))
     data = residuals_data(analysis)
     figure = draw_residuals(data, analysis)
     figure.draw_without_rendering()
     assert len(figure.axes) == len(analysis.fits.by_name)
-    names = [axes.texts[0].get_text().split(":")[0] for axes in figure.axes]
+    names = [axes.get_title(loc="left").split(":")[0] for axes in figure.axes]
     assert names == list(analysis.fits.by_name)
     limit = figure.axes[0].get_ylim()[1]
     for axes in figure.axes:

@@ -84,7 +84,7 @@ def test_says_which_curve_is_drawn_and_whose_b_crit(made, study):
     for analysis, name, whose in ((smooth, "smooth", True), (analyze(study), "hyperbola", False)):
         figure = draw_steps(steps_data(analysis), analysis)
         labels = [text.get_text() for text in figure.legends[0].get_texts()]
-        assert f"{name} fit, with band" in labels
+        assert f"{name} fit, 95% band" in labels
         (mark,) = (text.get_text() for text in figure.axes[0].texts if "crit" in text.get_text())
         assert ("of the hyperbola" in mark) == whose
 
