@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.report.summary import analyze
-from analysis.report.write import SUMMARY_JSON, as_record
+from analysis.report.write import SUMMARY_JSON, summary_record
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIAL_KEY, TRIALS_FILE
 from analysis.tables.study import as_frame, read_study, read_table
@@ -235,7 +235,7 @@ def _summary(folder: ResultsFolder) -> str | None:
         raise _BrokenError(f"{SUMMARY_JSON} must be as `analyze` wrote it, got: {error}") from error
     resolved = read_study(folder)
     own = resolved.config["race"].get("target")
-    made = as_record(analyze(resolved, None if target == own else target, first))
+    made = summary_record(analyze(resolved, None if target == own else target, first))
     compared = {name: value for name, value in there.items() if name not in _WORDS}
     unlike = _unlike(compared, json.loads(json.dumps(made)))
     if unlike:

@@ -27,7 +27,7 @@ SHAPES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def one_target():
-    """Leaves out what a comparison does not use, and what takes half the time: other targets."""
+    """Skip the other targets, which a comparison does not use: they take half the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("analysis.report.summary.find_goals", lambda study: ())
         yield
