@@ -14,11 +14,12 @@ from analysis.comparison.fixed_epochs import epochs_caption, epochs_table, fixed
 from analysis.comparison.rule_costs import rule_costs, rule_costs_table
 from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
-from analysis.escaping import markdown
+from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import Estimate, rounded
 from analysis.measures.federated import examples_per_step, local_steps
 from analysis.report.fits import critical_record, fits_record
+from analysis.report.write import markdown_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import SCHEMA_VERSION
 
@@ -124,9 +125,11 @@ def _study_record(study: Compared) -> dict[str, object]:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """Return a comparison as a Markdown page."""
-    found = "\n".join(f"- {markdown(sentence)}" for sentence in comparison_sentences(comparison))
+    found = "\n".join(
+        f"- {escape_markdown(sentence)}" for sentence in comparison_sentences(comparison)
+    )
     names = "\n".join(
-        f"- {markdown(f'{study.label}: {study.name}, {study.analysis.title}')}"
+        f"- {escape_markdown(f'{study.label}: {study.name}, {study.analysis.title}')}"
         for study in comparison.studies
     )
     shown = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
@@ -136,11 +139,14 @@ def comparison_markdown(comparison: Comparison) -> str:
         "# Comparison",
         names,
         found,
-        f"Steps to target:\n\n{_markdown(steps_table(comparison))}",
-        *([] if used is None else [f"{_EXAMPLES}:\n\n{_markdown(used)}"]),
+        f"Steps to target:\n\n{markdown_table(steps_table(comparison), names_first=True)}",
+        *([] if used is None else [f"{_EXAMPLES}:\n\n{markdown_table(used, names_first=True)}"]),
         "The hyperbola S_min + E_min / B and the critical batch sizes, with "
-        f"95% intervals:\n\n{_markdown(fits_table(comparison))}",
-        *(f"{text}:\n\n{_markdown(rows)}" for text, rows in _optional_tables(comparison).items()),
+        f"95% intervals:\n\n{markdown_table(fits_table(comparison), names_first=True)}",
+        *(
+            f"{text}:\n\n{markdown_table(rows, names_first=True)}"
+            for text, rows in _optional_tables(comparison).items()
+        ),
     ]
     if shown:
         parts.append(f"Definitions of the critical batch sizes:\n\n{meaning}")
@@ -154,13 +160,6 @@ def _optional_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         epochs_caption(comparison): epochs_table(comparison),
     }
     return {caption: rows for caption, rows in tables.items() if len(rows)}
-
-
-def _markdown(rows: pd.DataFrame) -> str:
-    first, *others = map(markdown, rows.columns)
-    header = f"| {first} | {' | '.join(others)} |\n| :-- |{' --: |' * len(others)}"
-    body = "\n".join(f"| {' | '.join(map(markdown, r))} |" for r in rows.itertuples(index=False))
-    return f"{header}\n{body}"
 
 
 def steps_table(comparison: Comparison) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from analysis.escaping import unmathematical
+from analysis.escaping import escape_math
 from analysis.figures.style import SMALL, WIDTH
 
 MARGIN = 1.3
@@ -128,7 +128,7 @@ def panel_label(axes: Axes, text: str) -> None:
 
 def title(figure: Figure, text: str) -> None:
     """Put a title above all panels of a figure, at the left; no part of it is read as a formula."""
-    figure.suptitle(unmathematical(text), x=0.01, ha="left", wrap=True)
+    figure.suptitle(escape_math(text), x=0.01, ha="left", wrap=True)
 
 
 def key(label: str, **style: Any) -> Line2D:

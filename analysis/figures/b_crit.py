@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis.escaping import unmathematical
+from analysis.escaping import escape_math
 from analysis.figures.axes import PLAIN, base_two_y, single_axes
 from analysis.figures.style import GRAY, INK, SMALL, ramp, style
 from analysis.fitting.models import Floats
@@ -45,7 +45,7 @@ def draw_b_crit(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _draw_estimate(axes, row, color)
         known = data[data["b_crit"].notna()]
         axes.plot(known["target"], known["b_crit"], "-", color=GRAY, lw=0.9, zorder=2)
-        axes.set_title(unmathematical(analysis.subject))
+        axes.set_title(escape_math(analysis.subject))
         axes.set_xlabel(f"Target: validation {analysis.quantity} (tighter \N{RIGHTWARDS ARROW})")
         axes.set_ylabel(r"Critical batch size $b_\mathrm{crit}$ (examples)")
         axes.text(

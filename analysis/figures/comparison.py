@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.comparison.compare import Compared, Comparison
 from analysis.comparison.fixed_epochs import fixed_epochs
-from analysis.escaping import unmathematical
+from analysis.escaping import escape_math
 from analysis.figures.axes import base_two_y, batch_size_axis, legend_below, single_axes
 from analysis.figures.comparison_data import B_CRIT, comparison_data, normalised_data
 from analysis.figures.epochs import draw_epochs
@@ -82,7 +82,7 @@ def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None
 
 def _title(comparison: Comparison) -> str:
     alone = [study.analysis for study in comparison.studies]
-    workloads = {unmathematical(one.subject.partition(",")[0]) for one in alone}
+    workloads = {escape_math(one.subject.partition(",")[0]) for one in alone}
     what = f"{workloads.pop()}, validation" if len(workloads) == 1 else "Validation"
     targets = {analysis.target for analysis in alone}
     if len(targets) == 1:
@@ -113,7 +113,7 @@ def _label(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) -> None:
     for name, end in ends.items():
         color, steps = study_styles(studies)[name].color, float(end["steps"])
         axes.plot([end["batch_size"], last], [steps] * 2, ":", color=color, lw=0.9, zorder=1)
-        text = unmathematical(_short(str(end["label"])))
+        text = escape_math(_short(str(end["label"])))
         labels.append(EndLabel(text=text, color=color, x=last, y=steps))
     lines = max(label.text.count("\n") + 1 for label in labels)
     label_ends(axes, labels, _AXES_INCHES / lines)

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.comparison.compare import Comparison
-from analysis.escaping import unmathematical
+from analysis.escaping import escape_math
 from analysis.figures.axes import batch_size_axis, one_two_five_ticks, single_axes
 from analysis.figures.study_styles import study_styles
 from analysis.figures.style import style
@@ -34,7 +34,7 @@ def draw_epochs(data: pd.DataFrame, comparison: Comparison) -> Figure:
                 markersize=4.5,
                 lw=1.3,
                 elinewidth=0.9,
-                label=unmathematical(study.label),
+                label=escape_math(study.label),
             )
         axes.set_xlabel("Batch size (examples)")
         axes.set_ylabel(f"Lowest validation {comparison.quantity}")

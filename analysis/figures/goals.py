@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.escaping import unmathematical
+from analysis.escaping import escape_math
 from analysis.figures.axes import (
     MARGIN,
     base_two_y,
@@ -74,7 +74,7 @@ def draw_goals(data: pd.DataFrame, analysis: Analysis) -> Figure:
             end = float(rows.loc[rows["series"] == series, "steps"].iloc[-1])
             labels.append(EndLabel(text=f"< {target:g}", color=color, x=last, y=end))
         label_ends(axes, labels, _AXES_INCHES)
-        axes.set_title(f"{unmathematical(analysis.subject)}, validation {analysis.quantity}")
+        axes.set_title(f"{escape_math(analysis.subject)}, validation {analysis.quantity}")
         axes.set_xlabel(batch_axis([analysis.study.config]))
         axes.set_ylabel(steps_axis([analysis.study.config]))
         legend_below(figure, series_keys(set(data["series"]), "fewest steps over trials"))

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.escaping import unmathematical
+from analysis.escaping import escape_math
 from analysis.figures.axes import base_two_y, batch_size_axis, legend_below, single_axes
 from analysis.figures.series import (
     FIT,
@@ -97,7 +97,7 @@ def draw_steps(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _draw_regimes(axes, analysis.regimes)
         if analysis.fit is not None:
             _draw_b_crit(axes, analysis.fit, _of_hyperbola(analysis))
-        axes.set_title(unmathematical(analysis.title))
+        axes.set_title(escape_math(analysis.title))
         axes.set_xlabel(batch_axis([analysis.study.config]))
         axes.set_ylabel(steps_axis([analysis.study.config]))
         handles, names = axes.get_legend_handles_labels()

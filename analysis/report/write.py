@@ -1,13 +1,13 @@
 """The summary of an analysis as JSON, as a Markdown page and on a terminal."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from analysis.escaping import markdown
+from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import rounded
 from analysis.fitting.regimes import Regime, Regimes
@@ -81,21 +81,27 @@ def _regimes_record(regimes: Regimes) -> dict[str, object]:
 
 def summary_markdown(analysis: Analysis) -> str:
     """Return the summary as a Markdown page."""
-    found = "\n".join(f"- {markdown(sentence)}" for sentence in sentences(analysis))
+    found = "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences(analysis))
     definitions = "\n".join(f"- `{name}`: {text}." for name, text in DEFINITIONS.items())
     return (
-        f"# {markdown(analysis.study.name)}\n\n{markdown(analysis.title)}\n\n{found}\n\n"
-        f"{_markdown_table(readable_table(analysis))}\n\n"
-        f"Searches:\n\n{_markdown_table(readable_quality(analysis.search))}\n\n"
+        f"# {escape_markdown(analysis.study.name)}\n\n"
+        f"{escape_markdown(analysis.title)}\n\n{found}\n\n"
+        f"{markdown_table(readable_table(analysis))}\n\n"
+        f"Searches:\n\n{markdown_table(readable_quality(analysis.search))}\n\n"
         f"{goals_markdown(analysis.goals)}Fixed budgets: {budget_words(analysis.study)}\n\n"
         f"Definitions of the critical batch sizes:\n\n{definitions}\n"
     )
 
 
-def _markdown_table(rows: pd.DataFrame) -> str:
-    header = f"| {' | '.join(map(markdown, rows.columns))} |\n|{' --: |' * len(rows.columns)}"
-    body = "\n".join(f"| {' | '.join(map(markdown, r))} |" for r in rows.itertuples(index=False))
-    return f"{header}\n{body}"
+def markdown_table(rows: pd.DataFrame, names_first: bool = False) -> str:
+    """Return a table of text as Markdown, all columns aligned right but a first one of names."""
+
+    def line(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(map(escape_markdown, cells))} |"
+
+    first = " :-- |" if names_first else " --: |"
+    rule = f"|{first}{' --: |' * (len(rows.columns) - 1)}"
+    return "\n".join([line(rows.columns), rule, *map(line, rows.itertuples(index=False))])
 
 
 def readable_table(analysis: Analysis) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def test_an_imported_study_is_exported_as_it_was(archive, tmp_path, choices):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """Gives the reference study as an archive."""
+    """Return the reference study as an archive."""
     archive = tmp_path_factory.mktemp("digits")
     export_study(ResultsFolder.at(DIGITS), archive)
     return archive
@@ -109,7 +109,7 @@ def folder(made, tmp_path):
     return ResultsFolder.at(study_folder)
 
 
-def test_roles_that_compete_get_numbers_of_their_own(folder, tmp_path):
+def test_trials_of_other_roles_are_numbered_after_the_search(folder, tmp_path):
     written = export_study(folder, tmp_path / "archive")
     assert written.folder == tmp_path / "archive/my/Mine/nesterov"
     assert (written.trials, written.left_out) == (12, 2)

@@ -69,7 +69,7 @@ def test_draws_any_shape_without_overlap(made, shape):
     assert all(tick.isdigit() for tick in ticks)
 
 
-def test_says_what_is_drawn(study):
+def test_title_and_axes_are_labeled(study):
     analysis = analyze(study)
     (axes,) = draw_steps(steps_data(analysis), analysis).axes
     assert axes.get_title(loc="left") == "digits-mlp, nesterov, validation error < 0.05"
@@ -78,7 +78,7 @@ def test_says_what_is_drawn(study):
     assert any("= 60 (46–79)" in text.get_text() for text in axes.texts)
 
 
-def test_says_which_curve_is_drawn_and_whose_b_crit(made, study):
+def test_the_curve_drawn_and_the_model_of_b_crit_are_named(made, study):
     smooth = analyze(made(PLATEAU))
     assert smooth.fits.best.model.name == "smooth"
     for analysis, name, whose in ((smooth, "smooth", True), (analyze(study), "hyperbola", False)):
