@@ -82,7 +82,7 @@ class Tables:
 
     Attributes:
         trials: as in `trial_schema`.
-        curves: as in `curve_schema`, then the measurements that have no column there.
+        curves: as in `curve_schema`, then one column for each further measurement.
         boxes: as in `box_schema`, one region per batch size.
         space: the smallest space that contains all boxes.
         not_finite: number of measurements left out because their error is not finite.
@@ -215,8 +215,8 @@ def _curves(
     if not kept.all():
         table, error = table.filter(pa.array(kept)), error[kept]
     values = {"val_error": error} | {
-        ours: _floats(table, theirs)
-        for ours, theirs in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS))
+        column: _floats(table, name)
+        for column, name in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS))
     }
     held = {TRAIN_LOSS, VAL_LOSS} | (set() if conversion.maximized else {conversion.column})
     others = [name for name in _measured(workload) if name not in held]
@@ -234,8 +234,9 @@ def _column(table: pa.Table, field: pa.Field, values: Mapping[str, Any]) -> Any:
         return _finite(values[field.name])
     if field.name == "role":
         return pa.repeat(pa.scalar(_ROLE, field.type), len(table))
-    there = field.name in table.column_names
-    return table[field.name] if there else pa.nulls(len(table), field.type)
+    if field.name in table.column_names:
+        return table[field.name]
+    return pa.nulls(len(table), field.type)
 
 
 def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -277,8 +278,8 @@ def _check_names(
 ) -> None:
     clash = [name for name in names if name in taken]
     for given in parameters:
-        ours = [hyperparameter_name(name) for name in given]
-        clash += [name for name in ours if ours.count(name) > 1]
+        hyperparameters = [hyperparameter_name(name) for name in given]
+        clash += [name for name in hyperparameters if hyperparameters.count(name) > 1]
     if clash:
         raise AnalysisError(
             f"a parameter or measurement must not have the name of a column of the tables, got "

@@ -90,11 +90,11 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".batchscale-") as made:
-            whole = Path(made) / place.name
+            complete = Path(made) / place.name
             for size, group in trials.groupby("batch_size"):
-                there = studies.get(str(size)) or _description(study, path, group)
-                _write_study(whole / str(size), study, there, group, curves)
-            os.rename(whole, place)
+                description = studies.get(str(size)) or _description(study, path, group)
+                _write_study(complete / str(size), study, description, group, curves)
+            os.rename(complete, place)
     except OSError as error:
         raise AnalysisError(
             f"an export must be into a folder that can be written, got {to}: "
@@ -202,10 +202,10 @@ def _parameters(
     row: Mapping[Any, Any], names: Mapping[str, str], configs: Mapping[str, Any]
 ) -> dict[str, float]:
     found = {}
-    for ours, theirs in names.items():
-        if pd.notna(row[ours]):
-            whole = configs.get(theirs, {}).get("type") == "INTEGER"
-            found[theirs] = int(row[ours]) if whole else float(row[ours])
+    for name, archived in names.items():
+        if pd.notna(row[name]):
+            integer = configs.get(archived, {}).get("type") == "INTEGER"
+            found[archived] = int(row[name]) if integer else float(row[name])
     return found
 
 

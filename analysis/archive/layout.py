@@ -48,7 +48,7 @@ SCALES: Mapping[str, str] = {
     "REVERSE_LOG_SCALE": "reverse-log",
     "": "linear",  # of INTEGER parameters
 }
-ARCHIVED_SCALES = {ours: theirs for theirs, ours in SCALES.items() if theirs}
+ARCHIVED_SCALES = {scale: archived for archived, scale in SCALES.items() if archived}
 
 PARAMETERS: Mapping[str, str] = {"learning_rate": "lr"}
 """Names of hyperparameters by those of the archive; others are the same in both."""

@@ -83,7 +83,7 @@ def workloads(
     for path, group in groupby(placed, key=lambda entry: entry[0].workload):
         if path in seen:
             raise AnalysisError(
-                "the files of a workload must stand together in an archive, got "
+                "the files of a workload must be together in an archive, got "
                 f"{'/'.join(path)} in two places; unpack it, and give the folder"
             )
         seen.add(path)
@@ -94,12 +94,12 @@ def workloads(
 def _workload(path: tuple[str, ...], group: Files) -> ArchivedWorkload:
     read: dict[str, dict[tuple[int, int | None], Any]] = {name: {} for name in _READERS}
     for place, file in group:
-        key, there = (place.batch_size, place.trial), read[place.file]
-        if key in there:
+        key, contents = (place.batch_size, place.trial), read[place.file]
+        if key in contents:
             raise AnalysisError(
                 f"an archive must hold each file once, got {place} twice; check where it comes from"
             )
-        there[key] = _READERS[place.file](place, file.read())
+        contents[key] = _READERS[place.file](place, file.read())
     descriptions = {size: read[STUDY_JSON][size, None] for size, _ in sorted(read[STUDY_JSON])}
     trials: dict[int, list[ArchivedTrial]] = {size: [] for size in descriptions}
     for (size, number), metadata in sorted(read[METADATA_JSON].items()):
@@ -184,7 +184,7 @@ def _read_metadata(place: Place, content: bytes) -> dict[str, Any]:
     for name in ("trial_id", "steps"):
         value = data.get(name)
         if not _is_count(value) and not (name == "steps" and value is None):
-            raise _malformed(place, f"with {name} a whole number from 0", value)
+            raise _malformed(place, f"with {name} an integer from 0", value)
     parameters = data.get("parameters")
     if not isinstance(parameters, dict) or not all(map(is_finite, parameters.values())):
         raise _malformed(place, "with parameters that are finite numbers", parameters)

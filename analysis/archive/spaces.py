@@ -149,4 +149,4 @@ def archived_name(hyperparameter: str) -> str:
     return _ARCHIVED.get(hyperparameter, hyperparameter)
 
 
-_ARCHIVED = {ours: theirs for theirs, ours in PARAMETERS.items()}
+_ARCHIVED = {name: parameter for parameter, name in PARAMETERS.items()}

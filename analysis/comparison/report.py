@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pandas as pd
 from rich.console import Console
@@ -25,7 +25,6 @@ from analysis.tables.schema import SCHEMA_VERSION
 
 COMPARISON_JSON = "comparison.json"
 COMPARISON_MD = "comparison.md"
-_EXAMPLES = "Examples to target, one batch in each local step of a round"
 
 
 def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> None:
@@ -43,13 +42,13 @@ def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> No
     found = "other files"
     if folder.exists(COMPARISON_JSON):
         try:
-            there = json.loads(folder.read(COMPARISON_JSON))["folders"]
+            earlier = json.loads(folder.read(COMPARISON_JSON))["folders"]
         except (ValueError, KeyError, TypeError):
-            there = None
-        if there == dict(locations):
+            earlier = None
+        if earlier == dict(locations):
             return
-        if isinstance(there, dict):
-            found = f"a comparison of {', '.join(map(str, there.values()))}"
+        if isinstance(earlier, dict):
+            found = f"a comparison of {', '.join(map(str, earlier.values()))}"
     raise AnalysisError(
         "a comparison must be written to a new folder, or over an earlier one of the same "
         f"studies, got {folder} with {found}; choose another --to"
@@ -91,13 +90,7 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
             "by": "steps measured there" if to.measured else "the study's hyperbola there",
             "steps": dict(to.by),
         },
-        "equal_b_crit": None
-        if equality is None
-        else {
-            "statistic": equality.statistic,
-            "freedom": equality.freedom,
-            "p_value": equality.p_value,
-        },
+        "equal_b_crit": None if equality is None else asdict(equality),
         "b_crit_ratios": [
             {"over": ratio.over, "under": ratio.under, **ratio.estimate.record()}
             for ratio in comparison.ratios
@@ -125,41 +118,36 @@ def _study_record(study: Compared) -> dict[str, object]:
 
 def comparison_markdown(comparison: Comparison) -> str:
     """Return a comparison as a Markdown page."""
-    found = "\n".join(
-        f"- {escape_markdown(sentence)}" for sentence in comparison_sentences(comparison)
-    )
-    names = "\n".join(
-        f"- {escape_markdown(f'{study.label}: {study.name}, {study.analysis.title}')}"
-        for study in comparison.studies
-    )
+    names = [f"{s.label}: {s.name}, {s.analysis.title}" for s in comparison.studies]
     shown = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
-    meaning = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in shown)
-    used = examples_table(comparison)
     parts = [
         "# Comparison",
-        names,
-        found,
-        f"Steps to target:\n\n{markdown_table(steps_table(comparison), names_first=True)}",
-        *([] if used is None else [f"{_EXAMPLES}:\n\n{markdown_table(used, names_first=True)}"]),
-        "The hyperbola S_min + E_min / B and the critical batch sizes, with "
-        f"95% intervals:\n\n{markdown_table(fits_table(comparison), names_first=True)}",
+        "\n".join(f"- {escape_markdown(name)}" for name in names),
+        "\n".join(f"- {escape_markdown(text)}" for text in comparison_sentences(comparison)),
         *(
-            f"{text}:\n\n{markdown_table(rows, names_first=True)}"
-            for text, rows in _optional_tables(comparison).items()
+            f"{caption}:\n\n{markdown_table(rows, names_first=True)}"
+            for caption, rows in _tables(comparison).items()
         ),
     ]
     if shown:
-        parts.append(f"Definitions of the critical batch sizes:\n\n{meaning}")
+        definitions = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in shown)
+        parts.append(f"Definitions of the critical batch sizes:\n\n{definitions}")
     return "\n\n".join(parts) + "\n"
 
 
-def _optional_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
-    """Return by caption the tables that not every comparison has."""
+def _tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Return by caption the tables that the comparison has rows for."""
+    normalized = "" if comparison.normalisation.batch_size is None else " (normalized)"
     tables = {
+        f"Steps to target{normalized}": steps_table(comparison),
+        "Examples to target, one batch in each local step of a round": examples_table(comparison),
+        "The hyperbola S_min + E_min / B and the critical batch sizes, with 95% intervals": (
+            fits_table(comparison)
+        ),
         "Steps of each scaling rule relative to the tuned study": rule_costs_table(comparison),
         epochs_caption(comparison): epochs_table(comparison),
     }
-    return {caption: rows for caption, rows in tables.items() if len(rows)}
+    return {caption: rows for caption, rows in tables.items() if rows is not None and len(rows)}
 
 
 def steps_table(comparison: Comparison) -> pd.DataFrame:
@@ -229,12 +217,8 @@ def _text(estimate: Estimate | None) -> str:
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the tables and what was found."""
-    used = examples_table(comparison)
-    examples = [] if used is None else [("", used.rename(columns={"B": "B, examples"}))]
-    always = [("", steps_table(comparison)), *examples, ("", fits_table(comparison))]
-    for caption, rows in [*always, *_optional_tables(comparison).items()]:
-        if caption:
-            console.print(f"{caption}:", markup=False, soft_wrap=True)
+    for caption, rows in _tables(comparison).items():
+        console.print(f"{caption}:", markup=False, soft_wrap=True)
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
         for place, name in enumerate(rows.columns):
             table.add_column(name, justify="right" if place else "left", overflow="fold")

@@ -71,9 +71,9 @@ def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None
     studies = comparison.studies
     _scale(axes, data[data["series"] != PERFECT])
     for study in studies:
-        look = study_styles(studies)[study.name]
+        mark = study_styles(studies)[study.name]
         own = data[data["study"] == study.name]
-        draw_series(axes, own, look.color, look.marker, len(studies) <= _MOST_BANDS)
+        draw_series(axes, own, mark.color, mark.marker, len(studies) <= _MOST_BANDS)
     line = data[data["series"] == PERFECT]
     axes.plot(line["batch_size"], line["steps"], "--", color=GRAY, lw=1.1, zorder=2)
     _label(axes, data, studies)
@@ -133,18 +133,18 @@ def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) ->
     for row, (name, value, low, high) in enumerate(
         data[["study", "batch_size", "low", "high"]].itertuples(index=False)
     ):
-        look, fit = study_styles(studies)[name], fits[name]
+        mark, fit = study_styles(studies)[name], fits[name]
         open_low, open_high = math.isnan(low), math.isnan(high)
         start = left if open_low else min(max(low, left), right)
         stop = right if open_high else min(max(high, left), right)
         if not (open_low and open_high):
-            axes.plot([start, stop], [row] * 2, color=look.color, lw=2.2, solid_capstyle="butt")
+            axes.plot([start, stop], [row] * 2, color=mark.color, lw=2.2, solid_capstyle="butt")
             if open_low or low < left:
-                axes.plot([left], [row], "<", color=look.color, markersize=5, clip_on=False)
+                axes.plot([left], [row], "<", color=mark.color, markersize=5, clip_on=False)
             if open_high or high > right:
-                axes.plot([right], [row], ">", color=look.color, markersize=5, clip_on=False)
+                axes.plot([right], [row], ">", color=mark.color, markersize=5, clip_on=False)
         if left < value < right:
-            axes.plot([value], [row], look.marker, color=look.color, markersize=6)
+            axes.plot([value], [row], mark.marker, color=mark.color, markersize=6)
         label = "no fit" if fit is None else fit.b_crit.text(r"$b_\mathrm{crit}$")
         rightwards = math.log(stop / left) < _RIGHTWARDS * math.log(right / left)
         at, side = (stop, 1) if rightwards else (start, -1)
@@ -157,7 +157,7 @@ def _draw_b_crit(axes: Axes, data: pd.DataFrame, studies: Sequence[Compared]) ->
             textcoords="offset points",
             ha={1: "left", 0: "center", -1: "right"}[side],
             va="center",
-            color=look.color,
+            color=mark.color,
             fontsize=SMALL,
         )
 

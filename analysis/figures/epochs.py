@@ -23,14 +23,14 @@ def draw_epochs(data: pd.DataFrame, comparison: Comparison) -> Figure:
         _scale(axes, data)
         for place, study in enumerate(shown):
             points = data[data["study"] == study.name]
-            look = study_styles(comparison.studies)[study.name]
+            mark = study_styles(comparison.studies)[study.name]
             shift = _APART ** (place - (len(shown) - 1) / 2)
             axes.errorbar(
                 points["batch_size"] * shift,  # bars of one batch size are side by side
                 points["error"],
                 yerr=[points["error"] - points["low"], points["high"] - points["error"]],
-                fmt=f"{look.marker}-",
-                color=look.color,
+                fmt=f"{mark.marker}-",
+                color=mark.color,
                 markersize=4.5,
                 lw=1.3,
                 elinewidth=0.9,

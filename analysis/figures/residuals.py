@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from analysis.figures.axes import batch_size_axis, title
 from analysis.figures.series import BOUND
 from analysis.figures.style import BLUE, GRAY, GREEN, INK, ORANGE, WIDTH, style
-from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
 from analysis.measures.federated import batch_axis
 from analysis.report.summary import Analysis
@@ -19,15 +18,14 @@ _EDGE = 0.86
 _MISSED = (
     "\n" + r"$\triangle$ target not reached: a lower bound, drawn at the edge where it lies beyond"
 )
-_COLUMNS = ["model", "batch_size", "residual", "missed", "sigma", "aicc"]
 
 
-def residuals_of(fits: Fits | None) -> pd.DataFrame:
+def residuals_data(analysis: Analysis) -> pd.DataFrame:
     """Return the residuals of all fits, one row per model and batch size.
 
     Returns:
         Columns model, batch_size, residual (log steps minus log of the curve; a lower bound where
-        missed), missed, and the model's sigma and aicc.
+        missed), missed, and the model's sigma and aicc. No rows without fits.
     """
     parts = [
         pd.DataFrame(
@@ -40,14 +38,9 @@ def residuals_of(fits: Fits | None) -> pd.DataFrame:
                 "aicc": np.nan if fit.aicc is None else fit.aicc,
             }
         )
-        for name, fit in ({} if fits is None else fits.by_name).items()
+        for name, fit in ({} if analysis.fits is None else analysis.fits.by_name).items()
     ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)
-
-
-def residuals_data(analysis: Analysis) -> pd.DataFrame:
-    """Return the residuals of an analysis' fits as `residuals_of` does."""
-    return residuals_of(analysis.fits)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def draw_residuals(data: pd.DataFrame, analysis: Analysis) -> Figure:

@@ -45,11 +45,12 @@ def test_an_imported_study_is_exported_as_it_was(archive, tmp_path, choices):
         export_study(made.folder, tmp_path / "again")
     before, after = content(archive), content(tmp_path / "again")
     assert before.keys() == after.keys()
-    for name, there in before.items():
-        if isinstance(there, pd.DataFrame):
-            pd.testing.assert_frame_equal(after[name], there, check_exact=True, check_dtype=False)
+    for name, expected in before.items():
+        if isinstance(expected, pd.DataFrame):
+            found = after[name]
+            pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
         else:
-            assert after[name] == there
+            assert after[name] == expected
 
 
 @pytest.fixture(scope="module")

@@ -204,7 +204,7 @@ WRONG_FILES = {
     "no number": (
         "8/2/metadata.json",
         '{"status": "COMPLETE", "steps": 1, "trial_id": -1, "parameters": {}}',
-        "with trial_id a whole number from 0, got -1",
+        "with trial_id an integer from 0, got -1",
     ),
     "the number of another": (
         "8/2/metadata.json",

@@ -147,9 +147,7 @@ def test_a_file_that_is_not_a_tar_is_refused(tmp_path, content):
         list(files(tmp_path / "a.tar"))
 
 
-def test_the_published_name_requires_its_checksum(
-    archive, tmp_path, tar_of, monkeypatch
-):
+def test_the_published_name_requires_its_checksum(archive, tmp_path, tar_of, monkeypatch):
     tar = tar_of(archive, PUBLISHED_NAME)
     digest = hashlib.sha256(tar.read_bytes()).hexdigest()
     with pytest.raises(AnalysisError, match=rf"sha256 6460ab86.*f435, got {digest}; download it"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.figures.residuals import draw_residuals, residuals_data, residuals_of
+from analysis.figures.residuals import draw_residuals, residuals_data
 from analysis.report.summary import analyze
 
 SHAPES = {
@@ -25,7 +25,6 @@ def test_holds_the_residuals_of_every_fit(made):
 
 
 def test_without_fits_there_is_nothing_to_draw(made):
-    assert residuals_of(None).empty
     assert residuals_data(analyze(made({4: None, 8: 300}))).empty
 
 
