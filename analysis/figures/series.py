@@ -89,7 +89,7 @@ def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[L
     """
     keys = {
         MEASURED: key(measured, ls="", color=INK, marker="o", markersize=4.5),
-        NOT_REACHED: key("target not reached (lower bound)", color=INK, marker="^", **BOUND),
+        NOT_REACHED: key("not reached (lower bound)", color=INK, marker="^", **BOUND),
         FIT: key(rf"fit $S_\mathrm{{min}} + E_\mathrm{{min}}/B${band}", color=INK, lw=1.5),
         PERFECT: key(PERFECT, color=GRAY, lw=1.1, ls="--"),
     }

@@ -31,7 +31,7 @@ from analysis.report.summary import Analysis
 MEDIAN = "median"
 _FEWEST = "fewest steps over trials"
 _LABELS = {
-    MEASURED: f"{_FEWEST} (bar: down to the previous evaluation)",
+    MEASURED: f"{_FEWEST} (bar: evaluation before)",
     MEDIAN: "median over fresh seeds, 95% interval",
     NOT_REACHED: "target not reached (lower bound)",
     FIT: "fit, 95% band",

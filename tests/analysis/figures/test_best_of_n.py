@@ -48,6 +48,7 @@ def test_draws_one_panel_per_batch_size(made, sizes):
     ]
     assert [axes.texts[0].get_text() for axes in shown] == gains
     (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
     for axes in shown:
         assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
     labels = {text.get_text() for text in legend.get_texts()}

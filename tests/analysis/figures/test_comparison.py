@@ -93,6 +93,7 @@ def test_draws_any_shapes_without_overlap(made, names):
             assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
             assert all(box.x1 <= figure.bbox.x1 for box in boxes)
         (legend,) = figure.legends
+        assert legend.get_window_extent().width <= figure.bbox.width
         assert not legend.get_window_extent().overlaps(figure.axes[-1].get_tightbbox())
 
 

@@ -63,6 +63,7 @@ def test_draws_any_shape_without_overlap(made, shape):
     assert not any(a.overlaps(b) for i, a in enumerate(texts) for b in texts[:i])
     assert all(axes.bbox.padded(1).containsx(x) for box in texts for x in (box.x0, box.x1))
     (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
     assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
     ticks = [tick.get_text() for tick in axes.get_xticklabels()]
     assert 2 <= len(ticks) <= 10
