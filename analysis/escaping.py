@@ -1,7 +1,7 @@
-"""Strings that others wrote, as terminals, pages and figures may have them.
+"""Escapes untrusted strings for terminals, Markdown pages and figures.
 
-A study file, a results folder or an archive may come from anybody: what it calls things is shown,
-and never taken for a control sequence, for markup or for a formula.
+Names in a study file, a results folder or an archive may come from anybody: they are shown, and
+never act as a control sequence, as markup or as a formula.
 """
 
 import re
@@ -11,13 +11,7 @@ _ENTITY = re.compile(r"&(?=#?\w+;)")
 
 
 def printable(text: str) -> str:
-    r"""Gives a text in which characters that cannot be seen are written out; line breaks stay.
-
-    Args:
-        text: any.
-
-    Returns:
-        The same with control characters, invisible ones and broken ones as Python writes them.
+    r"""Return a text with invisible characters written as Python escapes; line breaks stay.
 
     >>> print(printable("\x1b[31mred\x1b[0m"))
     \x1b[31mred\x1b[0m
@@ -28,16 +22,12 @@ def printable(text: str) -> str:
     )
 
 
-def markdown(text: str) -> str:
-    r"""Gives a text on one line of a Markdown page, without HTML, links, images or new cells.
+def escape_markdown(text: str) -> str:
+    r"""Return a text as one line of Markdown without HTML, links, images or table cells.
 
-    Args:
-        text: any; code spans and emphasis stay, for they do no harm.
+    Code spans and emphasis stay, for they do no harm.
 
-    Returns:
-        What shows as that text.
-
-    >>> print(markdown("<b>x</b> | ![y](z)"))
+    >>> print(escape_markdown("<b>x</b> | ![y](z)"))
     &lt;b>x&lt;/b> &#124; ![y]\(z)
     """
     line = printable(text).replace("\n", "\\n")
@@ -45,16 +35,10 @@ def markdown(text: str) -> str:
     return line.replace("](", r"]\(").replace("|", "&#124;")
 
 
-def unmathematical(text: str) -> str:
-    r"""Gives a text in which matplotlib sees no formula.
+def escape_math(text: str) -> str:
+    r"""Return a text in which matplotlib finds no formula.
 
-    Args:
-        text: any.
-
-    Returns:
-        What matplotlib draws as that text.
-
-    >>> print(unmathematical("costs 1$ or 2$"))
+    >>> print(escape_math("costs 1$ or 2$"))
     costs 1\$ or 2\$
     """
     return printable(text).replace("$", r"\$")

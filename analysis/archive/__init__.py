@@ -1,1 +1,1 @@
-"""The archive of Shallue et al. 2018, and others in its layout: read into results, written from."""
+"""Imports and exports archives in the published layout of Shallue et al. 2018."""

@@ -1,4 +1,4 @@
-"""An archived workload as the tables of a results folder."""
+"""Converts an archived workload to the tables of a results folder."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from analysis.archive.layout import (
     VAL_LOSS,
 )
 from analysis.archive.reading import ArchivedTrial, ArchivedWorkload
-from analysis.archive.spaces import Entry, entries, our_name, union
+from analysis.archive.spaces import Entry, entries, hyperparameter_name, union
 from analysis.errors import AnalysisError
 from analysis.measures.targets import trials_at
 from analysis.tables.schema import (
@@ -38,7 +38,7 @@ class Conversion:
 
     Attributes:
         column: its name in `measurements.csv`.
-        quantity: what the target refers to, `error` or `loss`.
+        quantity: what the target is a value of, `error` or `loss`.
         maximized: whether the error is 1 - value.
     """
 
@@ -48,7 +48,7 @@ class Conversion:
 
     @classmethod
     def of(cls, workload: ArchivedWorkload, metric: str | None) -> "Conversion":
-        """Chooses for a workload.
+        """Choose the measurement of a workload.
 
         Args:
             workload: the workload.
@@ -58,7 +58,7 @@ class Conversion:
             The choice.
 
         Raises:
-            AnalysisError: there is no such measurement, or none that is known.
+            AnalysisError: the workload has no such measurement, or no known one.
         """
         columns = _measured(workload)
         for name in METRICS if metric is None else (metric,):
@@ -72,7 +72,7 @@ class Conversion:
         )
 
     def error(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Gives the error of values of the metric: less is better."""
+        """Return the errors for values of the metric: lower is better."""
         return 1 - values if self.maximized else values
 
 
@@ -81,12 +81,12 @@ class Tables:
     """The tables of an imported study.
 
     Attributes:
-        trials: as `trial_schema`.
-        curves: as `curve_schema`, then the measurements that have no column there.
-        boxes: as `box_schema`, one region for each batch size.
-        space: the least space that holds all boxes.
-        not_finite: measurements left out because their error was no finite number.
-        unmeasured: trials without a measurement.
+        trials: as in `trial_schema`.
+        curves: as in `curve_schema`, then one column for each further measurement.
+        boxes: as in `box_schema`, one region per batch size.
+        space: the smallest space that contains all boxes.
+        not_finite: number of measurements left out because their error is not finite.
+        unmeasured: number of trials without a measurement.
     """
 
     trials: pa.Table
@@ -96,8 +96,8 @@ class Tables:
     not_finite: int
     unmeasured: int
 
-    def judged(self, target: float | None) -> "Tables":
-        """Gives them with the COMPLETE trials judged at a target; None leaves all exhausted."""
+    def at_target(self, target: float | None) -> "Tables":
+        """Return the tables with the COMPLETE trials judged at a target; unchanged for None."""
         if target is None:
             return self
         study = StudyTables(
@@ -116,21 +116,20 @@ class Tables:
 def convert(
     workload: ArchivedWorkload, conversion: Conversion, first_trials: int | None = None
 ) -> Tables:
-    """Gives a workload as tables, no target applied: COMPLETE trials are `exhausted`.
+    """Return a workload as tables, without a target: COMPLETE trials are `exhausted`.
+
+    Trials have no seed, cohort or time, which the archive does not record.
 
     Args:
         workload: the workload.
         conversion: which measurement becomes the error.
-        first_trials: how many COMPLETE trials at each batch size; None for all.
-
-    Returns:
-        The tables; a trial has no seed, cohort or time, for the archive tells none.
+        first_trials: how many COMPLETE trials to keep at each batch size; None for all.
 
     Raises:
         AnalysisError: a batch size has too few trials, a COMPLETE trial lacks the metric, or a
-            name is one of ours.
+            name is that of a column of the tables.
     """  # noqa: DOC502  (raised inside)
-    trials = {size: _first(workload, size, first_trials) for size in workload.descriptions}
+    trials = {size: _first_trials(workload, size, first_trials) for size in workload.descriptions}
     curves, not_finite = _curves(workload, trials, conversion)
     best = _least_error(curves)
     rows = [
@@ -138,8 +137,10 @@ def convert(
         for size, found in trials.items()
         for trial in found
     ]
-    names = dict.fromkeys(our_name(name) for _, t in _each(trials) for name in sorted(t.parameters))
-    _check_names(workload, names, TRIAL_COLUMNS, [t.parameters for _, t in _each(trials)])
+    names = dict.fromkeys(
+        hyperparameter_name(name) for _, t in _all_trials(trials) for name in sorted(t.parameters)
+    )
+    _check_names(workload, names, TRIAL_COLUMNS, [t.parameters for _, t in _all_trials(trials)])
     spaces = {size: entries(study) for size, study in workload.descriptions.items()}
     boxes = [
         {"batch_size": size, "region": 0, "hyperparameter": name, **entry}
@@ -153,11 +154,11 @@ def convert(
         boxes=pa.Table.from_pylist(boxes, schema=box_schema()),
         space=union(spaces.values()),
         not_finite=not_finite,
-        unmeasured=sum(len(trial.measurements) == 0 for _, trial in _each(trials)),
+        unmeasured=sum(len(trial.measurements) == 0 for _, trial in _all_trials(trials)),
     )
 
 
-def _each(
+def _all_trials(
     trials: Mapping[int, tuple[ArchivedTrial, ...]],
 ) -> list[tuple[int, ArchivedTrial]]:
     return [(size, trial) for size, found in trials.items() for trial in found]
@@ -167,15 +168,17 @@ def _measured(workload: ArchivedWorkload) -> list[str]:
     return list(
         dict.fromkeys(
             name
-            for _, trial in _each(workload.trials)
+            for _, trial in _all_trials(workload.trials)
             for name in trial.measurements.column_names
             if name != "step"
         )
     )
 
 
-def _first(workload: ArchivedWorkload, size: int, count: int | None) -> tuple[ArchivedTrial, ...]:
-    """Gives the trials of a batch size up to its n-th COMPLETE one."""
+def _first_trials(
+    workload: ArchivedWorkload, size: int, count: int | None
+) -> tuple[ArchivedTrial, ...]:
+    """Return the trials of a batch size up to its n-th COMPLETE one."""
     trials = workload.trials[size]
     if count is None:
         return trials
@@ -193,9 +196,9 @@ def _curves(
     trials: Mapping[int, tuple[ArchivedTrial, ...]],
     conversion: Conversion,
 ) -> tuple[pa.Table, int]:
-    """Gives the curves, and how many measurements were left out of them."""
+    """Return the curves, and how many measurements they leave out."""
     parts = []
-    for size, trial in _each(trials):
+    for size, trial in _all_trials(trials):
         table = trial.measurements
         if len(table) and conversion.column not in table.column_names and trial.status == COMPLETE:
             raise AnalysisError(
@@ -206,37 +209,38 @@ def _curves(
         for name, value in (("batch_size", size), ("trial", trial.trial)):
             table = table.append_column(name, pa.repeat(pa.scalar(value, pa.int64()), len(table)))
         parts.append(table)
-    whole = pa.concat_tables(parts, promote_options="default")
-    error = conversion.error(_floats(whole, conversion.column))
+    table = pa.concat_tables(parts, promote_options="default")
+    error = conversion.error(_floats(table, conversion.column))
     kept = np.isfinite(error)
     if not kept.all():
-        whole, error = whole.filter(pa.array(kept)), error[kept]
+        table, error = table.filter(pa.array(kept)), error[kept]
     values = {"val_error": error} | {
-        ours: _floats(whole, theirs)
-        for ours, theirs in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS))
+        column: _floats(table, name)
+        for column, name in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS))
     }
     held = {TRAIN_LOSS, VAL_LOSS} | (set() if conversion.maximized else {conversion.column})
     others = [name for name in _measured(workload) if name not in held]
     _check_names(workload, others, CURVE_COLUMNS, [])
     schema = curve_schema()
-    columns: list[Any] = [_column(whole, field, values) for field in schema]
+    columns: list[Any] = [_column(table, field, values) for field in schema]
     for name in others:
         schema = schema.append(pa.field(name, pa.float64()))
-        columns.append(_finite(_floats(whole, name)))
+        columns.append(_finite(_floats(table, name)))
     return pa.Table.from_arrays(columns, schema=schema), int((~kept).sum())
 
 
-def _column(whole: pa.Table, field: pa.Field, values: Mapping[str, Any]) -> Any:
+def _column(table: pa.Table, field: pa.Field, values: Mapping[str, Any]) -> Any:
     if field.name in values:
         return _finite(values[field.name])
     if field.name == "role":
-        return pa.repeat(pa.scalar(_ROLE, field.type), len(whole))
-    there = field.name in whole.column_names
-    return whole[field.name] if there else pa.nulls(len(whole), field.type)
+        return pa.repeat(pa.scalar(_ROLE, field.type), len(table))
+    if field.name in table.column_names:
+        return table[field.name]
+    return pa.nulls(len(table), field.type)
 
 
 def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """Gives a column, NaN where it is null or not there."""
+    """Return a column, NaN where it is null or missing."""
     if name not in table.column_names:
         return np.full(len(table), np.nan)
     values: NDArray[np.float64] = table[name].to_numpy()
@@ -255,7 +259,7 @@ def _least_error(curves: pa.Table) -> dict[tuple[int, int], float]:
 
 def _trial_row(size: int, trial: ArchivedTrial, best: float | None) -> dict[str, Any]:
     return {
-        **{our_name(name): value for name, value in trial.parameters.items()},
+        **{hyperparameter_name(name): value for name, value in trial.parameters.items()},
         "batch_size": size,
         "trial": trial.trial,
         "role": _ROLE,
@@ -274,11 +278,11 @@ def _check_names(
 ) -> None:
     clash = [name for name in names if name in taken]
     for given in parameters:
-        ours = [our_name(name) for name in given]
-        clash += [name for name in ours if ours.count(name) > 1]
+        hyperparameters = [hyperparameter_name(name) for name in given]
+        clash += [name for name in hyperparameters if hyperparameters.count(name) > 1]
     if clash:
         raise AnalysisError(
-            f"a parameter or measurement must not have the name of a column of ours, got "
+            f"a parameter or measurement must not have the name of a column of the tables, got "
             f"{clash[0]} in {'/'.join(workload.path)}; rename it, or leave that workload out with "
             "--only"
         )

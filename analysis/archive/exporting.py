@@ -1,4 +1,4 @@
-"""A results folder becomes an archive in the published layout."""
+"""Exports a results folder as an archive in the published layout."""
 
 import json
 import os
@@ -21,7 +21,12 @@ from analysis.archive.layout import (
     VAL_LOSS,
     place_of,
 )
-from analysis.archive.spaces import archived_name, check_parameter, our_name, parameter_configs
+from analysis.archive.spaces import (
+    archived_name,
+    check_parameter,
+    hyperparameter_name,
+    parameter_configs,
+)
 from analysis.errors import AnalysisError
 from analysis.measures.federated import federated
 from analysis.measures.targets import CANDIDATES, trials_as_recorded
@@ -36,7 +41,7 @@ _MODEL = "model"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
-    """What an export wrote: its folder, how many trials, and how many it left out."""
+    """The folder of an export, and how many trials it has and leaves out."""
 
     folder: Path
     trials: int
@@ -44,14 +49,14 @@ class Exported:
 
 
 def export_study(folder: ResultsFolder, to: Path) -> Exported:
-    """Writes a study in the published layout, to dataset/model/optimizer in a folder.
+    """Write a study in the published layout, to dataset/model/optimizer in a folder.
 
-    The data set is the workload's name and the model is `model`; of `path/to/file.py:Class` they
-    are the file's name without its ending, and the class. Trials that compete for the fewest steps
-    are written: `search` with their numbers, `extension` and `warm` numbered on after them.
-    Replicates are left out: another draw at the best point would be counted as another trial of
-    the search. `val/classification_error` is the error of the study, whatever it measures, unless
-    that is a loss. An imported study goes where it was, with the `study.json` that it had.
+    The data set is the workload's name and the model is `model`; for `path/to/file.py:Class` they
+    are the file's stem and the class. An imported study goes back to its place, with its own
+    `study.json`. Trials that compete for the fewest steps are written: `search` with their numbers,
+    `extension` and `warm` with the numbers after them. Replicates are left out: the archive would
+    count a re-run of the best point as another trial of the search. The error of the study becomes
+    `val/classification_error`, whatever it measures, unless it is a loss.
 
     Args:
         folder: the results folder.
@@ -67,7 +72,7 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     if federated(study.config):
         raise AnalysisError(
             f"an export must be of a study whose steps are updates, got rounds of FedAvg in "
-            f"{folder}: the archive has no word for clients; copy the folder instead"
+            f"{folder}; the layout has no place for clients: copy the folder instead"
         )
     trials = _numbered(trials_as_recorded(study, CANDIDATES))
     if trials.empty:
@@ -85,11 +90,11 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".batchscale-") as made:
-            whole = Path(made) / place.name
+            complete = Path(made) / place.name
             for size, group in trials.groupby("batch_size"):
-                there = studies.get(str(size)) or _description(study, path, group)
-                _write_study(whole / str(size), study, there, group, curves)
-            os.rename(whole, place)
+                description = studies.get(str(size)) or _description(study, path, group)
+                _write_study(complete / str(size), study, description, group, curves)
+            os.rename(complete, place)
     except OSError as error:
         raise AnalysisError(
             f"an export must be into a folder that can be written, got {to}: "
@@ -100,7 +105,7 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
 
 
 def _numbered(trials: pd.DataFrame) -> pd.DataFrame:
-    """Adds `number`: distinct at each batch size, in the order in which ties are broken."""
+    """Add `number`: unique at each batch size, in the order in which ties are broken."""
     last = trials[trials["role"] == "search"].groupby("batch_size")["trial"].max()
     others = trials[trials["role"] != "search"]
     place = others.groupby("batch_size").cumcount()
@@ -109,8 +114,8 @@ def _numbered(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _path(study: StudyTables) -> str:
-    """Gives dataset/model/optimizer of a study."""
-    # of path/to/file.py:Class the class is the model; a workload with a name has no other
+    """Return dataset/model/optimizer of a study."""
+    # in path/to/file.py:Class the class is the model; a named workload has no other name
     file, colon, name = str(study.config["workload"]).rpartition(":")
     dataset, model = (Path(file).stem, name) if colon else (name, _MODEL)
     path = f"{dataset}/{model}/{study.config['optimizer']}"
@@ -124,7 +129,7 @@ def _path(study: StudyTables) -> str:
 
 
 def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
-    """Gives each `study.json` that an imported study had, by batch size."""
+    """Return each `study.json` that an imported study had, by batch size."""
     content = folder.read(ARCHIVE_FILE)
     try:
         found: Mapping[str, Any] = json.loads(content)["studies"]
@@ -139,7 +144,7 @@ def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
 
 
 def _description(study: StudyTables, path: str, trials: pd.DataFrame) -> dict[str, Any]:
-    """Gives `study.json` of a batch size."""
+    """Return `study.json` of a batch size."""
     size = int(trials["batch_size"].iloc[0])
     dataset, model, optimizer = path.split("/")
     complete = trials[trials["status"].map(ARCHIVED_AS) == COMPLETE]["stopped_at"]
@@ -156,7 +161,7 @@ def _description(study: StudyTables, path: str, trials: pd.DataFrame) -> dict[st
         "model": model,
         "optimizer": optimizer,
         "parameter_configs": parameter_configs(box, fixed),
-        # in a race they stop at the target; 0 is the archive's word for that
+        # 0 if they differ, as in a race, where trials stop at the target
         "train_steps": int(complete.iloc[0]) if complete.nunique() == 1 else 0,
     }
 
@@ -188,8 +193,8 @@ def _write_study(
 
 
 def _archived_names(study: StudyTables, description: Mapping[str, Any]) -> dict[str, str]:
-    """Gives the archive's name by ours: the one that it had, or else of the table of names."""
-    had = {our_name(name): name for name in description["parameter_configs"]}
+    """Return the archive's name of each hyperparameter: that it had, else the usual one."""
+    had = {hyperparameter_name(name): name for name in description["parameter_configs"]}
     return {name: had.get(name, archived_name(name)) for name in hyperparameters(study.trials)}
 
 
@@ -197,15 +202,15 @@ def _parameters(
     row: Mapping[Any, Any], names: Mapping[str, str], configs: Mapping[str, Any]
 ) -> dict[str, float]:
     found = {}
-    for ours, theirs in names.items():
-        if pd.notna(row[ours]):
-            whole = configs.get(theirs, {}).get("type") == "INTEGER"
-            found[theirs] = int(row[ours]) if whole else float(row[ours])
+    for name, archived in names.items():
+        if pd.notna(row[name]):
+            integer = configs.get(archived, {}).get("type") == "INTEGER"
+            found[archived] = int(row[name]) if integer else float(row[name])
     return found
 
 
 def _measurement_columns(study: StudyTables) -> dict[str, str]:
-    """Gives their name of each column of the curves that is written, by ours."""
+    """Return the archive's name of each column of the curves that is written."""
     others = [name for name in study.curves.columns if name not in CURVE_COLUMNS]
     columns = {"train_loss": TRAIN_LOSS, "val_loss": VAL_LOSS} | {name: name for name in others}
     if study.imported:

@@ -1,4 +1,4 @@
-"""Archives become results folders, one for each workload."""
+"""Imports an archive as results folders, one per workload."""
 
 import json
 import tempfile
@@ -21,7 +21,7 @@ from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIALS_FILE
 
 _ORDER = (ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, TRIALS_FILE, STUDY_FILE)
-"""The study file last: without it a folder is no study yet."""
+"""The study file is written last: without it a folder is not a study."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,11 +30,11 @@ class Choices:
 
     Attributes:
         only: pattern of the names of the results folders, such as `mnist-*`.
-        target: error to get below; None leaves it to `analyze --target`.
+        target: validation error to get below; None leaves it to `analyze --target`.
         metric: of `METRICS`; None for the first of them that a workload has.
         all_trials: whether INCOMPLETE and INFEASIBLE trials may reach the target too.
-        first_trials: how many COMPLETE trials at each batch size, the first by number; None for
-            all of them.
+        first_trials: how many COMPLETE trials to keep at each batch size, in the order of their
+            numbers; None for all.
     """
 
     only: str = "*"
@@ -44,15 +44,13 @@ class Choices:
     first_trials: int | None = None
 
     def __post_init__(self) -> None:
-        """Checks them before anything is read."""
+        """Check the choices before anything is read."""
         if self.metric is not None and self.metric not in METRICS:
             raise AnalysisError(
-                f"--metric must be one of {', '.join(METRICS)}, got {self.metric!r}; choose one"
+                f"--metric must be one of {', '.join(METRICS)}, got {self.metric!r}"
             )
         if self.first_trials is not None and self.first_trials < 1:
-            raise AnalysisError(
-                f"--first-trials must be at least 1, got {self.first_trials}; raise it"
-            )
+            raise AnalysisError(f"--first-trials must be at least 1, got {self.first_trials}")
         if self.target is not None and not 0 < self.target < float("inf"):
             raise AnalysisError(
                 f"--target must be a finite error above 0, got {self.target:g}; for a metric that "
@@ -62,14 +60,14 @@ class Choices:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """A results folder that was made, and what to tell about it."""
+    """A results folder that was made, and a sentence about it for the user."""
 
     folder: ResultsFolder
     sentence: str
 
 
 def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> list[Imported]:
-    """Makes a results folder of each chosen workload of an archive.
+    """Make a results folder for each chosen workload of an archive.
 
     Nothing is written unless everything chosen could be read.
 
@@ -79,10 +77,10 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
         choices: what is imported, and how.
 
     Returns:
-        What was made, in the order of the archive.
+        The folders made, in the order of the archive.
 
     Raises:
-        AnalysisError: the archive is malformed or not safe, a folder is taken, or no workload
+        AnalysisError: the archive is malformed or unsafe, a folder is taken, or no workload
             matches.
     """
     source = origin(archive)
@@ -126,41 +124,41 @@ def _staged(
     for workload in workloads(files(archive), wanted):
         folder = results / study_name(workload.path)
         conversion = Conversion.of(workload, choices.metric)
-        rules = {
+        record = {
             "origin": source.name,
             **({} if source.sha256 is None else {"sha256": source.sha256}),
-            **_rules(workload, conversion, choices),
+            **_imported_record(workload, conversion, choices),
         }
         tables = convert(workload, conversion, choices.first_trials)
-        tables = tables.judged(choices.target)
-        config = _config(workload, conversion, tables, rules, choices.target)
+        tables = tables.at_target(choices.target)
+        config = _config(workload, conversion, tables, record, choices.target)
         _write(staged / folder.name, tables, config, workload)
         yield Imported(folder=folder, sentence=f"{folder}: {_sentence(tables, conversion)}")
 
 
-def _rules(
+def _imported_record(
     workload: ArchivedWorkload, conversion: Conversion, choices: Choices
 ) -> dict[str, object]:
-    """Gives what `[imported]` holds beside the origin."""
+    """Return what `[imported]` holds besides the origin."""
     counted = ["reached", "exhausted"]
     if choices.all_trials:
         counted += [status for status in STATUS_OF.values() if status not in counted]
-    rules: dict[str, object] = {
+    record: dict[str, object] = {
         "path": "/".join(workload.path),
         "metric": conversion.column,
         "error": "1 - metric" if conversion.maximized else "metric",
         "counted_statuses": counted,
     }
     if choices.first_trials is not None:
-        rules["first_trials"] = choices.first_trials
-    return rules
+        record["first_trials"] = choices.first_trials
+    return record
 
 
 def _config(
     workload: ArchivedWorkload,
     conversion: Conversion,
     tables: Tables,
-    rules: Mapping[str, object],
+    record: Mapping[str, object],
     target: float | None,
 ) -> dict[str, Any]:
     *names, optimizer = workload.path
@@ -169,7 +167,7 @@ def _config(
         "workload": study_name(names),
         "optimizer": optimizer,
         "batch_sizes": list(workload.descriptions),
-        "imported": rules,
+        "imported": record,
         "search": {"space": tables.space},
         "race": {"to": "budget", "quantity": conversion.quantity, **goal},
     }

@@ -1,4 +1,4 @@
-"""The layout of the published archive: its names and words, and ours for them.
+"""The layout of the published archive: its names, and what batchscale calls the same things.
 
     [batch_science/][group/]dataset/model/optimizer/batch_size/study.json
                                                     .../trial_id/metadata.json
@@ -17,14 +17,14 @@ from analysis.errors import AnalysisError
 PUBLISHED_NAME = "batch_science_data.tar.bz2"
 PUBLISHED_SHA256 = "6460ab86a6ab0f22a02e1c9b982e1ca31220bf41f669304ce86f14d19053f435"
 TOP = "batch_science"
-"""The folder that the published file unpacks into; it may be there or not."""
+"""The folder that the published file unpacks into; optional."""
 
 STUDY_JSON = "study.json"
 METADATA_JSON = "metadata.json"
 MEASUREMENTS_CSV = "measurements.csv"
 
 ARCHIVE_FILE = "archive.json"
-"""File of an imported results folder: each `study.json`, for an export."""
+"""File of an imported results folder that keeps each `study.json` for an export."""
 
 COMPLETE, INCOMPLETE, INFEASIBLE = "COMPLETE", "INCOMPLETE", "INFEASIBLE"
 STATUS_OF: Mapping[str, str] = {
@@ -32,7 +32,7 @@ STATUS_OF: Mapping[str, str] = {
     INCOMPLETE: "capped",
     INFEASIBLE: "diverged",
 }
-"""Our status of a trial by theirs; a COMPLETE one that gets below the target is `reached`."""
+"""Status by that of the archive; a COMPLETE trial that gets below the target is `reached`."""
 ARCHIVED_AS: Mapping[str, str] = {
     "reached": COMPLETE,
     "exhausted": COMPLETE,
@@ -40,7 +40,7 @@ ARCHIVED_AS: Mapping[str, str] = {
     "failed": INCOMPLETE,
     "diverged": INFEASIBLE,
 }
-"""Their status of a trial by ours."""
+"""Status in the archive by that of batchscale."""
 
 SCALES: Mapping[str, str] = {
     "LINEAR_SCALE": "linear",
@@ -48,10 +48,10 @@ SCALES: Mapping[str, str] = {
     "REVERSE_LOG_SCALE": "reverse-log",
     "": "linear",  # of INTEGER parameters
 }
-ARCHIVED_SCALES = {ours: theirs for theirs, ours in SCALES.items() if theirs}
+ARCHIVED_SCALES = {scale: archived for archived, scale in SCALES.items() if archived}
 
 PARAMETERS: Mapping[str, str] = {"learning_rate": "lr"}
-"""Our names of their parameters; the others keep theirs."""
+"""Names of hyperparameters by those of the archive; others are the same in both."""
 
 LOSS = "cross_entropy_error"
 TRAIN_LOSS, VAL_LOSS = f"train/{LOSS}", f"val/{LOSS}"
@@ -62,8 +62,8 @@ class Metric:
     """A measurement that may be the error of a study.
 
     Attributes:
-        quantity: what the target refers to, `error` or `loss`.
-        maximized: whether more is better; its error is then 1 - value.
+        quantity: what the target is a value of, `error` or `loss`.
+        maximized: whether more is better; the error is then 1 - value.
     """
 
     quantity: str = "error"
@@ -75,7 +75,7 @@ METRICS: Mapping[str, Metric] = {
     LOSS: Metric("loss"),
     "average_precision": Metric(maximized=True),
 }
-"""What is known of the measurements, the default ones first; those on validation data count."""
+"""Known measurements by name, the default ones first; only those on validation data count."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _NUMBER = re.compile(r"[0-9]{1,18}")
@@ -84,13 +84,13 @@ _WORKLOAD_PARTS = (3, 4)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a file of the layout stands.
+    """The place of a file in the layout.
 
     Attributes:
-        workload: dataset, model and optimizer, perhaps after the name of a group.
-        batch_size: number of its folder.
-        trial: number of its folder; None for `study.json`.
-        file: its name.
+        workload: dataset, model and optimizer, possibly after the name of a group.
+        batch_size: number of the folder.
+        trial: number of the folder; None for `study.json`.
+        file: name of the file.
     """
 
     workload: tuple[str, ...]
@@ -100,7 +100,7 @@ class Place:
 
     @property
     def study(self) -> str:
-        """The folder of its study, for messages."""
+        """Folder of the search, for messages."""
         return f"{'/'.join(self.workload)}/{self.batch_size}"
 
     def __str__(self) -> str:
@@ -109,20 +109,14 @@ class Place:
 
 
 _NUMBERED: Mapping[str, int] = {STUDY_JSON: 1, METADATA_JSON: 2, MEASUREMENTS_CSV: 2}
-"""How many numbered folders stand above a file: batch size, and trial."""
+"""How many numbered folders are above a file: batch size, and trial."""
 
 
 def place_of(parts: Sequence[str]) -> Place | None:
-    """Finds the place of a file.
-
-    Args:
-        parts: its path in the archive.
-
-    Returns:
-        The place; None where the layout knows no such file.
+    """Return the place of a file by the parts of its path; None for a file not in the layout.
 
     Raises:
-        AnalysisError: a folder's name could not be that of a data set, model or optimizer.
+        AnalysisError: a folder's name cannot be that of a data set, model or optimizer.
 
     >>> str(place_of(["batch_science", "mnist", "cnn", "sgd", "8", "study.json"]))
     'mnist/cnn/sgd/8/study.json'
@@ -142,11 +136,11 @@ def place_of(parts: Sequence[str]) -> Place | None:
     return Place(workload, int(numbers[0]), trial, file)
 
 
-def check_name(of: str, name: str, where: str) -> None:
-    """Checks a name that becomes one of ours.
+def check_name(kind: str, name: str, where: str) -> None:
+    """Check a name in an archive that becomes a name of a study.
 
     Args:
-        of: what bears it.
+        kind: what has the name, in the plural.
         name: the name.
         where: the file, for the message.
 
@@ -155,11 +149,11 @@ def check_name(of: str, name: str, where: str) -> None:
     """
     if not _NAME.fullmatch(name):
         raise AnalysisError(
-            f"names of {of} must be of letters, digits, _ . + and -, got {name!r} in {where}; "
+            f"names of {kind} must be of letters, digits, _ . + and -, got {name!r} in {where}; "
             "rename it"
         )
 
 
 def study_name(workload: Sequence[str]) -> str:
-    """Gives the name of a workload's results folder."""
+    """Return the name of a workload's results folder."""
     return "-".join(workload)

@@ -1,7 +1,6 @@
-"""The workloads of an archive, one after the other, each checked file by file."""
+"""Reads the workloads of an archive one by one, and checks every file."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from analysis.archive.layout import (
     place_of,
 )
 from analysis.archive.source import ArchiveFile
-from analysis.archive.spaces import check_parameter
+from analysis.archive.spaces import check_parameter, is_finite
 from analysis.errors import AnalysisError
 
 Files = Iterable[tuple[Place, ArchiveFile]]
@@ -30,14 +29,14 @@ _MOST_STEPS = 2**53
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchivedTrial:
-    """A trial as its archive has it.
+    """A trial as it is in the archive.
 
     Attributes:
         trial: its `trial_id`.
         status: COMPLETE, INCOMPLETE or INFEASIBLE.
-        steps: updates that were taken.
-        parameters: value by the archive's name.
-        measurements: `step`, int64, rising, and one float64 column for each measurement.
+        steps: optimizer updates taken.
+        parameters: values by the archive's names.
+        measurements: `step`, int64, ascending, and one float64 column per measurement.
     """
 
     trial: int
@@ -53,8 +52,8 @@ class ArchivedWorkload:
 
     Attributes:
         path: its folders, from the group or data set down to the optimizer.
-        descriptions: each `study.json`, by batch size in rising order.
-        trials: those of each batch size, by rising number.
+        descriptions: the `study.json` of each batch size, in ascending order.
+        trials: those of each batch size, in ascending order of their numbers.
     """
 
     path: tuple[str, ...]
@@ -65,13 +64,13 @@ class ArchivedWorkload:
 def workloads(
     files: Iterable[ArchiveFile], wanted: Callable[[tuple[str, ...]], bool]
 ) -> Iterator[ArchivedWorkload]:
-    """Reads the workloads of an archive; no more than one is held at a time.
+    """Read the workloads of an archive; at most one is in memory at a time.
 
-    Files that the layout does not know, such as a README, are passed over.
+    Files that are not in the layout, such as a README, are skipped.
 
     Args:
-        files: of the archive; those of a workload one after the other.
-        wanted: tells by its path whether a workload is to be read.
+        files: of the archive; those of one workload must follow each other.
+        wanted: whether to read a workload, by its path.
 
     Yields:
         Each wanted workload.
@@ -84,7 +83,7 @@ def workloads(
     for path, group in groupby(placed, key=lambda entry: entry[0].workload):
         if path in seen:
             raise AnalysisError(
-                "the files of a workload must stand together in an archive, got "
+                "the files of a workload must be together in an archive, got "
                 f"{'/'.join(path)} in two places; unpack it, and give the folder"
             )
         seen.add(path)
@@ -95,20 +94,20 @@ def workloads(
 def _workload(path: tuple[str, ...], group: Files) -> ArchivedWorkload:
     read: dict[str, dict[tuple[int, int | None], Any]] = {name: {} for name in _READERS}
     for place, file in group:
-        key, there = (place.batch_size, place.trial), read[place.file]
-        if key in there:
+        key, contents = (place.batch_size, place.trial), read[place.file]
+        if key in contents:
             raise AnalysisError(
-                f"an archive must hold each file once, got {place} twice; use a sound one"
+                f"an archive must hold each file once, got {place} twice; check where it comes from"
             )
-        there[key] = _READERS[place.file](place, file.read())
+        contents[key] = _READERS[place.file](place, file.read())
     descriptions = {size: read[STUDY_JSON][size, None] for size, _ in sorted(read[STUDY_JSON])}
     trials: dict[int, list[ArchivedTrial]] = {size: [] for size in descriptions}
     for (size, number), metadata in sorted(read[METADATA_JSON].items()):
         place = Place(path, size, number, METADATA_JSON)
-        _check_there(size in descriptions, place, STUDY_JSON)
+        _check_complete(size in descriptions, place, STUDY_JSON)
         trials[size].append(_trial(metadata, read[MEASUREMENTS_CSV].pop((size, number), None)))
     for size, number in read[MEASUREMENTS_CSV]:
-        _check_there(False, Place(path, size, number, MEASUREMENTS_CSV), METADATA_JSON)
+        _check_complete(False, Place(path, size, number, MEASUREMENTS_CSV), METADATA_JSON)
     for size, found in trials.items():
         _check_numbers(Place(path, size, None, STUDY_JSON), [trial.trial for trial in found])
     ordered = {
@@ -117,8 +116,8 @@ def _workload(path: tuple[str, ...], group: Files) -> ArchivedWorkload:
     return ArchivedWorkload(path=path, descriptions=descriptions, trials=ordered)
 
 
-def _check_there(there: bool, place: Place, missing: str) -> None:
-    if not there:
+def _check_complete(complete: bool, place: Place, missing: str) -> None:
+    if not complete:
         raise AnalysisError(
             f"a trial must have a {METADATA_JSON}, and its study a {STUDY_JSON}, got {place} "
             f"without {missing}; complete the archive, unpack it if its files are in no order, or "
@@ -136,7 +135,7 @@ def _check_numbers(place: Place, numbers: list[int]) -> None:
     if most[1] > 1:
         raise AnalysisError(
             f"trials of a study must have different numbers, got trial_id {most[0]} more than "
-            f"once in {place.study}; correct the archive"
+            f"once in {place.study}; correct the archive or leave that workload out with --only"
         )
 
 
@@ -158,21 +157,21 @@ def _json(place: Place, content: bytes) -> dict[str, Any]:
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _wrong(place, "valid JSON", error) from error
+        raise _malformed(place, "valid JSON", error) from error
     if not isinstance(data, dict):
-        raise _wrong(place, "a JSON object", content[:40])
+        raise _malformed(place, "a JSON object", content[:40])
     return data
 
 
 def _read_study(place: Place, content: bytes) -> dict[str, Any]:
     data = _json(place, content)
     if data.get("batch_size") != place.batch_size:
-        raise _wrong(
+        raise _malformed(
             place, f"of batch size {place.batch_size}, as its folder", data.get("batch_size")
         )
     configs = data.get("parameter_configs")
     if not isinstance(configs, dict):
-        raise _wrong(place, "an object with parameter_configs", configs)
+        raise _malformed(place, "an object with parameter_configs", configs)
     for name, config in configs.items():
         check_parameter(str(place), name, config)
     return data
@@ -181,34 +180,25 @@ def _read_study(place: Place, content: bytes) -> dict[str, Any]:
 def _read_metadata(place: Place, content: bytes) -> dict[str, Any]:
     data = _json(place, content)
     if data.get("status") not in STATUS_OF:
-        raise _wrong(place, f"of a status among {', '.join(STATUS_OF)}", data.get("status"))
+        raise _malformed(place, f"of a status among {', '.join(STATUS_OF)}", data.get("status"))
     for name in ("trial_id", "steps"):
         value = data.get(name)
         if not _is_count(value) and not (name == "steps" and value is None):
-            raise _wrong(place, f"with {name} a whole number from 0", value)
+            raise _malformed(place, f"with {name} an integer from 0", value)
     parameters = data.get("parameters")
-    if not isinstance(parameters, dict) or not all(map(_is_finite, parameters.values())):
-        raise _wrong(place, "with parameters that are finite numbers", parameters)
+    if not isinstance(parameters, dict) or not all(map(is_finite, parameters.values())):
+        raise _malformed(place, "with parameters that are finite numbers", parameters)
     for name in parameters:
         check_name("parameters", name, str(place))
     return data
 
 
-def _is_finite(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) <= _LARGEST if isinstance(value, int) else math.isfinite(value)
-
-
 def _is_count(value: Any) -> bool:
-    return _is_finite(value) and 0 <= value <= _MOST_STEPS and value == int(value)
-
-
-_LARGEST = 10**300
+    return is_finite(value) and 0 <= value <= _MOST_STEPS and value == int(value)
 
 
 def _read_measurements(place: Place, content: bytes) -> pa.Table:
-    """Reads the measurements by rising step; none from an empty file."""
+    """Read the measurements in ascending order of step; none from an empty file."""
     if not content.strip():
         return _NO_MEASUREMENTS
     try:
@@ -217,20 +207,20 @@ def _read_measurements(place: Place, content: bytes) -> pa.Table:
         )
         names = table.column_names
         if "step" not in names or len(set(names)) != len(names):
-            raise _wrong(place, "of different columns, `step` among them", ", ".join(names))
+            raise _malformed(place, "of different columns, `step` among them", ", ".join(names))
         kinds = [pa.int64() if name == "step" else pa.float64() for name in names]
         table = table.cast(pa.schema(list(zip(names, kinds, strict=True))))
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise _wrong(place, "a table of numbers", error) from error
+        raise _malformed(place, "a table of numbers", error) from error
     steps = table["step"].to_numpy() if table["step"].null_count == 0 else None
     if steps is None or (len(steps) and steps.min() < 0):
-        raise _wrong(place, "with a step from 0 in each row", "another")
+        raise _malformed(place, "with a step from 0 in each row", "another")
     if (steps[1:] < steps[:-1]).any():
         table = table.take(pa.array(steps.argsort(kind="stable")))
     return table.combine_chunks()
 
 
-def _wrong(place: Place, rule: str, got: object) -> AnalysisError:
+def _malformed(place: Place, rule: str, got: object) -> AnalysisError:
     text = str(got)
     text = text if len(text) <= 200 else f"{text[:200]}..."
     return AnalysisError(

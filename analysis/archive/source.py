@@ -1,7 +1,7 @@
-"""An archive as a stream of files: a folder, or a tar that is read without unpacking it.
+"""Reads an archive as a stream of files, from a folder or from a tar without unpacking it.
 
-Nothing of an archive is written to a disk from here, and nothing in it is trusted: names that lead
-out of it, links, devices, and sizes that no such archive has are refused.
+Nothing is written to disk here, and nothing in an archive is trusted: paths that lead out of it,
+links, devices, and sizes that no such archive has are refused.
 """
 
 import bz2
@@ -52,7 +52,7 @@ class Origin:
     Attributes:
         name: of the file or folder.
         sha256: of the file; None for a folder.
-        note: what to tell the user about it; empty where there is nothing to tell.
+        note: a remark for the user; may be empty.
     """
 
     name: str
@@ -62,23 +62,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveFile:
-    """A file in an archive; `read` gives its content, before the next file is asked for."""
+    """A file in an archive; its content must be read before the next file is."""
 
     parts: tuple[str, ...]
     read: Callable[[], bytes] = field(repr=False)
 
 
 def origin(archive: Path) -> Origin:
-    """Tells where an archive comes from, and holds a file of the published name to its checksum.
-
-    Args:
-        archive: a folder or a tar file.
-
-    Returns:
-        Its origin.
+    """Return where an archive comes from.
 
     Raises:
-        AnalysisError: it is not there, or has the published name and another content.
+        AnalysisError: it does not exist, or has the published name and another content.
     """
     try:
         name = archive.resolve().name
@@ -86,7 +80,7 @@ def origin(archive: Path) -> Origin:
             return Origin(name, None)
         with archive.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a NUL
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
         why = getattr(error, "strerror", None) or error
         raise AnalysisError(
             f"an archive must be a folder or a tar file, got {archive}: {why}; check the path"
@@ -96,25 +90,19 @@ def origin(archive: Path) -> Origin:
     if name == PUBLISHED_NAME:
         raise AnalysisError(
             f"{PUBLISHED_NAME} must have the published sha256 {PUBLISHED_SHA256}, got {digest}; "
-            "download it again, or give another archive another name"
+            "download it again, or rename it if it is another archive"
         )
-    return Origin(name, digest, f"{name} is not the published archive, whose sha256 is another")
+    return Origin(name, digest, f"{name} is not the published archive: its sha256 differs")
 
 
 def files(archive: Path) -> Iterator[ArchiveFile]:
-    """Gives the files of an archive, those of a folder in the order of their names.
-
-    Args:
-        archive: a folder or a tar file.
-
-    Yields:
-        One after the other.
+    """Yield the files of a folder, in the order of their names, or of a tar file.
 
     Raises:
-        AnalysisError: it cannot be read to its end, or holds something that is not safe.
+        AnalysisError: it cannot be read to its end, or holds something unsafe.
     """
     found = _folder_files(archive, ()) if archive.is_dir() else _tar_files(archive)
-    with _whole(archive):
+    with _read_errors(archive):
         for count, file in enumerate(found, start=1):
             if count > MOST_FILES:
                 raise AnalysisError(
@@ -125,19 +113,20 @@ def files(archive: Path) -> Iterator[ArchiveFile]:
 
 
 def _read(archive: Path, file: ArchiveFile) -> bytes:
-    with _whole(archive):
+    with _read_errors(archive):
         return file.read()
 
 
 @contextlib.contextmanager
-def _whole(archive: Path) -> Iterator[None]:
+def _read_errors(archive: Path) -> Iterator[None]:
+    """Turn errors of a broken archive into one that names it."""
     try:
         yield
     except AnalysisError:
         raise
     except _BROKEN as error:
         raise AnalysisError(
-            f"an archive must be a readable folder or a whole tar file, got {archive}: {error}; "
+            f"an archive must be a readable folder or a complete tar file, got {archive}: {error}; "
             "check it, or download it again"
         ) from error
 
@@ -163,7 +152,7 @@ def _tar_files(archive: Path) -> Iterator[ArchiveFile]:
         meter = _Meter(stream)
         with tarfile.open(fileobj=cast("IO[bytes]", meter), mode="r|") as tar:
             while (member := tar.next()) is not None:
-                # else every header read so far would be kept
+                # tarfile keeps every header otherwise
                 tar.members.clear()  # type: ignore[attr-defined]
                 entries += 1
                 total += member.size
@@ -174,7 +163,7 @@ def _tar_files(archive: Path) -> Iterator[ArchiveFile]:
                     yield ArchiveFile(parts, partial(_content, tar, member))
         meter.allow(_MOST_PADDING)
         while meter.read(_MOST_HEADER):
-            pass  # to the end, where the checksum of the compressed data stands
+            pass  # to the end, where the checksum of the compressed data is
 
 
 def _decompressed(archive: Path) -> IO[bytes]:
@@ -193,9 +182,9 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 class _Meter:
-    """A stream that gives no more bytes than were allowed since the last time.
+    """A stream that refuses to return more bytes than were allowed last.
 
-    Between the files of a tar stand headers, whose own lengths `tarfile` believes.
+    Between the files of a tar are headers, and `tarfile` trusts the lengths that they state.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:

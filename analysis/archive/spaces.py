@@ -1,8 +1,8 @@
-"""Search spaces in the words of the archive, and in ours.
+"""Converts search spaces from the form of the archive to that of a study, and back.
 
-A DOUBLE parameter is a range on its scale. An INTEGER one is a range on a linear scale. A DISCRETE
-one is the range from its least to its greatest feasible point on a linear scale; what lies between
-the points was not searched. A parameter that could take one value only is fixed, not searched.
+A DOUBLE parameter is a range on its scale, an INTEGER one a range on a linear scale. A DISCRETE one
+is the linear range from its least to its greatest feasible point, although values between the
+points were not searched. A parameter that can take only one value is fixed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,17 +15,22 @@ Entry = Mapping[str, Any] | float
 """A range (low, high, scale), or the value of a fixed hyperparameter."""
 
 _LARGEST = 10**300
-"""No number of a search is greater; Python's integers may be, and no float is."""
+"""JSON integers have no bound, but a float holds at most about 1.8e308."""
 _Bounds = tuple[float, float, str]
-_SEARCHABLE: Mapping[str, Callable[[float, float], bool]] = {
+_VALID: Mapping[str, Callable[[float, float], bool]] = {
     "linear": lambda low, high: low <= high,
     "log": lambda low, high: 0 < low <= high,
     "reverse-log": lambda low, high: low <= high < 1,
 }
 
 
+def is_finite(value: object) -> bool:
+    """Return whether a JSON value is a number that a float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
 def check_parameter(where: str, name: str, config: object) -> None:
-    """Checks an entry of `parameter_configs`.
+    """Check an entry of `parameter_configs`.
 
     Args:
         where: the file, for the message.
@@ -33,7 +38,7 @@ def check_parameter(where: str, name: str, config: object) -> None:
         config: its entry.
 
     Raises:
-        AnalysisError: it is of no known type, or its range is none on its scale.
+        AnalysisError: its type is unknown, or its scale does not allow its range.
     """
     check_name("parameters", name, where)
     kind = config.get("type") if isinstance(config, Mapping) else None
@@ -41,15 +46,12 @@ def check_parameter(where: str, name: str, config: object) -> None:
     found = bounds(config) if bounds is not None and isinstance(config, Mapping) else None
     if found is not None:
         low, high, scale = found
-        numbers = all(
-            isinstance(end, int | float) and not isinstance(end, bool) and abs(end) <= _LARGEST
-            for end in (low, high)
-        )
-        if numbers and scale in SCALES and _SEARCHABLE[SCALES[scale]](low, high):
+        numbers = is_finite(low) and is_finite(high)
+        if numbers and scale in SCALES and _VALID[SCALES[scale]](low, high):
             return
     raise AnalysisError(
         f"a parameter must be {', '.join(_BOUNDS)} with min_value and max_value, or "
-        f"feasible_points, that its scale allows, got {name} = {config!r} in {where}; correct it"
+        f"feasible_points, that its scale allows, got {name} = {config!r} in {where}"
     )
 
 
@@ -71,24 +73,17 @@ _BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], tuple[Any, Any, Any] | None]
 }
 
 
-def our_name(parameter: str) -> str:
-    """Gives our name of a parameter of the archive."""
+def hyperparameter_name(parameter: str) -> str:
+    """Return the hyperparameter's name by that of the archive's parameter."""
     return PARAMETERS.get(parameter, parameter)
 
 
 def entries(description: Mapping[str, Any]) -> dict[str, Entry]:
-    """Gives what was searched in a study, in our words.
-
-    Args:
-        description: its `study.json`, checked.
-
-    Returns:
-        By our name: low, high and scale; or the one value that it could take.
-    """
+    """Return the space of a checked `study.json`: by name a range, or the only value."""
     found: dict[str, Entry] = {}
     for name, config in sorted(description["parameter_configs"].items()):
         low, high, scale = cast("_Bounds", _BOUNDS[config["type"]](config))
-        found[our_name(name)] = (
+        found[hyperparameter_name(name)] = (
             float(low)
             if low == high
             else {"low": float(low), "high": float(high), "scale": SCALES[scale]}
@@ -97,14 +92,11 @@ def entries(description: Mapping[str, Any]) -> dict[str, Entry]:
 
 
 def union(spaces: Iterable[Mapping[str, Entry]]) -> dict[str, Entry]:
-    """Gives the least space that holds those of all batch sizes.
-
-    Args:
-        spaces: one for each batch size.
+    """Return the smallest space that contains the space of every batch size.
 
     Returns:
-        By hyperparameter: its range, on a linear scale where they differ in it; or the value that
-        it was fixed at everywhere.
+        By hyperparameter its range, on a linear scale where the scales differ, or the value that
+        it is fixed at everywhere.
     """
     gathered: dict[str, list[Entry]] = {}
     for space in spaces:
@@ -121,17 +113,17 @@ def _hull(found: list[Entry]) -> Entry:
     if low == high:
         return float(low)
     scale = scales.pop() if len(scales) == 1 else "linear"
-    scale = scale if _SEARCHABLE[scale](low, high) else "linear"
+    scale = scale if _VALID[scale](low, high) else "linear"
     return {"low": low, "high": high, "scale": scale}
 
 
 def parameter_configs(
     box: Mapping[str, Mapping[str, Any]], fixed: Mapping[str, float]
 ) -> dict[str, dict[str, Any]]:
-    """Gives `parameter_configs` of a study of ours.
+    """Return `parameter_configs` for a batch size.
 
     Args:
-        box: the ranges searched at a batch size.
+        box: the ranges searched.
         fixed: values of the hyperparameters that were not searched.
 
     Returns:
@@ -153,8 +145,8 @@ def parameter_configs(
 
 
 def archived_name(hyperparameter: str) -> str:
-    """Gives the archive's name of a hyperparameter of ours."""
+    """Return the archive's name of a hyperparameter."""
     return _ARCHIVED.get(hyperparameter, hyperparameter)
 
 
-_ARCHIVED = {ours: theirs for theirs, ours in PARAMETERS.items()}
+_ARCHIVED = {name: parameter for parameter, name in PARAMETERS.items()}

@@ -1,1 +1,1 @@
-"""Several studies side by side. Differences of their critical batch sizes, with tests and words."""
+"""Studies side by side: steps, fits and critical batch sizes, in sentences, JSON and tables."""

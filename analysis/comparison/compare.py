@@ -37,13 +37,13 @@ _TYPES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Compared:
-    """One of the studies.
+    """One of the studies compared.
 
     Attributes:
-        name: that of its folder, different from the others'.
-        label: what its config has that the others' have not.
-        analysis: what it says alone.
-        points: the steps that it is compared by.
+        name: unique name, from its folder.
+        label: how its config differs from the others'.
+        analysis: its own analysis.
+        points: the steps that are compared.
         fits: every model fitted to them; None where too few batch sizes reached the target.
         critical: the critical batch sizes by name; empty without fits.
     """
@@ -57,12 +57,12 @@ class Compared:
 
     @property
     def fit(self) -> ScalingFit | None:
-        """The hyperbola, the one curve that all studies are compared by."""
+        """The hyperbola: the curve by which all studies are compared."""
         return None if self.fits is None else self.fits["hyperbola"]
 
     @property
     def reached(self) -> Mapping[int, float]:
-        """The steps that it is compared by, by batch size, where it reached the target."""
+        """The steps that are compared, by batch size, where the study reached the target."""
         seen = ~self.points.missed
         sizes, steps = self.points.batch_sizes[seen], self.points.steps[seen]
         return dict(zip(sizes.astype(int).tolist(), steps.tolist(), strict=True))
@@ -73,8 +73,8 @@ class Normalisation:
     """What steps are divided by.
 
     Attributes:
-        batch_size: where each study's curve is 1; None where there is no such place.
-        measured: whether by steps measured there, else by those of each study's hyperbola.
+        batch_size: where each study's curve is 1; None where there is no such batch size.
+        measured: whether the divisors are measured there; else they are those of the hyperbola.
         by: the divisors by name of the study; empty where there are none.
     """
 
@@ -85,7 +85,7 @@ class Normalisation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ratio:
-    """By what factor one study's b_crit is larger than another's, both by name."""
+    """The b_crit of one study over that of another, both by name."""
 
     over: str
     under: str
@@ -98,14 +98,14 @@ class Comparison:
 
     Attributes:
         studies: two or more, in the order given.
-        medians: whether they are compared by medians of replicates, else by the fewest steps.
+        medians: whether medians of replicates are compared, else the fewest steps over trials.
         table: one row per study and batch size: study (its name), batch_size, steps (fewest over
-            trials), steps_median, low, high (of replicates), missed, examples, compared (the steps
-            compared by: median or fewest; null where missed), bound (steps not enough where
-            missed), normalised (compared, divided as `normalisation` says); null where unknown.
+            trials), steps_median, low, high (of replicates), missed, examples, compared (median or
+            fewest steps; null where missed), bound (steps that were not enough, where missed),
+            normalised (compared, divided as in `normalisation`); null where unknown.
         normalisation: what steps are divided by.
         equality: the test of one b_crit for all; None where fewer than two studies have a fit.
-        ratios: of each pair of studies that have a fit, the later one's b_crit over the earlier's.
+        ratios: for each pair of studies with a fit, the later one's b_crit over the earlier's.
     """
 
     studies: tuple[Compared, ...]
@@ -117,27 +117,27 @@ class Comparison:
 
     @property
     def quantity(self) -> str:
-        """What the targets refer to: error or loss."""
+        """What the targets are values of: error or loss."""
         return self.studies[0].analysis.quantity
 
     @property
     def common(self) -> tuple[int, ...]:
-        """The batch sizes at which every study reached its target, rising."""
+        """The batch sizes at which every study reached its target, ascending."""
         return _common(self.studies)
 
 
 def compare(
     studies: Mapping[str, StudyTables], target: float | None = None, equal_trials: bool = False
 ) -> Comparison:
-    """Compares studies.
+    """Compare studies.
 
-    Medians of replicates are compared where every study has them at every batch size that reached
-    the target, else fewest steps throughout: the fewest flatter, so the two do not mix.
+    Medians of replicates are compared if every study has them at every batch size that reached the
+    target, else the fewest steps in all: the fewest are biased low, so the two do not mix.
 
     Args:
-        studies: two or more, by names that tell them apart.
+        studies: two or more, by unique names.
         target: validation error to get below in all; None for each study's own.
-        equal_trials: whether to look at as many trials of every search as all of them have.
+        equal_trials: whether to use as many trials of every search as all of them have.
 
     Returns:
         The comparison.
@@ -171,17 +171,14 @@ def compare(
 
 
 def check_comparable(configs: Mapping[str, Mapping[str, object]]) -> None:
-    """Refuses studies that say nothing about each other.
-
-    Args:
-        configs: resolved study files as plain data, by name of the study.
+    """Refuse studies that cannot be compared, given their resolved configs by name.
 
     Raises:
-        AnalysisError: fewer than two studies, or on different quantities.
+        AnalysisError: there are fewer than two, or their targets are of different quantities.
     """
     if len(configs) < LEAST_STUDIES:
         raise AnalysisError(
-            f"a comparison needs {LEAST_STUDIES} or more studies, got {len(configs)}; give another"
+            f"a comparison needs {LEAST_STUDIES} or more studies, got {len(configs)}; add one"
         )
     quantities = {}
     for name, config in configs.items():
@@ -191,7 +188,7 @@ def check_comparable(configs: Mapping[str, Mapping[str, object]]) -> None:
         listed = ", ".join(f"{quantity} ({name})" for name, quantity in quantities.items())
         raise AnalysisError(
             f"studies to compare must have targets of one quantity, got {listed}; compare those "
-            "of each quantity apart"
+            "of each quantity separately"
         )
 
 
@@ -200,7 +197,7 @@ def _compared(name: str, label: str, analysis: Analysis, medians: bool) -> Compa
     points = fitted_points(table)
     fits, critical = analysis.fits, analysis.critical
     if not medians and medians_known(analysis.table):
-        # its own fit is of medians, which the others have not
+        # its own fit is of medians, which the others do not have
         kept = points.without(points.out_of_reach())
         fits = fit_all(kept) if kept.different >= MODELS["hyperbola"].least_points else None
         critical = {} if fits is None else critical_batch_sizes(fits)
@@ -214,7 +211,7 @@ def _common(studies: Sequence[Compared]) -> tuple[int, ...]:
 
 
 def _normalisation(studies: Sequence[Compared]) -> Normalisation:
-    """Chooses the smallest batch size that all reached, or else a place that all curves pass."""
+    """Choose the smallest batch size that all reached, else one within all fitted curves."""
     common = _common(studies)
     if common:
         by = {study.name: study.reached[common[0]] for study in studies}

@@ -1,8 +1,8 @@
 """The least validation error within a fixed number of epochs, on fresh seeds, by batch size.
 
-The question of You et al. 2017 (arXiv:1708.03888) and Goyal et al. 2017 (arXiv:1706.02677): what a
-recipe loses at large batch where every batch size sees the same examples. It is answered by studies
-whose trials run to their budget; all are cut to the epochs that every one of them has.
+You et al. 2017 (arXiv:1708.03888) and Goyal et al. 2017 (arXiv:1706.02677) ask what a recipe loses
+at large batch sizes if all see the same examples. Studies whose trials run to their budget answer
+that; all are cut to the smallest budget among them.
 """
 
 import math
@@ -33,17 +33,13 @@ _TYPES = {
 
 
 def fixed_epochs(comparison: Comparison) -> pd.DataFrame:
-    """Gives the errors of every study that ran to a budget of epochs.
-
-    Args:
-        comparison: the comparison.
+    """Return the errors of every study that ran to a budget of epochs.
 
     Returns:
         One row per study and batch size: study, batch_size, epochs (the least `race.max_epochs`),
-        steps (whole ones within them), seeds, diverged (how many of them), error (the median over
-        seeds of the least error of each), low and high (of the seeds). No row where a seed stopped
-        before that for another reason than divergence, or there is none; none at all where fewer
-        than two studies ran so.
+        steps (complete ones within them), seeds, diverged (how many of them), error (the median
+        over seeds of each one's least error), low and high (of the seeds). No row for a batch size
+        where a seed stopped earlier without diverging; no rows with fewer than two such studies.
     """
     able = {study: epochs for study in comparison.studies if (epochs := _epochs(study))}
     if len(able) < 2:  # noqa: PLR2004
@@ -54,7 +50,7 @@ def fixed_epochs(comparison: Comparison) -> pd.DataFrame:
 
 
 def _epochs(study: Compared) -> float | None:
-    """Gives a study's budget; None where trials stop at the target, or epochs do not count."""
+    """Return a study's budget of epochs; None where trials stop at the target or count none."""
     tables = study.analysis.study
     epochs = tables.config["race"].get("max_epochs")
     if tables.raced or epochs is None or "examples" not in tables.config:
@@ -67,7 +63,7 @@ def _rows(study: Compared, epochs: float) -> list[tuple[object, ...]]:
     runs = standing_runs(tables)
     rows: list[tuple[object, ...]] = []
     for size, group in runs.groupby("batch_size", sort=True):
-        # as `race.max_epochs` itself is counted
+        # the same count as that of `race.max_epochs`
         per_step = examples_per_step(tables.config, int(str(size)))
         steps = max(1, math.floor(epochs * tables.config["examples"] / per_step))
         diverged = group["status"].eq("diverged")
@@ -80,7 +76,7 @@ def _rows(study: Compared, epochs: float) -> list[tuple[object, ...]]:
 
 
 def _least(tables: StudyTables, runs: pd.DataFrame, steps: int) -> Floats:
-    """Gives each run's least error within so many steps; its start's where none was measured."""
+    """Return each run's least error within a number of steps; at step 0 if none was measured."""
     curves = tables.curves.merge(runs[_KEY], on=_KEY)
     within = curves[curves["step"].between(1, steps)]
     least = within.groupby(_KEY)["val_error"].min()
@@ -89,7 +85,7 @@ def _least(tables: StudyTables, runs: pd.DataFrame, steps: int) -> Floats:
 
 
 def epochs_table(comparison: Comparison) -> pd.DataFrame:
-    """Gives the errors as text: one row per batch size, a column per study."""
+    """Return the errors as text: one row per batch size, a column per study."""
     errors = fixed_epochs(comparison)
     loss = comparison.quantity == "loss"
     shown = {"B": [str(size) for size in sorted(set(errors["batch_size"]))]}
@@ -108,12 +104,12 @@ def _cell(row: Mapping[Hashable, Any], loss: bool) -> str:
     return f"{write(error)}{ends}" + (f", {row['diverged']} diverged" if row["diverged"] else "")
 
 
-def epochs_words(comparison: Comparison) -> str:
-    """Says what the table of errors within fixed epochs holds; empty where there is none."""
+def epochs_caption(comparison: Comparison) -> str:
+    """Return what the table of errors within fixed epochs shows; empty where there is none."""
     errors = fixed_epochs(comparison)
     if errors.empty:
         return ""
     return (
-        f"Least validation {comparison.quantity} within {errors['epochs'].iloc[0]:g} epochs, the "
-        "median over fresh seeds and from the best to the worst of them"
+        f"Lowest validation {comparison.quantity} within {errors['epochs'].iloc[0]:g} epochs, "
+        "median over fresh seeds (best\N{EN DASH}worst)"
     )

@@ -1,4 +1,4 @@
-"""What tells studies apart: names of their folders, and labels of what differs in their configs."""
+"""How studies are told apart: by names from their folders and labels from their configs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -11,11 +11,11 @@ from analysis.tables.folder import ResultsFolder
 
 LEAST_STUDIES = 2
 DEFAULT = "default"
-"""Stands for a key that a study file leaves out."""
+"""Value shown for a key that a study file leaves out."""
 _LATER = {"mode": "search"}
-"""What keys were before studies had them."""
+"""Values of keys that the first study files did not have."""
 
-# what readers look for first; other keys come after these, in the order of the study file
+# what readers look for first; other keys follow in the order of the study file
 _FIRST = (
     "workload",
     "optimizer",
@@ -30,22 +30,16 @@ _FIRST = (
     "search.trials",
     "seed",
 )
-# long, or following from other keys: a folder's name says more
+# long, or derived from other keys: a folder's name says more
 _LEFT_OUT = ("batch_sizes", "examples", "imported")
 _MOST_KEYS = 2
 
 
 def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
-    """Finds the folders of studies to compare, by names that tell them apart.
-
-    Args:
-        locations: paths or URIs.
-
-    Returns:
-        The folders by name, in the order given.
+    """Return the folders of studies to compare, in the order given, by names that differ.
 
     Raises:
-        AnalysisError: fewer than two, or one twice.
+        AnalysisError: there are fewer than two, or one is given twice.
     """
     if len(locations) < LEAST_STUDIES:
         raise AnalysisError(
@@ -66,13 +60,7 @@ def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
 
 
 def unique_names(locations: Sequence[str]) -> tuple[str, ...]:
-    """Gives each folder the shortest end of its path that no other one has.
-
-    Args:
-        locations: different paths or URIs.
-
-    Returns:
-        The names, in the order given.
+    """Return for each path or URI the shortest end that no other one has.
 
     >>> unique_names(["results/digits", "old/digits/", "results/cnn"])
     ('results/digits', 'old/digits', 'results/cnn')
@@ -86,14 +74,11 @@ def unique_names(locations: Sequence[str]) -> tuple[str, ...]:
 
 
 def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, ...]:
-    """Gives labels that say what differs in the studies' configs, with as few keys as tell apart.
+    """Return labels such as "optimizer = sgd", from as few keys as distinguish the studies.
 
     Args:
         configs: resolved study files as plain data.
-        names: the studies' names, all different; the labels where no two keys tell all apart.
-
-    Returns:
-        Labels such as "optimizer = sgd", all different, in the order given.
+        names: names of the studies, used where no two keys distinguish all.
     """
     flat = [dict(_flattened({**config, "federated": clients_words(config)})) for config in configs]
     keys = sorted(dict.fromkeys(key for config in flat for key in config), key=_rank)
@@ -118,7 +103,7 @@ def _value(config: Mapping[str, str], key: str) -> str:
 
 
 def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Gives dotted keys with their values as text; a plug-in by its class, not its path."""
+    """Yield dotted keys with their values as text; a plug-in is named by its class."""
     for name, value in config.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping):
@@ -129,7 +114,7 @@ def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 
 
 def _rank(key: str) -> int:
-    """Gives the place of a key in the order in which readers look."""
+    """Return the place of a key in the order in which readers look for it."""
     places = [at for at, first in enumerate(_FIRST) if _within(key, first)]
     return places[0] if places else len(_FIRST)
 

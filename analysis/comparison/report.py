@@ -1,34 +1,34 @@
-"""A comparison of studies as files: for programs, as a page, and on a terminal."""
+"""A comparison of studies as JSON, as a Markdown page and on a terminal."""
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from analysis.comparison.compare import Compared, Comparison
-from analysis.comparison.fixed_epochs import epochs_table, epochs_words, fixed_epochs
+from analysis.comparison.fixed_epochs import epochs_caption, epochs_table, fixed_epochs
 from analysis.comparison.rule_costs import rule_costs, rule_costs_table
-from analysis.comparison.words import comparison_sentences
+from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
-from analysis.escaping import markdown
+from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import Estimate, rounded
 from analysis.measures.federated import examples_per_step, local_steps
-from analysis.report.findings import critical_record, fits_record
+from analysis.report.fits import critical_record, fits_record
+from analysis.report.write import markdown_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import SCHEMA_VERSION
 
 COMPARISON_JSON = "comparison.json"
 COMPARISON_MD = "comparison.md"
-_EXAMPLES = "Examples to target, a batch in each local step of a round"
 
 
 def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> None:
-    """Refuses a folder that holds anything but an earlier comparison of the same studies.
+    """Refuse a folder that holds anything but an earlier comparison of the same studies.
 
     Args:
         folder: where the comparison is to be written.
@@ -42,27 +42,27 @@ def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> No
     found = "other files"
     if folder.exists(COMPARISON_JSON):
         try:
-            there = json.loads(folder.read(COMPARISON_JSON))["folders"]
+            earlier = json.loads(folder.read(COMPARISON_JSON))["folders"]
         except (ValueError, KeyError, TypeError):
-            there = None
-        if there == dict(locations):
+            earlier = None
+        if earlier == dict(locations):
             return
-        if isinstance(there, dict):
-            found = f"a comparison of {', '.join(map(str, there.values()))}"
+        if isinstance(earlier, dict):
+            found = f"a comparison of {', '.join(map(str, earlier.values()))}"
     raise AnalysisError(
         "a comparison must be written to a new folder, or over an earlier one of the same "
-        f"studies, got {folder} with {found}; give --to another"
+        f"studies, got {folder} with {found}; choose another --to"
     )
 
 
 def write_comparison(
     comparison: Comparison, folder: ResultsFolder, locations: Mapping[str, str]
 ) -> list[str]:
-    """Writes `comparison.json` and `comparison.md`.
+    """Write `comparison.json` and `comparison.md`.
 
     Args:
         comparison: the comparison.
-        folder: where to; made where missing.
+        folder: where to write; made if it does not exist.
         locations: of the studies, by name.
 
     Returns:
@@ -76,7 +76,7 @@ def write_comparison(
 
 
 def comparison_record(comparison: Comparison) -> dict[str, object]:
-    """Gives a comparison as plain finite data; null where unknown or without bound."""
+    """Return a comparison as JSON data; null where unknown or without bound."""
     equality, to = comparison.equality, comparison.normalisation
     table = comparison.table.to_json(orient="records", double_precision=15)
     return {
@@ -90,13 +90,7 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
             "by": "steps measured there" if to.measured else "the study's hyperbola there",
             "steps": dict(to.by),
         },
-        "equal_b_crit": None
-        if equality is None
-        else {
-            "statistic": equality.statistic,
-            "freedom": equality.freedom,
-            "p_value": equality.p_value,
-        },
+        "equal_b_crit": None if equality is None else asdict(equality),
         "b_crit_ratios": [
             {"over": ratio.over, "under": ratio.under, **ratio.estimate.record()}
             for ratio in comparison.ratios
@@ -123,55 +117,45 @@ def _study_record(study: Compared) -> dict[str, object]:
 
 
 def comparison_markdown(comparison: Comparison) -> str:
-    """Gives a comparison as a Markdown page."""
-    found = "\n".join(f"- {markdown(words)}" for words in comparison_sentences(comparison))
-    names = "\n".join(
-        f"- {markdown(f'{study.label}: {study.name}, {study.analysis.title}')}"
-        for study in comparison.studies
-    )
+    """Return a comparison as a Markdown page."""
+    names = [f"{s.label}: {s.name}, {s.analysis.title}" for s in comparison.studies]
     shown = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
-    meaning = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in shown)
-    used = examples_table(comparison)
     parts = [
         "# Comparison",
-        names,
-        found,
-        f"Steps to target:\n\n{_markdown(steps_table(comparison))}",
-        *([] if used is None else [f"{_EXAMPLES}:\n\n{_markdown(used)}"]),
-        "The hyperbola S_min + E_min / B and the critical batch sizes, with "
-        f"95 % intervals:\n\n{_markdown(fits_table(comparison))}",
-        *(f"{words}:\n\n{_markdown(rows)}" for words, rows in _rule_tables(comparison).items()),
+        "\n".join(f"- {escape_markdown(name)}" for name in names),
+        "\n".join(f"- {escape_markdown(text)}" for text in comparison_sentences(comparison)),
+        *(
+            f"{caption}:\n\n{markdown_table(rows, names_first=True)}"
+            for caption, rows in _tables(comparison).items()
+        ),
     ]
     if shown:
-        parts.append(f"What the batch sizes mean:\n\n{meaning}")
+        definitions = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in shown)
+        parts.append(f"Definitions of the critical batch sizes:\n\n{definitions}")
     return "\n\n".join(parts) + "\n"
 
 
-def _rule_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
-    """Gives by their words the tables that not every comparison has."""
-    found = {
-        "Steps of the rules over those of the tuned study": rule_costs_table(comparison),
-        epochs_words(comparison): epochs_table(comparison),
+def _tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Return by caption the tables that the comparison has rows for."""
+    normalized = "" if comparison.normalisation.batch_size is None else " (normalized)"
+    tables = {
+        f"Steps to target{normalized}": steps_table(comparison),
+        "Examples to target, one batch in each local step of a round": examples_table(comparison),
+        "The hyperbola S_min + E_min / B and the critical batch sizes, with 95% intervals": (
+            fits_table(comparison)
+        ),
+        "Steps of each scaling rule relative to the tuned study": rule_costs_table(comparison),
+        epochs_caption(comparison): epochs_table(comparison),
     }
-    return {words: rows for words, rows in found.items() if len(rows)}
-
-
-def _markdown(rows: pd.DataFrame) -> str:
-    first, *others = map(markdown, rows.columns)
-    header = f"| {first} | {' | '.join(others)} |\n| :-- |{' --: |' * len(others)}"
-    body = "\n".join(f"| {' | '.join(map(markdown, r))} |" for r in rows.itertuples(index=False))
-    return f"{header}\n{body}"
+    return {caption: rows for caption, rows in tables.items() if rows is not None and len(rows)}
 
 
 def steps_table(comparison: Comparison) -> pd.DataFrame:
-    """Gives steps, and normalised ones, as text: one row per batch size, "-" where there is none.
-
-    Args:
-        comparison: the comparison.
+    """Return steps as text: one row per batch size, "-" where there is none.
 
     Returns:
-        Column B, and for each study its steps with the normalised ones in brackets, or "> n" where
-        n steps were not enough.
+        Column B, and for each study its steps with the normalized ones in parentheses, or "> n"
+        where n steps were not enough.
     """
     sizes = sorted(set(comparison.table["batch_size"]))
     shown = {"B": [str(size) for size in sizes]}
@@ -184,13 +168,10 @@ def steps_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def examples_table(comparison: Comparison) -> pd.DataFrame | None:
-    """Gives the examples that the steps of `steps_table` use, in its form.
-
-    Args:
-        comparison: the comparison.
+    """Return the examples that the steps of `steps_table` use, in the same form.
 
     Returns:
-        The table; None where steps of one batch size use as many examples in all studies.
+        The table; None where all studies use equally many examples per step.
     """
     configs = {study.name: study.analysis.study.config for study in comparison.studies}
     if len({local_steps(config) for config in configs.values()}) == 1:
@@ -212,7 +193,7 @@ def _cell(compared: float | None, bound: float | None, normalised: float | None)
 
 
 def fits_table(comparison: Comparison) -> pd.DataFrame:
-    """Gives the hyperbolas and critical batch sizes as text: one row per quantity."""
+    """Return the hyperbolas and critical batch sizes as text: one row per quantity."""
     studies = comparison.studies
     fits = [study.fit for study in studies]
     rows = [
@@ -235,18 +216,9 @@ def _text(estimate: Estimate | None) -> str:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Prints both tables and what was found.
-
-    Args:
-        comparison: the comparison.
-        console: where to print.
-    """
-    used = examples_table(comparison)
-    examples = [] if used is None else [("", used.rename(columns={"B": "B, examples"}))]
-    always = [("", steps_table(comparison)), *examples, ("", fits_table(comparison))]
-    for words, rows in [*always, *_rule_tables(comparison).items()]:
-        if words:
-            console.print(f"{words}:", markup=False, soft_wrap=True)
+    """Print the tables and what was found."""
+    for caption, rows in _tables(comparison).items():
+        console.print(f"{caption}:", markup=False, soft_wrap=True)
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
         for place, name in enumerate(rows.columns):
             table.add_column(name, justify="right" if place else "left", overflow="fold")

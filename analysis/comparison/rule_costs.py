@@ -1,4 +1,4 @@
-"""What a recipe's rule costs: its steps over those of a tuned study, at each batch size."""
+"""What a recipe's scaling rule costs: its steps relative to a tuned study, at each batch size."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,16 +19,15 @@ _TYPES = {
 
 
 def rule_costs(comparison: Comparison) -> pd.DataFrame:
-    """Gives what every recipe of a comparison costs.
+    """Return what every recipe of a comparison costs, one row per recipe and batch size.
 
-    Args:
-        comparison: the comparison.
+    A recipe is compared to a tuned study of its workload, with the same optimizer if there is one,
+    at the batch sizes at which that study reached the target.
 
     Returns:
-        One row per recipe and batch size that it ran and the tuned study reached the target at:
-        study (the recipe), tuned (of the same workload, and optimizer if there is one; else the
-        first), batch_size, steps (compared ones; null where the recipe missed the target),
-        tuned_steps, ratio. No row for a recipe without a tuned study of its workload.
+        Columns study (the recipe), tuned (the study it is compared to), batch_size, steps (null
+        where the recipe missed the target), tuned_steps, ratio. No rows for a recipe without a
+        tuned study of its workload.
     """
     rows = []
     for study in comparison.studies:
@@ -44,7 +43,7 @@ def rule_costs(comparison: Comparison) -> pd.DataFrame:
 
 
 def _tuned(comparison: Comparison, study: Compared) -> Compared | None:
-    """Finds the tuned study that a recipe is held against; None for a study that is tuned."""
+    """Return the tuned study that a recipe is compared to; None for a study that is tuned."""
     if not follows_rule(study.analysis.study):
         return None
     own = study.analysis.study.config
@@ -53,23 +52,23 @@ def _tuned(comparison: Comparison, study: Compared) -> Compared | None:
         for other in comparison.studies
         if not follows_rule(other.analysis.study)
         and other.analysis.target == study.analysis.target
-        and _trained(other.analysis.study.config) == _trained(own)
+        and _training(other.analysis.study.config) == _training(own)
     ]
     alike = [o for o in others if o.analysis.study.config["optimizer"] == own["optimizer"]]
     return next(iter(alike or others), None)
 
 
-def _trained(config: Mapping[str, Any]) -> tuple[object, object]:
+def _training(config: Mapping[str, Any]) -> tuple[object, object]:
     return config["workload"], config.get("workload_options", {})
 
 
 def rule_costs_table(comparison: Comparison) -> pd.DataFrame:
-    """Gives the costs as text: one row per batch size, a column per recipe."""
+    """Return the costs as text: one row per batch size, one column per recipe."""
     costs, labels = rule_costs(comparison), _labels(comparison)
     shown = {"B": [str(size) for size in sorted(set(costs["batch_size"]))]}
     for name, rows in costs.groupby("study", sort=False):
         cells = {
-            str(size): "missed" if pd.isna(ratio) else f"{ratio:.2f} x"
+            str(size): "missed" if pd.isna(ratio) else f"{ratio:.2f}x"
             for size, ratio in zip(rows["batch_size"], rows["ratio"], strict=True)
         }
         shown[labels[str(name)]] = [cells.get(size, "-") for size in shown["B"]]
@@ -77,28 +76,36 @@ def rule_costs_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def rule_cost_sentences(comparison: Comparison) -> tuple[str, ...]:
-    """Says what each recipe costs, one sentence each."""
+    """Return what each recipe costs, one sentence each."""
     costs, labels = rule_costs(comparison), _labels(comparison)
     return tuple(
         f"{labels[str(study)]} against {labels[str(tuned)]}, tuned at every batch size: "
-        f"{_words(rows)}."
+        f"{_clauses(rows)}."
         for (study, tuned), rows in costs.groupby(["study", "tuned"], sort=False)
     )
 
 
-def _words(rows: pd.DataFrame) -> str:
+def _clauses(rows: pd.DataFrame) -> str:
     ran, missed = rows[rows["ratio"].notna()], rows[rows["ratio"].isna()]
-    words = []
+    clauses = []
     if len(ran):
-        each = ", ".join(
-            f"{ratio:.2f} x at B = {size}"
-            for size, ratio in zip(ran["batch_size"], ran["ratio"], strict=True)
-        )
-        words.append(f"the rule takes {each} of the steps")
+        pairs = zip(ran["ratio"], ran["batch_size"], strict=True)
+        first, *others = (f"{times(ratio)} {{}}at B = {size}" for ratio, size in pairs)
+        each = [first.format("the steps "), *(other.format("") for other in others)]
+        clauses.append(f"the scaling rule takes {', '.join(each)}")
     if len(missed):
         sizes = ", ".join(map(str, missed["batch_size"]))
-        words.append(f"it misses a target that tuning reaches at B = {sizes}")
-    return "; ".join(words)
+        clauses.append(f"the rule misses the target, which tuning reaches, at B = {sizes}")
+    return "; ".join(clauses)
+
+
+def times(ratio: float) -> str:
+    """Return a factor as text.
+
+    >>> times(1.2), times(10.51)
+    ('1.20 times', '10.5 times')
+    """
+    return f"{ratio:.{2 if ratio < 10 else 1}f} times"  # noqa: PLR2004
 
 
 def _labels(comparison: Comparison) -> dict[str, str]:

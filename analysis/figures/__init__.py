@@ -1,58 +1,67 @@
-"""The figures of an analysis: for each the data it draws, and the drawing."""
+"""The figures of an analysis by name: draw one, or write all of them.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+Those of a comparison are in `analysis.figures.comparison`, those of layers in
+`analysis.figures.layers`.
+"""
 
-import pandas as pd
+from collections.abc import Mapping
+
 from matplotlib.figure import Figure
 
 from analysis.figures.b_crit import b_crit_data, draw_b_crit
 from analysis.figures.best_of_n import best_of_n_data, draw_best_of_n
 from analysis.figures.budgets import budgets_data, draw_budgets
 from analysis.figures.goals import draw_goals, goals_data
+from analysis.figures.kind import FigureKind, draw_named, write_all
 from analysis.figures.metaparameters import draw_metaparameters, metaparameters_data
 from analysis.figures.residuals import draw_residuals, residuals_data
 from analysis.figures.search import draw_search, search_data
 from analysis.figures.steps import draw_steps, steps_data
-from analysis.figures.style import save
 from analysis.report.summary import Analysis
 from analysis.tables.folder import ResultsFolder
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FigureKind:
-    """A kind of figure: what it draws, and how; without data there is no figure."""
-
-    data: Callable[[Analysis], pd.DataFrame]
-    draw: Callable[[pd.DataFrame, Analysis], Figure]
-
-
-FIGURES: Mapping[str, FigureKind] = {
-    "steps_vs_batch": FigureKind(data=steps_data, draw=draw_steps),
-    "residuals": FigureKind(data=residuals_data, draw=draw_residuals),
-    "search": FigureKind(data=search_data, draw=draw_search),
-    "metaparameters": FigureKind(data=metaparameters_data, draw=draw_metaparameters),
-    "best_of_n": FigureKind(data=best_of_n_data, draw=draw_best_of_n),
-    "goals": FigureKind(data=goals_data, draw=draw_goals),
-    "b_crit_vs_target": FigureKind(data=b_crit_data, draw=draw_b_crit),
-    "budgets": FigureKind(data=budgets_data, draw=draw_budgets),
+FIGURES: Mapping[str, FigureKind[Analysis]] = {
+    "steps_vs_batch": FigureKind(
+        data=steps_data, draw=draw_steps, needs="a batch size with a trial that trained"
+    ),
+    "residuals": FigureKind(data=residuals_data, draw=draw_residuals, needs="a fit"),
+    "search": FigureKind(data=search_data, draw=draw_search, needs="a searched hyperparameter"),
+    "metaparameters": FigureKind(
+        data=metaparameters_data,
+        draw=draw_metaparameters,
+        needs="a searched hyperparameter and a batch size that reached the target",
+    ),
+    "best_of_n": FigureKind(
+        data=best_of_n_data,
+        draw=draw_best_of_n,
+        needs="a non-adaptive search of 2 trials or more that reached the target",
+    ),
+    "goals": FigureKind(
+        data=goals_data, draw=draw_goals, needs="two targets that the curves can be judged at"
+    ),
+    "b_crit_vs_target": FigureKind(
+        data=b_crit_data, draw=draw_b_crit, needs="two targets at which the data bound b_crit"
+    ),
+    "budgets": FigureKind(
+        data=budgets_data, draw=draw_budgets, needs="two budgets each of steps and of examples"
+    ),
 }
-"""All figures by the name of their files."""
+"""All figures by name, which is also the stem of their files."""
+
+
+def draw(analysis: Analysis, name: str = "steps_vs_batch") -> Figure:
+    """Return the figure of that name in `FIGURES`, without writing anything.
+
+    Raises:
+        AnalysisError: there is no figure of that name, or the study lacks the data for it.
+    """  # noqa: DOC502  (raised inside)
+    return draw_named(FIGURES, name, analysis)
 
 
 def write_figures(analysis: Analysis, folder: ResultsFolder) -> list[str]:
-    """Writes every figure that the analysis has data for.
-
-    Args:
-        analysis: the analysis.
-        folder: where to; made where missing.
+    """Write every figure that the analysis has data for: PNG, SVG and CSV.
 
     Returns:
-        The names of the files written: PNG, SVG and CSV of each figure.
+        The names of the files written.
     """
-    written: list[str] = []
-    for stem, kind in FIGURES.items():
-        data = kind.data(analysis)
-        if not data.empty:
-            written += save(kind.draw(data, analysis), data, folder, stem)
-    return written
+    return write_all(FIGURES, analysis, folder)

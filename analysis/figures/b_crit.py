@@ -8,39 +8,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis.escaping import unmathematical
-from analysis.figures.style import (
-    GREY,
-    INK,
-    PLAIN,
-    SMALL,
-    power_of_two_ticks,
-    ramp,
-    style,
-)
+from analysis.escaping import escape_math
+from analysis.figures.axes import PLAIN, base_two_y, single_axes
+from analysis.figures.style import GRAY, INK, SMALL, ramp, style
 from analysis.fitting.models import Floats
 from analysis.measures.goals import LEVEL
 from analysis.report.summary import Analysis
 
-_SIZE = (4.6, 3.6)
 _ARROW_SHARE = 0.09
 
 
 def b_crit_data(analysis: Analysis) -> pd.DataFrame:
-    """Gives what the figure draws.
-
-    Args:
-        analysis: the analysis.
+    """Return the critical batch size at each target, one row per target from the tightest.
 
     Returns:
-        One row per target, from the tightest: target, b_crit, low, high; null where the data set
-        no bound, b_crit then too. No row where nothing bounds it at two targets or more.
+        Columns target, b_crit, low, high. The data set no bound where low or high is null, and do
+        not identify b_crit where it is null. No rows unless two targets have a bound.
     """
     rows = []
     for goal in analysis.goals:
         record = {} if goal.b_crit is None else goal.b_crit.record()
-        known = goal.b_crit is not None and goal.b_crit.identified
-        value = record["value"] if known else None
+        identified = goal.b_crit is not None and goal.b_crit.identified
+        value = record["value"] if identified else None
         rows.append((goal.target, value, record.get("low"), record.get("high")))
     data = pd.DataFrame(rows, columns=["target", "b_crit", "low", "high"], dtype=float)
     bounded = data["low"].notna() | data["high"].notna()
@@ -48,24 +37,15 @@ def b_crit_data(analysis: Analysis) -> pd.DataFrame:
 
 
 def draw_b_crit(data: pd.DataFrame, analysis: Analysis) -> Figure:
-    """Draws the critical batch size against the target, tighter targets to the right.
-
-    Args:
-        data: what `b_crit_data` gives, at least one row.
-        analysis: the analysis, for the title.
-
-    Returns:
-        The figure.
-    """
+    """Draw the rows of `b_crit_data`, tighter targets to the right."""
     with style():
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        axes = figure.add_subplot()
+        figure, axes = single_axes(3.6, width=4.6)
         _scale(axes, data)
         for row, color in zip(data.to_numpy(float), ramp(len(data)), strict=True):
-            _draw(axes, row, color)
+            _draw_estimate(axes, row, color)
         known = data[data["b_crit"].notna()]
-        axes.plot(known["target"], known["b_crit"], "-", color=GREY, lw=0.9, zorder=2)
-        axes.set_title(unmathematical(analysis.subject), loc="left", pad=8)
+        axes.plot(known["target"], known["b_crit"], "-", color=GRAY, lw=0.9, zorder=2)
+        axes.set_title(escape_math(analysis.subject))
         axes.set_xlabel(f"Target: validation {analysis.quantity} (tighter \N{RIGHTWARDS ARROW})")
         axes.set_ylabel(r"Critical batch size $b_\mathrm{crit}$ (examples)")
         axes.text(
@@ -85,20 +65,18 @@ def _scale(axes: Axes, data: pd.DataFrame) -> None:
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
     # room for the arrows too
     pad = max(1.8, (high / low) ** (_ARROW_SHARE / (1 - 2 * _ARROW_SHARE) + 0.05))
-    bottom, top = low / pad, high * pad
+    base_two_y(axes, low / pad, high * pad, most=8)
+    loosest, tightest = float(data["target"].max()), float(data["target"].min())
+    margin = (loosest / tightest) ** 0.08
     axes.set_xscale("log")
-    axes.set_yscale("log", base=2)
-    loose, tight = float(data["target"].max()), float(data["target"].min())
-    aside = (loose / tight) ** 0.08
-    axes.set_xlim(loose * aside, tight / aside)
-    axes.set_ylim(bottom, top)
+    axes.set_xlim(loosest * margin, tightest / margin)
     axes.xaxis.set_major_locator(FixedLocator(data["target"].tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(PLAIN)
-    power_of_two_ticks(axes.yaxis, bottom, top, most=8)
 
 
-def _draw(axes: Axes, row: Floats, color: str) -> None:
+def _draw_estimate(axes: Axes, row: Floats, color: str) -> None:
+    """Draw a value with its interval, or an arrow from each bound, or that there is none."""
     target, value, low, high = row.tolist()
     if not math.isnan(value):
         axes.plot([target] * 2, [low, high], color=color, lw=1.8, solid_capstyle="butt", zorder=3)
@@ -125,5 +103,5 @@ def _draw(axes: Axes, row: Floats, color: str) -> None:
             va="bottom",
             rotation=90,
             fontsize=SMALL,
-            color=GREY,
+            color=GRAY,
         )

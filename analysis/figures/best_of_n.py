@@ -2,48 +2,42 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis.escaping import unmathematical
-from analysis.figures.style import (
-    BLUE,
-    GREY,
-    INK,
-    ORANGE,
-    PALE,
+from analysis.figures.axes import (
     PLAIN,
-    SMALL,
-    power_of_two_ticks,
-    style,
+    base_two_x,
+    key,
+    legend_below,
+    panel_grid,
+    panel_label,
+    title,
 )
+from analysis.figures.style import BLUE, GRAY, INK, ORANGE, PALE, SMALL, style
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
 from analysis.search_quality.best_of_n import SURE_REACH, SearchVerdict, best_of_n, sample_of
 from analysis.search_quality.table import ADAPTIVE, EVEN
 
 _PANEL = (1.6, 1.45)
-_MOST_COLUMNS = 5
 _FAINT = "#DADADA"
 _SHADE = "#F1F0EC"
 _TICKS = (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2, 2.5, 3, 4, 5, 7, 10, 20, 50, 100, 1000)
 _MOST_TICKS = 5
-_COLORS = {SearchVerdict.SETTLED: BLUE, SearchVerdict.FALLING: ORANGE, SearchVerdict.UNKNOWN: GREY}
+_COLORS = {SearchVerdict.SETTLED: BLUE, SearchVerdict.FALLING: ORANGE, SearchVerdict.UNKNOWN: GRAY}
 
 
 def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
-    """Gives what the figure draws.
-
-    Args:
-        analysis: the analysis.
+    """Return the best-of-N curve of each batch size whose search reached the target.
 
     Returns:
-        One row per batch size that reached the target with its even sample of 2 trials or more,
-        and n from 1 to its trials: batch_size, n, reach, steps, median as `best_of_n` gives them,
-        and ratio, steps over those of all trials; no row where the sampler was adaptive.
+        Columns batch_size, then n, reach, steps and median as in `best_of_n`, and ratio: steps
+        relative to all trials. One row per batch size and n from 1 to its number of trials, at
+        least 2. No rows where the sampler is adaptive: its trials are no random sample.
     """
     if analysis.study.config["search"].get("sampler") in ADAPTIVE:
         return pd.DataFrame()
@@ -58,54 +52,29 @@ def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
 
 
 def draw_best_of_n(data: pd.DataFrame, analysis: Analysis) -> Figure:
-    """Draws the curve of each batch size in a panel, before those of all others.
-
-    Args:
-        data: what `best_of_n_data` gives, at least one row.
-        analysis: the analysis, for verdicts and the title.
-
-    Returns:
-        The figure.
-    """
+    """Draw the rows of `best_of_n_data`: one panel per batch size, the other curves behind."""
     sizes = sorted(data["batch_size"].unique())
-    rows = -(-len(sizes) // _MOST_COLUMNS)
-    columns = -(-len(sizes) // rows)
     with style():
-        figure = Figure(
-            figsize=(
-                max(columns * _PANEL[0], 4.6) + 0.5,
-                rows * _PANEL[1] + 1.2 + 0.6 * (rows == 1),
-            ),
-            layout="constrained",
-        )
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        # one row of panels leaves the label of the y axis little height
+        around = (0.5, 1.2 if len(sizes) > 5 else 1.8)  # noqa: PLR2004
+        names = [f"B = {size}" for size in sizes]
+        figure, panels, lowest = panel_grid(names, _PANEL, around, least=4.6)
         _scale(panels[0], data)
         verdicts = analysis.search.set_index("batch_size")
-        for panel, size in zip(panels, sizes, strict=False):
+        for panel, size in zip(panels, sizes, strict=True):
             _draw_panel(panel, data, size, verdicts.loc[size])
-        for panel in panels[len(sizes) :]:
-            panel.set_visible(False)
-        for panel in panels[max(len(sizes) - columns, 0) : len(sizes)]:
-            # above a gap in the last row too, where sharing takes the tick labels away
-            panel.tick_params(labelbottom=True)
-            panel.set_xlabel("Trials n", fontsize=SMALL + 0.5)
-        figure.suptitle(unmathematical(analysis.title), fontsize=10.5, wrap=True)
+        for panel in lowest:
+            panel_label(panel, "Trials n")
+        title(figure, analysis.title)
         figure.supylabel("Expected fewest steps of n trials\nrelative to all trials", fontsize=9.5)
-        figure.legend(
-            handles=_legend(data, verdicts),
-            loc="outside lower center",
-            ncols=2 if columns > 3 else 1,
-        )
+        legend_below(figure, _legend(data, verdicts), columns=2 if len(lowest) > 3 else 1)  # noqa: PLR2004
     return figure
 
 
 def _scale(panel: Axes, data: pd.DataFrame) -> None:
-    most, highest = float(data["n"].max()), float(data["ratio"].max())
-    panel.set_xscale("log", base=2)
+    base_two_x(panel, 1, float(data["n"].max()) * 1.15, most=4)
+    top = max(float(data["ratio"].max()), 1.1) ** 1.12
     panel.set_yscale("log")
-    panel.set_xlim(1, most * 1.15)
-    power_of_two_ticks(panel.xaxis, 1, most * 1.15, most=4)
-    top = max(highest, 1.1) ** 1.12
     panel.set_ylim(1 / top**0.07, top)
     ticks = [tick for tick in _TICKS if tick <= top]
     panel.yaxis.set_major_locator(FixedLocator(ticks[:: -(-len(ticks) // _MOST_TICKS)]))
@@ -113,44 +82,43 @@ def _scale(panel: Axes, data: pd.DataFrame) -> None:
     panel.yaxis.set_major_formatter(PLAIN)
 
 
-def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, verdict: "pd.Series[float]") -> None:
+def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, quality: "pd.Series[float]") -> None:
     for other, curve in data.groupby("batch_size"):
         if other != size:
             panel.plot(curve["n"], curve["ratio"].astype(float), color=_FAINT, lw=0.6, zorder=1)
     curve = data[data["batch_size"] == size]
     n, ratio = curve["n"].to_numpy(float), curve["ratio"].to_numpy(float)
-    found = SearchVerdict(str(verdict["search"]))
-    color = _COLORS[found]
+    verdict = SearchVerdict(str(quality["search"]))
+    color = _COLORS[verdict]
     panel.axvspan(n[-1] / 2, n[-1], color=_SHADE, lw=0, zorder=0)
     sure = curve["reach"].to_numpy(float) >= SURE_REACH
-    last_loose = np.concatenate(([False], ~sure[:-1])) & sure  # where the dotted line ends
-    panel.plot(n, np.where(sure & ~last_loose, np.nan, ratio), ":", color=color, lw=1.6, zorder=3)
+    joint = np.concatenate(([False], ~sure[:-1])) & sure  # dotted and solid line meet there
+    panel.plot(n, np.where(sure & ~joint, np.nan, ratio), ":", color=color, lw=1.6, zorder=3)
     panel.plot(n, np.where(sure, ratio, np.nan), color=color, lw=1.8, zorder=3)
     panel.plot(n[-1:], ratio[-1:], "o", color=color, markersize=4, clip_on=False, zorder=4)
     panel.text(
         0.97,
         0.95,
-        found if found == SearchVerdict.UNKNOWN else f"+{100 * float(verdict['gain']):.0f} %",
+        verdict if verdict == SearchVerdict.UNKNOWN else f"+{float(quality['gain']):.0%}",
         transform=panel.transAxes,
         ha="right",
         va="top",
         fontsize=SMALL + 0.5,
         color=color,
     )
-    panel.set_title(f"B = {size}", fontsize=SMALL + 0.5, pad=3)
 
 
-def _legend(data: pd.DataFrame, verdicts: pd.DataFrame) -> list[Line2D | Patch]:
+def _legend(data: pd.DataFrame, verdicts: pd.DataFrame) -> list[Artist]:
     shown = set(verdicts.loc[list(data["batch_size"].unique()), "search"])
-    handles: list[Line2D | Patch] = [
-        Line2D([], [], color=color, lw=1.8, marker="o", markersize=4, label=str(verdict))
+    handles: list[Artist] = [
+        key(str(verdict), color=color, lw=1.8, marker="o", markersize=4)
         for verdict, color in _COLORS.items()
         if str(verdict) in shown
     ]
     if (data["reach"] < SURE_REACH).any():
-        words = f"lower bound: under {100 * SURE_REACH:.0f} % of draws reach the target"
-        handles.append(Line2D([], [], color=INK, lw=1.6, ls=":", label=words))
-    handles.append(Patch(color=_SHADE, label="last doubling of trials: steps without it, +x %"))
+        label = f"lower bound: < {SURE_REACH:.0%} of samples reach the target"
+        handles.append(key(label, color=INK, lw=1.6, ls=":"))
+    handles.append(Patch(color=_SHADE, label="last doubling of trials (+x% steps without)"))
     if data["batch_size"].nunique() > 1:
-        handles.append(Line2D([], [], color=PALE, lw=0.9, label="other batch sizes"))
+        handles.append(key("other batch sizes", color=PALE, lw=0.9))
     return handles

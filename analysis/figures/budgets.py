@@ -7,11 +7,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator
 
-from analysis.escaping import unmathematical
+from analysis.figures.axes import (
+    batch_size_axis_with_labels,
+    key,
+    legend_below,
+    one_two_five_ticks,
+    title,
+)
 from analysis.figures.labels import EndLabel, label_ends
-from analysis.figures.style import GREY, INK, PLAIN, power_of_two_ticks, ramp, style
+from analysis.figures.series import BOUND
+from analysis.figures.style import GRAY, INK, ramp, style
 from analysis.measures.budgets import Unit, best_errors, choose_budgets
 from analysis.measures.federated import batch_axis, counted
 from analysis.report.summary import Analysis
@@ -24,15 +30,11 @@ _SIDES: Mapping[Unit, Literal["left", "right"]] = {Unit.STEPS: "left", Unit.EXAM
 
 
 def budgets_data(analysis: Analysis) -> pd.DataFrame:
-    """Gives what the figure draws.
-
-    Args:
-        analysis: the analysis.
+    """Return the least errors within each chosen budget.
 
     Returns:
-        What `best_errors` gives for the chosen budgets, and `drawn`: exact ones, and of the
-        bounds those next to an exact one of the same budget; no row where there are not two
-        budgets of each unit.
+        The columns of `best_errors`, and `drawn`: exact errors, and upper bounds next to an exact
+        error of the same budget. No rows unless there are two budgets of each unit.
     """
     budgets = choose_budgets(analysis.study)
     if min(sum(b.unit is unit for b in budgets) for unit in Unit) < 2:  # noqa: PLR2004
@@ -45,15 +47,7 @@ def budgets_data(analysis: Analysis) -> pd.DataFrame:
 
 
 def draw_budgets(data: pd.DataFrame, analysis: Analysis) -> Figure:
-    """Draws the least error against batch size, a panel per unit and a colour per budget.
-
-    Args:
-        data: what `budgets_data` gives, at least one row.
-        analysis: the analysis, for target and title.
-
-    Returns:
-        The figure.
-    """
+    """Draw the rows of `budgets_data`: a panel per unit, a color per budget."""
     drawn, config = data[data["drawn"]], analysis.study.config
     with style():
         figure = Figure(figsize=_SIZE, layout="constrained")
@@ -62,35 +56,26 @@ def draw_budgets(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _scale(panel, drawn, _SIDES[unit])
             _draw_panel(panel, drawn[drawn["unit"] == unit.value], unit)
             if analysis.study.raced:
-                panel.axhline(analysis.study.target, color=GREY, ls="--", lw=0.9, zorder=1)
-            word = counted(config) if unit is Unit.STEPS else str(unit)
-            panel.set_title(f"Fixed {word}", loc="left")
+                panel.axhline(analysis.study.target, color=GRAY, ls="--", lw=0.9, zorder=1)
+            panel.set_title(f"Fixed {counted(config) if unit is Unit.STEPS else unit}")
             panel.set_xlabel(batch_axis([config]))
-        panels[0].set_ylabel(f"Least validation {analysis.quantity} within the budget")
-        figure.suptitle(unmathematical(analysis.subject), fontsize=10.5)
+        panels[0].set_ylabel(f"Lowest validation {analysis.quantity} within the budget")
+        title(figure, analysis.subject)
         if not drawn["exact"].all():
-            figure.legend(handles=_legend(analysis), loc="outside lower center", ncols=3)
+            legend_below(figure, _legend(analysis))
     return figure
 
 
 def _scale(panel: Axes, drawn: pd.DataFrame, side: Literal["left", "right"]) -> None:
-    sizes, errors = drawn["batch_size"], drawn["best_error"]
-    left, right = float(sizes.min()), float(sizes.max())
-    room = (right / left) ** _LABEL_SHARE if right > left else 2.0
-    panel.set_xscale("log", base=2)
-    panel.set_xlim(
-        left / (room if side == "left" else 1.3), right * (room if side == "right" else 1.3)
-    )
-    power_of_two_ticks(panel.xaxis, left / 1.01, right * 1.01, most=6)
-    if errors.min() <= 0:
-        # on few validation examples an error of nothing is possible, and has no logarithm
-        panel.set_ylim(-0.04 * float(errors.max()), float(errors.max()) * 1.15)
+    batch_size_axis_with_labels(panel, drawn["batch_size"], _LABEL_SHARE, side, most=6)
+    least, most = float(drawn["best_error"].min()), float(drawn["best_error"].max())
+    if least <= 0:
+        # an error of 0 is possible on few validation examples, and has no logarithm
+        panel.set_ylim(-0.04 * most, most * 1.15)
         return
     panel.set_yscale("log")
-    panel.set_ylim(float(errors.min()) / 1.35, float(errors.max()) * 1.35)
-    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.yaxis.set_major_formatter(PLAIN)
+    panel.set_ylim(least / 1.35, most * 1.35)
+    one_two_five_ticks(panel.yaxis)
 
 
 def _draw_panel(panel: Axes, drawn: pd.DataFrame, unit: Unit) -> None:
@@ -99,32 +84,20 @@ def _draw_panel(panel: Axes, drawn: pd.DataFrame, unit: Unit) -> None:
     labels = []
     for budget, color in zip(budgets, reversed(ramp(len(budgets))), strict=True):
         rows = drawn[drawn["budget"] == budget]
-        bounds = rows[~rows["exact"]]
-        # where a bound lies between two exact ones the line breaks
+        # the line breaks where a bound lies between two exact errors
         line = rows["best_error"].where(rows["exact"])
         panel.plot(rows["batch_size"], line, "o-", color=color, markersize=4, lw=1.4)
-        panel.plot(
-            bounds["batch_size"],
-            bounds["best_error"],
-            "v",
-            color=color,
-            markerfacecolor="white",
-            markersize=6,
-            zorder=4,
-        )
+        bounds = rows[~rows["exact"]]
+        marks = {"marker": "v", "color": color, "markersize": 6, "zorder": 4, **BOUND}
+        panel.plot(bounds["batch_size"], bounds["best_error"], **marks)
         end = rows.iloc[0 if side == "left" else -1]
-        labels.append(
-            EndLabel(
-                text=_short(budget),
-                color=color,
-                x=float(end["batch_size"]),
-                y=float(end["best_error"]),
-            )
-        )
+        x, y = float(end["batch_size"]), float(end["best_error"])
+        labels.append(EndLabel(text=_short(budget), color=color, x=x, y=y))
     label_ends(panel, labels, _AXES_INCHES, side)
 
 
 def _short(amount: int) -> str:
+    """Return a count as 190, 3k, 12M or 1G."""
     for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if amount >= size:
             return f"{amount / size:g}{letter}"
@@ -132,10 +105,10 @@ def _short(amount: int) -> str:
 
 
 def _legend(analysis: Analysis) -> list[Line2D]:
-    exact = Line2D([], [], marker="o", color=INK, markersize=4, lw=1.4, label="exact")
-    bound = Line2D([], [], ls="", marker="v", color=INK, markerfacecolor="white", markersize=6)
-    bound.set_label("at most this: trials stopped before the budget")
-    if not analysis.study.raced:
-        return [exact, bound]
-    raced = Line2D([], [], color=GREY, ls="--", lw=0.9, label="target raced to")
-    return [exact, bound, raced]
+    handles = [
+        key("exact", marker="o", color=INK, markersize=4, lw=1.4),
+        key("upper bound: trials stopped before the budget", marker="v", color=INK, **BOUND),
+    ]
+    if analysis.study.raced:
+        handles.append(key("target", color=GRAY, ls="--", lw=0.9))
+    return handles

@@ -4,16 +4,20 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.compare import Compared, Comparison
-from analysis.figures.series import CURVE_POINTS, FIT, MEASURED, NOT_REACHED, PERFECT
+from analysis.figures.series import (
+    FIT,
+    MEASURED,
+    NOT_REACHED,
+    PERFECT,
+    curve_sizes,
+    series_rows,
+)
 
 B_CRIT = "b_crit"
 
 
 def comparison_data(comparison: Comparison) -> pd.DataFrame:
-    """Gives what the figure of raw curves draws.
-
-    Args:
-        comparison: the comparison.
+    """Return points, curves and critical batch sizes of all studies.
 
     Returns:
         Columns study, label, series, batch_size, steps, low, high. Series `measured`: low and high
@@ -26,14 +30,11 @@ def comparison_data(comparison: Comparison) -> pd.DataFrame:
 
 
 def normalised_data(comparison: Comparison) -> pd.DataFrame:
-    """Gives what the figure of normalised curves draws.
-
-    Args:
-        comparison: the comparison.
+    """Return points and curves with each study's steps divided by its `normalisation`.
 
     Returns:
-        As `comparison_data`, all steps divided as the comparison's `normalisation` says, without
-        b_crit, and with the line of perfect scaling from there; no row where nothing says by what.
+        As `comparison_data` without b_crit, and the line of perfect scaling from there. No rows
+        where the comparison has no normalisation.
     """
     to = comparison.normalisation
     if to.batch_size is None:
@@ -41,7 +42,7 @@ def normalised_data(comparison: Comparison) -> pd.DataFrame:
     parts = [_series(study, to.by[study.name], comparison.medians) for study in comparison.studies]
     sizes = comparison.table["batch_size"]
     at = np.array([float(sizes.min()), float(sizes.max())])
-    parts.append(pd.DataFrame({"series": PERFECT, "batch_size": at, "steps": to.batch_size / at}))
+    parts.append(series_rows(PERFECT, at, to.batch_size / at))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -56,10 +57,9 @@ def _series(study: Compared, divisor: float, medians: bool) -> pd.DataFrame:
         shown[points.missed] = np.nan
         parts[0][["low", "high"]] = shown
     if study.fit is not None:
-        at = np.geomspace(points.batch_sizes[0], points.batch_sizes[-1], CURVE_POINTS)
+        at = curve_sizes(points.batch_sizes)
         low, high = study.fit.band(at)
-        curve = {"batch_size": at, "steps": study.fit.predict(at), "low": low, "high": high}
-        parts.append(pd.DataFrame({"series": FIT, **curve}))
+        parts.append(series_rows(FIT, at, study.fit.predict(at), low=low, high=high))
     data = pd.concat(parts, ignore_index=True).reindex(
         columns=["series", "batch_size", "steps", "low", "high"]
     )

@@ -1,4 +1,4 @@
-"""Labels that stand beside the ends of lines, moved apart where they would overlap."""
+"""Labels beside the ends of lines, moved apart where they would overlap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,7 @@ _ABOVE_POINTS = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndLabel:
-    """A label at the end of a line.
-
-    Attributes:
-        text: what it says.
-        color: that of the line.
-        x: where the line ends, in data.
-        y: where the line ends, in data.
-    """
+    """A label in the color of a line, which ends at x and y in data coordinates."""
 
     text: str
     color: str
@@ -31,20 +24,13 @@ class EndLabel:
 
 
 def spread_out(places: Sequence[float], gap: float) -> list[float]:
-    """Moves places apart, as little as need be, in their order.
-
-    Args:
-        places: where each would stand.
-        gap: least distance between two of them, >= 0.
-
-    Returns:
-        Where each stands, in the order given.
+    """Return the places moved at least `gap` >= 0 apart, as little as possible, in their order.
 
     >>> spread_out([5.0, 1.0, 1.0], gap=1.0)
     [5.0, 0.5, 1.5]
     """
     order = sorted(range(len(places)), key=lambda index: places[index])
-    # blocks of neighbours that touch: each stands about the mean of where its members would
+    # neighbors that touch form a block, centered on the mean of its members' places
     blocks: list[list[int]] = []
     for index in order:
         blocks.append([index])
@@ -71,12 +57,12 @@ def _reach(block: Sequence[int], places: Sequence[float], gap: float) -> tuple[f
 def label_ends(
     axes: Axes, labels: Sequence[EndLabel], height: float, side: Literal["left", "right"] = "right"
 ) -> None:
-    """Writes labels beside the outermost ends of lines, and above those that end before.
+    """Write labels beside the outermost ends of lines, and above the ends of shorter lines.
 
     Args:
-        axes: where to; its limits and scales are set.
+        axes: the axes, with limits and scales set.
         labels: the labels, at least one.
-        height: of the axes in inches.
+        height: of the axes, inches.
         side: the side on which the lines end.
     """
     outermost = {"left": min, "right": max}[side](label.x for label in labels)

@@ -1,17 +1,11 @@
-"""The best hyperparameters against batch size, beside the usual rules for scaling them."""
+"""The best hyperparameters against batch size, beside the usual scaling rules."""
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.escaping import unmathematical
-from analysis.figures.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    power_of_two_ticks,
-    style,
-)
+from analysis.figures.axes import batch_size_axis, legend_below, title
+from analysis.figures.style import BLUE, GRAY, ORANGE, style
 from analysis.measures.federated import batch_axis
 from analysis.measures.recipes import follows_rule
 from analysis.measures.scaling_rules import EXPONENTS
@@ -19,7 +13,10 @@ from analysis.report.summary import Analysis
 
 _PANEL = (3.1, 3.0)
 _RULES = {name.replace("-", " "): power for name, power in EXPONENTS.items()}
-_RULE_LINES = {"linear": "--", "square root": ":"}
+_RULE_LINES = {
+    "linear": {"color": ORANGE, "ls": "--", "label": "linear scaling rule"},
+    "square root": {"color": GRAY, "ls": ":", "label": "square-root scaling rule"},
+}
 _WITH_RULES = ("lr", "effective_lr")
 _NAMES = {
     "lr": "Best learning rate",
@@ -29,16 +26,13 @@ _NAMES = {
 
 
 def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
-    """Gives what the figure draws.
-
-    Args:
-        analysis: the analysis.
+    """Return the best hyperparameters, one row per batch size that reached the target.
 
     Returns:
-        One row per batch size that reached the target: batch_size, each searched hyperparameter
-        of the winner (1 - momentum for momentum), effective_lr where momentum is searched with
-        the learning rate, and for learning rates the linear and the square-root rule from the
-        first row on; no row where nothing is searched, or a rule gives it.
+        Columns batch_size, each searched hyperparameter (1 - momentum for momentum), effective_lr
+        where both learning rate and momentum are searched, and for the learning rates what the
+        linear and the square-root rule make of the first row. No rows where nothing is searched,
+        or a scaling rule gives the values.
     """
     if follows_rule(analysis.study):
         return pd.DataFrame()
@@ -63,43 +57,30 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
 
 
 def draw_metaparameters(data: pd.DataFrame, analysis: Analysis) -> Figure:
-    """Draws the best hyperparameters against batch size, one panel each.
-
-    Args:
-        data: what `metaparameters_data` gives, at least one row.
-        analysis: the analysis, for scales and the title.
-
-    Returns:
-        The figure.
-    """
+    """Draw the rows of `metaparameters_data`, one panel per hyperparameter."""
     names = [name for name in data.columns if name != "batch_size" and not name.endswith(" rule")]
+    size = (max(_PANEL[0] * len(names), 4.2), _PANEL[1] + 0.6)
     with style():
-        figure = Figure(
-            figsize=(max(_PANEL[0] * len(names), 4.2), _PANEL[1] + 0.6), layout="constrained"
-        )
+        figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, len(names), squeeze=False).ravel()
         for panel, name in zip(panels, names, strict=True):
             _draw_panel(panel, data, name)
             panel.set_xlabel(batch_axis([analysis.study.config]))
             if analysis.study.space.get(name, {}).get("scale") != "linear":
                 panel.set_yscale("log")
-        figure.suptitle(unmathematical(analysis.title), fontsize=10.5)
-        if f"{names[0]}, linear rule" in data:
-            handles, labels = panels[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        title(figure, analysis.title)
+        handles, _ = panels[0].get_legend_handles_labels()
+        if len(handles) > 1:
+            legend_below(figure, handles)
     return figure
 
 
 def _draw_panel(panel: Axes, data: pd.DataFrame, name: str) -> None:
-    sizes, values = data["batch_size"], data[name]
-    panel.plot(sizes, values, "o-", color=BLUE, markersize=5, label="best trial", zorder=3)
+    sizes = data["batch_size"]
+    panel.plot(sizes, data[name], "o-", color=BLUE, markersize=5, label="best trial", zorder=3)
     for rule, line in _RULE_LINES.items():
         column = f"{name}, {rule} rule"
         if column in data:
-            color = ORANGE if rule == "linear" else GREY
-            panel.plot(sizes, data[column], line, color=color, lw=1.3, label=f"{rule} rule")
-    panel.set_xscale("log", base=2)
-    left, right = float(sizes.min()) / 1.3, float(sizes.max()) * 1.3
-    panel.set_xlim(left, right)
-    power_of_two_ticks(panel.xaxis, left, right, most=6)
-    panel.set_title(_NAMES.get(name, f"Best {name}"), loc="left")
+            panel.plot(sizes, data[column], lw=1.3, **line)  # type: ignore[arg-type]
+    batch_size_axis(panel, sizes, most=6)
+    panel.set_title(_NAMES.get(name, f"Best {name}"))

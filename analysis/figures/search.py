@@ -9,21 +9,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
-from analysis.escaping import unmathematical
-from analysis.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PALE,
-    PLAIN,
-    SMALL,
-    YELLOW,
-    style,
+from analysis.figures.axes import (
+    key,
+    legend_below,
+    one_two_five_ticks,
+    panel_grid,
+    panel_label,
+    title,
 )
+from analysis.figures.style import BLUE, GRAY, GREEN, INK, ORANGE, PALE, YELLOW, style
 from analysis.measures.recipes import origin
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
@@ -41,24 +37,21 @@ _MARKERS: Mapping[str, Mapping[str, Any]] = {
         "linewidths": 0.9,
     },
     "diverged": {"marker": "x", "color": INK, "s": 18, "linewidths": 1.0},
-    "failed": {"marker": "+", "color": GREY, "s": 26, "linewidths": 1.0},
+    "failed": {"marker": "+", "color": GRAY, "s": 26, "linewidths": 1.0},
 }
 _BEST: Mapping[str, Any] = {"marker": "*", "color": YELLOW, "edgecolors": INK, "s": 150}
 _PANEL = (1.75, 1.65)
-_MOST_COLUMNS = 5
+_AROUND = (0.4, 0.9)
 _PAD = 0.04
 
 
 def search_data(analysis: Analysis) -> pd.DataFrame:
-    """Gives what the figure draws.
-
-    Args:
-        analysis: the analysis.
+    """Return where every search trial lies and how it ended.
 
     Returns:
-        One row per search trial: batch_size, role, trial, status, steps, best (whether it is the
-        winner), then the drawn axes as they are searched (`lr`, `1 - momentum`), best_error for
-        the second where one hyperparameter is searched; no row where none is.
+        Columns batch_size, role, trial, status, steps, best (whether it is the winner), then both
+        drawn axes on the scale searched (`lr`, `1 - momentum`), the second one best_error where
+        one hyperparameter is searched. No rows where none is.
     """
     axes = _searched(analysis)
     if not axes:
@@ -72,7 +65,7 @@ def search_data(analysis: Analysis) -> pd.DataFrame:
 
 
 def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
-    """Tells the winners, or in a recipe the trial that its rule scales."""
+    """Return which trials are the winners, or in a recipe the one that its rule scales."""
     scaled = origin(analysis.study)
     if scaled is not None:
         return trials["role"].eq(scaled[0]) & trials["trial"].eq(scaled[1])
@@ -83,51 +76,30 @@ def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
 
 
 def _searched(analysis: Analysis) -> dict[str, str]:
-    """Gives the two axes, label to column: learning rate and momentum where they are searched."""
+    """Return the column of each axis by its label: learning rate and momentum come first."""
     space = analysis.study.space
     first = sorted(space, key=lambda name: ({"lr": 0, "momentum": 1}.get(name, 2), name))[:2]
     if not first:
         return {}
     names = [*first, BEST_ERROR][:2]
-    return {_label(name, space.get(name, {})): name for name in names}
-
-
-def _label(name: str, entry: Mapping[str, Any]) -> str:
-    return f"1 - {name}" if entry.get("scale") == "reverse-log" else name
+    reversed_scale = {name for name, entry in space.items() if entry["scale"] == "reverse-log"}
+    return {f"1 - {name}" if name in reversed_scale else name: name for name in names}
 
 
 def draw_search(data: pd.DataFrame, analysis: Analysis) -> Figure:
-    """Draws the trials of each batch size in a panel, one marker per status, the best as a star.
-
-    Args:
-        data: what `search_data` gives, at least one row.
-        analysis: the analysis, for the searched box and the title.
-
-    Returns:
-        The figure.
-    """
+    """Draw the rows of `search_data`: a panel per batch size, a marker per status, a star best."""
     sizes = sorted(data["batch_size"].unique())
-    columns = min(_MOST_COLUMNS, len(sizes))
-    rows = -(-len(sizes) // columns)
+    x, y = _searched(analysis)
     with style():
-        figure = Figure(
-            figsize=(max(columns * _PANEL[0], 4.0) + 0.4, rows * _PANEL[1] + 0.9),
-            layout="constrained",
-        )
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for panel, size in zip(panels, sizes, strict=False):
+        names = [f"B = {size}" for size in sizes]
+        figure, panels, lowest = panel_grid(names, _PANEL, _AROUND, least=4.0)
+        for panel, size in zip(panels, sizes, strict=True):
             _draw_panel(panel, data[data["batch_size"] == size], analysis)
-            panel.set_title(f"B = {size}", fontsize=SMALL + 0.5, pad=3)
-        for panel in panels[len(sizes) :]:
-            panel.set_visible(False)
-        x, y = _searched(analysis)
-        for panel in panels[max(len(sizes) - columns, 0) : len(sizes)]:
-            # above a gap in the last row too, where sharing takes the tick labels away
-            panel.tick_params(labelbottom=True)
-            panel.set_xlabel(_axis_label(x, analysis), fontsize=SMALL + 0.5)
-        figure.suptitle(unmathematical(analysis.title), fontsize=10.5, wrap=True)
+        for panel in lowest:
+            panel_label(panel, _axis_label(x, analysis))
+        title(figure, analysis.title)
         figure.supylabel(_axis_label(y, analysis), fontsize=10)
-        figure.legend(handles=_legend(data), loc="outside lower center", ncols=6, handletextpad=0.2)
+        legend_below(figure, _legend(data), columns=6)
     return figure
 
 
@@ -139,7 +111,7 @@ def _draw_panel(panel: Axes, trials: pd.DataFrame, analysis: Analysis) -> None:
     if (first, second) == ("lr", "momentum") and y.startswith("1 - "):
         _draw_effective_lr(panel)
     elif second == BEST_ERROR:
-        panel.axhline(analysis.target, color=GREY, lw=0.8, ls="--", zorder=1)
+        panel.axhline(analysis.target, color=GRAY, lw=0.8, ls="--", zorder=1)
     for status, marker in _MARKERS.items():
         group = trials[(trials["status"] == status) & ~trials["best"]]
         panel.scatter(group[x].astype(float), group[y].astype(float), zorder=3, **marker)
@@ -148,13 +120,11 @@ def _draw_panel(panel: Axes, trials: pd.DataFrame, analysis: Analysis) -> None:
 
 
 def _set_axis(panel: Axes, side: str, entry: Mapping[str, Any] | None) -> None:
-    """Sets scale and limits: the searched box with a small margin; errors show themselves."""
+    """Set scale and limits: the searched box with a small margin; for errors, what is drawn."""
     axis = panel.xaxis if side == "x" else panel.yaxis
     if entry is None:
         panel.set(**{f"{side}scale": "log"})
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(PLAIN)
-        axis.set_minor_locator(NullLocator())
+        one_two_five_ticks(axis)
         return
     low, high, scale = float(entry["low"]), float(entry["high"]), entry["scale"]
     if scale == "reverse-log":
@@ -169,7 +139,7 @@ def _set_axis(panel: Axes, side: str, entry: Mapping[str, Any] | None) -> None:
 
 
 def _draw_effective_lr(panel: Axes) -> None:
-    """Draws lines of one lr / (1 - momentum), a decade apart; 1 - momentum is the second axis."""
+    """Draw lines of equal lr / (1 - momentum), a decade apart."""
     ends = np.array(panel.get_xlim())
     bottom, top = panel.get_ylim()
     first = math.floor(math.log10(ends[0] / top))
@@ -182,31 +152,20 @@ def _draw_effective_lr(panel: Axes) -> None:
 
 def _axis_label(label: str, analysis: Analysis) -> str:
     if label == BEST_ERROR:
-        return f"Least validation {analysis.quantity}"
-    words = {"lr": "Learning rate", "1 - momentum": "1 \N{MINUS SIGN} momentum"}
-    return words.get(label, label)
+        return f"Lowest validation {analysis.quantity}"
+    names = {"lr": "Learning rate", "1 - momentum": "1 \N{MINUS SIGN} momentum"}
+    return names.get(label, label)
 
 
 def _legend(data: pd.DataFrame) -> list[Line2D]:
-    shown = [status for status in _MARKERS if (data["status"] == status).any()]
     handles = []
-    for status in shown:
-        marker = _MARKERS[status]
-        hollow = "facecolors" in marker
-        handles.append(
-            Line2D(
-                [],
-                [],
-                ls="",
-                marker=marker["marker"],
-                color=marker.get("color", marker.get("edgecolors")),
-                markerfacecolor="none" if hollow else marker["color"],
-                markersize=5,
-                label=status,
-            )
-        )
+    for status, marker in _MARKERS.items():
+        if (data["status"] == status).any():
+            color = marker.get("color", marker.get("edgecolors"))
+            fill = marker.get("facecolors", color)
+            mark = {"marker": marker["marker"], "color": color, "markerfacecolor": fill}
+            handles.append(key(status, ls="", markersize=5, **mark))
     if data["best"].any():
-        star = Line2D([], [], ls="", marker="*", color=YELLOW, markeredgecolor=INK, label="best")
-        star.set_markersize(10)
-        handles.append(star)
+        star = {"marker": "*", "color": YELLOW, "markeredgecolor": INK, "markersize": 10}
+        handles.append(key("best", ls="", **star))
     return handles

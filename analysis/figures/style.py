@@ -1,4 +1,4 @@
-"""One look for all figures, and how a figure is saved: picture, vector picture and drawn data."""
+"""The style that all figures share, and how a figure is saved: PNG, SVG and the drawn data."""
 
 import io
 from collections.abc import Mapping
@@ -9,10 +9,8 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 import pandas as pd
-from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.tables.folder import ResultsFolder
 
@@ -22,18 +20,23 @@ GREEN = "#009E73"
 YELLOW = "#F0E442"
 PURPLE = "#CC79A7"
 INK = "#222222"
-GREY = "#6E6E6E"
+GRAY = "#6E6E6E"
 PALE = "#C4C4C4"
-"""Colours that colour-blind readers can tell apart (Okabe and Ito 2008), and greys."""
+"""Colors that color-blind readers can tell apart (Okabe and Ito 2008), and grays."""
 
 WIDTH = 6.4
+"""Inches."""
 SMALL = 8.5
+"""Points."""
 
 _STYLE: Mapping[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10,
+    "figure.titlesize": 10.5,
     "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
     "axes.labelsize": 10,
     "axes.edgecolor": INK,
     "axes.linewidth": 0.8,
@@ -46,7 +49,7 @@ _STYLE: Mapping[str, Any] = {
     "lines.linewidth": 1.6,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    # text stays text, and identifiers do not depend on chance: the same study, the same file
+    # SVG text stays text, and element ids are not random: the same study gives the same file
     "svg.fonttype": "none",
     "svg.hashsalt": "batchscale",
 }
@@ -55,55 +58,23 @@ _PICTURES: Mapping[str, Mapping[str, Any]] = {
     "svg": {"metadata": {"Date": None}},
 }
 
-PLAIN = FuncFormatter(lambda value, _: f"{value:.15g}")
-"""Writes tick labels without exponent."""
-
 
 def style() -> AbstractContextManager[None]:
-    """Gives the context in which a figure is made; outside it nothing changes."""
+    """Return the context in which figures are made; matplotlib's own settings stay untouched."""
     return matplotlib.style.context(["default", dict(_STYLE)])
 
 
 def ramp(count: int) -> list[str]:
-    """Gives colours from dark to light, in the order of a quantity, for colour-blind readers too.
-
-    Args:
-        count: how many, >= 1.
-
-    Returns:
-        Colours as hexadecimal codes.
-    """
+    """Return hexadecimal colors from dark to light for an ordered quantity (viridis)."""
     # the last sixth of viridis is too pale for lines on white
     return [to_hex(color) for color in matplotlib.colormaps["viridis"](np.linspace(0, 0.84, count))]
 
 
-def power_of_two_ticks(axis: Axis, low: float, high: float, most: int = 10) -> None:
-    """Puts plain-number ticks at powers of two, every second or third one where they are many.
-
-    Args:
-        axis: an axis with a logarithmic scale.
-        low: least value shown, > 0.
-        high: greatest value shown.
-        most: how many ticks there may be, >= 1.
-    """
-    powers = [k for k in range(-64, 64) if low <= 2.0**k <= high]
-    stride = -(-len(powers) // most)
-    axis.set_major_locator(FixedLocator([2.0**k for k in powers[:: max(stride, 1)]]))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(PLAIN)
-
-
 def save(figure: Figure, data: pd.DataFrame, folder: ResultsFolder, stem: str) -> list[str]:
-    """Writes a figure as PNG and SVG, and beside them what it draws as CSV.
-
-    Args:
-        figure: the figure.
-        data: the drawn data.
-        folder: where to; made where missing.
-        stem: file name without ending.
+    """Write a figure as PNG and SVG, and the data it draws as CSV.
 
     Returns:
-        The names of the files written.
+        The names of the files written: the stem with each ending.
     """
     for form, options in _PICTURES.items():
         picture = io.BytesIO()

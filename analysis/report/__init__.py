@@ -1,1 +1,1 @@
-"""What `analyze` prints and writes. One analysis goes in; words, JSON and tables come out."""
+"""What `analyze` prints and writes: an analysis as sentences, JSON and tables."""

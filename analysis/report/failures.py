@@ -1,19 +1,16 @@
-"""Trials that failed, in words."""
+"""Trials that failed, in sentences."""
 
 from collections.abc import Iterable
 
 
 def failure_sentences(trials: Iterable[tuple[int, str, str]]) -> tuple[str, ...]:
-    """Says at which batch sizes trials failed, and what the first of each said.
+    """Return one sentence for each batch size at which trials failed, with the first error.
 
     Args:
         trials: batch size, status and message of every trial.
 
-    Returns:
-        One sentence for each of the batch sizes, in rising order.
-
     >>> failure_sentences([(4, "failed", "RuntimeError: no"), (4, "reached", "")])
-    ('B = 4: 1 of 2 trials failed, the first by "RuntimeError: no".',)
+    ('B = 4: 1 of 2 trials failed, the first with "RuntimeError: no".',)
     """
     messages: dict[int, list[str]] = {}
     counts: dict[int, int] = {}
@@ -22,10 +19,7 @@ def failure_sentences(trials: Iterable[tuple[int, str, str]]) -> tuple[str, ...]
         if status == "failed":
             messages.setdefault(size, []).append(message)
     return tuple(
-        f'B = {size}: {len(said)} of {counts[size]} trials failed, the first by "{_line(said[0])}".'
-        for size, said in sorted(messages.items())
+        f"B = {size}: {len(found)} of {counts[size]} trials failed, the first with "
+        f'"{found[0].partition(chr(10))[0]}".'
+        for size, found in sorted(messages.items())
     )
-
-
-def _line(message: str) -> str:
-    return next(iter(message.splitlines()), "")

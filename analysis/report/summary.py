@@ -1,4 +1,4 @@
-"""The whole analysis of a study as one value, and what it found in sentences."""
+"""The complete analysis of a study as one value, and what it found in sentences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,38 +22,33 @@ from analysis.measures.replicates import (
 from analysis.measures.scaling_rules import rule_sentences, scaling_rules
 from analysis.measures.targets import first_trials, steps_to_target
 from analysis.report.failures import failure_sentences
-from analysis.report.findings import fit_sentences
+from analysis.report.fits import fit_sentences
 from analysis.search_quality.table import quality_table
 from analysis.search_quality.words import quality_sentences
 from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
-_RULE_FAILS = (
-    "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: the "
-    "rule fails there"
-)
-_LEFT_OUT = (
-    "no curve between perfect scaling and a plateau passes by that, so the fits leave it out: look "
-    "at its search, or whether so large or small a batch can reach the target at all"
-)
+_NO_CURVE = "no curve from perfect scaling to a plateau allows that, so the fits leave it out"
+_RULE_FAILS = "the scaling rule fails there"
+_LEFT_OUT = "check its search, and whether a batch of that size can reach the target at all"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Analysis:
-    """What a study says at one target.
+    """What a study shows at one target.
 
     Attributes:
         study: the tables.
         target: validation error to get below.
         table: one row per batch size: `steps_to_target` and the columns of `with_replicates`.
-        search: how good each search was, as `quality_table` gives it.
-        rules: how far the scaling rules land, as `scaling_rules` gives it.
-        goals: what it says at other targets, whatever this one is.
-        first: how many trials of each search were looked at; None for all.
+        search: how good each search was (`quality_table`).
+        rules: how far the scaling rules are off (`scaling_rules`).
+        goals: results at a few targets, the same ones whatever `target` is.
+        first: how many trials of each search count; None for all.
         fits: every model fitted; None where too few batch sizes reached the target.
-        regimes: the regimes; None with the fits.
+        regimes: the regimes; None without fits.
         critical: the critical batch sizes by name; empty without fits.
-        left_out: batch sizes whose miss no curve passes by; they are in no fit.
+        left_out: batch sizes that missed the target and that no curve can explain; in no fit.
         no_fit: why there is no fit; empty where there is one.
     """
 
@@ -72,7 +67,7 @@ class Analysis:
 
     @property
     def fit(self) -> ScalingFit | None:
-        """The hyperbola, which is there whenever there is a fit."""
+        """The hyperbola, fitted wherever any model is."""
         return None if self.fits is None else self.fits["hyperbola"]
 
     @property
@@ -82,7 +77,7 @@ class Analysis:
 
     @property
     def quantity(self) -> str:
-        """What the target refers to: error or loss."""
+        """What the target is a value of: error or loss."""
         return str(self.study.config["race"].get("quantity", "error"))
 
     @property
@@ -92,26 +87,29 @@ class Analysis:
 
     @property
     def subject(self) -> str:
-        """Workload and optimizer on one line, and the rule where it is a recipe."""
+        """Workload and optimizer on one line, with the scaling rule of a recipe."""
         config = self.study.config
-        workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, not its path
-        carried = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
+        workload = str(config["workload"]).rpartition(":")[
+            2
+        ]  # the class of a plug-in, without its path
+        rule = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
         optimizer = f"FedAvg of {config['optimizer']}" if federated(config) else config["optimizer"]
-        return f"{workload}, {optimizer}{carried}"
+        return f"{workload}, {optimizer}{rule}"
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
-    """Analyses a study.
+    """Analyze a study at one target.
+
+    A batch size that missed the target enters the fits as a lower bound: the steps of its longest
+    trial. Where fewer than three batch sizes reached it, `no_fit` says so.
 
     Args:
-        study: the study.
-        target: validation error to get below; None for the one raced to, else looser than it.
-        first: how many trials of each search to look at, as for `first_trials`; None for all.
+        study: the tables.
+        target: validation error to get below, not below the raced target, which is the default.
+        first: how many trials of each search count (see `first_trials`); None for all.
 
     Returns:
-        Table, fits, regimes and critical batch sizes; with a reason in words instead of all but
-        the table where fewer than three batch sizes reached the target. A batch size that missed it
-        enters the fits by the steps that its longest trial took, as a lower bound.
+        Table, fits, regimes and critical batch sizes.
 
     Raises:
         AnalysisError: there is no search trial, fewer than `first`, none that took a step, or the
@@ -122,7 +120,7 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     if not table["stopped_at"].gt(0).any():
         raise AnalysisError(
             f"a study must have a trial that trained, got {study.name} where none took a step; see "
-            "`message` in trials.parquet, repair the workload, delete the parts and `sweep` again"
+            "`message` in trials.parquet, fix the workload, delete the parts and run `sweep` again"
         )
     found = Analysis(
         study=study,
@@ -138,7 +136,7 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     if points.observed < least:
         return replace(
             found,
-            no_fit=f"No fit: {points.observed} of {len(table)} batch sizes reached the target, a "
+            no_fit=f"No fit: {points.observed} of {len(table)} batch sizes reached the target; a "
             f"fit needs {least}. Add batch sizes or trials, raise race.max_steps, or loosen the "
             "target.",
         )
@@ -154,59 +152,57 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     )
 
 
-def _replicate_words(analysis: Analysis) -> tuple[str, ...]:
+def sentences(analysis: Analysis) -> tuple[str, ...]:
+    """Return what was found, one sentence each, in the order of summary.md."""
+    study = analysis.study
+    recorded = study.trials.drop_duplicates(list(TRIAL_KEY))
+    return (
+        *round_sentences(study.config),
+        *_fit_sentences(analysis),
+        *_miss_sentences(analysis),
+        # where its rule has not run, a recipe is a study of its base
+        *(() if follows_rule(study) else recipe_sentences(study)),
+        *failure_sentences(recorded[["batch_size", "status", "message"]].itertuples(index=False)),
+        *_replicate_sentences(analysis),
+        *quality_sentences(analysis.search),
+        *rule_sentences(analysis.rules),
+        _caveat(analysis),
+    )
+
+
+def _fit_sentences(analysis: Analysis) -> tuple[str, ...]:
+    if analysis.fits is None or analysis.regimes is None:
+        return (analysis.no_fit,)
+    return *fit_sentences(analysis.fits, analysis.critical), *analysis.regimes.sentences()
+
+
+def _miss_sentences(analysis: Analysis) -> tuple[str, ...]:
+    why = _RULE_FAILS if follows_rule(analysis.study) else _LEFT_OUT
+    missed = analysis.table[analysis.table["steps"].isna() & (analysis.table["stopped_at"] > 0)]
+    return tuple(
+        f"B = {size}: no trial reached the target within {longest} steps"
+        + (f"; {_NO_CURVE}: {why}." if size in analysis.left_out else ".")
+        for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
+    )
+
+
+def _replicate_sentences(analysis: Analysis) -> tuple[str, ...]:
     if follows_rule(analysis.study):
         return (*recipe_sentences(analysis.study), *seed_sentences(analysis.table))
     own = analysis.study.config["race"].get("target")
     if analysis.study.imported or own == analysis.target:
         return replicate_sentences(analysis.table)
     return (
-        f"Replicates are of the points best at the target raced to, {own:g}: here the fits use the "
-        "fewest steps of the searches.",
+        f"The replicates re-run the best points at the raced target, {own:g}; at this target the "
+        "fits use the fewest steps over trials.",
     )
 
 
-def sentences(analysis: Analysis) -> tuple[str, ...]:
-    """Says what was found, one sentence each.
-
-    Args:
-        analysis: the analysis.
-
-    Returns:
-        What a round is, fit, regimes, batch sizes that missed the target or had trials that failed,
-        what the replicates add, how good the searches were, how far the scaling rules land, and how
-        to read the numbers.
-    """
-    if analysis.fits is None or analysis.regimes is None:
-        found: tuple[str, ...] = (analysis.no_fit,)
-    else:
-        words = fit_sentences(analysis.fits, analysis.critical)
-        found = (*words, *analysis.regimes.sentences())
-    why = _RULE_FAILS if follows_rule(analysis.study) else _LEFT_OUT
-    missed = analysis.table[analysis.table["steps"].isna() & (analysis.table["stopped_at"] > 0)]
-    misses = tuple(
-        f"B = {size}: no trial reached the target within {longest} steps"
-        + (f"; {why}." if size in analysis.left_out else ".")
-        for size, longest in zip(missed["batch_size"], missed["stopped_at"], strict=True)
-    )
-    recorded = analysis.study.trials.drop_duplicates(list(TRIAL_KEY))
+def _caveat(analysis: Analysis) -> str:
     trials = analysis.table["trials"]
     counts = str(trials.min()) if trials.nunique() == 1 else f"{trials.min()} to {trials.max()}"
-    reading = (
-        f"Steps to target are the least of {'' if analysis.first is None else 'the first '}"
-        f"{counts} trials at each batch size, and depend on how many were run; the target was "
-        "crossed after the measurement at `after`."
-    )
-    # where its rule has not run, a recipe is a study of its base
-    unfinished = () if follows_rule(analysis.study) else recipe_sentences(analysis.study)
+    first = "" if analysis.first is None else "the first "
     return (
-        *round_sentences(analysis.study.config),
-        *found,
-        *misses,
-        *unfinished,
-        *failure_sentences(recorded[["batch_size", "status", "message"]].itertuples(index=False)),
-        *_replicate_words(analysis),
-        *quality_sentences(analysis.search),
-        *rule_sentences(analysis.rules),
-        reading,
+        f"Steps to target are the fewest over {first}{counts} trials at each batch size and depend "
+        "on that number; the measurement at step `after` was still above the target."
     )

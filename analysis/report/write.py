@@ -1,19 +1,19 @@
-"""The summary of an analysis: for programs, as a page, and on a terminal."""
+"""The summary of an analysis as JSON, as a Markdown page and on a terminal."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from analysis.escaping import markdown
+from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import rounded
 from analysis.fitting.regimes import Regime, Regimes
 from analysis.measures.budgets import budget_records, budget_words
 from analysis.measures.goals import goal_records, goals_markdown
-from analysis.report.findings import critical_record, fits_record
+from analysis.report.fits import critical_record, fits_record
 from analysis.report.summary import Analysis, sentences
 from analysis.search_quality.table import readable_quality
 from analysis.tables.folder import ResultsFolder
@@ -23,29 +23,26 @@ SUMMARY_JSON = "summary.json"
 SUMMARY_MD = "summary.md"
 
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
-"""A terminal of 80 columns has no room for more; the sentences below it say the names in full."""
+"""A terminal of 80 columns has no room for more; the sentences below use the full names."""
 
-_DISPENSABLE = ("diverged", "reached", "after", "examples", "lr/(1-m)", "95 %")
+_DISPENSABLE = ("diverged", "reached", "after", "examples", "lr/(1-m)", "95% CI")
+"""Columns that a narrow terminal leaves out, the first one first."""
 
 
 def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
-    """Writes `summary.json` and `summary.md`.
-
-    Args:
-        analysis: the analysis.
-        folder: the results folder; made where missing.
+    """Write `summary.json` and `summary.md`.
 
     Returns:
         The names of the files written.
     """
-    text = json.dumps(as_record(analysis), indent=2, allow_nan=False)
+    text = json.dumps(summary_record(analysis), indent=2, allow_nan=False)
     folder.write(SUMMARY_JSON, f"{text}\n".encode())
-    folder.write(SUMMARY_MD, as_markdown(analysis).encode())
+    folder.write(SUMMARY_MD, summary_markdown(analysis).encode())
     return [SUMMARY_JSON, SUMMARY_MD]
 
 
-def as_record(analysis: Analysis) -> dict[str, object]:
-    """Gives the analysis as plain finite data; null where unknown or without bound."""
+def summary_record(analysis: Analysis) -> dict[str, object]:
+    """Return the analysis as JSON data; null where unknown or without bound."""
     config, fits, regimes = analysis.study.config, analysis.fits, analysis.regimes
     return {
         "schema_version": SCHEMA_VERSION,
@@ -82,40 +79,41 @@ def _regimes_record(regimes: Regimes) -> dict[str, object]:
     }
 
 
-def as_markdown(analysis: Analysis) -> str:
-    """Gives the summary as a Markdown page."""
-    found = "\n".join(f"- {markdown(sentence)}" for sentence in sentences(analysis))
-    meaning = "\n".join(f"- `{name}`: {words}." for name, words in DEFINITIONS.items())
-    name = analysis.study.name
-    goals = goals_markdown(analysis.goals)
+def summary_markdown(analysis: Analysis) -> str:
+    """Return the summary as a Markdown page."""
+    found = "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences(analysis))
+    definitions = "\n".join(f"- `{name}`: {text}." for name, text in DEFINITIONS.items())
     return (
-        f"# {markdown(name)}\n\n{markdown(analysis.title)}\n\n{found}\n\n"
-        f"{_markdown_table(readable_table(analysis))}\n\n"
-        f"The searches:\n\n{_markdown_table(readable_quality(analysis.search))}\n\n"
-        f"{goals}Fixed budgets: {budget_words(analysis.study)}\n\n"
-        f"What the batch sizes mean:\n\n{meaning}\n"
+        f"# {escape_markdown(analysis.study.name)}\n\n"
+        f"{escape_markdown(analysis.title)}\n\n{found}\n\n"
+        f"{markdown_table(readable_table(analysis))}\n\n"
+        f"Searches:\n\n{markdown_table(readable_quality(analysis.search))}\n\n"
+        f"{goals_markdown(analysis.goals)}Fixed budgets: {budget_words(analysis.study)}\n\n"
+        f"Definitions of the critical batch sizes:\n\n{definitions}\n"
     )
 
 
-def _markdown_table(rows: pd.DataFrame) -> str:
-    header = f"| {' | '.join(map(markdown, rows.columns))} |\n|{' --: |' * len(rows.columns)}"
-    body = "\n".join(f"| {' | '.join(map(markdown, r))} |" for r in rows.itertuples(index=False))
-    return f"{header}\n{body}"
+def markdown_table(rows: pd.DataFrame, names_first: bool = False) -> str:
+    """Return a table of text as Markdown, all columns aligned right but a first one of names."""
+
+    def line(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(map(escape_markdown, cells))} |"
+
+    first = " :-- |" if names_first else " --: |"
+    rule = f"|{first}{' --: |' * (len(rows.columns) - 1)}"
+    return "\n".join([line(rows.columns), rule, *map(line, rows.itertuples(index=False))])
 
 
 def readable_table(analysis: Analysis) -> pd.DataFrame:
-    """Gives the table as text to read: one row per batch size, "-" where unknown."""
+    """Return the table as text: one row per batch size, "-" where unknown."""
     table = analysis.table
     shown = pd.DataFrame({"B": table["batch_size"].astype(str)})
-    for heading, name in {
-        "after": "steps_before",
-        "steps": "steps",
-        "examples": "examples",
-    }.items():
+    headings = {"after": "steps_before", "steps": "steps", "examples": "examples"}
+    for heading, name in headings.items():
         shown[heading] = _texts(table[name], str)
     if table["seeds"].notna().any():
         shown["median"] = _texts(table["steps_median"], rounded)
-        shown["95 %"] = [
+        shown["95% CI"] = [
             "-" if pd.isna(low) else f"{rounded(low)}\N{EN DASH}{rounded(high)}"
             for low, high in zip(table["low"], table["high"], strict=True)
         ]
@@ -136,7 +134,7 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
 
 
 def _varied(analysis: Analysis) -> list[str]:
-    """Names the hyperparameters that differ between trials; study.toml has the fixed ones."""
+    """Return the hyperparameters that differ between trials; study.toml has the fixed ones."""
     trials = analysis.study.trials
     return [name for name in hyperparameters(trials) if trials[name].nunique() > 1]
 
@@ -146,13 +144,11 @@ def _texts(column: "pd.Series[float]", write: Callable[[float], str]) -> list[st
 
 
 def print_analysis(analysis: Analysis, console: Console) -> None:
-    """Prints the table of steps to target and what was found.
+    """Print the table of steps to target and what was found.
 
-    Args:
-        analysis: the analysis.
-        console: where to print; where it is narrow, columns are left out that summary.md has.
+    A narrow console leaves out columns that summary.md has.
     """
-    rows = _fitting(readable_table(analysis).replace(_SHORT), console.width)
+    rows = _fit_width(readable_table(analysis).replace(_SHORT), console.width)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="underline")
     for name in rows.columns:
         table.add_column(name, justify="left" if name == "regime" else "right", no_wrap=True)
@@ -164,8 +160,8 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
         console.print(sentence, markup=False, soft_wrap=True)
 
 
-def _fitting(rows: pd.DataFrame, width: int) -> pd.DataFrame:
-    """Leaves out columns, the least needed first, until a table fits a width."""
+def _fit_width(rows: pd.DataFrame, width: int) -> pd.DataFrame:
+    """Drop columns, the least needed first, until the table fits a width in characters."""
     for name in _DISPENSABLE:
         widths = [max(len(column), rows[column].str.len().max()) + 1 for column in rows.columns]
         if sum(widths) <= width:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.report.summary import analyze
-from analysis.report.write import SUMMARY_JSON, as_record
+from analysis.report.write import SUMMARY_JSON, summary_record
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import CURVES_FILE, STUDY_FILE, TRIAL_KEY, TRIALS_FILE
 from analysis.tables.study import as_frame, read_study, read_table
@@ -229,7 +229,7 @@ def _summary(folder: ResultsFolder) -> str | None:
         raise _BrokenError(f"{SUMMARY_JSON} must be as `analyze` wrote it, got: {error}") from error
     tables = read_study(folder)
     own = tables.config["race"].get("target")
-    made = as_record(analyze(tables, None if target == own else target, first))
+    made = summary_record(analyze(tables, None if target == own else target, first))
     compared = {name: value for name, value in there.items() if name not in _UNCOMPARED}
     different = _first_difference(compared, json.loads(json.dumps(made)))
     if different:

@@ -85,7 +85,7 @@ def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place):
     code, out, err = place.run("sweep", "study.toml")
     assert code == 1
     assert "32 trials recorded, 8 failed" in out
-    assert 'B = 4: 8 of 8 trials failed, the first by "RuntimeError: no fours today".' in out
+    assert 'B = 4: 8 of 8 trials failed, the first with "RuntimeError: no fours today".' in out
     trials = place.table("trials.parquet")
     failed = trials[trials["status"] == "failed"]
     assert set(failed["batch_size"]) == {4}
@@ -130,7 +130,7 @@ def test_cohorts_that_never_end_are_stopped_and_the_others_go_on(place):
     code, out, err = place.run("sweep", "study.toml", *settings, *limit)
     assert code == 1, err
     for size in (4, 16):
-        assert f'B = {size}: 4 of 4 trials failed, the first by "the cohort trained for' in out
+        assert f'B = {size}: 4 of 4 trials failed, the first with "the cohort trained for' in out
     assert "16 trials recorded, 8 failed" in out
     assert place.table("trials.parquet").groupby("batch_size")["steps"].min().notna().sum() == 2
     code, out, err = place.run("analyze", "results/study")

@@ -12,7 +12,7 @@ from analysis.comparison.report import comparison_record
 from analysis.figures import write_figures
 from analysis.figures.comparison import write_comparison_figures
 from analysis.report.summary import analyze
-from analysis.report.write import as_record
+from analysis.report.write import summary_record
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
 
@@ -21,7 +21,7 @@ REFERENCE = ROOT / "results" / "reference"
 
 
 def holding(name):
-    """Gives the reference folders that hold a file; all but the demo's are for `make test-all`."""
+    """Return the reference folders that hold a file; all but the demo's are for `make test-all`."""
     folders = sorted(path.parent for path in REFERENCE.rglob(name))
     long = (pytest.mark.slow, pytest.mark.long)
     return [
@@ -33,7 +33,7 @@ def holding(name):
 
 @pytest.mark.parametrize("folder", holding("study.toml"))
 def test_the_summary_is_made_from_the_tables(folder):
-    record = json.loads(json.dumps(as_record(analyze(read_study(ResultsFolder.at(folder))))))
+    record = json.loads(json.dumps(summary_record(analyze(read_study(ResultsFolder.at(folder))))))
     then = json.loads((folder / "summary.json").read_text())
     assert record["table"] == then["table"]
     assert record["regimes"]["of"] == then["regimes"]["of"]
@@ -63,7 +63,7 @@ def test_a_comparison_is_made_from_its_studies(folder, tmp_path):
 
 
 def assert_same_data(then, now):
-    """Compares the data of the figures in one folder with those in another."""
+    """Compare the data of the figures in two folders."""
     drawn = sorted(then.glob("*.csv"))
     assert drawn
     for path in drawn:

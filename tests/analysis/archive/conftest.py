@@ -121,7 +121,7 @@ def write(root, files):
 
 @pytest.fixture(scope="session")
 def write_searches():
-    """Gives a writer of an archive of one workload: status and curve of each trial by size."""
+    """Return a writer of an archive of one workload: status and curve of each trial by size."""
 
     def write_them(root, searches):
         files = {}
@@ -138,13 +138,13 @@ def write_searches():
 
 @pytest.fixture
 def archive(tmp_path):
-    """Gives the made archive as a folder."""
+    """Return the made archive as a folder."""
     return write(tmp_path / "made", made_files())
 
 
 @pytest.fixture
 def tar_of(tmp_path):
-    """Gives a packer of a folder, under the top folder of the published file."""
+    """Return a packer of a folder, under the top folder of the published file."""
 
     def pack(folder, name="made.tar.bz2", mode="w:bz2"):
         with tarfile.open(tmp_path / name, mode) as tar:

@@ -53,16 +53,17 @@ def test_an_imported_study_is_exported_as_it_was(archive, tmp_path, choices):
         export_study(made.folder, tmp_path / "again")
     before, after = content(archive), content(tmp_path / "again")
     assert before.keys() == after.keys()
-    for name, there in before.items():
-        if isinstance(there, pd.DataFrame):
-            pd.testing.assert_frame_equal(after[name], there, check_exact=True, check_dtype=False)
+    for name, expected in before.items():
+        if isinstance(expected, pd.DataFrame):
+            found = after[name]
+            pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
         else:
-            assert after[name] == there
+            assert after[name] == expected
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """Gives the reference study as an archive."""
+    """Return the reference study as an archive."""
     archive = tmp_path_factory.mktemp("digits")
     export_study(ResultsFolder.at(DIGITS), archive)
     return archive
@@ -118,7 +119,7 @@ def folder(made, tmp_path):
     return ResultsFolder.at(study_folder)
 
 
-def test_roles_that_compete_get_numbers_of_their_own(folder, tmp_path):
+def test_trials_of_other_roles_are_numbered_after_the_search(folder, tmp_path):
     written = export_study(folder, tmp_path / "archive")
     assert written.folder == tmp_path / "archive/my/Mine/nesterov"
     assert (written.trials, written.left_out) == (12, 2)

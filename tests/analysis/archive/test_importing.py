@@ -30,7 +30,7 @@ def steps(study, target=None):
     }
 
 
-def test_steps_are_those_of_the_rules_by_hand(archive, tmp_path):
+def test_steps_are_those_counted_by_hand(archive, tmp_path):
     study = imported(archive, tmp_path / "results", target=0.2)[CNN]
     # strict: trial 2 is at 0.2 at step 30, not below it; 3 before 4 by number
     assert steps(study) == {8: (30, 3), 64: (10, 12), 256: None}
@@ -50,7 +50,7 @@ def test_steps_are_those_of_the_rules_by_hand(archive, tmp_path):
     ],
 )
 @pytest.mark.parametrize("first", [None, 0.2, 0.05])
-def test_another_target_is_judged_by_the_same_rules(archive, tmp_path, first, target, expected):
+def test_another_target_is_judged_in_the_same_way(archive, tmp_path, first, target, expected):
     study = imported(archive, tmp_path / "results", target=first)[CNN]
     assert steps(study, target) == expected
     statuses = search_trials(study, target)["status"]
@@ -87,7 +87,7 @@ def test_a_maximized_metric_becomes_an_error(archive, tmp_path):
     assert loss.config["race"]["quantity"] == "loss"
 
 
-def test_what_stands_in_the_study_file(archive, tmp_path, tar_of):
+def test_the_study_file_records_the_import(archive, tmp_path, tar_of):
     tar = tar_of(archive)
     study = imported(tar, tmp_path / "results", target=0.2, first_trials=1)[CNN]
     assert study.config["workload"] == "mnist-cnn"
@@ -141,7 +141,7 @@ def test_searches_of_different_hyperparameters_are_analyzed_and_drawn(archive, t
     assert write_summary(analysis, folder)
 
 
-def test_numbers_that_are_none_are_left_out_and_counted(archive, tmp_path):
+def test_errors_that_are_not_finite_are_left_out_and_counted(archive, tmp_path):
     (made, *_) = import_archive(archive, ResultsFolder.at(tmp_path / "r"), Choices(only=CNN))
     assert "measurements left out for not being finite: 2" in made.sentence
     assert "trials without a measurement: 1" in made.sentence
@@ -165,7 +165,7 @@ def test_without_a_target_the_analysis_asks_for_one(archive, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["made.tar", "made.tar.gz", "made.tar.xz", "made.tar.bz2"])
-def test_a_tar_gives_what_its_folder_gives(archive, tmp_path, tar_of, name):
+def test_a_tar_and_its_folder_import_alike(archive, tmp_path, tar_of, name):
     mode = f"w:{name.partition('tar')[2].removeprefix('.')}"
     from_tar = imported(tar_of(archive, name, mode), tmp_path / "a", target=0.2)
     from_folder = imported(archive, tmp_path / "b", target=0.2)
@@ -176,7 +176,7 @@ def test_a_tar_gives_what_its_folder_gives(archive, tmp_path, tar_of, name):
         pd.testing.assert_frame_equal(study.boxes, other.boxes)
 
 
-def test_nothing_but_the_chosen_is_read(archive, tmp_path):
+def test_only_the_chosen_workloads_are_read(archive, tmp_path):
     (archive / "mnist/cnn/momentum/8/study.json").write_text("{")
     (archive / "README.md").write_text("passed over")
     assert set(imported(archive, tmp_path / "results", only="imagenet*")) == {RESNET}
@@ -204,7 +204,7 @@ WRONG_FILES = {
     "no number": (
         "8/2/metadata.json",
         '{"status": "COMPLETE", "steps": 1, "trial_id": -1, "parameters": {}}',
-        "with trial_id a whole number from 0, got -1",
+        "with trial_id an integer from 0, got -1",
     ),
     "the number of another": (
         "8/2/metadata.json",
@@ -224,7 +224,7 @@ WRONG_FILES = {
     "the name of a column": (
         "8/2/metadata.json",
         '{"status": "COMPLETE", "steps": 1, "trial_id": 2, "parameters": {"seed": 1}}',
-        "must not have the name of a column of ours, got seed",
+        "must not have the name of a column of the tables, got seed",
     ),
     "torn csv": ("8/2/measurements.csv", "step,val/x\n1,2\n3", "must be a table of numbers"),
     "words in a csv": ("8/2/measurements.csv", "step,val/x\n1,b\n", "must be a table of numbers"),
@@ -286,7 +286,7 @@ def test_workloads_of_one_name_are_refused(archive, tmp_path):
         imported(archive, tmp_path / "results")
 
 
-def test_a_folder_that_is_taken_is_left_as_it_is(archive, tmp_path):
+def test_a_folder_with_files_is_refused_and_unchanged(archive, tmp_path):
     imported(archive, tmp_path / "results", only=CNN)
     before = (tmp_path / "results" / CNN / "study.toml").read_bytes()
     with pytest.raises(AnalysisError, match="a folder that is new or empty, got .*mnist-cnn"):

@@ -1,4 +1,4 @@
-"""The steps of an import against the rules of the archive's authors, written out once more."""
+"""Steps of an import against the authors' selection of trials, implemented once more."""
 
 import tempfile
 from pathlib import Path
@@ -42,7 +42,7 @@ def by_brute_force(searches, target, counted):
     recorded=st.sampled_from([None, 0.2, 0.4]),
     all_trials=st.booleans(),
 )
-def test_steps_are_those_of_the_rules(write_searches, searches, target, recorded, all_trials):
+def test_steps_follow_the_authors_selection(write_searches, searches, target, recorded, all_trials):
     with tempfile.TemporaryDirectory() as work:
         archive = write_searches(Path(work) / "archive", searches)
         choices = Choices(target=recorded, all_trials=all_trials)

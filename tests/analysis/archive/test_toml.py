@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tomlkit import dumps
 
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 finite = st.floats(allow_nan=False, allow_infinity=False)
-plain = st.one_of(words, st.booleans(), st.integers(-(2**62), 2**62), finite)
+plain = st.one_of(texts, st.booleans(), st.integers(-(2**62), 2**62), finite)
 documents = st.recursive(
-    st.dictionaries(words, st.one_of(plain, st.lists(plain, max_size=3)), max_size=4),
-    lambda inner: st.dictionaries(words, st.one_of(plain, inner), max_size=3),
+    st.dictionaries(texts, st.one_of(plain, st.lists(plain, max_size=3)), max_size=4),
+    lambda inner: st.dictionaries(texts, st.one_of(plain, inner), max_size=3),
     max_leaves=6,
 )
 

@@ -18,7 +18,7 @@ from analysis.comparison.report import (
     steps_table,
     write_comparison,
 )
-from analysis.comparison.words import comparison_sentences
+from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
 
@@ -27,7 +27,7 @@ WHERE = {"a": "results/a", "b": "results/b"}
 
 
 def curve(s_min, b_crit, sizes=SIZES):
-    """Steps along a hyperbola, off it by 4 % up and down in turn."""
+    """Steps along a hyperbola, off it by 4% up and down in turn."""
     return {
         size: round(s_min * (1 + b_crit / size) * (1 + 0.04 * (-1) ** place))
         for place, size in enumerate(sizes)
@@ -36,7 +36,7 @@ def curve(s_min, b_crit, sizes=SIZES):
 
 @pytest.fixture(scope="module", autouse=True)
 def one_target():
-    """Leaves out what a comparison does not use, and what takes half the time: other targets."""
+    """Skip the other targets, which a comparison does not use: they take half the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("analysis.report.summary.find_goals", lambda study: ())
         yield
@@ -44,13 +44,13 @@ def one_target():
 
 @pytest.fixture(scope="module")
 def made(made):
-    """Gives the maker of studies, of as few trials as have a winner."""
+    """Return the maker of studies, with as few trials as have a winner."""
     return partial(made, trials=4)
 
 
 @pytest.fixture(scope="module")
 def pair(made):
-    """Gives two studies, the second with 4 x the b_crit, one batch size of the first missed."""
+    """Return two studies: the first misses one batch size, the second has 4 times its b_crit."""
     second = made(curve(40, 160, (*SIZES[1:], 512)))
     return {
         "a": made({**curve(40, 40), 2: None}, max_steps=1000),
@@ -63,12 +63,12 @@ def comparison(pair):
     return compare(pair)
 
 
-def words(comparison):
+def text_of(comparison):
     return "\n".join(comparison_sentences(comparison))
 
 
 def again(study, factor=1.2):
-    """Adds three replicates of each batch size's best trial."""
+    """Return a study with three replicates of each batch size's best trial added."""
     best = study.trials[study.trials["steps"].notna()].sort_values("steps")
     rows = []
     for size, group in best.groupby("batch_size"):
@@ -104,18 +104,18 @@ def test_steps_are_normalised_at_the_smallest_size_that_all_reached(comparison):
     reached = comparison.table[~comparison.table["missed"]]
     divisors = reached["study"].map(dict(to.by)).astype(float)
     assert np.allclose(reached["normalised"].astype(float), reached["compared"] / divisors)
-    assert "divided by each study's own at B = 4" in words(comparison)
+    assert "relative to each study's own at B = 4" in text_of(comparison)
 
 
-def test_without_a_common_size_curves_stand_in_and_it_is_said(made):
+def test_without_a_common_size_steps_are_relative_to_the_curves(made):
     found = compare(
         {"a": made(curve(40, 40, (2, 4, 8, 16))), "b": made(curve(40, 40, (32, 64, 128)))}
     )
     to = found.normalisation
     assert (to.batch_size, to.measured) == (32, False)
     assert to.by["a"] == pytest.approx(float(found.studies[0].fit.predict(32)))
-    assert "those of each study's hyperbola at B = 32" in words(found)
-    assert "their steps do not meet" in words(found)
+    assert "each study's hyperbola at B = 32" in text_of(found)
+    assert "no steps to compare directly" in text_of(found)
 
 
 def test_without_a_fit_nothing_is_normalised_or_tested(made):
@@ -123,47 +123,47 @@ def test_without_a_fit_nothing_is_normalised_or_tested(made):
     assert found.equality is None
     assert found.ratios == ()
     assert found.table["normalised"].isna().all()
-    text = words(found)
-    assert "Steps are not normalised" in text
+    text = text_of(found)
+    assert "Steps are not normalized" in text
     assert "No fit, and so no b_crit, for" in text
     json.dumps(comparison_record(found), allow_nan=False)
     assert "| - |" in comparison_markdown(found)
 
 
-def test_b_crit_is_compared_and_said(comparison):
+def test_b_crit_is_compared(comparison):
     (ratio,) = comparison.ratios
     assert (ratio.over, ratio.under) == ("b", "a")
     assert ratio.estimate.low < 4 < ratio.estimate.high
     assert comparison.equality.significant
-    text = words(comparison)
+    text = text_of(comparison)
     assert "b_crit of optimizer = adam is 4." in text
-    assert "x that of optimizer = nesterov (95% interval" in text
-    assert "The difference of b_crit is significant" in text
-    at_large = "At B = 256, the largest that all reached, optimizer = nesterov needs the fewest"
-    assert at_large in text
-    assert "optimizer = nesterov missed the target at B = 2; no curve passes by 2" in text
+    assert "times that of optimizer = nesterov (95% interval" in text
+    assert "The difference in b_crit is significant" in text
+    assert "At B = 256, the largest batch size that reached the target in all studies, " in text
+    assert "in all studies, optimizer = nesterov needs the fewest steps" in text
+    assert "optimizer = nesterov missed the target at B = 2; no curve allows that at 2" in text
 
 
 def test_the_larger_b_crit_is_named_first_whatever_the_order(pair):
     found = compare({"b": pair["b"], "a": pair["a"]})
     assert found.ratios[0].estimate.value < 1
-    assert "b_crit of optimizer = adam is 4." in words(found)
+    assert "b_crit of optimizer = adam is 4." in text_of(found)
 
 
-def test_a_study_against_its_like_is_not_significant(made):
+def test_equal_studies_do_not_differ_significantly(made):
     found = compare({"a": made(curve(40, 40)), "b": made(curve(44, 40))})
     assert not found.equality.significant
     assert [study.label for study in found.studies] == ["a", "b"]
-    assert "No significant difference of b_crit" in words(found)
+    assert "No significant difference in b_crit" in text_of(found)
 
 
-def test_what_is_not_identified_is_said(made):
+def test_what_is_not_identified_is_named(made):
     perfect = made({size: round(4000 / size) for size in (2, 4, 8, 16, 32)})
-    text = words(compare({"wide": made(curve(40, 40)), "b": perfect, "c": perfect}))
+    text = text_of(compare({"wide": made(curve(40, 40)), "b": perfect, "c": perfect}))
     assert "b_crit of b is more than" in text
     assert "b: The data do not bound S_min from below" in text
     both = compare({"b": perfect, "c": perfect})
-    assert "The data do not bound the ratio of b_crit of c to that of b" in words(both)
+    assert "The data do not bound the ratio of b_crit of c to that of b" in text_of(both)
     assert not both.equality.significant
 
 
@@ -178,25 +178,27 @@ def test_medians_where_all_have_them_else_the_fewest(made):
     alone = compare({"a": first, "b": second})
     assert mixed.studies[0].fit.s_min == alone.studies[0].fit.s_min
     assert mixed.ratios == alone.ratios
-    assert "medians of fresh seeds, which a has, are not there for every study" in words(mixed)
+    assert "a has medians over fresh seeds, but some studies or batch sizes lack them" in text_of(
+        mixed
+    )
 
 
-def test_unequal_trials_are_said_or_made_equal(made):
+def test_unequal_trials_are_named_or_made_equal(made):
     studies = {"a": made(curve(40, 40), trials=8), "b": made(curve(40, 160), trials=4)}
-    assert "Trials at each batch size: 8 (a) and 4 (b)" in words(compare(studies))
-    assert "4 trials at each batch size" in words(compare(studies, equal_trials=True))
+    assert "Trials at each batch size: 8 (a) and 4 (b)" in text_of(compare(studies))
+    assert "4 trials at each batch size" in text_of(compare(studies, equal_trials=True))
 
 
-def test_different_targets_and_workloads_are_said(made):
+def test_different_targets_and_workloads_are_named(made):
     other = made(curve(40, 160), target=0.1)
     studies = {
         "a": made(curve(40, 40)),
         "b": replace(other, config={**other.config, "workload": "x"}),
     }
-    text = words(compare(studies))
+    text = text_of(compare(studies))
     assert "different targets, 0.05 (workload = digits-mlp) and 0.1 (workload = x)" in text
     assert "different workloads" in text
-    assert "different targets" not in words(compare(studies, target=0.1))
+    assert "different targets" not in text_of(compare(studies, target=0.1))
 
 
 def test_different_quantities_and_single_studies_are_refused(made):
@@ -224,7 +226,7 @@ def test_prints_tables_and_sentences(comparison):
     assert "optimizer = adam" in text.getvalue()
 
 
-def test_writes_over_a_comparison_of_the_same_studies_alone(comparison, tmp_path):
+def test_overwrites_only_a_comparison_of_the_same_studies(comparison, tmp_path):
     folder = ResultsFolder.at(tmp_path / "new")
     check_destination(folder, WHERE)
     assert write_comparison(comparison, folder, WHERE) == ["comparison.json", "comparison.md"]
@@ -232,9 +234,11 @@ def test_writes_over_a_comparison_of_the_same_studies_alone(comparison, tmp_path
     assert record["folders"] == WHERE
     assert len(record["table"]) == 16
     check_destination(folder, WHERE)
-    with pytest.raises(AnalysisError, match="a comparison of results/a, results/b; give --to"):
+    with pytest.raises(
+        AnalysisError, match="a comparison of results/a, results/b; choose another --to"
+    ):
         check_destination(folder, {**WHERE, "c": "results/c"})
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes").write_text("mine")
-    with pytest.raises(AnalysisError, match="with other files; give --to another"):
+    with pytest.raises(AnalysisError, match="with other files; choose another --to"):
         check_destination(ResultsFolder.at(tmp_path / "other"), WHERE)

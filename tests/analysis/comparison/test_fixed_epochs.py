@@ -82,7 +82,7 @@ def test_a_batch_size_with_a_seed_cut_short_is_left_out(pair):
 def test_table_figure_and_record(pair, tmp_path):
     found = compare(pair)
     page = comparison_markdown(found)
-    assert "Least validation error within 4 epochs, the median over fresh seeds" in page
+    assert "Lowest validation error within 4 epochs, median over fresh seeds" in page
     assert "| 50 | 6.7% (4.4%\N{EN DASH}8.9%) |" in page
     assert len(comparison_record(found)["fixed_epochs"]) == 6
     written = write_comparison_figures(found, ResultsFolder.at(tmp_path))

@@ -43,19 +43,20 @@ def test_draws_one_panel_per_batch_size(made, sizes):
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in shown] == [f"B = {size}" for size in steps]
     gains = [
-        "unknown" if found == "unknown" else f"+{100 * gain:.0f} %"
+        "unknown" if found == "unknown" else f"+{gain:.0%}"
         for found, gain in analysis.search[["search", "gain"]].itertuples(index=False)
     ]
     assert [axes.texts[0].get_text() for axes in shown] == gains
     (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
     for axes in shown:
         assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
-    words = {text.get_text() for text in legend.get_texts()}
-    assert set(analysis.search["search"]) <= words
-    assert ("other batch sizes" in words) == (sizes > 1)
+    labels = {text.get_text() for text in legend.get_texts()}
+    assert set(analysis.search["search"]) <= labels
+    assert ("other batch sizes" in labels) == (sizes > 1)
 
 
-def test_one_trial_is_no_curve_two_are(made):
+def test_a_curve_needs_two_trials(made):
     study = made({8: 198, 16: 91}, trials=16)
     one, two = (
         analyze(replace(study, trials=study.trials[study.trials["trial"].isin(range(k, 4))]))

@@ -27,7 +27,7 @@ SHAPES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def one_target():
-    """Leaves out what a comparison does not use, and what takes half the time: other targets."""
+    """Skip the other targets, which a comparison does not use: they take half the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("analysis.report.summary.find_goals", lambda study: ())
         yield
@@ -93,6 +93,7 @@ def test_draws_any_shapes_without_overlap(made, names):
             assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
             assert all(box.x1 <= figure.bbox.x1 for box in boxes)
         (legend,) = figure.legends
+        assert legend.get_window_extent().width <= figure.bbox.width
         assert not legend.get_window_extent().overlaps(figure.axes[-1].get_tightbbox())
 
 

@@ -46,14 +46,14 @@ def test_against_batch_size_stand_start_and_end_of_every_layer(make_table):
     assert names == ["0.weight", "0.bias", "1.weight", "full gradient"]
 
 
-def test_of_many_layers_the_first_and_the_last_are_named(make_table):
+def test_the_legend_of_many_layers_names_the_first_and_the_last(make_table):
     figure = draw_layers_vs_batch(layers_vs_batch_data(make_table(count=30)), "blobs, sgd")
     names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["0.weight, the first", "14.bias, the last"]
+    assert names == ["0.weight (first)", "14.bias (last)"]
     assert len(figure.axes[0].lines) == 30
 
 
-def test_start_and_end_stand_side_by_side_at_the_extreme_batch_sizes(make_table):
+def test_the_smallest_and_the_largest_batch_size_are_side_by_side(make_table):
     data = layers_start_end_data(make_table())
     assert set(data["batch_size"]) == {16, 256}
     figure = draw_layers_start_end(data, "blobs, sgd")

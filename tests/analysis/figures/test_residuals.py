@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.figures.residuals import draw_residuals, residuals_data, residuals_of
+from analysis.figures.residuals import draw_residuals, residuals_data
 from analysis.report.summary import analyze
 
 SHAPES = {
@@ -25,18 +25,17 @@ def test_holds_the_residuals_of_every_fit(made):
 
 
 def test_without_fits_there_is_nothing_to_draw(made):
-    assert residuals_of(None).empty
     assert residuals_data(analyze(made({4: None, 8: 300}))).empty
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_draws_one_strip_for_each_model(made, shape):
+def test_draws_one_panel_for_each_model(made, shape):
     analysis = analyze(made(SHAPES[shape]))
     data = residuals_data(analysis)
     figure = draw_residuals(data, analysis)
     figure.draw_without_rendering()
     assert len(figure.axes) == len(analysis.fits.by_name)
-    names = [axes.texts[0].get_text().split(":")[0] for axes in figure.axes]
+    names = [axes.get_title(loc="left").split(":")[0] for axes in figure.axes]
     assert names == list(analysis.fits.by_name)
     limit = figure.axes[0].get_ylim()[1]
     for axes in figure.axes:

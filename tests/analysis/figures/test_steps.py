@@ -63,13 +63,14 @@ def test_draws_any_shape_without_overlap(made, shape):
     assert not any(a.overlaps(b) for i, a in enumerate(texts) for b in texts[:i])
     assert all(axes.bbox.padded(1).containsx(x) for box in texts for x in (box.x0, box.x1))
     (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
     assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
     ticks = [tick.get_text() for tick in axes.get_xticklabels()]
     assert 2 <= len(ticks) <= 10
     assert all(tick.isdigit() for tick in ticks)
 
 
-def test_says_what_is_drawn(study):
+def test_title_and_axes_are_labeled(study):
     analysis = analyze(study)
     (axes,) = draw_steps(steps_data(analysis), analysis).axes
     assert axes.get_title(loc="left") == "digits-mlp, nesterov, validation error < 0.05"
@@ -78,13 +79,13 @@ def test_says_what_is_drawn(study):
     assert any("= 60 (46–79)" in text.get_text() for text in axes.texts)
 
 
-def test_says_which_curve_is_drawn_and_whose_b_crit(made, study):
+def test_the_curve_drawn_and_the_model_of_b_crit_are_named(made, study):
     smooth = analyze(made(PLATEAU))
     assert smooth.fits.best.model.name == "smooth"
     for analysis, name, whose in ((smooth, "smooth", True), (analyze(study), "hyperbola", False)):
         figure = draw_steps(steps_data(analysis), analysis)
         labels = [text.get_text() for text in figure.legends[0].get_texts()]
-        assert f"{name} fit, with band" in labels
+        assert f"{name} fit, 95% band" in labels
         (mark,) = (text.get_text() for text in figure.axes[0].texts if "crit" in text.get_text())
         assert ("of the hyperbola" in mark) == whose
 

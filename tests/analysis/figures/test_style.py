@@ -3,11 +3,10 @@ import sys
 
 import matplotlib as mpl
 import pandas as pd
-import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures import FIGURES, write_figures
-from analysis.figures.style import power_of_two_ticks, ramp, save, style
+from analysis.figures.style import ramp, save, style
 from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 
@@ -40,25 +39,6 @@ def test_style_leaves_no_trace():
     before = dict(mpl.rcParams)
     drawn()
     assert dict(mpl.rcParams) == before
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "most", "ticks"),
-    [
-        (1.5, 40, 10, [2, 4, 8, 16, 32]),
-        (1.5, 40, 3, [2, 8, 32]),
-        (0.9, 70_000, 10, [4**k for k in range(9)]),
-        (5, 7, 10, []),
-    ],
-)
-def test_ticks_are_powers_of_two(low, high, most, ticks):
-    axes = Figure().add_subplot()
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(low, high)
-    power_of_two_ticks(axes.xaxis, low, high, most)
-    assert axes.get_xticks().tolist() == ticks
-    labels = [label.get_text() for label in axes.get_xticklabels()]
-    assert labels == [str(tick) for tick in ticks]
 
 
 def test_ramp_goes_from_dark_to_light():

@@ -8,7 +8,7 @@ import pytest
 from analysis.comparison.compare import compare
 from analysis.comparison.report import comparison_markdown, comparison_record
 from analysis.comparison.rule_costs import rule_costs, rule_costs_table
-from analysis.comparison.words import comparison_sentences
+from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
 from analysis.figures import write_figures
 from analysis.figures.search import search_data
@@ -16,7 +16,7 @@ from analysis.measures.budgets import Budget, Unit, best_errors
 from analysis.measures.recipes import follows_rule, rule_runs
 from analysis.measures.targets import steps_to_target
 from analysis.report.summary import analyze, sentences
-from analysis.report.write import as_markdown
+from analysis.report.write import summary_markdown
 from analysis.tables.folder import ResultsFolder
 
 BASE = 16
@@ -111,7 +111,7 @@ def test_the_words_say_that_a_rule_is_no_tuning(recipe, tmp_path):
     assert "2 of 3 at B = 1024" in words
     assert analysis.title == "digits-mlp, nesterov, linear rule, validation error < 0.05"
     assert analysis.search["batch_size"].tolist() == [BASE]
-    assert "linear rule" in as_markdown(analysis)
+    assert "linear rule" in summary_markdown(analysis)
     star = search_data(analysis).query("best")
     assert (star["batch_size"].tolist(), star["trial"].tolist()) == ([BASE], [3])
     written = write_figures(analysis, ResultsFolder.at(tmp_path))
@@ -163,14 +163,14 @@ def test_a_rule_is_held_against_the_tuned_study_of_its_optimizer(compared):
     # no medians for the tuned ones, so that all are compared by the fewest steps
     assert costs["ratio"].tolist() == pytest.approx([100 / 90, 40 / 30, 30 / 20, 20 / 10])
     assert rule_costs_table(compared).iloc[:, 1].tolist() == [
-        "1.11 x",
-        "1.33 x",
-        "1.50 x",
-        "2.00 x",
+        "1.11x",
+        "1.33x",
+        "1.50x",
+        "2.00x",
     ]
-    assert "1.50 x at B = 256" in " ".join(comparison_sentences(compared))
+    assert "1.50 times at B = 256" in " ".join(comparison_sentences(compared))
     assert "--equal-trials" not in " ".join(comparison_sentences(compared))
-    assert "Steps of the rules over those of the tuned study" in comparison_markdown(compared)
+    assert "Steps of each scaling rule relative to the tuned study" in comparison_markdown(compared)
     assert len(comparison_record(compared)["rule_costs"]) == 4
 
 
@@ -181,7 +181,7 @@ def test_a_miss_where_tuning_succeeds_is_said(recipe, tuned):
     changed = dataclasses.replace(recipe, trials=pd.concat([others, trials], ignore_index=True))
     found = compare({"tuned": tuned, "rule": changed})
     assert rule_costs_table(found).iloc[-1].tolist() == ["1024", "missed"]
-    assert "misses a target that tuning reaches at B = 1024" in " ".join(
+    assert "misses the target, which tuning reaches, at B = 1024" in " ".join(
         comparison_sentences(found)
     )
 
@@ -190,4 +190,4 @@ def test_a_rule_is_not_held_against_another_workload(recipe, tuned):
     other = dataclasses.replace(tuned, config=tuned.config | {"workload_options": {"hidden": [64]}})
     found = compare({"tuned": other, "rule": recipe})
     assert rule_costs(found).empty
-    assert "Steps of the rules" not in comparison_markdown(found)
+    assert "Steps of each scaling rule" not in comparison_markdown(found)

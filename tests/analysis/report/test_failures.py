@@ -16,7 +16,7 @@ STEPS = {4: 1600, 8: 800, 16: 400, 32: 200, 64: 100}
 
 
 def failing(study, sizes, trials=16, message="RuntimeError: no\nand no"):
-    """Gives the study with the first trials of some batch sizes failed."""
+    """Return the study with the first trials of some batch sizes failed."""
     table, curves = study.trials.copy(), study.curves
     hit = table["batch_size"].isin(sizes) & (table["trial"] < trials)
     table.loc[hit, ["status", "message", "stopped_at"]] = ["failed", message, 0]
@@ -29,14 +29,14 @@ def failing(study, sizes, trials=16, message="RuntimeError: no\nand no"):
 def test_failures_are_counted_and_quoted_by_batch_size():
     trials = [(16, "failed", ""), (4, "reached", ""), (4, "failed", "one\ntwo"), (4, "failed", "b")]
     assert failure_sentences(trials) == (
-        'B = 4: 2 of 3 trials failed, the first by "one".',
-        'B = 16: 1 of 1 trials failed, the first by "".',
+        'B = 4: 2 of 3 trials failed, the first with "one".',
+        'B = 16: 1 of 1 trials failed, the first with "".',
     )
 
 
-def test_a_summary_says_what_failed(made):
-    words = sentences(analyze(failing(made(STEPS), [8], trials=2)))
-    assert 'B = 8: 2 of 16 trials failed, the first by "RuntimeError: no".' in words
+def test_a_summary_names_what_failed(made):
+    found = sentences(analyze(failing(made(STEPS), [8], trials=2)))
+    assert 'B = 8: 2 of 16 trials failed, the first with "RuntimeError: no".' in found
     assert not any("failed" in sentence for sentence in sentences(analyze(made(STEPS))))
 
 

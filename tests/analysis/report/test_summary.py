@@ -6,7 +6,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.report.summary import analyze, sentences
-from analysis.report.write import as_markdown, as_record, readable_table, write_summary
+from analysis.report.write import readable_table, summary_markdown, summary_record, write_summary
 from analysis.search_quality.table import quality_table
 from analysis.search_quality.words import quality_sentences
 from analysis.tables.folder import ResultsFolder
@@ -49,17 +49,17 @@ def test_a_miss_enters_the_fit_as_a_lower_bound(made):
     assert analysis.fit.predict(1) > 15_000
 
 
-def test_a_miss_that_no_curve_passes_by_is_left_out_and_said(made):
+def test_a_miss_that_no_curve_allows_is_left_out_and_named(made):
     analysis = analyze(made({2: None, 4: 335, 8: 198, 16: 91, 32: None}))
     assert analysis.fit.points.batch_sizes.tolist() == [4, 8, 16]
     assert analysis.left_out == (2, 32)
-    assert as_record(analysis)["left_out"] == [2, 32]
-    words = [sentence for sentence in sentences(analysis) if "no trial reached" in sentence]
-    assert len(words) == 2
-    assert all("the fits leave it out" in sentence for sentence in words)
+    assert summary_record(analysis)["left_out"] == [2, 32]
+    found = [sentence for sentence in sentences(analysis) if "no trial reached" in sentence]
+    assert len(found) == 2
+    assert all("the fits leave it out" in sentence for sentence in found)
 
 
-def test_a_batch_size_that_took_no_step_says_nothing(made):
+def test_a_batch_size_without_a_step_is_in_no_fit(made):
     study = made({1: None, 2: 8000, 4: 4100, 8: 1990})
     study.trials.loc[study.trials["batch_size"] == 1, "stopped_at"] = 0
     assert analyze(study).fit.points.batch_sizes.tolist() == [2, 4, 8]
@@ -88,30 +88,30 @@ def test_a_tighter_target_is_refused(study):
         analyze(study, 0.01)
 
 
-def test_a_target_on_the_loss_is_worded_so(made):
+def test_a_target_on_the_loss_is_in_the_title(made):
     analysis = analyze(made(PERFECT, quantity="loss"))
     assert analysis.quantity == "loss"
     assert "validation loss < 0.05" in analysis.title
 
 
-def test_sentences_say_what_is_not_identified(made):
-    words = " ".join(sentences(analyze(made(PERFECT))))
-    assert "the plateau is not identified" in words
-    assert "b_20 > " in words
-    assert "No plateau within the measured range" in words
+def test_sentences_name_what_is_not_identified(made):
+    found = " ".join(sentences(analyze(made(PERFECT))))
+    assert "the plateau is not identified" in found
+    assert "b_20 > " in found
+    assert "No plateau within the measured range" in found
 
 
 def test_sentences_name_batch_sizes_that_missed(made):
-    words = sentences(analyze(made({1: None, 2: 8000, 4: 4100, 8: 1990})))
-    assert "B = 1: no trial reached the target within 20000 steps." in words
+    found = sentences(analyze(made({1: None, 2: 8000, 4: 4100, 8: 1990})))
+    assert "B = 1: no trial reached the target within 20000 steps." in found
 
 
 def test_sentences_give_the_number_of_trials(made):
-    assert "least of 9 trials" in sentences(analyze(made(PERFECT, trials=9)))[-1]
+    assert "fewest over 9 trials" in sentences(analyze(made(PERFECT, trials=9)))[-1]
 
 
 def test_record_is_finite_and_survives_json(analysis):
-    record = as_record(analysis)
+    record = summary_record(analysis)
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert all(map(math.isfinite, numbers(record)))
     assert len(record["table"]) == len(analysis.table)
@@ -121,7 +121,7 @@ def test_record_is_finite_and_survives_json(analysis):
 
 def test_record_has_the_fit(study):
     analysis = analyze(study)
-    record = as_record(analysis)
+    record = summary_record(analysis)
     assert list(record["fits"]) == ["hyperbola", "power", "smooth"]
     assert record["chosen"] == analysis.fits.best.model.name
     assert record["fits"]["hyperbola"]["b_crit"] == {
@@ -134,7 +134,7 @@ def test_record_has_the_fit(study):
 
 
 def test_unknown_is_null_in_the_record(made):
-    record = as_record(analyze(made({4: None, **PERFECT, 128: None})))
+    record = summary_record(analyze(made({4: None, **PERFECT, 128: None})))
     assert record["table"][-1]["steps"] is None
     assert record["fits"]["hyperbola"]["b_crit"]["high"] is None
     assert record["fits"]["hyperbola"]["s_min"]["low"] is None
@@ -165,7 +165,7 @@ def test_title_of_a_plug_in_is_its_class(made):
 
 
 def test_markdown_table_is_rectangular(analysis):
-    page = as_markdown(analysis)
+    page = summary_markdown(analysis)
     first = page.split("What the batch sizes mean")[0].split("The critical batch size at")[0]
     rows = [line for line in first.splitlines() if line.startswith("|")]
     assert len(rows) == 2 * (len(analysis.table) + 2)
@@ -176,14 +176,14 @@ def test_markdown_table_is_rectangular(analysis):
 
 
 def test_record_has_other_targets_and_budgets(study):
-    record = as_record(analyze(study))
+    record = summary_record(analyze(study))
     assert record["goals"][0]["target"] == 0.05
     assert record["goals"][0]["b_crit"] == record["fits"]["hyperbola"]["b_crit"]
     assert {row["unit"] for row in record["budgets"]} == {"steps", "examples"}
 
 
 def test_markdown_has_b_crit_against_target_and_says_which_budgets_are_exact(study):
-    page = as_markdown(analyze(study))
+    page = summary_markdown(analyze(study))
     assert "| 0.05 | 600 to 19 | 60 (46–79) |" in page
     assert "Fixed budgets: Trials stopped at the target, so" in page
 
@@ -191,15 +191,15 @@ def test_markdown_has_b_crit_against_target_and_says_which_budgets_are_exact(stu
 def test_write_summary_returns_what_it_wrote(analysis, tmp_path):
     folder = ResultsFolder.at(tmp_path / "new")
     assert write_summary(analysis, folder) == ["summary.json", "summary.md"]
-    assert json.loads(folder.read("summary.json")) == as_record(analysis)
-    assert folder.read("summary.md").decode() == as_markdown(analysis)
+    assert json.loads(folder.read("summary.json")) == summary_record(analysis)
+    assert folder.read("summary.md").decode() == summary_markdown(analysis)
 
 
 def test_the_searches_are_judged(study):
     analysis = analyze(study)
     assert analysis.search.equals(quality_table(study))
     assert set(quality_sentences(analysis.search)) <= set(sentences(analysis))
-    rows = as_record(analysis)["search"]
+    rows = summary_record(analysis)["search"]
     assert [row["batch_size"] for row in rows] == analysis.table["batch_size"].tolist()
     assert rows[0]["search"] == analysis.search.loc[0, "search"]
 
@@ -207,5 +207,5 @@ def test_the_searches_are_judged(study):
 def test_the_first_trials_only(study):
     analysis = analyze(study, first=8)
     assert set(analysis.table["trials"]) == set(analysis.search["trials"]) == {8}
-    assert "least of the first 8 trials at each" in sentences(analysis)[-1]
-    assert (as_record(analysis)["first"], as_record(analyze(study))["first"]) == (8, None)
+    assert "fewest over the first 8 trials at each" in sentences(analysis)[-1]
+    assert (summary_record(analysis)["first"], summary_record(analyze(study))["first"]) == (8, None)

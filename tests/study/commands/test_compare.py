@@ -24,8 +24,8 @@ def test_studies_are_compared(command, pair):
     before = files()
     code, out, err = command("compare", "a", "b", "--target", "0.06")
     assert code == 0, err
-    assert "b_crit of optimizer = heavy-ball is 1.0 x that of optimizer = nesterov" in out
-    assert "No significant difference of b_crit" in out
+    assert "b_crit of optimizer = heavy-ball is 1.0 times that of optimizer = nesterov" in out
+    assert "No significant difference in b_crit" in out
     stems = ("comparison", "comparison_normalised")
     figures = [f"{stem}.{form}" for stem in stems for form in ("csv", "png", "svg")]
     written = {path.name for path in Path("comparison").iterdir()}

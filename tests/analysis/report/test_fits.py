@@ -5,47 +5,47 @@ from analysis.fitting.critical import critical_batch_sizes
 from analysis.fitting.fit import fit, fit_all
 from analysis.fitting.models import MODELS, hyperbola
 from analysis.fitting.points import Points
-from analysis.report.findings import critical_record, fit_sentences, fits_record, verdicts
+from analysis.report.fits import critical_record, fit_sentences, fits_record, unidentified_sentences
 
 SIZES = 4.0 ** np.arange(9)
 QUADRATIC = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
 
 
-def said(sizes, steps, missed=None):
+def sentences_of(sizes, steps, missed=None):
     fits = fit_all(Points.of(sizes, steps, missed))
     return fit_sentences(fits, critical_batch_sizes(fits))
 
 
-def test_says_both_curves_where_the_best_is_another_one():
-    hyperbola_words, best_words, choice, critical = said(SIZES, QUADRATIC)
-    assert hyperbola_words.startswith("S(B) = S_min + E_min / B: S_min = 68 (63")
-    assert best_words.startswith("S(B) = (S_min^g + (E_min / B)^g)^(1/g): S_min = 72 (69")
-    assert "g = 1.2 (1.1" in best_words
-    assert choice == "Least AICc: smooth (above it: hyperbola +11.2, power +8.6, smooth +0.0)."
+def test_both_curves_are_named_where_the_best_is_no_hyperbola():
+    hyperbola_text, best_text, choice, critical = sentences_of(SIZES, QUADRATIC)
+    assert hyperbola_text.startswith("S(B) = S_min + E_min / B: S_min = 68 (63")
+    assert best_text.startswith("S(B) = (S_min^g + (E_min / B)^g)^(1/g): S_min = 72 (69")
+    assert "g = 1.2 (1.1" in best_text
+    assert choice == "Lowest AICc: smooth (differences: hyperbola +11.2, power +8.6, smooth +0.0)."
     for name in ("b_crit_power", "b_crit_smooth", "b_20", "b_diversity", "b_perfect", "b_plateau"):
         assert f"{name} = " in critical
 
 
-def test_says_how_many_points_are_bounds():
+def test_the_number_of_lower_bounds_is_named():
     steps = np.minimum(QUADRATIC, 20_000)
-    assert "log-normal spread" in said(SIZES, steps, steps == 20_000)[0]
-    assert "1 of 9 points as lower bounds" in said(SIZES, steps, steps == 20_000)[0]
+    assert "log-normal spread of " in sentences_of(SIZES, steps, steps == 20_000)[0]
+    assert "1 of 9 points are lower bounds" in sentences_of(SIZES, steps, steps == 20_000)[0]
 
 
-def test_says_which_models_are_not_fitted_and_why():
-    words = said(SIZES[:4], QUADRATIC[:4])
-    assert "Too few points to compare models: AICc needs 5." in words
+def test_models_not_fitted_are_named_with_the_reason():
+    found = sentences_of(SIZES[:4], QUADRATIC[:4])
+    assert "Too few points to compare models: AICc needs at least 5." in found
     assert (
-        "Not fitted: power and smooth, which need at least 6 batch sizes that reached the target, "
-        "not 4." in words
+        "Not fitted: power and smooth, which need at least 6 batch sizes that reached the target; "
+        "there are 4." in found
     )
 
 
-def test_says_that_models_fit_about_as_well():
+def test_models_that_fit_about_equally_well_are_named():
     rng = np.random.default_rng(0)
     steps = MODELS["smooth"].steps(SIZES, 20.0, 200.0, 1.3) * np.exp(0.15 * rng.standard_normal(9))
-    choice = next(words for words in said(SIZES, steps) if words.startswith("Least AICc"))
-    assert "fit about as well" in choice
+    choice = next(text for text in sentences_of(SIZES, steps) if text.startswith("Lowest AICc"))
+    assert "fit about equally well" in choice
 
 
 @pytest.mark.parametrize(
@@ -55,17 +55,17 @@ def test_says_that_models_fit_about_as_well():
         (np.full(6, 50.0), "perfect scaling is not identified", "b_crit < "),
     ],
 )
-def test_a_verdict_has_the_bound_that_there_is(steps, what, bound):
-    (words,) = verdicts(fit(Points.of(SIZES[:6], steps)))
-    assert what in words
-    assert bound in words
-    exponent = verdicts(fit(Points.of(SIZES[:6], steps), MODELS["smooth"]))[-1]
+def test_what_is_not_identified_is_named_with_its_bound(steps, what, bound):
+    (sentence,) = unidentified_sentences(fit(Points.of(SIZES[:6], steps)))
+    assert what in sentence
+    assert bound in sentence
+    exponent = unidentified_sentences(fit(Points.of(SIZES[:6], steps), MODELS["smooth"]))[-1]
     assert exponent.startswith("The exponent g of the smooth fit is not identified")
 
 
-def test_nothing_is_said_where_all_is_identified():
+def test_no_sentence_where_all_is_identified():
     exact = fit(Points.of(SIZES, hyperbola(SIZES, 20, 9000)))
-    assert verdicts(exact) == ()
+    assert unidentified_sentences(exact) == ()
 
 
 def test_records_are_plain_with_null_for_no_bound():

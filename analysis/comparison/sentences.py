@@ -1,0 +1,206 @@
+"""What a comparison of studies found, in sentences."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from analysis.comparison.compare import Compared, Comparison, Ratio
+from analysis.comparison.rule_costs import rule_cost_sentences, times
+from analysis.fitting.estimates import rounded
+from analysis.fitting.ratios import LEVEL
+from analysis.measures.federated import round_sentences
+from analysis.measures.recipes import follows_rule
+from analysis.report.fits import unidentified_sentences
+
+_CAVEAT = (
+    "Intervals and test assume that the only uncertainty is independent scatter about each study's "
+    "own hyperbola, with its own spread: a search cut short or a curve of another shape moves "
+    "b_crit by more."
+)
+
+
+def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
+    """Return what a comparison found, one sentence each.
+
+    These are what is compared and how fair that is, which study needs the fewest steps at the
+    smallest and the largest common batch size, and how b_crit differs, with its significance.
+    """
+    return (
+        *_targets(comparison),
+        *_measures(comparison),
+        *_misses(comparison.studies),
+        *_steps(comparison),
+        *rule_cost_sentences(comparison),
+        *_b_crit(comparison),
+        _normalization(comparison),
+    )
+
+
+def _normalization(comparison: Comparison) -> str:
+    to = comparison.normalisation
+    if to.batch_size is None:
+        return (
+            "Steps are not normalized: no batch size reached the target in all studies, and some "
+            "study has no fit."
+        )
+    if to.measured:
+        return (
+            f"Normalized steps are relative to each study's own at B = {to.batch_size}, the "
+            "smallest batch size that reached the target in all studies."
+        )
+    return (
+        "No batch size reached the target in all studies: normalized steps are relative to each "
+        f"study's hyperbola at B = {to.batch_size}."
+    )
+
+
+def _listed(items: Iterable[str]) -> str:
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _targets(comparison: Comparison) -> tuple[str, ...]:
+    studies = comparison.studies
+    sentences = [
+        f"{study.label}: {sentence}"
+        for study in studies
+        for sentence in round_sentences(study.analysis.study.config)
+    ]
+    if len({study.analysis.target for study in studies}) > 1:
+        targets = _listed(f"{study.analysis.target:g} ({study.label})" for study in studies)
+        sentences.append(
+            f"The studies have different targets, {targets}: each one's steps are to its own."
+        )
+    if len({str(study.analysis.study.config["workload"]) for study in studies}) > 1:
+        sentences.append(
+            "The studies train different workloads: compare how their steps fall with batch size, "
+            "not the steps themselves."
+        )
+    return tuple(sentences)
+
+
+def _measures(comparison: Comparison) -> tuple[str, ...]:
+    studies = comparison.studies
+    if comparison.medians:
+        return ("Steps are medians over fresh seeds in all studies.",)
+    some = [study.label for study in studies if study.analysis.table["seeds"].notna().any()]
+    measure = "Steps are the fewest over trials"
+    if some:
+        measure += (
+            f" in all studies: {_listed(some)} {'has' if len(some) == 1 else 'have'} medians over "
+            "fresh seeds, but some studies or batch sizes lack them, and the two do not mix"
+        )
+    counts = [_trials(study) for study in studies]
+    if len(set(counts)) == 1:
+        return (f"{measure}; {counts[0]} trials at each batch size.",)
+    shown = _listed(
+        f"{count} ({study.label})" for count, study in zip(counts, studies, strict=True)
+    )
+    recipe = any(follows_rule(study.analysis.study) for study in studies)
+    remedy = "" if recipe else "; --equal-trials uses the same number of each"
+    return (
+        f"{measure}.",
+        f"Trials at each batch size: {shown}. More trials find fewer steps{remedy}.",
+    )
+
+
+def _trials(study: Compared) -> str:
+    trials = study.analysis.table["trials"]
+    low, high = int(trials.min()), int(trials.max())
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _misses(studies: Sequence[Compared]) -> tuple[str, ...]:
+    """Return which batch sizes missed the target, and which of them are in no fit."""
+    sentences = []
+    for study in studies:
+        points = study.points
+        if points.missed.any():
+            missed = _listed(f"{size:g}" for size in points.batch_sizes[points.missed])
+            out = points.batch_sizes[points.out_of_reach()]
+            left_out = ""
+            if out.size:
+                sizes = _listed(f"{size:g}" for size in out)
+                them = "them" if out.size > 1 else "it"
+                left_out = f"; no curve allows that at {sizes}, so the fit leaves {them} out"
+            sentences.append(f"{study.label} missed the target at B = {missed}{left_out}.")
+    return tuple(sentences)
+
+
+def _steps(comparison: Comparison) -> tuple[str, ...]:
+    common = comparison.common
+    if not common:
+        return (
+            "No batch size reached the target in all studies: there are no steps to compare "
+            "directly.",
+        )
+    ends = {common[0]: "smallest", common[-1]: "largest"}
+    return tuple(_steps_at(comparison.studies, size, end) for size, end in ends.items())
+
+
+def _steps_at(studies: Sequence[Compared], batch_size: int, end: str) -> str:
+    ranked = sorted(studies, key=lambda study: study.reached[batch_size])
+    least = ranked[0].reached[batch_size]
+    others = ", ".join(
+        f"{study.label} needs {rounded(study.reached[batch_size])} "
+        f"({times(study.reached[batch_size] / least)} as many)"
+        for study in ranked[1:]
+    )
+    return (
+        f"At B = {batch_size}, the {end} batch size that reached the target in all studies, "
+        f"{ranked[0].label} needs the fewest steps, {rounded(least)}; {others}."
+    )
+
+
+def _b_crit(comparison: Comparison) -> tuple[str, ...]:
+    by_name = {study.name: study for study in comparison.studies}
+    without = [study.label for study in comparison.studies if study.fit is None]
+    sentences = [f"No fit, and so no b_crit, for {_listed(without)}."] if without else []
+    if comparison.equality is None:
+        return (*sentences, "b_crit is not compared: fewer than two studies have a fit.")
+    first = comparison.ratios[0].under
+    sentences += [_ratio(ratio, by_name) for ratio in comparison.ratios if ratio.under == first]
+    sentences.append(_significance(comparison.equality.p_value, comparison.equality.significant))
+    sentences += [
+        f"{study.label}: {sentence}"
+        for study in comparison.studies
+        if study.fit is not None
+        for sentence in unidentified_sentences(study.fit)
+    ]
+    bent = [s.label for s in comparison.studies if s.fits is not None and s.fits.best is not s.fit]
+    if bent:
+        sentences.append(
+            f"For {_listed(bent)}, another curve than the hyperbola has the lowest AICc; the table "
+            "has its critical batch size too."
+        )
+    return (*sentences, _CAVEAT)
+
+
+def _ratio(ratio: Ratio, by_name: Mapping[str, Compared]) -> str:
+    """Return a ratio from the side of the larger b_crit, where that is known."""
+    factor, over, under = ratio.estimate, by_name[ratio.over], by_name[ratio.under]
+    if factor.value < 1:
+        factor, over, under = factor.inverse(), under, over
+    sizes = " against ".join(
+        study.fit.b_crit.text("b_crit").removeprefix("b_crit ").removeprefix("= ")
+        for study in (over, under)
+        if study.fit is not None
+    )
+    other = f"that of {under.label}"
+    if factor.identified:
+        ends = f"{rounded(factor.low)}\N{EN DASH}{rounded(factor.high)}"
+        size = f"{rounded(factor.value)} times {other} ({LEVEL:.0%} interval {ends})"
+    elif factor.low > 0:
+        size = f"more than {rounded(factor.low)} times {other}"
+    elif math.isfinite(factor.high):
+        size = f"less than {rounded(factor.high)} times {other}"
+    else:
+        return f"The data do not bound the ratio of b_crit of {over.label} to {other}: {sizes}."
+    return f"b_crit of {over.label} is {size}: {sizes}."
+
+
+def _significance(p_value: float, significant: bool) -> str:
+    p = f"p = {p_value:.2g}" if p_value >= 1e-4 else "p < 0.0001"
+    test = f"likelihood-ratio test of one b_crit for all studies against one each, {p}"
+    if significant:
+        return f"The difference in b_crit is significant ({test})."
+    return f"No significant difference in b_crit ({test})."

@@ -1,0 +1,37 @@
+import pytest
+from matplotlib.figure import Figure
+
+from analysis import figures
+from analysis.comparison.compare import compare
+from analysis.errors import AnalysisError
+from analysis.figures import comparison
+from analysis.report.summary import analyze
+
+
+@pytest.fixture(scope="module")
+def analysis(study):
+    return analyze(study)
+
+
+@pytest.mark.parametrize("name", figures.FIGURES)
+def test_draws_a_figure_by_name(analysis, name):
+    assert isinstance(figures.draw(analysis, name), Figure)
+
+
+def test_draws_a_comparison_by_name(study):
+    both = compare({"one": study, "two": study})
+    for name in ("comparison", "comparison_normalised"):
+        assert isinstance(comparison.draw(both, name), Figure)
+    with pytest.raises(AnalysisError, match="comparison_epochs needs two studies whose trials"):
+        comparison.draw(both, "comparison_epochs")
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(analysis):
+    with pytest.raises(AnalysisError, match="one of steps_vs_batch, .*, got 'loss'"):
+        figures.draw(analysis, "loss")
+
+
+def test_a_figure_without_data_is_refused_with_what_it_needs(made):
+    analysis = analyze(made({4: None, 8: None}))
+    with pytest.raises(AnalysisError, match="residuals needs a fit, got none"):
+        figures.draw(analysis, "residuals")
