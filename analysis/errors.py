@@ -1,5 +1,7 @@
-"""The one error that a user of the analysis can cause."""
+"""The error that unusable results cause."""
+
+from batchscale.errors import BatchscaleError
 
 
-class AnalysisError(ValueError):
-    """Results that cannot be read or analysed as asked; it holds rule, value and remedy."""
+class AnalysisError(BatchscaleError):
+    """Results that cannot be read or analyzed as requested."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
         Workload,
     )
 
+DISTRIBUTION = "batchscale"
+"""`batchscale.packages` tells our packages from others of the same name by this line."""
+
 __all__ = [
     "Data",
     "Dynamics",

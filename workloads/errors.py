@@ -1,5 +1,7 @@
-"""The error that a workload's user can cause."""
+"""The error that an unusable workload causes."""
+
+from batchscale.errors import BatchscaleError
 
 
-class WorkloadError(ValueError):
-    """A workload that cannot be used as asked; the message holds rule, value and remedy."""
+class WorkloadError(BatchscaleError):
+    """A workload that cannot be used as requested."""

@@ -1,4 +1,4 @@
-"""What building each workload shows: its size, and how its lanes would be trained."""
+"""Size of each workload's model, and how its lanes would be trained, found by building it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from workloads.registry import Entry, resolve
 from workloads.workload import Dynamics, Workload
 
 BATCH_SIZE = 32
-"""At which the lanes of a pack are told."""
+"""Batch size for which the lanes of a pack are given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,9 +23,9 @@ class Built:
     """What building a workload has shown; empty where there was nothing to build.
 
     Attributes:
-        parameters: trainable numbers of its model; empty where only its data would tell.
+        parameters: number of trainable parameters; empty where it depends on the data.
         lanes: packed, with the lanes of a pack at `BATCH_SIZE` on a CPU; looped, and why; or
-            that its data are missing.
+            that the data are missing.
     """
 
     parameters: str
@@ -33,13 +33,10 @@ class Built:
 
 
 def built(entries: list[Entry]) -> Iterator[Built]:
-    """Builds workloads with their default options, one after another.
-
-    Args:
-        entries: the workloads.
+    """Build workloads with their default options, one after another.
 
     Yields:
-        What each has shown.
+        The findings on each, in the order of `entries`.
     """
     for entry in entries:
         workload = resolve(entry.name)
@@ -57,7 +54,7 @@ def _parameters(workload: Workload) -> str:
         with torch.device("meta"):
             model = workload.model()
     except WorkloadError:
-        return ""  # as large as its data make it
+        return ""  # the size depends on the data
     return f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,}"
 
 

@@ -1,5 +1,6 @@
-"""Arguments and options that commands of several modules take."""
+"""Arguments and options that several commands take."""
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +10,11 @@ import typer
 from study.errors import StudyError
 
 SOME_FAILED, WRONG_INPUT = 1, 2
-"""Exit codes; 0 is for all else."""
+"""Exit codes: some trials failed or a check did not hold; wrong input."""
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder of data files; BATCHSCALE_DATA says the same.", show_default=False),
+    typer.Option(help="Folder of data files; or set BATCHSCALE_DATA.", show_default=False),
 ]
 StudyFolder = Annotated[
     str, typer.Argument(metavar="DIR", help="Results folder of one study: a path or a URI.")
@@ -21,16 +22,24 @@ StudyFolder = Annotated[
 
 
 def use_data(folder: Path | None) -> None:
-    """Makes workloads look for data files in a folder; None leaves it to BATCHSCALE_DATA.
-
-    Args:
-        folder: of data files.
+    """Make workloads look for data files in a folder; None leaves it to BATCHSCALE_DATA.
 
     Raises:
-        StudyError: it is none.
+        StudyError: there is no such folder.
     """
     if folder is None:
         return
     if not folder.is_dir():
-        raise StudyError(f"--data-dir must be a folder, got {folder}; check the path")
+        raise StudyError(f"--data-dir must be an existing folder, got {folder}")
     os.environ["BATCHSCALE_DATA"] = str(folder.resolve())
+
+
+def finite(value: float | None) -> float | None:
+    """Return an option's value; typer refuses infinities and NaN by this callback.
+
+    Raises:
+        BadParameter: the value is not finite.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value

@@ -1,4 +1,4 @@
-"""The commands that train recorded trials again: to verify them, and to look into them."""
+"""The commands that train recorded trials again: `verify` and `layers`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,16 +23,16 @@ def verify(
     ] = True,
     data_dir: DataDir = None,
 ) -> None:
-    """Check a results folder against itself, and train its winners again; writes nothing."""
+    """Check a results folder and train its winners again; write nothing."""
     from analysis.tables.folder import ResultsFolder
     from study.replay.verification import check_folder
     from study.replay.winners import check_winners
 
     use_data(data_dir)
     folder = ResultsFolder.at(location)
-    broken = [clause.name for clause in check_folder(folder) if not _told(clause)]
+    broken = [clause.name for clause in check_folder(folder) if not _print_clause(clause)]
     if replay:
-        broken += [clause.name for clause in check_winners(folder) if not _told(clause)]
+        broken += [clause.name for clause in check_winners(folder) if not _print_clause(clause)]
     if broken:
         raise typer.Exit(SOME_FAILED)
 
@@ -42,11 +42,15 @@ def layers(
     location: StudyFolder,
     batch_sizes: Annotated[
         str | None,
-        typer.Option(metavar="B,B,...", help="Which.", show_default="all that reached the target"),
+        typer.Option(
+            metavar="B,B,...",
+            help="Batch sizes to measure.",
+            show_default="all that reached the target",
+        ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Train the best trials again; measure each layer's gradient beside its weights."""
+    """Train the best trials again and compare each layer's gradient with its weights."""
     import pyarrow as pa
 
     from analysis.figures.layers import write_layer_figures
@@ -65,9 +69,9 @@ def layers(
     trials = best_trials(resolved, recorded, _sizes(batch_sizes))
     trainable = load_as_recorded(folder, resolved)
     rows = []
-    with console.status("training the best trials again") as shown:
+    with console.status("training the best trials again") as status:
         for trial in trials:
-            shown.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps")
+            status.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps")
             rows += measured_layers(resolved, trainable, trial, recorded)
     write_table(folder, LAYERS_FILE, pa.Table.from_pylist(rows, schema=layer_schema()))
     measured = read_layers(folder)
@@ -87,12 +91,11 @@ def _sizes(text: str | None) -> list[int] | None:
         return [int(word) for word in text.split(",")]
     except ValueError as error:
         raise StudyError(
-            f"--batch-sizes must be whole numbers with commas between them, got {text!r}; "
-            "write it as 16,256"
+            f"--batch-sizes must be integers separated by commas, as in 16,256, got {text!r}"
         ) from error
 
 
-def _told(clause: "Clause") -> bool:
-    """Prints a clause; tells whether it is not broken."""
+def _print_clause(clause: "Clause") -> bool:
+    """Print the result of a check; return whether it is not broken."""
     console.clause(clause.name, clause.passed, clause.detail)
     return clause.passed is not False

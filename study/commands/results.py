@@ -1,4 +1,4 @@
-"""The commands that look at results: how far a sweep is, what it found, archives."""
+"""The commands on results: status, analysis, comparison, archives."""
 
 import shlex
 from pathlib import Path
@@ -16,7 +16,7 @@ console = Terminal()
 
 @app.command()
 def status(location: StudyFolder) -> None:
-    """Show how far the sweep into a folder is, one row per batch size."""
+    """Show the progress of a sweep, one row per batch size."""
     from analysis.tables.folder import ResultsFolder
     from study.orchestration.progress import Progress, progress_table, share_done
     from study.storage.parts import Parts
@@ -33,13 +33,13 @@ def analyze(
     location: StudyFolder,
     target: Annotated[
         float | None,
-        typer.Option(help="Another target; looser, if there was a race.", show_default=False),
+        typer.Option(help="Another target; must be looser if trials raced.", show_default=False),
     ] = None,
     equal_trials: Annotated[
         bool,
         typer.Option(
             "--equal-trials",
-            help="Compare at the greatest number of search trials that every batch size has.",
+            help="Use only as many search trials as every batch size has.",
         ),
     ] = False,
 ) -> None:
@@ -56,7 +56,7 @@ def analyze(
     from study.storage.study_folder import read_study_toml
 
     folder = ResultsFolder.at(location)
-    if part_names(folder):  # an imported study has none, its tables are the truth
+    if part_names(folder):  # an imported study has tables only
         resolved = read_study_toml(folder)
         if target is not None:
             check_target(target, resolved.as_data()["race"])
@@ -83,14 +83,14 @@ def compare(
     ] = "comparison",
     target: Annotated[
         float | None,
-        typer.Option(help="A target for all; looser than those raced to.", show_default="own"),
+        typer.Option(help="One target for all, looser than the raced ones.", show_default="own"),
     ] = None,
     equal_trials: Annotated[
         bool,
-        typer.Option("--equal-trials", help="Compare at as many search trials as all have."),
+        typer.Option("--equal-trials", help="Use only as many search trials as all have."),
     ] = False,
 ) -> None:
-    """Put studies side by side, and test whether their critical batch sizes differ."""
+    """Compare studies, and test whether their critical batch sizes differ."""
     from analysis.comparison.compare import compare as compare_studies
     from analysis.comparison.labels import study_folders
     from analysis.comparison.report import (
@@ -103,9 +103,9 @@ def compare(
     from analysis.tables.study import read_study
 
     folders, folder = study_folders(locations), ResultsFolder.at(to)
-    where = {name: str(resolved) for name, resolved in folders.items()}
+    where = {name: str(study) for name, study in folders.items()}
     check_destination(folder, where)
-    tables = {name: read_study(resolved) for name, resolved in folders.items()}
+    tables = {name: read_study(study) for name, study in folders.items()}
     comparison = compare_studies(tables, target, equal_trials)
     print_comparison(comparison, console)
     written = write_comparison(comparison, folder, where)
@@ -123,23 +123,25 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
     results: Annotated[
         str, typer.Option(help="Where the studies' folders are made: a path or a URI.")
     ] = "results",
-    only: Annotated[str, typer.Option(help="Pattern of the names to import: 'mnist-*'.")] = "*",
+    only: Annotated[str, typer.Option(help="Pattern of names to import, such as 'mnist-*'.")] = "*",
     target: Annotated[
         float | None, typer.Option(help="Validation error to get below.", show_default=False)
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="Measurement that is the error.", show_default="the first known one"),
+        typer.Option(help="Measurement to use as the error.", show_default="the first known one"),
     ] = None,
     all_trials: Annotated[
-        bool, typer.Option("--all-trials", help="Count trials that are not COMPLETE too.")
+        bool, typer.Option("--all-trials", help="Also count trials that are not COMPLETE.")
     ] = False,
     first_trials: Annotated[
         int | None,
-        typer.Option(min=1, help="COMPLETE trials at each batch size.", show_default="all"),
+        typer.Option(
+            min=1, help="Use only so many COMPLETE trials at each batch size.", show_default="all"
+        ),
     ] = None,
 ) -> None:
-    """Make a results folder of each workload in a published archive."""
+    """Make a results folder for each workload in a published archive."""
     from analysis.archive.importing import Choices, import_archive
     from analysis.tables.folder import ResultsFolder
 

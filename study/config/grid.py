@@ -84,12 +84,21 @@ def read_members(source: str, settings: Iterable[str]) -> list[Member]:
     Returns:
         One study, or those of the grid: the last key varies fastest, tables as they stand.
     """
-    data = override(read_study(source), settings)
-    if "grid" not in data:
-        return [Member(None, data)]
-    grid = data.pop("grid")
     folder = Path(source).resolve().parent if source.endswith(".toml") else Path.cwd()
-    return expand(data, grid, folder)
+    return members_of(override(read_study(source), settings), folder)
+
+
+def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
+    """Return the studies of a study file's content.
+
+    Args:
+        data: the content as plain data.
+        folder: what paths of workload files in a grid are relative to.
+    """
+    if "grid" not in data:
+        return [Member(None, dict(data))]
+    base = {key: value for key, value in data.items() if key != "grid"}
+    return expand(base, data["grid"], folder)
 
 
 def expand(base: Mapping[str, Any], grid: object, folder: Path) -> list[Member]:

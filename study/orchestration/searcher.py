@@ -11,9 +11,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from analysis.errors import AnalysisError
+from batchscale.errors import BatchscaleError
 from study.engine.cohort import failed
-from study.errors import StudyError
 from study.orchestration.actor import UNWRITTEN
 from study.orchestration.progress import Progress
 from study.records import Cohort, Status, TrialResult
@@ -85,7 +84,7 @@ class PerBatchSearch(Searcher):
             recorded = self._parts.read_cohort(cohort.batch_size, cohort.number, cohort.role)
             results = recorded or self._overdue(cohort, self._began.get(trial_id))
             self._record(cohort, results)
-        except (AnalysisError, StudyError) as error:  # Tune would end in its own traceback
+        except BatchscaleError as error:  # Tune would end in its own traceback
             self.end(str(error))
         except OSError as error:
             self.end(self._parts.folder.unwritable(error))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from batchscale.errors import BatchscaleError
 from study.config.sections import BatchSizes
 from study.config.space import Range, Space
 from study.config.study import ResolvedStudy, StudyConfig
@@ -26,7 +27,6 @@ from study.planning.search_space import applicable, full_space, groups_of, refus
 from study.planning.sizing import Device, ModelSize, cohort_lanes, pack_lanes
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.sampler import SAMPLERS
-from workloads.errors import WorkloadError
 from workloads.registry import resolve as resolve_workload
 from workloads.soundness import sound_number, sound_target
 from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
@@ -106,7 +106,7 @@ def _as_plug_in() -> Iterator[None]:
     """Tells of whatever a workload raises as of wrong input."""
     try:
         yield
-    except (StudyError, WorkloadError):
+    except BatchscaleError:
         raise
     except Exception as error:
         raise StudyError(

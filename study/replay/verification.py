@@ -10,15 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.errors import AnalysisError
 from analysis.report.summary import analyze
 from analysis.report.write import SUMMARY_JSON, summary_record
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import CURVES_FILE, STUDY_FILE, TRIAL_KEY, TRIALS_FILE
 from analysis.tables.study import as_frame, read_study, read_table
+from batchscale.errors import BatchscaleError
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
-from study.errors import StudyError
 from study.records import Role, TrialResult
 from study.replay.recorded import trials_of_tables
 from study.search.queue import CohortQueue
@@ -51,7 +50,7 @@ class _BrokenError(Exception):
     """A check failed; the message says how."""
 
 
-_BROKEN = (_BrokenError, AnalysisError, StudyError)
+_BROKEN = (_BrokenError, BatchscaleError)
 
 
 def check_folder(folder: ResultsFolder) -> Iterator[Clause]:

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
+from batchscale.errors import BatchscaleError
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import Trainable
-from study.errors import StudyError
 from study.records import Curve, TrialResult
 from study.replay.recorded import load_as_recorded, recorded_trials, winners
 from study.replay.trial import Replay, same_curve
@@ -28,7 +27,7 @@ def check_winners(folder: ResultsFolder) -> Iterator[Clause]:
     try:
         resolved = read_study_toml(folder)
         recorded, environment = recorded_trials(folder, resolved), differences(folder)
-    except (StudyError, AnalysisError):
+    except BatchscaleError:
         yield Clause(
             "winners", None, "not trained again: the folder lacks a complete record of its trials"
         )

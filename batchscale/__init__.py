@@ -1,0 +1,92 @@
+"""How many optimizer steps does training need to reach a target error as the batch size grows?
+
+The Python interface of batchscale: run sweeps, load and compare their results, fit numbers of your
+own, and write workloads. Names are imported when they are first used, so that
+`import batchscale` is quick and needs neither torch nor Ray.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from batchscale.errors import BatchscaleError
+
+if TYPE_CHECKING:
+    from batchscale.comparing import StudyComparison, compare
+    from batchscale.fitting import StepsFit, fit
+    from batchscale.loading import Study, load
+    from batchscale.sweeping import sweep
+    from workloads import (
+        Data,
+        Dynamics,
+        Examples,
+        Lanes,
+        LaneSetup,
+        Model,
+        Target,
+        Workload,
+        WorkloadError,
+    )
+
+    __version__: str
+
+_MODULES = {
+    "StudyComparison": "batchscale.comparing",
+    "compare": "batchscale.comparing",
+    "StepsFit": "batchscale.fitting",
+    "fit": "batchscale.fitting",
+    "Study": "batchscale.loading",
+    "load": "batchscale.loading",
+    "sweep": "batchscale.sweeping",
+    "Data": "workloads",
+    "Dynamics": "workloads",
+    "Examples": "workloads",
+    "Lanes": "workloads",
+    "LaneSetup": "workloads",
+    "Model": "workloads",
+    "Target": "workloads",
+    "Workload": "workloads",
+    "WorkloadError": "workloads",
+}
+"""Module of each name that is imported when it is used."""
+
+__all__ = [
+    "BatchscaleError",
+    "Data",
+    "Dynamics",
+    "Examples",
+    "LaneSetup",
+    "Lanes",
+    "Model",
+    "StepsFit",
+    "Study",
+    "StudyComparison",
+    "Target",
+    "Workload",
+    "WorkloadError",
+    "__version__",
+    "compare",
+    "fit",
+    "load",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("batchscale")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'batchscale' has no attribute {name!r}")
+    from batchscale.packages import find_clash
+
+    clash = find_clash()
+    if clash is not None:
+        raise ImportError(clash)
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value  # the next use of the name does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,22 @@
+"""The command `batchscale`, also as `python -m batchscale`."""
+
+import sys
+
+from batchscale.packages import find_clash
+
+WRONG_INPUT = 2
+
+
+def main() -> None:
+    """Run the command line, unless something else has taken the place of our packages."""
+    clash = find_clash()
+    if clash is not None:
+        print(f"error: {clash}", file=sys.stderr)
+        sys.exit(WRONG_INPUT)
+    from study.commands.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Several studies side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.comparison.compare import compare as compare_studies
+from analysis.comparison.labels import study_folders
+from analysis.comparison.report import steps_table
+from analysis.comparison.sentences import comparison_sentences
+from analysis.tables.study import read_study
+from batchscale.loading import Study
+from batchscale.notebook import page
+from study.storage.tables import study_tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class StudyComparison:
+    """Studies compared at a target, as `batchscale compare` compares them; nothing is written.
+
+    A notebook shows the curves, the table and what was found.
+    """
+
+    def __init__(
+        self,
+        studies: Sequence[Study | str | Path],
+        target: float | None = None,
+        equal_trials: bool = False,
+    ) -> None:
+        """Read and compare studies; the arguments are those of `compare`."""
+        given = [s.folder.location if isinstance(s, Study) else str(s) for s in studies]
+        folders = study_folders(given)
+        tables = {name: study_tables(f) or read_study(f) for name, f in folders.items()}
+        self._comparison = compare_studies(tables, target, equal_trials)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Steps to target, one row per study and batch size."""
+        return self._comparison.table.copy()
+
+    @property
+    def b_crit_ratios(self) -> pd.DataFrame:
+        """Ratio of critical batch sizes, one row per pair: over, under, value, low, high."""
+        rows = [
+            {
+                "over": ratio.over,
+                "under": ratio.under,
+                "value": ratio.estimate.value,
+                "low": ratio.estimate.low,
+                "high": ratio.estimate.high,
+            }
+            for ratio in self._comparison.ratios
+        ]
+        return pd.DataFrame(rows, columns=["over", "under", "value", "low", "high"])
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return what was found, one sentence each, as `comparison.md` has it."""
+        return comparison_sentences(self._comparison)
+
+    def figure(self, name: str = "comparison") -> "Figure":
+        """Return a figure that `batchscale compare` writes, as a matplotlib Figure.
+
+        Args:
+            name: a key of `analysis.figures.comparison.COMPARISON_FIGURES`.
+
+        Raises:
+            BatchscaleError: there is no such figure, or the studies lack the data for it.
+        """  # noqa: DOC502  (raised by draw)
+        from analysis.figures.comparison import draw
+
+        return draw(self._comparison, name)
+
+    def __repr__(self) -> str:
+        labels = ", ".join(study.label for study in self._comparison.studies)
+        return f"StudyComparison of {labels}"
+
+    def _repr_html_(self) -> str:
+        table = steps_table(self._comparison)
+        return page("Comparison", table, self.sentences(), self.figure())
+
+
+def compare(
+    studies: Sequence[Study | str | Path],
+    target: float | None = None,
+    equal_trials: bool = False,
+) -> StudyComparison:
+    """Return a comparison of studies, with a test whether their critical batch sizes differ.
+
+    Args:
+        studies: two or more, loaded or as paths or URIs of their results folders.
+        target: validation error for all, not tighter than those raced to; None for each one's own.
+        equal_trials: whether to use only as many search trials as all of them have.
+
+    Raises:
+        BatchscaleError: there are fewer than two, or they cannot be compared.
+    """  # noqa: DOC502  (raised inside)
+    return StudyComparison(studies, target, equal_trials)

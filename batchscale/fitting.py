@@ -1,0 +1,196 @@
+"""Fits of anybody's steps to target, by the same statistics as a study's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.fitting.critical import critical_batch_sizes
+from analysis.fitting.fit import Fits, ScalingFit, fit_all
+from analysis.fitting.models import MODELS
+from analysis.fitting.points import Points
+from analysis.fitting.regimes import Regimes, find_regimes
+from analysis.report.fits import fit_sentences
+from batchscale.loading import critical_table
+from batchscale.notebook import page
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StepsFit:
+    """Curves fitted to steps to target at several batch sizes.
+
+    A notebook shows the curve, the points and what was found.
+
+    Attributes:
+        points: what was fitted; a batch size that missed the target is a lower bound.
+        fits: every model that the points allow, with intervals; `fits.best` has the least AICc.
+        regimes: perfect scaling, diminishing returns, plateau, read from the points.
+    """
+
+    points: Points
+    fits: Fits
+    regimes: Regimes
+
+    @property
+    def hyperbola(self) -> ScalingFit:
+        """The fit of S_min + E_min / B (McCandlish et al. 2018, eq. 2.11 and appendix D)."""
+        return self.fits["hyperbola"]
+
+    def critical_batch_sizes(self) -> pd.DataFrame:
+        """Return the critical batch size by every definition, with its interval.
+
+        Returns:
+            Index: the name of the definition. Columns: value, low, high, in examples; note.
+        """
+        return critical_table(critical_batch_sizes(self.fits))
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return what was found, one sentence each."""
+        found = fit_sentences(self.fits, critical_batch_sizes(self.fits))
+        return (*found, *self.regimes.sentences())
+
+    def figure(self) -> "Figure":
+        """Return points, hyperbola with band and the line of perfect scaling, on log axes."""
+        from analysis.figures.axes import base_two_y, batch_size_axis, legend_below, single_axes
+        from analysis.figures.series import draw_series, series_keys
+        from analysis.figures.style import BLUE, style
+
+        data = self._figure_data()
+        measured = data[data["series"].isin(["measured", "not reached"])]
+        with style():
+            figure, axes = single_axes(4.0)
+            batch_size_axis(axes, measured["batch_size"])
+            base_two_y(axes, measured["steps"].min() / 1.5, measured["steps"].max() * 1.5)
+            draw_series(axes, data, BLUE, band=True)
+            axes.set_xlabel("Batch size")
+            axes.set_ylabel("Steps to target")
+            band = f", {self.hyperbola.level:.0%} band"
+            legend_below(figure, series_keys(set(data["series"]), "steps to target", band))
+        return figure
+
+    def _figure_data(self) -> pd.DataFrame:
+        from analysis.figures.series import FIT, MEASURED, NOT_REACHED, curve_sizes, series_rows
+
+        points, missed, sizes = (
+            self.points,
+            self.points.missed,
+            curve_sizes(self.points.batch_sizes),
+        )
+        low, high = self.hyperbola.band(sizes)
+        rows = [
+            series_rows(MEASURED, points.batch_sizes[~missed], points.steps[~missed]),
+            series_rows(NOT_REACHED, points.batch_sizes[missed], points.steps[missed]),
+            series_rows(FIT, sizes, self.hyperbola.predict(sizes), low=low, high=high),
+        ]
+        return pd.concat([part for part in rows if len(part)], ignore_index=True)
+
+    def __repr__(self) -> str:
+        return f"StepsFit of {self.points.steps.size} batch sizes: {self.hyperbola.b_crit}"
+
+    def _repr_html_(self) -> str:
+        table = self._table()
+        return page("Steps to target", table, self.sentences(), self.figure())
+
+    def _table(self) -> pd.DataFrame:
+        sizes, steps = self.points.batch_sizes, self.points.steps
+        fitted = self.hyperbola.predict(sizes)
+        return pd.DataFrame(
+            {
+                "B": [f"{size:g}" for size in sizes],
+                "steps": [
+                    f"> {count:g}" if missed else f"{count:g}"
+                    for count, missed in zip(steps, self.points.missed, strict=True)
+                ],
+                "hyperbola": [f"{count:.4g}" for count in fitted],
+                "regime": [
+                    "-" if missed else str(self.regimes.of(size))
+                    for size, missed in zip(sizes, self.points.missed, strict=True)
+                ],
+            }
+        )
+
+
+def fit(
+    batch_sizes: Sequence[float],
+    steps: Sequence[float | None],
+    bounds: Sequence[float | None] | None = None,
+    level: float = 0.95,
+) -> StepsFit:
+    """Fit steps to target against batch size by maximum likelihood in log steps.
+
+    Args:
+        batch_sizes: examples per step, > 0, each once.
+        steps: updates to the target, > 0, at each batch size; None or NaN where it was missed.
+        bounds: for each missed batch size, steps that did not suffice, > 0; other entries are not
+            used.
+        level: of the intervals, between 0 and 1.
+
+    Returns:
+        The fits of all models that the points allow.
+
+    Raises:
+        AnalysisError: the arguments differ in length, a batch size is repeated, a miss has no
+            bound, or fewer than three batch sizes reached the target.
+
+    >>> import numpy as np
+    >>> sizes = 2.0 ** np.arange(4, 12)
+    >>> found = fit(sizes, 100 + 6400 / sizes)
+    >>> round(found.hyperbola.b_crit.value)
+    64
+    """
+    sizes = np.asarray(batch_sizes, dtype=np.float64)
+    values = np.array([np.nan if s is None else s for s in steps], dtype=np.float64)
+    limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers(bounds)
+    _check(sizes, values, limits, level)
+    missed = np.isnan(values)
+    points = Points.of(sizes, np.where(missed, limits, values), missed)
+    least = MODELS["hyperbola"].least_points
+    if points.observed < least:
+        raise AnalysisError(
+            f"a fit needs {least} or more batch sizes that reached the target, got "
+            f"{points.observed}; measure more of them"
+        )
+    observed = points.without(points.missed)
+    return StepsFit(
+        points=points,
+        fits=fit_all(points, level),
+        regimes=find_regimes(observed.batch_sizes, observed.steps),
+    )
+
+
+def _numbers(values: Sequence[float | None]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _check(
+    sizes: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
+    steps: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
+    bounds: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
+    level: float,
+) -> None:
+    if not sizes.shape == steps.shape == bounds.shape or sizes.ndim != 1:
+        raise AnalysisError(
+            "batch_sizes, steps and bounds must be flat and of one length, got shapes "
+            f"{sizes.shape}, {steps.shape} and {bounds.shape}"
+        )
+    if not 0 < level < 1:
+        raise AnalysisError(f"level must lie between 0 and 1, got {level:g}; 0.95 is usual")
+    distinct, counts = np.unique(sizes, return_counts=True)
+    if (counts > 1).any():
+        repeated = distinct[counts > 1][0]
+        raise AnalysisError(
+            f"batch_sizes must hold each batch size once, got {repeated:g} more than once; give "
+            "the median of its runs"
+        )
+    unbounded = sizes[np.isnan(steps) & np.isnan(bounds)]
+    if unbounded.size:
+        raise AnalysisError(
+            f"a batch size that missed the target needs an entry in bounds, got none for "
+            f"{unbounded[0]:g}; give the steps that did not suffice, or leave it out"
+        )

@@ -1,0 +1,169 @@
+"""Results of a study: its tables, steps to target, fits, regimes and figures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.fitting.critical import CriticalBatchSize
+from analysis.fitting.fit import ScalingFit
+from analysis.fitting.regimes import Regimes
+from analysis.report.summary import Analysis, analyze, sentences
+from analysis.report.write import readable_table
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.study import StudyTables, read_study
+from batchscale.notebook import page
+from study.storage.tables import study_tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Study:
+    """A study in a results folder, as it was when it was loaded; nothing is written.
+
+    A notebook shows its curve, its table and what was found.
+
+    Attributes:
+        folder: where the results are.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        """Read the study at a path or URI.
+
+        Raises:
+            BatchscaleError: the folder holds no study, or a file in it is damaged.
+        """  # noqa: DOC502  (raised inside)
+        self.folder = ResultsFolder.at(location)
+        # parts are the truth: a sweep may be running, or have been stopped before its tables
+        self._tables: StudyTables = study_tables(self.folder) or read_study(self.folder)
+        self._analyses: dict[float | None, Analysis] = {}
+
+    @property
+    def name(self) -> str:
+        """Name of the results folder."""
+        return self._tables.name
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The study file with every default filled in."""
+        return self._tables.config
+
+    @property
+    def target(self) -> float:
+        """Validation error (or loss) to get below, as the study raced to it."""
+        return self._tables.target
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """All trials, one row each; the column `role` tells search trials from replicates."""
+        return self._tables.trials.copy()
+
+    @property
+    def search_trials(self) -> pd.DataFrame:
+        """The trials that compete for the fewest steps: search, extensions and warm starts."""
+        return self._with_roles("search", "extension", "warm")
+
+    @property
+    def replicates(self) -> pd.DataFrame:
+        """The re-runs of points with fresh seeds, those of a recipe's scaling rule included."""
+        return self._with_roles("replicate", "recipe")
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """All measurements, one row each; batch_size, role and trial identify the trial."""
+        return self._tables.curves.copy()
+
+    def analysis(self, target: float | None = None) -> Analysis:
+        """Return the complete analysis at a target, as `batchscale analyze` makes it.
+
+        Args:
+            target: validation error to get below; None for the study's own. Where trials stopped at
+                the target, it must not be tighter than that.
+
+        Raises:
+            BatchscaleError: the target cannot be judged from the recorded curves.
+        """  # noqa: DOC502  (raised by analyze)
+        if target not in self._analyses:
+            self._analyses[target] = analyze(self._tables, target)
+        return self._analyses[target]
+
+    def steps(self, target: float | None = None) -> pd.DataFrame:
+        """Return steps to target, one row per batch size, with bracket, winner and replicates."""
+        return self.analysis(target).table.copy()
+
+    @property
+    def fits(self) -> Mapping[str, ScalingFit]:
+        """The fitted curves by model, at the study's target; empty if too few points reached it."""
+        fits = self.analysis().fits
+        return {} if fits is None else fits.by_name
+
+    @property
+    def regimes(self) -> Regimes | None:
+        """The regimes at the study's target; None if too few batch sizes reached it."""
+        return self.analysis().regimes
+
+    def critical_batch_sizes(self, target: float | None = None) -> pd.DataFrame:
+        """Return the critical batch size by every definition, with its 95 % interval.
+
+        Returns:
+            Index: the name of the definition. Columns: value, low, high, in examples; note.
+        """
+        return critical_table(self.analysis(target).critical)
+
+    def sentences(self, target: float | None = None) -> tuple[str, ...]:
+        """Return what was found, one sentence each, as `summary.md` has it."""
+        return sentences(self.analysis(target))
+
+    def figure(self, name: str = "steps_vs_batch", target: float | None = None) -> "Figure":
+        """Return a figure that `batchscale analyze` writes, as a matplotlib Figure.
+
+        Args:
+            name: a key of `analysis.figures.FIGURES`.
+            target: as for `analysis`.
+
+        Raises:
+            BatchscaleError: there is no such figure, or the study lacks the data for it.
+        """  # noqa: DOC502  (raised by draw)
+        from analysis.figures import draw
+
+        return draw(self.analysis(target), name)
+
+    def __repr__(self) -> str:
+        return f"Study({self.folder.location!r}): {self.analysis().title}"
+
+    def _repr_html_(self) -> str:
+        analysis = self.analysis()
+        return page(analysis.title, readable_table(analysis), sentences(analysis), self.figure())
+
+    def _with_roles(self, *roles: str) -> pd.DataFrame:
+        trials = self._tables.trials
+        return trials[trials["role"].isin(roles)].reset_index(drop=True)
+
+
+def load(location: str | Path) -> Study:
+    """Return the study in a results folder.
+
+    Args:
+        location: a path, or a URI such as `s3://bucket/results/digits`.
+
+    Raises:
+        BatchscaleError: the folder holds no study, or a file in it is damaged.
+    """  # noqa: DOC502  (raised by Study)
+    return Study(location)
+
+
+def critical_table(critical: Mapping[str, CriticalBatchSize]) -> pd.DataFrame:
+    """Return critical batch sizes as a table: index name; value, low, high in examples; note."""
+    rows = {
+        name: {
+            "value": size.estimate.value,
+            "low": size.estimate.low,
+            "high": size.estimate.high,
+            "note": size.note,
+        }
+        for name, size in critical.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "note"])
+    return table.rename_axis("definition")

@@ -1,0 +1,52 @@
+"""Whether Python imports our `study`, `workloads` and `analysis`, whose names others use too."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+PACKAGES = ("study", "workloads", "analysis")
+_OURS = re.compile(r'^DISTRIBUTION = "batchscale"$', re.MULTILINE)
+_HOME = Path(__file__).resolve().parents[1]
+
+
+def find_clash(home: Path = _HOME) -> str | None:
+    """Return a sentence on the first of our packages that something else shadows or replaced.
+
+    Args:
+        home: the folder that holds our packages.
+
+    Returns:
+        The files concerned and the remedy; None where all packages are ours.
+    """
+    for name in PACKAGES:
+        ours = home / name / "__init__.py"
+        spec = importlib.util.find_spec(name)
+        origin = None if spec is None else spec.origin
+        if origin is not None and Path(origin).resolve() != ours.resolve():
+            return (
+                f"`import {name}` must find {ours} of batchscale, but finds {origin}, which comes "
+                "first on Python's path; rename that file, run from another folder, or install "
+                "batchscale in a virtual environment of its own"
+            )
+        if not ours.is_file() or not _OURS.search(ours.read_text("utf-8", errors="replace")):
+            other = _other_owner(name, ours)
+            return (
+                f"{ours} must be the file that batchscale installed, but {other}; run `pip install "
+                "--force-reinstall --no-deps batchscale` in a virtual environment of its own"
+            )
+    return None
+
+
+def _other_owner(name: str, ours: Path) -> str:
+    """Return what became of our file, with the name of the distribution that replaced it."""
+    from importlib.metadata import distributions
+
+    if not ours.is_file():
+        return "another distribution that was uninstalled has removed it"
+    owners = sorted(
+        f"{distribution.name} {distribution.version}"
+        for distribution in distributions()
+        if distribution.name != "batchscale"
+        and any(str(file) == f"{name}/__init__.py" for file in distribution.files or ())
+    )
+    return f"{' and '.join(owners) or 'another distribution'} has overwritten it with its own"

@@ -1,0 +1,63 @@
+"""A sweep from Python, by the same code as the command."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from batchscale.loading import Study, load
+from study.commands.running import SweepOptions, run_sweep
+from study.commands.terminal import Terminal
+
+
+def sweep(  # noqa: PLR0913 - one argument for each option of the command
+    study: str | Path | Mapping[str, Any],
+    *,
+    results: str | Path = "results",
+    workers: int | None = None,
+    gpus_per_worker: float = 0.0,
+    address: str | None = None,
+    settings: Sequence[str] = (),
+    data_dir: str | Path | None = None,
+) -> Study | list[Study]:
+    """Tune at every batch size and record steps to target; call again to resume or extend.
+
+    Progress is printed as by the command. Trials that failed are in the study's table, with status
+    `failed` and a message.
+
+    Args:
+        study: path of a study file, name of a workload, or the content of a study file.
+        results: where the study's folder is made: a path, or a URI of s3://, gs:// or file://.
+        workers: cohorts trained at once, >= 1; None for one per core.
+        gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
+        address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
+        settings: changes of the study file such as `search.trials=32`.
+        data_dir: folder of data files; None leaves it to the variable BATCHSCALE_DATA.
+
+    Returns:
+        The study, loaded; a list of studies where the study file has a grid.
+
+    Raises:
+        BatchscaleError: wrong input; nothing has been run or written.
+        KeyboardInterrupt: Ctrl-C or SIGTERM stopped the sweep; its results are saved.
+    """  # noqa: DOC502  (BatchscaleError: raised inside)
+    options = SweepOptions(
+        results=str(results),
+        workers=workers,
+        gpus_per_worker=gpus_per_worker,
+        address=address,
+        settings=tuple(settings),
+        data_dir=None if data_dir is None else Path(data_dir),
+    )
+    source = study if isinstance(study, Mapping) else str(study)
+    before = os.environ.get("BATCHSCALE_DATA")
+    try:
+        swept = run_sweep(source, options, Terminal())
+    finally:
+        os.environ.pop("BATCHSCALE_DATA", None)
+        if before is not None:
+            os.environ["BATCHSCALE_DATA"] = before
+    if swept.stopped:
+        raise KeyboardInterrupt("the sweep was stopped; its results are saved")
+    studies = [load(folder.location) for folder in swept.folders]
+    return studies if swept.grid else studies[0]

@@ -1,0 +1,173 @@
+"""A sweep over all studies of a file, as the command and `batchscale.sweep` run it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.report.failures import failure_sentences
+from analysis.tables.folder import ResultsFolder
+from study.commands.options import use_data
+from study.commands.studies import Studies
+from study.commands.terminal import Terminal
+from study.config.grid import members_of, read_members
+from study.config.study import ResolvedStudy
+from study.config.study_file import override
+from study.engine.networks.training import Trainable
+from study.orchestration.cluster import Resources, check_address
+from study.orchestration.progress import shown
+from study.orchestration.signals import Stop, listening
+from study.orchestration.sweep import Sweep
+from study.planning.sizing import Device, check_gpus
+from study.storage.study_folder import continued, open_folder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepOptions:
+    """Where and how a sweep runs; what is studied is in the study file.
+
+    Attributes:
+        results: where the study's folder is made, a path or a URI.
+        workers: cohorts trained at once, >= 1; None for one per core.
+        gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
+        address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
+        settings: changes of the study file, such as `search.trials=32`.
+        data_dir: folder of data files; None leaves it to BATCHSCALE_DATA.
+    """
+
+    results: str = "results"
+    workers: int | None = None
+    gpus_per_worker: float = 0.0
+    address: str | None = None
+    settings: Sequence[str] = ()
+    data_dir: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Swept:
+    """How a sweep ended.
+
+    Attributes:
+        folders: results folder of each study, in the order of the grid.
+        grid: whether the study file has a grid.
+        complete: whether no trial failed and no cohort was lost.
+        stopped: exit code of the signal that stopped the sweep; None where none came.
+    """
+
+    folders: list[ResultsFolder]
+    grid: bool
+    complete: bool
+    stopped: int | None = None
+
+
+def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> Swept:
+    """Run what is missing of every study; all are checked before the first one runs.
+
+    Args:
+        source: path of a study file, name of a workload, or the content of a study file.
+        options: where and how to run.
+        console: where progress is shown.
+
+    Returns:
+        Where the results are, and how the sweep ended.
+
+    Raises:
+        StudyError: wrong input; nothing has been run or written.
+    """  # noqa: DOC502  (raised inside)
+    use_data(options.data_dir)
+    check_address(options.address)
+    if options.address is None:
+        check_gpus(options.gpus_per_worker)
+    studies = read_studies(source, options.settings, options.gpus_per_worker)
+    folders = studies.folders(ResultsFolder.at(options.results) / _name(source))
+    resources = Resources(
+        workers=options.workers or cores(),
+        gpus_per_worker=options.gpus_per_worker,
+        address=options.address,
+        data_dir=os.environ.get("BATCHSCALE_DATA"),
+    )
+    complete, stopped = True, None
+    with listening() as stop:
+        for member, folder in zip(studies.members, folders, strict=True):
+            if (title := studies.title(member)) is not None:
+                console.print(f"\n{title}", style="bold")
+            with folder.locked():
+                run = _Run(folder, *studies.ready(member), console)
+                complete = run.finish(resources, stop) and complete
+            if stop.requested:
+                stopped = stop.exit_code
+                break
+    grid = studies.members[0].name is not None
+    return Swept(folders=folders, grid=grid, complete=complete, stopped=stopped)
+
+
+def read_studies(
+    source: str | Mapping[str, Any], settings: Sequence[str], gpus_per_worker: float
+) -> Studies:
+    """Return the studies of a file, a workload's name, or a file's content, all resolved.
+
+    Raises:
+        StudyError: a study breaks a rule; one line for each.
+    """  # noqa: DOC502  (raised inside)
+    if isinstance(source, str):
+        members = read_members(source, settings)
+    else:
+        members = members_of(override(source, settings), Path.cwd())
+    return Studies(members, Device("cuda", gpus_per_worker) if gpus_per_worker else Device())
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use, >= 1."""
+    if hasattr(os, "sched_getaffinity"):  # Linux: containers and `taskset` allow fewer than exist
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _name(source: str | Mapping[str, Any]) -> str:
+    """Return the name of the study's folder: that of its file, or of its workload."""
+    if isinstance(source, Mapping):
+        return str(source["workload"]).rpartition(":")[2]
+    if source.endswith(".toml"):
+        return Path(source).stem
+    return source.rpartition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The sweep of one study, with its results folder locked."""
+
+    folder: ResultsFolder
+    resolved: ResolvedStudy
+    trainable: Trainable
+    console: Terminal
+
+    def finish(self, resources: Resources, stop: Stop) -> bool:
+        """Run what is missing; return whether no trial failed and no cohort was lost."""
+        resolved, console = continued(self.folder, self.resolved), self.console
+        # reads the parts first: where one is damaged, nothing is changed
+        work = Sweep(self.folder, resolved, self.trainable)
+        open_folder(self.folder, resolved)
+        console.print(
+            f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
+            f"{resolved.race.quantity} < {resolved.target:g} in {self.folder}",
+        )
+        with shown(work.progress, work.standings, console):
+            end = work.run(resources, stop)
+        failed = sum(status == "failed" for _, status, _ in end.trials)
+        for line in end.notes:
+            console.print(line)
+        for line in (*end.errors, *failure_sentences(end.trials)):
+            console.print(line, style="red")
+        console.print(f"{len(end.trials)} trials recorded, {failed} failed, {end.seconds:.0f} s")
+        return not (failed or end.errors)
+
+
+def _planned(resolved: ResolvedStudy) -> str:
+    if resolved.recipe is None:
+        return f"{len(resolved.batch_sizes)} batch sizes x {resolved.search.trials} trials"
+    scaled = [size for size in resolved.batch_sizes if size not in resolved.searched]
+    stages = [f"{resolved.search.trials} trials at batch size {size}" for size in resolved.searched]
+    seeds = resolved.trials_at(scaled[0]) if scaled else 0
+    stages.append(f"the {resolved.recipe.rule} scaling rule at {len(scaled)} x {seeds} seeds")
+    return ", then ".join(stages)

@@ -1,0 +1,129 @@
+"""The commands that run studies, or say what running them will cost."""
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from study.commands.options import SOME_FAILED, DataDir, finite, use_data
+from study.commands.terminal import Terminal
+from study.errors import StudyError
+
+app = typer.Typer()
+console = Terminal()
+
+Source = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study.toml, or the name of a workload.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=10_000, help="Cohorts trained at once.", show_default="one per core"),
+]
+GpusPerWorker = Annotated[
+    float,
+    typer.Option(
+        min=0, callback=finite, help="GPUs per worker, or a fraction; 0 trains on the CPU."
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the study file."),
+]
+
+
+@app.command()
+def sweep(  # noqa: PLR0913 - one argument for each flag of the command
+    source: Source,
+    results: Annotated[
+        str,
+        typer.Option(help="Where the study's folder is made: a path, or s3://, gs://, file://."),
+    ] = "results",
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster to join: auto, or host:port.", show_default=False),
+    ] = None,
+    settings: Settings = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Tune at every batch size and record steps to target; run again to resume or extend."""
+    from study.commands.running import SweepOptions, run_sweep
+    from study.orchestration.signals import RESUME_HINT
+
+    options = SweepOptions(
+        results=results,
+        workers=workers,
+        gpus_per_worker=gpus_per_worker,
+        address=address,
+        settings=settings or (),
+        data_dir=data_dir,
+    )
+    swept = run_sweep(source, options, console)
+    if swept.stopped is not None:
+        console.print(f"stopped; {RESUME_HINT}")
+        raise typer.Exit(swept.stopped)
+    verb = "analyze" if len(swept.folders) == 1 else "compare"
+    console.print(f"Next: batchscale {verb} {shlex.join(map(str, swept.folders))}")
+    if not swept.complete:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def plan(  # noqa: PLR0913 - one argument for each flag of the command
+    source: Source,
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            callback=finite,
+            help="Refuse a study expected to take longer.",
+            show_default=False,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float,
+        typer.Option(min=0.01, callback=finite, help="Seconds of training at each batch size."),
+    ] = 3.0,
+    settings: Settings = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Train briefly at every batch size and estimate time, memory and disk of a sweep."""
+    import torch
+
+    from study.commands.running import cores, read_studies
+    from study.engine.networks.training import moved
+    from study.planning.cost import duration, estimates, plan_table, probe
+    from study.planning.sizing import check_gpus
+
+    use_data(data_dir)
+    check_gpus(gpus_per_worker)
+    torch.set_num_threads(1)  # as in a worker
+    studies = read_studies(source, settings or (), gpus_per_worker)
+    rows = []
+    for member in studies.members:
+        resolved, trainable = studies.ready(member)
+        trainable = moved(trainable, "cuda" if gpus_per_worker else "cpu")
+        probes = [probe(resolved, trainable, size, seconds) for size in resolved.batch_sizes]
+        if (title := studies.title(member)) is not None:
+            console.print(f"\n{title}", style="bold")
+        found = estimates(resolved, probes)
+        console.print(plan_table(resolved, found))
+        rows += found
+    count = workers or cores()
+    expected = sum(row.seconds for row in rows) / count
+    scope = f"all {len(studies.members)} studies " if len(studies.members) > 1 else ""
+    console.print(
+        f"{scope}with {count} workers: {duration(expected)} expected, at most "
+        f"{duration(sum(row.seconds_at_most for row in rows) / count)}; "
+        f"{max(row.probe.memory for row in rows) / 1e6:,.0f} MB of memory for each; "
+        f"{sum(row.disk for row in rows) / 1e6:,.1f} MB on disk"
+    )
+    console.print("~ not measured: scaled from the nearest batch size by perfect scaling")
+    if max_hours is not None and expected > 3600 * max_hours:
+        raise StudyError(
+            f"--max-hours must be at least the expected {expected / 3600:.2g}, got {max_hours:g}; "
+            "use more workers, fewer trials or batch sizes, or a looser target"
+        )
