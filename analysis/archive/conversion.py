@@ -14,6 +14,7 @@ from analysis.archive.layout import (
     STATUS_OF,
     TRAIN_LOSS,
     VAL_LOSS,
+    Metric,
 )
 from analysis.archive.reading import ArchivedTrial, ArchivedWorkload
 from analysis.archive.spaces import Entry, entries, hyperparameter_name, union
@@ -30,50 +31,6 @@ from analysis.tables.schema import (
 from analysis.tables.study import StudyTables
 
 _ROLE = "search"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conversion:
-    """Which measurement becomes the error, and how.
-
-    Attributes:
-        column: its name in `measurements.csv`.
-        quantity: what the target is a value of, `error` or `loss`.
-        maximized: whether the error is 1 - value.
-    """
-
-    column: str
-    quantity: str
-    maximized: bool
-
-    @classmethod
-    def of(cls, workload: ArchivedWorkload, metric: str | None) -> "Conversion":
-        """Choose the measurement of a workload.
-
-        Args:
-            workload: the workload.
-            metric: of `METRICS`; None for the first of them that it has.
-
-        Returns:
-            The choice.
-
-        Raises:
-            AnalysisError: the workload has no such measurement, or no known one.
-        """
-        columns = _measured(workload)
-        for name in METRICS if metric is None else (metric,):
-            if f"val/{name}" in columns:
-                known = METRICS[name]
-                return cls(column=f"val/{name}", quantity=known.quantity, maximized=known.maximized)
-        wanted = ", ".join(METRICS) if metric is None else metric
-        raise AnalysisError(
-            f"{'/'.join(workload.path)} must have measurements val/ of {wanted}, got "
-            f"{', '.join(columns) or 'none'}; choose another --metric or leave it out with --only"
-        )
-
-    def error(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the errors for values of the metric: lower is better."""
-        return 1 - values if self.maximized else values
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,16 +70,31 @@ class Tables:
         )
 
 
-def convert(
-    workload: ArchivedWorkload, conversion: Conversion, first_trials: int | None = None
-) -> Tables:
+def choose_metric(workload: ArchivedWorkload, name: str | None) -> Metric:
+    """Return a metric of a workload, by its name or as the first known one.
+
+    Raises:
+        AnalysisError: the workload has no such measurement, or no known one.
+    """
+    columns = _measured(workload)
+    for candidate in METRICS if name is None else (name,):
+        if METRICS[candidate].column in columns:
+            return METRICS[candidate]
+    wanted = ", ".join(METRICS) if name is None else name
+    raise AnalysisError(
+        f"{'/'.join(workload.path)} must have measurements val/ of {wanted}, got "
+        f"{', '.join(columns) or 'none'}; choose another --metric or leave it out with --only"
+    )
+
+
+def convert(workload: ArchivedWorkload, metric: Metric, first_trials: int | None = None) -> Tables:
     """Return a workload as tables, without a target: COMPLETE trials are `exhausted`.
 
     Trials have no seed, cohort or time, which the archive does not record.
 
     Args:
         workload: the workload.
-        conversion: which measurement becomes the error.
+        metric: the measurement that becomes the error.
         first_trials: how many COMPLETE trials to keep at each batch size; None for all.
 
     Raises:
@@ -130,7 +102,7 @@ def convert(
             name is that of a column of the tables.
     """  # noqa: DOC502  (raised inside)
     trials = {size: _first_trials(workload, size, first_trials) for size in workload.descriptions}
-    curves, not_finite = _curves(workload, trials, conversion)
+    curves, not_finite = _curves(workload, trials, metric)
     best = _least_error(curves)
     rows = [
         _trial_row(size, trial, best.get((size, trial.trial)))
@@ -194,15 +166,15 @@ def _first_trials(
 def _curves(
     workload: ArchivedWorkload,
     trials: Mapping[int, tuple[ArchivedTrial, ...]],
-    conversion: Conversion,
+    metric: Metric,
 ) -> tuple[pa.Table, int]:
     """Return the curves, and how many measurements they leave out."""
     parts = []
     for size, trial in _all_trials(trials):
         table = trial.measurements
-        if len(table) and conversion.column not in table.column_names and trial.status == COMPLETE:
+        if len(table) and metric.column not in table.column_names and trial.status == COMPLETE:
             raise AnalysisError(
-                f"a {COMPLETE} trial must have measurements of {conversion.column}, got "
+                f"a {COMPLETE} trial must have measurements of {metric.column}, got "
                 f"{', '.join(table.column_names)} in {'/'.join(workload.path)}/{size}/"
                 f"{trial.trial}; choose another --metric"
             )
@@ -210,7 +182,7 @@ def _curves(
             table = table.append_column(name, pa.repeat(pa.scalar(value, pa.int64()), len(table)))
         parts.append(table)
     table = pa.concat_tables(parts, promote_options="default")
-    error = conversion.error(_floats(table, conversion.column))
+    error = metric.error(_floats(table, metric.column))
     kept = np.isfinite(error)
     if not kept.all():
         table, error = table.filter(pa.array(kept)), error[kept]
@@ -218,7 +190,7 @@ def _curves(
         column: _floats(table, name)
         for column, name in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS))
     }
-    held = {TRAIN_LOSS, VAL_LOSS} | (set() if conversion.maximized else {conversion.column})
+    held = {TRAIN_LOSS, VAL_LOSS} | (set() if metric.maximized else {metric.column})
     others = [name for name in _measured(workload) if name not in held]
     _check_names(workload, others, CURVE_COLUMNS, [])
     schema = curve_schema()

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tomlkit
 
-from analysis.archive.conversion import Conversion, Tables, convert
-from analysis.archive.layout import ARCHIVE_FILE, METRICS, STATUS_OF, study_name
+from analysis.archive.conversion import Tables, choose_metric, convert
+from analysis.archive.layout import ARCHIVE_FILE, METRICS, STATUS_OF, Metric, study_name
 from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
 from analysis.errors import AnalysisError
@@ -123,54 +123,40 @@ def _staged(
 
     for workload in workloads(files(archive), wanted):
         folder = results / study_name(workload.path)
-        conversion = Conversion.of(workload, choices.metric)
-        record = {
-            "origin": source.name,
-            **({} if source.sha256 is None else {"sha256": source.sha256}),
-            **_imported_record(workload, conversion, choices),
+        metric = choose_metric(workload, choices.metric)
+        tables = convert(workload, metric, choices.first_trials).at_target(choices.target)
+        record = _imported_record(source, workload, metric, choices)
+        *names, optimizer = workload.path
+        goal = {} if choices.target is None else {"target": choices.target}
+        config = {
+            "workload": study_name(names),
+            "optimizer": optimizer,
+            "batch_sizes": list(workload.descriptions),
+            "imported": record,
+            "search": {"space": tables.space},
+            "race": {"to": "budget", "quantity": metric.quantity, **goal},
         }
-        tables = convert(workload, conversion, choices.first_trials)
-        tables = tables.at_target(choices.target)
-        config = _config(workload, conversion, tables, record, choices.target)
         _write(staged / folder.name, tables, config, workload)
-        yield Imported(folder=folder, sentence=f"{folder}: {_sentence(tables, conversion)}")
+        yield Imported(folder=folder, sentence=f"{folder}: {_sentence(tables, metric)}")
 
 
 def _imported_record(
-    workload: ArchivedWorkload, conversion: Conversion, choices: Choices
+    source: Origin, workload: ArchivedWorkload, metric: Metric, choices: Choices
 ) -> dict[str, object]:
-    """Return what `[imported]` holds besides the origin."""
+    """Return the section `[imported]` of the study file."""
     counted = ["reached", "exhausted"]
     if choices.all_trials:
         counted += [status for status in STATUS_OF.values() if status not in counted]
-    record: dict[str, object] = {
+    record = {
+        "origin": source.name,
+        "sha256": source.sha256,
         "path": "/".join(workload.path),
-        "metric": conversion.column,
-        "error": "1 - metric" if conversion.maximized else "metric",
+        "metric": metric.column,
+        "error": "1 - metric" if metric.maximized else "metric",
         "counted_statuses": counted,
+        "first_trials": choices.first_trials,
     }
-    if choices.first_trials is not None:
-        record["first_trials"] = choices.first_trials
-    return record
-
-
-def _config(
-    workload: ArchivedWorkload,
-    conversion: Conversion,
-    tables: Tables,
-    record: Mapping[str, object],
-    target: float | None,
-) -> dict[str, Any]:
-    *names, optimizer = workload.path
-    goal = {} if target is None else {"target": target}
-    return {
-        "workload": study_name(names),
-        "optimizer": optimizer,
-        "batch_sizes": list(workload.descriptions),
-        "imported": record,
-        "search": {"space": tables.space},
-        "race": {"to": "budget", "quantity": conversion.quantity, **goal},
-    }
+    return {key: value for key, value in record.items() if value is not None}
 
 
 def _write(
@@ -189,14 +175,14 @@ def _write(
     (folder / ARCHIVE_FILE).write_text(f"{text}\n", encoding="utf-8")
 
 
-def _sentence(tables: Tables, conversion: Conversion) -> str:
+def _sentence(tables: Tables, metric: Metric) -> str:
     counts = pa.compute.value_counts(tables.trials["status"]).to_pylist()
     statuses = ", ".join(f"{count['counts']:,} {count['values']}" for count in counts)
     sizes = len(pa.compute.unique(tables.trials["batch_size"]))
     text = (
         f"{sizes} batch sizes, {len(tables.trials):,} trials ({statuses}), "
         f"{len(tables.curves):,} measurements; error is "
-        f"{'1 - ' if conversion.maximized else ''}{conversion.column}"
+        f"{'1 - ' if metric.maximized else ''}{metric.column}"
     )
     if tables.not_finite:
         text += f"; measurements left out for not being finite: {tables.not_finite:,}"

@@ -12,6 +12,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from analysis.errors import AnalysisError
 
 PUBLISHED_NAME = "batch_science_data.tar.bz2"
@@ -62,20 +65,26 @@ class Metric:
     """A measurement that may be the error of a study.
 
     Attributes:
+        column: its name in `measurements.csv`.
         quantity: what the target is a value of, `error` or `loss`.
         maximized: whether more is better; the error is then 1 - value.
     """
 
+    column: str
     quantity: str = "error"
     maximized: bool = False
 
+    def error(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the errors for values of the metric: lower is better."""
+        return 1 - values if self.maximized else values
+
 
 METRICS: Mapping[str, Metric] = {
-    "classification_error": Metric(),
-    LOSS: Metric("loss"),
-    "average_precision": Metric(maximized=True),
+    "classification_error": Metric("val/classification_error"),
+    LOSS: Metric(VAL_LOSS, "loss"),
+    "average_precision": Metric("val/average_precision", maximized=True),
 }
-"""Known measurements by name, the default ones first; only those on validation data count."""
+"""Known measurements on validation data by name, the default ones first."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _NUMBER = re.compile(r"[0-9]{1,18}")

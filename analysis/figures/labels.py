@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 
@@ -65,7 +65,14 @@ def label_ends(
         height: of the axes, inches.
         side: the side on which the lines end.
     """
-    outermost = {"left": min, "right": max}[side](label.x for label in labels)
+    away = {"left": -1, "right": 1}[side]
+    style: dict[str, Any] = {
+        "textcoords": "offset points",
+        "ha": {"left": "right", "right": "left"}[side],
+        "fontsize": SMALL,
+        "annotation_clip": False,
+    }
+    outermost = max(labels, key=lambda label: away * label.x).x
     beside = [label for label in labels if label.x == outermost]
     shares = axes.transScale + axes.transLimits
     places = [float(shares.transform((label.x, label.y))[1]) for label in beside]
@@ -74,25 +81,13 @@ def label_ends(
             label.text,
             (label.x, place),
             xycoords=axes.get_xaxis_transform(),
-            xytext=({"left": -_AWAY_POINTS, "right": _AWAY_POINTS}[side], 0),
-            textcoords="offset points",
-            ha={"left": "right", "right": "left"}[side],
+            xytext=(away * _AWAY_POINTS, 0),
             va="center",
             color=label.color,
-            fontsize=SMALL,
-            annotation_clip=False,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            **style,
         )
     for label in labels:
         if label.x != outermost:
-            axes.annotate(
-                label.text,
-                (label.x, label.y),
-                xytext=({"left": -1, "right": 1}[side], _ABOVE_POINTS),
-                textcoords="offset points",
-                ha={"left": "right", "right": "left"}[side],
-                va="bottom",
-                color=label.color,
-                fontsize=SMALL,
-                annotation_clip=False,
-            )
+            above, end = (away, _ABOVE_POINTS), (label.x, label.y)
+            axes.annotate(label.text, end, xytext=above, va="bottom", color=label.color, **style)

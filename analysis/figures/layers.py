@@ -62,7 +62,7 @@ def draw_layers_vs_batch(data: pd.DataFrame, subject: str) -> Figure:
                     axes.plot(sizes, own["full_ratio"], ":", color=color, lw=1.0)
             axes.set_yscale("log")
             batch_size_axis(axes, data["batch_size"], most=6)
-            axes.set_title(f"{moment} of training")
+            axes.set_title(f"{moment.capitalize()} of training")
             axes.set_xlabel("Batch size (examples)")
         panels[0].set_ylabel(_RATIO)
         title(figure, f"{subject}: layer by layer")
