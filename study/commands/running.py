@@ -93,8 +93,8 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
             with folder.locked():
-                run = _Run(folder, *studies.ready(member), console)
-                complete = run.finish(resources, stop) and complete
+                study = studies.ready(member)
+                complete = _sweep_one(folder, study, console, resources, stop) and complete
             if stop.requested:
                 stopped = stop.exit_code
                 break
@@ -133,34 +133,31 @@ def _name(source: str | Mapping[str, Any]) -> str:
     return source.rpartition(":")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The sweep of one study, with its results folder locked."""
-
-    folder: ResultsFolder
-    resolved: ResolvedStudy
-    trainable: Trainable
-    console: Terminal
-
-    def finish(self, resources: Resources, stop: Stop) -> bool:
-        """Run what is missing; return whether no trial failed and no cohort was lost."""
-        resolved, console = continued(self.folder, self.resolved), self.console
-        # reads the parts first: where one is damaged, nothing is changed
-        work = Sweep(self.folder, resolved, self.trainable)
-        open_folder(self.folder, resolved)
-        console.print(
-            f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
-            f"{resolved.race.quantity} < {resolved.target:g} in {self.folder}",
-        )
-        with shown(work.progress, work.standings, console):
-            end = work.run(resources, stop)
-        failed = sum(status == "failed" for _, status, _ in end.trials)
-        for line in end.notes:
-            console.print(line)
-        for line in (*end.errors, *failure_sentences(end.trials)):
-            console.print(line, style="red")
-        console.print(f"{len(end.trials)} trials recorded, {failed} failed, {end.seconds:.0f} s")
-        return not (failed or end.errors)
+def _sweep_one(
+    folder: ResultsFolder,
+    study: tuple[ResolvedStudy, Trainable],
+    console: Terminal,
+    resources: Resources,
+    stop: Stop,
+) -> bool:
+    """Run what is missing of one study; return whether no trial failed and no cohort was lost."""
+    resolved = continued(folder, study[0])
+    # reads the parts first: where one is damaged, nothing is changed
+    work = Sweep(folder, resolved, study[1])
+    open_folder(folder, resolved)
+    console.print(
+        f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
+        f"{resolved.race.quantity} < {resolved.target:g} in {folder}",
+    )
+    with shown(work.progress, work.standings, console):
+        end = work.run(resources, stop)
+    failed = sum(status == "failed" for _, status, _ in end.trials)
+    for line in end.notes:
+        console.print(line)
+    for line in (*end.errors, *failure_sentences(end.trials)):
+        console.print(line, style="red")
+    console.print(f"{len(end.trials)} trials recorded, {failed} failed, {end.seconds:.0f} s")
+    return not (failed or end.errors)
 
 
 def _planned(resolved: ResolvedStudy) -> str:

@@ -41,7 +41,7 @@ class RaceTrainable(tune.Trainable):
 
         Args:
             config: the first cohort, as Tune passes it; read in `step`.
-            **job: `folder`, the results folder; `study`, the resolved study as plain data;
+            **job: `folder`, the results folder; `resolved`, the study as plain data;
                 `data`, from `shared_data`; `data_dir`, the folder of data files or None.
         """
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
@@ -49,7 +49,7 @@ class RaceTrainable(tune.Trainable):
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
         self._announced = False
         self._folder: ResultsFolder = job["folder"]
-        self._resolved = ResolvedStudy.model_validate(job["study"])
+        self._resolved = ResolvedStudy.model_validate(job["resolved"])
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
         with _ended_after(self._resolved.compute.cohort_minutes):
             workload = resolve_workload(self._resolved.workload, self._resolved.workload_options)

@@ -136,6 +136,10 @@ class PerBatchSearch(Searcher):
         """Note when a cohort with a time limit began: it reports once then, and once at its end."""
         self._began[trial_id] = time.monotonic()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles its searcher for a restore that is never asked for."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the parts are the state."""
 

@@ -104,7 +104,7 @@ def compare(
     _show_steps(runs)
     write_json(
         chosen,
-        study=study.as_data(),
+        resolved=study.as_data(),
         ratios_of_medians=_ratios(runs),
         repeats=runs,
     )

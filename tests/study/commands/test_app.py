@@ -50,7 +50,10 @@ WRONG = {
     "target already met": (["--set", "race.target=0.99"], "below the error before training"),
     "unknown option of the workload": (["--set", "workload_options.hiden=[8]"], "hiden"),
     "no data files": (["fashion-mnist-mlp", "--data-dir", "."], "fashion"),
-    "data folder that is none": (["--data-dir", "nowhere"], "--data-dir must be a folder"),
+    "data folder that is none": (
+        ["--data-dir", "nowhere"],
+        "--data-dir must be an existing folder",
+    ),
     "cluster that is none": (["--address", "127.0.0.1:1"], "--address must be a running Ray"),
     "address that is none": (["--address", "ray://head:1"], "--address must be `auto` or host"),
     "results of no known kind": (["--results", "ftp://host/results"], "file://, s3://, gs://"),
@@ -240,9 +243,9 @@ def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch
     reference = Path(__file__).parents[3] / "results" / "reference" / "digits"
     shutil.copytree(reference, "digits")
     monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
-    assert "least of 96 trials at each" in command("analyze", "digits")[1]
+    assert "fewest over 96 trials at each" in command("analyze", "digits")[1]
     trials = pd.read_parquet("digits/trials.parquet")
-    assert "least of the first 96 trials" in command("analyze", "digits", "--equal-trials")[1]
+    assert "fewest over the first 96 trials" in command("analyze", "digits", "--equal-trials")[1]
     assert trials.equals(pd.read_parquet("digits/trials.parquet"))
 
 

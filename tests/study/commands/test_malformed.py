@@ -317,7 +317,7 @@ def judged(monkeypatch, capsys, tmp_path):
     def accept(*_):
         raise AcceptedError
 
-    monkeypatch.setattr(cli, "_sweep_one", accept)
+    monkeypatch.setattr("study.commands.running._sweep_one", accept)
     monkeypatch.setattr(cli, "app", get_command(cli.app))  # what it makes of itself at each call
     file = Path("study.toml")
 

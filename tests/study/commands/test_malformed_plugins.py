@@ -165,7 +165,7 @@ def run(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(cli, "_sweep_one", lambda *_: True)
+    monkeypatch.setattr("study.commands.running._sweep_one", lambda *_: True)
     monkeypatch.setattr(ResultsFolder, "locked", lambda _: nullcontext())
     monkeypatch.setattr(contract, "_TRAINING_STEPS", 3)
     numbers = count()

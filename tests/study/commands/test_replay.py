@@ -88,11 +88,11 @@ def test_layers_writes_a_table_and_figures_and_says_what_they_show(command, digi
     ("arguments", "message"),
     [
         (["layers", "digits", "--batch-sizes", "512,5"], "must be among those that reached"),
-        (["layers", "digits", "--batch-sizes", "many"], "whole numbers with commas between them"),
+        (["layers", "digits", "--batch-sizes", "many"], "integers separated by commas"),
         (["layers", "results/mnist-cnn-sgd"], "got one imported from an archive"),
         (["layers", "nowhere"], "must hold study.toml"),
         (["verify", "nowhere"], "must hold study.toml"),
-        (["verify", "digits", "--data-dir", "nowhere"], "--data-dir must be a folder"),
+        (["verify", "digits", "--data-dir", "nowhere"], "--data-dir must be an existing folder"),
     ],
 )
 def test_wrong_input_is_refused_and_nothing_is_written(command, digits, arguments, message):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from analysis.tables.folder import ResultsFolder
-from study.commands.studies import Studies, of_each
+from study.commands.studies import Studies, for_each
 from study.config.grid import Member, expand
 from study.errors import StudyError
 from study.storage.study_folder import open_folder
@@ -68,7 +68,7 @@ def test_a_study_without_a_grid_keeps_the_place_to_itself(studies, tmp_path):
     assert alone.folders(place) == [place]
     open_folder(place, alone.ready(alone.members[0])[0])
     with pytest.raises(
-        StudyError, match="must hold no study of its own, got .*file with study.toml"
+        StudyError, match="must not be a study's folder, got .*file with study.toml"
     ):
         studies({"seed": [0]}).folders(place)
 
@@ -86,4 +86,4 @@ def test_a_fault_of_the_code_is_not_taken_for_wrong_input():
         raise KeyError(member.name)
 
     with pytest.raises(KeyError, match="a"):
-        of_each([Member("a", {})], broken)
+        for_each([Member("a", {})], broken)

@@ -1,0 +1,37 @@
+"""A comparison in Python is the one that the command writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+import batchscale
+
+MOMENTUM = Path(__file__).parents[2] / "results" / "reference" / "momentum"
+STUDIES = [MOMENTUM / "optimizer-sgd", MOMENTUM / "optimizer-nesterov"]
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return batchscale.compare([STUDIES[0], batchscale.load(STUDIES[1])])
+
+
+def test_it_is_the_recorded_one(comparison):
+    recorded = json.loads((MOMENTUM / "comparison" / "comparison.json").read_text())
+    assert len(comparison.table) == len(recorded["table"])
+    (ratio,) = comparison.b_crit_ratios.to_dict("records")
+    (then,) = recorded["b_crit_ratios"]
+    assert ratio["value"] == pytest.approx(then["value"], rel=1e-6)
+    assert list(comparison.sentences()) == recorded["sentences"]
+
+
+def test_it_is_drawn_and_shown(comparison):
+    assert isinstance(comparison.figure(), Figure)
+    assert "data:image/png;base64," in comparison._repr_html_()
+    assert "sgd" in repr(comparison)
+
+
+def test_one_study_is_no_comparison():
+    with pytest.raises(batchscale.BatchscaleError, match="2 or more results folders, got 1"):
+        batchscale.compare(STUDIES[:1])

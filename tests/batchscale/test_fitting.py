@@ -1,0 +1,63 @@
+"""Fits of numbers that did not come from a study."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import batchscale
+
+SIZES = 2.0 ** np.arange(3, 13)
+
+
+def made(seed=0, noise=0.05, b_crit=200.0):
+    """Gives steps of a hyperbola with S_min = 50, and log-normal noise."""
+    rng = np.random.default_rng(seed)
+    return 50 * (1 + b_crit / SIZES) * np.exp(noise * rng.standard_normal(SIZES.size))
+
+
+def test_the_truth_is_found_and_covered():
+    covered = [batchscale.fit(SIZES, made(seed)).hyperbola.b_crit for seed in range(40)]
+    assert np.median([b.value for b in covered]) == pytest.approx(200, rel=0.1)
+    assert sum(b.low <= 200 <= b.high for b in covered) >= 34  # 95 % of 40 is 38
+
+
+def test_it_is_what_a_study_of_the_same_points_finds():
+    from pathlib import Path
+
+    reference = Path(__file__).parents[2] / "results" / "reference" / "digits"
+    study = batchscale.load(reference)
+    points = study.fits["hyperbola"].points
+    found = batchscale.fit(points.batch_sizes.tolist(), points.steps.tolist())
+    assert found.hyperbola.b_crit == study.fits["hyperbola"].b_crit
+    assert found.critical_batch_sizes().equals(study.critical_batch_sizes())
+
+
+def test_a_miss_with_a_bound_is_fitted_as_one():
+    steps = [None, *made()[1:]]
+    bounds = [300.0, *[None] * (SIZES.size - 1)]
+    found = batchscale.fit(SIZES, steps, bounds)
+    assert found.points.missed.tolist() == [True] + [False] * (SIZES.size - 1)
+    assert isinstance(found.figure(), Figure)
+    assert "&gt; 300" in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "steps", "bounds", "level", "message"),
+    [
+        ([1, 2, 4], [4, 2], None, 0.95, "must be flat and of one length, got shapes"),
+        ([1, 2, 2], [4, 2, 2], None, 0.95, "each batch size once, got 2 more than once"),
+        ([1, 2, 4], [4, None, 1], None, 0.95, "needs an entry in bounds, got none for 2"),
+        ([1, 2, 4], [4, None, 1], [None, 9, None], 0.95, "3 or more batch sizes .* got 2"),
+        ([1, 2, 4], [4, 0, 1], None, 0.95, "must be positive"),
+        ([1, 2, 4], [4, 2, 1], None, 95, "level must lie between 0 and 1, got 95"),
+    ],
+)
+def test_wrong_numbers_are_refused(sizes, steps, bounds, level, message):
+    with pytest.raises(batchscale.BatchscaleError, match=message):
+        batchscale.fit(sizes, steps, bounds, level)
+
+
+def test_sentences_name_the_regimes():
+    found = batchscale.fit(SIZES, made())
+    assert any("b_crit" in sentence for sentence in found.sentences())
+    assert "StepsFit of 10 batch sizes" in repr(found)

@@ -1,0 +1,48 @@
+"""A sweep from Python is the command's: same options, same tables, errors before anything runs."""
+
+import inspect
+import os
+
+import pandas as pd
+import pytest
+
+import batchscale
+from study.commands.sweep import sweep as command
+
+STUDY = {
+    "workload": "noisy-quadratic",
+    "optimizer": "sgd",
+    "batch_sizes": [16, 256],
+    "search": {"trials": 3},
+    "race": {"max_steps": 300, "target": 0.2},
+    "replicates": {"seeds": 0},
+}
+
+
+def test_the_arguments_are_those_of_the_command():
+    ours = list(inspect.signature(batchscale.sweep).parameters)
+    assert ours[1:] == list(inspect.signature(command).parameters)[1:]
+
+
+def test_wrong_input_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for study, message in [
+        (STUDY | {"optimizer": "nestorov"}, "optimizer must be one of"),
+        (STUDY | {"grid": []}, "grid must be"),
+        ("nowhere.toml", "must be readable"),
+        ({}, "workload"),
+    ]:
+        with pytest.raises(batchscale.BatchscaleError, match=message):
+            batchscale.sweep(study)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_sweep_returns_its_study_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BATCHSCALE_DATA", "before")
+    study = batchscale.sweep(STUDY, results=tmp_path, workers=2, data_dir=tmp_path)
+    assert os.environ["BATCHSCALE_DATA"] == "before"
+    assert study.folder.location == str(tmp_path / "noisy-quadratic")
+    assert study.steps()["batch_size"].tolist() == [16, 256]
+    pd.testing.assert_frame_equal(batchscale.load(study.folder.location).trials, study.trials)
+    assert "6 trials recorded, 0 failed" in capsys.readouterr().out
