@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test test-all test-fast lint clean
+.PHONY: install demo docs test test-all test-fast lint clean
 
 install: $(VENV)/installed
 
@@ -16,6 +16,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/batchscale sweep examples/digits.toml
 	$(BIN)/batchscale analyze results/digits
+
+docs: install
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 
 lint: install
 	$(BIN)/ruff check .
@@ -33,4 +36,4 @@ test-fast: install
 	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
 
 clean:
-	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -57,12 +57,12 @@ class Study:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """All trials, one row each; the column `role` tells search trials from replicates."""
+        """All trials, one row each; `role` distinguishes search trials from replicates."""
         return self._tables.trials.copy()
 
     @property
     def search_trials(self) -> pd.DataFrame:
-        """The trials that compete for the fewest steps: search, extensions and warm starts."""
+        """Trials that compete for the fewest steps, that is search, extension and warm start."""
         return self._with_roles("search", "extension", "warm")
 
     @property

@@ -1,0 +1,80 @@
+"""Every command and every piece of Python in the README and the tutorials runs as it stands."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from study.config.grid import members_of
+from study.config.study import StudyConfig
+from study.config.study_file import validated
+from .conftest import PAGES, ROOT, blocks
+
+RUN = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("quickstart.md", "reading_the_plot.md")),
+    *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
+]
+
+
+def named(page):
+    return str(page.relative_to(ROOT))
+
+
+def run(command):
+    """Runs a command of a page in the current folder; `batchscale` is that of this checkout."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        command.replace("batchscale ", f"{sys.executable} -m batchscale ", 1),
+        shell=True,
+        env=os.environ | {"PYTHONPATH": path, "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def file_of(text, page):
+    """Gives the name under which a page tells its reader to save a block of Python."""
+    (name,) = [line.partition("class ")[2].rstrip(":") for line in text.splitlines() if
+               line.startswith("class ")]
+    file = f"{name.lower()}.py"
+    assert f"`{file}`" in page.read_text()
+    return file
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", RUN, ids=named)
+def test_a_page_runs_from_top_to_bottom(page, reader):
+    for block in blocks(page):
+        if block.not_run is not None:
+            continue
+        if block.kind == "console":
+            for line in block.text.splitlines():
+                assert line.startswith("$ "), line
+                run(line.removeprefix("$ "))
+        elif block.kind == "python" and "\nclass " in block.text:
+            Path(file_of(block.text, page)).write_text(block.text)
+        elif block.kind == "python":
+            Path("block.py").write_text(block.text)
+            run(f"{sys.executable} block.py")
+
+
+def test_few_blocks_are_not_run_and_each_says_why():
+    skipped = [block for page in RUN for block in blocks(page) if block.not_run]
+    assert len(skipped) <= 2
+    for block in skipped:
+        assert block.not_run.startswith("needs ")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_study_file_that_is_shown_is_valid(page):
+    for block in blocks(page):
+        if block.kind == "toml":
+            for member in members_of(tomllib.loads(block.text), ROOT):
+                validated(StudyConfig, member.data)
