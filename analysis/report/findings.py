@@ -69,7 +69,7 @@ def _not_fitted(fits: Fits) -> tuple[str, ...]:
     least = max(MODELS[name].least_points for name in fits.missing)
     return (
         f"Not fitted: {' and '.join(fits.missing)}, which need at least {least} batch sizes that "
-        f"reached the target, not {fits['hyperbola'].points.different}.",
+        f"reached the target, not {fits['hyperbola'].points.distinct}.",
     )
 
 

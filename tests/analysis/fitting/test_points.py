@@ -12,7 +12,7 @@ def test_points_rise_and_misses_go_with_them():
     assert points.batch_sizes.tolist() == [2, 4, 8]
     assert points.steps.tolist() == [100, 50, 30]
     assert points.missed.tolist() == [True, False, False]
-    assert points.observed == points.different == 2
+    assert points.observed == points.distinct == 2
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, 0.0, -1.0])

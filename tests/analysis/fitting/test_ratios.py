@@ -9,7 +9,7 @@ from scipy import stats
 from analysis.fitting.fit import fit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.ratios import Deviates, b_crit_ratio, equal_b_crit
+from analysis.fitting.ratios import BCritProfile, b_crit_ratio, equal_b_crit
 
 HYPERBOLA = MODELS["hyperbola"]
 S_MIN, B_CRIT = 20.0, 60.0
@@ -45,7 +45,7 @@ def deviates(rng, sizes, sigma, budget=plenty, b_crit=B_CRIT, s_min=S_MIN):
     truth = HYPERBOLA.steps(sizes, s_min, b_crit)
     steps = truth * np.exp(sigma * rng.standard_normal(sizes.size))
     most = budget(sizes)
-    return Deviates.of(fit(Points.of(sizes, np.minimum(steps, most), steps > most)))
+    return BCritProfile.of(fit(Points.of(sizes, np.minimum(steps, most), steps > most)))
 
 
 def draw(rng, design, factor=1.0):
@@ -101,7 +101,7 @@ def test_deviates_have_the_ends_of_the_fit_s_interval():
     rng = np.random.default_rng(4)
     steps = HYPERBOLA.steps(NINE, S_MIN, B_CRIT) * np.exp(0.1 * rng.standard_normal(NINE.size))
     found = fit(Points.of(NINE, steps))
-    ends = Deviates.of(found).places(stats.norm.ppf([0.025, 0.5, 0.975]))
+    ends = BCritProfile.of(found).log_b_crit_at(stats.norm.ppf([0.025, 0.5, 0.975]))
     assert np.exp(ends) == pytest.approx(
         [found.b_crit.low, found.b_crit.value, found.b_crit.high], rel=0.005
     )
@@ -134,7 +134,9 @@ def test_without_scatter_the_ratio_is_known():
 def zigzag(b_crit):
     """Gives the deviates of a study whose scatter neither tilts its curve nor bends it up."""
     scatter = 0.1 * np.resize([-1.0, 1.0], NINE.size)
-    return Deviates.of(fit(Points.of(NINE, HYPERBOLA.steps(NINE, S_MIN, b_crit) * np.exp(scatter))))
+    return BCritProfile.of(
+        fit(Points.of(NINE, HYPERBOLA.steps(NINE, S_MIN, b_crit) * np.exp(scatter)))
+    )
 
 
 @pytest.mark.parametrize(
