@@ -15,7 +15,7 @@ from analysis.fitting.fit import Fits, ScalingFit, fit_all
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.ratios import BCritProfile, EqualityTest, b_crit_ratio, equal_b_crit
-from analysis.measures.replicates import fitted_points, all_have_replicates
+from analysis.measures.replicates import all_have_replicates, fitted_points
 from analysis.measures.targets import equal_trials as most_equal_trials
 from analysis.report.summary import Analysis, analyze
 from analysis.tables.study import StudyTables

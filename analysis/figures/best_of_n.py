@@ -22,8 +22,8 @@ from analysis.figures.style import (
 )
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
-from analysis.search_quality.best_of_n import SURE_REACH, SearchVerdict, best_of_n, sample_of
-from analysis.search_quality.table import ADAPTIVE, EVEN
+from analysis.search_quality.best_of_n import LEAST_REACH, SearchVerdict, best_of_n, search_sample
+from analysis.search_quality.table import EVEN_ROLES
 
 _PANEL = (1.6, 1.45)
 _MOST_COLUMNS = 5
@@ -45,12 +45,12 @@ def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
         and n from 1 to its trials: batch_size, n, reach, steps, median as `best_of_n` gives them,
         and ratio, steps over those of all trials; no row where the sampler was adaptive.
     """
-    if analysis.study.config["search"].get("sampler") in ADAPTIVE:
+    if analysis.study.adaptive:
         return pd.DataFrame()
     trials = search_trials(analysis.study, analysis.target)
     parts = []
-    for size, group in trials[trials["role"].isin(EVEN)].groupby("batch_size", sort=True):
-        curve = best_of_n(sample_of(group))
+    for size, group in trials[trials["role"].isin(EVEN_ROLES)].groupby("batch_size", sort=True):
+        curve = best_of_n(search_sample(group))
         if len(curve) > 1 and curve["steps"].notna().all():
             curve.insert(0, "batch_size", size)
             parts.append(curve.assign(ratio=curve["steps"] / curve["steps"].iloc[-1]))
@@ -122,7 +122,7 @@ def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, verdict: "pd.Series[
     found = SearchVerdict(str(verdict["search"]))
     color = _COLORS[found]
     panel.axvspan(n[-1] / 2, n[-1], color=_SHADE, lw=0, zorder=0)
-    sure = curve["reach"].to_numpy(float) >= SURE_REACH
+    sure = curve["reach"].to_numpy(float) >= LEAST_REACH
     last_loose = np.concatenate(([False], ~sure[:-1])) & sure  # where the dotted line ends
     panel.plot(n, np.where(sure & ~last_loose, np.nan, ratio), ":", color=color, lw=1.6, zorder=3)
     panel.plot(n, np.where(sure, ratio, np.nan), color=color, lw=1.8, zorder=3)
@@ -147,8 +147,8 @@ def _legend(data: pd.DataFrame, verdicts: pd.DataFrame) -> list[Line2D | Patch]:
         for verdict, color in _COLORS.items()
         if str(verdict) in shown
     ]
-    if (data["reach"] < SURE_REACH).any():
-        words = f"lower bound: under {100 * SURE_REACH:.0f} % of draws reach the target"
+    if (data["reach"] < LEAST_REACH).any():
+        words = f"lower bound: under {100 * LEAST_REACH:.0f} % of draws reach the target"
         handles.append(Line2D([], [], color=INK, lw=1.6, ls=":", label=words))
     handles.append(Patch(color=_SHADE, label="last doubling of trials: steps without it, +x %"))
     if data["batch_size"].nunique() > 1:

@@ -13,7 +13,7 @@ from analysis.escaping import unmathematical
 from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.style import GREY, INK, PLAIN, power_of_two_ticks, ramp, style
 from analysis.measures.budgets import Unit, best_errors, choose_budgets
-from analysis.measures.federated import batch_axis, counted
+from analysis.measures.federated import batch_axis, step_unit
 from analysis.report.summary import Analysis
 
 _SIZE = (7.6, 4.0)
@@ -63,7 +63,7 @@ def draw_budgets(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _draw_panel(panel, drawn[drawn["unit"] == unit.value], unit)
             if analysis.study.raced:
                 panel.axhline(analysis.study.target, color=GREY, ls="--", lw=0.9, zorder=1)
-            word = counted(config) if unit is Unit.STEPS else str(unit)
+            word = step_unit(config) if unit is Unit.STEPS else str(unit)
             panel.set_title(f"Fixed {word}", loc="left")
             panel.set_xlabel(batch_axis([config]))
         panels[0].set_ylabel(f"Least validation {analysis.quantity} within the budget")

@@ -103,7 +103,7 @@ class Fits:
 
 
 def fit_all(points: Points, level: float = 0.95) -> Fits:
-    """Return the fits of every model for which there are enough points, with intervals of coverage `level`.
+    """Return fits of all models with enough points; `level` is the coverage of the intervals.
 
     Raises:
         AnalysisError: fewer than three batch sizes reached the target.

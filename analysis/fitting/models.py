@@ -54,7 +54,7 @@ class Model:
             b_crit: examples per step at which the two limits of the curve cross, > 0.
             exponent: k, > 0; 1 for a model without one.
 
-        >>> MODELS["smooth"].steps([10, 1000], s_min=20.0, b_crit=100.0).tolist()
+        >>> MODELS["smooth"].steps([10, 1000], s_min=20.0, b_crit=100.0).round(6).tolist()
         [220.0, 22.0]
         """
         x = np.log(b_crit / np.asarray(batch_size, dtype=np.float64))

@@ -11,7 +11,7 @@ from analysis.escaping import markdown
 from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import rounded
 from analysis.fitting.regimes import Regime, Regimes
-from analysis.measures.budgets import budget_records, budget_words
+from analysis.measures.budgets import budget_records, budget_sentence
 from analysis.measures.goals import goal_records, goals_markdown
 from analysis.report.findings import critical_record, fits_record
 from analysis.report.summary import Analysis, sentences
@@ -92,7 +92,7 @@ def as_markdown(analysis: Analysis) -> str:
         f"# {markdown(name)}\n\n{markdown(analysis.title)}\n\n{found}\n\n"
         f"{_markdown_table(readable_table(analysis))}\n\n"
         f"The searches:\n\n{_markdown_table(readable_quality(analysis.search))}\n\n"
-        f"{goals}Fixed budgets: {budget_words(analysis.study)}\n\n"
+        f"{goals}Fixed budgets: {budget_sentence(analysis.study)}\n\n"
         f"What the batch sizes mean:\n\n{meaning}\n"
     )
 

@@ -68,6 +68,11 @@ class StudyTables:
         return str(self.config["race"].get("to", "target")) == "target"
 
     @property
+    def adaptive(self) -> bool:
+        """Whether the sampler learns from earlier trials, so that later ones are better."""
+        return bool(self.config.get("adaptive", False))
+
+    @property
     def imported(self) -> bool:
         """Whether the trials come from an archive; they are then judged by their curves alone."""
         return "imported" in self.config

@@ -81,7 +81,7 @@ def test_misses_far_away_and_equal_values_still_have_a_maximum():
 
 
 @pytest.mark.parametrize("name", NOISES)
-def test_noise_is_what_it_says(name):
+def test_noise_families_match_scipy(name):
     noise, family = NOISES[name], FAMILIES[name]
     z = np.linspace(-6, 6, 13)
     for terms, expected in ((noise.density, family.logpdf), (noise.survival, family.logsf)):
@@ -101,7 +101,7 @@ def test_threshold_tends_to_chi_squared():
     assert threshold(10**6, 3, 0.95) == pytest.approx(stats.chi2.ppf(0.95, 1) / 2, rel=1e-4)
 
 
-def test_location_without_misses_is_the_t_interval():
+def test_the_median_without_misses_has_the_t_interval():
     values = np.array([310, 355, 290, 402, 333])
     found = estimate_median(values, np.zeros(5, bool))
     logs = np.log(values)
@@ -124,7 +124,7 @@ def test_one_value_has_no_interval(missed):
 
 
 @pytest.mark.parametrize("values", [[], [5.0], [5.0, math.nan], [5.0, 0.0], [5.0, math.inf]])
-def test_location_needs_two_positive_numbers(values):
+def test_a_median_needs_two_positive_numbers(values):
     with pytest.raises(AnalysisError, match="needs 2 or more positive finite values, got"):
         estimate_median(values, [False] * len(values))
 
