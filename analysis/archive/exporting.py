@@ -28,7 +28,7 @@ from analysis.archive.spaces import (
     parameter_configs,
 )
 from analysis.errors import AnalysisError
-from analysis.measures.federated import federated
+from analysis.measures.federated import is_federated
 from analysis.measures.targets import CANDIDATES, trials_as_recorded
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import CURVE_COLUMNS, TRIAL_KEY, hyperparameters
@@ -69,7 +69,7 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
         AnalysisError: the study is federated, holds no such trial, or its place in `to` is taken.
     """
     study = read_study(folder)
-    if federated(study.config):
+    if is_federated(study.config):
         raise AnalysisError(
             f"an export must be of a study whose steps are updates, got rounds of FedAvg in "
             f"{folder}; the layout has no place for clients: copy the folder instead"

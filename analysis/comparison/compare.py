@@ -14,8 +14,8 @@ from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import Fits, ScalingFit, fit_all
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.ratios import Deviates, Equality, b_crit_ratio, equal_b_crit
-from analysis.measures.replicates import fitted_points, medians_known
+from analysis.fitting.ratios import BCritProfile, EqualityTest, b_crit_ratio, equal_b_crit
+from analysis.measures.replicates import all_have_replicates, fitted_points
 from analysis.measures.targets import equal_trials as most_equal_trials
 from analysis.report.summary import Analysis, analyze
 from analysis.tables.study import StudyTables
@@ -112,7 +112,7 @@ class Comparison:
     medians: bool
     table: pd.DataFrame
     normalisation: Normalisation
-    equality: Equality | None
+    equality: EqualityTest | None
     ratios: tuple[Ratio, ...]
 
     @property
@@ -149,14 +149,14 @@ def compare(
     check_comparable({name: study.config for name, study in studies.items()})
     first = min(map(most_equal_trials, studies.values())) if equal_trials else None
     analyses = {name: analyze(study, target, first) for name, study in studies.items()}
-    medians = all(medians_known(analysis.table) for analysis in analyses.values())
+    medians = all(all_have_replicates(analysis.table) for analysis in analyses.values())
     found = labels([study.config for study in studies.values()], list(studies))
     compared = tuple(
         _compared(name, label, analysis, medians)
         for (name, analysis), label in zip(analyses.items(), found, strict=True)
     )
     normalisation = _normalisation(compared)
-    deviates = {s.name: Deviates.of(s.fit) for s in compared if s.fit is not None}
+    deviates = {s.name: BCritProfile.of(s.fit) for s in compared if s.fit is not None}
     return Comparison(
         studies=compared,
         medians=medians,
@@ -196,10 +196,10 @@ def _compared(name: str, label: str, analysis: Analysis, medians: bool) -> Compa
     table = analysis.table if medians else analysis.table.drop(columns="seeds")
     points = fitted_points(table)
     fits, critical = analysis.fits, analysis.critical
-    if not medians and medians_known(analysis.table):
+    if not medians and all_have_replicates(analysis.table):
         # its own fit is of medians, which the others do not have
         kept = points.without(points.out_of_reach())
-        fits = fit_all(kept) if kept.different >= MODELS["hyperbola"].least_points else None
+        fits = fit_all(kept) if kept.distinct >= MODELS["hyperbola"].least_points else None
         critical = {} if fits is None else critical_batch_sizes(fits)
     return Compared(
         name=name, label=label, analysis=analysis, points=points, fits=fits, critical=critical

@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.comparison.compare import Compared, Comparison
 from analysis.fitting.models import Floats
 from analysis.measures.federated import examples_per_step
-from analysis.measures.replicates import standing_runs
+from analysis.measures.replicates import representative_runs
 from analysis.tables.study import StudyTables
 
 _KEY = ["batch_size", "role", "trial"]
@@ -60,7 +60,7 @@ def _epochs(study: Compared) -> float | None:
 
 def _rows(study: Compared, epochs: float) -> list[tuple[object, ...]]:
     tables = study.analysis.study
-    runs = standing_runs(tables)
+    runs = representative_runs(tables)
     rows: list[tuple[object, ...]] = []
     for size, group in runs.groupby("batch_size", sort=True):
         # the same count as that of `race.max_epochs`

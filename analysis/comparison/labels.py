@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from analysis.errors import AnalysisError
-from analysis.measures.federated import clients_words
+from analysis.measures.federated import clients_text
 from analysis.tables.folder import ResultsFolder
 
 LEAST_STUDIES = 2
@@ -80,7 +80,7 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
         configs: resolved study files as plain data.
         names: names of the studies, used where no two keys distinguish all.
     """
-    flat = [dict(_flattened({**config, "federated": clients_words(config)})) for config in configs]
+    flat = [dict(_flattened({**config, "federated": clients_text(config)})) for config in configs]
     keys = sorted(dict.fromkeys(key for config in flat for key in config), key=_rank)
     differing = [
         key

@@ -20,8 +20,8 @@ from analysis.figures.axes import (
 from analysis.figures.style import BLUE, GRAY, INK, ORANGE, PALE, SMALL, style
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
-from analysis.search_quality.best_of_n import SURE_REACH, SearchVerdict, best_of_n, sample_of
-from analysis.search_quality.table import ADAPTIVE, EVEN
+from analysis.search_quality.best_of_n import LEAST_REACH, SearchVerdict, best_of_n, search_sample
+from analysis.search_quality.table import EVEN_ROLES
 
 _PANEL = (1.6, 1.45)
 _FAINT = "#DADADA"
@@ -39,12 +39,12 @@ def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
         relative to all trials. One row per batch size and n from 1 to its number of trials, at
         least 2. No rows where the sampler is adaptive: its trials are no random sample.
     """
-    if analysis.study.config["search"].get("sampler") in ADAPTIVE:
+    if analysis.study.adaptive:
         return pd.DataFrame()
     trials = search_trials(analysis.study, analysis.target)
     parts = []
-    for size, group in trials[trials["role"].isin(EVEN)].groupby("batch_size", sort=True):
-        curve = best_of_n(sample_of(group))
+    for size, group in trials[trials["role"].isin(EVEN_ROLES)].groupby("batch_size", sort=True):
+        curve = best_of_n(search_sample(group))
         if len(curve) > 1 and curve["steps"].notna().all():
             curve.insert(0, "batch_size", size)
             parts.append(curve.assign(ratio=curve["steps"] / curve["steps"].iloc[-1]))
@@ -91,7 +91,7 @@ def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, quality: "pd.Series[
     verdict = SearchVerdict(str(quality["search"]))
     color = _COLORS[verdict]
     panel.axvspan(n[-1] / 2, n[-1], color=_SHADE, lw=0, zorder=0)
-    sure = curve["reach"].to_numpy(float) >= SURE_REACH
+    sure = curve["reach"].to_numpy(float) >= LEAST_REACH
     joint = np.concatenate(([False], ~sure[:-1])) & sure  # dotted and solid line meet there
     panel.plot(n, np.where(sure & ~joint, np.nan, ratio), ":", color=color, lw=1.6, zorder=3)
     panel.plot(n, np.where(sure, ratio, np.nan), color=color, lw=1.8, zorder=3)
@@ -115,8 +115,8 @@ def _legend(data: pd.DataFrame, verdicts: pd.DataFrame) -> list[Artist]:
         for verdict, color in _COLORS.items()
         if str(verdict) in shown
     ]
-    if (data["reach"] < SURE_REACH).any():
-        label = f"lower bound: < {SURE_REACH:.0%} of samples reach the target"
+    if (data["reach"] < LEAST_REACH).any():
+        label = f"lower bound: < {LEAST_REACH:.0%} of samples reach the target"
         handles.append(key(label, color=INK, lw=1.6, ls=":"))
     handles.append(Patch(color=_SHADE, label="last doubling of trials (+x% steps without)"))
     if data["batch_size"].nunique() > 1:

@@ -19,7 +19,7 @@ from analysis.figures.labels import EndLabel, label_ends
 from analysis.figures.series import BOUND
 from analysis.figures.style import GRAY, INK, ramp, style
 from analysis.measures.budgets import Unit, best_errors, choose_budgets
-from analysis.measures.federated import batch_axis, counted
+from analysis.measures.federated import batch_axis, step_unit
 from analysis.report.summary import Analysis
 
 _SIZE = (7.6, 4.0)
@@ -57,7 +57,7 @@ def draw_budgets(data: pd.DataFrame, analysis: Analysis) -> Figure:
             _draw_panel(panel, drawn[drawn["unit"] == unit.value], unit)
             if analysis.study.raced:
                 panel.axhline(analysis.study.target, color=GRAY, ls="--", lw=0.9, zorder=1)
-            panel.set_title(f"Fixed {counted(config) if unit is Unit.STEPS else unit}")
+            panel.set_title(f"Fixed {step_unit(config) if unit is Unit.STEPS else unit}")
             panel.set_xlabel(batch_axis([config]))
         panels[0].set_ylabel(f"Lowest validation {analysis.quantity} within the budget")
         title(figure, analysis.subject)

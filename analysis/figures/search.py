@@ -20,7 +20,7 @@ from analysis.figures.axes import (
     title,
 )
 from analysis.figures.style import BLUE, GRAY, GREEN, INK, ORANGE, PALE, YELLOW, style
-from analysis.measures.recipes import origin
+from analysis.measures.recipes import base_trial
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
 
@@ -66,7 +66,7 @@ def search_data(analysis: Analysis) -> pd.DataFrame:
 
 def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
     """Return which trials are the winners, or in a recipe the one that its rule scales."""
-    scaled = origin(analysis.study)
+    scaled = base_trial(analysis.study)
     if scaled is not None:
         return trials["role"].eq(scaled[0]) & trials["trial"].eq(scaled[1])
     winners, sizes = analysis.reached.set_index("batch_size"), trials["batch_size"]

@@ -1,4 +1,4 @@
-"""Curves of steps against batch size.
+"""Curves of steps to target against batch size: models, likelihood, critical batch sizes, regimes.
 
-Models, likelihood, critical batch sizes and regimes with their intervals.
+Everything here works on arrays; reading steps to target from tables is `analysis.measures`.
 """

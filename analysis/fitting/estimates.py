@@ -1,4 +1,4 @@
-"""A number with its interval, and how both are written."""
+"""A number with its interval, and how numbers are written in sentences and tables."""
 
 import math
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ class Estimate:
     """A positive quantity with its interval.
 
     Attributes:
-        value: the best value; 0 or infinite where the data run to that limit.
-        low: lower end; 0 where the data set none.
-        high: upper end; infinite where the data set none.
+        value: point estimate; 0 or infinite if the likelihood is greatest at that limit.
+        low: lower end; 0 if the data set no lower bound.
+        high: upper end; infinite if the data set no upper bound.
     """
 
     value: float
@@ -25,10 +25,7 @@ class Estimate:
         return self.low > 0 and math.isfinite(self.high)
 
     def inverse(self) -> "Estimate":
-        """Gives one over it.
-
-        Returns:
-            The estimate with its ends changed round.
+        """Return the estimate of the reciprocal.
 
         >>> Estimate(value=0.5, low=0.0, high=0.8).inverse()
         Estimate(value=2.0, low=1.25, high=inf)
@@ -39,14 +36,7 @@ class Estimate:
         return Estimate(value=value, low=low, high=high)
 
     def text(self, name: str) -> str:
-        """Says the estimate in words.
-
-        Args:
-            name: what is estimated.
-
-        Returns:
-            The name with its value and interval, with the one bound there is, or with
-            "not identified".
+        """Return the estimate of a named quantity as text: value and interval, or only a bound.
 
         >>> print(Estimate(value=61.2, low=48.4, high=79.1).text("b_crit"))
         b_crit = 61 (48–79)
@@ -63,19 +53,13 @@ class Estimate:
         return f"{name} not identified"
 
     def record(self) -> Mapping[str, float | None]:
-        """Gives value, low and high as plain data; null where 0 or infinite."""
+        """Return value, low and high as plain data; null if 0 or infinite."""
         ends = {"value": self.value, "low": self.low, "high": self.high}
         return {name: end if end > 0 and math.isfinite(end) else None for name, end in ends.items()}
 
 
 def rounded(value: float) -> str:
-    """Writes a positive number without exponent: whole from 10 on, three digits, two below 10.
-
-    Args:
-        value: a finite number, >= 0.
-
-    Returns:
-        The number.
+    """Return a finite number >= 0 as text: three significant digits from 100 on, else two.
 
     >>> [rounded(value) for value in (0.0123, 7.26, 61.2, 2191.4, 0)]
     ['0.012', '7.3', '61', '2190', '0']
@@ -89,20 +73,22 @@ def rounded(value: float) -> str:
 
 
 def two_digits(value: float, down: bool = False) -> float:
-    """Gives a positive number with two significant digits.
-
-    Args:
-        value: a finite number, > 0.
-        down: whether to round down; else to the nearest.
-
-    Returns:
-        The number.
+    """Return a finite number > 0 rounded to two significant digits, to the nearest or down.
 
     >>> [two_digits(0.0847), two_digits(0.0847, down=True), two_digits(1388), two_digits(7)]
     [0.085, 0.084, 1400.0, 7.0]
     """
     place = math.floor(math.log10(value)) - 1
-    # a number of two digits stays, whatever the rounding of the division
+    # the division may fall just below a whole number, which must not lose a digit
     count = value / 10.0**place + 1e-9
     whole = math.floor(count) if down else round(count)
     return float(f"{whole}e{place}")
+
+
+def span_text(low: object, high: object) -> str:
+    """Return a range as text, a single number where both ends are equal.
+
+    >>> span_text(4, 5), span_text(5, 5)
+    ('4 to 5', '5')
+    """
+    return str(low) if low == high else f"{low} to {high}"

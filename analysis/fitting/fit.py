@@ -1,8 +1,10 @@
-"""Fits curves to steps to target, with intervals that say when nothing bounds them.
+"""Maximum-likelihood fits of curves to steps to target, with profile-likelihood intervals.
 
-Log steps scatter about the curve with one spread. For a given shape of the curve (b_crit, and an
-exponent where the model has one) the best S_min and spread come from `analysis.fitting.likelihood`;
-the shapes are searched on a box whose sides are the limits of the curve.
+Model: log steps_i = log S(B_i; theta) + sigma e_i with independent noise e_i of one scale, normal
+or logistic, and S one of `analysis.fitting.models`; misses are right-censored. For a given shape
+(b_crit and the exponent) `analysis.fitting.likelihood` maximizes over S_min and sigma;
+`analysis.fitting.profile` searches the shapes, limits of the curve included, so a parameter that
+the data do not bound gets an interval that is open on that side.
 """
 
 import math
@@ -17,29 +19,30 @@ from analysis.fitting.estimates import Estimate
 from analysis.fitting.likelihood import NOISES, Noise, threshold
 from analysis.fitting.models import MODELS, Floats, Model
 from analysis.fitting.points import Points
-from analysis.fitting.shapes import Region, Shape, Shapes
+from analysis.fitting.profile import BestShape, ConfidenceSet, ProfileLikelihood
 
-CLEARLY = 2.0
-"""By how much the log-likelihood of log-logistic noise must exceed that of log-normal noise."""
+HEAVY_TAILS_GAIN = 2.0
+"""Log-likelihood by which log-logistic noise must beat log-normal noise to replace it: heavy tails
+cost efficiency if the noise is normal, and a few points can prefer them by chance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ScalingFit:
-    """A curve fitted to a study.
+    """A fitted curve.
 
     Attributes:
         model: the curve's model.
         s_min: steps to target at an infinite batch size.
         e_min: examples to target at a vanishing batch size; for `power` the factor of B^-alpha.
         b_crit: critical batch size, where the two limits of the curve cross.
-        exponent: the model's shape parameter; None where it has none.
+        exponent: the model's shape parameter; None if it has none.
         sigma: standard deviation of log steps about the curve, on n - p degrees of freedom.
-        noise: the family of the noise.
+        noise: noise family.
         level: coverage of the intervals.
         log_likelihood: of the observed log steps and the misses, at its maximum.
-        aicc: Akaike's criterion for small samples; None where the points are too few for it.
-        points: what was fitted.
-        residuals: log steps minus log of the curve, shape (n,); where missed, lower bounds.
+        aicc: Akaike's criterion for small samples; None if the points are too few for it.
+        points: the data.
+        residuals: log steps minus log of the curve, shape (n,); lower bounds where missed.
     """
 
     model: Model
@@ -54,28 +57,24 @@ class ScalingFit:
     aicc: float | None
     points: Points
     residuals: Floats
-    _best: Shape = field(repr=False)
-    _region: Region = field(repr=False)
+    _best: BestShape = field(repr=False)
+    _accepted: ConfidenceSet = field(repr=False)
 
     def predict(self, batch_size: ArrayLike) -> Floats:
-        """Gives the fitted steps to target at these batch sizes, in their shape."""
+        """Return the fitted steps to target, in the shape of `batch_size`."""
         x = self._best.log_b_crit - np.log(np.asarray(batch_size, dtype=np.float64))
         k = np.asarray(self._best.exponent)
         return np.asarray(np.exp(self._best.log_s_min + self.model.rise(x, k)))
 
     def band(self, batch_size: ArrayLike) -> tuple[Floats, Floats]:
-        """Gives the pointwise interval of the curve (not of a new measurement).
+        """Return the pointwise interval of the curve (not of a new measurement).
 
-        Args:
-            batch_size: examples per step, > 0, shape (n,).
-
-        Returns:
-            Lower and upper ends, each of shape (n,).
+        Lower and upper ends, each of shape (n,), for batch sizes of shape (n,).
         """
         log_sizes = np.log(np.asarray(batch_size, dtype=np.float64))
-        region = self._region
-        rises = self.model.rise(np.subtract.outer(region.log_b_crit, log_sizes).T, region.exponent)
-        low, high = region.interval(rises)
+        accepted = self._accepted
+        x = np.subtract.outer(accepted.log_b_crit, log_sizes).T
+        low, high = accepted.interval(self.model.rise(x, accepted.exponent))
         return np.exp(low), np.exp(high)
 
 
@@ -84,8 +83,8 @@ class Fits:
     """All models fitted to the same points.
 
     Attributes:
-        by_name: the fits, by name of the model; the hyperbola first, which is always there.
-        missing: why a model is not fitted, by its name.
+        by_name: fits by name of the model; the hyperbola comes first and is always present.
+        missing: reason why a model was not fitted, by name of the model.
     """
 
     by_name: Mapping[str, ScalingFit]
@@ -96,22 +95,15 @@ class Fits:
 
     @property
     def best(self) -> ScalingFit:
-        """The fit of least AICc; the hyperbola where the points are too few to compare."""
-        with_aicc = [fit for fit in self.by_name.values() if fit.aicc is not None]
-        if not with_aicc:
-            return next(iter(self.by_name.values()))
-        return min(with_aicc, key=lambda fit: math.inf if fit.aicc is None else fit.aicc)
+        """The fit of least AICc; the hyperbola if the points are too few to compare."""
+        # of equals `min` takes the first, the hyperbola
+        return min(
+            self.by_name.values(), key=lambda fit: math.inf if fit.aicc is None else fit.aicc
+        )
 
 
 def fit_all(points: Points, level: float = 0.95) -> Fits:
-    """Fits every model that has points enough.
-
-    Args:
-        points: what to fit.
-        level: coverage of the intervals, between 0 and 1.
-
-    Returns:
-        The fits, and why others are missing.
+    """Return fits of all models with enough points; `level` is the coverage of the intervals.
 
     Raises:
         AnalysisError: fewer than three batch sizes reached the target.
@@ -134,37 +126,35 @@ def fit(
     level: float = 0.95,
     noise: Noise | None = None,
 ) -> ScalingFit:
-    """Fits a curve by maximum likelihood in log steps, with profile-likelihood intervals.
+    """Return a maximum-likelihood fit in log steps with profile-likelihood intervals.
 
-    Points that reached the target contribute the density of their log steps, misses the chance of
-    more steps than they took. A value is in an interval when the best curve through it is as likely
-    as `analysis.fitting.likelihood.threshold` asks for. Assumes independent noise of one spread.
-    Measured on made data, 95 % intervals hold the truth in 94 to 97 % of repeats, with or without
-    misses and from six batch sizes on; under Student's t noise of 3 degrees in 92 to 96 %.
+    A value is in the interval of a parameter if the log-likelihood of the best curve through it
+    lies at most `analysis.fitting.likelihood.threshold` below the maximum. Simulated 95 % intervals
+    cover the truth in 94 to 97 % of repeats, with or without misses and from six batch sizes on;
+    under Student's t noise of 3 degrees of freedom in 92 to 96 % (`tests/analysis/test_coverage`).
+    The intervals hold the noise of the points only: neither under-tuning nor the choice of model.
 
     Args:
-        points: what to fit.
+        points: steps to target and misses.
         model: the curve.
         level: coverage of the intervals, between 0 and 1.
-        noise: family of the noise; None for log-normal, unless log-logistic is clearly more likely.
-
-    Returns:
-        The fit.
+        noise: noise family; None for log-normal unless log-logistic is clearly more likely.
 
     Raises:
         AnalysisError: too few batch sizes reached the target.
     """
-    if points.different < model.least_points:
+    if points.distinct < model.least_points:
         raise AnalysisError(
             f"a fit of {model.formula} needs at least {model.least_points} batch sizes that "
-            f"reached the target, got {points.different}; add batch sizes or trials, raise "
+            f"reached the target, got {points.distinct}; add batch sizes or trials, raise "
             "race.max_steps, or loosen the target"
         )
-    shapes, best = _most_likely(points, model, noise)
-    region = shapes.region(
+    profile, best = _most_likely(points, model, noise)
+    accepted = profile.confidence_set(
         best, best.log_likelihood - threshold(points.observed, model.parameters, level)
     )
-    s_min, e_min, b_crit, exponent = _estimates(model, best, region)
+    s_min, e_min, b_crit, exponent = _estimates(model, best, accepted)
+    # misses have no residual, so they add no degree of freedom
     freedom = points.observed - model.parameters
     log_curve = best.log_s_min + model.rise(
         best.log_b_crit - np.log(points.batch_sizes), np.asarray(best.exponent)
@@ -175,30 +165,27 @@ def fit(
         e_min=e_min,
         b_crit=b_crit,
         exponent=exponent,
-        sigma=best.scale * shapes.noise.deviation * math.sqrt(points.observed / freedom),
-        noise=shapes.noise,
+        sigma=best.scale * profile.noise.std * math.sqrt(points.observed / freedom),
+        noise=profile.noise,
         level=level,
         log_likelihood=best.log_likelihood,
         aicc=aicc(best.log_likelihood, points.observed, model.parameters + 1),
         points=points,
         residuals=np.log(points.steps) - log_curve,
         _best=best,
-        _region=region,
+        _accepted=accepted,
     )
 
 
 def aicc(log_likelihood: float, observed: int, parameters: int) -> float | None:
-    """Gives Akaike's criterion with the small-sample term of Hurvich and Tsai 1989.
+    """Return Akaike's criterion with the small-sample term of Hurvich and Tsai 1989.
 
-    `2 p - 2 l + 2 p (p + 1) / (n - p - 1)`.
+    `2 p - 2 l + 2 p (p + 1) / (n - p - 1)`, None for n <= p + 1, where it is infinite.
 
     Args:
         log_likelihood: l, at its maximum.
-        observed: n, points that are no lower bounds.
-        parameters: p, those of the curve and the spread.
-
-    Returns:
-        The criterion; None for n <= p + 1, where it is infinite.
+        observed: n, points that are not lower bounds.
+        parameters: p, those of the curve and the noise scale.
 
     >>> aicc(10.0, observed=8, parameters=3)
     -8.0
@@ -209,44 +196,45 @@ def aicc(log_likelihood: float, observed: int, parameters: int) -> float | None:
     return 2 * parameters - 2 * log_likelihood + small_sample
 
 
-def _most_likely(points: Points, model: Model, noise: Noise | None) -> tuple[Shapes, Shape]:
-    """Gives the best curve under the noise asked for, or under the one that the points favour."""
+def _most_likely(
+    points: Points, model: Model, noise: Noise | None
+) -> tuple[ProfileLikelihood, BestShape]:
+    """Return the best curve under the given noise, or under the family the points favor."""
     if noise is not None:
-        shapes = Shapes.of(points, model, noise)
-        return shapes, shapes.best()
-    plain, heavy = (
-        Shapes.of(points, model, NOISES[name]) for name in ("log-normal", "log-logistic")
+        profile = ProfileLikelihood.of(points, model, noise)
+        return profile, profile.best()
+    normal, heavy = (
+        ProfileLikelihood.of(points, model, NOISES[name]) for name in ("log-normal", "log-logistic")
     )
-    best = plain.best()
-    # a first look is enough to see whether it is worth the search
-    if heavy.glance() < best.log_likelihood + CLEARLY:
-        return plain, best
+    best = normal.best()
+    # a coarse search decides whether the full one is worth its time
+    if heavy.rough_maximum() < best.log_likelihood + HEAVY_TAILS_GAIN:
+        return normal, best
     return heavy, heavy.best()
 
 
 def _estimates(
-    model: Model, best: Shape, region: Region
+    model: Model, best: BestShape, accepted: ConfidenceSet
 ) -> tuple[Estimate, Estimate, Estimate, Estimate | None]:
-    """Gives S_min, E_min, b_crit, exponent; an end of the box becomes the limit that it is."""
-    level = np.zeros_like(region.log_b_crit)
-    s_low, s_high = np.exp(region.interval(level))
-    e_low, e_high = np.exp(region.interval(model.slope(region.exponent) * region.log_b_crit))
+    """Return S_min, E_min, b_crit and exponent; an end at a limit of the curve is 0 or infinite."""
+    s_low, s_high = np.exp(accepted.interval(np.zeros_like(accepted.log_b_crit)))
+    e_low, e_high = np.exp(accepted.interval(model.slope(accepted.exponent) * accepted.log_b_crit))
     log_e_min = best.log_s_min + float(model.slope(np.asarray(best.exponent))) * best.log_b_crit
-    falls, rises = region.reaches_plateau_only, region.reaches_perfect_only
+    plateau, perfect = accepted.reaches_plateau_only, accepted.reaches_perfect_only
     s_min = Estimate(
         value=0.0 if best.perfect_only else math.exp(best.log_s_min),
-        low=0.0 if rises else float(s_low),
+        low=0.0 if perfect else float(s_low),
         high=float(s_high),
     )
     e_min = Estimate(
         value=0.0 if best.plateau_only else math.exp(log_e_min),
-        low=0.0 if falls else float(e_low),
+        low=0.0 if plateau else float(e_low),
         high=float(e_high),
     )
     at_limit = 0.0 if best.plateau_only else math.inf
     b_crit = Estimate(
         value=at_limit if best.at_limit else math.exp(best.log_b_crit),
-        low=0.0 if falls else math.exp(float(region.log_b_crit.min())),
-        high=math.inf if rises else math.exp(float(region.log_b_crit.max())),
+        low=0.0 if plateau else math.exp(float(accepted.log_b_crit.min())),
+        high=math.inf if perfect else math.exp(float(accepted.log_b_crit.max())),
     )
-    return s_min, e_min, b_crit, region.exponent_estimate(best) if model.exponent else None
+    return s_min, e_min, b_crit, accepted.exponent_estimate(best) if model.exponent else None

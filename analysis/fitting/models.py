@@ -1,8 +1,8 @@
 """Models of steps to target against batch size, as pure functions.
 
-All have one shape: log S(B) = log S_min + h(x; k) with x = log b_crit - log B. Above b_crit a curve
-is its plateau S_min, below it falls as E_min / B^s; the two limits cross at b_crit, and the models
-differ in how they bend there.
+Every model has the form log S(B) = log S_min + h(x; k) with x = log b_crit - log B. Far above
+b_crit the curve is the plateau S_min, far below it falls as E_min / B^s; the two limits cross at
+b_crit, and the models differ in how sharply they bend there.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,17 +17,17 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """One way for steps to target to depend on batch size.
+    """A model of steps to target against batch size.
 
     Attributes:
-        name: how it is called.
-        formula: S(B) in words.
-        critical: what its b_crit is, in words.
-        exponent: name of its shape parameter k; None where it has none and k is 1.
-        least_points: how many batch sizes must have reached the target for a fit. Two parameters
-            need one point more; three need as many as AICc takes to be finite.
+        name: key in `MODELS`.
+        formula: S(B) as text.
+        critical: definition of its b_crit as text.
+        exponent: name of the shape parameter k; None if there is none and k is 1.
+        least_points: batch sizes that must have reached the target for a fit: one more than
+            parameters for two parameters, as many as a finite AICc needs for three.
         rise: h(x, k), log of the curve over its plateau.
-        slope: s(k), how steeply the curve falls where it falls.
+        slope: s(k), negative slope of log S against log B under perfect scaling.
     """
 
     name: str
@@ -40,40 +40,37 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """Parameters of the curve; the noise has one more."""
+        """Number of parameters of the curve; the noise adds one."""
         return 2 if self.exponent is None else 3
 
     def steps(
         self, batch_size: ArrayLike, s_min: float, b_crit: float, exponent: float = 1.0
     ) -> Floats:
-        """Gives steps to target.
+        """Return steps to target, in the shape of `batch_size`.
 
         Args:
             batch_size: examples per step, > 0, any shape.
             s_min: steps to target at an infinite batch size, > 0.
-            b_crit: where the two limits of the curve cross, examples, > 0.
-            exponent: k, > 0; 1 for a model that has none.
+            b_crit: examples per step at which the two limits of the curve cross, > 0.
+            exponent: k, > 0; 1 for a model without one.
 
-        Returns:
-            Steps to target, in the shape of `batch_size`.
-
-        >>> MODELS["smooth"].steps([10, 1000], s_min=20.0, b_crit=100.0).tolist()
+        >>> MODELS["smooth"].steps([10, 1000], s_min=20.0, b_crit=100.0).round(6).tolist()
         [220.0, 22.0]
         """
         x = np.log(b_crit / np.asarray(batch_size, dtype=np.float64))
         return s_min * np.exp(self.rise(x, np.asarray(exponent, dtype=np.float64)))
 
 
-def _bend(x: Floats, k: Floats) -> Floats:
+def _softplus(x: Floats, k: Floats) -> Floats:
     return np.asarray(np.logaddexp(0.0, k * x))
 
 
-def _same(k: Floats) -> Floats:
+def _normalized_softplus(x: Floats, k: Floats) -> Floats:
+    return _softplus(x, k) / k
+
+
+def _identity(k: Floats) -> Floats:
     return k
-
-
-def _softened(x: Floats, k: Floats) -> Floats:
-    return _bend(x, k) / k
 
 
 MODELS: Mapping[str, Model] = {
@@ -86,7 +83,7 @@ MODELS: Mapping[str, Model] = {
             "there (McCandlish et al. 2018)",
             exponent=None,
             least_points=3,
-            rise=_bend,
+            rise=_softplus,
             slope=np.ones_like,
         ),
         Model(
@@ -95,8 +92,8 @@ MODELS: Mapping[str, Model] = {
             critical="where its two terms are equal, (E_min / S_min)^(1 / alpha)",
             exponent="alpha",
             least_points=6,
-            rise=_bend,
-            slope=_same,
+            rise=_softplus,
+            slope=_identity,
         ),
         Model(
             name="smooth",
@@ -104,32 +101,29 @@ MODELS: Mapping[str, Model] = {
             critical="E_min / S_min, where perfect scaling and plateau would cross",
             exponent="g",
             least_points=6,
-            rise=_softened,
+            rise=_normalized_softplus,
             slope=np.ones_like,
         ),
     )
 }
 """All models by name. With an exponent of 1 each is the hyperbola (McCandlish et al. 2018,
 arXiv:1812.06162, eq. 2.11). The power law is the form that Zhang et al. 2024 (arXiv:2410.21676)
-fit; its E_min counts examples only where alpha is 1. The smooth maximum keeps perfect scaling exact
+fit; its E_min counts examples only if alpha is 1. The smooth maximum keeps perfect scaling exact
 and has a free knee, sharper as g grows."""
 
 
 def hyperbola(batch_size: ArrayLike, s_min: float, e_min: float) -> Floats:
-    """Gives steps to target by the trade-off of steps against examples.
+    """Return steps to target under the hyperbola, in the shape of `batch_size`.
 
-    `S(B) = S_min + E_min / B`, which is `(S / S_min - 1)(E / E_min - 1) = 1` with E = B S
-    (McCandlish et al. 2018, arXiv:1812.06162, eq. 2.11). The two limits are straight lines:
-    perfect scaling `E_min / B`, and the plateau `S_min`. At `b_crit = E_min / S_min` steps and
-    examples are both twice their minimum.
+    `S(B) = S_min + E_min / B`, equivalent to `(S / S_min - 1)(E / E_min - 1) = 1` with E = B S
+    (McCandlish et al. 2018, arXiv:1812.06162, eq. 2.11). The two limits are perfect scaling
+    `E_min / B` and the plateau `S_min`. At `b_crit = E_min / S_min` steps and examples are both
+    twice their minimum.
 
     Args:
         batch_size: examples per step, > 0, any shape.
         s_min: steps to target at an infinite batch size, >= 0.
         e_min: examples to target at a vanishing batch size, >= 0.
-
-    Returns:
-        Steps to target, in the shape of `batch_size`.
 
     >>> hyperbola([10, 1000], s_min=20.0, e_min=2000.0).tolist()
     [220.0, 22.0]
@@ -138,19 +132,16 @@ def hyperbola(batch_size: ArrayLike, s_min: float, e_min: float) -> Floats:
 
 
 def batch_size_at_overhead(overhead: float, b_ref: float, b_crit: float) -> float:
-    """Gives the batch size that needs so many more examples than perfect scaling from a reference.
+    """Return the batch size that needs a given share more examples than a reference batch size.
 
-    Under the hyperbola `E(B) = (1 + p) E(B_ref)` at `B = (1 + p) B_ref + p b_crit`. The answer
+    Under the hyperbola `E(B) = (1 + p) E(B_ref)` at `B = (1 + p) B_ref + p b_crit`. The result
     depends on the reference, so report both.
 
     Args:
-        overhead: p, the share of examples on top, > 0; 0.2 in Zhang et al. 2024
+        overhead: p, share of additional examples, > 0; 0.2 in Zhang et al. 2024
             (arXiv:2410.21676).
         b_ref: reference batch size, > 0.
         b_crit: critical batch size of the hyperbola, E_min / S_min.
-
-    Returns:
-        The batch size, examples.
 
     >>> round(batch_size_at_overhead(0.2, b_ref=256, b_crit=2191))
     745
@@ -159,16 +150,11 @@ def batch_size_at_overhead(overhead: float, b_ref: float, b_crit: float) -> floa
 
 
 def diversity_bound(b_crit: float) -> float:
-    """Gives the batch-size bound of gradient diversity, read from the hyperbola.
+    """Return the batch-size bound B_S of gradient diversity, in examples, from the hyperbola.
 
     Yin et al. 2018 (arXiv:1706.05699): mini-batches with `B - 1 <= delta B_S` need at most
-    `1 + delta` times the examples of single ones. Under the hyperbola
-    `E(B) / E(1) = 1 + (B - 1) / (1 + b_crit)`, so that B_S is `1 + b_crit`, exactly.
-
-    Args:
-        b_crit: critical batch size of the hyperbola, E_min / S_min.
-
-    Returns:
-        B_S, examples.
+    `1 + delta` times the examples of single-example steps. Under the hyperbola
+    `E(B) / E(1) = 1 + (B - 1) / (1 + b_crit)`, so B_S is exactly `1 + b_crit`, with b_crit =
+    E_min / S_min.
     """
     return 1 + b_crit

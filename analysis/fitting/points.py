@@ -1,4 +1,4 @@
-"""The points a curve is fitted to: steps to target, and lower bounds where it was missed."""
+"""The data a curve is fitted to: steps to target, or a lower bound if the target was missed."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,17 @@ from analysis.errors import AnalysisError
 from analysis.fitting.models import Floats, Mask
 
 OUT_OF_REACH = 3.0
+"""Factor by which a miss may exceed the most steps that any admissible curve needs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Points:
-    """Steps to target at batch sizes, in rising order of batch size.
+    """Steps to target at batch sizes, in increasing order of batch size.
 
     Attributes:
         batch_sizes: examples per step, > 0, shape (n,).
-        steps: steps to target, > 0, shape (n,); where missed, steps that were not enough.
-        missed: which are such lower bounds, shape (n,).
+        steps: steps to target, > 0, shape (n,); where missed, steps that did not suffice.
+        missed: which steps are such lower bounds (right-censored), shape (n,).
     """
 
     batch_sizes: Floats
@@ -29,18 +30,10 @@ class Points:
     def of(
         cls, batch_sizes: ArrayLike, steps: ArrayLike, missed: ArrayLike | None = None
     ) -> "Points":
-        """Makes points, in any order.
-
-        Args:
-            batch_sizes: examples per step, > 0, shape (n,).
-            steps: steps to target, > 0, shape (n,); where missed, steps that were not enough.
-            missed: which are such lower bounds, shape (n,); None for none.
-
-        Returns:
-            The points.
+        """Return checked and sorted points; the arguments are the attributes in any order.
 
         Raises:
-            AnalysisError: a number that is not positive and finite.
+            AnalysisError: a batch size or number of steps is not positive and finite.
         """
         columns = {
             "batch sizes": np.asarray(batch_sizes, dtype=np.float64),
@@ -50,8 +43,8 @@ class Points:
             wrong = column[~(np.isfinite(column) & (column > 0))]
             if wrong.size:
                 raise AnalysisError(
-                    f"{name} to fit must be positive and finite, got {wrong[0]:g}; leave batch "
-                    "sizes out that did not reach the target, or mark them as missed"
+                    f"{name} to fit must be positive and finite, got {wrong[0]:g}; leave out batch "
+                    "sizes that did not reach the target, or mark them as missed"
                 )
         sizes = columns["batch sizes"]
         misses = np.zeros(sizes.shape, bool) if missed is None else np.asarray(missed, dtype=bool)
@@ -60,22 +53,19 @@ class Points:
 
     @property
     def observed(self) -> int:
-        """How many points reached the target."""
+        """Number of points that reached the target."""
         return int((~self.missed).sum())
 
     @property
-    def different(self) -> int:
-        """How many different batch sizes reached the target."""
+    def distinct(self) -> int:
+        """Number of distinct batch sizes that reached the target."""
         return int(np.unique(self.batch_sizes[~self.missed]).size)
 
     def out_of_reach(self) -> Mask:
-        """Finds misses that no curve between perfect scaling and a plateau passes by.
+        """Return which misses no curve between perfect scaling and a plateau explains, shape (n,).
 
-        A batch size B takes at most `max(1, B' / B)` times the steps of another one, B'. A miss by
-        more than three times that is no slow point: the target or the search fails there.
-
-        Returns:
-            Which of the points they are, shape (n,).
+        A batch size B needs at most `max(1, B' / B)` times the steps of another one, B'. A miss at
+        more than three times that bound is not noise: the target or the search fails there.
         """
         sizes, steps = self.batch_sizes[~self.missed], self.steps[~self.missed]
         most = steps * np.maximum(1.0, np.divide.outer(1 / self.batch_sizes, 1 / sizes))
@@ -83,7 +73,7 @@ class Points:
         return self.missed & beyond
 
     def without(self, left_out: Mask) -> "Points":
-        """Gives the points but for some."""
+        """Return the points except those of a mask, shape (n,)."""
         keep = ~left_out
         return Points(
             batch_sizes=self.batch_sizes[keep], steps=self.steps[keep], missed=self.missed[keep]

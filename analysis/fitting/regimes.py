@@ -1,8 +1,10 @@
-"""The three regimes of Shallue et al. 2018, read from the measured points without a model.
+"""The three regimes of Shallue et al. 2018 (arXiv:1811.03600), read from the points.
 
-Steps to target may only fall with batch size and examples to target only rise, so both are first
-made monotonic by isotonic regression of their logarithms: no single noisy point decides, and
-"better than perfect scaling" at the smallest batch sizes does no harm.
+No model is assumed. Examples and steps to target are first made monotonic by isotonic regression of
+their logarithms, rising and falling with batch size, as in tuned training. So no single noisy point
+decides, and "better than perfect scaling" at the smallest batch sizes does no harm. Perfect scaling
+ends where examples exceed those of the smallest batch size by `OVERHEAD`; the plateau starts where
+steps come within `MARGIN` of those of the largest. Both depend on the measured range.
 """
 
 import math
@@ -18,27 +20,30 @@ from analysis.fitting.estimates import rounded
 from analysis.fitting.models import Floats
 
 OVERHEAD = 0.2
+"""Share of additional examples up to which scaling counts as perfect (Zhang et al. 2024)."""
 MARGIN = 0.1
+"""Share of additional steps up to which a batch size is on the plateau."""
 LEAST_SEEN = 2
+"""Measured batch sizes that a regime needs."""
 
-# batch sizes come back from their logarithm with rounding
+# batch sizes are rounded on the way through their logarithm
 _TOLERANCE = 1e-9
 
 
 class Regime(StrEnum):
-    """What a larger batch size buys."""
+    """How steps to target change with batch size."""
 
     PERFECT = "perfect scaling"
     """Twice the batch size halves the steps."""
     DIMINISHING = "diminishing returns"
     """Steps fall, by less than the batch size grows."""
     PLATEAU = "plateau"
-    """Steps fall no more (maximal data parallelism)."""
+    """Steps no longer fall (maximal data parallelism)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """A regime and the batch sizes that it covers, within the measured range."""
+    """A regime and the batch sizes it covers within the measured range."""
 
     regime: Regime
     low: float
@@ -47,16 +52,14 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Regimes:
-    """Where the regimes lie.
-
-    A regime is seen when at least two measured batch sizes lie in it.
+    """The regimes of a study; one is seen if at least two measured batch sizes lie in it.
 
     Attributes:
         batch_sizes: the measured batch sizes that reached the target, rising.
         perfect_seen: whether perfect scaling is seen.
         plateau_seen: whether the plateau is seen.
-        b_perfect: end of perfect scaling; None where not seen, or not ended in the range.
-        b_plateau: start of the plateau; None where not seen, or not begun in the range.
+        b_perfect: end of perfect scaling; None if it is not seen or does not end in the range.
+        b_plateau: start of the plateau; None if it is not seen or does not start in the range.
     """
 
     batch_sizes: tuple[float, ...]
@@ -66,7 +69,7 @@ class Regimes:
     b_plateau: float | None
 
     def of(self, batch_size: float) -> Regime:
-        """Gives the regime of a batch size, measured or not."""
+        """Return the regime of a batch size, measured or not."""
         perfect_to, plateau_from = self._edges()
         if batch_size <= perfect_to * (1 + _TOLERANCE):
             return Regime.PERFECT
@@ -75,7 +78,7 @@ class Regimes:
         return Regime.DIMINISHING
 
     def spans(self) -> tuple[Span, ...]:
-        """Gives the regimes seen within the measured range, from small to large."""
+        """Return the regimes within the measured range, from small to large batch sizes."""
         first, last = self.batch_sizes[0], self.batch_sizes[-1]
         perfect_to, plateau_from = (min(max(edge, first), last) for edge in self._edges())
         ends = (first, perfect_to, plateau_from, last)
@@ -83,11 +86,11 @@ class Regimes:
         return tuple(Span(regime=r, low=low, high=high) for r, low, high in spans if low < high)
 
     def sentences(self) -> tuple[str, ...]:
-        """Says for each regime where it lies, or what is not seen."""
-        return (self._perfect_words(), self._between_words(), self._plateau_words())
+        """Return one sentence per regime: where it lies, or what is not seen."""
+        return (self._perfect_text(), self._diminishing_text(), self._plateau_text())
 
     def _edges(self) -> tuple[float, float]:
-        """Gives the end of perfect scaling and the start of the plateau as one rising pair."""
+        """Return the end of perfect scaling and the start of the plateau in this order."""
         if self.perfect_seen and self.b_perfect is None:
             return math.inf, math.inf
         if self.plateau_seen and self.b_plateau is None:
@@ -95,11 +98,11 @@ class Regimes:
         perfect_to = -math.inf if self.b_perfect is None else self.b_perfect
         plateau_from = math.inf if self.b_plateau is None else self.b_plateau
         if perfect_to > plateau_from:
-            # a knee sharper than the two margins: both hold there, meet in the middle
+            # a knee so sharp that both definitions hold in between: split it in the middle
             perfect_to = plateau_from = math.sqrt(perfect_to * plateau_from)
         return perfect_to, plateau_from
 
-    def _perfect_words(self) -> str:
+    def _perfect_text(self) -> str:
         first, last = self.batch_sizes[0], self.batch_sizes[-1]
         if self.b_perfect is not None:
             return f"Perfect scaling up to b_perfect = {rounded(self.b_perfect)}."
@@ -113,14 +116,14 @@ class Regimes:
             f"B = {first:g}."
         )
 
-    def _between_words(self) -> str:
+    def _diminishing_text(self) -> str:
         between = [size for size in self.batch_sizes if self.of(size) is Regime.DIMINISHING]
         if len(between) >= LEAST_SEEN:
             return f"Diminishing returns from B = {between[0]:g} to {between[-1]:g}."
         count = {0: "no measured batch size lies", 1: "one measured batch size lies"}[len(between)]
         return f"Diminishing returns are not resolved: {count} in them."
 
-    def _plateau_words(self) -> str:
+    def _plateau_text(self) -> str:
         first, last = self.batch_sizes[0], self.batch_sizes[-1]
         if self.b_plateau is not None:
             return f"Plateau from b_plateau = {rounded(self.b_plateau)} on."
@@ -133,17 +136,14 @@ class Regimes:
 
 
 def find_regimes(batch_sizes: ArrayLike, steps: ArrayLike) -> Regimes:
-    """Finds the regimes of a curve of steps to target.
+    """Return the regimes of a curve of steps to target.
 
     Args:
         batch_sizes: examples per step, > 0, rising, shape (n,), n >= 2.
         steps: steps to target, > 0, shape (n,).
 
-    Returns:
-        The regimes.
-
     Raises:
-        AnalysisError: batch sizes do not rise.
+        AnalysisError: there are fewer than two batch sizes, or they do not rise.
     """
     sizes = np.asarray(batch_sizes, dtype=np.float64)
     if sizes.size < LEAST_SEEN or not (np.diff(sizes) > 0).all():
@@ -151,7 +151,6 @@ def find_regimes(batch_sizes: ArrayLike, steps: ArrayLike) -> Regimes:
             f"regimes need two or more batch sizes in rising order, got {sizes.tolist()}; sort them"
         )
     perfect_to, plateau_from = crossings(np.log(sizes), np.log(np.asarray(steps, dtype=np.float64)))
-    # one point makes no regime
     perfect_seen = perfect_to >= sizes[LEAST_SEEN - 1] * (1 - _TOLERANCE)
     plateau_seen = plateau_from <= sizes[-LEAST_SEEN] * (1 + _TOLERANCE)
     return Regimes(
@@ -164,19 +163,19 @@ def find_regimes(batch_sizes: ArrayLike, steps: ArrayLike) -> Regimes:
 
 
 def crossings(log_sizes: Floats, log_steps: Floats) -> tuple[float, float]:
-    """Gives where examples leave perfect scaling, and where steps come to the plateau.
+    """Return the end of perfect scaling and the start of the plateau.
 
     Args:
         log_sizes: log batch sizes, rising, shape (n,), n >= 2.
         log_steps: log steps to target, shape (n,).
 
     Returns:
-        Batch sizes within the measured range; infinite where examples never leave perfect scaling,
-        0 where steps are on the plateau throughout.
+        Batch sizes within the measured range; infinite if perfect scaling does not end, 0 if all
+        steps are on the plateau.
     """
-    # read from the largest batch size down, it is steps to target that rise
-    falling = _rising(log_steps[::-1])
-    perfect_to = _crossing(log_sizes, _rising(log_sizes + log_steps), math.log1p(OVERHEAD))
+    # read from the largest batch size down, steps to target rise
+    falling = _made_rising(log_steps[::-1])
+    perfect_to = _crossing(log_sizes, _made_rising(log_sizes + log_steps), math.log1p(OVERHEAD))
     plateau_from = _crossing(log_sizes[::-1], falling, math.log1p(MARGIN))
     return (
         math.inf if perfect_to is None else perfect_to,
@@ -184,12 +183,12 @@ def crossings(log_sizes: Floats, log_steps: Floats) -> tuple[float, float]:
     )
 
 
-def _rising(values: Floats) -> Floats:
+def _made_rising(values: Floats) -> Floats:
     return isotonic_regression(values, increasing=True).x
 
 
 def _crossing(log_sizes: Floats, curve: Floats, margin: float) -> float | None:
-    """Gives the batch size where a rising curve passes its first value by a margin."""
+    """Return the batch size where a rising curve exceeds its first value by a margin."""
     level = curve[0] + margin
     above = np.flatnonzero(curve > level)
     if above.size == 0:

@@ -1,4 +1,4 @@
-"""Numbers read off the tables.
+"""Numbers read from the tables: steps to target, replicates, budgets, scaling rules.
 
-Steps to target, replicates, budgets, scaling rules; nothing is fitted here.
+`analysis.measures.goals` is the only module that also fits a curve.
 """

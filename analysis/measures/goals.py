@@ -1,8 +1,8 @@
-"""What a study says at other targets than its own: steps to each, and b_crit against target.
+"""Steps to target and b_crit at other targets than the one of the study.
 
-The targets lie between the one that trials raced to, below which nothing was measured, and the
-loosest that every batch size still needs a few steps for: at first every step is measured, so that
-few steps are a coarse number.
+The targets range from the one that trials raced to, below which nothing was measured, to the
+loosest for which every batch size still needs a few steps: early measurements are one step apart,
+so a count of few steps is coarse.
 """
 
 import json
@@ -26,21 +26,21 @@ LEAST_POINTS = MODELS["hyperbola"].least_points
 LEVEL = 0.95
 """Coverage of the intervals."""
 LEAST_STEPS = 5
-"""Fewer steps than these, at any batch size, are too coarse: each is a fifth of the number."""
+"""Fewest steps that a batch size may need at a target; below, one step is over a fifth of them."""
 _LEAST_RATIO = 1.15
-"""Targets nearer to each other than this say the same."""
+"""Targets closer together than this factor are redundant."""
 _ALL_STEPS = 2**62
-_SHOWN = ("batch_size", "steps", "steps_before", "examples", "stopped_at")
+_RECORDED = ("batch_size", "steps", "steps_before", "examples", "stopped_at")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Goal:
-    """What a study says at one of several targets.
+    """The result of a study at one of several targets.
 
     Attributes:
         target: validation error to get below.
-        table: one row per batch size, as `steps_to_target` gives it.
-        fit: the hyperbola; None where too few batch sizes reached the target.
+        table: one row per batch size, as `steps_to_target` returns it.
+        fit: the hyperbola; None if too few batch sizes reached the target.
     """
 
     target: float
@@ -49,25 +49,19 @@ class Goal:
 
     @property
     def b_crit(self) -> Estimate | None:
-        """The critical batch size of the hyperbola."""
+        """Critical batch size of the hyperbola."""
         return None if self.fit is None else self.fit.b_crit
 
 
 def choose_targets(study: StudyTables) -> tuple[float, ...]:
-    """Chooses up to five targets, evenly spaced in the logarithm of the error.
+    """Return up to five targets, from the tightest to the loosest, evenly spaced in log error.
 
-    The tightest is the one raced to; in a study that was not raced, the tightest with two digits
-    that every batch size reached. The loosest is one that every batch size needs at least five
-    steps for.
-
-    Args:
-        study: the study.
-
-    Returns:
-        Targets from the tightest to the loosest, with two digits but for one raced to; fewer
-        where they would lie close together, none where there is no room for two.
+    The tightest is the one raced to; in a study that was not raced, the tightest of two digits that
+    every batch size reached. The loosest is one for which every batch size needs at least five
+    steps. All but a target raced to are rounded to two digits. There are fewer if they would lie
+    close together, and none if there is no room for two.
     """
-    # steps to a target are at least n where nothing got below it within n - 1
+    # steps to a target are at least n if nothing got below it within n - 1
     early = best_errors(study, [Budget(unit=Unit.STEPS, amount=LEAST_STEPS - 1)])
     loosest = float(early["best_error"].min()) if len(early) else 0.0
     tightest = study.target if study.raced else _reached_by_all(study)
@@ -83,63 +77,54 @@ def choose_targets(study: StudyTables) -> tuple[float, ...]:
 
 
 def _reached_by_all(study: StudyTables) -> float:
-    """Gives the tightest target with two digits that every batch size reached; 0 for none."""
+    """Return the tightest target of two digits that every batch size reached; 0 for none."""
     least = best_errors(study, [Budget(unit=Unit.STEPS, amount=_ALL_STEPS)])["best_error"]
     errors = study.curves["val_error"]
     above_zero = errors[errors > 0]
     if least.empty or above_zero.empty:
         return 0.0
-    # an error of nothing has no logarithm: the least above it then
+    # an error of 0 has no logarithm: take the least positive one instead
     worst = max(float(least.max()), float(above_zero.min()))
     down = two_digits(worst, down=True)
-    # strictly above it, for a target is to be got below
+    # strictly above it, as a target is reached only below it
     return float(f"{down + 10.0 ** (math.floor(math.log10(worst)) - 1):.2g}")
 
 
-def find_goals(study: StudyTables, targets: Sequence[float] | None = None) -> tuple[Goal, ...]:
-    """Gives the steps to several targets, and the fit at each.
+def find_goals(study: StudyTables) -> tuple[Goal, ...]:
+    """Return the steps to each of `choose_targets`, and the fit at each.
 
-    All are the fewest steps of the searches: replicates were run of the points best at one target.
-
-    Args:
-        study: the study.
-        targets: validation errors to get below; None for those of `choose_targets`.
-
-    Returns:
-        One per target, in the order given.
+    All are the fewest steps of the searches, as replicates are of the points best at one target.
 
     Raises:
-        AnalysisError: there is no search trial, or a target cannot be judged from the curves.
+        AnalysisError: there is no search trial.
     """  # noqa: DOC502  (raised by steps_to_target)
-    chosen = choose_targets(study) if targets is None else targets
-    tables = {target: steps_to_target(study, target) for target in chosen}
+    tables = {target: steps_to_target(study, target) for target in choose_targets(study)}
     return tuple(Goal(target=t, table=table, fit=_fit(table)) for t, table in tables.items())
 
 
 def _fit(table: pd.DataFrame) -> ScalingFit | None:
-    """Fits the curve of steps to one target; the one place where goals meet a model."""
     points = fitted_points(table)
     points = points.without(points.out_of_reach())
-    return fit(points, level=LEVEL) if points.different >= LEAST_POINTS else None
+    return fit(points, level=LEVEL) if points.distinct >= LEAST_POINTS else None
 
 
 def goal_records(goals: Sequence[Goal]) -> list[dict[str, object]]:
-    """Gives goals as plain finite data: target, b_crit (null where unknown) and table of steps."""
+    """Return goals as plain finite data: target, b_crit (null if unknown) and table of steps."""
     return [
         {
             "target": goal.target,
             "b_crit": None if goal.b_crit is None else dict(goal.b_crit.record()),
-            "table": json.loads(goal.table[list(_SHOWN)].to_json(orient="records")),
+            "table": json.loads(goal.table[list(_RECORDED)].to_json(orient="records")),
         }
         for goal in goals
     ]
 
 
 def goals_markdown(goals: Sequence[Goal]) -> str:
-    """Gives b_crit against target as a section of a Markdown page; empty without goals."""
+    """Return b_crit against target as a section of a Markdown page; empty without goals."""
     if not goals:
         return ""
-    rows = [f"| {goal.target:g} | {_span(goal)} | {_b_crit_words(goal)} |" for goal in goals]
+    rows = [f"| {goal.target:g} | {_steps_text(goal)} | {_b_crit_text(goal)} |" for goal in goals]
     return "\n".join(
         (
             "The critical batch size at several targets:",
@@ -148,22 +133,22 @@ def goals_markdown(goals: Sequence[Goal]) -> str:
             "| --: | --: | :-- |",
             *rows,
             "",
-            f"A target that some batch size reaches in fewer than {LEAST_STEPS} steps is left out: "
-            "whole steps are too coarse there. All come from the same trials: neighbours move "
-            "together.",
+            f"Targets that some batch size reaches in fewer than {LEAST_STEPS} steps are left out, "
+            "as steps are too coarse there. All rows come from the same trials, so "
+            "neighboring ones are correlated.",
             "\n",
         )
     )
 
 
-def _span(goal: Goal) -> str:
+def _steps_text(goal: Goal) -> str:
     steps = goal.table["steps"].dropna()
     missed = len(goal.table) - len(steps)
     span = f"{steps.max()} to {steps.min()}" if len(steps) else "-"
     return f"{span}, {missed} missed" if missed else span
 
 
-def _b_crit_words(goal: Goal) -> str:
+def _b_crit_text(goal: Goal) -> str:
     if goal.b_crit is None:
         return f"no fit: fewer than {LEAST_POINTS} batch sizes reached it"
     return goal.b_crit.text("b_crit").removeprefix("b_crit ").removeprefix("= ")

@@ -1,10 +1,10 @@
-"""The size of each layer's gradient beside its weights, against batch size and over training.
+"""The gradient norm of each layer relative to its weights, against batch size and over training.
 
-Norms are those of one parameter tensor, so weights and biases stand apart. The ratio |g| / |w| is
+Norms are of one parameter tensor, so weights and biases count separately. The ratio |g| / |w| is
 that of You, Gitman and Ginsburg 2017 (arXiv:1708.03888), whose LARS scales each layer's step by its
 inverse; g is the gradient of a mini-batch of the trial's own batch size, its norm the mean over
-several. It holds noise, more the smaller the batch: E |g|^2 = |G|^2 + tr(S) / B with the full
-gradient G and the covariance S of one example's (McCandlish et al. 2018, section 2.2).
+several. It contains noise, the more the smaller the batch: E |g|^2 = |G|^2 + tr(S) / B with the
+full gradient G and the covariance S of one example's (McCandlish et al. 2018, section 2.2).
 """
 
 import numpy as np
@@ -19,16 +19,10 @@ ENDS = ("start", "end")
 
 
 def read_layers(folder: ResultsFolder) -> pd.DataFrame:
-    """Reads `layers.parquet`.
-
-    Args:
-        folder: a results folder.
-
-    Returns:
-        One row per batch size, moment and parameter tensor.
+    """Return `layers.parquet`, one row per batch size, moment and parameter tensor.
 
     Raises:
-        AnalysisError: no tensor's ratio is known.
+        AnalysisError: the table is missing or corrupt, or holds no ratio.
     """
     table = read_table(folder, LAYERS_FILE)
     if table["ratio"].isna().all():
@@ -39,14 +33,10 @@ def read_layers(folder: ResultsFolder) -> pd.DataFrame:
 
 
 def spreads(table: pd.DataFrame) -> pd.DataFrame:
-    """Gives how unlike the layers are: the largest ratio over the smallest.
+    """Return the largest ratio of a layer over the smallest, from a table of `read_layers`.
 
-    Args:
-        table: as `read_layers` gives it.
-
-    Returns:
-        Rows batch_size, moment, step, spread, largest and smallest (layers), median (of the
-        ratios), noise (the median over layers of mini-batch over full gradient).
+    Columns: batch_size, moment, step, spread, largest and smallest (layers), median (of the
+    ratios), noise (median over layers of the mini-batch gradient norm over the full one).
     """
     known = table[table["ratio"].notna()]
     rows = []
@@ -68,48 +58,44 @@ def spreads(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    """Says what the layers show, one sentence each.
+    """Return sentences on a table of `read_layers`.
 
-    Args:
-        table: as `read_layers` gives it.
-
-    Returns:
-        The spread between layers at start and end, the change on the way, how it goes with the
-        batch size, how much of it is noise, and what has no ratio.
+    They give the spread between layers at start and end, the change during training, the dependence
+    on batch size, the share of noise, and the layers without a ratio.
     """
     found = spreads(table)
     ends = {moment: found[found["moment"] == moment] for moment in ENDS}
-    words = [_spread_words(moment, rows) for moment, rows in ends.items() if len(rows)]
+    sentences = [_spread_sentence(moment, rows) for moment, rows in ends.items() if len(rows)]
     if all(len(rows) for rows in ends.values()):
-        words.append(_change_words(table))
-        words += [_growth_words(ends)] if found["batch_size"].nunique() > 1 else []
-        words.append(_noise_words(ends))
+        sentences.append(_change_sentence(table))
+        sentences += [_growth_sentence(ends)] if found["batch_size"].nunique() > 1 else []
+        sentences.append(_noise_sentence(ends))
     without = table[table["ratio"].isna()]
     if len(without):
         names = ", ".join(dict.fromkeys(without["layer"]))
-        words.append(f"No ratio where the weights are zero, as at the start of {names}.")
-    return tuple(words)
+        sentences.append(f"No ratio where the weights are zero, as at the start of {names}.")
+    return tuple(sentences)
 
 
-def _spread_words(moment: str, rows: pd.DataFrame) -> str:
+def _spread_sentence(moment: str, rows: pd.DataFrame) -> str:
     ordered = rows.sort_values("spread")
     least, most = ordered.iloc[0], ordered.iloc[-1]
     if least["batch_size"] == most["batch_size"]:
-        size, often = f"{most['spread']:.3g} times", f" at B = {most['batch_size']}"
+        factor, where = f"{most['spread']:.3g} times", f" at B = {most['batch_size']}"
     else:
-        size = (
+        factor = (
             f"{least['spread']:.3g} (B = {least['batch_size']}) to {most['spread']:.3g} "
             f"(B = {most['batch_size']}) times"
         )
-        often = ""
+        where = ""
     return (
-        f"At the {moment} |g| / |w| of one layer is {size} that of another{often}: largest in "
+        f"At the {moment} |g| / |w| of one layer is {factor} that of another{where}: largest in "
         f"{rows['largest'].mode().iloc[0]}, smallest in {rows['smallest'].mode().iloc[0]}"
         f"{' at most batch sizes' if len(rows) > 2 else ''}."
     )
 
 
-def _change_words(table: pd.DataFrame) -> str:
+def _change_sentence(table: pd.DataFrame) -> str:
     change = changes(table).groupby("layer", sort=False)["change"].median()
     return (
         f"From start to end the ratio changes by a factor of {change.min():.2g} "
@@ -119,30 +105,30 @@ def _change_words(table: pd.DataFrame) -> str:
 
 
 def changes(table: pd.DataFrame) -> pd.DataFrame:
-    """Gives each layer's ratio at the end over that at the start: batch_size, layer, change."""
+    """Return each layer's ratio at the end over that at the start: batch_size, layer, change."""
     key = ["batch_size", "layer"]
     start, end = (table[table["moment"] == m].set_index(key)["ratio"] for m in ENDS)
     change = (end / start.reindex(end.index)).rename("change").dropna()
     return change.reset_index()
 
 
-def _growth_words(ends: "dict[str, pd.DataFrame]") -> str:
+def _growth_sentence(ends: dict[str, pd.DataFrame]) -> str:
     first, last = ends["start"]["batch_size"].min(), ends["start"]["batch_size"].max()
-    said = []
+    parts = []
     for moment, rows in ends.items():
         median = rows.set_index("batch_size")["median"]
-        said.append(f"{median[first]:.3g} to {median[last]:.3g} at the {moment}")
-    return f"From B = {first} to {last} the median layer's ratio goes from {', from '.join(said)}."
+        parts.append(f"{median[first]:.3g} to {median[last]:.3g} at the {moment}")
+    return f"From B = {first} to {last} the median layer's ratio goes from {', from '.join(parts)}."
 
 
-def _noise_words(ends: "dict[str, pd.DataFrame]") -> str:
+def _noise_sentence(ends: dict[str, pd.DataFrame]) -> str:
     least = {moment: rows.iloc[0] for moment, rows in ends.items()}
     most = {moment: rows.iloc[-1] for moment, rows in ends.items()}
     size, largest = least["start"]["batch_size"], most["start"]["batch_size"]
-    words = (
+    text = (
         f"A mini-batch's gradient is {least['start']['noise']:.3g} (start) and "
         f"{least['end']['noise']:.3g} (end) times the full gradient at B = {size}"
     )
     if largest != size:
-        words += f", {most['start']['noise']:.3g} and {most['end']['noise']:.3g} at B = {largest}"
-    return f"{words}: beyond 1, the ratio measures noise."
+        text += f", {most['start']['noise']:.3g} and {most['end']['noise']:.3g} at B = {largest}"
+    return f"{text}: beyond 1, the ratio measures noise."

@@ -1,7 +1,7 @@
-"""Replicates: what the best points need on fresh seeds, beside the fewest steps of the search.
+"""Replicates: the steps of the best points on fresh seeds, beside the fewest steps of the search.
 
 The minimum over trials falls with their number and with luck. The median over re-runs of one point
-does neither: it is what another researcher may expect of that point.
+does not: it estimates what a new run of that point needs.
 """
 
 import math
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.likelihood import LEAST_VALUES, location
+from analysis.fitting.estimates import span_text
+from analysis.fitting.likelihood import LEAST_VALUES, estimate_median
 from analysis.fitting.points import Points
-from analysis.measures.recipes import follows_rule, rule_runs
+from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import trials_at
 from analysis.tables.study import StudyTables
 
@@ -30,21 +31,18 @@ _SOURCE = ["batch_size", "source_role", "source_trial"]
 
 
 def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
-    """Gives the median steps to target over fresh seeds at each batch size.
+    """Return the median steps to target over fresh seeds at each batch size.
 
-    Where several points were run again, the one of least median stands for the batch size.
-
-    Args:
-        study: the study.
-        target: validation error to get below; None for the one raced to. The points are those that
-            were best at the raced one, so that at another one they need not be the best.
+    If several points were replicated, the one with the least median represents the batch size. The
+    points are those that were best at the target raced to (`target` None), so at another target
+    they need not be the best.
 
     Returns:
         One row per batch size with replicates: batch_size, replicate_of (role and number of the
-        trial), seeds (re-runs), seeds_missed (those that missed the target, counted as slower than
-        all that reached it), steps_median (the sample median; null where half or more missed),
-        median_bound (then: steps that the median is above), low and high (95 % interval of the
-        median for log-normal steps, misses as lower bounds; null below two seeds that reached).
+        trial), seeds (re-runs), seeds_missed (those that missed the target, ranked as slower than
+        all that reached it), steps_median (sample median; null if half or more missed),
+        median_bound (a lower bound of the median in that case), low and high (95 % interval of the
+        median of log-normal steps, misses as lower bounds; null if fewer than two seeds reached).
 
     Raises:
         AnalysisError: the target cannot be judged from the curves.
@@ -56,55 +54,43 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     return ranked.drop_duplicates("batch_size").reset_index(drop=True)
 
 
-def standing_runs(study: StudyTables) -> pd.DataFrame:
-    """Gives the runs whose median stands for their batch size.
-
-    Args:
-        study: the study.
-
-    Returns:
-        Trials of one point on fresh seeds at each batch size that has them, as recorded.
-    """
+def representative_runs(study: StudyTables) -> pd.DataFrame:
+    """Return the runs behind `replicates`: of one point on fresh seeds at each batch size."""
     runs = _fresh_seeds(study, None)
-    names = [_of(role, trial) for role, trial in zip(*(runs[n] for n in _SOURCE[1:]), strict=True)]
+    sources = zip(runs["source_role"], runs["source_trial"], strict=True)
+    names = [_point_name(role, trial) for role, trial in sources]
     chosen = replicates(study)[["batch_size", "replicate_of"]]
     return runs.assign(replicate_of=names).merge(chosen, on=["batch_size", "replicate_of"])
 
 
 def _fresh_seeds(study: StudyTables, target: float | None) -> pd.DataFrame:
     roles = ("replicate", "recipe")
-    runs = trials_at(rule_runs(study) if follows_rule(study) else study, roles, target)
+    runs = trials_at(recipe_runs(study) if follows_rule(study) else study, roles, target)
     return runs[(runs["status"] != "failed") & (runs["stopped_at"] > 0)]
 
 
-def _of(role: str | None, trial: int | None) -> str:
+def _point_name(role: str | None, trial: int | None) -> str:
     return "published" if pd.isna(role) else f"{role} {trial}"
 
 
 def with_replicates(
     table: pd.DataFrame, study: StudyTables, target: float | None = None
 ) -> pd.DataFrame:
-    """Gives a table of steps to target with the replicates' columns beside the minimum.
+    """Return a table of `steps_to_target` at a target with the columns of `replicates` added.
 
-    Args:
-        table: one row per batch size, from `analysis.measures.targets.steps_to_target`.
-        study: the study.
-        target: that table's target; None for the one raced to.
-
-    Returns:
-        The table, null where a batch size has no replicates. At another target than the study's
-        all is null: the replicates are of the points that were best at its own. A recipe's point is
-        one at every target.
+    They are null if a batch size has no replicates. At another target than the study's own
+    (`target` None) all are null, as the replicates are of the points best at that one; the single
+    point of a recipe counts at every target.
     """
-    again = replicates(study, target)
+    found = replicates(study, target)
     other = target is not None and target != study.config["race"].get("target")
     if other and not follows_rule(study):
-        again = again.iloc[:0]
-    return table.merge(again, on="batch_size", how="left")
+        found = found.iloc[:0]
+    return table.merge(found, on="batch_size", how="left")
 
 
-def medians_known(table: pd.DataFrame) -> bool:
-    """Tells whether every batch size that reached the target has replicates."""
+def all_have_replicates(table: pd.DataFrame) -> bool:
+    """Return whether every batch size that reached the target has replicates."""
     if "seeds" not in table:
         return False
     reached = table[table["steps"].notna()]
@@ -112,104 +98,88 @@ def medians_known(table: pd.DataFrame) -> bool:
 
 
 def fitted_points(table: pd.DataFrame) -> Points:
-    """Gives the points that curves are fitted to: medians where all have them, else minima.
+    """Return the points to fit: medians if all batch sizes have replicates, else minima.
+
+    The two are never mixed, as the minimum is biased low. A batch size that missed the target is a
+    lower bound, and so is a median of seeds of which half or more missed it.
 
     Args:
-        table: as `with_replicates` gives it, or without its columns.
-
-    Returns:
-        One point per batch size; one that missed the target is a lower bound, and so is a median
-        of seeds of which half or more missed it.
+        table: from `with_replicates`, or without its columns.
     """
     steps, bound = table["steps"], table["stopped_at"]
-    if medians_known(table):
+    if all_have_replicates(table):
         steps = table["steps_median"].where(table["steps"].notna())
         bound = table["median_bound"].fillna(table["stopped_at"].astype("Float64"))
     values = steps.astype("Float64").fillna(bound.astype("Float64"))
-    said = (values > 0).fillna(False)  # a batch size where no trial took a step says nothing
+    ran = (values > 0).fillna(False)  # no trial took a step: neither steps nor a bound
     return Points.of(
-        table.loc[said, "batch_size"].to_numpy(float),
-        values[said].to_numpy(float),
-        steps[said].isna().to_numpy(bool),
+        table.loc[ran, "batch_size"].to_numpy(float),
+        values[ran].to_numpy(float),
+        steps[ran].isna().to_numpy(bool),
     )
 
 
 def replicate_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    """Says what the replicates add to the minima, one sentence each.
+    """Return sentences on a table of `with_replicates`.
 
-    Args:
-        table: as `with_replicates` gives it.
-
-    Returns:
-        How much the minimum flatters, which batch sizes' seeds often miss the target, and what
-        the fits use.
+    They give the bias of the minimum, the batch sizes whose seeds missed the target, and what the
+    fits use.
     """
     known = table[table["seeds"].notna() & table["steps"].notna()]
     if known.empty:
         return (
-            "No replicates: the fewest steps over trials flatter, and nothing says by how much; "
-            "set replicates.seeds.",
+            "No replicates: the fewest steps over trials are biased low, by an unknown factor; set "
+            "replicates.seeds.",
         )
-    words = []
+    sentences = []
     known = known.assign(ratio=known["steps_median"] / known["steps"])
     ratio = known["ratio"].dropna()
     if len(ratio):
-        seeds = _span(known["seeds"])
+        seeds = span_text(known["seeds"].min(), known["seeds"].max())
         worst = int(known.sort_values("ratio", na_position="first")["batch_size"].iloc[-1])
-        words.append(
-            f"Fresh seeds ({seeds} at each batch size) take {ratio.median():.2f} x the fewest "
-            f"steps of the search (median), at most {ratio.max():.2f} x, at B = {worst}."
+        sentences.append(
+            f"Fresh seeds ({seeds} at each batch size) take {ratio.median():.2f} times the fewest "
+            f"steps of the search (median), at most {ratio.max():.2f} times, at B = {worst}."
         )
-    words += seed_sentences(table)
-    if not medians_known(table):
-        words.append(
-            "Some batch sizes have no replicates yet, so that the fits use the fewest steps of the "
-            "searches; `sweep` again runs what is missing."
+    sentences += seed_sentences(table)
+    if not all_have_replicates(table):
+        sentences.append(
+            "Some batch sizes have no replicates yet, so the fits use the fewest steps of the "
+            "searches; run `sweep` again to add them."
         )
-    return tuple(words)
+    return tuple(sentences)
 
 
 def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    """Says which fresh seeds missed the target, and whether the fits use their medians.
-
-    Args:
-        table: as `with_replicates` gives it.
-
-    Returns:
-        One sentence each.
-    """
-    words = []
+    """Return sentences on a table of `with_replicates`: seeds that missed, and use in the fits."""
+    sentences = []
     known = table[table["seeds"].notna() & table["steps"].notna()]
-    often = known[known["seeds_missed"] > 0]
-    if len(often):
+    missed = known[known["seeds_missed"] > 0]
+    if len(missed):
         listed = ", ".join(
             f"{row['seeds_missed']} of {row['seeds']} at B = {row['batch_size']}"
-            for row in often.to_dict("records")
+            for row in missed.to_dict("records")
         )
-        words.append(f"Fresh seeds that missed the target, counted as lower bounds: {listed}.")
-    if medians_known(table):
-        words.append("The fits use the medians of the replicates.")
-    return tuple(words)
-
-
-def _span(counts: "pd.Series[int]") -> str:
-    low, high = int(counts.min()), int(counts.max())
-    return str(low) if low == high else f"{low} to {high}"
+        sentences.append(f"Fresh seeds that missed the target, counted as lower bounds: {listed}.")
+    if all_have_replicates(table):
+        sentences.append("The fits use the medians of the replicates.")
+    return tuple(sentences)
 
 
 def _row(key: tuple[Any, ...], runs: pd.DataFrame) -> dict[str, object]:
     batch_size, role, trial = key
     missed = runs["steps"].isna().to_numpy(bool)
-    # one that diverged never gets there, however early it broke: it counts as the longest miss
+    # a diverged run never reaches the target, however early it stopped: the longest miss
     stops = runs["stopped_at"].mask(runs["status"] == "diverged", runs["stopped_at"].max())
     steps = runs["steps"].fillna(stops).to_numpy(float)
-    order = np.lexsort((steps, missed))  # a miss is slower than whatever reached the target
+    order = np.lexsort((steps, missed))  # every miss is slower than every run that reached
     middle = order[[(len(order) - 1) // 2, len(order) // 2]]
+    # the geometric mean of the middle two, as steps scatter by factors
     median = math.sqrt(float(steps[middle].prod()))
     median_missed = bool(missed[middle].any())
     row: dict[str, object] = {
         "batch_size": batch_size,
-        "replicate_of": _of(role, trial),
+        "replicate_of": _point_name(role, trial),
         "seeds": len(runs),
         "seeds_missed": int(missed.sum()),
         "steps_median": None if median_missed else median,
@@ -218,6 +188,6 @@ def _row(key: tuple[Any, ...], runs: pd.DataFrame) -> dict[str, object]:
         "high": None,
     }
     if (~missed).sum() >= LEAST_VALUES:
-        interval = location(steps, missed)
+        interval = estimate_median(steps, missed)
         row |= {"low": interval.low, "high": interval.high}
     return row

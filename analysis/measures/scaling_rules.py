@@ -1,10 +1,10 @@
-"""How far the usual rules for scaling the learning rate land from the tuned optimum.
+"""How far the common scaling rules of the learning rate land from the tuned optimum.
 
-From each batch size to its neighbours, the linear rule (Krizhevsky 2014, Goyal et al. 2017) and
-the square-root rule propose a learning rate, all else as it was. In every study the proposal is
+From each batch size to its neighbors, the linear scaling rule (Krizhevsky 2014, Goyal et al. 2017)
+and the square-root scaling rule propose a learning rate, with all else unchanged. The proposal is
 compared with what was tuned there, as effective learning rates lr / (1 - momentum). In a study with
-`search.warm_start` the neighbour's best point, as it was known then, was also run under each rule,
-so that its price is known in steps.
+`search.warm_start` the neighbor's best point at that time was also run under each scaling rule, so
+its cost in steps is known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from analysis.measures.targets import trials_at
 from analysis.tables.study import StudyTables
 
 EXPONENTS: Mapping[str, float] = {"linear": 1.0, "square-root": 0.5}
-"""Power of the batch size by which each rule lets the learning rate grow."""
+"""Power of the batch size that the learning rate is proportional to under each scaling rule."""
 
 _TYPES: Mapping[str, str] = {
     "batch_size": "int64",
@@ -37,19 +37,19 @@ _TYPES: Mapping[str, str] = {
 def scaling_rules(
     study: StudyTables, table: pd.DataFrame, target: float | None = None
 ) -> pd.DataFrame:
-    """Compares what the rules propose with what was tuned.
+    """Compare what the scaling rules propose with what was tuned.
 
     Args:
-        study: the study.
-        table: its steps to target, as `analysis.measures.targets.steps_to_target` gives them.
+        study: the tables.
+        table: its steps to target, as `analysis.measures.targets.steps_to_target` returns them.
         target: that table's target; None for the one raced to.
 
     Returns:
-        One row per batch size that reached the target, neighbour that did, and rule: batch_size,
-        source_batch_size (the neighbour), rule, effective_lr (proposed), tuned_effective_lr,
-        lr_ratio (proposed over tuned), ran (whether a warm start tried it), steps (that it took;
-        null where it did not reach the target), tuned_steps, steps_ratio (steps over
-        tuned_steps). No row where the learning rate was not searched, or a rule gave it.
+        One row per batch size that reached the target, neighbor that did, and scaling rule:
+        batch_size, source_batch_size (the neighbor), rule, effective_lr (proposed),
+        tuned_effective_lr, lr_ratio (proposed over tuned), ran (whether a warm start tried it),
+        steps (that it took; null if it missed the target), tuned_steps, steps_ratio (steps over
+        tuned_steps). No row if the learning rate was not searched or a scaling rule set it.
     """
     if "lr" not in study.space or follows_rule(study):
         return _typed([])
@@ -84,35 +84,28 @@ def scaling_rules(
     return _typed(rows)
 
 
-def rule_sentences(rules: pd.DataFrame) -> tuple[str, ...]:
-    """Says how far each rule lands, one sentence each.
-
-    Args:
-        rules: what `scaling_rules` gives.
-
-    Returns:
-        The sentences; none where there is no row.
-    """
-    return tuple(_words(rule, group) for rule, group in rules.groupby("rule", sort=False))
+def scaling_rule_sentences(rules: pd.DataFrame) -> tuple[str, ...]:
+    """Return one sentence per scaling rule of a table of `scaling_rules` on how far it lands."""
+    return tuple(_sentence(rule, group) for rule, group in rules.groupby("rule", sort=False))
 
 
-def _words(rule: object, rows: pd.DataFrame) -> str:
+def _sentence(rule: object, rows: pd.DataFrame) -> str:
     away = rows["lr_ratio"].where(rows["lr_ratio"] >= 1, 1 / rows["lr_ratio"])
-    words = (
-        f"The {rule} rule from a neighbouring batch size lands off the tuned lr / (1 - momentum) "
-        f"by a factor of {rounded(away.median())} (median of {len(rows)}; at worst "
-        f"{rounded(away.max())})"
+    distance = (
+        f"The {rule} scaling rule from a neighboring batch size misses the tuned "
+        f"lr / (1 - momentum) by a factor of {rounded(away.median())} (median of {len(rows)}; "
+        f"at worst {rounded(away.max())})"
     )
     ran = rows[rows["ran"]]
     if ran.empty:
-        return f"{words}."
+        return f"{distance}."
     reached = ran["steps_ratio"].dropna()
     missed = len(ran) - len(reached)
-    cost = "none of them reached the target in time"
+    cost = "none of the runs reached the target in time"
     if len(reached):
-        cost = f"it took {rounded(float(reached.median()))} x the tuned steps (median)"
-        cost += f", and {missed} of {len(ran)} did not get there in time" if missed else ""
-    return f"{words}; run as a warm start, {cost}."
+        cost = f"it took {rounded(float(reached.median()))} times the tuned steps (median)"
+        cost += f", and {missed} of {len(ran)} did not reach the target in time" if missed else ""
+    return f"{distance}; run as a warm start, {cost}."
 
 
 def _typed(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:

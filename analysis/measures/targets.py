@@ -1,9 +1,9 @@
-"""Steps to target at each batch size: the least over the trials of its search.
+"""Steps to target at each batch size: the fewest over the trials of its search.
 
-The measure is that of Shallue et al. 2018 (arXiv:1811.03600): the first measurement strictly
-below the target, of the trial that gets there first. Nothing is interpolated and nothing is
-averaged, so the number depends on how many trials were run and on where they were measured;
-`trials` and the bracket `(steps_before, steps]` stand beside it.
+The measure is that of Shallue et al. 2018 (arXiv:1811.03600): the step of the first measurement
+strictly below the target, of the trial that gets there first. Nothing is interpolated or averaged,
+so the number depends on how many trials were run and on where they were measured; `trials` and the
+bracket `(steps_before, steps]` are recorded with it.
 """
 
 import math
@@ -16,7 +16,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.measures.federated import examples_per_step
-from analysis.measures.recipes import follows_rule, rule_runs
+from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.tables.schema import ROLES, STATUSES, TRIAL_KEY, hyperparameters
 from analysis.tables.study import StudyTables
 
@@ -29,86 +29,72 @@ _NEVER = np.iinfo(np.int64).max
 def search_trials(
     study: StudyTables, target: float | None = None, first: int | None = None
 ) -> pd.DataFrame:
-    """Gives the trials of the searches as they stand at a target.
+    """Return the trials of the searches as they stand at a target.
 
     Args:
-        study: the study.
-        target: validation error to get below; None for the study's own. Another one is looked
-            up in the curves, and a trial that crossed it has reached it, however it ended; below
-            the study's own only where trials ran on past that.
-        first: as for `first_trials`; None for all.
+        study: the tables.
+        target: validation error to get below; None for the study's own. Another one is judged by
+            the curves: a trial that crossed it has reached it, however it ended. It may be below
+            the study's own only if trials ran on past that.
+        first: as in `first_trials`; None for all.
 
     Returns:
         One row per trial that competes for the fewest steps, sorted by batch size, role and
-        trial, columns as `trials.parquet`.
+        trial, columns as in `trials.parquet`.
 
     Raises:
-        AnalysisError: there is no such trial, fewer than `first`, or the target cannot be judged
-            from the curves.
+        AnalysisError: there is no such trial, there are fewer than `first`, or the target cannot
+            be judged from the curves.
     """
     study = study if first is None else first_trials(study, first)
     trials = trials_at(study, CANDIDATES, target)
     if trials.empty and not follows_rule(study):
         raise AnalysisError(
             f"a study must hold at least one search trial, got none in {study.name}; "
-            "run the sweep first"
+            "run `sweep` first"
         )
     return trials
 
 
 def competing_trials(study: StudyTables) -> pd.DataFrame:
-    """Gives the trials that stand for their batch sizes, as recorded.
+    """Return the trials that represent their batch sizes, as recorded.
 
-    Args:
-        study: the study.
-
-    Returns:
-        Those of the searches; in a recipe its runs on fresh seeds, at the base too.
+    These are the trials of the searches; in a recipe its runs on fresh seeds, at the base too.
     """
     if follows_rule(study):
-        return trials_as_recorded(rule_runs(study), ROLES)
+        return trials_as_recorded(recipe_runs(study), ROLES)
     return trials_as_recorded(study, CANDIDATES)
 
 
 def equal_trials(study: StudyTables) -> int:
-    """Gives the greatest number of search trials that every batch size has.
-
-    Args:
-        study: the study.
-
-    Returns:
-        The number, >= 0.
-    """
+    """Return the greatest number of search trials that every batch size has, >= 0."""
     trials = study.trials.drop_duplicates(_KEY)
     searched = (trials["role"] == "search").groupby(trials["batch_size"]).sum()
     return int(searched.min()) if len(searched) else 0
 
 
 def first_trials(study: StudyTables, first: int) -> StudyTables:
-    """Cuts every search to its first trials, so that batch sizes compare at equal cost of tuning.
+    """Return a study with only the first trials of every search, for an equal tuning budget.
 
-    The fewest steps over trials depend on how many were run; the authors of the method compare
-    the first `num_trials` of each (google-research/batch_science, data_loader.py). What came by
-    widening the box or from other batch sizes goes, and replicates of trials that go. A trial that
-    was capped for the sake of a faster one stays a miss also where that one is cut away: it needs
-    more steps than its `stopped_at`, how many is not known. The fewest steps stay exact, since no
-    trial that reached ran past where others were capped; where none of the first reached, the
-    batch size has no number of steps, only that bound.
+    The fewest steps over trials depend on how many were run; the authors of the measure compare
+    the first `num_trials` of each (google-research/batch_science, data_loader.py). Trials from a
+    widened box or from other batch sizes are dropped, with the widened boxes, and so are the
+    replicates of dropped trials. A trial capped by a faster one stays a miss even if that one is
+    dropped: it needs more steps than its `stopped_at`. The fewest steps stay exact, since no trial
+    that reached ran past the cap of others; if none of the first trials reached, the batch size has
+    only that bound.
 
     Args:
-        study: the study.
-        first: how many trials of each search are kept, by their number, >= 1.
-
-    Returns:
-        The study with fewer trials, and without its widened boxes.
+        study: the tables.
+        first: how many trials of each search to keep, by trial number, >= 1.
 
     Raises:
-        AnalysisError: a batch size has fewer.
+        AnalysisError: a batch size has fewer, or the study is a recipe.
     """
     if follows_rule(study):
         raise AnalysisError(
-            f"trials can be equal in number only where all batch sizes are tuned, got the recipe "
-            f"{study.name}; leave --equal-trials out"
+            "--equal-trials needs a study that tunes all batch sizes, got the recipe "
+            f"{study.name}; leave it out"
         )
     trials = study.trials.drop_duplicates(_KEY)
     if not 1 <= first <= equal_trials(study):
@@ -116,17 +102,17 @@ def first_trials(study: StudyTables, first: int) -> StudyTables:
         least = f"{counts.min()} at B = {counts.idxmin()}" if len(counts) else "no trial at all"
         raise AnalysisError(
             f"the number of first trials must be at least 1 and at most the search trials of every "
-            f"batch size, {least}, got {first}; take fewer, or sweep more there"
+            f"batch size, {least}, got {first}; take fewer, or run more trials there"
         )
     searched = trials[trials["role"] == "search"].sort_values(_KEY).groupby("batch_size")
     kept = searched.head(first)
-    names = set(kept[_KEY].itertuples(index=False, name=None))
-    again = trials[trials["role"] == "replicate"]
-    sources = again[[f"source_{name}" for name in _KEY]].itertuples(index=False, name=None)
-    stays = pd.Series([source in names for source in sources], index=again.index, dtype=bool)
+    keys = set(kept[_KEY].itertuples(index=False, name=None))
+    replicates = trials[trials["role"] == "replicate"]
+    sources = replicates[[f"source_{name}" for name in _KEY]].itertuples(index=False, name=None)
+    stays = pd.Series([source in keys for source in sources], index=replicates.index, dtype=bool)
     return replace(
         study,
-        trials=pd.concat([kept, again[stays]]).sort_index().reset_index(drop=True),
+        trials=pd.concat([kept, replicates[stays]]).sort_index().reset_index(drop=True),
         boxes=study.boxes.head(0),
     )
 
@@ -134,18 +120,10 @@ def first_trials(study: StudyTables, first: int) -> StudyTables:
 def trials_at(
     study: StudyTables, roles: tuple[str, ...], target: float | None = None
 ) -> pd.DataFrame:
-    """Gives the trials of some roles as they stand at a target.
-
-    Args:
-        study: the study.
-        roles: of `analysis.tables.study.ROLES`.
-        target: as for `search_trials`.
-
-    Returns:
-        One row per trial, sorted by batch size, role and trial; none where there is none.
+    """Return the trials of some `ROLES` as they stand at a target, as `search_trials` does.
 
     Raises:
-        AnalysisError: the target is below the one raced to, or no number.
+        AnalysisError: the target is below the one raced to, or not a finite number.
     """  # noqa: DOC502  (raised by check_target)
     trials = trials_as_recorded(study, roles)
     if study.imported:
@@ -157,15 +135,7 @@ def trials_at(
 
 
 def trials_as_recorded(study: StudyTables, roles: tuple[str, ...]) -> pd.DataFrame:
-    """Gives the trials of some roles as the table has them.
-
-    Args:
-        study: the study.
-        roles: of `analysis.tables.study.ROLES`.
-
-    Returns:
-        One row per trial, sorted by batch size, role and trial; none where there is none.
-    """
+    """Return the trials of some `ROLES` as the table has them, by batch size, role and trial."""
     trials = study.trials[study.trials["role"].isin(roles)].drop_duplicates(_KEY)
     rank = {role: place for place, role in enumerate(ROLES)}
     trials = trials.sort_values(
@@ -177,62 +147,62 @@ def trials_as_recorded(study: StudyTables, roles: tuple[str, ...]) -> pd.DataFra
 def steps_to_target(
     study: StudyTables, target: float | None = None, first: int | None = None
 ) -> pd.DataFrame:
-    """Gives the fewest steps to target at each batch size, with the trial that took them.
+    """Return the fewest steps to target at each batch size, and the trial that took them.
 
     In a recipe they are the fewest over the fresh seeds of its one point.
 
     Args:
-        study: the study.
-        target: validation error to get below; None for the one raced to, else looser than it.
-        first: as for `first_trials`; None for all.
+        study: the tables.
+        target: as in `search_trials`.
+        first: as in `first_trials`; None for all.
 
     Returns:
         One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
-        role and trial (of the winner), the winner's hyperparameters,
-        effective_lr, examples (steps x those of a step), trials, one count per status, stopped_at
-        (the longest trial) and best_error (the least of all trials). Null where no trial
-        reached the target.
+        role and trial (of the winner), the winner's hyperparameters, effective_lr, examples (steps
+        times examples per step), trials, one count per status, stopped_at (of the longest trial)
+        and best_error (least of all trials). Null if no trial reached the target.
 
     Raises:
-        AnalysisError: there is no search trial, fewer than `first`, or the target is tighter than
-            the raced one.
+        AnalysisError: there is no search trial, there are fewer than `first`, or the target is
+            tighter than the raced one.
     """  # noqa: DOC502  (raised by search_trials)
     if follows_rule(study) and first is None:
-        trials = trials_at(rule_runs(study), ROLES, target)
+        trials = trials_at(recipe_runs(study), ROLES, target)
     else:
         trials = search_trials(study, target, first)
     names = hyperparameters(trials)
     rows = [_row(group, names) for _, group in trials.groupby("batch_size", sort=True)]
-    table = pd.DataFrame(rows).astype(_column_types(names))
+    columns = _columns(names)
+    table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
     table["examples"] = table["steps"] * [
         examples_per_step(study.config, size) for size in table["batch_size"]
     ]
     table["effective_lr"] = _effective_lr(table)
-    return table[_column_order(names)]
+    return table
 
 
 def check_target(target: float, race: Mapping[str, Any]) -> None:
-    """Refuses a target that the curves of a study cannot decide.
+    """Refuse a target that the curves of a study cannot decide.
 
     Args:
         target: validation error to get below.
         race: the section of that name in the resolved study file.
 
     Raises:
-        AnalysisError: it is no number, or tighter than the one that trials stopped at.
+        AnalysisError: it is not a finite number, or tighter than the one that trials stopped at.
     """
     if not math.isfinite(target):
         raise AnalysisError(f"a target must be a finite number, got {target}; give one")
     raced_to = race.get("target") if race.get("to", "target") == "target" else None
     if raced_to is not None and target < raced_to:
         raise AnalysisError(
-            f"a target must not be below the one raced to, {raced_to:g}, got {target:g}: no "
-            "trial ran on past that; choose a looser one, or sweep again with race.target lowered"
+            f"a target must not be below the one raced to, {raced_to:g}, got {target:g}, as trials "
+            "stopped there; choose a looser one, or sweep again with race.target lowered"
         )
 
 
 def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.DataFrame:
-    """Judges the trials by their curves; one whose status does not count keeps it."""
+    """Judge trials by their curves; a trial keeps a status that does not count."""
     crossings = _crossings(study.curves, target)
     judged = trials.merge(crossings, on=_KEY, how="left")
     reached = judged["crossing"].notna() & judged["status"].isin(study.counted_statuses)
@@ -245,8 +215,8 @@ def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.Da
 
 
 def _crossings(curves: pd.DataFrame, target: float) -> pd.DataFrame:
-    """Gives, by trial, the step of its first measurement below the target and of the one before."""
-    # published studies have millions of measurements: none of them is copied with its key
+    """Return each trial's step of its first measurement below the target and of the one before."""
+    # published studies have millions of measurements: a merge would copy each with its key
     trial = curves.groupby(_KEY, sort=False).ngroup().to_numpy()
     step = curves["step"].to_numpy("int64")
     below = (step >= 1) & (curves["val_error"] < target).to_numpy(bool)
@@ -268,7 +238,7 @@ def _row(group: pd.DataFrame, names: tuple[str, ...]) -> dict[str, object]:
         "best_error": group["best_error"].min(),
         **{status: counts.get(status, 0) for status in STATUSES},
     }
-    # of equals the first: search before extension before warm, the lower number before the higher
+    # ties go to search before extension before warm, then to the lower trial number
     reached = group[group["status"] == "reached"].sort_values("steps", kind="stable")
     winner = reached.iloc[0] if len(reached) else None
     for name in ("steps", "steps_before", "role", "trial", *names):
@@ -284,22 +254,16 @@ def _effective_lr(table: pd.DataFrame) -> "pd.Series[float]":
     return table["lr"] / (1 - table["momentum"])
 
 
-def _column_types(names: tuple[str, ...]) -> dict[str, str]:
-    types = {"role": "str", "batch_size": "int64", "trials": "int64", "best_error": "Float64"}
-    types |= dict.fromkeys(STATUSES, "int64")
-    types |= dict.fromkeys(("steps", "steps_before", "trial", "stopped_at"), "Int64")
-    return types | dict.fromkeys(names, "Float64")
-
-
-def _column_order(names: tuple[str, ...]) -> list[str]:
-    measured = ["batch_size", "steps", "steps_before", "role", "trial"]
-    return [
-        *measured,
-        *names,
-        "effective_lr",
-        "examples",
-        "trials",
-        *STATUSES,
-        "stopped_at",
-        "best_error",
-    ]
+def _columns(names: tuple[str, ...]) -> dict[str, str]:
+    """Return the types of the columns of `steps_to_target`, in their order."""
+    return {
+        "batch_size": "int64",
+        **dict.fromkeys(("steps", "steps_before"), "Int64"),
+        "role": "str",
+        "trial": "Int64",
+        **dict.fromkeys((*names, "effective_lr"), "Float64"),
+        "examples": "Int64",
+        **dict.fromkeys(("trials", *STATUSES), "int64"),
+        "stopped_at": "Int64",
+        "best_error": "Float64",
+    }

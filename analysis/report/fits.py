@@ -56,7 +56,7 @@ def _not_fitted(fits: Fits) -> tuple[str, ...]:
     least = max(MODELS[name].least_points for name in fits.missing)
     return (
         f"Not fitted: {' and '.join(fits.missing)}, which need at least {least} batch sizes that "
-        f"reached the target; there are {fits['hyperbola'].points.different}.",
+        f"reached the target; there are {fits['hyperbola'].points.distinct}.",
     )
 
 

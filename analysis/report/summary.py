@@ -10,7 +10,7 @@ from analysis.fitting.critical import CriticalBatchSize, critical_batch_sizes
 from analysis.fitting.fit import Fits, ScalingFit, fit_all
 from analysis.fitting.models import MODELS
 from analysis.fitting.regimes import Regimes, find_regimes
-from analysis.measures.federated import federated, round_sentences
+from analysis.measures.federated import is_federated, round_sentences
 from analysis.measures.goals import Goal, find_goals
 from analysis.measures.recipes import follows_rule, recipe_sentences
 from analysis.measures.replicates import (
@@ -19,12 +19,12 @@ from analysis.measures.replicates import (
     seed_sentences,
     with_replicates,
 )
-from analysis.measures.scaling_rules import rule_sentences, scaling_rules
+from analysis.measures.scaling_rules import scaling_rule_sentences, scaling_rules
 from analysis.measures.targets import first_trials, steps_to_target
 from analysis.report.failures import failure_sentences
 from analysis.report.fits import fit_sentences
+from analysis.search_quality.sentences import quality_sentences
 from analysis.search_quality.table import quality_table
-from analysis.search_quality.words import quality_sentences
 from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
@@ -89,11 +89,11 @@ class Analysis:
     def subject(self) -> str:
         """Workload and optimizer on one line, with the scaling rule of a recipe."""
         config = self.study.config
-        workload = str(config["workload"]).rpartition(":")[
-            2
-        ]  # the class of a plug-in, without its path
+        workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, without its path
         rule = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
-        optimizer = f"FedAvg of {config['optimizer']}" if federated(config) else config["optimizer"]
+        optimizer = str(config["optimizer"])
+        if is_federated(config):
+            optimizer = f"FedAvg of {optimizer}"
         return f"{workload}, {optimizer}{rule}"
 
 
@@ -165,7 +165,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
         *failure_sentences(recorded[["batch_size", "status", "message"]].itertuples(index=False)),
         *_replicate_sentences(analysis),
         *quality_sentences(analysis.search),
-        *rule_sentences(analysis.rules),
+        *scaling_rule_sentences(analysis.rules),
         _caveat(analysis),
     )
 

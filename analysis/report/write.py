@@ -11,7 +11,7 @@ from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import rounded
 from analysis.fitting.regimes import Regime, Regimes
-from analysis.measures.budgets import budget_records, budget_words
+from analysis.measures.budgets import budget_records, budget_sentence
 from analysis.measures.goals import goal_records, goals_markdown
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.summary import Analysis, sentences
@@ -88,7 +88,7 @@ def summary_markdown(analysis: Analysis) -> str:
         f"{escape_markdown(analysis.title)}\n\n{found}\n\n"
         f"{markdown_table(readable_table(analysis))}\n\n"
         f"Searches:\n\n{markdown_table(readable_quality(analysis.search))}\n\n"
-        f"{goals_markdown(analysis.goals)}Fixed budgets: {budget_words(analysis.study)}\n\n"
+        f"{goals_markdown(analysis.goals)}Fixed budgets: {budget_sentence(analysis.study)}\n\n"
         f"Definitions of the critical batch sizes:\n\n{definitions}\n"
     )
 

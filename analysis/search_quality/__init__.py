@@ -1,4 +1,1 @@
-"""Whether each search was good enough.
-
-Trials that were needed, edges of the box, width of brackets.
-"""
+"""Whether each search was good enough: trials needed, edges of the box, width of brackets."""

@@ -1,13 +1,13 @@
 """Best of N: what a search would have found with fewer trials, and whether more would help.
 
-For each n, the fewest steps over n trials drawn without replacement from the N that were run, as an
-exact expectation over all subsets: the k-th fastest trial is the best of a subset with probability
+For each n, the expected fewest steps over n trials sampled without replacement from the N that were
+run, exact over all subsets: the k-th fastest trial is the best of a subset with probability
 C(N - k, n - 1) / C(N, n). Nothing is simulated. (The Tuning Playbook of Godbole et al. 2023 draws
-the same curve by bootstrap, with replacement, which is biased: a draw holds some trials twice.)
+the same curve by bootstrap, with replacement, which is biased: a resample repeats some trials.)
 
-It holds for samples whose trials are exchangeable: random points, and nearly quasi-random ones, of
-which the first n cover the box more evenly than n of them drawn at random do, so that the gain is
-if anything overstated. It does not hold for adaptive searches, where later trials are better ones.
+Assumption: exchangeable trials. That holds for random points, and nearly for quasi-random ones,
+whose first n cover the box more evenly than a random n of them, so that the gain of more trials is
+if anything overestimated. It fails for adaptive searches, whose later trials are better ones.
 """
 
 from dataclasses import dataclass
@@ -20,40 +20,40 @@ from numpy.typing import NDArray
 from analysis.errors import AnalysisError
 
 SETTLED_GAIN = 0.05
-"""A search is settled where half its trials would have given less than 5 % more steps.
+"""A search is settled if half its trials would have needed less than 5 % more steps.
 
-On a smooth optimum in two dimensions the expected excess over the true optimum falls as 1 / n, so
-that the gain of the last doubling is what is still to be gained; in one dimension, where it falls
-as 1 / n^2, a third of the gain is. On made searches of 32 to 96 even points in two dimensions: with
-an expected excess of 1 or 2 % settled in all but 0.3 %, of 5 % in 61 %, of 10 % in 12 % at most, of
-25 % in none. The rule errs towards more trials: on the noisy quadratic with SGD, one dimension,
-100 trials are 3 % above the truth and still called falling."""
-SURE_REACH = 0.95
-"""With a lesser probability that half the trials hold one that reached, nothing is called settled:
-the gain is then too loose a bound. Five trials that reached suffice."""
+At a smooth optimum in two dimensions the expected excess over the true optimum falls as 1 / n, so
+the gain of the last doubling is what remains to be gained; in one dimension, where it falls as
+1 / n^2, a third of it remains. Simulated searches of 32 to 96 even points in two dimensions were
+called settled in all but 0.3 % of cases at an expected excess of 1 or 2 %, in 61 % at 5 %, in 12 %
+at most at 10 %, and never at 25 %. The criterion errs towards more trials: on the noisy quadratic
+with SGD, one dimension, 100 trials are 3 % above the truth and still called falling."""
+LEAST_REACH = 0.95
+"""Least probability that half the trials hold one that reached, for a search to be settled: below,
+the gain is too loose a bound. Five trials that reached suffice."""
 
 
 class SearchVerdict(StrEnum):
     """Whether more trials would lower the steps to target."""
 
     SETTLED = "settled"
-    """The last doubling of trials gave less than `SETTLED_GAIN`."""
+    """The last doubling of trials gained less than `SETTLED_GAIN`."""
     FALLING = "still falling"
-    """It gave more."""
+    """It gained more."""
     UNKNOWN = "unknown"
-    """Too few trials reached the target, or the sample is not even."""
+    """Too few trials reached the target, or the sampler is adaptive."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Sample:
-    """The even sample of a search, fastest first.
+class SearchSample:
+    """The exchangeable trials of a search.
 
     Attributes:
         steps: steps to target of the trials that reached it, rising; shape (reached,).
-        trials: how many trials there are, misses (exhausted, capped, diverged, failed) included.
-        bound: steps that every miss is taken to need at least, >= the last of `steps`. A miss has
-            no number of steps; it stands behind all trials that reached, and enters a mean with
-            this bound, so that the mean is a lower bound.
+        trials: number of trials, misses (exhausted, capped, diverged, failed) included.
+        bound: lower bound of the steps of every miss, >= the last of `steps`. A miss has no number
+            of steps: it ranks behind all trials that reached, and enters a mean with this bound,
+            which makes the mean a lower bound.
     """
 
     steps: NDArray[np.float64]
@@ -61,10 +61,10 @@ class Sample:
     bound: float
 
     def __post_init__(self) -> None:
-        """Checks the order.
+        """Check the order.
 
         Raises:
-            AnalysisError: more trials reached than there are, or the order is broken.
+            AnalysisError: more trials reached than there are, or the steps do not rise.
         """
         rising = np.array([1.0, *self.steps, self.bound])
         if len(self.steps) > self.trials or not (np.diff(rising) >= 0).all():
@@ -74,64 +74,50 @@ class Sample:
                 f"{self.steps.tolist()} and bound {self.bound:g}; sort them"
             )
 
-    def outranked(self, n: int) -> NDArray[np.float64]:
-        """Gives the probability that the best of n trials is none of the k fastest.
+    def none_of_fastest(self, n: int) -> NDArray[np.float64]:
+        """Return the probability that n trials hold none of the k fastest, for k = 0, 1, ...
 
-        It is C(N - k, n) / C(N, n), built up factor by factor, which loses no digits.
+        It is C(N - k, n) / C(N, n), as a product of factors, which loses no digits; k goes up to
+        the number that reached.
 
         Args:
-            n: trials drawn, 1 to `trials`.
-
-        Returns:
-            Probabilities for k = 0, 1, ... up to the number that reached.
+            n: trials sampled, 1 to `trials`.
 
         Raises:
             AnalysisError: n is outside its range.
         """
         if not 1 <= n <= self.trials:
-            raise AnalysisError(f"n must lie from 1 to {self.trials}, got {n}; draw what there is")
-        at = np.arange(len(self.steps))
-        factors = np.maximum(self.trials - n - at, 0) / (self.trials - at)
+            raise AnalysisError(f"n must be from 1 to {self.trials}, the number of trials, got {n}")
+        k = np.arange(len(self.steps))
+        factors = np.maximum(self.trials - n - k, 0) / (self.trials - k)
         return np.concatenate(([1.0], np.cumprod(factors)))
 
     def reach(self, n: int) -> float:
-        """Gives the probability that n trials hold one that reached the target."""
-        return float(1 - self.outranked(n)[-1])
+        """Return the probability that n trials hold one that reached the target."""
+        return float(1 - self.none_of_fastest(n)[-1])
 
     def mean(self, n: int) -> float:
-        """Gives the geometric mean of the fewest steps over n trials.
+        """Return the geometric mean of the fewest steps over n trials, 1 to `trials`.
 
-        Steps vary by factors, so their logarithm is averaged. Subsets without a trial that reached
-        enter with `bound`: the mean is a lower bound unless `reach` is 1.
-
-        Args:
-            n: trials drawn, 1 to `trials`.
-
-        Returns:
-            Steps, >= 1.
+        Steps vary by factors, so their logarithms are averaged. Subsets without a trial that
+        reached enter with `bound`: the mean is a lower bound unless `reach` is 1.
         """
-        outranked = self.outranked(n)
-        best = -np.diff(outranked) @ np.log(self.steps)
-        return float(np.exp(best + outranked[-1] * np.log(self.bound)))
+        missing = self.none_of_fastest(n)
+        log_mean = -np.diff(missing) @ np.log(self.steps)
+        return float(np.exp(log_mean + missing[-1] * np.log(self.bound)))
 
     def median(self, n: int) -> float | None:
-        """Gives the least number of steps that half the subsets of n trials reach within.
+        """Return the median of the fewest steps over n trials, None if over half the subsets miss.
 
-        It needs no bound for the misses, but it is blind to the last doubling: half of all subsets
-        of N / 2 trials hold the very best one.
-
-        Args:
-            n: trials drawn, 1 to `trials`.
-
-        Returns:
-            Steps; None where more than half the subsets hold no trial that reached.
+        It needs no bound for misses, but does not see the last doubling: half of all subsets of
+        N / 2 trials hold the very best one.
         """
-        hits = np.flatnonzero(self.outranked(n)[1:] <= 0.5 + 1e-12)
+        hits = np.flatnonzero(self.none_of_fastest(n)[1:] <= 0.5 + 1e-12)
         return float(self.steps[hits[0]]) if len(hits) else None
 
     @property
     def gain(self) -> float | None:
-        """How many more steps half the trials would have given, as a share; None without a hit.
+        """Share of more steps that half the trials would have needed; None if none reached.
 
         A lower bound, as the mean over half the trials is.
         """
@@ -145,41 +131,33 @@ class Sample:
         gain = self.gain
         if gain is not None and gain >= SETTLED_GAIN:
             return SearchVerdict.FALLING
-        if gain is None or self.reach(self.trials // 2) < SURE_REACH:
+        if gain is None or self.reach(self.trials // 2) < LEAST_REACH:
             return SearchVerdict.UNKNOWN
         return SearchVerdict.SETTLED
 
 
-def sample_of(trials: pd.DataFrame) -> Sample:
-    """Gives the sample that trials of one batch size make.
+def search_sample(trials: pd.DataFrame) -> SearchSample:
+    """Return the sample of the trials of one batch size, from `search_trials`.
 
-    Args:
-        trials: at least one trial, columns as `analysis.measures.targets.search_trials` gives them.
-
-    Returns:
-        The sample. Its bound is where the first trial stopped that neither reached nor broke: all
-        race, so none stopped before the last that reached. Where a search was cut to its first
-        trials, some stopped for the sake of a faster one that is no longer there; they needed more
-        steps than that too, and count as misses.
+    Its bound is where the first trial stopped that neither reached nor diverged or failed: all
+    race, so none stopped before the last that reached. If a search was cut to its first trials,
+    some were capped by a faster one that was dropped; they needed more steps than that too, and
+    count as misses.
     """
     reached = trials["status"] == "reached"
     steps = np.sort(trials.loc[reached, "steps"].to_numpy(np.float64))
     stopped = trials.loc[trials["status"].isin(["capped", "exhausted"]), "stopped_at"]
     last = float(steps[-1]) if len(steps) else 1.0
     bound = last if stopped.empty else max(last, float(stopped.min()))
-    return Sample(steps=steps, trials=len(trials), bound=bound)
+    return SearchSample(steps=steps, trials=len(trials), bound=bound)
 
 
-def best_of_n(sample: Sample) -> pd.DataFrame:
-    """Gives the whole best-of-N curve.
+def best_of_n(sample: SearchSample) -> pd.DataFrame:
+    """Return the complete best-of-N curve.
 
-    Args:
-        sample: the sample.
-
-    Returns:
-        One row for each n from 1 to its trials: n, reach, steps (geometric mean, a lower bound
-        where reach is below 1; null where no trial reached at all), median (null where more than
-        half the subsets miss).
+    One row for each n from 1 to the number of trials: n, reach, steps (geometric mean, a lower
+    bound where reach is below 1; null if no trial reached), median (null if over half the subsets
+    miss).
     """
     sizes = range(1, sample.trials + 1)
     hit = len(sample.steps) > 0

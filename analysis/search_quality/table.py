@@ -1,7 +1,7 @@
 """How good the search of each batch size was: settled or still falling, and where its best lie.
 
-The even sample is judged, points of the box and of the parts by which it was widened; trials taken
-from other batch sizes are no part of it.
+Judged by the even sample: points of the box and of the regions by which it was widened. Points
+taken from other batch sizes do not belong to it.
 """
 
 import numpy as np
@@ -9,16 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.measures.targets import search_trials
-from analysis.search_quality.best_of_n import SETTLED_GAIN, Sample, SearchVerdict, sample_of
-from analysis.search_quality.edges import EdgeVerdict, Side, edge_verdicts, overall
+from analysis.search_quality.best_of_n import (
+    SETTLED_GAIN,
+    SearchSample,
+    SearchVerdict,
+    search_sample,
+)
+from analysis.search_quality.edges import EdgeVerdict, RangeEnd, box_verdict, edge_verdicts
 from analysis.tables.study import StudyTables
 
-EVEN = ("search", "extension")
-"""Roles of the even sample."""
-ADAPTIVE = ("tpe", "gp")
-"""Samplers whose later trials are not like their earlier ones."""
-NATURAL = {"momentum": {"low": 0.0}}
-"""Where a hyperparameter itself ends: a bound there hides nothing."""
+EVEN_ROLES = ("search", "extension")
+"""Roles of the trials that cover the box evenly."""
+NATURAL_ENDS = {"momentum": {"low": 0.0}}
+"""Where a hyperparameter's domain ends: no better points lie beyond."""
 
 _COLUMNS = {
     "batch_size": "int64",
@@ -43,39 +46,38 @@ _COLUMNS = {
 def quality_table(
     study: StudyTables, target: float | None = None, first: int | None = None
 ) -> pd.DataFrame:
-    """Gives what is known of the search at each batch size.
+    """Return what is known of the search at each batch size.
 
     Args:
-        study: the study.
-        target: as for `analysis.measures.targets.search_trials`.
-        first: as for `analysis.measures.targets.first_trials`.
+        study: the tables.
+        target: as in `analysis.measures.targets.search_trials`.
+        first: as in `analysis.measures.targets.first_trials`.
 
     Returns:
         One row per batch size, in rising order: batch_size; trials, reached, diverged and
         diverged_share of the even sample; the bracket (steps_before, steps] of the fewest steps
         and its width as a share of them (bracket); half, the trials before the last doubling,
-        half_reach, the probability that so many hold one that reached, and gain, the share by
-        which they would have taken more steps; warm_gain, the share by which the even sample took
-        more steps than a trial from another batch size; search (`SearchVerdict`); box
-        (`EdgeVerdict`), and the sides found to be edges and walls ("lr high, momentum low").
-        Null where unknown.
+        half_reach, the probability that so many hold one that reached, and gain, the share of
+        additional steps they would have needed; warm_gain, the share of additional steps of the
+        even sample over a point from another batch size; search (`SearchVerdict`); box
+        (`EdgeVerdict`), and the ends found to be edges and walls ("lr high, momentum low").
+        Null if unknown.
 
     Raises:
         AnalysisError: as `analysis.measures.targets.search_trials`.
     """  # noqa: DOC502  (raised by search_trials)
     trials = search_trials(study, target, first)
-    adaptive = study.config["search"].get("sampler") in ADAPTIVE
     rows = []
     for size, group in trials.groupby("batch_size", sort=True):
-        even = group[group["role"].isin(EVEN)]
+        even = group[group["role"].isin(EVEN_ROLES)]
         box = study.space if first else study.box(int(str(size)))
         natural = [
             (name, end)
-            for name, ends in NATURAL.items()
-            for end, value in ends.items()
+            for name, bounds in NATURAL_ENDS.items()
+            for end, value in bounds.items()
             if name in box and box[name][end] == value
         ]
-        sides = edge_verdicts(
+        ends = edge_verdicts(
             {name: _numbers(even[name]) for name in ("lr", "momentum", *box) if name in even},
             box,
             _numbers(even["steps"]),
@@ -83,7 +85,8 @@ def quality_table(
             _numbers(even["best_error"]),
             natural,
         )
-        rows.append({"batch_size": size, **_search_row(even, group, adaptive), **_box_row(sides)})
+        search = _search_row(even, group, study.adaptive)
+        rows.append({"batch_size": size, **search, **_box_row(ends)})
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
 
 
@@ -92,7 +95,7 @@ def _numbers(column: "pd.Series[float]") -> NDArray[np.float64]:
 
 
 def _search_row(even: pd.DataFrame, group: pd.DataFrame, adaptive: bool) -> dict[str, object]:
-    sample = sample_of(even)
+    sample = search_sample(even)
     diverged = int(even["status"].eq("diverged").sum())
     fastest = group[group["steps"].notna()].sort_values("steps", kind="stable").head(1)
     steps = None if fastest.empty else int(fastest["steps"].iloc[0])
@@ -118,34 +121,29 @@ def _search_row(even: pd.DataFrame, group: pd.DataFrame, adaptive: bool) -> dict
     }
 
 
-def _warm_gain(sample: Sample, steps: int | None) -> float | None:
-    """Gives by how much the even sample lost to a trial from elsewhere; None where it did not."""
+def _warm_gain(sample: SearchSample, steps: int | None) -> float | None:
+    """Return the excess steps of the even sample over a faster point from elsewhere."""
     if steps is None or not len(sample.steps) or sample.steps[0] <= steps:
         return None
     return float(sample.steps[0] / steps - 1)
 
 
-def _box_row(sides: tuple[Side, ...]) -> dict[str, object]:
-    def named(verdict: EdgeVerdict) -> str:
-        found = [side for side in sides if side.verdict is verdict]
-        return ", ".join(f"{side.hyperparameter} {side.end}" for side in found)
+def _box_row(ends: tuple[RangeEnd, ...]) -> dict[str, object]:
+    def listed(verdict: EdgeVerdict) -> str:
+        return ", ".join(f"{e.hyperparameter} {e.end}" for e in ends if e.verdict is verdict)
 
     return {
-        "box": str(overall(sides)),
-        "edges": named(EdgeVerdict.EDGE),
-        "walls": named(EdgeVerdict.WALL),
+        "box": str(box_verdict(ends)),
+        "edges": listed(EdgeVerdict.EDGE),
+        "walls": listed(EdgeVerdict.WALL),
     }
 
 
 def readable_quality(table: pd.DataFrame) -> pd.DataFrame:
-    """Gives the table as text to read: one row per batch size, "-" where unknown.
+    """Return a table of `quality_table` as text: one row per batch size, "-" if unknown.
 
-    Args:
-        table: what `quality_table` gives.
-
-    Returns:
-        Columns B, trials, diverged, bracket (width as a share of the steps), gain (of the last
-        doubling of trials), search, box and its edges and walls.
+    Columns B, trials, diverged, bracket (width as a share of the steps), gain (of the last doubling
+    of trials), search, box and its edges and walls.
     """
     shown = pd.DataFrame({"B": table["batch_size"].astype(str), "trials": table["trials"]})
     shown["trials"] = shown["trials"].astype(str)
@@ -156,5 +154,5 @@ def readable_quality(table: pd.DataFrame) -> pd.DataFrame:
     }.items():
         shown[heading] = ["-" if pd.isna(share) else f"{share:.0%}" for share in table[name]]
     for name in ("search", "box", "edges", "walls"):
-        shown[name] = [word or "-" for word in table[name]]
+        shown[name] = [text or "-" for text in table[name]]
     return shown

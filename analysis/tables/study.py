@@ -66,6 +66,11 @@ class StudyTables:
         return str(self.config["race"].get("to", "target")) == "target"
 
     @property
+    def adaptive(self) -> bool:
+        """Whether the sampler learns from earlier trials, so that later ones are better."""
+        return bool(self.config.get("adaptive", False))
+
+    @property
     def imported(self) -> bool:
         """Whether the trials come from an archive; their curves alone then decide the outcome."""
         return "imported" in self.config

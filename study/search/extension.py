@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.search_quality.edges import EdgeVerdict, Side, edge_verdicts
+from analysis.search_quality.edges import EdgeVerdict, RangeEnd, edge_verdicts
 from study.config.space import Hyperparameter, Range
 from study.config.study import ResolvedStudy
 from study.optimizers.hyperparameters import of_optimizer, of_schedule, of_workload
@@ -52,7 +52,7 @@ def next_region(
     return None
 
 
-def _sides(ranges: Mapping[str, Range], results: Sequence[TrialResult]) -> Sequence[Side]:
+def _sides(ranges: Mapping[str, Range], results: Sequence[TrialResult]) -> Sequence[RangeEnd]:
     columns = {name: np.array([r.point.values[name] for r in results]) for name in ranges}
     outcomes = [result.outcome for result in results]
     return edge_verdicts(
@@ -68,7 +68,9 @@ def _numbers(values: Sequence[float | None]) -> Floats:
     return np.array([math.nan if value is None else value for value in values])
 
 
-def _strip(resolved: ResolvedStudy, now: Range, side: Side) -> tuple[float, float, float] | None:
+def _strip(
+    resolved: ResolvedStudy, now: Range, side: RangeEnd
+) -> tuple[float, float, float] | None:
     """Gives low, high and width (as a share of the study's range) of the part to add."""
     first = resolved.search.space[side.hyperparameter]
     assert isinstance(first, Range)  # only searched hyperparameters have sides

@@ -1,4 +1,4 @@
-"""Made studies with a known truth, in memory."""
+"""Simulated studies with a known truth, in memory."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import qmc
 
-from analysis.search_quality.best_of_n import Sample
+from analysis.search_quality.best_of_n import SearchSample
 from analysis.tables.study import StudyTables
 
 SPACE = {
@@ -27,7 +27,7 @@ MADE_STEPS = {
     512: 22,
     1024: 19,
 }
-"""Digits, MLP, Nesterov, 5 % error: steps measured by the prototype."""
+"""Digits, MLP, Nesterov, 5 % error: measured steps to target."""
 
 MAX_STEPS = 20_000
 SLACK = 1.5
@@ -54,7 +54,7 @@ def make_study(
     searched: tuple[str, ...] = ("lr", "momentum"),
     **race: object,
 ) -> StudyTables:
-    """Makes a study whose fewest steps are as given, None where no trial reached the target.
+    """Return a study whose fewest steps are as given, None where no trial reached the target.
 
     Every curve falls as 1 / step, from an error of 0.9 at step 0; the winner is trial 3.
     """
@@ -132,13 +132,13 @@ def _measured(last: int) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def made() -> Callable[..., StudyTables]:
-    """Gives the maker of studies."""
+    """The function that makes studies."""
     return make_study
 
 
 @pytest.fixture(scope="session")
 def study() -> StudyTables:
-    """Gives a study with all three regimes."""
+    """A study with all three regimes."""
     return make_study()
 
 
@@ -153,7 +153,7 @@ def even_points(trials, dimensions, seed):
 
 
 def made_values(places, box=SQUARE):
-    """Gives the hyperparameters at places of the unit square."""
+    """Return the hyperparameters at points of the unit square."""
     lr = box["lr"]
     return {
         "lr": lr["low"] * (lr["high"] / lr["low"]) ** places[:, 0],
@@ -162,7 +162,7 @@ def made_values(places, box=SQUARE):
 
 
 def made_race(log_steps, broke=None, slack=SLACK):
-    """Gives steps, not-a-number beyond slack x the fewest, and errors that rank the misses."""
+    """Return steps, NaN beyond slack x the fewest, and errors that rank the misses."""
     broke = np.zeros(len(log_steps), bool) if broke is None else broke
     steps = np.where(broke, np.inf, np.exp(log_steps))
     return np.where(steps <= slack * steps.min(), steps, np.nan), np.where(broke, 5.0, log_steps)
@@ -170,14 +170,14 @@ def made_race(log_steps, broke=None, slack=SLACK):
 
 def made_sample(steps, slack=SLACK):
     reached = np.sort(steps[np.isfinite(steps)])
-    return Sample(steps=reached, trials=len(steps), bound=slack * reached[0])
+    return SearchSample(steps=reached, trials=len(steps), bound=slack * reached[0])
 
 
 def race_heavy_ball(lr, momentum, batch_size, most, target=0.01):
-    """Races heavy ball on the noisy quadratic with h_i = c_i = 1 / i, d = 100 (arXiv 1907.04164).
+    """Race heavy ball on the noisy quadratic with h_i = c_i = 1 / i, d = 100 (arXiv:1907.04164).
 
-    The second moments of theta and of the step u = lr v are followed exactly; gives steps, errors
-    and which lanes diverged.
+    The second moments of theta and of the step u = lr v follow their exact recursion. Returns
+    steps, errors and which lanes diverged.
     """
     h = 1 / np.arange(1, 101.0)
     x, b, noise = lr[:, None] * h, momentum[:, None], lr[:, None] ** 2 * h / batch_size
@@ -202,37 +202,37 @@ def race_heavy_ball(lr, momentum, batch_size, most, target=0.01):
 
 @pytest.fixture(scope="session")
 def points():
-    """Gives scrambled Halton points of the unit square: (trials, dimensions, seed)."""
+    """Scrambled Halton points of the unit square, by (trials, dimensions, seed)."""
     return even_points
 
 
 @pytest.fixture(scope="session")
 def values():
-    """Gives hyperparameters at points of the unit square."""
+    """Hyperparameters at points of the unit square."""
     return made_values
 
 
 @pytest.fixture(scope="session")
 def race():
-    """Gives the race to slack x the fewest steps."""
+    """The race to slack x the fewest steps."""
     return made_race
 
 
 @pytest.fixture(scope="session")
 def sample():
-    """Gives the sample that a race leaves."""
+    """The sample of a race."""
     return made_sample
 
 
 @pytest.fixture(scope="session")
 def heavy_ball():
-    """Gives the noisy quadratic with heavy ball."""
+    """The noisy quadratic with heavy ball."""
     return race_heavy_ball
 
 
 @pytest.fixture(scope="session")
 def box():
-    """Gives the box that the unit square stands for."""
+    """The box that the unit square represents."""
     return SQUARE
 
 
@@ -240,7 +240,7 @@ LONGEST = 40
 
 
 def make_small_races(seed: int, target: float = 0.3) -> tuple[StudyTables, StudyTables]:
-    """Makes a small random study twice: every trial to its budget, and raced to the target."""
+    """Return a small random study twice: every trial to its budget, and raced to the target."""
     rng = np.random.default_rng(seed)
     full = {}
     for size in 2 ** rng.choice(8, rng.integers(1, 5), replace=False):
@@ -252,12 +252,12 @@ def make_small_races(seed: int, target: float = 0.3) -> tuple[StudyTables, Study
     broke = {key for key, errors in full.items() if len(errors) < LONGEST}
     raced = _raced(full, target)
     unbroken = {key for key in broke if len(raced[key]) < len(full[key])}
-    whole = _tables(full, broke, target, to="budget")
-    return whole, _tables(raced, broke - unbroken, target)
+    full_study = _tables(full, broke, target, to="budget")
+    return full_study, _tables(raced, broke - unbroken, target)
 
 
 def _raced(full, target):
-    """Cuts every curve where it hits the target, or past slack times the fewest steps there."""
+    """Cut every curve where it reaches the target, or at slack times the fewest steps there."""
     hits = {key: np.flatnonzero(errors < target) for key, errors in full.items()}
     best = {}
     for (size, _), hit in hits.items():
@@ -300,7 +300,7 @@ def _tables(runs, broke, target, **race):
 
 
 def make_mixed_up(study: StudyTables, seed: int) -> StudyTables:
-    """Repeats some rows of the tables and shuffles all."""
+    """Repeat some rows of the tables and shuffle all."""
     mixed = {
         name: pd.concat([table, table.sample(frac=0.3, random_state=seed)])
         .sample(frac=1, random_state=seed)
@@ -312,11 +312,11 @@ def make_mixed_up(study: StudyTables, seed: int) -> StudyTables:
 
 @pytest.fixture(scope="session")
 def small_races() -> Callable[..., tuple[StudyTables, StudyTables]]:
-    """Gives the maker of small random studies, in full and raced."""
+    """The function that makes small random studies, to the budget and raced."""
     return make_small_races
 
 
 @pytest.fixture(scope="session")
 def mixed_up() -> Callable[[StudyTables, int], StudyTables]:
-    """Gives what repeats and shuffles the rows of a study."""
+    """The function that repeats and shuffles the rows of a study."""
     return make_mixed_up

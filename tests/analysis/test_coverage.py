@@ -1,4 +1,4 @@
-"""Curves of known truth: fits recover them, and intervals hold them at the stated rate."""
+"""Simulated points of known curves: intervals cover the truth at the stated rate."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ EXPONENTS = {"hyperbola": 1.0, "power": 0.9, "smooth": 1.6}
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """Batch sizes, a budget beyond which a batch size is a miss, and standardised noise."""
+    """Batch sizes, a budget beyond which a batch size is a miss, and standardized noise."""
 
     sizes: np.ndarray
     budget: object = lambda sizes: np.full(sizes.shape, np.inf)
@@ -43,7 +43,7 @@ DESIGNS = {
 
 
 def covered(design, name, repeats, seed):
-    """Gives how often S_min, E_min, b_crit and the exponent lie in their interval, and medians."""
+    """Return coverage and median relative value of S_min, E_min, b_crit and the exponent."""
     model, exponent = MODELS[name], EXPONENTS[name]
     truth = model.steps(design.sizes, S_MIN, B_CRIT, exponent)
     e_min = S_MIN * B_CRIT ** float(model.slope(np.asarray(exponent)))

@@ -82,7 +82,7 @@ def test_an_unknown_figure_names_the_known_ones(digits):
 
 def test_what_is_handed_out_may_be_changed(digits):
     for table in (digits.trials, digits.steps(), digits.curves):
-        table.iloc[:, :] = None
+        table.drop(table.index, inplace=True)
     assert digits.steps()["steps"].min() > 0
     assert digits.curves["step"].notna().all()
 

@@ -26,7 +26,7 @@ def test_the_last_doubling_is_the_gain_of_the_table(study):
 
 
 def test_an_adaptive_search_has_no_curve(study):
-    config = {**study.config, "search": {**study.config["search"], "sampler": "tpe"}}
+    config = {**study.config, "adaptive": True}
     assert best_of_n_data(analyze(replace(study, config=config))).empty
 
 

@@ -64,7 +64,7 @@ def test_the_same_points_give_the_same_numbers():
     )
 
 
-def test_limits_are_bounds_in_words():
+def test_limits_are_written_as_bounds():
     found = critical([4, 8, 16, 32, 64, 128], [1500, 752, 374, 188, 93, 47])
     assert found["b_perfect"].estimate.value == math.inf
     assert found["b_plateau"].estimate.value == math.inf

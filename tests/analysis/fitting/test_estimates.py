@@ -32,7 +32,7 @@ def test_rounded(value, text):
         (0.0, math.inf, False, "b not identified"),
     ],
 )
-def test_an_open_end_is_said_in_words(low, high, identified, text):
+def test_an_open_end_is_written_as_a_bound(low, high, identified, text):
     estimate = Estimate(value=61.2, low=low, high=high)
     assert estimate.identified is identified
     assert estimate.text("b") == text

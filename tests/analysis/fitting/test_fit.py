@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from analysis.errors import AnalysisError
-from analysis.fitting.fit import CLEARLY, aicc, fit, fit_all
+from analysis.fitting.fit import HEAVY_TAILS_GAIN, aicc, fit, fit_all
 from analysis.fitting.likelihood import NOISES
 from analysis.fitting.models import MODELS, hyperbola
 from analysis.fitting.points import Points
@@ -145,7 +145,7 @@ def test_three_batch_sizes_are_needed(sizes):
         fitted(sizes, [10.0] * len(sizes))
 
 
-def test_misses_are_no_points_enough():
+def test_misses_do_not_count_as_points():
     with pytest.raises(AnalysisError, match="needs at least 3 batch sizes.*got 2; add"):
         fitted([2, 4, 8], [10.0, 7.0, 5.0], [True, False, False])
 
@@ -165,7 +165,7 @@ def test_every_model_recovers_exact_data(name, exponent):
         assert found.exponent.value == pytest.approx(exponent, rel=1e-3)
 
 
-def test_a_miss_below_the_curve_says_nothing_and_one_above_raises_it():
+def test_a_miss_below_the_curve_adds_nothing_and_one_above_raises_it():
     plain = fitted(POWERS, DIGITS)
     sizes, missed = [1, *POWERS], [True, *[False] * len(POWERS)]
     low = fitted(sizes, [100, *DIGITS], missed)
@@ -220,8 +220,8 @@ def test_noise_is_log_logistic_only_where_clearly_more_likely():
     found = fitted(POWERS, steps)
     assert found.noise.name == "log-logistic"
     plain = fitted(POWERS, steps, noise=NOISES["log-normal"])
-    assert found.log_likelihood > plain.log_likelihood + CLEARLY
-    # the one wild point pulls a normal fit and not this one
+    assert found.log_likelihood > plain.log_likelihood + HEAVY_TAILS_GAIN
+    # the outlier biases a normal fit but not this one
     assert found.b_crit.value == pytest.approx(60, rel=0.1)
     assert abs(plain.b_crit.value - 60) > 2 * abs(found.b_crit.value - 60)
 
@@ -245,7 +245,7 @@ def test_aicc_of_least_squares():
 
 
 @pytest.mark.parametrize("count", [3, 4, 5])
-def test_few_points_give_the_hyperbola_alone_and_say_why(count):
+def test_few_points_allow_only_the_hyperbola_with_a_reason_for_the_others(count):
     fits = fit_all(Points.of(POWERS[:count], DIGITS[:count]))
     assert list(fits.by_name) == ["hyperbola"]
     assert fits.best is fits["hyperbola"]
@@ -255,7 +255,7 @@ def test_few_points_give_the_hyperbola_alone_and_say_why(count):
         assert f"needs at least 6 batch sizes that reached the target, got {count}" in reason
 
 
-def test_an_exponent_that_nothing_bounds_is_not_identified():
+def test_an_unbounded_exponent_is_not_identified():
     found = fitted(POWERS[:6], 6000 / POWERS[:6], name="smooth")
     assert not found.exponent.identified
     assert not found.b_crit.identified

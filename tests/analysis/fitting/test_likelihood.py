@@ -5,7 +5,13 @@ import pytest
 from scipy import optimize, stats
 
 from analysis.errors import AnalysisError
-from analysis.fitting.likelihood import NOISES, accepted_locations, location, maximum, threshold
+from analysis.fitting.likelihood import (
+    NOISES,
+    accepted_locations,
+    estimate_median,
+    maximize,
+    threshold,
+)
 
 FAMILIES = {"log-normal": stats.norm, "log-logistic": stats.logistic}
 VALUES = np.array([0.3, 1.9, 1.1, 0.2, 2.4, 0.9, 1.0])
@@ -35,7 +41,7 @@ def best_scale(where, values, missed, family):
 @pytest.mark.parametrize("name", NOISES)
 @pytest.mark.parametrize("missed", MASKS.values(), ids=MASKS)
 def test_maximum_is_where_a_search_finds_it(name, missed):
-    found = maximum(VALUES, missed, NOISES[name])
+    found = maximize(VALUES, missed, NOISES[name])
     searched = optimize.minimize(
         lambda at: -log_likelihood(at[0], math.exp(at[1]), VALUES, missed, FAMILIES[name]),
         [1.0, 0.0],
@@ -50,7 +56,7 @@ def test_maximum_is_where_a_search_finds_it(name, missed):
 @pytest.mark.parametrize("name", NOISES)
 @pytest.mark.parametrize("missed", MASKS.values(), ids=MASKS)
 def test_accepted_locations_end_on_the_threshold(name, missed):
-    least = float(maximum(VALUES, missed, NOISES[name]).log_likelihood) - 1.7
+    least = float(maximize(VALUES, missed, NOISES[name]).log_likelihood) - 1.7
     for end in accepted_locations(VALUES, missed, NOISES[name], least):
         profile = best_scale(float(end), VALUES, missed, FAMILIES[name])
         assert profile == pytest.approx(least, abs=1e-3)
@@ -60,22 +66,22 @@ def test_accepted_locations_end_on_the_threshold(name, missed):
 def test_rows_do_not_mix(name):
     rows = np.random.default_rng(2).standard_normal((6, 7)) * np.geomspace(0.01, 100, 6)[:, None]
     missed = MASKS["two misses"]
-    together = maximum(rows, missed, NOISES[name])
+    together = maximize(rows, missed, NOISES[name])
     for index, row in enumerate(rows):
-        alone = maximum(row, missed, NOISES[name])
+        alone = maximize(row, missed, NOISES[name])
         assert float(alone.location) == pytest.approx(together.location[index], rel=1e-4)
         assert float(alone.scale) == pytest.approx(together.scale[index], rel=1e-4)
 
 
 def test_misses_far_away_and_equal_values_still_have_a_maximum():
     for bound in (-30.0, 1.0, 30.0):
-        found = maximum(np.array([1.0, 1.0, 1.0, bound]), np.arange(4) == 3, NOISES["log-normal"])
+        found = maximize(np.array([1.0, 1.0, 1.0, bound]), np.arange(4) == 3, NOISES["log-normal"])
         assert math.isfinite(float(found.log_likelihood))
         assert float(found.location) >= 1 - 1e-6
 
 
 @pytest.mark.parametrize("name", NOISES)
-def test_noise_is_what_it_says(name):
+def test_noise_families_match_scipy(name):
     noise, family = NOISES[name], FAMILIES[name]
     z = np.linspace(-6, 6, 13)
     for terms, expected in ((noise.density, family.logpdf), (noise.survival, family.logsf)):
@@ -85,19 +91,19 @@ def test_noise_is_what_it_says(name):
         assert first == pytest.approx((expected(z + step) - expected(z - step)) / 2e-5, abs=1e-6)
         after, before = terms(z + step)[1], terms(z - step)[1]
         assert second == pytest.approx((after - before) / 2e-5, abs=1e-6)
-    assert noise.deviation == pytest.approx(family.std())
-    draws = noise.draw(np.random.default_rng(1), (4, 5000))
+    assert noise.std == pytest.approx(family.std())
+    draws = noise.sample(np.random.default_rng(1), (4, 5000))
     assert draws.shape == (4, 5000)
-    assert draws.std() == pytest.approx(noise.deviation, rel=0.03)
+    assert draws.std() == pytest.approx(noise.std, rel=0.03)
 
 
 def test_threshold_tends_to_chi_squared():
     assert threshold(10**6, 3, 0.95) == pytest.approx(stats.chi2.ppf(0.95, 1) / 2, rel=1e-4)
 
 
-def test_location_without_misses_is_the_t_interval():
+def test_the_median_without_misses_has_the_t_interval():
     values = np.array([310, 355, 290, 402, 333])
-    found = location(values, np.zeros(5, bool))
+    found = estimate_median(values, np.zeros(5, bool))
     logs = np.log(values)
     low, high = stats.t.interval(0.95, 4, logs.mean(), logs.std(ddof=1) / math.sqrt(5))
     assert found.value == pytest.approx(stats.gmean(values))
@@ -105,22 +111,22 @@ def test_location_without_misses_is_the_t_interval():
 
 
 def test_a_miss_moves_the_median_up():
-    seen = location([310, 355, 290, 402], [False] * 4)
-    found = location([310, 355, 290, 402, 450], [False] * 4 + [True])
+    seen = estimate_median([310, 355, 290, 402], [False] * 4)
+    found = estimate_median([310, 355, 290, 402, 450], [False] * 4 + [True])
     assert found.value > seen.value
     assert found.high > seen.high
 
 
 @pytest.mark.parametrize("missed", [[True, True, True], [True, True, False]])
 def test_one_value_has_no_interval(missed):
-    found = location([300, 300, 300], missed)
+    found = estimate_median([300, 300, 300], missed)
     assert found.text("steps") == "steps not identified"
 
 
 @pytest.mark.parametrize("values", [[], [5.0], [5.0, math.nan], [5.0, 0.0], [5.0, math.inf]])
-def test_location_needs_two_positive_numbers(values):
+def test_a_median_needs_two_positive_numbers(values):
     with pytest.raises(AnalysisError, match="needs 2 or more positive finite values, got"):
-        location(values, [False] * len(values))
+        estimate_median(values, [False] * len(values))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ def test_the_interval_of_five_seeds_covers(budget, least, most):
         missed = values > 100 * budget
         if missed.sum() > 3:
             continue
-        found = location(np.minimum(values, 100 * budget), missed)
+        found = estimate_median(np.minimum(values, 100 * budget), missed)
         covered.append(found.low <= 100 <= found.high)
     assert len(covered) > 1990
     assert least < np.mean(covered) < most

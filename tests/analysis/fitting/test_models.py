@@ -8,12 +8,12 @@ from analysis.fitting.models import MODELS, batch_size_at_overhead, diversity_bo
 positive = st.floats(1e-3, 1e6)
 
 
-@given(batch_size=positive, s_min=positive, e_min=positive)
-def test_steps_and_examples_trade_off_as_in_the_paper(batch_size, s_min, e_min):
+@given(s_min=positive, e_min=positive, share=st.floats(1e-3, 1e3))
+def test_steps_and_examples_trade_off_as_in_the_paper(s_min, e_min, share):
+    batch_size = share * e_min / s_min
     steps = float(hyperbola(batch_size, s_min, e_min))
-    # (S / S_min - 1)(E / E_min - 1) = 1, multiplied out so that neither factor cancels
-    assert (e_min / (batch_size * s_min)) * (batch_size * s_min / e_min) == pytest.approx(1)
-    assert steps == pytest.approx(s_min * (1 + (e_min / s_min) / batch_size))
+    excess_steps, excess_examples = steps / s_min - 1, batch_size * steps / e_min - 1
+    assert excess_steps * excess_examples == pytest.approx(1)
 
 
 def test_both_costs_double_at_the_critical_batch_size():
@@ -32,7 +32,7 @@ def test_published_critical_batch_sizes_at_20_percent(b_crit, published):
 
 
 @given(b_ref=positive, b_crit=positive, overhead=st.floats(0.01, 1))
-def test_examples_are_so_much_more_at_the_overhead(b_ref, b_crit, overhead):
+def test_examples_exceed_the_reference_by_the_overhead(b_ref, b_crit, overhead):
     batch_size = batch_size_at_overhead(overhead, b_ref, b_crit)
     examples = batch_size * float(hyperbola(batch_size, 1.0, b_crit))
     reference = b_ref * float(hyperbola(b_ref, 1.0, b_crit))

@@ -7,12 +7,12 @@ from analysis.errors import AnalysisError
 from analysis.fitting.points import Points
 
 
-def test_points_rise_and_misses_go_with_them():
+def test_points_are_sorted_with_their_misses():
     points = Points.of([8, 2, 4], [30, 100, 50], [False, True, False])
     assert points.batch_sizes.tolist() == [2, 4, 8]
     assert points.steps.tolist() == [100, 50, 30]
     assert points.missed.tolist() == [True, False, False]
-    assert points.observed == points.different == 2
+    assert points.observed == points.distinct == 2
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, 0.0, -1.0])
@@ -28,17 +28,14 @@ def test_only_positive_finite_numbers_are_fitted(wrong):
     [
         (1, 1200, False),  # perfect scaling from 4 gives 800
         (1, 2500, True),
-        (64, 140, False),  # a plateau goes on at 50
+        (64, 140, False),  # the plateau continues at 50
         (64, 160, True),
-        (
-            16,
-            290,
-            False,
-        ),  # at most the steps of a smaller batch size, and at most twice those of 32
+        # at most the steps of a smaller batch size, and at most twice those of 32
+        (16, 290, False),
         (16, 310, True),
     ],
 )
-def test_a_miss_is_out_of_reach_where_no_curve_passes_by(size, bound, beyond):
+def test_a_miss_is_out_of_reach_if_no_curve_explains_it(size, bound, beyond):
     sizes, steps = [4, 8, 32, size], [200, 100, 50, bound]
     points = Points.of(sizes, steps, [False, False, False, True])
     assert points.out_of_reach().tolist() == [beyond and at == size for at in points.batch_sizes]

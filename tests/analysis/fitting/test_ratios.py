@@ -1,4 +1,4 @@
-"""Studies of known b_crit: the test has its size and power, the ratio's interval its coverage."""
+"""Simulated studies of known b_crit: size and power of the test, coverage of the ratio."""
 
 import math
 
@@ -9,7 +9,7 @@ from scipy import stats
 from analysis.fitting.fit import fit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.ratios import Deviates, b_crit_ratio, equal_b_crit
+from analysis.fitting.ratios import BCritProfile, b_crit_ratio, equal_b_crit
 
 HYPERBOLA = MODELS["hyperbola"]
 S_MIN, B_CRIT = 20.0, 60.0
@@ -45,11 +45,11 @@ def deviates(rng, sizes, sigma, budget=plenty, b_crit=B_CRIT, s_min=S_MIN):
     truth = HYPERBOLA.steps(sizes, s_min, b_crit)
     steps = truth * np.exp(sigma * rng.standard_normal(sizes.size))
     most = budget(sizes)
-    return Deviates.of(fit(Points.of(sizes, np.minimum(steps, most), steps > most)))
+    return BCritProfile.of(fit(Points.of(sizes, np.minimum(steps, most), steps > most)))
 
 
-def draw(rng, design, factor=1.0):
-    """Gives the studies of a design; the last one's b_crit is so much larger."""
+def simulate(rng, design, factor=1.0):
+    """Return simulated studies of a design; the last one's b_crit is larger by a factor."""
     factors = [1.0] * (len(design) - 1) + [factor]
     return [
         deviates(rng, *parts, b_crit=B_CRIT * larger, s_min=S_MIN * (index + 1))
@@ -64,7 +64,7 @@ def draw(rng, design, factor=1.0):
 )
 def test_size_of_the_test(name):
     rng = np.random.default_rng(1)
-    rejected = [equal_b_crit(draw(rng, DESIGNS[name])).significant for _ in range(500)]
+    rejected = [equal_b_crit(simulate(rng, DESIGNS[name])).significant for _ in range(500)]
     print(name, "size", np.mean(rejected))
     assert 0.03 <= np.mean(rejected) <= 0.07
 
@@ -75,7 +75,7 @@ def test_power_for_a_factor_of_four_and_coverage_of_it(name):
     rng = np.random.default_rng(2)
     rejected, covered = [], []
     for _ in range(250):
-        first, second = draw(rng, DESIGNS[name], factor=4.0)
+        first, second = simulate(rng, DESIGNS[name], factor=4.0)
         ratio = b_crit_ratio(second, first)
         rejected.append(equal_b_crit([first, second]).significant)
         covered.append(ratio.low <= 4 <= ratio.high)
@@ -89,7 +89,7 @@ def test_ratio_and_test_agree(name):
     rng = np.random.default_rng(3)
     verdicts = set()
     for factor in (1.0, 1.2, 1.35, 1.5, 2.0, 4.0):
-        first, second = draw(rng, DESIGNS[name], factor)
+        first, second = simulate(rng, DESIGNS[name], factor)
         ratio, equality = b_crit_ratio(second, first), equal_b_crit([first, second])
         assert equality.significant == (not ratio.low <= 1 <= ratio.high)
         assert ratio.low < second.best / first.best == ratio.value < ratio.high
@@ -97,27 +97,27 @@ def test_ratio_and_test_agree(name):
     assert verdicts == {True, False}
 
 
-def test_deviates_have_the_ends_of_the_fit_s_interval():
+def test_deviates_reproduce_the_interval_of_the_fit():
     rng = np.random.default_rng(4)
     steps = HYPERBOLA.steps(NINE, S_MIN, B_CRIT) * np.exp(0.1 * rng.standard_normal(NINE.size))
     found = fit(Points.of(NINE, steps))
-    ends = Deviates.of(found).places(stats.norm.ppf([0.025, 0.5, 0.975]))
+    ends = BCritProfile.of(found).log_b_crit_at(stats.norm.ppf([0.025, 0.5, 0.975]))
     assert np.exp(ends) == pytest.approx(
         [found.b_crit.low, found.b_crit.value, found.b_crit.high], rel=0.005
     )
 
 
-def test_the_other_way_round_is_one_over():
+def test_the_inverse_ratio_has_the_inverse_interval():
     rng = np.random.default_rng(5)
-    first, second = draw(rng, DESIGNS["unequal"], factor=4.0)
+    first, second = simulate(rng, DESIGNS["unequal"], factor=4.0)
     ratio, inverse = b_crit_ratio(second, first), b_crit_ratio(first, second)
     assert 1 / inverse.low == pytest.approx(ratio.high, rel=1e-4)
     assert 1 / inverse.high == pytest.approx(ratio.low, rel=1e-4)
 
 
-def test_more_studies_are_no_less_apart():
+def test_more_studies_never_lower_the_statistic():
     rng = np.random.default_rng(6)
-    studies = draw(rng, DESIGNS["three"])
+    studies = simulate(rng, DESIGNS["three"])
     assert equal_b_crit(studies).freedom == 2
     assert equal_b_crit(studies).statistic >= equal_b_crit(studies[:2]).statistic - 1e-9
 
@@ -132,9 +132,11 @@ def test_without_scatter_the_ratio_is_known():
 
 
 def zigzag(b_crit):
-    """Gives the deviates of a study whose scatter neither tilts its curve nor bends it up."""
+    """Return a profile whose points scatter without a trend or curvature."""
     scatter = 0.1 * np.resize([-1.0, 1.0], NINE.size)
-    return Deviates.of(fit(Points.of(NINE, HYPERBOLA.steps(NINE, S_MIN, b_crit) * np.exp(scatter))))
+    return BCritProfile.of(
+        fit(Points.of(NINE, HYPERBOLA.steps(NINE, S_MIN, b_crit) * np.exp(scatter)))
+    )
 
 
 @pytest.mark.parametrize(

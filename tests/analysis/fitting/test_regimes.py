@@ -66,7 +66,7 @@ def test_one_slow_point_in_the_middle_does_not_end_perfect_scaling():
         ([800, 400, 100, 100], (True, True), "not resolved: no measured batch size lies"),
     ],
 )
-def test_what_is_not_seen_is_said(steps, seen, words):
+def test_sentences_name_the_regimes_that_are_not_seen(steps, seen, words):
     regimes = find_regimes([1, 2, 4, 8], steps)
     assert (regimes.perfect_seen, regimes.plateau_seen) == seen
     assert any(words in sentence for sentence in regimes.sentences())

@@ -10,7 +10,7 @@ from analysis.measures.budgets import (
     Unit,
     best_errors,
     budget_records,
-    budget_words,
+    budget_sentence,
     choose_budgets,
 )
 
@@ -20,7 +20,7 @@ SEEDS = st.integers(0, 10**6)
 
 
 def least(study, size, steps):
-    """The least error within so many steps, by going through all trials."""
+    """Return the least error within so many steps by a loop over all trials."""
     trials = study.trials[
         (study.trials["batch_size"] == size) & (study.trials["status"] != "failed")
     ]
@@ -46,7 +46,7 @@ def test_steps_within_a_budget():
 
 @settings(max_examples=6, deadline=None)
 @given(seed=SEEDS)
-def test_cells_agree_with_going_through_all_trials(small_races, seed):
+def test_errors_agree_with_a_loop_over_all_trials(small_races, seed):
     for study in small_races(seed):
         table = best_errors(study, SOME)
         for row in table.itertuples():
@@ -60,13 +60,13 @@ def test_cells_agree_with_going_through_all_trials(small_races, seed):
 
 @settings(max_examples=10, deadline=None)
 @given(seed=SEEDS)
-def test_what_is_exact_is_what_trials_run_on_would_have_shown(small_races, seed):
+def test_exact_errors_are_those_of_trials_that_ran_to_the_budget(small_races, seed):
     full, raced = small_races(seed)
     both = best_errors(raced, SOME).merge(best_errors(full, SOME), on=CELL, suffixes=("", "_full"))
     exact = both[both["exact"]]
     assert (exact["best_error"] == exact["best_error_full"]).all()
     assert (both["best_error"] >= both["best_error_full"]).all()
-    # up to the fewest steps to target nothing is left open
+    # up to the fewest steps to target everything is exact
     fewest = raced.trials.groupby("batch_size")["steps"].min()
     early = both["steps"] <= both["batch_size"].map(fewest).fillna(0)
     assert both["exact"][early].all()
@@ -137,7 +137,7 @@ def test_records_are_plain(study):
     }
 
 
-def test_words_say_how_to_get_the_rest(small_races):
+def test_the_sentence_names_the_setting_for_exact_errors(small_races):
     full, raced = small_races(0)
-    assert '`race.to = "budget"` in the study file' in budget_words(raced)
-    assert "Every trial ran to its budget" in budget_words(full)
+    assert '`race.to = "budget"` in the study file' in budget_sentence(raced)
+    assert "Every trial ran to its budget" in budget_sentence(full)

@@ -1,4 +1,4 @@
-"""A study whose steps are rounds: its examples, its words, and itself beside a plain one."""
+"""A federated study: its examples, its sentences, and a comparison with a plain study."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ PLAIN = {"workload": "digits-mlp", "optimizer": "sgd"}
 
 @pytest.fixture(scope="module")
 def rounds(study):
-    """Gives a made study, read as one of four local steps a round."""
+    """The simulated study, read as one of four local steps per round."""
     return replace(study, name="rounds", config={**study.config, "federated": FEDAVG})
 
 
@@ -45,12 +45,12 @@ def test_a_budget_of_examples_holds_fewer_rounds(study, rounds):
     assert chosen[-1] == pytest.approx(4 * before[-1], rel=0.1)
 
 
-def test_a_summary_says_what_a_round_is(rounds):
+def test_the_summary_explains_a_round(rounds):
     analysis = analyze(rounds)
     assert sentences(analysis)[0] == (
         "A step is a round of FedAvg: 8 clients take 4 steps each, on B / 8 examples of their own "
-        "shards (iid), and their models are averaged. It uses 4 B examples; E_min counts B each, "
-        "1/4 of the examples."
+        "shards (iid), and their models are averaged. It uses 4 B examples; E_min counts B per "
+        "round, 1/4 of the examples."
     )
     assert "FedAvg of nesterov" in analysis.title
     axes = draw_steps(steps_data(analysis), analysis).axes[0]
@@ -68,14 +68,14 @@ def test_a_summary_says_what_a_round_is(rounds):
         ),
     ],
 )
-def test_a_round_in_words(section, words):
+def test_the_sentence_about_a_round(section, words):
     assert round_sentences(PLAIN) == ()
     assert round_sentences(PLAIN | {"federated": section}) == (
         f"A step is a round of FedAvg: {words}",
     )
 
 
-def test_axes_of_plain_studies_stay_and_mixed_ones_name_both():
+def test_axes_of_mixed_studies_name_steps_and_rounds():
     fedavg = PLAIN | {"federated": FEDAVG}
     assert steps_axis([PLAIN]) == "Steps to target (optimizer updates)"
     assert batch_axis([PLAIN, PLAIN]) == "Batch size (examples)"

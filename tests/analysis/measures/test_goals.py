@@ -26,7 +26,7 @@ def true_b_crit(error):
 
 
 def true_steps(size, error):
-    """Steps to an error of a family of curves that is a hyperbola at each of them."""
+    """Return steps to an error, a hyperbola in batch size for each error."""
     return 10 * error**-1.5 * (1 + true_b_crit(error) / size)
 
 
@@ -49,7 +49,7 @@ def known(made):
     return replace(study, trials=trials, curves=pd.concat(curves, ignore_index=True))
 
 
-def test_truth_b_crit_of_each_target(known):
+def test_b_crit_of_each_target_is_recovered(known):
     goals = find_goals(known)
     assert len(goals) == MOST_TARGETS
     assert goals[0].target == 0.05
@@ -107,13 +107,13 @@ def test_a_study_of_too_few_steps_has_no_other_targets(made):
     assert goals_markdown(()) == ""
 
 
-def test_without_a_race_a_target_of_its_own_is_not_needed(small_races):
+def test_a_study_without_a_race_needs_no_target_of_its_own(small_races):
     full, _ = small_races(0)
     config = {**full.config, "race": {"to": "budget", "max_steps": 40}}
     assert choose_targets(replace(full, config=config)) == choose_targets(full)
 
 
-def test_an_error_of_nothing_is_no_target(small_races):
+def test_an_error_of_zero_is_not_a_target(small_races):
     full, _ = small_races(0)
     assert full.curves.groupby("batch_size")["val_error"].min().eq(0).all()
     targets = choose_targets(full)
@@ -121,7 +121,7 @@ def test_an_error_of_nothing_is_no_target(small_races):
     assert len(targets) == MOST_TARGETS
 
 
-def test_misses_and_missing_fits_are_said(made):
+def test_the_page_names_misses_and_missing_fits(made):
     goals = find_goals(made({2: None, 4: 335, 8: 198}))
     assert goals[0].fit is None
     assert goal_records(goals)[0]["b_crit"] is None

@@ -9,7 +9,7 @@ from analysis.tables.schema import LAYERS_FILE, layer_schema
 
 
 def layer_table(sizes=(16, 256), layers=("0.weight", "0.bias", "2.weight")):
-    """Makes ratios of 4^layer / 4 at the start, a tenth of it at the end, falling as 1/sqrt(B)."""
+    """Return ratios of 4^layer / 4 at the start, a tenth of it at the end, falling as 1/sqrt(B)."""
     rows = [
         {
             "batch_size": size,
@@ -44,7 +44,7 @@ def test_the_spread_is_the_largest_ratio_over_the_smallest():
     np.testing.assert_allclose(found["noise"], [4, 4, 4, 1, 1, 1])
 
 
-def test_the_sentences_say_spread_change_batch_size_and_noise():
+def test_sentences_cover_spread_change_batch_size_and_noise():
     table = layer_table()
     table.loc[(table["layer"] == "2.weight") & (table["moment"] == "end"), "ratio"] *= 3
     table.loc[(table["layer"] == "2.weight") & (table["batch_size"] == 16), "ratio"] *= 2
@@ -66,14 +66,14 @@ def test_the_sentences_say_spread_change_batch_size_and_noise():
     assert len(words) == 5
 
 
-def test_one_batch_size_has_fewer_words():
+def test_one_batch_size_has_fewer_sentences():
     words = layer_sentences(layer_table(sizes=(64,)))
     assert words[0].startswith("At the start |g| / |w| of one layer is 16 times that of another at")
     assert len(words) == 4
     assert not any("From B =" in sentence for sentence in words)
 
 
-def test_a_ratio_that_is_not_known_is_said_and_counts_nowhere():
+def test_an_unknown_ratio_is_named_and_counts_nowhere():
     table = layer_table()
     unknown = (table["layer"] == "0.bias") & (table["step"] == 0)
     table.loc[unknown, "ratio"] = np.nan

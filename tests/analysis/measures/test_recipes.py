@@ -1,4 +1,4 @@
-"""A recipe's study: one point on fresh seeds everywhere, and what it costs against tuning."""
+"""A study of a recipe: one point on fresh seeds everywhere, and its cost compared with tuning."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from analysis.errors import AnalysisError
 from analysis.figures import write_figures
 from analysis.figures.search import search_data
 from analysis.measures.budgets import Budget, Unit, best_errors
-from analysis.measures.recipes import follows_rule, rule_runs
+from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import steps_to_target
 from analysis.report.summary import analyze, sentences
 from analysis.report.write import summary_markdown
@@ -25,7 +25,7 @@ RECIPE = {"rule": "linear", "base": BASE, "warmup_epochs": 5.0}
 
 
 def runs(study, steps, source=("search", 3)):
-    """Rows of trials and curves with these steps on fresh seeds; None for 500 without success."""
+    """Return trials and curves with these steps on fresh seeds; None for a miss at 500 steps."""
     first = study.trials[study.trials["trial"] == 3].iloc[0].to_dict()
     rows, curves = [], []
     for size, several in steps.items():
@@ -48,7 +48,7 @@ def runs(study, steps, source=("search", 3)):
 
 @pytest.fixture(scope="module")
 def recipe(made):
-    """Gives a recipe whose base is 16, with replicates of another point there too."""
+    """A recipe with base 16, with replicates of another point there too."""
     study = made({BASE: 90})
     trials, curves = runs(study, STEPS)
     others, _ = runs(study, {BASE: [60, 70]}, source=("search", 5))
@@ -67,10 +67,10 @@ def tuned(made):
     return dataclasses.replace(study, config=study.config | {"mode": "search"})
 
 
-def test_every_batch_size_counts_by_its_one_points_fresh_seeds(recipe, tuned):
+def test_every_batch_size_is_represented_by_fresh_seeds_of_one_point(recipe, tuned):
     assert follows_rule(recipe)
     assert not follows_rule(tuned)
-    kept = rule_runs(recipe).trials
+    kept = recipe_runs(recipe).trials
     assert len(kept) == 12
     assert set(kept["source_trial"]) == {3}
     table = steps_to_target(recipe).set_index("batch_size")
@@ -79,7 +79,7 @@ def test_every_batch_size_counts_by_its_one_points_fresh_seeds(recipe, tuned):
     assert table["lr"].tolist() == pytest.approx([0.1, 0.4, 1.6, 6.4])
 
 
-def test_without_replicates_the_trial_that_found_the_point_stands_for_the_base(recipe):
+def test_without_replicates_the_trial_that_found_the_point_represents_the_base(recipe):
     less = recipe.trials[recipe.trials["role"] != "replicate"]
     alone = dataclasses.replace(recipe, trials=less)
     assert "B = 16 has no fresh seeds, only the trial that found" in " ".join(
@@ -90,7 +90,7 @@ def test_without_replicates_the_trial_that_found_the_point_stands_for_the_base(r
     assert table.loc[64, "trials"] == 3
 
 
-def test_the_medians_are_the_numbers_at_any_target(recipe):
+def test_medians_are_used_at_any_target(recipe):
     table = analyze(recipe).table.set_index("batch_size")
     assert table["steps_median"].tolist()[:3] == pytest.approx([120, 45, 33])
     assert pd.isna(table.loc[1024, "steps_median"])
@@ -99,15 +99,15 @@ def test_the_medians_are_the_numbers_at_any_target(recipe):
     assert loose["steps_median"].tolist() == pytest.approx([5] * 4)
 
 
-def test_the_words_say_that_a_rule_is_no_tuning(recipe, tmp_path):
+def test_sentences_warn_that_a_scaling_rule_was_not_tuned(recipe, tmp_path):
     analysis = analyze(recipe)
     words = " ".join(sentences(analysis))
     assert (
-        "Only B = 16 was tuned: all numbers are of one point, the one found there, scaled" in words
+        "Only B = 16 was tuned: all numbers are of one point, the one found there, carried" in words
     )
-    assert "linear rule with 5 epochs of warm-up and run on fresh seeds" in words
+    assert "linear scaling rule with 5 epochs of warm-up and run on fresh seeds" in words
     assert "of the search (median)" not in words
-    assert "rule from a neighbouring batch size" not in words
+    assert "rule from a neighboring batch size" not in words
     assert "2 of 3 at B = 1024" in words
     assert analysis.title == "digits-mlp, nesterov, linear rule, validation error < 0.05"
     assert analysis.search["batch_size"].tolist() == [BASE]
@@ -119,10 +119,10 @@ def test_the_words_say_that_a_rule_is_no_tuning(recipe, tmp_path):
     assert "metaparameters.png" not in written
 
 
-def test_a_rule_that_never_ran_is_not_taken_for_one_that_did(recipe):
+def test_a_scaling_rule_that_never_ran_is_reported(recipe):
     base = recipe.trials[recipe.trials["role"] == "search"]
     words = " ".join(sentences(analyze(dataclasses.replace(recipe, trials=base))))
-    assert "No run of the linear rule with 5 epochs of warm-up is recorded" in words
+    assert "No run of the linear scaling rule with 5 epochs of warm-up is recorded" in words
 
 
 def test_a_published_point_needs_no_search(recipe):
@@ -139,13 +139,15 @@ def test_a_published_point_needs_no_search(recipe):
     assert search_data(analysis).empty
 
 
-def test_errors_within_budgets_are_those_of_the_rules_runs(recipe):
+def test_errors_within_budgets_are_those_of_the_recipe_runs(recipe):
     table = best_errors(recipe, [Budget(unit=Unit.STEPS, amount=10)])
     assert table["best_error"].tolist() == [0.3] * 4
 
 
 def test_equal_trials_are_refused(recipe):
-    with pytest.raises(AnalysisError, match="only where all batch sizes are tuned, got the recipe"):
+    with pytest.raises(
+        AnalysisError, match="needs a study that tunes all batch sizes, got the recipe"
+    ):
         analyze(recipe, first=2)
 
 
@@ -157,10 +159,10 @@ def compared(recipe, tuned):
         yield compare({"other": other, "tuned": tuned, "rule": recipe})
 
 
-def test_a_rule_is_held_against_the_tuned_study_of_its_optimizer(compared):
+def test_a_scaling_rule_is_compared_with_the_tuned_study_of_its_optimizer(compared):
     costs = rule_costs(compared)
     assert (set(costs["study"]), set(costs["tuned"])) == ({"rule"}, {"tuned"})
-    # no medians for the tuned ones, so that all are compared by the fewest steps
+    # the tuned study has no medians, so all are compared by the fewest steps
     assert costs["ratio"].tolist() == pytest.approx([100 / 90, 40 / 30, 30 / 20, 20 / 10])
     assert rule_costs_table(compared).iloc[:, 1].tolist() == [
         "1.11x",
@@ -174,7 +176,7 @@ def test_a_rule_is_held_against_the_tuned_study_of_its_optimizer(compared):
     assert len(comparison_record(compared)["rule_costs"]) == 4
 
 
-def test_a_miss_where_tuning_succeeds_is_said(recipe, tuned):
+def test_a_miss_where_tuning_succeeds_is_reported(recipe, tuned):
     missed = {**STEPS, 1024: [None, None, None]}
     trials, _ = runs(recipe, {1024: missed[1024]})
     others = recipe.trials[recipe.trials["batch_size"] != 1024]
@@ -186,7 +188,7 @@ def test_a_miss_where_tuning_succeeds_is_said(recipe, tuned):
     )
 
 
-def test_a_rule_is_not_held_against_another_workload(recipe, tuned):
+def test_a_scaling_rule_is_not_compared_with_another_workload(recipe, tuned):
     other = dataclasses.replace(tuned, config=tuned.config | {"workload_options": {"hidden": [64]}})
     found = compare({"tuned": other, "rule": recipe})
     assert rule_costs(found).empty

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from analysis.measures.replicates import (
+    all_have_replicates,
     fitted_points,
-    medians_known,
     replicate_sentences,
     replicates,
     with_replicates,
@@ -19,7 +19,7 @@ STEPS = {4: 400, 16: 100, 64: 40, 256: 30}
 
 
 def run(study, size, trial, steps, **changes):
-    """One replicate of the winner, trial 3; None for one that was capped at 170 steps."""
+    """Return a replicate of the winner, trial 3; None for one that was capped at 170 steps."""
     row = study.trials[study.trials["batch_size"] == size].iloc[3].to_dict()
     reached = steps is not None
     return row | {
@@ -37,7 +37,7 @@ def run(study, size, trial, steps, **changes):
 
 
 def replicated(made, runs):
-    """A study with these steps of fresh seeds by batch size."""
+    """Return a study with these steps of fresh seeds by batch size."""
     study = made(STEPS)
     rows = [
         again if isinstance(again, dict) else run(study, size, number, again)
@@ -58,7 +58,7 @@ FULL = {
 
 @pytest.fixture
 def table(made):
-    """Gives a table with replicates at every batch size."""
+    """A table with replicates at every batch size."""
     study = replicated(made, FULL)
     return with_replicates(steps_to_target(study), study).set_index("batch_size", drop=False)
 
@@ -75,7 +75,7 @@ def test_the_median_counts_a_miss_as_slower_than_any_hit(table):
     assert (table["replicate_of"] == "search 3").all()
 
 
-def test_the_interval_is_students_where_nothing_was_missed(table):
+def test_the_interval_is_the_t_interval_without_misses(table):
     logs = np.log(FULL[4])
     half = 2.776 * logs.std(ddof=1) / np.sqrt(5)  # t quantile 0.975 of 4 degrees, printed table
     assert table.loc[4, "low"] == pytest.approx(np.exp(logs.mean() - half), rel=1e-3)
@@ -84,7 +84,7 @@ def test_the_interval_is_students_where_nothing_was_missed(table):
 
 
 def test_the_fit_takes_the_medians_and_a_missed_one_as_a_bound(table):
-    assert medians_known(table)
+    assert all_have_replicates(table)
     points = fitted_points(table)
     assert points.steps.tolist() == pytest.approx([480, 140, 170, np.sqrt(31 * 33)])
     assert points.missed.tolist() == [False, False, True, False]
@@ -93,7 +93,7 @@ def test_the_fit_takes_the_medians_and_a_missed_one_as_a_bound(table):
 def test_the_fit_takes_the_minima_where_a_batch_size_has_no_replicates(made):
     study = replicated(made, {4: FULL[4]})
     table = with_replicates(steps_to_target(study), study)
-    assert not medians_known(table)
+    assert not all_have_replicates(table)
     assert fitted_points(table).steps.tolist() == list(STEPS.values())
     assert "Some batch sizes have no replicates yet" in " ".join(replicate_sentences(table))
 
@@ -109,7 +109,7 @@ def test_a_run_that_diverged_early_counts_as_the_longest_miss(made):
     assert pd.isna(row["low"])
 
 
-def test_of_several_points_the_one_of_least_median_stands(made):
+def test_of_several_points_the_least_median_counts(made):
     study = made(STEPS)
     other = [
         run(study, 4, 10 + k, steps, source_trial=5) for k, steps in enumerate((300, 310, 320))
@@ -123,11 +123,11 @@ def test_replicates_never_lower_the_minimum(made):
     assert steps_to_target(study)["steps"].tolist() == list(STEPS.values())
 
 
-def test_words_and_table_say_how_much_the_minimum_flatters(made):
+def test_sentences_and_table_show_the_bias_of_the_minimum(made):
     analysis = analyze(replicated(made, FULL))
     words = " ".join(replicate_sentences(analysis.table))
-    assert "(4 to 5 at each batch size) take 1.20 x the fewest steps" in words
-    assert "at most 1.40 x, at B = 16" in words
+    assert "(4 to 5 at each batch size) take 1.20 times the fewest steps" in words
+    assert "at most 1.40 times, at B = 16" in words
     assert "lower bounds: 1 of 5 at B = 16, 3 of 5 at B = 64." in words
     assert "The fits use the medians" in words
     shown = readable_table(analysis)
@@ -136,11 +136,11 @@ def test_words_and_table_say_how_much_the_minimum_flatters(made):
 
 
 def test_a_study_without_replicates_says_so(study):
-    assert "nothing says by how much" in replicate_sentences(analyze(study).table)[0]
+    assert "biased low, by an unknown factor" in replicate_sentences(analyze(study).table)[0]
 
 
 def test_at_another_target_the_fit_uses_the_searches_again(made):
     study = replicated(made, FULL)
     table = with_replicates(steps_to_target(study, 0.2), study, 0.2)
     assert table["seeds"].isna().all()
-    assert not medians_known(table)
+    assert not all_have_replicates(table)

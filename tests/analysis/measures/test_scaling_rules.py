@@ -3,12 +3,12 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from analysis.measures.scaling_rules import rule_sentences, scaling_rules
+from analysis.measures.scaling_rules import scaling_rule_sentences, scaling_rules
 from analysis.measures.targets import steps_to_target
 
 
 def with_rates(made, rate, searched=("lr",)):
-    """A study whose winners have learning rate `rate(batch size)` and momentum 0.9."""
+    """Return a study whose winners have learning rate `rate(batch size)` and momentum 0.9."""
     study = made({4: 400, 16: 100, 64: 25}, searched=searched)
     trials = study.trials.copy()
     winners = trials["trial"] == 3
@@ -23,7 +23,7 @@ def with_rates(made, rate, searched=("lr",)):
         (lambda size: 0.01 * size**0.5, "square-root", "linear"),
     ],
 )
-def test_the_rule_that_holds_lands_on_the_optimum(made, rate, exact, other):
+def test_the_scaling_rule_that_holds_lands_on_the_optimum(made, rate, exact, other):
     study = with_rates(made, rate)
     rules = scaling_rules(study, steps_to_target(study)).set_index("rule")
     assert rules.loc[exact, "lr_ratio"].tolist() == pytest.approx([1.0] * 4)
@@ -31,7 +31,7 @@ def test_the_rule_that_holds_lands_on_the_optimum(made, rate, exact, other):
     expected = growth ** (-0.5 if other == "square-root" else 0.5)
     assert rules.loc[other, "lr_ratio"].tolist() == pytest.approx(expected.tolist())
     assert not rules["ran"].any()
-    assert "at worst 2.0" in " ".join(rule_sentences(rules.reset_index()))
+    assert "at worst 2.0" in " ".join(scaling_rule_sentences(rules.reset_index()))
 
 
 def warm_row(study, size, rule, steps):
@@ -50,7 +50,7 @@ def warm_row(study, size, rule, steps):
     }
 
 
-def test_a_rule_that_was_run_has_its_price_in_steps(made):
+def test_a_scaling_rule_that_was_run_has_a_cost_in_steps(made):
     study = with_rates(made, lambda size: 0.001 * size)
     warm = [warm_row(study, 16, "linear", 120), warm_row(study, 16, "square-root", None)]
     trials = pd.concat([study.trials, pd.DataFrame(warm).astype(study.trials.dtypes)])
@@ -59,13 +59,13 @@ def test_a_rule_that_was_run_has_its_price_in_steps(made):
     ran = rules[rules["ran"]]
     assert ran["steps_ratio"].tolist()[0] == pytest.approx(1.2)
     assert ran["steps_ratio"].isna().tolist() == [False, True]
-    linear, root = rule_sentences(rules)
-    assert "took 1.2 x the tuned steps" in linear
-    assert "none of them reached the target in time" in root
+    linear, root = scaling_rule_sentences(rules)
+    assert "took 1.2 times the tuned steps" in linear
+    assert "none of the runs reached the target in time" in root
 
 
 def test_without_a_searched_learning_rate_there_is_nothing_to_compare(made):
     study = made(searched=("momentum",))
     rules = scaling_rules(study, steps_to_target(study))
     assert rules.empty
-    assert rule_sentences(rules) == ()
+    assert scaling_rule_sentences(rules) == ()

@@ -50,7 +50,7 @@ def test_counts(study):
     assert row["best_error"] == group["best_error"].min()
 
 
-def test_a_batch_size_without_a_hit_stays_as_nulls(made):
+def test_a_batch_size_that_missed_has_nulls(made):
     table = steps_to_target(made({2: None, 4: 100}))
     missed = table.iloc[0]
     for name in ("steps", "steps_before", "trial", "lr", "effective_lr", "examples"):
@@ -70,7 +70,7 @@ def test_ties_go_to_the_lower_trial_number(study):
 
 
 @pytest.mark.parametrize("column", ["lr", "best_error"])
-def test_not_a_number_is_never_a_number(study, column):
+def test_nan_is_never_the_minimum(study, column):
     study = edited(study, study.trials["trial"].eq(0), **{column: np.nan})
     table = steps_to_target(study)
     assert table["steps"].tolist()[:2] == [600, 335]
@@ -141,7 +141,7 @@ def test_crossing_counts_however_the_trial_ended_unless_it_failed(made):
     assert loose[3] == "failed"
 
 
-def test_the_raced_target_by_name_is_the_recorded_one(study):
+def test_the_raced_target_yields_the_recorded_steps(study):
     pd.testing.assert_frame_equal(steps_to_target(study, 0.05), steps_to_target(study))
 
 
@@ -207,7 +207,7 @@ def test_the_first_trials_by_number(study):
     pd.testing.assert_frame_equal(steps_to_target(study, first=16), steps_to_target(study))
 
 
-def test_capped_for_the_sake_of_a_trial_that_is_cut_away_is_a_miss(made):
+def test_a_trial_capped_by_a_dropped_one_is_a_miss(made):
     study = made({4: 100})
     capped = study.trials[(study.trials["status"] == "capped") & (study.trials["trial"] < 3)]
     assert len(capped)
@@ -244,7 +244,7 @@ def test_only_searches_count_as_equal(made):
     assert set(first_trials(uneven, 13).trials["role"]) == {"search"}
 
 
-def test_replicates_go_with_the_trial_that_they_repeat(made):
+def test_replicates_are_dropped_with_their_source(made):
     study = made({4: 100})
     source = {"source_batch_size": 4, "source_role": "search"}
     again = study.trials.head(2).assign(role="replicate", source_trial=[3, 9], **source)

@@ -7,8 +7,8 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.report.summary import analyze, sentences
 from analysis.report.write import readable_table, summary_markdown, summary_record, write_summary
+from analysis.search_quality.sentences import quality_sentences
 from analysis.search_quality.table import quality_table
-from analysis.search_quality.words import quality_sentences
 from analysis.tables.folder import ResultsFolder
 
 PERFECT = {4: 1600, 8: 800, 16: 400, 32: 200, 64: 100}

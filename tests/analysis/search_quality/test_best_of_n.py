@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
-from analysis.search_quality.best_of_n import Sample, SearchVerdict, best_of_n, sample_of
+from analysis.search_quality.best_of_n import SearchSample, SearchVerdict, best_of_n, search_sample
 
 
 def made_sample(steps, misses, slack=1.5):
     steps = np.sort(np.array(steps, dtype=float))
     bound = slack * steps[-1] if len(steps) else 100.0
-    return Sample(steps=steps, trials=len(steps) + misses, bound=bound)
+    return SearchSample(steps=steps, trials=len(steps) + misses, bound=bound)
 
 
 SAMPLES = st.builds(
@@ -23,7 +23,7 @@ SAMPLES = st.builds(
 
 
 def subsets(sample, n):
-    """Enumerates the fewest steps of every subset of n trials, infinite where all missed."""
+    """Return the fewest steps of every subset of n trials, infinite where all missed."""
     trials = [*sample.steps, *[math.inf] * (sample.trials - len(sample.steps))]
     return np.array([min(drawn) for drawn in combinations(trials, n)])
 
@@ -41,7 +41,7 @@ def test_it_is_the_exact_expectation_over_all_subsets(sample):
 
 
 @given(SAMPLES)
-def test_more_trials_never_cost_steps_and_all_of_them_give_what_was_found(sample):
+def test_more_trials_never_cost_steps_and_all_of_them_yield_the_minimum(sample):
     curve = best_of_n(sample)
     assert (curve["steps"].diff().dropna() <= 1e-9).all()
     assert (curve["reach"].diff().dropna() >= -1e-12).all()
@@ -51,7 +51,7 @@ def test_more_trials_never_cost_steps_and_all_of_them_give_what_was_found(sample
 
 @given(SAMPLES, st.floats(0.1, 10))
 def test_the_gain_does_not_depend_on_the_unit_of_steps(sample, factor):
-    scaled = Sample(
+    scaled = SearchSample(
         steps=sample.steps * 10 * factor, trials=sample.trials, bound=sample.bound * 10 * factor
     )
     assert scaled.gain == (sample.gain if sample.gain is None else pytest.approx(sample.gain))
@@ -60,7 +60,7 @@ def test_the_gain_does_not_depend_on_the_unit_of_steps(sample, factor):
 def test_known_values():
     # half of 4 trials: of the 6 pairs, 3 hold the 10, 2 more the 20, one neither
     sample = made_sample([10, 20], 2)
-    assert sample.outranked(2).tolist() == pytest.approx([1, 1 / 2, 1 / 6])
+    assert sample.none_of_fastest(2).tolist() == pytest.approx([1, 1 / 2, 1 / 6])
     assert sample.reach(2) == pytest.approx(5 / 6)
     assert sample.mean(2) == pytest.approx((10**3 * 20**2 * 30) ** (1 / 6))
     assert sample.gain == pytest.approx(sample.mean(2) / 10 - 1)
@@ -73,7 +73,7 @@ def test_digits_survive_many_trials():
     assert sample.mean(2500) == pytest.approx(
         np.exp(sum(np.log(range(1, 60)) / 2.0 ** np.arange(1, 60))), rel=1e-3
     )
-    assert 0 <= sample.outranked(4999)[-1] < 1e-300
+    assert 0 <= sample.none_of_fastest(4999)[-1] < 1e-300
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_verdicts(sample, verdict):
 
 
 @pytest.mark.parametrize("n", [0, 5])
-def test_a_draw_is_one_to_all_trials(n):
-    with pytest.raises(AnalysisError, match=f"from 1 to 4, got {n}; draw"):
+def test_a_subset_has_one_to_all_trials(n):
+    with pytest.raises(AnalysisError, match=f"from 1 to 4, the number of trials, got {n}"):
         made_sample([10, 20], 2).mean(n)
 
 
@@ -105,15 +105,15 @@ def test_a_draw_is_one_to_all_trials(n):
 )
 def test_a_sample_is_in_order(steps, trials, bound):
     with pytest.raises(AnalysisError, match="rising steps of at most all trials.*; sort them"):
-        Sample(steps=np.array(steps, dtype=float), trials=trials, bound=bound)
+        SearchSample(steps=np.array(steps, dtype=float), trials=trials, bound=bound)
 
 
 def trials_table(*rows):
     return pd.DataFrame(rows, columns=["status", "steps", "stopped_at"]).astype({"steps": "Int64"})
 
 
-def test_misses_stand_behind_all_that_reached():
-    sample = sample_of(
+def test_misses_rank_behind_all_that_reached():
+    sample = search_sample(
         trials_table(
             ("capped", None, 150),
             ("reached", 120, 120),
@@ -125,17 +125,17 @@ def test_misses_stand_behind_all_that_reached():
     )
     assert sample.steps.tolist() == [100, 120]
     assert (sample.trials, sample.bound) == (6, 150)
-    assert sample_of(trials_table(("diverged", None, 7), ("reached", 5, 5))).bound == 5
+    assert search_sample(trials_table(("diverged", None, 7), ("reached", 5, 5))).bound == 5
 
 
-def test_without_a_hit_the_curve_says_nothing_of_steps():
-    curve = best_of_n(sample_of(trials_table(*[("exhausted", None, 400)] * 4)))
+def test_without_a_hit_the_curve_has_no_steps():
+    curve = best_of_n(search_sample(trials_table(*[("exhausted", None, 400)] * 4)))
     assert curve["reach"].eq(0).all()
     assert curve[["steps", "median"]].isna().all(axis=None)
 
 
 def verdicts(race, sample, points, curvature, trials):
-    """Judges searches whose log steps rise as curvature x distance^2 from an optimum anywhere."""
+    """Return verdicts on searches of log steps curvature x distance^2 from a random optimum."""
     found = []
     for seed in range(100):
         places = points(trials, 2, seed)

@@ -3,28 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.search_quality.edges import EdgeVerdict, Side, edge_verdicts, overall, positions
+from analysis.search_quality.edges import EdgeVerdict, RangeEnd, box_verdict, edge_verdicts
 
-SCALES = {
-    "linear": {"low": -2.0, "high": 6.0, "scale": "linear"},
-    "log": {"low": 1e-4, "high": 10.0, "scale": "log"},
-    "reverse-log": {"low": 0.0, "high": 0.999, "scale": "reverse-log"},
-}
 NATURAL = [("momentum", "low")]
 SEEDS = 100
 
 
-@pytest.mark.parametrize("scale", SCALES)
-def test_positions_run_from_low_to_high(scale):
-    entry = SCALES[scale]
-    middle = {"linear": 2.0, "log": 10**-1.5, "reverse-log": 1 - 10**-1.5}[scale]
-    along = positions([entry["low"], middle, entry["high"]], entry)
-    assert along == pytest.approx([0, 0.5, 1])
-
-
 @pytest.fixture
 def judge(race, points, values, box):
-    """Judges a search: log steps are curvature x distance^2, stretched along a random direction."""
+    """Verdicts on a search of log steps curvature x distance^2, stretched in a random direction."""
 
     def run(seed, trials, optimum, curvature, stretch=1.0, broke=None, natural=()):
         rng = np.random.default_rng([seed, 2])
@@ -48,7 +35,7 @@ def of(sides, name, end):
 @pytest.mark.parametrize("trials", [32, 48, 64, 96])
 @pytest.mark.parametrize("curvature", [2, 8, 20])
 def test_error_rates(judge, trials, curvature):
-    middle = [overall(judge(seed, trials, (0.5, 0.5), curvature)) for seed in range(SEEDS)]
+    middle = [box_verdict(judge(seed, trials, (0.5, 0.5), curvature)) for seed in range(SEEDS)]
     assert np.mean([found is EdgeVerdict.EDGE for found in middle]) < 0.05
     for optimum, name, end in (((1.0, 0.5), "lr", "high"), ((0.5, -0.2), "momentum", "low")):
         found = [of(judge(seed, trials, optimum, curvature), name, end) for seed in range(SEEDS)]
@@ -57,7 +44,7 @@ def test_error_rates(judge, trials, curvature):
 
 @pytest.mark.parametrize("trials", [32, 64])
 def test_error_rates_where_one_direction_matters_three_times_as_much(judge, trials):
-    middle = [overall(judge(seed, trials, (0.5, 0.5), 8, 3)) for seed in range(SEEDS)]
+    middle = [box_verdict(judge(seed, trials, (0.5, 0.5), 8, 3)) for seed in range(SEEDS)]
     assert np.mean([found is EdgeVerdict.EDGE for found in middle]) < 0.05
     beyond = [of(judge(seed, trials, (1.2, 0.5), 8, 3), "lr", "high") for seed in range(SEEDS)]
     assert np.mean([verdict is EdgeVerdict.EDGE for verdict in beyond]) > 0.8
@@ -74,7 +61,7 @@ def test_a_hyperparameter_that_does_not_matter_is_seldom_an_edge(box, points, va
 
 
 @pytest.mark.parametrize("trials", [64, 96])
-def test_a_wall_is_no_edge(judge, trials):
+def test_a_wall_is_not_an_edge(judge, trials):
     # steps fall towards larger lr until, from two thirds of the range on, training diverges
     found = [
         of(
@@ -97,18 +84,18 @@ def test_a_wall_along_the_effective_learning_rate(judge, trials):
     ]
     walls = [of(sides, "effective_lr", "high") is EdgeVerdict.WALL for sides in found]
     assert np.mean(walls) > 0.9
-    assert np.mean([overall(sides) is EdgeVerdict.WALL for sides in found]) > 0.8
+    assert np.mean([box_verdict(sides) is EdgeVerdict.WALL for sides in found]) > 0.8
 
 
-def test_divergence_far_from_the_best_is_no_wall(judge):
+def test_divergence_far_from_the_best_is_not_a_wall(judge):
     found = [
-        overall(judge(seed, 64, (0.35, 0.5), 8, broke=lambda places: places[:, 0] > 0.8))
+        box_verdict(judge(seed, 64, (0.35, 0.5), 8, broke=lambda places: places[:, 0] > 0.8))
         for seed in range(SEEDS)
     ]
     assert np.mean([verdict is EdgeVerdict.INTERIOR for verdict in found]) > 0.9
 
 
-def test_where_a_hyperparameter_ends_there_is_no_edge(judge):
+def test_the_end_of_a_domain_is_not_an_edge(judge):
     free = judge(3, 64, (0.5, -0.1), 8)
     bound = judge(3, 64, (0.5, -0.1), 8, natural=NATURAL)
     assert of(free, "momentum", "low") is EdgeVerdict.EDGE
@@ -121,9 +108,9 @@ def test_without_errors_too_few_hits_are_unknown(box, points, values):
     steps[:2] = 100
     few = edge_verdicts(values(places), box, steps, np.zeros(32, bool))
     assert {side.verdict for side in few} == {EdgeVerdict.UNKNOWN}
-    assert overall(few) is EdgeVerdict.UNKNOWN
+    assert box_verdict(few) is EdgeVerdict.UNKNOWN
     steps[2] = 100
-    assert overall(edge_verdicts(values(places), box, steps, np.zeros(32, bool))) is not (
+    assert box_verdict(edge_verdicts(values(places), box, steps, np.zeros(32, bool))) is not (
         EdgeVerdict.UNKNOWN
     )
 
@@ -131,10 +118,10 @@ def test_without_errors_too_few_hits_are_unknown(box, points, values):
 def test_diverged_trials_have_no_rank(box, points, values):
     places = points(32, 2, 0)
     sides = edge_verdicts(values(places), box, np.full(32, np.nan), np.ones(32, bool), np.ones(32))
-    assert overall(sides) is EdgeVerdict.UNKNOWN
+    assert box_verdict(sides) is EdgeVerdict.UNKNOWN
 
 
-def test_sides_in_the_order_of_the_box(box, judge):
+def test_range_ends_follow_the_order_of_the_box(box, judge):
     sides = judge(0, 32, (0.5, 0.5), 8)
     assert [(side.hyperparameter, side.end) for side in sides] == [
         ("lr", "low"),
@@ -147,8 +134,8 @@ def test_sides_in_the_order_of_the_box(box, judge):
 
 def test_edge_before_wall_before_interior():
     order = [EdgeVerdict.EDGE, EdgeVerdict.WALL, EdgeVerdict.INTERIOR]
-    sides = [Side(hyperparameter="lr", end="high", verdict=verdict) for verdict in order]
-    assert [overall(sides[k:]) for k in range(4)] == [*order, EdgeVerdict.INTERIOR]
+    sides = [RangeEnd(hyperparameter="lr", end="high", verdict=verdict) for verdict in order]
+    assert [box_verdict(sides[k:]) for k in range(4)] == [*order, EdgeVerdict.INTERIOR]
 
 
 @settings(max_examples=25, deadline=None)
@@ -180,6 +167,6 @@ def test_large_batches_of_the_noisy_quadratic_meet_a_wall_small_ones_do_not(
             hyper = values(points(100, 2, seed), box)
             steps, errors, broke = heavy_ball(hyper["lr"], hyper["momentum"], batch_size, most)
             sides = edge_verdicts(hyper, box, steps, broke, errors, NATURAL)
-            found.setdefault(batch_size, []).append((overall(sides), of(sides, "lr", "high")))
+            found.setdefault(batch_size, []).append((box_verdict(sides), of(sides, "lr", "high")))
     assert found[65536] == [(EdgeVerdict.WALL, EdgeVerdict.WALL)] * 6
     assert found[64] == [(EdgeVerdict.INTERIOR, EdgeVerdict.INTERIOR)] * 6

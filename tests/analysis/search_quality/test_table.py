@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from analysis.measures.targets import steps_to_target
-from analysis.search_quality.best_of_n import SearchVerdict, sample_of
+from analysis.search_quality.best_of_n import SearchVerdict, search_sample
+from analysis.search_quality.sentences import quality_sentences
 from analysis.search_quality.table import quality_table, readable_quality
-from analysis.search_quality.words import quality_sentences
 from analysis.tables.schema import BOX_COLUMNS
 
 
@@ -15,9 +15,9 @@ def with_trials(study, trials):
     return replace(study, trials=trials.reset_index(drop=True))
 
 
-def with_sampler(study, sampler):
-    config = {**study.config, "search": {**study.config["search"], "sampler": sampler}}
-    return replace(study, config=config)
+def with_sampler(study, sampler, **config):
+    search = {**study.config["search"], "sampler": sampler}
+    return replace(study, config={**study.config, "search": search, **config})
 
 
 def test_one_row_per_batch_size(study):
@@ -29,8 +29,8 @@ def test_one_row_per_batch_size(study):
     assert row["bracket"] == pytest.approx((600 - row["steps_before"]) / 600)
     assert row["half"] == 8
     group = study.trials[study.trials["batch_size"] == 2]
-    assert row["gain"] == sample_of(group).gain
-    assert row["search"] == sample_of(group).verdict
+    assert row["gain"] == search_sample(group).gain
+    assert row["search"] == search_sample(group).verdict
     assert row["diverged_share"] == (group["status"] == "diverged").mean()
 
 
@@ -48,7 +48,7 @@ def test_another_target_is_judged_by_the_curves(study):
     assert loose["steps"].tolist() == steps_to_target(study, 0.2)["steps"].tolist()
 
 
-def test_points_from_elsewhere_are_no_part_of_the_sample(made):
+def test_points_from_other_batch_sizes_are_not_in_the_sample(made):
     study = made({4: 100, 8: 60})
     warm = study.trials[study.trials["trial"].eq(3) & study.trials["batch_size"].eq(4)]
     warm = warm.assign(role="warm", steps=80, steps_before=79, stopped_at=80)
@@ -73,16 +73,22 @@ def test_a_search_with_warm_trials_only_is_unknown(made):
     assert row["diverged_share"] is pd.NA
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp"])
-def test_an_adaptive_search_is_no_even_sample(study, sampler):
-    quality = quality_table(with_sampler(study, sampler))
+@pytest.mark.parametrize("sampler", ["tpe", "a-sampler-of-the-user"])
+def test_an_adaptive_search_is_never_settled(study, sampler):
+    quality = quality_table(with_sampler(study, sampler, adaptive=True))
     assert quality["gain"].isna().all()
     assert set(quality["search"]) == {"unknown"}
-    assert "trials of an adaptive sampler cannot tell" in quality_sentences(quality)[0]
+    assert "trials of an adaptive sampler cannot show" in quality_sentences(quality)[0]
+
+
+@pytest.mark.parametrize("config", [{}, {"adaptive": False}], ids=["absent", "false"])
+def test_other_searches_are_judged_by_their_sample(study, config):
+    quality = quality_table(with_sampler(study, "a-sampler-of-the-user", **config))
+    assert {"settled", "still falling"} <= set(quality["search"])
 
 
 def landscape(study, optimum, values, points, race, size=8):
-    """Puts a made search of 64 trials with a known optimum in the place of the trials."""
+    """Replace the trials by a simulated search of 64 trials with a known optimum."""
     places = points(64, 2, 5)
     steps, errors = race(np.log(100) + 8 * ((places - optimum) ** 2).sum(1))
     hit = np.isfinite(steps)
@@ -111,11 +117,11 @@ def test_edges_are_those_of_the_box_that_was_searched(study, box, values, points
     assert quality_table(study)["edges"].tolist() == ["lr high"]
     assert quality_table(study)["box"].tolist() == ["edge"]
     assert quality_table(widened(study))["edges"].tolist() == [""]
-    # cut to the search of the study's own box, the widened one is of no concern
+    # the first trials are of the study's own box, not the widened one
     assert quality_table(widened(study), first=64)["edges"].tolist() == ["lr high"]
 
 
-def test_no_momentum_below_zero_is_asked_for(study, box, values, points, race):
+def test_momentum_is_not_widened_below_zero(study, box, values, points, race):
     config = {**study.config, "search": {**study.config["search"], "space": box}}
     study = replace(landscape(study, (0.5, -0.1), values, points, race), config=config)
     assert quality_table(study)["edges"].tolist() == [""]

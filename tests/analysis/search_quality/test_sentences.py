@@ -1,10 +1,10 @@
 import pandas as pd
 
-from analysis.search_quality.words import quality_sentences
+from analysis.search_quality.sentences import quality_sentences
 
 
 def table(*rows):
-    """Makes a table of quality from what differs from a settled search."""
+    """Return a quality table of rows that differ from a settled search as given."""
     settled = {
         "trials": 64,
         "reached": 20,
@@ -29,7 +29,7 @@ def table(*rows):
 FALLING = {"search": "still falling", "gain": 0.12}
 
 
-def test_batch_sizes_that_say_the_same_share_a_sentence():
+def test_batch_sizes_with_the_same_verdict_share_a_sentence():
     rows = [{}, {"gain": 0.0}, {}, FALLING, {}, FALLING, {**FALLING, "gain": 0.2}]
     assert quality_sentences(table(*rows)) == (
         "B = 2 to 8, 32: the search is settled: half the trials would have taken 0 to 2 % more "
@@ -40,7 +40,7 @@ def test_batch_sizes_that_say_the_same_share_a_sentence():
     )
 
 
-def test_the_share_that_diverged_is_said():
+def test_the_share_that_diverged_is_reported():
     some, most = {"diverged": 8, "diverged_share": 0.125}, {"diverged": 48, "diverged_share": 0.75}
     assert quality_sentences(table({}, some))[-1] == (
         "0 to 12 % of the trials at a batch size diverged."
@@ -48,7 +48,7 @@ def test_the_share_that_diverged_is_said():
     assert quality_sentences(table(some, most, most))[-1].startswith("B = 4, 8: more than half")
 
 
-def test_settled_to_the_last_digit():
+def test_a_gain_of_zero_is_no_more_steps():
     assert quality_sentences(table({"gain": 0.0}))[0].endswith("would have taken no more steps.")
 
 
@@ -66,17 +66,17 @@ def test_edges_and_walls_are_named_with_their_remedy():
     )
 
 
-def test_too_few_hits_are_said():
+def test_too_few_hits_are_reported():
     few = {"search": "unknown", "gain": 0.01, "reached": 3}
     none = {"search": "unknown", "gain": None, "reached": 0, "steps": None, "bracket": None}
     lone = {"search": "unknown", "gain": None, "trials": 1, "reached": 1}
     words = quality_sentences(table(few, none))
     assert quality_sentences(table(lone))[0].startswith("B = 2: only 1 of 1 trials reached")
-    assert words[0].startswith("B = 2: only 3 of 64 trials reached the target, too few to tell")
+    assert words[0].startswith("B = 2: only 3 of 64 trials reached the target, too few to judge")
     assert words[1].startswith("B = 4: none of 64 trials reached the target: whether")
 
 
-def test_a_wide_bracket_is_said_unless_it_is_a_single_step():
+def test_a_wide_bracket_is_reported_unless_it_is_a_single_step():
     wide = {"bracket": 0.08, "steps_before": 92}
     single = {"bracket": 0.1, "steps": 10, "steps_before": 9}
     words = " ".join(quality_sentences(table(wide, single)))
@@ -84,6 +84,6 @@ def test_a_wide_bracket_is_said_unless_it_is_a_single_step():
     assert "B = 4" not in words
 
 
-def test_words_stay_few_for_many_batch_sizes():
+def test_sentences_stay_few_for_many_batch_sizes():
     rows = [FALLING if k % 3 else {} for k in range(17)]
     assert len(quality_sentences(table(*rows))) == 3

@@ -1,0 +1,298 @@
+"""Profile likelihood of a curve over its shape: b_crit, and an exponent if the model has one.
+
+For each shape, log S_min and the noise scale are maximized out (`analysis.fitting.likelihood`), so
+at most two parameters remain and can be searched on a grid. Why profile likelihood and not standard
+errors: where the points show no plateau or no perfect scaling, the likelihood is flat in log b_crit
+towards that limit, and only a profile yields an interval that is open there.
+
+Shapes lie in the unit square. `knee` maps monotonically to log b_crit: 0 is a pure plateau, 1 pure
+perfect scaling, both as included limits, and 0.15 to 0.85 covers the measured batch sizes.
+`sharpness` is the log exponent between `LEAST_EXPONENT` and `GREATEST_EXPONENT`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.fitting.estimates import Estimate
+from analysis.fitting.likelihood import LocationScale, Noise, accepted_locations, maximize
+from analysis.fitting.models import Floats, Mask, Model
+from analysis.fitting.points import Points
+
+LEAST_EXPONENT = 0.2
+GREATEST_EXPONENT = 20.0
+"""Beyond these an exponent counts as 0, or as infinite."""
+
+# In log b_crit beyond the measured batch sizes: at LIMIT a hyperbola equals its limit to seven
+# digits, so the search box loses nothing; from NEAR on the curve hardly changes, so a coarser grid
+# suffices.
+LIMIT = math.log(1e7)
+NEAR = 3.0
+# The grid is safe: the fit changes as the knee passes a batch size, over a knee's width 1 / k or
+# more, and 28 grid steps cover the measured range and NEAR / k on either side. A step is thus finer
+# than the spacing of up to 20 batch sizes at factors of 2, or than the knee is wide. Each level
+# then refines the best place eightfold.
+_KNEES = 41
+_SHARPNESSES = 21
+_LEVELS = 5
+_STENCIL = np.linspace(-1.0, 1.0, 17)
+_SECTION = np.linspace(0.0, 1.0, 17)
+_SET_KNEES = 81
+# a limit is preferred to an interior shape that is more likely by no more than rounding
+_TIE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BestShape:
+    """The most likely curve: its place in the unit square and its parameters."""
+
+    knee: float
+    sharpness: float
+    log_b_crit: float
+    exponent: float
+    log_s_min: float
+    scale: float
+    log_likelihood: float
+
+    @property
+    def plateau_only(self) -> bool:
+        """Whether the curve is a plateau throughout."""
+        return self.knee == 0.0
+
+    @property
+    def perfect_only(self) -> bool:
+        """Whether the curve is perfect scaling throughout."""
+        return self.knee == 1.0
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether the curve is one of its limits and has no b_crit."""
+        return self.plateau_only or self.perfect_only
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ConfidenceSet:
+    """Accepted shapes, shape (m,), each with its accepted log S_min from `low` to `high`.
+
+    `sharpnesses` holds the least and greatest accepted sharpness.
+    """
+
+    log_b_crit: Floats
+    exponent: Floats
+    low: Floats
+    high: Floats
+    reaches_plateau_only: bool
+    reaches_perfect_only: bool
+    sharpnesses: tuple[float, float]
+
+    def interval(self, offset: Floats) -> tuple[Floats, Floats]:
+        """Return the extremes of log S_min + offset, with one offset per shape on the last axis."""
+        return (self.low + offset).min(axis=-1), (self.high + offset).max(axis=-1)
+
+    def exponent_estimate(self, best: BestShape) -> Estimate:
+        """Return the exponent with its interval; an end of the box becomes 0 or infinity."""
+        limits = {0.0: 0.0, 1.0: math.inf}
+        value, low, high = (
+            limits.get(sharpness, float(_exponent(sharpness)))
+            for sharpness in (best.sharpness, *self.sharpnesses)
+        )
+        return Estimate(value=value, low=low, high=high)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ProfileLikelihood:
+    """Log-likelihood of every shape, maximized over log S_min and the noise scale."""
+
+    points: Points
+    model: Model
+    noise: Noise
+    sharpnesses: Floats
+
+    @classmethod
+    def of(cls, points: Points, model: Model, noise: Noise) -> "ProfileLikelihood":
+        """Return the profile likelihood of a model; without an exponent the sharpness is fixed."""
+        fixed = math.log(1 / LEAST_EXPONENT) / math.log(GREATEST_EXPONENT / LEAST_EXPONENT)
+        sharpnesses = np.linspace(0.0, 1.0, _SHARPNESSES) if model.exponent else np.array([fixed])
+        return cls(points=points, model=model, noise=noise, sharpnesses=sharpnesses)
+
+    def rough_maximum(self) -> float:
+        """Return the greatest log-likelihood on a coarse search."""
+        return float(self._best_knees(self.sharpnesses, levels=2)[1].max())
+
+    def best(self) -> BestShape:
+        """Return the most likely shape."""
+        sharpness = self._best_sharpness()
+        knees, heights = self._best_knees(np.array([sharpness]))
+        knee, height = float(knees[0]), float(heights[0])
+        for limit in (0.0, 1.0):
+            if self.log_likelihood(np.array(limit), np.array(sharpness)) >= height - _TIE:
+                knee = limit
+        found = self._maximize(np.array(knee), np.array(sharpness))
+        log_b_crit, exponent = self._parameters(np.array(knee), np.array(sharpness))
+        return BestShape(
+            knee=knee,
+            sharpness=sharpness,
+            log_b_crit=float(log_b_crit),
+            exponent=float(exponent),
+            log_s_min=float(found.location),
+            scale=float(found.scale),
+            log_likelihood=float(found.log_likelihood),
+        )
+
+    def confidence_set(self, best: BestShape, least: float) -> ConfidenceSet:
+        """Return a grid over the shapes whose log-likelihood is at least `least`."""
+        first, last = self._accepted_sharpnesses(best, least)
+        sharpnesses = np.linspace(first, last, 1 if first == last else _SHARPNESSES)
+        knees, heights = self._best_knees(sharpnesses)
+        # rounding must not reject the best knee of an outermost sharpness
+        low, high = self._accepted_knees(sharpnesses, knees, np.minimum(least, heights))
+        count = _SET_KNEES if sharpnesses.size > 1 else 5 * _SET_KNEES
+        knee = low[:, None] + np.linspace(0.0, 1.0, count) * (high - low)[:, None]
+        sharpness = np.broadcast_to(sharpnesses[:, None], knee.shape)
+        knee, sharpness = knee.ravel(), sharpness.ravel()
+        log_s_low, log_s_high = accepted_locations(
+            self._values(knee, sharpness), self.points.missed, self.noise, least
+        )
+        log_b_crit, exponent = self._parameters(knee, sharpness)
+        return ConfidenceSet(
+            log_b_crit=log_b_crit,
+            exponent=exponent,
+            low=log_s_low,
+            high=log_s_high,
+            reaches_plateau_only=bool((low == 0.0).any()),
+            reaches_perfect_only=bool((high == 1.0).any()),
+            sharpnesses=(first, last),
+        )
+
+    def log_likelihood(self, knee: Floats, sharpness: Floats) -> Floats:
+        """Return the log-likelihood of shapes given by their places in the unit square."""
+        return self._maximize(knee, sharpness).log_likelihood
+
+    def _maximize(self, knee: Floats, sharpness: Floats) -> LocationScale:
+        return maximize(self._values(knee, sharpness), self.points.missed, self.noise)
+
+    def _values(self, knee: Floats, sharpness: Floats) -> Floats:
+        """Return log steps less the curve's rise over its plateau: log S_min plus noise."""
+        log_b_crit, exponent = self._parameters(knee, sharpness)
+        x = np.subtract.outer(log_b_crit, np.log(self.points.batch_sizes))
+        return np.log(self.points.steps) - self.model.rise(x, exponent[..., None])
+
+    def _parameters(self, knee: Floats, sharpness: Floats) -> tuple[Floats, Floats]:
+        """Return log b_crit and the exponent of shapes."""
+        exponent = _exponent(sharpness)
+        log_sizes = np.log(self.points.batch_sizes)
+        low, high = log_sizes.min(), log_sizes.max()
+        knots = (0.0, 0.15, 0.85, 1.0)
+        inside = np.interp(knee, knots, (low, low, high, high))
+        outside = np.interp(knee, knots, (-LIMIT, -NEAR, NEAR, LIMIT))
+        # a sharper curve comes to its limits closer to the measured range
+        return inside + outside / exponent, exponent
+
+    def _best_knees(self, sharpnesses: Floats, levels: int = _LEVELS) -> tuple[Floats, Floats]:
+        """Return the best knee for each sharpness and its log-likelihood, each of shape (m,)."""
+
+        def log_likelihood(knees: Floats) -> Floats:
+            return self.log_likelihood(knees, np.broadcast_to(sharpnesses[:, None], knees.shape))
+
+        grid = np.broadcast_to(np.linspace(0.0, 1.0, _KNEES), (sharpnesses.size, _KNEES))
+        return _maximize_rows(log_likelihood, grid, levels)
+
+    def _best_sharpness(self) -> float:
+        if self.sharpnesses.size == 1:
+            return float(self.sharpnesses[0])
+
+        def log_likelihood(sharpnesses: Floats) -> Floats:
+            return self._best_knees(sharpnesses[0], levels=4)[1][None]
+
+        return float(_maximize_rows(log_likelihood, self.sharpnesses[None], _LEVELS - 1)[0][0])
+
+    def _accepted_sharpnesses(self, best: BestShape, least: float) -> tuple[float, float]:
+        """Return the least and greatest accepted sharpness."""
+        if self.sharpnesses.size == 1:
+            return best.sharpness, best.sharpness
+
+        def accepted(sharpnesses: Floats) -> Mask:
+            rows: Mask = self._best_knees(sharpnesses.ravel(), levels=4)[1] >= least
+            return rows.reshape(sharpnesses.shape)
+
+        ends = _outermost(accepted, np.array([best.sharpness]), self.sharpnesses, sections=2)
+        return float(ends[0, 0]), float(ends[1, 0])
+
+    def _accepted_knees(self, sharpnesses: Floats, knees: Floats, least: Floats) -> Floats:
+        """Return the least and greatest accepted knee for each sharpness, shape (2, m)."""
+
+        def accepted(places: Floats) -> Mask:
+            shapes = np.broadcast_arrays(places, sharpnesses[:, None])
+            rows: Mask = self.log_likelihood(*shapes) >= least[:, None]
+            return rows
+
+        return _outermost(accepted, knees, np.linspace(0.0, 1.0, _KNEES), sections=6)
+
+
+def _outermost(
+    accepted: Callable[[Floats], Mask], best: Floats, grid: Floats, sections: int
+) -> Floats:
+    """Return the lowest and highest accepted place in [0, 1] of each row, shape (2, m).
+
+    The outermost accepted grid point is taken even if points between it and the best one are
+    rejected, so an interval is never cut at a dip of the likelihood.
+
+    Args:
+        accepted: which places of each row are accepted, shape (m, any).
+        best: an accepted place of each row, shape (m,).
+        grid: rising places from 0 to 1, searched first.
+        sections: how often the grid step with the end in it is divided by 16.
+    """
+    on_grid = np.where(accepted(np.broadcast_to(grid, (best.size, grid.size))), grid, best[:, None])
+    inside = np.stack([np.minimum(on_grid.min(-1), best), np.maximum(on_grid.max(-1), best)])
+    step = np.array([-1.0, 1.0])[:, None] / (grid.size - 1)
+    outside = np.clip(inside + step, 0.0, 1.0)
+    for _ in range(sections):
+        places = inside[..., None] + (outside - inside)[..., None] * _SECTION
+        good = np.stack([accepted(side) for side in places])
+        last = np.where(good, np.arange(_SECTION.size), 0).max(axis=-1)
+        beyond = np.minimum(last + 1, _SECTION.size - 1)
+        inside, outside = (
+            np.take_along_axis(places, at[..., None], axis=-1)[..., 0] for at in (last, beyond)
+        )
+    return inside
+
+
+def _exponent(sharpness: Floats | float) -> Floats:
+    ratio = GREATEST_EXPONENT / LEAST_EXPONENT
+    return np.asarray(LEAST_EXPONENT * ratio ** np.asarray(sharpness))
+
+
+def _maximize_rows(
+    function: Callable[[Floats], Floats], grid: Floats, levels: int
+) -> tuple[Floats, Floats]:
+    """Return the place of each row's maximum in [0, 1] and its value, each of shape (m,).
+
+    Evaluates the function on the grid, shape (m, g), then on ever finer stencils about the best
+    place: no derivatives are needed, and a second maximum is missed only if it is narrower than a
+    grid step.
+    """
+    span = 1.0 / (grid.shape[-1] - 1)
+    rows = np.arange(grid.shape[0])
+    heights = function(grid)
+    top = heights.argmax(axis=-1)
+    place, best = grid[rows, top], heights[rows, top]
+    for _ in range(levels):
+        near = np.clip(place[:, None] + span * _STENCIL, 0.0, 1.0)
+        heights = function(near)
+        top = heights.argmax(axis=-1)
+        place, best = near[rows, top], heights[rows, top]
+        span /= 8  # two steps of the stencil
+    # a parabola through three heights locates the maximum beyond the resolution of rounding
+    step = 8 * span * (_STENCIL[1] - _STENCIL[0])
+    middle = np.clip(top, 1, heights.shape[-1] - 2)
+    left, center, right = (heights[rows, middle + side] for side in (-1, 0, 1))
+    curvature = left - 2 * center + right
+    inner = (top == middle) & (place > step) & (place < 1 - step) & (curvature < 0)
+    safe = np.where(inner, curvature, -1.0)
+    return (
+        np.where(inner, place + step * (left - right) / (2 * safe), place),
+        np.where(inner, center - (left - right) ** 2 / (8 * safe), best),
+    )

@@ -1,0 +1,63 @@
+"""The scales of searched ranges: the coordinate in which each is sampled evenly.
+
+One table holds each scale's transform, inverse and domain. The reverse-log scale, on which
+1 - value is log-uniform, is that of Shallue et al. 2018 for momentum.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """A scale: an increasing coordinate of the values in its domain.
+
+    Attributes:
+        forward: coordinate of a value.
+        inverse: value at a coordinate.
+        above: values must be greater than this.
+        below: values must be less than this.
+    """
+
+    forward: Callable[[Floats], Floats]
+    inverse: Callable[[Floats], Floats]
+    above: float = -math.inf
+    below: float = math.inf
+
+    def allows(self, low: float, high: float) -> bool:
+        """Return whether all values from `low` to `high` are in the domain."""
+        return self.above < low and high < self.below
+
+
+SCALES: Mapping[str, Scale] = {
+    "linear": Scale(forward=np.positive, inverse=np.positive),
+    "log": Scale(forward=np.log, inverse=np.exp, above=0.0),
+    "reverse-log": Scale(
+        forward=lambda values: -np.log1p(-values),
+        inverse=lambda coordinates: -np.expm1(-coordinates),
+        below=1.0,
+    ),
+}
+"""Scales by their name in study files."""
+
+
+def positions(values: ArrayLike, entry: Mapping[str, Any]) -> Floats:
+    """Return where values lie in a range on its scale: 0 at `low`, 1 at `high`, linear between.
+
+    Args:
+        values: values of a hyperparameter, any shape.
+        entry: the range: low, high, scale.
+
+    >>> positions([1e-4, 1e-2, 1.0], {"low": 1e-4, "high": 1.0, "scale": "log"}).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    forward = SCALES[entry["scale"]].forward
+    low, high = forward(np.array([entry["low"], entry["high"]], dtype=np.float64))
+    return np.asarray((forward(np.asarray(values, dtype=np.float64)) - low) / (high - low))
