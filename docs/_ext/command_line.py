@@ -47,6 +47,7 @@ class CommandLine(Directive):
     has_content = False
 
     def run(self) -> list[nodes.Node]:
+        """Return the sections."""
         container = nodes.section()
         container.document = self.state.document
         text = StringList(list(lines()), "command-line")

@@ -70,7 +70,13 @@ def _bounds(metadata: Any) -> str:
 
 def _number(value: float) -> str:
     power = int(value).bit_length() - 1
-    return f"2^{power}" if value >= 2**20 and value == 2**power else f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return (
+        f"2^{power}"
+        if value >= 2**20 and value == 2**power
+        else f"{value:,}"
+        if isinstance(value, int)
+        else f"{value:g}"
+    )
 
 
 def _section(kind: Any) -> type[BaseModel] | None:
@@ -103,6 +109,7 @@ class StudyFile(Directive):
     has_content = False
 
     def run(self) -> list[nodes.Node]:
+        """Return the sections."""
         by_table: dict[str, list[str]] = {}
         for key, values, default, meaning in rows(StudyConfig):
             table = key.rpartition(".")[0]

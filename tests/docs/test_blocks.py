@@ -1,9 +1,12 @@
 """Every command and every piece of Python in the README and the tutorials runs as it stands."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,13 +14,47 @@ import pytest
 from study.config.grid import members_of
 from study.config.study import StudyConfig
 from study.config.study_file import validated
-from .conftest import PAGES, ROOT, blocks
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_FENCE = re.compile(
+    r"(?P<mark><!-- not run: (?P<why>[^>]+) -->\s*)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, and why it is not run, where it is not."""
+
+    kind: str
+    text: str
+    not_run: str | None
+
+
+def blocks(page):
+    """Gives the fenced blocks of a page in their order."""
+    return [
+        Block(match["kind"], match["text"], match["why"])
+        for match in _FENCE.finditer(page.read_text(encoding="utf-8"))
+    ]
+
 
 RUN = [
     ROOT / "README.md",
     *(ROOT / "docs" / name for name in ("quickstart.md", "reading_the_plot.md")),
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
 ]
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """Puts a reader into a folder that holds what a checkout has beside the code."""
+    shutil.copytree(ROOT / "results" / "reference", tmp_path / "results" / "reference")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    return tmp_path
 
 
 def named(page):
@@ -40,8 +77,11 @@ def run(command):
 
 def file_of(text, page):
     """Gives the name under which a page tells its reader to save a block of Python."""
-    (name,) = [line.partition("class ")[2].rstrip(":") for line in text.splitlines() if
-               line.startswith("class ")]
+    (name,) = [
+        line.partition("class ")[2].rstrip(":")
+        for line in text.splitlines()
+        if line.startswith("class ")
+    ]
     file = f"{name.lower()}.py"
     assert f"`{file}`" in page.read_text()
     return file

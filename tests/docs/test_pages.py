@@ -52,7 +52,10 @@ def test_the_built_in_workloads_are_listed():
 
 def test_the_reference_of_the_study_file_has_every_key_with_its_meaning():
     pytest.importorskip("docutils", reason="the extra 'docs' is not installed")
-    rows = {key: (values, meaning) for key, values, _, meaning in extension("study_file").rows(StudyConfig)}
+    rows = {
+        key: (values, meaning)
+        for key, values, _, meaning in extension("study_file").rows(StudyConfig)
+    }
     for name, field in StudyConfig.model_fields.items():
         key = field.alias or name
         assert key in rows or any(row.startswith(f"{key}.") for row in rows), key

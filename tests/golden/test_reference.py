@@ -68,15 +68,3 @@ def assert_same_data(then, now):
     assert drawn
     for path in drawn:
         assert_frame_equal(pd.read_csv(now / path.name), pd.read_csv(path), rtol=1e-6)
-
-
-def test_every_figure_of_the_readme_is_a_reference_study():
-    images = [
-        line.split("](")[1].rstrip(")")
-        for line in (ROOT / "README.md").read_text().splitlines()
-        if line.startswith("![")
-    ]
-    assert images
-    for image in images:
-        assert image.startswith("results/reference/")
-        assert (ROOT / image).is_file()

@@ -160,7 +160,7 @@ def test_errors_that_are_not_finite_are_left_out_and_counted(archive, tmp_path):
 
 def test_without_a_target_the_analysis_asks_for_one(archive, tmp_path):
     study = imported(archive, tmp_path / "results")[CNN]
-    with pytest.raises(AnalysisError, match=f"got none for {CNN}; give --target"):
+    with pytest.raises(AnalysisError, match=f"needs --target, got none for {CNN}"):
         steps_to_target(study)
 
 
