@@ -1,4 +1,4 @@
-"""What is trained: data set, model, loss, error and target. Knows no optimizer, no batch size."""
+"""What is trained: data set, model, loss, error and target; no optimizer, no batch size."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the contract, and torch with it, only when it is used: listing needs neither."""
+    """Import the contract, and torch with it, when it is first used: listing needs neither."""
     if name in __all__:
         return getattr(importlib.import_module("workloads.workload"), name)
     raise AttributeError(f"module 'workloads' has no attribute {name!r}")

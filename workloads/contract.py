@@ -1,6 +1,6 @@
-"""The contract of a workload as plain functions, one per clause.
+"""The contract of a workload as functions, one per clause.
 
-Each gives what it saw in words, or raises :class:`BrokenClauseError`.
+Each returns what it found as text, or raises `BrokenClauseError`.
 """
 
 import math
@@ -36,17 +36,17 @@ Measure = Callable[[nn.Module, Examples], Tensor]
 
 
 class BrokenClauseError(AssertionError):
-    """A clause of the contract that a workload breaks, in words."""
+    """A workload breaks a clause of the contract; the message says how."""
 
 
 def target_is_in_range(workload: Workload | Dynamics) -> str:
-    """Checks that the target can be missed and met: in (0, 1) for an error, above 0 for a loss."""
+    """Check that the target can be missed and met: in (0, 1) for an error, above 0 for a loss."""
     target = sound_target(workload.target)
     return f"{target.quantity} < {target.value:g}"
 
 
 def data_are_identical_on_two_calls(workload: Workload) -> str:
-    """Checks that `data()` gives the same split on every call."""
+    """Check that `data()` gives the same split on every call."""
     first, second = _data(workload), _data(workload)
     for split in ("train", "validation"):
         for one, other in zip(getattr(first, split), getattr(second, split), strict=True):
@@ -56,18 +56,18 @@ def data_are_identical_on_two_calls(workload: Workload) -> str:
 
 
 def inputs_and_targets_agree_in_length(workload: Workload) -> str:
-    """Checks that inputs and targets agree in length and that neither split is empty."""
+    """Check that inputs and targets agree in length and that neither split is empty."""
     train = _data(workload).train
     return f"inputs {tuple(train.inputs.shape)}, targets {tuple(train.targets.shape)}"
 
 
 def loss_is_a_finite_mean(workload: Workload) -> str:
-    """Checks that `loss` is one finite number, the mean over the batch."""
+    """Check that `loss` is one finite number, the mean over the batch."""
     return f"{_mean('loss', workload.loss, workload, _data(workload).train):.4g}"
 
 
 def error_is_a_finite_mean(workload: Workload) -> str:
-    """Checks that `error` is one finite number, a mean over the examples, a fraction if it must."""
+    """Check that `error` is one finite number, a mean over examples, and a fraction if required."""
     error = _mean("error", workload.error, workload, _data(workload).validation)
     if workload.target.quantity == "error":
         _require(0 <= error <= 1, f"error must lie in [0, 1], got {error:.4g}")
@@ -75,18 +75,18 @@ def error_is_a_finite_mean(workload: Workload) -> str:
 
 
 def models_follow_the_seed(workload: Workload) -> str:
-    """Checks that a model's initialisation depends on torch's seed and on nothing else."""
+    """Check that a model's initialization depends on torch's seed and on nothing else."""
     one, same, other = (_parameters(_model(workload, seed)) for seed in (0, 0, 1))
     _require(torch.equal(one, same), "equal seeds must give equal models, got different ones")
     _require(
         not torch.equal(one, other),
-        "different seeds must give different models, got equal ones; initialise at random",
+        "different seeds must give different models, got equal ones; initialize at random",
     )
     return f"{one.numel():,} parameters"
 
 
 def target_is_below_the_start(workload: Workload | Dynamics) -> str:
-    """Checks that an untrained model has not met the target."""
+    """Check that an untrained model has not met the target."""
     start, target = _start(workload), workload.target.value
     _require(
         start >= target,
@@ -97,7 +97,7 @@ def target_is_below_the_start(workload: Workload | Dynamics) -> str:
 
 
 def packed_equals_looped(workload: Workload) -> str:
-    """Checks that gradients of three models under vmap are those of each model alone."""
+    """Check that the gradients of three models under vmap equal those of each model alone."""
     models = [_model(workload, seed).train() for seed in range(3)]
     batch = Examples(*(part[:8] for part in _data(workload).train))
     buffer = changing_buffer(workload, models[0], batch)
@@ -105,17 +105,19 @@ def packed_equals_looped(workload: Workload) -> str:
         return f"looped: buffer {buffer!r} changes while the model trains"
     try:
         packed = _packed_gradients(workload, models, batch)
-    except Exception as error:  # noqa: BLE001 - whatever vmap refuses is trained by the loop
+    except Exception as error:  # noqa: BLE001 - whatever vmap refuses is looped
         return f"looped: {(str(error) or type(error).__name__).splitlines()[0]}"
     for lane, model in enumerate(models):
         for name, alone in _gradients(workload, model, batch).items():
             close = torch.allclose(packed[name][lane], alone, rtol=1e-3, atol=1e-5)
-            _require(close, f"the gradient of {name} must be the same packed and alone, got others")
+            _require(
+                close, f"the gradient of {name} must be the same packed and alone, got another"
+            )
     return "packed"
 
 
 def error_falls_when_trained(workload: Workload | Dynamics) -> str:
-    """Checks that some learning rate lowers the error within 300 steps of plain SGD."""
+    """Check that some learning rate lowers the error within 300 steps of plain SGD."""
     start = _start(workload)
     if isinstance(workload, Dynamics):
         lanes = _lanes(workload)
@@ -129,17 +131,17 @@ def error_falls_when_trained(workload: Workload | Dynamics) -> str:
 
 
 def runs_are_deterministic(workload: Dynamics) -> str:
-    """Checks that the same lanes give the same errors twice."""
+    """Check that the same lanes give the same errors twice."""
     first, second = _lanes(workload), _lanes(workload)
     for lanes in (first, second):
         lanes.advance(7)
     same = np.array_equal(first.measure()[1], second.measure()[1])
     _require(same, "the same setup must give the same errors, got different ones")
-    return "the same twice"
+    return "equal twice"
 
 
 def keep_drops_the_lanes_it_is_told_to(workload: Dynamics) -> str:
-    """Checks that dropped lanes go and the others go on as before."""
+    """Check that `keep` drops lanes and leaves the others as they were."""
     whole, cut = _lanes(workload), _lanes(workload)
     kept = np.array([True, False, True])
     cut.keep(kept)
@@ -148,12 +150,12 @@ def keep_drops_the_lanes_it_is_told_to(workload: Dynamics) -> str:
     expected, seen = whole.measure()[1][kept], cut.measure()[1]
     same = expected.shape == seen.shape and np.allclose(expected, seen)
     _require(same, f"keep must leave the other lanes as they are, got {seen} for {expected}")
-    return "the others go on"
+    return "the others are unchanged"
 
 
-def _require(kept: bool, words: str) -> None:
+def _require(kept: bool, message: str) -> None:
     if not kept:
-        raise BrokenClauseError(words)
+        raise BrokenClauseError(message)
 
 
 def _data(workload: Workload) -> Data:
@@ -171,7 +173,7 @@ def _parameters(model: nn.Module) -> Tensor:
 
 
 def _mean(name: str, measure: Measure, workload: Workload, examples: Examples) -> float:
-    """Gives a measure of an untrained model on a few examples, once its parts agree with it."""
+    """Return a measure of an untrained model on a few examples, checked to be a mean over them."""
     # batch statistics would make the parts differ
     model = _model(workload, 0).eval()
     few = Examples(*(part[:_FEW] for part in examples))
@@ -191,7 +193,7 @@ def _mean(name: str, measure: Measure, workload: Workload, examples: Examples) -
 
 
 def _error(workload: Workload, model: nn.Module) -> float:
-    """Gives the validation error, in portions, since large models need gigabytes for the whole."""
+    """Return the validation error, in portions: large models would need gigabytes at once."""
     validation, total = _data(workload).validation, 0.0
     for start in range(0, len(validation.inputs), _PORTION):
         part = Examples(*(tensor[start : start + _PORTION] for tensor in validation))
@@ -243,7 +245,7 @@ def _trained_error(workload: Workload, rate: float) -> float:
 
 
 def _lanes(workload: Dynamics) -> Lanes:
-    """Gives lanes of the first optimizer that the dynamics know."""
+    """Return lanes with the first optimizer that the dynamics support."""
     refusal: WorkloadError | None = None
     for optimizer in _OPTIMIZERS:
         values = {"lr": np.array(_RATES)}

@@ -1,4 +1,4 @@
-"""Finds a workload by name, by entry point, or as path/to/file.py:Class."""
+"""Workloads by name, by entry point, or as path/to/file.py:Class."""
 
 import difflib
 import hashlib
@@ -28,12 +28,12 @@ _OWN_DYNAMICS = ("target", "lanes")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A workload that can be named.
+    """A workload that a study file can name.
 
     Attributes:
-        name: as in a study file.
-        source: "built in", or the distribution that brings it.
-        data: where its data come from; empty for a plug-in, which does not say.
+        name: its name in a study file.
+        source: "built in", or the distribution that provides it.
+        data: where its data come from; empty for a plug-in.
         summary: one line.
     """
 
@@ -44,7 +44,7 @@ class Entry:
 
 
 def names() -> list[Entry]:
-    """Lists the workloads that can be named, without importing them."""
+    """Return the workloads that a study file can name, without importing them."""
     built_in = [
         Entry(name=name, source="built in", data=own.data, summary=own.summary)
         for name, own in BUILTIN.items()
@@ -57,14 +57,11 @@ def names() -> list[Entry]:
 
 
 def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Workload | Dynamics":
-    """Builds a workload.
+    """Return a workload, built from its class with these options as keyword arguments.
 
     Args:
         reference: a name, or path/to/file.py:Class.
-        options: keyword arguments of its class.
-
-    Returns:
-        The workload.
+        options: the study's `workload_options`.
 
     Raises:
         WorkloadError: it is not found, does not import, refuses its options or lacks a member.
@@ -72,15 +69,14 @@ def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Worklo
     path, colon, name = reference.rpartition(":")
     if reference.endswith((".py", ".py:")):
         raise WorkloadError(
-            f"a workload in a file must be given as path/to/file.py:Class, got {reference!r}; "
-            "add its class"
+            f"a workload in a file must be given as path/to/file.py:Class, got {reference!r}"
         )
     if colon and path.endswith(".py"):
         make = _class_in(_module_from_file(Path(path)), name, reference)
     else:
         make = _named(reference)
     workload = _built(make, reference, options or {})
-    _has_its_members(workload, reference)
+    _check_members(workload, reference)
     return workload  # type: ignore[no-any-return]
 
 
@@ -92,7 +88,7 @@ def _named(name: str) -> Any:
     if name in plugins:
         return _KIND.load(plugins[name])
     known = [*BUILTIN, *plugins]
-    hint = _suggestion(name, known) or "choose one, or give path/to/file.py:Class"
+    hint = _suggestion(name, known) or "or give path/to/file.py:Class"
     raise WorkloadError(f"workload must be one of {', '.join(known)}, got {name!r}; {hint}")
 
 
@@ -106,32 +102,29 @@ def _plugins() -> dict[str, EntryPoint]:
 
 
 def _module_from_file(path: Path) -> ModuleType:
-    """Imports a file under a name of its own, the same in the driver and in every worker."""
+    """Return a file's module, imported under a name that is the same in every process."""
     try:
         path = path.resolve()
         there = path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a circle of links
-        raise WorkloadError(
-            f"a workload file must have a path that can be, got {path}: {error}; correct it"
-        ) from error
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
+        raise WorkloadError(f"a workload file needs a valid path, got {path}: {error}") from error
     if not there:
-        raise WorkloadError(f"a workload file must exist, got {path}; check the path")
+        raise WorkloadError(f"a workload file must exist, got {path}")
     name = f"batchscale_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise WorkloadError(f"a workload file must be Python source, got {path}; check the path")
+        raise WorkloadError(f"a workload file must be Python source, got {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    # a script that ends in sys.exit must not end the sweep without a word
+    # a script that calls sys.exit must not end the sweep silently
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise WorkloadError(
-            f"a workload file must import, got {type(error).__name__}: {error} from {path}; "
-            "correct it"
+            f"a workload file must import, got {type(error).__name__}: {error} from {path}"
         ) from error
     return module
 
@@ -147,18 +140,20 @@ def _class_in(module: ModuleType, name: str, reference: str) -> Any:
 
 def _built(make: Any, reference: str, options: Mapping[str, Any]) -> Any:
     try:
-        _takes(inspect.signature(make), reference, options)
+        _check_options(inspect.signature(make), reference, options)
         return make(**options)
     except WorkloadError:
         raise
     except (Exception, SystemExit) as error:
         raise WorkloadError(
             f"workload {reference} must build from its workload_options, got "
-            f"{type(error).__name__}: {error}; correct them"
+            f"{type(error).__name__}: {error}"
         ) from error
 
 
-def _takes(signature: inspect.Signature, reference: str, options: Mapping[str, Any]) -> None:
+def _check_options(
+    signature: inspect.Signature, reference: str, options: Mapping[str, Any]
+) -> None:
     variadic = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
     named = {n: p for n, p in signature.parameters.items() if p.kind not in variadic}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
@@ -172,28 +167,27 @@ def _takes(signature: inspect.Signature, reference: str, options: Mapping[str, A
     if missing:
         raise WorkloadError(
             f"workload_options of {reference} must give {', '.join(missing)}, got "
-            f"{', '.join(options) or 'none'}; add what is missing"
+            f"{', '.join(options) or 'none'}"
         )
 
 
-def _has_its_members(workload: object, reference: str) -> None:
+def _check_members(workload: object, reference: str) -> None:
     try:
         members = _OWN_DYNAMICS if hasattr(workload, "lanes") else _TRAINED
         there = {name: getattr(workload, name) for name in members if hasattr(workload, name)}
     except Exception as error:
         raise WorkloadError(
-            f"a workload must have members that can be read, got {type(error).__name__}: {error} "
-            f"in {reference}; correct it"
+            f"a workload's members must be readable, got {type(error).__name__}: {error} in "
+            f"{reference}"
         ) from error
     missing = [name for name in members if name not in there]
     if missing:
         raise WorkloadError(
-            f"a workload must have {', '.join(members)}; {reference} lacks {', '.join(missing)}; "
-            "add what is missing"
+            f"a workload must have {', '.join(members)}; {reference} lacks {', '.join(missing)}"
         )
     values = [name for name in members[1:] if not callable(there[name])]
     if values:
         raise WorkloadError(
             f"{', '.join(members[1:])} of a workload must be methods; {values[0]} of {reference} "
-            f"is {there[values[0]]!r}; correct it"
+            f"is {there[values[0]]!r}"
         )

@@ -1,4 +1,4 @@
-"""What a workload's target, data and model must be before anything is trained, checked in words."""
+"""Checks of a workload's target, data, model, loss and error before anything is trained."""
 
 import math
 from typing import Any
@@ -13,28 +13,19 @@ _UPPER = {"error": 1.0, "loss": math.inf}
 
 
 def sound_target(target: object) -> Target:
-    """Checks that a target can be missed and met: in (0, 1) for an error, above 0 for a loss.
-
-    Args:
-        target: a workload's `target`.
-
-    Returns:
-        The same.
+    """Return a target, checked to lie in (0, 1) for an error or above 0 for a loss.
 
     Raises:
-        WorkloadError: it is none.
+        WorkloadError: it does not, or is not a `Target`.
     """
     if not isinstance(target, Target):
-        raise WorkloadError(f"`target` must be a Target, got {target!r}; give Target(0.05), say")
+        raise WorkloadError(f"`target` must be a Target, got {target!r}; for example Target(0.05)")
     if target.quantity not in _UPPER:
-        raise WorkloadError(
-            f"the target's quantity must be error or loss, got {target.quantity!r}; choose one"
-        )
+        raise WorkloadError(f"the target's quantity must be error or loss, got {target.quantity!r}")
     upper, value = _UPPER[target.quantity], target.value
     if isinstance(value, bool | str) or not _is_between(0, value, upper):
         raise WorkloadError(
-            f"a target on the {target.quantity} must lie in (0, {upper:g}), got {value}; "
-            "choose another"
+            f"a target on the {target.quantity} must lie in (0, {upper:g}), got {value}"
         )
     return target
 
@@ -47,49 +38,40 @@ def _is_between(low: float, value: Any, high: float) -> bool:
 
 
 def sound_data(data: object) -> Data:
-    """Checks that data can be trained on.
-
-    Args:
-        data: what a workload's `data()` gave.
-
-    Returns:
-        The same.
+    """Return data, checked to be trainable.
 
     Raises:
-        WorkloadError: they are no `Data`, a split is empty, inputs and targets differ in length,
-            or a number is not finite.
+        WorkloadError: it is not a `Data`, a split is empty, inputs and targets differ in length, or
+            a number is not finite.
     """
     if not isinstance(data, Data):
         raise WorkloadError(
-            f"data() must give a Data, got {type(data).__name__}; give "
+            f"data() must return a Data, got {type(data).__name__}; return "
             "Data(train=Examples(...), validation=Examples(...))"
         )
     for split, examples in (("train", data.train), ("validation", data.validation)):
-        _sound_examples(split, examples, looked_at=not (data.mapped and split == "train"))
+        _sound_examples(split, examples, values_checked=not (data.mapped and split == "train"))
     return data
 
 
-def _sound_examples(split: str, examples: object, *, looked_at: bool) -> None:
+def _sound_examples(split: str, examples: object, *, values_checked: bool) -> None:
     if not isinstance(examples, Examples):
         raise WorkloadError(
-            f"{split} must be Examples, got {type(examples).__name__}; give "
+            f"{split} must be Examples, got {type(examples).__name__}; write "
             "Examples(inputs, targets)"
         )
     for name, tensor in examples._asdict().items():
         if not isinstance(tensor, Tensor) or tensor.dim() == 0:
-            got = "one of no dimension" if isinstance(tensor, Tensor) else type(tensor).__name__
+            got = "one without dimensions" if isinstance(tensor, Tensor) else type(tensor).__name__
             raise WorkloadError(
-                f"{name} of {split} must be a tensor whose first axis is the examples, got {got}; "
-                "make it one"
+                f"{name} of {split} must be a tensor whose first axis is the examples, got {got}"
             )
     count, targets = len(examples.inputs), len(examples.targets)
     if count == 0:
-        raise WorkloadError(f"{split} must hold examples, got none; keep some for it")
+        raise WorkloadError(f"{split} must hold examples, got none")
     if count != targets:
-        raise WorkloadError(
-            f"{split} must have one target per input, got {targets} for {count}; pair them"
-        )
-    if looked_at:
+        raise WorkloadError(f"{split} must have one target per input, got {targets} for {count}")
+    if values_checked:
         for name, tensor in examples._asdict().items():
             _all_finite(f"{name} of {split}", tensor)
 
@@ -99,43 +81,28 @@ def _all_finite(name: str, tensor: Tensor) -> None:
         wrong = int((~torch.isfinite(tensor)).reshape(len(tensor), -1).any(dim=1).sum())
         raise WorkloadError(
             f"{name} must be finite, got NaN or infinity in {wrong:,} of {len(tensor):,} examples; "
-            "leave them out, or put a number in their place"
+            "leave them out, or replace these values"
         )
 
 
 def sound_model(model: object) -> nn.Module:
-    """Checks that a model can be trained.
-
-    Args:
-        model: what a workload's `model()` gave.
-
-    Returns:
-        The same.
+    """Return a model, checked to be trainable.
 
     Raises:
-        WorkloadError: it is no module, or has nothing to train.
+        WorkloadError: it is not a module, or has nothing to train.
     """
     if not isinstance(model, nn.Module):
-        raise WorkloadError(
-            f"model() must give a torch.nn.Module, got {type(model).__name__}; build one"
-        )
+        raise WorkloadError(f"model() must return a torch.nn.Module, got {type(model).__name__}")
     if not any(p.requires_grad and p.numel() for p in model.parameters()):
-        raise WorkloadError("a model must have parameters to train, got none; add some")
+        raise WorkloadError("a model must have parameters that require a gradient, got none")
     return model
 
 
 def sound_number(name: str, value: object) -> float:
-    """Checks a loss or an error of an untrained model.
-
-    Args:
-        name: which it is.
-        value: what the workload gave.
-
-    Returns:
-        Its value.
+    """Return the value of a loss or error of an untrained model, named for messages.
 
     Raises:
-        WorkloadError: it is no finite number in a tensor.
+        WorkloadError: it is not one finite number in a tensor.
     """
     if isinstance(value, Tensor) and value.numel() == 1 and value.dtype is not torch.bool:
         number = float(value.detach())

@@ -1,6 +1,6 @@
-"""Puts a workload through its contract: for `batchscale check`, and as a pytest kit.
+"""Tests of a workload against its contract: for `batchscale check`, and as a pytest kit.
 
-The kit in a plug-in's tests, where every clause becomes a test of its own:
+In a plug-in's tests, every clause becomes a test:
 
     from workloads.testing import WorkloadContract
 
@@ -19,7 +19,7 @@ from workloads.errors import WorkloadError
 from workloads.workload import Dynamics, Workload
 
 ClauseCheck = Callable[[Any], str]
-"""Checks one clause; gives what it saw, or raises BrokenClauseError or WorkloadError."""
+"""Check of one clause: returns what it found, or raises BrokenClauseError or WorkloadError."""
 
 _TRAINED: tuple[ClauseCheck, ...] = (
     contract.target_is_in_range,
@@ -43,13 +43,7 @@ _OWN_DYNAMICS: tuple[ClauseCheck, ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clause:
-    """What came of one clause.
-
-    Attributes:
-        name: what is promised.
-        passed: whether the workload keeps it.
-        detail: what was seen.
-    """
+    """The result of one clause: its name, whether the workload keeps it, and what was found."""
 
     name: str
     passed: bool
@@ -57,18 +51,15 @@ class Clause:
 
 
 def clauses(workload: Workload | Dynamics) -> tuple[ClauseCheck, ...]:
-    """Gives the clauses that a workload must keep."""
+    """Return the clauses for a kind of workload."""
     return _OWN_DYNAMICS if isinstance(workload, Dynamics) else _TRAINED
 
 
 def check(workload: Workload | Dynamics) -> Iterator[Clause]:
-    """Puts a workload through its contract.
-
-    Args:
-        workload: the workload.
+    """Check a workload against every clause of its contract.
 
     Yields:
-        What came of each clause; one that raises is broken, the others are still tried.
+        The result of each clause; one that raises is broken, and the others are still checked.
     """
     for clause in clauses(workload):
         name = clause.__name__.replace("_", " ")
@@ -76,26 +67,26 @@ def check(workload: Workload | Dynamics) -> Iterator[Clause]:
             yield Clause(name=name, passed=True, detail=clause(workload))
         except (contract.BrokenClauseError, WorkloadError) as broken:
             yield Clause(name=name, passed=False, detail=str(broken))
-        except Exception as error:  # noqa: BLE001 - the author is told, clause by clause
+        except Exception as error:  # noqa: BLE001 - reported to the author, clause by clause
             yield Clause(name=name, passed=False, detail=f"{type(error).__name__}: {error}")
 
 
 class WorkloadContract:
-    """The kit for pytest: inherit, give `make`, and every clause is a test.
+    """A pytest kit: inherit from it and override `make`; every clause becomes a test.
 
-    It needs no pytest itself, so that `batchscale check` runs where there is none.
+    It does not import pytest, so that `batchscale check` works without it.
     """
 
     def make(self) -> Workload | Dynamics:
-        """Gives the workload to test; called once.
+        """Return the workload to test.
 
         Raises:
             NotImplementedError: the author has not overridden it.
         """
-        raise NotImplementedError("override `make` to give your workload")
+        raise NotImplementedError("override `make` to return your workload")
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Makes every clause a test of its own."""
+        """Make every clause a test."""
         if "clause" in metafunc.fixturenames:
             workload = self.make()
             kept = clauses(workload)
@@ -103,5 +94,5 @@ class WorkloadContract:
             metafunc.parametrize("clause", bound, ids=[clause.__name__ for clause in kept])
 
     def test_clause(self, clause: Callable[[], str]) -> None:
-        """Puts the workload through one clause."""
+        """Check one clause."""
         clause()

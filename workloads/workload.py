@@ -1,8 +1,9 @@
-"""The contract between a workload and whoever trains it.
+"""The contract of a workload: what its author writes, and what is called when.
 
-A workload is a small class with the members of :class:`Workload`; it inherits from nothing and
-registers nowhere. One whose training is known in closed form brings its own :class:`Lanes` instead
-and follows :class:`Dynamics`.
+A workload is a small class with the members of `Workload`. It inherits from nothing and registers
+nowhere. `data()` is called once per process, `model()` once per trial with a seeded generator,
+`loss` at every training step and `error` at every measurement, on a part of the validation set. A
+workload whose training is known in closed form follows `Dynamics` instead.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,15 +19,15 @@ from workloads.errors import WorkloadError as WorkloadError
 
 Floats = NDArray[np.float64]
 Model = Callable[[Tensor], Tensor]
-"""A model as `loss` and `error` see it: inputs (examples, ...) to outputs (examples, ...)."""
+"""A model as `loss` and `error` call it: inputs (examples, ...) to outputs (examples, ...)."""
 
 
 class Examples(NamedTuple):
-    """Some examples, or a batch of them.
+    """Examples of a data set, or a batch of them.
 
     Attributes:
-        inputs: what the model is called with, shape (examples, ...).
-        targets: what `loss` and `error` compare its output to, shape (examples, ...).
+        inputs: the model's input, shape (examples, ...).
+        targets: what `loss` and `error` compare its output with, shape (examples, ...).
     """
 
     inputs: Tensor
@@ -35,14 +36,14 @@ class Examples(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
-    """A data set, split for good: the same split on every call and every machine.
+    """A data set with a fixed split, the same on every call and every machine.
 
     Attributes:
         train: the examples that batches are drawn from.
         validation: the examples that the target is measured on; never trained on.
-        mapped: whether the training examples are views of a memory-mapped file, which is never
-            read whole: every worker opens it for itself, only batches go to the device, and the
-            lanes are looped. The validation examples are held in memory all the same.
+        mapped: whether the training examples are views of a memory-mapped file. Then every worker
+            opens the file itself, only batches go to the device, and the lanes are looped. The
+            validation examples are held in memory all the same.
     """
 
     train: Examples
@@ -52,10 +53,10 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The validation error to get below (strictly); lower is always better.
+    """The validation error to get below, strictly; lower is always better.
 
     Attributes:
-        value: the threshold; between 0 and 1 for an error, above 0 for a loss.
+        value: the threshold, in (0, 1) for an error, above 0 for a loss.
         quantity: what `error` returns: "error", a fraction, or "loss", any positive number.
     """
 
@@ -65,46 +66,46 @@ class Target:
 
 @runtime_checkable
 class Workload(Protocol):
-    """What a workload must have; about 30 lines in all.
+    """The members of a workload, about 30 lines in all.
 
-    It may also have `study_defaults`, a mapping shaped like a study file, whose entries take the
-    place of batchscale's own defaults (a search space known to hold the optimum, a step budget).
-    Its ranges are left aside for an optimizer to which they mean something else: those of a
-    learning rate for Nesterov momentum say nothing about Adam's.
+    Optional: `study_defaults`, a mapping shaped like a study file, replaces batchscale's defaults
+    (a search space known to hold the optimum, a step budget). A range of the learning rate is
+    ignored for optimizers to which it means something else: one for Nesterov momentum says nothing
+    about Adam.
 
-    And it may have `hyperparameters`, numbers that its loss takes and a search may set: by name,
-    a mapping of `default` (a number, or a range of low, high and scale), `low` and perhaps `high`
-    of the values allowed, `low_open` and `high_open` (an end refused; `high` is by default).
-    One with a default range is searched; one with a number only where a study names it. `loss`
-    takes each as a keyword of the same default and is given a scalar tensor in training, nothing
-    when the validation loss is measured.
+    Optional: `hyperparameters`, numbers that the loss takes and a search may set. Each name maps to
+    `default` (a number, or a range of low, high and scale), the allowed `low` and `high`, and
+    `low_open` and `high_open` (whether an end is excluded; `high` is by default). One whose default
+    is a range is searched; one whose default is a number only if a study names it. `loss` takes
+    each as a keyword with the same default: a scalar tensor in training, absent when the validation
+    loss is measured.
     """
 
     target: Target
 
     def data(self) -> Data:
-        """Gives the data set, identical on every call."""
+        """Return the data set, the same on every call."""
 
     def model(self) -> nn.Module:
-        """Gives a freshly initialised model; draws from torch's global generator only."""
+        """Return a new model, initialized from torch's global generator only."""
 
     def loss(self, model: Model, batch: Examples) -> Tensor:
-        """Gives the training loss, a scalar: the mean over the batch."""
+        """Return the training loss, a scalar tensor: a mean over the batch."""
 
     def error(self, model: Model, data: Examples) -> Tensor:
-        """Gives the error that the target refers to, a scalar: the mean over the examples."""
+        """Return the error that the target refers to, a scalar tensor: a mean over examples."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSetup:
-    """What a workload with its own dynamics is told about the lanes it must run.
+    """The lanes that a workload with its own dynamics must run.
 
     Attributes:
         optimizer: name of the optimizer, as in the study file.
         batch_size: examples per step, >= 1.
         hyperparameters: values of the optimizer's hyperparameters by name, each of shape (lanes,).
-        lr_factor: step (0 for the first update) to the factor on the learning rate, shape (lanes,);
-            None when the learning rate is constant.
+        lr_factor: maps a step (0 for the first update) to the factor on the learning rate, shape
+            (lanes,); None for a constant learning rate.
         seeds: one seed per lane, shape (lanes,).
     """
 
@@ -120,39 +121,34 @@ class Lanes(Protocol):
     """Several training runs of one batch size that advance together, one lane each."""
 
     def advance(self, steps: int) -> Floats:
-        """Takes `steps` >= 1 updates in every lane; gives their mean training loss, (lanes,)."""
+        """Take `steps` >= 1 updates in every lane; return their mean training loss, (lanes,)."""
 
     def measure(self) -> tuple[Floats, Floats]:
-        """Gives validation loss and validation error of every lane, each of shape (lanes,)."""
+        """Return validation loss and error of every lane, each of shape (lanes,)."""
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
-        """Drops every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
+        """Drop the lanes where `lanes`, shape (lanes,), is False; the others keep their order."""
 
 
 @runtime_checkable
 class Dynamics(Protocol):
-    """A workload that knows its own training dynamics, in place of data, model, loss and error."""
+    """A workload with its own training dynamics, in place of data, model, loss and error."""
 
     target: Target
 
     def lanes(self, setup: LaneSetup) -> Lanes:
-        """Gives fresh lanes at step 0.
+        """Return new lanes at step 0.
 
         Raises:
-            WorkloadError: the optimizer is not one that the dynamics are known for.
+            WorkloadError: the dynamics are not known for the optimizer.
         """
 
 
 def changing_buffer(workload: Workload, model: nn.Module, batch: Examples) -> str | None:
-    """Names a buffer that one training pass changes (batch statistics), for vmap would lose it.
+    """Return the name of a buffer that a training pass changes, as batch statistics do; else None.
 
-    Args:
-        workload: whose loss is taken.
-        model: a model of it; its buffers may change.
-        batch: some examples.
-
-    Returns:
-        The buffer's name, or None where none changes.
+    `torch.func.vmap` would lose such a change, so these models are looped. The buffers of `model`
+    may change.
     """
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     with torch.random.fork_rng(devices=[]):

@@ -145,7 +145,7 @@ def test_an_entry_point_that_does_not_import_is_named(installed):
 )
 def test_shadowing_a_name_is_an_error(installed, points):
     installed(*points)
-    with pytest.raises(WorkloadError, match="must be brought by one package"):
+    with pytest.raises(WorkloadError, match="must come from one package"):
         names()
 
 

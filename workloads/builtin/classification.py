@@ -1,4 +1,4 @@
-"""Built-in workloads that tell classes apart; a workload of your own may look just like them."""
+"""Built-in classification workloads; a workload of your own may look just like them."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from workloads.data.digits import digits
 from workloads.data.fashion_mnist import check_pool, fashion_mnist
-from workloads.data.images import amount, part
+from workloads.data.images import resolve_amount, subset
 from workloads.models.mlp import hidden_layers, mlp
 from workloads.models.normalization import GHOST
 from workloads.models.resnet import resnet8
@@ -22,29 +22,23 @@ LABEL_SMOOTHING: Mapping[str, Mapping[str, float]] = {
 
 
 def cross_entropy(model: Model, batch: Examples, label_smoothing: Tensor | float = 0.0) -> Tensor:
-    """Gives the mean cross-entropy of the model's logits, perhaps to smoothed labels.
+    """Return the mean cross-entropy of logits (examples, classes) with labels, a scalar.
 
-    Args:
-        model: gives logits, shape (examples, classes).
-        batch: with labels, shape (examples,).
-        label_smoothing: s in [0, 1), in torch's convention (Szegedy et al. 2016): of K classes, the
-            label gets 1 - s + s / K and every other s / K. Shallue et al. 2018 give the others
-            s' / (K - 1) and the label 1 - s', which is the same for s = s' K / (K - 1).
-
-    Returns:
-        The loss, a scalar.
+    `label_smoothing` is s in [0, 1), in torch's convention (Szegedy et al. 2016): of K classes, the
+    label gets 1 - s + s / K and every other one s / K. Shallue et al. 2018 give the others
+    s' / (K - 1) and the label 1 - s', which is the same for s = s' K / (K - 1).
     """
     logits = model(batch.inputs)
     if not isinstance(label_smoothing, Tensor) and label_smoothing == 0:
         return nn.functional.cross_entropy(logits, batch.targets)
-    # torch's own takes no tensor for s, of which every lane has another
-    surprise = -nn.functional.log_softmax(logits, dim=-1)
-    of_label = surprise.gather(-1, batch.targets.unsqueeze(-1))
-    return (1 - label_smoothing) * of_label.mean() + label_smoothing * surprise.mean()
+    # torch's function takes no tensor for s, which differs between lanes
+    nats = -nn.functional.log_softmax(logits, dim=-1)
+    of_label = nats.gather(-1, batch.targets.unsqueeze(-1))
+    return (1 - label_smoothing) * of_label.mean() + label_smoothing * nats.mean()
 
 
 def misclassified(model: Model, data: Examples) -> Tensor:
-    """Gives the fraction of examples whose largest logit is another class's, a scalar."""
+    """Return the fraction of misclassified examples, a scalar."""
     wrong = model(data.inputs).argmax(dim=-1) != data.targets
     return wrong.to(torch.float32).mean()
 
@@ -75,34 +69,33 @@ class DigitsMLP:
         images: float = 1.0,
         classes: float = 1.0,
     ) -> None:
-        """Sets the network's size and the part of the data.
+        """Set the network and the part of the data.
 
         Args:
             hidden: width of each hidden layer; None is (32,).
-            dropout: fraction of the hidden layers' outputs that training drops, in [0, 1); above
-                0, lanes are looped.
-            parameters: instead of `hidden`: number of weights and biases, met within 2 % by
-                hidden layers of one width.
-            depth: number of those layers; None is 1.
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
+            dropout: dropout of the hidden layers, in [0, 1); above 0, lanes are looped.
+            parameters: instead of `hidden`, the number of weights and biases, met within 2 % by
+                hidden layers of equal width.
+            depth: number of these layers; None is 1.
+            images: training images to keep: a fraction up to 1, a number above.
+            classes: classes to keep: a fraction up to 1, a number above.
         """
-        self._kept, self._classes = (images, classes), amount("classes", classes, 10)
+        self._kept, self._classes = (images, classes), resolve_amount("classes", classes, 10)
         ends = (64, self._classes)
         self._hidden = hidden_layers(ends, hidden, parameters, depth, default=(32,))
         self._dropout = dropout
 
     def data(self) -> Data:
-        """Gives the digits."""
-        return part(digits(), *self._kept)
+        """Return the digits."""
+        return subset(digits(), *self._kept)
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return mlp(64, self._hidden, self._classes, self._dropout)
 
 
 def _digit_images() -> Data:
-    """Gives the digits as images, (examples, 1, 8, 8)."""
+    """Return the digits as images, (examples, 1, 8, 8)."""
     flat = digits()
     train, validation = (
         Examples(split.inputs.view(-1, 1, 8, 8), split.targets)
@@ -128,27 +121,22 @@ class DigitsCNN:
     error = staticmethod(misclassified)
 
     def __init__(self, filters: tuple[int, int] = (8, 16), hidden: int = 32) -> None:
-        """Sets the network's size.
-
-        Args:
-            filters: of the first and of the second 5x5 convolution.
-            hidden: units of the dense layer.
-        """
+        """Set the filters of the two 5x5 convolutions, and the units of the dense layer."""
         self._sizes = (*filters, hidden)
 
     def data(self) -> Data:
-        """Gives the digits."""
+        """Return the digits."""
         return _digit_images()
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return simple_cnn((1, 8, 8), 10, self._sizes)
 
 
 class DigitsResNet8:
     """scikit-learn's handwritten digits, a narrow ResNet-8, 5 % validation error.
 
-    Small enough to show on any machine what normalisation does to the curve.
+    It is small enough to show on any machine how normalization changes the curve.
     """
 
     target = Target(0.05)
@@ -168,23 +156,21 @@ class DigitsResNet8:
     def __init__(
         self, norm: str = "none", ghost: int = GHOST, widths: Sequence[int] = (4, 8, 16)
     ) -> None:
-        """Sets the network's normalisation and size.
+        """Set the normalization and the filters of each block.
 
-        Args:
-            norm: none, batch or ghost; batch statistics make the lanes looped.
-            ghost: most examples of a ghost batch.
-            widths: filters of each of the blocks.
+        `norm` is none, batch, or ghost with at most `ghost` examples; batch statistics make the
+        lanes looped.
         """
         self._norm, self._ghost, self._widths = norm, ghost, tuple(widths)
         with torch.device("meta"):
-            self.model()  # a wrong option is told at once
+            self.model()  # refuses wrong options at once
 
     def data(self) -> Data:
-        """Gives the digits."""
+        """Return the digits."""
         return _digit_images()
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return resnet8(1, 10, self._widths, self._norm, self._ghost)
 
 
@@ -210,22 +196,13 @@ class FashionMnistMLP:
         images: float = 1.0,
         classes: float = 1.0,
     ) -> None:
-        """Sets the network's size, where the images are and the part of them.
+        """Set the network and the data; see `DigitsMLP` for the options that are not named here.
 
-        Args:
-            hidden: width of each hidden layer; None is (64,).
-            pool: side of the squares of pixels that are averaged, 1 or 2.
-            data_dir: folder of the idx files; None looks in the usual places.
-            download: whether the Hugging Face hub may be asked when they are not found.
-            dropout: fraction of the hidden layers' outputs that training drops, in [0, 1); above
-                0, lanes are looped.
-            parameters: instead of `hidden`: number of weights and biases, met within 2 % by
-                hidden layers of one width.
-            depth: number of those layers; None is 1.
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
+        `hidden` is (64,) by default. `pool` is the side of the squares of pixels that are averaged,
+        1 or 2. `data_dir` is the folder of the idx files; None searches the usual places. With
+        `download`, missing files may be fetched from the Hugging Face hub.
         """
-        self._kept, self._classes = (images, classes), amount("classes", classes, 10)
+        self._kept, self._classes = (images, classes), resolve_amount("classes", classes, 10)
         self._inputs = (28 // check_pool(pool)) ** 2
         ends = (self._inputs, self._classes)
         self._hidden = hidden_layers(ends, hidden, parameters, depth, default=(64,))
@@ -234,13 +211,12 @@ class FashionMnistMLP:
 
     @cached_property
     def _images(self) -> Data:
-        whole = fashion_mnist(self._data_dir, self._pool, self._download)
-        return part(whole, *self._kept)
+        return subset(fashion_mnist(self._data_dir, self._pool, self._download), *self._kept)
 
     def data(self) -> Data:
-        """Gives the images; read once, since the files take a second."""
+        """Return the images, read once."""
         return self._images
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return mlp(self._inputs, self._hidden, self._classes, self._dropout)

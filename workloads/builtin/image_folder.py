@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from workloads.builtin.classification import cross_entropy, misclassified
-from workloads.data.image_folder import Listing, image_folder, listing
+from workloads.data.image_folder import ImageFiles, find_images, image_folder
 from workloads.data.places import VARIABLE
 from workloads.errors import WorkloadError
 from workloads.models.alexnet import alexnet
@@ -48,7 +48,7 @@ class ImageFolder:
         images: float = 1.0,
         classes: float = 1.0,
     ) -> None:
-        """Sets the images and the network.
+        """Set the images and the network.
 
         Args:
             folder: has a sub-folder for every class, or sub-folders `train` and `val` that do; an
@@ -65,15 +65,13 @@ class ImageFolder:
             WorkloadError: there is no such model.
         """
         if model not in _MODELS:
-            raise WorkloadError(
-                f"`model` must be one of {', '.join(_MODELS)}, got {model!r}; choose one"
-            )
+            raise WorkloadError(f"`model` must be one of {', '.join(_MODELS)}, got {model!r}")
         self._folder, self._cache, self._model, self._size = folder, cache, model, size
         self._part = (images, classes)
 
     @cached_property
-    def _files(self) -> Listing:
-        return listing(_place("folder", self._folder), *self._part)
+    def _files(self) -> ImageFiles:
+        return find_images(_place("folder", self._folder), *self._part)
 
     @cached_property
     def _data(self) -> Data:
@@ -81,20 +79,20 @@ class ImageFolder:
         return image_folder(self._files, self._size, cache)
 
     def data(self) -> Data:
-        """Gives the images; decoded once."""
+        """Return the images; decoded once."""
         return self._data
 
     def model(self) -> nn.Module:
-        """Gives a fresh network, with a logit for every class in the folder."""
+        """Return a fresh network, with a logit for every class in the folder."""
         return _MODELS[self._model]((3, self._size, self._size), self._files.classes)
 
 
 def _place(option: str, path: str) -> Path:
     asked, place = os.environ.get(VARIABLE), Path(path).expanduser()
-    # workers have working folders of their own, so that a relative path would mean nothing there
+    # workers run in folders of their own, where a relative path would lead elsewhere
     if not place.is_absolute() and not asked:
         raise WorkloadError(
             f"`{option}` must be an absolute path, or one in {VARIABLE}, got {path!r} and no "
-            f"{VARIABLE}; give the whole path, or --data-dir"
+            f"{VARIABLE}; give the full path, or --data-dir"
         )
     return Path(asked or "") / place

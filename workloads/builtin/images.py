@@ -1,7 +1,8 @@
-"""Image workloads of the large-batch literature: MNIST, Fashion-MNIST, CIFAR-10, image folders.
+"""Image workloads of the large-batch literature: MNIST, Fashion-MNIST, CIFAR-10.
 
-Targets and boxes of the ones on CIFAR-10 are taken from the literature; its files do not come with
-batchscale.
+All take `images` and `classes`, how many training images and classes to keep (a fraction up to 1, a
+number above), and `download`, whether missing files may be fetched from the Hugging Face hub.
+Targets and boxes on CIFAR-10 are taken from the literature.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from workloads.builtin.classification import cross_entropy, misclassified
 from workloads.data import cifar10 as cifar
 from workloads.data.fashion_mnist import FASHION_MNIST
 from workloads.data.idx_images import TRAIN, IdxImages
-from workloads.data.images import amount, part, split
+from workloads.data.images import resolve_amount, split, subset
 from workloads.data.mnist import MNIST
 from workloads.models.alexnet import alexnet
 from workloads.models.mlp import mlp
@@ -28,7 +29,7 @@ from workloads.workload import Data, Target
 
 
 def _defaults(max_steps: int, highest_lr: float) -> Mapping[str, Any]:
-    """Gives a search box and a step budget (Shallue et al. 2018; Lee et al. 2021)."""
+    """Return a search box and a step budget (Shallue et al. 2018; Lee et al. 2021)."""
     space = {
         "lr": {"low": 1e-4, "high": highest_lr, "scale": "log"},
         "momentum": {"low": 0.0, "high": 0.999, "scale": "reverse-log"},
@@ -37,42 +38,36 @@ def _defaults(max_steps: int, highest_lr: float) -> Mapping[str, Any]:
 
 
 class _Images:
-    """What the workloads of a known set of images share: data read once, loss and error."""
+    """Data that are read once, loss and error of the workloads below."""
 
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
     def __init__(self, images: float, classes: float, download: bool) -> None:
-        """Sets which part of the data is used.
-
-        Args:
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
-            download: whether the Hugging Face hub may be asked when no files are found.
-        """
+        """Set the part of the data; see the module for the options."""
         self._images, self._download = images, download
-        self._classes = amount("classes", classes, 10)
+        self._classes = resolve_amount("classes", classes, 10)
         with torch.device("meta"):
-            self.model()  # a wrong option is told at once
+            self.model()  # refuses wrong options at once
 
     @cached_property
     def _data(self) -> Data:
-        return part(self._read(), self._images, self._classes)
+        return subset(self._read(), self._images, self._classes)
 
     def _read(self) -> Data:
         raise NotImplementedError
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         raise NotImplementedError
 
     def data(self) -> Data:
-        """Gives the images; read once, since the files take a second."""
+        """Return the images, read once."""
         return self._data
 
 
 class _Idx(_Images):
-    """What the workloads on MNIST and Fashion-MNIST share; images are (1, 28, 28)."""
+    """Workloads on MNIST and Fashion-MNIST; images are (1, 28, 28)."""
 
     source: IdxImages
 
@@ -95,20 +90,12 @@ class MnistMLP(_Idx):
         classes: float = 1.0,
         download: bool = False,
     ) -> None:
-        """Sets the network's size and the part of the data.
-
-        Args:
-            hidden: width of each hidden layer; the paper's are one to three of 1,024, and three
-                of 64 to 2,048.
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
-            download: whether the Hugging Face hub may be asked when no files are found.
-        """
+        """Set the widths of the hidden layers, in the paper one to three of 1,024 units."""
         self._hidden = tuple(hidden)
         super().__init__(images, classes, download)
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return nn.Sequential(Pixels(), *mlp(28 * 28, self._hidden, self._classes))
 
 
@@ -127,20 +114,15 @@ class MnistSimpleCNN(_Idx):
         classes: float = 1.0,
         download: bool = False,
     ) -> None:
-        """Sets the network's size and the part of the data.
+        """Set the width (narrow, base or wide) and the dropout of the hidden layer, in [0, 1).
 
-        Args:
-            width: narrow, base or wide.
-            dropout: of the hidden layer, in [0, 1); the paper's is 0.4, and makes the lanes looped.
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
-            download: whether the Hugging Face hub may be asked when no files are found.
+        The paper's dropout is 0.4. Above 0, lanes are looped.
         """
         self._sizes, self._dropout = sizes_of(width), dropout
         super().__init__(images, classes, download)
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return simple_cnn((1, 28, 28), self._classes, self._sizes, self._dropout)
 
 
@@ -152,7 +134,7 @@ class FashionMnistSimpleCNN(MnistSimpleCNN):
 
 
 class _Cifar10(_Images):
-    """What the workloads on CIFAR-10 share; images are (3, 32, 32)."""
+    """Workloads on CIFAR-10; images are (3, 32, 32)."""
 
     def _read(self) -> Data:
         return cifar.cifar10(self._download)
@@ -172,25 +154,20 @@ class Cifar10ResNet8(_Cifar10):
         classes: float = 1.0,
         download: bool = False,
     ) -> None:
-        """Sets the network's normalisation and the part of the data.
+        """Set the normalization: none, batch, or ghost with at most `ghost` examples.
 
-        Args:
-            norm: none, batch or ghost; batch statistics make the lanes looped.
-            ghost: most examples of a ghost batch.
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
-            download: whether the Hugging Face hub may be asked when no files are found.
+        Batch statistics make the lanes looped.
         """
         self._norm, self._ghost = norm, ghost
         super().__init__(images, classes, download)
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return resnet8(3, self._classes, norm=self._norm, ghost=self._ghost)
 
 
 class Cifar10AlexNet(_Cifar10):
-    """CIFAR-10, AlexNet with local response normalisation, 25 % validation error."""
+    """CIFAR-10, AlexNet with local response normalization, 25 % validation error."""
 
     target = Target(0.25)
     study_defaults = _defaults(100_000, 1.0)
@@ -204,34 +181,29 @@ class Cifar10AlexNet(_Cifar10):
         classes: float = 1.0,
         download: bool = False,
     ) -> None:
-        """Sets the network's size and the part of the data.
+        """Set the filters of the first convolution and the dropout of the dense layers, in [0, 1).
 
-        Args:
-            width: filters of the first convolution, a multiple of 3; all layers are scaled with it,
-                and the dense ones have 1,024 units at 96.
-            dropout: of the dense layers, in [0, 1); above 0 it makes the lanes looped.
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
-            download: whether the Hugging Face hub may be asked when no files are found.
+        All layers scale with `width`, a multiple of 3; the dense ones have 1,024 units at 96. A
+        dropout above 0 makes the lanes looped.
         """
         self._width, self._dropout = width, dropout
         super().__init__(images, classes, download)
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         dense = 32 * self._width // 3
         return alexnet(cifar.SHAPE, self._classes, self.norm, self._width, dense, self._dropout)
 
 
 class Cifar10AlexNetBN(Cifar10AlexNet):
-    """CIFAR-10, AlexNet with batch normalisation (You et al. 2017), 20 % validation error."""
+    """CIFAR-10, AlexNet with batch normalization (You et al. 2017), 20 % validation error."""
 
     target = Target(0.2)
     norm = "batch"
 
 
 class Cifar10VGG11(_Cifar10):
-    """CIFAR-10, VGG-11 without batch normalisation, 20 % validation error."""
+    """CIFAR-10, VGG-11 without batch normalization, 20 % validation error."""
 
     target = Target(0.2)
     study_defaults = _defaults(100_000, 1.0)
@@ -244,20 +216,15 @@ class Cifar10VGG11(_Cifar10):
         classes: float = 1.0,
         download: bool = False,
     ) -> None:
-        """Sets the network's size and the part of the data.
+        """Set the filters of the first stage and the dropout of the dense layers, in [0, 1).
 
-        Args:
-            width: filters of the first stage; the dense layers have eight times as many units.
-            dropout: of the dense layers, in [0, 1); above 0 it makes the lanes looped.
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
-            download: whether the Hugging Face hub may be asked when no files are found.
+        The dense layers have eight times as many units. A dropout above 0 makes the lanes looped.
         """
         self._width, self._dropout = width, dropout
         super().__init__(images, classes, download)
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return vgg11(cifar.SHAPE, self._classes, self._width, 8 * self._width, self._dropout)
 
 
@@ -276,19 +243,14 @@ class Cifar10ResNet50(_Cifar10):
         classes: float = 1.0,
         download: bool = False,
     ) -> None:
-        """Sets the network and the part of the data.
+        """Set the filters of the first stage, and how blocks are normalized and start.
 
-        Args:
-            width: filters of the first stage.
-            ghost: most examples of a ghost batch; left out, the whole batch is normalised over.
-            zero_gamma: whether blocks start as their shortcuts (Goyal et al. 2017).
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
-            download: whether the Hugging Face hub may be asked when no files are found.
+        `ghost` is the most examples of a ghost batch; None normalizes over the whole batch. With
+        `zero_gamma`, blocks start as their shortcuts (Goyal et al. 2017).
         """
         self._width, self._ghost, self._zero_gamma = width, ghost, zero_gamma
         super().__init__(images, classes, download)
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return resnet50(cifar.SHAPE, self._classes, self._width, self._ghost, self._zero_gamma)

@@ -14,21 +14,16 @@ from workloads.workload import Data, Examples, Model, Target
 
 
 def cross_entropy_per_byte(model: Model, batch: Examples) -> Tensor:
-    """Gives the mean cross-entropy over examples and positions, in nats per byte, a scalar.
+    """Return the mean cross-entropy of logits (examples, positions, 256), in nats per byte.
 
-    Args:
-        model: gives logits (examples, positions, 256).
-        batch: bytes, and for each the byte that follows it.
-
-    Returns:
-        The mean, whatever the context's length.
+    The targets of a batch are, for each byte, the byte that follows it.
     """
     logits = model(batch.inputs).flatten(0, 1)
     return nn.functional.cross_entropy(logits, batch.targets.flatten().long())
 
 
 class _Text:
-    """What the workloads on text share."""
+    """Workloads on text."""
 
     target = Target(2.3, "loss")
     loss = staticmethod(cross_entropy_per_byte)
@@ -37,18 +32,18 @@ class _Text:
     def __init__(self, path: str | None, context: int) -> None:
         self._path, self._context = path, context
         with torch.device("meta"):
-            self.model()  # a wrong option is told at once
+            self.model()  # refuses wrong options at once
 
     @cached_property
     def _data(self) -> Data:
         return text(self._path, self._context)
 
     def data(self) -> Data:
-        """Gives windows of text; read once."""
+        """Return windows of text, read once."""
         return self._data
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         raise NotImplementedError
 
 
@@ -73,21 +68,21 @@ class TextTransformer(_Text):
         layers: int = 2,
         heads: int = 4,
     ) -> None:
-        """Sets the text and the network's size.
+        """Set the text and the network's size.
 
         Args:
-            path: a file or a folder of text, an absolute path or one in BATCHSCALE_DATA, or
-                `hub:owner/name:file`; left out, the modules of Python's own library.
-            context: bytes that the model sees.
-            width: numbers per position, a multiple of `heads`.
-            layers: blocks.
+            path: a file or folder of text, an absolute path or one in BATCHSCALE_DATA, or
+                `hub:owner/name:file`; None reads the modules of Python's standard library.
+            context: length of a window, bytes.
+            width: size of the embedding, a multiple of `heads`.
+            layers: number of blocks.
             heads: attention heads of each block.
         """
         self._sizes = (width, layers, heads)
         super().__init__(path, context)
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return Transformer(SYMBOLS, self._context, *self._sizes)
 
 
@@ -107,18 +102,17 @@ class TextLSTM(_Text):
     def __init__(
         self, path: str | None = None, context: int = 32, width: int = 64, layers: int = 1
     ) -> None:
-        """Sets the text and the network's size.
+        """Set the text and the network's size.
 
         Args:
-            path: a file or a folder of text, an absolute path or one in BATCHSCALE_DATA, or
-                `hub:owner/name:file`; left out, the modules of Python's own library.
-            context: bytes that the model sees; its state starts at zero in each window.
-            width: numbers per position.
-            layers: LSTM layers.
+            path: as for `TextTransformer`.
+            context: length of a window, bytes; the state starts at zero in each.
+            width: size of the embedding and of every layer.
+            layers: number of LSTM layers.
         """
         self._sizes = (width, layers)
         super().__init__(path, context)
 
     def model(self) -> nn.Module:
-        """Gives a fresh network."""
+        """Return a new network."""
         return LSTM(SYMBOLS, *self._sizes)

@@ -1,4 +1,4 @@
-"""The noisy quadratic model: expected loss by exact recursion, so that the truth is known.
+"""The noisy quadratic model, whose expected loss follows from an exact recursion.
 
 Zhang et al. 2019 (arXiv 1907.04164): L = 1/2 sum_i h_i theta_i^2, gradient noise of covariance
 diag(c_i) / B, theta_0 ~ N(0, I). Directions are independent, so the expected loss needs only each
@@ -32,7 +32,7 @@ class NoisyQuadratic:
     def __init__(
         self, dimension: int = 100, a: float = 1.0, b: float = 1.0, target: float = 0.01
     ) -> None:
-        """Sets the spectrum.
+        """Set the spectrum.
 
         Args:
             dimension: number of directions, >= 1.
@@ -44,28 +44,21 @@ class NoisyQuadratic:
             WorkloadError: one of them is outside its range.
         """
         if not (isinstance(dimension, int) and dimension >= 1):
-            raise WorkloadError(
-                f"`dimension` must be an integer of at least 1, got {dimension}; raise it"
-            )
+            raise WorkloadError(f"`dimension` must be an integer of at least 1, got {dimension}")
         for name, exponent in (("a", a), ("b", b)):
             if not 0 <= exponent < math.inf:
                 raise WorkloadError(
-                    f"`{name}` must be a finite number of at least 0, got {exponent}; raise it"
+                    f"`{name}` must be a finite number of at least 0, got {exponent}"
                 )
         if not 0 < target < math.inf:
-            raise WorkloadError(
-                f"`target` must be a finite loss above 0, got {target}; choose another"
-            )
+            raise WorkloadError(f"`target` must be a finite loss above 0, got {target}")
         index = np.arange(1, dimension + 1, dtype=np.float64)
         self.target = Target(target, "loss")
         self.curvature: Floats = index**-a
         self.noise: Floats = index**-b
 
     def lanes(self, setup: LaneSetup) -> "QuadraticLanes":
-        """Gives lanes at theta_0, velocity 0.
-
-        Args:
-            setup: optimizer, batch size, hyperparameters.
+        """Return lanes at theta_0, velocity 0.
 
         Returns:
             The lanes.
@@ -76,7 +69,7 @@ class NoisyQuadratic:
         if setup.optimizer not in _FORMS:
             raise WorkloadError(
                 f"the noisy quadratic knows the optimizers {', '.join(_FORMS)}, got "
-                f"{setup.optimizer!r}; choose one"
+                f"{setup.optimizer!r}"
             )
         return QuadraticLanes(self.curvature, self.noise, setup)
 
@@ -85,10 +78,10 @@ class NoisyQuadratic:
 class _Form:
     """An optimizer in torch's form: v <- m v + g, theta <- theta - lr (k g + m^n v).
 
-    The learning rate stays outside of the velocity, so that a schedule means what it does in torch.
+    The learning rate stays outside the velocity, so that schedules act as in torch.
 
     Attributes:
-        has_velocity: whether there is a v at all; theta <- theta - lr g where not.
+        has_velocity: whether there is a v; without it, theta <- theta - lr g.
         gradient_weight: k.
         momentum_power: n.
     """
@@ -113,7 +106,7 @@ class QuadraticLanes:
     """Second moments of every direction in every lane."""
 
     def __init__(self, curvature: Floats, noise: Floats, setup: LaneSetup) -> None:
-        """Starts at E theta^2 = 1, v = 0.
+        """Start at E theta^2 = 1, v = 0.
 
         Args:
             curvature: h, shape (dimension,).
@@ -131,7 +124,7 @@ class QuadraticLanes:
         self._moments[0] = 1.0
 
     def advance(self, steps: int) -> Floats:
-        """Takes `steps` >= 1 updates; gives the expected loss after the last, shape (lanes,)."""
+        """Take `steps` >= 1 updates; return the expected loss after the last, shape (lanes,)."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self._lr_factor is None:
                 self._jump(self._update(self._lr), steps)
@@ -142,23 +135,23 @@ class QuadraticLanes:
         return self._loss()
 
     def measure(self) -> tuple[Floats, Floats]:
-        """Gives the expected loss of every lane, twice, each of shape (lanes,)."""
+        """Return the expected loss of every lane as loss and as error, each of shape (lanes,)."""
         loss = self._loss()
         return loss, loss
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
-        """Drops every lane where `lanes`, shape (lanes,), is False."""
+        """Drop every lane where `lanes`, shape (lanes,), is False."""
         self._lr, self._momentum = self._lr[lanes], self._momentum[lanes]
         self._moments, self._kept = self._moments[:, lanes], self._kept[lanes]
 
     def _loss(self) -> Floats:
         with np.errstate(over="ignore", invalid="ignore"):
-            # a diverging lane's moments may overflow to minus infinity: it must not pass as low
+            # moments of a diverging lane may overflow to minus infinity, which must not pass as low
             loss: Floats = 0.5 * (np.abs(self._moments[0]) @ self._h)
         return loss
 
     def _jump(self, update: _Map, steps: int) -> None:
-        """Applies an update `steps` times, by its powers of two: they commute."""
+        """Apply an update `steps` times by repeated squaring; powers of one map commute."""
         while True:
             if steps % 2:
                 self._apply(update)
@@ -171,7 +164,7 @@ class QuadraticLanes:
         self._moments = _times(update[0], self._moments) + update[1]
 
     def _update(self, lr: Floats) -> _Map:
-        """Gives the map of one update, (theta, v) <- [[p, q], [r, s]] (theta, v) + noise (x, y)."""
+        """Return one update's map: (theta, v) <- [[p, q], [r, s]] (theta, v) + noise (x, y)."""
         lr, m, h = lr[:, None], self._momentum[:, None], self._h
         if not self._form.has_velocity:
             return np.array([[(1 - lr * h) ** 2]]), np.array([lr**2 * self._variance])

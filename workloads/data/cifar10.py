@@ -1,4 +1,4 @@
-"""CIFAR-10: 60,000 colour images of 32x32 pixels, 10 classes (Krizhevsky 2009)."""
+"""CIFAR-10: 60,000 color images of 32x32 pixels, 10 classes (Krizhevsky 2009)."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from workloads.data.hub import HubImages, hub_images
 from workloads.data.images import split
 from workloads.data.numpy_pickle import read_pickle
-from workloads.data.places import in_words, places
+from workloads.data.places import places, searched_text
 from workloads.errors import WorkloadError
 from workloads.workload import Data
 
 SHAPE = (3, 32, 32)
 CLASSES = 10
 VALIDATION = 10
-"""Every how many images one validates: the last 5,000 of 50,000."""
+"""One in ten images validates: the last 5,000 of 50,000."""
 HUB = HubImages(
     repository="uoft-cs/cifar10", file="plain_text/train-00000-of-00001.parquet", image="img"
 )
@@ -29,22 +29,19 @@ Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def cifar10(download: bool) -> Data:
-    """Gives 45,000 training and 5,000 validation images of bytes, (examples, 3, 32, 32).
+    """Return 45,000 training and 5,000 validation images of bytes, (examples, 3, 32, 32).
 
-    The five training files in BATCHSCALE_DATA or a subfolder of it by a usual name, in the binary
-    or the Python form of the authors' page; the test file is not used.
+    The five training files are searched in BATCHSCALE_DATA and its usual subfolders, in the binary
+    or the Python form of the authors' page. The last tenth validates; the test file is not used.
 
     Args:
-        download: whether the Hugging Face hub may be asked when no files are found.
-
-    Returns:
-        The images; the last tenth of them validates.
+        download: whether missing files may be fetched from the Hugging Face hub.
 
     Raises:
-        WorkloadError: no files are found, they are not whole, or the hub cannot be reached.
+        WorkloadError: no files are found, they are damaged, or the hub cannot be reached.
     """
-    looked = places(_SUBFOLDERS)
-    files = next((found for place in looked if (found := _files(place))), [])
+    folders = places(_SUBFOLDERS)
+    files = next((found for place in folders if (found := _files(place))), [])
     if files:
         images, labels = _joined([_READERS[path.suffix](path) for path in files])
     elif download:
@@ -53,22 +50,21 @@ def cifar10(download: bool) -> Data:
     else:
         raise WorkloadError(
             f"CIFAR-10 needs the files data_batch_1 to data_batch_5, or the same with .bin, got "
-            f"{in_words(looked)}; give their folder with --data-dir or BATCHSCALE_DATA, or set "
-            "workload_options.download = true"
+            f"{searched_text(folders)}; give their folder with --data-dir or BATCHSCALE_DATA, or "
+            "set workload_options.download = true"
         )
     return split(images, labels, len(images) - len(images) // VALIDATION)
 
 
 def _files(folder: Path) -> list[Path]:
-    """Gives the five files of a folder, binary or pickled; none where it has no first."""
+    """Return the five files of a folder, binary or pickled; none if the first is missing."""
     for suffix in _READERS:
         paths = [folder / f"{name}{suffix}" for name in _BATCHES]
         if paths[0].is_file():
             missing = [path.name for path in paths if not path.is_file()]
             if missing:
                 raise WorkloadError(
-                    f"CIFAR-10 needs all five batches, got no {', '.join(missing)} in {folder}; "
-                    "add what is missing"
+                    f"CIFAR-10 needs all five batches, got no {', '.join(missing)} in {folder}"
                 )
             return paths
     return []
@@ -84,7 +80,7 @@ def _joined(batches: list[Arrays]) -> Arrays:
 
 
 def _from_binary(path: Path) -> Arrays:
-    """Reads records of a label and 3,072 pixels, a byte each."""
+    """Read records of one label and 3,072 pixels, one byte each."""
     content = np.fromfile(path, dtype=np.uint8)
     if len(content) == 0 or len(content) % (1 + _PIXELS):
         raise WorkloadError(
@@ -96,7 +92,7 @@ def _from_binary(path: Path) -> Arrays:
 
 
 def _from_pickle(path: Path) -> Arrays:
-    """Reads a pickled dict of `data`, (images, 3,072) bytes, and `labels`, a list."""
+    """Read a pickled dict of `data`, (images, 3,072) bytes, and `labels`, a list."""
     batch: Any = read_pickle(path.read_bytes(), path)
     batch = batch if isinstance(batch, dict) else {}
     images, labels = (batch.get(key, batch.get(key.encode())) for key in ("data", "labels"))

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 grey images of 28x28 pixels, 10 classes (Xiao et al. 2017)."""
+"""Fashion-MNIST: 70,000 gray images of 28x28 pixels, 10 classes (Xiao et al. 2017)."""
 
 from pathlib import Path
 
@@ -26,20 +26,16 @@ FASHION_MNIST = IdxImages(
 
 
 def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
-    """Gives 55,000 training and 5,000 validation images, pixels in [0, 1].
+    """Return 55,000 training and 5,000 validation images, (examples, (28 / pool)^2) in [0, 1].
 
     Args:
-        data_dir: folder of the idx files, plain or gzipped, and the only one looked at; None looks
-            in BATCHSCALE_DATA and its subfolder fashion-mnist where set, else where Debian's
-            package puts them.
+        data_dir: folder of the idx files, plain or gzipped; None searches BATCHSCALE_DATA and its
+            subfolder fashion-mnist or, if it is not set, the folder of Debian's package.
         pool: side of the squares of pixels that are averaged, 1 or 2.
-        download: whether the Hugging Face hub may be asked when no files are found.
-
-    Returns:
-        Images of shape (examples, (28 / pool)^2).
+        download: whether missing files may be fetched from the Hugging Face hub.
 
     Raises:
-        WorkloadError: no files are found, they are not whole, or the hub cannot be reached.
+        WorkloadError: no files are found, they are damaged, or the hub cannot be reached.
     """  # noqa: DOC502  (raised by FASHION_MNIST.read)
     check_pool(pool)
     images, labels = FASHION_MNIST.read(data_dir, download)
@@ -51,19 +47,13 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
 
 
 def check_pool(pool: int) -> int:
-    """Gives the side of the squares that are averaged, or refuses it.
-
-    Args:
-        pool: what was asked for.
-
-    Returns:
-        The same, 1 or 2.
+    """Return the side of the squares that are averaged.
 
     Raises:
-        WorkloadError: it is neither.
+        WorkloadError: it is neither 1 nor 2.
     """
     if pool not in {1, 2}:
-        raise WorkloadError(f"`pool` must be 1 or 2, got {pool}; choose one")
+        raise WorkloadError(f"`pool` must be 1 or 2, got {pool}")
     return pool
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from PIL import Image
 
 from workloads.errors import WorkloadError
 
@@ -30,18 +32,15 @@ class HubImages:
 
 
 def hub_file(repository: str, file: str, remedy: str) -> Path:
-    """Fetches a file of a data set on the hub, or finds it where it was fetched before.
+    """Return the local path of a file of a hub data set, fetched unless it is there already.
 
     Args:
-        repository: owner/name of a data set.
+        repository: owner/name of the data set.
         file: its path in the repository.
-        remedy: what else the user can do.
-
-    Returns:
-        The file on this machine.
+        remedy: what else the user can do, for messages.
 
     Raises:
-        WorkloadError: the file would lie outside, the extra is not installed, or the hub cannot be
+        WorkloadError: the path leads outside, the extra is not installed, or the hub cannot be
             reached.
     """
     if not file or "\\" in file or any(part in {"", ".", ".."} for part in file.split("/")):
@@ -60,19 +59,13 @@ def hub_file(repository: str, file: str, remedy: str) -> Path:
 
 
 def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Fetches images and labels as the hub stores them: PNG in parquet.
+    """Return images (examples, height, width[, 3]) and labels (examples,) from the hub.
 
-    Args:
-        source: where they are.
-        remedy: what else the user can do.
-
-    Returns:
-        Images (examples, height, width[, 3]) and labels (examples,).
+    The hub stores them as PNG in parquet. `remedy` says what else the user can do, for messages.
     """
-    pillow, parquet = _extra("PIL.Image"), _extra("pyarrow.parquet")
-    table = parquet.read_table(hub_file(source.repository, source.file, remedy))
+    table = pq.read_table(hub_file(source.repository, source.file, remedy))
     encoded = table.column(source.image).to_pylist()
-    images = [np.asarray(pillow.open(io.BytesIO(image["bytes"]))) for image in encoded]
+    images = [np.asarray(Image.open(io.BytesIO(image["bytes"]))) for image in encoded]
     return np.stack(images), np.asarray(table.column(source.label), dtype=np.uint8)
 
 

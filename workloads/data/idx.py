@@ -14,16 +14,10 @@ _UNSIGNED_BYTES = 0x08
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Reads an idx file of unsigned bytes, gzipped or plain.
-
-    Args:
-        path: the file; `.gz` means gzipped.
-
-    Returns:
-        The array in the shape that the file states.
+    """Return the array in an idx file of unsigned bytes, gzipped if it ends in `.gz`.
 
     Raises:
-        WorkloadError: the file is truncated, too long, or no idx file of unsigned bytes.
+        WorkloadError: the file is truncated, too long, or not an idx file of unsigned bytes.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

@@ -1,4 +1,4 @@
-"""MNIST and data sets made in its image: 60,000 grey images of 28x28 pixels in two idx files."""
+"""MNIST and data sets in its form: 60,000 gray images of 28x28 pixels in two idx files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from workloads.data.hub import HubImages, hub_images
 from workloads.data.idx import read_idx
-from workloads.data.places import in_words, places
+from workloads.data.places import places, searched_text
 from workloads.errors import WorkloadError
 
 TRAIN = 55_000
-"""Of the 60,000 training images, as in Shallue et al. 2018; the other 5,000 validate."""
+"""Training images of the 60,000, as in Shallue et al. 2018; the other 5,000 validate."""
 
 _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
@@ -24,11 +24,11 @@ class IdxImages:
     """A data set in the form of MNIST.
 
     Attributes:
-        name: what it is called.
-        subfolder: what its folder in BATCHSCALE_DATA may be called.
-        hub: where the hub has it.
-        package: folder of a system package that brings it; None where there is no such package.
-        remedy: how to get that package; empty where there is none.
+        name: its name in messages.
+        subfolder: its usual folder in BATCHSCALE_DATA.
+        hub: where it is on the hub.
+        package: folder of a system package that provides it; None without one.
+        remedy: how to install that package; empty without one.
     """
 
     name: str
@@ -38,23 +38,19 @@ class IdxImages:
     remedy: str = ""
 
     def read(self, data_dir: str | None, download: bool) -> Arrays:
-        """Reads all 60,000 images.
+        """Return all 60,000 images (60,000, 28, 28) and labels (60,000,).
 
         Args:
-            data_dir: folder of the idx files, plain or gzipped, and the only one looked at; None
-                looks in the usual places.
-            download: whether the hub may be asked when no files are found.
-
-        Returns:
-            Images (60,000, 28, 28) and labels (60,000,).
+            data_dir: folder of the idx files, plain or gzipped; None searches the usual places.
+            download: whether missing files may be fetched from the hub.
 
         Raises:
-            WorkloadError: no files are found, they are not whole, or the hub cannot be reached.
+            WorkloadError: no files are found, they are damaged, or the hub cannot be reached.
         """
-        looked = places([self.subfolder], self.package)
+        folders = places([self.subfolder], self.package)
         if data_dir is not None:
-            looked = [Path(data_dir).expanduser()]
-        folder = next((place for place in looked if _file(place, _IMAGES) is not None), None)
+            folders = [Path(data_dir).expanduser()]
+        folder = next((place for place in folders if _file(place, _IMAGES) is not None), None)
         if folder is not None:
             images, labels = self._from_folder(folder)
         elif download:
@@ -64,7 +60,7 @@ class IdxImages:
         else:
             raise WorkloadError(
                 f"{self.name} needs the files {_IMAGES}[.gz] and {_LABELS}[.gz], got "
-                f"{in_words(looked)}; give their folder with --data-dir or BATCHSCALE_DATA, "
+                f"{searched_text(folders)}; give their folder with --data-dir or BATCHSCALE_DATA, "
                 f"{self.remedy}or set workload_options.download = true"
             )
         if images.shape != (60_000, 28, 28) or labels.shape != (60_000,):

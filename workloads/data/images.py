@@ -1,4 +1,4 @@
-"""Labelled images as bytes: split, and cut down to some of their classes or images."""
+"""Labeled images as bytes: their split, and subsets of classes or images."""
 
 import math
 
@@ -14,15 +14,9 @@ _SEED = 2018
 
 
 def split(images: Bytes, labels: NDArray[np.integer], train: int) -> Data:
-    """Gives the first images for training and the rest for validation.
+    """Return data of images (examples, channels, height, width); the first `train` ones train.
 
-    Args:
-        images: (examples, channels, height, width).
-        labels: (examples,).
-        train: how many images train.
-
-    Returns:
-        The data, still bytes: a model's first layer makes floats of a batch.
+    They stay bytes: a model's first layer makes floats of a batch.
     """
     inputs, targets = torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64)
     return Data(
@@ -31,21 +25,18 @@ def split(images: Bytes, labels: NDArray[np.integer], train: int) -> Data:
     )
 
 
-def part(data: Data, images: float = 1.0, classes: float = 1.0) -> Data:
-    """Gives a part of a data set, the same part on every call (Shallue et al. 2018, section 4.5).
+def subset(data: Data, images: float = 1.0, classes: float = 1.0) -> Data:
+    """Return a subset of a data set, the same on every call (Shallue et al. 2018, section 4.5).
 
     Args:
-        data: images and labels 0 to classes - 1.
-        images: training images to keep, drawn at random once for all: a fraction up to 1, above it
-            a number. All validation images stay.
-        classes: classes to keep, the first of them, in training and validation: a fraction up to
-            1, above it a number.
-
-    Returns:
-        The part; the data themselves where nothing is dropped.
+        data: images with labels 0 to classes - 1.
+        images: training images to keep, sampled once: a fraction up to 1, a number above. All
+            validation images stay.
+        classes: classes to keep, the first ones, in training and validation: a fraction up to 1, a
+            number above.
     """
     there = class_count(data)
-    kept = amount("classes", classes, there)
+    kept = resolve_amount("classes", classes, there)
     if kept < there:
         train, validation = (
             Examples(*(tensor[split.targets < kept] for tensor in split))
@@ -53,41 +44,33 @@ def part(data: Data, images: float = 1.0, classes: float = 1.0) -> Data:
         )
         data = Data(train=train, validation=validation)
     examples = len(data.train.inputs)
-    count = amount("images", images, examples)
+    count = resolve_amount("images", images, examples)
     if count == examples:
         return data
-    rows = torch.from_numpy(drawn(count, examples))
+    rows = torch.from_numpy(sample_indices(count, examples))
     train = Examples(data.train.inputs[rows], data.train.targets[rows])
     return Data(train=train, validation=data.validation)
 
 
-def drawn(count: int, examples: int) -> NDArray[np.int64]:
-    """Gives `count` of the indices below `examples`, in rising order; fewer are among more."""
+def sample_indices(count: int, examples: int) -> NDArray[np.int64]:
+    """Return `count` sorted indices below `examples`; fewer are a subset of more."""
     return np.sort(np.random.default_rng(_SEED).permutation(examples)[:count])
 
 
 def class_count(data: Data) -> int:
-    """Gives the number of classes in the training set."""
+    """Return the number of classes in the training set."""
     return int(data.train.targets.max()) + 1
 
 
-def amount(name: str, asked: float, there: int) -> int:
-    """Reads a fraction or a number.
-
-    Args:
-        name: the option's, for an error.
-        asked: a fraction in (0, 1], or a number above 1.
-        there: how many there are.
-
-    Returns:
-        How many are meant, from 1 to `there`; a fraction is rounded up.
+def resolve_amount(name: str, asked: float, available: int) -> int:
+    """Return how many an option means: a fraction in (0, 1], rounded up, or a number above 1.
 
     Raises:
-        WorkloadError: it is neither.
+        WorkloadError: it is neither, or above what is available.
     """
-    if not 0 < asked <= there or (asked > 1 and asked != int(asked)):
+    if not 0 < asked <= available or (asked > 1 and asked != int(asked)):
         raise WorkloadError(
-            f"`{name}` must be a fraction in (0, 1] or a whole number from 2 to {there:,}, got "
-            f"{asked:g}; choose another"
+            f"`{name}` must be a fraction in (0, 1] or an integer from 2 to {available:,}, got "
+            f"{asked:g}"
         )
-    return math.ceil(asked * there) if asked <= 1 else int(asked)
+    return math.ceil(asked * available) if asked <= 1 else int(asked)

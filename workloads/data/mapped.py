@@ -1,4 +1,4 @@
-"""Files of bytes as tensors that are read where they are indexed, and nowhere else."""
+"""Files as tensors of bytes, read only where they are indexed."""
 
 import warnings
 from pathlib import Path
@@ -9,16 +9,12 @@ from torch import Tensor
 
 
 def mapped(file: Path) -> Tensor:
-    """Maps a file into memory, read-only: nothing may be written to the tensor.
+    """Return the bytes of a file of any size but 0, memory-mapped and read-only, shape (bytes,).
 
-    Args:
-        file: of any size but 0, larger than memory too. `torch.from_file` would not do: it maps
-            memory to write to as well, of which the system grants no more than there is.
-
-    Returns:
-        Its bytes, shape (bytes,).
+    `torch.from_file` would not do: it maps writable memory, of which the system grants no more than
+    there is.
     """
     with warnings.catch_warnings():
-        # torch cannot say that a tensor is read-only; nobody writes to data
+        # torch cannot express read-only memory; nothing writes to data
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="r"))

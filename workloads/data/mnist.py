@@ -1,4 +1,4 @@
-"""MNIST: 70,000 grey images of 28x28 pixels, handwritten digits (LeCun et al. 1998)."""
+"""MNIST: 70,000 gray images of 28x28 pixels, handwritten digits (LeCun et al. 1998)."""
 
 from workloads.data.hub import HubImages
 from workloads.data.idx_images import IdxImages

@@ -1,7 +1,7 @@
-"""Reads pickles that hold numpy arrays and plain values, and refuses every other.
+"""Reading of pickles that hold numpy arrays and plain values; all others are refused.
 
-No code of numpy's runs on what a file says: arrays are taken as shape, type and bytes, and made
-from these afterwards.
+No code of numpy is called by a pickle: arrays are read as shape, type and bytes, and made
+afterwards.
 """
 
 import io
@@ -16,7 +16,7 @@ from workloads.errors import WorkloadError
 
 
 class _Type:
-    """What a pickle says of a numpy type of numbers: kind and size, then byte order."""
+    """A numpy number type as pickled: kind and size, then byte order."""
 
     def __init__(self, code: str | bytes, align: bool = False, copy: bool = False) -> None:
         self._code, self._order = code.decode() if isinstance(code, bytes) else code, "="
@@ -33,7 +33,7 @@ class _Type:
 
 
 class _Array:
-    """What a pickle says of an array."""
+    """A numpy array as pickled."""
 
     def __init__(self, *_: object) -> None:
         self._state: tuple[Any, ...] = ()
@@ -48,9 +48,9 @@ class _Array:
 
 
 class _Latin1(bytes):
-    """Bytes as Python 2's are pickled, in place of `_codecs.encode`, which knows more.
+    """Bytes as Python 2 pickles them, in place of `_codecs.encode`, which can do more.
 
-    A class, since a pickle may set attributes of whatever it names that has no `__setstate__`.
+    A class, because a pickle may set attributes of anything it names that has no `__setstate__`.
     """
 
     def __new__(cls, text: str, encoding: bytes | str) -> "_Latin1":
@@ -69,7 +69,7 @@ _ALLOWED: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _Latin1,
 }
-"""What a pickle may name; a pickle that names more could run any program."""
+"""All that a pickle may name; one that could name more could run any program."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -80,17 +80,14 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_pickle(content: bytes, source: object) -> Any:
-    """Reads a pickle of dicts, lists, strings, bytes, numbers and numpy arrays of numbers.
+    """Return the content of a pickle of dicts, lists, strings, bytes, numbers and number arrays.
 
     Args:
         content: the pickle; one from Python 2 has its strings as bytes.
-        source: what it came from, for an error.
-
-    Returns:
-        What it holds.
+        source: where it is from, for messages.
 
     Raises:
-        WorkloadError: it holds anything else, or is no pickle.
+        WorkloadError: it holds anything else, or is not a pickle.
     """
     try:
         _check_places(content)
@@ -103,10 +100,10 @@ def read_pickle(content: bytes, source: object) -> Any:
 
 
 def _check_places(content: bytes) -> None:
-    """Refuses a place in the unpickler's memory that a file of this size cannot need.
+    """Refuse an entry of the unpickler's memo that a file of this size cannot need.
 
-    Python makes room for all places up to the greatest that a pickle names: ten bytes could ask for
-    64 GiB.
+    Python allocates all entries up to the greatest index that a pickle names, so ten bytes could
+    ask for 64 GiB.
 
     Raises:
         UnpicklingError: there is one.

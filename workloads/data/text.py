@@ -1,4 +1,4 @@
-"""Text as bytes in windows of a fixed length: Python's own library, or the user's files.
+"""Text as bytes in windows of a fixed length: Python's standard library, or the user's files.
 
 A window is an example: its inputs are `context` bytes, its targets the byte after each. Windows
 follow each other without overlap of their inputs.
@@ -20,45 +20,42 @@ from workloads.workload import Data, Examples
 
 SYMBOLS = 256
 TRAIN_BYTES, VALIDATION_BYTES = 2**20, 2**14
-"""Of the default corpus; no corpus validates on more."""
+"""Sizes of the default corpus; no corpus validates on more."""
 EVERY = 10
-"""Every how many files, or which part of a single file, validates."""
+"""Every tenth file, or the last tenth of a single file, validates."""
 IN_MEMORY = 2**28
-"""Bytes of the largest file that is read whole; a larger one is mapped."""
+"""Largest file that is read into memory, bytes; larger ones are mapped."""
 
 _HUB = "hub:"
 
 
 def text(path: str | None, context: int) -> Data:
-    """Gives windows of text.
+    """Return windows of text, inputs and targets (windows, context) of bytes.
+
+    At most 16 KiB validate. The training set of a file over 256 MiB is mapped and not read.
 
     Args:
         path: a file, whose last tenth validates; a folder, of which every tenth file validates, in
-            the order of their paths; `hub:owner/name:file` for a file on the Hugging Face hub; None
-            for the modules of Python's library, as in `library`. A path is absolute, or in
-            BATCHSCALE_DATA.
+            the order of their paths; `hub:owner/name:file`, a file on the Hugging Face hub; None
+            for the text of `library`. A path is absolute, or in BATCHSCALE_DATA.
         context: bytes in a window's inputs, >= 1.
-
-    Returns:
-        Inputs and targets (windows, context) of bytes; validation of at most 16 KiB. The training
-        set is mapped where the file is larger than 256 MiB, and not read.
 
     Raises:
         WorkloadError: there is no such file, or it is too short.
     """
     if context < 1:
-        raise WorkloadError(f"`context` must be at least 1 byte, got {context}; raise it")
+        raise WorkloadError(f"`context` must be at least 1 byte, got {context}")
     place = None if path is None else _found(path)
-    stays = False
+    is_mapped = False
     if place is None:
         train, validation = library()
     elif place.is_dir():
         files = sorted(file for file in place.rglob("*") if file.is_file())
         train, validation = _by_file(files, None)
     else:
-        train, validation, stays = _by_position(place)
+        train, validation, is_mapped = _by_position(place)
     trained, validated = _windows(train, context), _windows(validation, context)
-    if not stays:
+    if not is_mapped:
         trained = Examples(*(part.contiguous() for part in trained))
     for name, count in (("training", len(trained.inputs)), ("validation", len(validated.inputs))):
         if count == 0:
@@ -69,19 +66,16 @@ def text(path: str | None, context: int) -> Data:
     return Data(
         train=trained,
         validation=Examples(*(part.contiguous() for part in validated)),
-        mapped=stays,
+        mapped=is_mapped,
     )
 
 
 def library() -> tuple[Tensor, Tensor]:
-    """Gives 1 MiB of training and 16 KiB of validation text: the source of Python's own library.
+    """Return 1 MiB of training and 16 KiB of validation bytes from Python's standard library.
 
-    The modules that stand directly in the library's folder, in the order of their names; every
-    tenth validates. The same on every machine with the same Python, and present in each; another
-    release of Python has other text, so that results of two releases are not to be compared.
-
-    Returns:
-        Training and validation bytes.
+    The modules directly in the library's folder, in the order of their names; every tenth
+    validates. The text is the same on every machine with the same Python. Other releases have other
+    text, so their results must not be compared.
     """
     files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
     return _by_file(files, TRAIN_BYTES)
@@ -91,18 +85,18 @@ def _found(path: str) -> Path:
     if path.startswith(_HUB):
         repository, _, file = path.removeprefix(_HUB).partition(":")
         return hub_file(repository, file, "give a file")
-    # workers have working folders of their own, so that a relative path would mean nothing there
+    # workers run in folders of their own, where a relative path would lead elsewhere
     place = Path(os.environ.get(VARIABLE, os.sep)) / Path(path).expanduser()
     if not place.exists() or not (Path(path).expanduser().is_absolute() or VARIABLE in os.environ):
         raise WorkloadError(
             f"`path` must be an absolute path, or one in {VARIABLE}, of a file or folder, got "
-            f"{path!r}; check it"
+            f"{path!r}"
         )
     return place
 
 
 def _by_file(files: list[Path], budget: int | None) -> tuple[Tensor, Tensor]:
-    """Gives training and validation bytes, every tenth file's for validation."""
+    """Return training and validation bytes; every tenth file validates."""
     validating = set(files[EVERY - 1 :: EVERY])
     training = [file for file in files if file not in validating]
     return _joined(training, budget), _joined(sorted(validating), VALIDATION_BYTES)
@@ -124,7 +118,7 @@ def _as_tensor(content: bytearray) -> Tensor:
 
 
 def _by_position(file: Path) -> tuple[Tensor, Tensor, bool]:
-    """Gives training and validation bytes of one file, and whether the first are mapped."""
+    """Return training and validation bytes of a file, and whether the former are mapped."""
     size = file.stat().st_size
     cut = size - min(size // EVERY, VALIDATION_BYTES)
     larger = size > IN_MEMORY
@@ -133,7 +127,7 @@ def _by_position(file: Path) -> tuple[Tensor, Tensor, bool]:
 
 
 def _windows(content: Tensor, context: int) -> Examples:
-    """Gives views of consecutive windows and of the bytes after each of theirs."""
+    """Return views of consecutive windows, and of the byte after each byte in them."""
     if len(content) <= context:
         none = content[:0].view(0, 1).expand(0, context)
         return Examples(none, none)

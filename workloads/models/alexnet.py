@@ -1,4 +1,4 @@
-"""AlexNet, with local response normalisation or batch normalisation, for images of any size."""
+"""AlexNet, with local response normalization or batch normalization, for images of any size."""
 
 from collections.abc import Callable, Mapping
 
@@ -29,11 +29,12 @@ def alexnet(
     dense: int = 4096,
     dropout: float = 0.5,
 ) -> nn.Sequential:
-    """Gives AlexNet in one tower (Krizhevsky et al. 2012), or AlexNet-BN (You et al. 2017).
+    """Return AlexNet in one tower (Krizhevsky et al. 2012), or AlexNet-BN (You et al. 2017).
 
     Five convolutions of 96, 256, 384, 384 and 256 filters, with 3x3 max-pooling by 2 after the
     first, the second and the last, and two dense layers. The first convolution is the paper's,
-    11x11 by 4, from a side of 128 on; smaller images get 5x5 by 1.
+    11x11 by 4, for sides from 128 on; smaller images get 5x5 by 1. The network maps (examples,
+    channels, height, width) to (examples, classes).
 
     Args:
         image: channels, height and width of the images; the sides at least 15.
@@ -41,23 +42,19 @@ def alexnet(
         norm: local-response, in the first two layers; or batch, in all five.
         width: filters of the first convolution, >= 1; the others keep their ratios to it.
         dense: units of each dense layer; the paper's is 4,096.
-        dropout: probability that a dense layer's input is left out in training, in [0, 1).
-
-    Returns:
-        The network, from (examples, channels, height, width) to (examples, classes).
+        dropout: dropout of a dense layer's inputs, in [0, 1).
 
     Raises:
-        WorkloadError: the image is too small, or there is no such norm.
+        WorkloadError: the image is too small, or the norm unknown.
     """
     if norm not in _NORMS:
-        raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}; choose one")
+        raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}")
     channels, *sides = image
     kernel, stride, padding = (5, 1, 2) if min(sides) < SMALL_IMAGE else (11, 4, 2)
     left = [_pooled((side + 2 * padding - kernel) // stride + 1) for side in sides]
     if min(left) < 1:
         raise WorkloadError(
-            f"AlexNet's images must have sides of at least 15 pixels, got {sides[0]}x{sides[1]}; "
-            "choose a larger size"
+            f"AlexNet's images must have sides of at least 15 pixels, got {sides[0]}x{sides[1]}"
         )
     second, third = 8 * width // 3, 4 * width
     plan = [
@@ -88,7 +85,7 @@ def alexnet(
 
 
 def _pooled(side: int) -> int:
-    """Gives what three poolings leave of a side."""
+    """Return the length of a side after three poolings."""
     for _ in range(3):
         side = (side - 3) // 2 + 1
     return side

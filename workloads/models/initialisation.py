@@ -1,20 +1,13 @@
-"""Initial weights that keep the signal's size through ReLUs."""
+"""Initial weights that keep the scale of the signal through ReLUs."""
 
 from torch import nn
 
 
 def he_initialised(network: nn.Sequential) -> nn.Sequential:
-    """Draws a network's weights from Gaussians of variance 2 / inputs (He et al. 2015).
+    """Return a network with weights from Gaussians of variance 2 / inputs (He et al. 2015).
 
-    Torch's own, of variance 1 / (3 inputs), let the signal of a deep network without normalisation
-    die out.
-
-    Args:
-        network: of convolutions and dense layers; the last dense layer, of the logits, is left as
-            it is.
-
-    Returns:
-        The same network, biases zero.
+    Torch's default variance, 1 / (3 inputs), lets the signal of a deep network without
+    normalization vanish. Biases become zero; the last layer, of the logits, is left as it is.
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     for layer in layers[:-1]:

@@ -9,14 +9,14 @@ from workloads.errors import WorkloadError
 
 
 class LSTMLayer(nn.Module):
-    """One layer, stepped through the sequence in Python: `torch.func.vmap` refuses `nn.LSTM`.
+    """One layer, iterated in Python because `torch.func.vmap` refuses `nn.LSTM`.
 
     Its parameters are those of `torch.nn.LSTM`, gates in the order input, forget, cell, output,
     with one bias in place of two that are only ever added.
     """
 
     def __init__(self, inputs: int, width: int) -> None:
-        """Makes the layer: `inputs` numbers per position in, `width` out."""
+        """Create a layer from `inputs` to `width` features per position."""
         super().__init__()
         bound = 1 / math.sqrt(width)
         self.inward = nn.Parameter(torch.empty(4 * width, inputs).uniform_(-bound, bound))
@@ -25,14 +25,14 @@ class LSTMLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(4, width).index_fill(0, torch.tensor(1), 1).flatten())
 
     def forward(self, states: Tensor) -> Tensor:
-        """Maps states (examples, positions, inputs) to (examples, positions, width)."""
+        """Map states (examples, positions, inputs) to (examples, positions, width)."""
         given = states @ self.inward.T + self.bias
         hidden = cell = torch.zeros_like(given[:, 0, : len(self.bias) // 4])
         outputs = []
         for position in range(states.shape[1]):
             gates = given[:, position] + hidden @ self.recurrent.T
-            come, stay, new, out = gates.chunk(4, dim=-1)
-            cell = torch.sigmoid(stay) * cell + torch.sigmoid(come) * torch.tanh(new)
+            enter, forget, new, out = gates.chunk(4, dim=-1)
+            cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
             hidden = torch.sigmoid(out) * torch.tanh(cell)
             outputs.append(hidden)
         return torch.stack(outputs, dim=1)
@@ -42,12 +42,7 @@ class LSTM(nn.Module):
     """A language model: embedded tokens, LSTM layers, logits; the state starts at zero."""
 
     def __init__(self, symbols: int, width: int, layers: int) -> None:
-        """Makes the model.
-
-        Args:
-            symbols: different tokens, >= 2.
-            width: numbers per position, of the embedding and of every layer.
-            layers: LSTM layers.
+        """Create a model of `symbols` >= 2 tokens, with an embedding and layers of one width.
 
         Raises:
             WorkloadError: a number is not positive.
@@ -55,18 +50,11 @@ class LSTM(nn.Module):
         super().__init__()
         for name, size in {"width": width, "layers": layers}.items():
             if size < 1:
-                raise WorkloadError(f"`{name}` must be at least 1, got {size}; raise it")
+                raise WorkloadError(f"`{name}` must be at least 1, got {size}")
         self.tokens = nn.Embedding(symbols, width)
         self.layers = nn.Sequential(*(LSTMLayer(width, width) for _ in range(layers)))
         self.logits = nn.Linear(width, symbols)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Gives logits (examples, positions, symbols) of each next token.
-
-        Args:
-            tokens: integers below `symbols` of any integer type, shape (examples, positions).
-
-        Returns:
-            Logits that depend on no later token.
-        """
+        """Return logits (examples, positions, symbols) of each next token; tokens are integers."""
         return torch.as_tensor(self.logits(self.layers(self.tokens(tokens.long()))))

@@ -1,4 +1,4 @@
-"""Layers that normalise by batch statistics, or do not: none, batch and ghost batch norm."""
+"""Normalization by batch statistics: none, batch and ghost batch normalization."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,41 +8,37 @@ from torch import Tensor, nn
 from workloads.errors import WorkloadError
 
 GHOST = 64
-"""Examples of a ghost batch where nothing is said, as in init2winit."""
+"""Default number of examples in a ghost batch, as in init2winit."""
 
 Norm = Callable[[int], nn.Module]
 """Channels to a layer that normalises them."""
 
 
 class GhostBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over parts of the batch, ghost batches (Hoffer et al. 2017).
+    """Batch normalization over parts of the batch, ghost batches (Hoffer et al. 2017).
 
-    A batch is cut, in its order, into as few ghost batches of at most `ghost` examples as there can
-    be, whose sizes differ by one at most: 128 examples at 64 make 64 + 64, 65 make 33 + 32, and a
-    batch of up to 64 is one ghost batch, as in plain batch normalisation. So the statistics never
-    come from more than `ghost` examples, and never from fewer than half of it in a larger batch.
+    A batch is split, in its order, into as few ghost batches of at most `ghost` examples as
+    possible, whose sizes differ by at most one: with 64, 128 examples make 64 + 64, 65 make
+    33 + 32, and a batch of up to 64 is one ghost batch. So statistics never come from more than
+    `ghost` examples, nor from fewer than half of it in a larger batch.
 
     The running averages take one step per batch, toward the mean over its ghost batches of their
     means and variances, each weighted by its size. Evaluation uses them as batch norm does.
     """
 
     def __init__(self, channels: int, ghost: int = GHOST) -> None:
-        """Makes the layer.
-
-        Args:
-            channels: channels of its inputs.
-            ghost: most examples of a ghost batch, >= 1.
+        """Create a layer whose ghost batches have at most `ghost` >= 1 examples.
 
         Raises:
             WorkloadError: `ghost` is not positive.
         """
         super().__init__(channels)
         if ghost < 1:
-            raise WorkloadError(f"`ghost` must be at least 1 example, got {ghost}; raise it")
+            raise WorkloadError(f"`ghost` must be at least 1 example, got {ghost}")
         self.ghost = ghost
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalises images (examples, channels, height, width)."""
+        """Normalize images (examples, channels, height, width)."""
         parts = -(-len(input) // self.ghost)
         if not self.training or parts == 1:
             return super().forward(input)
@@ -78,17 +74,14 @@ _NORMS: Mapping[str, Callable[[int], Norm]] = {
 
 
 def normalization(norm: str, ghost: int) -> Norm:
-    """Gives the layer of a name.
+    """Return what makes the normalizing layers of a network.
 
     Args:
         norm: none, batch or ghost.
-        ghost: most examples of a ghost batch; of no effect on the others.
-
-    Returns:
-        A function that makes the layer for a number of channels.
+        ghost: most examples of a ghost batch, >= 1.
 
     Raises:
-        WorkloadError: there is none of the name.
+        WorkloadError: the norm is unknown.
     """
     if norm not in _NORMS:
         raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}; choose one")

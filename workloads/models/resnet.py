@@ -15,21 +15,14 @@ SMALL_IMAGE = 64
 
 
 class PreActivationBlock(nn.Module):
-    """Two 3x3 convolutions after normalisation and ReLU (He et al. 2016, Identity Mappings).
+    """Two 3x3 convolutions after normalization and ReLU (He et al. 2016, Identity Mappings).
 
     The shortcut takes every second pixel where the block halves the image, and adds channels of
     zeros where the block widens.
     """
 
     def __init__(self, before: int, after: int, stride: int, norm: Norm) -> None:
-        """Makes the block.
-
-        Args:
-            before: channels that come in.
-            after: channels that go out, >= before.
-            stride: 1, or 2 to halve the image.
-            norm: makes the normalising layers.
-        """
+        """Create a block to `after` >= `before` channels; stride 2 halves the image."""
         super().__init__()
         # without normalisation, whose shift would undo it, a convolution has a bias of its own
         bias = isinstance(norm(1), nn.Identity)
@@ -44,7 +37,7 @@ class PreActivationBlock(nn.Module):
         self._added, self._stride = after - before, stride
 
     def forward(self, images: Tensor) -> Tensor:
-        """Gives (examples, after, height / stride, width / stride)."""
+        """Return (examples, after, height / stride, width / stride)."""
         shortcut = images[:, :, :: self._stride, :: self._stride]
         padded = nn.functional.pad(shortcut, (0, 0, 0, 0, 0, self._added))
         return padded + torch.as_tensor(self.branch(images))
@@ -57,17 +50,17 @@ def resnet8(
     norm: str = "none",
     ghost: int = GHOST,
 ) -> nn.Sequential:
-    """Gives the pre-activation ResNet of 6n + 2 layers with n = 1, one block per width.
+    """Return the pre-activation ResNet of 6n + 2 layers with n = 1, one block per width.
+
+    Each block but the first halves the image. The network maps (examples, channels, height, width)
+    to (examples, classes).
 
     Args:
-        channels: of the images, whose sides are halved by each block but the first.
+        channels: channels of the images.
         classes: number of logits.
-        widths: filters of each block, rising; Shallue et al. 2018 use 16, 32, 64.
+        widths: filters of each block, increasing; Shallue et al. 2018 use 16, 32, 64.
         norm: none, batch or ghost.
         ghost: most examples of a ghost batch.
-
-    Returns:
-        The network, from (examples, channels, height, width) to (examples, classes).
     """
     make = normalization(norm, ghost)
     blocks = [
@@ -88,20 +81,13 @@ def resnet8(
 
 
 class BottleneckBlock(nn.Module):
-    """A 1x1, a 3x3 and a 1x1 convolution, each batch-normalised (He et al. 2016).
+    """A 1x1, a 3x3 and a 1x1 convolution, each batch-normalized (He et al. 2016).
 
     The 3x3 convolution is the one that halves the image, as in Goyal et al. 2017.
     """
 
     def __init__(self, before: int, width: int, stride: int, norm: Norm) -> None:
-        """Makes the block.
-
-        Args:
-            before: channels that come in.
-            width: channels of the 3x3 convolution; four times as many go out.
-            stride: 1, or 2 to halve the image.
-            norm: makes the normalising layers.
-        """
+        """Create a block to four times `width` channels; stride 2 halves the image."""
         super().__init__()
         after = 4 * width
         self.branch = nn.Sequential(
@@ -120,7 +106,7 @@ class BottleneckBlock(nn.Module):
             self.shortcut = nn.Sequential(convolution, norm(after))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Gives (examples, 4 width, height / stride, width / stride)."""
+        """Return (examples, 4 width, height / stride, width / stride)."""
         return torch.relu(self.shortcut(images) + self.branch(images))
 
 
@@ -131,19 +117,18 @@ def resnet50(
     ghost: int | None = None,
     zero_gamma: bool = True,
 ) -> nn.Sequential:
-    """Gives ResNet-50: 3, 4, 6 and 3 bottleneck blocks, batch-normalised.
+    """Return ResNet-50, batch-normalized: 3, 4, 6 and 3 bottleneck blocks.
+
+    The network maps (examples, channels, height, width) to (examples, classes).
 
     Args:
-        image: channels, height and width of the images. Below a side of 64 the first layer is a
-            3x3 convolution without pooling, which keeps the image's size; else it is the paper's.
+        image: channels, height and width of the images. For sides below 64, the first layer is a
+            3x3 convolution without pooling, which keeps the image's size; else the paper's.
         classes: number of logits.
         width: filters of the first stage, doubled at each; the paper's is 64.
-        ghost: most examples of a ghost batch; None normalises over the whole batch.
+        ghost: most examples of a ghost batch; None normalizes over the whole batch.
         zero_gamma: whether every block starts as its shortcut, the scale of its last
-            normalisation being zero (Goyal et al. 2017).
-
-    Returns:
-        The network, from (examples, channels, height, width) to (examples, classes).
+            normalization being zero (Goyal et al. 2017).
     """
     make = normalization("batch" if ghost is None else "ghost", ghost or GHOST)
     channels, *sides = image

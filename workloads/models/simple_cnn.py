@@ -20,25 +20,24 @@ WIDTHS: Mapping[str, Sizes] = {
 def simple_cnn(
     image: tuple[int, int, int], classes: int, sizes: Sizes, dropout: float = 0.0
 ) -> nn.Sequential:
-    """Gives two 5x5 convolutions, each with ReLU and 2x2 max-pooling, and a hidden dense layer.
+    """Return two 5x5 convolutions, each with ReLU and 2x2 max-pooling, and a hidden dense layer.
+
+    The network maps (examples, channels, height, width) to (examples, classes).
 
     Args:
         image: channels, height and width of the images; the sides at least 4.
         classes: number of logits.
         sizes: filters of the two convolutions and hidden units, each >= 1.
-        dropout: probability that a hidden unit is left out in training, in [0, 1); the paper's
-            is 0.4. Networks with dropout cannot be packed.
-
-    Returns:
-        The network, from (examples, channels, height, width) to (examples, classes).
+        dropout: dropout of the hidden units, in [0, 1); the paper's is 0.4. Networks with dropout
+            cannot be packed.
 
     Raises:
-        WorkloadError: a size is not positive, or `dropout` is out of range.
+        WorkloadError: a size or the dropout is out of range.
     """
     if min(sizes) < 1:
-        raise WorkloadError(f"a layer's size must be at least 1, got {list(sizes)}; raise it")
+        raise WorkloadError(f"a layer's size must be at least 1, got {list(sizes)}")
     if not 0 <= dropout < 1:
-        raise WorkloadError(f"`dropout` must lie in [0, 1), got {dropout:g}; choose another")
+        raise WorkloadError(f"`dropout` must lie in [0, 1), got {dropout:g}")
     channels, height, breadth = image
     first, second, hidden = sizes
     return nn.Sequential(
@@ -58,19 +57,11 @@ def simple_cnn(
 
 
 def sizes_of(width: str) -> Sizes:
-    """Gives the paper's sizes by name.
-
-    Args:
-        width: narrow, base or wide; a half, once and twice the base network's.
-
-    Returns:
-        Filters and hidden units.
+    """Return filters and hidden units by name: narrow, base or wide.
 
     Raises:
-        WorkloadError: there is no such width.
+        WorkloadError: the name is unknown.
     """
     if width not in WIDTHS:
-        raise WorkloadError(
-            f"`width` must be one of {', '.join(WIDTHS)}, got {width!r}; choose one"
-        )
+        raise WorkloadError(f"`width` must be one of {', '.join(WIDTHS)}, got {width!r}")
     return WIDTHS[width]

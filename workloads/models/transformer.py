@@ -9,20 +9,20 @@ from workloads.errors import WorkloadError
 
 
 class CausalAttention(nn.Module):
-    """Attention of every position to itself and those before it, in several heads.
+    """Attention of every position to itself and earlier ones, in several heads.
 
-    Written as plain matrix products, which `torch.func.vmap` takes, gradients included.
+    Written as plain matrix products, which `torch.func.vmap` can transform with their gradients.
     """
 
     def __init__(self, width: int, heads: int) -> None:
-        """Makes the layer: `width` numbers per position, a multiple of `heads`."""
+        """Create a layer of `width` features per position, a multiple of `heads`."""
         super().__init__()
         self._heads = heads
         self.inward = nn.Linear(width, 3 * width, bias=False)
         self.outward = nn.Linear(width, width, bias=False)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Maps states (examples, positions, width) to the same shape."""
+        """Map states (examples, positions, width) to the same shape."""
         examples, positions, width = states.shape
         split = self.inward(states).view(examples, positions, 3, self._heads, width // self._heads)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)
@@ -34,10 +34,10 @@ class CausalAttention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a dense layer, each normalised before and added to its input (pre-norm)."""
+    """Attention and a dense layer, each normalized before and added to its input (pre-norm)."""
 
     def __init__(self, width: int, heads: int) -> None:
-        """Makes the block, its dense layer four times as wide."""
+        """Create a block whose dense layer is four times as wide."""
         super().__init__()
         self.attention = nn.Sequential(nn.LayerNorm(width), CausalAttention(width, heads))
         self.dense = nn.Sequential(
@@ -45,7 +45,7 @@ class TransformerBlock(nn.Module):
         )
 
     def forward(self, states: Tensor) -> Tensor:
-        """Maps states (examples, positions, width) to the same shape."""
+        """Map states (examples, positions, width) to the same shape."""
         states = states + self.attention(states)
         return states + torch.as_tensor(self.dense(states))
 
@@ -54,14 +54,14 @@ class Transformer(nn.Module):
     """A decoder-only language model with learned positions and pre-norm blocks."""
 
     def __init__(self, symbols: int, context: int, width: int, layers: int, heads: int) -> None:
-        """Makes the model.
+        """Create a model.
 
         Args:
-            symbols: different tokens, >= 2.
+            symbols: number of tokens, >= 2.
             context: longest sequence, in tokens.
-            width: numbers per position, a multiple of `heads`.
-            layers: blocks.
-            heads: attention heads of each.
+            width: features per position, a multiple of `heads`.
+            layers: number of blocks.
+            heads: attention heads of each block.
 
         Raises:
             WorkloadError: a number is not positive, or `heads` does not divide `width`.
@@ -70,11 +70,9 @@ class Transformer(nn.Module):
         sizes = {"context": context, "width": width, "layers": layers, "heads": heads}
         for name, size in sizes.items():
             if size < 1:
-                raise WorkloadError(f"`{name}` must be at least 1, got {size}; raise it")
+                raise WorkloadError(f"`{name}` must be at least 1, got {size}")
         if width % heads:
-            raise WorkloadError(
-                f"`width` must be a multiple of `heads`, got {width} and {heads}; change one"
-            )
+            raise WorkloadError(f"`width` must be a multiple of `heads`, got {width} and {heads}")
         self.tokens = nn.Embedding(symbols, width)
         self.positions = nn.Parameter(0.02 * torch.randn(context, width))
         self.blocks = nn.Sequential(*(TransformerBlock(width, heads) for _ in range(layers)))
@@ -84,14 +82,6 @@ class Transformer(nn.Module):
         nn.init.normal_(self.tokens.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Gives logits (examples, positions, symbols) of each next token.
-
-        Args:
-            tokens: integers below `symbols` of any integer type, shape (examples, positions); at
-                most `context` positions.
-
-        Returns:
-            Logits that depend on no later token.
-        """
+        """Return logits (examples, positions, symbols) of each next token, from up to `context`."""
         states = self.tokens(tokens.long()) + self.positions[: tokens.shape[-1]]
         return torch.as_tensor(self.logits(self.last(self.blocks(states))))

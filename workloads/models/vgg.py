@@ -1,4 +1,4 @@
-"""VGG-11 without batch normalisation (Simonyan and Zisserman 2015, configuration A)."""
+"""VGG-11 without batch normalization (Simonyan and Zisserman 2015, configuration A)."""
 
 from torch import nn
 
@@ -17,17 +17,16 @@ def vgg11(
     dense: int = 4096,
     dropout: float = 0.5,
 ) -> nn.Sequential:
-    """Gives eight 3x3 convolutions in five stages, each max-pooled, and three dense layers.
+    """Return eight 3x3 convolutions in five stages, each max-pooled, and three dense layers.
+
+    The network maps (examples, channels, height, width) to (examples, classes).
 
     Args:
         image: channels, height and width of the images; the sides at least 32.
         classes: number of logits.
         width: filters of the first stage; the paper's is 64.
         dense: units of the two hidden dense layers; the paper's is 4,096.
-        dropout: probability that a hidden unit is left out in training, in [0, 1).
-
-    Returns:
-        The network, from (examples, channels, height, width) to (examples, classes).
+        dropout: dropout of the hidden units, in [0, 1).
 
     Raises:
         WorkloadError: the image is too small.
@@ -35,8 +34,7 @@ def vgg11(
     before, height, breadth = image
     if min(height, breadth) < 32:
         raise WorkloadError(
-            f"VGG-11's images must have sides of at least 32 pixels, got {height}x{breadth}; "
-            "choose a larger size"
+            f"VGG-11's images must have sides of at least 32 pixels, got {height}x{breadth}"
         )
     layers: list[nn.Module] = [Pixels()]
     for convolutions, multiple in STAGES:

@@ -1,11 +1,9 @@
-import sys
-
 import numpy as np
 import pytest
 import torch
 
 from workloads.data import image_folder as module
-from workloads.data.image_folder import image_folder, listing
+from workloads.data.image_folder import find_images, image_folder
 from workloads.errors import WorkloadError
 
 
@@ -29,7 +27,7 @@ def brightness(examples):
 
 
 def test_every_tenth_image_of_a_class_validates(folder):
-    data = image_folder(listing(folder), 8, None)
+    data = image_folder(find_images(folder), 8, None)
     assert brightness(data.validation) == [9, 19, 109, 119]
     assert data.train.inputs.shape == (36, 3, 8, 8)
     assert data.train.inputs.dtype == torch.uint8
@@ -41,24 +39,24 @@ def test_folders_for_training_and_validation_are_the_split(folder, tmp_path):
     folder.rename(tmp_path / "split" / "train")
     write(tmp_path / "split" / "val" / "cats" / "a.ppm", 7)
     write(tmp_path / "split" / "val" / "dogs" / "b.ppm", 8)
-    data = image_folder(listing(tmp_path / "split"), 8, None)
+    data = image_folder(find_images(tmp_path / "split"), 8, None)
     assert (len(data.train.inputs), brightness(data.validation)) == (40, [7, 8])
     assert data.validation.targets.tolist() == [0, 1]
 
 
 def test_some_images_and_classes_can_be_asked_for(folder):
-    assert listing(folder, classes=0.5).classes == 1
-    assert {label for _, label in listing(folder, classes=0.5).train} == {0}
-    few = listing(folder, images=10)
+    assert find_images(folder, classes=0.5).classes == 1
+    assert {label for _, label in find_images(folder, classes=0.5).train} == {0}
+    few = find_images(folder, images=10)
     assert (len(few.train), len(few.validation)) == (10, 4)
-    assert few.train == listing(folder, images=10).train
+    assert few.train == find_images(folder, images=10).train
 
 
 @pytest.mark.parametrize(("sides", "size"), [((8, 12), 4), ((12, 8), 8), ((4, 4), 8)])
 def test_images_are_resized_by_the_shorter_side_and_cropped(tmp_path, sides, size):
     for number in range(10):
         write(tmp_path / "only" / f"{number}.ppm", 42, sides)
-    data = image_folder(listing(tmp_path), size, None)
+    data = image_folder(find_images(tmp_path), size, None)
     assert data.train.inputs.shape == (9, 3, size, size)
     assert (data.train.inputs == 42).all()
 
@@ -69,15 +67,15 @@ def test_the_middle_is_what_is_kept(tmp_path):
         path = tmp_path / "only" / f"{number}.ppm"
         pixels = np.arange(6, dtype=np.uint8).repeat(3).reshape(1, 6, 3).repeat(2, axis=0)
         path.write_bytes(b"P6 6 2 255\n" + pixels.tobytes())
-    kept = image_folder(listing(tmp_path), 2, None).train.inputs
+    kept = image_folder(find_images(tmp_path), 2, None).train.inputs
     assert kept[0, 0].tolist() == [[2, 3], [2, 3]]
 
 
 def test_a_cache_is_made_once_and_mapped(folder, tmp_path, monkeypatch):
-    held = image_folder(listing(folder), 4, None)
-    first = image_folder(listing(folder), 4, tmp_path / "cache")
+    held = image_folder(find_images(folder), 4, None)
+    first = image_folder(find_images(folder), 4, tmp_path / "cache")
     monkeypatch.setattr(module, "_decoded", None)  # nothing is decoded again
-    second = image_folder(listing(folder), 4, tmp_path / "cache")
+    second = image_folder(find_images(folder), 4, tmp_path / "cache")
     assert not held.mapped
     for mapped in (first, second):
         assert mapped.mapped
@@ -89,14 +87,16 @@ def test_a_cache_is_made_once_and_mapped(folder, tmp_path, monkeypatch):
 
 def test_another_size_has_a_cache_of_its_own(folder, tmp_path):
     for size in (4, 8):
-        image_folder(listing(folder), size, tmp_path / "cache")
+        image_folder(find_images(folder), size, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
 def test_more_than_memory_is_meant_to_hold_needs_a_cache(folder, monkeypatch):
     monkeypatch.setattr(module, "IN_MEMORY", 1000)
-    with pytest.raises(WorkloadError, match="at most 1,000 bytes in memory, got 7,680; give a fol"):
-        image_folder(listing(folder), 8, None)
+    with pytest.raises(
+        WorkloadError, match="at most 1,000 bytes in memory, got 7,680; set `cache`"
+    ):
+        image_folder(find_images(folder), 8, None)
 
 
 def test_pillow_reads_other_forms(folder):
@@ -106,37 +106,67 @@ def test_pillow_reads_other_forms(folder):
         Image.open(path).save(path.with_suffix(".png"))
         path.unlink()
     (folder / "cats" / "notes.txt").write_text("no image")
-    assert brightness(image_folder(listing(folder), 8, None).validation) == [9, 19, 109, 119]
+    assert brightness(image_folder(find_images(folder), 8, None).validation) == [9, 19, 109, 119]
 
 
-def test_without_pillow_other_forms_say_what_to_install(folder, monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    (folder / "cats" / "00.ppm").rename(folder / "cats" / "00.png")
-    with pytest.raises(WorkloadError, match=r"need pillow.*00\.png; pip install 'batchscale\[hub"):
-        image_folder(listing(folder), 8, None)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"P5 1 1 65535 ab", "8 bits per color, got mode I"),
+        (b"", "must be readable"),
+        (b"P6 2 2 255 abc", "must be readable"),
+        (b"P5 0 2 255 ", "must be readable"),
+    ],
+)
+def test_images_that_would_be_read_wrong_are_refused(folder, content, message):
+    (folder / "cats" / "00.ppm").write_bytes(content)
+    with pytest.raises(WorkloadError, match=message):
+        image_folder(find_images(folder), 8, None)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+def test_deep_pixels_are_refused_and_not_clipped(folder, kind):
+    from PIL import Image
+
+    deep = Image.fromarray(np.full((8, 8), 1000, dtype=kind))
+    deep.save(folder / "cats" / "00.tiff")
+    (folder / "cats" / "00.tiff").rename(folder / "cats" / "00.png")
+    with pytest.raises(WorkloadError, match="8 bits per color"):
+        image_folder(find_images(folder), 8, None)
+
+
+def test_gray_is_repeated_in_every_color(tmp_path):
+    for number in range(10):
+        pixels = np.full((4, 4), number, dtype=np.uint8)
+        (tmp_path / "a").mkdir(exist_ok=True)
+        (tmp_path / "a" / f"{number}.pgm").write_bytes(b"P5 4 4 255 " + pixels.tobytes())
+    data = image_folder(find_images(tmp_path), 4, None)
+    assert data.train.inputs.unique(dim=1).shape == (9, 1, 4, 4)
 
 
 def test_a_broken_image_is_named(folder):
     (folder / "cats" / "00.ppm").rename(folder / "cats" / "00.png")
     (folder / "cats" / "00.png").write_bytes(b"no image")
     with pytest.raises(WorkloadError, match=r"must be readable, got .*00\.png"):
-        image_folder(listing(folder), 8, None)
+        image_folder(find_images(folder), 8, None)
 
 
 def test_folders_without_images_are_refused(folder, tmp_path):
     with pytest.raises(WorkloadError, match="must be a folder of images, got"):
-        listing(tmp_path / "none")
-    with pytest.raises(WorkloadError, match="sub-folder for every class, got none"):
-        listing(folder / "cats")
+        find_images(tmp_path / "none")
+    with pytest.raises(WorkloadError, match="subfolder for every class, got none"):
+        find_images(folder / "cats")
     (tmp_path / "empty" / "class").mkdir(parents=True)
-    with pytest.raises(WorkloadError, match="at least 10 images of a class.*got 0 for training"):
-        listing(tmp_path / "empty")
+    with pytest.raises(
+        WorkloadError, match="at least 10 images for each class.*got 0 for training"
+    ):
+        find_images(tmp_path / "empty")
     (tmp_path / "half" / "val" / "cats").mkdir(parents=True)
     folder.rename(tmp_path / "half" / "train")
-    with pytest.raises(WorkloadError, match="sub-folder for validation too, got no .*dogs"):
-        listing(tmp_path / "half")
+    with pytest.raises(WorkloadError, match="subfolder for validation too, got no .*dogs"):
+        find_images(tmp_path / "half")
 
 
 def test_a_size_must_be_positive(folder):
     with pytest.raises(WorkloadError, match="`size` must be at least 1 pixel, got 0"):
-        image_folder(listing(folder), 0, None)
+        image_folder(find_images(folder), 0, None)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from workloads.data.images import amount, part, split
+from workloads.data.images import resolve_amount, split, subset
 from workloads.errors import WorkloadError
 
 
@@ -13,21 +13,21 @@ def data():
 
 @pytest.mark.parametrize("images", [0.5, 20])
 def test_some_images_are_drawn_once_for_all(images):
-    kept = part(data(), images=images)
+    kept = subset(data(), images=images)
     assert len(kept.train.inputs) == 20
-    assert torch.equal(kept.train.inputs, part(data(), images=images).train.inputs)
+    assert torch.equal(kept.train.inputs, subset(data(), images=images).train.inputs)
     assert (kept.train.inputs.flatten() % 10).tolist() == kept.train.targets.tolist()
     assert len(kept.validation.inputs) == 10
 
 
 def test_fewer_images_are_among_more():
-    few, more = (set(part(data(), images=n).train.inputs.flatten().tolist()) for n in (5, 20))
+    few, more = (set(subset(data(), images=n).train.inputs.flatten().tolist()) for n in (5, 20))
     assert few < more
 
 
 @pytest.mark.parametrize("classes", [0.5, 5])
 def test_some_classes_are_the_first_in_both_splits(classes):
-    kept = part(data(), classes=classes)
+    kept = subset(data(), classes=classes)
     assert (
         set(kept.train.targets.tolist()) == set(kept.validation.targets.tolist()) == set(range(5))
     )
@@ -35,20 +35,20 @@ def test_some_classes_are_the_first_in_both_splits(classes):
 
 
 def test_a_number_of_images_is_of_those_of_the_kept_classes():
-    assert len(part(data(), images=0.5, classes=0.5).train.inputs) == 10
+    assert len(subset(data(), images=0.5, classes=0.5).train.inputs) == 10
 
 
 def test_everything_is_the_data_themselves():
     whole = data()
-    assert part(whole) is whole
+    assert subset(whole) is whole
 
 
 @pytest.mark.parametrize("asked", [0, -1, 41, 2.5, float("nan")])
 def test_what_is_neither_a_fraction_nor_a_number_there_is_is_refused(asked):
     with pytest.raises(WorkloadError, match="`images` must be a fraction .* from 2 to 40, got"):
-        amount("images", asked, 40)
+        resolve_amount("images", asked, 40)
 
 
 def test_a_fraction_is_rounded_up():
-    assert amount("classes", 0.01, 10) == 1
-    assert amount("classes", 0.31, 10) == 4
+    assert resolve_amount("classes", 0.01, 10) == 1
+    assert resolve_amount("classes", 0.31, 10) == 4

@@ -49,15 +49,20 @@ def test_a_family_has_one_size():
 @pytest.mark.parametrize(
     ("hidden", "parameters", "depth", "message"),
     [
-        ((5,), 5000, None, r"`parameters` must stand without `hidden`, got 5000 and \[5\]"),
-        (None, None, 2, "`depth` must stand beside `parameters`, got 2 alone"),
-        ((5,), None, 2, "`depth` must stand beside `parameters`, got 2 alone"),
-        (None, 0, None, "`parameters` must be a whole number of at least 1, got 0"),
-        (None, 5000, 0, "`depth` must be a whole number of at least 1, got 0"),
-        (None, 5000.5, 1, r"`parameters` must be a whole number of at least 1, got 5000\.5"),
-        (None, 5000, True, "`depth` must be a whole number of at least 1, got True"),
-        (None, 5000, 6, r"at depth 6, got 5,000, where 4,810 \(width 24\) or 5,135 \(width 25\)"),
-        (None, 20, 1, r"at depth 1, got 20, where 85 \(width 1\) come"),
+        ((5,), 5000, None, r"`parameters` and `hidden` exclude each other, got 5000 and \[5\]"),
+        (None, None, 2, "`depth` needs `parameters`, got 2 alone"),
+        ((5,), None, 2, "`depth` needs `parameters`, got 2 alone"),
+        (None, 0, None, "`parameters` must be an integer of at least 1, got 0"),
+        (None, 5000, 0, "`depth` must be an integer of at least 1, got 0"),
+        (None, 5000.5, 1, r"`parameters` must be an integer of at least 1, got 5000\.5"),
+        (None, 5000, True, "`depth` must be an integer of at least 1, got True"),
+        (
+            None,
+            5000,
+            6,
+            r"at depth 6, got 5,000, to which 4,810 \(width 24\) or 5,135 \(width 25\)",
+        ),
+        (None, 20, 1, r"at depth 1, got 20, to which 85 \(width 1\) come"),
     ],
 )
 def test_options_that_make_no_network_are_refused(hidden, parameters, depth, message):
