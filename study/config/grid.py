@@ -1,8 +1,8 @@
-"""One study file that makes several studies: all combinations of what its `grid` lists.
+"""Several studies from one study file: the combinations of what its `grid` lists.
 
-`[grid]` gives lists of values to keys, dotted as `--set` takes them, and makes every combination.
-`[[grid]]` gives settings that go together: one table, one study. What a study is does not change:
-each is what the same file without a grid makes of the same settings given by `--set`.
+`[grid]` gives lists of values to keys, dotted as for `--set`, and makes every combination. Each
+`[[grid]]` table gives settings that belong together, for one study. A study of a grid is the same
+as that of the file without the grid and the same settings given by `--set`.
 """
 
 import math
@@ -14,35 +14,26 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from study.config.study import sections
 from study.config.study_file import absolute_workload, override, read_study, with_value
 from study.errors import StudyError, shown
 
 LONGEST_NAME = 100
 MOST_STUDIES = 10_000
-_TABLES = {
-    "workload_options",
-    "search",
-    "search.space",
-    "race",
-    "recipe",
-    "replicates",
-    "schedule",
-    "federated",
-    "compute",
-}
+_TABLES = {"workload_options", "search.space", *sections()}
 """Tables of a study file whose keys are set one by one; any other table is a value."""
 _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9._+-]+")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+,-]*[A-Za-z0-9_+-])?")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-"""What Windows keeps for itself, with any ending."""
+"""Names that Windows reserves, with any suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One of the studies that a file makes.
+    """One of the studies of a file.
 
     Attributes:
-        name: of its results folder, inside that of the file; None where there is no grid.
+        name: its results folder inside that of the file; None without a grid.
         data: its study file as plain data, without a grid.
     """
 
@@ -52,37 +43,37 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What sets one study of a grid apart: values by dotted key, and perhaps a given name."""
+    """The settings of one study of a grid by dotted key, and its name if one is given."""
 
     values: Mapping[str, Any]
     given: str | None = None
 
     @property
     def name(self) -> str:
-        """The name given, or one made of its own keys and values, so that it stays.
+        """The given name, or one made of keys and values, which stays when the grid grows.
 
-        There is no `=` in it: readers of Hive-style folders would take it for a column.
+        It contains no `=`, which readers of Hive-style folders would take for a column.
         """
-        return self.given or ",".join(f"{_safe(k)}-{v}" for k, v in self._words())
+        return self.given or ",".join(f"{_safe(k)}-{v}" for k, v in self._labels())
 
-    def _words(self) -> Iterator[tuple[str, str]]:
+    def _labels(self) -> Iterator[tuple[str, str]]:
         shorts = {key: key.removesuffix(".name").rpartition(".")[2] for key in self.values}
         of_keys = Counter(shorts.values())
         for key, value in self.values.items():
             if key == "workload" and isinstance(value, str):
-                value = value.rpartition(":")[2]  # of a path, the class tells enough
+                value = value.rpartition(":")[2]  # the class is enough of a path
             yield (shorts[key] if of_keys[shorts[key]] == 1 else key), _text(value)
 
 
 def read_members(source: str, settings: Iterable[str]) -> list[Member]:
-    """Reads a study file and gives the studies that it makes.
+    """Return the studies of a study file, or of the name of a workload.
 
     Args:
         source: path of a `.toml` file, or a workload.
-        settings: such as `search.trials=32`; applied to the file before its grid is expanded.
+        settings: such as `search.trials=32`; applied before the grid is expanded.
 
     Returns:
-        One study, or those of the grid: the last key varies fastest, tables as they stand.
+        One study, or those of the grid; the last key varies fastest.
     """
     folder = Path(source).resolve().parent if source.endswith(".toml") else Path.cwd()
     return members_of(override(read_study(source), settings), folder)
@@ -102,18 +93,15 @@ def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
 
 
 def expand(base: Mapping[str, Any], grid: object, folder: Path) -> list[Member]:
-    """Gives the studies of a grid.
+    """Return the studies of a grid, one per combination or per table.
 
     Args:
         base: the study file without its grid.
         grid: lists of values by key, or a list of tables.
-        folder: what paths of workload files in the grid start from.
-
-    Returns:
-        One study for each combination, or for each table.
+        folder: what paths of workload files in the grid are relative to.
 
     Raises:
-        StudyError: the grid is of neither form, sets a key twice, or makes a name twice.
+        StudyError: the grid has neither form, sets a key twice, or makes a name twice.
     """
     if isinstance(grid, Mapping) and grid:
         choices = _combinations(grid)
@@ -157,14 +145,14 @@ def _listed(table: object) -> _Choice:
     if name is not None and not _is_name(name):
         raise StudyError(
             f"grid.name must be 1 to {LONGEST_NAME} letters, digits and any of . _ + , - that "
-            f"every file system takes as a folder, got {shown(name)}; choose another"
+            f"every file system takes as a folder, got {shown(name)}"
         )
     values = _distinct(_settings({k: v for k, v in table.items() if k != "name"}))
     return _Choice(values, name)
 
 
 def _leaves(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
-    """Gives what is no table, by dotted key: quoted or not, dotted keys mean the same."""
+    """Yield every value that is not a table with its dotted key; quotes make no difference."""
     for key, value in table.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{at}{key}.")
@@ -173,7 +161,7 @@ def _leaves(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _settings(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
-    """Gives values by dotted key; a table is a value, unless it is a section of a study file."""
+    """Yield values by dotted key; a table counts as a value unless it is a section."""
     for key, value in table.items():
         if isinstance(value, Mapping) and f"{at}{key}" in _TABLES:
             yield from _settings(value, f"{at}{key}.")
@@ -201,7 +189,7 @@ def _distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_second_values(base: Mapping[str, Any], choices: Sequence[_Choice]) -> None:
-    """Refuses a value outside the grid that no study would get."""
+    """Refuse a value outside the grid that no study would get."""
     everywhere = set.intersection(*(set(choice.values) for choice in choices))
     for key in sorted(everywhere):
         there: Any = base
@@ -209,8 +197,8 @@ def _refuse_second_values(base: Mapping[str, Any], choices: Sequence[_Choice]) -
             there = there.get(part) if isinstance(there, Mapping) else None
         if there is not None:
             raise StudyError(
-                f"{key} must not stand outside the grid that sets it in every study, got "
-                f"{shown(there)} in the file or from --set; remove it there or in the grid"
+                f"{key} must be set in the grid or outside it, got {shown(there)} in the file or "
+                "from --set, and a value in every study of the grid; remove one"
             )
 
 
@@ -223,11 +211,11 @@ def _refuse_names(choices: Sequence[_Choice]) -> None:
                 f"a study's name must have at most {LONGEST_NAME} characters, got {shown(name)}; "
                 "give each study a short `name` under [[grid]]"
             )
-        # some file systems take capital and small letters for the same
+        # some file systems ignore case
         other = seen.setdefault(name.casefold(), choice)
         if other is not choice:
             raise StudyError(
-                f"the studies of a grid must have names of their own, got {name} for "
+                f"the studies of a grid must have distinct names, got {name} for "
                 f"{shown(dict(other.values))} and for {shown(dict(choice.values))}; drop one, or "
                 "give each a `name` under [[grid]]"
             )
@@ -249,7 +237,7 @@ def _is_name(name: object) -> bool:
 
 
 def _text(value: object) -> str:
-    """Gives a value as part of a name, such as 64x64 for [64, 64]."""
+    """Return a value as part of a name, such as 64x64 for [64, 64]."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The tables of a study file: every key, its default and its own rule."""
+"""The tables of a study file: every key with its meaning, its default and its own rule."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,18 +12,13 @@ from study.config.space import Range
 class Section(BaseModel):
     """A table of a study file: unknown keys and numbers that are not finite are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
-def form_of(value: object) -> str:
-    """Tells the forms of a key apart, so that an error speaks of the form that was meant.
-
-    Args:
-        value: as it was written.
-
-    Returns:
-        The tag of the form.
-    """
+def kind_of(value: object) -> str:
+    """Return the tag of a value's kind, so that an error refers to the kind that was meant."""
     if isinstance(value, Mapping | BaseModel):
         return "<table>"
     if isinstance(value, list | tuple):
@@ -32,7 +27,7 @@ def form_of(value: object) -> str:
 
 
 Positive = Annotated[int, Field(ge=1, le=2**53, strict=True)]
-"""Up to where floating-point numbers tell whole ones apart."""
+"""Up to the largest range in which floating-point numbers represent all integers."""
 BatchSize = Positive
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 NonNegativeCount = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
@@ -41,25 +36,18 @@ Flag = Annotated[bool, Field(strict=True)]
 
 
 class BatchSizes(Section):
-    """Powers of two from `from` to `to`, both ends included even where they are none.
-
-    `to = "all"` is the whole training set (65,536 where the data never end).
-    """
+    """Powers of two from `from` to `to`, and both ends."""
 
     first: BatchSize = Field(default=2, alias="from")
+    """Smallest batch size."""
     last: Annotated[
         Annotated[Literal["all"], Tag("<word>")] | Annotated[BatchSize, Tag("<number>")],
-        Discriminator(form_of),
+        Discriminator(kind_of),
     ] = Field(default="all", alias="to")
+    """Largest batch size; "all" is the training set (65,536 if the data never end)."""
 
     def expand(self, largest: int) -> tuple[int, ...]:
-        """Gives the batch sizes in rising order.
-
-        Args:
-            largest: what "all" stands for.
-
-        Returns:
-            The batch sizes.
+        """Return the batch sizes in rising order; `largest` replaces "all".
 
         Raises:
             ValueError: `to` is below `from`.
@@ -75,30 +63,35 @@ class BatchSizes(Section):
 
 
 SpaceEntry = Annotated[
-    Annotated[Range, Tag("<table>")] | Annotated[Number, Tag("<number>")], Discriminator(form_of)
+    Annotated[Range, Tag("<table>")] | Annotated[Number, Tag("<number>")], Discriminator(kind_of)
 ]
 
 
 class SearchConfig(Section):
-    """The metaparameter search at each batch size."""
+    """The hyperparameter search at each batch size."""
 
     sampler: str = "halton"
+    """Where points come from: halton, sobol or random; tpe and gp learn from earlier trials."""
     trials: Count = 64
+    """Trials at each batch size."""
     space: dict[str, SpaceEntry] = Field(default_factory=dict)
+    """Ranges and fixed values by hyperparameter; absent ones have defaults."""
     extend: NonNegativeCount = 0
     """How often the box may be widened where the best points crowd at its edge."""
     warm_start: Flag = False
-    """Whether the neighbouring batch sizes' best points, scaled, are among the first trials."""
+    """Whether the scaled best points of neighboring batch sizes are among the first trials."""
 
 
 class LaneLimit(Section):
-    """How many lanes at a batch size: at most `lanes`, with at most `examples` in their batches."""
+    """Lanes at a batch size: at most `lanes`, with at most `examples` in their batches."""
 
     lanes: Positive = 16
+    """Most lanes at any batch size."""
     examples: Positive | None = None
+    """Most examples in the batches of all lanes together."""
 
     def at(self, batch_size: int) -> int:
-        """Gives the number of lanes at a batch size, >= 1."""
+        """Return the number of lanes at a batch size, >= 1."""
         if self.examples is None:
             return self.lanes
         return max(1, min(self.lanes, self.examples // batch_size))
@@ -108,24 +101,32 @@ Lanes = Annotated[
     Annotated[Literal["auto"], Tag("<word>")]
     | Annotated[Positive, Tag("<number>")]
     | Annotated[LaneLimit, Tag("<table>")],
-    Discriminator(form_of),
+    Discriminator(kind_of),
 ]
 
 
 class RaceConfig(Section):
-    """The race of a cohort to the target; to its budget: every trial spends it whole."""
+    """The race of a cohort to the target."""
 
     to: Literal["target", "budget"] = "target"
+    """Whether trials stop at the target, or each spends its budget."""
     target: Number | None = None
+    """Validation error (or loss) to get below; the workload's own by default."""
     quantity: Literal["error", "loss"] | None = None
+    """What the target refers to; must be what the workload measures."""
     max_steps: Positive = 20_000
+    """Step budget of a trial."""
     max_epochs: Annotated[Number, Field(ge=1)] | None = None
+    """Budget in epochs; the smaller of both budgets applies."""
     slack: Annotated[Number, Field(ge=1)] = 1.5
+    """Trials stop at this multiple of the fewest steps at their batch size."""
     resolution: Annotated[Number, Field(gt=0, le=1)] = 0.03
+    """Largest relative distance between two measured steps."""
     cohort: Lanes = "auto"
+    """Trials that race together."""
 
     def budget(self, per_step: int, examples: int | None) -> int:
-        """Gives the budget of steps, each of so many examples: the smaller of the two limits."""
+        """Return the step budget for steps of `per_step` examples: the smaller of both limits."""
         if self.max_epochs is None or examples is None:
             return self.max_steps
         return max(1, min(self.max_steps, int(self.max_epochs * examples / per_step)))
@@ -137,43 +138,45 @@ class ReplicatesConfig(Section):
     seeds: NonNegativeCount = 5
     """Re-runs of each point; 0 for none."""
     top: Count = 1
-    """How many of the best points are run again."""
+    """Number of best points that are re-run."""
     slack: Annotated[Number, Field(ge=1)] = 4.0
-    """A re-run may take as many times the steps that its point took in the search."""
+    """A re-run stops at this multiple of the steps that its point took in the search."""
 
 
 class RecipeConfig(Section):
-    """A recipe: what was tuned at one batch size, or published, is scaled to the others by rule."""
+    """A recipe: a scaling rule carries a tuned or published point to the other batch sizes."""
 
     rule: str
     """Of `study.search.recipes.RULES`."""
     base: BatchSize | None = None
-    """The batch size with the search; none for a rule that needs none."""
+    """Batch size that is tuned; left out for lamb, which scales a published point."""
     warmup_epochs: Annotated[Number, Field(ge=0)] = 0.0
-    """Above the base: epochs of warm-up from the base's learning rate to the rule's."""
+    """Epochs of warm-up above the base, from the base's learning rate to the scaled one."""
 
 
 class ScheduleConfig(Section):
-    """The learning-rate schedule; its hyperparameters stand in `search.space`."""
+    """The learning-rate schedule; its hyperparameters are in `search.space`."""
 
     name: str = "constant"
+    """constant, linear-decay, cosine or polynomial."""
 
 
 class FederatedConfig(Section):
     """Federated averaging over clients, each with a shard of the training set.
 
-    The batch size of the study is the global one, clients x local batch, and a step is a round.
+    The batch size of the study is the global one, clients x local batch; a step is a round.
     """
 
     clients: Positive | None = None
-    """How many clients share a batch; its local part grows with the batch size."""
+    """Number of clients; the local batch grows with the batch size."""
     local_batch_size: Positive | None = None
     """Examples in a client's batch; the number of clients grows with the batch size."""
     local_steps: Positive = 1
     """Steps of each client in a round."""
     shards: Literal["iid", "dirichlet"] = "iid"
+    """How examples are shared among clients: at random, or with skewed labels."""
     alpha: Annotated[Number, Field(ge=1e-6)] | None = None
-    """Concentration of the clients' class proportions; the smaller, the more they differ."""
+    """Concentration of the clients' class proportions; smaller values differ more."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -192,16 +195,16 @@ class FederatedConfig(Section):
         return self
 
     def divides(self, batch_size: int) -> bool:
-        """Tells whether a batch size is a whole number of clients' batches."""
+        """Return whether a batch size is a multiple of the number or the batch of clients."""
         return batch_size % (self.clients or self.local_batch_size or 1) == 0
 
     def clients_at(self, batch_size: int) -> int:
-        """Gives the number of clients at a batch size that it divides, >= 1."""
+        """Return the number of clients, >= 1, at a batch size for which `divides` is true."""
         return self.clients or batch_size // (self.local_batch_size or 1)
 
 
 class Precision(StrEnum):
-    """The arithmetic of forward and backward passes; parameters and updates stay float32."""
+    """Arithmetic of forward and backward passes; parameters and updates stay float32."""
 
     FLOAT32 = "float32"
     TF32 = "tf32"
@@ -211,19 +214,20 @@ class Precision(StrEnum):
 
 
 class ComputeConfig(Section):
-    """How a cohort is computed; of this, mode and precision are part of what is studied."""
+    """How a cohort is computed; only mode and precision are part of a study's identity."""
 
     mode: Literal["auto", "packed", "looped", "dynamics"] = "auto"
-    """Lanes of a cohort in one traced program, one by one, or with dynamics of the workload's."""
+    """How lanes run: in one traced program, one by one, or by the workload's own dynamics."""
     precision: Precision = Precision.FLOAT32
+    """Arithmetic of forward and backward passes; parameters stay float32."""
     pack: Lanes = "auto"
-    """Lanes computed together, as one packed step."""
+    """Lanes computed together in one packed step."""
     micro_batch: Annotated[
         Annotated[Literal["auto"], Tag("<word>")] | Annotated[Positive, Tag("<number>")],
-        Discriminator(form_of),
+        Discriminator(kind_of),
     ] = "auto"
-    """Examples of a lane's batch worked on at once; auto: the whole batch, or what memory holds."""
+    """Examples of a batch processed at once; auto: the whole batch, or what fits into memory."""
     checkpoint_minutes: Annotated[Number, Field(ge=0)] = 5.0
-    """Least time between two checkpoints of a cohort; 0 for none."""
+    """Least minutes between two checkpoints of a cohort; 0 for none."""
     cohort_minutes: Annotated[Number, Field(gt=0)] | None = None
-    """A cohort that trains longer is stopped, its trials have failed; None for no limit."""
+    """A cohort that trains for more minutes is ended, and its trials have failed."""

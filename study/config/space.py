@@ -1,4 +1,4 @@
-"""Search spaces: ranges with a scale, and the domain that each hyperparameter must stay in."""
+"""Search spaces: ranges with a scale, and the domain of each hyperparameter."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Scale(StrEnum):
-    """How a range is covered evenly."""
+    """What a range is covered evenly in."""
 
     LINEAR = "linear"
     """The value itself."""
@@ -26,8 +26,11 @@ class Range(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     low: float = Field(strict=True)
+    """Lower end."""
     high: float = Field(strict=True)
+    """Upper end, above `low`."""
     scale: Scale = Scale.LINEAR
+    """What the range is covered evenly in: the value, its logarithm, or that of 1 - value."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -42,27 +45,19 @@ class Range(BaseModel):
                 'raise it or use scale = "linear"'
             )
         if self.scale is Scale.REVERSE_LOG and self.high >= 1:
-            raise ValueError(
-                f"`high` must be below 1 on a reverse-log scale, got {self.high:g}; lower it"
-            )
+            raise ValueError(f"`high` must be below 1 on a reverse-log scale, got {self.high:g}")
         return self
 
     def at(self, position: float) -> float:
-        """Gives the value at a position on the scale.
+        """Return the value at a position on the scale, from 0 (low) to 1 (high).
 
-        Args:
-            position: from 0 (low) to 1 (high).
-
-        Returns:
-            The value, within the range.
-
-        >>> Range(low=1e-4, high=1.0, scale="log").at(0.5)
+        >>> round(Range(low=1e-4, high=1.0, scale="log").at(0.5), 12)
         0.01
         """
         return self._clip(self.beyond(position))
 
     def beyond(self, position: float) -> float:
-        """Gives the value at any position on the scale, also below 0 or above 1, unclipped."""
+        """Return the value at any position on the scale, also below 0 or above 1."""
         if self.scale is Scale.LOG:
             return math.exp(_between(math.log(self.low), math.log(self.high), position))
         if self.scale is Scale.REVERSE_LOG:
@@ -70,7 +65,7 @@ class Range(BaseModel):
         return _between(self.low, self.high, position)
 
     def position(self, value: float) -> float:
-        """Gives where a value lies on the scale: 0 at `low`, 1 at `high`."""
+        """Return the position of a value on the scale: 0 at `low`, 1 at `high`."""
         if self.scale is Scale.LOG:
             low, high, here = math.log(self.low), math.log(self.high), math.log(value)
         elif self.scale is Scale.REVERSE_LOG:
@@ -92,11 +87,11 @@ class Hyperparameter:
     """A number that the search may set.
 
     Attributes:
-        default: the range searched when the study file names none, or the fixed value.
+        default: range or fixed value if the study file has no entry.
         low: least allowed value.
         high: greatest allowed value.
-        low_open: whether `low` itself is refused.
-        high_open: whether `high` itself is refused.
+        low_open: whether `low` itself is excluded.
+        high_open: whether `high` itself is excluded.
     """
 
     default: Range | float
@@ -106,13 +101,13 @@ class Hyperparameter:
     high_open: bool = True
 
     def allows(self, value: float) -> bool:
-        """Tells whether a value lies in the domain."""
+        """Return whether a value lies in the domain."""
         above = value > self.low if self.low_open else value >= self.low
         below = value < self.high if self.high_open else value <= self.high
         return above and below
 
     def domain(self) -> str:
-        """Gives the domain in interval notation, such as [0, 1)."""
+        """Return the domain in interval notation, such as [0, 1)."""
         left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
         return f"{left}{self.low:g}, {self.high:g}{right}"
 

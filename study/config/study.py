@@ -1,6 +1,6 @@
-"""The study file as a type, and the resolved study that is made of it.
+"""The study file as a type, and the resolved study made from it.
 
-Rules that need the workload, the optimizer or the data stand in `study.planning.resolve`.
+Rules that need the workload, the optimizer or the data are in `study.planning.resolve`.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
@@ -24,7 +24,7 @@ from study.config.sections import (
     ScheduleConfig,
     SearchConfig,
     Section,
-    form_of,
+    kind_of,
 )
 
 
@@ -32,15 +32,20 @@ class StudyConfig(Section):
     """A study file."""
 
     workload: Annotated[str, Field(max_length=4096)]
+    """Built-in name, entry point, or path/to/file.py:Class."""
     optimizer: str = "nesterov"
+    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, or a plug-in."""
     batch_sizes: Annotated[
         Annotated[BatchSizes, Tag("<table>")] | Annotated[tuple[BatchSize, ...], Tag("<list>")],
-        Discriminator(form_of),
+        Discriminator(kind_of),
     ] = Field(default_factory=BatchSizes)
+    """Batch sizes to study: powers of two between two ends, or a list."""
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
+    """All random draws of the study follow from it."""
     mode: Literal["search", "recipe"] = "search"
-    """Whether every batch size is tuned, or one, from which a rule leads to the others."""
+    """Whether every batch size is tuned, or only one, from which a recipe follows."""
     workload_options: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the workload's class."""
     search: SearchConfig = Field(default_factory=SearchConfig)
     race: RaceConfig = Field(default_factory=RaceConfig)
     recipe: RecipeConfig | None = None
@@ -54,7 +59,7 @@ class StudyConfig(Section):
     def _finite(cls, value: dict[str, Any]) -> dict[str, Any]:
         for key, number in _floats(value):
             if not math.isfinite(number):
-                raise ValueError(f"{key} must be a finite number, got {number}; correct it")
+                raise ValueError(f"{key} must be a finite number, got {number}")
         return value
 
     @field_validator("batch_sizes", mode="after")
@@ -63,7 +68,7 @@ class StudyConfig(Section):
         if isinstance(value, BatchSizes):
             return value
         if not value:
-            raise ValueError("`batch_sizes` must name at least one batch size, got none; add one")
+            raise ValueError("`batch_sizes` must name at least one batch size, got none")
         repeated = sorted(size for size, count in Counter(value).items() if count > 1)
         if repeated:
             raise ValueError(
@@ -73,12 +78,22 @@ class StudyConfig(Section):
         return tuple(sorted(value))
 
     def as_data(self) -> dict[str, Any]:
-        """Gives the config as plain data for TOML, absent values left out."""
+        """Return the config as plain data for TOML, without absent values."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def sections() -> Iterator[str]:
+    """Yield the keys of a study file that hold a section, such as "search"."""
+    for key, field in StudyConfig.model_fields.items():
+        kinds = (field.annotation, *get_args(field.annotation))
+        if key != "batch_sizes" and any(
+            isinstance(kind, type) and issubclass(kind, Section) for kind in kinds
+        ):
+            yield key
+
+
 def _floats(value: object, at: str = "") -> Iterator[tuple[str, float]]:
-    """Gives the numbers with a point in nested tables and lists, each with its dotted key."""
+    """Yield the floats in nested tables and lists, each with its dotted key."""
     if isinstance(value, float):
         yield at.removeprefix("."), value
     if isinstance(value, list):
@@ -101,28 +116,28 @@ _MAY_GROW = (
     ("replicates", "top"),
     *_COMPUTE,
 )
-"""Of a recipe only the batch sizes: more trials at its base might change what the rule scales."""
+"""In a recipe only the batch sizes may grow: more trials might change what is scaled."""
 
 
 class ResolvedStudy(StudyConfig):
-    """A study file with every default filled in: what runs, and what `study.toml` records."""
+    """A study file with every default filled in, as it runs and as `study.toml` records it."""
 
     batch_sizes: tuple[BatchSize, ...]
     examples: int | None = None
-    """Size of the training set; None where the data never end."""
+    """Size of the training set; None if the data never end."""
     adaptive: bool
-    """Whether the sampler learns from earlier trials, which are then no even sample of the box."""
+    """Whether the sampler learns from earlier trials, so that they are no even sample."""
 
     @property
     def target(self) -> float:
-        """The target that trials race to."""
+        """Validation error (or loss) that trials race to."""
         if self.race.target is None:
             raise ValueError("a resolved study has a target; build it with study.resolve")
         return self.race.target
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:
-        """Names of the hyperparameters, searched or fixed, in the order of their columns."""
+        """Return of the hyperparameters, searched or fixed, in the order of their columns."""
         return tuple(self.search.space)
 
     @property
@@ -133,41 +148,41 @@ class ResolvedStudy(StudyConfig):
         return () if self.recipe.base is None else (self.recipe.base,)
 
     def trials_at(self, batch_size: int) -> int:
-        """Gives the trials wanted at a batch size: of its search, or of a recipe's rule there."""
+        """Return the trials planned at a batch size, of its search or of a scaling rule."""
         return self.search.trials if batch_size in self.searched else max(1, self.replicates.seeds)
 
     def lanes_at(self, batch_size: int) -> int:
-        """Gives the number of trials in a full cohort at a batch size."""
+        """Return the number of trials in a full cohort at a batch size."""
         return _resolved(self.race.cohort).at(batch_size)
 
     def pack_at(self, batch_size: int) -> int:
-        """Gives the number of lanes that are computed together at a batch size."""
+        """Return the number of lanes that are computed together at a batch size."""
         if self.compute.mode == "looped":
             return 1
         return _resolved(self.compute.pack).at(self.local_batch_size(batch_size))
 
     @property
     def micro_batch(self) -> int | None:
-        """Examples of a batch that are worked on at once; None for as many as memory holds."""
+        """Examples of a batch processed at once; None for as many as fit into memory."""
         micro = self.compute.micro_batch
         return None if micro == "auto" else micro
 
     def budget(self, batch_size: int) -> int:
-        """Gives the step budget at a batch size."""
+        """Return the step budget at a batch size."""
         return self.race.budget(self.examples_per_step(batch_size), self.examples)
 
     def local_batch_size(self, batch_size: int) -> int:
-        """Gives the examples in one gradient: the batch, or the part of it that a client has."""
+        """Return the examples in one gradient: the batch, or a client's share of it."""
         if self.federated is None:
             return batch_size
         return batch_size // self.federated.clients_at(batch_size)
 
     def examples_per_step(self, batch_size: int) -> int:
-        """Gives the examples that a step uses: the batch, in every local step of a round."""
+        """Return the examples that a step uses: the batch, times the local steps of a round."""
         return batch_size * (1 if self.federated is None else self.federated.local_steps)
 
     def identity(self) -> dict[str, Any]:
-        """Gives what must agree for results to belong together: all but what may grow."""
+        """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
         del data["batch_sizes"]
         for section, key in _MAY_GROW if self.recipe is None else _COMPUTE:
@@ -175,7 +190,7 @@ class ResolvedStudy(StudyConfig):
         return data
 
     def digest(self) -> str:
-        """Gives a short hash of the identity, which every part carries."""
+        """Return a short hash of the identity, recorded in every part."""
         canonical = json.dumps(self.identity(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""The study file as it is read: TOML plus `--set`, checked key by key, errors in words."""
+"""Reading of a study file: TOML and `--set`, checked key by key, with readable errors."""
 
 import difflib
 import tomllib
@@ -12,11 +12,11 @@ from pydantic_core import ErrorDetails
 from study.config.study import StudyConfig
 from study.errors import StudyError, shown
 
-Form = TypeVar("Form", bound=StudyConfig)
+Config = TypeVar("Config", bound=StudyConfig)
 _NO_TOML = (ValueError, RecursionError)
-"""What `tomllib` raises: its own error, those of enormous numbers, and of endless nesting."""
+"""Errors of `tomllib`: its own, those of enormous numbers, and of deep nesting."""
 _DEEPEST = 100
-_RULES = {
+_EXPECTED = {
     "model_type": "a table",
     "dict_type": "a table",
     "tuple_type": "a list",
@@ -26,17 +26,16 @@ _RULES = {
     "bool_type": "true or false",
     "string_type": "a string",
 }
-"""What a value must be, by pydantic's word for how it is not."""
+"""What a value must be, by the type of pydantic's error."""
 
 
 def read_study(source: str) -> dict[str, Any]:
-    """Reads a study file, or stands in for one that only names a workload.
+    """Return a study file as plain data, or one that only names a workload.
+
+    The path of a workload file becomes absolute.
 
     Args:
         source: path of a `.toml` file, or a workload.
-
-    Returns:
-        The study file as plain data; a workload file in it is made absolute.
 
     Raises:
         StudyError: the file cannot be read or is not TOML.
@@ -48,31 +47,26 @@ def read_study(source: str) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(
-            f"a study file must be readable UTF-8 text, got {path}: {error}; check the path"
+            f"a study file must be readable UTF-8 text, got {path}: {error}"
         ) from error
     try:
         data = tomllib.loads(text)
     except _NO_TOML as error:
-        raise StudyError(
-            f"a study file must be valid TOML, got {path}: {error}; correct that line"
-        ) from error
+        raise StudyError(f"a study file must be valid TOML, got {path}: {error}") from error
     if isinstance(data.get("workload"), str):
         data["workload"] = absolute_workload(data["workload"], path.resolve().parent)
     return data
 
 
 def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """Applies `--set key=value`, where the key is dotted and the value is TOML, or else a word.
+    """Return a copy of a study file with settings applied.
 
     Args:
-        data: a study file as plain data.
-        settings: such as `search.trials=32`.
-
-    Returns:
-        A changed copy.
+        data: the study file as plain data.
+        settings: `key=value` with a dotted key; a value that is not TOML is taken as text.
 
     Raises:
-        StudyError: a setting is not of that form.
+        StudyError: a setting has another form.
     """
     changed = dict(data)
     for setting in settings:
@@ -85,31 +79,24 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
         keys = [part.strip() for part in key.split(".")]
         if len(keys) > _DEEPEST:
             raise StudyError(
-                f"a key of `--set` must have at most {_DEEPEST} parts, got {len(keys):,}; correct "
-                "it, for example --set search.space.lr.low=0.1"
+                f"a key of `--set` must have at most {_DEEPEST} parts, got {len(keys):,}; for "
+                "example --set search.space.lr.low=0.1"
             )
         changed = with_value(changed, keys, _value(text), f"--set {setting}")
     return changed
 
 
 def _value(text: str) -> object:
-    """Gives what is set: TOML, or else a word."""
+    """Return the value of a setting: TOML, or else text."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except _NO_TOML:
         return text
-    return parsed["value"] if len(parsed) == 1 else text  # a line break would bring further keys
+    return parsed["value"] if len(parsed) == 1 else text  # a line break would add keys
 
 
-def validated(form: type[Form], data: Mapping[str, Any]) -> Form:
-    """Checks plain data key by key.
-
-    Args:
-        form: what it must be.
-        data: a study file as plain data.
-
-    Returns:
-        The config.
+def validated(form: type[Config], data: Mapping[str, Any]) -> Config:
+    """Return a study file's content as a config, checked key by key.
 
     Raises:
         StudyError: a key is unknown or a value breaks its rule; one line for each.
@@ -117,50 +104,39 @@ def validated(form: type[Form], data: Mapping[str, Any]) -> Form:
     try:
         return form.model_validate(data)
     except ValidationError as error:
-        raise StudyError("\n".join(map(_in_words, error.errors()))) from error
+        raise StudyError("\n".join(map(_sentence, error.errors()))) from error
 
 
 def absolute_workload(workload: str, folder: Path) -> str:
-    """Gives a workload's name as it is, or with the path of its file made absolute.
-
-    Args:
-        workload: a name, or path/to/file.py:Class.
-        folder: what the path starts from.
-
-    Returns:
-        The same workload, from any folder.
+    """Return a workload's name; in path/to/file.py:Class the path becomes absolute.
 
     Raises:
-        StudyError: no file can have such a path.
+        StudyError: the path is invalid.
     """
     path, colon, name = workload.rpartition(":")
     if not colon or not path.endswith(".py"):
         return workload
     try:
         return f"{(folder / path).resolve()}:{name}"
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a circle of links
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
         raise StudyError(
-            f"workload must be a name or path/to/file.py:Class, got {shown(workload)}: {error}; "
-            "correct the path"
+            f"workload must be a name or path/to/file.py:Class, got {shown(workload)}: {error}"
         ) from error
 
 
 def with_value(
     data: Mapping[str, Any], keys: Sequence[str], value: object, setting: str
 ) -> dict[str, Any]:
-    """Sets one key at any depth.
+    """Return a copy of nested tables with one key set, at any depth.
 
     Args:
-        data: a study file as plain data.
-        keys: the parts of the dotted key, >= 1.
-        value: what is set; a table replaces a table.
+        data: the tables.
+        keys: the parts of the dotted key, at least one.
+        value: the new value; a table replaces a table.
         setting: key and value as they were given, for the message.
 
-    Returns:
-        A changed copy.
-
     Raises:
-        StudyError: the key runs through a plain value.
+        StudyError: the key leads through a value that is not a table.
     """
     key, *rest = keys
     if not rest:
@@ -174,21 +150,21 @@ def with_value(
     return {**data, key: with_value(inner, rest, value, setting)}
 
 
-def _in_words(error: ErrorDetails) -> str:
+def _sentence(error: ErrorDetails) -> str:
     keys = [str(part) for part in error["loc"] if not str(part).startswith("<")]
     where = ".".join(keys) or "the study file"
     got = error["input"]
     if error["type"] == "extra_forbidden":
-        return f"{where} is not a key of a study file{_suggestion(keys)}; correct or remove it"
+        return f"{where} is not a key of a study file{_suggestion(keys)}"
     if error["type"] == "missing":
-        return f"{where} must be given, got none; add it to the study file"
+        return f"{where} is required, got none"
     if error["type"] == "value_error":
         return f"{where}: {error['msg'].removeprefix('Value error, ')}"
-    words = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    rule = _RULES.get(error["type"], words)
+    expected = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    rule = _EXPECTED.get(error["type"], expected)
     if error["type"] == "union_tag_invalid":
         rule = error["ctx"]["expected_tags"].replace("'<", "a ").replace(">'", "")
-    return f"{where} must be {rule}, got {shown(got)}; correct it in the study file"
+    return f"{where} must be {rule}, got {shown(got)}"
 
 
 def _suggestion(keys: Sequence[str]) -> str:

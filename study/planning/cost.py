@@ -1,8 +1,8 @@
-"""What a study will cost, from a few seconds of real training at each batch size.
+"""The expected cost of a study, from a few seconds of training at each batch size.
 
-The first cohort of every batch size trains for a moment. Where it reaches the target the fewest
-steps are known; elsewhere they are carried over from the nearest batch size at which they are, as
-if examples to target were the same (perfect scaling), within the step budget.
+The first cohort of every batch size trains briefly. If it reaches the target, the fewest steps are
+known; otherwise they are carried over from the nearest batch size where they are, by perfect
+scaling and within the step budget.
 """
 
 import math
@@ -27,20 +27,20 @@ from study.search.queue import CohortQueue
 from workloads.workload import Lanes
 
 _MEASUREMENT_BYTES, _TRIAL_BYTES = 40, 1_000
-"""On disk, in part, tables and journal together; as in `results/reference/digits`."""
+"""Bytes on disk in part, tables and journal together, as in `results/reference/digits`."""
 _PEAK = Path("/proc/self/status")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """What a moment of training at one batch size has shown.
+    """Measurements of brief training at one batch size.
 
     Attributes:
-        batch_size: the batch size.
-        step_seconds: a training step of a whole cohort.
-        evaluation_seconds: a measurement of a whole cohort.
-        reached: steps at which the first trial was below the target; None where none was yet.
-        memory: peak bytes of the process, or of the GPU where there is one.
+        batch_size: examples per step.
+        step_seconds: seconds of a training step of a cohort.
+        evaluation_seconds: seconds of a measurement of a cohort.
+        reached: steps at which the first trial was below the target; None if none was.
+        memory: peak bytes of the process, or of the GPU if there is one.
     """
 
     batch_size: int
@@ -50,19 +50,19 @@ class Probe:
     memory: int
 
     def seconds(self, steps: int, measurements: int) -> float:
-        """Gives the time of a cohort for so many steps and measurements."""
+        """Return the seconds of a cohort for a number of steps and measurements."""
         return steps * self.step_seconds + measurements * self.evaluation_seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """What a batch size of a study is expected to cost.
+    """The expected cost of one batch size.
 
     Attributes:
-        probe: what was measured.
-        steps: fewest steps to target, measured or carried over; the budget where neither is known.
-        seconds: worker time, if the fewest steps are these.
-        seconds_at_most: worker time, if every trial spends its budget.
+        probe: what was measured there.
+        steps: fewest steps to target, measured or carried over; else the budget.
+        seconds: worker time if the fewest steps are these.
+        seconds_at_most: worker time if every trial spends its budget.
         disk: bytes written.
     """
 
@@ -74,19 +74,9 @@ class Estimate:
 
 
 def probe(resolved: ResolvedStudy, trainable: Trainable, batch_size: int, seconds: float) -> Probe:
-    """Trains the first cohort of a batch size for a moment.
-
-    Args:
-        resolved: the resolved study.
-        trainable: its workload, made ready.
-        batch_size: one of its batch sizes.
-        seconds: how long to train, > 0; at least one step is timed.
-
-    Returns:
-        What was measured.
-    """
-    _forget_peak()
-    # where a recipe's rule will run, as many trials of the search cost the same
+    """Train the first cohort of a batch size for some seconds > 0; at least one step is timed."""
+    _reset_peak()
+    # where a recipe's scaling rule will run, as many search trials cost the same
     search = resolved.search.model_copy(update={"trials": resolved.trials_at(batch_size)})
     alone = {"batch_sizes": (batch_size,), "search": search, "recipe": None}
     cohort = CohortQueue(resolved.model_copy(update=alone), []).take()
@@ -99,14 +89,14 @@ def probe(resolved: ResolvedStudy, trainable: Trainable, batch_size: int, second
 
 
 def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float) -> Probe:
-    """Races on from step 1, whose time is left out: it includes what is done only once."""
+    """Race on from step 1, whose time is left out because it includes one-time work."""
     step, reached = 1, None
-    loaded, evaluation = [], []
+    training, evaluation = [], []
     for next_step in (2, *measured_steps(rules)):
         started = time.perf_counter()
         if next_step > step:
             lanes.advance(next_step - step)
-            loaded.append((time.perf_counter() - started) / (next_step - step))
+            training.append((time.perf_counter() - started) / (next_step - step))
             step = next_step
         started = time.perf_counter()
         _, error = lanes.measure()
@@ -117,7 +107,7 @@ def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float)
             break
     return Probe(
         batch_size=batch_size,
-        step_seconds=statistics.median(loaded),
+        step_seconds=statistics.median(training),
         evaluation_seconds=statistics.median(evaluation),
         reached=reached,
         memory=_peak(),
@@ -125,21 +115,13 @@ def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float)
 
 
 def estimates(resolved: ResolvedStudy, probes: Sequence[Probe]) -> list[Estimate]:
-    """Gives the expected cost of every batch size.
-
-    Args:
-        resolved: the resolved study.
-        probes: one per batch size, in rising order.
-
-    Returns:
-        One estimate per probe.
-    """
+    """Return the expected cost of every batch size, from one probe of each in rising order."""
     known = {p.batch_size: p.reached for p in probes if p.reached is not None}
     return [_estimate(resolved, p, known) for p in probes]
 
 
 def plan_table(resolved: ResolvedStudy, rows: Sequence[Estimate]) -> Table:
-    """Draws estimates as a table, one row per batch size."""
+    """Return estimates as a table for a terminal, one row per batch size."""
     table = Table(box=box.SIMPLE_HEAD)
     names = ("batch size", "ms per trial step", "steps to target", "time", "at most", "memory")
     for name in (*names, "disk"):
@@ -159,7 +141,7 @@ def plan_table(resolved: ResolvedStudy, rows: Sequence[Estimate]) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """Gives a time in words, from "< 1 s" to hours."""
+    """Return a time as text, from "< 1 s" to hours."""
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:,.1f} {unit}"
@@ -174,8 +156,8 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     if size in resolved.searched:
         trials += resolved.replicates.seeds * resolved.replicates.top
     cohorts = trials / _lanes(resolved, size)
-    last = min(budget, math.ceil(resolved.race.slack * steps))
-    last = budget if resolved.race.to == "budget" else last
+    cap = StoppingRules.at(resolved, size, steps).cap
+    last = budget if cap >= budget else math.ceil(cap)
     measurements = _measurements(resolved, size, last)
     return Estimate(
         probe=probe,
@@ -191,7 +173,7 @@ def _lanes(resolved: ResolvedStudy, batch_size: int) -> int:
 
 
 def _carried_over(size: int, known: Mapping[int, int]) -> int:
-    """Gives the steps to target, at most those of perfect scaling from the nearest known size."""
+    """Return steps to target by perfect scaling from the nearest batch size with known steps."""
     if size in known:
         return known[size]
     nearest = min(known, key=lambda other: abs(math.log(other / size)))
@@ -204,7 +186,7 @@ def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:
     return 1 + sum(1 for _ in takewhile(lambda step: step <= last, steps))
 
 
-def _forget_peak() -> None:
+def _reset_peak() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     if _PEAK.exists():
@@ -212,7 +194,7 @@ def _forget_peak() -> None:
 
 
 def _peak() -> int:
-    """Gives the peak memory since it was last forgotten, in bytes."""
+    """Return the peak memory since the last reset, in bytes."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     if _PEAK.exists():

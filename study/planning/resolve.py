@@ -1,4 +1,4 @@
-"""From a study file to a study that can run: every default filled in, wrong input refused."""
+"""From a study file to a resolved study: every default filled in, wrong input refused."""
 
 import contextlib
 import math
@@ -33,16 +33,16 @@ from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
 
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
 OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
-"""The optimizers whose recursions a workload of own dynamics may know."""
+"""Optimizers that a workload with its own dynamics may support."""
 UNLIMITED_TO = 65_536
-"""What `batch_sizes.to = "all"` stands for where the data never end (Shallue et al. 2018)."""
+"""Meaning of `batch_sizes.to = "all"` if the data never end (Shallue et al. 2018)."""
 EXAMPLES_AT_ONCE = 512
-"""Of the first evaluation: a large model's activations on a whole validation set need gigabytes."""
+"""Portion of the first evaluation: activations on all of it may need gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """What building the workload once has shown; the numbers are None where it has no data."""
+    """Findings from building the workload once; the numbers are None if it has no data."""
 
     trainable: LoadedWorkload | Dynamics
     mode: str
@@ -53,20 +53,18 @@ class _Built:
 def resolve(
     data: Mapping[str, Any], device: Device | None = None
 ) -> tuple[ResolvedStudy, LoadedWorkload | Dynamics]:
-    """Fills in every default and checks every rule, by building the workload once.
-
-    Whatever is wrong with a key, a value, or what the workload does with them is a StudyError.
+    """Return a study as it will run, and its loaded workload, which is built once for that.
 
     Args:
         data: a study file as plain data.
         device: what it will be computed on; None for a CPU.
 
-    Returns:
-        The study as it will run, and its workload, made ready.
-    """
-    asked = validated(StudyConfig, data)
-    workload = resolve_workload(asked.workload, asked.workload_options)
-    with _as_plug_in():
+    Raises:
+        StudyError: a key, a value, or what the workload makes of them is wrong.
+    """  # noqa: DOC502  (raised inside)
+    written = validated(StudyConfig, data)
+    workload = resolve_workload(written.workload, written.workload_options)
+    with _plug_in_errors():
         defaults = _defaults(workload)
         config = validated(StudyConfig, _merged(defaults, data))
         _known("search.sampler", config.search.sampler, SAMPLERS)
@@ -102,15 +100,15 @@ def resolve(
 
 
 @contextlib.contextmanager
-def _as_plug_in() -> Iterator[None]:
-    """Tells of whatever a workload raises as of wrong input."""
+def _plug_in_errors() -> Iterator[None]:
+    """Report any exception of a workload as wrong input."""
     try:
         yield
     except BatchscaleError:
         raise
     except Exception as error:
         raise StudyError(
-            f"the workload must give data, a model, a loss and an error, got {cause(error)}; run "
+            f"the workload must return data, a model, a loss and an error, got {cause(error)}; run "
             "`batchscale check` on it"
         ) from error
 
@@ -120,7 +118,7 @@ def _defaults(workload: Workload | Dynamics) -> Mapping[str, Any]:
     if not isinstance(defaults, Mapping):
         raise StudyError(
             f"a workload's study_defaults must be a mapping shaped like a study file, got "
-            f"{shown(defaults)}; correct the workload"
+            f"{shown(defaults)}"
         )
     try:
         validated(StudyConfig, {"workload": "", **defaults})
@@ -135,9 +133,9 @@ def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, A
     for key, value in data.items():
         old = merged.get(key)
         tables = isinstance(old, Mapping) and isinstance(value, Mapping)
-        # a range stands whole: half of it from elsewhere would be a range nobody wrote
-        whole = isinstance(value, Mapping) and "low" in value
-        merged[key] = _merged(old, value) if tables and not whole else value  # type: ignore[arg-type]
+        # a range is never merged: the result would be a range that nobody wrote
+        is_range = isinstance(value, Mapping) and "low" in value
+        merged[key] = _merged(old, value) if tables and not is_range else value  # type: ignore[arg-type]
     return merged
 
 
@@ -153,8 +151,8 @@ def _known(key: str, name: str, table: Mapping[str, object]) -> None:
 def _refuse_warm_start(config: StudyConfig, space: Space) -> None:
     if config.search.warm_start and not isinstance(space.get(SCALED), Range):
         raise StudyError(
-            f"search.warm_start must be left out where search.space.{SCALED} is fixed, got "
-            f"{space.get(SCALED)!r}: it scales the learning rate; give a range, or remove it"
+            f"search.warm_start must be left out if search.space.{SCALED} is fixed, got "
+            f"{space.get(SCALED)!r}: it scales the learning rate"
         )
 
 
@@ -167,14 +165,13 @@ def _target(config: StudyConfig, own: Target) -> Target:
     if config.race.quantity not in {None, quantity}:
         raise StudyError(
             f"race.quantity must be what the workload measures, {quantity!r}, got "
-            f"{config.race.quantity!r}; remove it"
+            f"{config.race.quantity!r}"
         )
     value = own.value if config.race.target is None else config.race.target
     upper = 1.0 if quantity == "error" else math.inf
     if not 0 < value < upper:
         raise StudyError(
-            f"race.target must lie in (0, {upper:g}) for a target on the {quantity}, "
-            f"got {value:g}; choose another"
+            f"race.target must lie in (0, {upper:g}) for a target on the {quantity}, got {value:g}"
         )
     return Target(value, quantity)
 
@@ -199,7 +196,7 @@ def _dry_build(
 ) -> _Built:
     if isinstance(workload, Dynamics):
         _refuse_mode(config, {"dynamics"})
-        _refuse_other_rules(config, space)
+        _refuse_unsupported(config, space)
         _start_above(target, _dynamics_start(config, workload, space))
         return _Built(workload, "dynamics")
     _refuse_mode(config, {"packed", "looped"})
@@ -220,27 +217,27 @@ def _refuse_mode(config: StudyConfig, possible: set[str]) -> None:
     if config.compute.mode not in {"auto", *possible}:
         raise StudyError(
             f"compute.mode must be auto or {' or '.join(sorted(possible))} for this workload, "
-            f"got {config.compute.mode!r}; remove it"
+            f"got {config.compute.mode!r}"
         )
 
 
-def _refuse_other_rules(config: StudyConfig, space: Space) -> None:
+def _refuse_unsupported(config: StudyConfig, space: Space) -> None:
     if config.federated is not None:
         raise StudyError(
-            "federated must be left out for a workload of own dynamics, which has no data to share "
-            "among clients; remove it"
+            "federated must be left out for a workload with its own dynamics, which has no data "
+            "to share among clients"
         )
     if config.optimizer not in OF_DYNAMICS:
         raise StudyError(
-            f"optimizer must be one of {', '.join(OF_DYNAMICS)} for a workload of own dynamics, "
-            f"got {config.optimizer!r}; choose one"
+            f"optimizer must be one of {', '.join(OF_DYNAMICS)} for a workload with its own "
+            f"dynamics, got {config.optimizer!r}"
         )
     group = of_optimizer(config.optimizer)
     extras = [name for name in group.used(space) if name in group.optional]
     if extras:
         raise StudyError(
-            f"search.space.{extras[0]} must be left out for a workload of own dynamics, got "
-            f"{space[extras[0]]!r}: its recursion has no such term; remove it"
+            f"search.space.{extras[0]} must be left out for a workload with its own dynamics, got "
+            f"{space[extras[0]]!r}: its recursion has no such term"
         )
 
 
@@ -253,7 +250,7 @@ def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
 
 
 def _start(loaded: LoadedWorkload, optimizer: Optimizer) -> tuple[float, ModelSize]:
-    """Gives the error of an untrained model, checked to be a number, and what it takes."""
+    """Return the error of an untrained model, and the size of the model."""
     model, validation = fresh_model(loaded, 0).eval(), loaded.data.validation
     total, examples = 0.0, len(validation.inputs)
     for start in range(0, examples, EXAMPLES_AT_ONCE):
@@ -268,7 +265,7 @@ def _start(loaded: LoadedWorkload, optimizer: Optimizer) -> tuple[float, ModelSi
 
 
 def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
-    """Gives a model's parameters, and its operations on one example."""
+    """Return a model's number of parameters, and of operations for one example."""
     one = Examples(*(part[:1] for part in loaded.data.validation))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         loaded.loss(model, one)
@@ -298,7 +295,7 @@ def _start_above(target: Target, start: float) -> None:
     if target.quantity == "error" and not 0 <= start <= 1:
         raise StudyError(
             f"the workload's error must be a fraction from 0 to 1, got {start:.4g} before "
-            'training; divide it, or give a Target of quantity "loss"'
+            'training; scale it, or use Target(..., quantity="loss")'
         )
     if not start >= target.value:
         raise StudyError(

@@ -1,7 +1,7 @@
-"""What a study searches: the search space with every default filled in, wrong entries refused.
+"""The search space with every default filled in, wrong entries refused.
 
 An entry comes from the study file, else from the workload's `study_defaults`, else from the table
-of the optimizer, the schedule or the workload's own hyperparameters.
+of the optimizer, the schedule, or the workload's own hyperparameters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,7 @@ from workloads.workload import Dynamics, Workload
 
 
 def groups_of(config: StudyConfig, workload: Workload | Dynamics) -> list[Group]:
-    """Gives the hyperparameters of a study's optimizer, its schedule and its workload.
-
-    Args:
-        config: the study file; its schedule is known.
-        workload: its workload.
-
-    Returns:
-        One group each.
+    """Return the hyperparameters of a study's optimizer, its known schedule and its workload.
 
     Raises:
         StudyError: the optimizer is unknown, or the workload declares a name that is taken.
@@ -36,8 +29,8 @@ def groups_of(config: StudyConfig, workload: Workload | Dynamics) -> list[Group]
     taken = {*groups[0].known, *groups[1].known, *TRIAL_COLUMNS} & own.known.keys()
     if taken:
         raise StudyError(
-            f"a workload's hyperparameter must have a name of its own, got {min(taken)!r}, which "
-            "optimizer, schedule or results use; rename it"
+            f"a workload's hyperparameter needs a name of its own, got {min(taken)!r}, which the "
+            "optimizer, the schedule or the results use; rename it"
         )
     return [*groups, own]
 
@@ -45,7 +38,7 @@ def groups_of(config: StudyConfig, workload: Workload | Dynamics) -> list[Group]
 def applicable(
     defaults: Mapping[str, Any], optimizer: str, groups: Sequence[Group]
 ) -> dict[str, Any]:
-    """Drops a workload's entries for hyperparameters that this study lacks, or means otherwise.
+    """Drop a workload's entries for hyperparameters that this study lacks, or means otherwise.
 
     Args:
         defaults: the workload's `study_defaults`.
@@ -69,7 +62,7 @@ def applicable(
 
 
 def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range | float]:
-    """Gives the search space with defaults filled in.
+    """Return the search space with defaults filled in.
 
     Args:
         config: the study file with the workload's defaults.
@@ -92,14 +85,10 @@ def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range 
 
 
 def refuse_warm_up(space: Space, *, endless: bool) -> None:
-    """Refuses a warm-up that is given twice or in part, or in epochs where there are none.
-
-    Args:
-        space: the search space.
-        endless: whether the data never end.
+    """Refuse a warm-up that is given twice, or in part, or in epochs of endless data.
 
     Raises:
-        StudyError: it cannot be.
+        StudyError: the warm-up is one of these.
     """
     lengths = [name for name in WARM_UP if name in space and name != "warmup_factor"]
     if len(lengths) > 1:
@@ -109,13 +98,13 @@ def refuse_warm_up(space: Space, *, endless: bool) -> None:
         )
     if "warmup_factor" in space and not lengths:
         raise StudyError(
-            "search.space.warmup_factor must come with the warm-up's length, got none; add "
+            "search.space.warmup_factor needs the length of the warm-up, got none; add "
             "warmup_steps, warmup_epochs or warmup_fraction"
         )
     if endless and "warmup_epochs" in lengths:
         raise StudyError(
             "search.space.warmup_epochs must be left out for a workload whose data never end, got "
-            f"{space['warmup_epochs']!r}; give warmup_steps"
+            f"{space['warmup_epochs']!r}; use warmup_steps"
         )
 
 
@@ -129,6 +118,5 @@ def _in_domain(name: str, entry: Range | float, hyperparameter: Hyperparameter) 
     for value in ends:
         if not hyperparameter.allows(value):
             raise StudyError(
-                f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}; "
-                "move the range inside"
+                f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}"
             )

@@ -1,7 +1,7 @@
-"""How many lanes race together and how many are computed together, where the study says auto.
+"""How many lanes race together, and how many are computed together, if the study says auto.
 
-A fixed rule of the model's size, the batch size and the kind of device: it is written into the
-study, and no measured time enters it. The numbers come from `tests/benchmarks/engine.py`.
+Both follow from the size of the model, the batch size and the kind of device alone, and are written
+into the study; no measured time enters. The constants come from `tests/benchmarks/engine.py`.
 """
 
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ Kind = Literal["cpu", "cuda"]
 
 COHORT_LANES = {"cpu": 32, "cuda": 128}
 STATE_BYTES = {"cpu": 2**30, "cuda": 2**32}
-"""Most memory for the parameters, gradients and optimizer state of a cohort."""
+"""Upper bound on a cohort's parameters, gradients and optimizer state."""
 PACK = {"cpu": LaneLimit(lanes=32, examples=1024), "cuda": LaneLimit(lanes=128, examples=65_536)}
 PACK_FLOPS = {"cpu": 2**26, "cuda": 2**36}
-"""Most work in one packed forward pass: past it one lane keeps a core busy and its cache full."""
+"""Operations of a packed forward pass beyond which a single lane keeps a core busy."""
 DYNAMICS_LANES = 64
 _TENSORS = 3  # parameters, gradients, and the batch's own intermediate results
-_OF_A_ROUND = 2  # where it started, and the clients' mean change so far
+_FEDERATED_TENSORS = 2  # the common model, and the clients' mean change so far
 _BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """How large a model is.
+    """The size of a model.
 
     Attributes:
-        parameters: trainable numbers, >= 1.
+        parameters: number of trainable parameters, >= 1.
         flops: floating-point operations of a forward pass for one example, >= 1.
-        buffers: tensors of the optimizer's state, each as large as the parameters; one for those
-            that have none, so that all momentum rules race in the same cohorts.
+        buffers: optimizer buffers of the size of the parameters; one also for SGD, so that it and
+            the momentum optimizers have cohorts of one size.
     """
 
     parameters: int
@@ -45,18 +45,13 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What cohorts will be computed on.
-
-    Attributes:
-        kind: cpu or cuda.
-        share: of a GPU, for each worker.
-    """
+    """What cohorts will be computed on: the CPU, or a share of a GPU per worker."""
 
     kind: Kind = "cpu"
     share: float = 0.0
 
     def state_bytes(self) -> int:
-        """Gives the most memory for a cohort's state: on a GPU here, a quarter of what is free."""
+        """Return the bytes available for a cohort's state; on a GPU a quarter of what is free."""
         if self.kind == "cpu" or not torch.cuda.is_available():
             return STATE_BYTES[self.kind]
         free, _ = torch.cuda.mem_get_info()
@@ -64,10 +59,7 @@ class Device:
 
 
 def check_gpus(per_worker: float) -> None:
-    """Refuses GPUs that this machine does not have; Ray by itself would wait for them for ever.
-
-    Args:
-        per_worker: share of a GPU that each worker gets, finite and >= 0.
+    """Refuse more GPUs per worker than this machine has; Ray itself would wait for ever.
 
     Raises:
         StudyError: there are not as many.
@@ -81,40 +73,28 @@ def check_gpus(per_worker: float) -> None:
 
 
 def cohort_lanes(config: StudyConfig, size: ModelSize | None, device: Device) -> LaneLimit:
-    """Gives the number of trials that race together.
+    """Return how many trials race together: as the study says, or as many as the device holds.
 
-    Args:
-        config: the study file, with defaults.
-        size: the model's; None for a workload of own dynamics.
-        device: what computes them.
-
-    Returns:
-        What the study says, or as many as the device gains from and holds.
+    `size` is None for a workload with its own dynamics.
     """
-    asked = _asked(config.race.cohort)
-    if asked is not None:
-        return asked
+    given = _given(config.race.cohort)
+    if given is not None:
+        return given
     if size is None:
         return LaneLimit(lanes=DYNAMICS_LANES)
-    tensors = _TENSORS + size.buffers + (0 if config.federated is None else _OF_A_ROUND)
+    tensors = _TENSORS + size.buffers + (0 if config.federated is None else _FEDERATED_TENSORS)
     held = device.state_bytes() // (tensors * _BYTES * size.parameters)
     return LaneLimit(lanes=max(1, min(COHORT_LANES[device.kind], held)))
 
 
 def pack_lanes(config: StudyConfig, size: ModelSize | None, device: Device) -> LaneLimit:
-    """Gives the number of lanes that are computed together.
+    """Return how many lanes are computed together: as the study says, or as many as pay off.
 
-    Args:
-        config: the study file, with defaults.
-        size: the model's; None for a workload of own dynamics.
-        device: what computes them.
-
-    Returns:
-        What the study says, or the most that pays on this kind of device.
+    `size` is None for a workload with its own dynamics.
     """
-    asked = _asked(config.compute.pack)
-    if asked is not None:
-        return asked
+    given = _given(config.compute.pack)
+    if given is not None:
+        return given
     if size is None:
         return LaneLimit(lanes=DYNAMICS_LANES)
     most = PACK[device.kind]
@@ -122,7 +102,7 @@ def pack_lanes(config: StudyConfig, size: ModelSize | None, device: Device) -> L
     return LaneLimit(lanes=most.lanes, examples=min(most.examples or busy, busy))
 
 
-def _asked(lanes: object) -> LaneLimit | None:
+def _given(lanes: object) -> LaneLimit | None:
     if isinstance(lanes, int):
         return LaneLimit(lanes=lanes)
     return lanes if isinstance(lanes, LaneLimit) else None

@@ -1,7 +1,7 @@
-"""Widening a search's box where its best points crowd at an edge.
+"""Extension of a search's box where its best points crowd at an edge.
 
-The part that is added is searched as densely as the box was, so that all points together are one
-even sample of the widened box.
+The added region is searched as densely as the box was, so that all points together are an even
+sample of the widened box.
 """
 
 import math
@@ -17,22 +17,22 @@ from study.records import Floats, Region, Status, TrialResult
 from workloads.registry import resolve as resolve_workload
 
 WIDENING = 0.25
-"""Share of the study's range, on its scale, by which one round widens it."""
+"""Share of a range, on its scale, by which one extension widens it."""
 
 
 def next_region(
     resolved: ResolvedStudy, ranges: Mapping[str, Range], results: Sequence[TrialResult]
 ) -> Region | None:
-    """Gives the part to search next.
+    """Return the region to search next, beyond the first side at which the best points crowd.
 
     Args:
         resolved: the study.
-        ranges: the box as it is now, by searched hyperparameter.
-        results: what was searched in it, judged by all of it: the study's box and every region.
+        ranges: the box with its extensions, by searched hyperparameter.
+        results: all trials in it, with outcomes judged by all of them.
 
     Returns:
-        The region beyond the first side at which the best points crowd; None where they lie
-        inside, where everything beyond diverges, or where the hyperparameter's domain ends.
+        The region; None if the best points lie inside, if everything beyond diverges, or if the
+        domain of the hyperparameter ends there.
     """
     done = [result.region for result in results if result.region is not None]
     for side in _sides(ranges, results):
@@ -71,7 +71,7 @@ def _numbers(values: Sequence[float | None]) -> Floats:
 def _strip(
     resolved: ResolvedStudy, now: Range, side: RangeEnd
 ) -> tuple[float, float, float] | None:
-    """Gives low, high and width (as a share of the study's range) of the part to add."""
+    """Return low, high and width (as a share of the study's range) of the strip to add."""
     first = resolved.search.space[side.hyperparameter]
     assert isinstance(first, Range)  # only searched hyperparameters have sides
     rising = side.end == "high"
@@ -94,7 +94,7 @@ def _domain(resolved: ResolvedStudy, name: str) -> Hyperparameter:
 
 
 def _last_allowed(entry: Range, domain: Hyperparameter, inside: float, outside: float) -> float:
-    """Gives the position closest to `outside` that the domain allows, by bisection."""
+    """Return the position closest to `outside` that the domain allows, by bisection."""
     for _ in range(60):
         middle = (inside + outside) / 2
         if domain.allows(entry.beyond(middle)):

@@ -1,4 +1,4 @@
-"""The searches as `optuna-dashboard` opens them: a journal on disk, derived from the results."""
+"""The searches as a journal file for `optuna-dashboard`, derived from the results."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,42 +17,38 @@ class Journal:
     """A journal that grows with the results."""
 
     def __init__(self, path: Path) -> None:
-        """Starts the journal anew.
-
-        Args:
-            path: the journal file; an old one is replaced.
-        """
-        for old in (path, path.with_name(f"{path.name}.lock")):  # a killed sweep may have held it
+        """Start a new journal; an old file is replaced."""
+        for old in (path, path.with_name(f"{path.name}.lock")):  # a killed sweep may have locked it
             old.unlink(missing_ok=True)
         self._lines = _Lines(path)
         self._names: set[str] = set()
 
     def add(self, search: Search, results: Sequence[TrialResult]) -> None:
-        """Adds finished trials of one batch size, but those that are no part of its search."""
+        """Add finished trials of one batch size that belong to its search."""
         apart = {Role.REPLICATE, Role.RECIPE}
         results = [result for result in results if result.point.role not in apart]
         if not results:
             return
-        # a storage holds all trials that it has seen: each knows of the studies, and of its own
+        # a storage keeps all trials it has seen, so each add has one of its own
         storage = JournalStorage(self._lines)
         name = f"batch size {results[0].batch_size}"
-        # `load_if_exists` would write down another attempt to create it at each cohort
+        # `load_if_exists` would log another attempt to create the study at each cohort
         begin = optuna.load_study if name in self._names else optuna.create_study
-        resolved = begin(storage=storage, study_name=name)
+        search_study = begin(storage=storage, study_name=name)
         self._names.add(name)
         studies = len(self._lines.known)
-        resolved.add_trials(search.frozen(results))
+        search_study.add_trials(search.frozen(results))
         self._lines.write()
         del self._lines.known[studies:]
 
 
 class _Lines(BaseJournalBackend):
-    """Lines of a journal in the form of `optuna.storages.journal.JournalFileBackend`.
+    """Lines of a journal in the format of `optuna.storages.journal.JournalFileBackend`.
 
-    That one syncs the disk for every trial, which a view of what is on disk already need not.
+    That backend syncs the disk for every trial, which a derived file does not need.
 
     Attributes:
-        known: what a storage is told of.
+        known: the lines that a storage is shown.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,7 +64,7 @@ class _Lines(BaseJournalBackend):
         self._waiting += [json.dumps(log, separators=(",", ":")) for log in logs]
 
     def write(self) -> None:
-        """Appends what is waiting at once, so that a reader sees whole lines."""
+        """Append the waiting lines in one write, so that readers see complete lines."""
         with self._path.open("ab", buffering=0) as file:
             file.write("".join(f"{line}\n" for line in self._waiting).encode())
         self._waiting.clear()

@@ -1,7 +1,7 @@
-"""Which cohort of a study runs next, over all batch sizes.
+"""The order of a study's cohorts over all batch sizes.
 
-Each batch size has its own stages (`study.search.stages`); here is the order between batch sizes.
-Nothing of it depends on the number of workers, so neither do the results.
+Each batch size has stages of its own (`study.search.stages`). Nothing here depends on the number of
+workers, so neither do the results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,22 +13,22 @@ from study.config.study import ResolvedStudy
 from study.records import Cohort, Point, TrialResult
 from study.search.sampler import Search
 from study.search.stages import Stages
-from study.search.warm_start import inner_neighbour, warm_points
+from study.search.warm_start import inner_neighbor, warm_points
 
 PLATEAU_GUESS = 64
-"""Batch size at which an unknown workload is taken to leave perfect scaling; orders work only."""
+"""Assumed end of perfect scaling of an unknown workload; it only orders the work."""
 
 
 def expected_cost(batch_size: int) -> float:
-    """Gives the relative cost of a trial before anything is known: steps times time per step."""
-    # steps fall as 1/B down to a plateau, a step costs a constant and its examples
+    """Return the relative cost of a trial by assumption: steps times time per step."""
+    # steps fall as 1/B to a plateau; a step costs a constant plus its examples
     steps = 1 / batch_size + 1 / PLATEAU_GUESS
     return steps * (PLATEAU_GUESS + batch_size)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """Where a batch size stands while a sweep runs."""
+    """Trials racing and waiting at one batch size."""
 
     batch_size: int
     racing: int
@@ -36,14 +36,14 @@ class Standing:
 
 
 class CohortQueue:
-    """Hands out a study's missing cohorts, the most expensive batch size first."""
+    """The missing cohorts of a study, those of the most expensive batch size first."""
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult]) -> None:
-        """Rebuilds every search from what is recorded and plans the rest.
+        """Rebuild every search from the recorded trials and plan the rest.
 
         Args:
-            resolved: the resolved study.
-            recorded: the trials of earlier sweeps, sorted by batch size, role and trial.
+            resolved: the study.
+            recorded: the trials of earlier sweeps, sorted by batch size, role and number.
         """
         self._resolved = resolved
         stages = {
@@ -57,7 +57,7 @@ class CohortQueue:
         self._follow()
 
     def take(self) -> Cohort | None:
-        """Gives the next cohort; None while all that is left must wait, or nothing is left."""
+        """Return the next cohort; None while all must wait, or when nothing is left."""
         costs = {
             size: expected_cost(size) * stages.waiting
             for size, stages in self._stages.items()
@@ -69,10 +69,7 @@ class CohortQueue:
         return self._stages[size].take(self._warm(size))
 
     def finish(self, results: Sequence[TrialResult]) -> bool:
-        """Takes back a cohort with its results.
-
-        Args:
-            results: of all its trials.
+        """Take back a cohort with its results.
 
         Returns:
             Whether `plan` is to say what comes next at the batch size: a stage of it has ended.
@@ -82,47 +79,42 @@ class CohortQueue:
         return stages.unplanned
 
     def plan(self, batch_size: int, recorded: Sequence[TrialResult]) -> None:
-        """Plans what comes next at a batch size.
-
-        Args:
-            batch_size: where a stage has ended.
-            recorded: all its trials.
-        """
+        """Plan the next stage of a batch size from all its recorded trials."""
         self._stages[batch_size].plan(recorded)
         self._follow()
 
     def lose(self, cohort: Cohort) -> None:
-        """Notes that a cohort's worker died; what waited for it is not handed out any more."""
+        """Give up a cohort whose worker died, and what waits for it."""
         self._stages[cohort.batch_size].lose((cohort.role, cohort.number))
 
     def stop(self) -> None:
-        """Hands out nothing more."""
+        """Hand out nothing more."""
         for stages in self._stages.values():
             stages.stop()
 
     @property
     def empty(self) -> bool:
-        """Whether every cohort has been handed out, and none that ends can bring another."""
+        """Whether every cohort has been handed out, and none that ends can add another."""
         return all(stages.ended for stages in self._stages.values())
 
     @property
     def without_base(self) -> bool:
-        """Whether a recipe's base has ended and left no point to scale."""
+        """Whether a recipe's base has ended without a point to scale."""
         return self._follows and self._base_ended()
 
     def searches(self) -> Mapping[int, Search]:
-        """Gives the search of each batch size."""
+        """Return the search of each batch size."""
         return {size: stages.search for size, stages in self._stages.items()}
 
     def standings(self) -> list[Standing]:
-        """Gives the number of trials racing and waiting at each batch size."""
+        """Return the numbers of trials racing and waiting at each batch size."""
         return [
             Standing(batch_size=size, racing=stages.racing, waiting=stages.waiting)
             for size, stages in self._stages.items()
         ]
 
     def _follow(self) -> None:
-        """Plans what a recipe's rule gives, as soon as its base has ended with a point."""
+        """Plan a recipe's scaled points as soon as its base has ended with a point."""
         if not self._follows or not self._base_ended():
             return
         base = [self._stages[size].best for size in self._resolved.searched]
@@ -134,21 +126,21 @@ class CohortQueue:
                 stages.follow(base[0] if base else None)
 
     def _base_ended(self) -> bool:
-        """Tells whether a recipe's base, where it has one, has nothing left to run, none lost."""
+        """Return whether a recipe's base, if it has one, is complete."""
         base = [self._stages[size] for size in self._resolved.searched]
         return all(stages.ended and not stages.closed for stages in base)
 
     def _awaits_neighbour(self, size: int) -> bool:
         if not self._resolved.search.warm_start or self._stages[size].started:
             return False
-        inner = inner_neighbour(self._resolved.batch_sizes, size)
+        inner = inner_neighbor(self._resolved.batch_sizes, size)
         if inner is None:
             return False
         neighbour = self._stages[inner]
         return not neighbour.first and not neighbour.closed
 
     def _warm(self, size: int) -> list[Point]:
-        """Gives the points that join the first cohort of a batch size."""
+        """Return the warm-start points that join the first cohort of a batch size."""
         if not self._resolved.search.warm_start or self._stages[size].started:
             return []
         sizes = self._resolved.batch_sizes

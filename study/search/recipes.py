@@ -1,8 +1,8 @@
-"""Recipes: the rules by which what is known at one batch size is carried to others, untuned.
+"""Recipes: scaling rules that carry a point from one batch size to the others, untuned.
 
-A rule of the table scales a point tuned at the study's base batch size, or a published one, so that
-nothing is searched elsewhere. Above the base the learning rate may be warmed up, from the base's to
-the rule's (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
+A scaling rule starts from a point tuned at the study's base batch size, or from a published one,
+and nothing is searched elsewhere. Above the base, the learning rate may be warmed up from the
+base's to the scaled one (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ SCALED = "lr"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A point that needs no search.
+    """A published point, which needs no search.
 
     Attributes:
-        optimizer: what it is for.
-        batch_size: where it is known.
-        values: its hyperparameters; others are as the optimizer's table has them.
+        optimizer: its optimizer.
+        batch_size: its batch size.
+        values: its hyperparameters; others have the optimizer's defaults.
     """
 
     optimizer: str
@@ -40,7 +40,7 @@ class Scaling:
     """How hyperparameters follow from a point at another batch size.
 
     Attributes:
-        powers: by hyperparameter, the power of the batch size by which it grows; others stay.
+        powers: the power of the batch size by which each hyperparameter grows; others stay.
         start: the published point that is scaled; None for one that the study tunes.
     """
 
@@ -48,7 +48,7 @@ class Scaling:
     start: Published | None = None
 
     def scaled(self, values: Mapping[str, float], growth: float) -> dict[str, float]:
-        """Gives a point where the batch size is `growth` times as large."""
+        """Return the point at a batch size that is `growth` times as large."""
         return {name: v * growth ** self.powers.get(name, 0.0) for name, v in values.items()}
 
 
@@ -72,16 +72,15 @@ SCALINGS: Mapping[ScalingRule, Scaling] = {
 def recipe_points(
     resolved: ResolvedStudy, batch_size: int, base: TrialResult | None
 ) -> list[Point]:
-    """Gives what a recipe runs at a batch size that is not its base.
+    """Return the scaled point at a batch size that is not the base, once for each fresh seed.
+
+    Seeds follow from the study's seed, the batch size and their count, so that recipes are compared
+    on the same initializations and data orders.
 
     Args:
         resolved: a study with a recipe.
-        batch_size: the batch size.
-        base: the trial of the base that is scaled; None for a rule with a published point.
-
-    Returns:
-        The rule's one point on each fresh seed. Seeds follow from the study's seed, the batch size
-        and their count, so that recipes are compared on the same initialisations and data orders.
+        batch_size: where the point will run.
+        base: the trial at the base that is scaled; None for a published point.
     """
     rule, source = _origin(resolved, base)
     start = resolved.search.space if base is None else base.point.values
@@ -114,18 +113,13 @@ def _origin(resolved: ResolvedStudy, base: TrialResult | None) -> tuple[ScalingR
 
 
 def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
-    """Gives what a recipe brings to the search space, in the form of a study file.
+    """Return what a recipe adds to the search space, in the form of a study file.
 
-    Args:
-        config: the study file.
-        endless: whether the data never end.
-
-    Returns:
-        The published point of its rule, or the warm-up, at the base without effect: its length,
-        and a factor of 1 before the first update.
+    That is the published point of its scaling rule, or the warm-up: its length, and a factor of 1,
+    which has no effect at the base.
 
     Raises:
-        StudyError: mode and recipe do not fit, or the recipe is not one.
+        StudyError: mode and recipe do not match, or the recipe is invalid.
     """
     recipe = config.recipe
     if (config.mode == "recipe") != (recipe is not None):
@@ -145,14 +139,14 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
         if endless:
             raise StudyError(
                 "recipe.warmup_epochs must be left out for a workload whose data never end, got "
-                f"{recipe.warmup_epochs:g}; remove it"
+                f"{recipe.warmup_epochs:g}"
             )
         entries |= {"warmup_epochs": recipe.warmup_epochs, "warmup_factor": 1.0}
     return {"search": {"space": entries}}
 
 
 def _refuse_unfit(config: StudyConfig) -> None:
-    """Refuses keys that a rule has no use for, and the lack of those that it needs."""
+    """Refuse keys that a scaling rule does not use, and the lack of those that it needs."""
     recipe = config.recipe
     assert recipe is not None
     rule = SCALINGS[ScalingRule(recipe.rule)]
@@ -164,7 +158,7 @@ def _refuse_unfit(config: StudyConfig) -> None:
     if rule.start is not None and recipe.base is not None:
         raise StudyError(
             f"recipe.base must be left out for the rule {recipe.rule!r}, got {recipe.base}: it "
-            f"starts from a published point at {rule.start.batch_size:,}; remove it"
+            f"starts from a published point at {rule.start.batch_size:,}"
         )
     if rule.start is not None and config.optimizer != rule.start.optimizer:
         raise StudyError(
@@ -175,7 +169,7 @@ def _refuse_unfit(config: StudyConfig) -> None:
         why = "has no learning rate to warm up to" if rule.start is None else "brings its own"
         raise StudyError(
             f"recipe.warmup_epochs must be left out for the rule {recipe.rule!r}, got "
-            f"{recipe.warmup_epochs:g}: it {why}; remove it"
+            f"{recipe.warmup_epochs:g}: it {why}"
         )
     named = [name for name in WARM_UP if name in config.search.space]
     if recipe.warmup_epochs and named:
@@ -186,21 +180,16 @@ def _refuse_unfit(config: StudyConfig) -> None:
     if config.search.warm_start:
         raise StudyError(
             "search.warm_start must be left out in a recipe, got true: no other batch size is "
-            "tuned that a search could start from; remove it"
+            "tuned that a search could start from"
         )
 
 
 def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: list[int]) -> None:
-    """Refuses a recipe whose rule cannot be followed.
-
-    Args:
-        config: the study file.
-        space: the search space.
-        batch_sizes: all of the study.
+    """Refuse a recipe whose scaling rule cannot be followed.
 
     Raises:
-        StudyError: the base is no batch size of the study, or what the rule scales is not what the
-            study tunes.
+        StudyError: the base is not a batch size of the study, or the study does not tune what the
+            rule scales.
     """
     recipe = config.recipe
     if recipe is None:
@@ -208,7 +197,7 @@ def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: list[int]) -> 
     if recipe.base is not None and recipe.base not in batch_sizes:
         raise StudyError(
             f"recipe.base must be one of batch_sizes, {', '.join(map(str, batch_sizes))}, got "
-            f"{recipe.base}; choose one of them, or add it"
+            f"{recipe.base}"
         )
     rule = SCALINGS[ScalingRule(recipe.rule)]
     for name in rule.powers if rule.start is None else ():

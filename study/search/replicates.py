@@ -1,7 +1,7 @@
 """Re-runs of the best points with fresh seeds, once a search has ended.
 
-The fewest steps over many trials flatter: luck is in the minimum. Replicates say what the same
-points need on other initialisations and data orders.
+The fewest steps over many trials are lucky: a minimum selects favorable seeds. Replicates show what
+the same points need with other initializations and data orders.
 """
 
 import math
@@ -16,27 +16,26 @@ from study.seeding import derive_seed
 def replicate_points(
     resolved: ResolvedStudy, batch_size: int, results: Sequence[TrialResult]
 ) -> list[Point]:
-    """Gives the re-runs that are still to do.
+    """Return one point per missing re-run of the `top` fastest trials of a batch size.
+
+    There are none if no trial reached the target. Numbers continue those of recorded replicates;
+    seeds follow from the re-run trial and a count, so that more replicates never change earlier
+    ones.
 
     Args:
         resolved: the study.
-        batch_size: the batch size.
-        results: its recorded trials, all searches and the replicates so far, judged together.
-
-    Returns:
-        One point per missing re-run of the `top` fastest trials; none where none reached the
-        target. Numbers go on from the recorded replicates; the seeds follow from the re-run
-        trial and its count, so that more of them never change those there are.
+        batch_size: where the trials ran.
+        results: all recorded trials there, with their final outcomes.
     """
-    there = [r.point for r in results if r.point.role is Role.REPLICATE]
+    recorded = [r.point for r in results if r.point.role is Role.REPLICATE]
     points: list[Point] = []
     for best in fastest(results, resolved.replicates.top):
         source = Source(batch_size, best.point.role, best.point.trial, ScalingRule.SAME)
-        done = sum(point.source == source for point in there)
+        done = sum(point.source == source for point in recorded)
         for count in range(done, resolved.replicates.seeds):
             points.append(
                 Point(
-                    trial=len(there) + len(points),
+                    trial=len(recorded) + len(points),
                     seed=_seed(resolved, best, count),
                     values=best.point.values,
                     role=Role.REPLICATE,
@@ -47,14 +46,14 @@ def replicate_points(
 
 
 def confirmed(results: Sequence[TrialResult]) -> TrialResult | None:
-    """Gives the trial of a batch size whose point its replicates confirm as the best.
+    """Return the trial of a batch size with the best point, judged by replicates if there are any.
 
     Args:
-        results: the recorded trials of the batch size, judged together.
+        results: all recorded trials of the batch size, with their final outcomes.
 
     Returns:
-        Of the points with replicates the one of least median steps, misses counting as slower than
-        all; without replicates the fastest trial; None where none reached the target.
+        The trial whose replicates have the least median steps, misses counting as slowest; without
+        replicates the fastest trial; None if none reached the target.
     """
     steps: dict[tuple[Role | None, int | None], list[float]] = {}
     for result in results:
@@ -72,15 +71,9 @@ def confirmed(results: Sequence[TrialResult]) -> TrialResult | None:
 
 
 def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]:
-    """Gives the trials of a search that took the fewest steps to the target.
+    """Return up to `count` trials of a batch size that reached the target, the fastest first.
 
-    Args:
-        results: trials of one batch size, judged together.
-        count: how many, >= 1.
-
-    Returns:
-        At most so many that reached, the fastest first; of equal ones that of the earlier role
-        and number.
+    Replicates are left out. Ties go to the earlier role and the lower number.
     """
     roles = list(Role)
     searched = [r for r in results if r.point.role is not Role.REPLICATE]

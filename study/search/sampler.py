@@ -1,7 +1,7 @@
-"""The metaparameter search at one batch size: one Optuna study.
+"""The hyperparameter search at one batch size, as one Optuna study.
 
-Quasi-random points are enqueued: Optuna's own QMC sampler draws the first trials of a parallel
-search independently of the sequence, so that N trials are not its first N points.
+Quasi-random points are enqueued. Optuna's own QMC sampler draws the first trials of a parallel
+search independently of the sequence, so its N trials would not be the first N points.
 """
 
 import math
@@ -26,12 +26,12 @@ UnitPoints = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampler:
-    """Where the points of a search come from; exactly one of the two is given.
+    """A source of points; exactly one of the attributes is set.
 
     Attributes:
-        points: (dimensions, count, seed) to the first `count` points of a fixed sequence in the
-            unit cube, shape (count, dimensions); fewer are always a prefix of more.
-        adaptive: seed to an Optuna sampler that learns from finished trials.
+        points: maps (dimensions, count, seed) to the first `count` points of a fixed sequence in
+            the unit cube, shape (count, dimensions); fewer points are a prefix of more.
+        adaptive: maps a seed to an Optuna sampler that learns from finished trials.
     """
 
     points: Callable[[int, int, int], UnitPoints] | None = None
@@ -79,15 +79,10 @@ _DISTRIBUTIONS: Mapping[Scale, Callable[[Range], FloatDistribution]] = {
 
 
 class Search:
-    """The search at one batch size: proposes points, learns from results."""
+    """The search at one batch size, which proposes points and learns from results."""
 
     def __init__(self, resolved: ResolvedStudy, batch_size: int) -> None:
-        """Starts an empty search.
-
-        Args:
-            resolved: the resolved study.
-            batch_size: the batch size that is tuned.
-        """
+        """Start a search without results."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._seed = derive_seed(resolved.seed, batch_size, "search")
         self._sampler = SAMPLERS[resolved.search.sampler]
@@ -100,21 +95,21 @@ class Search:
 
     @property
     def adaptive(self) -> bool:
-        """Whether points depend on earlier results, so that cohorts must wait for each other."""
+        """Whether points depend on earlier results, so that cohorts must wait for one another."""
         return self._sampler.adaptive is not None
 
     @property
     def ranges(self) -> Mapping[str, Range]:
-        """The box as it is now, by searched hyperparameter."""
+        """The box with its extensions, by searched hyperparameter."""
         return dict(self._ranges)
 
     def widen(self, region: Region) -> None:
-        """Adds a region to the box; what was learned stays."""
+        """Extend the box by a region; what was learned stays."""
         for name, (low, high) in region.box.items():
             entry = self._ranges[name]
             ends = {"low": min(low, entry.low), "high": max(high, entry.high)}
             self._ranges[name] = entry.model_copy(update=ends)
-        # Optuna's samplers leave out what was drawn from other ranges than the present ones
+        # Optuna's samplers ignore trials whose ranges differ from the present ones
         done = [t for t in self._optuna.get_trials() if t.state is TrialState.COMPLETE]
         self._optuna = optuna.create_study()
         for trial in done:
@@ -124,14 +119,14 @@ class Search:
     def propose(
         self, trials: Sequence[int], region: Region | None = None
     ) -> list[dict[str, float]]:
-        """Gives one point per trial number.
+        """Return one point per trial number.
 
-        A fixed sequence covers a region by a sequence of its own, as densely as the box; an
-        adaptive search looks for further points in the whole widened box.
+        A region has a fixed sequence of its own, as dense as that of the box; an adaptive search
+        proposes points in the complete widened box.
 
         Args:
             trials: numbers of the trials, >= 0, rising.
-            region: the part of the widened box that they are drawn in; None for the study's box.
+            region: the region to sample; None for the study's box.
 
         Returns:
             Values of every hyperparameter, searched or fixed, in the order of their columns.
@@ -140,21 +135,18 @@ class Search:
             path = (trials[0],) if region is None else ("extension", trials[0])
             self._optuna.sampler = self._sampler.adaptive(derive_seed(self._seed, *path))
         else:
-            # what it handed out before is of no use to it, and would be searched at every point
+            # a new study: earlier trials are of no use here, and would be scanned at every point
             self._optuna = optuna.create_study()
             for point in self._points(trials, region):
                 self._optuna.enqueue_trial(self._to_parameters(point))
-        asked = [self._optuna.ask(fixed_distributions=self._distributions()) for _ in trials]
-        return [self._values(trial.params) for trial in asked]
+        proposed = [self._optuna.ask(fixed_distributions=self._distributions()) for _ in trials]
+        return [self._values(trial.params) for trial in proposed]
 
     def learn(self, results: Sequence[TrialResult]) -> None:
-        """Tells an adaptive search how trials ended; others do not depend on it.
+        """Add the results of one cohort, in trial order; only adaptive searches need them.
 
-        The cohort's open proposals are replaced by its results, so that a search rebuilt from
-        recorded parts is in the same state as one that never stopped.
-
-        Args:
-            results: the trials of one cohort, in their order.
+        They replace the cohort's open proposals, so that a search rebuilt from recorded parts is in
+        the same state as one that never stopped.
         """
         if not self.adaptive:
             return
@@ -164,7 +156,7 @@ class Search:
         self._optuna.add_trials([*done, *self.frozen(results)])
 
     def frozen(self, results: Sequence[TrialResult]) -> list[FrozenTrial]:
-        """Gives results as Optuna's trials."""
+        """Return results as Optuna's trials."""
         return [self._frozen(result) for result in results]
 
     def _frozen(self, result: TrialResult) -> FrozenTrial:
@@ -183,7 +175,7 @@ class Search:
         )
 
     def _points(self, trials: Sequence[int], region: Region | None) -> list[dict[str, float]]:
-        """Gives the points at these places of the sequence that covers the box or the region."""
+        """Return points of the sequence that covers the box, or the region."""
         if self._sampler.points is None or not self._ranges:
             return [{} for _ in trials]
         dimensions = len(self._ranges)
@@ -234,7 +226,7 @@ def _parameter_name(name: str, entry: Range) -> str:
 
 
 def _objective(outcome: Outcome, budget: int) -> float:
-    """Gives a finite number to minimise: steps, then nearness to the target, divergence last."""
+    """Return a finite number to minimize: steps, then distance to the target, then divergence."""
     if outcome.steps is not None:
         return float(outcome.steps)
     if outcome.status in {Status.DIVERGED, Status.FAILED} or outcome.best_error is None:

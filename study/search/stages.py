@@ -1,12 +1,13 @@
-"""What one batch size has to run: its search, extensions of its box, replicates, in this order.
+"""The stages of one batch size: its search, extensions of its box, and replicates, in this order.
 
-In a recipe all but its base have only the trials of the rule, once the base has ended.
+In a recipe, batch sizes other than the base have only the trials of the scaling rule, once the base
+has ended.
 
-The cohorts of a search are fixed by the study alone: trials are cut into blocks of as many lanes
-as the study says. The first cohort runs before the others, which inherit its cap; under an
-adaptive sampler each waits for the one before. A stage is planned when the one before has ended,
-from the recorded results and nothing else: they are given again, for a sweep may have too many to
-hold them.
+The cohorts of a search follow from the study alone: trials are split into blocks of as many lanes
+as the study says. The first cohort runs before the others, which inherit its cap; with an adaptive
+sampler, each waits for the one before. A stage is planned when the one before has ended, from the
+recorded results and nothing else. They are passed in again, because a sweep may have too many to
+keep them all.
 """
 
 from collections.abc import Sequence
@@ -26,14 +27,14 @@ _Key = tuple[Role, int]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A cohort that is not handed out yet; a search draws its points when it is.
+    """A cohort that has not been handed out yet.
 
     Attributes:
-        role: of its trials.
-        trials: their numbers.
-        region: where the search draws the points of an extension.
-        points: of those that no search draws.
-        held_to: steps that trials outside of the search are held to; None for others, and for none.
+        role: role of its trials.
+        trials: numbers of its trials.
+        region: where the points of an extension are sampled.
+        points: points that do not come from the search, which proposes the others when needed.
+        held_to: steps that limit replicates; None for other trials.
     """
 
     role: Role
@@ -54,13 +55,7 @@ class Stages:
     def __init__(
         self, resolved: ResolvedStudy, batch_size: int, recorded: Sequence[TrialResult]
     ) -> None:
-        """Rebuilds the search from what is recorded and plans what comes next.
-
-        Args:
-            resolved: the resolved study.
-            batch_size: one of its batch sizes.
-            recorded: its trials of earlier sweeps.
-        """
+        """Rebuild the search from the recorded trials of a batch size and plan what comes next."""
         self.batch_size = batch_size
         self.search = Search(resolved, batch_size)
         self._resolved = resolved
@@ -83,7 +78,7 @@ class Stages:
 
     @property
     def unplanned(self) -> bool:
-        """Whether a stage has ended, and `plan` must say what comes next."""
+        """Whether a stage has ended and `plan` must be called."""
         idle = not (self._waiting or self._racing or self._closed or self._planned)
         return idle and self.batch_size in self._resolved.searched
 
@@ -94,12 +89,12 @@ class Stages:
 
     @property
     def closed(self) -> bool:
-        """Whether a cohort that others wait for was lost, or the sweep stopped."""
+        """Whether a cohort that others need was lost, or the sweep stopped."""
         return self._closed
 
     @property
     def waiting(self) -> int:
-        """Number of trials not yet handed out, of those planned."""
+        """Number of planned trials that have not been handed out."""
         return sum(len(block.trials) for block in list(self._waiting))
 
     @property
@@ -109,20 +104,16 @@ class Stages:
 
     @property
     def first(self) -> list[TrialResult]:
-        """The results of the first cohort of the search; none before it has ended."""
+        """Results of the first cohort of the search; empty before it has ended."""
         return self._first
 
     @property
     def best(self) -> TrialResult | None:
-        """The trial whose point is best; None before the end, and where none reached the target."""
+        """The trial with the best point; None before the end, or if none reached the target."""
         return self._best
 
     def follow(self, base: TrialResult | None) -> None:
-        """Plans the trials of a recipe's rule.
-
-        Args:
-            base: the trial of the base batch size that is scaled; None for a published point.
-        """
+        """Plan the trials of a recipe, scaled from its base or from a published point."""
         points = recipe_points(self._resolved, self.batch_size, base)
         missing = missing_blocks(range(len(points)), self._lanes(), self._followed)
         self._waiting = [
@@ -131,7 +122,7 @@ class Stages:
         ]
 
     def ready(self) -> bool:
-        """Tells whether a cohort may start now."""
+        """Return whether a cohort may start now."""
         if not self._waiting:
             return False
         if self.search.adaptive:
@@ -139,14 +130,7 @@ class Stages:
         return self._waiting[0].role is not Role.SEARCH or self._first_key() not in self._racing
 
     def take(self, warm: Sequence[Point] = ()) -> Cohort:
-        """Hands out the next cohort.
-
-        Args:
-            warm: points from neighbouring batch sizes that join it.
-
-        Returns:
-            The cohort.
-        """
+        """Hand out the next cohort, joined by warm-start points."""
         block = self._waiting.pop(0)
         self._racing[block.key] = block
         points = block.points or self._drawn(block)
@@ -158,7 +142,7 @@ class Stages:
         )
 
     def finish(self, results: Sequence[TrialResult]) -> None:
-        """Takes back a cohort with its results."""
+        """Record the results of a cohort."""
         key = _key(results[0])
         self._racing.pop(key, None)
         self._remember(key, results)
@@ -166,11 +150,7 @@ class Stages:
             self.search.learn(results)
 
     def plan(self, recorded: Sequence[TrialResult]) -> None:
-        """Plans the stage that comes next, where there is one.
-
-        Args:
-            recorded: all trials of the batch size.
-        """
+        """Plan the next stage, if there is one, from all recorded trials of the batch size."""
         results = final_results(self._resolved, recorded)
         self._waiting = self._extension_blocks(results) or self._replicate_blocks(results)
         self._planned = not self._waiting
@@ -178,19 +158,19 @@ class Stages:
             self._best = confirmed(results)
 
     def lose(self, key: _Key) -> None:
-        """Notes that a cohort's worker died; what waited for it is not handed out any more."""
+        """Give up a cohort whose worker died, and what waits for it."""
         self._racing.pop(key, None)
         self._closed = True
         if self.search.adaptive or not self._done:
             self._waiting.clear()
 
     def stop(self) -> None:
-        """Hands out nothing more."""
+        """Hand out nothing more."""
         self._waiting.clear()
         self._closed = True
 
     def _rebuild(self, recorded: Sequence[TrialResult]) -> None:
-        """Brings the search to where it stood: cohorts and widenings in their order."""
+        """Replay cohorts and extensions in order, so that the search is where it was."""
         cohorts: dict[_Key, list[TrialResult]] = {}
         for result in recorded:
             cohorts.setdefault(_key(result), []).append(result)
@@ -205,7 +185,7 @@ class Stages:
             self.search.learn(cohorts[key])
 
     def _remember(self, key: _Key, results: Sequence[TrialResult]) -> None:
-        """Keeps of a cohort what later ones need: a sweep may have very many."""
+        """Keep only what later cohorts need of this one: a sweep may have very many."""
         steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
         self._done[key] = min(steps, default=None)
         role, number = key
@@ -240,7 +220,7 @@ class Stages:
         if not points:
             return []
         sources = {(p.source.role, p.source.trial) for p in points if p.source}
-        # replicates of several points run as long as the slowest of them may
+        # replicates of several points share a cohort, so the slowest point limits them all
         known = [r for r in results if (r.point.role, r.point.trial) in sources]
         slowest = max(r.outcome.steps for r in known if r.outcome.steps is not None)
         trials = range(points[0].trial, points[0].trial + len(points))
@@ -263,7 +243,10 @@ class Stages:
         return min((key for key in keys if key[0] is Role.SEARCH), key=lambda key: key[1])
 
     def _best_steps(self, block: Block) -> int | None:
-        """Gives the fewest steps among the trials that had to end before a block starts."""
+        """Return the fewest steps of the cohorts that must end before a block starts.
+
+        Not of all that have ended: with more workers more would have, and the cap would differ.
+        """
         if block.points:
             return block.held_to
         preceding = [steps for key, steps in self._done.items() if self._precedes(key, block)]
@@ -295,15 +278,10 @@ def _region_blocks(region: Region, lanes: int, have: set[int]) -> list[Block]:
 
 
 def missing_blocks(trials: range, lanes: int, have: set[int]) -> list[range]:
-    """Cuts the missing trials into cohorts.
+    """Return the missing trials as cohorts of at most `lanes` trials.
 
-    Args:
-        trials: numbers of the trials wanted.
-        lanes: trials in a full cohort.
-        have: numbers of the recorded trials.
-
-    Returns:
-        Runs of missing trials, none across a multiple of `lanes` from the first wanted.
+    No cohort crosses a multiple of `lanes` from the first wanted trial, so that a study that grew
+    has the same cohorts as one planned at once.
 
     >>> missing_blocks(range(10), 4, {0, 1, 2, 3, 4})
     [range(5, 8), range(8, 10)]

@@ -1,7 +1,7 @@
-"""First candidates from the neighbouring batch sizes: their best points, scaled by the usual rules.
+"""Warm starts: the best points of neighboring batch sizes, scaled by the usual rules.
 
-Batch sizes start from the middle outwards, each after the first cohort of its inner neighbour, so
-that what a batch size starts from follows from the study alone.
+Batch sizes start from the middle outward, each after the first cohort of its inner neighbor. So
+the points follow from the study alone, whatever the number of workers.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,12 @@ from study.search.replicates import fastest
 from study.seeding import trial_seed
 
 
-def inner_neighbour(batch_sizes: Sequence[int], batch_size: int) -> int | None:
-    """Gives the neighbour toward the middle, whose first cohort a batch size waits for.
+def inner_neighbor(batch_sizes: Sequence[int], batch_size: int) -> int | None:
+    """Return the neighbor toward the middle, whose first cohort a batch size waits for.
 
-    Args:
-        batch_sizes: all of the study, rising.
-        batch_size: one of them.
+    The batch sizes are in rising order; the middle one has no such neighbor.
 
-    Returns:
-        The neighbour; None for the middle one.
-
-    >>> [inner_neighbour((2, 4, 8, 16), size) for size in (2, 4, 8, 16)]
+    >>> [inner_neighbor((2, 4, 8, 16), size) for size in (2, 4, 8, 16)]
     [4, 8, None, 8]
     """
     middle, at = len(batch_sizes) // 2, batch_sizes.index(batch_size)
@@ -34,19 +29,16 @@ def inner_neighbour(batch_sizes: Sequence[int], batch_size: int) -> int | None:
 
 
 def warm_points(
-    resolved: ResolvedStudy, batch_size: int, neighbours: Sequence[Sequence[TrialResult]]
+    resolved: ResolvedStudy, batch_size: int, neighbors: Sequence[Sequence[TrialResult]]
 ) -> list[Point]:
-    """Gives the first candidates of a batch size.
+    """Return the fastest point of each neighbor that reached the target, by each scaling rule.
 
     Args:
         resolved: the study.
-        batch_size: where they will run.
-        neighbours: the first cohort of each neighbouring batch size that has one.
-
-    Returns:
-        For each neighbour that reached the target, its fastest point by each rule.
+        batch_size: where the points will run.
+        neighbors: the results of the first cohort of each neighboring batch size.
     """
-    leaders = [best for results in neighbours for best in fastest(results)]
+    leaders = [best for results in neighbors for best in fastest(results)]
     scaled = [(best, ScalingRule(name)) for best in leaders for name in EXPONENTS]
     return [
         Point(

@@ -58,7 +58,7 @@ WRONG = {
     "address that is none": (["--address", "ray://head:1"], "--address must be `auto` or host"),
     "results of no known kind": (["--results", "ftp://host/results"], "file://, s3://, gs://"),
     "results with a password": (["--results", "s3://me:my@bucket"], "must hold no password"),
-    "study file that is none": (["missing.toml"], "check the path"),
+    "study file that is none": (["missing.toml"], "must be readable UTF-8 text"),
     "no lanes in a pack": (["--set", "compute.pack=0"], "greater than or equal to 1, got 0"),
     "unknown precision": (["--set", "compute.precision=fp8"], "float32"),
     "grid of no lists": (["--set", "grid.seed=1"], "grid.seed must be a list"),

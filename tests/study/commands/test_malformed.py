@@ -284,7 +284,9 @@ def malformed_grids() -> Iterator[Case]:
             yield Case(f"{freed}{key} = {value}\n", names)
     for tables in [*TABLED, LONG_NAME]:
         yield Case(f"{freed}grid = [{tables}]\n", ("grid", "optimizer", "name"))
-    yield Case(lines({"grid": "{ seed = [0, 1] }"}), ("seed must not stand outside",))
+    yield Case(
+        lines({"grid": "{ seed = [0, 1] }"}), ("seed must be set in the grid or outside it",)
+    )
     ten = ", ".join(f'"search.space.a{n}" = [1, 2, 3, 4, 5, 6, 7, 8, 9]' for n in range(12))
     yield Case(f"{freed}grid = {{ {ten} }}\n", ("grid",))
 

@@ -114,17 +114,17 @@ WRONG = {
     "a word": ("optimizer", "a table of lists or a list of tables, not empty, got 'optimizer'"),
     "a plain value": ({"seed": 1}, r"grid\.seed must be a list of at least one value, got 1"),
     "no values": ({"seed": []}, r"grid\.seed must be a list of at least one value, got \[\]"),
-    "a value twice": ({"seed": [1, 1]}, "names of their own, got seed-1 for"),
+    "a value twice": ({"seed": [1, 1]}, "distinct names, got seed-1 for"),
     "values that look alike": ({"workload_options.hidden": [[3], 3]}, "got hidden-3 for"),
     "a key twice": ({"a.b": [1], "a": {"b": [2]}}, r"set each key once, got a\.b and a\.b"),
     "a key and its table": ({"a": [{}], "a.b": [2]}, r"set each key once, got a and a\.b"),
     "a key without a part": ({"a..b": [1]}, r"dotted as for --set, got 'a\.\.b'"),
-    "a key of the file": ({"workload": ["a"]}, "workload must not stand outside the grid"),
+    "a key of the file": ({"workload": ["a"]}, "workload must be set in the grid or outside it"),
     "a key through a value": ({"workload.x": [1]}, r"got grid\.workload\.x=1 where workload is"),
     "a long name": ({"workload_options.x": ["y" * 99]}, "at most 100 characters, got 'x-yyy"),
     "a list of words": (["sgd"], r"each \[\[grid\]\] must be a table of settings.* got 'sgd'"),
     "an empty table": ([{}], r"each \[\[grid\]\] must be a table of settings, not empty, got {}"),
-    "names by letter case": ([{"name": "Wide"}, {"name": "wide"}], "their own, got wide for"),
+    "names by letter case": ([{"name": "Wide"}, {"name": "wide"}], "distinct names, got wide for"),
 }
 
 
@@ -156,7 +156,7 @@ def test_settings_change_the_file_and_its_grid_before_it_is_expanded(tmp_path):
         "trials-2,optimizer-adam",
     ]
     assert all(member.data["seed"] == 3 for member in members)
-    with pytest.raises(StudyError, match="optimizer must not stand outside the grid"):
+    with pytest.raises(StudyError, match="optimizer must be set in the grid or outside it"):
         read_members(str(path), ["optimizer=adam"])
 
 

@@ -16,7 +16,7 @@ def test_a_name_stands_for_a_study_with_every_default():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "check the path"), (b"workload = ", "valid TOML"), (b"\xff\xfe", "UTF-8")],
+    [(None, "must be readable UTF-8 text"), (b"workload = ", "valid TOML"), (b"\xff\xfe", "UTF-8")],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path, content, message):
     path = tmp_path / "s.toml"
@@ -87,7 +87,7 @@ def test_every_wrong_key_or_value_is_named_with_what_it_must_be(change, message)
 
 
 def test_a_missing_workload_is_asked_for():
-    with pytest.raises(StudyError, match="workload must be given, got none"):
+    with pytest.raises(StudyError, match="workload is required, got none"):
         validated(StudyConfig, {})
 
 

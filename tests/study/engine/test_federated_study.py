@@ -130,7 +130,7 @@ def test_what_is_given_is_resolved_as_given():
         (
             {"clients": 3},
             {"workload": "noisy-quadratic"},
-            "left out for a workload of own dynamics",
+            "left out for a workload with its own dynamics",
         ),
     ],
 )

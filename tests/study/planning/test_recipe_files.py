@@ -14,7 +14,7 @@ REFUSED = [
     ({"recipe": None}, 'mode = "recipe" and a table .recipe. must come together, got no .recipe.'),
     ({"mode": "search"}, "must come together, got .recipe. and mode = 'search'"),
     ({"mode": "rule"}, "mode must be 'search' or 'recipe', got 'rule'"),
-    ({"recipe": {"base": 16}}, "recipe.rule must be given"),
+    ({"recipe": {"base": 16}}, "recipe.rule is required"),
     ({"recipe": {"rule": "linaer", "base": 16}}, "recipe.rule must be one of .* mean 'linear'"),
     ({"recipe": {"rule": "linear"}}, "recipe.base must be given for the rule 'linear', got none"),
     ({"recipe": LINEAR | {"base": 17}}, "recipe.base must be one of batch_sizes, 4, 16, got 17"),

@@ -156,7 +156,7 @@ def test_a_resolved_study_resolves_to_itself(plugin):
         ),
         (
             {"search": {"warm_start": True, "space": {"lr": 0.1}}},
-            "warm_start must be left out where search.space.lr is fixed, got 0.1",
+            "warm_start must be left out if search.space.lr is fixed, got 0.1",
         ),
         ({"search": {"space": {"momentum": 1.0}}}, r"momentum must lie in \[0, 1\), got 1"),
         ({"search": {"space": {"beta": 0.9}}}, "a key of search.space must be one of lr, momentum"),
@@ -168,7 +168,7 @@ def test_a_resolved_study_resolves_to_itself(plugin):
             {"search": {"space": {"warmup_steps": 3, "warmup_epochs": 1}}},
             "must give the warm-up in steps, in epochs or as a fraction, got warmup_steps and",
         ),
-        ({"search": {"space": {"warmup_factor": 0.1}}}, "must come with the warm-up's length"),
+        ({"search": {"space": {"warmup_factor": 0.1}}}, "needs the length of the warm-up"),
         ({"search": {"space": {"clip_norm": -1}}}, r"clip_norm must lie in \[0, inf\), got -1"),
         ({"search": {"space": {"label_smoothing": 0.1}}}, "must be one of lr, momentum, .*, got"),
     ],
@@ -210,7 +210,10 @@ def test_the_noisy_quadratic_runs_its_own_lanes():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"optimizer": "adam"}, "one of sgd, heavy-ball, nesterov for a workload of own dynamics"),
+        (
+            {"optimizer": "adam"},
+            "one of sgd, heavy-ball, nesterov for a workload with its own dynamics",
+        ),
         ({"search": {"space": {"clip_norm": 1.0}}}, r"clip_norm must be left out .*, got 1\.0"),
         ({"search": {"space": {"weight_decay": 0.1}}}, "weight_decay must be left out"),
         (
@@ -236,7 +239,7 @@ def test_a_workloads_hyperparameter_has_a_name_of_its_own(tmp_path):
         PLUGIN.format(target="0.1", loss=LOSS, error=ERROR).replace("batch):", "batch, seed=0.0):")
         + '    hyperparameters = {"seed": {"default": 0.0, "low": 0.0}}\n'
     )
-    with pytest.raises(StudyError, match="must have a name of its own, got 'seed'"):
+    with pytest.raises(StudyError, match="needs a name of its own, got 'seed'"):
         resolve({"workload": f"{path}:Line"})
 
 

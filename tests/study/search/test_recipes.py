@@ -260,7 +260,9 @@ def test_a_base_that_misses_leaves_nothing_to_scale(make_recipe, tmp_path):
     for cohort in cohorts:
         write_part(folder, study, trained(cohort, lambda size, point: missed))
     (error,) = Sweep(folder, study, None).run(None, Stop()).errors
-    assert error.startswith("no trial reached the target at batch size 16, so that the linear rule")
+    assert error.startswith(
+        "no trial reached the target at batch size 16, so the linear scaling rule"
+    )
     queue = CohortQueue(study, [])
     queue.lose(queue.take())
     assert not queue.without_base  # a lost cohort is run again, which may yet find a point
@@ -293,8 +295,7 @@ def test_parts_keep_the_rule_and_tables_have_no_box_where_nothing_was_searched(
         assert again.point == result.point
     assert (tmp_path / "study" / "parts" / "b00032-s000.parquet").exists()
     consolidate(Parts(folder, study))
-    progress = Progress(folder, study)
-    progress.read()
+    progress = Progress(study, Parts(folder, study))
     assert [(row.done, row.trials) for row in progress.rows()] == [(3, 3), (6, 6), (3, 3), (3, 3)]
 
 

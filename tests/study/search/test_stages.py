@@ -10,7 +10,7 @@ import pytest
 
 from study.records import Curve, Outcome, Role, ScalingRule, Seconds, Status, TrialResult
 from study.search.queue import CohortQueue
-from study.search.warm_start import inner_neighbour
+from study.search.warm_start import inner_neighbor
 
 BLOBS = Path(__file__).parents[2] / "blobs.py"
 
@@ -226,7 +226,7 @@ def test_no_box_grows_past_the_domain(make_study, name):
     assert of_role(cohorts, Role.EXTENSION) == []
 
 
-def test_a_batch_size_starts_from_its_inner_neighbours_best_point(make_study):
+def test_a_batch_size_starts_from_its_inner_neighbors_best_point(make_study):
     study = make_study(batch_sizes=[2, 4, 8, 16], search={"trials": 8, "warm_start": True})
     cohorts, results = sweep(study)
     by_key = {(r.batch_size, r.point.role, r.point.trial): r for r in results}
@@ -235,7 +235,7 @@ def test_a_batch_size_starts_from_its_inner_neighbours_best_point(make_study):
     for cohort, point in warm:
         assert cohort.number == 0
         source = point.source
-        assert source.batch_size == inner_neighbour(study.batch_sizes, cohort.batch_size)
+        assert source.batch_size == inner_neighbor(study.batch_sizes, cohort.batch_size)
         origin = by_key[source.batch_size, source.role, source.trial]
         growth = cohort.batch_size / source.batch_size
         factor = {ScalingRule.LINEAR: growth, ScalingRule.SQUARE_ROOT: math.sqrt(growth)}[
