@@ -45,13 +45,13 @@ ARCHIVED_AS: Mapping[str, str] = {
 }
 """Status in the archive by that of batchscale."""
 
-SCALES: Mapping[str, str] = {
+SCALE_NAMES: Mapping[str, str] = {
     "LINEAR_SCALE": "linear",
     "LOG_SCALE": "log",
     "REVERSE_LOG_SCALE": "reverse-log",
     "": "linear",  # of INTEGER parameters
 }
-ARCHIVED_SCALES = {scale: archived for archived, scale in SCALES.items() if archived}
+ARCHIVED_SCALES = {scale: archived for archived, scale in SCALE_NAMES.items() if archived}
 
 PARAMETERS: Mapping[str, str] = {"learning_rate": "lr"}
 """Names of hyperparameters by those of the archive; others are the same in both."""

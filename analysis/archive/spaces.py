@@ -1,4 +1,4 @@
-"""Converts search spaces from the form of the archive to that of a study, and back.
+"""Search spaces in the form of the archive and in that of a study.
 
 A DOUBLE parameter is a range on its scale, an INTEGER one a range on a linear scale. A DISCRETE one
 is the linear range from its least to its greatest feasible point, although values between the
@@ -8,8 +8,9 @@ points were not searched. A parameter that can take only one value is fixed.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from analysis.archive.layout import ARCHIVED_SCALES, PARAMETERS, SCALES, check_name
+from analysis.archive.layout import ARCHIVED_SCALES, PARAMETERS, SCALE_NAMES, check_name
 from analysis.errors import AnalysisError
+from analysis.tables.scales import SCALES
 
 Entry = Mapping[str, Any] | float
 """A range (low, high, scale), or the value of a fixed hyperparameter."""
@@ -17,11 +18,6 @@ Entry = Mapping[str, Any] | float
 _LARGEST = 10**300
 """JSON integers have no bound, but a float holds at most about 1.8e308."""
 _Bounds = tuple[float, float, str]
-_VALID: Mapping[str, Callable[[float, float], bool]] = {
-    "linear": lambda low, high: low <= high,
-    "log": lambda low, high: 0 < low <= high,
-    "reverse-log": lambda low, high: low <= high < 1,
-}
 
 
 def is_finite(value: object) -> bool:
@@ -46,8 +42,8 @@ def check_parameter(where: str, name: str, config: object) -> None:
     found = bounds(config) if bounds is not None and isinstance(config, Mapping) else None
     if found is not None:
         low, high, scale = found
-        numbers = is_finite(low) and is_finite(high)
-        if numbers and scale in SCALES and _VALID[SCALES[scale]](low, high):
+        ordered = is_finite(low) and is_finite(high) and low <= high
+        if ordered and scale in SCALE_NAMES and SCALES[SCALE_NAMES[scale]].allows(low, high):
             return
     raise AnalysisError(
         f"a parameter must be {', '.join(_BOUNDS)} with min_value and max_value, or "
@@ -86,7 +82,7 @@ def entries(description: Mapping[str, Any]) -> dict[str, Entry]:
         found[hyperparameter_name(name)] = (
             float(low)
             if low == high
-            else {"low": float(low), "high": float(high), "scale": SCALES[scale]}
+            else {"low": float(low), "high": float(high), "scale": SCALE_NAMES[scale]}
         )
     return found
 
@@ -113,7 +109,7 @@ def _hull(found: list[Entry]) -> Entry:
     if low == high:
         return float(low)
     scale = scales.pop() if len(scales) == 1 else "linear"
-    scale = scale if _VALID[scale](low, high) else "linear"
+    scale = scale if SCALES[scale].allows(low, high) else "linear"
     return {"low": low, "high": high, "scale": scale}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from analysis.errors import AnalysisError
 from analysis.measures.federated import clients_text
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.nested import leaves
 
 LEAST_STUDIES = 2
 DEFAULT = "default"
@@ -102,15 +103,11 @@ def _value(config: Mapping[str, str], key: str) -> str:
     return config.get(key, _LATER.get(key, DEFAULT))
 
 
-def _flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flattened(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield dotted keys with their values as text; a plug-in is named by its class."""
-    for name, value in config.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{key}.")
-        else:
-            text = f"{value:g}" if isinstance(value, float) else str(value)
-            yield key, text.rpartition(":")[2] if key == "workload" else text
+    for key, value in leaves(config):
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        yield key, text.rpartition(":")[2] if key == "workload" else text
 
 
 def _rank(key: str) -> int:

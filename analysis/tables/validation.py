@@ -4,7 +4,7 @@ Everything is checked before anything is computed, and a file is refused as a wh
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 import pyarrow as pa
@@ -22,12 +22,13 @@ from pydantic import (
 
 from analysis.errors import AnalysisError
 from analysis.escaping import printable
+from analysis.tables.nested import leaves
+from analysis.tables.scales import SCALES
 from analysis.tables.schema import ROLES, STATUSES
 
 MOST_VALUES = 2**28
 """Upper bound on the values in one file; the largest published workload has some 2^25."""
 MOST_HYPERPARAMETERS = 100
-SCALES = ("linear", "log", "reverse-log")
 _CHOICES: Mapping[str, Collection[str]] = {"status": STATUSES, "role": ROLES, "scale": SCALES}
 _LEAST: Mapping[str, int] = {
     "batch_size": 1,
@@ -68,7 +69,7 @@ class _Range(BaseModel):
     def _within_domain(self) -> Self:
         if self.low >= self.high:
             raise ValueError("low must be below high")
-        if self.scale == "log" and self.low <= 0 or self.scale == "reverse-log" and self.high >= 1:
+        if not SCALES[self.scale].allows(self.low, self.high):
             raise ValueError(f"the bounds must be in the domain of the scale {self.scale}")
         return self
 
@@ -199,9 +200,10 @@ def check_config(where: str, config: Mapping[str, Any]) -> None:
     Raises:
         AnalysisError: a key is missing, or has a value that batchscale does not write.
     """  # noqa: DOC502  (raised by _refuse)
-    for text in _texts(config):
-        if printable(text) != text or "\n" in text:
-            _refuse(where, "text without control characters", repr(text)[:100])
+    for key, value in leaves(config, lists=True):
+        for text in (key, value):
+            if isinstance(text, str) and (printable(text) != text or "\n" in text):
+                _refuse(where, "text without control characters", repr(text)[:100])
     try:
         _Config.model_validate(config)
     except ValidationError as error:
@@ -209,19 +211,6 @@ def check_config(where: str, config: Mapping[str, Any]) -> None:
         key = ".".join(str(part) for part in first["loc"] if part not in _FORMS)
         _refuse(where, f"a valid {key}", f"{first['input']!r}"[:100] + f" ({first['msg']})")
     _check_names(where, list(config["search"]["space"]), _NAME)
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Yield all keys, and all values that are text, at any depth."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, entry in value.items():
-            yield str(key)
-            yield from _texts(entry)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _texts(entry)
 
 
 def _refuse(where: str, rule: str, got: object) -> NoReturn:

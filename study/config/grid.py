@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from analysis.tables.nested import leaves, value_at
 from study.config.study import sections
 from study.config.study_file import absolute_workload, override, read_study, with_value
 from study.errors import StudyError, shown
@@ -118,7 +119,7 @@ def expand(base: Mapping[str, Any], grid: object, folder: Path) -> list[Member]:
 
 
 def _combinations(grid: Mapping[str, Any]) -> list[_Choice]:
-    lists = _distinct(_leaves(grid))
+    lists = _distinct(leaves(grid, lambda _, table: bool(table)))
     for key, values in lists.items():
         if not isinstance(values, list) or not values:
             raise StudyError(
@@ -147,26 +148,9 @@ def _listed(table: object) -> _Choice:
             f"grid.name must be 1 to {LONGEST_NAME} letters, digits and any of . _ + , - that "
             f"every file system takes as a folder, got {shown(name)}"
         )
-    values = _distinct(_settings({k: v for k, v in table.items() if k != "name"}))
+    settings = {key: value for key, value in table.items() if key != "name"}
+    values = _distinct(leaves(settings, lambda key, _: key in _TABLES))
     return _Choice(values, name)
-
-
-def _leaves(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value that is not a table with its dotted key; quotes make no difference."""
-    for key, value in table.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{at}{key}.")
-        else:
-            yield f"{at}{key}", value
-
-
-def _settings(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield values by dotted key; a table counts as a value unless it is a section."""
-    for key, value in table.items():
-        if isinstance(value, Mapping) and f"{at}{key}" in _TABLES:
-            yield from _settings(value, f"{at}{key}.")
-        else:
-            yield f"{at}{key}", value
 
 
 def _distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -192,9 +176,7 @@ def _refuse_second_values(base: Mapping[str, Any], choices: Sequence[_Choice]) -
     """Refuse a value outside the grid that no study would get."""
     everywhere = set.intersection(*(set(choice.values) for choice in choices))
     for key in sorted(everywhere):
-        there: Any = base
-        for part in key.split("."):
-            there = there.get(part) if isinstance(there, Mapping) else None
+        there = value_at(base, key)
         if there is not None:
             raise StudyError(
                 f"{key} must be set in the grid or outside it, got {shown(there)} in the file or "

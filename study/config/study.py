@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
+from analysis.tables.nested import leaves
 from study.config.sections import (
     BatchSize,
     BatchSizes,
@@ -57,8 +58,8 @@ class StudyConfig(Section):
     @field_validator("workload_options", mode="after")
     @classmethod
     def _finite(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for key, number in _floats(value):
-            if not math.isfinite(number):
+        for key, number in leaves(value, lists=True):
+            if isinstance(number, float) and not math.isfinite(number):
                 raise ValueError(f"{key} must be a finite number, got {number}")
         return value
 
@@ -90,17 +91,6 @@ def sections() -> Iterator[str]:
             isinstance(kind, type) and issubclass(kind, Section) for kind in kinds
         ):
             yield key
-
-
-def _floats(value: object, at: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the floats in nested tables and lists, each with its dotted key."""
-    if isinstance(value, float):
-        yield at.removeprefix("."), value
-    if isinstance(value, list):
-        value = dict(enumerate(value))
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            yield from _floats(entry, f"{at}.{key}")
 
 
 _COMPUTE = (

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import tomlkit
 
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.nested import leaves
 from analysis.tables.schema import (
     STUDY_FILE,
 )
@@ -110,12 +111,10 @@ def _grown(here: _Section, there: _Section, *keys: str) -> _Section:
     )
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any], at: str = "") -> list[str]:
-    found = []
-    for key in sorted({*there, *here}):
-        old, new = there.get(key), here.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += _differences(old, new, f"{at}{key}.")
-        elif old != new:
-            found.append(f"{at}{key} = {new!r} where the folder has {old!r}")
-    return found
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    old, new = dict(leaves(there)), dict(leaves(here))
+    return [
+        f"{key} = {new.get(key)!r} where the folder has {old.get(key)!r}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
