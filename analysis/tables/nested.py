@@ -20,17 +20,15 @@ def leaves(
     >>> dict(leaves({"search": {"trials": 8, "space": {"lr": 0.1}}, "seed": 0}))
     {'search.trials': 8, 'search.space.lr': 0.1, 'seed': 0}
     """
-    stack: list[tuple[str, Any]] = [("", tables)]
+    stack: list[tuple[str | None, Any]] = [(None, tables)]
     while stack:
         key, value = stack.pop()
         if lists and isinstance(value, list):
             value = dict(enumerate(value))
-        if isinstance(value, Mapping) and (not key or descend(key, value)):
-            inner = [
-                (f"{key}.{name}" if key else str(name), entry) for name, entry in value.items()
-            ]
-            stack += reversed(inner)
-        else:
+        if isinstance(value, Mapping) and (key is None or descend(key, value)):
+            at = "" if key is None else f"{key}."
+            stack += reversed([(f"{at}{name}", entry) for name, entry in value.items()])
+        elif key is not None:
             yield key, value
 
 

@@ -26,6 +26,10 @@ def test_very_deep_tables_need_no_stack():
     assert (key.count("."), value) == (5000, 0)
 
 
+def test_an_empty_key_stays_one():
+    assert dict(leaves({"": {"a": 1}})) == {".a": 1}
+
+
 def test_a_value_is_found_by_its_key():
     assert value_at(TABLES, "b.c") == [2, {"d": 3}]
     assert value_at(TABLES, "b.x") is None
