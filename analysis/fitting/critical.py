@@ -18,13 +18,13 @@ DEFINITIONS: Mapping[str, str] = {
     "b_crit": f"of the hyperbola {MODELS['hyperbola'].formula}, {MODELS['hyperbola'].critical}",
     "b_crit_power": f"of {MODELS['power'].formula}, {MODELS['power'].critical}",
     "b_crit_smooth": f"of {MODELS['smooth'].formula}, {MODELS['smooth'].critical}",
-    "b_20": "where the hyperbola needs 20 % more examples to target than perfect scaling from the "
+    "b_20": "where the hyperbola needs 20% more examples to target than perfect scaling from the "
     "smallest measured batch size B_ref: 1.2 B_ref + 0.2 b_crit (Zhang et al. 2024)",
     "b_diversity": "bound B_S of gradient diversity: batches with B - 1 <= delta B_S need at most "
     "1 + delta times the examples of single ones; 1 + b_crit of the hyperbola (Yin et al. 2018)",
-    "b_perfect": "end of perfect scaling: where examples to target, made monotonic, pass 1.2 x "
+    "b_perfect": "end of perfect scaling: where examples to target, made monotonic, pass 1.2 times "
     "their value at the smallest measured batch size",
-    "b_plateau": "start of the plateau: where steps to target, made monotonic, come within 1.1 x "
+    "b_plateau": "start of the plateau: where steps to target, made monotonic, come within 1.1 times "
     "their value at the largest measured batch size",
 }
 """Definition of each critical batch size as text."""

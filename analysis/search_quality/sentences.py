@@ -155,9 +155,9 @@ def _span(column: "pd.Series[int]") -> str:
 
 
 def _percent(column: "pd.Series[float]") -> str:
-    return f"{span_text(round(100 * column.min()), round(100 * column.max()))} %"
+    return f"{span_text(round(100 * column.min()), round(100 * column.max()))}%"
 
 
 def _more(column: "pd.Series[float]") -> str:
     text = _percent(column)
-    return "no more" if text == "0 %" else f"{text} more"
+    return "no more" if text == "0%" else f"{text} more"

@@ -61,7 +61,7 @@ class CohortQueue:
         costs = {
             size: expected_cost(size) * stages.waiting
             for size, stages in self._stages.items()
-            if stages.ready() and not self._awaits_neighbour(size)
+            if stages.ready() and not self._awaits_neighbor(size)
         }
         if not costs:
             return None
@@ -130,14 +130,14 @@ class CohortQueue:
         base = [self._stages[size] for size in self._resolved.searched]
         return all(stages.ended and not stages.closed for stages in base)
 
-    def _awaits_neighbour(self, size: int) -> bool:
+    def _awaits_neighbor(self, size: int) -> bool:
         if not self._resolved.search.warm_start or self._stages[size].started:
             return False
         inner = inner_neighbor(self._resolved.batch_sizes, size)
         if inner is None:
             return False
-        neighbour = self._stages[inner]
-        return not neighbour.first and not neighbour.closed
+        neighbor = self._stages[inner]
+        return not neighbor.first and not neighbor.closed
 
     def _warm(self, size: int) -> list[Point]:
         """Return the warm-start points that join the first cohort of a batch size."""

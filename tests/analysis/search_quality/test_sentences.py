@@ -32,9 +32,9 @@ FALLING = {"search": "still falling", "gain": 0.12}
 def test_batch_sizes_with_the_same_verdict_share_a_sentence():
     rows = [{}, {"gain": 0.0}, {}, FALLING, {}, FALLING, {**FALLING, "gain": 0.2}]
     assert quality_sentences(table(*rows)) == (
-        "B = 2 to 8, 32: the search is settled: half the trials would have taken 0 to 2 % more "
+        "B = 2 to 8, 32: the search is settled: half the trials would have taken 0 to 2% more "
         "steps.",
-        "B = 16, 64, 128: still falling: half the 64 trials would have taken 12 to 20 % more "
+        "B = 16, 64, 128: still falling: half the 64 trials would have taken 12 to 20% more "
         "steps; run more trials (search.trials).",
         "At every batch size the best trials lie inside the searched box.",
     )
@@ -43,7 +43,7 @@ def test_batch_sizes_with_the_same_verdict_share_a_sentence():
 def test_the_share_that_diverged_is_reported():
     some, most = {"diverged": 8, "diverged_share": 0.125}, {"diverged": 48, "diverged_share": 0.75}
     assert quality_sentences(table({}, some))[-1] == (
-        "0 to 12 % of the trials at a batch size diverged."
+        "0 to 12% of the trials at a batch size diverged."
     )
     assert quality_sentences(table(some, most, most))[-1].startswith("B = 4, 8: more than half")
 
@@ -80,7 +80,7 @@ def test_a_wide_bracket_is_reported_unless_it_is_a_single_step():
     wide = {"bracket": 0.08, "steps_before": 92}
     single = {"bracket": 0.1, "steps": 10, "steps_before": 9}
     words = " ".join(quality_sentences(table(wide, single)))
-    assert "B = 2: the bracket of the steps is 8 % wide; lower race.resolution." in words
+    assert "B = 2: the bracket of the steps is 8% wide; lower race.resolution." in words
     assert "B = 4" not in words
 
 

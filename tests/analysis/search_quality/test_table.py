@@ -60,7 +60,7 @@ def test_points_from_other_batch_sizes_are_not_in_the_sample(made):
     assert both.loc[0, "warm_gain"] == pytest.approx(100 / 80 - 1)
     assert both.loc[0, "search"] == "still falling"
     assert both["warm_gain"].isna().tolist() == [False, True]
-    assert "B = 4: still falling: the search took 25 % more steps than a point taken from" in (
+    assert "B = 4: still falling: the search took 25% more steps than a point taken from" in (
         " ".join(quality_sentences(both))
     )
 
