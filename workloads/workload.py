@@ -4,6 +4,26 @@ A workload is a small class with the members of `Workload`. It inherits from not
 nowhere. `data()` is called once per process, `model()` once per trial with a seeded generator,
 `loss` at every training step and `error` at every measurement, on a part of the validation set. A
 workload whose training is known in closed form follows `Dynamics` instead.
+
+>>> class Sides:
+...     target = Target(0.05)
+...
+...     def data(self):
+...         points = torch.linspace(-1, 1, 100).unsqueeze(1)
+...         every = Examples(points, (points > 0).long().flatten())
+...         return Data(train=every, validation=every)
+...
+...     def model(self):
+...         return nn.Linear(1, 2)
+...
+...     def loss(self, model, batch):
+...         return nn.functional.cross_entropy(model(batch.inputs), batch.targets)
+...
+...     def error(self, model, data):
+...         return (model(data.inputs).argmax(-1) != data.targets).float().mean()
+>>> from workloads.testing import check
+>>> all(clause.passed for clause in check(Sides()))
+True
 """
 
 from collections.abc import Callable, Mapping

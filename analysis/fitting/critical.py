@@ -24,8 +24,8 @@ DEFINITIONS: Mapping[str, str] = {
     "1 + delta times the examples of single ones; 1 + b_crit of the hyperbola (Yin et al. 2018)",
     "b_perfect": "end of perfect scaling: where examples to target, made monotonic, pass 1.2 times "
     "their value at the smallest measured batch size",
-    "b_plateau": "start of the plateau: where steps to target, made monotonic, come within 1.1 times "
-    "their value at the largest measured batch size",
+    "b_plateau": "start of the plateau: where steps to target, made monotonic, come within 1.1 "
+    "times their value at the largest measured batch size",
 }
 """Definition of each critical batch size as text."""
 
