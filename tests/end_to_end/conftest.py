@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,16 +50,17 @@ class Place:
     run_alone: Callable[[ResultsFolder, ResolvedStudy, Trainable], None]
 
     def start(self, *arguments):
-        """Starts the command."""
-        return subprocess.Popen(
-            [Path(sys.executable).with_name("batchscale"), *map(str, arguments)],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1", FOLDER: str(self.folder)},
-            start_new_session=True,
-        )
+        """Start the command."""
+        with interruptible():
+            return subprocess.Popen(
+                [Path(sys.executable).with_name("batchscale"), *map(str, arguments)],
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1", FOLDER: str(self.folder)},
+                start_new_session=True,
+            )
 
     def processes(self):
         """Gives the names of all processes that commands started here, and Ray's, by number."""
@@ -103,6 +105,18 @@ class Place:
         """Compares the tables of two results folders."""
         for name in ("trials.parquet", "curves.parquet"):
             assert_frame_equal(self.table(name, one), self.table(name, other), check_exact=True)
+
+
+@contextlib.contextmanager
+def interruptible():
+    """Start processes that take Ctrl-C even where this one ignores it, as background jobs do."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.SIG_IGN:  # the only handler that a process hands on
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def timeless(path):
