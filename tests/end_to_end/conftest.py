@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -48,11 +48,12 @@ class Place:
 
     folder: Path
     run_alone: Callable[[ResultsFolder, ResolvedStudy, Trainable], None]
+    commands: list[subprocess.Popen] = field(default_factory=list)
 
     def start(self, *arguments):
         """Start the command."""
         with interruptible():
-            return subprocess.Popen(
+            command = subprocess.Popen(
                 [Path(sys.executable).with_name("batchscale"), *map(str, arguments)],
                 cwd=self.folder,
                 stdout=subprocess.PIPE,
@@ -61,6 +62,17 @@ class Place:
                 env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1", FOLDER: str(self.folder)},
                 start_new_session=True,
             )
+        self.commands.append(command)
+        return command
+
+    def end(self):
+        """End the commands that a failed test left running, and close their pipes."""
+        for command in self.commands:
+            if command.poll() is None:
+                os.killpg(command.pid, signal.SIGKILL)
+            with command:  # closes the pipes and waits
+                pass
+        self.commands.clear()
 
     def processes(self):
         """Gives the names of all processes that commands started here, and Ray's, by number."""
@@ -130,23 +142,27 @@ def timeless(path):
 
 @pytest.fixture(scope="session")
 def make_place(run_alone):
-    """Puts study.toml and its plug-in into a folder; gives what runs the command there."""
+    """Put study.toml and its plug-in into a folder; yield what runs the command there."""
 
+    @contextlib.contextmanager
     def make(folder):
         folder.mkdir(exist_ok=True)
         shutil.copy(BLOBS, folder)
         (folder / "study.toml").write_text(STUDY)
-        return Place(folder, run_alone)
+        place = Place(folder, run_alone)
+        yield place
+        place.end()
 
     return make
 
 
 @pytest.fixture
 def place(make_place, tmp_path):
-    """Gives a folder with study.toml and its plug-in, and what runs the command in it.
+    """Yield a folder with study.toml and its plug-in, and what runs the command in it.
 
     Other files there carry the names of our packages, which they must not hide.
     """
     for name in ("study", "workloads", "analysis"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('hostile')\n")
-    return make_place(tmp_path)
+    with make_place(tmp_path) as place:
+        yield place

@@ -25,8 +25,9 @@ RESUME_HINT = "results are saved; run the same command to resume"
 
 @pytest.fixture(scope="module")
 def place(make_place, tmp_path_factory):
-    """Gives a folder whose name has blanks and letters that are not ASCII."""
-    return make_place(tmp_path_factory.mktemp("kills") / "größere Stapel, 批量")
+    """Yield a folder whose name has blanks and letters that are not ASCII."""
+    with make_place(tmp_path_factory.mktemp("kills") / "größere Stapel, 批量") as place:
+        yield place
 
 
 @pytest.fixture(scope="module")
