@@ -2,10 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 
-.PHONY: install demo docs test test-all test-fast lint clean
+.DEFAULT_GOAL := install
+.PHONY: help install demo docs lint doctest test test-all test-fast clean
 
-install: $(VENV)/installed
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/installed ## create .venv with the pinned packages (default)
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "batchscale needs Python >= 3.11, got %s; set PYTHON=python3.11" % sys.version.split()[0])'
@@ -13,27 +18,30 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: install
+demo: install ## sweep examples/digits.toml and analyze it
 	$(BIN)/batchscale sweep examples/digits.toml
 	$(BIN)/batchscale analyze results/digits
 
-docs: install
+docs: install ## the documentation, as pages under docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 
-lint: install
+lint: install ## style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: install lint
-	$(BIN)/pytest -n 2 --dist loadgroup -m 'not long'
+doctest: install ## the examples in the docstrings
+	$(BIN)/pytest -q --doctest-modules batchscale study analysis workloads
 
-test-all: install lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+test: install lint doctest ## lint, the examples in docstrings, then every test but the long ones
+	$(PYTEST) --durations=10 -m 'not long'
 
-test-fast: install
-	$(BIN)/pytest -n 2 --dist loadgroup -m 'not slow'
+test-all: install lint doctest ## lint, the examples in docstrings, then every test
+	$(PYTEST) --durations=10
 
-clean:
+test-fast: install ## the tests that take less than a few seconds each
+	$(PYTEST) -m 'not slow'
+
+clean: ## remove .venv, the built documentation and the caches of the tools
 	rm -rf $(VENV) docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -7,6 +7,18 @@ from uuid import uuid4
 import pytest
 import torch
 
+SECONDS = {"long": 1800, "slow": 600}  # before a test counts as hung
+
+
+def pytest_collection_modifyitems(items):
+    """Allow slow and long tests more time than the others."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            for marker, seconds in SECONDS.items():
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.timeout(seconds))
+                    break
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():

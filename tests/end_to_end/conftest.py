@@ -4,10 +4,11 @@ import contextlib
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -47,18 +48,31 @@ class Place:
 
     folder: Path
     run_alone: Callable[[ResultsFolder, ResolvedStudy, Trainable], None]
+    commands: list[subprocess.Popen] = field(default_factory=list)
 
     def start(self, *arguments):
-        """Starts the command."""
-        return subprocess.Popen(
-            [Path(sys.executable).with_name("batchscale"), *map(str, arguments)],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1", FOLDER: str(self.folder)},
-            start_new_session=True,
-        )
+        """Start the command."""
+        with interruptible():
+            command = subprocess.Popen(
+                [Path(sys.executable).with_name("batchscale"), *map(str, arguments)],
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=os.environ | {"COLUMNS": "160", "NO_COLOR": "1", FOLDER: str(self.folder)},
+                start_new_session=True,
+            )
+        self.commands.append(command)
+        return command
+
+    def end(self):
+        """End the commands that a failed test left running, and close their pipes."""
+        for command in self.commands:
+            if command.poll() is None:
+                os.killpg(command.pid, signal.SIGKILL)
+            with command:  # closes the pipes and waits
+                pass
+        self.commands.clear()
 
     def processes(self):
         """Gives the names of all processes that commands started here, and Ray's, by number."""
@@ -105,6 +119,18 @@ class Place:
             assert_frame_equal(self.table(name, one), self.table(name, other), check_exact=True)
 
 
+@contextlib.contextmanager
+def interruptible():
+    """Start processes that take Ctrl-C even where this one ignores it, as background jobs do."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.SIG_IGN:  # the only handler that a process hands on
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 def timeless(path):
     """Gives a table without the columns of measured time as the bytes of a parquet file."""
     table = pq.read_table(path)
@@ -116,23 +142,27 @@ def timeless(path):
 
 @pytest.fixture(scope="session")
 def make_place(run_alone):
-    """Puts study.toml and its plug-in into a folder; gives what runs the command there."""
+    """Put study.toml and its plug-in into a folder; yield what runs the command there."""
 
+    @contextlib.contextmanager
     def make(folder):
         folder.mkdir(exist_ok=True)
         shutil.copy(BLOBS, folder)
         (folder / "study.toml").write_text(STUDY)
-        return Place(folder, run_alone)
+        place = Place(folder, run_alone)
+        yield place
+        place.end()
 
     return make
 
 
 @pytest.fixture
 def place(make_place, tmp_path):
-    """Gives a folder with study.toml and its plug-in, and what runs the command in it.
+    """Yield a folder with study.toml and its plug-in, and what runs the command in it.
 
     Other files there carry the names of our packages, which they must not hide.
     """
     for name in ("study", "workloads", "analysis"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('hostile')\n")
-    return make_place(tmp_path)
+    with make_place(tmp_path) as place:
+        yield place

@@ -16,13 +16,15 @@ def disk(place):
 
     def mount(*options):
         command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", "results"]
-        return subprocess.run(command, cwd=place.folder, capture_output=True, check=False)
+        return subprocess.run(
+            command, cwd=place.folder, capture_output=True, check=False, timeout=30
+        )
 
     (place.folder / "results").mkdir()
     if mount("size=300k").returncode:
         pytest.skip("mounting a disk takes the rights to do so")
     yield lambda size: mount("remount", f"size={size}").check_returncode()
-    subprocess.run(["umount", "--lazy", "results"], cwd=place.folder, check=True)
+    subprocess.run(["umount", "--lazy", "results"], cwd=place.folder, check=True, timeout=30)
 
 
 def test_a_disk_that_fills_up_stops_the_sweep_and_costs_nothing_recorded(place, disk):

@@ -27,21 +27,22 @@ SLOW = ("        return (model(", "        __import__('time').sleep(0.2)\n      
 
 @pytest.fixture(scope="module")
 def alone(make_place, tmp_path_factory):
-    """Gives the results of one process on this machine's disk."""
-    place = make_place(tmp_path_factory.mktemp("alone"))
-    return place.folder / place.alone("results")
+    """Return the results of one process on this machine's disk."""
+    with make_place(tmp_path_factory.mktemp("alone")) as place:
+        return place.folder / place.alone("results")
 
 
 @pytest.fixture(scope="module")
 def begun(make_place, tmp_path_factory, lasting_store):
-    """Gives a place and the URI of its results, where half of the trials are recorded."""
-    place, uri = make_place(tmp_path_factory.mktemp("begun")), lasting_store.uri("results")
+    """Yield a place and the URI of its results, where half of the trials are recorded."""
+    uri = lasting_store.uri("results")
     few = ("--workers", 2, "--set", "search.trials=4")
-    code, out, err = place.run("sweep", "study.toml", "--results", uri, *few)
-    assert code == 0, err
-    assert "16 trials recorded, 0 failed" in out
-    assert f"batchscale analyze '{lasting_store.uri('results/study')}'" in out
-    return place, uri, ResultsFolder.at(lasting_store.uri("results/study"))
+    with make_place(tmp_path_factory.mktemp("begun")) as place:
+        code, out, err = place.run("sweep", "study.toml", "--results", uri, *few)
+        assert code == 0, err
+        assert "16 trials recorded, 0 failed" in out
+        assert f"batchscale analyze '{lasting_store.uri('results/study')}'" in out
+        yield place, uri, ResultsFolder.at(lasting_store.uri("results/study"))
 
 
 def test_a_study_in_a_store_is_read_and_analysed_there(begun):

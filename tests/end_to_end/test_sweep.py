@@ -66,10 +66,11 @@ def test_a_finished_study_grows_and_keeps_what_it_has(place):
 @pytest.mark.long
 def test_a_sweep_of_several_runs_of_ray_tune_gives_the_same_tables(place):
     code = (
-        "from study import searcher; searcher.COHORTS_PER_RUN = 3\nfrom study.cli import app; app()"
+        "from study.orchestration import searcher; searcher.COHORTS_PER_RUN = 3\n"
+        "from batchscale.__main__ import main; main()"
     )
     words = [sys.executable, "-P", "-c", code, "sweep", "study.toml", "--results", "several"]
-    subprocess.run(words, cwd=place.folder, check=True)
+    subprocess.run(words, cwd=place.folder, check=True, timeout=300)
     place.assert_same_tables("several", place.alone("alone"))
 
 

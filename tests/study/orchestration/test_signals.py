@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+# a background job of a shell ignores SIGINT, and so do the processes that it starts
+TAKES_SIGNALS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+"""
 LISTENS = """
 import signal, sys, time
 from study.orchestration.signals import listening
@@ -54,8 +60,9 @@ with no_orphans(here):
 
 
 def started(code):
+    """Run code in a process that takes signals even where this one ignores them."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+    return subprocess.Popen([sys.executable, "-c", TAKES_SIGNALS + code], text=True, **pipes)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
