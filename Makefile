@@ -23,7 +23,7 @@ demo: install ## sweep examples/digits.toml and analyze it
 	$(BIN)/batchscale analyze results/digits
 
 docs: install ## the documentation, as pages under docs/_build/html
-	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+	$(BIN)/sphinx-build -E -W --keep-going -q docs docs/_build/html
 
 lint: install ## style, types and import contracts
 	$(BIN)/ruff check .

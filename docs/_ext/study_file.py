@@ -1,6 +1,7 @@
 """Directive `study-file`: the reference of the study file, made from its pydantic models."""
 
 from collections.abc import Iterator
+from inspect import getdoc
 from typing import Any, get_args
 
 from docutils import nodes
@@ -87,6 +88,12 @@ def _section(kind: Any) -> type[BaseModel] | None:
     return first if alone else None
 
 
+def _about(table: str) -> str:
+    """Return the docstring of a table's section, as one line of Markdown."""
+    section = _section(StudyConfig.model_fields[table].annotation)
+    return " ".join(str(getdoc(section)).split())
+
+
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
@@ -118,7 +125,7 @@ class StudyFile(Directive):
             by_table.setdefault(table, []).append(f"| {text} |")
         lines: list[str] = []
         for table, entries in by_table.items():
-            lines += [f"## `[{table}]`" if table else "## Top level", ""]
+            lines += [f"## `[{table}]`", "", _about(table), ""] if table else ["## Top level", ""]
             lines += ["| key | value | default | meaning |", "| --- | --- | --- | --- |", *entries]
             lines.append("")
         container = nodes.section()

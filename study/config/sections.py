@@ -147,7 +147,7 @@ class RecipeConfig(Section):
     """A recipe: a scaling rule carries a tuned or published point to the other batch sizes."""
 
     rule: str
-    """Of `study.search.recipes.RULES`."""
+    """same, linear, square-root or lamb: how the learning rate grows with the batch size."""
     base: BatchSize | None = None
     """Batch size that is tuned; left out for lamb, which scales a published point."""
     warmup_epochs: Annotated[Number, Field(ge=0)] = 0.0

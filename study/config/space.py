@@ -23,7 +23,9 @@ class Scale(StrEnum):
 class Range(BaseModel):
     """A searched interval, ends included."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     low: float = Field(strict=True)
     """Lower end."""
