@@ -18,12 +18,12 @@ class Run:
 
     Attributes:
         curve: its finite measurements, step 0 first.
-        broke_at: the step of the measurement that was not finite; None where all were.
+        diverged_at: the step of the measurement that was not finite; None where all were.
         seconds: the lane's share of the race's wall-clock.
     """
 
     curve: Curve
-    broke_at: int | None
+    diverged_at: int | None
     seconds: Seconds = field(default_factory=Seconds)
 
 
@@ -44,11 +44,11 @@ def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
     curve = run.curve
     after = curve.val_error[1:]
     hits = np.flatnonzero(after < rules.target)
-    last = int(curve.step[-1]) if run.broke_at is None else run.broke_at
+    last = int(curve.step[-1]) if run.diverged_at is None else run.diverged_at
     if hits.size:
         row = int(hits[0]) + 1
         if not rules.to_budget:
-            run = replace(run, curve=curve.until(row + 1), broke_at=None)
+            run = replace(run, curve=curve.until(row + 1), diverged_at=None)
         outcome = Outcome(
             status=Status.REACHED,
             steps=int(curve.step[row]),
@@ -71,12 +71,12 @@ def _cut(run: Run, cap: float) -> Run:
     past = np.flatnonzero(run.curve.step >= cap)
     if past.size == 0:
         return run
-    return replace(run, curve=run.curve.until(int(past[0]) + 1), broke_at=None)
+    return replace(run, curve=run.curve.until(int(past[0]) + 1), diverged_at=None)
 
 
 def _miss(run: Run, rules: StoppingRules) -> Status:
     curve = run.curve
-    if run.broke_at is not None or curve.step.size == 0:
+    if run.diverged_at is not None or curve.step.size == 0:
         return Status.DIVERGED
     # the error alone would not tell: a blown-up classifier still guesses as well as at its start
     halfway = (curve.val_error[0] + rules.target) / 2
@@ -144,5 +144,5 @@ def _judged(result: TrialResult, rules: StoppingRules) -> TrialResult:
         return result
     steps, stopped = result.curve.step, result.outcome.stopped_at
     broke = stopped if steps.size == 0 or stopped > steps[-1] else None
-    run, outcome = judge(Run(curve=result.curve, broke_at=broke, seconds=result.seconds), rules)
+    run, outcome = judge(Run(curve=result.curve, diverged_at=broke, seconds=result.seconds), rules)
     return replace(result, curve=run.curve, outcome=outcome)

@@ -19,14 +19,14 @@ class _Lane:
     """A lane while it races."""
 
     rows: list[tuple[float, ...]] = field(default_factory=list)
-    broke_at: int | None = None
+    diverged_at: int | None = None
     training: float = 0.0
     evaluation: float = 0.0
     whole: float = 0.0
 
     def run(self) -> Run:
         seconds = Seconds(self.whole, self.training, self.evaluation)
-        return Run(curve=self._curve(), broke_at=self.broke_at, seconds=seconds)
+        return Run(curve=self._curve(), diverged_at=self.diverged_at, seconds=seconds)
 
     def _curve(self) -> Curve:
         if not self.rows:
@@ -133,7 +133,7 @@ class Race:
             if whole:
                 self._record[lane].rows.append((self.step, *row, seconds))
             else:
-                self._record[lane].broke_at = self.step
+                self._record[lane].diverged_at = self.step
         self._keep(lanes, finite.tolist())
 
     def _keep(self, lanes: Lanes, kept: list[bool]) -> None:

@@ -4,6 +4,6 @@ An entry point of the group `batchscale.optimizers` gives an :class:`Optimizer`.
 """
 
 from study.optimizers.registry import OPTIMIZERS, optimizer_named
-from study.optimizers.rule import Optimizer, Shapes, State, Step
+from study.optimizers.update_rule import Optimizer, Shapes, State, Step
 
 __all__ = ["OPTIMIZERS", "Optimizer", "Shapes", "State", "Step", "optimizer_named"]

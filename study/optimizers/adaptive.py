@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from study.config.space import Hyperparameter, Range, Scale
-from study.optimizers.rule import Optimizer, State
+from study.optimizers.update_rule import Optimizer, State
 
 LR = Hyperparameter(default=Range(low=1e-5, high=1.0, scale=Scale.LOG), low=0.0, low_open=True)
 """For rules that move each parameter by about the learning rate."""

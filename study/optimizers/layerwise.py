@@ -22,7 +22,7 @@ from study.optimizers.adaptive import (
     moments,
 )
 from study.optimizers.momentum import MOMENTUM
-from study.optimizers.rule import Optimizer, State
+from study.optimizers.update_rule import Optimizer, State
 
 
 def _lars(state: State) -> None:

@@ -4,7 +4,7 @@ Weight decay, where a study names it, is coupled: g + weight_decay p in place of
 """
 
 from study.config.space import Hyperparameter, Range, Scale
-from study.optimizers.rule import Optimizer, State
+from study.optimizers.update_rule import Optimizer, State
 
 LR = Hyperparameter(default=Range(low=1e-4, high=10.0, scale=Scale.LOG), low=0.0, low_open=True)
 MOMENTUM = Hyperparameter(

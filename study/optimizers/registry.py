@@ -8,7 +8,7 @@ from study.errors import StudyError, not_among
 from study.optimizers.adaptive import ADAM, ADAMW
 from study.optimizers.layerwise import LAMB, LARS, MERIT
 from study.optimizers.momentum import HEAVY_BALL, NESTEROV, SGD
-from study.optimizers.rule import Optimizer
+from study.optimizers.update_rule import Optimizer
 from workloads.entry_points import Kind, package
 
 GROUP = "batchscale.optimizers"
