@@ -1,6 +1,6 @@
-"""The rules that step along the gradient: plain, heavy-ball and Nesterov.
+"""Update rules that step along the gradient: SGD, heavy-ball and Nesterov momentum.
 
-Weight decay, where a study names it, is coupled: g + weight_decay p in place of g.
+Weight decay, where a study sets it, is coupled: g + weight_decay p in place of g.
 """
 
 from study.config.space import Hyperparameter, Range, Scale
