@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
-Record = TypeVar("Record")
+Record = TypeVar("Record", "Cohort", "Region")
 
 
 class Status(StrEnum):
@@ -253,7 +253,8 @@ def record_from_json(kind: type[Record], text: str | bytes) -> Record:
 
     A text that is not JSON of such a record, or has a NaN or infinite float, is a `ValueError`.
     """
-    record: Record = _adapter(kind).validate_python(json.loads(text, parse_constant=_refuse))
+    data = json.loads(text, parse_constant=_refuse)
+    record: Record = _adapter(kind).validate_python(data)  # type: ignore[arg-type]  # types hash
     return record
 
 

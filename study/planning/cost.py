@@ -91,7 +91,7 @@ def probe(resolved: ResolvedStudy, trainable: Trainable, batch_size: int, second
     alone = {"batch_sizes": (batch_size,), "search": search, "recipe": None}
     cohort = CohortQueue(resolved.model_copy(update=alone), []).take()
     assert cohort is not None  # a study has at least one trial at each of its batch sizes
-    rules = StoppingRules.at(resolved, batch_size, None)
+    rules = StoppingRules.for_search(resolved, batch_size, None)
     lanes = build_lanes(resolved, trainable, cohort)
     lanes.measure()
     lanes.advance(1)
@@ -200,7 +200,7 @@ def _carried_over(size: int, known: Mapping[int, int]) -> int:
 
 
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:
-    steps: Iterable[int] = measured_steps(StoppingRules.at(resolved, batch_size, None))
+    steps: Iterable[int] = measured_steps(StoppingRules.for_search(resolved, batch_size, None))
     return 1 + sum(1 for _ in takewhile(lambda step: step <= last, steps))
 
 
