@@ -154,14 +154,8 @@ class Curve:
     @classmethod
     def empty(cls) -> "Curve":
         """Return the curve of a trial that was never measured."""
-        nothing = np.empty(0)
-        return cls(
-            step=nothing.astype(np.int64),
-            train_loss=nothing,
-            val_loss=nothing,
-            val_error=nothing,
-            seconds=nothing,
-        )
+        none, step = np.empty(0), np.empty(0, dtype=np.int64)
+        return cls(step=step, train_loss=none, val_loss=none, val_error=none, seconds=none)
 
     def until(self, rows: int) -> "Curve":
         """Return the first `rows` measurements."""

@@ -25,7 +25,6 @@ from study.records import (
     Execution,
     Floats,
     Outcome,
-    Seconds,
     Status,
     TrialResult,
 )
@@ -37,6 +36,10 @@ _NETWORKS: Mapping[
     "packed": PackedNetworks,
     "looped": lambda loaded, seeds, values: LoopedNetwork(loaded, seeds[0], values),
 }
+_LOST = (
+    Run(curve=Curve.empty(), diverged_at=None),
+    Outcome(status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None),
+)
 
 
 def run_cohort(
@@ -69,7 +72,8 @@ def run_cohort(
 
 def failed(cohort: Cohort, message: str) -> list[TrialResult]:
     """Return the results of a cohort that was lost as a unit, with the reason as message."""
-    return [_failed(cohort, index, message) for index in range(len(cohort.points))]
+    lost = _Ended(message=message)
+    return [_result(cohort, index, lost) for index in range(len(cohort.points))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,9 @@ def _race(
     checkpoint: Checkpoint | None,
 ) -> list[_Ended]:
     """Train lanes in one race."""
-    lanes, race = _start(resolved, trainable, cohort, rules, checkpoint)
+    lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
+    if checkpoint is not None and not _resume(lanes, race, checkpoint):
+        lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
     while not race.over:
         race.lap(lanes)
         if checkpoint is not None and isinstance(lanes, Ensemble) and checkpoint.due:
@@ -126,28 +132,21 @@ def _race(
     return [_Ended(run, execution) for run in race.runs()]
 
 
-def _start(
-    resolved: ResolvedStudy,
-    trainable: Trainable,
-    cohort: Cohort,
-    rules: StoppingRules,
-    checkpoint: Checkpoint | None,
-) -> tuple[Lanes, Race]:
-    """Return a race and its lanes, at the state of a checkpoint or at step 0."""
-    lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
-    if checkpoint is None or not isinstance(lanes, Ensemble):
-        return lanes, race
+def _resume(lanes: Lanes, race: Race, checkpoint: Checkpoint) -> bool:
+    """Restore lanes and race from a checkpoint; return False where that left them unusable."""
+    if not isinstance(lanes, Ensemble):  # a workload's own dynamics cannot be saved
+        return True
     state = checkpoint.read()
     if state is None:
-        return lanes, race
+        return True
     try:
         lanes.restore(state["lanes"])
         race.restore(state["race"])
     except Exception as error:  # noqa: BLE001 - a workload that has changed may raise anything
         checkpoint.refuse(error)
-        return build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
+        return False
     checkpoint.note(f"resumed at step {race.step:,}")
-    return lanes, race
+    return True
 
 
 def _after(rules: StoppingRules, ended: Iterable[_Ended]) -> StoppingRules:
@@ -229,10 +228,10 @@ def _mode(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
     return resolved.compute.mode
 
 
-def _result(cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules) -> TrialResult:
-    if ended.run is None:
-        return _failed(cohort, index, ended.message)
-    run, outcome = judge(ended.run, rules)
+def _result(
+    cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules | None = None
+) -> TrialResult:
+    run, outcome = _LOST if ended.run is None or rules is None else judge(ended.run, rules)
     return TrialResult(
         batch_size=cohort.batch_size,
         cohort=cohort.number,
@@ -240,21 +239,7 @@ def _result(cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules) -> 
         curve=run.curve,
         outcome=outcome,
         seconds=run.seconds,
+        message=ended.message,
         execution=ended.execution,
-        region=cohort.region,
-    )
-
-
-def _failed(cohort: Cohort, index: int, message: str) -> TrialResult:
-    return TrialResult(
-        batch_size=cohort.batch_size,
-        cohort=cohort.number,
-        point=cohort.points[index],
-        curve=Curve.empty(),
-        outcome=Outcome(
-            status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None
-        ),
-        seconds=Seconds(),
-        message=message,
         region=cohort.region,
     )

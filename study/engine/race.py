@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from study.engine.outcomes import Run
 from study.engine.stopping_rules import StoppingRules, step_after
 from study.records import Curve, Floats, Seconds
 from workloads.workload import Lanes
+
+_COLUMNS = [field.name for field in fields(Curve)]
+"""Columns of a lane's rows."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,14 +34,9 @@ class _Lane:
     def _curve(self) -> Curve:
         if not self.rows:
             return Curve.empty()
-        step, train_loss, val_loss, val_error, seconds = np.array(self.rows, dtype=np.float64).T
-        return Curve(
-            step=step.astype(np.int64),
-            train_loss=train_loss,
-            val_loss=val_loss,
-            val_error=val_error,
-            seconds=seconds,
-        )
+        columns = np.array(self.rows, dtype=np.float64).T
+        curve = Curve(**dict(zip(_COLUMNS, columns, strict=True)))
+        return replace(curve, step=curve.step.astype(np.int64))
 
 
 class Race:

@@ -7,14 +7,13 @@ tuned momentum does (Choi et al. 2019). This is why eps is searched by default, 
 import torch
 from torch import Tensor
 
-from study.config.space import Hyperparameter, Range, Scale
+from study.config.space import Hyperparameter
+from study.optimizers.momentum import MOMENTUM, searched_on_log_scale
 from study.optimizers.update_rule import Optimizer, State
 
-LR = Hyperparameter(default=Range(low=1e-5, high=1.0, scale=Scale.LOG), low=0.0, low_open=True)
+LR = searched_on_log_scale(1e-5, 1.0)
 """For update rules whose step of each parameter is about the learning rate."""
-BETA1 = Hyperparameter(
-    default=Range(low=0.0, high=0.999, scale=Scale.REVERSE_LOG), low=0.0, high=1.0
-)
+BETA1 = MOMENTUM
 
 
 def fixed_beta2(value: float) -> Hyperparameter:
@@ -79,9 +78,7 @@ _ADAM = {
     "lr": LR,
     "beta1": BETA1,
     "beta2": fixed_beta2(0.999),
-    "eps": Hyperparameter(
-        default=Range(low=1e-8, high=0.1, scale=Scale.LOG), low=0.0, low_open=True
-    ),
+    "eps": searched_on_log_scale(1e-8, 0.1),
 }
 MOMENTS = ("first_moment", "second_moment")
 

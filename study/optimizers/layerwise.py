@@ -10,7 +10,7 @@ algorithms make no exception, and an exception would be one more hyperparameter.
 import torch
 from torch import Tensor
 
-from study.config.space import Hyperparameter, Range, Scale
+from study.config.space import Hyperparameter
 from study.optimizers.adaptive import (
     BETA1,
     LR,
@@ -21,7 +21,7 @@ from study.optimizers.adaptive import (
     fixed_eps,
     moments,
 )
-from study.optimizers.momentum import MOMENTUM
+from study.optimizers.momentum import MOMENTUM, searched_on_log_scale
 from study.optimizers.update_rule import Optimizer, State
 
 
@@ -102,9 +102,7 @@ def _ratio(size: Tensor, step: Tensor) -> Tensor:
 
 LARS = Optimizer(
     hyperparameters={
-        "lr": Hyperparameter(
-            default=Range(low=0.1, high=100.0, scale=Scale.LOG), low=0.0, low_open=True
-        ),
+        "lr": searched_on_log_scale(0.1, 100.0),
         "momentum": MOMENTUM,
         "trust_coefficient": Hyperparameter(default=1e-3, low=0.0, low_open=True),
         "weight_decay": fixed_decay(5e-4),
@@ -114,9 +112,7 @@ LARS = Optimizer(
 )
 LAMB = Optimizer(
     hyperparameters={
-        "lr": Hyperparameter(
-            default=Range(low=1e-4, high=1.0, scale=Scale.LOG), low=0.0, low_open=True
-        ),
+        "lr": searched_on_log_scale(1e-4, 1.0),
         "beta1": BETA1,
         "beta2": fixed_beta2(0.999),
         "eps": fixed_eps(1e-6),
