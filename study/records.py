@@ -1,15 +1,19 @@
-"""The plain data that travel between driver and workers, and what a trial leaves behind."""
+"""Plain data that travel between driver and workers, and the results of a trial."""
 
+import functools
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
+Record = TypeVar("Record", "Cohort", "Region")
 
 
 class Status(StrEnum):
@@ -22,45 +26,45 @@ class Status(StrEnum):
     CAPPED = "capped"
     """Stopped at slack x the fewest steps at its batch size: it could no longer be the best."""
     DIVERGED = "diverged"
-    """A loss or error was not finite; or the loss ended above its start, the error less than
-    halfway from its start to the target."""
+    """A loss or error was not finite; or the loss ended above its initial value with the error
+    less than halfway from its initial value to the target."""
     FAILED = "failed"
-    """An exception ended it, or the time for its cohort was over; the message says which."""
+    """An exception or the time limit of its cohort ended it; the message says which."""
 
 
 class Role(StrEnum):
     """Why a trial was run."""
 
     SEARCH = "search"
-    """A point proposed by the search, in the study's box."""
+    """A point that the search proposed in the study's box."""
     EXTENSION = "extension"
-    """A point of the search in a part by which the box was widened."""
+    """A point that the search proposed in a region by which the box was widened."""
     WARM = "warm"
-    """A neighbouring batch size's best point, its learning rate scaled by a rule."""
+    """The best point of a neighboring batch size, transferred by a scaling rule."""
     REPLICATE = "replicate"
     """A re-run of one of the best points with a fresh seed."""
     RECIPE = "recipe"
-    """The point that a recipe's rule gives at a batch size without a search, on a fresh seed."""
+    """The point that a recipe's scaling rule predicts at a batch size, run without a search."""
 
 
 class ScalingRule(StrEnum):
-    """How a trial's point follows from the one that it was taken from."""
+    """How hyperparameters follow the batch size when a point is transferred."""
 
     SAME = "same"
-    """All hyperparameters as they are."""
+    """All hyperparameters stay the same."""
     LINEAR = "linear"
-    """The learning rate grows as the batch size."""
+    """The learning rate is proportional to the batch size."""
     SQUARE_ROOT = "square-root"
-    """The learning rate grows as the square root of the batch size."""
+    """The learning rate is proportional to the square root of the batch size."""
     LAMB = "lamb"
-    """LAMB's untuned rule: a square-root rule from a published point, warm-up growing linearly."""
+    """Untuned LAMB: square-root scaling from a published point, with linearly longer warm-up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a point was taken from, and the rule that made the point of it.
+    """Where a transferred point comes from, and the scaling rule of the transfer.
 
-    That is a trial, or the published point of an untuned rule, which has no role and no number.
+    `role` and `trial` name a trial; both are None for the published point of an untuned recipe.
     """
 
     batch_size: int
@@ -71,7 +75,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """One trial to run: a point of the search space and the seed of its init and data order.
+    """One trial to run: a point of the search space, and the seed of its initialization and order.
 
     Trials are numbered within their batch size and role. `source` is None for a point that the
     search proposed.
@@ -86,25 +90,19 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Region:
-    """A part by which the box of a batch size was widened.
+    """A piece of search space by which the box of a batch size was widened.
 
     Attributes:
-        number: which one, from 1 in the order of widening.
-        box: the region's low and high by searched hyperparameter.
+        number: counted from 1 in the order of widening.
+        box: (low, high) by searched hyperparameter.
         first: number of its first trial.
-        trials: how many trials are drawn in it.
+        trials: number of trials sampled in it.
     """
 
     number: int
     box: Mapping[str, tuple[float, float]]
     first: int
     trials: int
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any]) -> "Region":
-        """Gives the region of its `asdict` that has been through JSON, which knows no tuples."""
-        box = {name: (low, high) for name, (low, high) in data["box"].items()}
-        return cls(**{**data, "box": box})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,10 +111,10 @@ class Cohort:
 
     Attributes:
         batch_size: examples per step, >= 1.
-        points: the trials, one lane each, those of the first's role numbered without a gap.
+        points: the trials, one lane each; those of the first point's role have consecutive numbers.
         best_steps: fewest steps to target among the cohorts that had to end before this one
-            starts; None where none of their trials reached the target.
-        region: where the points of an extension lie; None for other cohorts.
+            starts; None where no trial of theirs reached the target.
+        region: region of the points of an extension; None for other cohorts.
     """
 
     batch_size: int
@@ -126,25 +124,25 @@ class Cohort:
 
     @property
     def number(self) -> int:
-        """The number of its first trial, which names the cohort within batch size and role."""
+        """Number of its first trial, which identifies the cohort within batch size and role."""
         return self.points[0].trial
 
     @property
     def role(self) -> Role:
-        """The role of its first trial; only warm points may join those of another."""
+        """Role of its first trial; only warm points may join points of another role."""
         return self.points[0].role
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """A trial's finite measurements in step order, the first at step 0; arrays of one length.
+    """A trial's finite measurements in step order, the first at step 0; each array (measurements,).
 
     Attributes:
-        step: optimizer updates taken before the measurement.
+        step: optimizer updates before the measurement.
         train_loss: mean mini-batch loss since the previous measurement; NaN at step 0.
         val_loss: mean loss over the validation examples.
-        val_error: the quantity that the target refers to, over the validation examples.
-        seconds: wall-clock of the cohort since its race began.
+        val_error: validation error, the quantity that the target refers to.
+        seconds: wall-clock time of the cohort since its race began.
     """
 
     step: Steps
@@ -155,37 +153,25 @@ class Curve:
 
     @classmethod
     def empty(cls) -> "Curve":
-        """Gives the curve of a trial that was never measured."""
-        nothing = np.empty(0)
-        return cls(
-            step=nothing.astype(np.int64),
-            train_loss=nothing,
-            val_loss=nothing,
-            val_error=nothing,
-            seconds=nothing,
-        )
+        """Return the curve of a trial that was never measured."""
+        none, step = np.empty(0), np.empty(0, dtype=np.int64)
+        return cls(step=step, train_loss=none, val_loss=none, val_error=none, seconds=none)
 
     def until(self, rows: int) -> "Curve":
-        """Gives the first `rows` measurements."""
-        return Curve(
-            step=self.step[:rows],
-            train_loss=self.train_loss[:rows],
-            val_loss=self.val_loss[:rows],
-            val_error=self.val_error[:rows],
-            seconds=self.seconds[:rows],
-        )
+        """Return the first `rows` measurements."""
+        return Curve(**{field.name: getattr(self, field.name)[:rows] for field in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What the race makes of a curve.
+    """How a trial ended.
 
     Attributes:
-        status: how the trial ended.
-        steps: updates until the first measurement below the target; None unless reached.
-        steps_before: step of the measurement before that one; None unless reached.
+        status: the reason.
+        steps: steps to target; None unless reached.
+        steps_before: step of the last measurement before the target; None unless reached.
         stopped_at: last step taken.
-        best_error: least validation error after step 0; None where nothing finite was measured.
+        best_error: lowest validation error after step 0; None without a finite measurement.
     """
 
     status: Status
@@ -197,15 +183,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """A trial's share of its cohort's wall-clock; recorded, never used in a result.
+    """A trial's share of its cohort's wall-clock time in seconds; never used in a result.
 
     Attributes:
-        whole: of the race.
-        training: of that, in training steps.
-        evaluation: of that, in measurements.
+        total: share of the race.
+        training: part of the total spent in training steps.
+        evaluation: part of the total spent in measurements.
     """
 
-    whole: float = 0.0
+    total: float = 0.0
     training: float = 0.0
     evaluation: float = 0.0
 
@@ -217,7 +203,7 @@ class Execution:
     Attributes:
         mode: packed, looped or dynamics.
         pack: lanes computed together, >= 1.
-        micro_batch: examples of a batch worked on at once; None where there is no batch.
+        micro_batch: examples per forward and backward pass; None for lanes without batches.
     """
 
     mode: str
@@ -227,7 +213,7 @@ class Execution:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialResult:
-    """One finished trial: what was asked, what was measured, how it ended.
+    """One finished trial: the point, its measurements and how it ended.
 
     `cohort` is the number of the first trial of its cohort; `execution` is None where it failed;
     `region` is that of its cohort.
@@ -244,5 +230,32 @@ class TrialResult:
     region: Region | None = None
 
     def without_curve(self) -> "TrialResult":
-        """Gives all of it but what was measured on the way."""
+        """Return the result with an empty curve, to save memory."""
         return replace(self, curve=Curve.empty())
+
+
+def record_to_json(record: Cohort | Region) -> str:
+    """Return a record as JSON that :func:`record_from_json` restores exactly.
+
+    NaN and infinite floats are refused with a `ValueError`.
+    """
+    return json.dumps(asdict(record), allow_nan=False)
+
+
+def record_from_json(kind: type[Record], text: str | bytes) -> Record:
+    """Return the record of a JSON text, with its enums and tuples restored.
+
+    A text that is not JSON of such a record, or has a NaN or infinite float, is a `ValueError`.
+    """
+    data = json.loads(text, parse_constant=_refuse)
+    record: Record = _adapter(kind).validate_python(data)  # type: ignore[arg-type]  # types hash
+    return record
+
+
+@functools.cache  # built on first use: it takes milliseconds, which no import should cost
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"numbers in a record must be finite, got {constant}")

@@ -1,4 +1,4 @@
-"""Seeds: each random draw of a study follows from (study seed, batch size, trial, role)."""
+"""Seeds: all randomness of a study follows from (study seed, batch size, trial, role)."""
 
 from zlib import crc32
 
@@ -11,13 +11,9 @@ _SEED_BITS = 63  # fits the int64 column of the tables
 
 
 def derive_seed(*path: int | str) -> int:
-    """Gives the seed at a path of numbers and words; other paths give independent seeds.
+    """Return the seed, 0 to 2^63 - 1, at a path of numbers >= 0 and strings.
 
-    Args:
-        path: numbers (>= 0) and words.
-
-    Returns:
-        A seed, 0 to 2^63 - 1.
+    Different paths give independent seeds.
 
     >>> derive_seed(0, 64, 3, "search") == derive_seed(0, 64, 3, "search")
     True
@@ -28,10 +24,10 @@ def derive_seed(*path: int | str) -> int:
 
 
 def trial_seed(study_seed: int, batch_size: int, trial: int, role: Role) -> int:
-    """Gives the seed that a trial's initialisation and data order follow from."""
+    """Return the seed of a trial's initialization and data order."""
     return derive_seed(study_seed, batch_size, trial, str(role))
 
 
 def generator(seed: int, stream: str) -> torch.Generator:
-    """Gives a CPU generator for one stream ("order", "init", ...) of a trial's randomness."""
+    """Return a CPU generator for one stream ("order", "init", ...) of a trial's randomness."""
     return torch.Generator().manual_seed(derive_seed(seed, stream))

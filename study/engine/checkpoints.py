@@ -1,8 +1,8 @@
-"""Checkpoints: how far a cohort has come, as a file of the results folder to go on from.
+"""Checkpoints: the state of a cohort in training, as a file of the results folder.
 
-They are only a cache: whatever is wrong with one, its cohort trains from the start, and a note says
-so. A file is a line of JSON, which says what it is of, and then tensors and plain values as
-`torch.save` writes them; they are read as data, never as code.
+They are only a cache: if one is unusable, its cohort trains from the start, and a note reports it.
+A file is a line of JSON, with a digest of what the state belongs to, then tensors and plain values
+from `torch.save`; they are read as data, never as code.
 """
 
 import hashlib
@@ -21,39 +21,34 @@ from study.config.study import ResolvedStudy
 from study.records import Cohort
 
 CHECKPOINTS = "checkpoints"
-FORMAT = 1
+FORMAT = 2
 _HEADER = 256
-"""Bytes of the line of JSON, blanks at its end included."""
+"""Length of the line of JSON in bytes, padded with blanks."""
 
 
 class Checkpoint:
-    """The checkpoint of a cohort, or of a half of one whose lanes train apart.
+    """The checkpoint of a cohort, or of half of one whose lanes are trained separately.
 
     Attributes:
-        notes: what there is to say of it, in words, and of its halves.
+        notes: sentences to report about it and its halves.
     """
 
     def __init__(
         self, folder: ResultsFolder, stem: str, resolved: ResolvedStudy, cohort: Cohort, device: str
     ) -> None:
-        """Says where it is and what it is of; looks at nothing.
+        """Name the file `stem`.pt and what it belongs to, without reading it.
 
-        Args:
-            folder: the results folder.
-            stem: its file's name without suffix.
-            resolved: the study.
-            cohort: whose lanes it holds.
-            device: cpu or cuda.
+        `device` is cpu or cuda.
         """
         self._folder, self._stem, self._resolved, self._device = folder, stem, resolved, device
         self._name = f"{CHECKPOINTS}/{stem}.pt"
         self._binding = _binding(resolved, cohort, device)
-        self._looked = time.monotonic()
+        self._written = time.monotonic()
         self.notes: list[str] = []
         self._files: set[str] = set()
 
     def half(self, which: str, cohort: Cohort) -> "Checkpoint":
-        """Gives the checkpoint of half of the lanes, `a` or `b`; it is removed with this one."""
+        """Return the checkpoint of half of the lanes, `a` or `b`; it is removed with this one."""
         half = Checkpoint(
             self._folder, f"{self._stem}-{which}", self._resolved, cohort, self._device
         )
@@ -62,54 +57,53 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to write it, by `compute.checkpoint_minutes`."""
+        """Whether `compute.checkpoint_minutes` have passed since the last write."""
         minutes = self._resolved.compute.checkpoint_minutes
-        return 0 < 60 * minutes <= time.monotonic() - self._looked
+        return 0 < 60 * minutes <= time.monotonic() - self._written
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Writes a state in one atomic step; where that fails, a note says so.
+        """Write a state (nested lists and mappings of tensors and plain values) atomically.
 
-        Args:
-            state: nested lists and mappings of tensors and plain values.
+        A failure becomes a note.
         """
         try:
-            self._folder.write(self._name, _packed(state, self._binding))
+            self._folder.write(self._name, _encode(state, self._binding))
             self._files.add(self._name)
-        except Exception as error:  # noqa: BLE001 - a cache must not end what it is there to save
+        except Exception as error:  # noqa: BLE001 - a cache must not end the training that it saves
             self.note(f"could not be written, {type(error).__name__}: {error}")
-        self._looked = time.monotonic()
+        self._written = time.monotonic()
 
     def read(self) -> Mapping[str, Any] | None:
-        """Gives the state that was written last; None, and a note, where it is of no use."""
+        """Return the state last written; None without one, or with a note if it is unusable."""
         try:
             if not self._folder.exists(self._name):
                 return None
             self._files.add(self._name)
-            return _unpacked(self._folder.read(self._name), self._binding)
-        except Exception as error:  # noqa: BLE001 - what a foreign file makes torch raise is open
+            return _decode(self._folder.read(self._name), self._binding)
+        except Exception as error:  # noqa: BLE001 - torch may raise anything on a corrupt file
             self.refuse(error)
         return None
 
     def refuse(self, error: Exception) -> None:
-        """Notes that the state that was read is of no use."""
-        self.note(f"was left aside, its cohort trained from the start: {error}")
+        """Note that the state that was read is unusable."""
+        self.note(f"was ignored and its cohort trained from the start: {error}")
 
     def remove(self) -> None:
-        """Removes it and its halves."""
+        """Remove it and its halves."""
         for name in sorted(self._files):
             try:
                 self._folder.remove(name)
             except AnalysisError as error:
                 self.note(f"could not be removed: {error}")
 
-    def note(self, words: str) -> None:
-        """Notes what there is to say of it: a sentence without its subject."""
-        self.notes.append(f"the checkpoint {self._folder / self._name} {words}")
+    def note(self, predicate: str) -> None:
+        """Add a note: `predicate` is a sentence whose subject is the checkpoint."""
+        self.notes.append(f"the checkpoint {self._folder / self._name} {predicate}")
 
 
 def _binding(resolved: ResolvedStudy, cohort: Cohort, device: str) -> str:
-    """Gives a digest of all that must agree for a race to go on bit for bit."""
-    of = {
+    """Return a digest of everything that must agree to resume a race bit for bit."""
+    parts = {
         "study": resolved.digest(),
         "cohort": asdict(cohort),
         "pack": resolved.pack_at(cohort.batch_size),
@@ -117,10 +111,10 @@ def _binding(resolved: ResolvedStudy, cohort: Cohort, device: str) -> str:
         "device": device,
         "torch": torch.__version__,
     }
-    return hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _packed(state: Mapping[str, Any], binding: str) -> memoryview:
+def _encode(state: Mapping[str, Any], binding: str) -> memoryview:
     buffer = io.BytesIO(bytes(_HEADER))
     buffer.seek(_HEADER)
     torch.save(state, buffer)
@@ -131,18 +125,18 @@ def _packed(state: Mapping[str, Any], binding: str) -> memoryview:
     return content
 
 
-def _unpacked(content: bytes, binding: str) -> Mapping[str, Any]:
+def _decode(content: bytes, binding: str) -> Mapping[str, Any]:
     try:
         header = json.loads(content[:_HEADER])
-        told, of, sha256 = header["format"], header["of"], header["sha256"]
+        version, owner, sha256 = header["format"], header["of"], header["sha256"]
     except (ValueError, LookupError, TypeError) as error:
-        raise ValueError("it is not one that batchscale wrote") from error
-    if told != FORMAT:
-        raise ValueError(f"it must have format {FORMAT}, got {told}")
-    if of != binding:
-        raise ValueError("it is of another study or cohort, or of one computed in another way")
+        raise ValueError("batchscale did not write it") from error
+    if version != FORMAT:
+        raise ValueError(f"it must have format {FORMAT}, got {version}")
+    if owner != binding:
+        raise ValueError("it belongs to another study or cohort, or to another way of computing it")
     body = memoryview(content)[_HEADER:]
     if hashlib.sha256(body).hexdigest() != sha256:
-        raise ValueError("it is not whole")
+        raise ValueError("it is incomplete or corrupt")
     state: Mapping[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     return state

@@ -1,4 +1,4 @@
-"""What a worker does: trains one cohort and tells how each of its trials ended."""
+"""Training of one cohort on a worker: build its lanes, race them, and judge each trial."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,6 @@ from study.records import (
     Execution,
     Floats,
     Outcome,
-    Seconds,
     Status,
     TrialResult,
 )
@@ -37,6 +36,10 @@ _NETWORKS: Mapping[
     "packed": PackedNetworks,
     "looped": lambda loaded, seeds, values: LoopedNetwork(loaded, seeds[0], values),
 }
+_LOST = (
+    Run(curve=Curve.empty(), diverged_at=None),
+    Outcome(status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None),
+)
 
 
 def run_cohort(
@@ -45,75 +48,78 @@ def run_cohort(
     cohort: Cohort,
     checkpoint: Checkpoint | None = None,
 ) -> list[TrialResult]:
-    """Trains a cohort in lockstep.
+    """Train a cohort in lockstep.
 
-    Where an exception ends it, each half of its lanes trains again by itself, and so on, until a
-    trial that raises is alone: it is `failed`, with the text, and costs no other its result. The
-    same helps where memory holds not even the least portion (`study.engine.networks.micro_batch`)
-    of all lanes; portions come first since they lose no step.
+    After an exception each half of the lanes is trained again by itself, and so on, until a trial
+    that raises is alone: it is `failed`, with the error as message, and all others get a result.
+    This also helps where memory does not hold all lanes at the smallest micro-batch; micro-batches
+    shrink first since no steps are lost by it.
 
     Args:
         resolved: the resolved study.
-        trainable: its workload, made ready on this worker.
+        trainable: its workload, prepared on this worker.
         cohort: the trials.
-        checkpoint: what to go on from, and where to save how far it is; None for neither.
+        checkpoint: state to resume from, saved again as it falls due; None for neither.
 
     Returns:
-        One result per trial, in their order.
+        One result per trial, in order.
     """
-    rules = StoppingRules.of(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
-    ended = _trained(resolved, trainable, cohort, rules, checkpoint)
-    rules = _knowing(rules, ended)
+    rules = StoppingRules.for_role(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
+    ended = _train(resolved, trainable, cohort, rules, checkpoint)
+    rules = _after(rules, ended)
     return [_result(cohort, index, lane, rules) for index, lane in enumerate(ended)]
 
 
 def failed(cohort: Cohort, message: str) -> list[TrialResult]:
-    """Gives the results of a cohort of which nothing is left but the reason."""
-    return [_failed(cohort, index, message) for index in range(len(cohort.points))]
+    """Return the results of a cohort that was lost as a unit, with the reason as message."""
+    lost = _Ended(message=message)
+    return [_result(cohort, index, lost) for index in range(len(cohort.points))]
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A lane that ended: its record and how it was computed; or what it raised."""
+    """A lane that ended: its run and how it was computed, or the error that it raised."""
 
     run: Run | None = None
     execution: Execution | None = None
     message: str = ""
 
 
-def _trained(
+def _train(
     resolved: ResolvedStudy,
     trainable: Trainable,
     cohort: Cohort,
     rules: StoppingRules,
     checkpoint: Checkpoint | None,
 ) -> list[_Ended]:
-    """Trains lanes, in halves where they raise together."""
+    """Train lanes in one race, and in halves after an exception."""
     try:
-        return _raced(resolved, trainable, cohort, rules, checkpoint)
-    except Exception as error:  # noqa: BLE001 - whatever a workload raises is some trial's end
+        return _race(resolved, trainable, cohort, rules, checkpoint)
+    except Exception as error:  # noqa: BLE001 - a workload may raise anything; it ends its trial only
         message = f"{type(error).__name__}: {error}"
-    # outside the handler, whose traceback would hold on to the lanes
+    # outside the handler, whose traceback would keep the lanes in memory
     if len(cohort.points) == 1:
         return [_Ended(message=message)]
     ended: list[_Ended] = []
     middle = len(cohort.points) // 2
     for which, points in (("a", cohort.points[:middle]), ("b", cohort.points[middle:])):
         half = replace(cohort, points=points)
-        apart = None if checkpoint is None else checkpoint.half(which, half)
-        ended += _trained(resolved, trainable, half, _knowing(rules, ended), apart)
+        own = None if checkpoint is None else checkpoint.half(which, half)
+        ended += _train(resolved, trainable, half, _after(rules, ended), own)
     return ended
 
 
-def _raced(
+def _race(
     resolved: ResolvedStudy,
     trainable: Trainable,
     cohort: Cohort,
     rules: StoppingRules,
     checkpoint: Checkpoint | None,
 ) -> list[_Ended]:
-    """Trains lanes in one race."""
-    lanes, race = _started(resolved, trainable, cohort, rules, checkpoint)
+    """Train lanes in one race."""
+    lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
+    if checkpoint is not None and not _resume(lanes, race, checkpoint):
+        lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
     while not race.over:
         race.lap(lanes)
         if checkpoint is not None and isinstance(lanes, Ensemble) and checkpoint.due:
@@ -126,79 +132,72 @@ def _raced(
     return [_Ended(run, execution) for run in race.runs()]
 
 
-def _started(
-    resolved: ResolvedStudy,
-    trainable: Trainable,
-    cohort: Cohort,
-    rules: StoppingRules,
-    checkpoint: Checkpoint | None,
-) -> tuple[Lanes, Race]:
-    """Gives a race and its lanes where a checkpoint left them, or at the start."""
-    lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
-    if checkpoint is None or not isinstance(lanes, Ensemble):
-        return lanes, race
+def _resume(lanes: Lanes, race: Race, checkpoint: Checkpoint) -> bool:
+    """Restore lanes and race from a checkpoint; return False where that left them unusable."""
+    if not isinstance(lanes, Ensemble):  # a workload's own dynamics cannot be saved
+        return True
     state = checkpoint.read()
     if state is None:
-        return lanes, race
+        return True
     try:
         lanes.restore(state["lanes"])
         race.restore(state["race"])
-    except Exception as error:  # noqa: BLE001 - a workload that is not what it was may raise any
+    except Exception as error:  # noqa: BLE001 - a workload that has changed may raise anything
         checkpoint.refuse(error)
-        return build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
-    checkpoint.note(f"was gone on from, at step {race.step:,}")
-    return lanes, race
+        return False
+    checkpoint.note(f"resumed at step {race.step:,}")
+    return True
 
 
-def _knowing(rules: StoppingRules, ended: Iterable[_Ended]) -> StoppingRules:
-    """Gives the rules after all trials that reached the target."""
+def _after(rules: StoppingRules, ended: Iterable[_Ended]) -> StoppingRules:
+    """Return the stopping rules given the steps of all trials that reached the target."""
     for lane in ended:
         steps = None if lane.run is None else judge(lane.run, rules)[1].steps
-        rules = rules if steps is None else rules.knowing(steps)
+        rules = rules if steps is None else rules.after_reaching(steps)
     return rules
 
 
 def build_lanes(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> Lanes:
-    """Builds a cohort's lanes at step 0, one per trial in their order."""
+    """Build a cohort's lanes at step 0, one per trial, in order."""
     seeds = [point.seed for point in cohort.points]
     values = {
         name: np.array([point.values[name] for point in cohort.points])
         for name in resolved.hyperparameters
     }
 
-    def of(group: Group) -> dict[str, Floats]:
+    def values_of(group: Group) -> dict[str, Floats]:
         return {name: values[name] for name in group.used(resolved.search.space)}
 
     per_step = resolved.examples_per_step(cohort.batch_size)
     epoch = None if resolved.examples is None else resolved.examples / per_step
     span = Span(resolved.budget(cohort.batch_size), epoch)
     schedule = SCHEDULES[resolved.schedule.name]
-    factor = lr_factor(schedule, span, of(of_schedule(resolved.schedule.name)))
+    factor = lr_factor(schedule, span, values_of(of_schedule(resolved.schedule.name)))
     if not isinstance(trainable, LoadedWorkload):
         return trainable.lanes(
             LaneSetup(
                 optimizer=resolved.optimizer,
                 batch_size=cohort.batch_size,
-                hyperparameters=of(of_optimizer(resolved.optimizer)),
+                hyperparameters=values_of(of_optimizer(resolved.optimizer)),
                 lr_factor=factor,
                 seeds=np.array(seeds, dtype=np.int64),
             )
         )
-    rule = UpdateSettings(
+    settings = UpdateSettings(
         optimizer=optimizer_named(resolved.optimizer),
         batch_size=resolved.local_batch_size(cohort.batch_size),
-        hyperparameters=of(of_optimizer(resolved.optimizer)),
+        hyperparameters=values_of(of_optimizer(resolved.optimizer)),
         lr_factor=factor,
         micro_batch=resolved.micro_batch,
     )
-    return _packs(resolved, trainable, cohort, rule, of(of_workload(trainable.workload)))
+    return _packs(resolved, trainable, cohort, settings, values_of(of_workload(trainable.workload)))
 
 
 def _packs(
     resolved: ResolvedStudy,
     loaded: LoadedWorkload,
     cohort: Cohort,
-    rule: UpdateSettings,
+    settings: UpdateSettings,
     loss_values: Mapping[str, Floats],
 ) -> Ensemble:
     seeds = [point.seed for point in cohort.points]
@@ -208,7 +207,7 @@ def _packs(
     packs: list[GradientLanes] = []
     for start in range(0, len(seeds), size):
         lanes = slice(start, start + size)
-        some, own = seeds[lanes], rule.of(lanes)
+        some, own = seeds[lanes], settings.select(lanes)
         values = {name: column[lanes] for name, column in loss_values.items()}
         networks = make(loaded, some, values)
         if federated is None:
@@ -221,18 +220,18 @@ def _packs(
 
 
 def _mode(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
-    """Gives how lanes run: as the study says, but single lanes of convolutions are looped."""
+    """Return the mode of a cohort: that of the study, except that single conv lanes are looped."""
     if isinstance(trainable, LoadedWorkload) and resolved.compute.mode == "packed":
-        # a convolution's gradient cannot be compiled, so that a pack of one gains nothing
+        # the gradient of a convolution cannot be compiled, so a pack of one lane is only slower
         single = resolved.pack_at(cohort.batch_size) == 1
         return "looped" if single and trainable.convolutional else "packed"
     return resolved.compute.mode
 
 
-def _result(cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules) -> TrialResult:
-    if ended.run is None:
-        return _failed(cohort, index, ended.message)
-    run, outcome = judge(ended.run, rules)
+def _result(
+    cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules | None = None
+) -> TrialResult:
+    run, outcome = _LOST if ended.run is None or rules is None else judge(ended.run, rules)
     return TrialResult(
         batch_size=cohort.batch_size,
         cohort=cohort.number,
@@ -240,21 +239,7 @@ def _result(cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules) -> 
         curve=run.curve,
         outcome=outcome,
         seconds=run.seconds,
+        message=ended.message,
         execution=ended.execution,
-        region=cohort.region,
-    )
-
-
-def _failed(cohort: Cohort, index: int, message: str) -> TrialResult:
-    return TrialResult(
-        batch_size=cohort.batch_size,
-        cohort=cohort.number,
-        point=cohort.points[index],
-        curve=Curve.empty(),
-        outcome=Outcome(
-            status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None
-        ),
-        seconds=Seconds(),
-        message=message,
         region=cohort.region,
     )

@@ -1,4 +1,4 @@
-"""Mini-batches: every lane draws its own reshuffled epochs, in batches of exactly B examples."""
+"""Mini-batches: every lane has its own shuffled epochs, cut into batches of exactly B examples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,30 +8,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.seeding import generator
+from study.seeding import generator as make_generator
 
 
 class DataOrder:
     """The example indices of each lane's next batch.
 
     A lane's stream is one random permutation of the training set after another, cut into batches
-    of exactly B; a batch may begin in one epoch and end in the next, so that any B keeps every
-    epoch complete. Only a B above the size of the set, which may be that of a client's shard,
-    holds an example twice.
+    of exactly B. A batch may begin in one epoch and end in the next, so every epoch is complete for
+    any B. Only a B larger than the set (or a client's shard) holds an example twice.
     """
 
     def __init__(
         self, seeds: Sequence[int], examples: int, batch_size: int, device: torch.device
     ) -> None:
-        """Starts the first epoch of every lane.
+        """Shuffle the first epoch of every lane.
 
         Args:
-            seeds: one seed per lane.
+            seeds: seed of each lane's trial.
             examples: size of the training set, >= 1.
-            batch_size: examples per batch, >= 1.
-            device: where the indices are used.
+            batch_size: B, examples per batch, >= 1.
+            device: device of the returned indices.
         """
-        self._generators = [generator(seed, "order") for seed in seeds]
+        self._generators = [make_generator(seed, "order") for seed in seeds]
         self._examples = examples
         self._batch_size = batch_size
         self._device = device
@@ -39,7 +38,7 @@ class DataOrder:
         self._position = 0
 
     def next(self) -> Tensor:
-        """Gives the indices of the next batch, shape (lanes, B)."""
+        """Return the indices of the next batch, shape (lanes, B)."""
         start, end = self._position, self._position + self._batch_size
         parts = [self._epoch[:, start:end]]
         while end > self._examples:
@@ -50,12 +49,12 @@ class DataOrder:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def keep(self, lanes: NDArray[np.int64]) -> None:
-        """Keeps the lanes whose indices are given, in that order."""
+        """Keep the lanes of these indices, in this order."""
         self._generators = [self._generators[lane] for lane in lanes]
         self._epoch = self._epoch[torch.from_numpy(lanes).to(self._device)]
 
     def state(self) -> dict[str, Any]:
-        """Gives the epoch of every lane, the place in it, and what the next ones are drawn from."""
+        """Return every lane's current epoch, the position in it, and the generators' states."""
         return {
             "generators": [generator.get_state() for generator in self._generators],
             "epoch": self._epoch,
@@ -63,9 +62,9 @@ class DataOrder:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where the same lanes stood."""
-        for drawing, its in zip(self._generators, state["generators"], strict=True):
-            drawing.set_state(its)
+        """Restore a state of the same lanes."""
+        for generator, saved in zip(self._generators, state["generators"], strict=True):
+            generator.set_state(saved)
         self._epoch, self._position = state["epoch"].to(self._device), state["position"]
 
     def _shuffle(self) -> Tensor:

@@ -1,8 +1,8 @@
-"""Federated averaging: clients take steps on shards of their own, then their models are averaged.
+"""Federated averaging: clients take steps on their own shards, then their models are averaged.
 
 FedAvg is Algorithm 1 of McMahan et al. 2017 (arXiv:1602.05629) with every client in every round. A
-lane's clients are trained one after another in the lane's own place, so that a round takes the
-memory of a few models, whatever the number of clients, and lanes are packed or looped as ever.
+lane's clients are trained one after another in the lane's own memory, so a round takes the memory
+of a few models for any number of clients, and lanes can be packed or looped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,18 +24,18 @@ from workloads.workload import changing_buffer
 
 
 class ClientOrder:
-    """The batches of one round after another: of each client in turn, one for each local step."""
+    """The batches of successive rounds: of each client in turn, one per local step."""
 
     def __init__(
         self, seeds: Sequence[int], shards: Sequence[Tensor], local_steps: int, batch_size: int
     ) -> None:
-        """Starts the first epoch of every client in every lane.
+        """Shuffle the first epoch of every client in every lane.
 
         Args:
-            seeds: one per lane; every client of a lane has an order of its own.
+            seeds: seed of each lane's trial; every client of a lane has its own order.
             shards: indices of each client's examples, on the device that uses them.
-            local_steps: steps of each client in a round, >= 1.
-            batch_size: examples in a client's batch, >= 1; of a smaller shard, some come twice.
+            local_steps: steps of each client per round, >= 1.
+            batch_size: examples per client's batch, >= 1; a smaller shard repeats examples.
         """
         self.local_steps = local_steps
         self.shares = shares(shards)
@@ -52,50 +52,47 @@ class ClientOrder:
         self._taken = 0
 
     def next(self) -> Tensor:
-        """Gives the indices of the next batch, shape (lanes, batch size)."""
+        """Return the indices of the next batch, shape (lanes, batch size)."""
         client = self._taken // self.local_steps % len(self._shards)
         self._taken += 1
         return self._shards[client][self._orders[client].next()]
 
     def keep(self, lanes: NDArray[Any]) -> None:
-        """Keeps the lanes whose indices are given, in that order."""
+        """Keep the lanes of these indices, in this order."""
         for order in self._orders:
             order.keep(lanes)
 
     def state(self) -> dict[str, Any]:
-        """Gives how many batches were taken, and where each client's order stands."""
+        """Return the number of batches taken and the state of each client's order."""
         return {"taken": self._taken, "orders": [order.state() for order in self._orders]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where the same clients stood."""
+        """Restore a state of the same clients."""
         self._taken = state["taken"]
-        for order, its in zip(self._orders, state["orders"], strict=True):
-            order.restore(its)
+        for order, saved in zip(self._orders, state["orders"], strict=True):
+            order.restore(saved)
 
 
 class FederatedLanes(GradientLanes):
     """Lanes whose step is a round of FedAvg.
 
-    Each client starts from the lane's model with the optimizer's state at zero, momentum too. The
-    averages are weighted by the sizes of the shards, n_k / n.
+    Each client starts from the lane's model with zero optimizer state, including momentum. Averages
+    are weighted by shard size, n_k / n.
     """
 
     def __init__(
-        self, loaded: LoadedWorkload, networks: Networks, rule: UpdateSettings, order: ClientOrder
+        self,
+        loaded: LoadedWorkload,
+        networks: Networks,
+        settings: UpdateSettings,
+        order: ClientOrder,
     ) -> None:
-        """Starts every lane at step 0.
-
-        Args:
-            loaded: the workload and its data.
-            networks: the models, one per lane.
-            rule: how a client trains; its batch size is the local one.
-            order: the clients' batches.
-        """
-        super().__init__(loaded, networks, rule, order)
+        """Start every lane at step 0; the batch size of `settings` is the local one."""
+        super().__init__(loaded, networks, settings, order)
         self._shares, self._local_steps = order.shares, order.local_steps
 
     def _step_once(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Takes one round; gives the clients' mean loss over their local steps, (lanes,)."""
+        """Take one round; return the clients' mean loss over their local steps, (lanes,)."""
         start = self._networks.parameters.clone()
         change = torch.zeros_like(start)
         losses = torch.zeros(len(start), device=start.device)
@@ -106,59 +103,46 @@ class FederatedLanes(GradientLanes):
             for _ in range(self._local_steps):
                 losses.add_(super()._step_once(values), alpha=share / self._local_steps)
             change.add_(self._networks.parameters - start, alpha=share)
-        # averaged as changes, for weights that add up to 1 only nearly would scale the models
+        # changes are averaged: weights that add up to 1 only nearly would scale the models
         torch.add(start, change, out=self._networks.parameters)
         return losses
 
 
 def client_shards(resolved: ResolvedStudy, loaded: LoadedWorkload, batch_size: int) -> list[Tensor]:
-    """Gives each client's part of the training set.
+    """Return the indices of each client's examples, on the device; none without federation.
 
-    Args:
-        resolved: the resolved study, a federated one.
-        loaded: its workload and data.
-        batch_size: the global one.
-
-    Returns:
-        Indices of each client's examples, on the device; the same for every trial of the study
-        with that many clients, and none for a study that is not federated.
+    The global batch size sets the number of clients, on which alone the shards of a study depend.
     """
     if resolved.federated is None:
         return []
     clients, train = resolved.federated.clients_at(batch_size), loaded.data.train
     if resolved.federated.alpha is None:
-        found = iid_shards(len(train.inputs), clients, resolved.seed)
+        shards = iid_shards(len(train.inputs), clients, resolved.seed)
     else:
-        found = dirichlet_shards(train.targets, clients, resolved.federated.alpha, resolved.seed)
-    return [shard.to(loaded.device) for shard in found]
+        shards = dirichlet_shards(train.targets, clients, resolved.federated.alpha, resolved.seed)
+    return [shard.to(loaded.device) for shard in shards]
 
 
 def refuse_federated(
     federated: FederatedConfig, loaded: LoadedWorkload, batch_sizes: Sequence[int]
 ) -> None:
-    """Refuses a federated study that cannot be run.
-
-    Args:
-        federated: the section of the study file.
-        loaded: the workload and its data.
-        batch_sizes: the global ones.
+    """Refuse a federated study that cannot be run at these global batch sizes.
 
     Raises:
-        StudyError: a batch size is no whole number of clients' batches, labels are not classes, or
-            the model holds what averaging says nothing of.
+        StudyError: a batch size is not a multiple of the clients' batches, targets are not classes,
+            or the model has buffers that FedAvg does not average.
     """
     uneven = [size for size in batch_sizes if not federated.divides(size)]
     if uneven:
         key = "clients" if federated.clients else "local_batch_size"
         raise StudyError(
             f"batch_sizes must be multiples of federated.{key} = {getattr(federated, key)}, got "
-            f"{', '.join(map(str, uneven))}; name others, for the global batch size is clients x "
-            "local batch size"
+            f"{', '.join(map(str, uneven))}; the global batch size is clients x local batch size"
         )
     targets = loaded.data.train.targets
     if federated.alpha is not None and (targets.dim() != 1 or targets.is_floating_point()):
         raise StudyError(
-            "federated.shards must be iid for a workload without a class for each example, got "
+            "federated.shards must be iid for a workload whose targets are not classes, got "
             f"'dirichlet' for targets of shape {tuple(targets.shape)} and {targets.dtype}; "
             "Dirichlet shards skew classes"
         )
@@ -166,7 +150,7 @@ def refuse_federated(
     buffer = changing_buffer(loaded.workload, fresh_model(loaded, 0), few)
     if buffer is not None:
         raise StudyError(
-            "federated must be left out for a model whose buffers change while it trains (batch "
-            f"statistics), got {buffer!r}: FedAvg says nothing of them; take a model without, "
-            "such as ghost or no norm"
+            "a federated study needs a model whose buffers stay constant during training, got "
+            f"{buffer!r} (batch statistics), which FedAvg does not average; use a model with "
+            "ghost norm or without norm"
         )

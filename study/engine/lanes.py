@@ -1,4 +1,4 @@
-"""Lanes that train networks by an optimizer on mini-batches, all in step."""
+"""Lanes that train networks with an optimizer on mini-batches, in lockstep."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,33 +10,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from study.engine.networks.cuda_graph import CapturedStep
-from study.engine.networks.micro_batch import Portion
-from study.engine.networks.training import LoadedWorkload, put
+from study.engine.networks.micro_batch import MicroBatch
+from study.engine.networks.training import LoadedWorkload, copy_into
 from study.optimizers import Optimizer, Shapes, Step
 from study.records import Floats
 from workloads.workload import Examples
 
 EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
-"""Examples times lanes in one evaluation pass; on a CPU, activations should stay in its cache."""
+"""Examples x lanes in one evaluation pass; on a CPU, activations should stay in the cache."""
 
 
 class Networks(Protocol):
-    """The models of some lanes.
+    """The models of several lanes.
 
     Attributes:
         parameters: all trainable parameters, shape (lanes, parameters); updated in place.
-        capturable: whether a step is launches only, so that a CUDA graph can hold it.
+        supports_cuda_graph: whether a step consists of kernel launches only.
     """
 
     parameters: Tensor
-    capturable: bool
+    supports_cuda_graph: bool
 
     @property
     def shapes(self) -> Shapes:
-        """The shapes of a model's parameter tensors, in their order in `parameters`."""
+        """Shapes of a model's parameter tensors, in their order in `parameters`."""
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
+        """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
 
     def step(
         self,
@@ -45,48 +45,48 @@ class Networks(Protocol):
         values: Mapping[str, Tensor],
         indices: Tensor,
     ) -> Tensor:
-        """Takes one update in every lane; gives the losses before it, (lanes,)."""
+        """Take one update in every lane; return the losses before it, (lanes,)."""
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Gives mean loss and error of some lanes on shared examples, shape (2, lanes)."""
+        """Return mean loss and error of some lanes on shared examples, shape (2, lanes)."""
 
     def keep(self, lanes: Tensor) -> None:
-        """Keeps the lanes whose indices are given, in that order."""
+        """Keep the lanes of these indices, in this order."""
 
     def state(self) -> dict[str, Tensor]:
-        """Gives what training changes: parameters, and whatever else is no function of the seed."""
+        """Return everything that training changes."""
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Takes a state that the same lanes gave."""
+        """Restore a state of the same lanes."""
 
 
 class Order(Protocol):
-    """What some lanes are trained on."""
+    """The batches of several lanes."""
 
     def next(self) -> Tensor:
-        """Gives the indices of the next batch, shape (lanes, batch size)."""
+        """Return the indices of the next batch, shape (lanes, batch size)."""
 
     def keep(self, lanes: NDArray[np.int64]) -> None:
-        """Keeps the lanes whose indices are given, in that order."""
+        """Keep the lanes of these indices, in this order."""
 
     def state(self) -> dict[str, Any]:
-        """Gives where it stands, as tensors and plain values; the next batch changes them."""
+        """Return the state as tensors and plain values, which the next batch may change."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where the same lanes stood."""
+        """Restore a state of the same lanes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpdateSettings:
-    """How every lane is trained.
+    """How lanes are trained.
 
     Attributes:
-        optimizer: the update rule.
+        optimizer: the optimizer.
         batch_size: examples per gradient, >= 1.
         hyperparameters: values by name, each of shape (lanes,).
-        lr_factor: step to the factor on the learning rate, shape (lanes,); None when constant.
-        micro_batch: examples of a batch that are worked on at once, >= 1; None for the whole
-            batch, or as much of it as memory turns out to hold.
+        lr_factor: maps a step to learning-rate factors, shape (lanes,); None when constant.
+        micro_batch: examples per forward and backward pass, >= 1; None for the complete batch, or
+            as much of it as fits into memory.
     """
 
     optimizer: Optimizer
@@ -95,8 +95,8 @@ class UpdateSettings:
     lr_factor: Callable[[int], Floats] | None = None
     micro_batch: int | None = None
 
-    def of(self, lanes: slice) -> "UpdateSettings":
-        """Gives the rule of some of the lanes."""
+    def select(self, lanes: slice) -> "UpdateSettings":
+        """Return the settings of some of the lanes."""
         factor = self.lr_factor
         return replace(
             self,
@@ -108,33 +108,27 @@ class UpdateSettings:
 class GradientLanes:
     """Lanes whose networks are computed together.
 
-    Lanes that ended go on being computed, unseen, until half of them have: each number of lanes
-    needs a program of its own, so that there should be few such numbers.
+    Dropped lanes are still computed until half of the lanes have been dropped, since each number of
+    lanes needs a trace of its own. Lanes never affect each other, so this changes no result.
     """
 
     def __init__(
-        self, loaded: LoadedWorkload, networks: Networks, rule: UpdateSettings, order: Order
+        self, loaded: LoadedWorkload, networks: Networks, settings: UpdateSettings, order: Order
     ) -> None:
-        """Starts every lane at step 0.
-
-        Args:
-            loaded: the workload and its data.
-            networks: the models, one per lane.
-            rule: optimizer, batch size and hyperparameters.
-            order: the lanes' batches.
-        """
-        self._networks, self._rule, self._order = networks, rule, order
+        """Start every lane at step 0."""
+        self._networks, self._settings, self._order = networks, settings, order
         self._device = loaded.device
         self._validation = loaded.data.validation
-        self._buffers = rule.optimizer.zeros(networks.parameters)
-        self._update = Step.of(rule.optimizer, networks.shapes, rule.hyperparameters)
-        self._values = {n: self._column(v) for n, v in rule.hyperparameters.items()}
+        self._buffers = settings.optimizer.zeros(networks.parameters)
+        self._update = Step.of(settings.optimizer, networks.shapes, settings.hyperparameters)
+        self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
         count = len(networks.parameters)
         self._computed = self._live = np.arange(count)
-        size = min(rule.micro_batch or rule.batch_size, rule.batch_size)
-        self._portion = Portion(size, least=1 if loaded.mixing is None else size)
+        size = min(settings.micro_batch or settings.batch_size, settings.batch_size)
+        # batch norm needs the statistics of the complete batch
+        self._micro_batch = MicroBatch(size, minimum=1 if loaded.mixing is None else size)
         at_once = EXAMPLES_PER_EVALUATION[loaded.device.type] // count
-        self._evaluated = Portion(max(1, at_once))
+        self._evaluation_batch = MicroBatch(max(1, at_once))
         self._captured: CapturedStep | None = None
         self._step = 0
 
@@ -143,16 +137,16 @@ class GradientLanes:
 
     @property
     def parameters(self) -> Tensor:
-        """The trainable parameters of the lanes that are left, shape (lanes, parameters)."""
+        """Trainable parameters of the remaining lanes, shape (lanes, parameters)."""
         return self._networks.parameters[self._rows()]
 
     @property
     def micro_batch(self) -> int:
-        """Examples of a batch that are worked on at once, 1 to the batch size."""
-        return self._portion.size
+        """Examples per forward and backward pass, 1 to the batch size."""
+        return self._micro_batch.size
 
     def advance(self, steps: int) -> Floats:
-        """Takes `steps` >= 1 updates in every lane; gives their mean training loss, (lanes,)."""
+        """Take `steps` >= 1 updates in every lane; return their mean training loss, (lanes,)."""
         total = torch.zeros(len(self._computed), device=self._device)
         with torch.no_grad():
             for _ in range(steps):
@@ -161,12 +155,12 @@ class GradientLanes:
         return _as_floats(total[self._rows()] / steps)
 
     def measure(self) -> tuple[Floats, Floats]:
-        """Gives validation loss and validation error of every lane, each of shape (lanes,)."""
-        loss, error = self._evaluated.fitting(self._evaluate)
+        """Return validation loss and validation error of every lane, each of shape (lanes,)."""
+        loss, error = self._evaluation_batch.run(self._evaluate)
         return loss, error
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
-        """Drops every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
+        """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
         self._live = self._live[lanes]
         count = 1 << (len(self._live) - 1).bit_length()
         if 2 * len(self._live) <= len(self._computed) and count < len(self._computed):
@@ -175,7 +169,7 @@ class GradientLanes:
             self._live = np.arange(len(self._live))
 
     def state(self) -> dict[str, Any]:
-        """Gives where the lanes stand, as tensors and plain values; the next step changes them."""
+        """Return the state as tensors and plain values, which the next step changes."""
         return {
             "step": self._step,
             "computed": self._computed.tolist(),
@@ -183,20 +177,20 @@ class GradientLanes:
             "networks": self._networks.state(),
             "buffers": dict(self._buffers),
             "order": self._order.state(),
-            "portions": [self._portion.size, self._evaluated.size],
+            "micro_batches": [self._micro_batch.size, self._evaluation_batch.size],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes fresh lanes to where the same ones stood when they gave this state."""
+        """Restore a state of the same lanes into newly built ones."""
         computed = np.array(state["computed"])
         if len(computed) < len(self._computed):
             self._compact(computed)
         self._live, self._step = np.array(state["live"]), state["step"]
         self._networks.restore(state["networks"])
         for name, buffer in self._buffers.items():
-            put(buffer, state["buffers"][name])
+            copy_into(buffer, state["buffers"][name])
         self._order.restore(state["order"])
-        self._portion.size, self._evaluated.size = state["portions"]
+        self._micro_batch.size, self._evaluation_batch.size = state["micro_batches"]
 
     def _compact(self, rows: NDArray[np.int64]) -> None:
         index = torch.from_numpy(rows).to(self._device)
@@ -211,21 +205,21 @@ class GradientLanes:
         return torch.from_numpy(self._live).to(self._device)
 
     def _step_once(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Takes one step in every lane; gives the losses before it, (lanes,)."""
+        """Take one step in every lane; return the losses before it, (lanes,)."""
         indices = self._order.next()
-        return self._portion.fitting(lambda size: self._take(size, indices, values))
+        return self._micro_batch.run(lambda size: self._update_once(size, indices, values))
 
-    def _take(self, size: int, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        """Takes one update in every lane, at most `size` examples at once."""
+    def _update_once(self, size: int, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+        """Take one update in every lane, with at most `size` examples per pass."""
         if size >= indices.shape[1]:
-            return self._whole_step(indices, values)
+            return self._full_batch_step(indices, values)
         gradients, losses = self._accumulated(size, indices)
         self._update(self._networks.parameters, gradients, self._buffers, values)
         return losses
 
-    def _whole_step(self, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
+    def _full_batch_step(self, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         update, names = self._update, list(values)
-        if self._device.type != "cuda" or not self._networks.capturable:
+        if self._device.type != "cuda" or not self._networks.supports_cuda_graph:
             return self._networks.step(update, self._buffers, values, indices)
         if self._captured is None:
             self._captured = CapturedStep(
@@ -238,7 +232,7 @@ class GradientLanes:
         return self._captured(indices, *values.values())
 
     def _accumulated(self, size: int, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives the whole batch's gradients and losses: means of parts weighted by their sizes."""
+        """Return gradients and losses of the batch, as means over micro-batches of `size`."""
         total = torch.zeros_like(self._networks.parameters)
         losses = torch.zeros(len(total), device=self._device)
         for part in torch.split(indices, size, dim=1):
@@ -249,8 +243,8 @@ class GradientLanes:
         return total, losses
 
     def _evaluate(self, size: int) -> NDArray[np.float64]:
-        everyone = len(self._live) == len(self._computed)
-        lanes = None if everyone else self._rows()
+        all_live = len(self._live) == len(self._computed)
+        lanes = None if all_live else self._rows()
         total = torch.zeros(2, len(self._live), device=self._device, dtype=torch.float64)
         examples = len(self._validation.inputs)
         for start in range(0, examples, size):
@@ -260,9 +254,9 @@ class GradientLanes:
         return measured
 
     def _values_now(self) -> Mapping[str, Tensor]:
-        if self._rule.lr_factor is None:
+        if self._settings.lr_factor is None:
             return self._values
-        factor = self._column(self._rule.lr_factor(self._step)[self._computed])
+        factor = self._column(self._settings.lr_factor(self._step)[self._computed])
         return self._values | {"lr": self._values["lr"] * factor}
 
     def _column(self, values: Floats) -> Tensor:
@@ -271,33 +265,33 @@ class GradientLanes:
 
 
 class Ensemble:
-    """All lanes of a cohort, in packs that are computed one after another."""
+    """All lanes of a cohort, in packs that are trained one after another."""
 
     def __init__(self, packs: Sequence[GradientLanes]) -> None:
-        """Joins packs, at step 0, into one row of lanes."""
+        """Join packs, which are at step 0."""
         self._packs, self._numbers = list(packs), list(range(len(packs)))
 
     @property
     def parameters(self) -> Tensor:
-        """The trainable parameters of the lanes that are left, shape (lanes, parameters)."""
+        """Trainable parameters of the remaining lanes, shape (lanes, parameters)."""
         return torch.cat([pack.parameters for pack in self._packs])
 
     @property
     def micro_batch(self) -> int:
-        """Examples of a batch that are worked on at once: the least over the packs."""
+        """Examples per forward and backward pass, the minimum over the packs."""
         return min(pack.micro_batch for pack in self._packs)
 
     def advance(self, steps: int) -> Floats:
-        """Takes `steps` >= 1 updates in every lane; gives their mean training loss, (lanes,)."""
+        """Take `steps` >= 1 updates in every lane; return their mean training loss, (lanes,)."""
         return np.concatenate([pack.advance(steps) for pack in self._packs])
 
     def measure(self) -> tuple[Floats, Floats]:
-        """Gives validation loss and validation error of every lane, each of shape (lanes,)."""
+        """Return validation loss and validation error of every lane, each of shape (lanes,)."""
         losses, errors = zip(*(pack.measure() for pack in self._packs), strict=True)
         return np.concatenate(losses), np.concatenate(errors)
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
-        """Drops every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
+        """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
         ends = np.cumsum([len(pack) for pack in self._packs])
         kept = np.split(lanes, ends[:-1])
         for pack, mask in zip(self._packs, kept, strict=True):
@@ -306,14 +300,14 @@ class Ensemble:
         self._keep_packs([place for place, mask in enumerate(kept) if mask.any()])
 
     def state(self) -> dict[str, Any]:
-        """Gives where the lanes stand, as tensors and plain values; the next step changes them."""
+        """Return the state as tensors and plain values, which the next step changes."""
         return {"numbers": self._numbers, "packs": [pack.state() for pack in self._packs]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes fresh lanes to where the same ones stood when they gave this state."""
+        """Restore a state of the same lanes into newly built ones."""
         self._keep_packs(state["numbers"])
-        for pack, its in zip(self._packs, state["packs"], strict=True):
-            pack.restore(its)
+        for pack, saved in zip(self._packs, state["packs"], strict=True):
+            pack.restore(saved)
 
     def _keep_packs(self, places: Sequence[int]) -> None:
         self._packs = [self._packs[place] for place in places]

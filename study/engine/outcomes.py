@@ -1,4 +1,4 @@
-"""How a trial ended: judged as its race ends, and again once every trial of the study is known."""
+"""How trials ended: judged when their race ends, and again when all trials are known."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -14,41 +14,34 @@ _Key = tuple[int, Role | None, int | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """A lane's raw record.
+    """The measurements of a lane.
 
     Attributes:
-        curve: its finite measurements, step 0 first.
-        broke_at: the step of the measurement that was not finite; None where all were.
-        seconds: the lane's share of the race's wall-clock.
+        curve: finite measurements, from step 0.
+        diverged_at: step of a measurement that was not finite; None where all were finite.
+        seconds: share of the race's wall-clock time.
     """
 
     curve: Curve
-    broke_at: int | None
+    diverged_at: int | None
     seconds: Seconds = field(default_factory=Seconds)
 
 
 def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
-    """Says how a trial ended, given the fewest steps to target at its batch size.
+    """Return a run cut at the cap of the rules, and its outcome.
 
-    A pure function of the record and the rules: it holds for a race as it ends and again when
-    other cohorts have lowered the cap, so that the order of cohorts leaves no trace.
-
-    Args:
-        run: what was measured.
-        rules: target, budget, and cap.
-
-    Returns:
-        The run cut at the cap, and its outcome.
+    A pure function: it is applied when a race ends, and again when other cohorts have lowered the
+    cap, so the result does not depend on the order of cohorts.
     """
     run = _cut(run, rules.cap)
     curve = run.curve
     after = curve.val_error[1:]
     hits = np.flatnonzero(after < rules.target)
-    last = int(curve.step[-1]) if run.broke_at is None else run.broke_at
+    last = int(curve.step[-1]) if run.diverged_at is None else run.diverged_at
     if hits.size:
         row = int(hits[0]) + 1
         if not rules.to_budget:
-            run = replace(run, curve=curve.until(row + 1), broke_at=None)
+            run = replace(run, curve=curve.until(row + 1), diverged_at=None)
         outcome = Outcome(
             status=Status.REACHED,
             steps=int(curve.step[row]),
@@ -58,7 +51,7 @@ def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
         )
         return run, outcome
     outcome = Outcome(
-        status=_miss(run, rules),
+        status=_status_above_target(run, rules),
         steps=None,
         steps_before=None,
         stopped_at=last,
@@ -68,17 +61,17 @@ def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
 
 
 def _cut(run: Run, cap: float) -> Run:
-    past = np.flatnonzero(run.curve.step >= cap)
-    if past.size == 0:
+    beyond = np.flatnonzero(run.curve.step >= cap)
+    if beyond.size == 0:
         return run
-    return replace(run, curve=run.curve.until(int(past[0]) + 1), broke_at=None)
+    return replace(run, curve=run.curve.until(int(beyond[0]) + 1), diverged_at=None)
 
 
-def _miss(run: Run, rules: StoppingRules) -> Status:
+def _status_above_target(run: Run, rules: StoppingRules) -> Status:
     curve = run.curve
-    if run.broke_at is not None or curve.step.size == 0:
+    if run.diverged_at is not None or curve.step.size == 0:
         return Status.DIVERGED
-    # the error alone would not tell: a blown-up classifier still guesses as well as at its start
+    # the error alone cannot show it: a diverged classifier still guesses as well as at step 0
     halfway = (curve.val_error[0] + rules.target) / 2
     if curve.val_loss[-1] > curve.val_loss[0] and curve.val_error[-1] > halfway:
         return Status.DIVERGED
@@ -88,32 +81,25 @@ def _miss(run: Run, rules: StoppingRules) -> Status:
 
 
 def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> list[TrialResult]:
-    """Judges every trial by the fewest steps over all trials of its batch size.
+    """Return all trials judged by the fewest steps over all trials of their batch size.
 
-    A replicate is judged by the steps that its point took in the search.
-
-    Args:
-        resolved: the study.
-        results: recorded trials in any order.
-
-    Returns:
-        The same trials in their order by batch size, cut at the final cap, whatever the order
-        they were run in.
+    A replicate is judged by the steps of its point in the search. Curves are cut at the final cap;
+    the result is grouped by batch size and does not depend on the order of training.
     """
     results = list(results)
-    best = _fewest_steps(results)
+    best = _best_steps_by_size(results)
     steps = {_key(result): result.outcome.steps for result in results}
     by_size: dict[int, list[TrialResult]] = {}
     for result in results:
         by_size.setdefault(result.batch_size, []).append(result)
     return [
-        _judged(result, _rules(resolved, result, best, steps))
+        _judge_again(result, _rules(resolved, result, best, steps))
         for group in by_size.values()
         for result in group
     ]
 
 
-def _fewest_steps(results: Iterable[TrialResult]) -> dict[int, int]:
+def _best_steps_by_size(results: Iterable[TrialResult]) -> dict[int, int]:
     best: dict[int, int] = {}
     for result in results:
         steps = result.outcome.steps
@@ -136,13 +122,15 @@ def _rules(
     known = best.get(result.batch_size)
     if role is Role.REPLICATE and source is not None:
         known = steps.get((source.batch_size, source.role, source.trial))
-    return StoppingRules.of(role, resolved, result.batch_size, known)
+    return StoppingRules.for_role(role, resolved, result.batch_size, known)
 
 
-def _judged(result: TrialResult, rules: StoppingRules) -> TrialResult:
+def _judge_again(result: TrialResult, rules: StoppingRules) -> TrialResult:
     if result.outcome.status is Status.FAILED:
         return result
     steps, stopped = result.curve.step, result.outcome.stopped_at
-    broke = stopped if steps.size == 0 or stopped > steps[-1] else None
-    run, outcome = judge(Run(curve=result.curve, broke_at=broke, seconds=result.seconds), rules)
+    diverged_at = stopped if steps.size == 0 or stopped > steps[-1] else None
+    run, outcome = judge(
+        Run(curve=result.curve, diverged_at=diverged_at, seconds=result.seconds), rules
+    )
     return replace(result, curve=run.curve, outcome=outcome)

@@ -1,9 +1,9 @@
-"""The race of a cohort to the target, in lockstep: advance all lanes, measure all, drop some."""
+"""The race of a cohort to the target: advance all lanes in lockstep, measure, drop some."""
 
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,44 +13,42 @@ from study.engine.stopping_rules import StoppingRules, step_after
 from study.records import Curve, Floats, Seconds
 from workloads.workload import Lanes
 
+_COLUMNS = [field.name for field in fields(Curve)]
+"""Columns of a lane's rows."""
+
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """A lane while it races."""
+    """Measurements and times of a lane during the race."""
 
     rows: list[tuple[float, ...]] = field(default_factory=list)
-    broke_at: int | None = None
+    diverged_at: int | None = None
     training: float = 0.0
     evaluation: float = 0.0
-    whole: float = 0.0
+    total: float = 0.0
 
     def run(self) -> Run:
-        seconds = Seconds(self.whole, self.training, self.evaluation)
-        return Run(curve=self._curve(), broke_at=self.broke_at, seconds=seconds)
+        seconds = Seconds(self.total, self.training, self.evaluation)
+        return Run(curve=self._curve(), diverged_at=self.diverged_at, seconds=seconds)
 
     def _curve(self) -> Curve:
         if not self.rows:
             return Curve.empty()
-        step, train_loss, val_loss, val_error, seconds = np.array(self.rows, dtype=np.float64).T
-        return Curve(
-            step=step.astype(np.int64),
-            train_loss=train_loss,
-            val_loss=val_loss,
-            val_error=val_error,
-            seconds=seconds,
-        )
+        columns = np.array(self.rows, dtype=np.float64).T
+        curve = Curve(**dict(zip(_COLUMNS, columns, strict=True)))
+        return replace(curve, step=curve.step.astype(np.int64))
 
 
 class Race:
-    """A race as it stands after its latest measurement; it goes on lap by lap.
+    """A race in progress, which advances lap by lap; a lap ends with a measurement.
 
     Attributes:
-        rules: when lanes stop, by what is known at that measurement.
+        rules: stopping rules, given the steps to target known so far.
         step: updates taken.
     """
 
     def __init__(self, count: int, rules: StoppingRules) -> None:
-        """Puts `count` >= 1 lanes, which are at step 0, at the start."""
+        """Start with `count` >= 1 lanes at step 0."""
         self.rules = rules
         self._record = [_Lane() for _ in range(count)]
         self._racing = list(range(count))
@@ -58,20 +56,19 @@ class Race:
 
     @property
     def over(self) -> bool:
-        """Whether each lane has reached the target, stopped or broken."""
+        """Whether every lane has reached the target, diverged, or run to the cap or the budget."""
         end = min(self.rules.cap, self.rules.max_steps)
         return all(map(self._at_target, self._racing)) or self.step >= end
 
     def place(self, lane: int) -> int | None:
-        """Gives which of the lanes that are left a lane is; None where it was dropped."""
+        """Return a lane's place among those not dropped; None for a dropped one."""
         return self._racing.index(lane) if lane in self._racing else None
 
     def lap(self, lanes: Lanes) -> None:
-        """Takes the lanes that are left to the next measurement, the first at step 0.
+        """Advance the remaining lanes to the next measurement; the first lap measures at step 0.
 
-        Args:
-            lanes: the same ones in every lap. One that is not finite is dropped at once, one that
-                is at the target when the next lap begins.
+        `lanes` must be the same object in every lap. Lanes that diverged are dropped at once, lanes
+        at the target when the next lap begins.
         """
         started = time.perf_counter()
         self._keep(lanes, [not self._at_target(lane) for lane in self._racing])
@@ -85,21 +82,21 @@ class Race:
         self._measure(lanes, train_loss, started)
         measured = time.perf_counter()
         if any(map(self._at_target, self._racing)):
-            self.rules = self.rules.knowing(self.step)
+            self.rules = self.rules.after_reaching(self.step)
         ended = time.perf_counter()
-        # what is done between laps is no part of anybody's time
+        # time between laps, such as writing a checkpoint, belongs to no trial
         self._seconds += ended - started
         for lane in map(self._record.__getitem__, racing):
             lane.training += (advanced - started) / len(racing)
             lane.evaluation += (measured - advanced) / len(racing)
-            lane.whole += (ended - started) / len(racing)
+            lane.total += (ended - started) / len(racing)
 
     def runs(self) -> list[Run]:
-        """Gives one record per lane, in the order of the lanes."""
+        """Return the run of every lane, in order."""
         return [lane.run() for lane in self._record]
 
     def state(self) -> dict[str, Any]:
-        """Gives where it stands, as plain values; only after its first lap."""
+        """Return the state after a lap as plain values."""
         return {
             "step": self.step,
             "best_steps": self.rules.best_steps,
@@ -109,7 +106,7 @@ class Race:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where a race of as many lanes by the same rules stood."""
+        """Restore the state of a race with as many lanes and the same rules."""
         self.rules = replace(self.rules, best_steps=state["best_steps"])
         self._begun, self.step, self._seconds = True, state["step"], state["seconds"]
         self._racing = list(state["racing"])
@@ -120,7 +117,7 @@ class Race:
         return error < self.rules.target and not self.rules.to_budget
 
     def _measure(self, lanes: Lanes, train_loss: Floats | None, started: float) -> None:
-        """Measures every lane, notes it, and drops the lanes that are no longer finite."""
+        """Measure and record every lane; drop those whose loss or error is not finite."""
         loss, error = lanes.measure()
         seconds = self._seconds + time.perf_counter() - started
         finite = np.isfinite(loss) & np.isfinite(error)
@@ -129,11 +126,11 @@ class Race:
         else:
             finite &= np.isfinite(train_loss)
         values = np.stack([train_loss, loss, error]).T.tolist()
-        for lane, row, whole in zip(self._racing, values, finite, strict=True):
-            if whole:
+        for lane, row, is_finite in zip(self._racing, values, finite, strict=True):
+            if is_finite:
                 self._record[lane].rows.append((self.step, *row, seconds))
             else:
-                self._record[lane].broke_at = self.step
+                self._record[lane].diverged_at = self.step
         self._keep(lanes, finite.tolist())
 
     def _keep(self, lanes: Lanes, kept: list[bool]) -> None:

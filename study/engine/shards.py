@@ -1,4 +1,4 @@
-"""The training set in shards, one for each client: at random, or with skewed labels."""
+"""Shards of the training set, one per client: random, or with skewed labels."""
 
 from collections.abc import Sequence
 
@@ -12,74 +12,65 @@ from study.seeding import derive_seed
 
 
 def iid_shards(examples: int, clients: int, seed: int) -> list[Tensor]:
-    """Cuts a training set at random into shards whose sizes differ by at most one.
+    """Return the indices of each client's examples, a random partition of the training set.
+
+    Shard sizes differ by at most one.
 
     Args:
         examples: size of the training set, >= clients.
-        clients: how many shards, >= 1.
-        seed: of the study; with the number of clients it fixes the shards, for every trial.
-
-    Returns:
-        Indices of each client's examples; each example has one client.
+        clients: number of shards, >= 1.
+        seed: study seed; with the number of clients it fixes the shards, for every trial.
     """
     order = _generator(seed, clients).permutation(examples)
     return [torch.from_numpy(shard) for shard in np.array_split(order, clients)]
 
 
 def dirichlet_shards(labels: Tensor, clients: int, alpha: float, seed: int) -> list[Tensor]:
-    """Cuts a training set into equally large shards whose classes differ.
+    """Return the indices of each client's examples, a partition with skewed class proportions.
 
-    As in Hsu et al. 2019 (arXiv:1909.06335), proportions of the classes are drawn client by client
-    from Dir(alpha p), and the client's examples by them, without replacement; a class that runs out
-    is left out and the other proportions are scaled up. Here p are the proportions in what the
-    clients before have left, not in the whole set: else the last clients would get what nobody
-    wanted, at any alpha. No shard is empty: sizes differ by at most one, as in iid shards.
+    As in Hsu et al. 2019 (arXiv:1909.06335), class proportions are sampled client by client from
+    Dir(alpha p), then the client's examples by these proportions, without replacement; a class that
+    runs out is left out and the other proportions are scaled up. Here p are the proportions among
+    the examples that are left, not in the training set: otherwise the last clients would get the
+    leftovers of all others, at any alpha. Shard sizes differ by at most one, as in iid shards.
 
     Args:
         labels: classes of the training set, integers of shape (examples,), examples >= clients.
-        clients: how many shards, >= 1.
-        alpha: concentration, > 0: towards infinity all clients have the proportions of the whole,
-            towards 0 each has one class while it lasts. Dir(a, ..., a) over K classes, as others
-            write it, is this with alpha = K a, where the classes are equally large.
+        clients: number of shards, >= 1.
+        alpha: concentration, > 0. Towards infinity all clients have the proportions of the training
+            set; towards 0 each has one class while it lasts. For K equally large classes,
+            Dir(a, ..., a) in other papers is alpha = K a.
         seed: as for `iid_shards`.
-
-    Returns:
-        Indices of each client's examples; each example has one client.
     """
     random = _generator(seed, clients)
     classes, inverse = np.unique(labels.cpu().numpy(), return_inverse=True)
     pools = [random.permutation(np.flatnonzero(inverse == place)) for place in range(len(classes))]
     left = np.array([len(pool) for pool in pools])
     shards = []
-    for size in [len(part) for part in np.array_split(inverse, clients)]:
-        drawn = np.zeros_like(left)
+    for size in [len(shard) for shard in np.array_split(inverse, clients)]:
+        taken = np.zeros_like(left)
         there = np.flatnonzero(left)
         proportions = log_proportions(random, alpha * left[there] / left.sum())
-        drawn[there] = _counts(random, proportions, left[there], size)
-        left = left - drawn
-        parts = [pool[rest:][:n] for pool, rest, n in zip(pools, left, drawn, strict=True)]
+        taken[there] = _counts(random, proportions, left[there], size)
+        left = left - taken
+        parts = [pool[rest:][:n] for pool, rest, n in zip(pools, left, taken, strict=True)]
         shards.append(torch.from_numpy(np.concatenate(parts)))
     return shards
 
 
 def log_proportions(random: np.random.Generator, concentration: Floats) -> Floats:
-    """Draws proportions from a Dirichlet distribution, as logarithms up to a constant.
+    """Return log gamma variates, (classes,), whose softmax is a sample of a Dirichlet distribution.
 
-    Args:
-        random: what draws.
-        concentration: that of each class, > 0, shape (classes,).
-
-    Returns:
-        Logarithms of gamma variates, shape (classes,); the proportions are their softmax.
+    `concentration` has shape (classes,), each > 0.
     """
-    # of concentrations near 0 the variates themselves would all be 0: G(a) = G(a + 1) U^(1/a)
+    # for concentrations near 0 the variates would underflow to 0: G(a) = G(a + 1) U^(1/a)
     fall = random.exponential(size=len(concentration)) / concentration
     logs: Floats = np.log(random.gamma(concentration + 1)) - fall
     return logs
 
 
 def shares(shards: Sequence[Tensor]) -> list[float]:
-    """Gives each client's share of all examples, n_k / n; they add up to 1."""
+    """Return each client's share of all examples, n_k / n; the shares add up to 1."""
     total = sum(len(shard) for shard in shards)
     return [len(shard) / total for shard in shards]
 
@@ -91,11 +82,11 @@ def _generator(seed: int, clients: int) -> np.random.Generator:
 def _counts(
     random: np.random.Generator, log_weights: Floats, left: NDArray[np.int64], size: int
 ) -> NDArray[np.int64]:
-    """Draws how many examples of each class a client takes, no more than are left of any."""
+    """Sample how many examples of each class a client takes, at most `left` of each."""
     counts = np.zeros_like(left)
     while (missing := size - counts.sum()) > 0:
         open_logs = np.where(counts < left, log_weights, -np.inf)
         weights = np.exp(open_logs - open_logs.max())
-        # what a class cannot give is drawn again from the others: as if one by one
+        # examples that a class lacks are sampled again from the others, as if one by one
         counts = np.minimum(counts + random.multinomial(missing, weights / weights.sum()), left)
     return counts

@@ -1,7 +1,8 @@
-"""When a lane of a race stops, and how its trial has ended then.
+"""Stopping rules: when a lane of a race stops.
 
-The statistic is the fewest steps over trials, so once a lane is below the target at step s the
-others need run no further than slack x s: whoever is not there by then cannot change it.
+A search needs only the fewest steps to target. So once one lane is below the target at step s, the
+others run to slack x s at most: a lane above the target by then cannot be the best. A slack above 1
+also gives the runners-up their steps to target.
 """
 
 import math
@@ -19,11 +20,11 @@ class StoppingRules:
     Attributes:
         target: validation error to get below, strictly.
         max_steps: step budget, >= 1.
-        slack: how far past the fewest steps the other lanes run, >= 1.
-        resolution: greatest relative growth from one measured step to the next, above 0.
-        best_steps: fewest steps to target known so far; None where the target was not reached.
+        slack: cap of the lanes as a multiple of the fewest steps to target, >= 1.
+        resolution: greatest relative growth from one measured step to the next, > 0.
+        best_steps: fewest steps to target known so far; None before any.
         shared: whether a lane at the target caps the others; not among replicates and recipes.
-        to_budget: whether lanes run on past the target, each to the budget.
+        to_budget: whether lanes continue past the target, to the budget.
     """
 
     target: float
@@ -35,10 +36,10 @@ class StoppingRules:
     to_budget: bool = False
 
     @classmethod
-    def at(
+    def for_search(
         cls, resolved: ResolvedStudy, batch_size: int, best_steps: int | None
     ) -> "StoppingRules":
-        """Gives a study's rules at a batch size, knowing the fewest steps there so far."""
+        """Return the rules of a search, given the fewest steps to target at its batch size."""
         return cls(
             target=resolved.target,
             max_steps=resolved.budget(batch_size),
@@ -49,42 +50,31 @@ class StoppingRules:
         )
 
     @classmethod
-    def again(cls, resolved: ResolvedStudy, batch_size: int, steps: int | None) -> "StoppingRules":
-        """Gives the rules of replicates whose point took these steps in the search."""
-        rules = cls.at(resolved, batch_size, steps)
-        return replace(rules, slack=resolved.replicates.slack, shared=False)
-
-    @classmethod
-    def of(
+    def for_role(
         cls, role: Role, resolved: ResolvedStudy, batch_size: int, steps: int | None
     ) -> "StoppingRules":
-        """Gives the rules of trials of a role, knowing the steps that they are held to.
+        """Return the rules of trials of a role.
 
-        Args:
-            role: why they are run.
-            resolved: the study.
-            batch_size: where.
-            steps: as `at` or `again` have it; a recipe's trials are held to none, for what a rule
-                costs is not known of runs that were stopped.
-
-        Returns:
-            The rules.
+        `steps` is the fewest steps to target that caps them: of the search at their batch size, or
+        for replicates, of their point in the search. A recipe's trials have no cap, since the cost
+        of a scaling rule is unknown for a trial that was stopped.
         """
-        if role is Role.REPLICATE:
-            return cls.again(resolved, batch_size, steps)
         if role is Role.RECIPE:
-            return replace(cls.at(resolved, batch_size, None), shared=False)
-        return cls.at(resolved, batch_size, steps)
+            return replace(cls.for_search(resolved, batch_size, None), shared=False)
+        rules = cls.for_search(resolved, batch_size, steps)
+        if role is Role.REPLICATE:
+            return replace(rules, slack=resolved.replicates.slack, shared=False)
+        return rules
 
     @property
     def cap(self) -> float:
-        """The step past which nothing can matter; the first measurement at or past it is last."""
+        """Step of the last measurement that matters: the first one at or past it is the last."""
         if self.to_budget or self.best_steps is None:
             return math.inf
         return self.slack * self.best_steps
 
-    def knowing(self, steps: int) -> "StoppingRules":
-        """Gives the rules after one more trial reached the target at `steps`."""
+    def after_reaching(self, steps: int) -> "StoppingRules":
+        """Return the rules after one more trial reached the target, in `steps` steps."""
         if not self.shared:
             return self
         best = steps if self.best_steps is None else min(steps, self.best_steps)
@@ -92,18 +82,19 @@ class StoppingRules:
 
 
 def step_after(step: int, rules: StoppingRules) -> int:
-    """Gives the next step to measure at: each at first, then growing by at most `resolution`."""
+    """Return the next step to measure at: step + 1 at first, then at most `resolution` further.
+
+    The grid is geometric since steps to target span orders of magnitude over batch sizes: each is
+    known to the same relative precision, for a number of measurements that grows as log(steps).
+    """
     return min(max(step + 1, math.floor(step * (1 + rules.resolution))), rules.max_steps)
 
 
 def measured_steps(rules: StoppingRules) -> Iterator[int]:
-    """Gives all steps to measure at; the budget is always the last.
+    """Yield all steps to measure at after step 0, in rising order; the budget is the last.
 
-    The grid depends on nothing but resolution and budget, so that trials of different cohorts are
-    measured at the same steps.
-
-    Yields:
-        Steps in rising order, from 1 to the budget.
+    The grid depends only on resolution and budget, so trials of different cohorts are measured at
+    the same steps.
     """
     step = 0
     while step < rules.max_steps:

@@ -1,9 +1,9 @@
-"""Optimizers, functional and vectorised over lanes: one table, open to entry points.
+"""Optimizers, functional and vectorized over lanes: a table that entry points extend.
 
-An entry point of the group `batchscale.optimizers` gives an :class:`Optimizer`.
+An entry point of the group `batchscale.optimizers` refers to an :class:`Optimizer`.
 """
 
 from study.optimizers.registry import OPTIMIZERS, optimizer_named
-from study.optimizers.rule import Optimizer, Shapes, State, Step
+from study.optimizers.update_rule import Optimizer, Shapes, State, Step
 
 __all__ = ["OPTIMIZERS", "Optimizer", "Shapes", "State", "Step", "optimizer_named"]

@@ -1,45 +1,40 @@
-"""The rules that divide by the gradient's root mean square: Adam and AdamW.
+"""Update rules that divide by the gradient's root mean square: Adam and AdamW.
 
-With a large eps Adam is heavy-ball SGD of learning rate lr / eps, so that tuned Adam can do what
-tuned momentum does (Choi et al. 2019): eps is searched, on a log scale.
+For large eps Adam is heavy-ball SGD with learning rate lr / eps, so tuned Adam can do what
+tuned momentum does (Choi et al. 2019). This is why eps is searched by default, on a log scale.
 """
 
 import torch
 from torch import Tensor
 
-from study.config.space import Hyperparameter, Range, Scale
-from study.optimizers.rule import Optimizer, State
+from study.config.space import Hyperparameter
+from study.optimizers.momentum import MOMENTUM, searched_on_log_scale
+from study.optimizers.update_rule import Optimizer, State
 
-LR = Hyperparameter(default=Range(low=1e-5, high=1.0, scale=Scale.LOG), low=0.0, low_open=True)
-"""For rules that move each parameter by about the learning rate."""
-BETA1 = Hyperparameter(
-    default=Range(low=0.0, high=0.999, scale=Scale.REVERSE_LOG), low=0.0, high=1.0
-)
+LR = searched_on_log_scale(1e-5, 1.0)
+"""For update rules whose step of each parameter is about the learning rate."""
+BETA1 = MOMENTUM
 
 
 def fixed_beta2(value: float) -> Hyperparameter:
-    """Gives the decay of the second moment, fixed unless a study says otherwise."""
+    """Return the decay rate of the second moment, fixed unless a study searches it."""
     return Hyperparameter(default=value, low=0.0, high=1.0)
 
 
 def fixed_decay(value: float) -> Hyperparameter:
-    """Gives a decay of the rule's own, fixed unless a study says otherwise."""
+    """Return the weight decay of an update rule, fixed unless a study searches it."""
     return Hyperparameter(default=value, low=0.0)
 
 
 def fixed_eps(value: float) -> Hyperparameter:
-    """Gives what keeps a rule from dividing by zero, fixed unless a study says otherwise."""
+    """Return the term that avoids division by zero, fixed unless a study searches it."""
     return Hyperparameter(default=value, low=0.0, low_open=True)
 
 
 def moments(state: State) -> tuple[Tensor, Tensor]:
-    """Takes the gradients into m <- b1 m + (1 - b1) g and v <- b2 v + (1 - b2) g^2.
+    """Return the moments m <- b1 m + (1 - b1) g and v <- b2 v + (1 - b2) g^2, updated in place.
 
-    Args:
-        state: its gradients are overwritten.
-
-    Returns:
-        The buffers m and v.
+    Both have shape (lanes, parameters). The gradients are overwritten.
     """
     beta1, beta2 = state.values["beta1"], state.values["beta2"]
     first, second = state.buffers["first_moment"], state.buffers["second_moment"]
@@ -49,23 +44,20 @@ def moments(state: State) -> tuple[Tensor, Tensor]:
 
 
 def corrected_direction(state: State) -> Tensor:
-    """Gives Adam's direction, m^ / (sqrt(v^) + eps), with m^ = m / (1 - b1^t), v^ = v / (1 - b2^t).
+    """Return Adam's direction m^ / (sqrt(v^) + eps), shape (lanes, parameters).
 
-    Args:
-        state: its gradients give their storage to what is returned.
-
-    Returns:
-        The direction, shape (lanes, parameters).
+    The moments are bias-corrected: m^ = m / (1 - b1^t), v^ = v / (1 - b2^t). The result is in the
+    storage of the gradients, to save one tensor of their size.
     """
     steps = state.buffers["step"].add_(1)
     first, second = moments(state)
-    direction = state.gradients.copy_(second).div_(_summed(state.values["beta2"], steps))
+    direction = state.gradients.copy_(second).div_(_one_minus_power(state.values["beta2"], steps))
     torch.div(first, direction.sqrt_().add_(state.values["eps"]), out=direction)
-    return direction.div_(_summed(state.values["beta1"], steps))
+    return direction.div_(_one_minus_power(state.values["beta1"], steps))
 
 
-def _summed(beta: Tensor, steps: Tensor) -> Tensor:
-    """Gives 1 - beta^t, the sum of the weights so far, exact also where it is small."""
+def _one_minus_power(beta: Tensor, steps: Tensor) -> Tensor:
+    """Return 1 - beta^t, (lanes, 1), without cancellation where beta^t is near 1."""
     return beta.log().mul_(steps).expm1_().neg_()
 
 
@@ -86,9 +78,7 @@ _ADAM = {
     "lr": LR,
     "beta1": BETA1,
     "beta2": fixed_beta2(0.999),
-    "eps": Hyperparameter(
-        default=Range(low=1e-8, high=0.1, scale=Scale.LOG), low=0.0, low_open=True
-    ),
+    "eps": searched_on_log_scale(1e-8, 0.1),
 }
 MOMENTS = ("first_moment", "second_moment")
 

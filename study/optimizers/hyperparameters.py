@@ -1,4 +1,4 @@
-"""Which hyperparameters a study has: those of its optimizer, its schedule and its workload."""
+"""Hyperparameters of a study: those of its optimizer, its schedule and its workload."""
 
 import inspect
 import math
@@ -17,11 +17,11 @@ from study.optimizers.schedules import SCHEDULES, WARM_UP
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The hyperparameters of one part of a study.
+    """Hyperparameters of an optimizer, a schedule or a workload.
 
     Attributes:
-        required: always in the search space, by their defaults where the study file names none.
-        optional: in the search space only where the study file names them.
+        required: always in the search space, with their default where the study names none.
+        optional: in the search space only where the study names them.
     """
 
     required: Mapping[str, Hyperparameter]
@@ -29,49 +29,34 @@ class Group:
 
     @property
     def known(self) -> dict[str, Hyperparameter]:
-        """All of them, required ones first."""
+        """All hyperparameters, required ones first."""
         return {**self.required, **self.optional}
 
     def used(self, space: Space) -> tuple[str, ...]:
-        """Names those that a computation must know.
+        """Return the names of the hyperparameters in a resolved space that change a computation.
 
-        Args:
-            space: of the resolved study.
-
-        Returns:
-            All of the group in the space, but for optional ones fixed at their default: a study
-            that names them so is computed as one that does not.
+        Optional ones fixed at their default are left out, so that a study that names them is
+        computed exactly as one that does not.
         """
         idle = {name for name, entry in self.optional.items() if space.get(name) == entry.default}
         return tuple(name for name in self.known if name in space and name not in idle)
 
 
 def of_optimizer(name: str) -> Group:
-    """Gives the hyperparameters of an optimizer.
-
-    Args:
-        name: as in a study file.
-
-    Returns:
-        Its own and, as options, clipping and coupled weight decay.
-    """
+    """Return an optimizer's hyperparameters; clipping and coupled weight decay are optional."""
     optimizer = optimizer_named(name)
     return Group(optimizer.hyperparameters, optimizer.optional)
 
 
 def of_schedule(name: str) -> Group:
-    """Gives the hyperparameters of a schedule of the table, with a warm-up as an option."""
+    """Return the hyperparameters of a built-in schedule; those of a warm-up are optional."""
     return Group(SCHEDULES[name].hyperparameters, WARM_UP)
 
 
 def of_workload(workload: object) -> Group:
-    """Gives the hyperparameters that a workload declares.
+    """Return the hyperparameters that a workload declares (see `workloads.workload.Workload`).
 
-    Args:
-        workload: perhaps with `hyperparameters`, see `workloads.workload.Workload`.
-
-    Returns:
-        As required those with a default range, as options those with a fixed default.
+    Those with a default range are required, those with a fixed default optional.
 
     Raises:
         StudyError: a declaration is malformed, or `loss` does not take it.
@@ -79,12 +64,11 @@ def of_workload(workload: object) -> Group:
     declared = getattr(workload, "hyperparameters", {})
     if not isinstance(declared, Mapping):
         raise StudyError(
-            f"a workload's hyperparameters must be a mapping by name, got {shown(declared)}; "
-            "correct the workload"
+            f"a workload's hyperparameters must be a mapping by name, got {shown(declared)}"
         )
-    entries = {name: _declared(name, entry) for name, entry in declared.items()}
+    entries = {name: _validate(name, entry) for name, entry in declared.items()}
     for name, entry in entries.items():
-        _loss_takes(workload, name, entry.default)
+        _require_in_loss(workload, name, entry.default)
     searched = {n for n, entry in entries.items() if isinstance(entry.default, Range)}
     return Group(
         {n: entry for n, entry in entries.items() if n in searched},
@@ -104,7 +88,7 @@ class _Declaration(BaseModel):
     high_open: Flag = True
 
 
-def _declared(name: str, entry: Any) -> Hyperparameter:
+def _validate(name: str, entry: Any) -> Hyperparameter:
     try:
         declaration = _Declaration.model_validate(entry)
     except ValidationError as error:
@@ -112,8 +96,7 @@ def _declared(name: str, entry: Any) -> Hyperparameter:
         where = ".".join(str(part) for part in first["loc"]) or "it"
         raise StudyError(
             "a workload's hyperparameter must give default and low, and may give high, low_open "
-            f"and high_open; got {shown(entry)} for {name!r}, where {where}: {first['msg']}; "
-            "correct it"
+            f"and high_open; got {shown(entry)} for {name!r}, where {where}: {first['msg']}"
         ) from error
     fields = {name: getattr(declaration, name) for name in _Declaration.model_fields}
     hyperparameter = Hyperparameter(**fields)
@@ -122,12 +105,12 @@ def _declared(name: str, entry: Any) -> Hyperparameter:
     if not all(map(hyperparameter.allows, ends)):
         raise StudyError(
             f"a workload's hyperparameter must have its default in {hyperparameter.domain()}, got "
-            f"{shown(entry)} for {name!r}; correct it"
+            f"{shown(entry)} for {name!r}"
         )
     return hyperparameter
 
 
-def _loss_takes(workload: object, name: str, default: Range | float) -> None:
+def _require_in_loss(workload: object, name: str, default: Range | float) -> None:
     parameters = inspect.signature(workload.loss).parameters  # type: ignore[attr-defined]
     own = parameters[name].default if name in parameters else inspect.Parameter.empty
     if own is inspect.Parameter.empty:

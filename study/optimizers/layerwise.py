@@ -1,16 +1,16 @@
-"""The rules made for large batches, which scale the step of each parameter tensor by its size.
+"""Update rules for large batches, which scale the step of each parameter tensor by its norm.
 
-Each rule is its paper's. Libraries that bear the same names differ: LARS with the learning rate
-outside of the buffer (another path under a schedule), plain SGD where weight decay is 0, or for
-1-D tensors; LAMB with clipping on by default, or with the decay outside of the ratio.
-Here every parameter tensor is a layer of its own, 1-D ones (biases, gains) too, and decays like
-the others: the papers' algorithms make no exception, and an exception would be one more knob.
+Each follows its paper. Libraries differ under the same names: LARS with the learning rate outside
+the buffer (which changes the path under a schedule), or as plain SGD where weight decay is 0 or for
+1-D tensors; LAMB with clipping on by default, or with the decay outside the ratio.
+Every parameter tensor is a layer here, 1-D ones (biases, gains) too, and is decayed: the papers'
+algorithms make no exception, and an exception would be one more hyperparameter.
 """
 
 import torch
 from torch import Tensor
 
-from study.config.space import Hyperparameter, Range, Scale
+from study.config.space import Hyperparameter
 from study.optimizers.adaptive import (
     BETA1,
     LR,
@@ -21,15 +21,15 @@ from study.optimizers.adaptive import (
     fixed_eps,
     moments,
 )
-from study.optimizers.momentum import MOMENTUM
-from study.optimizers.rule import Optimizer, State
+from study.optimizers.momentum import MOMENTUM, searched_on_log_scale
+from study.optimizers.update_rule import Optimizer, State
 
 
 def _lars(state: State) -> None:
-    """V <- m v + lr r (g + wd w), w <- w - v; r = trust |w| / (|g| + wd |w|), of each tensor.
+    """V <- m v + lr r (g + wd w), w <- w - v; r = trust |w| / (|g| + wd |w|), per tensor.
 
-    You, Gitman and Ginsburg 2017 (arXiv 1708.03888), Algorithm 1: the learning rate stands inside
-    of the buffer. Where |w| or |g| is 0, r is 1.
+    You, Gitman and Ginsburg 2017 (arXiv 1708.03888), Algorithm 1: the learning rate is inside the
+    buffer. Where |w| or |g| is 0, r is 1.
     """
     lr, decay = state.values["lr"], state.values["weight_decay"]
     pairs = zip(state.tensors(state.parameters), state.tensors(state.gradients), strict=True)
@@ -43,7 +43,7 @@ def _lars(state: State) -> None:
 
 
 def _lamb(state: State) -> None:
-    """W <- w - lr |w| / |u| u, of each tensor; u = Adam's direction + wd w.
+    """W <- w - lr |w| / |u| u, per tensor; u = Adam's direction + wd w.
 
     You et al. 2020 (arXiv 1904.00962), Algorithm 2, with bias correction and phi the identity.
     Where |w| or |u| is 0, their ratio is 1.
@@ -51,43 +51,43 @@ def _lamb(state: State) -> None:
     direction = corrected_direction(state)
     direction.addcmul_(state.parameters, state.values["weight_decay"])
     pairs = zip(state.tensors(state.parameters), state.tensors(direction), strict=True)
-    for weights, towards in pairs:
-        towards.mul_(_ratio(_norm(weights), _norm(towards)) * state.values["lr"])
+    for weights, update in pairs:
+        update.mul_(_ratio(_norm(weights), _norm(update)) * state.values["lr"])
     state.parameters.sub_(direction)
 
 
 def _merit(state: State) -> None:
     """W <- w - lr clip(r u, -1, 1), elementwise; u = m / (sqrt(v) + eps) + wd w, uncorrected.
 
-    MERIT (ICML 2025), after its authors' published code. r is a ratio of greatest magnitudes of
-    w and u: of a 1-D tensor as a whole; else the greatest of those of the element's row (over
-    axis 1), of its column (over axis 0) and of the whole tensor. It is 1 where one of the former
-    is 0. So no parameter moves by more than lr.
+    MERIT (ICML 2025), after its authors' published code. r is a ratio of max-norms of w and u:
+    over the complete tensor if it is 1-D; otherwise the greatest of the ratios over the element's
+    row (axis 1), its column (axis 0) and the complete tensor. It is 1 where a max-norm of the row
+    or column is 0. So no parameter moves by more than lr.
     """
     first, second = moments(state)
     direction = state.gradients.copy_(second).sqrt_().add_(state.values["eps"])
     torch.div(first, direction, out=direction)
     direction.addcmul_(state.parameters, state.values["weight_decay"])
-    for weights, towards in zip(
+    for weights, update in zip(
         state.shaped(state.parameters), state.shaped(direction), strict=True
     ):
-        towards.mul_(_max_ratio(weights.abs(), towards.abs())).clamp_(-1.0, 1.0)
+        update.mul_(_max_ratio(weights.abs(), update.abs())).clamp_(-1.0, 1.0)
     state.parameters.addcmul_(direction, state.values["lr"], value=-1.0)
 
 
-def _max_ratio(weights: Tensor, towards: Tensor) -> Tensor:
-    """Gives MERIT's ratio of magnitudes (lanes, *shape), of a shape that broadcasts to theirs."""
-    whole = tuple(range(1, weights.dim()))
-    if len(whole) == 1:
-        return _ratio(_greatest(weights, whole), _greatest(towards, whole))
-    row, column = ((_greatest(weights, (axis,)), _greatest(towards, (axis,))) for axis in (2, 1))
-    least = _greatest(weights, whole) / _greatest(towards, whole)
-    ratio = torch.maximum(row[0] / row[1], column[0] / column[1]).maximum(least)
+def _max_ratio(weights: Tensor, update: Tensor) -> Tensor:
+    """Return MERIT's ratio of magnitudes (lanes, *shape), in a shape that broadcasts to theirs."""
+    axes = tuple(range(1, weights.dim()))
+    if len(axes) == 1:
+        return _ratio(_max_norm(weights, axes), _max_norm(update, axes))
+    row, column = ((_max_norm(weights, (axis,)), _max_norm(update, (axis,))) for axis in (2, 1))
+    overall = _max_norm(weights, axes) / _max_norm(update, axes)
+    ratio = torch.maximum(row[0] / row[1], column[0] / column[1]).maximum(overall)
     positive = (torch.minimum(*row) > 0) & (torch.minimum(*column) > 0)
     return torch.where(positive, ratio, 1.0)
 
 
-def _greatest(magnitudes: Tensor, axes: tuple[int, ...]) -> Tensor:
+def _max_norm(magnitudes: Tensor, axes: tuple[int, ...]) -> Tensor:
     return torch.amax(magnitudes, axes, keepdim=True)
 
 
@@ -102,9 +102,7 @@ def _ratio(size: Tensor, step: Tensor) -> Tensor:
 
 LARS = Optimizer(
     hyperparameters={
-        "lr": Hyperparameter(
-            default=Range(low=0.1, high=100.0, scale=Scale.LOG), low=0.0, low_open=True
-        ),
+        "lr": searched_on_log_scale(0.1, 100.0),
         "momentum": MOMENTUM,
         "trust_coefficient": Hyperparameter(default=1e-3, low=0.0, low_open=True),
         "weight_decay": fixed_decay(5e-4),
@@ -114,9 +112,7 @@ LARS = Optimizer(
 )
 LAMB = Optimizer(
     hyperparameters={
-        "lr": Hyperparameter(
-            default=Range(low=1e-4, high=1.0, scale=Scale.LOG), low=0.0, low_open=True
-        ),
+        "lr": searched_on_log_scale(1e-4, 1.0),
         "beta1": BETA1,
         "beta2": fixed_beta2(0.999),
         "eps": fixed_eps(1e-6),

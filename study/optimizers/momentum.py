@@ -1,12 +1,20 @@
-"""The rules that step along the gradient: plain, heavy-ball and Nesterov.
+"""Update rules that step along the gradient: SGD, heavy-ball and Nesterov momentum.
 
-Weight decay, where a study names it, is coupled: g + weight_decay p in place of g.
+Weight decay, where a study sets it, is coupled: g + weight_decay p in place of g.
 """
 
 from study.config.space import Hyperparameter, Range, Scale
-from study.optimizers.rule import Optimizer, State
+from study.optimizers.update_rule import Optimizer, State
 
-LR = Hyperparameter(default=Range(low=1e-4, high=10.0, scale=Scale.LOG), low=0.0, low_open=True)
+
+def searched_on_log_scale(low: float, high: float) -> Hyperparameter:
+    """Return a positive hyperparameter, searched from low to high on a log scale by default."""
+    return Hyperparameter(
+        default=Range(low=low, high=high, scale=Scale.LOG), low=0.0, low_open=True
+    )
+
+
+LR = searched_on_log_scale(1e-4, 10.0)
 MOMENTUM = Hyperparameter(
     default=Range(low=0.0, high=0.999, scale=Scale.REVERSE_LOG), low=0.0, high=1.0
 )

@@ -1,4 +1,4 @@
-"""Finds an optimizer: in the table, or brought by an installed package as an entry point."""
+"""Find optimizers by name: in the table, or in an installed package as an entry point."""
 
 import functools
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from study.errors import StudyError, not_among
 from study.optimizers.adaptive import ADAM, ADAMW
 from study.optimizers.layerwise import LAMB, LARS, MERIT
 from study.optimizers.momentum import HEAVY_BALL, NESTEROV, SGD
-from study.optimizers.rule import Optimizer
+from study.optimizers.update_rule import Optimizer
 from workloads.entry_points import Kind, package
 
 GROUP = "batchscale.optimizers"
@@ -22,40 +22,35 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     "lamb": LAMB,
     "merit": MERIT,
 }
-"""The optimizers that come with batchscale."""
+"""Built-in optimizers."""
 _KIND = Kind(noun="optimizer", article="an", builtin=OPTIMIZERS, error=StudyError)
 
 
 def optimizer_named(name: str) -> Optimizer:
-    """Finds an optimizer by its name in a study file.
-
-    Args:
-        name: of the table, or of an entry point.
-
-    Returns:
-        The optimizer.
+    """Return the optimizer of a name in a study file.
 
     Raises:
-        StudyError: there is none, two packages bring it, or what it names is no Optimizer.
+        StudyError: the name is unknown, two packages provide it, or its entry point does not refer
+            to an `Optimizer`.
     """
     plugins = _plugins()
     if name in OPTIMIZERS:
         return OPTIMIZERS[name]
     if name in plugins:
-        return _loaded(plugins[name])
+        return _load(plugins[name])
     raise StudyError(not_among("optimizer", name, [*OPTIMIZERS, *sorted(plugins)]))
 
 
-@functools.cache  # a look at everything that is installed
+@functools.cache  # reads the metadata of every installed package
 def _plugins() -> dict[str, EntryPoint]:
     return _KIND.by_name(entry_points(group=GROUP))
 
 
-def _loaded(point: EntryPoint) -> Optimizer:
+def _load(point: EntryPoint) -> Optimizer:
     optimizer = _KIND.load(point)
     if not isinstance(optimizer, Optimizer):
         raise StudyError(
             f"an entry point of {GROUP} must be a study.optimizers.Optimizer, got "
-            f"{type(optimizer).__name__} behind {point.name!r} from {package(point)}; correct it"
+            f"{type(optimizer).__name__} behind {point.name!r} from {package(point)}"
         )
     return optimizer

@@ -1,9 +1,9 @@
-"""Learning-rate schedules, vectorised over lanes: the factor on the tuned learning rate.
+"""Learning-rate schedules, vectorized over lanes: factors on the tuned learning rate.
 
 A schedule's factor at step t (0 for the first update) falls from 1 to `end_factor` at step
-T = decay_fraction x the step budget, and stays there. Any schedule may be warmed up besides, by
-hyperparameters that a study names in `search.space`; the two factors are multiplied, so that T
-means the same with a warm-up and without.
+T = decay_fraction x the step budget, and stays there. Any schedule can have a warm-up, by
+hyperparameters that a study names in `search.space`. The two factors are multiplied, so T means
+the same with and without a warm-up.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from study.config.space import Hyperparameter, Range, Scale
 from study.records import Floats
 
 Factor = Callable[[int, int, Mapping[str, Floats]], Floats]
-"""The factor at a step (0 for the first update), given (step, max_steps, values): (lanes,)."""
+"""Maps (step, max_steps, values) to factors (lanes,); step 0 is the first update."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +23,8 @@ class Schedule:
     """A learning-rate schedule.
 
     Attributes:
-        hyperparameters: what the schedule is tuned by, with default ranges.
-        factor: the schedule; None where the learning rate is constant.
+        hyperparameters: by name, each with a default range or a fixed default.
+        factor: the factor at a step; None for a constant learning rate.
     """
 
     hyperparameters: Mapping[str, Hyperparameter]
@@ -33,11 +33,11 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """How long a trial may train.
+    """Length of a trial.
 
     Attributes:
-        steps: its step budget, >= 1.
-        epoch: steps in an epoch, above 0, perhaps a fraction; None where the data never end.
+        steps: step budget, >= 1.
+        epoch: steps per epoch, a number > 0 that need not be an integer; None without a data set.
     """
 
     steps: int
@@ -47,15 +47,10 @@ class Span:
 def lr_factor(
     schedule: Schedule, span: Span, values: Mapping[str, Floats]
 ) -> Callable[[int], Floats] | None:
-    """Gives the factor on each lane's learning rate at a step.
+    """Return a function from the step (0 for the first update) to learning-rate factors (lanes,).
 
-    Args:
-        schedule: the schedule.
-        span: how long the trials may train.
-        values: its hyperparameters and those of a warm-up, each (lanes,).
-
-    Returns:
-        Step (0 for the first update) to factors of shape (lanes,); None where all are 1 for good.
+    None stands for a factor of 1 at every step. `values` holds the hyperparameters of the schedule
+    and of a warm-up, each (lanes,).
     """
     decay, warm_steps = schedule.factor, _warm_steps(span, values)
     if decay is None and warm_steps is None:
@@ -73,7 +68,7 @@ def lr_factor(
 
 def _warm_steps(span: Span, values: Mapping[str, Floats]) -> Floats | None:
     if "warmup_epochs" in values:
-        assert span.epoch is not None  # refused when the study was resolved
+        assert span.epoch is not None  # such studies are refused when they are resolved
         return values["warmup_epochs"] * span.epoch
     if "warmup_fraction" in values:
         return values["warmup_fraction"] * span.steps
@@ -81,8 +76,8 @@ def _warm_steps(span: Span, values: Mapping[str, Floats]) -> Floats | None:
 
 
 def _warm_up(step: int, steps: Floats, values: Mapping[str, Floats]) -> Floats:
-    """Min(1, f + (1 - f) (t + 1) / (w + 1)) (Goyal et al. 2017: equal increments over w steps)."""
-    # f is the factor before the first update: none is lost at rate 0, and w = 0 is no warm-up
+    """Min(1, f + (1 - f) (t + 1) / (w + 1)) (Goyal et al. 2017: equal increments in w steps)."""
+    # f belongs to the time before the first update: no step has rate 0, and w = 0 is no warm-up
     first = values.get("warmup_factor", np.zeros_like(steps))
     warm: Floats = first + (1.0 - first) * np.minimum((step + 1) / (steps + 1.0), 1.0)
     return warm
@@ -153,6 +148,6 @@ WARM_UP: Mapping[str, Hyperparameter] = {
     "warmup_fraction": Hyperparameter(default=0.0, low=0.0, high=1.0, high_open=False),
     "warmup_factor": Hyperparameter(default=0.0, low=0.0, high=1.0, high_open=False),
 }
-"""What a study may name under any schedule: the length in steps, in epochs or as a fraction of
-the step budget, of which one, and the factor just before the first update. Lengths need not be
-whole: at a length of 2.5 the factor of step 2 is still below 1, that of step 3 is 1."""
+"""Optional hyperparameters of any schedule: one length (in steps, in epochs or as a fraction of the
+step budget), and the factor just before the first update. Lengths need not be integers: at a length
+of 2.5 the factor of step 2 is still below 1, that of step 3 is 1."""

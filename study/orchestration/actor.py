@@ -5,10 +5,9 @@ It imports only what training needs, because every worker waits for these import
 
 import contextlib
 import faulthandler
-import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import ray
@@ -22,7 +21,7 @@ from study.engine.checkpoints import Checkpoint
 from study.engine.cohort import run_cohort
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.orchestration.cluster import this_node
-from study.records import Cohort, Point, Region, Role, ScalingRule, Source, Status
+from study.records import Cohort, Status, record_from_json
 from study.storage.parts import cohort_stem, write_part
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Data, Examples
@@ -63,7 +62,7 @@ class RaceTrainable(tune.Trainable):
         if minutes is not None and not self._announced:
             self._announced = True
             return {"reached": 0, "notes": [], "done": False}
-        cohort = _cohort(json.loads(self.config["cohort"]))
+        cohort = record_from_json(Cohort, self.config["cohort"])
         stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
         checkpoint = Checkpoint(self._folder, stem, self._resolved, cohort, self._device)
         with _ended_after(minutes):
@@ -119,19 +118,3 @@ def _received(arrays: Arrays | None) -> Data | None:
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         train, targets, validation, validation_targets = map(torch.as_tensor, arrays)
     return Data(train=Examples(train, targets), validation=Examples(validation, validation_targets))
-
-
-def _cohort(data: Mapping[str, Any]) -> Cohort:
-    points = tuple(map(_point, data["points"]))
-    region = None if data["region"] is None else Region.of(data["region"])
-    return Cohort(**{**data, "points": points, "region": region})
-
-
-def _point(data: Mapping[str, Any]) -> Point:
-    source = None if data["source"] is None else _source(data["source"])
-    return Point(**{**data, "role": Role(data["role"]), "source": source})
-
-
-def _source(data: Mapping[str, Any]) -> Source:
-    role = None if data["role"] is None else Role(data["role"])
-    return Source(**{**data, "role": role, "rule": ScalingRule(data["rule"])})

@@ -4,9 +4,7 @@ A worker writes its cohort's part and Ray sees scalars only: Tune's own records 
 and swallow NaN, so nothing is read back from them.
 """
 
-import json
 import time
-from dataclasses import asdict
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -15,7 +13,7 @@ from batchscale.errors import BatchscaleError
 from study.engine.cohort import failed
 from study.orchestration.actor import UNWRITTEN
 from study.orchestration.progress import Progress
-from study.records import Cohort, Status, TrialResult
+from study.records import Cohort, Status, TrialResult, record_to_json
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
 from study.storage.parts import Parts, write_part
@@ -64,7 +62,7 @@ class PerBatchSearch(Searcher):
         self._running[trial_id] = cohort
         self._handed_out += 1
         # as one string: Tune keeps every config to the end, in several copies of each of its parts
-        return {"cohort": json.dumps(asdict(cohort))}
+        return {"cohort": record_to_json(cohort)}
 
     def needs_another_run(self) -> bool:
         """Return whether a run of Tune has ended with cohorts left for the next."""

@@ -81,7 +81,7 @@ def probe(resolved: ResolvedStudy, trainable: Trainable, batch_size: int, second
     alone = {"batch_sizes": (batch_size,), "search": search, "recipe": None}
     cohort = CohortQueue(resolved.model_copy(update=alone), []).take()
     assert cohort is not None  # a study has at least one trial at each of its batch sizes
-    rules = StoppingRules.at(resolved, batch_size, None)
+    rules = StoppingRules.for_search(resolved, batch_size, None)
     lanes = build_lanes(resolved, trainable, cohort)
     lanes.measure()
     lanes.advance(1)
@@ -156,7 +156,7 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     if size in resolved.searched:
         trials += resolved.replicates.seeds * resolved.replicates.top
     cohorts = trials / _lanes(resolved, size)
-    cap = StoppingRules.at(resolved, size, steps).cap
+    cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)
     measurements = _measurements(resolved, size, last)
     return Estimate(
@@ -182,7 +182,7 @@ def _carried_over(size: int, known: Mapping[int, int]) -> int:
 
 
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:
-    steps: Iterable[int] = measured_steps(StoppingRules.at(resolved, batch_size, None))
+    steps: Iterable[int] = measured_steps(StoppingRules.for_search(resolved, batch_size, None))
     return 1 + sum(1 for _ in takewhile(lambda step: step <= last, steps))
 
 

@@ -15,8 +15,14 @@ from torch import Tensor
 
 from study.config.study import ResolvedStudy
 from study.engine.data_order import DataOrder
-from study.engine.networks.micro_batch import Portion
-from study.engine.networks.training import Layout, LoadedWorkload, Trainable, forked, fresh_model
+from study.engine.networks.micro_batch import MicroBatch
+from study.engine.networks.training import (
+    Layout,
+    LoadedWorkload,
+    Trainable,
+    forked_rng,
+    fresh_model,
+)
 from study.errors import StudyError
 from study.optimizers.hyperparameters import of_workload
 from study.records import TrialResult
@@ -148,13 +154,13 @@ class _Gradients:
         # batch statistics must be those of the trial's own batches, so these are never split
         whole = loaded.mixing is not None
         at_once = self._size if whole else _AT_ONCE
-        self._portion = Portion(at_once, least=self._size if whole else 1)
+        self._micro_batch = MicroBatch(at_once, minimum=self._size if whole else 1)
 
     def measured(self, parameters: Tensor, step: int) -> list[dict[str, Any]]:
         """Return a row per parameter tensor, for `parameters` as they are after `step` updates."""
         for name, values in self._layout.unflatten(parameters).items():
             self._model.get_parameter(name).data = values
-        with forked(self._loaded.device):
+        with forked_rng(self._loaded.device):
             torch.manual_seed(derive_seed(self._seed, "layers", step))
             sampled = np.array([self._norms(batch) for batch in self._next_batches(step)])
             full = self._norms(self._all_examples())
@@ -194,7 +200,7 @@ class _Gradients:
 
     def _norms(self, indices: Tensor) -> NDArray[np.float64]:
         """Return the norm of the mean loss's gradient on some examples, for each tensor."""
-        return self._norms_of(self._portion.fitting(lambda size: self._gradient(indices, size)))
+        return self._norms_of(self._micro_batch.run(lambda size: self._gradient(indices, size)))
 
     def _gradient(self, indices: Tensor, size: int) -> Tensor:
         parameters = [self._model.get_parameter(name) for name in self._layout.names]

@@ -43,7 +43,7 @@ class Replay:
         execution = trial.execution or Execution(resolved.compute.mode, len(pack), None)
         self._lanes = build_lanes(_with_execution(resolved, execution), trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not what it computes
-        rules = StoppingRules.of(trial.point.role, resolved, trial.batch_size, None)
+        rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._race = Race(len(pack), rules)
         self._lane = [result.point for result in pack].index(trial.point)
 

@@ -10,7 +10,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,14 @@ from analysis.tables.schema import SCHEMA_VERSION, VERSION_KEY, trial_schema
 from analysis.tables.validation import BROKEN_PARQUET, read_parquet
 from study.config.study import ResolvedStudy
 from study.errors import StudyError, cause
-from study.records import Region, Role, Status, TrialResult
+from study.records import (
+    Region,
+    Role,
+    Status,
+    TrialResult,
+    record_from_json,
+    record_to_json,
+)
 from study.storage.curve_columns import CURVE_LISTS, curve_lists, read_curves
 from study.storage.trial_rows import from_row, trial_row
 
@@ -160,7 +167,7 @@ def write_part(
         _NODE_KEY: node.encode(),
     }
     if first.region is not None:
-        metadata[_REGION_KEY] = json.dumps(asdict(first.region)).encode()
+        metadata[_REGION_KEY] = record_to_json(first.region).encode()
     table = pa.Table.from_pylist([trial_row(result) for result in results], schema=schema)
     columns = curve_lists([result.curve for result in results])
     for (column, kind), values in zip(CURVE_LISTS.items(), columns, strict=True):
@@ -222,17 +229,15 @@ def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list
             " move it away"
         )
     try:
-        return _results(table, resolved, _region(metadata.get(_REGION_KEY)))
+        text = metadata.get(_REGION_KEY)
+        region = None if text is None else record_from_json(Region, text)
+        return _results(table, resolved, region)
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         got = str(error) if isinstance(error, CorruptPartError) else cause(error)
         raise StudyError(
             f"a part must be as a worker wrote it, got {got} in {path}; delete it, and `sweep` "
             "runs its trials again"
         ) from error
-
-
-def _region(text: bytes | None) -> Region | None:
-    return None if text is None else Region.of(json.loads(text))
 
 
 def _results(table: pa.Table, resolved: ResolvedStudy, region: Region | None) -> list[TrialResult]:

@@ -36,7 +36,7 @@ def trial_row(result: TrialResult) -> dict[str, Any]:
         **_source_columns(point.source),
         "status": str(outcome.status),
         **{name: getattr(outcome, name) for name in _OUTCOME},
-        "seconds": result.seconds.whole,
+        "seconds": result.seconds.total,
         "training_seconds": result.seconds.training,
         "evaluation_seconds": result.seconds.evaluation,
         **(execution or dict.fromkeys(_EXECUTION)),

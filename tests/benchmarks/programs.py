@@ -2,10 +2,10 @@
 
 vmap:          `vmap(grad_and_value(loss))` as written, all of torch.func's dispatch at every step.
 traced:        the operations that it comes down to, run one by one from Python.
-tidied:        the same without those that do nothing (`study.engine.networks.tracing.traced`).
-compiled:      tidied, run by torch's own interpreter, `study.engine.networks.tracing.compiled`: the
-engine's. torch.compile: the same function fused into C++ by torch's compiler, which needs one on
-the machine.
+tidied:        the same without those that do nothing (`study.engine.networks.tracing.trace`).
+compiled:      tidied, run by torch's own interpreter: the engine's
+(`study.engine.networks.tracing.compile_trace`).
+torch.compile: the same function fused into C++ by torch's compiler, which needs one on the machine.
 
 `first` is the time until a way has its first result for a new number of lanes and batch size, after
 one for another number of lanes. A race lasts about a second and passes through several numbers of
@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from study.engine.networks.tracing import compiled, traced
-from study.engine.networks.training import Layout, LoadedWorkload, calling, fresh_model
+from study.engine.networks.tracing import compile_trace, trace
+from study.engine.networks.training import Layout, LoadedWorkload, fresh_model, functional_model
 from study.planning.resolve import resolve
 from workloads.workload import Examples
 
@@ -38,7 +38,7 @@ def gradients_of(training: LoadedWorkload) -> Gradients:
     layout = Layout(model)
 
     def loss(flat: Tensor, *batch: Tensor) -> Tensor:
-        return training.loss(calling(model, layout.unflatten(flat)), Examples(*batch))
+        return training.loss(functional_model(model, layout.unflatten(flat)), Examples(*batch))
 
     gradients: Gradients = vmap(grad_and_value(loss))
     return gradients
@@ -56,8 +56,8 @@ def inputs_for(training: LoadedWorkload, lanes: int, batch_size: int) -> Inputs:
 WAYS: dict[str, Callable[[Gradients, Inputs], Gradients]] = {
     "vmap": lambda function, inputs: function,
     "traced": lambda function, inputs: make_fx(function)(*inputs),
-    "tidied": traced,
-    "compiled": lambda function, inputs: compiled(traced(function, inputs), inputs),
+    "tidied": trace,
+    "compiled": lambda function, inputs: compile_trace(trace(function, inputs), inputs),
     "torch.compile": lambda function, inputs: torch.compile(function, dynamic=False),
 }
 

@@ -84,7 +84,7 @@ def measured_steps(study: "ResolvedStudy", batch_size: int) -> list[int]:
     from study.engine.stopping_rules import StoppingRules
     from study.engine.stopping_rules import measured_steps as grid
 
-    return list(grid(StoppingRules.at(study, batch_size, None)))
+    return list(grid(StoppingRules.for_search(study, batch_size, None)))
 
 
 def space(study: "ResolvedStudy") -> dict[str, dict[str, float | str]]:

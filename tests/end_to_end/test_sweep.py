@@ -117,7 +117,7 @@ def test_a_killed_sweep_goes_on_in_the_middle_of_a_cohort(place):
     assert list(folder.glob("checkpoints/b*.pt"))
     code, out, err = place.run("sweep", "study.toml", "--results", "killed", *settings)
     assert code == 0, err
-    assert ".pt was gone on from, at step " in out
+    assert ".pt resumed at step " in out
     assert not list(folder.glob("checkpoints/*"))
     never = ("--set", "compute.checkpoint_minutes=0")
     place.assert_same_tables("killed", place.alone("whole", *settings[1:2], *never[1:]))

@@ -1,4 +1,4 @@
-"""A small made workload, small studies of it, and lanes that need no training."""
+"""A small workload, small studies of it, and scripted lanes that need no training."""
 
 import sys
 from functools import cache
@@ -24,19 +24,19 @@ KINDS = {
 
 @pytest.fixture
 def training():
-    """Gives a loaded workload by name: plain, batch norm, dropout, smoothed."""
+    """Return a function that loads a workload: plain, batch norm, dropout or smoothed."""
     return lambda kind="plain": load(resolve(f"{BLOBS}:{KINDS[kind]}"), torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
 def shared_training():
-    """Gives the same, each loaded once: what is compiled for one test serves the next."""
+    """Return the same, with each workload loaded once, so that tests share its traces."""
     return cache(lambda kind="plain": load(resolve(f"{BLOBS}:{KINDS[kind]}"), torch.device("cpu")))
 
 
 @pytest.fixture(scope="session")
 def make_study():
-    """Gives a resolved study of the made workload; keywords change its keys."""
+    """Return a function that makes a resolved study of the workload; keywords change its keys."""
 
     def make(**changes):
         search = {
@@ -88,13 +88,13 @@ class ScriptedLanes:
 
 @pytest.fixture
 def scripted():
-    """Gives lanes from functions of the step."""
+    """Return the class of lanes whose errors are functions of the step."""
     return ScriptedLanes
 
 
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
-    """Runs the command in an empty folder; gives exit code, output and errors."""
+    """Return a function that runs the command in an empty folder: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("BATCHSCALE_DATA", "")  # also undoes what --data-dir sets

@@ -14,7 +14,7 @@ def test_seeds_differ_in_every_part_of_their_path():
     assert len(seeds) == 3 * 3 * 20
 
 
-def test_seeds_stay_what_they_are_between_releases():
+def test_seeds_stay_the_same_between_releases():
     assert derive_seed(0, 64, 3, "search") == 96140291208766493
 
 

@@ -1,4 +1,1 @@
-"""Models as the engine trains them.
-
-Packed lanes are one traced computation, looped lanes run one by one.
-"""
+"""Models as the engine trains them: packed lanes in one traced computation, or looped."""

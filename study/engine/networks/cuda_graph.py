@@ -9,20 +9,17 @@ _WARM_UP = 3  # as torch asks for before a capture, so that libraries have chose
 
 
 class CapturedStep:
-    """A function of tensors that changes some others in place, replayed from one CUDA graph."""
+    """A function of tensors that changes others in place, replayed from one CUDA graph."""
 
     def __init__(
-        self,
-        step: Callable[..., Tensor],
-        inputs: Sequence[Tensor],
-        state: Sequence[Tensor],
+        self, step: Callable[..., Tensor], inputs: Sequence[Tensor], state: Sequence[Tensor]
     ) -> None:
-        """Captures the function; the state is left as it was.
+        """Capture the function; the values of `state` are restored afterwards.
 
         Args:
-            step: takes `inputs`, changes `state` in place, gives a tensor; launches only.
-            inputs: examples of what it will be called with, on the device.
-            state: what it changes; the graph stays bound to this memory.
+            step: maps `inputs` to one tensor and changes `state` in place; kernel launches only.
+            inputs: tensors on the device, of the shapes and types of all later calls.
+            state: tensors that the step changes; the graph stays bound to their memory.
         """
         self._inputs = [tensor.clone() for tensor in inputs]
         before = [tensor.clone() for tensor in state]
@@ -39,7 +36,7 @@ class CapturedStep:
             tensor.copy_(value)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """Takes one step; the tensor given back is overwritten by the next."""
+        """Take one step; the next one overwrites the returned tensor."""
         for place, value in zip(self._inputs, inputs, strict=True):
             place.copy_(value)
         self._graph.replay()

@@ -1,4 +1,4 @@
-"""The model of one lane, run by torch as it stands: for models that vmap cannot take."""
+"""The model of one lane, run by plain torch: for models that vmap does not support."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -9,9 +9,9 @@ from torch import Tensor
 from study.engine.networks.training import (
     Layout,
     LoadedWorkload,
-    forked,
+    copy_into,
+    forked_rng,
     fresh_model,
-    put,
     random_state,
     set_random_state,
 )
@@ -22,9 +22,12 @@ from workloads.workload import Examples
 
 
 class LoopedNetwork:
-    """A model whose parameters and gradients are views of two flat vectors."""
+    """A model whose parameters and gradients are views of two flat vectors.
 
-    capturable = False  # its generators are set and read between steps
+    So update rules work on it as on packed lanes, here with shape (1, parameters).
+    """
+
+    supports_cuda_graph = False  # the host reads and sets random states between steps
 
     def __init__(
         self,
@@ -32,12 +35,12 @@ class LoopedNetwork:
         seed: int,
         loss_values: Mapping[str, Floats] | None = None,
     ) -> None:
-        """Builds the model.
+        """Build the model.
 
         Args:
             loaded: the workload and its data.
-            seed: the trial's; also seeds what the model draws while training (dropout).
-            loss_values: the workload's own hyperparameters, each of shape (1,).
+            seed: seed of the trial; it also seeds the model's own randomness (dropout).
+            loss_values: hyperparameters of the workload's loss, each of shape (1,).
         """
         self._loaded = loaded
         self._model = fresh_model(loaded, seed).train()
@@ -53,18 +56,14 @@ class LoopedNetwork:
         for name, values in layout.unflatten(self.parameters[0]).items():
             parameter = self._model.get_parameter(name)
             parameter.data, parameter.grad = values, gradients[name]
-        with forked(loaded.device):
+        with forked_rng(loaded.device):
             torch.manual_seed(derive_seed(seed, "model"))
             self._random_state = random_state(loaded.device)
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives the gradient (1, parameters) and loss (1,) on a batch (1, B).
+        """Return gradient (1, parameters) and loss (1,) on the batch of indices (1, B).
 
-        Args:
-            indices: examples of the batch.
-
-        Returns:
-            Gradient, in storage that the next call uses again, and loss.
+        The next call overwrites the gradient.
         """
         batch = self._loaded.batch(indices[0])
         self._gradient.zero_()
@@ -80,13 +79,13 @@ class LoopedNetwork:
         values: Mapping[str, Tensor],
         indices: Tensor,
     ) -> Tensor:
-        """Takes one update; shapes as for several lanes, with one lane."""
+        """Take one update; return the loss before it, (1,). Shapes as in `Networks`."""
         gradient, loss = self.gradients(indices)
         update(self.parameters, gradient, buffers, values)
         return loss
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Gives mean loss and error on examples, shape (2, 1)."""
+        """Return mean loss and mean error on the examples, shape (2, 1)."""
         self._model.eval()
         with torch.no_grad():
             measured = torch.stack(self._loaded.loss_and_error(self._model, examples))
@@ -94,10 +93,10 @@ class LoopedNetwork:
         return measured.unsqueeze(1)
 
     def keep(self, lanes: Tensor) -> None:
-        """Does nothing: the only lane stays, or is dropped as a whole."""
+        """Do nothing: the only lane is kept, or dropped together with this object."""
 
     def state(self) -> dict[str, Tensor]:
-        """Gives parameters, buffers such as batch statistics, and what it will draw from."""
+        """Return parameters, buffers such as batch statistics, and states of random generators."""
         buffers = {f"buffer {name}": buffer for name, buffer in self._model.named_buffers()}
         return {
             "parameters": self.parameters,
@@ -106,20 +105,20 @@ class LoopedNetwork:
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Takes a state that the same lane gave."""
-        put(self.parameters, state["parameters"])
+        """Restore a state of the same lane."""
+        copy_into(self.parameters, state["parameters"])
         for name, buffer in self._model.named_buffers():
-            put(buffer, state[f"buffer {name}"])
+            copy_into(buffer, state[f"buffer {name}"])
         places = range(len(self._random_state))
         self._random_state = tuple(state[f"random state {place}"] for place in places)
 
     @contextlib.contextmanager
     def _own_randomness(self) -> Iterator[None]:
-        if not self._loaded.draws:
+        if not self._loaded.stochastic:
             yield
             return
         device = self._loaded.device
-        with forked(device):
+        with forked_rng(device):
             set_random_state(device, self._random_state)
             yield
             self._random_state = random_state(device)

@@ -1,4 +1,4 @@
-"""Work cut into portions that memory holds, found by trial."""
+"""Micro-batches that fit into memory, found by trial and error."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -9,35 +9,31 @@ T = TypeVar("T")
 _MESSAGES = ("out of memory", "not enough memory", "can't allocate memory")
 
 
-class Portion:
-    """How many examples are worked on at once; halves each time that memory runs out."""
+class MicroBatch:
+    """Number of examples processed at once; halved each time memory runs out."""
 
-    def __init__(self, size: int, least: int = 1) -> None:
-        """Starts with a size, which never falls below `least` >= 1."""
-        self.size, self._least = size, least
+    def __init__(self, size: int, minimum: int = 1) -> None:
+        """Start with a size, which never falls below `minimum` >= 1."""
+        self.size, self._minimum = size, minimum
 
-    def fitting(self, work: Callable[[int], T]) -> T:
-        """Does some work in portions that fit.
+    def run(self, work: Callable[[int], T]) -> T:
+        """Return the result of `work(size)`, repeated with smaller sizes while memory runs out.
 
-        Args:
-            work: does all of it, at most so many examples at once; must leave its inputs as they
-                were when memory runs out.
-
-        Returns:
-            What `work` gives.
+        `work` processes all examples, at most `size` at once, and must leave its inputs unchanged
+        when memory runs out.
 
         Raises:
-            RuntimeError: memory runs out for the least portion, or `work` fails otherwise.
-            MemoryError: the same.
+            RuntimeError: memory runs out at the minimum size, or `work` fails otherwise.
+            MemoryError: memory runs out at the minimum size.
         """
         while True:
             try:
                 return work(self.size)
             except (RuntimeError, MemoryError) as error:
-                if self.size <= self._least or not _out_of_memory(error):
+                if self.size <= self._minimum or not _out_of_memory(error):
                     raise
-            # outside the handler, whose traceback would hold on to what did not fit
-            self.size = max(self._least, -(-self.size // 2))
+            # outside the handler, whose traceback would keep the large tensors alive
+            self.size = max(self._minimum, -(-self.size // 2))
 
 
 def _out_of_memory(error: BaseException) -> bool:

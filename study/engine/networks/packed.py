@@ -1,4 +1,4 @@
-"""The models of several lanes in one computation: vmap over the lane axis, traced and compiled."""
+"""The models of several lanes as one computation: vmap over lanes, traced and compiled."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, cast
@@ -8,17 +8,23 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from study.engine.networks.tracing import Program, compiled, traced
-from study.engine.networks.training import Layout, LoadedWorkload, calling, fresh_model, put
+from study.engine.networks.tracing import Trace, compile_trace, trace
+from study.engine.networks.training import (
+    Layout,
+    LoadedWorkload,
+    copy_into,
+    fresh_model,
+    functional_model,
+)
 from study.optimizers import Shapes, Step
 from study.records import Floats
 from workloads.workload import Examples, Model, changing_buffer
 
 
 class PackedNetworks:
-    """The models of several lanes; every computation is one program for all of them."""
+    """The models of several lanes; each computation is one trace for all of them."""
 
-    capturable = True
+    supports_cuda_graph = True
 
     def __init__(
         self,
@@ -26,12 +32,12 @@ class PackedNetworks:
         seeds: Sequence[int],
         loss_values: Mapping[str, Floats] | None = None,
     ) -> None:
-        """Builds one model per seed.
+        """Build one model per seed.
 
         Args:
             loaded: the workload and its data.
-            seeds: one per lane.
-            loss_values: the workload's own hyperparameters, each of shape (lanes,).
+            seeds: seed of each lane's trial.
+            loss_values: hyperparameters of the workload's loss, each of shape (lanes,).
         """
         self._loaded = loaded
         models = [fresh_model(loaded, seed) for seed in seeds]
@@ -47,14 +53,14 @@ class PackedNetworks:
 
     @property
     def shapes(self) -> Shapes:
-        """The shapes of the parameter tensors, in their order in `parameters`."""
+        """Shapes of a model's parameter tensors, in their order in `parameters`."""
         return self._layout.shapes
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
+        """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
         read = self._read(indices)
         key = ("gradients", *self._loss_values, len(self.parameters), indices.shape)
-        gradients, losses = self._program(key, self._gradient_graph, read)(*read)
+        gradients, losses = self._trace(key, self._gradient_graph, read)(*read)
         return gradients, losses
 
     def step(
@@ -64,21 +70,23 @@ class PackedNetworks:
         values: Mapping[str, Tensor],
         indices: Tensor,
     ) -> Tensor:
-        """Takes one update in every lane.
+        """Take one update in every lane.
+
+        Gradient and update are one trace, so a step runs without Python in between.
 
         Args:
             update: the optimizer's step.
-            buffers: its state, first axis lanes; changed in place.
+            buffers: optimizer state, each (lanes, ...); changed in place.
             values: hyperparameters, each (lanes, 1).
-            indices: examples of each lane's batch, (lanes, B).
+            indices: batches, (lanes, B).
 
         Returns:
-            The loss of every lane before the update, (lanes,).
+            The losses before the update, (lanes,).
         """
         names = [*buffers, *values]
         inputs = (*buffers.values(), *values.values(), *self._read(indices))
 
-        def whole(inputs: tuple[Tensor, ...]) -> Program:
+        def build(inputs: tuple[Tensor, ...]) -> Trace:
             gradient = self._gradient_graph(inputs[len(names) :])
 
             def take(*inputs: Tensor) -> Tensor:
@@ -91,56 +99,52 @@ class PackedNetworks:
             return take
 
         key = (update, *names, *self._loss_values, len(self.parameters), indices.shape)
-        return cast(Tensor, self._program(key, whole, inputs)(*inputs))
+        return cast(Tensor, self._trace(key, build, inputs)(*inputs))
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Gives mean loss and error on shared examples.
+        """Return mean loss and mean error on shared examples, shape (2, evaluated lanes).
 
-        Args:
-            examples: the examples, the same for every lane.
-            lanes: which lanes to evaluate, indices of shape (some,); None evaluates all.
-
-        Returns:
-            Losses and errors, shape (2, lanes evaluated).
+        `lanes` holds the indices of the lanes to evaluate; None evaluates all.
         """
         held: tuple[Tensor, ...] = (self.parameters, *self._constants.values())
         if lanes is not None:
             held = tuple(tensor[lanes] for tensor in held)
         inputs = (*held, *examples)
         key = ("evaluation", len(held[0]), len(examples.inputs))
-        return torch.stack(self._program(key, self._evaluation_graph, inputs)(*inputs))
+        return torch.stack(self._trace(key, self._evaluation_graph, inputs)(*inputs))
 
     def keep(self, lanes: Tensor) -> None:
-        """Keeps the lanes whose indices are given, in that order."""
+        """Keep the lanes of these indices, in this order."""
         self.parameters = self.parameters[lanes]
         self._constants = {name: value[lanes] for name, value in self._constants.items()}
         self._loss_values = {name: value[lanes] for name, value in self._loss_values.items()}
 
     def state(self) -> dict[str, Tensor]:
-        """Gives the parameters: buffers that training changes cannot be packed."""
+        """Return the parameters; models with buffers that training changes are never packed."""
         return {"parameters": self.parameters}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Takes a state that the same lanes gave."""
-        put(self.parameters, state["parameters"])
+        """Restore a state of the same lanes."""
+        copy_into(self.parameters, state["parameters"])
 
     def _read(self, indices: Tensor) -> tuple[Tensor, ...]:
-        """Gives what a gradient is computed from, in the order of its program's inputs."""
+        """Return the inputs of a gradient's trace, in order."""
         held = (self.parameters, *self._constants.values(), *self._loss_values.values())
         return (*held, *self._loaded.data.train, indices)
 
-    def _program(
+    def _trace(
         self,
         key: Hashable,
-        function: Callable[[tuple[Tensor, ...]], Program],
+        build: Callable[[tuple[Tensor, ...]], Trace],
         inputs: tuple[Tensor, ...],
-    ) -> Program:
-        programs = self._loaded.programs
-        if key not in programs:
-            programs[key] = compiled(function(inputs), inputs)
-        return programs[key]
+    ) -> Trace:
+        # cached per worker: a trace fixes shapes and Python values, so the key names all of them
+        traces = self._loaded.traces
+        if key not in traces:
+            traces[key] = compile_trace(build(inputs), inputs)
+        return traces[key]
 
-    def _gradient_graph(self, inputs: tuple[Tensor, ...]) -> Program:
+    def _gradient_graph(self, inputs: tuple[Tensor, ...]) -> Trace:
         names, count = list(self._loss_values), len(self._constants)
 
         def loss(flat: Tensor, held: tuple[Tensor, ...], *batch: Tensor) -> Tensor:
@@ -156,9 +160,9 @@ class PackedNetworks:
             )
             return both
 
-        return traced(gradients, inputs)
+        return trace(gradients, inputs)
 
-    def _evaluation_graph(self, inputs: tuple[Tensor, ...]) -> Program:
+    def _evaluation_graph(self, inputs: tuple[Tensor, ...]) -> Trace:
         def measure(
             flat: Tensor, constants: tuple[Tensor, ...], *examples: Tensor
         ) -> tuple[Tensor, Tensor]:
@@ -171,42 +175,37 @@ class PackedNetworks:
             return lanes(parameters, tuple(constants), examples, targets)
 
         self._model.eval()
-        graph = traced(evaluation, inputs)
+        graph = trace(evaluation, inputs)
         self._model.train()
         return graph
 
     def _model_with(self, flat: Tensor, constants: tuple[Tensor, ...]) -> Model:
         named = dict(zip(self._constants, constants, strict=True))
-        return calling(self._model, self._layout.unflatten(flat) | named)
+        return functional_model(self._model, self._layout.unflatten(flat) | named)
 
 
 def why_not_packed(
     loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None
 ) -> str | None:
-    """Tells why a workload's lanes must be looped.
+    """Return the reason why a workload's lanes must be looped; None where they can be packed.
 
-    Args:
-        loaded: the workload and its data.
-        loss_values: some values of its own hyperparameters.
-
-    Returns:
-        The reason, or None where its lanes can be packed: vmap takes its gradient and its
-        evaluation, no buffer changes while it trains (batch statistics), and its data are in
-        memory.
+    Lanes can be packed if vmap supports gradient and evaluation, no buffer changes during training
+    (batch statistics), and the data are in memory. The test runs both for two lanes, with
+    `loss_values` as hyperparameters of the loss.
     """
     if loaded.data.mapped:
-        return "its training examples stay in a file"
+        return "its training examples are read from a file"
     indices = torch.zeros(2, min(2, len(loaded.data.train.inputs)), dtype=torch.long)
     indices = indices.to(loaded.device)
     batch = loaded.batch(indices[0])
     changing = changing_buffer(loaded.workload, fresh_model(loaded, 0), batch)
     if changing is not None:
-        return f"buffer {changing!r} changes while the model trains"
+        return f"buffer {changing!r} changes during training"
     try:
         values = {name: np.full(2, value) for name, value in (loss_values or {}).items()}
         packed = PackedNetworks(loaded, [0, 1], values)
         packed.gradients(indices)
         packed.evaluate(Examples(*(part[:2] for part in loaded.data.validation)))
-    except Exception as error:  # noqa: BLE001 - whatever vmap refuses, the loop may still take
-        return f"vmap refuses it: {(str(error) or type(error).__name__).splitlines()[0]}"
+    except Exception as error:  # noqa: BLE001 - vmap raises many types; the loop may still work
+        return f"vmap does not support it: {(str(error) or type(error).__name__).splitlines()[0]}"
     return None

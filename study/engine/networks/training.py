@@ -1,4 +1,4 @@
-"""What a worker trains: a workload with its data on a device, its models, its flat parameters."""
+"""What a worker trains: a workload with its data on a device, and models as flat parameters."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -25,58 +25,52 @@ class LoadedWorkload:
     """A workload with its data on the device that trains it; one per worker.
 
     Attributes:
-        workload: what is trained.
-        data: its data, on `device`; a mapped training set stays in its file.
-        device: where it is trained.
+        workload: the workload.
+        data: data on `device`; a mapped training set stays in its file.
+        device: the device.
         precision: arithmetic of forward and backward passes.
-        draws: whether the model draws random numbers while it trains (dropout).
-        mixing: a layer that mixes the examples of a batch (batch statistics); None without one.
+        stochastic: whether the model samples random numbers during training (dropout).
+        mixing: name of a layer that mixes the examples of a batch (batch norm); None without one.
         convolutional: whether the model has convolutions.
-        programs: what has been traced and compiled so far, by purpose and shapes.
+        traces: cache of compiled traces, by purpose and shapes.
     """
 
     workload: Workload
     data: Data
     device: torch.device
     precision: Precision = Precision.FLOAT32
-    draws: bool = False
+    stochastic: bool = False
     mixing: str | None = None
     convolutional: bool = False
-    programs: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    traces: dict[Any, Callable[..., Any]] = field(default_factory=dict)
 
     def batch(self, indices: Tensor) -> Examples:
-        """Gives the training examples of some indices, on the device."""
+        """Return the training examples of some indices, on the device."""
         train = self.data.train
         return Examples(*(part[indices.to(part.device)].to(self.device) for part in train))
 
     def loss(self, model: Model, batch: Examples, **values: Tensor) -> Tensor:
-        """Gives the training loss, a scalar, in this precision.
+        """Return the training loss, a scalar, computed in this precision.
 
-        Args:
-            model: the model.
-            batch: what it is trained on.
-            **values: of the workload's own hyperparameters, scalars.
-
-        Returns:
-            The loss.
+        `values` are the workload's own hyperparameters, each a scalar.
 
         Raises:
-            WorkloadError: the workload gives no tensor.
+            WorkloadError: the workload's loss is not a tensor.
         """
         with self._arithmetic():
             loss = self.workload.loss(model, batch, **values)
         if not isinstance(loss, Tensor):
             raise WorkloadError(
-                f"the workload's loss must be a tensor, got {type(loss).__name__}; give the mean "
-                "over the batch"
+                f"the workload's loss must be a tensor, got {type(loss).__name__}; return the "
+                "mean over the batch"
             )
         return loss.float()
 
     def loss_and_error(self, model: Model, examples: Examples) -> tuple[Tensor, Tensor]:
-        """Gives mean loss and error, both scalars; outputs that both need are computed once."""
-        shared = _remembering(model)
+        """Return mean loss and mean error, both scalars, from one forward pass."""
+        shared = _sharing_outputs(model)
         with self._arithmetic():
-            # by its defaults: smoothed losses of different lanes would not compare
+            # at the loss's default hyperparameters, so that lanes are comparable
             loss = self.workload.loss(shared, examples)
             error = self.workload.error(shared, examples)
         return loss.float(), error.float()
@@ -93,16 +87,9 @@ def load(
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
 ) -> LoadedWorkload:
-    """Puts a workload's data on a device.
+    """Return a workload with its data on a device.
 
-    Args:
-        workload: what is trained.
-        device: where it is trained.
-        precision: arithmetic of forward and backward passes.
-        data: the workload's data where they are already at hand; None asks the workload.
-
-    Returns:
-        The workload ready to train.
+    `data` are the workload's data where the caller has them; None loads them.
     """
     torch.set_float32_matmul_precision(_MATMUL[precision])
     data = sound_data(workload.data()) if data is None else data
@@ -115,48 +102,44 @@ def load(
     layers = dict(fresh_model(loaded, 0).named_modules())
     return replace(
         loaded,
-        draws=_draws(loaded),
+        stochastic=_is_stochastic(loaded),
         mixing=next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None),
         convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
     )
 
 
-def _draws(loaded: LoadedWorkload) -> bool:
+def _is_stochastic(loaded: LoadedWorkload) -> bool:
     few = loaded.batch(torch.arange(min(2, len(loaded.data.train.inputs))))
-    with forked(loaded.device):
+    with forked_rng(loaded.device):
         before = random_state(loaded.device)
         loaded.loss(fresh_model(loaded, 0).train(), few)
         after = random_state(loaded.device)
     return not all(map(torch.equal, before, after))
 
 
-def forked(device: torch.device) -> AbstractContextManager[None]:
-    """Leaves torch's global generators as they were when the context ends."""
+def forked_rng(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context that restores torch's global generators when it ends."""
     return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 def random_state(device: torch.device) -> tuple[Tensor, ...]:
-    """Gives the state of the generators that a model on a device may draw from."""
+    """Return the states of the generators that a model on a device may use."""
     states = (torch.get_rng_state(),)
     return (*states, torch.cuda.get_rng_state(device)) if device.type == "cuda" else states
 
 
 def set_random_state(device: torch.device, states: tuple[Tensor, ...]) -> None:
-    """Puts the generators into a state that `random_state` gave."""
+    """Set the generators to states that `random_state` returned."""
     torch.set_rng_state(states[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states[1], device)
 
 
-def put(tensor: Tensor, values: Tensor) -> None:
-    """Overwrites a tensor in place.
-
-    Args:
-        tensor: whose memory stays, for others hold views of it.
-        values: of the same shape.
+def copy_into(tensor: Tensor, values: Tensor) -> None:
+    """Copy values into a tensor, whose memory stays since views of it exist.
 
     Raises:
-        ValueError: they are of another shape.
+        ValueError: the shapes differ.
     """
     if tensor.shape != values.shape:
         raise ValueError(f"values must have shape {tuple(tensor.shape)}, got {tuple(values.shape)}")
@@ -164,34 +147,37 @@ def put(tensor: Tensor, values: Tensor) -> None:
 
 
 def fresh_model(loaded: LoadedWorkload, seed: int) -> nn.Module:
-    """Builds the workload's model with the initialisation that follows from a trial's seed."""
-    with forked(loaded.device):
+    """Return the workload's model with the initialization of a trial's seed."""
+    with forked_rng(loaded.device):
         torch.manual_seed(derive_seed(seed, "init"))
         return sound_model(loaded.workload.model()).to(loaded.device)
 
 
 class Layout:
-    """Where each trainable parameter of a model stands in a flat vector.
+    """Position of each trainable parameter of a model in one flat vector.
+
+    Parameters are views of one vector so that an update rule is a few operations on all of them,
+    and lanes are kept, copied and saved as rows of a matrix.
 
     Attributes:
-        names: of the parameters, in their order.
-        shapes: theirs.
+        names: names of the parameters, in order.
+        shapes: their shapes, in the same order.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """Reads the shapes of a model."""
+        """Read names and shapes from a model."""
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.names = tuple(trainable)
         self.shapes = tuple(tuple(p.shape) for p in trainable.values())
         self._sizes = [p.numel() for p in trainable.values()]
 
     def flatten(self, model: nn.Module) -> Tensor:
-        """Gives a model's parameters as one vector, a copy of shape (parameters,)."""
+        """Return a copy of a model's parameters as one vector, shape (parameters,)."""
         parameters = dict(model.named_parameters())
         return torch.cat([parameters[name].detach().flatten() for name in self.names])
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
-        """Gives views of a flat vector by parameter name."""
+        """Return views of a flat vector (parameters,) by parameter name."""
         pieces = torch.split(flat, self._sizes)
         return {
             name: piece.view(shape)
@@ -199,18 +185,18 @@ class Layout:
         }
 
     def constants(self, model: nn.Module) -> dict[str, Tensor]:
-        """Gives what a model holds beside its trainable parameters: frozen ones and buffers."""
+        """Return a model's frozen parameters and buffers by name."""
         frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
         return frozen | dict(model.named_buffers())
 
 
-def calling(model: nn.Module, state: Mapping[str, Tensor]) -> Model:
-    """Gives a model as a function that reads its parameters and buffers from `state`."""
+def functional_model(model: nn.Module, state: Mapping[str, Tensor]) -> Model:
+    """Return a model as a function with the parameters and buffers of `state`."""
     return lambda inputs: functional_call(model, dict(state), (inputs,))
 
 
-def _remembering(model: Model) -> Model:
-    """Wraps a model so that `loss` and `error` on the same inputs share one forward pass."""
+def _sharing_outputs(model: Model) -> Model:
+    """Wrap a model so that `loss` and `error` on the same inputs share one forward pass."""
     last: list[tuple[Tensor, Tensor]] = []
 
     def call(inputs: Tensor) -> Tensor:
@@ -222,7 +208,7 @@ def _remembering(model: Model) -> Model:
 
 
 Trainable = LoadedWorkload | Dynamics
-"""A workload made ready once per worker."""
+"""A workload prepared for training, once per worker."""
 
 
 def prepare(
@@ -231,16 +217,9 @@ def prepare(
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
 ) -> Trainable:
-    """Makes a workload ready on a device.
+    """Return a workload prepared for training on a device, cpu or cuda.
 
-    Args:
-        workload: what is trained; what does its own dynamics is ready as it is.
-        device: cpu or cuda.
-        precision: arithmetic of forward and backward passes.
-        data: the workload's data where they are already at hand.
-
-    Returns:
-        What `run_cohort` trains.
+    A workload with its own dynamics needs no preparation. `data` are as in :func:`load`.
     """
     if isinstance(workload, Dynamics):
         return workload
@@ -248,7 +227,7 @@ def prepare(
 
 
 def moved(trainable: Trainable, device: str) -> Trainable:
-    """Gives a workload made ready on one device as made ready on another."""
+    """Return a prepared workload moved to another device."""
     if not isinstance(trainable, LoadedWorkload) or trainable.device == torch.device(device):
         return trainable
     return load(trainable.workload, torch.device(device), trainable.precision, trainable.data)

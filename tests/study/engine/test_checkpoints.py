@@ -1,4 +1,4 @@
-"""A race that goes on from a checkpoint gives what an undisturbed one gives, bit for bit."""
+"""A race resumed from a checkpoint equals an uninterrupted one, bit for bit."""
 
 from dataclasses import replace
 
@@ -18,11 +18,11 @@ LRS = [1.0, 0.1, 3e38, 1e-4, 1e-6]
 
 
 class Killed(BaseException):
-    """What no code catches."""
+    """An exception that no code catches."""
 
 
 class Dying(Checkpoint):
-    """A checkpoint that is written at every measurement, and whose process dies at one of them."""
+    """A checkpoint written at every measurement, whose process dies at the 17th."""
 
     writes = 0
 
@@ -43,7 +43,7 @@ def place(tmp_path):
 
 
 def cohort_of(study, lrs=LRS):
-    """Gives trials that differ in their rate; what else is searched is in the middle."""
+    """Return trials with different learning rates and all else in the middle of its range."""
     space = study.search.space
     middle = {n: e.at(0.5) if isinstance(e, Range) else e for n, e in space.items()}
     points = tuple(
@@ -57,7 +57,7 @@ def checkpoint_of(folder, study, cohort, kind=Checkpoint, device="cpu"):
 
 
 def killed(folder, study, made, cohort):
-    """Trains until the process dies."""
+    """Train until the process dies."""
     with pytest.raises(Killed):
         run_cohort(study, made, cohort, checkpoint_of(folder, study, cohort, Dying))
 
@@ -77,7 +77,7 @@ def space_of(optimizer, **named):
 RANGE = {"low": 0.0, "high": 1.0}
 CASES = {
     "packed": ("plain", {}),
-    "all that acts on a step": (
+    "all options of a step": (
         "smoothed",
         {
             "schedule": {"name": "cosine"},
@@ -101,7 +101,7 @@ CASES = {
 
 @pytest.fixture
 def make_slow(make_study):
-    """Gives a study whose lanes race on after the first has hit, by what a case changes."""
+    """Return a function that makes a study whose lanes race on after the first success."""
 
     def make(optimizer="nesterov", pack=5, micro_batch="auto", space=None, schedule=None, **race):
         minutes, mode = race.pop("checkpoint_minutes", 5.0), race.pop("mode", "packed")
@@ -118,23 +118,21 @@ def make_slow(make_study):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_race_goes_on_bit_for_bit(training, make_slow, place, case):
+def test_a_race_resumes_bit_for_bit(training, make_slow, place, case):
     kind, changes = CASES[case]
     study, made = make_slow(**changes), training(kind)
     cohort = cohort_of(study)
-    whole = run_cohort(study, made, cohort)
+    uninterrupted = run_cohort(study, made, cohort)
     killed(place, study, made, cohort)
     checkpoint = checkpoint_of(place, study, cohort)
-    again = run_cohort(study, made, cohort, checkpoint)
-    assert [note.partition(".pt ")[2] for note in checkpoint.notes] == [
-        "was gone on from, at step 16"
-    ]
-    assert_same(again, whole)
+    resumed = run_cohort(study, made, cohort, checkpoint)
+    assert [note.partition(".pt ")[2] for note in checkpoint.notes] == ["resumed at step 16"]
+    assert_same(resumed, uninterrupted)
     checkpoint.remove()
     assert place.names(CHECKPOINTS) == []
 
 
-def test_the_state_is_that_of_lanes_that_were_compacted(training, make_slow, place):
+def test_the_state_holds_compacted_lanes(training, make_slow, place):
     study, made = make_slow(), training()
     cohort = cohort_of(study)
     killed(place, study, made, cohort)
@@ -144,40 +142,38 @@ def test_the_state_is_that_of_lanes_that_were_compacted(training, make_slow, pla
     assert (pack["computed"], pack["live"]) == ([3, 4], [0, 1])
 
 
-def harmed(content):
+def corrupted(content):
     return {
         "truncated": content[: len(content) // 2],
         "empty": b"",
         "foreign": b"\x80\x04K\x01." * 200,
         "one bit": content[:-300] + bytes([content[-300] ^ 1]) + content[-299:],
-        "another format": content.replace(b'"format": 1', b'"format": 2', 1),
+        "another format": content.replace(b'"format": 2', b'"format": 1', 1),
     }
 
 
 @pytest.mark.parametrize(
-    ("harm", "reason"),
+    ("damage", "reason"),
     [
-        ("truncated", "it is not whole"),
-        ("empty", "it is not one that batchscale wrote"),
-        ("foreign", "it is not one that batchscale wrote"),
-        ("one bit", "it is not whole"),
-        ("another format", "it must have format 1, got 2"),
+        ("truncated", "it is incomplete or corrupt"),
+        ("empty", "batchscale did not write it"),
+        ("foreign", "batchscale did not write it"),
+        ("one bit", "it is incomplete or corrupt"),
+        ("another format", "it must have format 2, got 1"),
     ],
 )
-def test_a_checkpoint_that_is_not_whole_is_left_aside(
-    training, make_slow, place, monkeypatch, harm, reason
-):
+def test_a_corrupt_checkpoint_is_ignored(training, make_slow, place, monkeypatch, damage, reason):
     monkeypatch.setattr(torch, "load", None)  # never reached
     study = make_slow()
     cohort = cohort_of(study)
     checkpoint = checkpoint_of(place, study, cohort)
     checkpoint.write({"race": {}})
     name = f"{CHECKPOINTS}/b00004-c000.pt"
-    place.write(name, harmed(place.read(name))[harm])
+    place.write(name, corrupted(place.read(name))[damage])
     assert checkpoint.read() is None
     (note,) = checkpoint.notes
     assert note.endswith(
-        f"b00004-c000.pt was left aside, its cohort trained from the start: {reason}"
+        f"b00004-c000.pt was ignored and its cohort trained from the start: {reason}"
     )
 
 
@@ -196,14 +192,14 @@ def others(study, cohort):
 
 
 @pytest.mark.parametrize("other", ["study", "points", "fewest steps", "pack"])
-def test_a_checkpoint_of_something_else_is_left_aside(make_slow, place, other):
+def test_a_checkpoint_of_something_else_is_ignored(make_slow, place, other):
     study = make_slow()
     cohort = cohort_of(study)
     checkpoint_of(place, study, cohort).write({"race": {}})
     assert checkpoint_of(place, study, cohort).read() == {"race": {}}
     different = checkpoint_of(place, *others(study, cohort)[other])
     assert different.read() is None
-    assert "it is of another study or cohort" in different.notes[0]
+    assert "it belongs to another study or cohort" in different.notes[0]
 
 
 def test_code_in_a_checkpoint_is_never_run(make_slow, place, tmp_path):
@@ -232,7 +228,7 @@ def test_lanes_of_another_shape_train_from_the_start(training, make_slow, place)
     assert_same(ours, run_cohort(study, wider, cohort))
 
 
-def test_a_folder_that_cannot_be_written_ends_no_race(training, make_slow, tmp_path):
+def test_a_folder_that_cannot_be_written_does_not_end_the_race(training, make_slow, tmp_path):
     (tmp_path / "file").write_text("in the way")
     study, made = make_slow(mode="looped", max_steps=5, checkpoint_minutes=1e-9), training()
     cohort = cohort_of(study, [1e-6])
@@ -243,6 +239,6 @@ def test_a_folder_that_cannot_be_written_ends_no_race(training, make_slow, tmp_p
 
 
 @pytest.mark.parametrize(("minutes", "due"), [(0.0, False), (1e-9, True), (5.0, False)])
-def test_it_is_due_by_the_clock(make_study, place, minutes, due):
+def test_it_is_due_after_the_given_minutes(make_study, place, minutes, due):
     study = make_study(compute={"checkpoint_minutes": minutes})
     assert checkpoint_of(place, study, cohort_of(study)).due is due

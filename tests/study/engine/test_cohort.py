@@ -18,9 +18,9 @@ def cohort_of(lrs, batch_size=4, **changes):
     return Cohort(batch_size=batch_size, points=points)
 
 
-@pytest.mark.parametrize("lanes", ["packed", "looped"])
-def test_a_cohort_reaches_the_target_and_brackets_it(training, make_study, lanes):
-    study = make_study(compute={"mode": lanes})
+@pytest.mark.parametrize("mode", ["packed", "looped"])
+def test_a_cohort_reaches_the_target_and_brackets_it(training, make_study, mode):
+    study = make_study(compute={"mode": mode})
     results = run_cohort(study, training(), cohort_of([0.3, 0.1, 1e-6]))
     assert [r.outcome.status for r in results] == [Status.REACHED, Status.REACHED, Status.CAPPED]
     for result in results[:2]:
@@ -32,16 +32,16 @@ def test_a_cohort_reaches_the_target_and_brackets_it(training, make_study, lanes
         assert outcome.best_error == curve.val_error[-1]
 
 
-def test_packed_and_looped_give_the_same_statistic(training, make_study):
+def test_packed_and_looped_lanes_have_the_same_outcomes(training, make_study):
     cohort = cohort_of([0.3, 0.1, 0.03, 0.01])
     packed, looped = (
-        run_cohort(make_study(compute={"mode": lanes}), training(), cohort)
-        for lanes in ("packed", "looped")
+        run_cohort(make_study(compute={"mode": mode}), training(), cohort)
+        for mode in ("packed", "looped")
     )
     assert [r.outcome for r in packed] == [r.outcome for r in looped]
 
 
-def test_the_same_cohort_gives_the_same_curves(training, make_study):
+def test_the_same_cohort_has_the_same_curves(training, make_study):
     cohort = cohort_of([0.3, 0.01])
     first, second = (run_cohort(make_study(), training(), cohort) for _ in range(2))
     for one, other in zip(first, second, strict=True):
@@ -49,7 +49,7 @@ def test_the_same_cohort_gives_the_same_curves(training, make_study):
         assert one.outcome == other.outcome
 
 
-def test_a_rate_far_too_high_diverges_and_harms_nobody(training, make_study):
+def test_a_diverging_lane_leaves_the_others_unchanged(training, make_study):
     results = run_cohort(make_study(), training(), cohort_of([3e38, 0.3]))
     assert [r.outcome.status for r in results] == [Status.DIVERGED, Status.REACHED]
 
@@ -68,11 +68,11 @@ def test_a_linear_decay_slows_the_lanes_down(training, make_study):
 IDLE = {"weight_decay": 0.0, "clip_norm": 0.0, "warmup_steps": 0.0, "label_smoothing": 0.0}
 
 
-@pytest.mark.parametrize("lanes", ["packed", "looped"])
-def test_what_is_named_but_off_changes_no_bit(training, make_study, lanes):
+@pytest.mark.parametrize("mode", ["packed", "looped"])
+def test_options_that_are_off_change_no_bit(training, make_study, mode):
     made, space = training("smoothed"), make_study().as_data()["search"]["space"]
-    plain = run_cohort(make_study(compute={"mode": lanes}), made, cohort_of([0.3, 0.01]))
-    idle = make_study(compute={"mode": lanes}, search={"space": space | IDLE})
+    plain = run_cohort(make_study(compute={"mode": mode}), made, cohort_of([0.3, 0.01]))
+    idle = make_study(compute={"mode": mode}, search={"space": space | IDLE})
     for one, other in zip(
         plain, run_cohort(idle, made, cohort_of([0.3, 0.01], **IDLE)), strict=True
     ):
@@ -90,7 +90,7 @@ def test_what_is_named_but_off_changes_no_bit(training, make_study, lanes):
         ("warmup_epochs", [2.0, 0.0]),
     ],
 )
-def test_an_option_acts_in_its_own_lane_packed_as_looped(training, make_study, name, values):
+def test_an_option_acts_in_its_own_lane_only_packed_or_looped(training, make_study, name, values):
     made, space = training("smoothed"), make_study().as_data()["search"]["space"]
     searched = space | {name: {"low": 0.0, "high": max(values)}}
     plain = cohort_of([0.1, 0.1])
@@ -99,12 +99,12 @@ def test_an_option_acts_in_its_own_lane_packed_as_looped(training, make_study, n
         for point, value in zip(plain.points, values, strict=True)
     ]
     curves = {}
-    for lanes in ("packed", "looped"):
+    for mode in ("packed", "looped"):
         study = make_study(
-            compute={"mode": lanes}, race={"to": "budget"}, search={"space": searched}
+            compute={"mode": mode}, race={"to": "budget"}, search={"space": searched}
         )
         results = run_cohort(study, made, replace(plain, points=tuple(points)))
-        curves[lanes] = [result.curve.val_loss for result in results]
+        curves[mode] = [result.curve.val_loss for result in results]
     np.testing.assert_allclose(curves["packed"], curves["looped"], rtol=1e-3)
     alone = run_cohort(make_study(race={"to": "budget"}), made, plain)
     np.testing.assert_allclose(curves["packed"][1], alone[1].curve.val_loss, rtol=1e-4)
@@ -112,7 +112,7 @@ def test_an_option_acts_in_its_own_lane_packed_as_looped(training, make_study, n
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_the_middle_of_every_optimizers_default_ranges_reaches_the_target(
+def test_every_optimizer_reaches_the_target_in_the_middle_of_its_default_ranges(
     training, make_study, optimizer
 ):
     space = {n: entry.default for n, entry in OPTIMIZERS[optimizer].hyperparameters.items()}
@@ -123,7 +123,7 @@ def test_the_middle_of_every_optimizers_default_ranges_reaches_the_target(
     assert Status.REACHED in {r.outcome.status for r in results}
 
 
-def test_an_exception_is_a_failed_trial_with_its_words(training, make_study, monkeypatch):
+def test_a_trial_that_raises_failed_with_the_error_as_message(training, make_study, monkeypatch):
     def explode(*_):
         raise RuntimeError("out of order")
 
@@ -159,7 +159,7 @@ class _DecayingLanes:
         self.rate, self.error = self.rate[lanes], self.error[lanes]
 
 
-def test_a_workload_may_bring_its_own_dynamics(make_study):
+def test_a_workload_can_have_its_own_dynamics(make_study):
     study = make_study(compute={"mode": "dynamics"}, race={"quantity": "loss", "resolution": 0.001})
     results = run_cohort(study, Decaying(), cohort_of([0.1, 0.05]))
     assert results[0].outcome.steps == 22  # least n with 0.9^n < 0.1
@@ -167,32 +167,32 @@ def test_a_workload_may_bring_its_own_dynamics(make_study):
 
 
 @pytest.mark.parametrize(
-    ("lanes", "changes", "execution"),
+    ("mode", "changes", "execution"),
     [
         ("packed", {"pack": {"lanes": 2}}, Execution("packed", 2, 4)),
         ("packed", {"pack": {"lanes": 8}, "micro_batch": 3}, Execution("packed", 3, 3)),
         ("looped", {"pack": {"lanes": 8}}, Execution("looped", 1, 4)),
     ],
 )
-def test_how_a_cohort_was_computed_is_recorded_and_changes_no_outcome(
-    training, make_study, lanes, changes, execution
+def test_the_execution_is_recorded_and_changes_no_outcome(
+    training, make_study, mode, changes, execution
 ):
     cohort = cohort_of([0.3, 0.1, 0.03])
     plain = run_cohort(make_study(), training(), cohort)
-    results = run_cohort(make_study(compute=changes | {"mode": lanes}), training(), cohort)
+    results = run_cohort(make_study(compute=changes | {"mode": mode}), training(), cohort)
     assert {result.execution for result in results} == {execution}
     assert [r.outcome for r in results] == [r.outcome for r in plain]
 
 
 def test_single_lanes_of_convolutions_are_looped(training, make_study):
     convolutional = replace(training(), convolutional=True)
-    for pack, lanes in ((1, "looped"), (2, "packed")):
+    for pack, mode in ((1, "looped"), (2, "packed")):
         study = make_study(compute={"pack": {"lanes": pack}})
         results = run_cohort(study, convolutional, cohort_of([0.3, 0.1]))
-        assert {result.execution.mode for result in results} == {lanes}
+        assert {result.execution.mode for result in results} == {mode}
 
 
 def test_the_recorded_time_is_spent_in_training_and_evaluation(training, make_study):
     for result in run_cohort(make_study(), training(), cohort_of([0.3, 0.01])):
         seconds = result.seconds
-        assert 0 < seconds.training + seconds.evaluation <= seconds.whole
+        assert 0 < seconds.training + seconds.evaluation <= seconds.total

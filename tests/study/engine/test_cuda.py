@@ -1,4 +1,4 @@
-"""The engine on a GPU; skipped where there is none."""
+"""The engine on a GPU; skipped without one."""
 
 import numpy as np
 import pytest
@@ -21,28 +21,28 @@ def lanes_on(device, workload, optimizer="nesterov", batch_size=16):
     values = {name: np.full(4, value) for name, value in middle.items()}
     training = load(workload, torch.device(device))
     seeds = [1, 2, 3, 4]
-    rule = UpdateSettings(
+    settings = UpdateSettings(
         optimizer=OPTIMIZERS[optimizer],
         batch_size=batch_size,
         hyperparameters=values | {"lr": values["lr"] * np.geomspace(0.3, 3.0, 4)},
     )
     order = DataOrder(seeds, len(training.data.train.inputs), batch_size, training.device)
-    return GradientLanes(training, PackedNetworks(training, seeds), rule, order)
+    return GradientLanes(training, PackedNetworks(training, seeds), settings, order)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_gpu_trains_as_the_cpu_does(training, optimizer):
+def test_a_gpu_trains_like_the_cpu(training, optimizer):
     workload = training().workload
-    here, there = (lanes_on(device, workload, optimizer) for device in ("cpu", "cuda"))
+    cpu, gpu = (lanes_on(device, workload, optimizer) for device in ("cpu", "cuda"))
     for steps in (1, 5, 20):
-        np.testing.assert_allclose(there.advance(steps), here.advance(steps), rtol=1e-3)
-    there.keep(np.array([True, False, False, True]))
-    here.keep(np.array([True, False, False, True]))
-    np.testing.assert_allclose(there.advance(5), here.advance(5), rtol=1e-3)
-    np.testing.assert_allclose(there.measure(), here.measure(), rtol=1e-3)
+        np.testing.assert_allclose(gpu.advance(steps), cpu.advance(steps), rtol=1e-3)
+    gpu.keep(np.array([True, False, False, True]))
+    cpu.keep(np.array([True, False, False, True]))
+    np.testing.assert_allclose(gpu.advance(5), cpu.advance(5), rtol=1e-3)
+    np.testing.assert_allclose(gpu.measure(), cpu.measure(), rtol=1e-3)
 
 
-def test_a_captured_step_starts_from_the_state_it_was_given():
+def test_a_captured_step_starts_from_the_given_state():
     state = torch.zeros(3, device="cuda")
 
     def step(by):
@@ -55,7 +55,7 @@ def test_a_captured_step_starts_from_the_state_it_was_given():
     assert captured(torch.ones(3, device="cuda")).item() == 9.0
 
 
-def test_captured_lanes_go_on_bit_for_bit(training):
+def test_captured_lanes_resume_bit_for_bit(training):
     workload = training().workload
     whole, begun, again = (lanes_on("cuda", workload) for _ in range(3))
     for lanes in (whole, begun):

@@ -19,7 +19,7 @@ def test_batches_cover_each_epoch_exactly(examples, batch_size, lanes):
         assert torch.equal(epoch, torch.arange(examples).expand(lanes, -1))
 
 
-def test_a_lane_draws_the_same_batches_in_any_company():
+def test_the_batches_of_a_lane_do_not_depend_on_other_lanes():
     alone = DataOrder([5], 10, 3, CPU)
     together = DataOrder([4, 5, 6], 10, 3, CPU)
     for step in range(20):

@@ -1,4 +1,4 @@
-"""What raises, or does not fit, costs its own trial and no other."""
+"""An exception or a lack of memory fails its own trial and no other."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from study.engine.networks.packed import PackedNetworks
 from study.records import Cohort, Point, Status
 
 LRS = [0.3, 3e38, 0.1, 0.03, 0.01]
-"""The second leaves the finite numbers with its first step."""
+"""The second one overflows in its first step."""
 
 
 def cohort_of(lrs=LRS):
@@ -23,8 +23,8 @@ def cohort_of(lrs=LRS):
     return Cohort(batch_size=4, points=points)
 
 
-class Particular:
-    """A workload of which a part raises where a model is no longer finite."""
+class Raising:
+    """A workload whose loss or error raises once a model is not finite."""
 
     def __init__(self, workload, part):
         self.workload, self.part = workload, part
@@ -36,21 +36,21 @@ class Particular:
     def checked(self, measure):
         def check(model, examples):
             if not model(examples.inputs).isfinite().all():
-                raise ArithmeticError("not with me\nand more")
+                raise ArithmeticError("not finite\nand more")
             return measure(model, examples)
 
         return check
 
 
 @pytest.mark.parametrize("part", ["loss", "error"])
-def test_a_trial_that_raises_costs_no_other_its_result(training, make_study, part):
+def test_a_trial_that_raises_leaves_the_others_unchanged(training, make_study, part):
     study, made = make_study(compute={"mode": "looped"}), training()
-    particular = replace(made, workload=Particular(made.workload, part))
-    results = run_cohort(study, particular, cohort_of())
+    raising = replace(made, workload=Raising(made.workload, part))
+    results = run_cohort(study, raising, cohort_of())
     undisturbed = run_cohort(study, made, cohort_of())
     failed = [result.outcome.status is Status.FAILED for result in results]
     assert failed == [False, True, False, False, False]
-    assert results[1].message == "ArithmeticError: not with me\nand more"
+    assert results[1].message == "ArithmeticError: not finite\nand more"
     assert results[1].execution is None
     assert {result.cohort for result in results} == {0}
     for ours, theirs in zip(results, undisturbed, strict=True):
@@ -60,9 +60,7 @@ def test_a_trial_that_raises_costs_no_other_its_result(training, make_study, par
 
 
 @pytest.mark.parametrize("holds", [2, 0])
-def test_a_cohort_that_memory_does_not_hold_trains_in_halves(
-    training, make_study, monkeypatch, holds
-):
+def test_a_cohort_that_exceeds_memory_trains_in_halves(training, make_study, monkeypatch, holds):
     class Networks(PackedNetworks):
         def __init__(self, training, seeds, values):
             if len(seeds) > holds:
@@ -85,16 +83,14 @@ def test_a_cohort_that_memory_does_not_hold_trains_in_halves(
 def test_halves_have_checkpoints_of_their_own(training, make_study, tmp_path):
     study = make_study(compute={"mode": "looped", "checkpoint_minutes": 1e-9})
     made, cohort, folder = training(), cohort_of([0.3, 3e38, 0.1]), ResultsFolder.at(tmp_path)
-    made = replace(made, workload=Particular(made.workload, "loss"))
+    made = replace(made, workload=Raising(made.workload, "loss"))
     first, second = (Checkpoint(folder, "b00004-c000", study, cohort, "cpu") for _ in range(2))
     results = run_cohort(study, made, cohort, first)
     parts = ("-a", "-b-a", "-b-b", "-b", "")
     assert folder.names(CHECKPOINTS) == [f"{CHECKPOINTS}/b00004-c000{p}.pt" for p in parts]
     again = run_cohort(study, made, cohort, second)
-    gone_on = [
-        note.partition("b00004-c000")[2].partition(" was gone on")[0] for note in second.notes
-    ]
-    assert gone_on == [".pt", "-a.pt", "-b.pt", "-b-a.pt", "-b-b.pt"]
+    resumed = [note.partition("b00004-c000")[2].partition(" resumed")[0] for note in second.notes]
+    assert resumed == [".pt", "-a.pt", "-b.pt", "-b-a.pt", "-b-b.pt"]
     assert [result.outcome for result in again] == [result.outcome for result in results]
     second.remove()
     assert folder.names(CHECKPOINTS) == []

@@ -1,4 +1,4 @@
-"""Federated lanes against plain SGD, closed forms, and loops of torch.optim written by hand."""
+"""Federated lanes against plain SGD, closed forms, and handwritten loops over torch.optim."""
 
 import copy
 
@@ -33,7 +33,7 @@ def looped(training, seeds):
     return LoopedNetwork(training, *seeds)
 
 
-def rule_of(optimizer, batch_size, **changes):
+def settings_of(optimizer, batch_size, **changes):
     names = OPTIMIZERS[optimizer].hyperparameters
     defaults = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     values = {"lr": LR, "momentum": MOMENTUM}
@@ -47,26 +47,26 @@ def rule_of(optimizer, batch_size, **changes):
 
 
 def lanes_of(networks, make):
-    """Gives all seeds' lanes, in one pack or in packs of one."""
+    """Return the lanes of all seeds, in one pack or in packs of one."""
     size = len(SEEDS) if networks is packed else 1
     return Ensemble([make(slice(at, at + size)) for at in range(0, len(SEEDS), size)])
 
 
-def federated(training, networks, shards, local_steps=1, rule=None):
-    rule = rule or rule_of("sgd", 5)
+def federated(training, networks, shards, local_steps=1, settings=None):
+    settings = settings or settings_of("sgd", 5)
     return lanes_of(
         networks,
         lambda lanes: FederatedLanes(
             training,
             networks(training, SEEDS[lanes]),
-            rule.of(lanes),
-            ClientOrder(SEEDS[lanes], shards, local_steps, rule.batch_size),
+            settings.select(lanes),
+            ClientOrder(SEEDS[lanes], shards, local_steps, settings.batch_size),
         ),
     )
 
 
 class Unions:
-    """The batches of all clients of a round as one batch."""
+    """Orders that join the batches of all clients of a round into one."""
 
     def __init__(self, order, clients):
         self.order, self.clients = order, clients
@@ -83,7 +83,7 @@ def test_one_local_step_on_equal_shards_is_sgd_on_the_union_of_batches(training,
         lambda lanes: GradientLanes(
             made,
             networks(made, SEEDS[lanes]),
-            rule_of("sgd", 5 * clients).of(lanes),
+            settings_of("sgd", 5 * clients).select(lanes),
             Unions(ClientOrder(SEEDS[lanes], shards, 1, 5), clients),
         ),
     )
@@ -95,10 +95,10 @@ def test_one_local_step_on_equal_shards_is_sgd_on_the_union_of_batches(training,
 
 @pytest.mark.parametrize("networks", [packed, looped])
 @pytest.mark.parametrize("optimizer", THEIRS)
-def test_rounds_are_those_of_a_loop_written_with_torch(training, networks, optimizer):
-    """Algorithm 1 of McMahan et al. 2017, each client with an optimizer of its own each round."""
-    made, rule = training(), rule_of(optimizer, 4)
-    lanes = federated(made, networks, UNEQUAL, local_steps=3, rule=rule)
+def test_rounds_equal_those_of_a_handwritten_loop(training, networks, optimizer):
+    """Algorithm 1 of McMahan et al. 2017, with a new optimizer per client and round."""
+    made, settings = training(), settings_of(optimizer, 4)
+    lanes = federated(made, networks, UNEQUAL, local_steps=3, settings=settings)
     lanes.advance(7)
     for lane, seed in enumerate(SEEDS):
         order = ClientOrder([seed], UNEQUAL, 3, 4)
@@ -125,30 +125,30 @@ def flat(model):
 
 
 @pytest.mark.parametrize("networks", [packed, looped])
-def test_a_round_of_whole_shards_is_a_step_along_the_whole_gradient(training, networks):
-    """Weights n_k / n make it so for any sizes: equal weights would favour the small shards."""
+def test_a_round_of_full_shards_is_a_step_along_the_full_gradient(training, networks):
+    """Holds for any sizes by the weights n_k / n; equal weights would favor small shards."""
     made, parameters = training(), []
     for shards in (UNEQUAL, [torch.arange(90)]):
         # 60 is a multiple of every size: a batch is the shard, small ones several times over
         lanes = federated(
-            made, networks, shards, rule=rule_of("sgd", 60 if len(shards) > 1 else 90)
+            made, networks, shards, settings=settings_of("sgd", 60 if len(shards) > 1 else 90)
         )
         lanes.advance(1)
         parameters.append(lanes.parameters)
     torch.testing.assert_close(*parameters, rtol=1e-5, atol=1e-6)
 
 
-def test_batches_of_a_client_are_of_its_own_shard():
+def test_a_clients_batches_come_from_its_own_shard():
     order = ClientOrder(SEEDS, UNEQUAL, local_steps=2, batch_size=25)
     for _ in range(3):
         for shard in UNEQUAL:
-            drawn = torch.cat([order.next(), order.next()], dim=1)
-            times = torch.stack([lane.bincount(minlength=90) for lane in drawn])
+            sampled = torch.cat([order.next(), order.next()], dim=1)
+            times = torch.stack([lane.bincount(minlength=90) for lane in sampled])
             assert (times.sum(dim=1) == 50).all()
             assert (times[:, shard].sum(dim=1) == 50).all()
 
 
-def test_clients_draw_orders_of_their_own_and_lanes_too():
+def test_clients_and_lanes_have_different_orders():
     same = [torch.arange(40), torch.arange(40)]
     order = ClientOrder(SEEDS, same, local_steps=1, batch_size=40)
     first, second = order.next(), order.next()
@@ -159,10 +159,10 @@ def test_clients_draw_orders_of_their_own_and_lanes_too():
 @pytest.mark.parametrize(
     ("kind", "networks"), [("plain", packed), ("plain", looped), ("dropout", looped)]
 )
-def test_a_lane_trains_the_same_whoever_is_dropped(training, kind, networks):
-    made, rule = training(kind), rule_of("nesterov", 4)
+def test_a_lane_does_not_depend_on_dropped_lanes(training, kind, networks):
+    made, settings = training(kind), settings_of("nesterov", 4)
     shards = dirichlet_shards(made.data.train.targets, 4, 0.2, seed=0)
-    whole, cut = (federated(made, networks, shards, 2, rule) for _ in range(2))
+    whole, cut = (federated(made, networks, shards, 2, settings) for _ in range(2))
     whole.advance(5)
     cut.advance(2)
     cut.keep(np.array([False, False, True]))
@@ -171,12 +171,12 @@ def test_a_lane_trains_the_same_whoever_is_dropped(training, kind, networks):
 
 
 @pytest.mark.parametrize("networks", [packed, looped])
-def test_the_rate_is_scheduled_by_the_round(training, networks):
-    """At rate 0 in the second of three rounds, that round changes nothing at all."""
-    rule = rule_of(
+def test_the_learning_rate_is_scheduled_by_round(training, networks):
+    """At learning rate 0 in the second of three rounds, that round changes nothing."""
+    settings = settings_of(
         "nesterov", 4, lr_factor=lambda step: np.full(len(SEEDS), 0.0 if step == 1 else 1.0)
     )
-    lanes = federated(training(), networks, iid_shards(90, 3, 0), 4, rule)
+    lanes = federated(training(), networks, iid_shards(90, 3, 0), 4, settings)
     seen = []
     for _ in range(3):
         lanes.advance(1)
@@ -185,10 +185,10 @@ def test_the_rate_is_scheduled_by_the_round(training, networks):
     assert not torch.equal(seen[2], seen[1])
 
 
-def test_micro_batches_give_the_whole_batchs_round(training):
+def test_a_round_does_not_depend_on_micro_batches(training):
     made, shards = training(), iid_shards(90, 3, 0)
     whole, parts = (
-        federated(made, packed, shards, 2, rule_of("nesterov", 10, micro_batch=size))
+        federated(made, packed, shards, 2, settings_of("nesterov", 10, micro_batch=size))
         for size in (None, 3)
     )
     np.testing.assert_allclose(parts.advance(6), whole.advance(6), rtol=1e-4)

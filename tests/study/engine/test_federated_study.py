@@ -1,4 +1,4 @@
-"""A study of federated rounds: what it is, what a worker makes of it, what is refused."""
+"""Federated studies: their config, training on a worker, and what is refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,10 +28,10 @@ COHORT = Cohort(
 )
 
 
-def test_a_cohort_of_rounds_races_as_any_other_packed_or_looped(training, make_study):
+def test_a_federated_cohort_races_packed_or_looped(training, make_study):
     packed, looped = (
-        run_cohort(make_study(compute={"mode": lanes}, federated=FEDAVG), training(), COHORT)
-        for lanes in ("packed", "looped")
+        run_cohort(make_study(compute={"mode": mode}, federated=FEDAVG), training(), COHORT)
+        for mode in ("packed", "looped")
     )
     assert packed[0].outcome.status is Status.REACHED
     assert [r.outcome for r in packed] == [r.outcome for r in looped]
@@ -40,7 +40,7 @@ def test_a_cohort_of_rounds_races_as_any_other_packed_or_looped(training, make_s
     assert plain[0].outcome.steps > packed[0].outcome.steps
 
 
-def test_a_trial_of_rounds_is_the_same_in_any_cohort(training, make_study):
+def test_a_federated_trial_is_the_same_in_any_cohort(training, make_study):
     made, study = training(), make_study(federated=FEDAVG, compute={"mode": "looped"})
     together, again = (run_cohort(study, made, COHORT) for _ in range(2))
     alone = run_cohort(study, made, replace(COHORT, points=COHORT.points[:1]))
@@ -48,7 +48,7 @@ def test_a_trial_of_rounds_is_the_same_in_any_cohort(training, make_study):
         np.testing.assert_array_equal(one.curve.val_loss, other.curve.val_loss)
 
 
-def test_a_federated_study_is_read_as_it_was_written(make_study, tmp_path):
+def test_a_federated_study_survives_its_folder(make_study, tmp_path):
     study, folder = make_study(federated=FEDAVG), ResultsFolder.at(str(tmp_path / "study"))
     open_folder(folder, study)
     assert read_study_toml(folder) == study
@@ -56,19 +56,17 @@ def test_a_federated_study_is_read_as_it_was_written(make_study, tmp_path):
         continued(folder, make_study(federated=FEDAVG | {"local_steps": 3}))
 
 
-def test_the_split_is_the_studys_whatever_the_batch_size_at_one_number_of_clients(
-    training, make_study
-):
+def test_shards_depend_on_study_seed_and_number_of_clients_only(training, make_study):
     made, study = training(), make_study(federated=FEDAVG)
-    drawn = [client_shards(study, made, size) for size in (3, 15)]
-    assert [s.tolist() for s in drawn[0]] == [s.tolist() for s in drawn[1]]
+    found = [client_shards(study, made, size) for size in (3, 15)]
+    assert [s.tolist() for s in found[0]] == [s.tolist() for s in found[1]]
     other = client_shards(make_study(federated=FEDAVG, seed=1), made, 3)
-    assert [s.tolist() for s in drawn[0]] != [s.tolist() for s in other]
+    assert [s.tolist() for s in found[0]] != [s.tolist() for s in other]
     few = make_study(federated={"local_batch_size": 5})
     assert [len(client_shards(few, made, size)) for size in (5, 15, 90)] == [1, 3, 18]
 
 
-def test_a_round_counts_all_examples_that_it_uses(make_study):
+def test_a_round_counts_the_examples_of_all_its_steps(make_study):
     study = make_study(federated=FEDAVG, race={"max_steps": 1000, "max_epochs": 20})
     assert study.examples_per_step(15) == 30
     assert study.budget(15) == 20 * 90 // 30
@@ -82,20 +80,20 @@ def test_lanes_are_packed_by_the_local_batch(make_study):
     assert make_study(compute=pack, federated=FEDAVG).pack_at(48) == 4
 
 
-def test_a_study_is_another_one_with_clients_and_the_same_as_ever_without(make_study):
+def test_federation_changes_the_digest_and_its_absence_does_not(make_study):
     plain, fedavg = make_study(), make_study(federated=FEDAVG)
     assert "federated" not in plain.as_data()
     assert plain.digest() != fedavg.digest()
     assert fedavg.digest() != make_study(federated=FEDAVG | {"alpha": 0.6}).digest()
 
 
-def asked(federated, **changes):
+def resolved_with(federated, **changes):
     study = {"workload": f"{BLOBS}:Blobs", "batch_sizes": [6, 12]} | changes
     return resolve(study | {"federated": federated})[0]
 
 
-def test_what_is_given_is_resolved_as_given():
-    study = asked(FEDAVG)
+def test_a_complete_section_is_resolved_unchanged():
+    study = resolved_with(FEDAVG)
     assert study.as_data()["federated"] == FEDAVG
     assert study.compute.mode == "packed"
 
@@ -116,7 +114,7 @@ def test_what_is_given_is_resolved_as_given():
             r"federated\.alpha must",
         ),
         ({"client": 3}, {}, r"federated\.client is not a key .*; did you mean 'clients'"),
-        ({"clients": 4}, {}, r"multiples of federated\.clients = 4, got 6; name others"),
+        ({"clients": 4}, {}, r"multiples of federated\.clients = 4, got 6; the global"),
         (
             {"local_batch_size": 5},
             {"batch_sizes": [5, 6, 12]},
@@ -125,7 +123,7 @@ def test_what_is_given_is_resolved_as_given():
         (
             {"clients": 3},
             {"workload": f"{BLOBS}:BatchNormBlobs"},
-            "buffers change while it trains .*, got '1.running_mean'",
+            "buffers stay constant during training, got '1.running_mean'",
         ),
         (
             {"clients": 3},
@@ -134,15 +132,15 @@ def test_what_is_given_is_resolved_as_given():
         ),
     ],
 )
-def test_what_cannot_be_federated_is_refused_in_words(federated, changes, message):
+def test_invalid_federated_studies_are_refused(federated, changes, message):
     with pytest.raises(StudyError, match=message):
-        asked(federated, **changes)
+        resolved_with(federated, **changes)
 
 
 @pytest.mark.parametrize("targets", [torch.zeros(90), torch.zeros(90, 2, dtype=torch.long)])
-def test_only_classes_are_skewed(training, targets):
+def test_targets_that_are_not_classes_cannot_be_skewed(training, targets):
     made = training()
     data = replace(made.data, train=Examples(made.data.train.inputs, targets))
     skewed = FederatedConfig(clients=3, shards="dirichlet", alpha=1.0)
-    with pytest.raises(StudyError, match="iid for a workload without a class for each example"):
+    with pytest.raises(StudyError, match="iid for a workload whose targets are not classes"):
         refuse_federated(skewed, replace(made, data=data), [3])

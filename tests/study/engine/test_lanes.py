@@ -1,4 +1,4 @@
-"""Packed equals looped equals torch.optim.SGD run alone on the same batches."""
+"""Packed and looped lanes equal torch.optim.SGD on the same batches."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def looped(training, seeds):
 
 
 def values_of(optimizer, **extras):
-    """Gives a rule's hyperparameters: the middle of each range in every lane, but for these."""
+    """Return hyperparameters in the middle of their ranges, except lr and `extras`."""
     known = {n: entry.default for n, entry in OPTIMIZERS[optimizer].hyperparameters.items()}
     middle = {n: d.at(0.5) if isinstance(d, Range) else d for n, d in known.items()}
     values = {name: np.full(len(SEEDS), value) for name, value in middle.items()}
@@ -45,7 +45,7 @@ def values_of(optimizer, **extras):
 
 def lanes_of(training, networks, optimizer="nesterov", batch_size=7, **changes):
     values = {"lr": LR, "momentum": MOMENTUM}
-    rule = UpdateSettings(
+    settings = UpdateSettings(
         optimizer=OPTIMIZERS[optimizer],
         batch_size=batch_size,
         hyperparameters=changes.pop("values", values),
@@ -55,16 +55,16 @@ def lanes_of(training, networks, optimizer="nesterov", batch_size=7, **changes):
     packs = [slice(start, start + size) for start in range(0, len(SEEDS), size)]
     return Ensemble(
         [
-            plain(training, networks(training, SEEDS[pack]), rule.of(pack), SEEDS[pack])
+            plain(training, networks(training, SEEDS[pack]), settings.select(pack), SEEDS[pack])
             for pack in packs
         ]
     )
 
 
-def plain(training, networks, rule, seeds):
+def plain(training, networks, settings, seeds):
     examples = len(training.data.train.inputs)
-    order = DataOrder(seeds, examples, rule.batch_size, training.device)
-    return GradientLanes(training, networks, rule, order)
+    order = DataOrder(seeds, examples, settings.batch_size, training.device)
+    return GradientLanes(training, networks, settings, order)
 
 
 def trained_alone(training, lane, optimizer, batch_size, steps):
@@ -85,7 +85,7 @@ def trained_alone(training, lane, optimizer, batch_size, steps):
 @pytest.mark.parametrize("networks", [packed, looped])
 @pytest.mark.parametrize("optimizer", TORCH_FORM)
 @pytest.mark.parametrize("batch_size", [1, 7, 90])
-def test_lanes_train_as_torch_does_alone(training, networks, optimizer, batch_size):
+def test_lanes_train_like_torch(training, networks, optimizer, batch_size):
     made = training()
     lanes = lanes_of(made, networks, optimizer, batch_size)
     lanes.advance(60)
@@ -103,7 +103,7 @@ EXTRAS = {
 
 @pytest.mark.parametrize("extras", EXTRAS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_packed_and_looped_measure_the_same_curves(training, optimizer, extras):
+def test_packed_and_looped_lanes_have_the_same_curves(training, optimizer, extras):
     made, values = training(), values_of(optimizer, **EXTRAS[extras])
     together, apart = (
         lanes_of(made, networks, optimizer, values=values) for networks in (packed, looped)
@@ -116,7 +116,7 @@ def test_packed_and_looped_measure_the_same_curves(training, optimizer, extras):
 
 @pytest.mark.parametrize("networks", [packed, looped])
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name not in TORCH_FORM])
-def test_a_lane_of_any_rule_trains_the_same_whoever_is_dropped(training, optimizer, networks):
+def test_a_lane_of_any_optimizer_does_not_depend_on_dropped_lanes(training, optimizer, networks):
     made, values = training(), values_of(optimizer)
     whole, cut = (lanes_of(made, networks, optimizer, values=values) for _ in range(2))
     whole.advance(9)
@@ -135,7 +135,7 @@ def test_a_lane_of_any_rule_trains_the_same_whoever_is_dropped(training, optimiz
         ("dropout", looped),
     ],
 )
-def test_a_lane_trains_the_same_whoever_is_dropped(training, kind, networks):
+def test_a_lane_does_not_depend_on_dropped_lanes(training, kind, networks):
     made = training(kind)
     whole, cut = lanes_of(made, networks), lanes_of(made, networks)
     whole.advance(10)
@@ -146,7 +146,7 @@ def test_a_lane_trains_the_same_whoever_is_dropped(training, kind, networks):
 
 
 @pytest.mark.parametrize("networks", [packed, looped])
-def test_a_schedule_scales_each_lanes_rate(training, networks):
+def test_a_schedule_scales_each_lanes_learning_rate(training, networks):
     made = training()
     still = lanes_of(made, networks, lr_factor=lambda step: np.array([0.0, 1.0, 0.0]))
     start = still.parameters.clone()
@@ -168,15 +168,15 @@ def test_evaluation_in_chunks_is_the_mean_over_all_examples(training, monkeypatc
 
 
 @pytest.mark.parametrize("dropped", [1, 4, 5, 7])
-def test_compacted_lanes_train_on_as_before(training, dropped):
+def test_compaction_does_not_change_training(training, dropped):
     made, seeds = training(), list(range(20, 28))
-    rule = UpdateSettings(
+    settings = UpdateSettings(
         optimizer=OPTIMIZERS["nesterov"],
         batch_size=5,
         hyperparameters={"lr": np.geomspace(0.01, 0.3, 8), "momentum": np.full(8, 0.5)},
         lr_factor=lambda step: np.linspace(1, 2, 8) / (1 + step),
     )
-    whole, cut = (plain(made, packed(made, seeds), rule, seeds) for _ in range(2))
+    whole, cut = (plain(made, packed(made, seeds), settings, seeds) for _ in range(2))
     left = np.random.default_rng(dropped).permutation(8) >= dropped
     for lanes in (whole, cut):
         lanes.advance(4)
@@ -189,7 +189,7 @@ def test_compacted_lanes_train_on_as_before(training, dropped):
 
 @pytest.mark.parametrize("networks", [packed, looped])
 @pytest.mark.parametrize("size", [1, 3, 6, 7])
-def test_micro_batches_give_the_whole_batchs_gradient(training, networks, size):
+def test_micro_batches_have_the_gradient_of_the_complete_batch(training, networks, size):
     made = training()
     whole = lanes_of(made, networks, batch_size=7)
     parts = lanes_of(made, networks, batch_size=7, micro_batch=size)
@@ -199,9 +199,9 @@ def test_micro_batches_give_the_whole_batchs_gradient(training, networks, size):
 
 
 @pytest.mark.parametrize("networks", [packed, looped])
-def test_a_batch_that_memory_does_not_hold_is_taken_in_parts(training, networks):
+def test_a_batch_that_exceeds_memory_is_split(training, networks):
     made = training()
-    fits = replace(made, workload=LittleMemory(made.workload, holds=4), programs={})
+    fits = replace(made, workload=LittleMemory(made.workload, holds=4), traces={})
     lanes = lanes_of(fits, networks, batch_size=13)
     lanes.advance(20)
     lanes.measure()
@@ -211,7 +211,7 @@ def test_a_batch_that_memory_does_not_hold_is_taken_in_parts(training, networks)
     torch.testing.assert_close(lanes.parameters, plenty.parameters, rtol=1e-4, atol=1e-6)
 
 
-def test_batch_statistics_are_never_those_of_a_part(training):
+def test_batch_statistics_are_never_those_of_a_micro_batch(training):
     made = training("batch norm")
     assert made.mixing is not None
     little = replace(made, workload=LittleMemory(made.workload, holds=4))
@@ -220,7 +220,7 @@ def test_batch_statistics_are_never_those_of_a_part(training):
 
 
 class LittleMemory:
-    """A workload on a device that holds few examples at once."""
+    """A workload on a device whose memory holds few examples."""
 
     def __init__(self, workload, holds):
         self.workload, self.holds = workload, holds
@@ -237,7 +237,7 @@ class LittleMemory:
 def test_bfloat16_trains_nearly_as_float32(training):
     made = training()
     exact = lanes_of(made, packed)
-    rough = lanes_of(replace(made, precision=Precision.BF16, programs={}), packed)
+    rough = lanes_of(replace(made, precision=Precision.BF16, traces={}), packed)
     np.testing.assert_allclose(rough.advance(20), exact.advance(20), rtol=0.05)
     assert not torch.equal(rough.parameters, exact.parameters)
     assert rough.parameters.dtype is torch.float32
@@ -245,14 +245,14 @@ def test_bfloat16_trains_nearly_as_float32(training):
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("plain", None), ("batch norm", "running_mean"), ("dropout", "vmap refuses it")],
+    [("plain", None), ("batch norm", "running_mean"), ("dropout", "vmap does not support it")],
 )
-def test_what_cannot_be_packed_says_why(training, kind, reason):
+def test_the_reason_why_a_workload_cannot_be_packed(training, kind, reason):
     why = why_not_packed(training(kind))
     assert why == reason if reason is None else reason in why
 
 
-def test_building_a_model_leaves_the_global_generator_alone(training):
+def test_building_a_model_leaves_the_global_generator_unchanged(training):
     made = training()
     before = torch.get_rng_state()
     first, second = fresh_model(made, 3), fresh_model(made, 3)

@@ -1,4 +1,4 @@
-"""Training on a file larger than memory is meant to hold: it is never read whole."""
+"""Training on a file larger than memory, which is never read completely."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ STUDY = {
 
 @pytest.fixture
 def large(tmp_path, monkeypatch):
-    """Makes a sparse file with a little text at its end."""
+    """Return a sparse file with a little text at its end."""
     monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
     with (tmp_path / "large.txt").open("wb") as file:
         file.truncate(SIZE)
@@ -34,7 +34,7 @@ def large(tmp_path, monkeypatch):
 
 
 def resident():
-    """Gives the bytes that this process holds in memory."""
+    """Return the resident memory of this process in bytes."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return 4096 * pages
 
@@ -50,7 +50,7 @@ def test_a_file_larger_than_memory_is_loaded_without_being_read(large):
     assert resident() - before < 2**25
 
 
-def test_a_mapped_set_is_trained_in_the_loop_and_not_sent_to_workers(large, monkeypatch):
+def test_a_mapped_set_is_looped_and_not_sent_to_workers(large, monkeypatch):
     large.write_bytes(b"words and words " * 2**10)
     study, held = resolve(STUDY)
     monkeypatch.setattr(text, "IN_MEMORY", 100)
@@ -63,7 +63,7 @@ def test_a_mapped_set_is_trained_in_the_loop_and_not_sent_to_workers(large, monk
 
 
 def advanced(study, trainable):
-    """Gives the losses of a cohort's lanes over three steps."""
+    """Return the losses of a cohort's lanes over three steps."""
     from study.search.queue import CohortQueue
 
     lanes = build_lanes(study, trainable, CohortQueue(study, []).take())

@@ -17,7 +17,7 @@ def rules(**changes):
 
 
 def falling(steps):
-    """An error that passes 0.1 exactly after `steps`."""
+    """Return an error that falls below 0.1 at `steps`."""
     return lambda step: 0.1 + (steps - 0.5 - step) / steps
 
 
@@ -36,12 +36,12 @@ def judged(lanes, count, given_rules):
         if outcome.steps is not None:
             best = min(outcome.steps, best or outcome.steps)
     if best is not None:
-        given_rules = given_rules.knowing(best)
+        given_rules = given_rules.after_reaching(best)
     return [judge(run, given_rules) for run in runs]
 
 
 @given(st.floats(0.005, 0.5), st.integers(1, 5000))
-def test_the_grid_is_fine_at_first_and_never_coarser_than_its_resolution(resolution, max_steps):
+def test_the_grid_has_every_step_at_first_and_then_the_given_resolution(resolution, max_steps):
     steps = list(measured_steps(rules(resolution=resolution, max_steps=max_steps)))
     assert steps[0] == 1
     assert steps[-1] == max_steps
@@ -51,7 +51,7 @@ def test_the_grid_is_fine_at_first_and_never_coarser_than_its_resolution(resolut
 
 
 @pytest.mark.parametrize("steps", [1, 5, 33, 34, 100, 700])
-def test_the_bracket_holds_the_crossing(scripted, steps):
+def test_the_two_measurements_bracket_the_crossing(scripted, steps):
     ((_, outcome),) = judged(scripted([falling(steps)]), 1, rules())
     assert outcome.status is Status.REACHED
     assert outcome.steps_before < steps <= outcome.steps <= max(steps, math.ceil(steps * 1.03))
@@ -62,7 +62,7 @@ def test_the_target_is_strict(scripted):
     assert outcome.status is not Status.REACHED
 
 
-def test_the_others_run_to_slack_times_the_best_and_no_further(scripted):
+def test_the_other_lanes_run_to_slack_times_the_fewest_steps(scripted):
     lanes = scripted([falling(100), falling(140), falling(500)])
     (_, first), (_, second), (_, third) = judged(lanes, 3, rules())
     assert (first.status, second.status) == (Status.REACHED, Status.REACHED)
@@ -71,14 +71,14 @@ def test_the_others_run_to_slack_times_the_best_and_no_further(scripted):
     assert lanes.step == third.stopped_at
 
 
-def test_a_cap_known_from_elsewhere_binds_from_the_start(scripted):
+def test_a_cap_of_other_cohorts_holds_from_the_start(scripted):
     lanes = scripted([falling(500)])
     ((_, outcome),) = judged(lanes, 1, rules(best_steps=20))
     assert outcome.status is Status.CAPPED
     assert outcome.stopped_at == 30
 
 
-def test_a_spent_budget_is_exhausted(scripted):
+def test_a_lane_at_the_budget_is_exhausted(scripted):
     ((_, outcome),) = judged(scripted([falling(500)]), 1, rules(max_steps=50))
     assert outcome.status is Status.EXHAUSTED
     assert outcome.stopped_at == 50
@@ -86,25 +86,25 @@ def test_a_spent_budget_is_exhausted(scripted):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-@pytest.mark.parametrize("breaks_at", [0, 1, 40])
-def test_a_number_that_is_not_finite_ends_only_its_own_lane(scripted, bad, breaks_at):
-    def broken(step):
-        return bad if step >= breaks_at else 0.9
+@pytest.mark.parametrize("diverges_at", [0, 1, 40])
+def test_a_measurement_that_is_not_finite_ends_only_its_own_lane(scripted, bad, diverges_at):
+    def diverging(step):
+        return bad if step >= diverges_at else 0.9
 
-    lanes = scripted([broken, falling(60)])
+    lanes = scripted([diverging, falling(60)])
     (run, lost), (_, kept) = judged(lanes, 2, rules())
     assert lost.status is Status.DIVERGED
-    assert breaks_at <= lost.stopped_at <= breaks_at + 2
+    assert diverges_at <= lost.stopped_at <= diverges_at + 2
     assert np.isfinite(run.curve.val_error).all()
     assert kept.status is Status.REACHED
 
 
-def test_an_error_stuck_above_its_start_is_diverged(scripted):
+def test_an_error_above_its_initial_value_is_diverged(scripted):
     ((_, outcome),) = judged(scripted([lambda step: 0.9 + step / 1000]), 1, rules(max_steps=30))
     assert outcome.status is Status.DIVERGED
 
 
-def test_lanes_that_ended_take_no_more_steps(scripted):
+def test_lanes_at_the_target_take_no_more_steps(scripted):
     lanes = scripted([falling(10), falling(14)])
     judged(lanes, 2, rules())
     assert lanes.lane_steps == 10 + 14
@@ -112,7 +112,7 @@ def test_lanes_that_ended_take_no_more_steps(scripted):
 
 @pytest.mark.parametrize("slack", [1.0, 1.5, 3.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_capping_loses_nothing_up_to_slack_times_the_fewest(scripted, slack, seed):
+def test_a_cap_changes_no_outcome_up_to_slack_times_the_fewest_steps(scripted, slack, seed):
     steps = np.random.default_rng(seed).integers(5, 400, size=8)
     capped = judged(scripted([falling(s) for s in steps]), 8, rules(slack=slack))
     free = judged(scripted([falling(s) for s in steps]), 8, rules(slack=100.0))
@@ -136,18 +136,18 @@ def test_judging_again_with_a_lower_cap_equals_racing_under_it(scripted, seed):
             np.testing.assert_array_equal(run.curve.val_error, other_run.curve.val_error)
 
 
-def test_lanes_that_run_to_the_budget_go_on_past_the_target(scripted):
+def test_lanes_that_run_to_the_budget_continue_past_the_target(scripted):
     lanes = scripted([falling(10), falling(500), lambda step: math.nan if step > 20 else 0.9])
     to_budget = rules(max_steps=40, to_budget=True)
-    (run, reached), (_, missed), (_, broke) = judged(lanes, 3, to_budget)
+    (run, reached), (_, missed), (_, diverged) = judged(lanes, 3, to_budget)
     assert (reached.status, reached.steps, reached.stopped_at) == (Status.REACHED, 10, 40)
     assert run.curve.step[-1] == 40
     assert reached.best_error == run.curve.val_error[-1] < 0.1
     assert (missed.status, missed.stopped_at) == (Status.EXHAUSTED, 40)
-    assert broke.status is Status.DIVERGED
+    assert diverged.status is Status.DIVERGED
 
 
-def test_a_lane_that_reached_the_target_has_reached_it_though_it_broke_later(scripted):
+def test_a_lane_that_diverges_after_the_target_has_reached_it(scripted):
     error = lambda step: math.nan if step > 20 else falling(10)(step)  # noqa: E731
     ((run, outcome),) = judged(scripted([error]), 1, rules(max_steps=40, to_budget=True))
     assert (outcome.status, outcome.steps, outcome.stopped_at) == (Status.REACHED, 10, 21)

@@ -1,4 +1,4 @@
-"""Rules run on made gradients: two lanes over tensors of every kind, in double precision."""
+"""Update rules run on random gradients: two lanes, tensors of every kind, double precision."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from study.optimizers import OPTIMIZERS, Step
 
 SHAPES = ((), (3,), (4, 3), (2, 3, 2, 2), (5,), (3, 2))
 ZEROS = (4, 5)
-"""Which of them are zero at the start."""
+"""Places of the tensors that are zero at the start."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What two lanes of one rule are run with, and the tensors that they move."""
+    """An update rule, and the hyperparameters, tensors and gradients of two lanes."""
 
     name: str
     values: dict
@@ -23,11 +23,11 @@ class Setting:
     rates: list
 
     def moved(self):
-        """Gives each lane's tensors after all steps."""
-        rule = OPTIMIZERS[self.name]
-        step = Step.of(rule, SHAPES, self.values)
+        """Return each lane's tensors after all steps."""
+        optimizer = OPTIMIZERS[self.name]
+        step = Step.of(optimizer, SHAPES, self.values)
         flat = _flat(self.start)
-        buffers = rule.zeros(flat)
+        buffers = optimizer.zeros(flat)
         values = {
             name: torch.tensor(v, dtype=flat.dtype)[:, None] for name, v in self.values.items()
         }
@@ -38,7 +38,7 @@ class Setting:
         return [p.view(t.shape) for p, t in zip(pieces, self.start, strict=True)]
 
     def lane(self, lane):
-        """Gives one lane's hyperparameters, tensors at the start, and gradients of every step."""
+        """Return one lane's hyperparameters, initial tensors, and gradients of every step."""
         values = {name: column[lane] for name, column in self.values.items()}
         start = [tensor[lane].clone() for tensor in self.start]
         return values, start, [[g[lane].clone() for g in step] for step in self.gradients]
@@ -50,22 +50,22 @@ def _flat(tensors):
 
 @pytest.fixture(params=["constant", "scheduled"])
 def setting(request):
-    """Makes a setting of a rule from its hyperparameters, one value for each of two lanes."""
+    """Return a function that makes a setting from hyperparameters, one value per lane."""
     steps = 8
     rates = [1.0] * steps if request.param == "constant" else [0.9**t for t in range(steps)]
 
     def make(name, **values):
         generator = torch.Generator().manual_seed(3)
 
-        def draw():
+        def sample():
             return [
                 torch.randn(2, *shape, generator=generator, dtype=torch.float64) for shape in SHAPES
             ]
 
-        start = draw()
+        start = sample()
         for index in ZEROS:
             start[index].zero_()
-        gradients = [draw() for _ in range(steps)]
+        gradients = [sample() for _ in range(steps)]
         for index in (1, 5):
             gradients[0][index].zero_()
         return Setting(name, values, start, gradients, rates)

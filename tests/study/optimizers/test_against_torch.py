@@ -1,4 +1,4 @@
-"""Rules that torch has too take torch's steps, with its clipping and its weight decay."""
+"""Update rules that torch has too take torch's steps, with its clipping and weight decay."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ EXTRAS = {
 
 @pytest.mark.parametrize("extras", EXTRAS)
 @pytest.mark.parametrize("name", THEIRS)
-def test_a_rule_takes_the_steps_of_torch(setting, name, extras):
+def test_an_update_rule_takes_the_steps_of_torch(setting, name, extras):
     make, values = THEIRS[name]
     made = setting(name, **values | EXTRAS[extras])
     ours = made.moved()

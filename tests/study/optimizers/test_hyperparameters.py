@@ -14,7 +14,7 @@ class Smoothing:
     def loss(self, model, batch, smoothing=0.1, penalty=0.0): ...
 
 
-def test_what_has_a_range_is_required_and_what_is_fixed_is_an_option():
+def test_hyperparameters_with_a_range_are_required_and_fixed_ones_optional():
     group = of_workload(Smoothing())
     assert list(group.known) == ["penalty", "smoothing"]
     assert list(group.required) == ["penalty"]
@@ -34,16 +34,16 @@ def test_a_workload_without_hyperparameters_has_none():
         ({"lr": 0.1, "weight_decay": Range(low=0.0, high=0.1)}, ["lr", "weight_decay"]),
     ],
 )
-def test_an_option_at_its_default_is_left_out_of_the_computation(space, used):
+def test_an_optional_hyperparameter_at_its_default_is_left_out_of_the_computation(space, used):
     assert list(of_optimizer("sgd").used(space)) == used
 
 
-def test_required_ones_are_used_at_their_defaults_too():
+def test_required_hyperparameters_are_used_even_at_their_defaults():
     space = dict.fromkeys(of_optimizer("adamw").required, 0.01)
     assert "weight_decay" in of_optimizer("adamw").used(space)
 
 
-def test_every_schedule_may_be_warmed_up():
+def test_every_schedule_can_have_a_warm_up():
     assert set(of_schedule("constant").optional) == {
         "warmup_steps",
         "warmup_epochs",
@@ -76,6 +76,6 @@ def declaring(**entries):
         (declaring(smoothing={"default": 0, "low": 0}), "must be that of.* got 0 and 0.1; make"),
     ],
 )
-def test_a_malformed_declaration_is_refused_in_words(workload, message):
+def test_a_malformed_declaration_is_refused(workload, message):
     with pytest.raises(StudyError, match=message):
         of_workload(workload)

@@ -81,7 +81,7 @@ def merit_ratio(weights, u):
     ("name", "equations", "values"),
     [("lars", lars, LARS), ("lamb", lamb, LAMB), ("merit", merit, LAMB)],
 )
-def test_every_tensor_moves_by_the_papers_equations(setting, name, equations, values):
+def test_every_tensor_follows_the_equations_of_the_paper(setting, name, equations, values):
     made = setting(name, **values)
     ours = made.moved()
     for lane in range(2):
@@ -92,11 +92,11 @@ def test_every_tensor_moves_by_the_papers_equations(setting, name, equations, va
 
 
 def first_step(name, weights, gradient, **values):
-    rule = OPTIMIZERS[name]
+    optimizer = OPTIMIZERS[name]
     flat = weights.flatten()[None].clone()
     columns = {n: torch.full((1, 1), v, dtype=flat.dtype) for n, v in values.items()}
-    step = Step.of(rule, (tuple(weights.shape),), values)
-    step(flat, gradient.flatten()[None].clone(), rule.zeros(flat), columns)
+    step = Step.of(optimizer, (tuple(weights.shape),), values)
+    step(flat, gradient.flatten()[None].clone(), optimizer.zeros(flat), columns)
     return flat.view(weights.shape)
 
 
@@ -109,7 +109,7 @@ def test_the_first_step_of_lamb_moves_a_tensor_by_lr_times_its_norm():
     assert (moved - weights).norm().item() == pytest.approx(0.01 * 5, rel=1e-9)
 
 
-def test_a_zero_tensor_takes_the_step_of_a_ratio_of_one():
+def test_a_zero_tensor_has_a_ratio_of_one():
     zeros, gradient = torch.zeros(2, 2).double(), torch.tensor([[1.0, -2.0], [0.5, 0.1]]).double()
     lars_values = {"lr": 0.5, "momentum": 0.0, "trust_coefficient": 1e-3, "weight_decay": 0.1}
     torch.testing.assert_close(first_step("lars", zeros, gradient, **lars_values), -0.5 * gradient)
@@ -129,14 +129,14 @@ def test_merit_moves_no_parameter_by_more_than_the_learning_rate():
     assert (moved - weights).abs().max().item() <= 0.01 + 1e-12
 
 
-def test_the_learning_rate_of_lars_stands_inside_of_the_buffer():
+def test_the_learning_rate_of_lars_is_inside_the_buffer():
     """After a step at rate 1 and one at rate 0, the second moves by m times the first."""
-    rule = OPTIMIZERS["lars"]
+    optimizer = OPTIMIZERS["lars"]
     flat = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
-    start, buffers = flat.clone(), rule.zeros(flat)
+    start, buffers = flat.clone(), optimizer.zeros(flat)
     values = {"momentum": 0.5, "trust_coefficient": 1.0, "weight_decay": 0.0}
     columns = {n: torch.full((1, 1), v, dtype=flat.dtype) for n, v in values.items()}
-    step = Step.of(rule, ((2,),), columns)
+    step = Step.of(optimizer, ((2,),), columns)
     moves = []
     for rate in (0.1, 0.0):
         before = flat.clone()

@@ -7,7 +7,7 @@ from study.optimizers.registry import optimizer_named
 
 
 class Point:
-    """An entry point as importlib.metadata gives it."""
+    """An entry point like those of importlib.metadata."""
 
     def __init__(self, name, loaded, package="other-package"):
         self.name, self.value = name, "other:RULE"
@@ -22,7 +22,7 @@ class Point:
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Pretends that these entry points are installed."""
+    """Return a function that pretends that entry points are installed."""
 
     def install(*points):
         monkeypatch.setattr(registry, "entry_points", lambda group: points)
@@ -37,7 +37,7 @@ def test_every_built_in_name_is_found(name):
     assert optimizer_named(name) is OPTIMIZERS[name]
 
 
-def test_an_entry_point_brings_an_optimizer(installed):
+def test_an_entry_point_provides_an_optimizer(installed):
     installed(Point("mine", NESTEROV))
     assert optimizer_named("mine") is NESTEROV
 
@@ -62,7 +62,7 @@ def test_an_entry_point_brings_an_optimizer(installed):
         ("mine", [Point("mine", 3)], r"must be a study\.optimizers\.Optimizer, got int behind"),
     ],
 )
-def test_what_is_not_an_optimizer_is_refused_in_words(installed, name, points, message):
+def test_anything_but_an_optimizer_is_refused(installed, name, points, message):
     installed(*points)
     with pytest.raises(StudyError, match=message):
         optimizer_named(name)

@@ -80,12 +80,12 @@ def rates_of_torch(make, steps):
         (
             "constant",
             {"warmup_steps": 79.0, "warmup_factor": 0.25},
-            # their first factor is that of our first update
+            # torch's first factor is the factor of our first update
             lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.25 + 0.75 / 80, 1.0, total_iters=79),
         ),
     ],
 )
-def test_a_schedule_is_that_of_torch(name, values, theirs):
+def test_a_schedule_equals_that_of_torch(name, values, theirs):
     decay = {} if name == "constant" else {"decay_fraction": 0.8}
     ours = factors(name, range(81), Span(100, None), **decay, **values)
     assert ours == pytest.approx(rates_of_torch(theirs, 81), abs=1e-9)
@@ -113,6 +113,6 @@ def test_a_warm_up_multiplies_the_schedule():
     assert both == pytest.approx([a * b for a, b in zip(warm, plain, strict=True)])
 
 
-def test_a_constant_rate_needs_no_factor():
+def test_a_constant_learning_rate_has_no_factor():
     assert lr_factor(SCHEDULES["constant"], SPAN, {}) is None
     assert not SCHEDULES["constant"].hyperparameters

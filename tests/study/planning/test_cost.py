@@ -28,7 +28,7 @@ def test_steps_are_measured_carried_over_or_the_budget(make_study):
 def test_the_time_is_that_of_steps_and_measurements(make_study):
     study = make_study(batch_sizes=[4], search={"trials": 12}, race={"slack": 1.5})
     (row,) = estimates(study, [seen(4, 20)])
-    grid = list(measured_steps(StoppingRules.at(study, 4, None)))
+    grid = list(measured_steps(StoppingRules.for_search(study, 4, None)))
     measured = 1 + sum(step <= 30 for step in grid)
     assert row.seconds == pytest.approx(3 * (30 * 0.01 + measured * 0.1))
     assert row.seconds_at_most == pytest.approx(3 * (200 * 0.01 + (1 + len(grid)) * 0.1))

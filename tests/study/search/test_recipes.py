@@ -270,8 +270,8 @@ def test_a_base_that_misses_leaves_nothing_to_scale(make_recipe, tmp_path):
 
 def test_runs_of_a_rule_are_held_to_nothing_but_the_budget(make_recipe):
     study = make_recipe()
-    rules = StoppingRules.of(Role.RECIPE, study, 32, 10)
-    assert (rules.cap, rules.knowing(7).cap) == (math.inf, math.inf)
+    rules = StoppingRules.for_role(Role.RECIPE, study, 32, 10)
+    assert (rules.cap, rules.after_reaching(7).cap) == (math.inf, math.inf)
     slow = lambda size, point: (  # noqa: E731
         outcome(size, point) if size == 16 else reached(3 if point.trial == 0 else 150)
     )
@@ -313,6 +313,6 @@ def test_a_plan_counts_the_runs_of_the_rule(make_recipe, training):
     study = make_recipe(batch_sizes=[16, 32], race={"to": "budget"})
     probes = [probe(study, training(), size, seconds=0.02) for size in study.batch_sizes]
     searched, followed = estimates(study, probes)
-    points = 1 + len(list(measured_steps(StoppingRules.at(study, 32, None))))
+    points = 1 + len(list(measured_steps(StoppingRules.for_search(study, 32, None))))
     assert followed.seconds == pytest.approx(1 * probes[1].seconds(200, points))
     assert searched.seconds == pytest.approx(9 / 4 * probes[0].seconds(200, points))

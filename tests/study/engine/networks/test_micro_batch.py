@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from study.engine.networks.micro_batch import Portion
+from study.engine.networks.micro_batch import MicroBatch
 
 SHORTAGES = [
     torch.OutOfMemoryError("CUDA out of memory"),
@@ -12,29 +12,29 @@ SHORTAGES = [
 
 
 @pytest.mark.parametrize("shortage", SHORTAGES, ids=lambda error: type(error).__name__)
-def test_a_portion_halves_until_it_fits_and_stays_there(shortage):
-    asked = []
+def test_a_micro_batch_halves_until_it_fits_and_keeps_its_size(shortage):
+    sizes = []
 
     def work(size):
-        asked.append(size)
+        sizes.append(size)
         if size > 5:
             raise shortage
         return size
 
-    portion = Portion(37)
-    assert [portion.fitting(work) for _ in range(2)] == [5, 5]
-    assert asked == [37, 19, 10, 5, 5]
+    micro_batch = MicroBatch(37)
+    assert [micro_batch.run(work) for _ in range(2)] == [5, 5]
+    assert sizes == [37, 19, 10, 5, 5]
 
 
-def test_the_least_portion_fails_for_good():
-    portion = Portion(8, least=4)
+def test_the_minimum_size_is_not_halved():
+    micro_batch = MicroBatch(8, minimum=4)
     with pytest.raises(MemoryError, match="none left"):
-        portion.fitting(lambda size: (_ for _ in ()).throw(MemoryError("none left")))
-    assert portion.size == 4
+        micro_batch.run(lambda size: (_ for _ in ()).throw(MemoryError("none left")))
+    assert micro_batch.size == 4
 
 
-def test_another_failure_is_not_taken_for_a_shortage():
-    portion = Portion(8)
+def test_other_failures_are_raised():
+    micro_batch = MicroBatch(8)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        portion.fitting(lambda size: (_ for _ in ()).throw(RuntimeError("shapes differ")))
-    assert portion.size == 8
+        micro_batch.run(lambda size: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    assert micro_batch.size == 8

@@ -1,10 +1,10 @@
-"""A program gives what the function it was traced from gives."""
+"""A trace returns what its function returns."""
 
 import pytest
 import torch
 from torch.func import grad, vmap
 
-from study.engine.networks.tracing import compiled, traced
+from study.engine.networks.tracing import compile_trace, trace
 
 WEIGHTS = torch.randn(3, 8, 5, generator=torch.Generator().manual_seed(0))
 INPUTS = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(1))
@@ -26,7 +26,7 @@ def wide_softmax(weights, inputs):
     return torch.log_softmax(inputs.repeat(1, 1, 20), dim=-1)
 
 
-def idle(weights, inputs):
+def without_effect(weights, inputs):
     same = inputs.view(inputs.shape).expand(inputs.shape)
     return same.transpose(0, 1).transpose(1, 0)
 
@@ -46,7 +46,7 @@ FUNCTIONS = [
     gradient,
     narrow_softmax_of_a_vector,
     wide_softmax,
-    idle,
+    without_effect,
     twice,
     with_a_change_in_place,
 ]
@@ -54,25 +54,25 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_results_are_the_same_to_rounding(function):
-    graph = traced(function, (WEIGHTS, INPUTS))
-    program = compiled(graph, (WEIGHTS, INPUTS))
+    graph = trace(function, (WEIGHTS, INPUTS))
+    compiled = compile_trace(graph, (WEIGHTS, INPUTS))
     for weights in (WEIGHTS, 2 * WEIGHTS):
         expected = function(weights, INPUTS)
         torch.testing.assert_close(graph(weights, INPUTS), expected, rtol=1e-6, atol=1e-7)
-        assert torch.equal(program(weights, INPUTS), graph(weights, INPUTS))
+        assert torch.equal(compiled(weights, INPUTS), graph(weights, INPUTS))
 
 
 def operations(function):
-    graph = traced(function, (WEIGHTS, INPUTS)).graph
+    graph = trace(function, (WEIGHTS, INPUTS)).graph
     return [str(node.target) for node in graph.nodes if node.op == "call_function"]
 
 
-def test_what_does_nothing_is_left_out():
-    assert operations(idle) == []
+def test_operations_without_effect_are_removed():
+    assert operations(without_effect) == []
     assert operations(twice).count("aten.relu.default") == 1
 
 
-def test_a_softmax_over_few_classes_is_taken_along_the_other_axis():
+def test_a_softmax_over_few_classes_moves_to_the_other_axis():
     assert "aten.contiguous.default" in operations(classes)
     assert "aten.contiguous.default" not in operations(wide_softmax)
 
@@ -81,13 +81,13 @@ def test_equal_operations_stay_apart_where_one_result_is_changed_in_place():
     assert operations(with_a_change_in_place).count("aten.zeros_like.default") == 2
 
 
-def test_compiling_leaves_the_examples_as_they_were():
+def test_compiling_leaves_the_examples_unchanged():
     def change(state, step):
         state.add_(step)
         return state.sum()
 
     state, step = torch.zeros(3), torch.ones(3)
-    program = compiled(change, (state, step))
+    compiled = compile_trace(change, (state, step))
     assert torch.equal(state, torch.zeros(3))
-    program(state, step)
+    compiled(state, step)
     assert torch.equal(state, torch.ones(3))

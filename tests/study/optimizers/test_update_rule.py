@@ -18,30 +18,30 @@ def columns_of(name, lr):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_lane_is_moved_by_its_own_hyperparameters_alone(name):
-    rule = OPTIMIZERS[name]
+def test_a_lane_depends_only_on_its_own_hyperparameters(name):
+    optimizer = OPTIMIZERS[name]
     start, gradient = torch.ones(2, 6), torch.ones(2, 6)
     values = columns_of(name, [0.5, 0.0])
-    Step.of(rule, SHAPES, values)(start, gradient, rule.zeros(start), values)
+    Step.of(optimizer, SHAPES, values)(start, gradient, optimizer.zeros(start), values)
     assert torch.equal(start[1], torch.ones(6))
     assert (start[0] < 1).all()
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_lane_that_diverges_harms_no_other(name):
-    rule = OPTIMIZERS[name]
+def test_a_diverging_lane_leaves_the_others_unchanged(name):
+    optimizer = OPTIMIZERS[name]
     values = columns_of(name, [0.01, 0.01]) | {"clip_norm": torch.ones(2, 1)}
     moved = []
     for bad in (1.0, torch.inf, torch.nan):
         flat, gradient = torch.ones(2, 6), torch.full((2, 6), 0.3)
         gradient[1] = bad
-        Step.of(rule, SHAPES, values)(flat, gradient, rule.zeros(flat), values)
+        Step.of(optimizer, SHAPES, values)(flat, gradient, optimizer.zeros(flat), values)
         moved.append(flat[0])
     assert torch.equal(moved[0], moved[1])
     assert torch.equal(moved[0], moved[2])
 
 
-def test_what_is_not_named_is_left_out_of_the_step():
+def test_clipping_and_decay_that_a_study_does_not_name_are_left_out():
     sgd = OPTIMIZERS["sgd"]
     assert set(sgd.optional) == {"weight_decay", "clip_norm"}
     assert set(OPTIMIZERS["adamw"].optional) == {"clip_norm"}
@@ -49,15 +49,15 @@ def test_what_is_not_named_is_left_out_of_the_step():
     assert (plain.clips, plain.decays) == (False, False)
     assert (both.clips, both.decays) == (True, True)
     decays = Step.of(OPTIMIZERS["adamw"], SHAPES, ["lr", "weight_decay"]).decays
-    assert not decays  # its own decay is no coupled one
+    assert not decays  # the decay of AdamW is decoupled
 
 
-def test_equal_steps_find_the_same_program():
+def test_equal_steps_find_the_same_trace():
     one, same = (Step.of(OPTIMIZERS["lamb"], SHAPES, ["lr"]) for _ in range(2))
-    assert {one: "program"}[same] == "program"
+    assert {one: "trace"}[same] == "trace"
     assert one != Step.of(OPTIMIZERS["lamb"], ((3, 2),), ["lr"])
     assert one != Step.of(OPTIMIZERS["lamb"], SHAPES, ["lr", "clip_norm"])
 
 
-def test_a_tensor_without_axes_is_one_of_one_number():
+def test_a_scalar_tensor_counts_as_a_vector_of_one():
     assert Step.of(OPTIMIZERS["sgd"], ((), (2,)), []).shapes == ((1,), (2,))
