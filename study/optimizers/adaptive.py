@@ -16,21 +16,6 @@ LR = searched_on_log_scale(1e-5, 1.0)
 BETA1 = MOMENTUM
 
 
-def fixed_beta2(value: float) -> Hyperparameter:
-    """Return the decay rate of the second moment, fixed unless a study searches it."""
-    return Hyperparameter(default=value, low=0.0, high=1.0)
-
-
-def fixed_decay(value: float) -> Hyperparameter:
-    """Return the weight decay of an update rule, fixed unless a study searches it."""
-    return Hyperparameter(default=value, low=0.0)
-
-
-def fixed_eps(value: float) -> Hyperparameter:
-    """Return the term that avoids division by zero, fixed unless a study searches it."""
-    return Hyperparameter(default=value, low=0.0, low_open=True)
-
-
 def moments(state: State) -> tuple[Tensor, Tensor]:
     """Return the moments m <- b1 m + (1 - b1) g and v <- b2 v + (1 - b2) g^2, updated in place.
 
@@ -77,7 +62,7 @@ def _adamw(state: State) -> None:
 _ADAM = {
     "lr": LR,
     "beta1": BETA1,
-    "beta2": fixed_beta2(0.999),
+    "beta2": Hyperparameter(default=0.999, low=0.0, high=1.0),
     "eps": searched_on_log_scale(1e-8, 0.1),
 }
 MOMENTS = ("first_moment", "second_moment")
@@ -86,7 +71,7 @@ ADAM = Optimizer(
     hyperparameters=_ADAM, buffers=MOMENTS, counters=("step",), update=_adam, coupled_decay=True
 )
 ADAMW = Optimizer(
-    hyperparameters=_ADAM | {"weight_decay": fixed_decay(0.01)},
+    hyperparameters=_ADAM | {"weight_decay": Hyperparameter(default=0.01, low=0.0)},
     buffers=MOMENTS,
     counters=("step",),
     update=_adamw,

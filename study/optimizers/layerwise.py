@@ -11,16 +11,7 @@ import torch
 from torch import Tensor
 
 from study.config.space import Hyperparameter
-from study.optimizers.adaptive import (
-    BETA1,
-    LR,
-    MOMENTS,
-    corrected_direction,
-    fixed_beta2,
-    fixed_decay,
-    fixed_eps,
-    moments,
-)
+from study.optimizers.adaptive import BETA1, LR, MOMENTS, corrected_direction, moments
 from study.optimizers.momentum import MOMENTUM, searched_on_log_scale
 from study.optimizers.update_rule import Optimizer, State
 
@@ -105,7 +96,7 @@ LARS = Optimizer(
         "lr": searched_on_log_scale(0.1, 100.0),
         "momentum": MOMENTUM,
         "trust_coefficient": Hyperparameter(default=1e-3, low=0.0, low_open=True),
-        "weight_decay": fixed_decay(5e-4),
+        "weight_decay": Hyperparameter(default=5e-4, low=0.0),
     },
     buffers=("velocity",),
     update=_lars,
@@ -114,9 +105,9 @@ LAMB = Optimizer(
     hyperparameters={
         "lr": searched_on_log_scale(1e-4, 1.0),
         "beta1": BETA1,
-        "beta2": fixed_beta2(0.999),
-        "eps": fixed_eps(1e-6),
-        "weight_decay": fixed_decay(0.01),
+        "beta2": Hyperparameter(default=0.999, low=0.0, high=1.0),
+        "eps": Hyperparameter(default=1e-6, low=0.0, low_open=True),
+        "weight_decay": Hyperparameter(default=0.01, low=0.0),
     },
     buffers=MOMENTS,
     counters=("step",),
@@ -126,9 +117,9 @@ MERIT = Optimizer(
     hyperparameters={
         "lr": LR,
         "beta1": BETA1,
-        "beta2": fixed_beta2(0.95),
-        "eps": fixed_eps(1e-6),
-        "weight_decay": fixed_decay(0.01),
+        "beta2": Hyperparameter(default=0.95, low=0.0, high=1.0),
+        "eps": Hyperparameter(default=1e-6, low=0.0, low_open=True),
+        "weight_decay": Hyperparameter(default=0.01, low=0.0),
     },
     buffers=MOMENTS,
     update=_merit,

@@ -57,11 +57,11 @@ def test_a_captured_step_starts_from_the_given_state():
 
 def test_captured_lanes_resume_bit_for_bit(training):
     workload = training().workload
-    whole, begun, again = (lanes_on("cuda", workload) for _ in range(3))
-    for lanes in (whole, begun):
+    full, begun, again = (lanes_on("cuda", workload) for _ in range(3))
+    for lanes in (full, begun):
         lanes.advance(7)
         lanes.keep(np.array([True, False, False, True]))
         lanes.advance(4)
     again.restore(begun.state())
-    assert np.array_equal(again.advance(9), whole.advance(9))
-    assert torch.equal(again.parameters, whole.parameters)
+    assert np.array_equal(again.advance(9), full.advance(9))
+    assert torch.equal(again.parameters, full.parameters)

@@ -68,11 +68,11 @@ def test_a_cohort_that_exceeds_memory_trains_in_halves(training, make_study, mon
             super().__init__(training, seeds, values)
 
     study, made, cohort = make_study(), training(), cohort_of([0.3, 0.1, 0.03, 0.01])
-    whole = run_cohort(study, made, cohort)
+    full = run_cohort(study, made, cohort)
     monkeypatch.setattr("study.engine.cohort._NETWORKS", {"packed": Networks})
     results = run_cohort(study, made, cohort)
     if holds:
-        assert [result.outcome for result in results] == [result.outcome for result in whole]
+        assert [result.outcome for result in results] == [result.outcome for result in full]
         assert {result.execution.pack for result in results} == {holds}
     else:
         assert {result.message for result in results} == {

@@ -102,11 +102,11 @@ def test_rounds_equal_those_of_a_handwritten_loop(training, networks, optimizer)
     lanes.advance(7)
     for lane, seed in enumerate(SEEDS):
         order = ClientOrder([seed], UNEQUAL, 3, 4)
-        whole = fresh_model(made, seed)
+        full = fresh_model(made, seed)
         for _ in range(7):
             clients = []
             for _ in UNEQUAL:
-                model = copy.deepcopy(whole)
+                model = copy.deepcopy(full)
                 theirs = THEIRS[optimizer](
                     model.parameters(), float(LR[lane]), float(MOMENTUM[lane])
                 )
@@ -116,8 +116,8 @@ def test_rounds_equal_those_of_a_handwritten_loop(training, networks, optimizer)
                     theirs.step()
                 clients.append(flat(model))
             average = sum(len(s) / 90 * w for s, w in zip(UNEQUAL, clients, strict=True))
-            torch.nn.utils.vector_to_parameters(average, whole.parameters())
-        torch.testing.assert_close(lanes.parameters[lane], flat(whole), rtol=2e-3, atol=2e-5)
+            torch.nn.utils.vector_to_parameters(average, full.parameters())
+        torch.testing.assert_close(lanes.parameters[lane], flat(full), rtol=2e-3, atol=2e-5)
 
 
 def flat(model):
@@ -162,12 +162,12 @@ def test_clients_and_lanes_have_different_orders():
 def test_a_lane_does_not_depend_on_dropped_lanes(training, kind, networks):
     made, settings = training(kind), settings_of("nesterov", 4)
     shards = dirichlet_shards(made.data.train.targets, 4, 0.2, seed=0)
-    whole, cut = (federated(made, networks, shards, 2, settings) for _ in range(2))
-    whole.advance(5)
+    full, cut = (federated(made, networks, shards, 2, settings) for _ in range(2))
+    full.advance(5)
     cut.advance(2)
     cut.keep(np.array([False, False, True]))
     cut.advance(3)
-    torch.testing.assert_close(cut.parameters, whole.parameters[[2]], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(cut.parameters, full.parameters[[2]], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("networks", [packed, looped])
@@ -187,10 +187,10 @@ def test_the_learning_rate_is_scheduled_by_round(training, networks):
 
 def test_a_round_does_not_depend_on_micro_batches(training):
     made, shards = training(), iid_shards(90, 3, 0)
-    whole, parts = (
+    full, parts = (
         federated(made, packed, shards, 2, settings_of("nesterov", 10, micro_batch=size))
         for size in (None, 3)
     )
-    np.testing.assert_allclose(parts.advance(6), whole.advance(6), rtol=1e-4)
-    torch.testing.assert_close(parts.parameters, whole.parameters, rtol=1e-4, atol=1e-6)
-    assert (parts.micro_batch, whole.micro_batch) == (3, 10)
+    np.testing.assert_allclose(parts.advance(6), full.advance(6), rtol=1e-4)
+    torch.testing.assert_close(parts.parameters, full.parameters, rtol=1e-4, atol=1e-6)
+    assert (parts.micro_batch, full.micro_batch) == (3, 10)

@@ -118,12 +118,12 @@ def test_packed_and_looped_lanes_have_the_same_curves(training, optimizer, extra
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name not in TORCH_FORM])
 def test_a_lane_of_any_optimizer_does_not_depend_on_dropped_lanes(training, optimizer, networks):
     made, values = training(), values_of(optimizer)
-    whole, cut = (lanes_of(made, networks, optimizer, values=values) for _ in range(2))
-    whole.advance(9)
+    full, cut = (lanes_of(made, networks, optimizer, values=values) for _ in range(2))
+    full.advance(9)
     cut.advance(4)
     cut.keep(np.array([False, False, True]))
     cut.advance(5)
-    torch.testing.assert_close(cut.parameters, whole.parameters[[2]], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(cut.parameters, full.parameters[[2]], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_a_lane_of_any_optimizer_does_not_depend_on_dropped_lanes(training, opti
 )
 def test_a_lane_does_not_depend_on_dropped_lanes(training, kind, networks):
     made = training(kind)
-    whole, cut = lanes_of(made, networks), lanes_of(made, networks)
-    whole.advance(10)
+    full, cut = lanes_of(made, networks), lanes_of(made, networks)
+    full.advance(10)
     cut.advance(4)
     cut.keep(np.array([True, False, True]))
     cut.advance(6)
-    torch.testing.assert_close(cut.parameters, whole.parameters[[0, 2]], rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(cut.parameters, full.parameters[[0, 2]], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("networks", [packed, looped])
@@ -161,10 +161,10 @@ def test_a_schedule_scales_each_lanes_learning_rate(training, networks):
 
 def test_evaluation_in_chunks_is_the_mean_over_all_examples(training, monkeypatch):
     made = training()
-    whole = lanes_of(made, packed).measure()
+    full = lanes_of(made, packed).measure()
     monkeypatch.setitem(EXAMPLES_PER_EVALUATION, "cpu", 20)
     chunked = lanes_of(made, packed).measure()
-    np.testing.assert_allclose(whole, chunked, rtol=1e-6)
+    np.testing.assert_allclose(full, chunked, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dropped", [1, 4, 5, 7])
@@ -176,14 +176,14 @@ def test_compaction_does_not_change_training(training, dropped):
         hyperparameters={"lr": np.geomspace(0.01, 0.3, 8), "momentum": np.full(8, 0.5)},
         lr_factor=lambda step: np.linspace(1, 2, 8) / (1 + step),
     )
-    whole, cut = (plain(made, packed(made, seeds), settings, seeds) for _ in range(2))
+    full, cut = (plain(made, packed(made, seeds), settings, seeds) for _ in range(2))
     left = np.random.default_rng(dropped).permutation(8) >= dropped
-    for lanes in (whole, cut):
+    for lanes in (full, cut):
         lanes.advance(4)
     cut.keep(left)
-    np.testing.assert_allclose(cut.advance(6), whole.advance(6)[left], rtol=1e-5)
-    np.testing.assert_allclose(cut.measure(), np.array(whole.measure())[:, left], rtol=1e-5)
-    torch.testing.assert_close(cut.parameters, whole.parameters[left], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(cut.advance(6), full.advance(6)[left], rtol=1e-5)
+    np.testing.assert_allclose(cut.measure(), np.array(full.measure())[:, left], rtol=1e-5)
+    torch.testing.assert_close(cut.parameters, full.parameters[left], rtol=1e-5, atol=1e-7)
     assert len(cut) == 8 - dropped
 
 
@@ -191,11 +191,11 @@ def test_compaction_does_not_change_training(training, dropped):
 @pytest.mark.parametrize("size", [1, 3, 6, 7])
 def test_micro_batches_have_the_gradient_of_the_complete_batch(training, networks, size):
     made = training()
-    whole = lanes_of(made, networks, batch_size=7)
+    full = lanes_of(made, networks, batch_size=7)
     parts = lanes_of(made, networks, batch_size=7, micro_batch=size)
-    np.testing.assert_allclose(parts.advance(20), whole.advance(20), rtol=1e-4)
-    torch.testing.assert_close(parts.parameters, whole.parameters, rtol=1e-4, atol=1e-6)
-    assert (parts.micro_batch, whole.micro_batch) == (size, 7)
+    np.testing.assert_allclose(parts.advance(20), full.advance(20), rtol=1e-4)
+    torch.testing.assert_close(parts.parameters, full.parameters, rtol=1e-4, atol=1e-6)
+    assert (parts.micro_batch, full.micro_batch) == (size, 7)
 
 
 @pytest.mark.parametrize("networks", [packed, looped])

@@ -49,9 +49,9 @@ def test_iid_shards_have_the_proportions_of_the_training_set():
 
 
 def test_a_large_concentration_has_the_proportions_of_the_training_set():
-    for labels, whole in ((LABELS, np.full(5, 0.2)), (SKEWED, np.array([500, 90, 10]) / 600)):
+    for labels, full in ((LABELS, np.full(5, 0.2)), (SKEWED, np.array([500, 90, 10]) / 600)):
         shards = dirichlet_shards(labels, 4, 1e6, 0)
-        np.testing.assert_allclose(proportions(shards, labels), np.tile(whole, (4, 1)), atol=0.1)
+        np.testing.assert_allclose(proportions(shards, labels), np.tile(full, (4, 1)), atol=0.1)
 
 
 def test_a_small_concentration_has_one_class_per_client_while_it_lasts():

@@ -63,16 +63,16 @@ def merit_ratio(weights, u):
     def greatest(tensor):
         return tensor.abs().max().item()
 
-    whole = (greatest(weights), greatest(u))
+    full = (greatest(weights), greatest(u))
     ratio = torch.ones_like(weights)
     if weights.dim() < 2:
-        return ratio * (whole[0] / whole[1] if all(whole) else 1.0)
+        return ratio * (full[0] / full[1] if all(full) else 1.0)
     for place in torch.cartesian_prod(*(torch.arange(n) for n in weights.shape)).tolist():
         row, column = list(place), list(place)
         row[1] = column[0] = slice(None)
         four = [greatest(t[tuple(line)]) for line in (row, column) for t in (weights, u)]
         if all(four):
-            ratios = (four[0] / four[1], four[2] / four[3], whole[0] / whole[1])
+            ratios = (four[0] / four[1], four[2] / four[3], full[0] / full[1])
             ratio[tuple(place)] = max(ratios)
     return ratio
 
