@@ -85,7 +85,11 @@ def ray_node(folder, *arguments):
         yield
     finally:
         node.send_signal(signal.SIGTERM)
-        node.wait(timeout=60)
+        try:
+            node.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(node.pid, signal.SIGKILL)
+            node.wait()
         wait_until(lambda: not processes_with(str(folder)))
 
 

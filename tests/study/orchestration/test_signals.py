@@ -1,5 +1,6 @@
 """Signals, and what is left of processes: each in a process of its own, which may be killed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -59,15 +60,24 @@ with no_orphans(here):
 """
 
 
-def started(code):
-    """Run code in a process that takes signals even where this one ignores them."""
+@pytest.fixture
+def start():
+    """Return what runs code in a process that takes signals even where this one ignores them."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", TAKES_SIGNALS + code], text=True, **pipes)
+    with contextlib.ExitStack() as end:
+
+        def run(code):
+            command = [sys.executable, "-c", TAKES_SIGNALS + code]
+            process = end.enter_context(subprocess.Popen(command, text=True, **pipes))
+            end.callback(process.kill)  # where a failed test left it running
+            return process
+
+        yield run
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks(number):
-    process = started(LISTENS.format(0))
+def test_the_first_signal_asks(number, start):
+    process = start(LISTENS.format(0))
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
@@ -76,8 +86,8 @@ def test_the_first_signal_asks(number):
     assert err == "\nstopping: cohorts have ten seconds to finish; press Ctrl-C again to quit now\n"
 
 
-def test_the_second_signal_ends_at_once():
-    process = started(LISTENS.format(60))
+def test_the_second_signal_ends_at_once(start):
+    process = start(LISTENS.format(60))
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "asked 130\n"
@@ -87,8 +97,8 @@ def test_the_second_signal_ends_at_once():
     assert "quit; results are saved; run the same command to resume" in err
 
 
-def test_a_signal_is_seen_while_the_main_thread_cannot_take_it():
-    process = started(BUSY)
+def test_a_signal_is_seen_while_the_main_thread_cannot_take_it(start):
+    process = start(BUSY)
     process.stdout.readline()
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
@@ -97,9 +107,9 @@ def test_a_signal_is_seen_while_the_main_thread_cannot_take_it():
     assert err.endswith("\nseen\n")
 
 
-def test_a_signal_that_is_ignored_stays_so():
+def test_a_signal_that_is_ignored_stays_so(start):
     ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-    process = started(ignoring + LISTENS.format(0).split("assert")[0])
+    process = start(ignoring + LISTENS.format(0).split("assert")[0])
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     time.sleep(0.1)
@@ -114,9 +124,9 @@ def test_a_signal_that_is_ignored_stays_so():
     [("time.sleep(60)", [False, False, True]), ("sys.exit()", [True, True, True])],
     ids=["killed", "orderly"],
 )
-def test_a_process_leaves_none_of_its_own_behind(monkeypatch, tmp_path, end, stay):
+def test_a_process_leaves_none_of_its_own_behind(monkeypatch, tmp_path, end, stay, start):
     monkeypatch.chdir(tmp_path)
-    process = started(ORPHANS.format(end))
+    process = start(ORPHANS.format(end))
     left = [Path("/proc", word) for word in process.stdout.readline().split()]
     if end != "sys.exit()":
         process.kill()
@@ -140,7 +150,7 @@ def runs(process):
         return False
 
 
-def test_the_death_of_rays_daemon_ends_the_process_with_a_word(tmp_path):
+def test_the_death_of_rays_daemon_ends_the_process_with_a_word(tmp_path, start):
     daemon = tmp_path / "raylet"
     daemon.symlink_to("/bin/sleep")
     code = (
@@ -149,13 +159,13 @@ def test_the_death_of_rays_daemon_ends_the_process_with_a_word(tmp_path):
         "with ray_watched(Stop()):\n"
         "    raylet.kill(); time.sleep(60)\n"
     )
-    process = started(code)
+    process = start(code)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "the sweep failed: Ray's raylet died; results are saved" in err
 
 
-def test_the_orderly_end_of_rays_daemon_is_nothing_to_tell(tmp_path):
+def test_the_orderly_end_of_rays_daemon_is_nothing_to_tell(tmp_path, start):
     daemon = tmp_path / "raylet"
     daemon.symlink_to("/bin/sleep")
     code = (
@@ -165,6 +175,6 @@ def test_the_orderly_end_of_rays_daemon_is_nothing_to_tell(tmp_path):
         "    pass\n"
         "raylet.kill(); raylet.wait()\n"
     )
-    process = started(code)
+    process = start(code)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
