@@ -51,12 +51,12 @@ def test_an_entry_point_provides_an_optimizer(installed):
         (
             "sgd",
             [Point("adam", NESTEROV)],
-            "'adam' from other-package and from batchscale itself; uninstall",
+            "'adam' from other-package and batchscale itself; uninstall",
         ),
         (
             "mine",
             [Point("mine", NESTEROV), Point("mine", NESTEROV, "third")],
-            "'mine' from third and from other-package",
+            "'mine' from third and other-package",
         ),
         ("mine", [Point("mine", ImportError("no torch"))], "must import, got ImportError: no torc"),
         ("mine", [Point("mine", 3)], r"must be a study\.optimizers\.Optimizer, got int behind"),
