@@ -35,5 +35,5 @@ def not_among(key: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown name, with the closest known one."""
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{key} must be one of {', '.join(names)}, got {shown(name)}; {hint}choose one"
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{key} must be one of {', '.join(names)}, got {shown(name)}{hint}"

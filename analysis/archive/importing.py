@@ -132,6 +132,7 @@ def _staged(
             "workload": study_name(names),
             "optimizer": optimizer,
             "batch_sizes": list(workload.descriptions),
+            "adaptive": False,
             "imported": record,
             "search": {"space": tables.space},
             "race": {"to": "budget", "quantity": metric.quantity, **goal},

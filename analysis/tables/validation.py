@@ -103,6 +103,7 @@ class _Config(BaseModel):
     optimizer: _Text
     race: _Race
     search: _Search
+    adaptive: Annotated[bool, Field(strict=True)]
     imported: _Imported | None = None
 
 

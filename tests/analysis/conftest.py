@@ -39,6 +39,7 @@ def study_config(batch_sizes=tuple(MADE_STEPS), target=0.05, space=None, **race)
         "optimizer": "nesterov",
         "batch_sizes": list(batch_sizes),
         "seed": 0,
+        "adaptive": False,
         "search": {"sampler": "halton", "trials": 16, "space": SPACE if space is None else space},
         "race": {"target": target, "max_steps": MAX_STEPS, "slack": SLACK, "resolution": 0.03}
         | race,

@@ -84,5 +84,5 @@ def normalization(norm: str, ghost: int) -> Norm:
         WorkloadError: the norm is unknown.
     """
     if norm not in _NORMS:
-        raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}; choose one")
+        raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}")
     return _NORMS[norm](ghost)

@@ -22,6 +22,7 @@ NAMES = ("lr", "momentum")
 STUDY = """
 workload = "digits-mlp"
 optimizer = "nesterov"
+adaptive = false
 [search.space]
 lr = { low = 1e-4, high = 10.0, scale = "log" }
 momentum = 0.9
@@ -66,6 +67,8 @@ def test_hyperparameters_stand_after_cohort():
         ("a = = 1", "Invalid value"),
         ("a = 1", "a valid workload, got .*Field required"),
         ('workload = "a"\noptimizer = "b"', "a valid race, got .*Field required"),
+        (STUDY.replace("adaptive = false", ""), "a valid adaptive, got .*Field required"),
+        (STUDY.replace("false", '"no"'), "a valid adaptive, got 'no'"),
     ],
 )
 def test_a_damaged_study_file_is_refused(folder, text, found):
