@@ -89,7 +89,15 @@ def file_of(text, page):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", RUN, ids=named)
+@pytest.mark.parametrize(
+    "page",
+    # The quick start sweeps as the README does, which always runs.
+    [
+        pytest.param(page, marks=[pytest.mark.long] if page.stem == "quickstart" else [])
+        for page in RUN
+    ],
+    ids=named,
+)
 def test_a_page_runs_from_top_to_bottom(page, reader):
     for block in blocks(page):
         if block.not_run is not None:
