@@ -31,7 +31,7 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def run_alone():
-    """Gives what runs a study in this process, one cohort after another, with no Ray about."""
+    """Return what runs a study in this process, one cohort after another, with no Ray about."""
     from study.engine.cohort import run_cohort
     from study.search.queue import CohortQueue
     from study.storage.consolidate import consolidate
@@ -58,13 +58,13 @@ class Store:
     query: str
 
     def uri(self, path):
-        """Gives the URI of a path in the bucket."""
+        """Return the URI of a path in the bucket."""
         return f"s3://{self.bucket}/{path}?{self.query}"
 
 
 @pytest.fixture(scope="session")
 def s3_server():
-    """Gives host and port of a server on this machine that speaks S3."""
+    """Return host and port of a server on this machine that speaks S3."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -75,7 +75,7 @@ def s3_server():
 
 
 def open_store(s3_server):
-    """Makes a store that is open to this process, and to those it starts, while one is needed."""
+    """Make a store that is open to this process, and to those it starts, while one is needed."""
     from pyarrow import fs
 
     with pytest.MonkeyPatch.context() as patch:

@@ -48,7 +48,7 @@ def dotted(node):
 
 
 def dangers(source):
-    """Gives what a file does that untrusted input could abuse, and the processes it starts."""
+    """Return what a file does that untrusted input could abuse, and the processes it starts."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = (

@@ -10,7 +10,7 @@ SIZES = 2.0 ** np.arange(3, 13)
 
 
 def made(seed=0, noise=0.05, b_crit=200.0):
-    """Gives steps of a hyperbola with S_min = 50, and log-normal noise."""
+    """Return steps of a hyperbola with S_min = 50, and log-normal noise."""
     rng = np.random.default_rng(seed)
     return 50 * (1 + b_crit / SIZES) * np.exp(noise * rng.standard_normal(SIZES.size))
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def installed(tmp_path):
-    """Makes a folder with our packages, as if installed there, and nothing else of the project."""
+    """Make a folder with our packages, as if installed there, and nothing else of the project."""
     home = tmp_path / "site-packages"
     for name in ("batchscale", *PACKAGES):
         shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -23,7 +23,7 @@ def installed(tmp_path):
 
 
 def command(home, cwd, *first, code=None):
-    """Runs the command, or code, with these folders first on Python's path."""
+    """Run the command, or code, with these folders first on Python's path."""
     path = os.pathsep.join(map(str, (*first, home)))
     run = ["-m", "batchscale", "workloads"] if code is None else ["-c", code]
     return subprocess.run(

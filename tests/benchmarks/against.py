@@ -49,7 +49,7 @@ class Ended:
 
 
 def options(doc: str | None) -> argparse.ArgumentParser:
-    """Gives a parser with the options of a comparison."""
+    """Return a parser with the options of a comparison."""
     parser = arguments(doc, repeats=3)
     parser.add_argument("--workload", choices=list(DEFAULTS), default="digits")
     for name, what in (("--trials", "at every batch size"), ("--max-steps", "step budget")):
@@ -69,7 +69,7 @@ def options(doc: str | None) -> argparse.ArgumentParser:
 
 
 def study_data(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Gives the study file that the options ask for, and fills in the options' defaults."""
+    """Return the study file that the options ask for, and fill in the options' defaults."""
     for name, value in DEFAULTS[chosen.workload].items():
         if getattr(chosen, name) is None:
             setattr(chosen, name, value)
@@ -84,7 +84,7 @@ def study_data(chosen: argparse.Namespace) -> dict[str, Any]:
 def compare(
     chosen: argparse.Namespace, script: str, peers: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Runs a sweep and each variant of a peer's script, interleaved, and shows both tables.
+    """Run a sweep and each variant of a peer's script, interleaved, and shows both tables.
 
     `peers` gives the job's settings for each variant, by the name it is shown under.
     """

@@ -45,7 +45,7 @@ SECONDS = 0.2
 
 
 def bare(training: LoadedWorkload, batch_size: int) -> Callable[[int], None]:
-    """Gives a hand-written loop over steps."""
+    """Return a hand-written loop over steps."""
     inputs, targets = training.data.train
     model = fresh_model(training, 0).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, nesterov=True)
@@ -68,7 +68,7 @@ def bare(training: LoadedWorkload, batch_size: int) -> Callable[[int], None]:
 def engine(
     training: LoadedWorkload, batch_size: int, lanes: int, pack: int | None
 ) -> Callable[[int], Any]:
-    """Gives the engine's loop over steps: in packs of `pack` lanes, or looped if that is None."""
+    """Return the engine's loop over steps: in packs of `pack` lanes, or looped if that is None."""
     seeds = list(range(lanes))
     rule = UpdateSettings(
         optimizer=OPTIMIZERS["nesterov"],
@@ -86,7 +86,7 @@ def engine(
 
 
 def timing(train: Callable[[int], Any], lanes: int) -> Callable[[], float]:
-    """Gives a function that times enough steps, as seconds for a step of one lane."""
+    """Return a function that times enough steps, as seconds for a step of one lane."""
     train(3)  # whatever is done only once
     began = time.perf_counter()
     train(2)

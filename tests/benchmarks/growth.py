@@ -108,7 +108,7 @@ def sweeps(chosen: argparse.Namespace) -> dict[str, list[Ended]]:
 
 
 def spaced(count: int, low: int = 16, high: int = 1024) -> list[int]:
-    """Gives `count` different batch sizes, about evenly spaced on a log scale."""
+    """Return `count` different batch sizes, about evenly spaced on a log scale."""
     wanted = [low * (high / low) ** ((index + 0.5) / count) for index in range(count)]
     sizes: list[int] = []
     for size in wanted:
@@ -120,7 +120,7 @@ def spaced(count: int, low: int = 16, high: int = 1024) -> list[int]:
 
 
 def recorded_study(sizes: int, trials: int) -> dict[str, Any]:
-    """Gives a study of made-up curves, of about 50 measurements: steps grow by 10 %."""
+    """Return a study of made-up curves, of about 50 measurements: steps grow by 10 %."""
     data = studies.made_up([2**k for k in range(sizes)], trials, 20_000)
     data["race"] |= {"resolution": 0.1, "cohort": 16}
     return data
@@ -135,7 +135,7 @@ def read(folder: Path) -> int:
 
 
 def consolidate(folder: Path) -> int:
-    """Writes the tables from the parts; gives the number of trials."""
+    """Write the tables from the parts; return the number of trials."""
     from study.storage.consolidate import consolidate as write_tables
     from study.storage.parts import Parts
     from study.storage.study_folder import read_study_toml
@@ -144,14 +144,14 @@ def consolidate(folder: Path) -> int:
 
 
 def at(folder: Path) -> "ResultsFolder":
-    """Gives a results folder as batchscale takes it."""
+    """Return a results folder as batchscale takes it."""
     from analysis.tables.folder import ResultsFolder
 
     return ResultsFolder.at(folder)
 
 
 def command(*words: str) -> None:
-    """Runs a command in this process, for the profile; what it prints is dropped."""
+    """Run a command in this process, for the profile; what it prints is dropped."""
     import contextlib
 
     from study.commands.app import app
@@ -217,7 +217,7 @@ def records(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def measurements(folder: Path) -> int:
-    """Gives the number of rows in the consolidated curves."""
+    """Return the number of rows in the consolidated curves."""
     import pyarrow.parquet as pq
 
     return int(pq.read_metadata(folder / "curves.parquet").num_rows)

@@ -33,24 +33,24 @@ MISSING = 10
 
 
 def loaded_study(sizes: int, trials: int, lanes: int) -> dict[str, Any]:
-    """Gives a study of made-up curves, of about 50 measurements: steps grow by 10 %."""
+    """Return a study of made-up curves, of about 50 measurements: steps grow by 10 %."""
     data = studies.made_up(spaced(sizes, 16, 16_384), trials, 20_000)
     data["race"] |= {"resolution": 0.1, "cohort": lanes}
     return data
 
 
 def moments(finished: Finished) -> list[float]:
-    """Gives when each cohort was reported, in seconds since the sweep's start."""
+    """Return when each cohort was reported, in seconds since the sweep's start."""
     return [when for when, line in finished.lines if line.startswith("batch size ")]
 
 
 def memory_at(finished: Finished, when: float) -> int:
-    """Gives the driver's memory at a moment, in bytes."""
+    """Return the driver's memory at a moment, in bytes."""
     return max((rss for at, rss in finished.root_rss if at <= when), default=0)
 
 
 def fifths(finished: Finished, trials: int) -> list[list[str]]:
-    """Gives a row for each fifth of the cohorts: trials, seconds, trials per second, memory."""
+    """Return a row for each fifth of the cohorts: trials, seconds, trials per second, memory."""
     reported = moments(finished)
     ends = [len(reported) * part // FIFTHS for part in range(1, FIFTHS + 1)]
     rows, before, done = [], reported[0], 0
@@ -81,7 +81,7 @@ def show_folder(folder: Path) -> dict[str, int]:
 
 
 def commands(folder: Path, workers: int) -> dict[str, Finished]:
-    """Runs what reads all recorded trials."""
+    """Run what reads all recorded trials."""
     again: list[str | Path] = [
         *(studies.BATCHSCALE, "sweep", folder / "study.toml"),
         *("--results", folder.parent, "--workers", str(workers)),
@@ -97,7 +97,7 @@ def commands(folder: Path, workers: int) -> dict[str, Finished]:
 
 
 def command_row(name: str, finished: Finished) -> Sequence[str]:
-    """Gives a row: seconds in all, until the first new part, and the peak of the driver."""
+    """Return a row: seconds in all, until the first new part, and the peak of the driver."""
     new = moments(finished)
     first = number(new[0]) if new else ""
     return [name, number(finished.seconds), first, number(finished.processes[0].peak_rss / MIB)]

@@ -21,7 +21,7 @@ class MadeUp:
     target = Target(TARGET)
 
     def lanes(self, setup: LaneSetup) -> "MadeUpLanes":
-        """Gives lanes at step 0."""
+        """Return lanes at step 0."""
         rate = setup.hyperparameters["lr"] / (1 - setup.hyperparameters["momentum"])
         return MadeUpLanes(np.log(rate), S_MIN + E_MIN / setup.batch_size, setup.seeds)
 
@@ -30,7 +30,7 @@ class MadeUpLanes:
     """Lanes that know their curves."""
 
     def __init__(self, log_rate: Floats, fewest: float, seeds: NDArray[np.int64]) -> None:
-        """Starts at step 0; the best rate is 1, and from e^4 on lanes diverge after 20 steps."""
+        """Start at step 0; the best rate is 1, and from e^4 on lanes diverge after 20 steps."""
         self._needed = fewest * (1 + np.abs(log_rate) / 2)
         self._diverges = log_rate > 4
         self._noise = np.random.default_rng(seeds)
@@ -42,7 +42,7 @@ class MadeUpLanes:
         return self._loss()
 
     def measure(self) -> tuple[Floats, Floats]:
-        """Gives validation loss and error."""
+        """Return validation loss and error."""
         fallen = (TARGET / START) ** (self._step / self._needed)
         noise = np.exp(self._noise.normal(0, 0.02, self._needed.size))
         return self._loss(), np.minimum(START, START * fallen * noise)

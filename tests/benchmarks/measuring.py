@@ -90,7 +90,7 @@ def run(
     interval: float = 0.2,
     limit: float = 7200.0,
 ) -> Finished:
-    """Runs a command to its end while its process tree is watched; stops the benchmark if it fails.
+    """Run a command to its end while its process tree is watched; stops the benchmark if it fails.
 
     `pss` reads smaps_rollup too, which costs the watched processes some time: not for timings.
     """
@@ -193,7 +193,7 @@ class Watch:
             self._thread.join()
 
     def processes(self) -> list[Process]:
-        """Gives every process seen, the root first."""
+        """Return every process seen, the root first."""
         found = [Process(pid=pid, **asdict(seen)) for (pid, _), seen in self._seen.items()]
         return sorted(found, key=lambda process: (process.pid != self.root, process.pid))
 
@@ -230,7 +230,7 @@ class Watch:
 
 
 def tree(root: int) -> dict[int, list[str]]:
-    """Gives the fields of /proc/PID/stat after the name, for a process and all below it."""
+    """Return the fields of /proc/PID/stat after the name, for a process and all below it."""
     stats: dict[int, list[str]] = {}
     below: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
@@ -249,13 +249,13 @@ def tree(root: int) -> dict[int, list[str]]:
 
 
 def rollup(text: str) -> tuple[int, int]:
-    """Gives proportional and unique set size, in bytes, from a smaps_rollup file."""
+    """Return proportional and unique set size, in bytes, from a smaps_rollup file."""
     kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
     return 1024 * kib["Pss"], 1024 * (kib["Private_Clean"] + kib["Private_Dirty"])
 
 
 def _title(pid: int, before: str) -> str:
-    """Gives what the process calls itself; an idle Ray worker keeps the name of its last work."""
+    """Return what the process calls itself; an idle Ray worker keeps the name of its last work."""
     text = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     title = short_title(text.rstrip("\0").split("\0"))
     if not title or (title == "ray::IDLE" and before.startswith("ray::")):
@@ -264,7 +264,7 @@ def _title(pid: int, before: str) -> str:
 
 
 def short_title(words: Sequence[str]) -> str:
-    """Gives what runs, without folders and options: `sweep.py` for `python -u /home/sweep.py`."""
+    """Return what runs, without folders and options: `sweep.py` for `python -u /home/sweep.py`."""
     program = words[0].split(" ")[0].rpartition("/")[2]
     if program.startswith("python"):
         scripts = [word for word in words[1:] if not word.startswith("-")]
@@ -286,7 +286,7 @@ def role(process: Process, root: int) -> str:
 
 
 def interleaved(cases: Mapping[str, Callable[[], T]], repeats: int) -> dict[str, list[T]]:
-    """Runs every case once per repeat, in reverse order in every second repeat."""
+    """Run every case once per repeat, in reverse order in every second repeat."""
     results: dict[str, list[T]] = {name: [] for name in cases}
     for repeat in range(repeats):
         names = list(cases)[:: 1 if repeat % 2 == 0 else -1]
@@ -320,7 +320,7 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def ratio(over: Iterable[float], under: Iterable[float]) -> float:
-    """Gives the ratio of two medians."""
+    """Return the ratio of two medians."""
     return statistics.median(over) / statistics.median(under)
 
 
@@ -328,7 +328,7 @@ def ratio(over: Iterable[float], under: Iterable[float]) -> float:
 
 
 def number(value: float) -> str:
-    """Writes a number with three significant digits, or all digits before the point."""
+    """Write a number with three significant digits, or all digits before the point."""
     if value != value:  # noqa: PLR0124 - the only number that is not itself is NaN
         return "-"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
@@ -336,7 +336,7 @@ def number(value: float) -> str:
 
 
 def times(value: float) -> str:
-    """Writes a ratio."""
+    """Write a ratio."""
     return f"{number(value)}x"
 
 
@@ -358,7 +358,7 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], note
 
 
 def arguments(doc: str | None, *, repeats: int) -> argparse.ArgumentParser:
-    """Gives a parser with the options that every benchmark has."""
+    """Return a parser with the options that every benchmark has."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -381,7 +381,7 @@ def positives(text: str) -> list[int]:
 
 
 def write_json(options: argparse.Namespace, **measured: Any) -> None:
-    """Writes what was measured with where and how, if a path was given."""
+    """Write what was measured with where and how, if a path was given."""
     if options.json is None:
         return
     script = Path(sys.argv[0]).name
@@ -437,7 +437,7 @@ def _processor() -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Gives the versions of Python and of the packages that matter, and the commit that ran."""
+    """Return the versions of Python and of the packages that matter, and the commit that ran."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -457,5 +457,5 @@ def _commit() -> str | None:
 
 
 def cores() -> int:
-    """Gives the number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))

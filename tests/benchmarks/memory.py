@@ -57,19 +57,19 @@ def swept(
 
 
 def of_role(finished: Finished, which: str) -> list[Process]:
-    """Gives the processes of a role."""
+    """Return the processes of a role."""
     root = finished.processes[0].pid
     return [process for process in finished.processes if role(process, root) == which]
 
 
 def mib(values: Iterable[int | None]) -> str:
-    """Writes the median of some bytes, those that are known."""
+    """Write the median of some bytes, those that are known."""
     known = [value for value in values if value is not None]
     return number(statistics.median(known) / MIB) if known else "-"
 
 
 def row(workload: str, which: str, ends: Sequence[Finished]) -> list[str]:
-    """Gives a row: how many processes of a role, and the largest of them by each measure."""
+    """Return a row: how many processes of a role, and the largest of them by each measure."""
     groups = [group for group in (of_role(finished, which) for finished in ends) if group]
     return [
         f"{workload}: {which}",

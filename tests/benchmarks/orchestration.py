@@ -36,7 +36,7 @@ FACTOR = 4
 
 
 def line(few: Sequence[float], many: Sequence[float], at: int, then: int) -> tuple[float, float]:
-    """Gives intercept and slope of the line through two medians, at two numbers of trials."""
+    """Return intercept and slope of the line through two medians, at two numbers of trials."""
     low, high = statistics.median(few), statistics.median(many)
     slope = (high - low) / (then - at)
     return low - slope * at, slope

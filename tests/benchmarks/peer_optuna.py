@@ -74,7 +74,7 @@ class Trainer:
         }
 
     def evaluate(self, model: nn.Module) -> tuple[float, float]:
-        """Gives validation loss and error."""
+        """Return validation loss and error."""
         inputs, targets = self.validation
         with torch.no_grad():
             logits = model(inputs)
@@ -84,7 +84,7 @@ class Trainer:
 
 
 def tuned(job: dict[str, Any], task: dict[str, Any], data: Any) -> list[dict[str, Any]]:
-    """Runs the trials of one batch size; gives them as rows."""
+    """Run the trials of one batch size; return them as rows."""
     trainer, rows = Trainer(job, task, data), []
     lr, momentum = job["space"]["lr"], job["space"]["momentum"]
     low, high = 1 - momentum["high"], 1 - momentum["low"]

@@ -127,7 +127,7 @@ class StopLate(tune.Stopper):
 
 
 def search(job: dict[str, Any], task: dict[str, Any]) -> OptunaSearch:
-    """Gives a search over learning rate and, on a log scale, 1 - momentum."""
+    """Return a search over learning rate and, on a log scale, 1 - momentum."""
     lr, momentum = job["space"]["lr"], job["space"]["momentum"]
     low, high = 1 - momentum["high"], 1 - momentum["low"]
     return OptunaSearch(
@@ -145,7 +145,7 @@ def search(job: dict[str, Any], task: dict[str, Any]) -> OptunaSearch:
 
 
 def tuned(job: dict[str, Any], task: dict[str, Any], data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Runs the trials of one batch size; gives them as rows, from Tune's result grid."""
+    """Run the trials of one batch size; return them as rows, from Tune's result grid."""
     trainable = tune.with_parameters(train, data=data, task=task, job=job)
     grid = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),

@@ -33,7 +33,7 @@ Gradients = Callable[..., Any]
 
 
 def gradients_of(training: LoadedWorkload) -> Gradients:
-    """Gives the gradients and losses of all lanes on their batches, as torch.func writes it."""
+    """Return the gradients and losses of all lanes on their batches, as torch.func writes it."""
     model = fresh_model(training, 0).train()
     layout = Layout(model)
 
@@ -45,7 +45,7 @@ def gradients_of(training: LoadedWorkload) -> Gradients:
 
 
 def inputs_for(training: LoadedWorkload, lanes: int, batch_size: int) -> Inputs:
-    """Gives parameters and a batch for every lane."""
+    """Return parameters and a batch for every lane."""
     models = [fresh_model(training, seed) for seed in range(lanes)]
     parameters = torch.stack([Layout(model).flatten(model) for model in models])
     train = training.data.train
@@ -63,7 +63,7 @@ WAYS: dict[str, Callable[[Gradients, Inputs], Gradients]] = {
 
 
 def first(way: str, function: Gradients, inputs: Inputs) -> tuple[Gradients, float]:
-    """Makes a program; gives it with the seconds until its first result."""
+    """Make a program; return it with the seconds until its first result."""
     began = time.perf_counter()
     program = WAYS[way](function, inputs)
     program(*inputs)
@@ -71,7 +71,7 @@ def first(way: str, function: Gradients, inputs: Inputs) -> tuple[Gradients, flo
 
 
 def timed(program: Gradients, inputs: Inputs, seconds: float = 0.1) -> Callable[[], float]:
-    """Gives a function that times a step, over as many as fill some time."""
+    """Return a function that times a step, over as many as fill some time."""
     for _ in range(3):
         program(*inputs)
     began = time.perf_counter()

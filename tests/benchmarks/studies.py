@@ -21,17 +21,17 @@ Points = dict[int, list[dict[str, float]]]
 
 
 def digits(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str, Any]:
-    """Gives a study of the small network on scikit-learn's digits."""
+    """Return a study of the small network on scikit-learn's digits."""
     return _study("digits-mlp", batch_sizes, trials, max_steps)
 
 
 def fashion(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str, Any]:
-    """Gives a study of the fully connected network on Fashion-MNIST."""
+    """Return a study of the fully connected network on Fashion-MNIST."""
     return _study("fashion-mnist-mlp", batch_sizes, trials, max_steps)
 
 
 def quadratic(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str, Any]:
-    """Gives a study of the noisy quadratic, whose training is a recursion and costs next to none.
+    """Return a study of the noisy quadratic, whose training is a recursion and costs next to none.
 
     The target is hardly below where it starts (2.59).
     """
@@ -41,7 +41,7 @@ def quadratic(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[s
 
 
 def made_up(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str, Any]:
-    """Gives a study of made-up learning curves."""
+    """Return a study of made-up learning curves."""
     workload = f"{Path(__file__).with_name('made_up.py')}:MadeUp"
     return _study(workload, batch_sizes, trials, max_steps)
 
@@ -69,7 +69,7 @@ def resolved(data: Mapping[str, Any]) -> "ResolvedStudy":
 
 
 def points(study: "ResolvedStudy") -> Points:
-    """Gives the very points that a sweep tries, for a sampler that does not learn."""
+    """Return the very points that a sweep tries, for a sampler that does not learn."""
     import optuna
 
     from study.search.sampler import Search
@@ -80,7 +80,7 @@ def points(study: "ResolvedStudy") -> Points:
 
 
 def measured_steps(study: "ResolvedStudy", batch_size: int) -> list[int]:
-    """Gives the steps that a trial is measured at, up to its budget."""
+    """Return the steps that a trial is measured at, up to its budget."""
     from study.engine.stopping_rules import StoppingRules
     from study.engine.stopping_rules import measured_steps as grid
 
@@ -88,7 +88,7 @@ def measured_steps(study: "ResolvedStudy", batch_size: int) -> list[int]:
 
 
 def space(study: "ResolvedStudy") -> dict[str, dict[str, float | str]]:
-    """Gives the searched range of learning rate and momentum."""
+    """Return the searched range of learning rate and momentum."""
     return {name: study.search.space[name].model_dump(mode="json") for name in ("lr", "momentum")}  # type: ignore[union-attr]
 
 
@@ -133,7 +133,7 @@ class Recorded:
 
 
 def cohorts(folder: Path) -> list[Recorded]:
-    """Gives the cohorts in a results folder, from the parts and when they were written.
+    """Return the cohorts in a results folder, from the parts and when they were written.
 
     `steps` counts the steps that were really trained, over all of its trials. A cohort began as
     many seconds before its part was written as its race took; building the models, before, is not
@@ -167,7 +167,7 @@ def phases(swept: Swept) -> dict[str, float]:
 
 
 def trials(folder: Path) -> list[dict[str, Any]]:
-    """Gives the trials of a results folder as its table has them."""
+    """Return the trials of a results folder as its table has them."""
     import pyarrow.parquet as pq
 
     names = ["batch_size", "trial", "lr", "momentum", "steps", "stopped_at", "status"]
@@ -176,7 +176,7 @@ def trials(folder: Path) -> list[dict[str, Any]]:
 
 
 def fewest_steps(rows: Iterable[Mapping[str, Any]]) -> dict[int, int | None]:
-    """Gives the fewest steps to target at each batch size; None where no trial reached it."""
+    """Return the fewest steps to target at each batch size; None where no trial reached it."""
     fewest: dict[int, int | None] = {}
     for row in rows:
         best, steps = fewest.setdefault(row["batch_size"], None), row["steps"]
@@ -203,7 +203,7 @@ def _key(point: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def write_job(path: Path, study: "ResolvedStudy", wanted: Points, **more: Any) -> None:
-    """Writes what a peer's script needs to run the same study."""
+    """Write what a peer's script needs to run the same study."""
     job = {
         "workload": study.workload,
         "target": study.target,

@@ -28,7 +28,7 @@ BENCHMARKS = (
 
 @pytest.fixture(scope="module")
 def script():
-    """Gives a module of this folder by name, found as it is when a benchmark runs as a script."""
+    """Return a module of this folder by name, found as it is when a benchmark runs as a script."""
     before = set(sys.modules)
     sys.path.insert(0, str(HERE))
     yield importlib.import_module

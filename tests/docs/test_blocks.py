@@ -33,7 +33,7 @@ class Block:
 
 
 def blocks(page):
-    """Gives the fenced blocks of a page in their order."""
+    """Return the fenced blocks of a page in their order."""
     return [
         Block(match["kind"], match["text"], match["why"])
         for match in _FENCE.finditer(page.read_text(encoding="utf-8"))
@@ -49,7 +49,7 @@ RUN = [
 
 @pytest.fixture
 def reader(tmp_path, monkeypatch):
-    """Puts a reader into a folder that holds what a checkout has beside the code."""
+    """Put a reader into a folder that holds what a checkout has beside the code."""
     shutil.copytree(ROOT / "results" / "reference", tmp_path / "results" / "reference")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
@@ -62,7 +62,7 @@ def named(page):
 
 
 def run(command):
-    """Runs a command of a page in the current folder; `batchscale` is that of this checkout."""
+    """Run a command of a page in the current folder; `batchscale` is that of this checkout."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
         command.replace("batchscale ", f"{sys.executable} -m batchscale ", 1),
@@ -76,7 +76,7 @@ def run(command):
 
 
 def file_of(text, page):
-    """Gives the name under which a page tells its reader to save a block of Python."""
+    """Return the name under which a page tells its reader to save a block of Python."""
     (name,) = [
         line.partition("class ")[2].rstrip(":")
         for line in text.splitlines()

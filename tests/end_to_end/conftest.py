@@ -75,7 +75,7 @@ class Place:
         self.commands.clear()
 
     def processes(self):
-        """Gives the names of all processes that commands started here, and Ray's, by number."""
+        """Return the names of all processes that commands started here, and Ray's, by number."""
         found = {}
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it ended meanwhile
@@ -85,7 +85,7 @@ class Place:
         return found
 
     def run(self, *arguments):
-        """Runs the command to its end; gives exit code, output and errors."""
+        """Run the command to its end; return exit code, output and errors."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=300)
         return process.returncode, out, err
@@ -132,7 +132,7 @@ def interruptible():
 
 
 def timeless(path):
-    """Gives a table without the columns of measured time as the bytes of a parquet file."""
+    """Return a table without the columns of measured time as the bytes of a parquet file."""
     table = pq.read_table(path)
     table = table.drop_columns([name for name in MEASURED_TIME if name in table.column_names])
     sink = io.BytesIO()

@@ -12,7 +12,7 @@ WIDTH = ("--workers", 2, "--set", "search.trials=64")
 
 @pytest.fixture
 def disk(place):
-    """Gives what sets the size of the disk that holds the folder `results`."""
+    """Return what sets the size of the disk that holds the folder `results`."""
 
     def mount(*options):
         command = ["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", "results"]

@@ -14,7 +14,7 @@ NAMES = ("workload-Blobs", "workload-BatchNormBlobs")
 
 @pytest.fixture
 def grid_place(place):
-    """Gives a folder whose study.toml makes two studies of plug-ins."""
+    """Return a folder whose study.toml makes two studies of plug-ins."""
     text = (place.folder / "study.toml").read_text().replace('workload = "blobs.py:Blobs"\n', "")
     (place.folder / "study.toml").write_text(text + GRID)
     return place

@@ -32,7 +32,7 @@ def place(make_place, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(place):
-    """Gives the name of results that nobody disturbed."""
+    """Return the name of results that nobody disturbed."""
     return functools.cache(lambda width: place.alone(f"whole {len(width)}", *width[3::2]))
 
 
@@ -57,7 +57,7 @@ class Sweep:
         return [pid for pid, name in found.items() if any(part in name for part in names)]
 
     def ended(self, seconds=60):
-        """Waits for its end, and that of all that it started; gives exit code, output, errors."""
+        """Wait for its end, and that of all that it started; return exit code, output, errors."""
         out, err = self.command.communicate(timeout=seconds)
         deadline = time.monotonic() + ORPHAN_SECONDS
         while left := self.place.processes():
@@ -86,7 +86,7 @@ def assert_undisturbed(sweep, whole):
 
 
 def assert_goes_on(sweep, undisturbed):
-    """Runs the same command again: it adds what is missing, and all is as if never disturbed."""
+    """Run the same command again: it adds what is missing, and all is as if never disturbed."""
     recorded = sweep.parts
     assert 3 <= len(recorded) < len(SIZES) * 64 / 4
     again = ("sweep", "study.toml", "--results", sweep.results, *sweep.width)

@@ -65,7 +65,7 @@ def test_a_study_in_a_store_is_read_and_analysed_there(begun):
 
 @contextlib.contextmanager
 def ray_node(folder, *arguments):
-    """Runs a Ray node; at the end it and all that it started are gone."""
+    """Run a Ray node; at the end it and all that it started are gone."""
     command = [Path(sys.executable).with_name("ray"), "start", "--block", *map(str, arguments)]
     small = ["--num-cpus=1", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1"]
     ports = ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
@@ -111,7 +111,7 @@ def processes_with(text):
 
 @contextlib.contextmanager
 def two_nodes():
-    """Runs a cluster of two nodes with one core each, which asks for a token.
+    """Run a cluster of two nodes with one core each, which asks for a token.
 
     Gives its address and a word that all commands of the second node hold.
     """
@@ -133,7 +133,7 @@ def two_nodes():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Gives the address of a cluster of two nodes."""
+    """Return the address of a cluster of two nodes."""
     with two_nodes() as (address, _):
         yield address
 

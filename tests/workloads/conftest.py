@@ -22,12 +22,12 @@ _SMALL = {
 
 @pytest.fixture
 def small():
-    """Gives options by workload; those that it leaves out are small as they are."""
+    """Return options by workload; those that it leaves out are small as they are."""
     return _SMALL
 
 
 def of_class(labels, shape, rng):
-    """Gives noisy images of a coarse pattern for each class, (images, channels, side, side)."""
+    """Return noisy images of a coarse pattern for each class, (images, channels, side, side)."""
     channels, side = shape
     patterns = np.random.default_rng(1).integers(0, 220, size=(10, channels, 4, 4))
     large = np.kron(patterns[labels], np.ones((1, 1, side // 4, side // 4)))
@@ -36,7 +36,7 @@ def of_class(labels, shape, rng):
 
 @pytest.fixture(scope="session")
 def made_data(tmp_path_factory):
-    """Gives a folder of made data of every kind, in the true formats."""
+    """Return a folder of made data of every kind, in the true formats."""
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     for name in ("mnist", "fashion-mnist"):
         (folder / name).mkdir()
@@ -64,5 +64,5 @@ def made_data(tmp_path_factory):
 
 @pytest.fixture
 def on_made_data(made_data, monkeypatch):
-    """Takes the made data."""
+    """Take the made data."""
     monkeypatch.setenv("BATCHSCALE_DATA", str(made_data))

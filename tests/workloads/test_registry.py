@@ -31,7 +31,7 @@ class Mine:
 
 @pytest.fixture
 def written(tmp_path):
-    """Writes a plug-in file and gives its path."""
+    """Write a plug-in file and gives its path."""
 
     def write(code=GOOD, name="mine.py"):
         (tmp_path / name).write_text(code)

@@ -18,7 +18,7 @@ PLACES = ("path", "file URI", "s3 URI")
 
 @pytest.fixture
 def folder(request, tmp_path):
-    """Gives a results folder, not yet made."""
+    """Return a results folder, not yet made."""
     place = request.param
     if place == "path":
         return ResultsFolder.at(tmp_path / "results" / "study")

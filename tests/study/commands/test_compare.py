@@ -12,7 +12,7 @@ def files():
 
 @pytest.fixture
 def pair(command):
-    """Makes folders `a` and `b`, the second of another optimizer."""
+    """Make folders `a` and `b`, the second of another optimizer."""
     reference = Path(__file__).parents[3] / "results" / "reference" / "digits"
     for name in "ab":
         shutil.copytree(reference, name, ignore=shutil.ignore_patterns("figures", "summary.*"))

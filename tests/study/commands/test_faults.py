@@ -27,14 +27,14 @@ PART = part_name(16, 0)
 
 
 def contents():
-    """Gives what every file holds, but for the lock."""
+    """Return what every file holds, but for the lock."""
     found = (path for path in Path("results").rglob("*") if path.is_file())
     return {path: path.read_bytes() for path in found if path.name != ".lock"}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Gives two places, each with study.toml and all parts of it, of studies of another seed."""
+    """Return two places, each with study.toml and all parts of it, of studies of another seed."""
     places = [tmp_path_factory.mktemp("made") for _ in range(2)]
     for seed, place in enumerate(places):
         (place / "study.toml").write_text(STUDY)
@@ -48,7 +48,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def recorded(command, made, monkeypatch):
-    """Gives what runs the command where all parts of a study are recorded, and its folder."""
+    """Return what runs the command where all parts of a study are recorded, and its folder."""
     monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was started"))
     shutil.copytree(made[0], ".", dirs_exist_ok=True)
     return command, ResultsFolder.at("results/study")
@@ -105,7 +105,7 @@ def test_a_second_sweep_is_refused_while_one_runs_but_a_look_is_not(recorded):
 
 @pytest.fixture
 def small_disk(command):
-    """Gives a disk of 64 kB as the folder `results`."""
+    """Return a disk of 64 kB as the folder `results`."""
     Path("results").mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "results"]
     if subprocess.run(mount, capture_output=True, check=False).returncode:

@@ -168,7 +168,7 @@ class Case:
 
 
 def lines(changed: dict[str, str]) -> str:
-    """Gives the sound file with some keys changed, or added at its end."""
+    """Return the sound file with some keys changed, or added at its end."""
     kept = {
         key: value
         for key, value in SOUND.items()
@@ -310,7 +310,7 @@ class AcceptedError(Exception):
 
 @pytest.fixture
 def judged(monkeypatch, capsys, tmp_path):
-    """Gives what is wrong with how a study file is refused; None where it is as it must be."""
+    """Return what is wrong with how a study file is refused; None where it is as it must be."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("BATCHSCALE_DATA", "")

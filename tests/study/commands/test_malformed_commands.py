@@ -22,7 +22,7 @@ def files():
 
 @pytest.fixture
 def refused(command, monkeypatch):
-    """Runs command lines, and checks that each is refused as it must be."""
+    """Run command lines, and checks that each is refused as it must be."""
     # a sweep would begin
     monkeypatch.setattr("study.commands.running._sweep_one", lambda *_: 1 / 0)
     monkeypatch.setattr(cli, "app", get_command(cli.app))  # what it makes of itself at each call
@@ -44,7 +44,7 @@ def refused(command, monkeypatch):
 
 
 def make_folders():
-    """Makes what no command takes for a study, by name."""
+    """Make what no command takes for a study, by name."""
     Path("empty").mkdir()
     Path("file").write_text("text")
     Path("other").mkdir()

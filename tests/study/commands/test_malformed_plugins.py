@@ -170,7 +170,7 @@ FAULTS = {
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """Runs a command on a workload of changed members; gives exit code, output and errors.
+    """Run a command on a workload of changed members; return exit code, output and errors.
 
     The exit code is 0 where a sweep would have begun.
     """

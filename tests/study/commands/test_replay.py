@@ -15,7 +15,7 @@ def contents():
 
 @pytest.fixture
 def digits(command):
-    """Makes a folder `digits` with the reference study, and one of an archive."""
+    """Make a folder `digits` with the reference study, and one of an archive."""
     shutil.copytree(REFERENCE, "digits", ignore=shutil.ignore_patterns("figures"))
     trial = Path("archive/mnist/cnn/sgd/16/0")
     trial.mkdir(parents=True)

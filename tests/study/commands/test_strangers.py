@@ -26,7 +26,7 @@ MARKUP = r"[red]x[/] [/y] <script>alert(1)</script> ![a](b) $\frac$ $x$ | `c` & 
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
-    """Gives a copy of a small sound results folder."""
+    """Return a copy of a small sound results folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "app", get_command(cli.app))  # what it makes of itself at each call
     shutil.copytree(GOLDEN, "study")

@@ -16,7 +16,7 @@ BASE = {"workload": f"{BLOBS}:Blobs", "batch_sizes": [4], "search": {"trials": 2
 
 @pytest.fixture
 def studies():
-    """Gives studies by their grid."""
+    """Return studies by their grid."""
     return lambda grid: Studies(expand(BASE, grid, Path.cwd()))
 
 

@@ -13,7 +13,7 @@ from study.orchestration.signals import Stop
 
 @pytest.fixture
 def listening():
-    """Gives a port of this machine at which something answers."""
+    """Return a port of this machine at which something answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -47,7 +47,7 @@ def test_a_host_that_is_none_is_refused():
 
 
 def processes():
-    """Gives this process and all that it started, at any depth."""
+    """Return this process and all that it started, at any depth."""
     children = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -62,7 +62,7 @@ def processes():
 
 
 def sockets(process):
-    """Gives the inodes of a process's sockets."""
+    """Return the inodes of a process's sockets."""
     try:
         links = [os.readlink(link) for link in Path(f"/proc/{process}/fd").iterdir()]
     except OSError:
@@ -71,7 +71,7 @@ def sockets(process):
 
 
 def listening_addresses(inodes):
-    """Gives the addresses, in the kernel's hexadecimal, at which these sockets wait for others."""
+    """Return the addresses, in the kernel's hexadecimal, at which these sockets wait for others."""
     lines = [
         line.split()
         for table in ("/proc/net/tcp", "/proc/net/tcp6")

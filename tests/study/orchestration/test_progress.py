@@ -15,7 +15,7 @@ from study.storage.study_folder import open_folder
 
 @pytest.fixture
 def sweeping(training, make_study, tmp_path):
-    """Gives a folder where 2 of 4 trials at batch size 4 are recorded, its study, and a write."""
+    """Return a folder where 2 of 4 trials at batch size 4 are recorded, its study, and a write."""
     folder = ResultsFolder.at(tmp_path / "blobs")
     study = open_folder(folder, make_study(search={"trials": 4}))
 

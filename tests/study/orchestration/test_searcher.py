@@ -16,14 +16,14 @@ from study.storage.parts import Parts, part_name, read_part, write_part
 
 
 def searching(folder, study, recorded=()):
-    """Gives the queue of a study and what hands its cohorts to Ray Tune."""
+    """Return the queue of a study and what hands its cohorts to Ray Tune."""
     queue, journal = CohortQueue(study, recorded), Journal(Path(folder.base) / "optuna.log")
     return queue, PerBatchSearch(Parts(folder, study), queue, journal, Progress(study))
 
 
 @pytest.fixture
 def searcher(make_study, tmp_path):
-    """Gives a searcher with one cohort handed out, its queue and its empty folder."""
+    """Return a searcher with one cohort handed out, its queue and its empty folder."""
     study, folder = make_study(search={"trials": 8}), ResultsFolder.at(tmp_path)
     queue, searcher = searching(folder, study)
     points = json.loads(searcher.suggest("first")["cohort"])["points"]

@@ -143,7 +143,7 @@ def test_a_process_leaves_none_of_its_own_behind(monkeypatch, tmp_path, end, sta
 
 
 def runs(process):
-    """Tells whether a process is there and more than a zombie."""
+    """Return whether a process is there and more than a zombie."""
     try:
         return process.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

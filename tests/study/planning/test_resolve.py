@@ -47,7 +47,7 @@ ERROR = "(model(data.inputs).argmax(-1) != data.targets).float().mean()"
 
 @pytest.fixture
 def plugin(tmp_path):
-    """Writes a plug-in file and gives its reference."""
+    """Write a plug-in file and gives its reference."""
 
     def write(target="0.1", loss=LOSS, error=ERROR):
         path = tmp_path / "line.py"

@@ -28,7 +28,7 @@ def trained(study, made, **values):
 
 
 def by_hand(made, size, steps, loss):
-    """Gives layer -> (|w|, mean |g|, |G|) after `steps` of torch's own optimizer."""
+    """Return layer -> (|w|, mean |g|, |G|) after `steps` of torch's own optimizer."""
     model = fresh_model(made, SEED).train()
     sgd = torch.optim.SGD(model.parameters(), LR, momentum=MOMENTUM, nesterov=True)
     order = DataOrder([SEED], 90, size, torch.device("cpu"))

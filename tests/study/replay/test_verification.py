@@ -30,7 +30,7 @@ WINNERS = ["winner at batch size 4", "winner at batch size 16"]
 
 @pytest.fixture(scope="module")
 def fresh(make_study, run_alone, tmp_path_factory):
-    """Makes a folder as a sweep and `analyze` leave it, with no Ray about."""
+    """Make a folder as a sweep and `analyze` leave it, with no Ray about."""
     space = {"lr": {"low": 1e-3, "high": 3e-2, "scale": "log"}, "momentum": 0.5}
     study = make_study(workload=BLOBS, search={"space": space}, replicates={"seeds": 2, "top": 1})
     folder = ResultsFolder.at(tmp_path_factory.mktemp("fresh") / "blobs")
@@ -44,7 +44,7 @@ def fresh(make_study, run_alone, tmp_path_factory):
 
 @pytest.fixture
 def swept(fresh, tmp_path):
-    """Gives a copy of the fresh folder."""
+    """Return a copy of the fresh folder."""
     return shutil.copytree(fresh, tmp_path / "blobs")
 
 
@@ -202,7 +202,7 @@ def test_a_part_parquet_lays_out_otherwise_keeps_its_hash(swept):
 
 
 def early(result):
-    """Gives a trial that claims to have been at the target some measurements before it was."""
+    """Return a trial that claims to have been at the target some measurements before it was."""
     curve = result.curve.until(len(result.curve.step) - 3)
     curve = replace(curve, val_error=np.append(curve.val_error[:-1], 0.05))
     steps = {"steps": int(curve.step[-1]), "steps_before": int(curve.step[-2])}

@@ -44,7 +44,7 @@ def reached(steps):
 
 
 def trained(cohort, ends=outcome):
-    """Gives a cohort's results, without training anything."""
+    """Return a cohort's results, without training anything."""
     results = []
     for point in cohort.points:
         ended = ends(cohort.batch_size, point)
@@ -64,7 +64,7 @@ def trained(cohort, ends=outcome):
 
 
 def sweep(study, recorded=(), at_once=1, stop_after=math.inf, order=None, ends=outcome):
-    """Runs a queue dry with so many cohorts in flight; gives the cohorts and all results."""
+    """Run a queue dry with so many cohorts in flight; return the cohorts and all results."""
     results = sorted(recorded, key=lambda result: result.batch_size)
     queue, order = CohortQueue(study, results), order or random.Random(0)
     flying, cohorts = [], []
@@ -88,7 +88,7 @@ def key(cohort):
 
 @pytest.fixture
 def make_recipe(make_study):
-    """Gives a study of batch sizes 4 to 64 that tunes at 16; keywords change its keys."""
+    """Return a study of batch sizes 4 to 64 that tunes at 16; keywords change its keys."""
 
     def make(**changes):
         data = {
@@ -104,7 +104,7 @@ def make_recipe(make_study):
 
 @pytest.fixture
 def base(make_recipe):
-    """Gives a trial of the base, number 5: lr 0.1, momentum 0.9, a warm-up without effect."""
+    """Return a trial of the base, number 5: lr 0.1, momentum 0.9, a warm-up without effect."""
     first = trained(CohortQueue(make_recipe(), []).take())[0]
     values = {"lr": 0.1, "momentum": 0.9, "warmup_epochs": 5.0, "warmup_factor": 1.0}
     return replace(first, point=replace(first.point, trial=5, values=values))

@@ -12,7 +12,7 @@ ADAPTIVE = [name for name, sampler in SAMPLERS.items() if sampler.adaptive]
 
 
 def finished(values, trials, steps, size=4):
-    """Gives a finished cohort; a trial without steps diverged."""
+    """Return a finished cohort; a trial without steps diverged."""
     return [
         TrialResult(
             batch_size=size,

@@ -26,7 +26,7 @@ def outcome(size, point, best):
 
 
 def trained(cohort, best):
-    """Gives a cohort's results, without training anything."""
+    """Return a cohort's results, without training anything."""
     results = []
     for point in cohort.points:
         ended = outcome(cohort.batch_size, point, best)
@@ -51,7 +51,7 @@ def trained(cohort, best):
 
 
 def sweep(study, recorded=(), best=lambda size: 0.03, at_once=1, stop_after=math.inf, order=None):
-    """Runs a queue dry with so many cohorts in flight; gives the cohorts and all results."""
+    """Run a queue dry with so many cohorts in flight; return the cohorts and all results."""
     results = sorted(recorded, key=lambda result: result.batch_size)
     queue, order = CohortQueue(study, results), order or random.Random(0)
     flying, cohorts = [], []

@@ -33,7 +33,7 @@ from study.storage.study_folder import open_folder, read_study_toml
 
 @pytest.fixture(scope="module")
 def swept(shared_training, make_study, tmp_path_factory):
-    """Gives a folder with two cohorts at batch size 4, the second the faster, and its study."""
+    """Return a folder with two cohorts at batch size 4, the second the faster, and its study."""
     folder = ResultsFolder.at(tmp_path_factory.mktemp("swept") / "blobs")
     study = open_folder(folder, make_study(batch_sizes=[4], search={"trials": 4}))
     for number, lrs in ((0, [0.02, 0.01]), (2, [0.3, 1e-6])):
@@ -48,7 +48,7 @@ def swept(shared_training, make_study, tmp_path_factory):
 
 @pytest.fixture
 def recorded(swept, tmp_path):
-    """Gives a copy of that folder, and its study."""
+    """Return a copy of that folder, and its study."""
     folder, study = swept
     shutil.copytree(folder.location, tmp_path / "blobs")
     return ResultsFolder.at(tmp_path / "blobs"), study

@@ -43,7 +43,7 @@ VARIANTS = [
 
 @pytest.fixture
 def broken(on_made_data, small, monkeypatch):
-    """Gives the clauses that a workload breaks in few steps, and how it can be trained."""
+    """Return the clauses that a workload breaks in few steps, and how it can be trained."""
 
     def check_quickly(name):
         monkeypatch.setattr(contract, "_TRAINING_STEPS", STEPS.get(name, 100))

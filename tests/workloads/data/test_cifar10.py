@@ -15,7 +15,7 @@ PER_FILE = 4
 
 
 def batches(per_file=PER_FILE):
-    """Gives five batches of images (images, 3072) and labels; all bytes differ in their places."""
+    """Return five batches of images (images, 3072) and labels; all bytes differ in their places."""
     pixels = np.arange(5 * per_file * 3072, dtype=np.uint32) * 7 % 251
     images = pixels.astype(np.uint8).reshape(5, per_file, 3072)
     return images, (np.arange(5 * per_file) % 10).astype(np.uint8).reshape(5, per_file)
@@ -28,7 +28,7 @@ def write_binary(folder):
 
 
 def write_pickled(folder):
-    """Writes what Python 2 does: protocol 2, names of numpy 1, strings as bytes."""
+    """Write what Python 2 does: protocol 2, names of numpy 1, strings as bytes."""
     for number, (images, labels) in enumerate(zip(*batches(), strict=True), start=1):
         batch = {
             b"data": images,
@@ -46,7 +46,7 @@ FORMS = {"cifar-10-batches-bin": write_binary, "cifar-10-batches-py": write_pick
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """Gives a folder that BATCHSCALE_DATA names."""
+    """Return a folder that BATCHSCALE_DATA names."""
     monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
     return tmp_path
 

@@ -17,7 +17,7 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Gives a folder of 60,000 made images: each all of one brightness, its label 7 times it."""
+    """Return a folder of 60,000 made images: each all of one brightness, its label 7 times it."""
     folder = tmp_path_factory.mktemp("data") / "fashion-mnist"
     folder.mkdir()
     labels = (np.arange(60_000) % 10).astype(np.uint8)

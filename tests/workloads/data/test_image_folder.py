@@ -15,7 +15,7 @@ def write(path, brightness, sides=(8, 8)):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Gives two classes of twenty images, each of one brightness of its own."""
+    """Return two classes of twenty images, each of one brightness of its own."""
     for label, name in enumerate(("cats", "dogs")):
         for number in range(20):
             write(tmp_path / "pets" / name / f"{number:02}.ppm", 100 * label + number)

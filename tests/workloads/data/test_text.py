@@ -12,7 +12,7 @@ from workloads.errors import WorkloadError
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """Gives a folder that BATCHSCALE_DATA names."""
+    """Return a folder that BATCHSCALE_DATA names."""
     monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
     return tmp_path
 

@@ -11,7 +11,7 @@ def images(count, channels=3):
 
 
 def normed(ghost, count):
-    """Gives a trained-on layer, and what came out."""
+    """Return a trained-on layer, and what came out."""
     layer = GhostBatchNorm2d(3, ghost).train()
     return layer, layer(images(count))
 
