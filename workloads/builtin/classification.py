@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from workloads.builtin.defaults import momentum_space
 from workloads.data.digits import digits
 from workloads.data.fashion_mnist import check_pool, fashion_mnist
 from workloads.data.images import resolve_amount, subset
@@ -47,14 +48,7 @@ class DigitsMLP:
     """scikit-learn's handwritten digits, a fully connected network, 5 % validation error."""
 
     target = Target(0.05)
-    study_defaults: Mapping[str, Any] = {
-        "search": {
-            "space": {
-                "lr": {"low": 1e-3, "high": 3.0, "scale": "log"},
-                "momentum": {"low": 0.0, "high": 0.99, "scale": "reverse-log"},
-            }
-        }
-    }
+    study_defaults: Mapping[str, Any] = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
 
     hyperparameters = LABEL_SMOOTHING
     loss = staticmethod(cross_entropy)
@@ -108,14 +102,7 @@ class DigitsCNN:
     """scikit-learn's handwritten digits, a convolutional network, 5 % validation error."""
 
     target = Target(0.05)
-    study_defaults: Mapping[str, Any] = {
-        "search": {
-            "space": {
-                "lr": {"low": 1e-3, "high": 3.0, "scale": "log"},
-                "momentum": {"low": 0.0, "high": 0.99, "scale": "reverse-log"},
-            }
-        }
-    }
+    study_defaults: Mapping[str, Any] = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
 
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
@@ -141,12 +128,7 @@ class DigitsResNet8:
 
     target = Target(0.05)
     study_defaults: Mapping[str, Any] = {
-        "search": {
-            "space": {
-                "lr": {"low": 1e-3, "high": 10.0, "scale": "log"},
-                "momentum": {"low": 0.0, "high": 0.99, "scale": "reverse-log"},
-            }
-        },
+        "search": {"space": momentum_space(lr=(1e-3, 10.0))},
         "race": {"max_steps": 5_000},
     }
 

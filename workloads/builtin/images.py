@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from workloads.builtin.classification import cross_entropy, misclassified
+from workloads.builtin.defaults import momentum_space
 from workloads.data import cifar10 as cifar
 from workloads.data.fashion_mnist import FASHION_MNIST
 from workloads.data.idx_images import TRAIN, IdxImages
@@ -30,10 +31,7 @@ from workloads.workload import Data, Target
 
 def _defaults(max_steps: int, highest_lr: float) -> Mapping[str, Any]:
     """Return a search box and a step budget (Shallue et al. 2018; Lee et al. 2021)."""
-    space = {
-        "lr": {"low": 1e-4, "high": highest_lr, "scale": "log"},
-        "momentum": {"low": 0.0, "high": 0.999, "scale": "reverse-log"},
-    }
+    space = momentum_space(lr=(1e-4, highest_lr), highest_momentum=0.999)
     return {"search": {"space": space}, "race": {"max_steps": max_steps}}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from workloads.builtin.defaults import momentum_space
 from workloads.data.text import SYMBOLS, text
 from workloads.models.lstm import LSTM
 from workloads.models.transformer import Transformer
@@ -51,12 +52,7 @@ class TextTransformer(_Text):
     """Bytes of text, a small decoder-only Transformer, 2.3 nats per byte on validation."""
 
     study_defaults: Mapping[str, Any] = {
-        "search": {
-            "space": {
-                "lr": {"low": 1e-3, "high": 1.0, "scale": "log"},
-                "momentum": {"low": 0.0, "high": 0.99, "scale": "reverse-log"},
-            }
-        },
+        "search": {"space": momentum_space(lr=(1e-3, 1.0))},
         "race": {"max_steps": 5_000},
     }
 
@@ -90,12 +86,7 @@ class TextLSTM(_Text):
     """Bytes of text, a small LSTM, 2.3 nats per byte on validation."""
 
     study_defaults: Mapping[str, Any] = {
-        "search": {
-            "space": {
-                "lr": {"low": 1e-1, "high": 30.0, "scale": "log"},
-                "momentum": {"low": 0.0, "high": 0.99, "scale": "reverse-log"},
-            }
-        },
+        "search": {"space": momentum_space(lr=(1e-1, 30.0))},
         "race": {"max_steps": 5_000},
     }
 
