@@ -64,10 +64,10 @@ def analyze(
     tables = read_study(folder)
     first = most_equal_trials(tables) if equal_trials else None
     analysis = analyze_study(tables, target, first)
-    print_analysis(analysis, console)
     figures = folder / "figures"
     written = [folder / name for name in write_summary(analysis, folder)]
     written += [figures / name for name in write_figures(analysis, figures)]
+    print_analysis(analysis, console)
     for file in written:
         if file.name.endswith((".png", ".md")):
             console.print(str(file))
@@ -107,9 +107,9 @@ def compare(
     check_destination(folder, where)
     tables = {name: read_study(study) for name, study in folders.items()}
     comparison = compare_studies(tables, target, equal_trials)
-    print_comparison(comparison, console)
     written = write_comparison(comparison, folder, where)
     written += write_comparison_figures(comparison, folder)
+    print_comparison(comparison, console)
     for name in written:
         if name.endswith((".png", ".md")):
             console.print(str(folder / name))
