@@ -1,8 +1,9 @@
 """The commands on results: status, analysis, comparison, archives."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -10,22 +11,39 @@ from rich.text import Text
 from study.commands.options import StudyFolder
 from study.commands.terminal import Terminal
 
+if TYPE_CHECKING:
+    from study.records import TrialResult
+
 app = typer.Typer()
 console = Terminal()
 
 
 @app.command()
 def status(location: StudyFolder) -> None:
-    """Show the progress of a sweep, one row per batch size."""
+    """Show the progress of a sweep, one row per batch size, and what is still to come."""
+    from analysis.measures.unfinished import unfinished_records, unfinished_sentences
     from analysis.tables.folder import ResultsFolder
+    from analysis.tables.schema import TRIALS_FILE
+    from analysis.tables.study import read_study
     from study.orchestration.progress import Progress, progress_table, share_done
     from study.storage.parts import Parts
     from study.storage.study_folder import read_study_toml
+    from study.storage.tables import study_tables
 
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
-    rows = Progress(resolved, Parts(folder, resolved)).rows()
-    console.print(progress_table(rows, f"{share_done(rows):.0%} of the expected work recorded"))
+    recorded: Iterable[TrialResult] = Parts(folder, resolved)
+    tables = study_tables(folder)
+    if tables is None and folder.exists(TRIALS_FILE):  # a study that was moved without its parts
+        from study.replay.recorded import trials_of_tables
+
+        tables, recorded = read_study(folder), trials_of_tables(folder, resolved)
+    rows = Progress(resolved, recorded).rows()
+    searches = f"{share_done(rows):.0%} of the expected work of the searches recorded"
+    console.print(progress_table(rows, searches))
+    missing = [] if tables is None else unfinished_records(tables)
+    for sentence in unfinished_sentences(missing):
+        console.print(sentence)
 
 
 @app.command()
