@@ -17,7 +17,7 @@ from analysis.errors import AnalysisError
 from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import Estimate, rounded
-from analysis.measures.federated import examples_per_step, local_steps
+from analysis.measures.federated import examples_per_step, local_steps, step_unit
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.write import markdown_table
 from analysis.tables.folder import ResultsFolder
@@ -197,8 +197,10 @@ def fits_table(comparison: Comparison) -> pd.DataFrame:
     """Return the hyperbolas and critical batch sizes as text: one row per quantity."""
     studies = comparison.studies
     fits = [study.fit for study in studies]
+    units = {step_unit(study.analysis.study.config) for study in studies}
+    unit = " or ".join(sorted(units))
     rows = [
-        ["S_min, steps", *(_text(None if fit is None else fit.s_min) for fit in fits)],
+        [f"S_min, {unit}", *(_text(None if fit is None else fit.s_min) for fit in fits)],
         ["E_min, examples", *(_text(_e_min(study)) for study in studies)],
     ]
     for name in DEFINITIONS:

@@ -229,11 +229,14 @@ def _verdicts(
     upper one, and diminishing returns if either is missing: all may then be one regime. It excludes
     a regime only if every b_crit in its interval does, under the hyperbola.
     """
+    if members[Regime.PERFECT] == members[Regime.PLATEAU]:  # so narrow a range that all hold
+        return dict.fromkeys(ORDER, Verdict.NOT_RESOLVED)
     first, last, count = sizes[0], sizes[-1], len(sizes)
     low = min((b_crit.low for b_crit in b_crits), default=math.inf)
     high = max((b_crit.high for b_crit in b_crits), default=0.0)
-    all_perfect = len(members[Regime.PERFECT]) == count and not members[Regime.PLATEAU]
-    all_plateau = len(members[Regime.PLATEAU]) == count and not members[Regime.PERFECT]
+    all_perfect, all_plateau = (
+        len(members[regime]) == count for regime in (Regime.PERFECT, Regime.PLATEAU)
+    )
     shown = {
         Regime.PERFECT: low > 0,
         Regime.DIMINISHING: low > 0 and high < math.inf,
@@ -252,8 +255,6 @@ def _verdicts(
         verdicts[regime] = Verdict.SEEN if seen else Verdict.NOT_RESOLVED
         if excluded[regime]:
             verdicts[regime] = Verdict.NONE
-    if members[Regime.PERFECT] == members[Regime.PLATEAU]:  # so narrow a range that all hold
-        return dict.fromkeys(ORDER, Verdict.NOT_RESOLVED)
     return verdicts
 
 

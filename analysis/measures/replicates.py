@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.estimates import NOT_IDENTIFIED, span_text
+from analysis.fitting.estimates import NOT_IDENTIFIED, Interval, span_text
 from analysis.fitting.likelihood import LEAST_VALUES, estimate_median
 from analysis.fitting.points import Points
 from analysis.measures.recipes import follows_rule, recipe_runs
@@ -179,18 +179,22 @@ def _bias_sentences(known: pd.DataFrame) -> tuple[str, ...]:
 
 
 def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return sentences on a table of `with_replicates`: the seeds that missed the target."""
+    """Return sentences on a table of `with_replicates`: seeds that missed, and open intervals."""
     known = table[table["seeds"].notna() & table["steps"].notna()]
     missed = known[known["seeds_missed"] > 0]
-    if missed.empty:
-        return ()
     listed = ", ".join(
         f"{row['seeds_missed']} of {row['seeds']} at B = {row['batch_size']}"
         for row in missed.to_dict("records")
     )
+    which = "Fresh seeds that missed the target, which rank as slower than all that reached it"
+    open_ones = known[known["interval"] != Interval.CLOSED]
     return (
-        "Fresh seeds that missed the target, which rank as slower than all that reached it: "
-        f"{listed}.",
+        *([f"{which}: {listed}."] if listed else []),
+        *(
+            f"Interval of the median over fresh seeds at B = "
+            f"{', '.join(map(str, rows['batch_size']))}: {interval}."
+            for interval, rows in open_ones.groupby("interval", sort=False)
+        ),
     )
 
 

@@ -155,6 +155,8 @@ def test_an_end_that_seeds_do_not_bound_is_no_number(made):
     assert (row["interval"], pd.isna(row["high"])) == ("no upper bound", True)
     shown = readable_table(analysis).set_index("B").loc["64"]
     assert shown["95% CI"] == f"> {row['low']:.0f}"
+    told = "Interval of the median over fresh seeds at B = 64: no upper bound."
+    assert told in sentences(analysis)
 
 
 def test_at_another_target_the_fit_uses_the_searches_again(made):

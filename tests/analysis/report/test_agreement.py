@@ -4,11 +4,14 @@ import json
 import math
 import re
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.comparison.compare import compare
+from analysis.comparison.report import comparison_markdown, comparison_record
 from analysis.fitting.estimates import REACH, Estimate, rounded
 from analysis.fitting.models import MODELS
 from analysis.report.record import summary_record
@@ -241,7 +244,7 @@ LONG = (pytest.mark.slow, pytest.mark.long)
 
 
 @pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=LONG if seed >= 12 else ()) for seed in range(60)]
+    "seed", [pytest.param(seed, marks=LONG if seed >= 10 else ()) for seed in range(60)]
 )
 def test_words_tables_and_json_agree(made, seed):
     study = random_study(made, seed)
@@ -258,6 +261,10 @@ def test_words_tables_and_json_agree(made, seed):
     assert_misses_are_told(study, record)
     assert_unfinished_is_told(study, record)
     assert_one_b_crit_or_a_reason(record)
+    for row in record["table"]:
+        bounded = row["interval"] in {None, "closed"}
+        at = rf"Interval of the median .* B = .*\b{row['batch_size']}\b.*: {row['interval']}\."
+        assert bounded or row["steps"] is None or re.search(at, " ".join(record["sentences"]))
     if "momentum" not in study.trials:
         assert "momentum" not in page + json.dumps(record["table"] + record["scaling_rules"])
         assert "effective" not in json.dumps(record["table"] + record["scaling_rules"])
@@ -266,3 +273,31 @@ def test_words_tables_and_json_agree(made, seed):
     assert all(
         math.isfinite(Estimate.of(one).low) for one in record["critical_batch_sizes"].values()
     )
+
+
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=LONG if seed >= 3 else ()) for seed in range(24)]
+)
+def test_a_comparison_tests_only_what_is_identified(made, seed):
+    names = ("first", "second", "third")
+    found = compare({n: random_study(made, 100 * seed + k) for k, n in enumerate(names)})
+    record = comparison_record(found)
+    json.dumps(record, allow_nan=False)
+    text = "\n".join(record["sentences"])
+    closed = [
+        study["name"]
+        for study in record["studies"]
+        if study["fits"] and study["fits"]["hyperbola"]["b_crit"]["interval"] == "closed"
+    ]
+    tested = len(closed) > 1
+    assert (record["equal_b_crit"] is not None) == tested
+    assert bool(re.search(r"p [=<] [\d.]+", text)) == tested
+    assert ("b_crit is not compared" in text) != tested
+    pairs = {(ratio["under"], ratio["over"]) for ratio in record["b_crit_ratios"]}
+    assert pairs == set(combinations(closed, 2))
+    assert all(ratio["interval"] == "closed" for ratio in record["b_crit_ratios"])
+    for study in found.studies:
+        is_open = study.fit is not None and study.name not in closed
+        assert (f"{study.label}: " in text and "is not identified by" in text) or not is_open
+    shown = comparison_markdown(found)
+    assert all(f"- {sentence}" in shown for sentence in record["sentences"])
