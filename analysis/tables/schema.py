@@ -91,6 +91,35 @@ LAYER_COLUMNS: Mapping[str, pa.DataType] = {
 """Columns of `layers.parquet`, one row per trial, moment and parameter tensor."""
 
 
+_COMPUTED = {
+    "trials",
+    "examples",
+    "effective_lr",
+    "best",
+    "median",
+    "median_bound",
+    "seeds",
+    "seeds_missed",
+    "steps_median",
+    "replicate_of",
+    "hyperparameters",
+}
+"""Columns that tables of trials and of steps to target gain in the analysis."""
+
+RESERVED_COLUMNS = frozenset(
+    {
+        *TRIAL_COLUMNS,
+        *CURVE_COLUMNS,
+        *BOX_COLUMNS,
+        *LAYER_COLUMNS,
+        *STATUSES,
+        *ROLES,
+        *_COMPUTED,
+    }
+)
+"""Names that no hyperparameter may have: columns of the files and of what is computed from them."""
+
+
 def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:
     """Return the schema of `trials.parquet` for these hyperparameters, in their order."""
     names = list(TRIAL_COLUMNS)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests import strange
 from workloads import registry
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -292,6 +293,26 @@ def test_a_workload_that_breaks_a_clause_fails_its_check(command):
     code, out, _ = command("check", "mine.py:Mine")
     assert code == 1
     assert "FAIL" in out
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("RootMeanSquare", "whole = True"), ("MixedParameters", "must all be float32")],
+)
+def test_check_and_sweep_refuse_with_the_same_words(command, kind, words):
+    workload = f"{strange.__file__}:{kind}"
+    code, out, _ = command("check", workload)
+    assert code == 1
+    assert words in out
+    code, _, err = command("sweep", workload)
+    assert code == 2
+    assert words in err
+
+
+def test_check_says_why_lanes_are_looped(command):
+    code, out, _ = command("check", f"{strange.__file__}:ClassInModel")
+    assert code == 0
+    assert "looped: model" in out
 
 
 def test_listing_workloads_loads_no_torch():

@@ -11,8 +11,10 @@ from study.config.sections import LaneLimit
 from study.config.space import Range
 from study.engine.checkpoints import CHECKPOINTS, Checkpoint
 from study.engine.cohort import run_cohort
+from study.engine.networks.training import load
 from study.optimizers import OPTIMIZERS
 from study.records import Cohort, Point
+from tests import strange
 
 LRS = [1.0, 0.1, 3e38, 1e-4, 1e-6]
 
@@ -130,6 +132,30 @@ def test_a_race_resumes_bit_for_bit(training, make_slow, place, case):
     assert_same(resumed, uninterrupted)
     checkpoint.remove()
     assert place.names(CHECKPOINTS) == []
+
+
+def test_draws_from_numpy_and_python_resume_bit_for_bit(make_slow, place):
+    class Noisy(strange.NumpyNoise, strange.PythonNoise):
+        def factor(self, x):
+            return strange.NumpyNoise.factor(self, x) + strange.PythonNoise.factor(self, x)
+
+    made, study = load(strange.blobs_of(Noisy)(), torch.device("cpu")), make_slow(mode="looped")
+    cohort = cohort_of(study)
+    uninterrupted = run_cohort(study, made, cohort)
+    killed(place, study, made, cohort)
+    checkpoint = checkpoint_of(place, study, cohort)
+    assert_same(run_cohort(study, made, cohort, checkpoint), uninterrupted)
+    assert checkpoint.notes
+
+
+def test_python_state_is_never_resumed_without(make_slow, place):
+    made = load(strange.blobs_of(strange.Counting)(), torch.device("cpu"))
+    study = make_slow(mode="looped")
+    cohort = cohort_of(study)
+    checkpoint = checkpoint_of(place, study, cohort, Dying)
+    trained = run_cohort(study, made, cohort, checkpoint)  # it would die at the 17th write
+    assert place.names(CHECKPOINTS) == []
+    assert_same(trained, run_cohort(study, made, cohort))
 
 
 def test_the_state_holds_compacted_lanes(training, make_slow, place):
