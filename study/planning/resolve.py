@@ -25,6 +25,7 @@ from study.optimizers.schedules import SCHEDULES
 from study.planning.admission import Admission, admit
 from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
 from study.planning.sizing import Device, ModelSize, cohort_lanes, pack_lanes
+from study.planning.update_rules import require_sound
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.sampler import SAMPLERS
 from workloads.registry import resolve as resolve_workload
@@ -200,8 +201,10 @@ def _dry_build(
         _start_above(target, _dynamics_start(config, workload, space))
         return _Built(workload, "dynamics")
     _refuse_mode(config, {"packed", "looped"})
+    optimizer = optimizer_named(config.optimizer)
+    require_sound(config.optimizer, optimizer)
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
-    start, size = _start(loaded, optimizer_named(config.optimizer))
+    start, size = _start(loaded, optimizer)
     _start_above(target, start)
     _refuse_micro_batches(config, loaded)
     values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
