@@ -167,7 +167,8 @@ def _sweep_one(
         console.print(line)
     for line in (*end.errors, *failure_sentences(end.trials)):
         console.print(line, style="red")
-    console.print(f"{len(end.trials)} trials recorded, {failed} failed, {end.seconds:.0f} s")
+    count = len(end.trials) or work.progress.recorded
+    console.print(f"{count} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
 
 
