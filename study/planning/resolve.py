@@ -32,6 +32,8 @@ from workloads.registry import resolve as resolve_workload
 from workloads.soundness import sound_number, sound_target
 from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
 
+_FOUND = sorted(ResolvedStudy.model_fields.keys() - StudyConfig.model_fields.keys())
+"""Keys that a sweep adds to the study file that it records."""
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
 OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
 """Optimizers that a workload with its own dynamics may support."""
@@ -57,12 +59,14 @@ def resolve(
     """Return a study as it will run, and its loaded workload, which is built once for that.
 
     Args:
-        data: a study file as plain data.
+        data: a study file as plain data; also one that a sweep has recorded.
         device: what it will be computed on; None for a CPU.
 
     Raises:
         StudyError: a key, a value, or what the workload makes of them is wrong.
     """  # noqa: DOC502  (raised inside)
+    recorded = {key: data[key] for key in _FOUND if key in data}
+    data = {key: value for key, value in data.items() if key not in _FOUND}
     written = validated(StudyConfig, data)
     workload = resolve_workload(written.workload, written.workload_options)
     with _plug_in_errors():
@@ -97,7 +101,21 @@ def resolve(
         "mode": built.mode,
         "pack": pack_lanes(config, built.size, device or Device()),
     }
-    return validated(ResolvedStudy, resolved), built.trainable
+    study = validated(ResolvedStudy, resolved)
+    _refuse_other(recorded, study)
+    return study, built.trainable
+
+
+def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
+    """Refuse a recorded study that would not run as it is recorded."""
+    for key, value in recorded.items():
+        found = getattr(study, key)
+        if value != found or isinstance(value, bool) is not isinstance(found, bool):
+            raise StudyError(
+                f"{key} follows from the rest of the study and its data, which give {shown(found)},"
+                f" got {shown(value)}; undo what has changed, or remove {key} to start another "
+                "study"
+            )
 
 
 @contextlib.contextmanager
