@@ -75,11 +75,12 @@ def layers(
             rows += measured_layers(resolved, trainable, trial, recorded)
     write_table(folder, LAYERS_FILE, pa.Table.from_pylist(rows, schema=layer_schema()))
     measured = read_layers(folder)
-    for sentence in layer_sentences(measured):
-        console.print(sentence)
     figures = folder / "figures"
     subject = f"{resolved.workload.rpartition(':')[2]}, {resolved.optimizer}"
-    for name in write_layer_figures(measured, subject, figures):
+    written = write_layer_figures(measured, subject, figures)
+    for sentence in layer_sentences(measured):
+        console.print(sentence)
+    for name in written:
         if name.endswith(".png"):
             console.print(str(figures / name))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.report.failures import failure_sentences
+from analysis.report.failures import failure_records, failure_sentences
 from analysis.tables.folder import ResultsFolder
 from study.commands.options import use_data
 from study.commands.studies import Studies
@@ -165,7 +165,7 @@ def _sweep_one(
     failed = sum(status == "failed" for _, status, _ in end.trials)
     for line in end.notes:
         console.print(line)
-    for line in (*end.errors, *failure_sentences(end.trials)):
+    for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")
     count = len(end.trials) or work.progress.recorded
     console.print(f"{count} trials recorded, {failed} failed, {end.seconds:.0f} s")

@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.report.record import summary_record
 from analysis.report.summary import analyze
-from analysis.report.write import SUMMARY_JSON, summary_record
+from analysis.report.write import SUMMARY_JSON
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import CURVES_FILE, STUDY_FILE, TRIAL_KEY, TRIALS_FILE
 from analysis.tables.study import as_frame, read_study, read_table

@@ -185,7 +185,7 @@ def test_an_archive_is_imported_analyzed_and_exported(command, first):
     code, out, err = command("analyze", folder, "--target", "0.2")
     assert code == 0, err
     assert "mnist-cnn, sgd, validation error < 0.2" in out
-    assert "B = 2: no trial reached the target within 20 steps." in out
+    assert "B = 2: no trial reached the target within 20 steps; the least error there is " in out
     assert Path(folder, "figures", "metaparameters.png").exists()
     code, out, err = command("export", folder, "--to", "again")
     assert code == 0, err

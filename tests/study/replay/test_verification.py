@@ -154,7 +154,10 @@ TAMPERED = {
     ),
     "more trials wanted": (
         lambda path: edit(path / "study.toml", "trials = 6", "trials = 8"),
-        {"trials": "trials are missing, 2 at batch size 4 and 1 more"},
+        {
+            "trials": "trials are missing, 2 at batch size 4 and 1 more",
+            "summary": "unfinished must be",
+        },
     ),
     "fewer batch sizes": (
         lambda path: edit(path / "study.toml", "[4, 16]", "[4]"),
