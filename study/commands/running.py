@@ -20,7 +20,10 @@ from study.orchestration.progress import shown
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.sizing import Device, check_gpus
-from study.storage.study_folder import continued, open_folder
+from study.storage.study_folder import continued, folder_of, open_folder
+
+RESULTS = "results"
+"""Folder that studies' folders are made in if none is given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +31,8 @@ class SweepOptions:
     """Where and how a sweep runs; what is studied is in the study file.
 
     Attributes:
-        results: where the study's folder is made, a path or a URI.
+        results: where the study's folder is made, a path or a URI; None for `results`, or for the
+            folder that the study file lies in if a sweep has recorded it there.
         workers: cohorts trained at once, >= 1; None for one per core.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
         address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
@@ -36,7 +40,7 @@ class SweepOptions:
         data_dir: folder of data files; None leaves it to BATCHSCALE_DATA.
     """
 
-    results: str = "results"
+    results: str | None = None
     workers: int | None = None
     gpus_per_worker: float = 0.0
     address: str | None = None
@@ -80,7 +84,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     if options.address is None:
         check_gpus(options.gpus_per_worker)
     studies = read_studies(source, options.settings, options.gpus_per_worker)
-    folders = studies.folders(ResultsFolder.at(options.results) / _name(source))
+    folders = studies.folders(_place(source, options.results))
     resources = Resources(
         workers=options.workers or cores(),
         gpus_per_worker=options.gpus_per_worker,
@@ -124,6 +128,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def _place(source: str | Mapping[str, Any], results: str | None) -> ResultsFolder:
+    """Return the study's folder: named in `results`, or the one whose study.toml was given."""
+    if isinstance(source, str) and (folder := folder_of(source)) is not None:
+        return folder if results is None else ResultsFolder.at(results) / folder.name
+    return ResultsFolder.at(results or RESULTS) / _name(source)
+
+
 def _name(source: str | Mapping[str, Any]) -> str:
     """Return the name of the study's folder: that of its file, or of its workload."""
     if isinstance(source, Mapping):
@@ -156,7 +167,8 @@ def _sweep_one(
         console.print(line)
     for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")
-    console.print(f"{len(end.trials)} trials recorded, {failed} failed, {end.seconds:.0f} s")
+    count = len(end.trials) or work.progress.recorded
+    console.print(f"{count} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
 
 

@@ -35,9 +35,12 @@ Settings = Annotated[
 def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     source: Source,
     results: Annotated[
-        str,
-        typer.Option(help="Where the study's folder is made: a path, or s3://, gs://, file://."),
-    ] = "results",
+        str | None,
+        typer.Option(
+            help="Where the study's folder is made: a path, or s3://, gs://, file://.",
+            show_default="results, or the folder whose own study.toml is given",
+        ),
+    ] = None,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = 0.0,
     address: Annotated[

@@ -120,6 +120,8 @@ def this_node() -> str:
 
 def _init(resources: Resources) -> None:
     local: dict[str, Any] = {"num_cpus": resources.workers, "include_dashboard": False}
+    # Tune logs a traceback where it cannot write its state, which nothing reads
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         ray.init(
             address=resources.address or "local",

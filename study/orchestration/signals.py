@@ -77,7 +77,9 @@ class Stop:
         if self.requested:
             leave(self.exit_code, f"quit; {RESUME_HINT}")
         self._signal = number
-        _print_line("stopping: cohorts have ten seconds to finish; press Ctrl-C again to quit now")
+        _print_line(
+            "stopping: cohorts have twenty seconds to be saved; press Ctrl-C again to quit now"
+        )
 
 
 @contextlib.contextmanager

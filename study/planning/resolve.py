@@ -25,12 +25,15 @@ from study.optimizers.schedules import SCHEDULES
 from study.planning.admission import Admission, admit
 from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
 from study.planning.sizing import Device, ModelSize, cohort_lanes, pack_lanes
+from study.planning.update_rules import require_sound
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.sampler import SAMPLERS
 from workloads.registry import resolve as resolve_workload
 from workloads.soundness import sound_number, sound_target
 from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
 
+_FOUND = sorted(ResolvedStudy.model_fields.keys() - StudyConfig.model_fields.keys())
+"""Keys that a sweep adds to the study file that it records."""
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
 OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
 """Optimizers that a workload with its own dynamics may support."""
@@ -56,12 +59,14 @@ def resolve(
     """Return a study as it will run, and its loaded workload, which is built once for that.
 
     Args:
-        data: a study file as plain data.
+        data: a study file as plain data; also one that a sweep has recorded.
         device: what it will be computed on; None for a CPU.
 
     Raises:
         StudyError: a key, a value, or what the workload makes of them is wrong.
     """  # noqa: DOC502  (raised inside)
+    recorded = {key: data[key] for key in _FOUND if key in data}
+    data = {key: value for key, value in data.items() if key not in _FOUND}
     written = validated(StudyConfig, data)
     workload = resolve_workload(written.workload, written.workload_options)
     with _plug_in_errors():
@@ -96,7 +101,21 @@ def resolve(
         "mode": built.mode,
         "pack": pack_lanes(config, built.size, device or Device()),
     }
-    return validated(ResolvedStudy, resolved), built.trainable
+    study = validated(ResolvedStudy, resolved)
+    _refuse_other(recorded, study)
+    return study, built.trainable
+
+
+def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
+    """Refuse a recorded study that would not run as it is recorded."""
+    for key, value in recorded.items():
+        found = getattr(study, key)
+        if value != found or isinstance(value, bool) is not isinstance(found, bool):
+            raise StudyError(
+                f"{key} follows from the rest of the study and its data, which give {shown(found)},"
+                f" got {shown(value)}; undo what has changed, or remove {key} to start another "
+                "study"
+            )
 
 
 @contextlib.contextmanager
@@ -200,8 +219,10 @@ def _dry_build(
         _start_above(target, _dynamics_start(config, workload, space))
         return _Built(workload, "dynamics")
     _refuse_mode(config, {"packed", "looped"})
+    optimizer = optimizer_named(config.optimizer)
+    require_sound(config.optimizer, optimizer)
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
-    start, size = _start(loaded, optimizer_named(config.optimizer))
+    start, size = _start(loaded, optimizer)
     _start_above(target, start)
     _refuse_micro_batches(config, loaded)
     values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}

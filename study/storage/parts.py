@@ -181,9 +181,14 @@ def write_part(
 
 def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
     """Write a parquet file in one atomic step."""
+    folder.write(name, as_parquet(table))
+
+
+def as_parquet(table: pa.Table) -> pa.Buffer:
+    """Return the content of a parquet file."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    folder.write(name, sink.getvalue())
+    return sink.getvalue()
 
 
 def _content_hash(table: pa.Table) -> str:

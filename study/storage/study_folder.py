@@ -2,20 +2,41 @@
 
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tomlkit
 
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.nested import leaves
-from analysis.tables.schema import (
-    STUDY_FILE,
-)
+from analysis.tables.schema import STUDY_FILE, TRIALS_FILE
 from study.config.sections import ReplicatesConfig, SearchConfig
 from study.config.study import ResolvedStudy
 from study.errors import StudyError
+from study.storage.parts import part_names
+from study.storage.provenance import PROVENANCE_FILE
 
 _Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
+
+
+def folder_of(study_file: str) -> ResultsFolder | None:
+    """Return the results folder whose `study.toml` a path names; None if it is no such file.
+
+    Args:
+        study_file: path of a study file, which need not exist.
+
+    Raises:
+        StudyError: the folder's study cannot be run: its file is damaged, or was imported.
+    """  # noqa: DOC502  (raised by read_study_toml)
+    path = Path(study_file)
+    if path.name != STUDY_FILE or not path.is_file():
+        return None
+    folder = ResultsFolder.at(path.parent)
+    # a user's own file may have this name; a sweep or an import has left more than that
+    if not any(map(folder.exists, (PROVENANCE_FILE, TRIALS_FILE))) and not part_names(folder):
+        return None
+    read_study_toml(folder)
+    return folder
 
 
 def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:

@@ -6,7 +6,7 @@ from ray.tune.search import Searcher
 
 from analysis.tables.folder import ResultsFolder
 from study.engine.cohort import failed
-from study.orchestration.actor import UNWRITTEN
+from study.orchestration.actor import SAVED, UNWRITTEN
 from study.orchestration.progress import Progress
 from study.orchestration.searcher import PerBatchSearch
 from study.records import Cohort, Point, Status
@@ -38,6 +38,15 @@ def test_a_worker_that_died_costs_its_batch_size_only(searcher):
         "the worker died in cohort 0 at batch size 4; run the same `sweep` to train it again"
     ]
     assert {standing.batch_size for standing in queue.standings() if standing.waiting} == {16}
+
+
+def test_a_cohort_that_was_saved_at_a_stop_is_no_loss(searcher):
+    searcher, queue, _ = searcher
+    searcher.close()
+    searcher.on_trial_complete("first", {"reached": 0, "notes": ["saved"], SAVED: True})
+    assert (searcher.errors, searcher.notes) == ([], ["saved"])
+    assert queue.empty
+    assert searcher.suggest("second") == Searcher.FINISHED
 
 
 def test_a_run_ends_after_so_many_cohorts_and_another_goes_on(searcher, monkeypatch):
