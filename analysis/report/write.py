@@ -16,10 +16,10 @@ from analysis.measures.goals import goal_records, goals_markdown
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.summary import Analysis, sentences
 from analysis.search_quality.table import readable_quality
+from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import SCHEMA_VERSION, hyperparameters
+from analysis.tables.schema import SCHEMA_VERSION, SUMMARY_FILE, hyperparameters
 
-SUMMARY_JSON = "summary.json"
 SUMMARY_MD = "summary.md"
 
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
@@ -36,9 +36,9 @@ def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
         The names of the files written.
     """
     text = json.dumps(summary_record(analysis), indent=2, allow_nan=False)
-    folder.write(SUMMARY_JSON, f"{text}\n".encode())
+    write_file(folder, SUMMARY_FILE, f"{text}\n".encode())
     folder.write(SUMMARY_MD, summary_markdown(analysis).encode())
-    return [SUMMARY_JSON, SUMMARY_MD]
+    return [SUMMARY_FILE, SUMMARY_MD]
 
 
 def summary_record(analysis: Analysis) -> dict[str, object]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.tables.files import write_file, write_table
 from analysis.tables.schema import (
     BOXES_FILE,
     CURVES_FILE,
@@ -18,7 +19,7 @@ from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
 from study.records import TrialResult
 from study.storage.curve_columns import curve_table
-from study.storage.parts import Parts, write_table
+from study.storage.parts import Parts
 from study.storage.trial_rows import trial_row
 
 Ended = tuple[int, str, str]
@@ -54,7 +55,7 @@ def consolidate(parts: Parts) -> list[Ended]:
             regions.update(_regions(results))
             ended += [(r.batch_size, str(r.outcome.status), r.message) for r in results]
     for name, file in zip((TRIALS_FILE, CURVES_FILE), files, strict=True):
-        folder.write(name, file.getvalue())
+        write_file(folder, name, file.getvalue())
     write_table(folder, BOXES_FILE, _box_table(resolved, regions))
     return ended
 

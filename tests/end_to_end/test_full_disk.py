@@ -34,7 +34,7 @@ def test_a_disk_that_fills_up_stops_the_sweep_and_costs_nothing_recorded(place, 
     assert "No space left on device; free some space" in out
     assert "Traceback" not in out
     folder = place.folder / "results" / "study"
-    recorded = {path: path.stat().st_mtime_ns for path in folder.glob("parts/b*")}
+    recorded = {path: path.stat().st_mtime_ns for path in folder.glob("parts/b*.parquet")}
     assert 0 < len(recorded) < 64
     assert all(pq.read_table(path).num_rows == 4 for path in recorded)
     assert not list(folder.glob("**/.*.tmp"))
