@@ -174,3 +174,14 @@ def test_a_damaged_imported_folder_is_refused(archive, tmp_path, content):
     write_file(made.folder, "archive.json", content.encode())
     with pytest.raises(AnalysisError, match=r"archive\.json(?! must have)"):
         export_study(made.folder, tmp_path / "archive")
+
+
+@pytest.mark.parametrize("name", ["archive.json", STUDY_FILE, TRIALS_FILE, CURVES_FILE, BOXES_FILE])
+def test_an_imported_folder_with_other_bytes_is_refused(archive, tmp_path, name):
+    (made,) = import_archive(
+        archive, ResultsFolder.at(tmp_path / "results"), Choices(only="mnist*")
+    )
+    made.folder.write(name, made.folder.read(name) + b"\n")
+    with pytest.raises(AnalysisError, match=f"{name} must have the digest in {name}.sha256"):
+        export_study(made.folder, tmp_path / "archive")
+    assert not (tmp_path / "archive").exists()

@@ -69,6 +69,15 @@ def test_every_command_refuses_what_it_reads(command, study, name, damaged):
     assert contents() == before
 
 
+@pytest.mark.parametrize("verb", ["plan", "sweep"])
+def test_the_study_file_of_a_folder_is_no_study_file_once_damaged(command, study, verb):
+    flip(study / STUDY_FILE)
+    code, _, err = command(verb, study / STUDY_FILE)
+    assert code == 2
+    assert err.startswith(f"error: study/{STUDY_FILE} must have the digest in")
+    assert not Path("results").exists()
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_without_parts_the_tables_are_what_is_refused(command, study, name):
     shutil.rmtree(study / "parts")
