@@ -26,8 +26,6 @@ STUDY_JSON = "study.json"
 METADATA_JSON = "metadata.json"
 MEASUREMENTS_CSV = "measurements.csv"
 
-"""File of an imported results folder that keeps each `study.json` for an export."""
-
 COMPLETE, INCOMPLETE, INFEASIBLE = "COMPLETE", "INCOMPLETE", "INFEASIBLE"
 STATUS_OF: Mapping[str, str] = {
     COMPLETE: "exhausted",

@@ -23,6 +23,7 @@ LAYERS_FILE = "layers.parquet"
 PROVENANCE_FILE = "provenance.json"
 SUMMARY_FILE = "summary.json"
 ARCHIVE_FILE = "archive.json"
+"""File of an imported results folder that keeps each `study.json` for an export."""
 
 TRIAL_KEY = ("batch_size", "role", "trial")
 """Columns that identify a trial: its number counts within its batch size and role."""

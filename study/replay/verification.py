@@ -212,8 +212,9 @@ def _imported(folder: ResultsFolder) -> str:
 def _summary(folder: ResultsFolder) -> str | None:
     if not folder.exists(SUMMARY_FILE):
         return None
+    content = read_file(folder, SUMMARY_FILE)
     try:
-        there = json.loads(read_file(folder, SUMMARY_FILE))
+        there = json.loads(content)
         target, first = there["target"], there.get("first")
     except (ValueError, KeyError, TypeError) as error:
         raise _BrokenError(f"{SUMMARY_FILE} must be as `analyze` wrote it, got: {error}") from error

@@ -1,6 +1,7 @@
 """A file and its digest: what is read is what was written, whenever a writer was killed."""
 
 import hashlib
+import re
 import subprocess
 from pathlib import Path
 
@@ -128,6 +129,24 @@ def test_damaged_bytes_never_reach_the_parser(folder, monkeypatch):
     monkeypatch.setattr(files, "read_parquet", lambda _: pytest.fail("parsed"))
     with pytest.raises(AnalysisError, match=r"trials\.parquet.* must have the digest.*; run `an"):
         read_table_file(folder, TRIALS_FILE)
+
+
+def test_nothing_else_reads_a_results_folder():
+    root = Path(files.__file__).parents[2]
+    raw = re.compile(r"folder\.(read|find)\(|read_parquet\(|ParquetFile\(")
+    found = {
+        str(path.relative_to(root))
+        for package in ("analysis", "batchscale", "study")
+        for path in (root / package).rglob("*.py")
+        if raw.search(path.read_text())
+    }
+    assert found == {
+        "analysis/tables/files.py",
+        "analysis/tables/validation.py",  # defines how bytes are parsed
+        "analysis/comparison/report.py",  # whose comparison it is; no number
+        "study/engine/checkpoints.py",  # have a digest in their first line
+        "study/replay/verification.py",  # whether there is a study at all
+    }
 
 
 def test_the_command_in_the_message_accepts_a_file_without_a_digest(tmp_path):
