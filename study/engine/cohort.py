@@ -8,8 +8,9 @@ import numpy as np
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint
 from study.engine.data_order import DataOrder
+from study.engine.ensemble import Ensemble
 from study.engine.federated import ClientOrder, FederatedLanes, client_shards
-from study.engine.lanes import Ensemble, GradientLanes, Networks, UpdateSettings
+from study.engine.lanes import GradientLanes, Networks, UpdateSettings
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, Trainable
@@ -65,6 +66,12 @@ def run_cohort(
         One result per trial, in order.
     """
     rules = StoppingRules.for_role(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
+    if (
+        isinstance(trainable, LoadedWorkload)
+        and trainable.observed.state
+        and not trainable.observed.buffer
+    ):
+        checkpoint = None  # it would lack the Python state: the cohort starts anew instead
     ended = _train(resolved, trainable, cohort, rules, checkpoint)
     rules = _after(rules, ended)
     return [_result(cohort, index, lane, rules) for index, lane in enumerate(ended)]

@@ -12,7 +12,7 @@ from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import CHECKPOINTS
-from study.engine.networks.training import Trainable
+from study.engine.networks.training import LoadedWorkload, Trainable
 from study.orchestration.actor import RaceTrainable, shared_data
 from study.orchestration.cluster import Resources, joined
 from study.orchestration.progress import Progress
@@ -98,7 +98,7 @@ class Sweep:
         started, missing = time.monotonic(), not self._queue.empty
         if missing:
             used = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
-            record_start(self._folder, used)
+            record_start(self._folder, used, self._admission())
         searcher = self._run_missing(resources, stop)
         errors = list(searcher.errors)
         if not errors and not stop.requested:
@@ -149,6 +149,14 @@ class Sweep:
                 trainable, tune_config=_tune_config(searcher, resources), run_config=run_config
             ).fit()
             unfinished = searcher.needs_another_run() and not stop.requested
+
+    def _admission(self) -> dict[str, Any]:
+        """Return how lanes are trained and why, and what else the workload was seen to do."""
+        mode = self._resolved.compute.mode
+        if not isinstance(self._trainable, LoadedWorkload):
+            return {"mode": mode}
+        seen = self._trainable.observed.words()
+        return {"mode": mode, "reason": self._trainable.looped_because, "observed": seen}
 
     def _unusable_base(self) -> list[str]:
         recipe = self._resolved.recipe

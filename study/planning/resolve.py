@@ -17,12 +17,12 @@ from study.config.space import Range, Space
 from study.config.study import ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
-from study.engine.networks.packed import why_not_packed
 from study.engine.networks.training import Layout, LoadedWorkload, fresh_model, load
 from study.errors import StudyError, cause, not_among, shown
 from study.optimizers import Optimizer, optimizer_named
 from study.optimizers.hyperparameters import of_optimizer, of_workload
 from study.optimizers.schedules import SCHEDULES
+from study.planning.admission import Admission, admit
 from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
 from study.planning.sizing import Device, ModelSize, cohort_lanes, pack_lanes
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
@@ -203,14 +203,22 @@ def _dry_build(
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
     start, size = _start(loaded, optimizer_named(config.optimizer))
     _start_above(target, start)
-    if loaded.data.mapped:
-        _refuse_mode(config, {"looped"})
     _refuse_micro_batches(config, loaded)
-    mode = config.compute.mode
-    if mode == "auto":
-        values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
-        mode = "packed" if why_not_packed(loaded, values) is None else "looped"
+    values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
+    admission = admit(loaded, values)
+    mode = _mode(config, admission)
+    loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
     return _Built(loaded, mode, len(loaded.data.train.inputs), size)
+
+
+def _mode(config: StudyConfig, admission: Admission) -> str:
+    """Return the mode of a study: as it says, unless packing would give other numbers."""
+    if config.compute.mode == "packed" and admission.reason:
+        raise StudyError(
+            "compute.mode must be auto or looped for this workload, got 'packed': "
+            f"{admission.reason}"
+        )
+    return admission.mode if config.compute.mode == "auto" else config.compute.mode
 
 
 def _refuse_mode(config: StudyConfig, possible: set[str]) -> None:
@@ -242,10 +250,11 @@ def _refuse_unsupported(config: StudyConfig, space: Space) -> None:
 
 
 def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
-    if config.compute.micro_batch != "auto" and loaded.mixing is not None:
+    if config.compute.micro_batch != "auto" and not loaded.splits_batches:
+        why = "`whole = True`" if loaded.whole else f"batch statistics in {loaded.mixing}"
         raise StudyError(
-            f"compute.micro_batch must be left out for a model with batch statistics, got "
-            f"{config.compute.micro_batch} with {loaded.mixing}; they need the whole batch"
+            f"compute.micro_batch must be left out for a workload with {why}, which needs the "
+            f"whole batch, got {config.compute.micro_batch}"
         )
 
 

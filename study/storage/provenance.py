@@ -25,8 +25,13 @@ def check_readable(folder: ResultsFolder) -> None:
     _sweeps(folder)
 
 
-def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
-    """Add an entry for a sweep that starts; `resources` are its workers and devices."""
+def record_start(
+    folder: ResultsFolder, resources: dict[str, Any], admission: dict[str, Any]
+) -> None:
+    """Add an entry for a sweep that starts.
+
+    `resources` are its workers and devices, `admission` what was found about its workload.
+    """
     sweeps = _sweeps(folder)
     sweeps.append(
         {
@@ -34,6 +39,7 @@ def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
             "start": _now(),
             "end": None,
             "resources": resources,
+            "admission": admission,
             **environment(),
             "git": _git_state(),
         }

@@ -24,7 +24,7 @@ GOLDEN = Path(__file__).parent / "search"
 def whole(tmp_path_factory):
     """Return a folder with every kind of file, and the content of each."""
     path = shutil.copytree(GOLDEN, tmp_path_factory.mktemp("golden") / "study")
-    record_start(ResultsFolder.at(path), {"workers": 1})
+    record_start(ResultsFolder.at(path), {"workers": 1}, {})
     files = {file: file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
     return path, files
 

@@ -21,7 +21,7 @@ PART, OTHER = (f"parts/b00064-c00{n}.parquet" for n in (0, 6))
 def study(command):
     """Return the folder `study`, which has every kind of file."""
     path = shutil.copytree(GOLDEN, Path("study"))
-    record_start(ResultsFolder.at(path), {"workers": 1})
+    record_start(ResultsFolder.at(path), {"workers": 1}, {})
     return path
 
 

@@ -96,7 +96,7 @@ def test_a_part_that_is_not_ours_changes_nothing(recorded, made, verb, fault):
 @pytest.mark.parametrize("more", [(), ("--set", "search.trials=4")])
 def test_a_sweep_refuses_a_folder_with_other_bytes_in_a_file(recorded, name, more):
     command, folder = recorded
-    record_start(folder, {"workers": 1})
+    record_start(folder, {"workers": 1}, {})
     folder.write(name, folder.read(name) + b"\n")
     before = contents()
     code, _, err = command("sweep", "study.toml", *more)

@@ -245,7 +245,9 @@ def test_a_workloads_hyperparameter_has_a_name_of_its_own(tmp_path):
 
 def test_batch_statistics_are_not_cut_into_micro_batches():
     study = {"workload": f"{BLOBS}:BatchNormBlobs", "compute": {"micro_batch": 8}}
-    with pytest.raises(StudyError, match="left out for a model with batch statistics, got 8"):
+    with pytest.raises(
+        StudyError, match="batch statistics in 1, which needs the whole batch, got 8"
+    ):
         resolve(study)
 
 

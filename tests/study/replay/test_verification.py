@@ -36,7 +36,7 @@ def fresh(make_study, run_alone, tmp_path_factory):
     study = make_study(workload=BLOBS, search={"space": space}, replicates={"seeds": 2, "top": 1})
     folder = ResultsFolder.at(tmp_path_factory.mktemp("fresh") / "blobs")
     open_folder(folder, study)
-    record_start(folder, {"workers": 1, "gpus_per_worker": 0.0})
+    record_start(folder, {"workers": 1, "gpus_per_worker": 0.0}, {"mode": "packed"})
     run_alone(folder, study, prepare(resolve(BLOBS), "cpu"))
     record_end(folder)
     write_summary(analyze(read_study(folder)), folder)
