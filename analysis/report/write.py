@@ -16,10 +16,10 @@ from analysis.measures.goals import goals_markdown
 from analysis.report.record import sentences, summary_record
 from analysis.report.summary import Analysis
 from analysis.search_quality.table import readable_quality
+from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import hyperparameters
+from analysis.tables.schema import SUMMARY_FILE, hyperparameters
 
-SUMMARY_JSON = "summary.json"
 SUMMARY_MD = "summary.md"
 
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
@@ -36,9 +36,9 @@ def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
         The names of the files written.
     """
     text = json.dumps(summary_record(analysis), indent=2, allow_nan=False)
-    folder.write(SUMMARY_JSON, f"{text}\n".encode())
+    write_file(folder, SUMMARY_FILE, f"{text}\n".encode())
     folder.write(SUMMARY_MD, summary_markdown(analysis).encode())
-    return [SUMMARY_JSON, SUMMARY_MD]
+    return [SUMMARY_FILE, SUMMARY_MD]
 
 
 def summary_markdown(analysis: Analysis) -> str:

@@ -1,4 +1,4 @@
-"""The schema of the tables in a results folder: files, columns and their version.
+"""The schema of a results folder: files, columns of the tables, and their version.
 
 `study.storage` writes by it, `analysis.tables.study` reads by it. `results/README.md` explains each
 column.
@@ -20,6 +20,10 @@ TRIALS_FILE = "trials.parquet"
 CURVES_FILE = "curves.parquet"
 BOXES_FILE = "boxes.parquet"
 LAYERS_FILE = "layers.parquet"
+PROVENANCE_FILE = "provenance.json"
+SUMMARY_FILE = "summary.json"
+ARCHIVE_FILE = "archive.json"
+"""File of an imported results folder that keeps each `study.json` for an export."""
 
 TRIAL_KEY = ("batch_size", "role", "trial")
 """Columns that identify a trial: its number counts within its batch size and role."""

@@ -55,11 +55,11 @@ def layers(
 
     from analysis.figures.layers import write_layer_figures
     from analysis.measures.layers import layer_sentences, read_layers
+    from analysis.tables.files import write_table
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import LAYERS_FILE, layer_schema
     from study.replay.layers import best_trials, measured_layers
     from study.replay.recorded import load_as_recorded, recorded_trials
-    from study.storage.parts import write_table
     from study.storage.study_folder import read_study_toml
 
     use_data(data_dir)

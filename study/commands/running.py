@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.failures import failure_records, failure_sentences
+from analysis.tables.files import DIGEST_SUFFIX, read_file
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import STUDY_FILE
 from study.commands.options import use_data
 from study.commands.studies import Studies
 from study.commands.terminal import Terminal
@@ -115,10 +117,18 @@ def read_studies(
         StudyError: a study breaks a rule; one line for each.
     """  # noqa: DOC502  (raised inside)
     if isinstance(source, str):
+        _check_recorded(source)
         members = read_members(source, settings)
     else:
         members = members_of(override(source, settings), Path.cwd())
     return Studies(members, Device("cuda", gpus_per_worker) if gpus_per_worker else Device())
+
+
+def _check_recorded(source: str) -> None:
+    """Refuse the study file of a results folder whose bytes have changed."""
+    path = Path(source)
+    if path.name == STUDY_FILE and path.with_name(f"{STUDY_FILE}{DIGEST_SUFFIX}").is_file():
+        read_file(ResultsFolder.at(path.parent), STUDY_FILE)
 
 
 def cores() -> int:

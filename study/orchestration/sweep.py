@@ -23,7 +23,7 @@ from study.search.journal import Journal
 from study.search.queue import CohortQueue, Standing
 from study.storage.consolidate import Ended, consolidated
 from study.storage.parts import Parts
-from study.storage.provenance import record_end, record_start
+from study.storage.provenance import check_readable, record_end, record_start
 
 JOURNAL_FILE = "optuna.log"
 
@@ -64,6 +64,7 @@ class Sweep:
             trainable: its workload, whose data are sent to every worker.
         """
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
+        check_readable(folder)
         self._parts = Parts(folder, resolved)
         self._queue = CohortQueue(resolved, self._parts)
         self.progress = Progress(resolved, self._parts)

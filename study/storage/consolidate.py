@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.tables.files import as_parquet, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     BOXES_FILE,
@@ -20,7 +21,7 @@ from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
 from study.records import TrialResult
 from study.storage.curve_columns import curve_table
-from study.storage.parts import Parts, as_parquet
+from study.storage.parts import Parts
 from study.storage.trial_rows import trial_row
 
 Ended = tuple[int, str, str]
@@ -48,7 +49,7 @@ class Consolidated:
             AnalysisError: the folder cannot be written.
         """  # noqa: DOC502  (raised by the folder)
         for name, content in self.files.items():
-            folder.write(name, content)
+            write_file(folder, name, content)
 
 
 def consolidate(parts: Parts) -> list[Ended]:

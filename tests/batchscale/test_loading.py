@@ -95,10 +95,11 @@ def test_a_notebook_shows_figure_table_and_sentences(digits, summary):
     assert repr(digits).startswith("Study('")
 
 
-def test_text_of_strangers_is_escaped(tmp_path):
+def test_text_of_strangers_is_escaped(tmp_path, accept):
     folder = shutil.copytree(REFERENCE / "digits", tmp_path / "digits")
     text = (folder / "study.toml").read_text()
     (folder / "study.toml").write_text(text.replace('"digits-mlp"', '"<script>alert(1)</script>"'))
+    accept(folder)
     html = batchscale.load(folder)._repr_html_()
     assert "<script" not in html
     assert "&lt;script&gt;" in html

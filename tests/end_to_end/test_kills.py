@@ -47,7 +47,7 @@ class Sweep:
 
     @property
     def parts(self):
-        return {path.name: path.stat().st_mtime_ns for path in self.folder.glob("parts/b*")}
+        return {path.name: path.stat().st_mtime_ns for path in self.folder.glob("parts/b*.parquet")}
 
     def until_parts(self, count):
         wait_until(lambda: len(self.parts) >= count or self.command.poll() is not None, 180)

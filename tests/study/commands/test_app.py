@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.tables.files import write_file
+from analysis.tables.folder import ResultsFolder
 from tests import strange
 from workloads import registry
 
@@ -225,8 +227,7 @@ def test_an_archive_that_cannot_be_imported_is_refused(command, arguments, messa
 
 @pytest.mark.parametrize("verb", ["analyze", "export"])
 def test_a_damaged_study_file_is_refused(command, verb):
-    Path("mine").mkdir()
-    Path("mine/study.toml").write_text("a = = 1")
+    write_file(ResultsFolder.at("mine"), "study.toml", b"a = = 1")
     code, _, err = command(verb, "mine")
     assert code == 2
     assert "mine/study.toml must be as batchscale wrote it" in err

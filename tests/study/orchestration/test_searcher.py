@@ -69,7 +69,8 @@ def test_a_part_that_cannot_be_read_stops_the_sweep(searcher):
     folder.write(part_name(4, 0), b"half a file")
     searcher.on_trial_complete("first")
     (error,) = searcher.errors
-    assert error.startswith("the sweep stopped: a part must be a complete parquet file")
+    assert error.startswith("the sweep stopped: ")
+    assert "b00004-c000.parquet must have its digest beside it" in error
     assert queue.empty
 
 
