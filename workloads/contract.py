@@ -173,8 +173,9 @@ def _mean(name: str, measure: Measure, workload: Workload, examples: Examples) -
 def _error(workload: Workload, model: nn.Module) -> float:
     """Return the validation error, in portions: large models would need gigabytes at once."""
     validation, total = _data(workload).validation, 0.0
-    for start in range(0, len(validation.inputs), _PORTION):
-        part = Examples(*(tensor[start : start + _PORTION] for tensor in validation))
+    portion = len(validation.inputs) if getattr(workload, "whole", False) else _PORTION
+    for start in range(0, len(validation.inputs), portion):
+        part = Examples(*(tensor[start : start + portion] for tensor in validation))
         with torch.no_grad():
             total += float(workload.error(model.eval(), part)) * len(part.inputs)
     return total / len(validation.inputs)

@@ -8,7 +8,7 @@ import torch
 from study.config.study import StudyConfig
 from study.engine.networks.training import fresh_model, load
 from study.planning.admission import admit
-from study.planning.resolve import model_size
+from study.planning.dry_build import model_size
 from study.planning.sizing import Device, pack_lanes
 from workloads.errors import WorkloadError
 from workloads.registry import Entry, resolve

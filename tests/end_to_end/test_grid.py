@@ -51,7 +51,7 @@ def test_failed_trials_of_one_study_do_not_keep_the_next_from_running(grid_place
     text = text.replace(
         "        return nn.functional.cross_entropy",
         "        small = len(batch.inputs) == 4 and type(self) is Blobs\n"
-        "        if small and model.__class__.__name__ == 'function':\n"
+        "        if small and model.training:\n"
         "            raise RuntimeError('no fours today')\n"
         "        return nn.functional.cross_entropy",
     )

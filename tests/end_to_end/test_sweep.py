@@ -78,7 +78,7 @@ def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place):
     text = (place.folder / "blobs.py").read_text()
     text = text.replace(
         "        return nn.functional.cross_entropy",
-        "        if len(batch.inputs) == 4 and model.__class__.__name__ == 'function':\n"
+        "        if len(batch.inputs) == 4 and model.training:\n"
         "            raise RuntimeError('no fours today')\n"
         "        return nn.functional.cross_entropy",
     )
