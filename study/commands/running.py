@@ -97,7 +97,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
         data_dir=os.environ.get("BATCHSCALE_DATA"),
     )
     complete, stopped = True, None
-    with listening() as stop:
+    with console.unbroken(), listening() as stop:
         for member, folder in zip(studies.members, folders, strict=True):
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
@@ -157,7 +157,7 @@ def _sweep_one(
     console.print(
         f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
         f"{resolved.race.quantity} < {resolved.target:g} in {folder}, "
-        f"{resources.workers} at once",
+        f"workers: {resources.workers}",
     )
     with shown(work.progress, work.standings, console):
         end = work.run(resources, stop)

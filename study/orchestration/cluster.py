@@ -17,7 +17,7 @@ from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
 from study.errors import StudyError, cause
-from study.orchestration.signals import Stop, no_orphans, ray_watched
+from study.orchestration.signals import Stop, no_orphans, outliving_terminal, ray_watched
 
 AUTO = "auto"
 _CONNECT_SECONDS = 5.0
@@ -107,7 +107,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
                 _give_token()
             # Ray puts the driver's current folder first on every worker's path, where a user's
             # study.py or analysis.py would shadow our packages
-            with contextlib.chdir(folder):
+            with contextlib.chdir(folder), outliving_terminal():
                 _init(resources)
             stop.listen()
             end.enter_context(ray_watched(stop))

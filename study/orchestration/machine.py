@@ -28,6 +28,8 @@ LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 """Bytes in the path of a Unix socket."""
 LEAST_STORE = ray_constants.OBJECT_STORE_MINIMUM_MEMORY_BYTES
 LEAST_MEMORY = round(LEAST_STORE / ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION)
+MEMORY_PER_WORKER = 100 * 2**20
+"""Less than a worker that has imported torch holds for itself alone."""
 LEAST_DISK = 2**20
 LEAST_FILES, FILES_PER_WORKER = 48, 2
 OTHER_ADDRESSES = 2**32
@@ -132,12 +134,13 @@ def _full_disk(machine: Machine) -> str | None:
 
 
 def _little_memory(machine: Machine) -> str | None:
-    if machine.memory >= LEAST_MEMORY:
+    least = LEAST_MEMORY + MEMORY_PER_WORKER * machine.workers
+    if machine.memory >= least:
         return None
     return (
-        f"Ray needs {_size(LEAST_MEMORY)} of memory that nothing else uses, got "
-        f"{_size(machine.memory)}; end other programs, or raise the memory limit of the container "
-        "or job"
+        f"Ray and {machine.workers} workers need {_size(least)} of memory that nothing else uses, "
+        f"got {_size(machine.memory)}; end other programs, raise the memory limit of the container "
+        "or job, or lower --workers"
     )
 
 

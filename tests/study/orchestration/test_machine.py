@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from study.errors import StudyError
-from study.orchestration.machine import LEAST_MEMORY, LEAST_STORE, Machine, check_machine
+from study.orchestration.machine import (
+    LEAST_MEMORY,
+    LEAST_STORE,
+    MEMORY_PER_WORKER,
+    Machine,
+    check_machine,
+)
 
 MIB = 2**20
 
@@ -19,7 +25,7 @@ def machine(tmp_path):
         workers=2,
         disk=100 * MIB,
         shared=0,
-        memory=LEAST_MEMORY,
+        memory=LEAST_MEMORY + 3 * MEMORY_PER_WORKER,
         store=LEAST_STORE,
         open_files=52,
         address_space=None,
@@ -42,7 +48,7 @@ def test_what_ray_can_live_with_is_accepted(machine):
         ),
         ({"folder": "/tmp/größer"}, "ASCII characters, got /tmp/größer; set RAY_TMPDIR"),
         ({"disk": 100}, "must have 1 MiB free, got 0 MiB in /tmp/ray; free some space"),
-        ({"memory": 200 * MIB}, "Ray needs 250 MiB of memory .* got 200 MiB; end other programs"),
+        ({"memory": 200 * MIB}, "Ray and 2 workers need 450 MiB .* got 200 MiB; end other"),
         (
             {"disk": 20 * MIB, "shared": MIB},
             "object store, got 1 MiB of shared memory in /dev/shm and 20 MiB .* --shm-size=76m, or",
