@@ -14,6 +14,7 @@ import torch
 
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import SCHEMA_VERSION
+from batchscale.errors import redacted
 from study.errors import StudyError
 
 PROVENANCE_FILE = "provenance.json"
@@ -25,7 +26,7 @@ def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
     sweeps = _sweeps(folder)
     sweeps.append(
         {
-            "command": ["batchscale", *sys.argv[1:]],
+            "command": ["batchscale", *map(redacted, sys.argv[1:])],
             "start": _now(),
             "end": None,
             "resources": resources,

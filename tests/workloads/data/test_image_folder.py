@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from workloads.data import image_folder as module
-from workloads.data.image_folder import find_images, image_folder
+from workloads.data.image_files import find_images
+from workloads.data.image_folder import image_folder
 from workloads.errors import WorkloadError
 
 
