@@ -1,4 +1,15 @@
-"""The base of all errors that wrong input can cause."""
+"""The base of all errors that wrong input can cause, and what their messages may hold."""
+
+import re
+
+_MOST_CHARACTERS = 500
+_MOST_LINES = 50
+_KEPT_END = 200
+"""Characters kept of the end of a long line, where the remedy is."""
+
+_WORD = re.compile(r"[^\s'\"]+")
+_PARAMETER = re.compile(r"((?:[?&;]|%3F|%26)([^?&;=%]*)(?:=|%3D))[^?&;]+", re.IGNORECASE)
+_SECRET = re.compile(r"key|token|secret|passw|pwd|sig|cred|auth", re.IGNORECASE)
 
 
 class BatchscaleError(ValueError):
@@ -7,3 +18,45 @@ class BatchscaleError(ValueError):
     The command prints it without a traceback and exits with code 2. It is raised as one of
     `study.errors.StudyError`, `workloads.errors.WorkloadError` and `analysis.errors.AnalysisError`.
     """
+
+    def __init__(self, message: str = "") -> None:
+        """Set the message; long lines are cut, and secrets are left out."""
+        super().__init__(presentable(message))
+
+
+def presentable(message: str) -> str:
+    """Return a message without secrets, at most 50 lines of at most 500 characters.
+
+    A long line loses its middle: the rule stands at its start, the remedy at its end.
+    """
+    lines = [_cut(redacted(line)) for line in message.split("\n")]
+    if len(lines) > _MOST_LINES:
+        left_out = len(lines) - _MOST_LINES + 1
+        lines = [*lines[: _MOST_LINES - 1], f"and {left_out:,} more lines"]
+    return "\n".join(lines)
+
+
+def redacted(text: str) -> str:
+    """Return a text in which passwords, keys and tokens of URIs are replaced by ***.
+
+    >>> redacted("got s3://me:my/secret@bucket/a?region=x&session_token=abc")
+    'got s3://***@bucket/a?region=x&session_token=***'
+    """
+    return _WORD.sub(lambda word: _without_secrets(word[0]), text)
+
+
+def _cut(line: str) -> str:
+    if len(line) <= _MOST_CHARACTERS:
+        return line
+    return f"{line[: _MOST_CHARACTERS - _KEPT_END - 5]} ... {line[-_KEPT_END:]}"
+
+
+def _without_secrets(word: str) -> str:
+    start = re.search("://|%3A%2F%2F", word, re.IGNORECASE)
+    end = max(word.rfind("@"), word.rfind("%40"))
+    if start is not None and end > start.end():
+        # the secret keys of object stores may contain slashes, and names of files an @
+        user = word[start.end() : end]
+        if "/" not in user or re.search(":|%3A", user, re.IGNORECASE):
+            word = f"{word[: start.end()]}***{word[end:]}"
+    return _PARAMETER.sub(lambda m: f"{m[1]}***" if _SECRET.search(m[2]) else m[0], word)

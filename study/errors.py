@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from datetime import date, time
 
-from batchscale.errors import BatchscaleError
+from batchscale.errors import BatchscaleError, presentable
 
 
 class StudyError(BatchscaleError):
@@ -27,8 +27,7 @@ def shown(value: object) -> str:
 def cause(error: BaseException) -> str:
     """Return an error that a plug-in raised, on one line, cut if it is long."""
     text = " ".join(str(error).split())
-    cut = text if len(text) <= 2 * _MOST_CHARACTERS else f"{text[: 2 * _MOST_CHARACTERS]}..."
-    return f"{type(error).__name__}: {cut}" if cut else type(error).__name__
+    return presentable(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def not_among(key: str, name: str, known: Iterable[str]) -> str:

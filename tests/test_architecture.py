@@ -105,13 +105,15 @@ def test_workloads_and_analysis_import_no_other_package(architecture, package, o
     assert_refused(architecture, architecture.modules(package), inner[other])
 
 
-def test_the_packages_behind_batchscale_may_import_its_errors_alone(architecture):
+def test_the_packages_behind_batchscale_may_import_its_errors_and_files_alone(architecture):
     importers = architecture.modules("analysis", "study", "workloads")
-    rest = [name for name in architecture.modules("batchscale") if name != "batchscale.errors"]
+    allowed = {"batchscale.errors", "batchscale.files"}
+    rest = [name for name in architecture.modules("batchscale") if name not in allowed]
     assert_refused(architecture, importers, "batchscale")
     for imported in rest:
         assert_refused(architecture, ["study.seeding", "analysis.errors", "workloads"], imported)
-    assert architecture.broken("study.config.added", "batchscale.errors") == []
+    for name in allowed:
+        assert architecture.broken("study.config.added", name) == []
 
 
 @pytest.mark.parametrize("package", ["study", "analysis"])

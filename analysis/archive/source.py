@@ -21,6 +21,7 @@ from typing import IO, Any, cast
 
 from analysis.archive.layout import PUBLISHED_NAME, PUBLISHED_SHA256
 from analysis.errors import AnalysisError
+from batchscale.files import checked_size
 
 # the published archive has 0.5 million entries and some 10 GB of text
 MOST_FILES = 2_000_000
@@ -41,7 +42,7 @@ _BROKEN = (
     zlib.error,
     lzma.LZMAError,
     ValueError,
-    RecursionError,
+    RuntimeError,  # a loop of links; also deep recursion
 )
 
 
@@ -78,9 +79,10 @@ def origin(archive: Path) -> Origin:
         name = archive.resolve().name
         if archive.is_dir():
             return Origin(name, None)
+        _check_tar(archive)
         with archive.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
+    except _BROKEN as error:  # also a loop of links, a NUL
         why = getattr(error, "strerror", None) or error
         raise AnalysisError(
             f"an archive must be a folder or a tar file, got {archive}: {why}; check the path"
@@ -93,6 +95,22 @@ def origin(archive: Path) -> Origin:
             "download it again, or rename it if it is another archive"
         )
     return Origin(name, digest, f"{name} is not the published archive: its sha256 differs")
+
+
+def _check_tar(archive: Path) -> None:
+    """Refuse what is no tar file, before all of it is read.
+
+    Raises:
+        OSError: it is not a regular file, or too large.
+        ValueError: it does not start as a tar file does.
+    """  # noqa: DOC502  (OSError: raised by checked_size)
+    checked_size(archive, MOST_BYTES)
+    with _decompressed(archive) as stream:
+        block = stream.read(tarfile.BLOCKSIZE)
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.TarError as error:
+        raise ValueError(f"it does not start as a tar file does: {error}") from error
 
 
 def files(archive: Path) -> Iterator[ArchiveFile]:

@@ -11,22 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Self
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import pyarrow as pa
 from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from analysis.errors import AnalysisError
+from analysis.tables.uri import check_uri, is_uri, with_retry_limit
 
-# file systems in which a file appears complete or not at all; some others that pyarrow knows show
-# a file while it is being written
-_SCHEMES = ("file", "s3", "gs")
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _STALE_SECONDS = 60.0
 _LEFTOVERS = re.compile(r"\.lock|\..*\.tmp|study\.toml\.sha256")
-_GS_RETRY = "retry_limit_seconds"  # pyarrow's default is 15 minutes
+_MOST_BYTES = {".parquet": 2**32}
+_MOST_BYTES_OF_TEXT = 2**26
+"""Sizes that no table, and no other file of a study, has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class ResultsFolder:
             AnalysisError: the URI has an unknown form, or its store cannot be reached.
         """
         text = str(location)
-        if "://" not in text:
+        if not is_uri(text):
             return cls(text, fs.LocalFileSystem(), _absolute(text))
-        _check_uri(text)
+        check_uri(text)
         try:
-            filesystem, base = fs.FileSystem.from_uri(_with_retry_limit(text))
+            filesystem, base = fs.FileSystem.from_uri(with_retry_limit(text))
         except (pa.ArrowInvalid, OSError, UnicodeEncodeError) as error:
             raise AnalysisError(
                 f"a results URI must be one that pyarrow.fs can open, got {text}: {error}; check "
@@ -104,7 +104,8 @@ class ResultsFolder:
         """Return the content of a file.
 
         Raises:
-            AnalysisError: the file does not exist, or the folder cannot be read.
+            AnalysisError: the file does not exist, is larger than any of its kind or not a regular
+                one, or the folder cannot be read.
         """
         content = self.find(name)
         if content is None:
@@ -115,14 +116,22 @@ class ResultsFolder:
         return content
 
     def find(self, name: str) -> bytes | None:
-        """Return the content of a file; None where there is no such file."""
+        """Return the content of a file; None where there is no such file.
+
+        Raises:
+            AnalysisError: it is larger than any of its kind or not a regular file, or the folder
+                cannot be read.
+        """  # noqa: DOC502  (raised inside)
+        path = self._path(name)
         try:
-            with (
-                self._errors_reported(),
-                self.filesystem.open_input_stream(self._path(name)) as stream,
-            ):
-                return bytes(stream.read())
-        except FileNotFoundError:
+            with self._errors_reported():
+                info = self.filesystem.get_file_info(path)
+                if info.type == fs.FileType.NotFound:
+                    return None
+                self._check_readable(name, info)
+                with self.filesystem.open_input_stream(path) as stream:
+                    return bytes(stream.read())
+        except FileNotFoundError:  # removed meanwhile
             return None
 
     def write(self, name: str, content: "bytes | memoryview | pa.Buffer") -> None:
@@ -218,6 +227,20 @@ class ResultsFolder:
                 if (Path(made) / name).is_file():
                     self.write(name, (Path(made) / name).read_bytes())
 
+    def _check_readable(self, name: str, info: fs.FileInfo) -> None:
+        """Refuse what would never end, such as a pipe or a device, and what memory cannot hold."""
+        if info.type != fs.FileType.File:
+            what = "a folder" if info.type == fs.FileType.Directory else "a pipe or a device"
+            raise AnalysisError(
+                f"{name} must be a regular file, got {what} in {self}; remove it, or give the "
+                "folder of one study, such as results/<study>"
+            )
+        most = _MOST_BYTES.get(PurePosixPath(name).suffix, _MOST_BYTES_OF_TEXT)
+        if info.size > most:
+            raise AnalysisError(
+                f"{name} must have at most {most:,} bytes, got {info.size:,} in {self}; restore it"
+            )
+
     @property
     def _on_disk(self) -> bool:
         return isinstance(self.filesystem, fs.LocalFileSystem)
@@ -250,33 +273,6 @@ def _absolute(path: str) -> str:
         return absolute
     except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, or a NUL
         raise AnalysisError(f"a results folder needs a valid path, got {path}: {error}") from error
-
-
-def _check_uri(uri: str) -> None:
-    parts = urlsplit(uri)
-    if parts.scheme not in _SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
-        raise AnalysisError(f"results must be a path or a URI of {known}, got {uri}")
-    if parts.password is not None or "access_token" in parts.query:
-        # commands are recorded with the results, and passwords must not be
-        raise AnalysisError(
-            f"a results URI must hold no password, got one for {parts.scheme}://{parts.hostname}; "
-            "leave it out and set the store's own variables, such as AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY"
-        )
-    if "\0" in unquote(uri):
-        raise AnalysisError(f"a results URI must not contain NUL, got {uri}")
-    if parts.scheme != "file" and not parts.netloc:
-        raise AnalysisError(
-            f"a results URI must name a bucket, as in s3://bucket/results, got {uri}"
-        )
-
-
-def _with_retry_limit(uri: str) -> str:
-    """Return a URI for which pyarrow gives up within a minute if the store does not answer."""
-    if not uri.startswith("gs:") or _GS_RETRY in uri:
-        return uri
-    return f"{uri}{'&' if urlsplit(uri).query else '?'}{_GS_RETRY}=30"
 
 
 def _replace(path: Path, content: "bytes | memoryview | pa.Buffer") -> None:

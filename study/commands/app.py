@@ -1,14 +1,16 @@
 """The command line: what is studied is in the study file, where and how it runs is here."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from batchscale.errors import BatchscaleError
+from batchscale.errors import BatchscaleError, redacted
 from study.commands import replay, results, sweep, workloads
 from study.commands.options import WRONG_INPUT
 from study.commands.terminal import Terminal, show_any_character
+from study.errors import StudyError
 
 app = typer.Typer(
     name="batchscale",
@@ -42,10 +44,26 @@ def options(
     """How many optimizer steps does training need as the batch size grows?"""
 
 
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse a secret before anything repeats it: typer, a log, or the record of the sweep.
+
+    Raises:
+        StudyError: an argument is a URI with a password, a key or a token.
+    """
+    for number, argument in enumerate(arguments, start=1):
+        if redacted(argument) != argument:
+            raise StudyError(
+                f"an argument must hold no password, key or token, got one in argument {number}; "
+                "set the store's own variables, such as AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY"
+            )
+
+
 def main() -> None:
     """Run the command line; wrong input ends in one short message and exit code 2."""
     show_any_character()
     try:
+        _check_arguments(sys.argv[1:])
         app()
     except BatchscaleError as error:
         Terminal(stderr=True).print(f"error: {error}")

@@ -1,5 +1,6 @@
 """Reading of a study file: TOML and `--set`, checked key by key, with readable errors."""
 
+import codecs
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from batchscale.files import read_file
 from study.config.study import StudyConfig
 from study.errors import StudyError, shown
 
@@ -16,6 +18,9 @@ Config = TypeVar("Config", bound=StudyConfig)
 _NO_TOML = (ValueError, RecursionError)
 """Errors of `tomllib`: its own, those of enormous numbers, and of deep nesting."""
 _DEEPEST = 100
+_MOST_BYTES = 2**24
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""How UTF-16 begins, and UTF-32 of the same byte order."""
 _EXPECTED = {
     "model_type": "a table",
     "dict_type": "a table",
@@ -43,12 +48,7 @@ def read_study(source: str) -> dict[str, Any]:
     if not source.endswith(".toml"):
         return {"workload": absolute_workload(source, Path.cwd())}
     path = Path(source)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(
-            f"a study file must be readable UTF-8 text, got {path}: {error}"
-        ) from error
+    text = _text(path)
     try:
         data = tomllib.loads(text)
     except _NO_TOML as error:
@@ -56,6 +56,21 @@ def read_study(source: str) -> dict[str, Any]:
     if isinstance(data.get("workload"), str):
         data["workload"] = absolute_workload(data["workload"], path.resolve().parent)
     return data
+
+
+def _text(path: Path) -> str:
+    """Return the text of a study file; editors on Windows may begin it with a byte order mark."""
+    try:
+        content = read_file(path, _MOST_BYTES)
+        if content.startswith(_UTF_16) or b"\0" in content[:4]:
+            raise ValueError("it is UTF-16 or UTF-32; save it as UTF-8")
+        return content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StudyError(
+            f"a study file must be readable UTF-8 text, got {path}: {why}; check the path, or save "
+            "the file as UTF-8"
+        ) from error
 
 
 def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:

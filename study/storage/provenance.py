@@ -15,6 +15,7 @@ import torch
 from analysis.tables.files import read_file, remedy, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import PROVENANCE_FILE, SCHEMA_VERSION
+from batchscale.errors import redacted
 from study.errors import StudyError
 
 _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
@@ -35,7 +36,7 @@ def record_start(
     sweeps = _sweeps(folder)
     sweeps.append(
         {
-            "command": ["batchscale", *sys.argv[1:]],
+            "command": ["batchscale", *map(redacted, sys.argv[1:])],
             "start": _now(),
             "end": None,
             "resources": resources,

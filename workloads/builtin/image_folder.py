@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from workloads.builtin.classification import cross_entropy, misclassified
-from workloads.data.image_folder import ImageFiles, find_images, image_folder
+from workloads.data.image_files import ImageFiles, find_images
+from workloads.data.image_folder import image_folder
 from workloads.data.places import VARIABLE
 from workloads.errors import WorkloadError
 from workloads.models.alexnet import alexnet
@@ -51,8 +52,8 @@ class ImageFolder:
         """Set the images and the network.
 
         Args:
-            folder: has a sub-folder for every class, or sub-folders `train` and `val` that do; an
-                absolute path, or one in BATCHSCALE_DATA.
+            folder: has a sub-folder for every class, or sub-folders `train` and `val` (or `valid`,
+                `validation`, `test`) that do; an absolute path, or one in BATCHSCALE_DATA.
             model: simple-cnn, resnet8, resnet50, alexnet, alexnet-bn or vgg11.
             size: side that images are resized and cropped to, in pixels.
             cache: folder for the decoded images, an absolute path or one in BATCHSCALE_DATA; they

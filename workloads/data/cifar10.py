@@ -1,13 +1,17 @@
 """CIFAR-10: 60,000 color images of 32x32 pixels, 10 classes (Krizhevsky 2009)."""
 
+import hashlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from batchscale.files import read_file
 from workloads.data.hub import HubImages, hub_images
-from workloads.data.images import split
+from workloads.data.images import check_labels, split
 from workloads.data.numpy_pickle import read_pickle
 from workloads.data.places import places, searched_text
 from workloads.errors import WorkloadError
@@ -25,7 +29,10 @@ _SUBFOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py", "cifar10", "cifar-
 _BATCHES = [f"data_batch_{number}" for number in range(1, 6)]
 _PIXELS = 3 * 32 * 32
 
-Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+_MOST_BYTES = 2**28
+"""Size that no such file has; the true ones have 31 MB."""
+
+Arrays = tuple[NDArray[np.uint8], NDArray[np.integer]]
 
 
 def cifar10(download: bool) -> Data:
@@ -43,10 +50,11 @@ def cifar10(download: bool) -> Data:
     folders = places(_SUBFOLDERS)
     files = next((found for place in folders if (found := _files(place))), [])
     if files:
-        images, labels = _joined([_READERS[path.suffix](path) for path in files])
+        images, labels = _joined(files)
     elif download:
         pixels, labels = hub_images(HUB, "give the folder of the batches with --data-dir")
         images = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        check_labels(labels, CLASSES, HUB.file)
     else:
         raise WorkloadError(
             f"CIFAR-10 needs the files data_batch_1 to data_batch_5, or the same with .bin, got "
@@ -58,30 +66,49 @@ def cifar10(download: bool) -> Data:
 
 def _files(folder: Path) -> list[Path]:
     """Return the five files of a folder, binary or pickled; none if the first is missing."""
-    for suffix in _READERS:
-        paths = [folder / f"{name}{suffix}" for name in _BATCHES]
-        if paths[0].is_file():
-            missing = [path.name for path in paths if not path.is_file()]
-            if missing:
-                raise WorkloadError(
-                    f"CIFAR-10 needs all five batches, got no {', '.join(missing)} in {folder}"
-                )
-            return paths
-    return []
-
-
-def _joined(batches: list[Arrays]) -> Arrays:
-    images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-    if labels.max(initial=0) >= CLASSES:
+    found = [
+        paths
+        for suffix in _READERS
+        if os.path.isfile((paths := [folder / f"{name}{suffix}" for name in _BATCHES])[0])
+    ]
+    if len(found) > 1:
         raise WorkloadError(
-            f"CIFAR-10's labels must lie from 0 to 9, got {labels.max()}; fetch the files again"
+            f"a folder must hold CIFAR-10 in one form, got {found[0][0].name} and "
+            f"{found[1][0].name} in {folder}; put one of them elsewhere"
         )
+    paths = found[0] if found else []
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise WorkloadError(
+            f"CIFAR-10 needs all five batches, got no {', '.join(missing)} in {folder}; add them"
+        )
+    return paths
+
+
+def _joined(files: Sequence[Path]) -> Arrays:
+    batches = {path: _READERS[path.suffix](path) for path in files}
+    digests: dict[bytes, Path] = {}
+    for path, (images, labels) in batches.items():
+        check_labels(labels, CLASSES, path)
+        first = batches[files[0]][1]
+        if len(labels) != len(first):
+            raise WorkloadError(
+                f"CIFAR-10's batches must have the same number of images, got {len(first):,} in "
+                f"{files[0]} and {len(labels):,} in {path.name}; fetch them again"
+            )
+        same = digests.setdefault(hashlib.sha256(images.tobytes()).digest(), path)
+        if same is not path:
+            raise WorkloadError(
+                f"CIFAR-10's batches must differ, got the same images in {same} and {path.name}; "
+                "fetch them again"
+            )
+    images, labels = (np.concatenate(arrays) for arrays in zip(*batches.values(), strict=True))
     return images.reshape(-1, *SHAPE), labels
 
 
 def _from_binary(path: Path) -> Arrays:
     """Read records of one label and 3,072 pixels, one byte each."""
-    content = np.fromfile(path, dtype=np.uint8)
+    content = np.frombuffer(_content(path), dtype=np.uint8)
     if len(content) == 0 or len(content) % (1 + _PIXELS):
         raise WorkloadError(
             f"a binary CIFAR-10 file must hold records of {1 + _PIXELS:,} bytes, got "
@@ -93,16 +120,30 @@ def _from_binary(path: Path) -> Arrays:
 
 def _from_pickle(path: Path) -> Arrays:
     """Read a pickled dict of `data`, (images, 3,072) bytes, and `labels`, a list."""
-    batch: Any = read_pickle(path.read_bytes(), path)
+    batch: Any = read_pickle(_content(path), path)
     batch = batch if isinstance(batch, dict) else {}
     images, labels = (batch.get(key, batch.get(key.encode())) for key in ("data", "labels"))
     whole = isinstance(images, np.ndarray) and isinstance(labels, list)
-    if not whole or images.dtype != np.uint8 or images.shape != (len(labels), _PIXELS):
+    if (
+        not whole
+        or images.dtype != np.uint8
+        or images.shape != (len(labels), _PIXELS)
+        or not all(type(label) is int and abs(label) < 2**31 for label in labels)
+    ):
         raise WorkloadError(
             f"a pickled CIFAR-10 file must hold data of {_PIXELS:,} bytes an image and as many "
             f"labels, got {', '.join(map(str, batch)) or 'neither'} in {path}; fetch it again"
         )
-    return images, np.asarray(labels, dtype=np.uint8)
+    return images, np.asarray(labels, dtype=np.int64)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_file(path, _MOST_BYTES)
+    except OSError as error:
+        raise WorkloadError(
+            f"a CIFAR-10 file must be readable, got {path}: {error}; fetch it again"
+        ) from error
 
 
 _READERS = {".bin": _from_binary, "": _from_pickle}

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image
 
+from workloads.data.image_pixels import read_pixels
 from workloads.errors import WorkloadError
 
 
@@ -58,15 +59,28 @@ def hub_file(repository: str, file: str, remedy: str) -> Path:
         ) from error
 
 
-def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return images (examples, height, width[, 3]) and labels (examples,) from the hub.
+def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
+    """Return images (examples, height, width, 3) and labels (examples,) from the hub.
 
     The hub stores them as PNG in parquet. `remedy` says what else the user can do, for messages.
-    """
-    table = pq.read_table(hub_file(source.repository, source.file, remedy))
-    encoded = table.column(source.image).to_pylist()
-    images = [np.asarray(Image.open(io.BytesIO(image["bytes"]))) for image in encoded]
-    return np.stack(images), np.asarray(table.column(source.label), dtype=np.uint8)
+
+    Raises:
+        WorkloadError: the file is damaged, or another than expected.
+    """  # noqa: DOC501  (a ValueError is raised and caught)
+    path = hub_file(source.repository, source.file, remedy)
+    try:
+        table = pq.read_table(path, columns=[source.image, source.label])
+        encoded = table.column(source.image).to_pylist()
+        images = np.stack([read_pixels(io.BytesIO(one["bytes"]), path) for one in encoded])
+        labels = np.asarray(table.column(source.label))
+        if labels.dtype.kind not in "iu":
+            raise ValueError(f"labels of type {labels.dtype}")
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkloadError(
+            f"a file of the hub must hold images of one size and integer labels, got {path}: "
+            f"{error}; delete it, so that it is fetched again, or {remedy}"
+        ) from error
+    return images, labels
 
 
 def _extra(module: str) -> Any:

@@ -1,5 +1,7 @@
 """MNIST and data sets in its form: 60,000 gray images of 28x28 pixels in two idx files."""
 
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,15 +10,39 @@ from numpy.typing import NDArray
 
 from workloads.data.hub import HubImages, hub_images
 from workloads.data.idx import read_idx
+from workloads.data.images import check_labels
 from workloads.data.places import places, searched_text
 from workloads.errors import WorkloadError
 
+CLASSES = 10
 TRAIN = 55_000
 """Training images of the 60,000, as in Shallue et al. 2018; the other 5,000 validate."""
 
 _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
-Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+_MEAN_WITHIN = 0.001
+"""How near a mean pixel must be to that of a known set, of 255."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What tells a data set from others of its form.
+
+    Attributes:
+        first_labels: labels of its first training images.
+        mean_pixel: mean of all pixels of its training images, from 0 to 255.
+    """
+
+    first_labels: list[int]
+    mean_pixel: float
+
+
+_KNOWN: Mapping[str, _Known] = {
+    "MNIST": _Known([5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7, 2, 8, 6, 9], 33.31842),
+    "Fashion-MNIST": _Known([9, 0, 0, 3, 0, 2, 7, 2, 5, 5, 0, 9, 5, 5, 7, 9, 1, 0, 6, 4], 72.94035),
+}
+
+Arrays = tuple[NDArray[np.uint8], NDArray[np.integer]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,9 +80,10 @@ class IdxImages:
         if folder is not None:
             images, labels = self._from_folder(folder)
         elif download:
-            images, labels = hub_images(
+            colors, labels = hub_images(
                 self.hub, "give the folder of the idx files with --data-dir"
             )
+            images = colors[..., 0]  # gray
         else:
             raise WorkloadError(
                 f"{self.name} needs the files {_IMAGES}[.gz] and {_LABELS}[.gz], got "
@@ -68,18 +95,49 @@ class IdxImages:
                 f"{self.name} must have 60,000 images of 28x28 pixels, got images {images.shape} "
                 f"and labels {labels.shape}; fetch the files again"
             )
+        check_labels(labels, CLASSES, self.name)
+        self._refuse_others(images, labels)
         return images, labels
 
     def _from_folder(self, folder: Path) -> Arrays:
-        images, labels = _file(folder, _IMAGES), _file(folder, _LABELS)
-        if images is None or labels is None:
+        if _file(folder, _LABELS) is None:
             raise WorkloadError(
                 f"{self.name} needs the file {_LABELS}[.gz] beside the images, got none in "
                 f"{folder}; add it"
             )
-        return read_idx(images), read_idx(labels)
+        return _read(folder, _IMAGES), _read(folder, _LABELS)
+
+    def _refuse_others(self, images: NDArray[np.uint8], labels: NDArray[np.integer]) -> None:
+        """Refuse the files of another well-known set, which have the same names and shapes."""
+        told: Mapping[str, Callable[[_Known], bool]] = {
+            "images": lambda known: abs(float(images.mean()) - known.mean_pixel) < _MEAN_WITHIN,
+            "labels": lambda known: (
+                labels[: len(known.first_labels)].tolist() == known.first_labels
+            ),
+        }
+        for what, is_of in told.items():
+            name = next((name for name, known in _KNOWN.items() if is_of(known)), self.name)
+            if name != self.name:
+                raise WorkloadError(
+                    f"{self.name} must have its own {what}, got those of {name}; put the files of "
+                    "each set into a folder of its own"
+                )
+
+
+def _read(folder: Path, name: str) -> NDArray[np.uint8]:
+    """Return the array of a file that is there plain, gzipped, or both ways with one content."""
+    found = [read_idx(path) for path in _paths(folder, name)]
+    if not all(np.array_equal(found[0], other) for other in found[1:]):
+        raise WorkloadError(
+            f"{name} and {name}.gz must hold the same, got two contents in {folder}; delete the "
+            "one that is out of date"
+        )
+    return found[0]
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    paths = (folder / f"{name}.gz", folder / name)
-    return next((path for path in paths if path.is_file()), None)
+    return next(iter(_paths(folder, name)), None)
+
+
+def _paths(folder: Path, name: str) -> list[Path]:
+    return [path for path in (folder / name, folder / f"{name}.gz") if os.path.isfile(path)]

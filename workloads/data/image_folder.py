@@ -3,88 +3,20 @@
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
-from workloads.data.images import resolve_amount, sample_indices
+from workloads.data.image_files import File, ImageFiles
+from workloads.data.image_pixels import read_pixels
 from workloads.data.mapped import mapped
 from workloads.errors import WorkloadError
 from workloads.workload import Data, Examples
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp"})
-EVERY = 10
-"""Without a validation folder, every tenth image of a class validates."""
 IN_MEMORY = 2**32
 """Upper bound on decoded images held in memory, bytes."""
-
-_TRAIN, _VALIDATION = "train", ("val", "validation")
-# pixels of more than 8 bits would be clipped silently
-_DEEP_MODES = ("I", "F")
-
-File = tuple[Path, int]
-"""An image and its class."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFiles:
-    """The images of a folder.
-
-    Attributes:
-        train: images that train, and their classes.
-        validation: images that validate, and their classes.
-        classes: number of classes.
-    """
-
-    train: list[File]
-    validation: list[File]
-    classes: int
-
-
-def find_images(folder: Path, images: float = 1.0, classes: float = 1.0) -> ImageFiles:
-    """Return the images of a folder of classes, or of its `train` and `val` folders of classes.
-
-    Without `val`, every tenth image of a class validates, in the order of their names.
-
-    Args:
-        folder: where the images are.
-        images: training images to keep, sampled once: a fraction up to 1, a number above.
-        classes: classes to keep, the first by name: a fraction up to 1, a number above.
-
-    Raises:
-        WorkloadError: there is no such folder, or it holds too few images.
-    """
-    if not folder.is_dir():
-        raise WorkloadError(f"`folder` must be a folder of images, got {folder}")
-    training = folder / _TRAIN
-    separate = next((folder / name for name in _VALIDATION if (folder / name).is_dir()), None)
-    if training.is_dir() and separate is not None:
-        names = _class_names(training)[
-            : resolve_amount("classes", classes, len(_class_names(training)))
-        ]
-        train, validation = _files(training, names), _files(separate, names)
-    else:
-        names = _class_names(folder)[
-            : resolve_amount("classes", classes, len(_class_names(folder)))
-        ]
-        train, validation = [], []
-        for number, name in enumerate(names):
-            own = [(path, number) for path in _images(folder / name)]
-            validation += own[EVERY - 1 :: EVERY]
-            train += [file for index, file in enumerate(own) if index % EVERY != EVERY - 1]
-    if not train or not validation:
-        raise WorkloadError(
-            f"`folder` must hold a subfolder of at least {EVERY} images for each class, or train/ "
-            f"and val/ of such, got {len(train)} for training and {len(validation)} for "
-            f"validation in {folder}; images end in {', '.join(sorted(SUFFIXES))}"
-        )
-    rows = sample_indices(resolve_amount("images", images, len(train)), len(train))
-    return ImageFiles([train[row] for row in rows], validation, len(names))
 
 
 def image_folder(files: ImageFiles, size: int, cache: Path | None) -> Data:
@@ -122,22 +54,43 @@ def image_folder(files: ImageFiles, size: int, cache: Path | None) -> Data:
 
 
 def _cached(cache: Path, files: Sequence[File], size: int) -> Path:
-    """Return the file of the decoded images, named by paths and sizes of the originals."""
-    sources = "".join(f"{path}\0{path.stat().st_size}\0" for path, _ in files)
-    digest = hashlib.sha256(f"{size}\0{sources}".encode()).hexdigest()[:16]
-    cache.mkdir(parents=True, exist_ok=True)
-    whole, partial = cache / f"images-{digest}.bytes", cache / f"{digest}.{os.getpid()}.partial"
-    if not whole.exists():
-        with partial.open("wb") as file:
-            for image in _decoded(files, size):
-                file.write(image.numpy().tobytes())
-        partial.rename(whole)  # atomic: the file is complete whenever it exists
+    """Return the file of the decoded images, of another name after any original changed.
+
+    Raises:
+        WorkloadError: the cache cannot be written.
+    """
+    try:
+        whole = cache / f"images-{_digest(files, size)}.bytes"
+        if not whole.is_file() or whole.stat().st_size != len(files) * 3 * size * size:
+            cache.mkdir(parents=True, exist_ok=True)
+            partial = whole.with_suffix(f".{os.getpid()}.partial")
+            with partial.open("wb") as file:
+                for image in _decoded(files, size):
+                    file.write(image.numpy().tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(whole)  # atomic: the file is complete whenever it exists
+    except OSError as error:
+        raise WorkloadError(
+            f"`cache` must be a folder that can be written, got {cache}: {error}; choose another"
+        ) from error
     return whole
+
+
+def _digest(files: Sequence[File], size: int) -> str:
+    """Return a name for the decoded images, by path, size and times of every original."""
+    digest = hashlib.sha256(f"{size}\0".encode())
+    for path, _ in files:
+        status = path.stat()
+        # the time of status too: tools that copy in place may restore the modification time
+        state = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        digest.update(f"{path}\0{state}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
 
 
 def _decoded(files: Sequence[File], size: int) -> Iterator[Tensor]:
     for path, _ in files:
-        yield _square(torch.tensor(_pixels(path)).permute(2, 0, 1), size)
+        yield _square(torch.tensor(read_pixels(path, path)).permute(2, 0, 1), size)
 
 
 def _square(image: Tensor, size: int) -> Tensor:
@@ -152,41 +105,3 @@ def _square(image: Tensor, size: int) -> Tensor:
         image = resized[0].round().clamp(0, 255).to(torch.uint8)
     top, left = (image.shape[1] - size) // 2, (image.shape[2] - size) // 2
     return image[:, top : top + size, left : left + size].contiguous()
-
-
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    """Return an image's colors, (height, width, 3); gray is repeated in each of them."""
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(_DEEP_MODES):
-                raise WorkloadError(
-                    f"an image must have 8 bits per color, got mode {image.mode} in {path}; "
-                    "convert it"
-                )
-            colors: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, WorkloadError):
-            raise
-        raise WorkloadError(
-            f"an image must be readable, got {path}: {error}; replace or remove it"
-        ) from error
-    return colors
-
-
-def _class_names(folder: Path) -> list[str]:
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    if not names:
-        raise WorkloadError(f"`folder` must have a subfolder for every class, got none in {folder}")
-    return names
-
-
-def _files(folder: Path, names: Sequence[str]) -> list[File]:
-    return [(path, number) for number, name in enumerate(names) for path in _images(folder / name)]
-
-
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise WorkloadError(
-            f"every class must have a subfolder for validation too, got no {folder}"
-        )
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)

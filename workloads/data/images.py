@@ -25,6 +25,24 @@ def split(images: Bytes, labels: NDArray[np.integer], train: int) -> Data:
     )
 
 
+def check_labels(labels: NDArray[np.integer], classes: int, source: object) -> None:
+    """Refuse labels that are none of the classes.
+
+    Args:
+        labels: integers, of any shape.
+        classes: number of classes; labels are 0 to classes - 1.
+        source: where they are from, for the message.
+
+    Raises:
+        WorkloadError: a label lies outside.
+    """
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise WorkloadError(
+            f"labels must lie from 0 to {classes - 1}, got {wrong[0]} in {source}; fetch it again"
+        )
+
+
 def subset(data: Data, images: float = 1.0, classes: float = 1.0) -> Data:
     """Return a subset of a data set, the same on every call (Shallue et al. 2018, section 4.5).
 

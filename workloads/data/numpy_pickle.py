@@ -1,82 +1,199 @@
 """Reading of pickles that hold numpy arrays and plain values; all others are refused.
 
-No code of numpy is called by a pickle: arrays are read as shape, type and bytes, and made
-afterwards.
+A pickle is a program for a small machine. The machine here knows only the operations that make
+arrays and plain values; it calls nothing that a pickle names, and its time and memory are bounded
+by the size of the pickle.
 """
 
-import io
-import pickle
 import pickletools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from workloads.errors import WorkloadError
 
+_MOST_OPERATIONS = 2**20
+"""A batch of CIFAR-10 takes some 60,000."""
+_MARK: Final = object()
+
+
+class _UnfitError(Exception):
+    """The pickle is damaged, or holds something else."""
+
+
+class _Array:
+    """A numpy array whose shape and content are still to come."""
+
+    array: np.ndarray[Any, Any] | None = None
+
+    def set(self, state: Any) -> np.ndarray[Any, Any]:
+        _, shape, kind, by_columns, content = state
+        numbers = np.frombuffer(content, dtype=kind.dtype())
+        self.array = numbers.reshape(shape, order="F" if by_columns else "C")
+        return self.array
+
 
 class _Type:
     """A numpy number type as pickled: kind and size, then byte order."""
 
-    def __init__(self, code: str | bytes, align: bool = False, copy: bool = False) -> None:
-        self._code, self._order = code.decode() if isinstance(code, bytes) else code, "="
+    def __init__(self, code: object) -> None:
+        self._code, self._order = _word(code), "="
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        order = state[1]
-        self._order = order.decode() if isinstance(order, bytes) else order
+    def set(self, state: Any) -> "_Type":
+        self._order = _word(state[1])
+        return self
 
     def dtype(self) -> np.dtype[Any]:
         dtype = np.dtype(self._code)
         if dtype.kind not in "biuf":
-            raise pickle.UnpicklingError(f"numbers of type {dtype}")
+            raise _UnfitError(f"numbers of type {dtype}")
         return dtype.newbyteorder(self._order)  # type: ignore[arg-type]
 
 
-class _Array:
-    """A numpy array as pickled."""
+class _Function:
+    """A function that a pickle may name, under the name of its module."""
 
-    def __init__(self, *_: object) -> None:
-        self._state: tuple[Any, ...] = ()
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._state = state
-
-    def array(self) -> np.ndarray[Any, Any]:
-        _, shape, kind, by_columns, content = self._state
-        numbers = np.frombuffer(content, dtype=kind.dtype())
-        return numbers.reshape(shape, order="F" if by_columns else "C")
+    def __init__(self, module: object, name: object) -> None:
+        self.name = f"{_word(module)}.{_word(name)}"
+        if self.name not in _CALLS:
+            raise _UnfitError(self.name)
 
 
-class _Latin1(bytes):
-    """Bytes as Python 2 pickles them, in place of `_codecs.encode`, which can do more.
-
-    A class, because a pickle may set attributes of anything it names that has no `__setstate__`.
-    """
-
-    def __new__(cls, text: str, encoding: bytes | str) -> "_Latin1":
-        if encoding not in {"latin1", b"latin1"}:
-            raise pickle.UnpicklingError(f"encoding {encoding!r}")
-        return super().__new__(cls, text.encode("latin1"))
-
-    def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("bytes with a state")
+def _word(value: object) -> str:
+    if not isinstance(value, str | bytes) or len(value) > 100:
+        raise _UnfitError("a name that is none")
+    return value if isinstance(value, str) else value.decode("latin1")
 
 
-_ALLOWED: Mapping[tuple[str, str], Callable[..., Any]] = {
-    ("numpy.core.multiarray", "_reconstruct"): _Array,
-    ("numpy._core.multiarray", "_reconstruct"): _Array,
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Type,
-    ("_codecs", "encode"): _Latin1,
+def _latin1(text: object, encoding: object) -> bytes:
+    """Return bytes as Python 3 writes them for Python 2, in place of `_codecs.encode`."""
+    if not isinstance(text, str) or _word(encoding) != "latin1":
+        raise _UnfitError("bytes in another encoding than latin1")
+    return text.encode("latin1")
+
+
+_CALLS: Mapping[str, Callable[..., Any]] = {
+    "numpy.core.multiarray._reconstruct": lambda *_: _Array(),
+    "numpy._core.multiarray._reconstruct": lambda *_: _Array(),
+    "numpy.ndarray": lambda *_: _Array(),
+    "numpy.dtype": lambda code, *_: _Type(code),
+    "_codecs.encode": _latin1,
 }
-"""All that a pickle may name; one that could name more could run any program."""
+"""All that a pickle may name, and what is done in its place."""
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name}")
-        return _ALLOWED[module, name]
+class _Machine:
+    """The stack and the memo of a pickle that is being read."""
+
+    def __init__(self, size: int) -> None:
+        self.stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+        self._bytes_left = size
+
+    def push(self, value: object) -> None:
+        self.stack.append(value)
+
+    def pop(self) -> Any:
+        value = self.stack.pop()
+        if value is _MARK:
+            raise _UnfitError("a mark in place of a value")
+        return value
+
+    def popped_to_mark(self) -> list[Any]:
+        values = []
+        while (value := self.stack.pop()) is not _MARK:
+            values.append(value)
+        return values[::-1]
+
+    def popped(self, count: int) -> list[Any]:
+        return [self.pop() for _ in range(count)][::-1]
+
+    def top(self, kind: type) -> Any:
+        if not isinstance(self.stack[-1], kind):
+            raise _UnfitError(f"no {kind.__name__} where one must be")
+        return self.stack[-1]
+
+    def put(self, place: int) -> None:
+        self._memo[place] = self.stack[-1]
+
+    def memoize(self) -> None:
+        self.put(len(self._memo))
+
+    def get(self, place: int) -> None:
+        value = self._memo[place]
+        self.push(value.array if isinstance(value, _Array) and value.array is not None else value)
+
+    def append(self, values: list[Any]) -> None:
+        self.top(list).extend(values)
+
+    def set_items(self, values: list[Any]) -> None:
+        keys = values[::2]
+        # others take long to hash when they are nested
+        if len(values) % 2 or not all(isinstance(key, str | bytes | int) for key in keys):
+            raise _UnfitError("a key that is neither text nor integer")
+        self.top(dict).update(zip(keys, values[1::2], strict=True))
+
+    def make_dict(self) -> None:
+        values = self.popped_to_mark()
+        self.push({})
+        self.set_items(values)
+
+    def call(self) -> None:
+        function, arguments = self.popped(2)
+        if not isinstance(function, _Function) or not isinstance(arguments, tuple):
+            raise _UnfitError("a call of something else than a function")
+        made = _CALLS[function.name](*arguments)
+        if isinstance(made, bytes):
+            # a text may be named many times, and each call copies it
+            self._bytes_left -= len(made)
+            if self._bytes_left < 0:
+                raise _UnfitError("more bytes than the pickle has")
+        self.push(made)
+
+    def build(self) -> None:
+        made, state = self.popped(2)
+        if not isinstance(made, _Array | _Type) or not isinstance(state, tuple):
+            raise _UnfitError("a state of something else than an array")
+        self.push(made.set(state))
+
+
+_VALUES = (
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+)
+_TEXTS_OF_PYTHON_2 = "STRING BINSTRING SHORT_BINSTRING".split()  # noqa: SIM905
+_OPERATIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
+    **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda machine, argument: None),
+    **dict.fromkeys(_VALUES, _Machine.push),
+    **dict.fromkeys(_TEXTS_OF_PYTHON_2, lambda machine, text: machine.push(text.encode("latin1"))),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
+    "MEMOIZE": lambda machine, _: machine.memoize(),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "MARK": lambda machine, _: machine.push(_MARK),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "LIST": lambda machine, _: machine.push(machine.popped_to_mark()),
+    "APPEND": lambda machine, _: machine.append(machine.popped(1)),
+    "APPENDS": lambda machine, _: machine.append(machine.popped_to_mark()),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.popped_to_mark())),
+    "TUPLE1": lambda machine, _: machine.push(tuple(machine.popped(1))),
+    "TUPLE2": lambda machine, _: machine.push(tuple(machine.popped(2))),
+    "TUPLE3": lambda machine, _: machine.push(tuple(machine.popped(3))),
+    "DICT": lambda machine, _: machine.make_dict(),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "SETITEM": lambda machine, _: machine.set_items(machine.popped(2)),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.popped_to_mark()),
+    "GLOBAL": lambda machine, names: machine.push(_Function(*names.split(" ", 1))),
+    "STACK_GLOBAL": lambda machine, _: machine.push(_Function(*machine.popped(2))),
+    "REDUCE": lambda machine, _: machine.call(),
+    "BUILD": lambda machine, _: machine.build(),
+}
+"""By name in `pickletools`; the other operations make what is not taken."""
 
 
 def read_pickle(content: bytes, source: object) -> Any:
@@ -90,38 +207,22 @@ def read_pickle(content: bytes, source: object) -> Any:
         WorkloadError: it holds anything else, or is not a pickle.
     """
     try:
-        _check_places(content)
-        return _with_arrays(_Unpickler(io.BytesIO(content), encoding="bytes").load())
-    except Exception as error:
+        return _result(content)
+    except Exception as error:  # a damaged pickle leads to errors of every kind
         raise WorkloadError(
             f"a pickle must be whole and hold arrays and plain values only, got "
             f"{type(error).__name__}: {error} in {source}; fetch the file again from its source"
         ) from error
 
 
-def _check_places(content: bytes) -> None:
-    """Refuse an entry of the unpickler's memo that a file of this size cannot need.
-
-    Python allocates all entries up to the greatest index that a pickle names, so ten bytes could
-    ask for 64 GiB.
-
-    Raises:
-        UnpicklingError: there is one.
-    """
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.name.endswith("PUT") and (argument or 0) > len(content):
-            raise pickle.UnpicklingError(f"place {argument:,} in {len(content):,} bytes")
-
-
-def _with_arrays(value: Any) -> Any:
-    if isinstance(value, _Array):
-        return value.array()
-    if isinstance(value, dict):
-        return {_with_arrays(key): _with_arrays(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_with_arrays(entry) for entry in value]
-    if isinstance(value, bytes):
-        return bytes(value)
-    if value is not None and not isinstance(value, str | int | float):
-        raise pickle.UnpicklingError(f"a {type(value).__name__}")
-    return value
+def _result(content: bytes) -> Any:
+    machine = _Machine(len(content))
+    for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
+        perform = _OPERATIONS.get(operation.name)
+        if perform is None or count >= _MOST_OPERATIONS:
+            raise _UnfitError(operation.name if perform is None else "more operations than any has")
+        perform(machine, argument)
+    result = machine.pop()
+    if machine.stack or isinstance(result, _Array | _Type | _Function | tuple):
+        raise _UnfitError("an unfinished value")
+    return result

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from batchscale.files import checked_size
 from workloads.data.hub import hub_file
 from workloads.data.mapped import mapped
 from workloads.data.places import VARIABLE
@@ -25,8 +26,21 @@ EVERY = 10
 """Every tenth file, or the last tenth of a single file, validates."""
 IN_MEMORY = 2**28
 """Largest file that is read into memory, bytes; larger ones are mapped."""
+MOST_IN_MEMORY, MOST_BYTES = 2**32, 2**42
+"""Most bytes of a folder of text, and of a single file, which may be mapped."""
 
 _HUB = "hub:"
+_PACKED = {
+    b"\x1f\x8b": "the gzip file",
+    b"BZh": "the bzip2 file",
+    b"\xfd7zXZ\x00": "the xz file",
+    b"PK\x03\x04": "the zip file",
+    b"\x28\xb5\x2f\xfd": "the zstd file",
+    b"7z\xbc\xaf\x27\x1c": "the 7z file",
+    b"PAR1": "the parquet file",
+}
+"""How files begin that hold text in another form."""
+_LONGEST = max(map(len, _PACKED))
 
 
 def text(path: str | None, context: int) -> Data:
@@ -50,9 +64,9 @@ def text(path: str | None, context: int) -> Data:
     if place is None:
         train, validation = library()
     elif place.is_dir():
-        files = sorted(file for file in place.rglob("*") if file.is_file())
-        train, validation = _by_file(files, None)
+        train, validation = _by_file(_files_in(place), None)
     else:
+        _check(place, MOST_BYTES)
         train, validation, is_mapped = _by_position(place)
     trained, validated = _windows(train, context), _windows(validation, context)
     if not is_mapped:
@@ -87,12 +101,57 @@ def _found(path: str) -> Path:
         return hub_file(repository, file, "give a file")
     # workers run in folders of their own, where a relative path would lead elsewhere
     place = Path(os.environ.get(VARIABLE, os.sep)) / Path(path).expanduser()
-    if not place.exists() or not (Path(path).expanduser().is_absolute() or VARIABLE in os.environ):
+    if not os.path.exists(place) or not (
+        Path(path).expanduser().is_absolute() or VARIABLE in os.environ
+    ):
         raise WorkloadError(
             f"`path` must be an absolute path, or one in {VARIABLE}, of a file or folder, got "
-            f"{path!r}"
+            f"{path!r}; check the path"
         )
     return place
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder and its subfolders, by path; hidden ones are left out.
+
+    Raises:
+        WorkloadError: they are not plain text, or more than memory should hold.
+    """
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if not file.is_dir()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+    total = 0
+    for file in files:
+        total += _check(file, MOST_IN_MEMORY)
+    if total > MOST_IN_MEMORY:
+        raise WorkloadError(
+            f"the files of a text folder must have at most {MOST_IN_MEMORY:,} bytes, got {total:,} "
+            f"in {folder}; join them in one file, which may be larger than memory"
+        )
+    return files
+
+
+def _check(file: Path, most: int) -> int:
+    """Return the size of a file of text; a packed one would be learned as it is packed.
+
+    Raises:
+        WorkloadError: it is not a regular file, too large, not readable, or packed.
+    """
+    try:
+        size = checked_size(file, most)
+        with file.open("rb") as opened:
+            start = opened.read(_LONGEST)
+    except OSError as error:
+        raise WorkloadError(
+            f"text must be readable, got {file}: {error}; replace or remove it"
+        ) from error
+    packed = next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), None)
+    if packed is not None:
+        raise WorkloadError(f"text must be plain bytes, got {packed} {file}; unpack it")
+    return size
 
 
 def _by_file(files: list[Path], budget: int | None) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,44 @@
+"""Files that a user or a stranger names: regular ones, and none larger than its kind is."""
+
+import stat
+from pathlib import Path
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def checked_size(path: Path, most: int) -> int:
+    """Return the size of a file in bytes, before it is opened; links are followed.
+
+    A device such as /dev/zero has no end, a pipe waits for a writer, and a file with holes may
+    state any size.
+
+    Args:
+        path: the file.
+        most: size in bytes that no file of its kind exceeds.
+
+    Raises:
+        OSError: there is none, it is not a regular file, or larger than `most`.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise OSError(f"it is {kind} and no regular file")
+    if status.st_size > most:
+        raise OSError(f"it has {status.st_size:,} bytes, more than {most:,}")
+    return status.st_size
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Return the content of a regular file of at most `most` bytes.
+
+    Raises:
+        OSError: as by :func:`checked_size`, or it cannot be read.
+    """  # noqa: DOC502  (raised inside)
+    checked_size(path, most)
+    return path.read_bytes()

@@ -1,0 +1,78 @@
+"""The colors of an image file; what 8-bit RGB would tell otherwise than the file is refused."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from workloads.errors import WorkloadError
+
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
+"""Pillow's names of pixels of at most 8 bits per color."""
+_PHOTO = "MPO"
+"""A JPEG file of cameras: further frames are previews and depths of the first."""
+_DEEP: Mapping[str, Callable[[Any], bool]] = {
+    "PNG": lambda tile: str(tile[3]).endswith(";16B"),
+    "PPM": lambda tile: tile[0].startswith("ppm") and tile[3][-1] > 255,
+}
+"""By format, whether a decoder and its arguments mean more than 8 bits, which Pillow cuts off."""
+
+
+def read_pixels(source: Path | IO[bytes], name: object) -> NDArray[np.uint8]:
+    """Return an image's colors, (height, width, 3); gray is repeated in each of them.
+
+    CMYK becomes RGB as in Pillow, without a color profile.
+
+    Args:
+        source: an image of one of the formats above.
+        name: what the image is called in messages.
+
+    Raises:
+        WorkloadError: it is damaged, has more than 8 bits per color, transparent pixels, or several
+            frames.
+    """
+    try:
+        with Image.open(source, formats=_FORMATS) as image:
+            if image.format == "PNG":
+                image.verify()  # its checksums, which decoding does not look at
+        if not isinstance(source, Path):
+            source.seek(0)
+        with Image.open(source, formats=_FORMATS) as image:
+            _check(image, name)
+            if image.has_transparency_data:
+                _refuse_transparency(image.convert("RGBA"), name)
+            colors: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
+    except WorkloadError:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads to
+        raise WorkloadError(
+            f"an image must be readable, got {name}: {error}; replace or remove it"
+        ) from error
+    return colors
+
+
+def _check(image: ImageFile.ImageFile, name: object) -> None:
+    is_deep = _DEEP.get(str(image.format), lambda _: False)
+    if image.mode not in _MODES or any(map(is_deep, image.tile)):
+        raise WorkloadError(
+            f"an image must have 8 bits per color, got mode {image.mode} of more bits in {name}; "
+            "convert it to 8 bits"
+        )
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != _PHOTO:
+        raise WorkloadError(
+            f"an image must have one frame, got {frames} in {name}; save the one that you mean"
+        )
+
+
+def _refuse_transparency(image: Image.Image, name: object) -> None:
+    least, _ = image.getchannel("A").getextrema()
+    if least != 255:
+        # the colors of transparent pixels are arbitrary, and so is any background
+        raise WorkloadError(
+            f"an image must be opaque, got transparent pixels in {name}; save it on a background"
+        )
