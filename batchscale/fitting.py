@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import critical_batch_sizes
+from analysis.fitting.estimates import size_text
 from analysis.fitting.fit import Fits, ScalingFit, fit_all
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
@@ -105,7 +106,7 @@ class StepsFit:
         fitted = self.hyperbola.predict(sizes)
         return pd.DataFrame(
             {
-                "B": [f"{size:g}" for size in sizes],
+                "B": [size_text(size) for size in sizes],
                 "steps": [
                     f"> {count:g}" if missed else f"{count:g}"
                     for count, missed in zip(steps, self.points.missed, strict=True)

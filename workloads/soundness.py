@@ -155,7 +155,9 @@ def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples
         WorkloadError: the mean over single examples is another number, or fails.
     """
     with torch.no_grad():
-        whole = sound_number(name, measure(model, examples))
+        # copies, so that a model that writes into its inputs is blamed for that alone
+        copied = Examples(*(part.clone() for part in examples))
+        whole = sound_number(name, measure(model, copied))
         try:
             single = [
                 sound_number(name, measure(model, Examples(*(part[[row]] for part in examples))))

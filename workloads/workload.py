@@ -5,6 +5,8 @@ nowhere. `data()` is called once per process, `model()` once per trial with a se
 `loss` at every training step and `error` at every measurement, on a part of the validation set. A
 workload whose training is known in closed form follows `Dynamics` instead.
 
+>>> import torch
+>>> from torch import nn
 >>> class Sides:
 ...     target = Target(0.05)
 ...

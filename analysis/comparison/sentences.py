@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.rule_costs import rule_cost_sentences, times
-from analysis.fitting.estimates import rounded
+from analysis.fitting.estimates import rounded, size_text
 from analysis.fitting.ratios import LEVEL, EqualityTest
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
@@ -136,7 +136,7 @@ def _misses(studies: Sequence[Compared]) -> tuple[str, ...]:
                 f"B = {_listed(map(str, half))}."
             )
         if out.size:
-            sizes = _listed(f"{size:g}" for size in out)
+            sizes = _listed(map(size_text, out))
             sentences.append(
                 f"No curve allows that of {label} at B = {sizes}, so the fit leaves "
                 f"{'them' if out.size > 1 else 'it'} out."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.fitting.estimates import Estimate
+from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import MODELS, Mask, batch_size_at_overhead, diversity_bound
 from analysis.fitting.regimes import OVERHEAD, Regime, Verdict, crossings, regimes_of
@@ -69,7 +69,7 @@ def critical_batch_sizes(
         CriticalBatchSize(
             name="b_20",
             estimate=_transformed(b_crit, lambda b: batch_size_at_overhead(OVERHEAD, b_ref, b)),
-            note=f"with B_ref = {b_ref:g}",
+            note=f"with B_ref = {size_text(b_ref)}",
         ),
         CriticalBatchSize(name="b_diversity", estimate=_transformed(b_crit, diversity_bound)),
         perfect,

@@ -135,6 +135,15 @@ def rounded(value: float) -> str:
     return f"{value:.{1 - size}f}"
 
 
+def size_text(batch_size: float) -> str:
+    """Return a batch size as text, with every digit of a whole one.
+
+    >>> size_text(1048576), size_text(2.5)
+    ('1048576', '2.5')
+    """
+    return f"{batch_size:.15g}"
+
+
 def two_digits(value: float, down: bool = False) -> float:
     """Return a finite number > 0 rounded to two significant digits, to the nearest or down.
 

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
 from analysis.errors import AnalysisError
-from analysis.fitting.estimates import Estimate
+from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
 
@@ -119,7 +119,7 @@ class Regimes:
         """Return verdicts, their grounds, and the regime of each batch size as plain data."""
         return {
             "verdicts": {str(regime): str(self.verdicts[regime]) for regime in ORDER},
-            "of": {f"{size:g}": str(self.of(size)) for size in self.batch_sizes},
+            "of": {size_text(size): str(self.of(size)) for size in self.batch_sizes},
             "by_points": {str(regime): list(self.by_points[regime]) for regime in ORDER},
         }
 

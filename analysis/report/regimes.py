@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.fitting.estimates import size_text
 from analysis.fitting.regimes import LEAST_SEEN, ORDER, Regime, Verdict
 
 _NAMES = {
@@ -41,7 +42,7 @@ def _sentence(regime: Regime, record: Mapping[str, Any], bounds: Sequence[float]
         return _NONE[regime].format(sizes[-1] if regime is Regime.PLATEAU else sizes[0])
     name, verb, pronoun = _NAMES[regime]
     if verdict == Verdict.NOT_RESOLVED:
-        candidates = [f"{size:g}" for size in record["by_points"][regime]]
+        candidates = [size_text(size) for size in record["by_points"][regime]]
         return f"{name} {verb} not resolved: {_reason(regime, candidates, sizes[-1], pronoun)}."
     name = name.removeprefix("The ").capitalize()
     inside = [size for size, place in record["of"].items() if place == regime]
@@ -49,7 +50,7 @@ def _sentence(regime: Regime, record: Mapping[str, Any], bounds: Sequence[float]
         return f"{name} at B = {inside[0]}, and where the other regime of a sharp knee holds too."
     where = "over the whole measured range," if len(inside) == len(sizes) else "from"
     first, last = float(inside[0]), float(inside[-1])
-    between = ", ".join(f"{size:g}" for size in sorted(bounds) if first < size < last)
+    between = ", ".join(size_text(size) for size in sorted(bounds) if first < size < last)
     but = f", but for {between}, with a lower bound only" if between else ""
     return f"{name} {where} B = {inside[0]} to {inside[-1]}{but}."
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.escaping import escape_markdown
-from analysis.fitting.estimates import rounded
+from analysis.fitting.estimates import rounded, size_text
 from analysis.fitting.regimes import Regime
 from analysis.measures.budgets import budget_sentence
 from analysis.measures.goals import goals_markdown
@@ -84,7 +84,7 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
         shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
     if analysis.regimes is not None:
         of = analysis.regimes.record()["of"]
-        shown["regime"] = [of.get(f"{size:g}", "-") for size in table["batch_size"]]
+        shown["regime"] = [of.get(size_text(size), "-") for size in table["batch_size"]]
     for name in ("reached", "diverged", "failed"):
         if name != "failed" or table[name].any():
             shown[name] = table[name].astype(str)

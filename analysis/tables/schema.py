@@ -105,6 +105,7 @@ _COMPUTED = {
     "seeds",
     "seeds_missed",
     "steps_median",
+    "interval",
     "replicate_of",
     "hyperparameters",
 }

@@ -18,9 +18,11 @@ from study.config.study import ResolvedStudy
 from study.config.study_file import override
 from study.engine.networks.training import Trainable
 from study.orchestration.cluster import Resources, check_address
+from study.orchestration.machine import Machine, check_machine
 from study.orchestration.progress import shown
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
+from study.planning.cores import default_workers
 from study.planning.sizing import Device, check_gpus
 from study.storage.study_folder import continued, folder_of, open_folder
 
@@ -85,10 +87,13 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     check_address(options.address)
     if options.address is None:
         check_gpus(options.gpus_per_worker)
+    workers = options.workers or default_workers(options.gpus_per_worker)
+    if options.address is None:
+        check_machine(Machine.here(workers))
     studies = read_studies(source, options.settings, options.gpus_per_worker)
     folders = studies.folders(_place(source, options.results))
     resources = Resources(
-        workers=options.workers or cores(),
+        workers=workers,
         gpus_per_worker=options.gpus_per_worker,
         address=options.address,
         data_dir=os.environ.get("BATCHSCALE_DATA"),
@@ -131,13 +136,6 @@ def _check_recorded(source: str) -> None:
         read_file(ResultsFolder.at(path.parent), STUDY_FILE)
 
 
-def cores() -> int:
-    """Return the number of CPU cores that this process may use, >= 1."""
-    if hasattr(os, "sched_getaffinity"):  # Linux: containers and `taskset` allow fewer than exist
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _place(source: str | Mapping[str, Any], results: str | None) -> ResultsFolder:
     """Return the study's folder: named in `results`, or the one whose study.toml was given."""
     if isinstance(source, str) and (folder := folder_of(source)) is not None:
@@ -168,7 +166,8 @@ def _sweep_one(
     open_folder(folder, resolved)
     console.print(
         f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
-        f"{resolved.race.quantity} < {resolved.target:g} in {folder}",
+        f"{resolved.race.quantity} < {resolved.target:g} in {folder}, "
+        f"workers: {resources.workers}",
     )
     with shown(work.progress, work.standings, console):
         end = work.run(resources, stop)

@@ -1,13 +1,17 @@
 """The terminal: names and messages are printed as plain text, whatever they contain.
 
-No command depends on its output: it goes on where the reader has gone, and writes what the terminal
-cannot show in other characters.
+No command depends on its output: it goes on where the reader has gone or the disk behind it is
+full, and writes what the terminal cannot show in other characters.
 """
 
 import codecs
+import contextlib
+import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -25,15 +29,18 @@ class Terminal(Console):
         """Print to standard output, or to standard error."""
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
+    @property
+    def file(self) -> IO[str]:
+        """The stream that is printed to; writing to it never fails."""
+        return cast(IO[str], _Unbroken(super().file))
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        self._file = stream
+
     def render_str(self, text: str, **options: object) -> Text:
         """Convert a string to text; every printed string passes here, cells of tables too."""
         return super().render_str(printable(text), **options)  # type: ignore[arg-type]
-
-    def on_broken_pipe(self) -> None:
-        """Discard all further output, as of `batchscale analyze DIR | head -1`, and go on."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
 
     def clause(self, name: str, passed: bool | None, detail: str) -> None:
         """Print the result of a check; `passed` is None where it could not be made."""
@@ -47,10 +54,15 @@ def show_any_character() -> None:
 
     A dash becomes a hyphen, and what has no likeness in ASCII its Python escape.
     """
-    codecs.register_error("batchscale", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="batchscale")
+            stream.reconfigure(errors=_ascii_where_needed())
+
+
+def _ascii_where_needed() -> str:
+    """Return the name of a rule for characters that an encoding lacks, known to `codecs`."""
+    codecs.register_error("batchscale", _in_ascii)
+    return "batchscale"
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -59,3 +71,41 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     text = error.object[error.start : error.end]
     plain = "".join(_PLAIN.get(char, char) for char in text)
     return plain.encode("ascii", "backslashreplace").decode(), error.end
+
+
+class _Unbroken:
+    """A stream to which writing never fails: for work that must not end with its reader."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        known = text.encode(encoding, _ascii_where_needed()).decode(encoding)
+        with self._errors_dropped():
+            self._stream.write(known)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._errors_dropped():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _errors_dropped(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:  # a full disk; a stream closed in this process
+            self._discard()
+            if isinstance(error, OSError) and error.errno != errno.EPIPE:
+                with contextlib.suppress(OSError, ValueError):
+                    sys.stderr.write(f"further output is lost: {error.strerror}\n")
+
+    def _discard(self) -> None:
+        """Lead the stream to nowhere, or Python would fail to write the rest of it at its end."""
+        with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)

@@ -120,8 +120,16 @@ FAULTS = {
     ),
     "model frozen": (model("nn.Linear(2, 2).requires_grad_(False)"), "must have parameters", "m"),
     "model of other inputs": (model("nn.Linear(3, 2)"), "shapes cannot be multiplied", "loss is"),
-    "loss none": (loss("None"), "must be a tensor, got NoneType", "loss is a finite mean"),
-    "loss a number": (loss("1.0"), "must be a tensor, got float", "loss is a finite mean"),
+    "loss none": (
+        loss("None"),
+        "finite number in a tensor before training, got None",
+        "loss is a finite mean",
+    ),
+    "loss a number": (
+        loss("1.0"),
+        "finite number in a tensor before training, got 1.0",
+        "loss is a finite mean",
+    ),
     "loss of a vector": (loss(LOGITS), "got shape", "loss is a finite mean"),
     "loss nan": (loss(f"{LOGITS}.sum() * math.nan"), "got nan", "loss is a finite mean"),
     "loss a sum": (loss(f"{LOGITS}.exp().sum()"), None, "loss is a finite mean"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
 from study.commands.running import SweepOptions, _place
 from study.config.study_file import override, read_study
@@ -77,7 +78,7 @@ def test_a_file_of_the_users_own_may_have_its_name(tmp_path, monkeypatch):
 
 
 def test_an_imported_study_is_none_to_sweep(tmp_path):
-    (tmp_path / "study.toml").write_text("[imported]\n")
+    write_file(ResultsFolder.at(tmp_path), "study.toml", b"[imported]\n")
     (tmp_path / "trials.parquet").write_bytes(b"")
     with pytest.raises(StudyError, match="got one imported from an archive"):
         folder_of(str(tmp_path / "study.toml"))

@@ -84,3 +84,32 @@ def test_analyze_writes_its_files_before_it_prints(tmp_path):
     assert (done.returncode, done.stderr) == (0, b"")
     assert (folder / "summary.json").exists()
     assert (folder / "figures" / "steps_vs_batch.png").exists()
+
+
+@pytest.fixture
+def pipe():
+    """Return the end of a pipe to read from, and a console that prints ASCII into it."""
+    read, write = os.pipe()
+    with open(write, "w", encoding="ascii") as stream:
+        console = Terminal()
+        console.file = stream
+        yield read, console
+
+
+@pytest.mark.timeout(20)
+def test_a_reader_that_has_gone_ends_nothing(pipe):
+    read, console = pipe
+    console.print("one")
+    assert os.read(read, 100) == b"one\n"
+    os.close(read)
+    for _ in range(3):
+        console.print("two")  # what is left of the pipe leads to nowhere
+
+
+def test_a_full_disk_behind_the_output_ends_nothing_and_is_told(capsys):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        console = Terminal()
+        console.file = full
+        console.print("lost")
+        console.print("lost too")
+    assert capsys.readouterr().err == "further output is lost: No space left on device\n"

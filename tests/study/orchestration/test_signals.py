@@ -75,7 +75,7 @@ def start():
         yield run
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks(number, start):
     process = start(LISTENS.format(0))
     assert process.stdout.readline() == "ready\n"
