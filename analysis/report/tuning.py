@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.fitting.estimates import Estimate, span_text
+from analysis.fitting.estimates import Estimate, rounded, span_text
 from analysis.search_quality.tuning import Tuning
 
 LARGE = 0.1
@@ -50,10 +50,10 @@ def tuning_sentences(record: _Record) -> tuple[str, ...]:
 def _excess(rows: list[_Record]) -> str:
     medians = [row["median"] for row in rows]
     worst = max(rows, key=lambda row: float(row["high"]))
-    span = span_text(round(100 * min(medians)), round(100 * max(medians)))
+    span = span_text(_times(min(medians)), _times(max(medians)))
     text = (
-        f"The best points found take an estimated {span}% more steps than the best there are, with "
-        f"95% probability at most {100 * worst['high']:.0f}%, at B = {worst['batch_size']}"
+        f"The best points found take an estimated {span} times the steps of the best there are, "
+        f"with 95% probability at most {_times(worst['high'])} times (B = {worst['batch_size']})"
     )
     large = [str(row["batch_size"]) for row in rows if row["median"] >= LARGE]
     if not large:
@@ -62,3 +62,7 @@ def _excess(rows: list[_Record]) -> str:
         f"{text}; at B = {', '.join(large)} the searches are under-tuned: run more trials "
         "(search.trials)."
     )
+
+
+def _times(excess: float) -> str:
+    return f"{1 + excess:.3g}" if excess < 1 else rounded(1 + excess)
