@@ -139,8 +139,8 @@ def fit(
     cover the truth in 94 to 97 % of repeats, with or without misses and from six batch sizes on;
     under Student's t noise of 3 degrees of freedom in 92 to 96 % (`tests/analysis/test_coverage`).
     The intervals hold the noise of the points only, for a model known in advance: neither
-    under-tuning nor the choice of model. An end more than `analysis.fitting.estimates.REACH` times
-    beyond the measured range is open.
+    under-tuning, which `analysis.fitting.tuned` adds, nor the choice of model. An end more than
+    `analysis.fitting.estimates.REACH` times beyond the measured range is open.
 
     Args:
         points: steps to target and misses.

@@ -15,6 +15,7 @@ from analysis.report.failures import failure_records
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.sentences import summary_sentences
 from analysis.report.summary import Analysis
+from analysis.report.tuning import B_CRIT, DEFINITION, tuning_record
 from analysis.tables.schema import SCHEMA_VERSION, TRIAL_KEY
 
 
@@ -24,9 +25,14 @@ def summary_record(analysis: Analysis) -> dict[str, Any]:
     return {
         **facts,
         "budgets": budget_records(analysis.study),
-        "definitions": dict(DEFINITIONS),
+        "definitions": definitions(),
         "sentences": list(summary_sentences(facts)),
     }
+
+
+def definitions() -> dict[str, str]:
+    """Return the definition of every critical batch size of a summary as text."""
+    return {**DEFINITIONS, B_CRIT: DEFINITION}
 
 
 def sentences(analysis: Analysis) -> tuple[str, ...]:
@@ -62,6 +68,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         **fits_record(analysis.fits, local_steps(config)),
         "left_out": list(analysis.left_out),
         "critical_batch_sizes": critical_record(analysis.critical),
+        "tuning": tuning_record(analysis.tuning),
         "scaling_rules": _rows(analysis.rules),
         "regimes": None if regimes is None else regimes.record(),
         "goals": goal_records(analysis.goals),

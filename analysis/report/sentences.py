@@ -18,6 +18,7 @@ from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.failures import failure_sentences
 from analysis.report.fits import fit_sentences, lower_bounds
 from analysis.report.regimes import regime_sentences
+from analysis.report.tuning import tuning_sentences
 from analysis.search_quality.sentences import quality_sentences
 
 _Record = Mapping[str, Any]
@@ -61,6 +62,7 @@ def _fit_sentences(record: _Record) -> tuple[str, ...]:
         return (_no_fit(record),)
     return (
         f"The fits use the {record['fitted']}.",
+        *tuning_sentences(record),
         *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
         *regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]]),
     )

@@ -18,6 +18,7 @@ from analysis.measures.scaling_rules import scaling_rules
 from analysis.measures.targets import first_trials, steps_to_target
 from analysis.measures.unfinished import unfinished_records
 from analysis.search_quality.table import quality_table
+from analysis.search_quality.tuning import Tuning, tuning_of
 from analysis.tables.study import StudyTables
 
 
@@ -38,6 +39,7 @@ class Analysis:
         fits: every model fitted; None where too few batch sizes reached the target.
         regimes: the regimes; None without fits.
         critical: the critical batch sizes by name; empty without fits.
+        tuning: what the trials say of under-tuning; None without fits.
         left_out: batch sizes that missed the target and that no curve can explain; in no fit.
     """
 
@@ -53,6 +55,7 @@ class Analysis:
     fits: Fits | None = None
     regimes: Regimes | None = None
     critical: Mapping[str, CriticalBatchSize] = field(default_factory=dict)
+    tuning: Tuning | None = None
     left_out: tuple[int, ...] = ()
 
     @property
@@ -134,5 +137,6 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
         fits=fits,
         regimes=regimes_of(fits),
         critical=critical_batch_sizes(fits),
+        tuning=tuning_of(study, table, fits, target),
         left_out=tuple(points.batch_sizes[left_out].astype(int).tolist()),
     )

@@ -113,6 +113,8 @@ def known_quantities(record):
                 known.setdefault(key, []).append(value)
     for name, value in record["critical_batch_sizes"].items():
         known.setdefault(name, []).append(value)
+    if record["tuning"] is not None and not record["tuning"]["missing"]:
+        known["b_crit_tuned"] = [record["tuning"]["b_crit"]["hyperbola"]]
     for goal in record["goals"]:
         if goal["b_crit"] is not None and goal["target"] == record["target"]:
             known.setdefault("b_crit", []).append(goal["b_crit"])

@@ -1,0 +1,80 @@
+"""The tuning gap: how far the best point found lies above the best there is, read off the trials.
+
+Near its best point a landscape of log steps is met by a random point within t of the best with
+probability `c t^alpha`. A smooth optimum in d dimensions has alpha = d / 2, one at a kink d, and a
+valley along which nothing changes counts for fewer dimensions. The trials of a search are then a
+Poisson process of rate `n c alpha t^(alpha - 1)` above the unknown end, the extreme value problem
+of Hall 1982 (Ann. Statist. 10, 556) and Smith 1985 (Biometrika 72, 67). Trials that were capped,
+that diverged or that were exhausted say that nothing more lies below the cap.
+
+The gap is what is left when alpha and c are integrated out: alpha evenly from d / 4 to d, the gap
+evenly, and c as a scale, 1 / c, down to `LEAST_SHARE`. Nothing is drawn.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaincc
+
+from analysis.fitting.models import Floats
+
+NEAR = 1.5
+"""Times the fewest steps up to which trials follow the law of the tail; the slack of a race."""
+LEAST_SHARE = 1 / 20
+"""Share of the range of each hyperparameter within a factor e of the fewest steps, at least: what
+bounds the gap where a single trial came near the best."""
+
+GAPS: Floats = np.geomspace(1e-3, 8.0, 100)
+"""Gaps in log steps at which a `TuningGap` has its weights."""
+_INDICES = 7
+_LEAST_WINDOW = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TuningGap:
+    """What the trials of one search say of its gap.
+
+    Attributes:
+        weights: probability of each of `GAPS`, shape (gaps,).
+    """
+
+    weights: Floats
+
+    def excess(self, level: float) -> float:
+        """Return the share of steps above the best there is, at a quantile.
+
+        Args:
+            level: probability that the share is no greater; 0.5 for the median.
+        """
+        return math.expm1(float(np.interp(level, np.cumsum(self.weights), GAPS)))
+
+
+def tuning_gap(
+    log_steps: Floats, trials: int, searched: int, *, best: float, bound: float
+) -> TuningGap:
+    """Return the gap of a search.
+
+    Args:
+        log_steps: of the trials that reached the target, at least one, rising.
+        trials: number of trials, those that missed included.
+        searched: number of hyperparameters searched, >= 1.
+        best: log steps of the best point, at most the first of `log_steps`; less where the best
+            point came from elsewhere.
+        bound: log steps below which every trial that missed did not reach.
+    """
+    end = max(min(bound, log_steps[0] + math.log(NEAR)), log_steps[0] + _LEAST_WINDOW)
+    above = np.add.outer(GAPS, log_steps[log_steps <= end] - best)
+    count, window = above.shape[1], GAPS + end - best
+    indices = np.linspace(searched / 4, searched, _INDICES)[:, None]
+    # the integral over c of c^(count - 1) exp(-c window^alpha), from the least c on
+    least = trials * LEAST_SHARE**searched * window**indices
+    heights = (
+        count * np.log(indices)
+        + (indices - 1) * np.log(above).sum(axis=1)
+        - count * indices * np.log(window)
+        + np.log(np.maximum(gammaincc(count, least), 1e-300))
+        + np.log(GAPS)  # as wide as the grid is there
+    )
+    weights = np.exp(heights - heights.max()).sum(axis=0)
+    return TuningGap(weights=weights / weights.sum())

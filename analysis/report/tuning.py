@@ -1,0 +1,68 @@
+"""Under-tuning as plain data, and what it says in sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.fitting.estimates import Estimate, rounded, span_text
+from analysis.search_quality.tuning import Tuning
+
+LARGE = 0.1
+"""Share of additional steps from which a search is said to be under-tuned."""
+B_CRIT = "b_crit_tuned"
+DEFINITION = (
+    "b_crit of the hyperbola for the best points there are, which the trials of each search let "
+    "estimate; its interval holds the noise of seeds and under-tuning"
+)
+_Record = Mapping[str, Any]
+
+
+def tuning_record(tuning: Tuning | None) -> dict[str, Any] | None:
+    """Return under-tuning as JSON data; null without fits."""
+    if tuning is None:
+        return None
+    return {
+        "missing": tuning.missing,
+        "excess": [
+            {"batch_size": int(size), "median": gap.excess(0.5), "high": gap.excess(0.95)}
+            for size, gap in tuning.gaps.items()
+        ],
+        "b_crit": {name: estimate.record() for name, estimate in tuning.b_crit.items()},
+    }
+
+
+def tuning_sentences(record: _Record) -> tuple[str, ...]:
+    """Return the critical batch size with under-tuning beside that without, and the gaps.
+
+    Args:
+        record: from `analysis.report.record.summary_record`, with fits.
+    """
+    tuning, fitted = record["tuning"], Estimate.of(record["fits"]["hyperbola"]["b_crit"])
+    if tuning["missing"]:
+        return (f"Under-tuning is in no interval: {tuning['missing']}.",)
+    tuned = Estimate.of(tuning["b_crit"]["hyperbola"]).text(B_CRIT)
+    return (
+        f"{tuned} with the noise of seeds and under-tuning; {fitted.text('b_crit')} with the noise "
+        "of seeds alone.",
+        _excess(tuning["excess"]),
+    )
+
+
+def _excess(rows: list[_Record]) -> str:
+    medians = [row["median"] for row in rows]
+    worst = max(rows, key=lambda row: float(row["high"]))
+    span = span_text(_times(min(medians)), _times(max(medians)))
+    text = (
+        f"The best points found take an estimated {span} times the steps of the best there are, "
+        f"with 95% probability at most {_times(worst['high'])} times (B = {worst['batch_size']})"
+    )
+    large = [str(row["batch_size"]) for row in rows if row["median"] >= LARGE]
+    if not large:
+        return f"{text}."
+    return (
+        f"{text}; at B = {', '.join(large)} the searches are under-tuned: run more trials "
+        "(search.trials)."
+    )
+
+
+def _times(excess: float) -> str:
+    return f"{1 + excess:.3g}" if excess < 1 else rounded(1 + excess)

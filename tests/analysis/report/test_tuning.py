@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from analysis.report.record import summary_record
+from analysis.report.summary import analyze
+from analysis.report.tuning import tuning_record, tuning_sentences
+
+
+@pytest.fixture(scope="module")
+def record(study):
+    return json.loads(json.dumps(summary_record(analyze(study))))
+
+
+def test_both_numbers_are_in_record_and_words(record):
+    both, gaps = tuning_sentences(record)
+    assert both in record["sentences"]
+    assert both.startswith("b_crit_tuned = ")
+    assert "under-tuning; b_crit = " in both
+    assert gaps.startswith("The best points found take an estimated ")
+    assert set(record["tuning"]["b_crit"]) == set(record["fits"])
+    assert [row["batch_size"] for row in record["tuning"]["excess"]] == sorted(
+        row["batch_size"] for row in record["table"]
+    )
+
+
+def test_only_large_gaps_ask_for_trials(record):
+    rows = record["tuning"]["excess"]
+    calm = {**record["tuning"], "excess": [row | {"median": 0.02} for row in rows]}
+    assert "search.trials" not in tuning_sentences({**record, "tuning": calm})[1]
+    one = [rows[0] | {"median": 0.5}, *calm["excess"][1:]]
+    text = tuning_sentences({**record, "tuning": {**calm, "excess": one}})[1]
+    assert text.endswith("at B = 2 the searches are under-tuned: run more trials (search.trials).")
+
+
+def test_a_reason_stands_in_for_the_numbers(record):
+    tuning = {"missing": "nothing was tuned", "excess": [], "b_crit": {}}
+    assert tuning_sentences({**record, "tuning": tuning}) == (
+        "Under-tuning is in no interval: nothing was tuned.",
+    )
+
+
+def test_without_fits_there_is_nothing():
+    assert tuning_record(None) is None

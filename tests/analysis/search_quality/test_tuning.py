@@ -1,0 +1,49 @@
+from dataclasses import replace
+
+import pytest
+
+from analysis.measures.targets import steps_to_target
+from analysis.search_quality.tuning import ADAPTIVE, NO_TUNING, tuning_gaps
+
+
+def gaps_of(study):
+    return tuning_gaps(study, steps_to_target(study))
+
+
+def test_every_batch_size_that_reached_has_a_gap(made):
+    gaps, missing = gaps_of(made({2: 600, 8: 200, 32: None, 128: 40}))
+    assert list(gaps) == [2, 8, 128]
+    assert missing == ""
+
+
+def test_more_trials_make_a_smaller_gap(made):
+    few, many = (gaps_of(made({8: 200}, trials=trials))[0][8.0] for trials in (8, 128))
+    assert many.excess(0.95) < few.excess(0.95)
+
+
+def test_the_gap_is_that_of_the_best_point_wherever_it_came_from(study):
+    trials = study.trials.copy()
+    winner = trials["batch_size"].eq(16) & trials["trial"].eq(3)
+    better = trials[winner].assign(role="warm", trial=0, steps=82, steps_before=80)
+    other = replace(
+        study, trials=type(trials)(trials.to_dict("records") + better.to_dict("records"))
+    )
+    after, before = gaps_of(other)[0][16.0], gaps_of(study)[0][16.0]
+    assert 1 + after.excess(0.5) < (1 + before.excess(0.5)) * 91 / 82
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"adaptive": True}, ADAPTIVE), ({"search": {"space": {"lr": 0.1}}}, NO_TUNING)],
+    ids=["adaptive", "nothing searched"],
+)
+def test_where_the_trials_do_not_show_it_there_is_a_reason(study, change, reason):
+    assert gaps_of(replace(study, config={**study.config, **change})) == ({}, reason)
+
+
+def test_batch_sizes_that_only_points_from_elsewhere_reached_are_named(study):
+    trials = study.trials.copy()
+    trials.loc[trials["batch_size"].isin([16, 32]), "role"] = "warm"
+    gaps, reason = gaps_of(replace(study, trials=trials))
+    assert gaps == {}
+    assert reason.endswith("at B = 16, 32")

@@ -1,0 +1,163 @@
+"""Noisy quadratics as landscapes: exact steps to target at any point, and the fewest there are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.stats import qmc
+
+from analysis.fitting.fit import fit
+from analysis.fitting.points import Points
+from workloads.builtin import quadratic
+from workloads.workload import LaneSetup
+
+BATCH_SIZES = tuple(4**power for power in range(1, 10))
+TRIALS, SETS = 64, 32
+BEYOND = 2.5
+"""Times the fewest steps of a set up to which its points are followed; a race stops before."""
+_FINE = 64
+"""Steps followed one by one, and measurements in each doubling after that."""
+_LAST = 2**21
+_BOXES = quadratic.NoisyQuadratic.study_defaults["search"]["space"]
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """A noisy quadratic with h_i = i^-a and c_i = i^-b, an optimizer and a target."""
+
+    optimizer: str
+    a: float
+    b: float
+    target: float
+    dimension: int = 100
+
+    @property
+    def space(self):
+        """The default box, as a study file has it."""
+        names = ("lr",) if self.optimizer == "sgd" else ("lr", "momentum")
+        return {name: _BOXES[name] for name in names}
+
+    def hyperparameters(self, places) -> Mapping[str, np.ndarray]:
+        """Return the values at places of the unit square, shape (points, searched)."""
+        return {
+            name: _value(entry, column)
+            for (name, entry), column in zip(self.space.items(), places.T, strict=True)
+        }
+
+
+TUNED_ON = (
+    Landscape("heavy-ball", 1.0, 1.0, 0.01),
+    Landscape("heavy-ball", 1.0, 0.5, 0.05),
+    Landscape("heavy-ball", 0.5, 0.5, 0.03),
+    Landscape("heavy-ball", 1.5, 1.0, 0.02),
+    Landscape("sgd", 1.0, 1.0, 0.01),
+    Landscape("sgd", 0.5, 1.0, 0.02),
+)
+HELD_OUT = (
+    Landscape("heavy-ball", 0.75, 1.0, 0.02),
+    Landscape("heavy-ball", 1.25, 0.75, 0.03),
+    Landscape("sgd", 1.25, 0.5, 0.03),
+)
+"""Spectra that nothing was chosen on."""
+
+
+def _value(entry, place):
+    if entry["scale"] == "log":
+        return entry["low"] * (entry["high"] / entry["low"]) ** place
+    return 1 - (1 - entry["low"]) * ((1 - entry["high"]) / (1 - entry["low"])) ** place
+
+
+def steps_to_target(landscape, batch_size, places, sets):
+    """Return the steps to target of every point, not rounded to whole ones; shape (points,).
+
+    They are infinite for a point that diverges, or has not arrived at `BEYOND` times the fewest
+    steps of its set.
+
+    Args:
+        landscape: the quadratic.
+        batch_size: examples per step.
+        places: points of the unit square, shape (points, searched).
+        sets: which set each point belongs to, shape (points,).
+    """
+    names = ("a", "b", "target", "dimension")
+    workload = quadratic.NoisyQuadratic(**{name: getattr(landscape, name) for name in names})
+    lanes = workload.lanes(
+        LaneSetup(
+            optimizer=landscape.optimizer,
+            batch_size=batch_size,
+            hyperparameters=landscape.hyperparameters(places),
+            lr_factor=None,
+            seeds=np.zeros(len(places), dtype=np.int64),
+        )
+    )
+    steps = np.full(len(places), np.inf)
+    caps = np.full(sets.max() + 1, float(_LAST))
+    live, before = np.arange(len(places)), lanes._loss()
+    step, stride = 0, 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        update = lanes._update(lanes._lr)
+        while len(live) and step < _LAST:
+            if step == 2 * stride * _FINE:
+                stride, update = 2 * stride, quadratic._twice(update)
+            lanes._apply(update)
+            step += stride
+            loss = lanes._loss()
+            hit = loss < landscape.target
+            # between two measurements the loss falls about geometrically
+            share = np.log(before[hit] / landscape.target) / np.log(before[hit] / loss[hit])
+            steps[live[hit]] = step - stride * (1 - share)
+            np.minimum.at(caps, sets[live[hit]], BEYOND * step)
+            stay = ~hit & (loss < 1e6) & (step < caps[sets[live]])
+            before = loss[stay]
+            if not stay.all():
+                live = live[stay]
+                lanes.keep(stay)
+                update = tuple(part[..., stay, :] for part in update)
+    return steps
+
+
+def _points(searched, batch_size):
+    """Return the points of all sets at a batch size: scrambled Halton, as a sweep draws them."""
+    places = [
+        qmc.Halton(searched, scramble=True, rng=np.random.default_rng([number, batch_size]))
+        for number in range(SETS)
+    ]
+    return np.concatenate([engine.random(TRIALS) for engine in places])
+
+
+@cache
+def searched_steps(landscape):
+    """Return the steps at the points of every set, shape (batch sizes, sets, trials)."""
+    sets, searched = np.repeat(np.arange(SETS), TRIALS), len(landscape.space)
+    rows = [steps_to_target(landscape, size, _points(searched, size), sets) for size in BATCH_SIZES]
+    return np.array(rows).reshape(len(BATCH_SIZES), SETS, TRIALS)
+
+
+@cache
+def fewest_steps(landscape):
+    """Return the fewest steps there are in the box at each batch size, shape (batch sizes,).
+
+    A grid over the box, then ever finer ones about the best point so far.
+    """
+    return np.array([_fewest(landscape, size) for size in BATCH_SIZES])
+
+
+def _fewest(landscape, batch_size):
+    searched = len(landscape.space)
+    line = np.linspace(0.0, 1.0, 97 if searched == 1 else 41)
+    center, half, best = np.full(searched, 0.5), 0.5, np.inf
+    for _ in range(6):
+        axes = [np.clip(at + half * (2 * line - 1), 0.0, 1.0) for at in center]
+        places = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, searched)
+        steps = steps_to_target(landscape, batch_size, places, np.zeros(len(places), int))
+        if steps.min() < best:
+            best, center = steps.min(), places[steps.argmin()]
+        line, half = np.linspace(0.0, 1.0, 17), half * (0.15 if half == 0.5 else 0.4)
+    return best
+
+
+@cache
+def true_b_crit(landscape):
+    """Return b_crit of the hyperbola through the fewest steps there are."""
+    return fit(Points.of(BATCH_SIZES, fewest_steps(landscape))).b_crit.value
