@@ -57,9 +57,14 @@ class StepsFit:
 
     def figure(self) -> "Figure":
         """Return points, hyperbola with band and the line of perfect scaling, on log axes."""
-        from analysis.figures.axes import base_two_y, batch_size_axis, legend_below, single_axes
-        from analysis.figures.series import draw_series, series_keys
-        from analysis.figures.style import BLUE, style
+        from analysis.figures.drawing.axes import (
+            base_two_y,
+            batch_size_axis,
+            legend_below,
+            single_axes,
+        )
+        from analysis.figures.drawing.series import draw_series, series_keys
+        from analysis.figures.drawing.style import BLUE, style
 
         data = self._figure_data()
         measured = data[data["series"].isin(["measured", "not reached"])]
@@ -75,7 +80,13 @@ class StepsFit:
         return figure
 
     def _figure_data(self) -> pd.DataFrame:
-        from analysis.figures.series import FIT, MEASURED, NOT_REACHED, curve_sizes, series_rows
+        from analysis.figures.drawing.series import (
+            FIT,
+            MEASURED,
+            NOT_REACHED,
+            curve_sizes,
+            series_rows,
+        )
 
         points, missed, sizes = (
             self.points,

@@ -1,22 +1,22 @@
-"""The figures of an analysis by name: draw one, or write all of them.
+"""The figures of a study by name: draw one, or write all of them.
 
-Those of a comparison are in `analysis.figures.comparison`, those of layers in
-`analysis.figures.layers`.
+Those of a comparison are in `analysis.figures.comparison`; those of `batchscale layers` in
+`analysis.figures.one_study.layers`.
 """
 
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from analysis.figures.b_crit import b_crit_data, draw_b_crit
-from analysis.figures.best_of_n import best_of_n_data, draw_best_of_n
-from analysis.figures.budgets import budgets_data, draw_budgets
-from analysis.figures.goals import draw_goals, goals_data
-from analysis.figures.kind import FigureKind, draw_named, write_all
-from analysis.figures.metaparameters import draw_metaparameters, metaparameters_data
-from analysis.figures.residuals import draw_residuals, residuals_data
-from analysis.figures.search import draw_search, search_data
-from analysis.figures.steps import draw_steps, steps_data
+from analysis.figures.drawing.kind import FigureKind, draw_named, write_all
+from analysis.figures.one_study.b_crit import b_crit_data, draw_b_crit
+from analysis.figures.one_study.best_of_n import best_of_n_data, draw_best_of_n
+from analysis.figures.one_study.budgets import budgets_data, draw_budgets
+from analysis.figures.one_study.goals import draw_goals, goals_data
+from analysis.figures.one_study.metaparameters import draw_metaparameters, metaparameters_data
+from analysis.figures.one_study.residuals import draw_residuals, residuals_data
+from analysis.figures.one_study.search import draw_search, search_data
+from analysis.figures.one_study.steps import draw_steps, steps_data
 from analysis.report.summary import Analysis
 from analysis.tables.folder import ResultsFolder
 

@@ -53,7 +53,7 @@ def layers(
     """Train the best trials again and compare each layer's gradient with its weights."""
     import pyarrow as pa
 
-    from analysis.figures.layers import write_layer_figures
+    from analysis.figures.one_study.layers import write_layer_figures
     from analysis.measures.layers import layer_sentences, read_layers
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import LAYERS_FILE, layer_schema

@@ -8,7 +8,7 @@ from analysis.archive.exporting import export_study
 from analysis.comparison.compare import compare
 from analysis.comparison.report import comparison_markdown, examples_table, steps_table
 from analysis.errors import AnalysisError
-from analysis.figures.steps import draw_steps, steps_data
+from analysis.figures.one_study.steps import draw_steps, steps_data
 from analysis.measures.budgets import Budget, Unit, best_errors, choose_budgets
 from analysis.measures.federated import batch_axis, round_sentences, steps_axis
 from analysis.measures.targets import steps_to_target

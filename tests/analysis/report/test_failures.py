@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.figures.goals import draw_goals, goals_data
-from analysis.figures.steps import NOT_REACHED, draw_steps, steps_data
+from analysis.figures.one_study.goals import draw_goals, goals_data
+from analysis.figures.one_study.steps import NOT_REACHED, draw_steps, steps_data
 from analysis.report.failures import failure_sentences
 from analysis.report.summary import analyze, sentences
 
