@@ -9,11 +9,13 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import critical_batch_sizes
+from analysis.fitting.estimates import size_text
 from analysis.fitting.fit import Fits, ScalingFit, fit_all
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.regimes import Regimes, find_regimes
-from analysis.report.fits import fit_sentences
+from analysis.fitting.regimes import Regimes, regimes_of
+from analysis.report.fits import critical_record, fit_sentences, fits_record, lower_bounds
+from analysis.report.regimes import regime_sentences
 from batchscale.loading import critical_table
 from batchscale.notebook import page
 
@@ -46,14 +48,16 @@ class StepsFit:
         """Return the critical batch size by every definition, with its interval.
 
         Returns:
-            Index: the name of the definition. Columns: value, low, high, in examples; note.
+            The table that `Study.critical_batch_sizes` returns.
         """
         return critical_table(critical_batch_sizes(self.fits))
 
     def sentences(self) -> tuple[str, ...]:
         """Return what was found, one sentence each."""
-        found = fit_sentences(self.fits, critical_batch_sizes(self.fits))
-        return (*found, *self.regimes.sentences())
+        critical = critical_record(critical_batch_sizes(self.fits))
+        record = fits_record(self.fits)
+        regimes = regime_sentences(self.regimes.record(), lower_bounds(record))
+        return (*fit_sentences(record, critical), *regimes)
 
     def figure(self) -> "Figure":
         """Return points, hyperbola with band and the line of perfect scaling, on log axes."""
@@ -113,7 +117,7 @@ class StepsFit:
         fitted = self.hyperbola.predict(sizes)
         return pd.DataFrame(
             {
-                "B": [f"{size:g}" for size in sizes],
+                "B": [size_text(size) for size in sizes],
                 "steps": [
                     f"> {count:g}" if missed else f"{count:g}"
                     for count, missed in zip(steps, self.points.missed, strict=True)
@@ -167,12 +171,8 @@ def fit(
             f"a fit needs {least} or more batch sizes that reached the target, got "
             f"{points.observed}; measure more of them"
         )
-    observed = points.without(points.missed)
-    return StepsFit(
-        points=points,
-        fits=fit_all(points, level),
-        regimes=find_regimes(observed.batch_sizes, observed.steps),
-    )
+    fits = fit_all(points, level)
+    return StepsFit(points=points, fits=fits, regimes=regimes_of(fits))
 
 
 def _numbers(values: Sequence[float | None]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -9,7 +9,9 @@ import pandas as pd
 from analysis.fitting.critical import CriticalBatchSize
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.regimes import Regimes
-from analysis.report.summary import Analysis, analyze, sentences
+from analysis.report.fits import critical_record
+from analysis.report.record import sentences
+from analysis.report.summary import Analysis, analyze
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import StudyTables, read_study
@@ -108,7 +110,8 @@ class Study:
         """Return the critical batch size by every definition, with its 95 % interval.
 
         Returns:
-            Index: the name of the definition. Columns: value, low, high, in examples; note.
+            Index: the name of the definition. Columns: value, low, high, in examples, where the
+            data set no bound null, and the value too; interval, which ends they set; note.
         """
         return critical_table(self.analysis(target).critical)
 
@@ -155,15 +158,8 @@ def load(location: str | Path) -> Study:
 
 
 def critical_table(critical: Mapping[str, CriticalBatchSize]) -> pd.DataFrame:
-    """Return critical batch sizes as a table: index name; value, low, high in examples; note."""
-    rows = {
-        name: {
-            "value": size.estimate.value,
-            "low": size.estimate.low,
-            "high": size.estimate.high,
-            "note": size.note,
-        }
-        for name, size in critical.items()
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "note"])
-    return table.rename_axis("definition")
+    """Return critical batch sizes as a table, as `Study.critical_batch_sizes` describes it."""
+    columns = ["value", "low", "high", "interval", "note"]
+    table = pd.DataFrame.from_dict(critical_record(critical), orient="index", columns=columns)
+    numbers = dict.fromkeys(columns[:3], "float64")
+    return table.astype(numbers).rename_axis("definition")

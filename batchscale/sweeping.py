@@ -13,7 +13,7 @@ from study.commands.terminal import Terminal
 def sweep(  # noqa: PLR0913 - one argument for each option of the command
     study: str | Path | Mapping[str, Any],
     *,
-    results: str | Path = "results",
+    results: str | Path | None = None,
     workers: int | None = None,
     gpus_per_worker: float = 0.0,
     address: str | None = None,
@@ -27,7 +27,8 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
 
     Args:
         study: path of a study file, name of a workload, or the content of a study file.
-        results: where the study's folder is made: a path, or a URI of s3://, gs:// or file://.
+        results: where the study's folder is made: a path, or a URI of s3://, gs:// or file://; None
+            for `results`, or for the folder that the study file lies in if a sweep recorded it.
         workers: cohorts trained at once, >= 1; None for one per core.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
         address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
@@ -42,7 +43,7 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         KeyboardInterrupt: Ctrl-C or SIGTERM stopped the sweep; its results are saved.
     """  # noqa: DOC502  (BatchscaleError: raised inside)
     options = SweepOptions(
-        results=str(results),
+        results=None if results is None else str(results),
         workers=workers,
         gpus_per_worker=gpus_per_worker,
         address=address,

@@ -4,17 +4,21 @@ Each returns what it found as text, or raises `BrokenClauseError`.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, stack_module_state, vmap
 
 from workloads.errors import WorkloadError
-from workloads.soundness import sound_data, sound_model, sound_number, sound_target
+from workloads.observation import few, observe
+from workloads.soundness import (
+    Measure,
+    sound_data,
+    sound_mean,
+    sound_model,
+    sound_number,
+    sound_target,
+)
 from workloads.workload import (
     Data,
     Dynamics,
@@ -22,17 +26,12 @@ from workloads.workload import (
     Lanes,
     LaneSetup,
     Workload,
-    changing_buffer,
 )
 
-_FEW = 64
 _PORTION = 512
 _TRAINING_STEPS = 300
 _RATES = (0.01, 0.1, 0.5)
 _OPTIMIZERS = ("sgd", "heavy-ball", "nesterov")
-
-Measure = Callable[[nn.Module, Examples], Tensor]
-"""A workload's `loss` or `error`."""
 
 
 class BrokenClauseError(AssertionError):
@@ -85,6 +84,15 @@ def models_follow_the_seed(workload: Workload) -> str:
     return f"{one.numel():,} parameters"
 
 
+def computes_from_its_arguments_alone(workload: Workload) -> str:
+    """Check that loss, error and model leave data and what trials share as they are."""
+    data = _data(workload)
+    found = observe(
+        workload, lambda seed: _model(workload, seed), few(data.train), few(data.validation)
+    )
+    return "; ".join(found.words()) or "nothing else changes"
+
+
 def target_is_below_the_start(workload: Workload | Dynamics) -> str:
     """Check that an untrained model has not met the target."""
     start, target = _start(workload), workload.target.value
@@ -94,26 +102,6 @@ def target_is_below_the_start(workload: Workload | Dynamics) -> str:
         f"training, got {target:g}",
     )
     return f"{start:.4g} before training"
-
-
-def packed_equals_looped(workload: Workload) -> str:
-    """Check that the gradients of three models under vmap equal those of each model alone."""
-    models = [_model(workload, seed).train() for seed in range(3)]
-    batch = Examples(*(part[:8] for part in _data(workload).train))
-    buffer = changing_buffer(workload, models[0], batch)
-    if buffer is not None:
-        return f"looped: buffer {buffer!r} changes while the model trains"
-    try:
-        packed = _packed_gradients(workload, models, batch)
-    except Exception as error:  # noqa: BLE001 - whatever vmap refuses is looped
-        return f"looped: {(str(error) or type(error).__name__).splitlines()[0]}"
-    for lane, model in enumerate(models):
-        for name, alone in _gradients(workload, model, batch).items():
-            close = torch.allclose(packed[name][lane], alone, rtol=1e-3, atol=1e-5)
-            _require(
-                close, f"the gradient of {name} must be the same packed and alone, got another"
-            )
-    return "packed"
 
 
 def error_falls_when_trained(workload: Workload | Dynamics) -> str:
@@ -173,30 +161,21 @@ def _parameters(model: nn.Module) -> Tensor:
 
 
 def _mean(name: str, measure: Measure, workload: Workload, examples: Examples) -> float:
-    """Return a measure of an untrained model on a few examples, checked to be a mean over them."""
+    """Return a measure of an untrained model on a few examples."""
     # batch statistics would make the parts differ
-    model = _model(workload, 0).eval()
-    few = Examples(*(part[:_FEW] for part in examples))
-    count = len(few.inputs)
-    cut = max(1, count // 3)
-    parts = [Examples(*(part[:cut] for part in few)), Examples(*(part[cut:] for part in few))]
-    with torch.no_grad():
-        whole = sound_number(name, measure(model, few))
-        kept = [part for part in parts if len(part.inputs)]
-        sums = [sound_number(name, measure(model, p)) * len(p.inputs) for p in kept]
-    mean = sum(sums) / count
-    _require(
-        math.isclose(mean, whole, rel_tol=1e-3, abs_tol=1e-6),
-        f"{name} must be a mean over the examples, got {whole:.6g} where its parts give {mean:.6g}",
-    )
-    return whole
+    model, some = _model(workload, 0).eval(), few(examples)
+    if getattr(workload, "whole", False):
+        with torch.no_grad():
+            return sound_number(name, measure(model, some))
+    return sound_mean(name, measure, model, some)
 
 
 def _error(workload: Workload, model: nn.Module) -> float:
     """Return the validation error, in portions: large models would need gigabytes at once."""
     validation, total = _data(workload).validation, 0.0
-    for start in range(0, len(validation.inputs), _PORTION):
-        part = Examples(*(tensor[start : start + _PORTION] for tensor in validation))
+    portion = len(validation.inputs) if getattr(workload, "whole", False) else _PORTION
+    for start in range(0, len(validation.inputs), portion):
+        part = Examples(*(tensor[start : start + portion] for tensor in validation))
         with torch.no_grad():
             total += float(workload.error(model.eval(), part)) * len(part.inputs)
     return total / len(validation.inputs)
@@ -206,27 +185,6 @@ def _start(workload: Workload | Dynamics) -> float:
     if isinstance(workload, Dynamics):
         return float(_lanes(workload).measure()[1][0])
     return _error(workload, _model(workload, 0))
-
-
-def _gradients(workload: Workload, model: nn.Module, batch: Examples) -> Mapping[str, Tensor]:
-    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    gradients = torch.autograd.grad(
-        workload.loss(model, batch), list(trainable.values()), materialize_grads=True
-    )
-    return dict(zip(trainable, gradients, strict=True))
-
-
-def _packed_gradients(
-    workload: Workload, models: list[nn.Module], batch: Examples
-) -> Mapping[str, Tensor]:
-    parameters, buffers = stack_module_state(models)
-
-    def loss(own: dict[str, Any], fixed: dict[str, Any]) -> Tensor:
-        model = partial(functional_call, models[0], (own, fixed))
-        return workload.loss(model, batch)
-
-    gradients: dict[str, Tensor] = vmap(grad(loss))(parameters, buffers)
-    return gradients
 
 
 def _trained_error(workload: Workload, rate: float) -> float:

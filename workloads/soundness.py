@@ -1,6 +1,7 @@
 """Checks of a workload's target, data, model, loss and error before anything is trained."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -9,6 +10,13 @@ from torch import Tensor, nn
 from workloads.errors import WorkloadError
 from workloads.workload import Data, Examples, Target
 
+Measure = Callable[[nn.Module, Examples], Tensor]
+"""A workload's `loss` or `error`."""
+
+_WHOLE = (
+    "take the mean over examples, or write `whole = True` in the workload, so that loss and error "
+    "are always measured on the whole validation set at once"
+)
 _UPPER = {"error": 1.0, "loss": math.inf}
 
 
@@ -93,9 +101,29 @@ def sound_model(model: object) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         raise WorkloadError(f"model() must return a torch.nn.Module, got {type(model).__name__}")
-    if not any(p.requires_grad and p.numel() for p in model.parameters()):
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad and p.numel()}
+    if not trained:
         raise WorkloadError("a model must have parameters that require a gradient, got none")
+    _one_type(trained)
     return model
+
+
+def _one_type(trained: Mapping[str, Tensor]) -> None:
+    """Refuse parameters that do not fit into one vector, or that small updates would not change."""
+    types: dict[torch.dtype, str] = {}
+    for name, parameter in trained.items():
+        types.setdefault(parameter.dtype, name)
+    if len(types) > 1 or not set(types) <= {torch.float32, torch.float64}:
+        got = " and ".join(f"{_plain(kind)} ({name})" for kind, name in types.items())
+        raise WorkloadError(
+            f"the parameters of a model must all be float32, or all float64, got {got}; convert "
+            "them in model(), and activations in forward(); for faster arithmetic set "
+            'compute.precision = "bf16" in the study file'
+        )
+
+
+def _plain(kind: torch.dtype) -> str:
+    return str(kind).removeprefix("torch.")
 
 
 def sound_number(name: str, value: object) -> float:
@@ -115,3 +143,35 @@ def sound_number(name: str, value: object) -> float:
         f"the workload's {name} must be one finite number in a tensor before training, got {got}; "
         "take the mean, and run `batchscale check` on it"
     )
+
+
+def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples) -> float:
+    """Return a workload's loss or error on a few examples, checked to be a mean over them.
+
+    A measurement is computed in portions, whose size depends on the machine and on how many lanes
+    there are.
+
+    Raises:
+        WorkloadError: the mean over single examples is another number, or fails.
+    """
+    with torch.no_grad():
+        # copies, so that a model that writes into its inputs is blamed for that alone
+        copied = Examples(*(part.clone() for part in examples))
+        whole = sound_number(name, measure(model, copied))
+        try:
+            single = [
+                sound_number(name, measure(model, Examples(*(part[[row]] for part in examples))))
+                for row in range(len(examples.inputs))
+            ]
+        except Exception as error:
+            raise WorkloadError(
+                f"{name} must work on a single example, as the last portion of a measurement may "
+                f"be, got {type(error).__name__}: {str(error)[:200]}; {_WHOLE}"
+            ) from error
+    mean = sum(single) / len(single)
+    if not math.isclose(mean, whole, rel_tol=1e-4, abs_tol=1e-6):
+        raise WorkloadError(
+            f"{name} must be a mean over the examples, got {whole:.6g} on {len(single)} of them, "
+            f"where their own values have the mean {mean:.6g}; {_WHOLE}"
+        )
+    return whole

@@ -28,8 +28,8 @@ _TRAINED: tuple[ClauseCheck, ...] = (
     contract.loss_is_a_finite_mean,
     contract.error_is_a_finite_mean,
     contract.models_follow_the_seed,
+    contract.computes_from_its_arguments_alone,
     contract.target_is_below_the_start,
-    contract.packed_equals_looped,
     contract.error_falls_when_trained,
 )
 _OWN_DYNAMICS: tuple[ClauseCheck, ...] = (

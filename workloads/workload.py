@@ -5,6 +5,8 @@ nowhere. `data()` is called once per process, `model()` once per trial with a se
 `loss` at every training step and `error` at every measurement, on a part of the validation set. A
 workload whose training is known in closed form follows `Dynamics` instead.
 
+>>> import torch
+>>> from torch import nn
 >>> class Sides:
 ...     target = Target(0.05)
 ...
@@ -31,7 +33,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -93,6 +94,9 @@ class Workload(Protocol):
     ignored for optimizers to which it means something else: one for Nesterov momentum says nothing
     about Adam.
 
+    Optional: `whole = True` for an error that is no mean over examples (RMSE, F1, AUC). Loss and
+    error are then always measured on the whole validation set at once.
+
     Optional: `hyperparameters`, numbers that the loss takes and a search may set. Each name maps to
     `default` (a number, or a range of low, high and scale), the allowed `low` and `high`, and
     `low_open` and `high_open` (whether an end is excluded; `high` is by default). One whose default
@@ -113,7 +117,10 @@ class Workload(Protocol):
         """Return the training loss, a scalar tensor: a mean over the batch."""
 
     def error(self, model: Model, data: Examples) -> Tensor:
-        """Return the error that the target refers to, a scalar tensor: a mean over examples."""
+        """Return the error that the target refers to, a scalar tensor.
+
+        It is a mean over examples, unless the workload is `whole`.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,16 +169,3 @@ class Dynamics(Protocol):
         Raises:
             WorkloadError: the dynamics are not known for the optimizer.
         """
-
-
-def changing_buffer(workload: Workload, model: nn.Module, batch: Examples) -> str | None:
-    """Return the name of a buffer that a training pass changes, as batch statistics do; else None.
-
-    `torch.func.vmap` would lose such a change, so these models are looped. The buffers of `model`
-    may change.
-    """
-    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.random.fork_rng(devices=[]):
-        workload.loss(model.train(), batch)
-    changed = (n for n, b in model.named_buffers() if not torch.equal(b, before[n]))
-    return next(changed, None)

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from analysis.archive.layout import (
-    ARCHIVE_FILE,
     ARCHIVED_AS,
     COMPLETE,
     MEASUREMENTS_CSV,
@@ -30,8 +29,9 @@ from analysis.archive.spaces import (
 from analysis.errors import AnalysisError
 from analysis.measures.federated import is_federated
 from analysis.measures.targets import CANDIDATES, trials_as_recorded
+from analysis.tables.files import read_file, remedy
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import CURVE_COLUMNS, TRIAL_KEY, hyperparameters
+from analysis.tables.schema import ARCHIVE_FILE, CURVE_COLUMNS, TRIAL_KEY, hyperparameters
 from analysis.tables.study import StudyTables, read_study
 
 _KEY = list(TRIAL_KEY)
@@ -130,7 +130,7 @@ def _path(study: StudyTables) -> str:
 
 def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
     """Return each `study.json` that an imported study had, by batch size."""
-    content = folder.read(ARCHIVE_FILE)
+    content = read_file(folder, ARCHIVE_FILE)
     try:
         found: Mapping[str, Any] = json.loads(content)["studies"]
         for size, description in found.items():
@@ -138,7 +138,8 @@ def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
                 check_parameter(f"{ARCHIVE_FILE}, batch size {size}", name, config)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise AnalysisError(
-            f"{folder / ARCHIVE_FILE} must be as batchscale wrote it, got: {error}; import again"
+            f"{folder / ARCHIVE_FILE} must be as batchscale wrote it, got: {error}; "
+            f"{remedy(ARCHIVE_FILE)}"
         ) from error
     return found
 

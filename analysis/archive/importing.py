@@ -13,12 +13,19 @@ import pyarrow.parquet as pq
 import tomlkit
 
 from analysis.archive.conversion import Tables, choose_metric, convert
-from analysis.archive.layout import ARCHIVE_FILE, METRICS, STATUS_OF, Metric, study_name
+from analysis.archive.layout import METRICS, STATUS_OF, Metric, study_name
 from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
 from analysis.errors import AnalysisError
+from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIALS_FILE
+from analysis.tables.schema import (
+    ARCHIVE_FILE,
+    BOXES_FILE,
+    CURVES_FILE,
+    STUDY_FILE,
+    TRIALS_FILE,
+)
 
 _ORDER = (ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, TRIALS_FILE, STUDY_FILE)
 """The study file is written last: without it a folder is not a study."""
@@ -93,7 +100,7 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
             )
         for one in made:
             for name in _ORDER:
-                one.folder.write(name, (Path(staged) / one.folder.name / name).read_bytes())
+                write_file(one.folder, name, (Path(staged) / one.folder.name / name).read_bytes())
     if source.note:
         made[0] = Imported(folder=made[0].folder, sentence=f"{source.note}\n{made[0].sentence}")
     return made

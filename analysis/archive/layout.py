@@ -26,9 +26,6 @@ STUDY_JSON = "study.json"
 METADATA_JSON = "metadata.json"
 MEASUREMENTS_CSV = "measurements.csv"
 
-ARCHIVE_FILE = "archive.json"
-"""File of an imported results folder that keeps each `study.json` for an export."""
-
 COMPLETE, INCOMPLETE, INFEASIBLE = "COMPLETE", "INCOMPLETE", "INFEASIBLE"
 STATUS_OF: Mapping[str, str] = {
     COMPLETE: "exhausted",

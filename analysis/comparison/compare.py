@@ -104,8 +104,9 @@ class Comparison:
             fewest steps; null where missed), bound (steps that were not enough, where missed),
             normalised (compared, divided as in `normalisation`); null where unknown.
         normalisation: what steps are divided by.
-        equality: the test of one b_crit for all; None where fewer than two studies have a fit.
-        ratios: for each pair of studies with a fit, the later one's b_crit over the earlier's.
+        equality: the test of one b_crit for all studies that identify theirs; None if fewer than
+            two do.
+        ratios: for each pair of these, the later one's b_crit over the earlier's.
     """
 
     studies: tuple[Compared, ...]
@@ -156,7 +157,11 @@ def compare(
         for (name, analysis), label in zip(analyses.items(), found, strict=True)
     )
     normalisation = _normalisation(compared)
-    deviates = {s.name: BCritProfile.of(s.fit) for s in compared if s.fit is not None}
+    deviates = {
+        study.name: BCritProfile.of(study.fit)
+        for study in compared
+        if study.fit is not None and study.fit.b_crit.identified
+    }
     return Comparison(
         studies=compared,
         medians=medians,

@@ -17,7 +17,7 @@ from analysis.errors import AnalysisError
 from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import Estimate, rounded
-from analysis.measures.federated import examples_per_step, local_steps
+from analysis.measures.federated import examples_per_step, local_steps, step_unit
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.write import markdown_table
 from analysis.tables.folder import ResultsFolder
@@ -111,7 +111,8 @@ def _study_record(study: Compared) -> dict[str, object]:
         "optimizer": config["optimizer"],
         "target": study.analysis.target,
         "first": study.analysis.first,
-        **fits_record(study.fits),
+        "unfinished": list(study.analysis.unfinished),
+        **fits_record(study.fits, local_steps(config)),
         "critical_batch_sizes": critical_record(study.critical),
     }
 
@@ -196,9 +197,11 @@ def fits_table(comparison: Comparison) -> pd.DataFrame:
     """Return the hyperbolas and critical batch sizes as text: one row per quantity."""
     studies = comparison.studies
     fits = [study.fit for study in studies]
+    units = {step_unit(study.analysis.study.config) for study in studies}
+    unit = " or ".join(sorted(units))
     rows = [
-        ["S_min", *(_text(None if fit is None else fit.s_min) for fit in fits)],
-        ["E_min", *(_text(None if fit is None else fit.e_min) for fit in fits)],
+        [f"S_min, {unit}", *(_text(None if fit is None else fit.s_min) for fit in fits)],
+        ["E_min, examples", *(_text(_e_min(study)) for study in studies)],
     ]
     for name in DEFINITIONS:
         if any(name in study.critical for study in studies):
@@ -209,6 +212,12 @@ def fits_table(comparison: Comparison) -> pd.DataFrame:
     spreads = ("-" if fit is None else f"{math.expm1(fit.sigma):.1%}" for fit in fits)
     rows.append(["spread", *spreads])
     return pd.DataFrame(rows, columns=["", *(study.label for study in studies)])
+
+
+def _e_min(study: Compared) -> Estimate | None:
+    """Return the examples that the hyperbola needs at least, those of all local steps."""
+    steps = local_steps(study.analysis.study.config)
+    return None if study.fit is None else study.fit.e_min.times(steps)
 
 
 def _text(estimate: Estimate | None) -> str:

@@ -1,15 +1,16 @@
 """What a comparison of studies found, in sentences."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.rule_costs import rule_cost_sentences, times
-from analysis.fitting.estimates import rounded
-from analysis.fitting.ratios import LEVEL
+from analysis.fitting.estimates import rounded, size_text
+from analysis.fitting.ratios import LEVEL, EqualityTest
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
-from analysis.report.fits import unidentified_sentences
+from analysis.measures.replicates import all_have_replicates
+from analysis.measures.unfinished import unfinished_sentences
+from analysis.report.fits import fits_record, unidentified_sentences
 
 _CAVEAT = (
     "Intervals and test assume that the only uncertainty is independent scatter about each study's "
@@ -25,6 +26,11 @@ def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
     smallest and the largest common batch size, and how b_crit differs, with its significance.
     """
     return (
+        *(
+            f"{study.label}: {sentence}"
+            for study in comparison.studies
+            for sentence in unfinished_sentences(study.analysis.unfinished)
+        ),
         *_targets(comparison),
         *_measures(comparison),
         *_misses(comparison.studies),
@@ -112,18 +118,44 @@ def _trials(study: Compared) -> str:
 def _misses(studies: Sequence[Compared]) -> tuple[str, ...]:
     """Return which batch sizes missed the target, and which of them are in no fit."""
     sentences = []
+    quantity = studies[0].analysis.quantity
     for study in studies:
-        points = study.points
-        if points.missed.any():
-            missed = _listed(f"{size:g}" for size in points.batch_sizes[points.missed])
-            out = points.batch_sizes[points.out_of_reach()]
-            left_out = ""
-            if out.size:
-                sizes = _listed(f"{size:g}" for size in out)
-                them = "them" if out.size > 1 else "it"
-                left_out = f"; no curve allows that at {sizes}, so the fit leaves {them} out"
-            sentences.append(f"{study.label} missed the target at B = {missed}{left_out}.")
+        table = study.analysis.table
+        missed = {int(size) for size in study.points.batch_sizes[study.points.missed]}
+        out = study.points.batch_sizes[study.points.out_of_reach()]
+        none = sorted(missed & {*table.loc[table["steps"].isna(), "batch_size"]})
+        half = sorted(missed.difference(none))
+        label = study.label
+        if none:
+            errors = table.set_index("batch_size")["best_error"].dropna()
+            told = (f"{b} (least {quantity} {errors[b]:.4g})" if b in errors else b for b in none)
+            sentences.append(f"{label} missed the target at B = {_listed(map(str, told))}.")
+        if half:
+            sentences.append(
+                f"Half or more of the fresh seeds of {label} missed the target at "
+                f"B = {_listed(map(str, half))}."
+            )
+        if out.size:
+            sizes = _listed(map(size_text, out))
+            sentences.append(
+                f"No curve allows that of {label} at B = {sizes}, so the fit leaves "
+                f"{'them' if out.size > 1 else 'it'} out."
+            )
+    target = _target_for_all(studies)
+    if target is not None:
+        sentences.append(
+            f"Every batch size of every study reaches {quantity} < {target:g}: "
+            f"--target {target:g} compares all of them."
+        )
     return tuple(sentences)
+
+
+def _target_for_all(studies: Sequence[Compared]) -> float | None:
+    """Return a target that all batch sizes of all studies reach; None if none missed its own."""
+    own = [s.analysis.target for s in studies]
+    found = [s.analysis.target_for_all for s in studies if s.analysis.table["steps"].isna().any()]
+    known = [target for target in found if target is not None]
+    return max(*known, *own) if known and len(known) == len(found) else None
 
 
 def _steps(comparison: Comparison) -> tuple[str, ...]:
@@ -155,17 +187,26 @@ def _b_crit(comparison: Comparison) -> tuple[str, ...]:
     by_name = {study.name: study for study in comparison.studies}
     without = [study.label for study in comparison.studies if study.fit is None]
     sentences = [f"No fit, and so no b_crit, for {_listed(without)}."] if without else []
-    if comparison.equality is None:
-        return (*sentences, "b_crit is not compared: fewer than two studies have a fit.")
-    first = comparison.ratios[0].under
-    sentences += [_ratio(ratio, by_name) for ratio in comparison.ratios if ratio.under == first]
-    sentences.append(_significance(comparison.equality.p_value, comparison.equality.significant))
     sentences += [
         f"{study.label}: {sentence}"
         for study in comparison.studies
-        if study.fit is not None
-        for sentence in unidentified_sentences(study.fit)
+        if study.fits is not None
+        for sentence in unidentified_sentences(
+            "hyperbola", fits_record(study.fits)["fits"]["hyperbola"]
+        )
     ]
+    sentences += _other_numbers(comparison)
+    open_ones = _not_identified(comparison.studies)
+    if comparison.equality is None:
+        return (*sentences, "b_crit is not compared: fewer than two studies identify it.")
+    if open_ones:
+        sentences.append(
+            f"{_listed(open_ones)} {'is' if len(open_ones) == 1 else 'are'} in no comparison of "
+            "b_crit, which the data there do not identify."
+        )
+    first = comparison.ratios[0].under
+    sentences += [_ratio(ratio, by_name) for ratio in comparison.ratios if ratio.under == first]
+    sentences.append(_significance(comparison.equality))
     bent = [s.label for s in comparison.studies if s.fits is not None and s.fits.best is not s.fit]
     if bent:
         sentences.append(
@@ -175,32 +216,47 @@ def _b_crit(comparison: Comparison) -> tuple[str, ...]:
     return (*sentences, _CAVEAT)
 
 
+def _not_identified(studies: Sequence[Compared]) -> list[str]:
+    """Return the labels of the studies whose fit does not identify b_crit."""
+    return [s.label for s in studies if s.fit is not None and not s.fit.b_crit.identified]
+
+
+def _other_numbers(comparison: Comparison) -> tuple[str, ...]:
+    """Return which studies have another b_crit in their own summary, and why."""
+    if comparison.medians:
+        return ()
+    own = [s.label for s in comparison.studies if all_have_replicates(s.analysis.table)]
+    if not own:
+        return ()
+    return (
+        f"b_crit is of the fewest steps over trials here; the summary of {_listed(own)} by itself "
+        "has that of the medians over fresh seeds.",
+    )
+
+
 def _ratio(ratio: Ratio, by_name: Mapping[str, Compared]) -> str:
-    """Return a ratio from the side of the larger b_crit, where that is known."""
+    """Return a ratio from the side of the larger b_crit."""
     factor, over, under = ratio.estimate, by_name[ratio.over], by_name[ratio.under]
     if factor.value < 1:
         factor, over, under = factor.inverse(), under, over
     sizes = " against ".join(
-        study.fit.b_crit.text("b_crit").removeprefix("b_crit ").removeprefix("= ")
+        study.fit.b_crit.text("b_crit").removeprefix("b_crit = ")
         for study in (over, under)
         if study.fit is not None
     )
     other = f"that of {under.label}"
-    if factor.identified:
-        ends = f"{rounded(factor.low)}\N{EN DASH}{rounded(factor.high)}"
-        size = f"{rounded(factor.value)} times {other} ({LEVEL:.0%} interval {ends})"
-    elif factor.low > 0:
-        size = f"more than {rounded(factor.low)} times {other}"
-    elif math.isfinite(factor.high):
-        size = f"less than {rounded(factor.high)} times {other}"
-    else:
+    if not factor.identified:
         return f"The data do not bound the ratio of b_crit of {over.label} to {other}: {sizes}."
-    return f"b_crit of {over.label} is {size}: {sizes}."
+    ends = f"{rounded(factor.low)}\N{EN DASH}{rounded(factor.high)}"
+    return (
+        f"b_crit of {over.label} is {rounded(factor.value)} times {other} ({LEVEL:.0%} interval "
+        f"{ends}): {sizes}."
+    )
 
 
-def _significance(p_value: float, significant: bool) -> str:
-    p = f"p = {p_value:.2g}" if p_value >= 1e-4 else "p < 0.0001"
-    test = f"likelihood-ratio test of one b_crit for all studies against one each, {p}"
-    if significant:
-        return f"The difference in b_crit is significant ({test})."
-    return f"No significant difference in b_crit ({test})."
+def _significance(test: EqualityTest) -> str:
+    p = f"p = {test.p_value:.2g}" if test.p_value >= 1e-4 else "p < 0.0001"
+    what = f"likelihood-ratio test of one b_crit for {test.freedom + 1} studies against one each"
+    if test.significant:
+        return f"The difference in b_crit is significant ({what}, {p})."
+    return f"No significant difference in b_crit ({what}, {p})."

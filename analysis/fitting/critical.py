@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.fitting.estimates import Estimate
-from analysis.fitting.fit import Fits, ScalingFit
+from analysis.fitting.estimates import Estimate, size_text
+from analysis.fitting.fit import Fits
 from analysis.fitting.models import MODELS, Mask, batch_size_at_overhead, diversity_bound
-from analysis.fitting.regimes import OVERHEAD, crossings, find_regimes
+from analysis.fitting.regimes import OVERHEAD, Regime, Verdict, crossings, regimes_of
 
 RESAMPLES = 400
 _SEED = 2018
@@ -44,10 +44,6 @@ class CriticalBatchSize:
     estimate: Estimate
     note: str = ""
 
-    def text(self) -> str:
-        """Return name, value, interval and note as text."""
-        return f"{self.estimate.text(self.name)}{', ' if self.note else ''}{self.note}"
-
 
 def critical_batch_sizes(
     fits: Fits, rng: np.random.Generator | None = None
@@ -62,7 +58,7 @@ def critical_batch_sizes(
     b_crit = fits["hyperbola"].b_crit
     b_ref = float(fits.best.points.batch_sizes[~fits.best.points.missed][0])
     rng = np.random.default_rng(_SEED) if rng is None else rng
-    perfect, plateau = _read_from_points(fits.best, rng)
+    perfect, plateau = _read_from_points(fits, rng)
     found = [CriticalBatchSize(name="b_crit", estimate=b_crit)]
     found += [
         CriticalBatchSize(name=f"b_crit_{name}", estimate=fit.b_crit)
@@ -73,7 +69,7 @@ def critical_batch_sizes(
         CriticalBatchSize(
             name="b_20",
             estimate=_transformed(b_crit, lambda b: batch_size_at_overhead(OVERHEAD, b_ref, b)),
-            note=f"with B_ref = {b_ref:g}",
+            note=f"with B_ref = {size_text(b_ref)}",
         ),
         CriticalBatchSize(name="b_diversity", estimate=_transformed(b_crit, diversity_bound)),
         perfect,
@@ -89,7 +85,7 @@ def _transformed(b_crit: Estimate, function: Callable[[float], float]) -> Estima
 
 
 def _read_from_points(
-    fit: ScalingFit, rng: np.random.Generator
+    fits: Fits, rng: np.random.Generator
 ) -> tuple[CriticalBatchSize, CriticalBatchSize]:
     """Return b_perfect and b_plateau with intervals by parametric bootstrap.
 
@@ -98,11 +94,12 @@ def _read_from_points(
     and Tibshirani 1993, chapter 13). The profile likelihood does not apply, as the edges are not
     parameters of the curve. Edges of noisy points made monotonic are biased outward, so the
     coverage of 95 % intervals is not exact: 87 to 100 % in simulations of seven designs, mostly
-    above 95 %; it is low if the true knee is sharper than the model that the points select.
+    above 95 %; it is low if the true knee is sharper than the model that the points select. An edge
+    of a regime that is not resolved is only bounded, from the side of the other regimes.
     """
+    fit, regimes = fits.best, regimes_of(fits)
     reached = ~fit.points.missed
-    sizes, steps = fit.points.batch_sizes[reached], fit.points.steps[reached]
-    regimes = find_regimes(sizes, steps)
+    sizes = fit.points.batch_sizes[reached]
     noise = fit.noise.sample(rng, (RESAMPLES, sizes.size)) * fit.sigma / fit.noise.std
     curve = np.log(fit.predict(sizes))
     edges = np.array([crossings(np.log(sizes), curve + row) for row in noise])
@@ -111,8 +108,9 @@ def _read_from_points(
     low, high = np.quantile(edges, [tail, 1 - tail], axis=0, method="nearest").tolist()
     # an edge that may lie outside the measured range is bounded only by the end of that range
     low[0], high[1] = min(low[0], sizes[-1]), max(high[1], sizes[0])
-    perfect = math.inf if regimes.perfect_seen else 0.0
-    plateau = 0.0 if regimes.plateau_seen else math.inf
+    # an edge that is not seen lies at the limit, whence the other end of its interval bounds it
+    perfect = math.inf if regimes.verdicts[Regime.PERFECT] is Verdict.SEEN else 0.0
+    plateau = 0.0 if regimes.verdicts[Regime.PLATEAU] is Verdict.SEEN else math.inf
     return (
         CriticalBatchSize(
             name="b_perfect",
@@ -132,5 +130,6 @@ def _widened(value: float, low: float, high: float) -> Estimate:
 
 
 def _share_text(missing: Mask, what: str) -> str:
-    share = f"{what} within the range in {missing.mean():.0%} of resamples"
-    return share if missing.any() else ""
+    mean = float(missing.mean())
+    share = f"{mean:.0%}" if mean >= 0.01 else "less than 1%"  # noqa: PLR2004
+    return f"{what} within the range in {share} of resamples" if mean else ""

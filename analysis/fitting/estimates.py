@@ -3,6 +3,24 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+REACH = 10.0
+"""Factor beyond the measured range up to which an end of an interval is a number.
+
+At a critical batch size of 10 times the largest measured one, steps there differ by a tenth from
+those of perfect scaling, and at a tenth of the smallest by a tenth from those of the plateau. What
+lies beyond is decided by the model and the noise, not by the data."""
+
+
+class Interval(StrEnum):
+    """Which ends of an interval the data set."""
+
+    CLOSED = "closed"
+    NO_UPPER = "no upper bound"
+    NO_LOWER = "no lower bound"
+    OPEN = "not identified"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,10 +37,44 @@ class Estimate:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """Return the estimate of a `record`; a value that is not identified is infinite."""
+        value, low, high = (record[name] for name in ("value", "low", "high"))
+        return cls(
+            value=math.inf if value is None else value,
+            low=0.0 if low is None else low,
+            high=math.inf if high is None else high,
+        )
+
+    @property
+    def interval(self) -> Interval:
+        """Which of its ends the data set."""
+        if self.low > 0:
+            return Interval.CLOSED if math.isfinite(self.high) else Interval.NO_UPPER
+        return Interval.NO_LOWER if math.isfinite(self.high) else Interval.OPEN
+
     @property
     def identified(self) -> bool:
         """Whether the data bound it on both sides."""
-        return self.low > 0 and math.isfinite(self.high)
+        return self.interval is Interval.CLOSED
+
+    def within(self, least: float, most: float) -> "Estimate":
+        """Return the estimate with every end open that lies beyond what the data can say.
+
+        >>> Estimate(value=224.0, low=37.0, high=7890.0).within(7.0, 2920.0)
+        Estimate(value=224.0, low=37.0, high=inf)
+        """
+        value = 0.0 if self.value < least else self.value if self.value <= most else math.inf
+        return Estimate(
+            value=value,
+            low=0.0 if self.low < least else min(self.low, most),
+            high=math.inf if self.high > most else max(self.high, least),
+        )
+
+    def times(self, factor: float) -> "Estimate":
+        """Return the estimate of a multiple, `factor` > 0."""
+        return Estimate(value=factor * self.value, low=factor * self.low, high=factor * self.high)
 
     def inverse(self) -> "Estimate":
         """Return the estimate of the reciprocal.
@@ -35,27 +87,38 @@ class Estimate:
         )
         return Estimate(value=value, low=low, high=high)
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, unit: str = "") -> str:
         """Return the estimate of a named quantity as text: value and interval, or only a bound.
 
-        >>> print(Estimate(value=61.2, low=48.4, high=79.1).text("b_crit"))
-        b_crit = 61 (48–79)
+        >>> print(Estimate(value=61.2, low=48.4, high=79.1).text("S_min", "steps"))
+        S_min = 61 steps (48–79)
         >>> print(Estimate(value=900.0, low=484.0, high=math.inf).text("b_crit"))
-        b_crit > 484
+        b_crit > 484 (no upper bound)
         """
+        unit = f" {unit}" if unit else ""
         if self.identified:
             ends = f"{rounded(self.low)}\N{EN DASH}{rounded(self.high)}"
-            return f"{name} = {rounded(self.value)} ({ends})"
-        if self.low > 0:
-            return f"{name} > {rounded(self.low)}"
-        if math.isfinite(self.high):
-            return f"{name} < {rounded(self.high)}"
-        return f"{name} not identified"
+            return f"{name} = {rounded(self.value)}{unit} ({ends})"
+        if self.interval is Interval.OPEN:
+            return f"{name} {self.interval}"
+        sign, bound = (">", self.low) if self.low > 0 else ("<", self.high)
+        return f"{name} {sign} {rounded(bound)}{unit} ({self.interval})"
 
-    def record(self) -> Mapping[str, float | None]:
-        """Return value, low and high as plain data; null if 0 or infinite."""
-        ends = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: end if end > 0 and math.isfinite(end) else None for name, end in ends.items()}
+    def record(self) -> dict[str, Any]:
+        """Return value, low, high and interval as plain data.
+
+        The value is null where it is not identified, and so is an end that the data do not set.
+        """
+        return {
+            "value": self.value if self.identified else None,
+            "low": self.low if self.low > 0 else None,
+            "high": self.high if math.isfinite(self.high) else None,
+            "interval": str(self.interval),
+        }
+
+
+NOT_IDENTIFIED = Estimate(value=math.inf, low=0.0, high=math.inf)
+"""The estimate of what the data say nothing about."""
 
 
 def rounded(value: float) -> str:
@@ -70,6 +133,15 @@ def rounded(value: float) -> str:
     if size >= 1:
         return f"{round(value, min(2 - size, 0)):.0f}"
     return f"{value:.{1 - size}f}"
+
+
+def size_text(batch_size: float) -> str:
+    """Return a batch size as text, with every digit of a whole one.
+
+    >>> size_text(1048576), size_text(2.5)
+    ('1048576', '2.5')
+    """
+    return f"{batch_size:.15g}"
 
 
 def two_digits(value: float, down: bool = False) -> float:

@@ -9,13 +9,13 @@ the data do not bound gets an interval that is open on that side.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import AnalysisError
-from analysis.fitting.estimates import Estimate
+from analysis.fitting.estimates import REACH, Estimate
 from analysis.fitting.likelihood import NOISES, Noise, threshold
 from analysis.fitting.models import MODELS, Floats, Model
 from analysis.fitting.points import Points
@@ -33,7 +33,7 @@ class ScalingFit:
     Attributes:
         model: the curve's model.
         s_min: steps to target at an infinite batch size.
-        e_min: examples to target at a vanishing batch size; for `power` the factor of B^-alpha.
+        e_min: examples to target at a vanishing batch size; for `power` c, the factor of B^-alpha.
         b_crit: critical batch size, where the two limits of the curve cross.
         exponent: the model's shape parameter; None if it has none.
         sigma: standard deviation of log steps about the curve, on n - p degrees of freedom.
@@ -94,6 +94,12 @@ class Fits:
         return self.by_name[name]
 
     @property
+    def shown(self) -> tuple[ScalingFit, ...]:
+        """The fits that are reported: the hyperbola, and the best one where that is another."""
+        hyperbola = self["hyperbola"]
+        return (hyperbola,) if self.best is hyperbola else (hyperbola, self.best)
+
+    @property
     def best(self) -> ScalingFit:
         """The fit of least AICc; the hyperbola if the points are too few to compare."""
         # of equals `min` takes the first, the hyperbola
@@ -132,7 +138,9 @@ def fit(
     lies at most `analysis.fitting.likelihood.threshold` below the maximum. Simulated 95 % intervals
     cover the truth in 94 to 97 % of repeats, with or without misses and from six batch sizes on;
     under Student's t noise of 3 degrees of freedom in 92 to 96 % (`tests/analysis/test_coverage`).
-    The intervals hold the noise of the points only: neither under-tuning nor the choice of model.
+    The intervals hold the noise of the points only, for a model known in advance: neither
+    under-tuning nor the choice of model. An end more than `analysis.fitting.estimates.REACH` times
+    beyond the measured range is open.
 
     Args:
         points: steps to target and misses.
@@ -153,7 +161,7 @@ def fit(
     accepted = profile.confidence_set(
         best, best.log_likelihood - threshold(points.observed, model.parameters, level)
     )
-    s_min, e_min, b_crit, exponent = _estimates(model, best, accepted)
+    s_min, e_min, b_crit = _estimates(model, best, accepted, points)
     # misses have no residual, so they add no degree of freedom
     freedom = points.observed - model.parameters
     log_curve = best.log_s_min + model.rise(
@@ -164,7 +172,7 @@ def fit(
         s_min=s_min,
         e_min=e_min,
         b_crit=b_crit,
-        exponent=exponent,
+        exponent=accepted.exponent_estimate(best) if model.exponent else None,
         sigma=best.scale * profile.noise.std * math.sqrt(points.observed / freedom),
         noise=profile.noise,
         level=level,
@@ -214,27 +222,37 @@ def _most_likely(
 
 
 def _estimates(
-    model: Model, best: BestShape, accepted: ConfidenceSet
-) -> tuple[Estimate, Estimate, Estimate, Estimate | None]:
-    """Return S_min, E_min, b_crit and exponent; an end at a limit of the curve is 0 or infinite."""
+    model: Model, best: BestShape, accepted: ConfidenceSet, points: Points
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Return S_min, E_min and b_crit; an end that the data do not set is 0 or infinite.
+
+    Where the accepted curves, or their b_crit or S_min, go beyond `REACH` times the measured range,
+    the data do not show the plateau; the other end is that of perfect scaling.
+    """
     s_low, s_high = np.exp(accepted.interval(np.zeros_like(accepted.log_b_crit)))
     e_low, e_high = np.exp(accepted.interval(model.slope(accepted.exponent) * accepted.log_b_crit))
     log_e_min = best.log_s_min + float(model.slope(np.asarray(best.exponent))) * best.log_b_crit
-    plateau, perfect = accepted.reaches_plateau_only, accepted.reaches_perfect_only
     s_min = Estimate(
         value=0.0 if best.perfect_only else math.exp(best.log_s_min),
-        low=0.0 if perfect else float(s_low),
+        low=0.0 if accepted.reaches_perfect_only else float(s_low),
         high=float(s_high),
-    )
+    ).within(points.steps.min() / REACH, points.steps.max() * REACH)
     e_min = Estimate(
         value=0.0 if best.plateau_only else math.exp(log_e_min),
-        low=0.0 if plateau else float(e_low),
+        low=0.0 if accepted.reaches_plateau_only else float(e_low),
         high=float(e_high),
     )
+    if model.counts_examples:
+        examples = points.steps * points.batch_sizes
+        e_min = e_min.within(examples.min() / REACH, examples.max() * REACH)
     at_limit = 0.0 if best.plateau_only else math.inf
     b_crit = Estimate(
         value=at_limit if best.at_limit else math.exp(best.log_b_crit),
-        low=0.0 if plateau else math.exp(float(accepted.log_b_crit.min())),
-        high=math.inf if perfect else math.exp(float(accepted.log_b_crit.max())),
+        low=0.0 if e_min.low == 0 else math.exp(float(accepted.log_b_crit.min())),
+        high=math.inf if s_min.low == 0 else math.exp(float(accepted.log_b_crit.max())),
+    ).within(points.batch_sizes.min() / REACH, points.batch_sizes.max() * REACH)
+    return (
+        s_min if math.isfinite(b_crit.high) else replace(s_min, low=0.0),
+        e_min if b_crit.low > 0 else replace(e_min, low=0.0),
+        b_crit,
     )
-    return s_min, e_min, b_crit, accepted.exponent_estimate(best) if model.exponent else None

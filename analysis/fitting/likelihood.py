@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, fdtri, log_ndtr
 
 from analysis.errors import AnalysisError
-from analysis.fitting.estimates import Estimate
+from analysis.fitting.estimates import NOT_IDENTIFIED, REACH, Estimate
 from analysis.fitting.models import Floats, Mask
 
 Derivatives = tuple[Floats, Floats, Floats]
@@ -260,8 +260,8 @@ def estimate_median(values: ArrayLike, missed: ArrayLike, level: float = 0.95) -
         level: coverage of the interval, between 0 and 1.
 
     Returns:
-        The estimate; "not identified" if fewer than two values are observed, as nothing then
-        determines the scatter.
+        The estimate; an end more than `REACH` times beyond all values is open, and both are if
+        fewer than two values are observed, as nothing then determines the scatter.
 
     Raises:
         AnalysisError: fewer than two values, or one that is not positive and finite.
@@ -274,11 +274,11 @@ def estimate_median(values: ArrayLike, missed: ArrayLike, level: float = 0.95) -
         )
     observed = int((~misses).sum())
     if observed < LEAST_VALUES:
-        return Estimate(value=math.inf, low=0.0, high=math.inf)
+        return NOT_IDENTIFIED
     logs, noise = np.log(numbers), NOISES["log-normal"]
     best = maximize(logs, misses, noise)
     least = float(best.log_likelihood) - threshold(observed, 1, level)
     low, high = accepted_locations(logs, misses, noise, least)
     return Estimate(
         value=math.exp(float(best.location)), low=math.exp(float(low)), high=math.exp(float(high))
-    )
+    ).within(numbers.min() / REACH, numbers.max() * REACH)

@@ -43,6 +43,11 @@ class Model:
         """Number of parameters of the curve; the noise adds one."""
         return 2 if self.exponent is None else 3
 
+    @property
+    def counts_examples(self) -> bool:
+        """Whether E_min is in examples: whatever the exponent, steps fall as 1 / B at first."""
+        return float(self.slope(np.asarray(2.0))) == 1.0
+
     def steps(
         self, batch_size: ArrayLike, s_min: float, b_crit: float, exponent: float = 1.0
     ) -> Floats:
@@ -88,8 +93,8 @@ MODELS: Mapping[str, Model] = {
         ),
         Model(
             name="power",
-            formula="S_min + E_min / B^alpha",
-            critical="where its two terms are equal, (E_min / S_min)^(1 / alpha)",
+            formula="S_min + c / B^alpha",
+            critical="where its two terms are equal, (c / S_min)^(1 / alpha)",
             exponent="alpha",
             least_points=6,
             rise=_softplus,
@@ -108,8 +113,8 @@ MODELS: Mapping[str, Model] = {
 }
 """All models by name. With an exponent of 1 each is the hyperbola (McCandlish et al. 2018,
 arXiv:1812.06162, eq. 2.11). The power law is the form that Zhang et al. 2024 (arXiv:2410.21676)
-fit; its E_min counts examples only if alpha is 1. The smooth maximum keeps perfect scaling exact
-and has a free knee, sharper as g grows."""
+fit; its factor c is E_min, and counts examples, only if alpha is 1. The smooth maximum keeps
+perfect scaling exact and has a free knee, sharper as g grows."""
 
 
 def hyperbola(batch_size: ArrayLike, s_min: float, e_min: float) -> Floats:

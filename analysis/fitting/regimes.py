@@ -5,18 +5,26 @@ their logarithms, rising and falling with batch size, as in tuned training. So n
 decides, and "better than perfect scaling" at the smallest batch sizes does no harm. Perfect scaling
 ends where examples exceed those of the smallest batch size by `OVERHEAD`; the plateau starts where
 steps come within `MARGIN` of those of the largest. Both depend on the measured range.
+
+By these definitions the smallest batch size always scales and the largest is always on the plateau,
+so one batch size shows nothing: a regime is seen if at least two lie in it, and is there none if
+the data exclude it. Otherwise it is not resolved, and neither is one that the noise leaves open,
+which the interval of b_crit says.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
 from analysis.errors import AnalysisError
-from analysis.fitting.estimates import rounded
+from analysis.fitting.estimates import Estimate, size_text
+from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
 
 OVERHEAD = 0.2
@@ -24,10 +32,12 @@ OVERHEAD = 0.2
 MARGIN = 0.1
 """Share of additional steps up to which a batch size is on the plateau."""
 LEAST_SEEN = 2
-"""Measured batch sizes that a regime needs."""
+"""Measured batch sizes that show a regime."""
 
 # batch sizes are rounded on the way through their logarithm
 _TOLERANCE = 1e-9
+_ALIKE = (-math.inf, math.inf)
+"""Edges in a range so narrow that it is perfect scaling and plateau alike."""
 
 
 class Regime(StrEnum):
@@ -39,6 +49,20 @@ class Regime(StrEnum):
     """Steps fall, by less than the batch size grows."""
     PLATEAU = "plateau"
     """Steps no longer fall (maximal data parallelism)."""
+    NOT_RESOLVED = "not resolved"
+    """The data do not say which of the three it is."""
+
+
+class Verdict(StrEnum):
+    """What the data say about a regime within the measured range."""
+
+    SEEN = "seen"
+    NOT_RESOLVED = "not resolved"
+    NONE = "none"
+
+
+ORDER = (Regime.PERFECT, Regime.DIMINISHING, Regime.PLATEAU)
+"""The regimes from small to large batch sizes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,95 +76,75 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Regimes:
-    """The regimes of a study; one is seen if at least two measured batch sizes lie in it.
+    """The regimes of a study.
 
     Attributes:
         batch_sizes: the measured batch sizes that reached the target, rising.
-        perfect_seen: whether perfect scaling is seen.
-        plateau_seen: whether the plateau is seen.
+        by_points: the batch sizes in each of `ORDER` by its definition, noise aside; at a sharp
+            knee perfect scaling and plateau may both hold.
+        verdicts: what the data say about each of `ORDER`.
         b_perfect: end of perfect scaling; None if it is not seen or does not end in the range.
         b_plateau: start of the plateau; None if it is not seen or does not start in the range.
     """
 
     batch_sizes: tuple[float, ...]
-    perfect_seen: bool
-    plateau_seen: bool
+    by_points: Mapping[Regime, tuple[float, ...]]
+    verdicts: Mapping[Regime, Verdict]
     b_perfect: float | None
     b_plateau: float | None
+    _edges: tuple[float, float] = field(repr=False)
 
     def of(self, batch_size: float) -> Regime:
         """Return the regime of a batch size, measured or not."""
-        perfect_to, plateau_from = self._edges()
-        if batch_size <= perfect_to * (1 + _TOLERANCE):
-            return Regime.PERFECT
-        if batch_size >= plateau_from * (1 - _TOLERANCE):
-            return Regime.PLATEAU
-        return Regime.DIMINISHING
+        place = _place(batch_size, self._edges)
+        seen = self.verdicts.get(place) is Verdict.SEEN
+        return place if seen else Regime.NOT_RESOLVED
 
     def spans(self) -> tuple[Span, ...]:
         """Return the regimes within the measured range, from small to large batch sizes."""
         first, last = self.batch_sizes[0], self.batch_sizes[-1]
-        perfect_to, plateau_from = (min(max(edge, first), last) for edge in self._edges())
+        perfect_to, plateau_from = (min(max(edge, first), last) for edge in self._edges)
         ends = (first, perfect_to, plateau_from, last)
-        spans = zip(Regime, ends, ends[1:], strict=False)
-        return tuple(Span(regime=r, low=low, high=high) for r, low, high in spans if low < high)
+        spans: list[Span] = []
+        for place, low, high in zip(ORDER, ends, ends[1:], strict=False):
+            seen = self.verdicts[place] is Verdict.SEEN
+            regime = place if seen else Regime.NOT_RESOLVED
+            if low < high and spans and spans[-1].regime is regime:
+                spans[-1] = replace(spans[-1], high=high)
+            elif low < high:
+                spans.append(Span(regime=regime, low=low, high=high))
+        return tuple(spans)
 
-    def sentences(self) -> tuple[str, ...]:
-        """Return one sentence per regime: where it lies, or what is not seen."""
-        return (self._perfect_text(), self._diminishing_text(), self._plateau_text())
-
-    def _edges(self) -> tuple[float, float]:
-        """Return the end of perfect scaling and the start of the plateau in this order."""
-        if self.perfect_seen and self.b_perfect is None:
-            return math.inf, math.inf
-        if self.plateau_seen and self.b_plateau is None:
-            return -math.inf, -math.inf
-        perfect_to = -math.inf if self.b_perfect is None else self.b_perfect
-        plateau_from = math.inf if self.b_plateau is None else self.b_plateau
-        if perfect_to > plateau_from:
-            # a knee so sharp that both definitions hold in between: split it in the middle
-            perfect_to = plateau_from = math.sqrt(perfect_to * plateau_from)
-        return perfect_to, plateau_from
-
-    def _perfect_text(self) -> str:
-        first, last = self.batch_sizes[0], self.batch_sizes[-1]
-        if self.b_perfect is not None:
-            return f"Perfect scaling up to b_perfect = {rounded(self.b_perfect)}."
-        if self.perfect_seen:
-            return (
-                f"Perfect scaling over the whole measured range, B = {first:g} to {last:g}: "
-                "its end b_perfect is not seen."
-            )
-        return (
-            "No perfect scaling within the measured range: examples to target already rise at "
-            f"B = {first:g}."
-        )
-
-    def _diminishing_text(self) -> str:
-        between = [size for size in self.batch_sizes if self.of(size) is Regime.DIMINISHING]
-        if len(between) >= LEAST_SEEN:
-            return f"Diminishing returns from B = {between[0]:g} to {between[-1]:g}."
-        count = {0: "no measured batch size lies", 1: "one measured batch size lies"}[len(between)]
-        return f"Diminishing returns are not resolved: {count} in them."
-
-    def _plateau_text(self) -> str:
-        first, last = self.batch_sizes[0], self.batch_sizes[-1]
-        if self.b_plateau is not None:
-            return f"Plateau from b_plateau = {rounded(self.b_plateau)} on."
-        if self.plateau_seen:
-            return (
-                f"Plateau over the whole measured range, B = {first:g} to {last:g}: "
-                "its start b_plateau is not seen."
-            )
-        return f"No plateau within the measured range: steps still fall at B = {last:g}."
+    def record(self) -> dict[str, Any]:
+        """Return verdicts, their grounds, and the regime of each batch size as plain data."""
+        return {
+            "verdicts": {str(regime): str(self.verdicts[regime]) for regime in ORDER},
+            "of": {size_text(size): str(self.of(size)) for size in self.batch_sizes},
+            "by_points": {str(regime): list(self.by_points[regime]) for regime in ORDER},
+        }
 
 
-def find_regimes(batch_sizes: ArrayLike, steps: ArrayLike) -> Regimes:
+def regimes_of(fits: Fits) -> Regimes:
+    """Return the regimes of the points that curves were fitted to, noise considered.
+
+    All fits that are reported count, so that none contradicts the regimes.
+    """
+    points = fits.best.points
+    observed = points.without(points.missed)
+    b_crits = [fit.b_crit for fit in fits.shown]
+    return find_regimes(observed.batch_sizes, observed.steps, b_crits)
+
+
+def find_regimes(
+    batch_sizes: ArrayLike, steps: ArrayLike, b_crits: Sequence[Estimate] = ()
+) -> Regimes:
     """Return the regimes of a curve of steps to target.
 
     Args:
         batch_sizes: examples per step, > 0, rising, shape (n,), n >= 2.
         steps: steps to target, > 0, shape (n,).
+        b_crits: critical batch sizes of fitted curves, whose intervals say what the noise leaves
+            open; none for points without noise.
 
     Raises:
         AnalysisError: there are fewer than two batch sizes, or they do not rise.
@@ -150,16 +154,108 @@ def find_regimes(batch_sizes: ArrayLike, steps: ArrayLike) -> Regimes:
         raise AnalysisError(
             f"regimes need two or more batch sizes in rising order, got {sizes.tolist()}; sort them"
         )
-    perfect_to, plateau_from = crossings(np.log(sizes), np.log(np.asarray(steps, dtype=np.float64)))
-    perfect_seen = perfect_to >= sizes[LEAST_SEEN - 1] * (1 - _TOLERANCE)
-    plateau_seen = plateau_from <= sizes[-LEAST_SEEN] * (1 + _TOLERANCE)
+    crossed = crossings(np.log(sizes), np.log(np.asarray(steps, dtype=np.float64)))
+    edges = _in_order(*crossed)
+    members = _members(sizes.tolist(), crossed, edges)
+    verdicts = _verdicts(sizes.tolist(), members, b_crits)
+    b_perfect, b_plateau = crossed
+    ends = verdicts[Regime.PERFECT] is Verdict.SEEN and math.isfinite(b_perfect)
+    starts = verdicts[Regime.PLATEAU] is Verdict.SEEN and b_plateau > 0
     return Regimes(
         batch_sizes=tuple(sizes.tolist()),
-        perfect_seen=perfect_seen,
-        plateau_seen=plateau_seen,
-        b_perfect=perfect_to if perfect_seen and math.isfinite(perfect_to) else None,
-        b_plateau=plateau_from if plateau_seen and plateau_from > 0 else None,
+        by_points=members,
+        verdicts=verdicts,
+        b_perfect=b_perfect if ends else None,
+        b_plateau=b_plateau if starts else None,
+        _edges=edges,
     )
+
+
+def _in_order(perfect_to: float, plateau_from: float) -> tuple[float, float]:
+    """Return the end of perfect scaling and the start of the plateau in this order.
+
+    They cross at a knee so sharp that both definitions hold in between, where the middle counts. In
+    a range that is all perfect scaling, or all plateau, the other definition holds trivially.
+    """
+    if perfect_to == math.inf and plateau_from == 0:
+        return _ALIKE
+    if perfect_to == math.inf:
+        return math.inf, math.inf
+    if plateau_from == 0:
+        return -math.inf, -math.inf
+    if perfect_to > plateau_from:
+        middle = math.sqrt(perfect_to * plateau_from)
+        return middle, middle
+    return perfect_to, plateau_from
+
+
+def _place(batch_size: float, edges: tuple[float, float]) -> Regime:
+    """Return the regime of a batch size by the points alone, given edges in order."""
+    if edges == _ALIKE:
+        return Regime.NOT_RESOLVED
+    if _up_to(batch_size, edges[0]):
+        return Regime.PERFECT
+    return Regime.PLATEAU if _from(batch_size, edges[1]) else Regime.DIMINISHING
+
+
+def _up_to(batch_size: float, edge: float) -> bool:
+    return batch_size <= edge * (1 + _TOLERANCE)
+
+
+def _from(batch_size: float, edge: float) -> bool:
+    return batch_size >= edge * (1 - _TOLERANCE)
+
+
+def _members(
+    sizes: Sequence[float], crossed: tuple[float, float], edges: tuple[float, float]
+) -> Mapping[Regime, tuple[float, ...]]:
+    """Return the batch sizes of each regime; an overlap belongs to both of its regimes."""
+    # where one regime covers the whole range, the other's definition holds trivially
+    perfect_to, plateau_from = edges if math.isinf(edges[0]) else crossed
+    perfect = tuple(size for size in sizes if edges == _ALIKE or _up_to(size, perfect_to))
+    plateau = tuple(size for size in sizes if edges == _ALIKE or _from(size, plateau_from))
+    between = tuple(size for size in sizes if size not in {*perfect, *plateau})
+    return dict(zip(ORDER, (perfect, between, plateau), strict=True))
+
+
+def _verdicts(
+    sizes: Sequence[float],
+    members: Mapping[Regime, tuple[float, ...]],
+    b_crits: Sequence[Estimate],
+) -> Mapping[Regime, Verdict]:
+    """Return what points and noise say about each regime.
+
+    The noise leaves perfect scaling open if b_crit has no lower bound, the plateau if it has no
+    upper one, and diminishing returns if either is missing: all may then be one regime. It excludes
+    a regime only if every b_crit in its interval does, under the hyperbola.
+    """
+    if members[Regime.PERFECT] == members[Regime.PLATEAU]:  # so narrow a range that all hold
+        return dict.fromkeys(ORDER, Verdict.NOT_RESOLVED)
+    first, last, count = sizes[0], sizes[-1], len(sizes)
+    low = min((b_crit.low for b_crit in b_crits), default=math.inf)
+    high = max((b_crit.high for b_crit in b_crits), default=0.0)
+    all_perfect, all_plateau = (
+        len(members[regime]) == count for regime in (Regime.PERFECT, Regime.PLATEAU)
+    )
+    shown = {
+        Regime.PERFECT: low > 0,
+        Regime.DIMINISHING: low > 0 and high < math.inf,
+        Regime.PLATEAU: high < math.inf,
+    }
+    # diminishing returns run from OVERHEAD b_crit to b_crit / MARGIN
+    beyond, before = OVERHEAD * low > last, high / MARGIN < first
+    excluded = {
+        Regime.PERFECT: all_plateau and OVERHEAD * high < first,
+        Regime.DIMINISHING: (all_perfect and beyond) or (all_plateau and before),
+        Regime.PLATEAU: all_perfect and low / MARGIN > last,
+    }
+    verdicts = {}
+    for regime in ORDER:
+        seen = shown[regime] and len(members[regime]) >= LEAST_SEEN
+        verdicts[regime] = Verdict.SEEN if seen else Verdict.NOT_RESOLVED
+        if excluded[regime]:
+            verdicts[regime] = Verdict.NONE
+    return verdicts
 
 
 def crossings(log_sizes: Floats, log_steps: Floats) -> tuple[float, float]:

@@ -67,7 +67,7 @@ def round_sentences(config: Mapping[str, Any]) -> tuple[str, ...]:
     clients, local = section.get("clients"), section.get("local_batch_size")
     who, share = (clients, f"B / {clients}") if clients else (f"B / {local}", local)
     used = "B examples" if steps == 1 else f"{steps} B examples"
-    e_min = "" if steps == 1 else f"; E_min counts B per round, 1/{steps} of the examples"
+    e_min = "" if steps == 1 else f", all of which E_min counts: b_crit = E_min / ({steps} S_min)"
     return (
         f"A step is a round of FedAvg: {who} clients take {_steps_text(steps)} each, on {share} "
         f"examples of their own shards ({_shards_text(section)}), and their models are averaged. "

@@ -17,7 +17,8 @@ from analysis.fitting.estimates import Estimate, two_digits
 from analysis.fitting.fit import ScalingFit, fit
 from analysis.fitting.models import MODELS
 from analysis.measures.budgets import Budget, Unit, best_errors
-from analysis.measures.replicates import fitted_points
+from analysis.measures.recipes import follows_rule
+from analysis.measures.replicates import FEWEST, FEWEST_OF_SEEDS, fitted_points
 from analysis.measures.targets import steps_to_target
 from analysis.tables.study import StudyTables
 
@@ -41,11 +42,13 @@ class Goal:
         target: validation error to get below.
         table: one row per batch size, as `steps_to_target` returns it.
         fit: the hyperbola; None if too few batch sizes reached the target.
+        of: what is fitted, in words.
     """
 
     target: float
     table: pd.DataFrame
     fit: ScalingFit | None
+    of: str = FEWEST
 
     @property
     def b_crit(self) -> Estimate | None:
@@ -99,7 +102,16 @@ def find_goals(study: StudyTables) -> tuple[Goal, ...]:
         AnalysisError: there is no search trial.
     """  # noqa: DOC502  (raised by steps_to_target)
     tables = {target: steps_to_target(study, target) for target in choose_targets(study)}
-    return tuple(Goal(target=t, table=table, fit=_fit(table)) for t, table in tables.items())
+    of = FEWEST_OF_SEEDS if follows_rule(study) else FEWEST
+    return tuple(Goal(target=t, table=table, fit=_fit(table), of=of) for t, table in tables.items())
+
+
+def target_for_all(study: StudyTables) -> float | None:
+    """Return the tightest target of two digits that every batch size reached; None for none."""
+    target = _reached_by_all(study)
+    if target <= 0 or (study.raced and target <= study.target):
+        return None
+    return target if steps_to_target(study, target)["steps"].notna().all() else None
 
 
 def _fit(table: pd.DataFrame) -> ScalingFit | None:
@@ -113,7 +125,8 @@ def goal_records(goals: Sequence[Goal]) -> list[dict[str, object]]:
     return [
         {
             "target": goal.target,
-            "b_crit": None if goal.b_crit is None else dict(goal.b_crit.record()),
+            "of": goal.of,
+            "b_crit": None if goal.b_crit is None else goal.b_crit.record(),
             "table": json.loads(goal.table[list(_RECORDED)].to_json(orient="records")),
         }
         for goal in goals
@@ -124,12 +137,13 @@ def goals_markdown(goals: Sequence[Goal]) -> str:
     """Return b_crit against target as a section of a Markdown page; empty without goals."""
     if not goals:
         return ""
+    of = goals[0].of
     rows = [f"| {goal.target:g} | {_steps_text(goal)} | {_b_crit_text(goal)} |" for goal in goals]
     return "\n".join(
         (
-            "The critical batch size at several targets:",
+            f"The critical batch size of the hyperbola through the {of}, at several targets:",
             "",
-            "| target | steps, from the largest to the smallest | b_crit |",
+            f"| target | {of}, from the largest to the smallest | b_crit |",
             "| --: | --: | :-- |",
             *rows,
             "",

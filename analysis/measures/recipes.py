@@ -4,7 +4,9 @@ At the base batch size the point was tuned, and its replicates represent it; at 
 scaling rule set it, and nothing was searched. A recipe is judged by these runs.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -45,15 +47,29 @@ def base_trial(study: StudyTables) -> tuple[str, int] | None:
     return None if pd.isna(role) else (str(role), int(number))
 
 
-def recipe_sentences(study: StudyTables) -> tuple[str, ...]:
-    """Return sentences on what the numbers of a recipe are, none for a tuned study."""
+def recipe_record(study: StudyTables) -> dict[str, Any] | None:
+    """Return what the numbers of a recipe are as plain data; None for a tuned study."""
     if study.config.get("mode") != "recipe":
+        return None
+    recipe, ran = study.config["recipe"], follows_rule(study)
+    fresh = ran and recipe_runs(study).trials["role"].isin([ROLE, "replicate"]).all()
+    return {
+        "rule": recipe["rule"],
+        "base": recipe.get("base"),
+        "warmup_epochs": recipe.get("warmup_epochs", 0),
+        "ran": ran,
+        "fresh_seeds": bool(fresh),
+    }
+
+
+def recipe_sentences(record: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return sentences on a `recipe_record`, none for a tuned study."""
+    if record is None:
         return ()
-    recipe = study.config["recipe"]
-    base, epochs = recipe.get("base"), recipe.get("warmup_epochs", 0)
-    name = f"{recipe['rule']} scaling rule"
+    base, epochs = record["base"], record["warmup_epochs"]
+    name = f"{record['rule']} scaling rule"
     name += f" with {epochs:g} epochs of warm-up" if epochs else ""
-    if not follows_rule(study):
+    if not record["ran"]:
         return (
             f"No run of the {name} is recorded: it needs a point that reaches the target at "
             f"B = {base}, and all numbers here are of the search there.",
@@ -65,7 +81,7 @@ def recipe_sentences(study: StudyTables) -> tuple[str, ...]:
         f"{tuned}: all numbers are of one point, {origin}, carried over by the {name} and run "
         "on fresh seeds; a search might do better at any other batch size."
     )
-    if recipe_runs(study).trials["role"].isin([ROLE, "replicate"]).all():
+    if record["fresh_seeds"]:
         return (meaning,)
     return (
         meaning,

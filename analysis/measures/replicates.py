@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.estimates import span_text
+from analysis.fitting.estimates import NOT_IDENTIFIED, Interval, span_text
 from analysis.fitting.likelihood import LEAST_VALUES, estimate_median
 from analysis.fitting.points import Points
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import trials_at
 from analysis.tables.study import StudyTables
+
+MEDIANS = "medians over fresh seeds"
+FEWEST = "fewest steps over trials"
+FEWEST_OF_SEEDS = "fewest steps over fresh seeds"
+"""What steps to target are, in words."""
 
 _TYPES = {
     "batch_size": "int64",
@@ -26,6 +31,7 @@ _TYPES = {
     "median_bound": "Float64",
     "low": "Float64",
     "high": "Float64",
+    "interval": "str",
 }
 _SOURCE = ["batch_size", "source_role", "source_trial"]
 
@@ -42,7 +48,8 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
         trial), seeds (re-runs), seeds_missed (those that missed the target, ranked as slower than
         all that reached it), steps_median (sample median; null if half or more missed),
         median_bound (a lower bound of the median in that case), low and high (95 % interval of the
-        median of log-normal steps, misses as lower bounds; null if fewer than two seeds reached).
+        median of log-normal steps, misses as lower bounds; null where the data set no bound),
+        interval (`Interval`: which ends they set).
 
     Raises:
         AnalysisError: the target cannot be judged from the curves.
@@ -89,6 +96,13 @@ def with_replicates(
     return table.merge(found, on="batch_size", how="left")
 
 
+def fitted_quantity(study: StudyTables, table: pd.DataFrame) -> str:
+    """Return which steps of a table of `with_replicates` are fitted, in words."""
+    if all_have_replicates(table):
+        return MEDIANS
+    return FEWEST_OF_SEEDS if follows_rule(study) else FEWEST
+
+
 def all_have_replicates(table: pd.DataFrame) -> bool:
     """Return whether every batch size that reached the target has replicates."""
     if "seeds" not in table:
@@ -119,51 +133,69 @@ def fitted_points(table: pd.DataFrame) -> Points:
     )
 
 
-def replicate_sentences(table: pd.DataFrame) -> tuple[str, ...]:
+def replicate_sentences(table: pd.DataFrame, planned: bool) -> tuple[str, ...]:
     """Return sentences on a table of `with_replicates`.
 
-    They give the bias of the minimum, the batch sizes whose seeds missed the target, and what the
-    fits use.
+    They give the bias of the minimum, and the batch sizes whose seeds missed the target.
+
+    Args:
+        table: from `with_replicates`.
+        planned: whether the study asks for replicates.
     """
-    known = table[table["seeds"].notna() & table["steps"].notna()]
+    reached = table[table["steps"].notna()]
+    known = reached[reached["seeds"].notna()]
+    if reached.empty:
+        return ()
+    remedy = "run `sweep` again to add them" if planned else "set replicates.seeds"
     if known.empty:
         return (
-            "No replicates: the fewest steps over trials are biased low, by an unknown factor; set "
-            "replicates.seeds.",
+            "No replicates: the fewest steps over trials are biased low, by an unknown factor; "
+            f"{remedy}.",
         )
-    sentences = []
-    known = known.assign(ratio=known["steps_median"] / known["steps"])
-    ratio = known["ratio"].dropna()
-    if len(ratio):
-        seeds = span_text(known["seeds"].min(), known["seeds"].max())
-        worst = int(known.sort_values("ratio", na_position="first")["batch_size"].iloc[-1])
-        sentences.append(
-            f"Fresh seeds ({seeds} at each batch size) take {ratio.median():.2f} times the fewest "
-            f"steps of the search (median), at most {ratio.max():.2f} times, at B = {worst}."
-        )
-    sentences += seed_sentences(table)
+    sentences = [*_bias_sentences(known), *seed_sentences(table)]
     if not all_have_replicates(table):
+        without = ", ".join(map(str, reached.loc[reached["seeds"].isna(), "batch_size"]))
         sentences.append(
-            "Some batch sizes have no replicates yet, so the fits use the fewest steps of the "
-            "searches; run `sweep` again to add them."
+            f"B = {without}: no replicates, so the fits use the fewest steps of all searches; "
+            f"{remedy}."
         )
     return tuple(sentences)
+
+
+def _bias_sentences(known: pd.DataFrame) -> tuple[str, ...]:
+    ratio = (known["steps_median"] / known["steps"]).astype("Float64")
+    if ratio.isna().all():
+        return ()
+    seeds = span_text(known["seeds"].min(), known["seeds"].max())
+    worst = known["batch_size"][ratio == ratio.max()].iloc[0]
+    missed = known.loc[ratio.isna(), "batch_size"]
+    listed = ", ".join(map(str, missed))
+    more = f"; half or more of them missed the target at B = {listed}" if len(missed) else ""
+    return (
+        f"Fresh seeds ({seeds} at each batch size that has them) take {ratio.median():.2f} times "
+        f"the fewest steps of the search (median), at most {ratio.max():.2f} times, at "
+        f"B = {worst}{more}.",
+    )
 
 
 def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return sentences on a table of `with_replicates`: seeds that missed, and use in the fits."""
-    sentences = []
+    """Return sentences on a table of `with_replicates`: seeds that missed, and open intervals."""
     known = table[table["seeds"].notna() & table["steps"].notna()]
     missed = known[known["seeds_missed"] > 0]
-    if len(missed):
-        listed = ", ".join(
-            f"{row['seeds_missed']} of {row['seeds']} at B = {row['batch_size']}"
-            for row in missed.to_dict("records")
-        )
-        sentences.append(f"Fresh seeds that missed the target, counted as lower bounds: {listed}.")
-    if all_have_replicates(table):
-        sentences.append("The fits use the medians of the replicates.")
-    return tuple(sentences)
+    listed = ", ".join(
+        f"{row['seeds_missed']} of {row['seeds']} at B = {row['batch_size']}"
+        for row in missed.to_dict("records")
+    )
+    which = "Fresh seeds that missed the target, which rank as slower than all that reached it"
+    open_ones = known[known["interval"] != Interval.CLOSED]
+    return (
+        *([f"{which}: {listed}."] if listed else []),
+        *(
+            f"Interval of the median over fresh seeds at B = "
+            f"{', '.join(map(str, rows['batch_size']))}: {interval}."
+            for interval, rows in open_ones.groupby("interval", sort=False)
+        ),
+    )
 
 
 def _row(key: tuple[Any, ...], runs: pd.DataFrame) -> dict[str, object]:
@@ -184,10 +216,8 @@ def _row(key: tuple[Any, ...], runs: pd.DataFrame) -> dict[str, object]:
         "seeds_missed": int(missed.sum()),
         "steps_median": None if median_missed else median,
         "median_bound": float(steps[middle].min()) if median_missed else None,
-        "low": None,
-        "high": None,
     }
-    if (~missed).sum() >= LEAST_VALUES:
-        interval = estimate_median(steps, missed)
-        row |= {"low": interval.low, "high": interval.high}
-    return row
+    known = len(runs) >= LEAST_VALUES
+    interval = estimate_median(steps, missed) if known else NOT_IDENTIFIED
+    ends = interval.record()
+    return row | {name: ends[name] for name in ("low", "high", "interval")}

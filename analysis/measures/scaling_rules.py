@@ -2,9 +2,9 @@
 
 From each batch size to its neighbors, the linear scaling rule (Krizhevsky 2014, Goyal et al. 2017)
 and the square-root scaling rule propose a learning rate, with all else unchanged. The proposal is
-compared with what was tuned there, as effective learning rates lr / (1 - momentum). In a study with
-`search.warm_start` the neighbor's best point at that time was also run under each scaling rule, so
-its cost in steps is known.
+compared with what was tuned there, as effective learning rates lr / (1 - momentum) where the
+optimizer has a momentum, else as learning rates. In a study with `search.warm_start` the neighbor's
+best point at that time was also run under each scaling rule, so its cost in steps is known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,16 @@ from analysis.tables.study import StudyTables
 EXPONENTS: Mapping[str, float] = {"linear": 1.0, "square-root": 0.5}
 """Power of the batch size that the learning rate is proportional to under each scaling rule."""
 
+EFFECTIVE = "lr / (1 - momentum)"
+"""The effective learning rate, as it is written where the optimizer has a momentum."""
+
 _TYPES: Mapping[str, str] = {
     "batch_size": "int64",
     "source_batch_size": "int64",
     "rule": "str",
-    "effective_lr": "float64",
-    "tuned_effective_lr": "float64",
+    "rate": "str",
+    "proposed": "float64",
+    "tuned": "float64",
     "lr_ratio": "float64",
     "ran": "bool",
     "steps": "Int64",
@@ -46,8 +50,9 @@ def scaling_rules(
 
     Returns:
         One row per batch size that reached the target, neighbor that did, and scaling rule:
-        batch_size, source_batch_size (the neighbor), rule, effective_lr (proposed),
-        tuned_effective_lr, lr_ratio (proposed over tuned), ran (whether a warm start tried it),
+        batch_size, source_batch_size (the neighbor), rule, rate (what is compared: "lr", or
+        "lr / (1 - momentum)"), proposed, tuned, lr_ratio (proposed over tuned), ran (whether a warm
+        start tried it),
         steps (that it took; null if it missed the target), tuned_steps, steps_ratio (steps over
         tuned_steps). No row if the learning rate was not searched or a scaling rule set it.
     """
@@ -60,21 +65,23 @@ def scaling_rules(
     }
     reached = table[table["steps"].notna()]
     tuned = {int(row["batch_size"]): row for row in reached.to_dict("records")}
+    column, rate = ("effective_lr", EFFECTIVE) if "momentum" in table else ("lr", "lr")
     pairs = [pair for pair in pairwise(tuned) for pair in (pair, pair[::-1])]
     rows = []
     for source, size in sorted(pairs, key=lambda pair: (pair[1], pair[0])):
         for rule, exponent in EXPONENTS.items():
             here = tuned[size]
-            proposed = tuned[source]["effective_lr"] * (size / source) ** exponent
+            proposed = tuned[source][column] * (size / source) ** exponent
             steps = tried.get((size, source, rule))
             rows.append(
                 {
                     "batch_size": size,
                     "source_batch_size": source,
                     "rule": rule,
-                    "effective_lr": proposed,
-                    "tuned_effective_lr": here["effective_lr"],
-                    "lr_ratio": proposed / here["effective_lr"],
+                    "rate": rate,
+                    "proposed": proposed,
+                    "tuned": here[column],
+                    "lr_ratio": proposed / here[column],
                     "ran": (size, source, rule) in tried,
                     "steps": steps,
                     "tuned_steps": here["steps"],
@@ -86,6 +93,8 @@ def scaling_rules(
 
 def scaling_rule_sentences(rules: pd.DataFrame) -> tuple[str, ...]:
     """Return one sentence per scaling rule of a table of `scaling_rules` on how far it lands."""
+    if rules.empty:
+        return ()
     return tuple(_sentence(rule, group) for rule, group in rules.groupby("rule", sort=False))
 
 
@@ -93,7 +102,7 @@ def _sentence(rule: object, rows: pd.DataFrame) -> str:
     away = rows["lr_ratio"].where(rows["lr_ratio"] >= 1, 1 / rows["lr_ratio"])
     distance = (
         f"The {rule} scaling rule from a neighboring batch size misses the tuned "
-        f"lr / (1 - momentum) by a factor of {rounded(away.median())} (median of {len(rows)}; "
+        f"{rows['rate'].iloc[0]} by a factor of {rounded(away.median())} (median of {len(rows)}; "
         f"at worst {rounded(away.max())})"
     )
     ran = rows[rows["ran"]]

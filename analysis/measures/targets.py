@@ -158,7 +158,8 @@ def steps_to_target(
 
     Returns:
         One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
-        role and trial (of the winner), the winner's hyperparameters, effective_lr, examples (steps
+        role and trial (of the winner), the winner's hyperparameters, effective_lr (lr /
+        (1 - momentum), only where there is a momentum), examples (steps
         times examples per step), trials, one count per status, stopped_at (of the longest trial)
         and best_error (least of all trials). Null if no trial reached the target.
 
@@ -177,7 +178,8 @@ def steps_to_target(
     table["examples"] = table["steps"] * [
         examples_per_step(study.config, size) for size in table["batch_size"]
     ]
-    table["effective_lr"] = _effective_lr(table)
+    if "effective_lr" in table:
+        table["effective_lr"] = table["lr"] / (1 - table["momentum"])
     return table
 
 
@@ -246,22 +248,15 @@ def _row(group: pd.DataFrame, names: tuple[str, ...]) -> dict[str, object]:
     return row
 
 
-def _effective_lr(table: pd.DataFrame) -> "pd.Series[float]":
-    if "lr" not in table.columns:
-        return pd.Series(pd.NA, index=table.index, dtype="Float64")
-    if "momentum" not in table.columns:
-        return table["lr"]
-    return table["lr"] / (1 - table["momentum"])
-
-
 def _columns(names: tuple[str, ...]) -> dict[str, str]:
     """Return the types of the columns of `steps_to_target`, in their order."""
+    derived = ("effective_lr",) if {"lr", "momentum"} <= set(names) else ()
     return {
         "batch_size": "int64",
         **dict.fromkeys(("steps", "steps_before"), "Int64"),
         "role": "str",
         "trial": "Int64",
-        **dict.fromkeys((*names, "effective_lr"), "Float64"),
+        **dict.fromkeys((*names, *derived), "Float64"),
         "examples": "Int64",
         **dict.fromkeys(("trials", *STATUSES), "int64"),
         "stopped_at": "Int64",

@@ -1,16 +1,14 @@
-"""Trials that failed, in sentences."""
+"""Trials that failed: as plain data and in sentences."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
-def failure_sentences(trials: Iterable[tuple[int, str, str]]) -> tuple[str, ...]:
-    """Return one sentence for each batch size at which trials failed, with the first error.
+def failure_records(trials: Iterable[tuple[int, str, str]]) -> list[dict[str, Any]]:
+    """Return one record for each batch size at which trials failed, with the first error.
 
     Args:
         trials: batch size, status and message of every trial.
-
-    >>> failure_sentences([(4, "failed", "RuntimeError: no"), (4, "reached", "")])
-    ('B = 4: 1 of 2 trials failed, the first with "RuntimeError: no".',)
     """
     messages: dict[int, list[str]] = {}
     counts: dict[int, int] = {}
@@ -18,8 +16,20 @@ def failure_sentences(trials: Iterable[tuple[int, str, str]]) -> tuple[str, ...]
         counts[size] = counts.get(size, 0) + 1
         if status == "failed":
             messages.setdefault(size, []).append(message)
-    return tuple(
-        f"B = {size}: {len(found)} of {counts[size]} trials failed, the first with "
-        f'"{found[0].partition(chr(10))[0]}".'
+    return [
+        {"batch_size": size, "failed": len(found), "trials": counts[size], "message": found[0]}
         for size, found in sorted(messages.items())
+    ]
+
+
+def failure_sentences(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return a sentence on each of `failure_records`.
+
+    >>> failure_sentences(failure_records([(4, "failed", "RuntimeError: no"), (4, "reached", "")]))
+    ('B = 4: 1 of 2 trials failed, the first with "RuntimeError: no".',)
+    """
+    return tuple(
+        f"B = {at['batch_size']}: {at['failed']} of {at['trials']} trials failed, the first with "
+        f'"{at["message"].partition(chr(10))[0]}".'
+        for at in records
     )

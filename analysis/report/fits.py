@@ -1,111 +1,49 @@
-"""Fits and critical batch sizes, in sentences and as plain data."""
+"""Fits and critical batch sizes as plain data, and what these say in sentences."""
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from analysis.fitting.critical import CriticalBatchSize
+from analysis.fitting.estimates import Estimate, Interval
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 
 ALIKE = 2.0
 """Models within this AICc of the lowest fit about equally well (Burnham and Anderson 2002, 2.6)."""
+STEPS = "steps"
+_Record = Mapping[str, Any]
 
 
-def fit_sentences(fits: Fits, critical: Mapping[str, CriticalBatchSize]) -> tuple[str, ...]:
-    """Return what the fits found, one sentence each.
+def fits_record(fits: Fits | None, local_steps: int = 1) -> dict[str, Any]:
+    """Return the fits as JSON data; null where unknown or without bound.
 
-    These are the hyperbola and the model chosen, the choice, the critical batch sizes by name, and
-    what the data do not identify.
+    Args:
+        fits: the fits, if there are any.
+        local_steps: batches in a step: E_min counts the examples of all.
     """
-    hyperbola = fits["hyperbola"]
-    shown = (hyperbola,) if fits.best is hyperbola else (hyperbola, fits.best)
-    sizes = "; ".join(size.text() for name, size in critical.items() if name != "b_crit")
-    return (
-        *map(_curve, shown),
-        _choice(fits),
-        *_not_fitted(fits),
-        f"Critical batch sizes by other definitions: {sizes}.",
-        *(sentence for fit in shown for sentence in unidentified_sentences(fit)),
-    )
-
-
-def unidentified_sentences(fit: ScalingFit) -> tuple[str, ...]:
-    """Return a sentence for each quantity that the data do not identify, with its bound."""
-    sentences = [
-        f"The data do not bound {name} from below: {regime} is not identified "
-        f"({estimate.text(name)}, {fit.b_crit.text('b_crit')} by the {fit.model.name} fit)."
-        for name, estimate, regime in (
-            ("S_min", fit.s_min, "the plateau"),
-            ("E_min", fit.e_min, "perfect scaling"),
-        )
-        if not estimate.identified
-    ]
-    if fit.exponent is not None and not fit.exponent.identified:
-        name = str(fit.model.exponent)
-        bound = fit.exponent.text(name)
-        known = "" if bound.endswith("not identified") else f": {bound}"
-        sentences.append(
-            f"The exponent {name} of the {fit.model.name} fit is not identified{known}."
-        )
-    return tuple(sentences)
-
-
-def _not_fitted(fits: Fits) -> tuple[str, ...]:
-    if not fits.missing:
-        return ()
-    least = max(MODELS[name].least_points for name in fits.missing)
-    return (
-        f"Not fitted: {' and '.join(fits.missing)}, which need at least {least} batch sizes that "
-        f"reached the target; there are {fits['hyperbola'].points.distinct}.",
-    )
-
-
-def _curve(fit: ScalingFit) -> str:
-    parts = [fit.s_min.text("S_min"), fit.e_min.text("E_min"), fit.b_crit.text("b_crit")]
-    if fit.exponent is not None:
-        parts.append(fit.exponent.text(str(fit.model.exponent)))
-    misses = int(fit.points.missed.sum())
-    bounds = f"; {misses} of {fit.points.missed.size} points are lower bounds" if misses else ""
-    return (
-        f"S(B) = {fit.model.formula}: {', '.join(parts)} ({fit.level:.0%} intervals); "
-        f"{fit.noise.name} spread of {math.expm1(fit.sigma):.1%} about the curve{bounds}."
-    )
-
-
-def _choice(fits: Fits) -> str:
-    values = {name: fit.aicc for name, fit in fits.by_name.items() if fit.aicc is not None}
-    if not values:
-        return "Too few points to compare models: AICc needs at least 5."
-    least = min(values.values())
-    shown = ", ".join(f"{name} {value - least:+.1f}" for name, value in values.items())
-    alike = [name for name, value in values.items() if value - least <= ALIKE]
-    close = f"; {' and '.join(alike)} fit about equally well" if len(alike) > 1 else ""
-    return f"Lowest AICc: {fits.best.model.name} (differences: {shown}{close})."
-
-
-def fits_record(fits: Fits | None) -> dict[str, object]:
-    """Return the fits as JSON data; null where unknown or without bound."""
     if fits is None:
-        return {"fits": None, "chosen": None, "not_fitted": {}}
+        return {"fits": None, "chosen": None, "shown": [], "not_fitted": {}}
     return {
-        "fits": {name: _fit_record(fit) for name, fit in fits.by_name.items()},
+        "fits": {name: _fit_record(fit, local_steps) for name, fit in fits.by_name.items()},
         "chosen": fits.best.model.name,
+        "shown": [fit.model.name for fit in fits.shown],
         "not_fitted": dict(fits.missing),
     }
 
 
-def critical_record(critical: Mapping[str, CriticalBatchSize]) -> dict[str, object]:
+def critical_record(critical: Mapping[str, CriticalBatchSize]) -> dict[str, Any]:
     """Return the critical batch sizes as JSON data."""
     return {name: {**size.estimate.record(), "note": size.note} for name, size in critical.items()}
 
 
-def _fit_record(fit: ScalingFit) -> dict[str, object]:
+def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
     return {
-        "formula": fit.model.formula,
-        "s_min": dict(fit.s_min.record()),
-        "e_min": dict(fit.e_min.record()),
-        "b_crit": dict(fit.b_crit.record()),
-        "exponent": None if fit.exponent is None else dict(fit.exponent.record()),
+        "formula": fit.model.formula if local_steps == 1 else _of_rounds(fit, local_steps),
+        "s_min": fit.s_min.record(),
+        "e_min": fit.e_min.times(local_steps).record() if fit.model.counts_examples else None,
+        "b_crit": fit.b_crit.record(),
+        "exponent": None if fit.exponent is None else fit.exponent.record(),
         "sigma": fit.sigma,
         "noise": fit.noise.name,
         "level": fit.level,
@@ -115,3 +53,114 @@ def _fit_record(fit: ScalingFit) -> dict[str, object]:
         "missed": fit.points.missed.tolist(),
         "residuals": fit.residuals.tolist(),
     }
+
+
+def _of_rounds(fit: ScalingFit, local_steps: int) -> str:
+    return fit.model.formula.replace("E_min / B", f"E_min / ({local_steps} B)")
+
+
+def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tuple[str, ...]:
+    """Return what the fits found, one sentence each.
+
+    These are the hyperbola and the model chosen, the choice, the critical batch sizes by name, and
+    what the data do not identify.
+
+    Args:
+        record: from `fits_record`, of fits that there are.
+        critical: from `critical_record`.
+        unit: what a step is called, in the plural.
+    """
+    sizes = "; ".join(
+        critical_text(name, size) for name, size in critical.items() if name != "b_crit"
+    )
+    shown = {name: record["fits"][name] for name in record["shown"]}
+    return (
+        *(_curve(name, fit, unit) for name, fit in shown.items()),
+        _choice(record),
+        *_not_fitted(record),
+        f"Critical batch sizes by other definitions: {sizes}.",
+        *(text for name, fit in shown.items() for text in unidentified_sentences(name, fit)),
+    )
+
+
+def critical_text(name: str, record: _Record) -> str:
+    """Return an entry of `critical_record` as text: name, value, interval and note."""
+    note = record["note"]
+    return f"{Estimate.of(record).text(name)}{', ' if note else ''}{note}"
+
+
+def lower_bounds(record: _Record) -> list[float]:
+    """Return the batch sizes in the fits of a `fits_record` that missed the target."""
+    points = record["fits"]["hyperbola"]
+    sizes = zip(points["batch_sizes"], points["missed"], strict=True)
+    return [size for size, missed in sizes if missed]
+
+
+def b_crit_name(model: str) -> str:
+    """Return the name of a model's critical batch size, a key of `DEFINITIONS`."""
+    return "b_crit" if model == "hyperbola" else f"b_crit_{model}"
+
+
+def unidentified_sentences(name: str, fit: _Record) -> tuple[str, ...]:
+    """Return a sentence on each limit of a model's curve that the data do not identify."""
+    b_crit = Estimate.of(fit["b_crit"])
+    bound = b_crit.text(b_crit_name(name))
+    sentences = [
+        f"{what} is not identified by the {name} fit: {bound}."
+        for what, missing in (
+            ("The plateau", math.isinf(b_crit.high)),
+            ("Perfect scaling", b_crit.low == 0),
+        )
+        if missing
+    ]
+    if fit["exponent"] is None:
+        return tuple(sentences)
+    symbol, exponent = str(MODELS[name].exponent), Estimate.of(fit["exponent"])
+    if not exponent.identified:
+        known = "" if exponent.interval is Interval.OPEN else f": {exponent.text(symbol)}"
+        sentences.append(f"The exponent {symbol} of the {name} fit is not identified{known}.")
+    if name == "power" and (exponent.low > 1 or (exponent.identified and exponent.value > 1)):
+        sentences.append(
+            f"An exponent {symbol} above 1 is no property of training, where twice the batch size "
+            "at best halves the steps: it bends the curve to fit a sharp knee, or small batch "
+            "sizes that were searched less well."
+        )
+    return tuple(sentences)
+
+
+def _not_fitted(record: _Record) -> tuple[str, ...]:
+    names = list(record["not_fitted"])
+    if not names:
+        return ()
+    reached = len({*record["fits"]["hyperbola"]["batch_sizes"]} - {*lower_bounds(record)})
+    return (
+        f"Not fitted: {' and '.join(names)}, which need at least "
+        f"{max(MODELS[name].least_points for name in names)} batch sizes that reached the target; "
+        f"there are {reached}.",
+    )
+
+
+def _curve(name: str, fit: _Record, unit: str) -> str:
+    parts = [Estimate.of(fit["s_min"]).text("S_min", unit)]
+    if fit["e_min"] is not None:
+        parts.append(Estimate.of(fit["e_min"]).text("E_min", "examples"))
+    parts.append(Estimate.of(fit["b_crit"]).text(b_crit_name(name)))
+    if fit["exponent"] is not None:
+        parts.append(Estimate.of(fit["exponent"]).text(str(MODELS[name].exponent)))
+    misses = sum(fit["missed"])
+    bounds = f"; {misses} of {len(fit['missed'])} points are lower bounds" if misses else ""
+    return (
+        f"S(B) = {fit['formula']}: {', '.join(parts)} ({fit['level']:.0%} intervals); "
+        f"{fit['noise']} spread of {math.expm1(fit['sigma']):.1%} about the curve{bounds}."
+    )
+
+
+def _choice(record: _Record) -> str:
+    known = {name: fit["aicc"] for name, fit in record["fits"].items() if fit["aicc"] is not None}
+    if not known:
+        return "Too few points to compare models: AICc needs at least 5."
+    least = min(known.values())
+    shown = ", ".join(f"{name} {value - least:+.1f}" for name, value in known.items())
+    alike = [name for name, value in known.items() if value - least <= ALIKE]
+    close = f"; {' and '.join(alike)} fit about equally well" if len(alike) > 1 else ""
+    return f"Lowest AICc: {record['chosen']} (differences: {shown}{close})."

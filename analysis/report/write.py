@@ -9,17 +9,17 @@ from rich.table import Table
 
 from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
-from analysis.fitting.estimates import rounded
-from analysis.fitting.regimes import Regime, Regimes
-from analysis.measures.budgets import budget_records, budget_sentence
-from analysis.measures.goals import goal_records, goals_markdown
-from analysis.report.fits import critical_record, fits_record
-from analysis.report.summary import Analysis, sentences
+from analysis.fitting.estimates import rounded, size_text
+from analysis.fitting.regimes import Regime
+from analysis.measures.budgets import budget_sentence
+from analysis.measures.goals import goals_markdown
+from analysis.report.record import sentences, summary_record
+from analysis.report.summary import Analysis
 from analysis.search_quality.table import readable_quality
+from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import SCHEMA_VERSION, hyperparameters
+from analysis.tables.schema import SUMMARY_FILE, hyperparameters
 
-SUMMARY_JSON = "summary.json"
 SUMMARY_MD = "summary.md"
 
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
@@ -36,47 +36,9 @@ def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
         The names of the files written.
     """
     text = json.dumps(summary_record(analysis), indent=2, allow_nan=False)
-    folder.write(SUMMARY_JSON, f"{text}\n".encode())
+    write_file(folder, SUMMARY_FILE, f"{text}\n".encode())
     folder.write(SUMMARY_MD, summary_markdown(analysis).encode())
-    return [SUMMARY_JSON, SUMMARY_MD]
-
-
-def summary_record(analysis: Analysis) -> dict[str, object]:
-    """Return the analysis as JSON data; null where unknown or without bound."""
-    config, fits, regimes = analysis.study.config, analysis.fits, analysis.regimes
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "study": analysis.study.name,
-        "workload": config["workload"],
-        "optimizer": config["optimizer"],
-        "quantity": analysis.quantity,
-        "target": analysis.target,
-        "table": _rows(analysis.table),
-        "first": analysis.first,
-        "search": _rows(analysis.search),
-        **fits_record(fits),
-        "left_out": list(analysis.left_out),
-        "critical_batch_sizes": critical_record(analysis.critical),
-        "scaling_rules": _rows(analysis.rules),
-        "regimes": None if regimes is None else _regimes_record(regimes),
-        "goals": goal_records(analysis.goals),
-        "budgets": budget_records(analysis.study),
-        "definitions": dict(DEFINITIONS),
-        "sentences": list(sentences(analysis)),
-    }
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = json.loads(table.to_json(orient="records", double_precision=15))
-    return rows
-
-
-def _regimes_record(regimes: Regimes) -> dict[str, object]:
-    return {
-        "b_perfect": regimes.b_perfect,
-        "b_plateau": regimes.b_plateau,
-        "of": {f"{size:g}": str(regimes.of(size)) for size in regimes.batch_sizes},
-    }
+    return [SUMMARY_FILE, SUMMARY_MD]
 
 
 def summary_markdown(analysis: Analysis) -> str:
@@ -112,25 +74,29 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
     for heading, name in headings.items():
         shown[heading] = _texts(table[name], str)
     if table["seeds"].notna().any():
-        shown["median"] = _texts(table["steps_median"], rounded)
-        shown["95% CI"] = [
-            "-" if pd.isna(low) else f"{rounded(low)}\N{EN DASH}{rounded(high)}"
-            for low, high in zip(table["low"], table["high"], strict=True)
-        ]
+        bounds = _texts(table["median_bound"], lambda bound: f"> {rounded(bound)}")
+        medians = _texts(table["steps_median"], rounded)
+        shown["median"] = [m if b == "-" else b for m, b in zip(medians, bounds, strict=True)]
+        ends = zip(*(_texts(table[end], rounded) for end in ("low", "high")), strict=True)
+        shown["95% CI"] = [_interval(*texts) for texts in ends]
     for name in _varied(analysis):
         shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
-    if "momentum" in table:
+    if "effective_lr" in table:
         shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
     if analysis.regimes is not None:
-        of = analysis.regimes.of
-        shown["regime"] = [
-            "-" if pd.isna(count) else str(of(size))
-            for size, count in zip(table["batch_size"], table["steps"], strict=True)
-        ]
+        of = analysis.regimes.record()["of"]
+        shown["regime"] = [of.get(size_text(size), "-") for size in table["batch_size"]]
     for name in ("reached", "diverged", "failed"):
         if name != "failed" or table[name].any():
             shown[name] = table[name].astype(str)
     return shown
+
+
+def _interval(low: str, high: str) -> str:
+    """Return an interval as text, given its ends or "-"; an open end is no number."""
+    if "-" not in (low, high):
+        return f"{low}\N{EN DASH}{high}"
+    return f"> {low}" if low != "-" else f"< {high}" if high != "-" else "-"
 
 
 def _varied(analysis: Analysis) -> list[str]:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from analysis.fitting.estimates import span_text
+from analysis.measures.scaling_rules import EFFECTIVE
 from analysis.search_quality.best_of_n import SETTLED_GAIN, SearchVerdict
 from analysis.search_quality.edges import EFFECTIVE_LR, EdgeVerdict
 
@@ -12,6 +13,8 @@ MOSTLY = 0.5
 
 def quality_sentences(table: pd.DataFrame) -> tuple[str, ...]:
     """Return sentences on a table of `quality_table`, with the remedy where there is one."""
+    if table.empty:
+        return ()
     return (
         *_search_sentences(table),
         *_box_sentences(table),
@@ -80,7 +83,7 @@ _VERDICTS = {
     SearchVerdict.UNKNOWN: _too_few,
 }
 _DIRECTIONS = {"low": "downward", "high": "upward"}
-_NAMES = {EFFECTIVE_LR: "lr / (1 - momentum)"}
+_NAMES = {EFFECTIVE_LR: EFFECTIVE}
 
 
 def _box_sentences(table: pd.DataFrame) -> list[str]:

@@ -25,7 +25,7 @@ _SCHEMES = ("file", "s3", "gs")
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _STALE_SECONDS = 60.0
-_LEFTOVERS = re.compile(r"\.lock|\..*\.tmp")
+_LEFTOVERS = re.compile(r"\.lock|\..*\.tmp|study\.toml\.sha256")
 _GS_RETRY = "retry_limit_seconds"  # pyarrow's default is 15 minutes
 
 
@@ -106,17 +106,24 @@ class ResultsFolder:
         Raises:
             AnalysisError: the file does not exist, or the folder cannot be read.
         """
+        content = self.find(name)
+        if content is None:
+            raise AnalysisError(
+                f"a results folder must hold {name}, got none in {self}; "
+                "give the folder of one study, such as results/<study>"
+            )
+        return content
+
+    def find(self, name: str) -> bytes | None:
+        """Return the content of a file; None where there is no such file."""
         try:
             with (
                 self._errors_reported(),
                 self.filesystem.open_input_stream(self._path(name)) as stream,
             ):
                 return bytes(stream.read())
-        except FileNotFoundError as error:
-            raise AnalysisError(
-                f"a results folder must hold {name}, got none in {self}; "
-                "give the folder of one study, such as results/<study>"
-            ) from error
+        except FileNotFoundError:
+            return None
 
     def write(self, name: str, content: "bytes | memoryview | pa.Buffer") -> None:
         """Write a file atomically: a reader on any machine sees the old content or the new.

@@ -1,4 +1,4 @@
-"""The schema of the tables in a results folder: files, columns and their version.
+"""The schema of a results folder: files, columns of the tables, and their version.
 
 `study.storage` writes by it, `analysis.tables.study` reads by it. `results/README.md` explains each
 column.
@@ -20,6 +20,10 @@ TRIALS_FILE = "trials.parquet"
 CURVES_FILE = "curves.parquet"
 BOXES_FILE = "boxes.parquet"
 LAYERS_FILE = "layers.parquet"
+PROVENANCE_FILE = "provenance.json"
+SUMMARY_FILE = "summary.json"
+ARCHIVE_FILE = "archive.json"
+"""File of an imported results folder that keeps each `study.json` for an export."""
 
 TRIAL_KEY = ("batch_size", "role", "trial")
 """Columns that identify a trial: its number counts within its batch size and role."""
@@ -89,6 +93,36 @@ LAYER_COLUMNS: Mapping[str, pa.DataType] = {
     "full_ratio": pa.float64(),
 }
 """Columns of `layers.parquet`, one row per trial, moment and parameter tensor."""
+
+
+_COMPUTED = {
+    "trials",
+    "examples",
+    "effective_lr",
+    "best",
+    "median",
+    "median_bound",
+    "seeds",
+    "seeds_missed",
+    "steps_median",
+    "interval",
+    "replicate_of",
+    "hyperparameters",
+}
+"""Columns that tables of trials and of steps to target gain in the analysis."""
+
+RESERVED_COLUMNS = frozenset(
+    {
+        *TRIAL_COLUMNS,
+        *CURVE_COLUMNS,
+        *BOX_COLUMNS,
+        *LAYER_COLUMNS,
+        *STATUSES,
+        *ROLES,
+        *_COMPUTED,
+    }
+)
+"""Names that no hyperparameter may have: columns of the files and of what is computed from them."""
 
 
 def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:

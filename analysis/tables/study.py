@@ -1,6 +1,5 @@
 """A study as analysis reads it: its configuration and its tables."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,19 +8,18 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
+from analysis.tables.files import read_study_file, read_table_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     BOXES_FILE,
     COLUMNS,
     CURVES_FILE,
-    SCHEMA_VERSION,
     STATUSES,
     STUDY_FILE,
     TRIALS_FILE,
-    VERSION_KEY,
     box_schema,
 )
-from analysis.tables.validation import BROKEN_PARQUET, check_config, check_table, read_parquet
+from analysis.tables.validation import check_config, check_table
 
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}
 
@@ -113,7 +111,8 @@ def read_study(folder: ResultsFolder) -> StudyTables:
     Raises:
         AnalysisError: a file is missing, damaged, or of another schema version.
     """
-    config = _read_config(folder)
+    config = read_study_file(folder)
+    check_config(str(folder / STUDY_FILE), config)
     for name in (TRIALS_FILE, CURVES_FILE, BOXES_FILE):
         if not folder.exists(name):
             raise AnalysisError(
@@ -129,18 +128,6 @@ def read_study(folder: ResultsFolder) -> StudyTables:
     )
 
 
-def _read_config(folder: ResultsFolder) -> Mapping[str, Any]:
-    content = folder.read(STUDY_FILE)
-    try:
-        config = tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise AnalysisError(
-            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; restore it"
-        ) from error
-    check_config(str(folder / STUDY_FILE), config)
-    return config
-
-
 def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
     """Return one table of a results folder; integer columns may hold nulls.
 
@@ -149,23 +136,11 @@ def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
         name: its file, a key of `schema.COLUMNS`.
 
     Raises:
-        AnalysisError: the file is missing, not parquet, of another schema version, or holds values
-            that batchscale does not write.
-    """
-    path, content = folder / name, folder.read(name)
-    try:
-        table = read_parquet(content)
-    except BROKEN_PARQUET as error:
-        raise AnalysisError(
-            f"{path} must be a parquet table, got: {error}; delete it and run the sweep again"
-        ) from error
-    version = (table.schema.metadata or {}).get(VERSION_KEY, b"none").decode(errors="replace")
-    if version != str(SCHEMA_VERSION):
-        raise AnalysisError(
-            f"{path} must have schema version {SCHEMA_VERSION}, got {version}; "
-            "read it with the release that wrote it"
-        )
-    check_table(str(path), table, COLUMNS[name])
+        AnalysisError: the file is missing, damaged, not parquet, of another schema version, or
+            holds values that batchscale does not write.
+    """  # noqa: DOC502  (raised by read_table_file and check_table)
+    table = read_table_file(folder, name)
+    check_table(str(folder / name), table, COLUMNS[name])
     return as_frame(table)
 
 

@@ -8,7 +8,7 @@ import typer
 from batchscale.errors import BatchscaleError
 from study.commands import replay, results, sweep, workloads
 from study.commands.options import WRONG_INPUT
-from study.commands.terminal import Terminal
+from study.commands.terminal import Terminal, show_any_character
 
 app = typer.Typer(
     name="batchscale",
@@ -44,6 +44,7 @@ def options(
 
 def main() -> None:
     """Run the command line; wrong input ends in one short message and exit code 2."""
+    show_any_character()
     try:
         app()
     except BatchscaleError as error:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from study.config.study import StudyConfig
-from study.engine.networks.packed import why_not_packed
 from study.engine.networks.training import fresh_model, load
-from study.planning.resolve import model_size
+from study.planning.admission import admit
+from study.planning.dry_build import model_size
 from study.planning.sizing import Device, pack_lanes
 from workloads.errors import WorkloadError
 from workloads.registry import Entry, resolve
@@ -60,9 +60,9 @@ def _parameters(workload: Workload) -> str:
 
 def _lanes(name: str, workload: Workload) -> str:
     loaded = load(workload, torch.device("cpu"))
-    reason = why_not_packed(loaded)
-    if reason is not None:
-        return f"looped: {reason}"
+    admission = admit(loaded)
+    if admission.reason:
+        return f"looped: {admission.reason}"
     size = model_size(loaded, fresh_model(loaded, 0).eval())
     lanes = pack_lanes(StudyConfig(workload=name), size, Device()).at(BATCH_SIZE)
     return f"packed, {lanes} {'lane' if lanes == 1 else 'lanes'}"

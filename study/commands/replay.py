@@ -55,11 +55,11 @@ def layers(
 
     from analysis.figures.one_study.layers import write_layer_figures
     from analysis.measures.layers import layer_sentences, read_layers
+    from analysis.tables.files import write_table
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import LAYERS_FILE, layer_schema
     from study.replay.layers import best_trials, measured_layers
     from study.replay.recorded import load_as_recorded, recorded_trials
-    from study.storage.parts import write_table
     from study.storage.study_folder import read_study_toml
 
     use_data(data_dir)
@@ -75,11 +75,12 @@ def layers(
             rows += measured_layers(resolved, trainable, trial, recorded)
     write_table(folder, LAYERS_FILE, pa.Table.from_pylist(rows, schema=layer_schema()))
     measured = read_layers(folder)
-    for sentence in layer_sentences(measured):
-        console.print(sentence)
     figures = folder / "figures"
     subject = f"{resolved.workload.rpartition(':')[2]}, {resolved.optimizer}"
-    for name in write_layer_figures(measured, subject, figures):
+    written = write_layer_figures(measured, subject, figures)
+    for sentence in layer_sentences(measured):
+        console.print(sentence)
+    for name in written:
         if name.endswith(".png"):
             console.print(str(figures / name))
 

@@ -1,8 +1,9 @@
 """The commands on results: status, analysis, comparison, archives."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -10,22 +11,39 @@ from rich.text import Text
 from study.commands.options import StudyFolder
 from study.commands.terminal import Terminal
 
+if TYPE_CHECKING:
+    from study.records import TrialResult
+
 app = typer.Typer()
 console = Terminal()
 
 
 @app.command()
 def status(location: StudyFolder) -> None:
-    """Show the progress of a sweep, one row per batch size."""
+    """Show the progress of a sweep, one row per batch size, and what is still to come."""
+    from analysis.measures.unfinished import unfinished_records, unfinished_sentences
     from analysis.tables.folder import ResultsFolder
+    from analysis.tables.schema import TRIALS_FILE
+    from analysis.tables.study import read_study
     from study.orchestration.progress import Progress, progress_table, share_done
     from study.storage.parts import Parts
     from study.storage.study_folder import read_study_toml
+    from study.storage.tables import study_tables
 
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
-    rows = Progress(resolved, Parts(folder, resolved)).rows()
-    console.print(progress_table(rows, f"{share_done(rows):.0%} of the expected work recorded"))
+    recorded: Iterable[TrialResult] = Parts(folder, resolved)
+    tables = study_tables(folder)
+    if tables is None and folder.exists(TRIALS_FILE):  # a study that was moved without its parts
+        from study.replay.recorded import trials_of_tables
+
+        tables, recorded = read_study(folder), trials_of_tables(folder, resolved)
+    rows = Progress(resolved, recorded).rows()
+    searches = f"{share_done(rows):.0%} of the expected work of the searches recorded"
+    console.print(progress_table(rows, searches))
+    missing = [] if tables is None else unfinished_records(tables)
+    for sentence in unfinished_sentences(missing):
+        console.print(sentence)
 
 
 @app.command()
@@ -64,10 +82,10 @@ def analyze(
     tables = read_study(folder)
     first = most_equal_trials(tables) if equal_trials else None
     analysis = analyze_study(tables, target, first)
-    print_analysis(analysis, console)
     figures = folder / "figures"
     written = [folder / name for name in write_summary(analysis, folder)]
     written += [figures / name for name in write_figures(analysis, figures)]
+    print_analysis(analysis, console)
     for file in written:
         if file.name.endswith((".png", ".md")):
             console.print(str(file))
@@ -107,9 +125,9 @@ def compare(
     check_destination(folder, where)
     tables = {name: read_study(study) for name, study in folders.items()}
     comparison = compare_studies(tables, target, equal_trials)
-    print_comparison(comparison, console)
     written = write_comparison(comparison, folder, where)
     written += write_comparison_figures(comparison, folder)
+    print_comparison(comparison, console)
     for name in written:
         if name.endswith((".png", ".md")):
             console.print(str(folder / name))

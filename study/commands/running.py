@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.report.failures import failure_sentences
+from analysis.report.failures import failure_records, failure_sentences
+from analysis.tables.files import DIGEST_SUFFIX, read_file
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import STUDY_FILE
 from study.commands.options import use_data
 from study.commands.studies import Studies
 from study.commands.terminal import Terminal
@@ -16,11 +18,16 @@ from study.config.study import ResolvedStudy
 from study.config.study_file import override
 from study.engine.networks.training import Trainable
 from study.orchestration.cluster import Resources, check_address
+from study.orchestration.machine import Machine, check_machine
 from study.orchestration.progress import shown
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
+from study.planning.cores import default_workers
 from study.planning.sizing import Device, check_gpus
-from study.storage.study_folder import continued, open_folder
+from study.storage.study_folder import continued, folder_of, open_folder
+
+RESULTS = "results"
+"""Folder that studies' folders are made in if none is given."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +35,8 @@ class SweepOptions:
     """Where and how a sweep runs; what is studied is in the study file.
 
     Attributes:
-        results: where the study's folder is made, a path or a URI.
+        results: where the study's folder is made, a path or a URI; None for `results`, or for the
+            folder that the study file lies in if a sweep has recorded it there.
         workers: cohorts trained at once, >= 1; None for one per core.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
         address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
@@ -36,7 +44,7 @@ class SweepOptions:
         data_dir: folder of data files; None leaves it to BATCHSCALE_DATA.
     """
 
-    results: str = "results"
+    results: str | None = None
     workers: int | None = None
     gpus_per_worker: float = 0.0
     address: str | None = None
@@ -79,10 +87,13 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     check_address(options.address)
     if options.address is None:
         check_gpus(options.gpus_per_worker)
+    workers = options.workers or default_workers(options.gpus_per_worker)
+    if options.address is None:
+        check_machine(Machine.here(workers))
     studies = read_studies(source, options.settings, options.gpus_per_worker)
-    folders = studies.folders(ResultsFolder.at(options.results) / _name(source))
+    folders = studies.folders(_place(source, options.results))
     resources = Resources(
-        workers=options.workers or cores(),
+        workers=workers,
         gpus_per_worker=options.gpus_per_worker,
         address=options.address,
         data_dir=os.environ.get("BATCHSCALE_DATA"),
@@ -111,17 +122,25 @@ def read_studies(
         StudyError: a study breaks a rule; one line for each.
     """  # noqa: DOC502  (raised inside)
     if isinstance(source, str):
+        _check_recorded(source)
         members = read_members(source, settings)
     else:
         members = members_of(override(source, settings), Path.cwd())
     return Studies(members, Device("cuda", gpus_per_worker) if gpus_per_worker else Device())
 
 
-def cores() -> int:
-    """Return the number of CPU cores that this process may use, >= 1."""
-    if hasattr(os, "sched_getaffinity"):  # Linux: containers and `taskset` allow fewer than exist
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _check_recorded(source: str) -> None:
+    """Refuse the study file of a results folder whose bytes have changed."""
+    path = Path(source)
+    if path.name == STUDY_FILE and path.with_name(f"{STUDY_FILE}{DIGEST_SUFFIX}").is_file():
+        read_file(ResultsFolder.at(path.parent), STUDY_FILE)
+
+
+def _place(source: str | Mapping[str, Any], results: str | None) -> ResultsFolder:
+    """Return the study's folder: named in `results`, or the one whose study.toml was given."""
+    if isinstance(source, str) and (folder := folder_of(source)) is not None:
+        return folder if results is None else ResultsFolder.at(results) / folder.name
+    return ResultsFolder.at(results or RESULTS) / _name(source)
 
 
 def _name(source: str | Mapping[str, Any]) -> str:
@@ -147,16 +166,18 @@ def _sweep_one(
     open_folder(folder, resolved)
     console.print(
         f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
-        f"{resolved.race.quantity} < {resolved.target:g} in {folder}",
+        f"{resolved.race.quantity} < {resolved.target:g} in {folder}, "
+        f"workers: {resources.workers}",
     )
     with shown(work.progress, work.standings, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
     for line in end.notes:
         console.print(line)
-    for line in (*end.errors, *failure_sentences(end.trials)):
+    for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")
-    console.print(f"{len(end.trials)} trials recorded, {failed} failed, {end.seconds:.0f} s")
+    count = len(end.trials) or work.progress.recorded
+    console.print(f"{count} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
 
 

@@ -35,9 +35,12 @@ Settings = Annotated[
 def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     source: Source,
     results: Annotated[
-        str,
-        typer.Option(help="Where the study's folder is made: a path, or s3://, gs://, file://."),
-    ] = "results",
+        str | None,
+        typer.Option(
+            help="Where the study's folder is made: a path, or s3://, gs://, file://.",
+            show_default="results, or the folder whose own study.toml is given",
+        ),
+    ] = None,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = 0.0,
     address: Annotated[
@@ -93,8 +96,9 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     """Train briefly at every batch size and estimate time, memory and disk of a sweep."""
     import torch
 
-    from study.commands.running import cores, read_studies
+    from study.commands.running import read_studies
     from study.engine.networks.training import moved
+    from study.planning.cores import default_workers
     from study.planning.cost import duration, estimates, plan_table, probe
     from study.planning.sizing import check_gpus
 
@@ -112,7 +116,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
         found = estimates(resolved, probes)
         console.print(plan_table(resolved, found))
         rows += found
-    count = workers or cores()
+    count = workers or default_workers(gpus_per_worker)
     expected = sum(row.seconds for row in rows) / count
     scope = f"all {len(studies.members)} studies " if len(studies.members) > 1 else ""
     console.print(

@@ -1,10 +1,24 @@
-"""The terminal: names and messages are printed as plain text, whatever they contain."""
+"""The terminal: names and messages are printed as plain text, whatever they contain.
+
+No command depends on its output: it goes on where the reader has gone or the disk behind it is
+full, and writes what the terminal cannot show in other characters.
+"""
+
+import codecs
+import contextlib
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.text import Text
 
 from analysis.escaping import printable
 
+_PLAIN = {"\N{EN DASH}": "-", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{RIGHTWARDS ARROW}": "->"}
 _MARKS = {True: ("ok  ", "green"), False: ("FAIL", "red"), None: ("-   ", "default")}
 
 
@@ -15,6 +29,15 @@ class Terminal(Console):
         """Print to standard output, or to standard error."""
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
+    @property
+    def file(self) -> IO[str]:
+        """The stream that is printed to; writing to it never fails."""
+        return cast(IO[str], _Unbroken(super().file))
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        self._file = stream
+
     def render_str(self, text: str, **options: object) -> Text:
         """Convert a string to text; every printed string passes here, cells of tables too."""
         return super().render_str(printable(text), **options)  # type: ignore[arg-type]
@@ -24,3 +47,65 @@ class Terminal(Console):
         mark, style = _MARKS[passed]
         self.print(mark, style=style, end="")
         self.print(f" {name}: {detail}")
+
+
+def show_any_character() -> None:
+    """Make both outputs of the process take characters that their encoding lacks.
+
+    A dash becomes a hyphen, and what has no likeness in ASCII its Python escape.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ascii_where_needed())
+
+
+def _ascii_where_needed() -> str:
+    """Return the name of a rule for characters that an encoding lacks, known to `codecs`."""
+    codecs.register_error("batchscale", _in_ascii)
+    return "batchscale"
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    plain = "".join(_PLAIN.get(char, char) for char in text)
+    return plain.encode("ascii", "backslashreplace").decode(), error.end
+
+
+class _Unbroken:
+    """A stream to which writing never fails: for work that must not end with its reader."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        known = text.encode(encoding, _ascii_where_needed()).decode(encoding)
+        with self._errors_dropped():
+            self._stream.write(known)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._errors_dropped():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _errors_dropped(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:  # a full disk; a stream closed in this process
+            self._discard()
+            if isinstance(error, OSError) and error.errno != errno.EPIPE:
+                with contextlib.suppress(OSError, ValueError):
+                    sys.stderr.write(f"further output is lost: {error.strerror}\n")
+
+    def _discard(self) -> None:
+        """Lead the stream to nowhere, or Python would fail to write the rest of it at its end."""
+        with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)

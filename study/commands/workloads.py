@@ -48,13 +48,19 @@ def check(
     data_dir: DataDir = None,
 ) -> None:
     """Check a workload against the contract, clause by clause."""
+    from study.planning.admission import clause as admission
     from workloads.registry import resolve
     from workloads.testing import check as check_contract
+    from workloads.workload import Dynamics
 
     use_data(data_dir)
-    kept = True
-    for clause in check_contract(resolve(workload)):
+    built, kept = resolve(workload), True
+    for clause in check_contract(built):
         console.clause(clause.name, clause.passed, clause.detail)
         kept = kept and clause.passed
+    if kept and not isinstance(built, Dynamics):
+        how = admission(built)
+        console.clause(how.name, how.passed, how.detail)
+        kept = how.passed
     if not kept:
         raise typer.Exit(SOME_FAILED)

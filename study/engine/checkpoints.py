@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -26,11 +26,16 @@ _HEADER = 256
 """Length of the line of JSON in bytes, padded with blanks."""
 
 
+class SavedError(Exception):
+    """The training of a cohort ended early because a stop was asked for; its state is saved."""
+
+
 class Checkpoint:
     """The checkpoint of a cohort, or of half of one whose lanes are trained separately.
 
     Attributes:
         notes: sentences to report about it and its halves.
+        stopping: returns whether training is to end as soon as its state is saved.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class Checkpoint:
 
         `device` is cpu or cuda.
         """
+        self.stopping: Callable[[], bool] = lambda: False
         self._folder, self._stem, self._resolved, self._device = folder, stem, resolved, device
         self._name = f"{CHECKPOINTS}/{stem}.pt"
         self._binding = _binding(resolved, cohort, device)
@@ -52,7 +58,7 @@ class Checkpoint:
         half = Checkpoint(
             self._folder, f"{self._stem}-{which}", self._resolved, cohort, self._device
         )
-        half.notes, half._files = self.notes, self._files
+        half.notes, half._files, half.stopping = self.notes, self._files, self.stopping
         return half
 
     @property
@@ -60,6 +66,23 @@ class Checkpoint:
         """Whether `compute.checkpoint_minutes` have passed since the last write."""
         minutes = self._resolved.compute.checkpoint_minutes
         return 0 < 60 * minutes <= time.monotonic() - self._written
+
+    def keep(self, step: int, state: Callable[[], Mapping[str, Any]]) -> None:
+        """Write a checkpoint if one is due, or at a stop unless the study has none.
+
+        Args:
+            step: updates taken.
+            state: returns what to write.
+
+        Raises:
+            SavedError: a stop is asked for, and the checkpoint is written.
+        """
+        stopping = self._resolved.compute.checkpoint_minutes > 0 and self.stopping()
+        if stopping or self.due:
+            self.write(state())
+        if stopping:
+            self.note(f"was written at step {step:,}, to resume from")
+            raise SavedError
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Write a state (nested lists and mappings of tensors and plain values) atomically.

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from study.config.study import ResolvedStudy
-from study.engine.checkpoints import Checkpoint
+from study.engine.checkpoints import Checkpoint, SavedError
 from study.engine.data_order import DataOrder
+from study.engine.ensemble import Ensemble
 from study.engine.federated import ClientOrder, FederatedLanes, client_shards
-from study.engine.lanes import Ensemble, GradientLanes, Networks, UpdateSettings
+from study.engine.lanes import GradientLanes, Networks, UpdateSettings
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, Trainable
@@ -63,8 +64,17 @@ def run_cohort(
 
     Returns:
         One result per trial, in order.
-    """
+
+    Raises:
+        SavedError: the checkpoint was asked to stop, and holds the state.
+    """  # noqa: DOC502  (raised by the checkpoint)
     rules = StoppingRules.for_role(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
+    if (
+        isinstance(trainable, LoadedWorkload)
+        and trainable.observed.state
+        and not trainable.observed.buffer
+    ):
+        checkpoint = None  # it would lack the Python state: the cohort starts anew instead
     ended = _train(resolved, trainable, cohort, rules, checkpoint)
     rules = _after(rules, ended)
     return [_result(cohort, index, lane, rules) for index, lane in enumerate(ended)]
@@ -95,6 +105,8 @@ def _train(
     """Train lanes in one race, and in halves after an exception."""
     try:
         return _race(resolved, trainable, cohort, rules, checkpoint)
+    except SavedError:
+        raise
     except Exception as error:  # noqa: BLE001 - a workload may raise anything; it ends its trial only
         message = f"{type(error).__name__}: {error}"
     # outside the handler, whose traceback would keep the lanes in memory
@@ -122,8 +134,8 @@ def _race(
         lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
     while not race.over:
         race.lap(lanes)
-        if checkpoint is not None and isinstance(lanes, Ensemble) and checkpoint.due:
-            checkpoint.write({"race": race.state(), "lanes": lanes.state()})
+        if checkpoint is not None and isinstance(lanes, Ensemble) and not race.over:
+            checkpoint.keep(race.step, lambda: {"race": race.state(), "lanes": lanes.state()})
     execution = Execution(
         mode=_mode(resolved, trainable, cohort),
         pack=min(len(cohort.points), resolved.pack_at(cohort.batch_size)),

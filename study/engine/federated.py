@@ -16,11 +16,10 @@ from study.config.sections import FederatedConfig
 from study.config.study import ResolvedStudy
 from study.engine.data_order import DataOrder
 from study.engine.lanes import GradientLanes, Networks, UpdateSettings
-from study.engine.networks.training import LoadedWorkload, fresh_model
+from study.engine.networks.training import LoadedWorkload
 from study.engine.shards import dirichlet_shards, iid_shards, shares
 from study.errors import StudyError
 from study.seeding import derive_seed
-from workloads.workload import changing_buffer
 
 
 class ClientOrder:
@@ -130,7 +129,7 @@ def refuse_federated(
 
     Raises:
         StudyError: a batch size is not a multiple of the clients' batches, targets are not classes,
-            or the model has buffers that FedAvg does not average.
+            or training changes the model besides its parameters.
     """
     uneven = [size for size in batch_sizes if not federated.divides(size)]
     if uneven:
@@ -146,11 +145,9 @@ def refuse_federated(
             f"'dirichlet' for targets of shape {tuple(targets.shape)} and {targets.dtype}; "
             "Dirichlet shards skew classes"
         )
-    few = loaded.batch(torch.arange(min(2, len(targets))))
-    buffer = changing_buffer(loaded.workload, fresh_model(loaded, 0), few)
-    if buffer is not None:
+    if loaded.observed.state is not None:
         raise StudyError(
-            "a federated study needs a model whose buffers stay constant during training, got "
-            f"{buffer!r} (batch statistics), which FedAvg does not average; use a model with "
-            "ghost norm or without norm"
+            "a federated study needs a model of which training changes nothing but parameters, got "
+            f"a change of {loaded.observed.state} (such as batch statistics), which FedAvg does "
+            "not average; use a model with ghost norm or without norm"
         )

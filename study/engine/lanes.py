@@ -1,6 +1,6 @@
 """Lanes that train networks with an optimizer on mini-batches, in lockstep."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload, copy_into
 from study.optimizers import Optimizer, Shapes, Step
 from study.records import Floats
+from workloads.errors import WorkloadError
 from workloads.workload import Examples
 
 EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
@@ -125,10 +126,14 @@ class GradientLanes:
         count = len(networks.parameters)
         self._computed = self._live = np.arange(count)
         size = min(settings.micro_batch or settings.batch_size, settings.batch_size)
-        # batch norm needs the statistics of the complete batch
-        self._micro_batch = MicroBatch(size, minimum=1 if loaded.mixing is None else size)
-        at_once = EXAMPLES_PER_EVALUATION[loaded.device.type] // count
-        self._evaluation_batch = MicroBatch(max(1, at_once))
+        self._micro_batch = MicroBatch(size, minimum=1 if loaded.splits_batches else size)
+        at_once = max(1, EXAMPLES_PER_EVALUATION[loaded.device.type] // count)
+        examples = len(loaded.data.validation.inputs)
+        self._evaluation_batch = (
+            MicroBatch(max(at_once, examples), minimum=examples)
+            if loaded.whole
+            else MicroBatch(at_once)
+        )
         self._captured: CapturedStep | None = None
         self._step = 0
 
@@ -156,7 +161,13 @@ class GradientLanes:
 
     def measure(self) -> tuple[Floats, Floats]:
         """Return validation loss and validation error of every lane, each of shape (lanes,)."""
+        versions = [part._version for part in self._validation]
         loss, error = self._evaluation_batch.run(self._evaluate)
+        if versions != [part._version for part in self._validation]:
+            raise WorkloadError(
+                "the validation examples must stay as they are, but the workload has written into "
+                "them while they were measured; compute new tensors in place of changing them"
+            )
         return loss, error
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
@@ -243,9 +254,19 @@ class GradientLanes:
         return total, losses
 
     def _evaluate(self, size: int) -> NDArray[np.float64]:
-        all_live = len(self._live) == len(self._computed)
-        lanes = None if all_live else self._rows()
-        total = torch.zeros(2, len(self._live), device=self._device, dtype=torch.float64)
+        rows, computed = self._rows(), len(self._computed)
+        examples = len(self._validation.inputs)
+        # `whole` measures of large sets: fewer lanes at once, since the examples cannot be split
+        lanes = max(1, EXAMPLES_PER_EVALUATION[self._device.type] // min(size, examples))
+        if len(rows) <= lanes:
+            return self._evaluate_lanes(size, None if len(rows) == computed else rows)
+        return np.concatenate(
+            [self._evaluate_lanes(size, some) for some in torch.split(rows, lanes)], axis=1
+        )
+
+    def _evaluate_lanes(self, size: int, lanes: Tensor | None) -> NDArray[np.float64]:
+        count = len(self._computed) if lanes is None else len(lanes)
+        total = torch.zeros(2, count, device=self._device, dtype=torch.float64)
         examples = len(self._validation.inputs)
         for start in range(0, examples, size):
             part = Examples(*(tensor[start : start + size] for tensor in self._validation))
@@ -262,56 +283,6 @@ class GradientLanes:
     def _column(self, values: Floats) -> Tensor:
         dtype = self._networks.parameters.dtype
         return torch.from_numpy(values).to(self._device, dtype).unsqueeze(1)
-
-
-class Ensemble:
-    """All lanes of a cohort, in packs that are trained one after another."""
-
-    def __init__(self, packs: Sequence[GradientLanes]) -> None:
-        """Join packs, which are at step 0."""
-        self._packs, self._numbers = list(packs), list(range(len(packs)))
-
-    @property
-    def parameters(self) -> Tensor:
-        """Trainable parameters of the remaining lanes, shape (lanes, parameters)."""
-        return torch.cat([pack.parameters for pack in self._packs])
-
-    @property
-    def micro_batch(self) -> int:
-        """Examples per forward and backward pass, the minimum over the packs."""
-        return min(pack.micro_batch for pack in self._packs)
-
-    def advance(self, steps: int) -> Floats:
-        """Take `steps` >= 1 updates in every lane; return their mean training loss, (lanes,)."""
-        return np.concatenate([pack.advance(steps) for pack in self._packs])
-
-    def measure(self) -> tuple[Floats, Floats]:
-        """Return validation loss and validation error of every lane, each of shape (lanes,)."""
-        losses, errors = zip(*(pack.measure() for pack in self._packs), strict=True)
-        return np.concatenate(losses), np.concatenate(errors)
-
-    def keep(self, lanes: NDArray[np.bool_]) -> None:
-        """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
-        ends = np.cumsum([len(pack) for pack in self._packs])
-        kept = np.split(lanes, ends[:-1])
-        for pack, mask in zip(self._packs, kept, strict=True):
-            if mask.any() and not mask.all():
-                pack.keep(mask)
-        self._keep_packs([place for place, mask in enumerate(kept) if mask.any()])
-
-    def state(self) -> dict[str, Any]:
-        """Return the state as tensors and plain values, which the next step changes."""
-        return {"numbers": self._numbers, "packs": [pack.state() for pack in self._packs]}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore a state of the same lanes into newly built ones."""
-        self._keep_packs(state["numbers"])
-        for pack, saved in zip(self._packs, state["packs"], strict=True):
-            pack.restore(saved)
-
-    def _keep_packs(self, places: Sequence[int]) -> None:
-        self._packs = [self._packs[place] for place in places]
-        self._numbers = [self._numbers[place] for place in places]
 
 
 def _as_floats(values: Tensor) -> Floats:

@@ -17,10 +17,11 @@ from ray import tune
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
-from study.engine.checkpoints import Checkpoint
+from study.engine.checkpoints import Checkpoint, SavedError
 from study.engine.cohort import run_cohort
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.orchestration.cluster import this_node
+from study.orchestration.stopping import StopSign
 from study.records import Cohort, Status, record_from_json
 from study.storage.parts import cohort_stem, write_part
 from workloads.registry import resolve as resolve_workload
@@ -30,6 +31,8 @@ _STDERR = 2
 Arrays = tuple[Any, ...]
 UNWRITTEN = "unwritten"
 """Key of a result with the reason why a cohort's part could not be written."""
+SAVED = "saved"
+"""Key of a result of a cohort whose training ended early and goes on from its checkpoint."""
 
 
 class RaceTrainable(tune.Trainable):
@@ -41,13 +44,15 @@ class RaceTrainable(tune.Trainable):
         Args:
             config: the first cohort, as Tune passes it; read in `step`.
             **job: `folder`, the results folder; `resolved`, the study as plain data;
-                `data`, from `shared_data`; `data_dir`, the folder of data files or None.
+                `data`, from `shared_data`; `data_dir`, the folder of data files or None; `sign`,
+                which tells that the sweep is to stop.
         """
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
         self._announced = False
         self._folder: ResultsFolder = job["folder"]
+        self._sign: StopSign = job["sign"]
         self._resolved = ResolvedStudy.model_validate(job["resolved"])
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
         with _ended_after(self._resolved.compute.cohort_minutes):
@@ -65,8 +70,12 @@ class RaceTrainable(tune.Trainable):
         cohort = record_from_json(Cohort, self.config["cohort"])
         stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
         checkpoint = Checkpoint(self._folder, stem, self._resolved, cohort, self._device)
-        with _ended_after(minutes):
-            results = run_cohort(self._resolved, self._trainable, cohort, checkpoint)
+        checkpoint.stopping = self._sign.seen
+        try:
+            with _ended_after(minutes):
+                results = run_cohort(self._resolved, self._trainable, cohort, checkpoint)
+        except SavedError:
+            return {"reached": 0, "notes": checkpoint.notes, "done": True, SAVED: True}
         try:
             write_part(self._folder, self._resolved, results, this_node())
         except AnalysisError as error:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._common.utils import get_default_ray_temp_dir
 from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
-from study.errors import StudyError
-from study.orchestration.signals import Stop, no_orphans, ray_watched
+from study.errors import StudyError, cause
+from study.orchestration.signals import Stop, no_orphans, outliving_terminal, ray_watched
 
 AUTO = "auto"
 _CONNECT_SECONDS = 5.0
@@ -100,9 +103,11 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     try:
         with no_orphans(folder), contextlib.ExitStack() as end:
             end.callback(ray.shutdown)
+            if resources.address is None:
+                _give_token()
             # Ray puts the driver's current folder first on every worker's path, where a user's
             # study.py or analysis.py would shadow our packages
-            with contextlib.chdir(folder):
+            with contextlib.chdir(folder), outliving_terminal():
                 _init(resources)
             stop.listen()
             end.enter_context(ray_watched(stop))
@@ -118,8 +123,19 @@ def this_node() -> str:
     return f"{socket.gethostname()} {ray.get_runtime_context().get_node_id()}"
 
 
+def _give_token() -> None:
+    """Make a token for a Ray of our own, which would otherwise write one into the home folder.
+
+    It stays for as long as this process, because Ray remembers the first that it reads.
+    """
+    if not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
 def _init(resources: Resources) -> None:
     local: dict[str, Any] = {"num_cpus": resources.workers, "include_dashboard": False}
+    # Tune logs a traceback where it cannot write its state, which nothing reads
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         ray.init(
             address=resources.address or "local",
@@ -134,4 +150,12 @@ def _init(resources: Resources) -> None:
             "or leave the option out. If the cluster requires a token, set RAY_AUTH_MODE=token "
             "and RAY_AUTH_TOKEN to what `ray get-auth-token` prints on its head: only for `auto` "
             "does Ray find the token itself"
+        ) from error
+    except Exception as error:
+        if resources.address is not None:
+            raise
+        folder = get_default_ray_temp_dir()  # type: ignore[no-untyped-call]
+        raise StudyError(
+            f"Ray must start on this machine, got {cause(error)}; the logs in "
+            f"{folder}/session_latest/logs may say why"
         ) from error

@@ -95,6 +95,11 @@ class Progress:
             f"batch size {row.batch_size:,}: {row.done}/{row.trials} trials{note}, {best}"
         )
 
+    @property
+    def recorded(self) -> int:
+        """Number of trials counted so far."""
+        return sum(sum(counted.values()) for counted in self._ends.values())
+
     def new_lines(self) -> list[str]:
         """Return a line for each cohort added since the last call."""
         return [self._lines.get() for _ in range(self._lines.qsize())]

@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 
 from batchscale.errors import BatchscaleError
 from study.engine.cohort import failed
-from study.orchestration.actor import UNWRITTEN
+from study.orchestration.actor import SAVED, UNWRITTEN
 from study.orchestration.progress import Progress
 from study.records import Cohort, Status, TrialResult, record_to_json
 from study.search.journal import Journal
@@ -78,6 +78,9 @@ class PerBatchSearch(Searcher):
         if result is not None and UNWRITTEN in result:
             self.end(result[UNWRITTEN])
             return
+        if result is not None and SAVED in result:
+            self._queue.lose(cohort)
+            return
         try:
             recorded = self._parts.read_cohort(cohort.batch_size, cohort.number, cohort.role)
             results = recorded or self._overdue(cohort, self._began.get(trial_id))
@@ -102,12 +105,16 @@ class PerBatchSearch(Searcher):
             self._queue.plan(size, self._parts.at(size))
         self._stop_if_hopeless(results)
 
+    def close(self) -> None:
+        """Hand out nothing more."""
+        self._queue.stop()
+
     def end(self, reason: str) -> None:
         """Hand out nothing more; the reason is reported once, however often it is given."""
         error = f"the sweep stopped: {reason}"
         if error not in self.errors:
             self.errors.append(error)
-        self._queue.stop()
+        self.close()
 
     def _overdue(self, cohort: Cohort, began: float | None) -> list[TrialResult] | None:
         """Record the trials of a cohort whose worker ended itself when its time was over."""

@@ -17,7 +17,7 @@ from typing import NoReturn
 from uuid import uuid4
 
 RESUME_HINT = "results are saved; run the same command to resume"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MARK = "BATCHSCALE_SWEEP"
 _DAEMONS = ("raylet", "gcs_server")
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -52,12 +52,12 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether Ctrl-C or SIGTERM came."""
+        """Whether Ctrl-C or SIGTERM came, or the terminal was closed."""
         return self._signal is not None
 
     @property
     def exit_code(self) -> int:
-        """Exit code by the convention of shells: 130 after Ctrl-C, 143 after SIGTERM, else 1."""
+        """Exit code by the convention of shells, such as 130 after Ctrl-C; 1 without a signal."""
         return 1 if self._signal is None else 128 + self._signal
 
     def listen(self) -> None:
@@ -77,12 +77,14 @@ class Stop:
         if self.requested:
             leave(self.exit_code, f"quit; {RESUME_HINT}")
         self._signal = number
-        _print_line("stopping: cohorts have ten seconds to finish; press Ctrl-C again to quit now")
+        _print_line(
+            "stopping: cohorts have twenty seconds to be saved; press Ctrl-C again to quit now"
+        )
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[Stop]:
-    """Treat Ctrl-C and SIGTERM as requests to stop while the body runs.
+    """Treat Ctrl-C, SIGTERM and a closed terminal as requests to stop while the body runs.
 
     Yields:
         The request, made or not.
@@ -102,6 +104,20 @@ def listening() -> Iterator[Stop]:
         signal.set_wakeup_fd(previous)
         os.close(wakeups)
         os.close(written)
+
+
+@contextlib.contextmanager
+def outliving_terminal() -> Iterator[None]:
+    """Make processes started in the body go on when the terminal is closed.
+
+    Yields:
+        Nothing.
+    """
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes hand on
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, handler)
 
 
 def leave(code: int, message: str) -> NoReturn:

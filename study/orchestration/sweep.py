@@ -1,6 +1,6 @@
 """A sweep: runs of Ray Tune over the missing cohorts of a study, then its tables."""
 
-import shutil
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,33 +12,20 @@ from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import CHECKPOINTS
-from study.engine.networks.training import Trainable
+from study.engine.networks.training import LoadedWorkload, Trainable
 from study.orchestration.actor import RaceTrainable, shared_data
 from study.orchestration.cluster import Resources, joined
 from study.orchestration.progress import Progress
 from study.orchestration.searcher import PerBatchSearch
 from study.orchestration.signals import Stop
+from study.orchestration.stopping import Ending, StopSign
 from study.search.journal import Journal
 from study.search.queue import CohortQueue, Standing
-from study.storage.consolidate import Ended, consolidate
+from study.storage.consolidate import Ended, consolidated
 from study.storage.parts import Parts
-from study.storage.provenance import record_end, record_start
+from study.storage.provenance import check_readable, record_end, record_start
 
 JOURNAL_FILE = "optuna.log"
-SCRATCH = "ray"
-
-
-class _StopRequested(tune.Stopper):
-    """Ends a run of Tune on request; cohorts in training are given ten seconds."""
-
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self._stop.requested
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +33,8 @@ class SweepEnd:
     """How a sweep ended.
 
     Attributes:
-        trials: batch size, status and message of every trial in the tables.
+        trials: batch size, status and message of every recorded trial; none if the parts could not
+            be read.
         errors: sentences on lost cohorts, and on why the sweep stopped.
         notes: sentences on checkpoints.
         seconds: wall-clock time of this sweep.
@@ -76,6 +64,7 @@ class Sweep:
             trainable: its workload, whose data are sent to every worker.
         """
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
+        check_readable(folder)
         self._parts = Parts(folder, resolved)
         self._queue = CohortQueue(resolved, self._parts)
         self.progress = Progress(resolved, self._parts)
@@ -97,17 +86,19 @@ class Sweep:
         started, missing = time.monotonic(), not self._queue.empty
         if missing:
             used = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
-            record_start(self._folder, used)
+            record_start(self._folder, used, self._admission())
         searcher = self._run_missing(resources, stop)
         errors = list(searcher.errors)
         if not errors and not stop.requested:
             errors += self._unusable_base()
         trials: list[Ended] = []
         try:
-            trials = consolidate(self._parts)
+            tables = consolidated(self._parts)
+            trials = tables.ended
+            tables.write(self._folder)
             if missing:
                 record_end(self._folder)
-            if self._queue.empty and not searcher.errors:
+            if self._queue.empty and not searcher.errors and not stop.requested:
                 # some are left by cohorts that were lost, or that the study no longer has
                 self._folder.remove_all(CHECKPOINTS)
         except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
@@ -121,33 +112,39 @@ class Sweep:
 
     def _run_missing(self, resources: Resources, stop: Stop) -> PerBatchSearch:
         with self._folder.workspace(keep=[JOURNAL_FILE]) as work:
-            scratch = work / SCRATCH
             journal = self._journal(work / JOURNAL_FILE)
             searcher = PerBatchSearch(self._parts, self._queue, journal, self.progress)
             if not self._queue.empty and not stop.requested:
-                try:
-                    with joined(work, resources, stop):
-                        self._run_all(searcher, resources, stop, scratch)
-                except OSError as error:  # Tune writes state of its own into the scratch folder
-                    if error.errno is None:  # an error of Ray's, not of the disk
-                        raise
-                    searcher.end(self._folder.unwritable(error))
-                finally:
-                    shutil.rmtree(scratch, ignore_errors=True)
+                with joined(work, resources, stop):
+                    self._run_all(searcher, resources, stop)
         return searcher
 
-    def _run_all(
-        self, searcher: PerBatchSearch, resources: Resources, stop: Stop, scratch: Path
-    ) -> None:
-        trainable = self._with_data(resources)
+    def _run_all(self, searcher: PerBatchSearch, resources: Resources, stop: Stop) -> None:
+        sign = StopSign()
+        trainable = self._with_data(resources, sign)
+        tune_config = _tune_config(searcher, resources)
         unfinished = True
         while unfinished:
-            shutil.rmtree(scratch, ignore_errors=True)  # left by the last run, or a killed sweep
-            run_config = _run_config(stop, scratch)
-            tune.Tuner(
-                trainable, tune_config=_tune_config(searcher, resources), run_config=run_config
-            ).fit()
+            try:
+                with tempfile.TemporaryDirectory(
+                    prefix="batchscale-", ignore_cleanup_errors=True
+                ) as scratch:
+                    run_config = _run_config(Ending(stop, sign, searcher), scratch)
+                    tune.Tuner(trainable, tune_config=tune_config, run_config=run_config).fit()
+            except OSError as error:  # Tune writes state of its own, which nothing reads
+                if error.errno is None:  # an error of Ray's, not of the disk
+                    raise
+                searcher.end(_no_scratch(error))
             unfinished = searcher.needs_another_run() and not stop.requested
+        sign.take_down()
+
+    def _admission(self) -> dict[str, Any]:
+        """Return how lanes are trained and why, and what else the workload was seen to do."""
+        mode = self._resolved.compute.mode
+        if not isinstance(self._trainable, LoadedWorkload):
+            return {"mode": mode}
+        seen = self._trainable.observed.words()
+        return {"mode": mode, "reason": self._trainable.looped_because, "observed": seen}
 
     def _unusable_base(self) -> list[str]:
         recipe = self._resolved.recipe
@@ -168,13 +165,14 @@ class Sweep:
             raise AnalysisError(self._folder.unwritable(error)) from error
         return journal
 
-    def _with_data(self, resources: Resources) -> Any:  # Ray gives no type
+    def _with_data(self, resources: Resources, sign: StopSign) -> Any:  # Ray gives no type
         trainable = tune.with_parameters(
             RaceTrainable,
             folder=self._folder,
             resolved=self._resolved.as_data(),
             data=shared_data(self._trainable),
             data_dir=resources.data_dir,
+            sign=sign,
         )
         return tune.with_resources(trainable, {"cpu": 1, "gpu": resources.gpus_per_worker})
 
@@ -188,12 +186,19 @@ def _tune_config(searcher: PerBatchSearch, resources: Resources) -> tune.TuneCon
     )
 
 
-def _run_config(stop: Stop, scratch: Path) -> tune.RunConfig:
+def _no_scratch(error: OSError) -> str:
+    return (
+        f"the folder of temporary files must be writable, got {tempfile.gettempdir()}: "
+        f"{error.strerror or error}; free some space there, or set TMPDIR to another folder"
+    )
+
+
+def _run_config(ending: Ending, scratch: str) -> tune.RunConfig:
     return tune.RunConfig(
         name="cohorts",
-        storage_path=str(scratch),
+        storage_path=scratch,
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         callbacks=[],
-        stop=_StopRequested(stop),
+        stop=ending,
         verbose=0,
     )

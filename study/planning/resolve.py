@@ -3,13 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from batchscale.errors import BatchscaleError
 from study.config.sections import BatchSizes
@@ -17,37 +11,23 @@ from study.config.space import Range, Space
 from study.config.study import ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
-from study.engine.networks.packed import why_not_packed
-from study.engine.networks.training import Layout, LoadedWorkload, fresh_model, load
+from study.engine.networks.training import LoadedWorkload
 from study.errors import StudyError, cause, not_among, shown
-from study.optimizers import Optimizer, optimizer_named
-from study.optimizers.hyperparameters import of_optimizer, of_workload
 from study.optimizers.schedules import SCHEDULES
+from study.planning.dry_build import dry_build
 from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
-from study.planning.sizing import Device, ModelSize, cohort_lanes, pack_lanes
+from study.planning.sizing import Device, cohort_lanes, pack_lanes
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.sampler import SAMPLERS
 from workloads.registry import resolve as resolve_workload
-from workloads.soundness import sound_number, sound_target
-from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
+from workloads.soundness import sound_target
+from workloads.workload import Dynamics, Target, Workload
 
+_FOUND = sorted(ResolvedStudy.model_fields.keys() - StudyConfig.model_fields.keys())
+"""Keys that a sweep adds to the study file that it records."""
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
-OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
-"""Optimizers that a workload with its own dynamics may support."""
 UNLIMITED_TO = 65_536
 """Meaning of `batch_sizes.to = "all"` if the data never end (Shallue et al. 2018)."""
-EXAMPLES_AT_ONCE = 512
-"""Portion of the first evaluation: activations on all of it may need gigabytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Built:
-    """Findings from building the workload once; the numbers are None if it has no data."""
-
-    trainable: LoadedWorkload | Dynamics
-    mode: str
-    examples: int | None = None
-    size: ModelSize | None = None
 
 
 def resolve(
@@ -56,12 +36,14 @@ def resolve(
     """Return a study as it will run, and its loaded workload, which is built once for that.
 
     Args:
-        data: a study file as plain data.
+        data: a study file as plain data; also one that a sweep has recorded.
         device: what it will be computed on; None for a CPU.
 
     Raises:
         StudyError: a key, a value, or what the workload makes of them is wrong.
     """  # noqa: DOC502  (raised inside)
+    recorded = {key: data[key] for key in _FOUND if key in data}
+    data = {key: value for key, value in data.items() if key not in _FOUND}
     written = validated(StudyConfig, data)
     workload = resolve_workload(written.workload, written.workload_options)
     with _plug_in_errors():
@@ -76,7 +58,7 @@ def resolve(
         _refuse_warm_start(config, space)
         refuse_warm_up(space, endless=isinstance(workload, Dynamics))
         target = _target(config, sound_target(workload.target))
-        built = _dry_build(config, workload, target, space)
+        built = dry_build(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
     refuse_recipe(config, space, batch_sizes)
     if config.federated is not None and isinstance(built.trainable, LoadedWorkload):
@@ -96,7 +78,21 @@ def resolve(
         "mode": built.mode,
         "pack": pack_lanes(config, built.size, device or Device()),
     }
-    return validated(ResolvedStudy, resolved), built.trainable
+    study = validated(ResolvedStudy, resolved)
+    _refuse_other(recorded, study)
+    return study, built.trainable
+
+
+def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
+    """Refuse a recorded study that would not run as it is recorded."""
+    for key, value in recorded.items():
+        found = getattr(study, key)
+        if value != found or isinstance(value, bool) is not isinstance(found, bool):
+            raise StudyError(
+                f"{key} follows from the rest of the study and its data, which give {shown(found)},"
+                f" got {shown(value)}; undo what has changed, or remove {key} to start another "
+                "study"
+            )
 
 
 @contextlib.contextmanager
@@ -189,116 +185,3 @@ def _batch_sizes(config: StudyConfig, examples: int | None) -> list[int]:
             "drop it or choose a larger workload"
         )
     return list(sizes)
-
-
-def _dry_build(
-    config: StudyConfig, workload: Workload | Dynamics, target: Target, space: Space
-) -> _Built:
-    if isinstance(workload, Dynamics):
-        _refuse_mode(config, {"dynamics"})
-        _refuse_unsupported(config, space)
-        _start_above(target, _dynamics_start(config, workload, space))
-        return _Built(workload, "dynamics")
-    _refuse_mode(config, {"packed", "looped"})
-    loaded = load(workload, torch.device("cpu"), config.compute.precision)
-    start, size = _start(loaded, optimizer_named(config.optimizer))
-    _start_above(target, start)
-    if loaded.data.mapped:
-        _refuse_mode(config, {"looped"})
-    _refuse_micro_batches(config, loaded)
-    mode = config.compute.mode
-    if mode == "auto":
-        values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
-        mode = "packed" if why_not_packed(loaded, values) is None else "looped"
-    return _Built(loaded, mode, len(loaded.data.train.inputs), size)
-
-
-def _refuse_mode(config: StudyConfig, possible: set[str]) -> None:
-    if config.compute.mode not in {"auto", *possible}:
-        raise StudyError(
-            f"compute.mode must be auto or {' or '.join(sorted(possible))} for this workload, "
-            f"got {config.compute.mode!r}"
-        )
-
-
-def _refuse_unsupported(config: StudyConfig, space: Space) -> None:
-    if config.federated is not None:
-        raise StudyError(
-            "federated must be left out for a workload with its own dynamics, which has no data "
-            "to share among clients"
-        )
-    if config.optimizer not in OF_DYNAMICS:
-        raise StudyError(
-            f"optimizer must be one of {', '.join(OF_DYNAMICS)} for a workload with its own "
-            f"dynamics, got {config.optimizer!r}"
-        )
-    group = of_optimizer(config.optimizer)
-    extras = [name for name in group.used(space) if name in group.optional]
-    if extras:
-        raise StudyError(
-            f"search.space.{extras[0]} must be left out for a workload with its own dynamics, got "
-            f"{space[extras[0]]!r}: its recursion has no such term"
-        )
-
-
-def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
-    if config.compute.micro_batch != "auto" and loaded.mixing is not None:
-        raise StudyError(
-            f"compute.micro_batch must be left out for a model with batch statistics, got "
-            f"{config.compute.micro_batch} with {loaded.mixing}; they need the whole batch"
-        )
-
-
-def _start(loaded: LoadedWorkload, optimizer: Optimizer) -> tuple[float, ModelSize]:
-    """Return the error of an untrained model, and the size of the model."""
-    model, validation = fresh_model(loaded, 0).eval(), loaded.data.validation
-    total, examples = 0.0, len(validation.inputs)
-    for start in range(0, examples, EXAMPLES_AT_ONCE):
-        part = Examples(*(tensor[start : start + EXAMPLES_AT_ONCE] for tensor in validation))
-        with torch.no_grad():
-            loss = loaded.workload.loss(model, part)
-            error = loaded.workload.error(model, part)
-        sound_number("loss", loss)
-        total += sound_number("error", error) * len(part.inputs)
-    size = replace(model_size(loaded, model), buffers=max(1, len(optimizer.buffers)))
-    return total / examples, size
-
-
-def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
-    """Return a model's number of parameters, and of operations for one example."""
-    one = Examples(*(part[:1] for part in loaded.data.validation))
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        loaded.loss(model, one)
-    parameters = len(Layout(model).flatten(model))
-    return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
-
-
-def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> float:
-    required = of_optimizer(config.optimizer).required
-    values = {name: np.array([_middle(space[name])]) for name in required}
-    setup = LaneSetup(
-        optimizer=config.optimizer,
-        batch_size=1,
-        hyperparameters=values,
-        lr_factor=None,
-        seeds=np.zeros(1, dtype=np.int64),
-    )
-    _, error = workload.lanes(setup).measure()
-    return float(error[0])
-
-
-def _middle(entry: Range | float) -> float:
-    return entry.at(0.5) if isinstance(entry, Range) else entry
-
-
-def _start_above(target: Target, start: float) -> None:
-    if target.quantity == "error" and not 0 <= start <= 1:
-        raise StudyError(
-            f"the workload's error must be a fraction from 0 to 1, got {start:.4g} before "
-            'training; scale it, or use Target(..., quantity="loss")'
-        )
-    if not start >= target.value:
-        raise StudyError(
-            f"race.target must be below the {target.quantity} before training, {start:.4g}, got "
-            f"{target.value:g}; lower the target"
-        )

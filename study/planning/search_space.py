@@ -4,10 +4,10 @@ An entry comes from the study file, else from the workload's `study_defaults`, e
 of the optimizer, the schedule, or the workload's own hyperparameters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from analysis.tables.schema import TRIAL_COLUMNS
+from analysis.tables.schema import RESERVED_COLUMNS
 from study.config.space import Hyperparameter, Range, Space
 from study.config.study import StudyConfig
 from study.errors import StudyError, not_among
@@ -21,18 +21,23 @@ def groups_of(config: StudyConfig, workload: Workload | Dynamics) -> list[Group]
 
     Raises:
         StudyError: the optimizer is unknown, or the workload declares a name that is taken.
-    """
+    """  # noqa: DOC502  (raised inside)
     groups = [of_optimizer(config.optimizer), of_schedule(config.schedule.name)]
+    _refuse_taken("an optimizer", groups[0], RESERVED_COLUMNS)
     if isinstance(workload, Dynamics):
         return groups
     own = of_workload(workload)
-    taken = {*groups[0].known, *groups[1].known, *TRIAL_COLUMNS} & own.known.keys()
-    if taken:
-        raise StudyError(
-            f"a workload's hyperparameter needs a name of its own, got {min(taken)!r}, which the "
-            "optimizer, the schedule or the results use; rename it"
-        )
+    _refuse_taken("a workload", own, {*groups[0].known, *groups[1].known, *RESERVED_COLUMNS})
     return [*groups, own]
+
+
+def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
+    names = set(taken) & group.known.keys()
+    if names:
+        raise StudyError(
+            f"{owner}'s hyperparameter needs a name of its own, got {min(names)!r}, which the "
+            "optimizer, the schedule, the results or their analysis use; rename it"
+        )
 
 
 def applicable(

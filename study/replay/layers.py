@@ -20,7 +20,6 @@ from study.engine.networks.training import (
     Layout,
     LoadedWorkload,
     Trainable,
-    forked_rng,
     fresh_model,
 )
 from study.errors import StudyError
@@ -29,6 +28,7 @@ from study.records import TrialResult
 from study.replay.recorded import winners
 from study.replay.trial import Replay
 from study.seeding import derive_seed, generator
+from workloads.randomness import forked, seed_all
 
 MOMENTS_BETWEEN = 3
 """Moments measured between start and end, evenly spaced in the logarithm of the step."""
@@ -152,7 +152,7 @@ class _Gradients:
             for name in used
         }
         # batch statistics must be those of the trial's own batches, so these are never split
-        whole = loaded.mixing is not None
+        whole = not loaded.splits_batches
         at_once = self._size if whole else _AT_ONCE
         self._micro_batch = MicroBatch(at_once, minimum=self._size if whole else 1)
 
@@ -160,8 +160,8 @@ class _Gradients:
         """Return a row per parameter tensor, for `parameters` as they are after `step` updates."""
         for name, values in self._layout.unflatten(parameters).items():
             self._model.get_parameter(name).data = values
-        with forked_rng(self._loaded.device):
-            torch.manual_seed(derive_seed(self._seed, "layers", step))
+        with forked(self._loaded.device):
+            seed_all(derive_seed(self._seed, "layers", step))
             sampled = np.array([self._norms(batch) for batch in self._next_batches(step)])
             full = self._norms(self._all_examples())
         weights = self._norms_of(parameters)
@@ -194,7 +194,7 @@ class _Gradients:
     def _all_examples(self) -> Tensor:
         examples = len(self._loaded.data.train.inputs)
         order = torch.randperm(examples, generator=generator(self._seed, "layers"))[:FULL_EXAMPLES]
-        if self._loaded.mixing is not None:
+        if not self._loaded.splits_batches:
             order = order[: len(order) // self._size * self._size]
         return order.to(self._loaded.device)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from study.config.sections import LaneLimit
 from study.config.study import ResolvedStudy
 from study.engine.cohort import build_lanes
-from study.engine.lanes import Ensemble
+from study.engine.ensemble import Ensemble
 from study.engine.networks.training import Trainable
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules

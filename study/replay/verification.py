@@ -2,18 +2,18 @@
 
 import json
 import math
-import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from analysis.report.record import summary_record
 from analysis.report.summary import analyze
-from analysis.report.write import SUMMARY_JSON, summary_record
+from analysis.tables.files import DIGEST_SUFFIX, REMEDIES, read_file, read_study_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import CURVES_FILE, STUDY_FILE, TRIAL_KEY, TRIALS_FILE
+from analysis.tables.schema import CURVES_FILE, STUDY_FILE, SUMMARY_FILE, TRIAL_KEY, TRIALS_FILE
 from analysis.tables.study import as_frame, read_study, read_table
 from batchscale.errors import BatchscaleError
 from study.config.study import ResolvedStudy
@@ -22,7 +22,7 @@ from study.records import Role, TrialResult
 from study.replay.recorded import trials_of_tables
 from study.search.queue import CohortQueue
 from study.storage.consolidate import tables_of
-from study.storage.parts import PARTS, hash_holds, part_name, part_names, read_part
+from study.storage.parts import PARTS, is_part, part_names, read_part
 from study.storage.study_folder import read_study_toml
 
 _UNCOMPARED = ("schema_version", "study", "sentences", "definitions")
@@ -59,13 +59,14 @@ def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
     Yields:
         The result of each check, in order; it ends early where later checks have nothing to use.
     """
-    if "imported" in _toml(folder.read(STUDY_FILE)):
-        yield Clause("study.toml", True, "imported from an archive, so there are no parts")
-        yield _clause("tables", lambda: _imported(folder))
-        yield _clause("summary", lambda: _summary(folder))
-        return
+    folder.read(STUDY_FILE)  # a folder without one is a wrong argument, not a broken study
     yield (first := _clause("study.toml", lambda: _study_file(folder)))
     if not first.passed:
+        return
+    yield _clause("digests", lambda: _digests(folder))
+    if "imported" in read_study_file(folder):
+        yield _clause("tables", lambda: _imported(folder))
+        yield _clause("summary", lambda: _summary(folder))
         return
     resolved = read_study_toml(folder)
     names = part_names(folder)
@@ -75,8 +76,7 @@ def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
         except _BROKEN as broken:
             yield Clause("parts", False, str(broken))
             return
-        yield Clause("parts", True, f"{len(names)} parts of this study, all readable")
-        yield _hashes(folder, names)
+        yield Clause("parts", True, f"{len(names)} parts of this study, all as they were written")
         yield _clause("trials", lambda: _trials(resolved, results))
         yield _clause("tables", lambda: _tables(folder, resolved, results))
     else:
@@ -98,14 +98,17 @@ def _clause(name: str, check: Callable[[], str | None]) -> Clause:
     return Clause(name, None if detail is None else True, detail or "not recorded")
 
 
-def _toml(content: bytes) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(content.decode("utf-8"))
-    except ValueError:
-        return {}  # the check of the study file reports it
+def _digests(folder: ResultsFolder) -> str:
+    """Check the bytes of every file but the parts, whether a later check reads it or not."""
+    there = [name for name in REMEDIES if folder.exists(name)]
+    for name in there:
+        read_file(folder, name)
+    return f"{', '.join(there)} are as they were written"
 
 
 def _study_file(folder: ResultsFolder) -> str:
+    if "imported" in read_study_file(folder):
+        return "imported from an archive, so there are no parts"
     resolved = read_study_toml(folder)
     return f"{resolved.workload}, {resolved.optimizer}, {len(resolved.batch_sizes)} batch sizes"
 
@@ -114,29 +117,17 @@ def _parts(
     folder: ResultsFolder, names: Sequence[str], resolved: ResolvedStudy
 ) -> list[TrialResult]:
     """Return the trials of all parts."""
-    others = [name for name in folder.names(PARTS) if name not in names and "/." not in name]
+    others = [
+        name
+        for name in folder.names(PARTS)
+        if not is_part(name.removesuffix(DIGEST_SUFFIX)) and "/." not in name
+    ]
     if others:
         raise _BrokenError(f"{PARTS}/ must hold parts only, got {others[0]}; move it away")
     found: list[TrialResult] = []
     for name in names:
-        results = read_part(folder, name, resolved)
-        first = results[0]
-        own = part_name(first.batch_size, first.cohort, first.point.role)
-        if name != own:
-            raise _BrokenError(f"a part must be named after its cohort, {own}, got {name}")
-        found += results
+        found += read_part(folder, name, resolved)
     return found
-
-
-def _hashes(folder: ResultsFolder, names: Sequence[str]) -> Clause:
-    changed = [name for name in names if not hash_holds(folder, name)]
-    if changed:
-        return Clause(
-            "hashes",
-            False,
-            f"{_counted(changed)} changed after being written; delete, and run `sweep` again",
-        )
-    return Clause("hashes", True, f"{len(names)} parts are as they were written")
 
 
 def _trials(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
@@ -219,13 +210,14 @@ def _imported(folder: ResultsFolder) -> str:
 
 
 def _summary(folder: ResultsFolder) -> str | None:
-    if not folder.exists(SUMMARY_JSON):
+    if not folder.exists(SUMMARY_FILE):
         return None
+    content = read_file(folder, SUMMARY_FILE)
     try:
-        there = json.loads(folder.read(SUMMARY_JSON))
+        there = json.loads(content)
         target, first = there["target"], there.get("first")
     except (ValueError, KeyError, TypeError) as error:
-        raise _BrokenError(f"{SUMMARY_JSON} must be as `analyze` wrote it, got: {error}") from error
+        raise _BrokenError(f"{SUMMARY_FILE} must be as `analyze` wrote it, got: {error}") from error
     tables = read_study(folder)
     own = tables.config["race"].get("target")
     made = summary_record(analyze(tables, None if target == own else target, first))
@@ -233,9 +225,9 @@ def _summary(folder: ResultsFolder) -> str | None:
     different = _first_difference(compared, json.loads(json.dumps(made)))
     if different:
         raise _BrokenError(
-            f"{SUMMARY_JSON}, by this release: {different}; run `analyze` to write it again"
+            f"{SUMMARY_FILE}, by this release: {different}; run `analyze` to write it again"
         )
-    return f"{SUMMARY_JSON} agrees with the tables"
+    return f"{SUMMARY_FILE} agrees with the tables"
 
 
 def _first_difference(there: Any, made: Any, at: str = "") -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.measures.scaling_rules import EXPONENTS
+from study.config.sections import RecipeConfig
 from study.config.space import Range, Space
 from study.config.study import ResolvedStudy, StudyConfig
 from study.errors import StudyError, not_among
@@ -135,14 +136,19 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
     _refuse_unfit(config)
     start = SCALINGS[ScalingRule(recipe.rule)].start
     entries = {} if start is None else dict(start.values)
-    if recipe.warmup_epochs:
-        if endless:
-            raise StudyError(
-                "recipe.warmup_epochs must be left out for a workload whose data never end, got "
-                f"{recipe.warmup_epochs:g}"
-            )
-        entries |= {"warmup_epochs": recipe.warmup_epochs, "warmup_factor": 1.0}
-    return {"search": {"space": entries}}
+    if recipe.warmup_epochs and endless:
+        raise StudyError(
+            "recipe.warmup_epochs must be left out for a workload whose data never end, got "
+            f"{recipe.warmup_epochs:g}"
+        )
+    return {"search": {"space": entries | _warm_up(recipe)}}
+
+
+def _warm_up(recipe: RecipeConfig) -> dict[str, float]:
+    """Return the entries of the search space that a recipe's warm-up makes."""
+    if not recipe.warmup_epochs:
+        return {}
+    return {"warmup_epochs": recipe.warmup_epochs, "warmup_factor": 1.0}
 
 
 def _refuse_unfit(config: StudyConfig) -> None:
@@ -171,11 +177,13 @@ def _refuse_unfit(config: StudyConfig) -> None:
             f"recipe.warmup_epochs must be left out for the rule {recipe.rule!r}, got "
             f"{recipe.warmup_epochs:g}: it {why}"
         )
-    named = [name for name in WARM_UP if name in config.search.space]
-    if recipe.warmup_epochs and named:
+    own, space = _warm_up(recipe), config.search.space
+    # a recorded study has the recipe's own entries
+    named = [name for name in WARM_UP if name in space and space[name] != own.get(name)]
+    if own and named:
         raise StudyError(
             f"search.space.{named[0]} must be left out beside recipe.warmup_epochs, got "
-            f"{config.search.space[named[0]]!r}; remove one"
+            f"{space[named[0]]!r}; remove one"
         )
     if config.search.warm_start:
         raise StudyError(

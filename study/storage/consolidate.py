@@ -1,10 +1,13 @@
 """The tables of a study, made from its parts."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.tables.files import as_parquet, write_file
+from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     BOXES_FILE,
     CURVES_FILE,
@@ -18,7 +21,7 @@ from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
 from study.records import TrialResult
 from study.storage.curve_columns import curve_table
-from study.storage.parts import Parts, write_table
+from study.storage.parts import Parts
 from study.storage.trial_rows import trial_row
 
 Ended = tuple[int, str, str]
@@ -27,18 +30,47 @@ _Regions = Mapping[tuple[int, int], Mapping[str, tuple[float, float]]]
 """Boxes of hyperparameters by batch size and number of the region."""
 
 
+@dataclass(frozen=True, slots=True)
+class Consolidated:
+    """The tables of a study, as they will be written.
+
+    Attributes:
+        files: content by file name.
+        ended: how each trial ended, in the order of the tables.
+    """
+
+    files: Mapping[str, pa.Buffer]
+    ended: list[Ended]
+
+    def write(self, folder: ResultsFolder) -> None:
+        """Write the tables.
+
+        Raises:
+            AnalysisError: the folder cannot be written.
+        """  # noqa: DOC502  (raised by the folder)
+        for name, content in self.files.items():
+            write_file(folder, name, content)
+
+
 def consolidate(parts: Parts) -> list[Ended]:
     """Write `trials.parquet`, `curves.parquet` and `boxes.parquet` beside the parts.
-
-    The trials of one batch size at a time are held in memory as rows.
-
-    Args:
-        parts: the study's parts.
 
     Returns:
         How each trial ended, in the order of the tables.
     """
-    folder, resolved = parts.folder, parts.resolved
+    tables = consolidated(parts)
+    tables.write(parts.folder)
+    return tables.ended
+
+
+def consolidated(parts: Parts) -> Consolidated:
+    """Return the tables of a study; the trials of one batch size at a time are held as rows.
+
+    Raises:
+        StudyError: a part is damaged.
+        AnalysisError: the folder cannot be read.
+    """  # noqa: DOC502  (raised by the parts)
+    resolved = parts.resolved
     regions: dict[tuple[int, int], Mapping[str, tuple[float, float]]] = {}
     ended: list[Ended] = []
     files = pa.BufferOutputStream(), pa.BufferOutputStream()
@@ -53,10 +85,9 @@ def consolidate(parts: Parts) -> list[Ended]:
             curves.write_table(curve_table(results))
             regions.update(_regions(results))
             ended += [(r.batch_size, str(r.outcome.status), r.message) for r in results]
-    for name, file in zip((TRIALS_FILE, CURVES_FILE), files, strict=True):
-        folder.write(name, file.getvalue())
-    write_table(folder, BOXES_FILE, _box_table(resolved, regions))
-    return ended
+    tables = {TRIALS_FILE: files[0].getvalue(), CURVES_FILE: files[1].getvalue()}
+    tables[BOXES_FILE] = as_parquet(_box_table(resolved, regions))
+    return Consolidated(tables, ended)
 
 
 def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:

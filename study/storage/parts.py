@@ -1,11 +1,9 @@
 """Parts: one parquet file per cohort, written in one atomic step, one row per trial with its curve.
 
-A part's metadata holds the digest of its study, the SHA-256 of its content, the machine that
-trained it, and the region of the box that its points were drawn from.
+A part's metadata holds the digest of its study, the machine that trained it, and the region of the
+box that its points were drawn from.
 """
 
-import hashlib
-import json
 import math
 import re
 from collections import OrderedDict
@@ -14,11 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from analysis.tables.files import read_table_file, remedy, write_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import SCHEMA_VERSION, VERSION_KEY, trial_schema
-from analysis.tables.validation import BROKEN_PARQUET, read_parquet
+from analysis.tables.schema import trial_schema
 from study.config.study import ResolvedStudy
 from study.errors import StudyError, cause
 from study.records import (
@@ -38,7 +35,6 @@ KEPT_MEASUREMENTS = 2**20
 _DIGEST_KEY = b"batchscale.study"
 _NODE_KEY = b"batchscale.node"
 _REGION_KEY = b"batchscale.region"
-_HASH_KEY = b"batchscale.sha256"
 _LETTERS = {Role.SEARCH: "c", Role.EXTENSION: "x", Role.REPLICATE: "r", Role.RECIPE: "s"}
 """Warm-start points have no letter: they join a cohort of the search."""
 _PART = re.compile(
@@ -59,6 +55,11 @@ def part_name(batch_size: int, cohort: int, role: Role = Role.SEARCH) -> str:
 def cohort_stem(batch_size: int, cohort: int, role: Role) -> str:
     """Return the base name of a cohort's files, without suffix; `role` is its first trial's."""
     return f"b{batch_size:05d}-{_LETTERS[role]}{cohort:03d}"
+
+
+def is_part(name: str) -> bool:
+    """Return whether a path within a results folder is that of a part."""
+    return _PART.fullmatch(name) is not None
 
 
 def part_names(folder: ResultsFolder) -> list[str]:
@@ -102,7 +103,7 @@ class Parts:
         """Return the trials of one part, from memory where it has been read.
 
         Raises:
-            StudyError: the part is damaged, or belongs to another study or schema version.
+            BatchscaleError: the part is damaged, or belongs to another study or schema version.
         """  # noqa: DOC502  (raised by read_part)
         results = self._kept.pop(name, None)
         if results is None:
@@ -172,57 +173,22 @@ def write_part(
     columns = curve_lists([result.curve for result in results])
     for (column, kind), values in zip(CURVE_LISTS.items(), columns, strict=True):
         table = table.append_column(pa.field(column, kind), values)
-    table = table.replace_schema_metadata(metadata)
-    metadata[_HASH_KEY] = _content_hash(table).encode()
     name = part_name(first.batch_size, first.cohort, first.point.role)
     write_table(folder, name, table.replace_schema_metadata(metadata))
     return name
-
-
-def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
-    """Write a parquet file in one atomic step."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    folder.write(name, sink.getvalue())
-
-
-def _content_hash(table: pa.Table) -> str:
-    """Return the SHA-256 of a part's values and metadata, however parquet encodes them."""
-    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    metadata.pop(_HASH_KEY.decode(), None)
-    content = json.dumps([metadata, table.to_pylist()], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def hash_holds(folder: ResultsFolder, name: str) -> bool:
-    """Return whether the content of a readable part still has the hash in its metadata."""
-    table = pq.read_table(pa.BufferReader(folder.read(name)))
-    recorded: bytes = table.schema.metadata.get(_HASH_KEY, b"")
-    return recorded.decode() == _content_hash(table)
 
 
 def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list[TrialResult]:
     """Return the trials of one part.
 
     Raises:
-        StudyError: the part is truncated, belongs to another study or schema version, or holds
-            values that no worker writes.
-    """
-    path, content = folder / name, folder.read(name)
-    try:
-        table = read_parquet(content)
-    except BROKEN_PARQUET as error:
-        raise StudyError(
-            f"a part must be a complete parquet file, got {path}: {error}; delete it, and `sweep` "
-            "runs its trials again"
-        ) from error
+        StudyError: the part belongs to another study or cohort, or holds values that no worker
+            writes.
+        AnalysisError: its bytes are not those that were written.
+    """  # noqa: DOC502  (raised by read_table_file)
+    path = folder / name
+    table = read_table_file(folder, name)
     metadata = table.schema.metadata or {}
-    version = metadata.get(VERSION_KEY, b"none").decode(errors="replace")
-    if version != str(SCHEMA_VERSION):
-        raise StudyError(
-            f"a part must have schema version {SCHEMA_VERSION}, got {version} in {path}; read it "
-            "with the release that wrote it"
-        )
     if metadata.get(_DIGEST_KEY, b"") != resolved.digest().encode():
         raise StudyError(
             f"a part must belong to the study in its folder, got a part of another study in {path};"
@@ -231,12 +197,13 @@ def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list
     try:
         text = metadata.get(_REGION_KEY)
         region = None if text is None else record_from_json(Region, text)
-        return _results(table, resolved, region)
+        results = _results(table, resolved, region)
+        _check_cohort(results, name)
+        return results
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         got = str(error) if isinstance(error, CorruptPartError) else cause(error)
         raise StudyError(
-            f"a part must be as a worker wrote it, got {got} in {path}; delete it, and `sweep` "
-            "runs its trials again"
+            f"a part must be as a worker wrote it, got {got} in {path}; {remedy(name)}"
         ) from error
 
 
@@ -251,6 +218,15 @@ def _results(table: pa.Table, resolved: ResolvedStudy, region: Region | None) ->
     for result in results:
         _check(result, resolved)
     return results
+
+
+def _check_cohort(results: Sequence[TrialResult], name: str) -> None:
+    """Refuse a part that is in the place of another one."""
+    role = results[0].point.role
+    for result in results:
+        own = part_name(result.batch_size, result.cohort, role)
+        if own != name:
+            raise CorruptPartError(f"a trial of {own}")
 
 
 def _check(result: TrialResult, resolved: ResolvedStudy) -> None:

@@ -12,16 +12,26 @@ from typing import Any
 
 import torch
 
+from analysis.tables.files import read_file, remedy, write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import SCHEMA_VERSION
+from analysis.tables.schema import PROVENANCE_FILE, SCHEMA_VERSION
 from study.errors import StudyError
 
-PROVENANCE_FILE = "provenance.json"
 _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
 
 
-def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
-    """Add an entry for a sweep that starts; `resources` are its workers and devices."""
+def check_readable(folder: ResultsFolder) -> None:
+    """Refuse a folder whose provenance is damaged, before anything is added to it."""
+    _sweeps(folder)
+
+
+def record_start(
+    folder: ResultsFolder, resources: dict[str, Any], admission: dict[str, Any]
+) -> None:
+    """Add an entry for a sweep that starts.
+
+    `resources` are its workers and devices, `admission` what was found about its workload.
+    """
     sweeps = _sweeps(folder)
     sweeps.append(
         {
@@ -29,6 +39,7 @@ def record_start(folder: ResultsFolder, resources: dict[str, Any]) -> None:
             "start": _now(),
             "end": None,
             "resources": resources,
+            "admission": admission,
             **environment(),
             "git": _git_state(),
         }
@@ -92,19 +103,20 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
 def _sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
     if not folder.exists(PROVENANCE_FILE):
         return []
+    content = read_file(folder, PROVENANCE_FILE)
     try:
-        sweeps: list[dict[str, Any]] = json.loads(folder.read(PROVENANCE_FILE))["sweeps"]
+        sweeps: list[dict[str, Any]] = json.loads(content)["sweeps"]
     except (ValueError, KeyError, TypeError) as error:
         raise StudyError(
-            f"{folder / PROVENANCE_FILE} must be as batchscale wrote it, got: {error}; restore "
-            "or delete it"
+            f"{folder / PROVENANCE_FILE} must be as batchscale wrote it, got: {error}; "
+            f"{remedy(PROVENANCE_FILE)}"
         ) from error
     return sweeps
 
 
 def _write(folder: ResultsFolder, sweeps: list[dict[str, Any]]) -> None:
     content = {"schema_version": SCHEMA_VERSION, "sweeps": sweeps}
-    folder.write(PROVENANCE_FILE, (json.dumps(content, indent=2) + "\n").encode())
+    write_file(folder, PROVENANCE_FILE, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _now() -> str:

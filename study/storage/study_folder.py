@@ -1,21 +1,41 @@
 """The study of a results folder: started, continued, or read."""
 
-import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tomlkit
 
+from analysis.tables.files import read_study_file, remedy, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.nested import leaves
-from analysis.tables.schema import (
-    STUDY_FILE,
-)
+from analysis.tables.schema import PROVENANCE_FILE, STUDY_FILE, TRIALS_FILE
 from study.config.sections import ReplicatesConfig, SearchConfig
 from study.config.study import ResolvedStudy
 from study.errors import StudyError
+from study.storage.parts import part_names
 
 _Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
+
+
+def folder_of(study_file: str) -> ResultsFolder | None:
+    """Return the results folder whose `study.toml` a path names; None if it is no such file.
+
+    Args:
+        study_file: path of a study file, which need not exist.
+
+    Raises:
+        StudyError: the folder's study cannot be run: its file is damaged, or was imported.
+    """  # noqa: DOC502  (raised by read_study_toml)
+    path = Path(study_file)
+    if path.name != STUDY_FILE or not path.is_file():
+        return None
+    folder = ResultsFolder.at(path.parent)
+    # a user's own file may have this name; a sweep or an import has left more than that
+    if not any(map(folder.exists, (PROVENANCE_FILE, TRIALS_FILE))) and not part_names(folder):
+        return None
+    read_study_toml(folder)
+    return folder
 
 
 def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
@@ -26,7 +46,7 @@ def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy
         has.
     """
     resolved = continued(folder, resolved)
-    folder.write(STUDY_FILE, _as_toml(resolved).encode())
+    write_file(folder, STUDY_FILE, _as_toml(resolved).encode())
     return resolved
 
 
@@ -65,21 +85,18 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
     Raises:
         StudyError: the folder holds no study that batchscale ran.
     """
-    content = folder.read(STUDY_FILE)
+    data = read_study_file(folder)
+    if "imported" in data:
+        raise StudyError(
+            f"a sweep needs a study that batchscale ran, got one imported from an archive in "
+            f"{folder}; use `analyze`, or another folder"
+        )
     try:
-        data = tomllib.loads(content.decode("utf-8"))
-        if "imported" in data:
-            raise StudyError(
-                f"a sweep needs a study that batchscale ran, got one imported from an archive in "
-                f"{folder}; use `analyze`, or another folder"
-            )
         return ResolvedStudy.model_validate(data)
-    except StudyError:
-        raise
     except (ValueError, RecursionError) as error:
         raise StudyError(
             f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
-            "restore it, or start again in another folder"
+            f"{remedy(STUDY_FILE)}"
         ) from error
 
 

@@ -68,9 +68,11 @@ def make_study(
             row |= {} if "momentum" in searched else {"momentum": 0.9}
             rows.append(row)
             curves.append(curve)
+    config = study_config(steps, target, space, **race)
+    config["search"]["trials"] = trials
     return StudyTables(
         name="made",
-        config=study_config(steps, target, space, **race),
+        config=config,
         trials=pd.DataFrame(rows).astype(
             dict.fromkeys(("steps", "steps_before", "source_batch_size", "source_trial"), "Int64")
         ),

@@ -31,7 +31,8 @@ from torch import nn
 
 from study.config.study import ResolvedStudy
 from study.engine.data_order import DataOrder
-from study.engine.lanes import Ensemble, GradientLanes, UpdateSettings
+from study.engine.ensemble import Ensemble
+from study.engine.lanes import GradientLanes, UpdateSettings
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, fresh_model

@@ -72,7 +72,7 @@ def show_folder(folder: Path) -> dict[str, int]:
     """Shows and gives the number of files of a results folder, and their bytes."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     held = {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}
-    held["parts"] = sum(path.parent.name == "parts" for path in files)
+    held["parts"] = sum(path.match("parts/*.parquet") for path in files)
     print(
         f"{held['files']:,} files, {held['parts']:,} of them parts, "
         f"{held['bytes'] / MIB:,.0f} MiB; {held['files'] - held['parts']} files beside the parts"

@@ -24,7 +24,7 @@ from torch.func import grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from study.engine.networks.tracing import compile_trace, trace
-from study.engine.networks.training import Layout, LoadedWorkload, fresh_model, functional_model
+from study.engine.networks.training import Computation, Layout, LoadedWorkload, fresh_model
 from study.planning.resolve import resolve
 from workloads.workload import Examples
 
@@ -35,10 +35,10 @@ Gradients = Callable[..., Any]
 def gradients_of(training: LoadedWorkload) -> Gradients:
     """Return the gradients and losses of all lanes on their batches, as torch.func writes it."""
     model = fresh_model(training, 0).train()
-    layout = Layout(model)
+    layout, computation = Layout(model), Computation(model, training.loss)
 
-    def loss(flat: Tensor, *batch: Tensor) -> Tensor:
-        return training.loss(functional_model(model, layout.unflatten(flat)), Examples(*batch))
+    def loss(flat: Tensor, *batch: Tensor) -> Any:
+        return computation.on(layout.unflatten(flat), Examples(*batch))
 
     gradients: Gradients = vmap(grad_and_value(loss))
     return gradients

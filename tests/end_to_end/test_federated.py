@@ -2,7 +2,8 @@
 
 import pytest
 
-from analysis.report.summary import analyze, sentences
+from analysis.report.record import sentences
+from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
 

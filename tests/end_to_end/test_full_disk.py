@@ -32,10 +32,12 @@ def test_a_disk_that_fills_up_stops_the_sweep_and_costs_nothing_recorded(place, 
     assert code == 1, err
     assert "the sweep stopped: the results folder must be writable" in out
     assert "No space left on device; free some space" in out
-    assert "Traceback" not in out
+    assert "Traceback" not in out + err
+    assert "ERROR" not in err
     folder = place.folder / "results" / "study"
-    recorded = {path: path.stat().st_mtime_ns for path in folder.glob("parts/b*")}
+    recorded = {path: path.stat().st_mtime_ns for path in folder.glob("parts/b*.parquet")}
     assert 0 < len(recorded) < 64
+    assert f"{4 * len(recorded)} trials recorded, 0 failed" in out
     assert all(pq.read_table(path).num_rows == 4 for path in recorded)
     assert not list(folder.glob("**/.*.tmp"))
     disk("20m")

@@ -33,14 +33,14 @@ def test_a_grid_runs_goes_on_and_costs_nothing_when_complete(grid_place):
     for folder in folders:
         assert len(pd.read_parquet(folder / "trials.parquet")) == 8
 
-    next((folders[1] / "parts").glob("b00090*")).unlink()
-    parts = {p: p.stat().st_mtime_ns for folder in folders for p in folder.glob("parts/*")}
+    next((folders[1] / "parts").glob("b00090*.parquet")).unlink()
+    parts = {p: p.stat().st_mtime_ns for folder in folders for p in folder.glob("parts/*.parquet")}
     starts = [(folder / "provenance.json").read_bytes() for folder in folders]
     code, out, err = grid_place.run("sweep", "study.toml", *few)
     assert code == 0, err
     assert out.count("8 trials recorded, 0 failed") == 2
     assert all(path.stat().st_mtime_ns == then for path, then in parts.items())
-    assert len(list(folders[1].glob("parts/*"))) == 2
+    assert len(list(folders[1].glob("parts/*.parquet"))) == 2
     assert (folders[0] / "provenance.json").read_bytes() == starts[0]
     assert (folders[1] / "provenance.json").read_bytes() != starts[1]
 
@@ -51,7 +51,7 @@ def test_failed_trials_of_one_study_do_not_keep_the_next_from_running(grid_place
     text = text.replace(
         "        return nn.functional.cross_entropy",
         "        small = len(batch.inputs) == 4 and type(self) is Blobs\n"
-        "        if small and model.__class__.__name__ == 'function':\n"
+        "        if small and model.training:\n"
         "            raise RuntimeError('no fours today')\n"
         "        return nn.functional.cross_entropy",
     )

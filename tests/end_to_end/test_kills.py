@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -46,7 +47,7 @@ class Sweep:
 
     @property
     def parts(self):
-        return {path.name: path.stat().st_mtime_ns for path in self.folder.glob("parts/b*")}
+        return {path.name: path.stat().st_mtime_ns for path in self.folder.glob("parts/b*.parquet")}
 
     def until_parts(self, count):
         wait_until(lambda: len(self.parts) >= count or self.command.poll() is not None, 180)
@@ -110,7 +111,7 @@ def test_a_sweep_that_is_killed_and_then_stopped_goes_on_to_the_same_tables(plac
     os.killpg(stopped.command.pid, signal.SIGINT)  # a terminal tells the whole group
     code, out, err = stopped.ended()
     assert code == 130, err
-    assert err.startswith("\nstopping: cohorts have ten seconds")
+    assert err.startswith("\nstopping: cohorts have twenty seconds")
     assert f"stopped; {RESUME_HINT}" in out
     assert "Traceback" not in err
     assert f"{4 * len(stopped.parts)} trials recorded" in out
@@ -149,6 +150,26 @@ def test_a_driver_killed_at_twenty_random_moments_loses_nothing(place, undisturb
         assert code == 0, err
         assert_undisturbed(sweep, undisturbed(SHORT))
         shutil.rmtree(sweep.folder)  # the next is killed on its way too
+
+
+@pytest.mark.long
+def test_a_sweep_that_is_stopped_saves_what_trains(place, request):
+    budget = "race={to='budget', max_steps=60000, cohort=4}"
+    width = ("--workers", 1, "--set", "batch_sizes=[4]", "--set", "search.trials=4")
+    whole = place.alone("whole cohort", *width[3::2], budget)
+    sweep = Sweep(place, (*width, "--set", budget), request.node.name)
+    wait_until(lambda: sweep.processes("ray::RaceTrainable", "ray::ResourceTrainable"), 120)
+    time.sleep(3)  # a first measurement; the cohort takes many times as long
+    os.kill(sweep.command.pid, signal.SIGINT)
+    code, out, err = sweep.ended()
+    assert code == 130, err
+    assert not sweep.parts
+    (step,) = re.findall(r"checkpoint .*b00004-c000.pt was written at step ([\d,]+),", out)
+    code, out, err = place.run("sweep", "study.toml", "--results", sweep.results, *sweep.width)
+    assert code == 0, err
+    assert f"resumed at step {step}" in out
+    place.assert_same_bytes(sweep.results, whole)
+    assert not (sweep.folder / "checkpoints").exists()
 
 
 @pytest.mark.long

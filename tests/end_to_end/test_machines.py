@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analysis.tables.folder import ResultsFolder
+from study.storage.parts import part_names
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("machines")]  # they share a cluster
 
@@ -49,7 +50,7 @@ def test_a_study_in_a_store_is_read_and_analysed_there(begun):
     place, _, folder = begun
     code, out, err = place.run("status", folder)
     assert code == 0, err
-    assert "of the expected work recorded" in out
+    assert "of the expected work of the searches recorded" in out
     code, out, err = place.run("analyze", folder)
     assert code == 0, err
     assert str(folder / "figures" / "steps_vs_batch.png") in out
@@ -148,7 +149,7 @@ def test_a_study_begun_on_one_machine_goes_on_on_two(begun, alone, cluster):
     assert "32 trials recorded, 0 failed" in out
     place.assert_same_tables(uri, alone)
     assert len(json.loads(folder.read("provenance.json"))["sweeps"]) == 2
-    schemas = [pq.read_schema(pa.BufferReader(folder.read(name))) for name in folder.names("parts")]
+    schemas = [pq.read_schema(pa.BufferReader(folder.read(name))) for name in part_names(folder)]
     nodes = {schema.metadata[b"batchscale.node"] for schema in schemas}
     assert len(nodes) == 1 + 2
 
@@ -169,14 +170,14 @@ def test_a_node_that_dies_costs_its_cohort_until_the_next_sweep(place):
         there = ("sweep", "study.toml", "--address", address, "--workers", 2, *long)
         sweep = place.start(*there)
         parts = place.folder / "results" / "study" / "parts"
-        wait_until(lambda: len(list(parts.glob("b*"))) >= 4, 180)
+        wait_until(lambda: len(list(parts.glob("b*.parquet"))) >= 4, 180)
         for pid in processes_with(second):
             if "raylet/raylet" in Path("/proc", pid, "cmdline").read_text():
                 os.kill(int(pid), signal.SIGKILL)
         out, err = sweep.communicate(timeout=300)
         assert sweep.returncode == 1, err
         assert "the worker died in cohort" in out
-        recorded = {path: path.stat().st_mtime_ns for path in parts.glob("b*")}
+        recorded = {path: path.stat().st_mtime_ns for path in parts.glob("b*.parquet")}
         assert 4 < len(recorded) < 32
         code, out, err = place.run(*there)
         assert code == 0, err

@@ -17,7 +17,8 @@ def test_a_recipe_runs_to_the_tables_that_one_process_gives(place):
     path.write_text(RECIPE + text)
     code, out, err = place.run("sweep", "study.toml", "--workers", 2)
     assert code == 0, err
-    assert "8 trials at batch size 4, then the linear rule at 3 x 2 seeds to error < 0.1" in out
+    planned = "8 trials at batch size 4, then the linear scaling rule at 3 x 2 seeds to error < 0.1"
+    assert planned in out
     assert "batch size 90: 2/2 trials" in out
 
     place.assert_same_tables("results", place.alone("alone"))

@@ -55,17 +55,19 @@ def test_the_analysis_finds_what_it_found(golden, tmp_path):
 
 
 @pytest.mark.parametrize("version", [None, "2"])
-def test_another_version_is_refused(tmp_path, version):
+def test_another_version_is_refused(tmp_path, accept, version):
     folder = shutil.copytree(SEARCH, tmp_path / "study")
     table = pq.read_table(folder / TRIALS_FILE)
     metadata = {} if version is None else {b"batchscale.schema_version": version.encode()}
     pq.write_table(table.replace_schema_metadata(metadata), folder / TRIALS_FILE)
+    accept(folder)
     with pytest.raises(AnalysisError, match=f"schema version 1, got {version or 'none'}"):
         read_study(ResultsFolder.at(folder))
 
 
-def test_a_table_that_is_none_is_refused(tmp_path):
+def test_a_table_that_is_none_is_refused(tmp_path, accept):
     folder = shutil.copytree(SEARCH, tmp_path / "study")
     (folder / CURVES_FILE).write_bytes(b"not parquet")
+    accept(folder)
     with pytest.raises(AnalysisError, match=r"curves\.parquet must be a parquet table"):
         read_study(ResultsFolder.at(folder))

@@ -175,6 +175,8 @@ def _draw_regimes(axes: Axes, regimes: Regimes) -> None:
     left, right = axes.get_xlim()
     spans = regimes.spans()
     for index, span in enumerate(spans):
+        if span.regime is Regime.NOT_RESOLVED:
+            continue
         low = left if index == 0 else span.low
         high = right if index == len(spans) - 1 else span.high
         axes.axvspan(low, high, color=_SHADES[span.regime], lw=0, zorder=0)

@@ -10,19 +10,17 @@ from study.engine.networks.training import (
     Layout,
     LoadedWorkload,
     copy_into,
-    forked_rng,
     fresh_model,
-    random_state,
-    set_random_state,
 )
 from study.optimizers import Step
 from study.records import Floats
 from study.seeding import derive_seed
+from workloads.randomness import forked, seed_all, set_states, states
 from workloads.workload import Examples
 
 
 class LoopedNetwork:
-    """A model whose parameters and gradients are views of two flat vectors.
+    """A model whose parameters are views of one flat vector.
 
     So update rules work on it as on packed lanes, here with shape (1, parameters).
     """
@@ -47,30 +45,29 @@ class LoopedNetwork:
         layout = Layout(self._model)
         self.shapes = layout.shapes
         self.parameters = layout.flatten(self._model).unsqueeze(0)
-        self._gradient = torch.zeros_like(self.parameters)
         self._loss_values = {
             name: torch.from_numpy(values).to(self.parameters)[0]
             for name, values in (loss_values or {}).items()
         }
-        gradients = layout.unflatten(self._gradient[0])
         for name, values in layout.unflatten(self.parameters[0]).items():
-            parameter = self._model.get_parameter(name)
-            parameter.data, parameter.grad = values, gradients[name]
-        with forked_rng(loaded.device):
-            torch.manual_seed(derive_seed(seed, "model"))
-            self._random_state = random_state(loaded.device)
+            self._model.get_parameter(name).data = values
+        self._trained = [self._model.get_parameter(name) for name in layout.names]
+        self._evaluation_seed = derive_seed(seed, "evaluation")
+        with forked(loaded.device):
+            seed_all(derive_seed(seed, "model"))
+            self._random_states = states(loaded.device)
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return gradient (1, parameters) and loss (1,) on the batch of indices (1, B).
-
-        The next call overwrites the gradient.
-        """
+        """Return gradient (1, parameters) and loss (1,) on the batch of indices (1, B)."""
         batch = self._loaded.batch(indices[0])
-        self._gradient.zero_()
         with self._own_randomness(), torch.enable_grad():
             loss = self._loaded.loss(self._model, batch, **self._loss_values)
-            loss.backward()  # type: ignore[no-untyped-call]
-        return self._gradient, loss.detach().unsqueeze(0)
+            # not backward(): `loss` may call zero_grad(), which parts gradients from parameters
+            pieces = torch.autograd.grad(
+                loss, self._trained, allow_unused=True, materialize_grads=True
+            )
+        gradient = torch.cat([piece.reshape(-1) for piece in pieces])
+        return gradient.unsqueeze(0), loss.detach().unsqueeze(0)
 
     def step(
         self,
@@ -87,7 +84,7 @@ class LoopedNetwork:
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
         """Return mean loss and mean error on the examples, shape (2, 1)."""
         self._model.eval()
-        with torch.no_grad():
+        with self._evaluation_randomness(), torch.no_grad():
             measured = torch.stack(self._loaded.loss_and_error(self._model, examples))
         self._model.train()
         return measured.unsqueeze(1)
@@ -101,7 +98,7 @@ class LoopedNetwork:
         return {
             "parameters": self.parameters,
             **buffers,
-            **{f"random state {place}": state for place, state in enumerate(self._random_state)},
+            **{f"random {name}": state for name, state in self._random_states.items()},
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -109,16 +106,24 @@ class LoopedNetwork:
         copy_into(self.parameters, state["parameters"])
         for name, buffer in self._model.named_buffers():
             copy_into(buffer, state[f"buffer {name}"])
-        places = range(len(self._random_state))
-        self._random_state = tuple(state[f"random state {place}"] for place in places)
+        self._random_states = {name: state[f"random {name}"] for name in self._random_states}
 
     @contextlib.contextmanager
     def _own_randomness(self) -> Iterator[None]:
-        if not self._loaded.stochastic:
+        if self._loaded.observed.draws is None:
             yield
             return
         device = self._loaded.device
-        with forked_rng(device):
-            set_random_state(device, self._random_state)
+        with forked(device):
+            set_states(device, self._random_states)
             yield
-            self._random_state = random_state(device)
+            self._random_states = states(device)
+
+    @contextlib.contextmanager
+    def _evaluation_randomness(self) -> Iterator[None]:
+        if self._loaded.observed.measure_draws is None:
+            yield
+            return
+        with forked(self._loaded.device):
+            seed_all(self._evaluation_seed)  # the same draws at every measurement of the lane
+            yield

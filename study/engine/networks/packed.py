@@ -3,22 +3,21 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from study.engine.networks.tracing import Trace, compile_trace, trace
 from study.engine.networks.training import (
+    Computation,
     Layout,
     LoadedWorkload,
     copy_into,
     fresh_model,
-    functional_model,
 )
 from study.optimizers import Shapes, Step
 from study.records import Floats
-from workloads.workload import Examples, Model, changing_buffer
+from workloads.workload import Examples
 
 
 class PackedNetworks:
@@ -146,11 +145,12 @@ class PackedNetworks:
 
     def _gradient_graph(self, inputs: tuple[Tensor, ...]) -> Trace:
         names, count = list(self._loss_values), len(self._constants)
+        computation = Computation(self._model, self._loaded.loss)
 
         def loss(flat: Tensor, held: tuple[Tensor, ...], *batch: Tensor) -> Tensor:
-            model = self._model_with(flat, held[:count])
             values = dict(zip(names, held[count:], strict=True))
-            return self._loaded.loss(model, Examples(*batch), **values)
+            state = self._state(flat, held[:count])
+            return cast(Tensor, computation.on(state, Examples(*batch), **values))
 
         def gradients(parameters: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
             *held, examples, targets, indices = rest
@@ -163,11 +163,13 @@ class PackedNetworks:
         return trace(gradients, inputs)
 
     def _evaluation_graph(self, inputs: tuple[Tensor, ...]) -> Trace:
+        computation = Computation(self._model, self._loaded.loss_and_error)
+
         def measure(
             flat: Tensor, constants: tuple[Tensor, ...], *examples: Tensor
         ) -> tuple[Tensor, Tensor]:
-            model = self._model_with(flat, constants)
-            return self._loaded.loss_and_error(model, Examples(*examples))
+            both = computation.on(self._state(flat, constants), Examples(*examples))
+            return cast(tuple[Tensor, Tensor], both)
 
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
             *constants, examples, targets = rest
@@ -179,33 +181,6 @@ class PackedNetworks:
         self._model.train()
         return graph
 
-    def _model_with(self, flat: Tensor, constants: tuple[Tensor, ...]) -> Model:
+    def _state(self, flat: Tensor, constants: tuple[Tensor, ...]) -> dict[str, Tensor]:
         named = dict(zip(self._constants, constants, strict=True))
-        return functional_model(self._model, self._layout.unflatten(flat) | named)
-
-
-def why_not_packed(
-    loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None
-) -> str | None:
-    """Return the reason why a workload's lanes must be looped; None where they can be packed.
-
-    Lanes can be packed if vmap supports gradient and evaluation, no buffer changes during training
-    (batch statistics), and the data are in memory. The test runs both for two lanes, with
-    `loss_values` as hyperparameters of the loss.
-    """
-    if loaded.data.mapped:
-        return "its training examples are read from a file"
-    indices = torch.zeros(2, min(2, len(loaded.data.train.inputs)), dtype=torch.long)
-    indices = indices.to(loaded.device)
-    batch = loaded.batch(indices[0])
-    changing = changing_buffer(loaded.workload, fresh_model(loaded, 0), batch)
-    if changing is not None:
-        return f"buffer {changing!r} changes during training"
-    try:
-        values = {name: np.full(2, value) for name, value in (loss_values or {}).items()}
-        packed = PackedNetworks(loaded, [0, 1], values)
-        packed.gradients(indices)
-        packed.evaluate(Examples(*(part[:2] for part in loaded.data.validation)))
-    except Exception as error:  # noqa: BLE001 - vmap raises many types; the loop may still work
-        return f"vmap does not support it: {(str(error) or type(error).__name__).splitlines()[0]}"
-    return None
+        return self._layout.unflatten(flat) | named

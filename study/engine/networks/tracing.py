@@ -30,7 +30,9 @@ def trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> fx.Grap
             it reads: Python numbers, branches, and tensors that are not arguments.
         examples: inputs to trace with.
     """
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # a loss may clear gradients, which the tensors of a trace do not have
+        warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not")
         graph: fx.GraphModule = make_fx(function)(*examples)
     simplify(graph)
     return graph

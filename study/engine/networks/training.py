@@ -1,7 +1,7 @@
 """What a worker trains: a workload with its data on a device, and models as flat parameters."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+from torch.utils._pytree import tree_leaves
 
 from study.config.sections import Precision
 from study.seeding import derive_seed
-from workloads.errors import WorkloadError
+from workloads.observation import Observation, few, observe
+from workloads.randomness import forked, seed_all
 from workloads.soundness import sound_data, sound_model
-from workloads.workload import Data, Dynamics, Examples, Model, Workload
+from workloads.workload import Data, Dynamics, Examples, Workload
 
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
 
@@ -29,8 +31,9 @@ class LoadedWorkload:
         data: data on `device`; a mapped training set stays in its file.
         device: the device.
         precision: arithmetic of forward and backward passes.
-        stochastic: whether the model samples random numbers during training (dropout).
+        observed: what training and measuring do besides computing (dropout, Python state).
         mixing: name of a layer that mixes the examples of a batch (batch norm); None without one.
+        looped_because: why lanes are looped; empty where they are packed or nobody has asked.
         convolutional: whether the model has convolutions.
         traces: cache of compiled traces, by purpose and shapes.
     """
@@ -39,8 +42,9 @@ class LoadedWorkload:
     data: Data
     device: torch.device
     precision: Precision = Precision.FLOAT32
-    stochastic: bool = False
+    observed: Observation = Observation()
     mixing: str | None = None
+    looped_because: str = ""
     convolutional: bool = False
     traces: dict[Any, Callable[..., Any]] = field(default_factory=dict)
 
@@ -49,30 +53,30 @@ class LoadedWorkload:
         train = self.data.train
         return Examples(*(part[indices.to(part.device)].to(self.device) for part in train))
 
-    def loss(self, model: Model, batch: Examples, **values: Tensor) -> Tensor:
+    @property
+    def whole(self) -> bool:
+        """Whether loss and error are of all examples given at once, and no means over them."""
+        return bool(getattr(self.workload, "whole", False))
+
+    @property
+    def splits_batches(self) -> bool:
+        """Whether the mean over parts of a batch is that of the batch."""
+        return self.mixing is None and not self.whole
+
+    def loss(self, model: nn.Module, batch: Examples, **values: Tensor) -> Tensor:
         """Return the training loss, a scalar, computed in this precision.
 
         `values` are the workload's own hyperparameters, each a scalar.
-
-        Raises:
-            WorkloadError: the workload's loss is not a tensor.
         """
         with self._arithmetic():
-            loss = self.workload.loss(model, batch, **values)
-        if not isinstance(loss, Tensor):
-            raise WorkloadError(
-                f"the workload's loss must be a tensor, got {type(loss).__name__}; return the "
-                "mean over the batch"
-            )
-        return loss.float()
+            return self.workload.loss(model, batch, **values).float()
 
-    def loss_and_error(self, model: Model, examples: Examples) -> tuple[Tensor, Tensor]:
+    def loss_and_error(self, model: nn.Module, examples: Examples) -> tuple[Tensor, Tensor]:
         """Return mean loss and mean error, both scalars, from one forward pass."""
-        shared = _sharing_outputs(model)
-        with self._arithmetic():
+        with self._arithmetic(), _forward_passes_shared(model):
             # at the loss's default hyperparameters, so that lanes are comparable
-            loss = self.workload.loss(shared, examples)
-            error = self.workload.error(shared, examples)
+            loss = self.workload.loss(model, examples)
+            error = self.workload.error(model, examples)
         return loss.float(), error.float()
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
@@ -102,37 +106,15 @@ def load(
     layers = dict(fresh_model(loaded, 0).named_modules())
     return replace(
         loaded,
-        stochastic=_is_stochastic(loaded),
+        observed=observe(
+            workload,
+            lambda seed: fresh_model(loaded, seed),
+            Examples(*(part.to(device) for part in few(data.train))),
+            few(moved.validation),
+        ),
         mixing=next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None),
         convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
     )
-
-
-def _is_stochastic(loaded: LoadedWorkload) -> bool:
-    few = loaded.batch(torch.arange(min(2, len(loaded.data.train.inputs))))
-    with forked_rng(loaded.device):
-        before = random_state(loaded.device)
-        loaded.loss(fresh_model(loaded, 0).train(), few)
-        after = random_state(loaded.device)
-    return not all(map(torch.equal, before, after))
-
-
-def forked_rng(device: torch.device) -> AbstractContextManager[None]:
-    """Return a context that restores torch's global generators when it ends."""
-    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-
-
-def random_state(device: torch.device) -> tuple[Tensor, ...]:
-    """Return the states of the generators that a model on a device may use."""
-    states = (torch.get_rng_state(),)
-    return (*states, torch.cuda.get_rng_state(device)) if device.type == "cuda" else states
-
-
-def set_random_state(device: torch.device, states: tuple[Tensor, ...]) -> None:
-    """Set the generators to states that `random_state` returned."""
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
 
 
 def copy_into(tensor: Tensor, values: Tensor) -> None:
@@ -148,8 +130,8 @@ def copy_into(tensor: Tensor, values: Tensor) -> None:
 
 def fresh_model(loaded: LoadedWorkload, seed: int) -> nn.Module:
     """Return the workload's model with the initialization of a trial's seed."""
-    with forked_rng(loaded.device):
-        torch.manual_seed(derive_seed(seed, "init"))
+    with forked(loaded.device):
+        seed_all(derive_seed(seed, "init"))
         return sound_model(loaded.workload.model()).to(loaded.device)
 
 
@@ -190,21 +172,58 @@ class Layout:
         return frozen | dict(model.named_buffers())
 
 
-def functional_model(model: nn.Module, state: Mapping[str, Tensor]) -> Model:
-    """Return a model as a function with the parameters and buffers of `state`."""
-    return lambda inputs: functional_call(model, dict(state), (inputs,))
+class Computation(nn.Module):
+    """A computation on a model as a module, so that `functional_call` swaps the model's tensors.
+
+    What the workload is given is the model itself, with the tensors of one lane: it may call it
+    with keywords, read `model.training`, or go through `model.parameters()`, as in plain torch.
+    """
+
+    def __init__(self, model: nn.Module, compute: Callable[..., Any]) -> None:
+        """Prepare `compute(model, ...)`."""
+        super().__init__()
+        self.model = model
+        self._compute = compute
+
+    def forward(self, *arguments: Any, **keywords: Any) -> Any:
+        """Return the result of the computation on the model as it is now."""
+        return self._compute(self.model, *arguments, **keywords)
+
+    def on(self, state: Mapping[str, Tensor], *arguments: Any, **keywords: Any) -> Any:
+        """Return the result on the model with the parameters and buffers of `state`."""
+        named = {f"model.{name}": tensor for name, tensor in state.items()}
+        return functional_call(self, named, arguments, keywords)
 
 
-def _sharing_outputs(model: Model) -> Model:
-    """Wrap a model so that `loss` and `error` on the same inputs share one forward pass."""
-    last: list[tuple[Tensor, Tensor]] = []
+@contextmanager
+def _forward_passes_shared(model: nn.Module) -> Iterator[None]:
+    """Let `loss` and `error` share one forward pass on the same arguments."""
+    forward, own = model.forward, vars(model).get("forward")
+    last: list[tuple[tuple[Any, ...], Any, list[int]]] = []
 
-    def call(inputs: Tensor) -> Tensor:
-        if not last or last[0][0] is not inputs:
-            last[:] = [(inputs, model(inputs))]
-        return last[0][1]
+    def shared(*arguments: Any, **keywords: Any) -> Any:
+        key = (*arguments, *keywords, *keywords.values())
+        if last:
+            given, output, versions = last[0]
+            same = len(given) == len(key) and all(a is b for a, b in zip(given, key, strict=True))
+            # an output that was written into since is computed again
+            if same and versions == _versions(output):
+                return output
+        output = forward(*arguments, **keywords)
+        last[:] = [(key, output, _versions(output))]
+        return output
 
-    return call
+    vars(model)["forward"] = shared
+    try:
+        yield
+    finally:
+        del vars(model)["forward"]
+        if own is not None:
+            vars(model)["forward"] = own
+
+
+def _versions(output: Any) -> list[int]:
+    return [leaf._version for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
 Trainable = LoadedWorkload | Dynamics

@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import tomlkit
 
@@ -12,6 +11,7 @@ from analysis.archive.exporting import export_study
 from analysis.archive.importing import Choices, import_archive
 from analysis.errors import AnalysisError
 from analysis.measures.targets import steps_to_target
+from analysis.tables.files import write_file, write_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     BOXES_FILE,
@@ -104,19 +104,16 @@ def folder(made, tmp_path):
         for role in ("replicate", "warm", "extension")
     ]
     trials = pd.concat([study.trials, *more])
-    study_folder = tmp_path / "made"
-    study_folder.mkdir()
-    (study_folder / STUDY_FILE).write_text(
-        tomlkit.dumps({**study.config, "workload": "my.py:Mine"})
-    )
+    folder = ResultsFolder.at(tmp_path / "made")
+    config = tomlkit.dumps({**study.config, "workload": "my.py:Mine"})
+    write_file(folder, STUDY_FILE, config.encode())
     for name, frame, schema in (
         (TRIALS_FILE, trials, trial_schema(("lr", "momentum"))),
         (CURVES_FILE, study.curves, curve_schema()),
         (BOXES_FILE, study.boxes, box_schema()),
     ):
-        table = pa.Table.from_pandas(frame, schema, preserve_index=False)
-        pq.write_table(table, study_folder / name)
-    return ResultsFolder.at(study_folder)
+        write_table(folder, name, pa.Table.from_pandas(frame, schema, preserve_index=False))
+    return folder
 
 
 def test_trials_of_other_roles_are_numbered_after_the_search(folder, tmp_path):
@@ -143,12 +140,13 @@ def test_an_export_overwrites_nothing(folder, tmp_path):
     assert sorted(place.rglob("*")) == before
 
 
-def test_an_export_stays_in_its_folder(archive, tmp_path):
+def test_an_export_stays_in_its_folder(archive, tmp_path, accept):
     (made,) = import_archive(
         archive, ResultsFolder.at(tmp_path / "results"), Choices(only="mnist*")
     )
     path = tmp_path / "results" / made.folder.name / STUDY_FILE
     path.write_text(path.read_text().replace('"mnist/cnn/momentum"', '"../cnn/momentum"'))
+    accept(path.parent)
     with pytest.raises(AnalysisError, match=r"must be of letters, digits.*got '\.\.' in \.\./cnn"):
         export_study(made.folder, tmp_path / "a" / "archive")
     assert not (tmp_path / "a").exists()
@@ -173,6 +171,17 @@ def test_a_damaged_imported_folder_is_refused(archive, tmp_path, content):
     (made,) = import_archive(
         archive, ResultsFolder.at(tmp_path / "results"), Choices(only="mnist*")
     )
-    (tmp_path / "results" / made.folder.name / "archive.json").write_text(content)
-    with pytest.raises(AnalysisError, match=r"archive\.json"):
+    write_file(made.folder, "archive.json", content.encode())
+    with pytest.raises(AnalysisError, match=r"archive\.json(?! must have)"):
         export_study(made.folder, tmp_path / "archive")
+
+
+@pytest.mark.parametrize("name", ["archive.json", STUDY_FILE, TRIALS_FILE, CURVES_FILE, BOXES_FILE])
+def test_an_imported_folder_with_other_bytes_is_refused(archive, tmp_path, name):
+    (made,) = import_archive(
+        archive, ResultsFolder.at(tmp_path / "results"), Choices(only="mnist*")
+    )
+    made.folder.write(name, made.folder.read(name) + b"\n")
+    with pytest.raises(AnalysisError, match=f"{name} must have the digest in {name}.sha256"):
+        export_study(made.folder, tmp_path / "archive")
+    assert not (tmp_path / "archive").exists()

@@ -141,7 +141,11 @@ def test_b_crit_is_compared(comparison):
     assert "The difference in b_crit is significant" in text
     assert "At B = 256, the largest batch size that reached the target in all studies, " in text
     assert "in all studies, optimizer = nesterov needs the fewest steps" in text
-    assert "optimizer = nesterov missed the target at B = 2; no curve allows that at 2" in text
+    assert "optimizer = nesterov missed the target at B = 2 (least error 0.06" in text
+    assert "Every batch size of every study reaches error < 0.061: --target 0.061" in text
+    assert (
+        "No curve allows that of optimizer = nesterov at B = 2, so the fit leaves it out." in text
+    )
 
 
 def test_the_larger_b_crit_is_named_first_whatever_the_order(pair):
@@ -159,12 +163,22 @@ def test_equal_studies_do_not_differ_significantly(made):
 
 def test_what_is_not_identified_is_named(made):
     perfect = made({size: round(4000 / size) for size in (2, 4, 8, 16, 32)})
-    text = text_of(compare({"wide": made(curve(40, 40)), "b": perfect, "c": perfect}))
-    assert "b_crit of b is more than" in text
-    assert "b: The data do not bound S_min from below" in text
-    both = compare({"b": perfect, "c": perfect})
-    assert "The data do not bound the ratio of b_crit of c to that of b" in text_of(both)
-    assert not both.equality.significant
+    both = compare({"wide": made(curve(40, 40)), "b": perfect, "c": perfect})
+    text = text_of(both)
+    assert "b: The plateau is not identified by the hyperbola fit: b_crit > " in text
+    assert "b_crit is not compared: fewer than two studies identify it" in text
+    assert both.equality is None
+    assert both.ratios == ()
+    assert "p = " not in text
+
+
+def test_only_studies_that_identify_b_crit_are_compared(made):
+    perfect = made({size: round(4000 / size) for size in (2, 4, 8, 16, 32)})
+    studies = {"a": made(curve(40, 40)), "open": perfect, "b": made(curve(40, 160))}
+    found, without = compare(studies), compare({"a": studies["a"], "b": studies["b"]})
+    assert found.equality == without.equality
+    assert found.ratios == without.ratios
+    assert "open is in no comparison of b_crit" in text_of(found)
 
 
 def test_medians_where_all_have_them_else_the_fewest(made):
@@ -185,7 +199,8 @@ def test_medians_where_all_have_them_else_the_fewest(made):
 
 def test_unequal_trials_are_named_or_made_equal(made):
     studies = {"a": made(curve(40, 40), trials=8), "b": made(curve(40, 160), trials=4)}
-    assert "Trials at each batch size: 8 (a) and 4 (b)" in text_of(compare(studies))
+    text = text_of(compare(studies))
+    assert "Trials at each batch size: 8 (search.trials = 8) and 4 (search.trials = 4)" in text
     assert "4 trials at each batch size" in text_of(compare(studies, equal_trials=True))
 
 
@@ -216,7 +231,7 @@ def test_tables_show_misses_as_bounds(comparison):
     fits = fits_table(comparison).set_index("")
     assert fits.loc["b_crit", "optimizer = adam"].startswith("16")
     assert fits.loc["B_ref (of b_20)"].tolist() == ["4", "4"]
-    assert {"S_min", "E_min", "b_20", "spread"} <= set(fits.index)
+    assert {"S_min, steps", "E_min, examples", "b_20", "spread"} <= set(fits.index)
 
 
 def test_prints_tables_and_sentences(comparison):

@@ -8,6 +8,7 @@ from analysis.fitting.fit import fit_all
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.regimes import crossings, find_regimes
+from analysis.report.fits import critical_record, critical_text
 
 QUADRATIC_SIZES = 4.0 ** np.arange(9)
 QUADRATIC_STEPS = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
@@ -68,8 +69,10 @@ def test_limits_are_written_as_bounds():
     found = critical([4, 8, 16, 32, 64, 128], [1500, 752, 374, 188, 93, 47])
     assert found["b_perfect"].estimate.value == math.inf
     assert found["b_plateau"].estimate.value == math.inf
-    words = {name: size.text() for name, size in found.items()}
-    assert words["b_perfect"].startswith("b_perfect > 128, no end of perfect scaling within")
+    words = {name: critical_text(name, size) for name, size in critical_record(found).items()}
+    assert words["b_perfect"].startswith(
+        "b_perfect > 128 (no upper bound), no end of perfect scaling within"
+    )
     assert words["b_plateau"].startswith("b_plateau > ")
     assert words["b_20"].startswith("b_20 > ")
     assert words["b_diversity"].startswith("b_diversity > ")
@@ -78,8 +81,9 @@ def test_limits_are_written_as_bounds():
 def test_flat_points_bound_from_above():
     found = critical([64, 128, 256, 512], [50, 51, 49, 50])
     assert found["b_plateau"].estimate.value == found["b_perfect"].estimate.value == 0
-    assert found["b_plateau"].text().startswith("b_plateau < ")
-    assert found["b_20"].text().startswith("b_20 < ")
+    words = {name: critical_text(name, size) for name, size in critical_record(found).items()}
+    assert words["b_plateau"].startswith("b_plateau < ")
+    assert words["b_20"].startswith("b_20 < ")
 
 
 @pytest.mark.parametrize("missed", [True, False])

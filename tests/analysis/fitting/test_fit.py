@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from analysis.errors import AnalysisError
+from analysis.fitting.estimates import REACH
 from analysis.fitting.fit import HEAVY_TAILS_GAIN, aicc, fit, fit_all
 from analysis.fitting.likelihood import NOISES
 from analysis.fitting.models import MODELS, hyperbola
@@ -48,7 +49,7 @@ def test_noisy_quadratic_model(steps, b_crit):
     assert round(fit.b_crit.value) == b_crit
 
 
-@pytest.mark.parametrize(("s_min", "e_min"), [(20, 1200), (3, 1e6), (1e4, 50)])
+@pytest.mark.parametrize(("s_min", "e_min"), [(20, 1200), (3, 2e4), (1e4, 5e3)])
 def test_exact_data_are_recovered(s_min, e_min):
     fit = fitted(POWERS, hyperbola(POWERS, s_min, e_min))
     assert fit.s_min.value == pytest.approx(s_min, rel=1e-4)
@@ -110,6 +111,16 @@ def test_noise_may_leave_an_end_open_while_the_value_is_finite():
     assert fit.b_crit.high == math.inf
     assert fit.s_min.low == 0
     assert math.isfinite(fit.e_min.high)
+
+
+def test_b_crit_far_from_the_measured_range_is_not_identified():
+    # without noise the likelihood determines both, from a tenth of a percent of the steps
+    beyond = fitted(POWERS, hyperbola(POWERS, 3, 1e6))
+    assert beyond.b_crit.low == REACH * POWERS[-1]
+    assert (beyond.b_crit.high, beyond.s_min.low) == (math.inf, 0)
+    below = fitted(POWERS, hyperbola(POWERS, 1e4, 50))
+    assert below.b_crit.high == POWERS[0] / REACH
+    assert (below.b_crit.low, below.e_min.low) == (0, 0)
 
 
 def test_band_holds_the_curve_and_narrows_between_points():

@@ -12,7 +12,8 @@ from analysis.figures.one_study.steps import draw_steps, steps_data
 from analysis.measures.budgets import Budget, Unit, best_errors, choose_budgets
 from analysis.measures.federated import batch_axis, round_sentences, steps_axis
 from analysis.measures.targets import steps_to_target
-from analysis.report.summary import analyze, sentences
+from analysis.report.record import sentences, summary_record
+from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 
 FEDAVG = {"clients": 8, "local_steps": 4, "shards": "iid"}
@@ -49,9 +50,13 @@ def test_the_summary_explains_a_round(rounds):
     analysis = analyze(rounds)
     assert sentences(analysis)[0] == (
         "A step is a round of FedAvg: 8 clients take 4 steps each, on B / 8 examples of their own "
-        "shards (iid), and their models are averaged. It uses 4 B examples; E_min counts B per "
-        "round, 1/4 of the examples."
+        "shards (iid), and their models are averaged. It uses 4 B examples, all of which "
+        "E_min counts: b_crit = E_min / (4 S_min)."
     )
+    told, record = sentences(analysis), summary_record(analysis)["fits"]["hyperbola"]
+    assert record["e_min"]["value"] == pytest.approx(4 * analysis.fit.e_min.value)
+    assert any("S(B) = S_min + E_min / (4 B): S_min = " in sentence for sentence in told)
+    assert any(" rounds (" in sentence for sentence in told)
     assert "FedAvg of nesterov" in analysis.title
     axes = draw_steps(steps_data(analysis), analysis).axes[0]
     assert axes.get_ylabel().startswith("Rounds to target")

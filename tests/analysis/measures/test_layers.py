@@ -4,6 +4,7 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.measures.layers import changes, layer_sentences, read_layers, spreads
+from analysis.tables.files import write_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import LAYERS_FILE, layer_schema
 
@@ -85,15 +86,19 @@ def test_an_unknown_ratio_is_named_and_counts_nowhere():
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     table = layer_table()
-    path = tmp_path / LAYERS_FILE
-    pq.write_table(pa.Table.from_pandas(table, schema=layer_schema(), preserve_index=False), path)
-    again = read_layers(ResultsFolder.at(tmp_path))
+    folder = ResultsFolder.at(tmp_path)
+
+    def write():
+        made = pa.Table.from_pandas(table, schema=layer_schema(), preserve_index=False)
+        write_table(folder, LAYERS_FILE, made)
+
+    write()
+    again = read_layers(folder)
     assert list(again) == layer_schema().names
     np.testing.assert_array_equal(again["ratio"], table["ratio"])
     table["ratio"] = np.nan
-    pq.write_table(pa.Table.from_pandas(table, schema=layer_schema(), preserve_index=False), path)
+    write()
     with pytest.raises(AnalysisError, match="must hold a ratio of some layer"):
-        read_layers(ResultsFolder.at(tmp_path))
+        read_layers(folder)

@@ -15,7 +15,8 @@ from analysis.figures.one_study.search import search_data
 from analysis.measures.budgets import Budget, Unit, best_errors
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import steps_to_target
-from analysis.report.summary import analyze, sentences
+from analysis.report.record import sentences
+from analysis.report.summary import analyze
 from analysis.report.write import summary_markdown
 from analysis.tables.folder import ResultsFolder
 

@@ -12,6 +12,7 @@ from analysis.measures.replicates import (
     with_replicates,
 )
 from analysis.measures.targets import steps_to_target
+from analysis.report.record import sentences
 from analysis.report.summary import analyze
 from analysis.report.write import readable_table
 
@@ -95,7 +96,9 @@ def test_the_fit_takes_the_minima_where_a_batch_size_has_no_replicates(made):
     table = with_replicates(steps_to_target(study), study)
     assert not all_have_replicates(table)
     assert fitted_points(table).steps.tolist() == list(STEPS.values())
-    assert "Some batch sizes have no replicates yet" in " ".join(replicate_sentences(table))
+    words = replicate_sentences(table, planned=True)[-1]
+    assert words.startswith("B = 16, 64, 256: no replicates, so the fits use the fewest steps")
+    assert "run `sweep` again" in words
 
 
 def test_a_run_that_diverged_early_counts_as_the_longest_miss(made):
@@ -125,18 +128,35 @@ def test_replicates_never_lower_the_minimum(made):
 
 def test_sentences_and_table_show_the_bias_of_the_minimum(made):
     analysis = analyze(replicated(made, FULL))
-    words = " ".join(replicate_sentences(analysis.table))
-    assert "(4 to 5 at each batch size) take 1.20 times the fewest steps" in words
-    assert "at most 1.40 times, at B = 16" in words
-    assert "lower bounds: 1 of 5 at B = 16, 3 of 5 at B = 64." in words
-    assert "The fits use the medians" in words
+    words = " ".join(replicate_sentences(analysis.table, planned=True))
+    assert "(4 to 5 at each batch size that has them) take 1.20 times the fewest steps" in words
+    assert (
+        "at most 1.40 times, at B = 16; half or more of them missed the target at B = 64" in words
+    )
+    assert "than all that reached it: 1 of 5 at B = 16, 3 of 5 at B = 64." in words
+    assert {
+        "The fits use the medians over fresh seeds.",
+        "B = 64: half or more of the fresh seeds missed the target, so that their median is more "
+        "than 170 steps.",
+    } <= {*sentences(analysis)}
     shown = readable_table(analysis)
-    assert shown["median"].tolist() == ["480", "140", "-", "32"]
+    assert shown["median"].tolist() == ["480", "140", "> 170", "32"]
     assert analysis.fit.points.missed.tolist() == [False, False, True, False]
 
 
 def test_a_study_without_replicates_says_so(study):
-    assert "biased low, by an unknown factor" in replicate_sentences(analyze(study).table)[0]
+    (words,) = replicate_sentences(analyze(study).table, planned=False)
+    assert "biased low, by an unknown factor; set replicates.seeds" in words
+
+
+def test_an_end_that_seeds_do_not_bound_is_no_number(made):
+    analysis = analyze(replicated(made, FULL | {64: [40, 50, 60, None, None]}))
+    row = analysis.table.set_index("batch_size").loc[64]
+    assert (row["interval"], pd.isna(row["high"])) == ("no upper bound", True)
+    shown = readable_table(analysis).set_index("B").loc["64"]
+    assert shown["95% CI"] == f"> {row['low']:.0f}"
+    told = "Interval of the median over fresh seeds at B = 64: no upper bound."
+    assert told in sentences(analysis)
 
 
 def test_at_another_target_the_fit_uses_the_searches_again(made):

@@ -9,8 +9,9 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.figures.one_study.goals import draw_goals, goals_data
 from analysis.figures.one_study.steps import NOT_REACHED, draw_steps, steps_data
-from analysis.report.failures import failure_sentences
-from analysis.report.summary import analyze, sentences
+from analysis.report.failures import failure_records, failure_sentences
+from analysis.report.record import sentences
+from analysis.report.summary import analyze
 
 STEPS = {4: 1600, 8: 800, 16: 400, 32: 200, 64: 100}
 
@@ -28,7 +29,7 @@ def failing(study, sizes, trials=16, message="RuntimeError: no\nand no"):
 
 def test_failures_are_counted_and_quoted_by_batch_size():
     trials = [(16, "failed", ""), (4, "reached", ""), (4, "failed", "one\ntwo"), (4, "failed", "b")]
-    assert failure_sentences(trials) == (
+    assert failure_sentences(failure_records(trials)) == (
         'B = 4: 2 of 3 trials failed, the first with "one".',
         'B = 16: 1 of 1 trials failed, the first with "".',
     )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from analysis.fitting.critical import critical_batch_sizes
-from analysis.fitting.fit import fit, fit_all
+from analysis.fitting.fit import Fits, fit, fit_all
 from analysis.fitting.models import MODELS, hyperbola
 from analysis.fitting.points import Points
 from analysis.report.fits import critical_record, fit_sentences, fits_record, unidentified_sentences
@@ -13,13 +13,18 @@ QUADRATIC = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
 
 def sentences_of(sizes, steps, missed=None):
     fits = fit_all(Points.of(sizes, steps, missed))
-    return fit_sentences(fits, critical_batch_sizes(fits))
+    return fit_sentences(fits_record(fits), critical_record(critical_batch_sizes(fits)))
+
+
+def unidentified(name, found):
+    fits = Fits(by_name={"hyperbola": found, name: found}, missing={})
+    return unidentified_sentences(name, fits_record(fits)["fits"][name])
 
 
 def test_both_curves_are_named_where_the_best_is_no_hyperbola():
     hyperbola_text, best_text, choice, critical = sentences_of(SIZES, QUADRATIC)
-    assert hyperbola_text.startswith("S(B) = S_min + E_min / B: S_min = 68 (63")
-    assert best_text.startswith("S(B) = (S_min^g + (E_min / B)^g)^(1/g): S_min = 72 (69")
+    assert hyperbola_text.startswith("S(B) = S_min + E_min / B: S_min = 68 steps (63")
+    assert best_text.startswith("S(B) = (S_min^g + (E_min / B)^g)^(1/g): S_min = 72 steps (69")
     assert "g = 1.2 (1.1" in best_text
     assert choice == "Lowest AICc: smooth (differences: hyperbola +11.2, power +8.6, smooth +0.0)."
     for name in ("b_crit_power", "b_crit_smooth", "b_20", "b_diversity", "b_perfect", "b_plateau"):
@@ -51,21 +56,21 @@ def test_models_that_fit_about_equally_well_are_named():
 @pytest.mark.parametrize(
     ("steps", "what", "bound"),
     [
-        (6000 / SIZES[:6], "the plateau is not identified", "b_crit > "),
-        (np.full(6, 50.0), "perfect scaling is not identified", "b_crit < "),
+        (6000 / SIZES[:6], "The plateau is not identified", "b_crit > "),
+        (np.full(6, 50.0), "Perfect scaling is not identified", "b_crit < "),
     ],
 )
 def test_what_is_not_identified_is_named_with_its_bound(steps, what, bound):
-    (sentence,) = unidentified_sentences(fit(Points.of(SIZES[:6], steps)))
+    (sentence,) = unidentified("hyperbola", fit(Points.of(SIZES[:6], steps)))
     assert what in sentence
     assert bound in sentence
-    exponent = unidentified_sentences(fit(Points.of(SIZES[:6], steps), MODELS["smooth"]))[-1]
+    exponent = unidentified("smooth", fit(Points.of(SIZES[:6], steps), MODELS["smooth"]))[-1]
     assert exponent.startswith("The exponent g of the smooth fit is not identified")
 
 
 def test_no_sentence_where_all_is_identified():
     exact = fit(Points.of(SIZES, hyperbola(SIZES, 20, 9000)))
-    assert unidentified_sentences(exact) == ()
+    assert unidentified("hyperbola", exact) == ()
 
 
 def test_records_are_plain_with_null_for_no_bound():
@@ -73,8 +78,19 @@ def test_records_are_plain_with_null_for_no_bound():
     record = fits_record(fits)
     assert record["fits"]["hyperbola"]["b_crit"]["high"] is None
     assert record["fits"]["hyperbola"]["exponent"] is None
-    assert set(record["fits"]["power"]["exponent"]) == {"value", "low", "high"}
+    assert set(record["fits"]["power"]["exponent"]) == {"value", "low", "high", "interval"}
     assert record["chosen"] in record["fits"]
     critical = critical_record(critical_batch_sizes(fits))
-    assert set(critical["b_20"]) == {"value", "low", "high", "note"}
+    assert set(critical["b_20"]) == {"value", "low", "high", "interval", "note"}
     assert fits_record(None)["fits"] is None
+
+
+def test_an_exponent_above_one_is_explained():
+    sizes = 2.0 ** np.arange(12)
+    found = sentences_of(sizes, MODELS["power"].steps(sizes, 20.0, 60.0, 1.5))
+    assert found[1].startswith("S(B) = S_min + c / B^alpha: S_min = 20 steps")
+    assert "b_crit_power = 60" in found[1]
+    assert "E_min" not in found[1]
+    assert any("alpha above 1 is no property of training" in sentence for sentence in found)
+    below = sentences_of(sizes, MODELS["power"].steps(sizes, 20.0, 60.0, 0.8))
+    assert not any("no property of training" in sentence for sentence in below)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.report.summary import analyze, sentences
-from analysis.report.write import readable_table, summary_markdown, summary_record, write_summary
+from analysis.report.record import sentences, summary_record
+from analysis.report.summary import analyze
+from analysis.report.write import readable_table, summary_markdown, write_summary
 from analysis.search_quality.sentences import quality_sentences
 from analysis.search_quality.table import quality_table
 from analysis.tables.folder import ResultsFolder
@@ -35,7 +36,6 @@ def test_bundles_table_fit_and_regimes(study):
     assert analysis.fit.points.steps.tolist() == analysis.table["steps"].tolist()
     assert analysis.fit.b_crit.value == pytest.approx(60, abs=1)
     assert analysis.regimes.batch_sizes == tuple(analysis.table["batch_size"])
-    assert analysis.no_fit == ""
     assert analysis.title == "digits-mlp, nesterov, validation error < 0.05"
 
 
@@ -72,8 +72,8 @@ def test_too_few_points_give_a_reason_and_no_fit(made, steps, count):
     analysis = analyze(made(steps))
     assert analysis.fit is None
     assert analysis.regimes is None
-    assert analysis.no_fit.startswith(f"No fit: {count} batch sizes reached the target")
-    assert analysis.no_fit in sentences(analysis)
+    (reason,) = [sentence for sentence in sentences(analysis) if sentence.startswith("No fit")]
+    assert reason.startswith(f"No fit: {count} batch sizes reached the target; a fit needs 3.")
 
 
 def test_a_looser_target_is_named(study):
@@ -96,14 +96,18 @@ def test_a_target_on_the_loss_is_in_the_title(made):
 
 def test_sentences_name_what_is_not_identified(made):
     found = " ".join(sentences(analyze(made(PERFECT))))
-    assert "the plateau is not identified" in found
+    assert "The plateau is not identified by the hyperbola fit: b_crit > " in found
     assert "b_20 > " in found
     assert "No plateau within the measured range" in found
 
 
 def test_sentences_name_batch_sizes_that_missed(made):
     found = sentences(analyze(made({1: None, 2: 8000, 4: 4100, 8: 1990})))
-    assert "B = 1: no trial reached the target within 20000 steps." in found
+    miss = [sentence for sentence in found if sentence.startswith("B = 1: no trial reached")]
+    assert miss == [
+        "B = 1: no trial reached the target within 20000 steps; the least error there is 0.06041."
+    ]
+    assert any("Every batch size reaches error < 0.061: " in sentence for sentence in found)
 
 
 def test_sentences_give_the_number_of_trials(made):
@@ -128,8 +132,10 @@ def test_record_has_the_fit(study):
         "value": analysis.fit.b_crit.value,
         "low": analysis.fit.b_crit.low,
         "high": analysis.fit.b_crit.high,
+        "interval": "closed",
     }
-    assert record["regimes"]["b_perfect"] == analysis.regimes.b_perfect
+    assert record["fits"]["power"]["e_min"] is None  # its factor counts no examples
+    assert record["regimes"]["of"]["2"] == "perfect scaling"
     assert record["table"][0]["steps"] == 600
 
 
@@ -166,7 +172,7 @@ def test_title_of_a_plug_in_is_its_class(made):
 
 def test_markdown_table_is_rectangular(analysis):
     page = summary_markdown(analysis)
-    first = page.split("What the batch sizes mean")[0].split("The critical batch size at")[0]
+    first = page.split("What the batch sizes mean")[0].split("The critical batch size of")[0]
     rows = [line for line in first.splitlines() if line.startswith("|")]
     assert len(rows) == 2 * (len(analysis.table) + 2)
     for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):

@@ -3,7 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from analysis.report.summary import analyze, sentences
+from analysis.report.record import sentences
+from analysis.report.summary import analyze
 from analysis.report.write import print_analysis
 
 

@@ -1,10 +1,10 @@
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from analysis.errors import AnalysisError
 from analysis.measures.targets import steps_to_target
+from analysis.tables.files import write_file, write_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     BOXES_FILE,
@@ -34,20 +34,19 @@ target = 0.05
 
 @pytest.fixture
 def folder(study, tmp_path):
-    folder = tmp_path / "digits"
-    folder.mkdir()
-    (folder / STUDY_FILE).write_text(STUDY, encoding="utf-8")
+    folder = ResultsFolder.at(tmp_path / "digits")
+    write_file(folder, STUDY_FILE, STUDY.encode())
     for name, frame, schema in (
         (TRIALS_FILE, study.trials, trial_schema(NAMES)),
         (CURVES_FILE, study.curves, curve_schema()),
         (BOXES_FILE, study.boxes, box_schema()),
     ):
-        pq.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False), folder / name)
+        write_table(folder, name, pa.Table.from_pandas(frame, schema, preserve_index=False))
     return folder
 
 
 def test_a_written_study_reads_back(folder, study):
-    read = read_study(ResultsFolder.at(folder))
+    read = read_study(folder)
     assert read.name == "digits"
     assert read.target == 0.05
     assert set(read.space) == {"lr"}
@@ -72,25 +71,26 @@ def test_hyperparameters_stand_after_cohort():
     ],
 )
 def test_a_damaged_study_file_is_refused(folder, text, found):
-    (folder / STUDY_FILE).write_text(text, encoding="utf-8")
+    write_file(folder, STUDY_FILE, text.encode())
     with pytest.raises(AnalysisError, match=f"{found}.*; restore it"):
-        read_study(ResultsFolder.at(folder))
+        read_study(folder)
 
 
 @pytest.mark.parametrize("name", [STUDY_FILE, TRIALS_FILE, CURVES_FILE, BOXES_FILE])
 def test_a_missing_file_is_named(folder, name):
-    (folder / name).unlink()
+    folder.remove(name)
     with pytest.raises(AnalysisError, match=f"must hold {name}, got none in .*; "):
-        read_study(ResultsFolder.at(folder))
+        read_study(folder)
 
 
 def test_another_schema_version_is_refused(tmp_path):
-    pq.write_table(pa.table({"a": [1]}), tmp_path / "trials.parquet")
+    write_table(ResultsFolder.at(tmp_path), TRIALS_FILE, pa.table({"a": [1]}))
     with pytest.raises(AnalysisError, match="schema version 1, got none; read it"):
         read_table(ResultsFolder.at(tmp_path), TRIALS_FILE)
 
 
 def test_a_broken_file_is_refused(tmp_path):
-    (tmp_path / "a.parquet").write_bytes(b"no parquet")
-    with pytest.raises(AnalysisError, match=r"must be a parquet table, got: .*; delete it"):
-        read_table(ResultsFolder.at(tmp_path), "a.parquet")
+    folder = ResultsFolder.at(tmp_path)
+    write_file(folder, CURVES_FILE, b"no parquet")
+    with pytest.raises(AnalysisError, match=r"must be a parquet table, got: .*; run `analyze` to"):
+        read_table(folder, CURVES_FILE)

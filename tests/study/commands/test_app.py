@@ -8,6 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.tables.files import write_file
+from analysis.tables.folder import ResultsFolder
+from tests import strange
 from workloads import registry
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -184,7 +187,7 @@ def test_an_archive_is_imported_analyzed_and_exported(command, first):
     code, out, err = command("analyze", folder, "--target", "0.2")
     assert code == 0, err
     assert "mnist-cnn, sgd, validation error < 0.2" in out
-    assert "B = 2: no trial reached the target within 20 steps." in out
+    assert "B = 2: no trial reached the target within 20 steps; the least error there is " in out
     assert Path(folder, "figures", "metaparameters.png").exists()
     code, out, err = command("export", folder, "--to", "again")
     assert code == 0, err
@@ -224,8 +227,7 @@ def test_an_archive_that_cannot_be_imported_is_refused(command, arguments, messa
 
 @pytest.mark.parametrize("verb", ["analyze", "export"])
 def test_a_damaged_study_file_is_refused(command, verb):
-    Path("mine").mkdir()
-    Path("mine/study.toml").write_text("a = = 1")
+    write_file(ResultsFolder.at("mine"), "study.toml", b"a = = 1")
     code, _, err = command(verb, "mine")
     assert code == 2
     assert "mine/study.toml must be as batchscale wrote it" in err
@@ -292,6 +294,26 @@ def test_a_workload_that_breaks_a_clause_fails_its_check(command):
     code, out, _ = command("check", "mine.py:Mine")
     assert code == 1
     assert "FAIL" in out
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("RootMeanSquare", "whole = True"), ("MixedParameters", "must all be float32")],
+)
+def test_check_and_sweep_refuse_with_the_same_words(command, kind, words):
+    workload = f"{strange.__file__}:{kind}"
+    code, out, _ = command("check", workload)
+    assert code == 1
+    assert words in out
+    code, _, err = command("sweep", workload)
+    assert code == 2
+    assert words in err
+
+
+def test_check_says_why_lanes_are_looped(command):
+    code, out, _ = command("check", f"{strange.__file__}:ClassInModel")
+    assert code == 0
+    assert "looped: model" in out
 
 
 def test_listing_workloads_loads_no_torch():

@@ -11,13 +11,14 @@ def files():
 
 
 @pytest.fixture
-def pair(command):
+def pair(command, accept):
     """Make folders `a` and `b`, the second of another optimizer."""
     reference = Path(__file__).parents[3] / "results" / "reference" / "digits"
     for name in "ab":
         shutil.copytree(reference, name, ignore=shutil.ignore_patterns("figures", "summary.*"))
     text = Path("b/study.toml").read_text()
     Path("b/study.toml").write_text(text.replace('"nesterov"', '"heavy-ball"'))
+    accept("b")
 
 
 def test_studies_are_compared(command, pair):
@@ -47,10 +48,11 @@ def test_studies_are_compared(command, pair):
         (["a", "b", "--to", "ftp://host"], "file://, s3://, gs://"),
     ],
 )
-def test_studies_that_cannot_be_compared_are_refused(command, pair, arguments, message):
+def test_studies_that_cannot_be_compared_are_refused(command, pair, accept, arguments, message):
     shutil.copytree("b", "loss")
     text = Path("loss/study.toml").read_text()
     Path("loss/study.toml").write_text(text.replace('quantity = "error"', 'quantity = "loss"'))
+    accept("loss")
     before = files()
     code, out, err = command("compare", *arguments)
     assert code == 2, err

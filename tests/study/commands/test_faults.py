@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 import ray
 
+from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
 from study.config.grid import read_members
 from study.engine.cohort import run_cohort
 from study.planning.resolve import resolve
 from study.search.queue import CohortQueue
 from study.storage.parts import part_name, write_part
+from study.storage.provenance import record_start
 from study.storage.study_folder import open_folder
 
 BLOBS = Path(__file__).parents[2] / "blobs.py"
@@ -76,9 +78,9 @@ def test_a_part_that_is_not_ours_changes_nothing(recorded, made, verb, fault):
     command, folder = recorded
     if fault == "truncated":
         folder.write(PART, folder.read(PART)[:-100])
-        remedy = "delete it, and `sweep` runs its trials again"
+        remedy = "delete it, and the same `sweep` trains its cohort again"
     else:
-        folder.write(PART, ResultsFolder.at(made[1] / "results" / "study").read(PART))
+        write_file(folder, PART, ResultsFolder.at(made[1] / "results" / "study").read(PART))
         remedy = "must belong to the study in its folder, got a part of another study"
     before = contents()
     where = ["study.toml", "--set", "search.trials=4"] if verb == "sweep" else ["results/study"]
@@ -87,6 +89,19 @@ def test_a_part_that_is_not_ours_changes_nothing(recorded, made, verb, fault):
     assert remedy in err
     assert "b00016-c000.parquet" in err
     assert "Traceback" not in err
+    assert contents() == before
+
+
+@pytest.mark.parametrize("name", ["study.toml", "provenance.json", PART])
+@pytest.mark.parametrize("more", [(), ("--set", "search.trials=4")])
+def test_a_sweep_refuses_a_folder_with_other_bytes_in_a_file(recorded, name, more):
+    command, folder = recorded
+    record_start(folder, {"workers": 1}, {})
+    folder.write(name, folder.read(name) + b"\n")
+    before = contents()
+    code, _, err = command("sweep", "study.toml", *more)
+    assert code == 2
+    assert err.startswith(f"error: results/study/{name} must have the digest in")
     assert contents() == before
 
 

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
+from analysis.tables.files import write_file
+from analysis.tables.folder import ResultsFolder
 from study.commands import app as cli
 from study.search.sampler import SAMPLERS
 
@@ -60,8 +62,7 @@ def make_folders():
         "lists": b"race = []\nsearch = []\nworkload = []\noptimizer = []\n",
         "short": b'workload = "w"\noptimizer = "o"\n[race]\n[search.space]\n',
     }.items():
-        Path(name).mkdir()
-        Path(name, "study.toml").write_bytes(content)
+        write_file(ResultsFolder.at(name), "study.toml", content)
     Path("inside").mkdir()
     Path("inside/study.toml").mkdir()
     os.symlink("circle", "circle")

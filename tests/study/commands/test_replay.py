@@ -37,6 +37,7 @@ def test_a_sound_study_is_told_to_be_so(command, digits):
     marks = [line.split(":")[0] for line in out.splitlines()]
     assert marks == [
         "ok   study.toml",
+        "ok   digests",
         "-    parts",
         "ok   tables",
         "ok   trials",
@@ -62,7 +63,7 @@ def test_a_broken_clause_ends_in_code_1(command, digits):
     trials.write_bytes(trials.read_bytes()[:1000])
     code, out, err = command("verify", "digits")
     assert code == 1, err
-    assert "FAIL tables: digits/trials.parquet must be a parquet table" in out
+    assert "FAIL tables: digits/trials.parquet must have the digest in trials.parquet.sha256" in out
     assert "-    winners: not trained again" in out
 
 
@@ -75,7 +76,7 @@ def test_layers_writes_a_table_and_figures_and_says_what_they_show(command, digi
     figures = ("layers_start_end", "layers_vs_batch")
     new = {str(path.relative_to(Path.cwd())) for path in set(contents()) - set(before)}
     drawn = {f"digits/figures/{stem}.{form}" for stem in figures for form in ("png", "svg", "csv")}
-    assert new == {"digits/layers.parquet", *drawn}
+    assert new == {"digits/layers.parquet", "digits/layers.parquet.sha256", *drawn}
     table = pd.read_parquet("digits/layers.parquet")
     assert list(table["batch_size"].unique()) == [1024, 1347]
     assert list(table["layer"].unique()) == ["1.weight", "1.bias", "3.weight", "3.bias"]

@@ -33,8 +33,31 @@ def folder(monkeypatch, tmp_path):
     return Path("study")
 
 
-def change_config(folder, keys, value):
-    config = tomlkit.parse((folder / "study.toml").read_text())
+@pytest.fixture
+def change_config(accept):
+    """Return what changes a key of a study file, with its digest."""
+
+    def change(folder, keys, value):
+        write_key(folder / "study.toml", keys, value)
+        accept(folder)
+
+    return change
+
+
+@pytest.fixture
+def change_table(accept):
+    """Return what changes a table or a part, with its digest."""
+
+    def change(file, how):
+        table = pq.read_table(file)
+        pq.write_table(how(table).replace_schema_metadata(table.schema.metadata), file)
+        accept(file.parent)
+
+    return change
+
+
+def write_key(file, keys, value):
+    config = tomlkit.parse(file.read_text())
     *tables, key = keys.split(".")
     table = config
     for name in tables:
@@ -43,16 +66,12 @@ def change_config(folder, keys, value):
         del table[key]
     else:
         table[key] = value
-    (folder / "study.toml").write_text(tomlkit.dumps(config))
+    file.write_text(tomlkit.dumps(config))
 
 
-def change_table(file, change):
-    table = pq.read_table(file)
-    metadata = table.schema.metadata
-    pq.write_table(change(table).replace_schema_metadata(metadata), file)
-
-
-def test_nothing_that_a_results_folder_names_is_imported(folder, command, monkeypatch):
+def test_nothing_that_a_results_folder_names_is_imported(
+    folder, command, change_config, monkeypatch
+):
     monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
     monkeypatch.setattr("analysis.figures.comparison.write_comparison_figures", lambda *_: [])
     Path("evil.py").write_text(EVIL.format(Path("ran").resolve()))
@@ -71,7 +90,7 @@ def test_nothing_that_a_results_folder_names_is_imported(folder, command, monkey
 
 
 @pytest.mark.slow
-def test_names_are_shown_and_are_no_markup_anywhere(folder, command):
+def test_names_are_shown_and_are_no_markup_anywhere(folder, command, change_config):
     shutil.rmtree(folder / "parts")
     change_config(folder, "workload", MARKUP)
     change_config(folder, "optimizer", MARKUP[::-1])
@@ -115,11 +134,12 @@ CONFIGS = {
 @pytest.mark.parametrize(
     ("key", "value"), [(key, value) for key, values in CONFIGS.items() for value in values]
 )
-def test_a_hostile_study_file_is_refused(folder, command, key, value):
+def test_a_hostile_study_file_is_refused(folder, command, change_config, key, value):
     change_config(folder, key, value)
     for verb, *options in (["analyze"], ["export", "--to", "archive"]):
         code, _, err = command(verb, "study", *options)
         assert (code, err[:7]) == (2, "error: "), err
+        assert "digest" not in err
         assert "\x1b" not in err
         assert not Path("archive").exists()
 
@@ -210,13 +230,14 @@ TABLES = {"trials.parquet": TRIALS, "curves.parquet": CURVES, "boxes.parquet": B
     [(file, change) for file, changes in TABLES.items() for change in changes.values()],
     ids=[f"{file} {name}" for file, changes in TABLES.items() for name in changes],
 )
-def test_hostile_tables_are_refused(folder, command, file, change):
+def test_hostile_tables_are_refused(folder, command, change_table, file, change):
     shutil.rmtree(folder / "parts", ignore_errors=True)
     change_table(folder / file, change)
     for verb, *options in (["analyze"], ["export", "--to", "archive"]):
         code, out, err = command(verb, "study", *options)
         assert (code, out, err[:7]) == (2, "", "error: "), err
         assert file in err
+        assert "digest" not in err
         assert not Path("archive").exists()
 
 
@@ -244,12 +265,13 @@ PARTS = {
 
 
 @pytest.mark.parametrize("change", PARTS.values(), ids=PARTS)
-def test_hostile_parts_are_refused(folder, command, change):
-    part = min((folder / "parts").iterdir())
+def test_hostile_parts_are_refused(folder, command, change_table, change):
+    part = min((folder / "parts").glob("*.parquet"))
     change_table(part, change)
     tables = {path: path.read_bytes() for path in folder.glob("*.parquet")}
     for verb in ("status", "analyze"):
         code, out, err = command(verb, "study")
         assert (code, out, err[:7]) == (2, "", "error: "), err
         assert part.name in err
+        assert "digest" not in err
     assert {path: path.read_bytes() for path in folder.glob("*.parquet")} == tables

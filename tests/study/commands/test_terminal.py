@@ -1,6 +1,15 @@
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from study.commands.terminal import Terminal
+from study.commands.terminal import Terminal, show_any_character
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "search"
 
 HOSTILE = "[red]a[/] [/b] :smile: \x1b[2J\x1b]0;title\x07 \x9b31m \u202e\u200b \udcff \r\n"
 
@@ -25,3 +34,82 @@ def test_cells_of_a_table_are_text(capsys):
     for shown in ("[bold]name[/]", "[/t]", r"\x1b[c]", r"[/x]\x1b[2J"):
         assert shown in out
     assert "\x1b" not in out
+
+
+def output_of(monkeypatch, encoding):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, errors="strict"))
+    show_any_character()
+    return written
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_no_character_is_too_much_for_a_terminal(monkeypatch, encoding):
+    written = output_of(monkeypatch, encoding)
+    Terminal().print("b_crit = 61 (48\N{EN DASH}79)\N{HORIZONTAL ELLIPSIS} \N{SNOWMAN}")
+    shown = written.getvalue().decode(encoding)
+    plain = "b_crit = 61 (48-79)... " + r"\u2603"
+    assert (
+        shown.replace("\N{EN DASH}", "-")
+        .replace("\N{HORIZONTAL ELLIPSIS}", "...")
+        .replace("\N{SNOWMAN}", r"\u2603")
+        == f"{plain}\n"
+    )
+
+
+def test_a_command_goes_on_where_the_reader_has_gone(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        for terminal in (Terminal(), Terminal()):
+            for _ in range(2):
+                terminal.print("nobody reads this")
+
+
+@pytest.mark.slow
+def test_analyze_writes_its_files_before_it_prints(tmp_path):
+    folder = shutil.copytree(GOLDEN, tmp_path / "study")
+    (folder / "summary.json").unlink()
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "batchscale", "analyze", str(folder)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=300,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (folder / "summary.json").exists()
+    assert (folder / "figures" / "steps_vs_batch.png").exists()
+
+
+@pytest.fixture
+def pipe():
+    """Return the end of a pipe to read from, and a console that prints ASCII into it."""
+    read, write = os.pipe()
+    with open(write, "w", encoding="ascii") as stream:
+        console = Terminal()
+        console.file = stream
+        yield read, console
+
+
+@pytest.mark.timeout(20)
+def test_a_reader_that_has_gone_ends_nothing(pipe):
+    read, console = pipe
+    console.print("one")
+    assert os.read(read, 100) == b"one\n"
+    os.close(read)
+    for _ in range(3):
+        console.print("two")  # what is left of the pipe leads to nowhere
+
+
+def test_a_full_disk_behind_the_output_ends_nothing_and_is_told(capsys):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        console = Terminal()
+        console.file = full
+        console.print("lost")
+        console.print("lost too")
+    assert capsys.readouterr().err == "further output is lost: No space left on device\n"

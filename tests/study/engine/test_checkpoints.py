@@ -9,10 +9,12 @@ import torch
 from analysis.tables.folder import ResultsFolder
 from study.config.sections import LaneLimit
 from study.config.space import Range
-from study.engine.checkpoints import CHECKPOINTS, Checkpoint
+from study.engine.checkpoints import CHECKPOINTS, Checkpoint, SavedError
 from study.engine.cohort import run_cohort
+from study.engine.networks.training import load
 from study.optimizers import OPTIMIZERS
 from study.records import Cohort, Point
+from tests import strange
 
 LRS = [1.0, 0.1, 3e38, 1e-4, 1e-6]
 
@@ -132,6 +134,30 @@ def test_a_race_resumes_bit_for_bit(training, make_slow, place, case):
     assert place.names(CHECKPOINTS) == []
 
 
+def test_draws_from_numpy_and_python_resume_bit_for_bit(make_slow, place):
+    class Noisy(strange.NumpyNoise, strange.PythonNoise):
+        def factor(self, x):
+            return strange.NumpyNoise.factor(self, x) + strange.PythonNoise.factor(self, x)
+
+    made, study = load(strange.blobs_of(Noisy)(), torch.device("cpu")), make_slow(mode="looped")
+    cohort = cohort_of(study)
+    uninterrupted = run_cohort(study, made, cohort)
+    killed(place, study, made, cohort)
+    checkpoint = checkpoint_of(place, study, cohort)
+    assert_same(run_cohort(study, made, cohort, checkpoint), uninterrupted)
+    assert checkpoint.notes
+
+
+def test_python_state_is_never_resumed_without(make_slow, place):
+    made = load(strange.blobs_of(strange.Counting)(), torch.device("cpu"))
+    study = make_slow(mode="looped")
+    cohort = cohort_of(study)
+    checkpoint = checkpoint_of(place, study, cohort, Dying)
+    trained = run_cohort(study, made, cohort, checkpoint)  # it would die at the 17th write
+    assert place.names(CHECKPOINTS) == []
+    assert_same(trained, run_cohort(study, made, cohort))
+
+
 def test_the_state_holds_compacted_lanes(training, make_slow, place):
     study, made = make_slow(), training()
     cohort = cohort_of(study)
@@ -236,6 +262,30 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_race(training, make_sl
     (result,) = run_cohort(study, made, cohort, checkpoint)
     assert result.outcome.stopped_at == 5
     assert "could not be written" in checkpoint.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["plain", "dropout", "batch norm"])
+def test_a_race_that_is_stopped_is_saved_and_goes_on(training, make_slow, place, kind):
+    study, made = make_slow(mode="looped", max_steps=40), training(kind)
+    cohort, asked = cohort_of(study), iter([False] * 9)
+    stopped = checkpoint_of(place, study, cohort)
+    stopped.stopping = lambda: next(asked, True)
+    with pytest.raises(SavedError):
+        run_cohort(study, made, cohort, stopped)
+    assert "was written at step" in stopped.notes[0]
+    resumed = checkpoint_of(place, study, cohort)
+    assert_same(run_cohort(study, made, cohort, resumed), run_cohort(study, made, cohort))
+    assert "resumed at step" in resumed.notes[0]
+
+
+def test_a_study_without_checkpoints_is_not_saved_at_a_stop(training, make_slow, place):
+    study, made = make_slow(mode="looped", max_steps=5, checkpoint_minutes=0.0), training()
+    cohort = cohort_of(study, [1e-6])
+    checkpoint = checkpoint_of(place, study, cohort)
+    checkpoint.stopping = lambda: True
+    (result,) = run_cohort(study, made, cohort, checkpoint)
+    assert result.outcome.stopped_at == 5
+    assert not place.names(CHECKPOINTS)
 
 
 @pytest.mark.parametrize(("minutes", "due"), [(0.0, False), (1e-9, True), (5.0, False)])

@@ -9,9 +9,10 @@ import torch
 from study.config.sections import Precision
 from study.config.space import Range
 from study.engine.data_order import DataOrder
-from study.engine.lanes import EXAMPLES_PER_EVALUATION, Ensemble, GradientLanes, UpdateSettings
+from study.engine.ensemble import Ensemble
+from study.engine.lanes import EXAMPLES_PER_EVALUATION, GradientLanes, UpdateSettings
 from study.engine.networks.looped import LoopedNetwork
-from study.engine.networks.packed import PackedNetworks, why_not_packed
+from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import fresh_model
 from study.optimizers import OPTIMIZERS
 from workloads.workload import Examples
@@ -241,15 +242,6 @@ def test_bfloat16_trains_nearly_as_float32(training):
     np.testing.assert_allclose(rough.advance(20), exact.advance(20), rtol=0.05)
     assert not torch.equal(rough.parameters, exact.parameters)
     assert rough.parameters.dtype is torch.float32
-
-
-@pytest.mark.parametrize(
-    ("kind", "reason"),
-    [("plain", None), ("batch norm", "running_mean"), ("dropout", "vmap does not support it")],
-)
-def test_the_reason_why_a_workload_cannot_be_packed(training, kind, reason):
-    why = why_not_packed(training(kind))
-    assert why == reason if reason is None else reason in why
 
 
 def test_building_a_model_leaves_the_global_generator_unchanged(training):

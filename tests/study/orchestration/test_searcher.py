@@ -6,7 +6,7 @@ from ray.tune.search import Searcher
 
 from analysis.tables.folder import ResultsFolder
 from study.engine.cohort import failed
-from study.orchestration.actor import UNWRITTEN
+from study.orchestration.actor import SAVED, UNWRITTEN
 from study.orchestration.progress import Progress
 from study.orchestration.searcher import PerBatchSearch
 from study.records import Cohort, Point, Status
@@ -40,6 +40,15 @@ def test_a_worker_that_died_costs_its_batch_size_only(searcher):
     assert {standing.batch_size for standing in queue.standings() if standing.waiting} == {16}
 
 
+def test_a_cohort_that_was_saved_at_a_stop_is_no_loss(searcher):
+    searcher, queue, _ = searcher
+    searcher.close()
+    searcher.on_trial_complete("first", {"reached": 0, "notes": ["saved"], SAVED: True})
+    assert (searcher.errors, searcher.notes) == ([], ["saved"])
+    assert queue.empty
+    assert searcher.suggest("second") == Searcher.FINISHED
+
+
 def test_a_run_ends_after_so_many_cohorts_and_another_goes_on(searcher, monkeypatch):
     searcher, queue, _ = searcher
     monkeypatch.setattr("study.orchestration.searcher.COHORTS_PER_RUN", 2)
@@ -60,7 +69,8 @@ def test_a_part_that_cannot_be_read_stops_the_sweep(searcher):
     folder.write(part_name(4, 0), b"half a file")
     searcher.on_trial_complete("first")
     (error,) = searcher.errors
-    assert error.startswith("the sweep stopped: a part must be a complete parquet file")
+    assert error.startswith("the sweep stopped: ")
+    assert "b00004-c000.parquet must have its digest beside it" in error
     assert queue.empty
 
 

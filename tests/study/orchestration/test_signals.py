@@ -75,7 +75,7 @@ def start():
         yield run
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_asks(number, start):
     process = start(LISTENS.format(0))
     assert process.stdout.readline() == "ready\n"
@@ -83,7 +83,10 @@ def test_the_first_signal_asks(number, start):
     out, err = process.communicate(timeout=30)
     assert out == f"asked {128 + number}\n"
     assert process.returncode == 128 + number
-    assert err == "\nstopping: cohorts have ten seconds to finish; press Ctrl-C again to quit now\n"
+    assert (
+        err
+        == "\nstopping: cohorts have twenty seconds to be saved; press Ctrl-C again to quit now\n"
+    )
 
 
 def test_the_second_signal_ends_at_once(start):

@@ -233,19 +233,22 @@ def test_own_dynamics_may_be_warmed_up_in_steps():
     assert study.search.space["warmup_steps"] == 10
 
 
-def test_a_workloads_hyperparameter_has_a_name_of_its_own(tmp_path):
+@pytest.mark.parametrize("name", ["seed", "lr", "effective_lr", "examples", "trials", "val_loss"])
+def test_a_workloads_hyperparameter_has_a_name_of_its_own(tmp_path, name):
     path = tmp_path / "named.py"
     path.write_text(
-        PLUGIN.format(target="0.1", loss=LOSS, error=ERROR).replace("batch):", "batch, seed=0.0):")
-        + '    hyperparameters = {"seed": {"default": 0.0, "low": 0.0}}\n'
+        PLUGIN.format(target="0.1", loss=LOSS, error=ERROR).replace(
+            "batch):", f"batch, {name}=0.0):"
+        )
+        + f'    hyperparameters = {{"{name}": {{"default": 0.0, "low": 0.0}}}}\n'
     )
-    with pytest.raises(StudyError, match="needs a name of its own, got 'seed'"):
+    with pytest.raises(StudyError, match=f"needs a name of its own, got '{name}'"):
         resolve({"workload": f"{path}:Line"})
 
 
 def test_batch_statistics_are_not_cut_into_micro_batches():
     study = {"workload": f"{BLOBS}:BatchNormBlobs", "compute": {"micro_batch": 8}}
-    with pytest.raises(StudyError, match="left out for a model with batch statistics, got 8"):
+    with pytest.raises(StudyError, match="batch statistics in 1, which needs the whole"):
         resolve(study)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from analysis.report.summary import analyze
 from analysis.report.write import write_summary
+from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
 from study.engine.networks.training import prepare
@@ -24,7 +25,7 @@ from study.storage.study_folder import open_folder, read_study_toml
 from workloads.registry import resolve
 
 BLOBS = f"{Path(__file__).parents[2] / 'blobs.py'}:Blobs"
-CLAUSES = ["study.toml", "parts", "hashes", "trials", "tables", "summary"]
+CLAUSES = ["study.toml", "digests", "parts", "trials", "tables", "summary"]
 WINNERS = ["winner at batch size 4", "winner at batch size 16"]
 
 
@@ -35,7 +36,7 @@ def fresh(make_study, run_alone, tmp_path_factory):
     study = make_study(workload=BLOBS, search={"space": space}, replicates={"seeds": 2, "top": 1})
     folder = ResultsFolder.at(tmp_path_factory.mktemp("fresh") / "blobs")
     open_folder(folder, study)
-    record_start(folder, {"workers": 1, "gpus_per_worker": 0.0})
+    record_start(folder, {"workers": 1, "gpus_per_worker": 0.0}, {"mode": "packed"})
     run_alone(folder, study, prepare(resolve(BLOBS), "cpu"))
     record_end(folder)
     write_summary(analyze(read_study(folder)), folder)
@@ -105,11 +106,11 @@ def foreign(path):
 TAMPERED = {
     "a measurement in a part": (
         lambda path: rewrite(path / PART, nudge("curve_val_loss")),
-        {"hashes": "changed after being written", "tables": "val_loss in curves.parquet must be"},
+        {"tables": "val_loss in curves.parquet must be"},
     ),
     "a time in a part": (
         lambda path: rewrite(path / PART, nudge("training_seconds")),
-        {"hashes": PART, "tables": "training_seconds in trials.parquet must be"},
+        {"tables": "training_seconds in trials.parquet must be"},
     ),
     "a point in trials.parquet": (
         lambda path: rewrite(path / "trials.parquet", nudge("lr")),
@@ -137,12 +138,14 @@ TAMPERED = {
     ),
     "a part that is none": (
         lambda path: (path / PART).write_bytes(b"PAR1"),
-        {"parts": "must be a complete parquet file"},
+        {"parts": "must be a parquet table"},
     ),
     "another study's part": (foreign, {"parts": "must belong to the study in its folder"}),
     "a part twice": (
-        lambda path: shutil.copy(path / PART, path / "parts/b00004-c001.parquet"),
-        {"parts": f"must be named after its cohort, {PART}"},
+        lambda path: write_file(
+            ResultsFolder.at(path), "parts/b00004-c001.parquet", (path / PART).read_bytes()
+        ),
+        {"parts": f"got a trial of {PART} in"},
     ),
     "another file among the parts": (
         lambda path: (path / "parts/notes.txt").write_text("mine"),
@@ -154,7 +157,10 @@ TAMPERED = {
     ),
     "more trials wanted": (
         lambda path: edit(path / "study.toml", "trials = 6", "trials = 8"),
-        {"trials": "trials are missing, 2 at batch size 4 and 1 more"},
+        {
+            "trials": "trials are missing, 2 at batch size 4 and 1 more",
+            "summary": "unfinished must be",
+        },
     ),
     "fewer batch sizes": (
         lambda path: edit(path / "study.toml", "[4, 16]", "[4]"),
@@ -172,8 +178,9 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize(("tamper", "expected"), TAMPERED.values(), ids=TAMPERED)
-def test_tampering_breaks_its_clause(swept, tamper, expected):
+def test_tampering_breaks_its_clause_whatever_the_digests_say(swept, accept, tamper, expected):
     tamper(swept)
+    accept(swept)
     found = broken(swept)
     assert list(found) == list(expected)
     for name, words in expected.items():
@@ -186,19 +193,22 @@ def test_a_missing_table_is_named(swept):
     assert "trials.parquet is missing; run `analyze`" in found["tables"]
 
 
-def test_parts_without_hashes_are_refused(swept):
-    for path in (swept / "parts").iterdir():
-        table = pq.read_table(path)
-        kept = {k: v for k, v in table.schema.metadata.items() if k != b"batchscale.sha256"}
-        pq.write_table(table.replace_schema_metadata(kept), path)
-    found = {clause.name: clause for clause in checked(swept)}
-    assert found["hashes"].passed is False
-
-
-def test_a_part_parquet_lays_out_otherwise_keeps_its_hash(swept):
-    for path in (swept / "parts").iterdir():
-        pq.write_table(pq.read_table(path), path, compression="none", row_group_size=1)
-    assert not broken(swept)
+@pytest.mark.parametrize(
+    ("name", "clauses"),
+    {
+        "study.toml": ["study.toml"],
+        "provenance.json": ["digests"],
+        "boxes.parquet": ["digests", "tables", "summary"],
+        PART: ["parts"],
+        "summary.json": ["digests", "summary"],
+    }.items(),
+)
+def test_other_bytes_break_the_clauses_of_their_file(swept, name, clauses):
+    with (swept / name).open("ab") as file:
+        file.write(b"\n")
+    found = broken(swept)
+    assert list(found) == clauses
+    assert all(f"{name} must have the digest in" in detail for detail in found.values())
 
 
 def early(result):
@@ -209,7 +219,7 @@ def early(result):
     return replace(result, curve=curve, outcome=replace(result.outcome, **steps))
 
 
-def test_a_winner_that_does_not_do_what_is_recorded_is_found_out(swept):
+def test_a_winner_that_does_not_do_what_is_recorded_is_found_out(swept, accept):
     folder = ResultsFolder.at(swept)
     study = read_study_toml(folder)
     for name in part_names(folder):
@@ -220,6 +230,7 @@ def test_a_winner_that_does_not_do_what_is_recorded_is_found_out(swept):
     provenance = json.loads((swept / "provenance.json").read_text())
     provenance["sweeps"][0]["packages"]["torch"] = "1.0"
     (swept / "provenance.json").write_text(json.dumps(provenance))
+    accept(swept)
     assert not broken(swept)
     found = list(check_winners(folder))
     assert [clause.name for clause in found] == WINNERS
@@ -244,11 +255,10 @@ def test_a_winner_that_is_there_earlier_is_found_out(swept):
     assert "differences of environment: none known" in first.detail
 
 
-def test_tables_alone_are_checked_and_replayed(swept):
+def test_tables_alone_are_checked_and_replayed(swept, accept):
     shutil.rmtree(swept / "parts")
     found = {clause.name: clause.passed for clause in checked(swept)}
-    kept = {"study.toml": True, "parts": None, "tables": True, "trials": True, "summary": True}
-    assert found == kept
+    assert found == dict.fromkeys(CLAUSES, True) | {"parts": None}
     assert [clause.passed for clause in check_winners(ResultsFolder.at(swept))] == [True, True]
 
     def faster(rows):
@@ -256,6 +266,7 @@ def test_tables_alone_are_checked_and_replayed(swept):
             row["steps"] = row["steps"] and row["steps"] - 1
 
     rewrite(swept / "trials.parquet", faster)
+    accept(swept)
     assert "in trials.parquet must be" in broken(swept)["tables"]
 
 

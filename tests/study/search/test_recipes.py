@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,14 @@ from study.orchestration.signals import Stop
 from study.orchestration.sweep import Sweep
 from study.planning.cost import estimates, probe
 from study.planning.resolve import resolve
-from study.records import Curve, Outcome, Role, ScalingRule, Seconds, Source, Status, TrialResult
+from study.records import Outcome, Role, ScalingRule, Source, Status
 from study.search.queue import CohortQueue
 from study.search.recipes import SCALINGS, recipe_points
 from study.storage.consolidate import consolidate
 from study.storage.parts import Parts, write_part
 from study.storage.study_folder import open_folder
+from tests.study.search import made_searches
+from tests.study.search.made_searches import key, reached
 
 BLOBS = f"{Path(__file__).parents[2] / 'blobs.py'}:Blobs"
 LINEAR = {"rule": "linear", "base": 16}
@@ -37,53 +40,8 @@ def outcome(size, point):
     return reached(steps)
 
 
-def reached(steps):
-    return Outcome(
-        status=Status.REACHED, steps=steps, steps_before=steps - 1, stopped_at=steps, best_error=0.0
-    )
-
-
-def trained(cohort, ends=outcome):
-    """Return a cohort's results, without training anything."""
-    results = []
-    for point in cohort.points:
-        ended = ends(cohort.batch_size, point)
-        grid = np.arange(ended.stopped_at + 1)
-        nothing = np.zeros(len(grid))
-        error = np.where(grid < (ended.steps or math.inf), 0.6, 0.0)
-        curve = Curve(
-            step=grid, train_loss=nothing, val_loss=nothing, val_error=error, seconds=nothing
-        )
-        results.append(
-            TrialResult(
-                batch_size=cohort.batch_size, cohort=cohort.number, point=point, curve=curve,
-                outcome=ended, seconds=Seconds(), region=cohort.region,
-            )
-        )  # fmt: skip
-    return results
-
-
-def sweep(study, recorded=(), at_once=1, stop_after=math.inf, order=None, ends=outcome):
-    """Run a queue dry with so many cohorts in flight; return the cohorts and all results."""
-    results = sorted(recorded, key=lambda result: result.batch_size)
-    queue, order = CohortQueue(study, results), order or random.Random(0)
-    flying, cohorts = [], []
-    while True:
-        while len(flying) < at_once and (cohort := queue.take()) is not None:
-            flying.append(cohort)
-            cohorts.append(cohort)
-        if not flying or len(cohorts) > stop_after:
-            assert queue.empty or stop_after < math.inf
-            return cohorts, results
-        done = trained(flying.pop(order.randrange(len(flying))), ends)
-        results += done
-        if queue.finish(done):
-            size = done[0].batch_size
-            queue.plan(size, [r for r in results if r.batch_size == size])
-
-
-def key(cohort):
-    return cohort.batch_size, cohort.role, cohort.number
+trained = partial(made_searches.trained, ends=outcome)
+sweep = partial(made_searches.sweep, ends=outcome)
 
 
 @pytest.fixture
@@ -258,7 +216,7 @@ def test_a_base_that_misses_leaves_nothing_to_scale(make_recipe, tmp_path):
     assert {cohort.batch_size for cohort in cohorts} == {16}
     open_folder(folder, study)
     for cohort in cohorts:
-        write_part(folder, study, trained(cohort, lambda size, point: missed))
+        write_part(folder, study, trained(cohort, ends=lambda size, point: missed))
     (error,) = Sweep(folder, study, None).run(None, Stop()).errors
     assert error.startswith(
         "no trial reached the target at batch size 16, so the linear scaling rule"

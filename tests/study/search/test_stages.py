@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from study.records import Curve, Outcome, Role, ScalingRule, Seconds, Status, TrialResult
 from study.search.queue import CohortQueue
 from study.search.warm_start import inner_neighbor
+from tests.study.search import made_searches
+from tests.study.search.made_searches import key, reached
 
 BLOBS = Path(__file__).parents[2] / "blobs.py"
 
@@ -20,57 +23,13 @@ def outcome(size, point, best):
     away = abs(math.log(point.values["lr"] / best(size)))
     luck = point.seed % 1000 / 1e4
     steps = round(1000 / size * (1 + away + luck)) + 1
-    return Outcome(
-        status=Status.REACHED, steps=steps, steps_before=steps - 1, stopped_at=steps, best_error=0.0
-    )
+    return reached(steps)
 
 
-def trained(cohort, best):
-    """Return a cohort's results, without training anything."""
-    results = []
-    for point in cohort.points:
-        ended = outcome(cohort.batch_size, point, best)
-        grid = np.arange(ended.steps + 1)
-        error = np.where(grid < ended.steps, 0.5, 0.0)
-        nothing = np.zeros(len(grid))
-        results.append(
-            TrialResult(
-                batch_size=cohort.batch_size,
-                cohort=cohort.number,
-                point=point,
-                curve=Curve(
-                    step=grid, train_loss=nothing, val_loss=nothing, val_error=error,
-                    seconds=nothing,
-                ),
-                outcome=ended,
-                seconds=Seconds(),
-                region=cohort.region,
-            )
-        )  # fmt: skip
-    return results
-
-
-def sweep(study, recorded=(), best=lambda size: 0.03, at_once=1, stop_after=math.inf, order=None):
-    """Run a queue dry with so many cohorts in flight; return the cohorts and all results."""
-    results = sorted(recorded, key=lambda result: result.batch_size)
-    queue, order = CohortQueue(study, results), order or random.Random(0)
-    flying, cohorts = [], []
-    while True:
-        while len(flying) < at_once and (cohort := queue.take()) is not None:
-            flying.append(cohort)
-            cohorts.append(cohort)
-        if not flying or len(cohorts) > stop_after:
-            assert queue.empty or stop_after < math.inf
-            return cohorts, results
-        done = trained(flying.pop(order.randrange(len(flying))), best)
-        results += done
-        if queue.finish(done):
-            size = done[0].batch_size
-            queue.plan(size, [r for r in results if r.batch_size == size])
-
-
-def key(cohort):
-    return cohort.batch_size, cohort.role, cohort.number
+def sweep(study, recorded=(), best=lambda size: 0.03, **options):
+    """Run a queue dry; return the cohorts and all results."""
+    ends = partial(outcome, best=best)
+    return made_searches.sweep(study, recorded, ends=ends, **options)
 
 
 def of_role(cohorts, role):
@@ -145,7 +104,7 @@ def test_without_a_trial_at_the_target_nothing_is_replicated(make_study):
         missed = Outcome(
             status=Status.EXHAUSTED, steps=None, steps_before=None, stopped_at=9, best_error=0.5
         )
-        results = trained(cohort, lambda size: 0.03)
+        results = made_searches.trained(cohort, partial(outcome, best=lambda size: 0.03))
         done = [
             TrialResult(
                 batch_size=4, cohort=r.cohort, point=r.point, curve=r.curve.until(5),
@@ -163,7 +122,9 @@ def test_without_a_trial_at_the_target_nothing_is_replicated(make_study):
 def test_a_batch_size_whose_parts_were_deleted_meanwhile_ends(make_study):
     study = make_study(batch_sizes=[4], search={"trials": 4, "extend": 1}, replicates={"seeds": 3})
     queue = CohortQueue(study, [])
-    assert queue.finish(trained(queue.take(), lambda size: 0.03))
+    assert queue.finish(
+        made_searches.trained(queue.take(), partial(outcome, best=lambda size: 0.03))
+    )
     queue.plan(4, [])
     assert queue.empty
 

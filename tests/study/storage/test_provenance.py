@@ -8,7 +8,7 @@ from study.storage.provenance import record_end, record_start
 def test_each_sweep_into_a_folder_adds_its_own_entry(tmp_path):
     folder = ResultsFolder.at(tmp_path)
     for workers in (1, 2):
-        record_start(folder, {"workers": workers})
+        record_start(folder, {"workers": workers}, {"mode": "packed"})
         record_end(folder)
     content = json.loads((tmp_path / "provenance.json").read_text())
     assert content["schema_version"] == SCHEMA_VERSION

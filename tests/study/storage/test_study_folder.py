@@ -7,6 +7,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from analysis.errors import AnalysisError
+from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import TRIAL_COLUMNS
 from analysis.tables.study import read_study
@@ -179,10 +180,11 @@ def made_result(trial, steps, source=None):
     )  # fmt: skip
 
 
-def test_a_trial_recorded_twice_counts_once(recorded):
+def test_a_part_in_the_place_of_another_is_refused(recorded):
     folder, study = recorded
-    folder.write(part_name(4, 3), folder.read(part_name(4, 2)))
-    assert [r.point.trial for r in Parts(folder, study)] == [0, 1, 2, 3]
+    write_file(folder, part_name(4, 3), folder.read(part_name(4, 2)))
+    with pytest.raises(StudyError, match=r"a trial of parts/b00004-c002.* in .*c003.parquet; del"):
+        list(Parts(folder, study))
 
 
 def test_the_resolved_study_is_written_and_read_back(recorded):
@@ -235,7 +237,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path, make_study):
 def test_a_truncated_part_is_named_with_its_remedy(recorded):
     folder, study = recorded
     folder.write(part_name(4, 0), folder.read(part_name(4, 0))[:200])
-    with pytest.raises(StudyError, match=r"b00004-c000.parquet.*delete it"):
+    with pytest.raises(AnalysisError, match=r"b00004-c000.parquet must have.*; delete it, and"):
         list(Parts(folder, study))
 
 

@@ -1,0 +1,73 @@
+"""The summary of an analysis as plain data; its sentences are made of nothing else."""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from analysis.fitting.critical import DEFINITIONS
+from analysis.measures.budgets import budget_records
+from analysis.measures.federated import local_steps, step_unit
+from analysis.measures.goals import goal_records
+from analysis.measures.recipes import recipe_record
+from analysis.measures.replicates import fitted_quantity
+from analysis.report.failures import failure_records
+from analysis.report.fits import critical_record, fits_record
+from analysis.report.sentences import summary_sentences
+from analysis.report.summary import Analysis
+from analysis.tables.schema import SCHEMA_VERSION, TRIAL_KEY
+
+
+def summary_record(analysis: Analysis) -> dict[str, Any]:
+    """Return the analysis as JSON data; null where unknown or without bound."""
+    facts = _facts(analysis)
+    return {
+        **facts,
+        "budgets": budget_records(analysis.study),
+        "definitions": dict(DEFINITIONS),
+        "sentences": list(summary_sentences(facts)),
+    }
+
+
+def sentences(analysis: Analysis) -> tuple[str, ...]:
+    """Return what was found, one sentence each, in the order of summary.md."""
+    return summary_sentences(_facts(analysis))
+
+
+def _facts(analysis: Analysis) -> dict[str, Any]:
+    study, regimes = analysis.study, analysis.regimes
+    config = study.config
+    recorded = study.trials.drop_duplicates(list(TRIAL_KEY))
+    trials = recorded[["batch_size", "status", "message"]].itertuples(index=False)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "study": study.name,
+        "workload": config["workload"],
+        "optimizer": config["optimizer"],
+        "quantity": analysis.quantity,
+        "unit": step_unit(config),
+        "target": analysis.target,
+        "raced_target": config["race"].get("target"),
+        "imported": study.imported,
+        "unfinished": list(analysis.unfinished),
+        "federated": config.get("federated"),
+        "recipe": recipe_record(study),
+        "replicates_planned": bool(config.get("replicates", {}).get("seeds", 0)),
+        "table": _rows(analysis.table),
+        "first": analysis.first,
+        "target_for_all": analysis.target_for_all,
+        "failures": failure_records(trials),
+        "search": _rows(analysis.search),
+        "fitted": fitted_quantity(study, analysis.table),
+        **fits_record(analysis.fits, local_steps(config)),
+        "left_out": list(analysis.left_out),
+        "critical_batch_sizes": critical_record(analysis.critical),
+        "scaling_rules": _rows(analysis.rules),
+        "regimes": None if regimes is None else regimes.record(),
+        "goals": goal_records(analysis.goals),
+    }
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows

@@ -1,0 +1,148 @@
+"""What an analysis found, in sentences made from its summary as plain data.
+
+No sentence sees anything else, so none can say what `summary.json` does not.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.fitting.estimates import Estimate, rounded, span_text
+from analysis.fitting.models import MODELS
+from analysis.measures.federated import round_sentences
+from analysis.measures.recipes import recipe_sentences
+from analysis.measures.replicates import MEDIANS, replicate_sentences, seed_sentences
+from analysis.measures.scaling_rules import scaling_rule_sentences
+from analysis.measures.unfinished import unfinished_sentences
+from analysis.report.failures import failure_sentences
+from analysis.report.fits import fit_sentences, lower_bounds
+from analysis.report.regimes import regime_sentences
+from analysis.search_quality.sentences import quality_sentences
+
+_Record = Mapping[str, Any]
+_NO_CURVE = "no curve from perfect scaling to a plateau allows that, so the fits leave it out"
+_RULE_FAILS = "the scaling rule fails there"
+_NOT_REPEATED = "they do not repeat what the search found there"
+_NOT_REACHED = "check its search, and whether a batch of that size can reach the target at all"
+
+
+def summary_sentences(record: _Record) -> tuple[str, ...]:
+    """Return what was found, one sentence each.
+
+    Args:
+        record: from `analysis.report.record.summary_record`, or read back from `summary.json`.
+    """
+    recipe, table = record["recipe"], _frame(record["table"])
+    ran = recipe is not None and recipe["ran"]
+    return (
+        *unfinished_sentences(record["unfinished"]),
+        *(() if record["federated"] is None else round_sentences(record)),
+        *_fit_sentences(record),
+        *_goal_sentences(record),
+        *_miss_sentences(record, ran),
+        # where its rule has not run, a recipe is a study of its base
+        *(() if ran else recipe_sentences(recipe)),
+        *failure_sentences(record["failures"]),
+        *_replicate_sentences(record, table, ran),
+        *quality_sentences(_frame(record["search"])),
+        *scaling_rule_sentences(_frame(record["scaling_rules"])),
+        _caveat(record, table),
+    )
+
+
+def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
+    """Return rows as a table; numbers without a fraction are integers, nulls or not."""
+    return pd.DataFrame(list(rows)).convert_dtypes()
+
+
+def _fit_sentences(record: _Record) -> tuple[str, ...]:
+    if record["fits"] is None:
+        return (_no_fit(record),)
+    return (
+        f"The fits use the {record['fitted']}.",
+        *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
+        *regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]]),
+    )
+
+
+def _no_fit(record: _Record) -> str:
+    rows = record["table"]
+    reached = sum(row["steps"] is not None for row in rows)
+    least = MODELS["hyperbola"].least_points
+    half = "" if reached < least else ", but half or more of the fresh seeds missed it at some"
+    return (
+        f"No fit: {reached} of {len(rows)} batch sizes reached the target{half}; a fit needs "
+        f"{least}. Add batch sizes or trials, raise race.max_steps, or loosen the target."
+    )
+
+
+def _goal_sentences(record: _Record) -> tuple[str, ...]:
+    """Return why there are two numbers of b_crit at the target, if there are."""
+    here = [goal for goal in record["goals"] if goal["target"] == record["target"]]
+    if record["fits"] is None or not here or here[0]["b_crit"] is None:
+        return ()
+    fitted = Estimate.of(record["fits"]["hyperbola"]["b_crit"]).text("b_crit")
+    other = Estimate.of(here[0]["b_crit"]).text("b_crit")
+    if here[0]["of"] == record["fitted"] or fitted == other:
+        return ()
+    return (
+        f"At this target {fitted} is of the {record['fitted']}, and {other} of the "
+        f"{here[0]['of']}, which the table of several targets uses throughout, because replicates "
+        "are of the points that are best at one target.",
+    )
+
+
+def _miss_sentences(record: _Record, ran: bool) -> tuple[str, ...]:
+    sentences = [text for row in record["table"] if (text := _miss_sentence(row, record, ran))]
+    target = record["target_for_all"]
+    if target is not None:
+        sentences.append(
+            f"Every batch size reaches {record['quantity']} < {target:g}: `batchscale analyze` "
+            f"with --target {target:g} compares all of them."
+        )
+    return tuple(sentences)
+
+
+def _miss_sentence(row: _Record, record: _Record, ran: bool) -> str:
+    """Return how a batch size missed the target; empty where it reached it as far as is fitted."""
+    size, bound, why = row["batch_size"], row["median_bound"], _NOT_REACHED
+    if row["steps"] is None and not row["stopped_at"]:
+        return f"B = {size}: no trial took a step."
+    if row["steps"] is None:
+        least = row["best_error"]
+        text = f"no trial reached the target within {row['stopped_at']} steps"
+        text += "" if least is None else f"; the least {record['quantity']} there is {least:.4g}"
+    elif bound is not None and record["fitted"] == MEDIANS:
+        text = "half or more of the fresh seeds missed the target, so that their median is more "
+        text += f"than {rounded(bound)} steps"
+        why = _NOT_REPEATED
+    else:
+        return ""
+    if size in record["left_out"]:
+        text += f"; {_NO_CURVE}: {_RULE_FAILS if ran else why}"
+    return f"B = {size}: {text}."
+
+
+def _replicate_sentences(record: _Record, table: pd.DataFrame, ran: bool) -> tuple[str, ...]:
+    if ran:
+        return (*recipe_sentences(record["recipe"]), *seed_sentences(table))
+    own = record["raced_target"]
+    if record["imported"] or own == record["target"]:
+        return replicate_sentences(table, record["replicates_planned"])
+    return (
+        f"Replicates re-run the best points at the raced target, {own:g}, and count for no other.",
+    )
+
+
+def _caveat(record: _Record, table: pd.DataFrame) -> str:
+    counts = span_text(table["trials"].min(), table["trials"].max())
+    first = "" if record["first"] is None else "the first "
+    # warm starts, which the sentences on the searches leave out
+    even = sum(row["trials"] for row in record["search"])
+    warm = record["recipe"] is None and even < table["trials"].sum()
+    more = " (with the points taken from other batch sizes)" if warm else ""
+    return (
+        f"Steps to target are the fewest over {first}{counts} trials at each batch size{more} and "
+        "depend on that number; the measurement at step `after` was still above the target."
+    )

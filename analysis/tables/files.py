@@ -1,0 +1,178 @@
+"""The files of a results folder from which numbers are read, each with its digest beside it.
+
+The digest of `trials.parquet` is in `trials.parquet.sha256`, one line as `sha256sum` writes it. It
+is of the bytes, and they are checked before anything parses them: a parser that is given damaged
+bytes may read other numbers, or end the process. A file of its own for each needs no lock where
+many workers write on a disk or in an object store, and costs the same for the last part as for the
+first.
+
+The digest is written before the file. Where a file is replaced, the digests of the old and the new
+content are both there until the new one is in place, so whenever a writer is killed, what is there
+is whole and known.
+"""
+
+import hashlib
+import re
+import tomllib
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.errors import AnalysisError
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import (
+    ARCHIVE_FILE,
+    BOXES_FILE,
+    CURVES_FILE,
+    LAYERS_FILE,
+    PROVENANCE_FILE,
+    SCHEMA_VERSION,
+    STUDY_FILE,
+    SUMMARY_FILE,
+    TRIALS_FILE,
+    VERSION_KEY,
+)
+from analysis.tables.validation import BROKEN_PARQUET, read_parquet
+
+DIGEST_SUFFIX = ".sha256"
+_FROM_PARTS = "run `analyze` to make it again from the parts; where there are none, restore it"
+REMEDIES = {
+    STUDY_FILE: "restore it from a copy, or start again in another folder",
+    PROVENANCE_FILE: "restore it from a copy, or delete it",
+    TRIALS_FILE: _FROM_PARTS,
+    CURVES_FILE: _FROM_PARTS,
+    BOXES_FILE: _FROM_PARTS,
+    LAYERS_FILE: "run `layers` to make it again",
+    SUMMARY_FILE: "run `analyze` to make it again",
+    ARCHIVE_FILE: "restore it from a copy, or import again",
+}
+"""What to do about a damaged file, by its name; all others with a digest are parts."""
+_PART_REMEDY = "delete it, and the same `sweep` trains its cohort again"
+_ATTEMPTS = 5
+"""How often a file that is being replaced is read before it is called damaged."""
+
+
+def write_file(folder: ResultsFolder, name: str, content: "bytes | memoryview | pa.Buffer") -> None:
+    """Write a file and its digest: a reader on any machine sees the old content or the new.
+
+    Args:
+        folder: where the file is.
+        name: its path within the folder.
+        content: its bytes.
+    """
+    digest = hashlib.sha256(content).hexdigest()
+    known = _recorded(folder, name) or []
+    if known != [digest]:
+        _record(folder, name, [*(old for old in known if old != digest), digest])
+    folder.write(name, content)
+    if known not in ([], [digest]):
+        _record(folder, name, [digest])
+
+
+def read_file(folder: ResultsFolder, name: str) -> bytes:
+    """Return the content of a file, if it has the digest that was written with it.
+
+    Args:
+        folder: where the file is.
+        name: its path within the folder.
+
+    Raises:
+        AnalysisError: the file is missing, has no digest, or has another one.
+    """
+    earlier: list[str] | None = None
+    for attempt in range(_ATTEMPTS):
+        known = _recorded(folder, name)
+        content = folder.read(name)
+        if known and hashlib.sha256(content).hexdigest() in known:
+            return content
+        if attempt and known == earlier:  # nobody is replacing it
+            break
+        earlier = known
+    path, base = folder / name, name.rpartition("/")[2]
+    if known is None:
+        raise AnalysisError(
+            f"{path} must have its digest beside it, got no {base}{DIGEST_SUFFIX}; {remedy(name)}; "
+            f"or, to trust the file as it is, run `sha256sum {base} > {base}{DIGEST_SUFFIX}` there"
+        )
+    raise AnalysisError(
+        f"{path} must have the digest in {base}{DIGEST_SUFFIX}, got other bytes: one of the two "
+        f"has changed since batchscale wrote it; {remedy(name)}"
+    )
+
+
+def remedy(name: str) -> str:
+    """Return what to do about a damaged file, a clause for the end of a message."""
+    return REMEDIES.get(name, _PART_REMEDY)
+
+
+def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
+    """Write a table as a parquet file with its digest."""
+    write_file(folder, name, as_parquet(table))
+
+
+def as_parquet(table: pa.Table) -> pa.Buffer:
+    """Return the content of a parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def read_table_file(folder: ResultsFolder, name: str) -> pa.Table:
+    """Return the table in a parquet file that batchscale wrote; its values are not yet checked.
+
+    Args:
+        folder: where the file is.
+        name: its path within the folder.
+
+    Raises:
+        AnalysisError: the file is missing, damaged, not parquet, or of another schema version.
+    """
+    content, path = read_file(folder, name), folder / name
+    try:
+        table = read_parquet(content)
+    except BROKEN_PARQUET as error:
+        raise AnalysisError(
+            f"{path} must be a parquet table, got: {error}; {remedy(name)}"
+        ) from error
+    version = (table.schema.metadata or {}).get(VERSION_KEY, b"none").decode(errors="replace")
+    if version != str(SCHEMA_VERSION):
+        raise AnalysisError(
+            f"{path} must have schema version {SCHEMA_VERSION}, got {version}; "
+            "read it with the release that wrote it"
+        )
+    return table
+
+
+def read_study_file(folder: ResultsFolder) -> dict[str, Any]:
+    """Return the study file of a results folder as plain data, not yet checked.
+
+    Raises:
+        AnalysisError: it is missing, damaged, or not TOML.
+    """
+    content = read_file(folder, STUDY_FILE)
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise AnalysisError(
+            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
+            f"{remedy(STUDY_FILE)}"
+        ) from error
+
+
+def _record(folder: ResultsFolder, name: str, digests: list[str]) -> None:
+    base = name.rpartition("/")[2]
+    lines = "".join(f"{digest}  {base}\n" for digest in digests)
+    folder.write(f"{name}{DIGEST_SUFFIX}", lines.encode())
+
+
+def _recorded(folder: ResultsFolder, name: str) -> list[str] | None:
+    """Return the digests that a file may have; None without any, empty where they are damaged."""
+    content = folder.find(f"{name}{DIGEST_SUFFIX}")
+    if content is None:
+        return None
+    base = re.escape(name.rpartition("/")[2].encode())
+    line = rb"([0-9a-f]{64}) [ *]" + base + rb"\n"
+    if not re.fullmatch(rb"(?:" + line + rb")+", content):
+        return []
+    return [digest.decode() for digest in re.findall(line, content)]

@@ -1,0 +1,62 @@
+"""All lanes of a cohort: packs of lanes that are trained one after another."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from study.engine.lanes import GradientLanes
+from study.records import Floats
+
+
+class Ensemble:
+    """All lanes of a cohort, in packs that are trained one after another."""
+
+    def __init__(self, packs: Sequence[GradientLanes]) -> None:
+        """Join packs, which are at step 0."""
+        self._packs, self._numbers = list(packs), list(range(len(packs)))
+
+    @property
+    def parameters(self) -> Tensor:
+        """Trainable parameters of the remaining lanes, shape (lanes, parameters)."""
+        return torch.cat([pack.parameters for pack in self._packs])
+
+    @property
+    def micro_batch(self) -> int:
+        """Examples per forward and backward pass, the minimum over the packs."""
+        return min(pack.micro_batch for pack in self._packs)
+
+    def advance(self, steps: int) -> Floats:
+        """Take `steps` >= 1 updates in every lane; return their mean training loss, (lanes,)."""
+        return np.concatenate([pack.advance(steps) for pack in self._packs])
+
+    def measure(self) -> tuple[Floats, Floats]:
+        """Return validation loss and validation error of every lane, each of shape (lanes,)."""
+        losses, errors = zip(*(pack.measure() for pack in self._packs), strict=True)
+        return np.concatenate(losses), np.concatenate(errors)
+
+    def keep(self, lanes: NDArray[np.bool_]) -> None:
+        """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
+        ends = np.cumsum([len(pack) for pack in self._packs])
+        kept = np.split(lanes, ends[:-1])
+        for pack, mask in zip(self._packs, kept, strict=True):
+            if mask.any() and not mask.all():
+                pack.keep(mask)
+        self._keep_packs([place for place, mask in enumerate(kept) if mask.any()])
+
+    def state(self) -> dict[str, Any]:
+        """Return the state as tensors and plain values, which the next step changes."""
+        return {"numbers": self._numbers, "packs": [pack.state() for pack in self._packs]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore a state of the same lanes into newly built ones."""
+        self._keep_packs(state["numbers"])
+        for pack, saved in zip(self._packs, state["packs"], strict=True):
+            pack.restore(saved)
+
+    def _keep_packs(self, places: Sequence[int]) -> None:
+        self._packs = [self._packs[place] for place in places]
+        self._numbers = [self._numbers[place] for place in places]

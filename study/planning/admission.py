@@ -1,0 +1,190 @@
+"""Admission: how a workload's lanes may be trained, found by training a few of them both ways.
+
+Nothing but tensor operations survives in the one traced program of a pack. So two lanes take a few
+steps packed and looped, by the objects that training uses, and must stay together; what is known to
+differ, as Python state and random draws, is looped without trying.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.config.sections import Precision
+from study.engine.lanes import Networks
+from study.engine.networks.looped import LoopedNetwork
+from study.engine.networks.packed import PackedNetworks
+from study.engine.networks.training import LoadedWorkload, fresh_model, load
+from study.errors import cause
+from study.optimizers import Step, optimizer_named
+from study.seeding import generator
+from workloads.errors import WorkloadError
+from workloads.observation import few
+from workloads.soundness import sound_mean
+from workloads.testing import Clause
+from workloads.workload import Workload
+
+_CLAUSE = "lanes train as each alone"
+_SEEDS = (0, 1)
+_STEPS = 4
+_BATCH = 5
+_STEP_SIZE = 0.01
+"""Length of a lane's first update relative to its parameters."""
+_TOLERANCE = {Precision.FLOAT32: 5e-3, Precision.TF32: 5e-3, Precision.BF16: 0.2}
+"""Allowed distance between both ways, relative to how far the lane has moved."""
+_REPEATABLE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """How a workload's lanes may be trained.
+
+    Attributes:
+        mode: packed or looped.
+        reason: why they are looped; empty for packed lanes.
+    """
+
+    mode: str
+    reason: str = ""
+
+
+def admit(loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None) -> Admission:
+    """Return how a workload's lanes may be trained.
+
+    Args:
+        loaded: the workload, on a CPU.
+        loss_values: hyperparameters of its loss for the trial steps.
+
+    Raises:
+        WorkloadError: a measurement is no mean over examples and not declared `whole`, or two
+            trainings from one seed differ.
+    """
+    _require_means(loaded)
+    training = _Training(loaded, loss_values or {})
+    looped = training.looped()
+    if training.looped().distance_to(looped) > _REPEATABLE:
+        raise WorkloadError(
+            "two trainings from one seed must agree, got different parameters within "
+            f"{_STEPS} steps; let model and loss depend on nothing but their arguments and "
+            "generators that the model holds or that torch, numpy and random seed"
+        )
+    reason = _known_reason(loaded) or _found_reason(training, looped, loaded.precision)
+    return Admission("looped", reason) if reason else Admission("packed")
+
+
+def clause(workload: Workload) -> Clause:
+    """Return the admission of a workload as a clause of `batchscale check`."""
+    try:
+        admission = admit(load(workload, torch.device("cpu")))
+    except Exception as error:  # noqa: BLE001 - whatever the workload raises is reported
+        why = str(error) if isinstance(error, WorkloadError) else cause(error)
+        return Clause(name=_CLAUSE, passed=False, detail=why)
+    detail = f"{admission.mode}: {admission.reason}" if admission.reason else admission.mode
+    return Clause(name=_CLAUSE, passed=True, detail=detail)
+
+
+def _require_means(loaded: LoadedWorkload) -> None:
+    if loaded.whole or loaded.observed.measure_draws is not None:
+        return
+    model, some = fresh_model(loaded, 0).eval(), few(loaded.data.validation)
+    sound_mean("loss", loaded.workload.loss, model, some)
+    sound_mean("error", loaded.workload.error, model, some)
+
+
+def _known_reason(loaded: LoadedWorkload) -> str:
+    seen = loaded.observed
+    if loaded.data.mapped:
+        return "its training examples are read from a file"
+    if seen.state is not None:
+        return f"{seen.state} changes while it trains, or differs between models"
+    draws = seen.draws or seen.measure_draws
+    return "" if draws is None else f"it draws random numbers from {draws}"
+
+
+def _found_reason(training: "_Training", looped: "_Trained", precision: Precision) -> str:
+    try:
+        packed = training.packed()
+    except Exception as error:  # noqa: BLE001 - vmap raises many types; the loop still works
+        return f"vmap does not support it: {cause(error)}"
+    if packed.distance_to(looped) > _TOLERANCE[precision]:
+        return "a pack of its lanes trains or measures otherwise than each lane alone"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """Two lanes after each of a few steps: how far they have moved, and what was measured.
+
+    Attributes:
+        moved: parameters less their start, shape (steps, lanes, parameters).
+        measured: loss and error on a few validation examples, shape (steps, 2, lanes).
+    """
+
+    moved: Tensor
+    measured: Tensor
+
+    def distance_to(self, other: "_Trained") -> float:
+        """Return the maximum distance to `other`, relative to what that moved or measured."""
+        apart = torch.linalg.vector_norm(self.moved - other.moved, dim=-1)
+        way = torch.linalg.vector_norm(other.moved, dim=-1)
+        gap = (self.measured - other.measured).abs()
+        relative = torch.cat(
+            [
+                (apart / way.clamp_min(1e-30)).flatten(),
+                (gap / other.measured.abs().clamp_min(1e-3)).flatten(),
+            ]
+        )
+        if not torch.equal(self.measured.isfinite(), other.measured.isfinite()):
+            return math.inf
+        return float(relative.nan_to_num(nan=0.0, posinf=0.0).max())
+
+
+class _Training:
+    """The same few steps of plain SGD, packed or looped."""
+
+    def __init__(self, loaded: LoadedWorkload, loss_values: Mapping[str, float]) -> None:
+        self._loaded, self._values = loaded, dict(loss_values)
+        self._rate = self._rate_of(self._looped(_SEEDS[0]))
+
+    def packed(self) -> _Trained:
+        values = {name: np.full(len(_SEEDS), value) for name, value in self._values.items()}
+        return self._trained([PackedNetworks(self._loaded, _SEEDS, values)])
+
+    def looped(self) -> _Trained:
+        return self._trained([self._looped(seed) for seed in _SEEDS])
+
+    def _looped(self, seed: int) -> LoopedNetwork:
+        values = {name: np.array([value]) for name, value in self._values.items()}
+        return LoopedNetwork(self._loaded, seed, values)
+
+    def _rate_of(self, network: LoopedNetwork) -> float:
+        gradient, _ = network.gradients(self._batch(0)[:1])
+        length = float(torch.linalg.vector_norm(gradient))
+        size = float(torch.linalg.vector_norm(network.parameters)) or 1.0
+        return _STEP_SIZE * size / length if 0 < length < math.inf else _STEP_SIZE
+
+    def _trained(self, packs: Sequence[Networks]) -> _Trained:
+        """Take the steps, with a measurement after each; packs take turns, as in a cohort."""
+        start = torch.cat([pack.parameters.clone() for pack in packs])
+        some = few(self._loaded.data.validation)
+        moved, measured = [], []
+        for step in range(_STEPS):
+            batches = torch.split(self._batch(step), [len(pack.parameters) for pack in packs])
+            for pack, indices in zip(packs, batches, strict=True):
+                rates = np.full(len(pack.parameters), self._rate)
+                update = Step.of(optimizer_named("sgd"), pack.shapes, {"lr": rates})
+                column = torch.from_numpy(rates).to(pack.parameters).unsqueeze(1)
+                with torch.no_grad():
+                    pack.step(update, {}, {"lr": column}, indices)
+            moved.append(torch.cat([pack.parameters for pack in packs]) - start)
+            measured.append(torch.cat([pack.evaluate(some) for pack in packs], dim=1))
+        return _Trained(torch.stack(moved), torch.stack(measured).double())
+
+    def _batch(self, step: int) -> Tensor:
+        """Return the indices of a batch for each lane, shape (lanes, examples)."""
+        examples = len(self._loaded.data.train.inputs)
+        shape = (len(_SEEDS), min(_BATCH, examples))
+        return torch.randint(examples, shape, generator=generator(step, "admission"))

@@ -1,0 +1,74 @@
+"""How many CPU cores this process may use, and so how many workers a sweep has by default."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import torch
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def default_workers(gpus_per_worker: float) -> int:
+    """Return the number of workers for this machine: one per core, or per share of a GPU.
+
+    Args:
+        gpus_per_worker: GPUs of each worker, >= 0; 0 trains on the CPU.
+    """
+    if not gpus_per_worker:
+        return cores()
+    shares = math.floor(torch.cuda.device_count() / gpus_per_worker + 1e-9)
+    return max(1, min(cores(), shares))
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use, >= 1.
+
+    `taskset` and batch systems allow some of the cores; containers also limit the time on them, by
+    the quota of a control group.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quotas = _quotas(Path("/proc/self/cgroup"), _CGROUPS)
+    return max(1, math.floor(min([allowed or 1, *quotas])))
+
+
+def _quotas(membership: Path, root: Path) -> Iterator[float]:
+    """Yield the cores of each quota that holds for a process.
+
+    Args:
+        membership: the file that lists the control groups of the process.
+        root: where control groups are mounted.
+    """
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        number, controllers, group = line.split(":", 2)
+        if number == "0":  # version 2, alone or beside version 1
+            for place in _upwards(group, (root, root / "unified")):
+                yield from _quota(place / "cpu.max")
+        elif "cpu" in controllers.split(","):
+            for place in _upwards(group, (root / "cpu", root / controllers)):
+                yield from _quota(place / "cpu.cfs_quota_us", place / "cpu.cfs_period_us")
+
+
+def _upwards(group: str, mounts: tuple[Path, ...]) -> Iterator[Path]:
+    """Yield the folders of a group and of all that it is in; each may be missing.
+
+    A container may see its own group as the root, under the name that it has outside.
+    """
+    path = PurePosixPath(group)
+    for mount in dict.fromkeys(mounts):  # each once
+        for place in (path, *path.parents):
+            yield mount / str(place).lstrip("/")
+
+
+def _quota(*files: Path) -> Iterator[float]:
+    try:
+        quota, period = " ".join(file.read_text() for file in files).split()
+        if int(quota) > 0:  # -1 for no quota; "max" in version 2
+            yield int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return

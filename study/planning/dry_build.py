@@ -1,0 +1,166 @@
+"""What building a study's workload once shows: its size, its start, and how its lanes train."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from study.config.space import Range, Space
+from study.config.study import StudyConfig
+from study.engine.networks.training import Layout, LoadedWorkload, fresh_model, load
+from study.errors import StudyError
+from study.optimizers import Optimizer, optimizer_named
+from study.optimizers.hyperparameters import of_optimizer, of_workload
+from study.planning.admission import Admission, admit
+from study.planning.sizing import ModelSize
+from study.planning.update_rules import require_sound
+from workloads.soundness import sound_number
+from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
+
+OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
+"""Optimizers that a workload with its own dynamics may support."""
+EXAMPLES_AT_ONCE = 512
+"""Portion of the first evaluation: activations on all of it may need gigabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Findings from building the workload once; the numbers are None if it has no data."""
+
+    trainable: LoadedWorkload | Dynamics
+    mode: str
+    examples: int | None = None
+    size: ModelSize | None = None
+
+
+def dry_build(
+    config: StudyConfig, workload: Workload | Dynamics, target: Target, space: Space
+) -> Built:
+    """Return what building a workload shows: its data, the model's size, and how lanes train.
+
+    Raises:
+        StudyError: the study asks for what the workload cannot do, or starts below its target.
+        WorkloadError: the workload is unsound, or not admitted.
+    """  # noqa: DOC502  (raised inside)
+    if isinstance(workload, Dynamics):
+        _refuse_mode(config, {"dynamics"})
+        _refuse_unsupported(config, space)
+        _start_above(target, _dynamics_start(config, workload, space))
+        return Built(workload, "dynamics")
+    _refuse_mode(config, {"packed", "looped"})
+    optimizer = optimizer_named(config.optimizer)
+    require_sound(config.optimizer, optimizer)
+    loaded = load(workload, torch.device("cpu"), config.compute.precision)
+    start, size = _start(loaded, optimizer)
+    _start_above(target, start)
+    _refuse_micro_batches(config, loaded)
+    values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
+    admission = admit(loaded, values)
+    mode = _mode(config, admission)
+    loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
+    return Built(loaded, mode, len(loaded.data.train.inputs), size)
+
+
+def _mode(config: StudyConfig, admission: Admission) -> str:
+    """Return the mode of a study: as it says, unless packing would give other numbers."""
+    if config.compute.mode == "packed" and admission.reason:
+        raise StudyError(
+            "compute.mode must be auto or looped for this workload, got 'packed': "
+            f"{admission.reason}"
+        )
+    return admission.mode if config.compute.mode == "auto" else config.compute.mode
+
+
+def _refuse_mode(config: StudyConfig, possible: set[str]) -> None:
+    if config.compute.mode not in {"auto", *possible}:
+        raise StudyError(
+            f"compute.mode must be auto or {' or '.join(sorted(possible))} for this workload, "
+            f"got {config.compute.mode!r}"
+        )
+
+
+def _refuse_unsupported(config: StudyConfig, space: Space) -> None:
+    if config.federated is not None:
+        raise StudyError(
+            "federated must be left out for a workload with its own dynamics, which has no data "
+            "to share among clients"
+        )
+    if config.optimizer not in OF_DYNAMICS:
+        raise StudyError(
+            f"optimizer must be one of {', '.join(OF_DYNAMICS)} for a workload with its own "
+            f"dynamics, got {config.optimizer!r}"
+        )
+    group = of_optimizer(config.optimizer)
+    extras = [name for name in group.used(space) if name in group.optional]
+    if extras:
+        raise StudyError(
+            f"search.space.{extras[0]} must be left out for a workload with its own dynamics, got "
+            f"{space[extras[0]]!r}: its recursion has no such term"
+        )
+
+
+def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
+    if config.compute.micro_batch != "auto" and not loaded.splits_batches:
+        why = "`whole = True`" if loaded.whole else f"batch statistics in {loaded.mixing}"
+        raise StudyError(
+            f"compute.micro_batch must be left out for a workload with {why}, which needs the "
+            f"whole batch, got {config.compute.micro_batch}"
+        )
+
+
+def _start(loaded: LoadedWorkload, optimizer: Optimizer) -> tuple[float, ModelSize]:
+    """Return the error of an untrained model, and the size of the model."""
+    model, validation = fresh_model(loaded, 0).eval(), loaded.data.validation
+    total, examples = 0.0, len(validation.inputs)
+    portion = examples if loaded.whole else EXAMPLES_AT_ONCE
+    for start in range(0, examples, portion):
+        part = Examples(*(tensor[start : start + portion] for tensor in validation))
+        with torch.no_grad():
+            loss = loaded.workload.loss(model, part)
+            error = loaded.workload.error(model, part)
+        sound_number("loss", loss)
+        total += sound_number("error", error) * len(part.inputs)
+    size = replace(model_size(loaded, model), buffers=max(1, len(optimizer.buffers)))
+    return total / examples, size
+
+
+def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
+    """Return a model's number of parameters, and of operations for one example."""
+    one = Examples(*(part[:1] for part in loaded.data.validation))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        loaded.loss(model, one)
+    parameters = len(Layout(model).flatten(model))
+    return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
+
+
+def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> float:
+    required = of_optimizer(config.optimizer).required
+    values = {name: np.array([_middle(space[name])]) for name in required}
+    setup = LaneSetup(
+        optimizer=config.optimizer,
+        batch_size=1,
+        hyperparameters=values,
+        lr_factor=None,
+        seeds=np.zeros(1, dtype=np.int64),
+    )
+    _, error = workload.lanes(setup).measure()
+    return float(error[0])
+
+
+def _middle(entry: Range | float) -> float:
+    return entry.at(0.5) if isinstance(entry, Range) else entry
+
+
+def _start_above(target: Target, start: float) -> None:
+    if target.quantity == "error" and not 0 <= start <= 1:
+        raise StudyError(
+            f"the workload's error must be a fraction from 0 to 1, got {start:.4g} before "
+            'training; scale it, or use Target(..., quantity="loss")'
+        )
+    if not start >= target.value:
+        raise StudyError(
+            f"race.target must be below the {target.quantity} before training, {start:.4g}, got "
+            f"{target.value:g}; lower the target"
+        )

@@ -1,0 +1,83 @@
+"""Admission of an optimizer: its update must be tensor operations on each lane by itself."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from study.config.space import Range
+from study.engine.networks.tracing import compile_trace
+from study.errors import StudyError, cause
+from study.optimizers import Optimizer, Step
+from study.optimizers.hyperparameters import of_optimizer
+from study.seeding import generator
+
+_SHAPES = ((4, 3), (4,), (1,))
+_LANES = 2
+_STEPS = 4
+_CLOSE = 1e-4
+
+
+def require_sound(name: str, optimizer: Optimizer) -> None:
+    """Refuse an update rule that a pack would not compute as a lane alone does.
+
+    Two lanes take a few steps as one traced program, and each by itself in Python.
+
+    Raises:
+        StudyError: the rule fails, keeps Python state, draws random numbers, or mixes lanes.
+    """
+    try:
+        packed = _trained(optimizer, name, slice(0, _LANES), traced=True)
+        alone = torch.cat(
+            [
+                _trained(optimizer, name, slice(lane, lane + 1), traced=False)
+                for lane in range(_LANES)
+            ]
+        )
+    except Exception as error:
+        raise StudyError(
+            f"optimizer {name} must take a step, got {cause(error)}; mend its update rule"
+        ) from error
+    if not torch.allclose(packed, alone, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
+        raise StudyError(
+            f"optimizer {name} must update each lane by tensor operations on its own row, but a "
+            "traced pack of lanes and a lane alone differ; keep what changes in its buffers and "
+            "counters, not in Python, draw no random numbers, and do not mix rows"
+        )
+
+
+def _trained(optimizer: Optimizer, name: str, lanes: slice, *, traced: bool) -> Tensor:
+    """Return the parameters of some lanes after a few updates on random gradients."""
+    parameters = _random("parameters", 0)[lanes].clone()
+    step = Step.of(optimizer, _SHAPES, ())
+    buffers = optimizer.zeros(parameters)
+    values = {n: torch.full_like(parameters[:, :1], v) for n, v in _middles(name).items()}
+    held = (parameters, *buffers.values(), *values.values())
+
+    def take(parameters: Tensor, *rest: Tensor) -> Tensor:
+        *state, gradients = rest
+        named = dict(zip((*buffers, *values), state, strict=True))
+        step(parameters, gradients, named, named)
+        return parameters
+
+    run = take
+    for number in range(_STEPS):
+        gradients = _random("gradients", number)[lanes].clone()
+        if traced and number == 0:
+            run = compile_trace(take, (*held, gradients))
+        with torch.no_grad():
+            run(*held, gradients)
+    return parameters
+
+
+def _middles(name: str) -> Mapping[str, float]:
+    required = of_optimizer(name).required
+    return {
+        n: entry.default.at(0.5) if isinstance(entry.default, Range) else entry.default
+        for n, entry in required.items()
+    }
+
+
+def _random(stream: str, number: int) -> Tensor:
+    size = sum(torch.Size(shape).numel() for shape in _SHAPES)
+    return torch.randn(_LANES, size, generator=generator(number, stream))

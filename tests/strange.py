@@ -1,0 +1,333 @@
+"""Workloads that do more than compute, as a plug-in file: each a way to get a wrong number."""
+
+import itertools
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+from tests.blobs import Blobs
+from workloads import Target
+
+CALLS = [0]
+RNG = np.random.default_rng(0)
+
+
+class Net(nn.Module):
+    """The blobs' network with a factor on its output."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
+        self.calls = 0
+
+    def factor(self, x):
+        return 1.0
+
+    def forward(self, x):
+        return self.net(x) * self.factor(x)
+
+
+def blobs_of(net):
+    """Return a workload that trains instances of a class."""
+    return type(f"BlobsOf{net.__name__}", (Blobs,), {"model": lambda self: net()})
+
+
+class Counting(Net):
+    """A temperature that falls with each training call, counted in Python."""
+
+    def factor(self, x):
+        self.calls += self.training
+        return 20 * 0.97**self.calls
+
+
+class Late(Net):
+    """A count that matters only long after any examination."""
+
+    def factor(self, x):
+        self.calls += self.training
+        return 1.0 if self.calls < 1000 else 0.1
+
+
+class CountingInAList(Net):
+    def __init__(self):
+        super().__init__()
+        self.history = []
+
+    def factor(self, x):
+        if self.training:
+            self.history.append(len(self.history))
+        return 20 * 0.97 ** len(self.history)
+
+
+class Cycling(Net):
+    def __init__(self):
+        super().__init__()
+        self.factors = itertools.cycle([1.0, 2.0, 3.0])
+
+    def factor(self, x):
+        return next(self.factors) if self.training else 1.0
+
+
+class OwnGenerator(Net):
+    def __init__(self):
+        super().__init__()
+        self.rng = np.random.default_rng(0)
+
+    def factor(self, x):
+        return float(self.rng.uniform(0.5, 1.5)) if self.training else 1.0
+
+
+class NumpyNoise(Net):
+    def factor(self, x):
+        return float(np.random.rand()) if self.training else 1.0  # noqa: NPY002
+
+
+class PythonNoise(Net):
+    def factor(self, x):
+        return random.random() if self.training else 1.0
+
+
+class LateBuffer(Net):
+    def factor(self, x):
+        if not hasattr(self, "scale"):
+            self.register_buffer("scale", 1 + x.detach().abs().mean())
+        return self.scale
+
+
+class DrawnAtBirth(Net):
+    """An attribute that differs from model to model, although no parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = 0.5 + float(torch.rand(()))
+
+    def factor(self, x):
+        return self.scale
+
+
+class MaskAtBirth(Net):
+    """A tensor that is neither parameter nor buffer and differs from model to model."""
+
+    def __init__(self):
+        super().__init__()
+        self.mask = torch.rand(3) + 0.5
+
+    def factor(self, x):
+        return self.mask
+
+
+class PlainMask(Net):
+    """A tensor that is no buffer, and the same in all models: nothing to worry about."""
+
+    def __init__(self):
+        super().__init__()
+        self.mask = torch.tensor([1.0, 2.0, 3.0])
+
+    def factor(self, x):
+        return self.mask
+
+
+class Branching(Net):
+    def factor(self, x):
+        return 2.0 if self.training and float(x.detach().sum()) > 0 else 1.0
+
+
+class CountingInTheClass(Net):
+    count = 0
+
+    def factor(self, x):
+        type(self).count += 1
+        return 20 * 0.97**self.count
+
+
+class CountingGlobally(Net):
+    def factor(self, x):
+        CALLS[0] += 1
+        return 20 * 0.97 ** CALLS[0]
+
+
+class GlobalGenerator(Net):
+    def factor(self, x):
+        return float(RNG.uniform(0.5, 1.5)) if self.training else 1.0
+
+
+class CountingWhenMeasured(Net):
+    def factor(self, x):
+        self.calls += 1
+        return 0.97**self.calls
+
+
+class ClassInModel(Blobs):
+    """A module class made in `model()`, with a count in its closure."""
+
+    def model(self):
+        calls = 0
+
+        class Inner(Net):
+            def factor(self, x):
+                nonlocal calls
+                calls += self.training
+                return 20 * 0.97**calls
+
+        return Inner()
+
+
+class CountingWorkload(Blobs):
+    def __init__(self):
+        self.calls = 0
+
+    def loss(self, model, batch):
+        self.calls += 1
+        return super().loss(model, batch) * 0.97**self.calls
+
+
+class WritesIntoInputs(Blobs):
+    def model(self):
+        class Centred(Net):
+            def forward(self, x):
+                return self.net(x.sub_(0.1))
+
+        return Centred()
+
+
+class WritesIntoTargets(Blobs):
+    def error(self, model, data):
+        data.targets.add_(1).remainder_(3)
+        return super().error(model, data)
+
+
+class Switching(Blobs):
+    def loss(self, model, batch):
+        return super().loss(model.eval(), batch)
+
+
+class Detached(Blobs):
+    def loss(self, model, batch):
+        return nn.functional.cross_entropy(model(batch.inputs).detach(), batch.targets)
+
+
+class Thresholded(Blobs):
+    """A loss with a graph whose gradient is zero everywhere."""
+
+    def loss(self, model, batch):
+        return (model(batch.inputs).round().float().sign() * 0.0).mean() + 1.0
+
+
+class Resetting(Blobs):
+    """A loss that clears the gradients itself, as training loops do."""
+
+    def loss(self, model, batch):
+        model.zero_grad()
+        return super().loss(model, batch)
+
+
+class Penalized(Blobs):
+    """A penalty on the weights, only while training."""
+
+    def loss(self, model, batch):
+        penalty = sum(p.pow(2).sum() for p in model.parameters()) if model.training else 0.0
+        return super().loss(model, batch) + 1e-2 * penalty
+
+
+class Keywords(Blobs):
+    """A model that takes keywords and returns a mapping."""
+
+    def model(self):
+        class Named(Net):
+            def forward(self, x, *, scale=1.0):
+                return {"logits": self.net(x) * scale, "nothing": None}
+
+        return Named()
+
+    def loss(self, model, batch):
+        logits = model(batch.inputs, scale=2.0)["logits"]
+        return nn.functional.cross_entropy(logits, batch.targets)
+
+    def error(self, model, data):
+        return (model(data.inputs)["logits"].argmax(-1) != data.targets).float().mean()
+
+
+class HalfParameters(Blobs):
+    def model(self):
+        return super().model().half()
+
+
+class MixedParameters(Blobs):
+    def model(self):
+        model = super().model()
+        model[2].double()
+        return model
+
+
+class Regression(Blobs):
+    """One output per example, of shape (n, 1), against targets of shape (n,)."""
+
+    target = Target(0.1, "loss")
+
+    def data(self):
+        data = super().data()
+        return type(data)(
+            train=data.train._replace(targets=data.train.targets.float()),
+            validation=data.validation._replace(targets=data.validation.targets.float()),
+        )
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1))
+
+    def loss(self, model, batch):
+        return ((model(batch.inputs) - batch.targets) ** 2).mean()
+
+    def error(self, model, data):
+        return self.loss(model, data)
+
+
+class RegressionByFunction(Regression):
+    def loss(self, model, batch):
+        return nn.functional.mse_loss(model(batch.inputs), batch.targets)
+
+
+class BroadcastError(Regression):
+    """Right in the loss, broadcast in the error alone."""
+
+    def loss(self, model, batch):
+        return ((model(batch.inputs).squeeze(-1) - batch.targets) ** 2).mean()
+
+    def error(self, model, data):
+        return (model(data.inputs) - data.targets).abs().mean()
+
+
+class RootMeanSquare(BroadcastError):
+    """An error that is no mean over examples."""
+
+    def error(self, model, data):
+        return self.loss(model, data).sqrt()
+
+
+class WholeRootMeanSquare(RootMeanSquare):
+    whole = True
+
+
+class Pairwise(BroadcastError):
+    """A table that was asked for: both operands have the same rank."""
+
+    whole = True
+
+    def loss(self, model, batch):
+        outputs, targets = model(batch.inputs), batch.targets[:, None]
+        gaps = (outputs - outputs.T) - (targets - targets.T)
+        return gaps.square().mean() + (outputs - targets).square().mean()
+
+    def error(self, model, data):
+        return self.loss(model, data)
+
+
+class WritesIntoOutputs(Blobs):
+    """A loss that writes into what the model returned, which the error must not see."""
+
+    def loss(self, model, batch):
+        logits = model(batch.inputs)
+        value = nn.functional.cross_entropy(logits, batch.targets)
+        logits.detach().neg_()
+        return value

@@ -1,0 +1,100 @@
+"""The study.toml of a results folder is a study file as well."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from analysis.tables.folder import ResultsFolder
+from study.commands.running import SweepOptions, _place
+from study.config.study_file import override, read_study
+from study.errors import StudyError
+from study.planning.resolve import resolve
+from study.storage.study_folder import folder_of, open_folder, read_study_toml
+
+BLOBS = Path(__file__).parents[2] / "blobs.py"
+SMALL = {"batch_sizes": [2, 8], "search": {"trials": 4}}
+
+
+def recorded(folder, study):
+    """Write what a sweep that was killed early leaves; return the path of its study.toml."""
+    open_folder(ResultsFolder.at(folder), resolve(study)[0])
+    (folder / "provenance.json").write_text('{"schema_version": 1, "sweeps": []}\n')
+    return str(folder / "study.toml")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"workload": "noisy-quadratic", "optimizer": "sgd"},
+        {"workload": f"{BLOBS}:DropoutBlobs", "compute": {"cohort_minutes": 5.0}},
+        {"optimizer": "adamw", "schedule": {"name": "cosine"}, "search": {"sampler": "tpe"}},
+        {"race": {"max_epochs": 3.0, "to": "budget", "cohort": {"lanes": 8, "examples": 64}}},
+        {"mode": "recipe", "recipe": {"rule": "linear", "base": 2, "warmup_epochs": 1.0}},
+        {"mode": "recipe", "optimizer": "lamb", "recipe": {"rule": "lamb"}},
+        {"federated": {"clients": 2, "shards": "dirichlet", "alpha": 0.5}},
+    ],
+    ids=lambda changes: next(iter(changes), "plain"),
+)
+def test_it_gives_the_study_that_it_records(tmp_path, changes):
+    path = recorded(tmp_path / "made", SMALL | {"workload": f"{BLOBS}:Blobs"} | changes)
+    assert resolve(read_study(path))[0] == read_study_toml(ResultsFolder.at(tmp_path / "made"))
+
+
+def test_what_it_says_of_the_data_must_hold(tmp_path):
+    path = recorded(tmp_path, SMALL | {"workload": f"{BLOBS}:Blobs"})
+    for setting, message in [
+        ("examples=91", "examples follows .* give 90, got 91; undo"),
+        ("examples=90.5", "give 90, got 90.5"),
+        ("adaptive=true", "adaptive follows .* give False, got True"),
+        ("adaptive=0", "give False, got 0"),
+        ("search.sampler=tpe", "give True, got False"),
+    ]:
+        with pytest.raises(StudyError, match=message):
+            resolve(override(read_study(path), [setting]))
+
+
+def test_its_study_goes_on_where_it_lies(tmp_path, monkeypatch):
+    path = recorded(tmp_path / "blobs", SMALL | {"workload": f"{BLOBS}:Blobs"})
+    assert str(_place(path, None)) == str(tmp_path / "blobs")
+    assert str(_place(path, "elsewhere")) == "elsewhere/blobs"
+    monkeypatch.chdir(tmp_path / "blobs")
+    assert _place("study.toml", None).base == str(tmp_path / "blobs")
+    assert str(_place("study.toml", "elsewhere")) == "elsewhere/blobs"
+
+
+def test_a_file_of_the_users_own_may_have_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("study.toml").write_text('workload = "digits-mlp"\n')
+    assert str(_place("study.toml", None)) == "results/study"
+    Path("copied.toml").write_text(
+        Path(recorded(tmp_path / "x", {"workload": "digits-mlp"})).read_text()
+    )
+    assert str(_place("copied.toml", None)) == "results/copied"
+    assert folder_of("nowhere/study.toml") is None
+    assert SweepOptions().results is None
+
+
+def test_an_imported_study_is_none_to_sweep(tmp_path):
+    (tmp_path / "study.toml").write_text("[imported]\n")
+    (tmp_path / "trials.parquet").write_bytes(b"")
+    with pytest.raises(StudyError, match="got one imported from an archive"):
+        folder_of(str(tmp_path / "study.toml"))
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_the_command_adds_to_it(command, tmp_path):
+    few = ("--set", "search.trials=2", "--set", "replicates.seeds=0", "--workers", "1")
+    (tmp_path / "own.toml").write_text('workload = "blobs.py:Blobs"\nbatch_sizes = [4]\n')
+    (tmp_path / "blobs.py").write_bytes(BLOBS.read_bytes())
+    assert command("sweep", "own.toml", *few)[0] == 0
+    code, out, err = command(
+        "sweep", "results/own/study.toml", "--set", "batch_sizes=[8]", "--workers", "1"
+    )
+    assert code == 0, err
+    assert "4 trials recorded, 0 failed" in out
+    assert "batchscale analyze results/own" in out
+    assert [path.name for path in Path("results").iterdir()] == ["own"]
+    assert tomllib.loads(Path("results/own/study.toml").read_text())["batch_sizes"] == [4, 8]

@@ -1,0 +1,88 @@
+"""Admission on workloads that do more than compute: looped, or refused with the member's name."""
+
+import re
+
+import pytest
+import torch
+
+from study.engine.networks.training import load
+from study.planning.admission import admit
+from tests import strange
+from tests.blobs import BatchNormBlobs, Blobs, DropoutBlobs
+from workloads.errors import WorkloadError
+
+CPU = torch.device("cpu")
+PACKED = [
+    Blobs,
+    strange.Resetting,
+    strange.Penalized,
+    strange.Keywords,
+    strange.WholeRootMeanSquare,
+    strange.Pairwise,
+    strange.blobs_of(strange.Net),
+    strange.blobs_of(strange.PlainMask),
+]
+LOOPED = {
+    BatchNormBlobs: "num_batches_tracked changes",
+    DropoutBlobs: "draws random numbers from torch",
+    strange.ClassInModel: "<local calls> changes",
+    **{
+        strange.blobs_of(net): reason
+        for net, reason in {
+            strange.Counting: "model.calls changes",
+            strange.Late: "model.calls changes",
+            strange.CountingInAList: r"model.history\[0\] changes",
+            strange.Cycling: "model.factors changes",
+            strange.OwnGenerator: "model.rng changes",
+            strange.NumpyNoise: "draws random numbers from numpy.random",
+            strange.PythonNoise: "draws random numbers from random",
+            strange.LateBuffer: "buffer scale changes",
+            strange.DrawnAtBirth: "model.scale",
+            strange.MaskAtBirth: "model.mask",
+            strange.Branching: "vmap does not support it",
+        }.items()
+    },
+}
+REFUSED = {
+    strange.CountingWorkload: "workload.calls changes; keep it as",
+    strange.WritesIntoInputs: "validation inputs must stay as they are",
+    strange.WritesIntoTargets: "validation targets must stay as they are",
+    strange.Switching: "must not switch the model between training and evaluation",
+    strange.Detached: "gradient of the loss must not be zero",
+    strange.Thresholded: "gradient of the loss must not be zero",
+    strange.HalfParameters: r"must all be float32, or all float64, got float16 \(0.weight\)",
+    strange.MixedParameters: r"got float32 \(0.weight\) and float64 \(2.weight\)",
+    strange.Regression: r"same shape, got \(13, 1\) and \(13,\)",
+    strange.RegressionByFunction: r"same shape, got \(13, 1\) and \(13,\)",
+    strange.BroadcastError: r"same shape, got \(13, 1\) and \(13,\)",
+    strange.RootMeanSquare: "error must be a mean over the examples, .* `whole = True`",
+    **{
+        strange.blobs_of(net): words
+        for net, words in {
+            strange.CountingInTheClass: r"class CountingInTheClass>.count changes; keep it as",
+            strange.CountingGlobally: r"<global CALLS>\[0\] changes; keep it as",
+            strange.GlobalGenerator: "<global RNG> changes; keep it as",
+            strange.CountingWhenMeasured: "model.calls changes while `loss` and `error`",
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("workload", PACKED, ids=lambda kind: kind.__name__)
+def test_what_only_computes_is_packed(workload):
+    assert admit(load(workload(), CPU)).mode == "packed"
+
+
+@pytest.mark.parametrize("workload", LOOPED, ids=lambda kind: kind.__name__)
+def test_what_a_trace_would_freeze_is_looped_and_named(workload):
+    admission = admit(load(workload(), CPU))
+    assert admission.mode == "looped"
+    assert re.search(LOOPED[workload], admission.reason), admission.reason
+
+
+@pytest.mark.parametrize("workload", REFUSED, ids=lambda kind: kind.__name__)
+def test_what_no_way_of_training_makes_right_is_refused_and_named(workload):
+    with pytest.raises(WorkloadError, match=REFUSED[workload]):
+        admit(load(workload(), CPU))
+    with pytest.raises(WorkloadError, match=REFUSED[workload]):  # not only the first time
+        admit(load(workload(), CPU))

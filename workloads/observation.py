@@ -1,0 +1,217 @@
+"""What a workload does besides computing: found by calling it, as training will, a few times.
+
+Training may run lanes together as one traced program, measure in portions, and resume from a file.
+That is sound only where loss, error and model compute from their arguments, parameters and buffers
+alone. `observe` tells the others apart, and refuses what no way of training could make right.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from workloads.broadcasting import RefuseBroadcasting
+from workloads.errors import WorkloadError
+from workloads.python_state import Snapshot, changed, snapshot
+from workloads.randomness import forked, seed_all, states
+from workloads.soundness import sound_number
+from workloads.workload import Examples, Workload
+
+_FEW = 13
+_SEEDS = (0, 1)
+_PASSES = 3
+_REMEDY = "keep it as an attribute or a buffer of the model, which each trial has of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What training and measuring change besides parameters, and draw besides batches.
+
+    Attributes:
+        state: a member of the model that changes while it trains and is no parameter, or that
+            differs from model to model; None without one. Such models cannot share a trace.
+        buffer: whether that member is a buffer, which a checkpoint holds, as batch statistics.
+        draws: name of a generator that training draws from; None without one.
+        measure_draws: the same of a measurement.
+    """
+
+    state: str | None = None
+    buffer: bool = False
+    draws: str | None = None
+    measure_draws: str | None = None
+
+    def words(self) -> list[str]:
+        """Return what was seen, a phrase each; none where there is nothing but computing."""
+        seen = {
+            f"{self.state} changes while it trains": self.state,
+            f"training draws from {self.draws}": self.draws,
+            f"measuring draws from {self.measure_draws}": self.measure_draws,
+        }
+        return [phrase for phrase, found in seen.items() if found]
+
+
+def few(examples: Examples) -> Examples:
+    """Return copies of at most 13 examples from all over a set, in order.
+
+    The number is prime, so that it is seldom also another size of the model.
+    """
+    count = len(examples.inputs)
+    rows = torch.arange(min(_FEW, count)) * count // min(_FEW, count)
+    return Examples(*(part[rows.to(part.device)] for part in examples))
+
+
+def observe(
+    workload: Workload, make: Callable[[int], nn.Module], train: Examples, validation: Examples
+) -> Observation:
+    """Return what a workload does besides computing.
+
+    Args:
+        workload: the workload.
+        make: returns a new model for a seed, on the device of the examples.
+        train: a few training examples, which are copied.
+        validation: a few validation examples, which are copied.
+
+    Raises:
+        WorkloadError: it changes the examples that it measures, what all trials share, or a model
+            that it measures; its gradient is zero; or output and target are broadcast.
+    """  # noqa: DOC502  (raised inside)
+    with forked(train.inputs.device), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the author's own; each trial would repeat them
+        return _Observer(workload, [make(seed).train() for seed in _SEEDS]).observed(
+            train, validation
+        )
+
+
+class _Observer:
+    """Two models of a workload: one that is called, and one that must not notice."""
+
+    def __init__(self, workload: Workload, models: list[nn.Module]) -> None:
+        self._workload = workload
+        self._called, self._other = models
+
+    def observed(self, train: Examples, validation: Examples) -> Observation:
+        """Train and measure a few times; return what changed."""
+        seed_all(0)
+        differing = _first(changed(self._own(self._called), self._own(self._other)))
+        state, buffer, draws = self._while_training(train)
+        measure_draws = self._while_measuring(validation)
+        return Observation(
+            state=buffer or state or differing,
+            buffer=buffer is not None and state is None and differing is None,
+            draws=draws,
+            measure_draws=measure_draws,
+        )
+
+    def _own(self, model: nn.Module) -> Snapshot:
+        return snapshot(model=model)
+
+    def _while_training(self, train: Examples) -> tuple[str | None, str | None, str | None]:
+        """Return a Python member and a buffer that training changes, and a generator it uses."""
+        device = train.inputs.device
+        own, other = self._own(self._called), self._own(self._other)
+        shared: Snapshot = {}
+        buffers, generators = _buffers(self._called), states(device)
+        largest = 0.0
+        for number in range(_PASSES):
+            largest = max(largest, self._gradient(train))
+            if number == 0:  # what the first call only fills, a cache, is not refused
+                shared, other = snapshot(workload=self._workload), self._own(self._other)
+        _refuse_shared(changed(other, self._own(self._other)))
+        _refuse_shared(changed(shared, snapshot(workload=self._workload)))
+        if largest == 0:
+            raise WorkloadError(
+                "the gradient of the loss must not be zero in every parameter, got 0 in "
+                f"{_PASSES} passes; compute the loss from the model's output, without detach(), "
+                "item(), argmax or torch.no_grad()"
+            )
+        members = changed(own, self._own(self._called))
+        _refuse_switch(members)
+        late = changed(buffers, _buffers(self._called))
+        drawn = _drawn(generators, states(device))
+        return _first(members), _first(late), drawn
+
+    def _gradient(self, train: Examples) -> float:
+        """Take a training pass; return the largest element of the gradient."""
+        trainable = [p for p in self._called.parameters() if p.requires_grad]
+        with torch.enable_grad(), RefuseBroadcasting(len(train.inputs)):
+            loss = self._workload.loss(self._called, _copied(train))
+            sound_number("loss", loss)
+            if not loss.requires_grad:
+                return 0.0
+            gradients = torch.autograd.grad(
+                loss.float(), trainable, allow_unused=True, materialize_grads=True
+            )
+        return max(float(gradient.abs().max()) for gradient in gradients if gradient.numel())
+
+    def _while_measuring(self, validation: Examples) -> str | None:
+        """Return a generator that measuring uses."""
+        device = validation.inputs.device
+        self._called.eval()
+        try:
+            given, kept = _copied(validation), _copied(validation)
+            self._measure(given)
+            _refuse_written(given, kept)
+            before = self._own(self._called), _buffers(self._called), states(device)
+            self._measure(given)
+            after = self._own(self._called), _buffers(self._called), states(device)
+        finally:
+            self._called.train()
+        member = _first(changed(before[0], after[0])) or _first(changed(before[1], after[1]))
+        if member is not None:
+            raise WorkloadError(
+                "a measurement must leave the model as it is, since how many there are depends on "
+                f"the study: {member} changes while `loss` and `error` are computed in "
+                "evaluation mode; change it only `if self.training`"
+            )
+        return _drawn(before[2], after[2])
+
+    def _measure(self, validation: Examples) -> None:
+        with torch.no_grad(), RefuseBroadcasting(len(validation.inputs)):
+            self._workload.loss(self._called, validation)
+            self._workload.error(self._called, validation)
+
+
+def _copied(examples: Examples) -> Examples:
+    return Examples(*(part.clone() for part in examples))
+
+
+def _buffers(model: nn.Module) -> Snapshot:
+    held = {f"buffer {name}": buffer for name, buffer in model.named_buffers()}
+    return {name: snapshot(value=buffer.detach().clone()) for name, buffer in held.items()}
+
+
+def _first(paths: list[str]) -> str | None:
+    return min(paths, default=None)
+
+
+def _drawn(before: dict[str, Tensor], after: dict[str, Tensor]) -> str | None:
+    return next((name for name in before if not torch.equal(before[name], after[name])), None)
+
+
+def _refuse_shared(paths: list[str]) -> None:
+    if paths:
+        raise WorkloadError(
+            "what all trials share must not change while one of them trains, since the result "
+            f"would depend on which others ran before: {_first(paths)} changes; {_REMEDY}"
+        )
+
+
+def _refuse_switch(paths: list[str]) -> None:
+    switched = [path for path in paths if path.endswith(".training")]
+    if switched:
+        raise WorkloadError(
+            f"`loss` must not switch the model between training and evaluation, got a change of "
+            f"{switched[0]}; leave train() and eval() to batchscale"
+        )
+
+
+def _refuse_written(given: Examples, kept: Examples) -> None:
+    for name, now, before in zip(Examples._fields, given, kept, strict=True):
+        if now.dtype != before.dtype or not torch.equal(now, before):
+            raise WorkloadError(
+                f"the validation {name} must stay as they are, but `loss`, `error` or the model "
+                "writes into them, and the next measurement would see other data; compute a new "
+                "tensor, such as x = x - 0.5 in place of x.sub_(0.5)"
+            )

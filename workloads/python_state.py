@@ -1,0 +1,233 @@
+"""Python state around a model: what a trace would freeze, since it is no tensor operation.
+
+A snapshot holds the values that a model or a workload can reach by its own code: attributes,
+closures, class attributes, globals of the files that its author wrote, and states of generators.
+Two snapshots tell which of them a call has changed.
+"""
+
+import hashlib
+import inspect
+import itertools
+import random
+import sys
+import sysconfig
+import types
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Snapshot = Mapping[str, Any]
+"""Values by path, for example `model.net.calls`; comparable with `==`."""
+
+_MOST = 50_000
+"""Values of a snapshot at most; what lies beyond is not watched."""
+_HASHED = 1 << 20
+"""Tensors and arrays of more elements are told by place and version in place of their content."""
+_TENSORS = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
+_OURS = {"workloads", "study", "analysis", "batchscale"}
+_LIBRARIES = tuple(
+    str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")
+)
+_PLAIN = (type(None), bool, int, float, complex, str, bytes)
+_HOLDERS = {"types", "collections", "__main__"}
+_ITERATORS = (
+    *(type(iter(kind())) for kind in (list, tuple, str, dict, set)),
+    *(getattr(itertools, name) for name in ("count", "cycle", "repeat", "chain", "islice")),
+    enumerate,
+    map,
+    zip,
+)
+
+
+def snapshot(**roots: object) -> Snapshot:
+    """Return the Python values that objects reach, by path; the names of `roots` begin the paths.
+
+    Parameters and buffers are left out: they are tensors that training handles itself.
+    """
+    walk = _Walk()
+    for root in roots.values():
+        if isinstance(root, nn.Module):
+            walk.seen.update(map(id, (*root.parameters(), *root.buffers())))
+    for name, root in roots.items():
+        walk.visit(name, root)
+    return walk.values
+
+
+def changed(before: Snapshot, after: Snapshot) -> list[str]:
+    """Return the paths whose value differs, or that only one of two snapshots has."""
+    return [
+        path for path in {**before, **after} if before.get(path, _MOST) != after.get(path, _MOST)
+    ]
+
+
+class _Walk:
+    """A walk along references, each object once."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.seen: set[int] = set()
+        self._kept: list[object] = []  # an object freed here could hand its id to another one
+
+    def visit(self, path: str, value: object) -> None:
+        """Record a value, or what it refers to."""
+        if len(self.values) >= _MOST or id(value) in self.seen:
+            return
+        if isinstance(value, _PLAIN):
+            self.values[path] = (type(value), repr(value))
+            return
+        self.seen.add(id(value))
+        self._kept.append(value)
+        for kinds, state in _STATES:
+            if isinstance(value, kinds):
+                self.values[path] = state(value)
+                return
+        for kinds, parts in _PARTS:
+            if isinstance(value, kinds):
+                for step, part in parts(value):
+                    self.visit(f"{path}{step}", part)
+                return
+
+
+def _content(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, Tensor):
+        kind: tuple[Any, ...] = (tuple(value.shape), value.dtype)
+        if value.numel() > _HASHED or value.is_meta:
+            return (*kind, id(value), value._version)
+        value = value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    else:
+        kind = (value.shape, value.dtype)
+        if value.size > _HASHED:
+            return (*kind, value.ctypes.data)
+        if value.dtype.hasobject:
+            return (*kind, repr(value))
+    return (*kind, hashlib.sha256(np.ascontiguousarray(value).tobytes()).digest())
+
+
+def _position(iterator: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on itertools
+        try:
+            return repr(iterator.__reduce__())
+        except TypeError:
+            return object()  # equal to nothing: an iterator that cannot be read counts as used
+
+
+def _of_object(value: Any) -> Iterator[tuple[str, Any]]:
+    kind = type(value)
+    if kind.__module__.partition(".")[0] in sys.stdlib_module_names - _HOLDERS:
+        return  # a lock, a logger, a file: nothing that a model computes with
+    for name, member in list(getattr(value, "__dict__", {}).items()):
+        yield f".{name}", member
+    for base in kind.__mro__:
+        for name in getattr(base, "__slots__", ()):
+            if name != "__dict__" and hasattr(value, name):
+                yield f".{name}", getattr(value, name)
+    yield "", kind
+
+
+def _of_module(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    for name, member in list(vars(module).items()):
+        if name not in _TENSORS:
+            # hooks are numbered through the process, so their keys say nothing about the model
+            hooks = "_hooks" in name and isinstance(member, Mapping)
+            yield f".{name}", list(member.values()) if hooks else member
+    for name, child in module.named_children():
+        yield f".{name}", child
+    yield "", type(module)
+
+
+def _of_class(kind: type) -> Iterator[tuple[str, Any]]:
+    for base in kind.__mro__:
+        if _written_by_the_author(sys.modules.get(base.__module__)):
+            for name, member in list(vars(base).items()):
+                if not name.startswith("__") or isinstance(member, types.FunctionType):
+                    yield f"<class {base.__name__}>.{name}", member
+
+
+def _of_function(function: Any) -> Iterator[tuple[str, Any]]:
+    if not _written_by_the_author(sys.modules.get(function.__module__)):
+        return
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            yield f"<local {name}>", cell.cell_contents
+        except ValueError:  # a name that is not bound yet
+            continue
+    for place, default in enumerate(function.__defaults__ or ()):
+        yield f"<default {place}>", default
+    for name, member in vars(function).items():
+        yield f".{name}", member
+    for name in _global_names(function.__code__):
+        if name in function.__globals__:
+            yield f"<global {name}>", function.__globals__[name]
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    inner = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return set(code.co_names).union(*map(_global_names, inner))
+
+
+def _of_generator(generator: Any) -> Iterator[tuple[str, Any]]:
+    frame = generator.gi_frame
+    yield ".position", None if frame is None else frame.f_lasti
+    for name, value in inspect.getgeneratorlocals(generator).items():
+        yield f".{name}", value
+
+
+def _of_mapping(mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in list(mapping.items()):
+        yield f"[{key!r:.40}]", value
+
+
+def _of_sequence(values: Any) -> Iterator[tuple[str, Any]]:
+    return ((f"[{place}]", value) for place, value in enumerate(list(values)))
+
+
+def _nothing(value: object) -> Iterator[tuple[str, Any]]:
+    return iter(())
+
+
+def _written_by_the_author(module: types.ModuleType | None) -> bool:
+    """Return whether a module is neither Python's, nor an installed package, nor batchscale's."""
+    if module is None or module.__name__.partition(".")[0] in _OURS:
+        return False
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return module.__name__ == "__main__"
+    return not str(Path(file).resolve()).startswith(_LIBRARIES)
+
+
+_STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    ((Tensor, np.ndarray), _content),
+    (torch.Generator, lambda generator: generator.get_state().numpy().tobytes()),
+    (random.Random, lambda generator: generator.getstate()),
+    (np.random.Generator, lambda generator: repr(generator.bit_generator.state)),
+    (np.random.RandomState, lambda generator: repr(generator.get_state())),
+    ((set, frozenset), lambda values: frozenset(map(repr, values))),
+    (_ITERATORS, _position),
+    ((np.generic, torch.dtype, torch.device, torch.Size), repr),
+)
+"""Kinds of values that are compared as a whole, and what is compared."""
+
+_PARTS: tuple[tuple[Any, Callable[[Any], Iterator[tuple[str, Any]]]], ...] = (
+    ((types.ModuleType, weakref.ReferenceType, types.BuiltinFunctionType), _nothing),
+    (nn.Module, _of_module),
+    (type, _of_class),
+    (types.FunctionType, _of_function),
+    (types.MethodType, lambda method: iter([("", method.__func__), ("", method.__self__)])),
+    ((staticmethod, classmethod), lambda method: iter([("", method.__func__)])),
+    (property, lambda member: iter([("", member.fget)])),
+    (partial, lambda call: _of_sequence([call.func, *call.args, *call.keywords.values()])),
+    (types.GeneratorType, _of_generator),
+    (Mapping, _of_mapping),
+    ((list, tuple, deque), _of_sequence),
+    (object, _of_object),
+)
+"""Kinds of values that refer to others, and how; the first kind that fits counts."""

@@ -1,0 +1,71 @@
+"""The global generators that a model may draw from: torch's, numpy's and Python's."""
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_NO_GAUSS = float("nan")
+
+
+def states(device: torch.device) -> dict[str, Tensor]:
+    """Return the states of the generators that code on a device may use, by name, as tensors."""
+    version, words, gauss = random.getstate()
+    numpys: Any = np.random.get_state(legacy=False)  # noqa: NPY002 - models use the global one
+    found = {
+        "torch": torch.get_rng_state(),
+        "numpy.random": torch.tensor(numpys["state"]["key"].astype(np.int64)),
+        "numpy.random position": torch.tensor(
+            [numpys["state"]["pos"], numpys["has_gauss"], numpys["gauss"]], dtype=torch.float64
+        ),
+        "random": torch.tensor([version, *words]),
+        "random position": torch.tensor(
+            [_NO_GAUSS if gauss is None else gauss], dtype=torch.float64
+        ).view(torch.int64),
+    }
+    if device.type == "cuda":
+        found["torch.cuda"] = torch.cuda.get_rng_state(device)
+    return found
+
+
+def set_states(device: torch.device, found: Mapping[str, Tensor]) -> None:
+    """Set the generators to states that `states` returned."""
+    torch.set_rng_state(found["torch"])
+    position, has_gauss, gauss = found["numpy.random position"].tolist()
+    np.random.set_state(  # noqa: NPY002 - as above
+        {
+            "bit_generator": "MT19937",
+            "state": {
+                "key": found["numpy.random"].numpy().astype(np.uint32),
+                "pos": int(position),
+            },
+            "has_gauss": int(has_gauss),
+            "gauss": gauss,
+        }
+    )
+    version, *words = found["random"].tolist()
+    own = float(found["random position"].view(torch.float64))
+    random.setstate((version, tuple(words), None if np.isnan(own) else own))
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(found["torch.cuda"], device)
+
+
+def seed_all(seed: int) -> None:
+    """Seed every global generator, with `seed` in 0 to 2^63 - 1."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
+    random.seed(seed)
+
+
+@contextmanager
+def forked(device: torch.device) -> Iterator[None]:
+    """Restore the global generators when the context ends."""
+    before = states(device)
+    try:
+        yield
+    finally:
+        set_states(device, before)
