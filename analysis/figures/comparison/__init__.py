@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.comparison.compare import Comparison
@@ -10,6 +11,7 @@ from analysis.figures.comparison.curves import draw_comparison, draw_normalised
 from analysis.figures.comparison.data import comparison_data, normalised_data
 from analysis.figures.comparison.epochs import draw_epochs
 from analysis.figures.drawing.kind import FigureKind, draw_named, write_all
+from analysis.figures.drawing.style import Look
 from analysis.tables.folder import ResultsFolder
 
 COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
@@ -28,19 +30,33 @@ COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
 """All figures of a comparison by name, which is also the stem of their files."""
 
 
-def draw(comparison: Comparison, name: str = "comparison") -> Figure:
+def draw(
+    comparison: Comparison,
+    name: str = "comparison",
+    ax: Axes | None = None,
+    look: Look | None = None,
+) -> Figure:
     """Return the figure of that name in `COMPARISON_FIGURES`, without writing anything.
 
+    Args:
+        comparison: what it shows.
+        name: its name.
+        ax: the user's axes to draw into; None for a figure of its own.
+        look: its look; None for the usual one.
+
     Raises:
-        AnalysisError: there is no figure of that name, or the studies lack the data for it.
+        AnalysisError: there is no figure of that name, the studies lack the data for it, or it has
+            several panels and axes are given.
     """  # noqa: DOC502  (raised inside)
-    return draw_named(COMPARISON_FIGURES, name, comparison)
+    return draw_named(COMPARISON_FIGURES, name, comparison, ax, look)
 
 
-def write_comparison_figures(comparison: Comparison, folder: ResultsFolder) -> list[str]:
-    """Write every figure that the comparison has data for: PNG, SVG and CSV.
+def write_comparison_figures(
+    comparison: Comparison, folder: ResultsFolder, look: Look | None = None
+) -> list[str]:
+    """Write every figure that the comparison has data for: pictures, and the data as CSV.
 
     Returns:
         The names of the files written.
     """
-    return write_all(COMPARISON_FIGURES, comparison, folder)
+    return write_all(COMPARISON_FIGURES, comparison, folder, look)

@@ -6,6 +6,7 @@ import pandas as pd
 from analysis.comparison.compare import Compared, Comparison
 from analysis.figures.drawing.series import (
     FIT,
+    LEFT_OUT,
     MEASURED,
     NOT_REACHED,
     PERFECT,
@@ -22,8 +23,9 @@ def comparison_data(comparison: Comparison) -> pd.DataFrame:
     Returns:
         Columns study, label, series, batch_size, steps, low, high. Series `measured`: low and high
         are the interval of the median, where medians are compared; `not reached`: steps is a lower
-        bound; `fit`: the hyperbola over the study's batch sizes, low and high are its band;
-        `b_crit`: batch_size, low and high are its value and interval, null without bound.
+        bound; `left out`: one that no curve explains; `fit`: the hyperbola over the study's batch
+        sizes, low and high are its band; `b_crit`: batch_size, low and high are its value and
+        interval, null without bound.
     """
     parts = [_series(study, 1.0, comparison.medians) for study in comparison.studies]
     return pd.concat([*parts, *map(_b_crit, comparison.studies)], ignore_index=True)
@@ -49,6 +51,8 @@ def normalised_data(comparison: Comparison) -> pd.DataFrame:
 def _series(study: Compared, divisor: float, medians: bool) -> pd.DataFrame:
     points = study.points
     kind = np.where(points.missed, NOT_REACHED, MEASURED)
+    if study.fit is not None:
+        kind = np.where(points.out_of_reach(), LEFT_OUT, kind)
     columns = {"series": kind, "batch_size": points.batch_sizes, "steps": points.steps}
     parts = [pd.DataFrame(columns)]
     if medians:

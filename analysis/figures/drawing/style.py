@@ -1,85 +1,137 @@
-"""The style that all figures share, and how a figure is saved: PNG, SVG and the drawn data."""
+"""How figures look: the style where the user has set none, what commands can set, the files."""
 
 import io
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 import matplotlib.style
-import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
+from cycler import cycler
 from matplotlib.figure import Figure
 
+from analysis.errors import AnalysisError
+from analysis.figures.drawing.colors import INK, OKABE_ITO
 from analysis.tables.folder import ResultsFolder
 
-BLUE = "#0072B2"
-ORANGE = "#D55E00"
-GREEN = "#009E73"
-YELLOW = "#F0E442"
-PURPLE = "#CC79A7"
-INK = "#222222"
-GRAY = "#6E6E6E"
-PALE = "#C4C4C4"
-"""Colors that color-blind readers can tell apart (Okabe and Ito 2008), and grays."""
-
-WIDTH = 6.4
-"""Inches."""
-SMALL = 8.5
-"""Points."""
-
 _STYLE: Mapping[str, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 10,
-    "figure.titlesize": 10.5,
-    "axes.titlesize": 10.5,
+    "figure.titlesize": "medium",
+    "axes.titlesize": "medium",
     "axes.titlelocation": "left",
-    "axes.titlepad": 8,
-    "axes.labelsize": 10,
-    "axes.edgecolor": INK,
-    "axes.linewidth": 0.8,
+    "axes.prop_cycle": cycler(color=OKABE_ITO),
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": SMALL,
+    "xtick.labelsize": "small",
+    "ytick.labelsize": "small",
+    "legend.fontsize": "small",
     "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    # SVG text stays text, and element ids are not random: the same study gives the same file
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
+    "savefig.dpi": 200,
+    # text stays text, and element ids are not random: the same study gives the same file
     "svg.fonttype": "none",
     "svg.hashsalt": "batchscale",
+    "pdf.fonttype": 42,
 }
-_PICTURES: Mapping[str, Mapping[str, Any]] = {
-    "png": {"dpi": 200, "metadata": {"Software": None}},
+FORMATS: Mapping[str, Mapping[str, Any]] = {
+    "png": {"metadata": {"Software": None}},
     "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
 }
+"""The formats of pictures, each with what keeps the time and the machine out of its files."""
+# a line of fewer letters has no room for the axes beside their labels
+_LEAST_LETTERS = 20
+_SMALLEST, _LARGEST = 4.0, 40.0
+_POINTS = 72
 
 
-def style() -> AbstractContextManager[None]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What figures are to look like, and as what they are written.
+
+    Attributes:
+        formats: keys of `FORMATS`, at least one.
+        width: of a figure in inches; None for that of matplotlib's `figure.figsize`.
+        font_size: in points, of labels and titles; None for matplotlib's `font.size`.
+        title: whether a title stands above the figure.
+    """
+
+    formats: tuple[str, ...] = ("png", "svg")
+    width: float | None = None
+    font_size: float | None = None
+    title: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn.
+
+        Raises:
+            AnalysisError: there is no such format, or the figure has no room for its text.
+        """
+        wrong = [form for form in self.formats if form not in FORMATS]
+        if wrong or not self.formats:
+            got = repr(wrong[0]) if wrong else "none"
+            raise AnalysisError(f"a format must be one of {', '.join(FORMATS)}, got {got}")
+        size, width = self.settings["font.size"], self.settings["figure.figsize"][0]
+        if not _SMALLEST <= size <= _LARGEST:  # refuses NaN too
+            raise AnalysisError(
+                f"the font size must be from {_SMALLEST:g} to {_LARGEST:g} points, got {size:g}"
+            )
+        least = _LEAST_LETTERS * size / _POINTS
+        if not least <= width < math.inf:
+            raise AnalysisError(
+                f"the width of a figure with text of {size:g} points must be at least "
+                f"{least:.2f} inches, got {width:g}; widen it, or lower the font size"
+            )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The parameters of matplotlib that differ from the user's."""
+        # a parameter at matplotlib's default is one that the user has not set
+        given: dict[Any, Any] = matplotlib.rcParams
+        default: dict[Any, Any] = matplotlib.rcParamsDefault
+        ours = {name: value for name, value in _STYLE.items() if given[name] == default[name]}
+        width, height = given["figure.figsize"]
+        size = given["font.size"] if self.font_size is None else self.font_size
+        figure = (width if self.width is None else self.width, height)
+        return {**ours, "figure.figsize": figure, "font.size": size}
+
+
+def look_of(formats: str, width: float | None, font_size: float | None, title: bool) -> Look:
+    """Return the look that the options of a command ask for.
+
+    Args:
+        formats: names of formats with commas between them.
+        width: as of `Look`.
+        font_size: as of `Look`.
+        title: as of `Look`.
+
+    Raises:
+        AnalysisError: there is no such format, or the figure has no room for its text.
+    """  # noqa: DOC502  (raised by Look)
+    names = [name.strip().lower() for name in formats.split(",") if name.strip()]
+    return Look(formats=tuple(dict.fromkeys(names)), width=width, font_size=font_size, title=title)
+
+
+def style(look: Look) -> AbstractContextManager[None]:
     """Return the context in which figures are made; matplotlib's own settings stay untouched."""
-    return matplotlib.style.context(["default", dict(_STYLE)])
+    return matplotlib.style.context(look.settings)
 
 
-def ramp(count: int) -> list[str]:
-    """Return hexadecimal colors from dark to light for an ordered quantity (viridis)."""
-    # the last sixth of viridis is too pale for lines on white
-    return [to_hex(color) for color in matplotlib.colormaps["viridis"](np.linspace(0, 0.84, count))]
-
-
-def save(figure: Figure, data: pd.DataFrame, folder: ResultsFolder, stem: str) -> list[str]:
-    """Write a figure as PNG and SVG, and the data it draws as CSV.
+def save(
+    figure: Figure, data: pd.DataFrame, folder: ResultsFolder, stem: str, look: Look
+) -> list[str]:
+    """Write a figure in each format of its look, and the data it draws as CSV.
 
     Returns:
         The names of the files written: the stem with each ending.
     """
-    for form, options in _PICTURES.items():
+    for form in look.formats:
         picture = io.BytesIO()
-        with style():
-            figure.savefig(picture, format=form, **options)
+        with style(look):
+            figure.savefig(picture, format=form, **FORMATS[form])
         folder.write(f"{stem}.{form}", picture.getvalue())
     folder.write(f"{stem}.csv", data.to_csv(index=False, lineterminator="\n").encode())
-    return [f"{stem}.{form}" for form in (*_PICTURES, "csv")]
+    return [f"{stem}.{form}" for form in (*look.formats, "csv")]

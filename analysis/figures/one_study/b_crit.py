@@ -1,21 +1,25 @@
 """The critical batch size against the target, with its interval; bounds as arrows."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis.escaping import escape_math
-from analysis.figures.drawing.axes import PLAIN, base_two_y, single_axes
-from analysis.figures.drawing.style import GRAY, INK, SMALL, ramp, style
+from analysis.figures.drawing.colors import ink, pale, ramp
+from analysis.figures.drawing.marks import bound_mark
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import PLAIN, label_axis, log_axis
 from analysis.fitting.models import Floats
 from analysis.measures.goals import LEVEL
 from analysis.report.summary import Analysis
 
-_ARROW_SHARE = 0.09
+_HEIGHT = 3.6
+# of the height of the axes, for an arrow
+_ARROW = 0.2
 
 
 def b_crit_data(analysis: Analysis) -> pd.DataFrame:
@@ -36,36 +40,43 @@ def b_crit_data(analysis: Analysis) -> pd.DataFrame:
     return data if bounded.sum() > 1 else pd.DataFrame()
 
 
-def draw_b_crit(data: pd.DataFrame, analysis: Analysis) -> Figure:
+def draw_b_crit(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     """Draw the rows of `b_crit_data`, tighter targets to the right."""
-    with style():
-        figure, axes = single_axes(3.6, width=4.6)
-        _scale(axes, data)
-        for row, color in zip(data.to_numpy(float), ramp(len(data)), strict=True):
-            _draw_estimate(axes, row, color)
-        known = data[data["b_crit"].notna()]
-        axes.plot(known["target"], known["b_crit"], "-", color=GRAY, lw=0.9, zorder=2)
-        axes.set_title(escape_math(analysis.subject))
-        axes.set_xlabel(f"Target: validation {analysis.quantity} (tighter \N{RIGHTWARDS ARROW})")
-        axes.set_ylabel(r"Critical batch size $b_\mathrm{crit}$ (examples)")
-        axes.text(
-            0.02,
-            0.98,
-            f"{LEVEL:.0%} intervals",
-            transform=axes.transAxes,
-            va="top",
-            fontsize=SMALL,
-            color=INK,
-        )
-    return figure
+    axes = sheet.axes(_HEIGHT)
+    _scale(axes, data)
+    for row, color in zip(data.to_numpy(float), ramp(len(data)), strict=True):
+        _draw_estimate(axes, row, color)
+    # the line breaks where b_crit is not identified
+    axes.plot(data["target"], data["b_crit"], "-", color=pale(0.34), lw=0.9, zorder=2)
+    nowhere = data.loc[data["low"].isna() & data["high"].isna(), "target"]
+    unknown = ", ".join(f"{target:g}" for target in nowhere)
+    label_axis(
+        axes.xaxis,
+        f"Target: validation {analysis.quantity} (tighter \N{RIGHTWARDS ARROW})"
+        + (f"\nnot identified at {unknown}" if unknown else ""),
+    )
+    label_axis(axes.yaxis, r"Critical batch size $b_\mathrm{crit}$ (examples)")
+    sheet.title(analysis.subject)
+    sheet.legend(_legend(data))
+
+
+def _legend(data: pd.DataFrame) -> Sequence[Artist]:
+    lower = data["b_crit"].isna() & data["low"].notna()
+    upper = data["b_crit"].isna() & data["high"].notna()
+    keys = {
+        f"{LEVEL:.0%} interval": (data["b_crit"].notna().any(), {"marker": "o", "linewidth": 1.8}),
+        "lower bound": (lower.any(), bound_mark(legend=True)),
+        "upper bound": (upper.any(), bound_mark(downward=True, legend=True)),
+    }
+    return [key(label, color=ink(), **mark) for label, (drawn, mark) in keys.items() if drawn]
 
 
 def _scale(axes: Axes, data: pd.DataFrame) -> None:
     ends = data[["low", "high"]].to_numpy(float)
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
     # room for the arrows too
-    pad = max(1.8, (high / low) ** (_ARROW_SHARE / (1 - 2 * _ARROW_SHARE) + 0.05))
-    base_two_y(axes, low / pad, high * pad, most=8)
+    pad = max(1.5, (high / low) ** (_ARROW / (1 - 2 * _ARROW)))
+    log_axis(axes.yaxis, low / pad, high * pad)
     loosest, tightest = float(data["target"].max()), float(data["target"].min())
     margin = (loosest / tightest) ** 0.08
     axes.set_xscale("log")
@@ -76,32 +87,12 @@ def _scale(axes: Axes, data: pd.DataFrame) -> None:
 
 
 def _draw_estimate(axes: Axes, row: Floats, color: str) -> None:
-    """Draw a value with its interval, or an arrow from each bound, or that there is none."""
+    """Draw a value with its interval, or an arrow from each bound."""
     target, value, low, high = row.tolist()
     if not math.isnan(value):
         axes.plot([target] * 2, [low, high], color=color, lw=1.8, solid_capstyle="butt", zorder=3)
-        axes.plot([target], [value], "o", color=color, markersize=6.5, zorder=4)
+        axes.plot([target], [value], "o", color=color, zorder=4)
         return
-    bottom, top = axes.get_ylim()
-    reach = (top / bottom) ** _ARROW_SHARE
-    for bound, away in ((low, reach), (high, 1 / reach)):
+    for bound, downward in ((low, False), (high, True)):
         if not math.isnan(bound):
-            axes.annotate(
-                "",
-                (target, bound * away),
-                (target, bound),
-                arrowprops={"arrowstyle": "-|>", "color": color, "lw": 1.6, "shrinkA": 0},
-            )
-            axes.plot([target], [bound], "_", color=color, markersize=9, markeredgewidth=1.8)
-    if math.isnan(low) and math.isnan(high):
-        axes.text(
-            target,
-            0.03,
-            "not identified",
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="bottom",
-            rotation=90,
-            fontsize=SMALL,
-            color=GRAY,
-        )
+            axes.plot([target], [bound], color=color, **bound_mark(downward))

@@ -1,34 +1,29 @@
 """Best of N: the fewest steps that fewer trials would have found, at each batch size."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullLocator
 
-from analysis.figures.drawing.axes import (
-    PLAIN,
-    base_two_x,
-    key,
-    legend_below,
-    panel_grid,
-    panel_label,
-    title,
-)
-from analysis.figures.drawing.style import BLUE, GRAY, INK, ORANGE, PALE, SMALL, style
+from analysis.figures.drawing.colors import color, ink, pale, readable
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import log_axis
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
 from analysis.search_quality.best_of_n import LEAST_REACH, SearchVerdict, best_of_n, search_sample
 from analysis.search_quality.table import EVEN_ROLES
 
-_PANEL = (1.6, 1.45)
-_FAINT = "#DADADA"
-_SHADE = "#F1F0EC"
-_TICKS = (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2, 2.5, 3, 4, 5, 7, 10, 20, 50, 100, 1000)
-_MOST_TICKS = 5
-_COLORS = {SearchVerdict.SETTLED: BLUE, SearchVerdict.FALLING: ORANGE, SearchVerdict.UNKNOWN: GRAY}
+# of the font size
+_PANEL = (11, 10)
+_PLACES: Mapping[SearchVerdict, int] = {
+    SearchVerdict.SETTLED: 0,
+    SearchVerdict.FALLING: 1,
+    SearchVerdict.UNKNOWN: 4,
+}
+"""Place of a verdict's color in the cycle."""
 
 
 def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
@@ -51,74 +46,63 @@ def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def draw_best_of_n(data: pd.DataFrame, analysis: Analysis) -> Figure:
+def draw_best_of_n(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     """Draw the rows of `best_of_n_data`: one panel per batch size, the other curves behind."""
     sizes = sorted(data["batch_size"].unique())
-    with style():
-        # one row of panels leaves the label of the y axis little height
-        around = (0.5, 1.2 if len(sizes) > 5 else 1.8)  # noqa: PLR2004
-        names = [f"B = {size}" for size in sizes]
-        figure, panels, lowest = panel_grid(names, _PANEL, around, least=4.6)
-        _scale(panels[0], data)
-        verdicts = analysis.search.set_index("batch_size")
-        for panel, size in zip(panels, sizes, strict=True):
-            _draw_panel(panel, data, size, verdicts.loc[size])
-        for panel in lowest:
-            panel_label(panel, "Trials n")
-        title(figure, analysis.title)
-        figure.supylabel("Expected fewest steps of n trials\nrelative to all trials", fontsize=9.5)
-        legend_below(figure, _legend(data, verdicts), columns=2 if len(lowest) > 3 else 1)  # noqa: PLR2004
-    return figure
+    verdicts = analysis.search.set_index("batch_size")
+    names = [_name(size, verdicts.loc[size]) for size in sizes]
+    panels = sheet.grid(names, _PANEL, "Trials n", sharex=True, sharey=True)
+    _scale(panels[0], data)
+    for panel, size in zip(panels, sizes, strict=True):
+        own = color(_PLACES[_verdict(verdicts.loc[size])])
+        panel.title.set_color(readable(own))
+        _draw_panel(panel, data, size, own)
+    sheet.label_y("Expected fewest steps of n trials, relative to all")
+    sheet.title(analysis.title)
+    sheet.legend(_legend(data, verdicts))
+
+
+def _verdict(quality: "pd.Series[float]") -> SearchVerdict:
+    return SearchVerdict(str(quality["search"]))
+
+
+def _name(size: int, quality: "pd.Series[float]") -> str:
+    if _verdict(quality) is SearchVerdict.UNKNOWN:
+        return f"B = {size}"
+    return f"B = {size}: +{float(quality['gain']):.0%}"
 
 
 def _scale(panel: Axes, data: pd.DataFrame) -> None:
-    base_two_x(panel, 1, float(data["n"].max()) * 1.15, most=4)
+    log_axis(panel.xaxis, 1, float(data["n"].max()) * 1.15, least=3)
     top = max(float(data["ratio"].max()), 1.1) ** 1.12
-    panel.set_yscale("log")
-    panel.set_ylim(1 / top**0.07, top)
-    ticks = [tick for tick in _TICKS if tick <= top]
-    panel.yaxis.set_major_locator(FixedLocator(ticks[:: -(-len(ticks) // _MOST_TICKS)]))
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.yaxis.set_major_formatter(PLAIN)
+    log_axis(panel.yaxis, 1 / top**0.07, top, least=3)
 
 
-def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, quality: "pd.Series[float]") -> None:
+def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, own: str) -> None:
     for other, curve in data.groupby("batch_size"):
         if other != size:
-            panel.plot(curve["n"], curve["ratio"].astype(float), color=_FAINT, lw=0.6, zorder=1)
+            panel.plot(curve["n"], curve["ratio"].astype(float), color=pale(0.83), lw=0.6, zorder=1)
     curve = data[data["batch_size"] == size]
     n, ratio = curve["n"].to_numpy(float), curve["ratio"].to_numpy(float)
-    verdict = SearchVerdict(str(quality["search"]))
-    color = _COLORS[verdict]
-    panel.axvspan(n[-1] / 2, n[-1], color=_SHADE, lw=0, zorder=0)
+    panel.axvspan(n[-1] / 2, n[-1], color=pale(0.93), lw=0, zorder=0)
     sure = curve["reach"].to_numpy(float) >= LEAST_REACH
     joint = np.concatenate(([False], ~sure[:-1])) & sure  # dotted and solid line meet there
-    panel.plot(n, np.where(sure & ~joint, np.nan, ratio), ":", color=color, lw=1.6, zorder=3)
-    panel.plot(n, np.where(sure, ratio, np.nan), color=color, lw=1.8, zorder=3)
-    panel.plot(n[-1:], ratio[-1:], "o", color=color, markersize=4, clip_on=False, zorder=4)
-    panel.text(
-        0.97,
-        0.95,
-        verdict if verdict == SearchVerdict.UNKNOWN else f"+{float(quality['gain']):.0%}",
-        transform=panel.transAxes,
-        ha="right",
-        va="top",
-        fontsize=SMALL + 0.5,
-        color=color,
-    )
+    panel.plot(n, np.where(sure & ~joint, np.nan, ratio), ":", color=own, zorder=3)
+    panel.plot(n, np.where(sure, ratio, np.nan), color=own, zorder=3)
+    panel.plot(n[-1:], ratio[-1:], "o", color=own, markersize=4, clip_on=False, zorder=4)
 
 
 def _legend(data: pd.DataFrame, verdicts: pd.DataFrame) -> list[Artist]:
     shown = set(verdicts.loc[list(data["batch_size"].unique()), "search"])
     handles: list[Artist] = [
-        key(str(verdict), color=color, lw=1.8, marker="o", markersize=4)
-        for verdict, color in _COLORS.items()
+        key(str(verdict), color=color(place), marker="o", markersize=4)
+        for verdict, place in _PLACES.items()
         if str(verdict) in shown
     ]
     if (data["reach"] < LEAST_REACH).any():
         label = f"lower bound: < {LEAST_REACH:.0%} of samples reach the target"
-        handles.append(key(label, color=INK, lw=1.6, ls=":"))
-    handles.append(Patch(color=_SHADE, label="last doubling of trials (+x% steps without)"))
+        handles.append(key(label, color=ink(), ls=":"))
+    handles.append(Patch(color=pale(0.93), label="last doubling of trials (+x%: without it)"))
     if data["batch_size"].nunique() > 1:
-        handles.append(key("other batch sizes", color=PALE, lw=0.9))
+        handles.append(key("other batch sizes", color=pale(0.73), lw=0.9))
     return handles

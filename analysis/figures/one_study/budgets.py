@@ -1,32 +1,24 @@
 """The least validation error against batch size, within fixed steps and within fixed examples."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Sequence
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from analysis.figures.drawing.axes import (
-    batch_size_axis_with_labels,
-    key,
-    legend_below,
-    one_two_five_ticks,
-    title,
-)
-from analysis.figures.drawing.labels import EndLabel, label_ends
-from analysis.figures.drawing.series import BOUND
-from analysis.figures.drawing.style import GRAY, INK, ramp, style
+from analysis.figures.drawing.colors import ink, pale, ramp
+from analysis.figures.drawing.marks import bound_mark
+from analysis.figures.drawing.sheet import Sheet, bound_key, key
+from analysis.figures.drawing.ticks import batch_size_axis, log_axis
 from analysis.measures.budgets import Unit, best_errors, choose_budgets
 from analysis.measures.federated import batch_axis, step_unit
 from analysis.report.summary import Analysis
 
-_SIZE = (7.6, 4.0)
-_AXES_INCHES = 2.8
-_LABEL_SHARE = 0.16
-# lines fan out where the budget is hardest to meet: steps for small batch sizes, examples for large
-_SIDES: Mapping[Unit, Literal["left", "right"]] = {Unit.STEPS: "left", Unit.EXAMPLES: "right"}
+# of the font size
+_PANEL = (20, 17)
+_MARGIN = 1.35
+# of the height of the axes
+_ARROW = 0.1
 
 
 def budgets_data(analysis: Analysis) -> pd.DataFrame:
@@ -46,54 +38,53 @@ def budgets_data(analysis: Analysis) -> pd.DataFrame:
     return data
 
 
-def draw_budgets(data: pd.DataFrame, analysis: Analysis) -> Figure:
+def draw_budgets(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     """Draw the rows of `budgets_data`: a panel per unit, a color per budget."""
     drawn, config = data[data["drawn"]], analysis.study.config
-    with style():
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
-        for panel, unit in zip(panels, Unit, strict=True):
-            _scale(panel, drawn, _SIDES[unit])
-            _draw_panel(panel, drawn[drawn["unit"] == unit.value], unit)
-            if analysis.study.raced:
-                panel.axhline(analysis.study.target, color=GRAY, ls="--", lw=0.9, zorder=1)
-            panel.set_title(f"Fixed {step_unit(config) if unit is Unit.STEPS else unit}")
-            panel.set_xlabel(batch_axis([config]))
-        panels[0].set_ylabel(f"Lowest validation {analysis.quantity} within the budget")
-        title(figure, analysis.subject)
-        if not drawn["exact"].all():
-            legend_below(figure, _legend(analysis))
-    return figure
+    units = {Unit.STEPS: step_unit(config), Unit.EXAMPLES: str(Unit.EXAMPLES)}
+    names = [f"Fixed {unit}" for unit in units.values()]
+    panels = sheet.grid(names, _PANEL, batch_axis([config]), sharex=True, sharey=True)
+    handles: list[Artist] = []
+    for panel, (unit, name) in zip(panels, units.items(), strict=True):
+        _scale(panel, drawn)
+        handles += _draw_panel(panel, drawn[drawn["unit"] == unit.value], name)
+        if analysis.study.raced:
+            panel.axhline(analysis.study.target, color=pale(0.34), ls="--", lw=0.9, zorder=1)
+    sheet.label_y(f"Lowest validation {analysis.quantity}")
+    sheet.title(analysis.subject)
+    if not drawn["exact"].all():
+        label = "upper bound (trials stopped before)"
+        handles.append(bound_key(label, ink(), downward=True))
+    if analysis.study.raced:
+        handles.append(key("target", color=pale(0.34), ls="--", lw=0.9))
+    sheet.legend(handles)
 
 
-def _scale(panel: Axes, drawn: pd.DataFrame, side: Literal["left", "right"]) -> None:
-    batch_size_axis_with_labels(panel, drawn["batch_size"], _LABEL_SHARE, side, most=6)
+def _scale(panel: Axes, drawn: pd.DataFrame) -> None:
+    batch_size_axis(panel, drawn["batch_size"])
     least, most = float(drawn["best_error"].min()), float(drawn["best_error"].max())
     if least <= 0:
         # an error of 0 is possible on few validation examples, and has no logarithm
         panel.set_ylim(-0.04 * most, most * 1.15)
         return
-    panel.set_yscale("log")
-    panel.set_ylim(least / 1.35, most * 1.35)
-    one_two_five_ticks(panel.yaxis)
+    # room for the arrows of bounds
+    below = (most / least) ** (0.0 if drawn["exact"].all() else _ARROW)
+    log_axis(panel.yaxis, least / _MARGIN / below, most * _MARGIN)
 
 
-def _draw_panel(panel: Axes, drawn: pd.DataFrame, unit: Unit) -> None:
-    side = _SIDES[unit]
+def _draw_panel(panel: Axes, drawn: pd.DataFrame, unit: str) -> Sequence[Artist]:
     budgets = sorted(drawn["budget"].unique())
-    labels = []
+    handles = []
     for budget, color in zip(budgets, reversed(ramp(len(budgets))), strict=True):
         rows = drawn[drawn["budget"] == budget]
         # the line breaks where a bound lies between two exact errors
         line = rows["best_error"].where(rows["exact"])
         panel.plot(rows["batch_size"], line, "o-", color=color, markersize=4, lw=1.4)
         bounds = rows[~rows["exact"]]
-        marks = {"marker": "v", "color": color, "markersize": 6, "zorder": 4, **BOUND}
-        panel.plot(bounds["batch_size"], bounds["best_error"], **marks)
-        end = rows.iloc[0 if side == "left" else -1]
-        x, y = float(end["batch_size"]), float(end["best_error"])
-        labels.append(EndLabel(text=_short(budget), color=color, x=x, y=y))
-    label_ends(panel, labels, _AXES_INCHES, side)
+        mark = {"color": color, "zorder": 4, **bound_mark(downward=True)}
+        panel.plot(bounds["batch_size"], bounds["best_error"], **mark)
+        handles.append(key(f"{_short(budget)} {unit}", color=color, marker="o", markersize=4))
+    return handles
 
 
 def _short(amount: int) -> str:
@@ -102,13 +93,3 @@ def _short(amount: int) -> str:
         if amount >= size:
             return f"{amount / size:g}{letter}"
     return str(amount)
-
-
-def _legend(analysis: Analysis) -> list[Line2D]:
-    handles = [
-        key("exact", marker="o", color=INK, markersize=4, lw=1.4),
-        key("upper bound: trials stopped before the budget", marker="v", color=INK, **BOUND),
-    ]
-    if analysis.study.raced:
-        handles.append(key("target", color=GRAY, ls="--", lw=0.9))
-    return handles

@@ -1,22 +1,23 @@
 """The best hyperparameters against batch size, beside the usual scaling rules."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from analysis.figures.drawing.axes import batch_size_axis, legend_below, title
-from analysis.figures.drawing.style import BLUE, GRAY, ORANGE, style
+from analysis.figures.drawing.colors import color, pale
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import batch_size_axis, log_axis
 from analysis.measures.federated import batch_axis
 from analysis.measures.recipes import follows_rule
 from analysis.measures.scaling_rules import EXPONENTS
 from analysis.report.summary import Analysis
 
-_PANEL = (3.1, 3.0)
+# of the font size
+_PANEL = (14, 13)
+_MARGIN = 1.5
 _RULES = {name.replace("-", " "): power for name, power in EXPONENTS.items()}
-_RULE_LINES = {
-    "linear": {"color": ORANGE, "ls": "--", "label": "linear scaling rule"},
-    "square root": {"color": GRAY, "ls": ":", "label": "square-root scaling rule"},
-}
 _WITH_RULES = ("lr", "effective_lr")
 _NAMES = {
     "lr": "Best learning rate",
@@ -56,31 +57,38 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
     return data
 
 
-def draw_metaparameters(data: pd.DataFrame, analysis: Analysis) -> Figure:
+def draw_metaparameters(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     """Draw the rows of `metaparameters_data`, one panel per hyperparameter."""
     names = [name for name in data.columns if name != "batch_size" and not name.endswith(" rule")]
-    size = (max(_PANEL[0] * len(names), 4.2), _PANEL[1] + 0.6)
-    with style():
-        figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(1, len(names), squeeze=False).ravel()
-        for panel, name in zip(panels, names, strict=True):
-            _draw_panel(panel, data, name)
-            panel.set_xlabel(batch_axis([analysis.study.config]))
-            if analysis.study.space.get(name, {}).get("scale") != "linear":
-                panel.set_yscale("log")
-        title(figure, analysis.title)
-        handles, _ = panels[0].get_legend_handles_labels()
-        if len(handles) > 1:
-            legend_below(figure, handles)
-    return figure
+    titles = [_NAMES.get(name, f"Best {name}") for name in names]
+    panels = sheet.grid(titles, _PANEL, batch_axis([analysis.study.config]), sharex=True)
+    handles: dict[str, Line2D] = {}
+    for panel, name in zip(panels, names, strict=True):
+        handles |= _draw_panel(panel, data, name)
+        if analysis.study.space.get(name, {}).get("scale") != "linear":
+            low, high = panel.get_ylim() if data[name].min() <= 0 else _ends(data, name)
+            log_axis(panel.yaxis, low, high, least=3)
+    sheet.title(analysis.title)
+    sheet.legend(list(handles.values()))
 
 
-def _draw_panel(panel: Axes, data: pd.DataFrame, name: str) -> None:
+def _ends(data: pd.DataFrame, name: str) -> tuple[float, float]:
+    drawn = data[[one for one in data.columns if one == name or one.startswith(f"{name}, ")]]
+    return float(drawn.min().min()) / _MARGIN, float(drawn.max().max()) * _MARGIN
+
+
+def _draw_panel(panel: Axes, data: pd.DataFrame, name: str) -> dict[str, Line2D]:
+    """Draw the panel of a hyperparameter; return the legend's entries by their labels."""
     sizes = data["batch_size"]
-    panel.plot(sizes, data[name], "o-", color=BLUE, markersize=5, label="best trial", zorder=3)
-    for rule, line in _RULE_LINES.items():
-        column = f"{name}, {rule} rule"
-        if column in data:
-            panel.plot(sizes, data[column], lw=1.3, **line)  # type: ignore[arg-type]
-    batch_size_axis(panel, sizes, most=6)
-    panel.set_title(_NAMES.get(name, f"Best {name}"))
+    lines: dict[str, tuple[str, dict[str, Any]]] = {
+        name: ("best trial", {"color": color(0), "marker": "o", "markersize": 5, "zorder": 3})
+    }
+    styles = {"linear": (color(1), "--"), "square root": (pale(0.34), ":")}
+    for rule, (own, dashes) in styles.items():
+        label = f"{rule.replace(' ', '-')} scaling rule"
+        lines[f"{name}, {rule} rule"] = label, {"color": own, "linestyle": dashes}
+    drawn = {column: line for column, line in lines.items() if column in data}
+    for column, (_, line) in drawn.items():
+        panel.plot(sizes, data[column], **line)
+    batch_size_axis(panel, sizes)
+    return {label: key(label, **line) for label, line in drawn.values()}

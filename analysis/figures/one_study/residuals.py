@@ -1,23 +1,32 @@
 """Residuals of every fitted model against batch size: what each curve does not explain."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from analysis.figures.drawing.axes import batch_size_axis, title
-from analysis.figures.drawing.series import BOUND
-from analysis.figures.drawing.style import BLUE, GRAY, GREEN, INK, ORANGE, WIDTH, style
+from analysis.figures.drawing.colors import color, ink, pale
+from analysis.figures.drawing.marks import bound_mark
+from analysis.figures.drawing.series import BOUND, LEFT_OUT_BOUND, left_out_color
+from analysis.figures.drawing.sheet import Sheet, bound_key, key
+from analysis.figures.drawing.ticks import batch_size_axis, label_axis
+from analysis.figures.one_study.bounds import left_out_points
+from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats
 from analysis.measures.federated import batch_axis
 from analysis.report.summary import Analysis
 
-_STYLES = {"hyperbola": (BLUE, "o"), "power": (GREEN, "s"), "smooth": (ORANGE, "D")}
+_STYLES: Mapping[str, tuple[int, str]] = {
+    "hyperbola": (0, "o"),
+    "power": (2, "s"),
+    "smooth": (1, "D"),
+}
+"""Place of its color in the cycle, and marker, by name of the model."""
 _LEAST_SHOWN = 1.0  # percent
-_EDGE = 0.86
-_MISSED = (
-    "\n" + r"$\triangle$ target not reached: a lower bound, drawn at the edge where it lies beyond"
-)
+_EDGE = 0.5
+_PANEL = 1.5
+_BEYOND = "; at the edge if beyond"
 
 
 def residuals_data(analysis: Analysis) -> pd.DataFrame:
@@ -25,38 +34,47 @@ def residuals_data(analysis: Analysis) -> pd.DataFrame:
 
     Returns:
         Columns model, batch_size, residual (log steps minus log of the curve; a lower bound where
-        missed), missed, and the model's sigma and aicc. No rows without fits.
+        missed), missed, left_out (whether the bound is in no fit), and the model's sigma and aicc.
+        No rows without fits.
     """
-    parts = [
-        pd.DataFrame(
-            {
-                "model": name,
-                "batch_size": fit.points.batch_sizes,
-                "residual": fit.residuals,
-                "missed": fit.points.missed,
-                "sigma": fit.sigma,
-                "aicc": np.nan if fit.aicc is None else fit.aicc,
-            }
-        )
-        for name, fit in ({} if analysis.fits is None else analysis.fits.by_name).items()
-    ]
+    fits = {} if analysis.fits is None else analysis.fits.by_name
+    parts = [_rows(fit, left_out_points(analysis)) for fit in fits.values()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def draw_residuals(data: pd.DataFrame, analysis: Analysis) -> Figure:
+def _rows(fit: ScalingFit, left_out: pd.DataFrame) -> pd.DataFrame:
+    beyond = np.log(left_out["steps"]) - np.log(fit.predict(left_out["batch_size"]))
+    rows = pd.DataFrame(
+        {
+            "model": fit.model.name,
+            "batch_size": np.append(fit.points.batch_sizes, left_out["batch_size"]),
+            "residual": np.append(fit.residuals, beyond),
+            "missed": np.append(fit.points.missed, np.ones(len(left_out), dtype=bool)),
+            "left_out": np.repeat([False, True], [fit.points.missed.size, len(left_out)]),
+            "sigma": fit.sigma,
+            "aicc": np.nan if fit.aicc is None else fit.aicc,
+        }
+    )
+    return rows.sort_values("batch_size", kind="stable")
+
+
+def draw_residuals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     """Draw the rows of `residuals_data`: one panel per model, all on one scale."""
     names = data["model"].unique().tolist()
-    with style():
-        figure = Figure(figsize=(WIDTH, 1.1 + 1.25 * len(names)), layout="constrained")
-        panels = figure.subplots(len(names), sharex=True, sharey=True, squeeze=False)[:, 0]
-        for axes, name in zip(panels, names, strict=True):
-            _draw_panel(axes, data[data["model"] == name], _limit(data))
-        batch_size_axis(panels[-1], data["batch_size"])
-        title(figure, analysis.title)
-        missed = _MISSED if data["missed"].any() else ""
-        panels[-1].set_xlabel(f"{batch_axis([analysis.study.config])}{missed}")
-        figure.supylabel("Steps above the curve (%)", fontsize=10)
-    return figure
+    panels = sheet.stack([_PANEL] * len(names), sharex=True, sharey=True)
+    for axes, name in zip(panels, names, strict=True):
+        _draw_panel(axes, data[data["model"] == name], _limit(data))
+    batch_size_axis(panels[-1], data["batch_size"])
+    label_axis(panels[-1].xaxis, batch_axis([analysis.study.config]))
+    sheet.label_y("Steps above the curve (%)")
+    sheet.title(analysis.title)
+    missed = data["missed"] & ~data["left_out"]
+    keys = {
+        BOUND + _BEYOND: (missed.any(), ink()),
+        LEFT_OUT_BOUND + _BEYOND: (data["left_out"].any(), left_out_color(ink())),
+    }
+    bounds = [bound_key(label, own) for label, (drawn, own) in keys.items() if drawn]
+    sheet.legend([key("one spread about the curve", color=pale(0.85), linewidth=6), *bounds])
 
 
 def _limit(data: pd.DataFrame) -> float:
@@ -67,20 +85,23 @@ def _limit(data: pd.DataFrame) -> float:
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
     name, sigma, aicc = rows[["model", "sigma", "aicc"]].iloc[0]
-    color, marker = _STYLES[name]
+    place, marker = _STYLES[name]
+    own = color(place)
     axes.set_ylim(-limit, limit)
     spread = _percent([-sigma, sigma])
-    axes.axhspan(*spread, color=color, alpha=0.10, lw=0)
-    axes.axhline(0, color=GRAY, lw=0.8)
-    reached, missed = rows[~rows["missed"]], rows[rows["missed"]]
+    axes.axhspan(*spread, color=pale(0.88, own), lw=0, zorder=0)
+    axes.axhline(0, color=pale(0.34), lw=0.8)
+    reached = rows[~rows["missed"]]
     above = _percent(reached["residual"])
-    axes.vlines(reached["batch_size"], 0, above, color=color, lw=1.1)
-    axes.plot(reached["batch_size"], above, marker, color=color, markersize=4.5)
-    bounds = np.clip(_percent(missed["residual"]), -_EDGE * limit, _EDGE * limit)
-    axes.plot(missed["batch_size"], bounds, marker="^", color=color, markersize=6.5, **BOUND)
-    known = "" if np.isnan(aicc) else f", AICc {aicc:.1f}"
-    label = f"{name}: spread {spread[1]:.1f}%{known}"
-    axes.set_title(label, fontsize=9, color=INK, pad=2)
+    axes.vlines(reached["batch_size"], 0, above, color=own, lw=1.1)
+    axes.plot(reached["batch_size"], above, marker, color=own, markersize=4.5)
+    for left_out, shade in ((False, own), (True, left_out_color(own))):
+        bounds = rows[rows["missed"] & (rows["left_out"] == left_out)]
+        heights = np.clip(_percent(bounds["residual"]), -_EDGE * limit, _EDGE * limit)
+        mark = {**bound_mark(), "markersize": 16}
+        axes.plot(bounds["batch_size"], heights, color=shade, zorder=5, **mark)
+    known = "" if np.isnan(aicc) else f", AICc {aicc:.1f}".replace("-", "\N{MINUS SIGN}")
+    axes.set_title(f"{name}: spread {spread[1]:.1f}%{known}", fontsize="small", pad=3)
 
 
 def _percent(residual: object) -> Floats:

@@ -2,46 +2,43 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
 
-from analysis.figures.drawing.axes import (
-    key,
-    legend_below,
-    one_two_five_ticks,
-    panel_grid,
-    panel_label,
-    title,
-)
-from analysis.figures.drawing.style import BLUE, GRAY, GREEN, INK, ORANGE, PALE, YELLOW, style
+from analysis.figures.drawing.colors import STAR, color, ink, pale
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import log_axis
 from analysis.measures.recipes import base_trial
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
 
 BEST_ERROR = "best_error"
 
-_MARKERS: Mapping[str, Mapping[str, Any]] = {
-    "reached": {"marker": "o", "color": BLUE, "s": 22},
-    "exhausted": {"marker": "^", "color": ORANGE, "s": 22},
-    "capped": {
-        "marker": "s",
-        "facecolors": "none",
-        "edgecolors": GREEN,
-        "s": 16,
-        "linewidths": 0.9,
-    },
-    "diverged": {"marker": "x", "color": INK, "s": 18, "linewidths": 1.0},
-    "failed": {"marker": "+", "color": GRAY, "s": 26, "linewidths": 1.0},
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """Marker of a status: its place in the cycle of colors (None for ink), and its size."""
+
+    shape: str
+    place: int | None
+    size: float
+    filled: bool = True
+
+
+_MARKERS: Mapping[str, _Marker] = {
+    "reached": _Marker("o", 0, 4.7),
+    "exhausted": _Marker("^", 1, 4.7),
+    "capped": _Marker("s", 2, 4.0, filled=False),
+    "diverged": _Marker("x", None, 4.2),
+    "failed": _Marker("+", 4, 5.1),
 }
-_BEST: Mapping[str, Any] = {"marker": "*", "color": YELLOW, "edgecolors": INK, "s": 150}
-_PANEL = (1.75, 1.65)
-_AROUND = (0.4, 0.9)
+# of the font size
+_PANEL = (11.3, 10.5)
 _PAD = 0.04
 
 
@@ -86,47 +83,63 @@ def _searched(analysis: Analysis) -> dict[str, str]:
     return {f"1 - {name}" if name in reversed_scale else name: name for name in names}
 
 
-def draw_search(data: pd.DataFrame, analysis: Analysis) -> Figure:
+def draw_search(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     """Draw the rows of `search_data`: a panel per batch size, a marker per status, a star best."""
     sizes = sorted(data["batch_size"].unique())
-    x, y = _searched(analysis)
-    with style():
-        names = [f"B = {size}" for size in sizes]
-        figure, panels, lowest = panel_grid(names, _PANEL, _AROUND, least=4.0)
-        for panel, size in zip(panels, sizes, strict=True):
-            _draw_panel(panel, data[data["batch_size"] == size], analysis)
-        for panel in lowest:
-            panel_label(panel, _axis_label(x, analysis))
-        title(figure, analysis.title)
-        figure.supylabel(_axis_label(y, analysis), fontsize=10)
-        legend_below(figure, _legend(data), columns=6)
-    return figure
+    names = [f"B = {size}" for size in sizes]
+    x, y = (_axis_label(label, analysis) for label in _searched(analysis))
+    panels = sheet.grid(names, _PANEL, x, sharex=True, sharey=True)
+    for panel, size in zip(panels, sizes, strict=True):
+        _draw_panel(panel, data[data["batch_size"] == size], data, analysis)
+    sheet.label_y(y)
+    sheet.title(analysis.title)
+    sheet.legend(_legend(data, analysis))
 
 
-def _draw_panel(panel: Axes, trials: pd.DataFrame, analysis: Analysis) -> None:
+def _style(marker: _Marker) -> dict[str, Any]:
+    own = ink() if marker.place is None else color(marker.place)
+    fill = own if marker.filled else "none"
+    return {
+        "marker": marker.shape,
+        "linestyle": "",
+        "color": own,
+        "markerfacecolor": fill,
+        "markersize": marker.size,
+    }
+
+
+def _star(size: float) -> dict[str, Any]:
+    outline = {"markeredgecolor": ink(), "markeredgewidth": 0.7}
+    return {"marker": "*", "linestyle": "", "color": STAR, "markersize": size, **outline}
+
+
+def _draw_panel(panel: Axes, trials: pd.DataFrame, data: pd.DataFrame, analysis: Analysis) -> None:
     (x, first), (y, second) = _searched(analysis).items()
     space = analysis.study.space
-    _set_axis(panel, "x", space[first])
-    _set_axis(panel, "y", space.get(second))
-    if (first, second) == ("lr", "momentum") and y.startswith("1 - "):
+    _set_axis(panel, "x", space[first], data[x])
+    _set_axis(panel, "y", space.get(second), data[y])
+    if _has_effective_lr(analysis):
         _draw_effective_lr(panel)
     elif second == BEST_ERROR:
-        panel.axhline(analysis.target, color=GRAY, lw=0.8, ls="--", zorder=1)
+        panel.axhline(analysis.target, color=pale(0.34), lw=0.8, ls="--", zorder=1)
     for status, marker in _MARKERS.items():
         group = trials[(trials["status"] == status) & ~trials["best"]]
-        panel.scatter(group[x].astype(float), group[y].astype(float), zorder=3, **marker)
+        panel.plot(group[x].astype(float), group[y].astype(float), zorder=3, **_style(marker))
     best = trials[trials["best"]]
-    panel.scatter(best[x].astype(float), best[y].astype(float), zorder=4, linewidths=0.7, **_BEST)
+    panel.plot(best[x].astype(float), best[y].astype(float), zorder=4, **_star(12))
 
 
-def _set_axis(panel: Axes, side: str, entry: Mapping[str, Any] | None) -> None:
+def _set_axis(
+    panel: Axes, side: str, entry: Mapping[str, Any] | None, shown: "pd.Series[float]"
+) -> None:
     """Set scale and limits: the searched box with a small margin; for errors, what is drawn."""
     axis = panel.xaxis if side == "x" else panel.yaxis
     if entry is None:
-        panel.set(**{f"{side}scale": "log"})
-        one_two_five_ticks(axis)
-        return
-    low, high, scale = float(entry["low"]), float(entry["high"]), entry["scale"]
+        low, high, scale = float(shown.min()), float(shown.max()), "log"
+        if not 0 < low < high:
+            return
+    else:
+        low, high, scale = float(entry["low"]), float(entry["high"]), str(entry["scale"])
     if scale == "reverse-log":
         low, high = 1 - high, 1 - low
     if scale == "linear":
@@ -134,8 +147,12 @@ def _set_axis(panel: Axes, side: str, entry: Mapping[str, Any] | None) -> None:
         panel.set(**{f"{side}lim": (low - pad, high + pad)})
         return
     pad = (high / low) ** _PAD
-    panel.set(**{f"{side}scale": "log", f"{side}lim": (low / pad, high * pad)})
-    axis.set_minor_locator(NullLocator())
+    log_axis(axis, low / pad, high * pad, least=3)
+
+
+def _has_effective_lr(analysis: Analysis) -> bool:
+    """Return whether both factors of the effective learning rate are searched by logarithm."""
+    return list(_searched(analysis)) == ["lr", "1 - momentum"]
 
 
 def _draw_effective_lr(panel: Axes) -> None:
@@ -145,7 +162,7 @@ def _draw_effective_lr(panel: Axes) -> None:
     first = math.floor(math.log10(ends[0] / top))
     last = math.ceil(math.log10(ends[1] / bottom))
     for power in range(first, last + 1):
-        panel.plot(ends, ends / 10.0**power, color=PALE, lw=0.6, zorder=1, scalex=False)
+        panel.plot(ends, ends / 10.0**power, color=pale(0.73), lw=0.6, zorder=1, scalex=False)
     panel.set_xlim(*ends)
     panel.set_ylim(bottom, top)
 
@@ -157,15 +174,18 @@ def _axis_label(label: str, analysis: Analysis) -> str:
     return names.get(label, label)
 
 
-def _legend(data: pd.DataFrame) -> list[Line2D]:
-    handles = []
-    for status, marker in _MARKERS.items():
-        if (data["status"] == status).any():
-            color = marker.get("color", marker.get("edgecolors"))
-            fill = marker.get("facecolors", color)
-            mark = {"marker": marker["marker"], "color": color, "markerfacecolor": fill}
-            handles.append(key(status, ls="", markersize=5, **mark))
+def _legend(data: pd.DataFrame, analysis: Analysis) -> list[Line2D]:
+    others = data.loc[~data["best"], "status"]
+    handles = [
+        key(status, **_style(marker))
+        for status, marker in _MARKERS.items()
+        if others.eq(status).any()
+    ]
     if data["best"].any():
-        star = {"marker": "*", "color": YELLOW, "markeredgecolor": INK, "markersize": 10}
-        handles.append(key("best", ls="", **star))
+        handles.append(key("best", **_star(9)))
+    if _has_effective_lr(analysis):
+        label = "equal lr / (1 \N{MINUS SIGN} momentum)"
+        handles.append(key(label, color=pale(0.73), lw=0.9))
+    elif BEST_ERROR in data:
+        handles.append(key("target", color=pale(0.34), lw=0.8, ls="--"))
     return handles

@@ -1,83 +1,84 @@
-"""Steps to target against batch size: points, fitted curve, regimes and critical batch size."""
+"""Steps to target against batch size: points, bounds, curves, regimes and critical batch size."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
-from analysis.escaping import escape_math
-from analysis.figures.drawing.axes import base_two_y, batch_size_axis, legend_below, single_axes
+from analysis.figures.drawing.colors import color, ink, pale, paper, readable
+from analysis.figures.drawing.marks import B_CRIT_SIGN, draw_estimate, label_estimate
 from analysis.figures.drawing.series import (
+    BOUND,
     FIT,
+    LEFT_OUT,
+    LEFT_OUT_BOUND,
     MEASURED,
     NOT_REACHED,
     PERFECT,
+    PERFECT_LINE,
+    by_series,
     curve_sizes,
-    draw_misses,
-    error_bars,
+    draw_bounds,
+    draw_points,
+    left_out_color,
+    perfect_line,
     series_rows,
+    steps_axis_scale,
 )
-from analysis.figures.drawing.style import BLUE, GRAY, INK, ORANGE, SMALL, style
+from analysis.figures.drawing.sheet import Sheet, bound_key, key
+from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis
+from analysis.figures.one_study.bounds import bound_rows
 from analysis.fitting.fit import ScalingFit
-from analysis.fitting.models import hyperbola
-from analysis.fitting.regimes import Regime, Regimes
+from analysis.fitting.models import Floats, hyperbola
+from analysis.fitting.regimes import Regime
 from analysis.measures.federated import batch_axis, steps_axis
 from analysis.measures.recipes import follows_rule
+from analysis.measures.replicates import all_have_replicates
 from analysis.report.summary import Analysis
 
 MEDIAN = "median"
-_FEWEST = "fewest steps over trials"
-_LABELS = {
-    MEASURED: f"{_FEWEST} (bar: evaluation before)",
-    MEDIAN: "median over fresh seeds, 95% interval",
-    NOT_REACHED: "target not reached (lower bound)",
-    FIT: "fit, 95% band",
-    PERFECT: PERFECT,
-}
-_SHADES = {Regime.PERFECT: "#E3EFF7", Regime.DIMINISHING: "#F1F0EC", Regime.PLATEAU: "#FBEADF"}
-# shares of the height of the axes: room for the regimes' names on top, least height of b_crit's bar
-_HEADROOM = 0.14
-_LOWEST_B_CRIT = 0.55
-_LINE = 0.05
-# inches: width of the axes, and widths from which a regime's name fits on one line, on two, small
-_AXES_INCHES = 5.6
-_ONE_LINE = 1.5
-_NAME = 0.85
-_SMALL_NAME = 0.66
+HYPERBOLA = "hyperbola"
+"""Series of the hyperbola where another model is chosen; the chosen one is `fit`."""
+
+_HEIGHT = 4.0
+_TOO_STEEP = (
+    "An exponent above 1 is no property of training: for a fixed point, steps cannot fall faster "
+    "than 1/B. Tuning or noise differs between the batch sizes."
+)
+# of the font size: height of a critical batch size with its label, share of it below the bar
+_ROW, _BELOW = 2.3, 0.35
 
 
 def steps_data(analysis: Analysis) -> pd.DataFrame:
-    """Return points, misses, the curve of least AICc and the line of perfect scaling.
+    """Return points, bounds, the curve of least AICc, the hyperbola, and perfect scaling.
 
     Returns:
         Columns series, batch_size, steps, low, high. Series `measured`: low and high are the last
         measurement above the target and the first below; `median`: of the replicates, with its
-        interval; `not reached`: steps is a lower bound, the longest trial; `fit`: with its band;
-        `perfect scaling`: the line through the first point.
+        interval, an end null where the data set none; `not reached`: steps is the lower bound
+        that the fit uses; `left out`: one that no curve explains; `fit`: with its band;
+        `hyperbola`: where another curve is chosen; `perfect scaling`: the line through the first
+        point that is fitted.
     """
     table, reached = analysis.table, analysis.reached
-    # a batch size where no trial took a step has no bound to show
-    missed = table[table["steps"].isna() & (table["stopped_at"] > 0)]
     steps = reached["steps"]
     bracket = {"low": reached["steps_before"], "high": steps}
     measured = series_rows(MEASURED, reached["batch_size"], steps, **bracket)
-    again = reached[reached["steps_median"].notna()]
-    interval = {end: again[end].to_numpy(float, na_value=np.nan) for end in ("low", "high")}
-    medians = series_rows(MEDIAN, again["batch_size"], again["steps_median"], **interval)
-    parts = [
-        measured,
-        medians,
-        series_rows(NOT_REACHED, missed["batch_size"], missed["stopped_at"]),
-    ]
+    medians = _medians(reached)
+    parts = [measured, medians, bound_rows(table)]
     curve_at = curve_sizes(table["batch_size"])
-    if analysis.fits is not None:
+    if analysis.fits is not None and analysis.fit is not None:
         best = analysis.fits.best
         low, high = best.band(curve_at)
         parts.append(series_rows(FIT, curve_at, best.predict(curve_at), low=low, high=high))
-    points = medians if len(medians) else measured
+        if best is not analysis.fit:
+            parts.append(series_rows(HYPERBOLA, curve_at, analysis.fit.predict(curve_at)))
+    points = medians if all_have_replicates(table) else measured
     if len(points):
         examples = float(points["batch_size"].iloc[0] * points["steps"].iloc[0])
         parts.append(series_rows(PERFECT, curve_at, hyperbola(curve_at, 0.0, examples)))
@@ -86,146 +87,146 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
     )
 
 
-def draw_steps(data: pd.DataFrame, analysis: Analysis) -> Figure:
-    """Draw the rows of `steps_data` with regimes and critical batch size, on logarithmic axes."""
-    with style():
-        figure, axes = single_axes(4.4)
-        _scale(axes, data)
-        labels = _labels(analysis)
-        _draw_series(axes, data, labels)
-        if analysis.regimes is not None:
-            _draw_regimes(axes, analysis.regimes)
-        if analysis.fit is not None:
-            _draw_b_crit(axes, analysis.fit, _of_hyperbola(analysis))
-        axes.set_title(escape_math(analysis.title))
-        axes.set_xlabel(batch_axis([analysis.study.config]))
-        axes.set_ylabel(steps_axis([analysis.study.config]))
-        handles, names = axes.get_legend_handles_labels()
-        by_name = dict(zip(names, handles, strict=True))
-        shown = [by_name[label] for label in labels.values() if label in by_name]
-        legend_below(figure, shown, columns=2)
-    return figure
+def _medians(reached: pd.DataFrame) -> pd.DataFrame:
+    again = reached[reached["steps_median"].notna()]
+    interval = {end: again[end].to_numpy(float, na_value=np.nan) for end in ("low", "high")}
+    return series_rows(MEDIAN, again["batch_size"], again["steps_median"], **interval)
 
 
-def _scale(axes: Axes, data: pd.DataFrame) -> None:
-    points = data[data["series"].isin([MEASURED, MEDIAN, NOT_REACHED])]
-    bottom, top = points["steps"].min() / 1.9, points["steps"].max() * 1.2
-    top *= (top / bottom) ** (_HEADROOM / (1 - _HEADROOM))
+def draw_steps(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
+    """Draw the rows of `steps_data` with regimes and critical batch sizes, on logarithmic axes."""
+    axes = sheet.axes(_HEIGHT)
+    fits = _drawn_fits(analysis)
+    points = data[data["series"].isin([MEASURED, MEDIAN, NOT_REACHED, LEFT_OUT])]
     batch_size_axis(axes, points["batch_size"])
-    base_two_y(axes, bottom, top)
+    row = _ROW * matplotlib.rcParams["font.size"] / 72 / inches(axes.yaxis)
+    free = row * len(fits)
+    top = steps_axis_scale(axes, points, above=free)
+    handles = [
+        *_draw_points(axes, data, top, analysis),
+        *_draw_curves(axes, data, top, fits),
+        *_draw_regimes(axes, analysis, 1 - free),
+    ]
+    for place, (fit, style) in enumerate(fits):
+        height = 1 - free + (place + _BELOW) * row
+        _draw_b_crit(axes, fit, height, 1 - free, style["color"])
+    label_axis(axes.xaxis, batch_axis([analysis.study.config]))
+    label_axis(axes.yaxis, steps_axis([analysis.study.config]))
+    sheet.title(analysis.title)
+    sheet.legend(handles)
 
 
-def _labels(analysis: Analysis) -> Mapping[str, str]:
-    """Return the label of each series; that of the fit names its model."""
-    if analysis.fits is None:
-        return _LABELS
-    labels = {**_LABELS, FIT: f"{analysis.fits.best.model.name} {_LABELS[FIT]}"}
-    if analysis.table["steps_median"].notna().any():
-        seeds = follows_rule(analysis.study)
-        labels[MEASURED] = "fewest steps over fresh seeds" if seeds else _FEWEST
-    return labels
+def _drawn_fits(analysis: Analysis) -> Sequence[tuple[ScalingFit, dict[str, Any]]]:
+    """Return the fits whose curves are drawn, with their styles: the chosen one, the hyperbola."""
+    if analysis.fits is None or analysis.fit is None:
+        return ()
+    chosen = analysis.fits.best, {"color": color(1), "zorder": 4}
+    if analysis.fits.best is analysis.fit:
+        return (chosen,)
+    thin = 0.6 * matplotlib.rcParams["lines.linewidth"]
+    return chosen, (analysis.fit, {"color": ink(), "linewidth": thin, "zorder": 3.5})
 
 
-def _of_hyperbola(analysis: Analysis) -> str:
-    """Return whose b_crit is marked, where another curve is drawn."""
-    drawn_too = analysis.fits is None or analysis.fits.best is analysis.fit
-    return "" if drawn_too else "of the hyperbola"
-
-
-def _draw_series(axes: Axes, data: pd.DataFrame, labels: Mapping[str, str]) -> None:
-    series = dict(iter(data.groupby("series")))
-    fitted = MEDIAN if MEDIAN in series else MEASURED
-    for name in (MEASURED, MEDIAN):
+def _draw_points(
+    axes: Axes, data: pd.DataFrame, top: float, analysis: Analysis
+) -> Sequence[Artist]:
+    """Draw points and bounds; what is not fitted is small, open and without bars."""
+    series = by_series(data)
+    blue, size = color(0), matplotlib.rcParams["lines.markersize"]
+    medians = all_have_replicates(analysis.table)
+    small = {
+        "markerfacecolor": paper(),
+        "markeredgecolor": blue,
+        "markeredgewidth": 1.0,
+        "markersize": 0.65 * size,
+    }
+    over = "fresh seeds" if follows_rule(analysis.study) else "trials"
+    labels = {
+        MEASURED: f"fewest steps over {over}" + ("" if medians else " (bar: evaluation before)"),
+        MEDIAN: "median over fresh seeds" + (", 95% interval" if medians else ", not fitted"),
+    }
+    handles: list[Artist] = []
+    for name, fitted in ((MEDIAN, medians), (MEASURED, not medians)):
         if name in series:
-            _draw_points(axes, series[name], labels[name], prominent=name == fitted)
-    if NOT_REACHED in series:
-        label = labels[NOT_REACHED]
-        draw_misses(axes, series[NOT_REACHED], 7, color=BLUE, zorder=5, label=label)
-    if FIT in series:
-        curve = series[FIT]
-        ends = curve["low"], curve["high"]
-        axes.fill_between(curve["batch_size"], *ends, color=ORANGE, alpha=0.22, lw=0)
-        axes.plot(curve["batch_size"], curve["steps"], color=ORANGE, zorder=4, label=labels[FIT])
+            mark = {"color": blue, "marker": "o", **({} if fitted else small)}
+            rows = series[name] if fitted else series[name][["batch_size", "steps"]]
+            draw_points(axes, rows, top, zorder=6 if fitted else 5, **mark)
+            handles.append(key(labels[name], linestyle="", **mark))
+    draw_bounds(axes, series, blue)
+    bounds = {NOT_REACHED: (BOUND, blue), LEFT_OUT: (LEFT_OUT_BOUND, left_out_color(blue))}
+    handles += [bound_key(label, own) for name, (label, own) in bounds.items() if name in series]
+    return handles
+
+
+def _draw_curves(
+    axes: Axes,
+    data: pd.DataFrame,
+    top: float,
+    fits: Sequence[tuple[ScalingFit, dict[str, Any]]],
+) -> Sequence[Artist]:
+    series = by_series(data)
+    handles: list[Artist] = []
+    for name, (fit, style) in zip((FIT, HYPERBOLA), fits, strict=False):
+        curve, label = series[name], f"{fit.model.name} fit"
+        if name == FIT:
+            low, high = (_within(curve[end], top) for end in ("low", "high"))
+            shade = {"color": style["color"], "alpha": 0.22}
+            axes.fill_between(curve["batch_size"], low, high, lw=0, **shade)
+            label += f", {fit.level:.0%} band{_steepness(fit)}"
+        axes.plot(curve["batch_size"], _within(curve["steps"], top), **style)
+        handles.append(key(label, **style))
     if PERFECT in series:
         line = series[PERFECT]
-        (drawn,) = axes.plot(line["batch_size"], line["steps"], "--", color=GRAY, lw=1.1, zorder=3)
-        drawn.set_label(labels[PERFECT])
+        axes.plot(line["batch_size"], _within(line["steps"], top), **perfect_line())
+        handles.append(key(PERFECT_LINE, **perfect_line()))
+    return handles
 
 
-def _draw_points(axes: Axes, points: pd.DataFrame, label: str, prominent: bool) -> None:
-    """Draw points with their bars; small, open and without bars where they are not fitted."""
-    axes.errorbar(
-        points["batch_size"],
-        points["steps"],
-        yerr=error_bars(points),
-        fmt="o",
-        color=BLUE,
-        markersize=5.5 if prominent else 4.0,
-        markerfacecolor=BLUE if prominent else "white",
-        markeredgecolor="white" if prominent else BLUE,
-        markeredgewidth=0.6 if prominent else 1.0,
-        elinewidth=1.2 if prominent else 0.0,
-        capsize=2.5 if prominent else 0.0,
-        zorder=6 if prominent else 5,
-        label=label,
-    )
+def _within(steps: "pd.Series[float]", top: float) -> Floats:
+    """Return steps, those above what is drawn at its end."""
+    return np.asarray(steps.clip(upper=top), dtype=np.float64)
 
 
-def _draw_regimes(axes: Axes, regimes: Regimes) -> None:
+def _steepness(fit: ScalingFit) -> str:
+    """Return the exponent of steps against batch size, and what it says where it is above 1."""
+    if fit.model.name != "power" or fit.exponent is None or fit.exponent.value <= 1:
+        return ""
+    return f"; {fit.exponent.text('exponent')}. {_TOO_STEEP}"
+
+
+def _draw_regimes(axes: Axes, analysis: Analysis, top: float) -> Sequence[Artist]:
+    """Shade the regimes up to a share of the height."""
+    if analysis.regimes is None:
+        return ()
+    shades = {
+        Regime.PERFECT: pale(0.88, color(0)),
+        Regime.DIMINISHING: pale(0.93),
+        Regime.PLATEAU: pale(0.87, color(1)),
+    }
     left, right = axes.get_xlim()
-    spans = regimes.spans()
+    spans = analysis.regimes.spans()
+    handles: list[Artist] = []
     for index, span in enumerate(spans):
         if span.regime is Regime.NOT_RESOLVED:
             continue
         low = left if index == 0 else span.low
         high = right if index == len(spans) - 1 else span.high
-        axes.axvspan(low, high, color=_SHADES[span.regime], lw=0, zorder=0)
-        inches = math.log(high / low) / math.log(right / left) * _AXES_INCHES
-        upright = inches < _SMALL_NAME
-        one_line = upright or inches > _ONE_LINE
-        axes.text(
-            math.sqrt(low * high),
-            0.975,
-            str(span.regime) if one_line else str(span.regime).replace(" ", "\n"),
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            va="top",
-            rotation=90 if upright else 0,
-            fontsize=SMALL if inches > _NAME else SMALL - 1.5,
-            color=INK,
-            linespacing=1.1,
-        )
+        if span.regime not in shades:
+            continue
+        shade = shades[span.regime]
+        axes.axvspan(low, high, ymax=top, color=shade, lw=0, zorder=0)
+        label = f"regime: {span.regime}"
+        handles.append(Patch(facecolor=shade, edgecolor=pale(0.6), lw=0.5, label=label))
+    return handles
 
 
-def _draw_b_crit(axes: Axes, fit: ScalingFit, whose: str) -> None:
+def _draw_b_crit(axes: Axes, fit: ScalingFit, height: float, top: float, color: str) -> None:
+    """Draw a critical batch size above the data, in the color of its curve, with a line in them."""
     left, right = axes.get_xlim()
-    low, high = max(fit.b_crit.low, left), min(fit.b_crit.high, right)
-    at = _height_above(axes, fit, min(low, right)) - (_LINE if whose else 0.0)
-    place = axes.get_xaxis_transform()
-    if left < fit.b_crit.value < right:
-        axes.plot([fit.b_crit.value] * 2, [0, at], color=INK, lw=1, transform=place, zorder=2)
-    if low < high:
-        axes.plot([low, high], [at] * 2, color=INK, lw=1.8, transform=place, zorder=2)
-    label = fit.b_crit.text(r"$b_\mathrm{crit}$")
-    if fit.b_crit.value > right:
-        label += " \N{RIGHTWARDS ARROW}"
-    if whose:
-        label += f"\n{whose}"
-    rightwards = low < math.sqrt(left * right)
-    axes.text(
-        low if rightwards else min(high, right / 1.05),
-        at + 0.02,
-        label,
-        transform=place,
-        ha="left" if rightwards else "right",
-        va="bottom",
-        fontsize=SMALL + 0.5,
-        color=INK,
-    )
-
-
-def _height_above(axes: Axes, fit: ScalingFit, batch_size: float) -> float:
-    """Return a height above the curve from a batch size on, as a share of the axes."""
-    bottom, top = axes.get_ylim()
-    share = math.log(float(fit.predict(batch_size)) / bottom) / math.log(top / bottom)
-    return min(max(share + 0.12, _LOWEST_B_CRIT), 1 - _HEADROOM - 0.08)
+    estimate = fit.b_crit
+    draw_estimate(axes, height, estimate, color=color, marker="s", linestyle="", markersize=5)
+    if estimate.identified and left < estimate.value < right:
+        line: dict[str, Any] = {"color": color, "linewidth": 0.9, "linestyle": ":", "zorder": 2}
+        axes.plot([estimate.value] * 2, [0, top], transform=axes.get_xaxis_transform(), **line)
+    text = f"{estimate.text(B_CRIT_SIGN)}, {fit.model.name}"
+    label_estimate(axes, height, estimate, text, readable(color))

@@ -1,6 +1,7 @@
 import pytest
 
-from analysis.figures.one_study.metaparameters import draw_metaparameters, metaparameters_data
+from analysis.figures import draw
+from analysis.figures.one_study.metaparameters import metaparameters_data
 from analysis.report.summary import analyze
 
 
@@ -37,8 +38,8 @@ def test_nothing_to_draw(made, steps, searched):
 @pytest.mark.parametrize(
     ("searched", "panels"), [(("lr", "momentum"), 3), (("lr",), 1), (("momentum",), 1)]
 )
-def test_draws_one_panel_per_hyperparameter(made, searched, panels):
+def test_draws_one_panel_per_hyperparameter(made, searched, panels, assert_readable):
     analysis = analyze(made({4: 335, 8: 198, 16: 91}, searched=searched))
-    figure = draw_metaparameters(metaparameters_data(analysis), analysis)
-    figure.draw_without_rendering()
+    figure = draw(analysis, "metaparameters")
     assert len(figure.axes) == panels
+    assert_readable(figure)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from analysis.figures.one_study.residuals import draw_residuals, residuals_data
+from analysis.figures import draw
+from analysis.figures.one_study.residuals import residuals_data
 from analysis.report.summary import analyze
 
 SHAPES = {
@@ -29,11 +30,10 @@ def test_without_fits_there_is_nothing_to_draw(made):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_draws_one_panel_for_each_model(made, shape):
+def test_draws_one_panel_for_each_model(made, shape, assert_readable):
     analysis = analyze(made(SHAPES[shape]))
     data = residuals_data(analysis)
-    figure = draw_residuals(data, analysis)
-    figure.draw_without_rendering()
+    figure = draw(analysis, "residuals")
     assert len(figure.axes) == len(analysis.fits.by_name)
     names = [axes.get_title(loc="left").split(":")[0] for axes in figure.axes]
     assert names == list(analysis.fits.by_name)
@@ -41,4 +41,15 @@ def test_draws_one_panel_for_each_model(made, shape):
     for axes in figure.axes:
         shown = [line.get_ydata() for line in axes.lines if line.get_marker() not in ("", "None")]
         assert all(np.abs(points).max(initial=0) < limit for points in shown)
-    assert ("not reached" in figure.axes[-1].get_xlabel()) == bool(data["missed"].any())
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert any(label.startswith("lower bound") for label in labels) == bool(data["missed"].any())
+    assert_readable(figure)
+
+
+def test_a_bound_that_no_curve_explains_is_shown_as_left_out(made):
+    analysis = analyze(made({4: 300, 8: 150, 16: 80, 32: 60, 64: None}))
+    assert analysis.left_out == (64,)
+    data = residuals_data(analysis)
+    assert data[data["left_out"]]["batch_size"].tolist() == [64.0]
+    fit = analysis.fit
+    assert data["residual"].iloc[-1] == pytest.approx(np.log(20_000 / float(fit.predict(64))))

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.figures.one_study.search import draw_search, search_data
+from analysis.figures import draw
+from analysis.figures.one_study.search import search_data
 from analysis.report.summary import analyze
 
 
@@ -34,21 +35,18 @@ def test_nothing_searched_nothing_to_draw(made):
 
 @pytest.mark.parametrize("searched", [("lr", "momentum"), ("lr",), ("momentum",)])
 @pytest.mark.parametrize("sizes", [1, 2, 7])
-def test_draws_one_panel_per_batch_size(made, searched, sizes):
+def test_draws_one_panel_per_batch_size(made, searched, sizes, assert_readable):
     steps = {2 ** (k + 1): 400 >> k for k in range(sizes)}
     analysis = analyze(made(steps, searched=searched))
-    figure = draw_search(search_data(analysis), analysis)
-    figure.draw_without_rendering()
+    figure = draw(analysis, "search")
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title() for axes in shown] == [f"B = {size}" for size in steps]
-    (legend,) = figure.legends
-    for axes in shown:
-        assert not legend.get_window_extent().overlaps(axes.get_tightbbox())
+    assert_readable(figure)
 
 
 def test_the_searched_box_sets_the_limits(study):
     analysis = analyze(study)
-    axes = draw_search(search_data(analysis), analysis).axes[0]
+    axes = draw(analysis, "search").axes[0]
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     assert 0.5e-4 < left < 1e-4 < 10 < right < 20
     assert 0.5e-3 < bottom < 1e-3 < 1 < top < 2
@@ -59,7 +57,18 @@ def test_a_status_that_occurs_is_in_the_legend(made):
     trials = study.trials.copy()
     trials.loc[0, "status"] = "failed"
     analysis = analyze(replace(study, trials=trials))
-    (legend,) = draw_search(search_data(analysis), analysis).legends
+    (legend,) = draw(analysis, "search").legends
     names = {text.get_text() for text in legend.get_texts()}
-    assert names == set(trials["status"]) | {"best"}
-    assert {"failed", "exhausted", "reached"} <= names
+    data = search_data(analysis)
+    drawn = set(data.loc[~data["best"], "status"])
+    assert names == drawn | {"best", "equal lr / (1 \N{MINUS SIGN} momentum)"}
+    assert {"failed", "exhausted"} <= names
+
+
+def test_a_status_of_the_best_trials_alone_is_not_in_the_legend(made):
+    study = made({8: 198, 16: 91})
+    kept = (study.trials["status"] != "reached") | (study.trials["trial"] == 3)
+    (legend,) = draw(analyze(replace(study, trials=study.trials[kept])), "search").legends
+    names = {text.get_text() for text in legend.get_texts()}
+    assert "best" in names
+    assert "reached" not in names
