@@ -57,7 +57,7 @@ def draw_best_of_n(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None
         own = color(_PLACES[_verdict(verdicts.loc[size])])
         panel.title.set_color(readable(own))
         _draw_panel(panel, data, size, own)
-    sheet.label_y("Expected fewest steps of n trials, relative to all")
+    sheet.label_y("Steps of n trials, relative to all")
     sheet.title(analysis.title)
     sheet.legend(_legend(data, verdicts))
 
