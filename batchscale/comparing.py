@@ -16,6 +16,7 @@ from batchscale.notebook import page
 from study.storage.tables import study_tables
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -61,18 +62,21 @@ class StudyComparison:
         """Return what was found, one sentence each, as `comparison.md` has it."""
         return comparison_sentences(self._comparison)
 
-    def figure(self, name: str = "comparison") -> "Figure":
+    def figure(self, name: str = "comparison", ax: "Axes | None" = None) -> "Figure":
         """Return a figure that `batchscale compare` writes, as a matplotlib Figure.
 
         Args:
             name: a key of `analysis.figures.comparison.COMPARISON_FIGURES`.
+            ax: matplotlib axes to draw into, for a figure of one panel; None for a figure of its
+                own.
 
         Raises:
-            BatchscaleError: there is no such figure, or the studies lack the data for it.
+            BatchscaleError: there is no such figure, the studies lack the data for it, or it has
+                several panels and axes are given.
         """  # noqa: DOC502  (raised by draw)
         from analysis.figures.comparison import draw
 
-        return draw(self._comparison, name)
+        return draw(self._comparison, name, ax)
 
     def __repr__(self) -> str:
         labels = ", ".join(study.label for study in self._comparison.studies)

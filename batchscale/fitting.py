@@ -20,6 +20,7 @@ from batchscale.loading import critical_table
 from batchscale.notebook import page
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -59,40 +60,15 @@ class StepsFit:
         regimes = regime_sentences(self.regimes.record(), lower_bounds(record))
         return (*fit_sentences(record, critical), *regimes)
 
-    def figure(self) -> "Figure":
-        """Return points, hyperbola with band and the line of perfect scaling, on log axes."""
-        from analysis.figures.axes import base_two_y, batch_size_axis, legend_below, single_axes
-        from analysis.figures.series import draw_series, series_keys
-        from analysis.figures.style import BLUE, style
+    def figure(self, ax: "Axes | None" = None) -> "Figure":
+        """Return points, bounds and the hyperbola with its band, on logarithmic axes.
 
-        data = self._figure_data()
-        measured = data[data["series"].isin(["measured", "not reached"])]
-        with style():
-            figure, axes = single_axes(4.0)
-            batch_size_axis(axes, measured["batch_size"])
-            base_two_y(axes, measured["steps"].min() / 1.5, measured["steps"].max() * 1.5)
-            draw_series(axes, data, BLUE, band=True)
-            axes.set_xlabel("Batch size")
-            axes.set_ylabel("Steps to target")
-            band = f", {self.hyperbola.level:.0%} band"
-            legend_below(figure, series_keys(set(data["series"]), "steps to target", band))
-        return figure
+        Args:
+            ax: matplotlib axes to draw into; None for a figure of its own.
+        """
+        from analysis.figures.points import draw_points
 
-    def _figure_data(self) -> pd.DataFrame:
-        from analysis.figures.series import FIT, MEASURED, NOT_REACHED, curve_sizes, series_rows
-
-        points, missed, sizes = (
-            self.points,
-            self.points.missed,
-            curve_sizes(self.points.batch_sizes),
-        )
-        low, high = self.hyperbola.band(sizes)
-        rows = [
-            series_rows(MEASURED, points.batch_sizes[~missed], points.steps[~missed]),
-            series_rows(NOT_REACHED, points.batch_sizes[missed], points.steps[missed]),
-            series_rows(FIT, sizes, self.hyperbola.predict(sizes), low=low, high=high),
-        ]
-        return pd.concat([part for part in rows if len(part)], ignore_index=True)
+        return draw_points(self.hyperbola, ax)
 
     def __repr__(self) -> str:
         return f"StepsFit of {self.points.steps.size} batch sizes: {self.hyperbola.b_crit}"

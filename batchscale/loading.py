@@ -19,6 +19,7 @@ from batchscale.notebook import page
 from study.storage.tables import study_tables
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -119,19 +120,29 @@ class Study:
         """Return what was found, one sentence each, as `summary.md` has it."""
         return sentences(self.analysis(target))
 
-    def figure(self, name: str = "steps_vs_batch", target: float | None = None) -> "Figure":
+    def figure(
+        self,
+        name: str = "steps_vs_batch",
+        target: float | None = None,
+        ax: "Axes | None" = None,
+    ) -> "Figure":
         """Return a figure that `batchscale analyze` writes, as a matplotlib Figure.
+
+        Your matplotlib style holds: what you set, in a style sheet or in `rcParams`, is kept.
 
         Args:
             name: a key of `analysis.figures.FIGURES`.
             target: as for `analysis`.
+            ax: matplotlib axes to draw into, for a figure of one panel; the figure returned is then
+                theirs. None for a figure of its own.
 
         Raises:
-            BatchscaleError: there is no such figure, or the study lacks the data for it.
+            BatchscaleError: there is no such figure, the study lacks the data for it, or it has
+                several panels and axes are given.
         """  # noqa: DOC502  (raised by draw)
         from analysis.figures import draw
 
-        return draw(self.analysis(target), name)
+        return draw(self.analysis(target), name, ax)
 
     def __repr__(self) -> str:
         return f"Study({self.folder.location!r}): {self.analysis().title}"

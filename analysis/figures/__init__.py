@@ -1,22 +1,24 @@
-"""The figures of an analysis by name: draw one, or write all of them.
+"""The figures of a study by name: draw one, or write all of them.
 
-Those of a comparison are in `analysis.figures.comparison`, those of layers in
-`analysis.figures.layers`.
+Those of a comparison are in `analysis.figures.comparison`; those of `batchscale layers` in
+`analysis.figures.one_study.layers`.
 """
 
 from collections.abc import Mapping
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.b_crit import b_crit_data, draw_b_crit
-from analysis.figures.best_of_n import best_of_n_data, draw_best_of_n
-from analysis.figures.budgets import budgets_data, draw_budgets
-from analysis.figures.goals import draw_goals, goals_data
-from analysis.figures.kind import FigureKind, draw_named, write_all
-from analysis.figures.metaparameters import draw_metaparameters, metaparameters_data
-from analysis.figures.residuals import draw_residuals, residuals_data
-from analysis.figures.search import draw_search, search_data
-from analysis.figures.steps import draw_steps, steps_data
+from analysis.figures.drawing.kind import FigureKind, draw_named, write_all
+from analysis.figures.drawing.style import Look
+from analysis.figures.one_study.b_crit import b_crit_data, draw_b_crit
+from analysis.figures.one_study.best_of_n import best_of_n_data, draw_best_of_n
+from analysis.figures.one_study.budgets import budgets_data, draw_budgets
+from analysis.figures.one_study.goals import draw_goals, goals_data
+from analysis.figures.one_study.metaparameters import draw_metaparameters, metaparameters_data
+from analysis.figures.one_study.residuals import draw_residuals, residuals_data
+from analysis.figures.one_study.search import draw_search, search_data
+from analysis.figures.one_study.steps import draw_steps, steps_data
 from analysis.report.summary import Analysis
 from analysis.tables.folder import ResultsFolder
 
@@ -49,19 +51,31 @@ FIGURES: Mapping[str, FigureKind[Analysis]] = {
 """All figures by name, which is also the stem of their files."""
 
 
-def draw(analysis: Analysis, name: str = "steps_vs_batch") -> Figure:
+def draw(
+    analysis: Analysis,
+    name: str = "steps_vs_batch",
+    ax: Axes | None = None,
+    look: Look | None = None,
+) -> Figure:
     """Return the figure of that name in `FIGURES`, without writing anything.
 
+    Args:
+        analysis: what it shows.
+        name: its name.
+        ax: the user's axes to draw into; None for a figure of its own.
+        look: its look; None for the usual one.
+
     Raises:
-        AnalysisError: there is no figure of that name, or the study lacks the data for it.
+        AnalysisError: there is no figure of that name, the study lacks the data for it, or it has
+            several panels and axes are given.
     """  # noqa: DOC502  (raised inside)
-    return draw_named(FIGURES, name, analysis)
+    return draw_named(FIGURES, name, analysis, ax, look)
 
 
-def write_figures(analysis: Analysis, folder: ResultsFolder) -> list[str]:
-    """Write every figure that the analysis has data for: PNG, SVG and CSV.
+def write_figures(analysis: Analysis, folder: ResultsFolder, look: Look | None = None) -> list[str]:
+    """Write every figure that the analysis has data for: pictures, and the data as CSV.
 
     Returns:
         The names of the files written.
     """
-    return write_all(FIGURES, analysis, folder)
+    return write_all(FIGURES, analysis, folder, look)

@@ -20,6 +20,17 @@ StudyFolder = Annotated[
     str, typer.Argument(metavar="DIR", help="Results folder of one study: a path or a URI.")
 ]
 
+Formats = Annotated[
+    str, typer.Option("--format", help="Formats of the figures: png, svg, pdf; commas between.")
+]
+Width = Annotated[
+    float | None, typer.Option(help="Width of every figure, inches.", show_default="6.4")
+]
+FontSize = Annotated[
+    float | None, typer.Option(help="Size of the figures' text, points.", show_default="10")
+]
+Title = Annotated[bool, typer.Option("--title/--no-title", help="A title above each figure.")]
+
 
 def use_data(folder: Path | None) -> None:
     """Make workloads look for data files in a folder; None leaves it to BATCHSCALE_DATA.

@@ -53,7 +53,7 @@ def layers(
     """Train the best trials again and compare each layer's gradient with its weights."""
     import pyarrow as pa
 
-    from analysis.figures.layers import write_layer_figures
+    from analysis.figures.one_study.layers import Layers, write_layer_figures
     from analysis.measures.layers import layer_sentences, read_layers
     from analysis.tables.files import write_table
     from analysis.tables.folder import ResultsFolder
@@ -77,7 +77,7 @@ def layers(
     measured = read_layers(folder)
     figures = folder / "figures"
     subject = f"{resolved.workload.rpartition(':')[2]}, {resolved.optimizer}"
-    written = write_layer_figures(measured, subject, figures)
+    written = write_layer_figures(Layers(table=measured, subject=subject), figures)
     for sentence in layer_sentences(measured):
         console.print(sentence)
     for name in written:

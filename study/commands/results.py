@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from study.commands.options import StudyFolder
+from study.commands.options import FontSize, Formats, StudyFolder, Title, Width
 from study.commands.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def status(location: StudyFolder) -> None:
 
 
 @app.command()
-def analyze(
+def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     location: StudyFolder,
     target: Annotated[
         float | None,
@@ -60,9 +60,14 @@ def analyze(
             help="Use only as many search trials as every batch size has.",
         ),
     ] = False,
+    formats: Formats = "png,svg",
+    width: Width = None,
+    font_size: FontSize = None,
+    title: Title = True,
 ) -> None:
     """Fit the three regimes, print the table and draw the figures."""
     from analysis.figures import write_figures
+    from analysis.figures.drawing.style import look_of
     from analysis.measures.targets import check_target
     from analysis.measures.targets import equal_trials as most_equal_trials
     from analysis.report.summary import analyze as analyze_study
@@ -73,6 +78,7 @@ def analyze(
     from study.storage.parts import Parts, part_names
     from study.storage.study_folder import read_study_toml
 
+    look = look_of(formats, width, font_size, title)
     folder = ResultsFolder.at(location)
     if part_names(folder):  # an imported study has tables only
         resolved = read_study_toml(folder)
@@ -84,15 +90,15 @@ def analyze(
     analysis = analyze_study(tables, target, first)
     figures = folder / "figures"
     written = [folder / name for name in write_summary(analysis, folder)]
-    written += [figures / name for name in write_figures(analysis, figures)]
+    written += [figures / name for name in write_figures(analysis, figures, look)]
     print_analysis(analysis, console)
     for file in written:
-        if file.name.endswith((".png", ".md")):
+        if file.name.endswith((f".{look.formats[0]}", ".md")):
             console.print(str(file))
 
 
 @app.command()
-def compare(
+def compare(  # noqa: PLR0913 - one argument for each flag of the command
     locations: Annotated[
         list[str], typer.Argument(metavar="DIR DIR...", help="Results folders, two or more.")
     ],
@@ -107,6 +113,10 @@ def compare(
         bool,
         typer.Option("--equal-trials", help="Use only as many search trials as all have."),
     ] = False,
+    formats: Formats = "png,svg",
+    width: Width = None,
+    font_size: FontSize = None,
+    title: Title = True,
 ) -> None:
     """Compare studies, and test whether their critical batch sizes differ."""
     from analysis.comparison.compare import compare as compare_studies
@@ -117,19 +127,21 @@ def compare(
         write_comparison,
     )
     from analysis.figures.comparison import write_comparison_figures
+    from analysis.figures.drawing.style import look_of
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.study import read_study
 
+    look = look_of(formats, width, font_size, title)
     folders, folder = study_folders(locations), ResultsFolder.at(to)
     where = {name: str(study) for name, study in folders.items()}
     check_destination(folder, where)
     tables = {name: read_study(study) for name, study in folders.items()}
     comparison = compare_studies(tables, target, equal_trials)
     written = write_comparison(comparison, folder, where)
-    written += write_comparison_figures(comparison, folder)
+    written += write_comparison_figures(comparison, folder, look)
     print_comparison(comparison, console)
     for name in written:
-        if name.endswith((".png", ".md")):
+        if name.endswith((f".{look.formats[0]}", ".md")):
             console.print(str(folder / name))
 
 

@@ -8,7 +8,7 @@ from analysis.archive.exporting import export_study
 from analysis.comparison.compare import compare
 from analysis.comparison.report import comparison_markdown, examples_table, steps_table
 from analysis.errors import AnalysisError
-from analysis.figures.steps import draw_steps, steps_data
+from analysis.figures import draw
 from analysis.measures.budgets import Budget, Unit, best_errors, choose_budgets
 from analysis.measures.federated import batch_axis, round_sentences, steps_axis
 from analysis.measures.targets import steps_to_target
@@ -58,7 +58,7 @@ def test_the_summary_explains_a_round(rounds):
     assert any("S(B) = S_min + E_min / (4 B): S_min = " in sentence for sentence in told)
     assert any(" rounds (" in sentence for sentence in told)
     assert "FedAvg of nesterov" in analysis.title
-    axes = draw_steps(steps_data(analysis), analysis).axes[0]
+    axes = draw(analysis).axes[0]
     assert axes.get_ylabel().startswith("Rounds to target")
     assert axes.get_xlabel() == "Global batch size (examples)"
 

@@ -11,7 +11,7 @@ from analysis.comparison.rule_costs import rule_costs, rule_costs_table
 from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
 from analysis.figures import write_figures
-from analysis.figures.search import search_data
+from analysis.figures.one_study.search import search_data
 from analysis.measures.budgets import Budget, Unit, best_errors
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import steps_to_target

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.figures.goals import draw_goals, goals_data
-from analysis.figures.steps import NOT_REACHED, draw_steps, steps_data
+from analysis.figures import draw
+from analysis.figures.one_study.goals import goals_data
+from analysis.figures.one_study.steps import NOT_REACHED, steps_data
 from analysis.report.failures import failure_records, failure_sentences
 from analysis.report.record import sentences
 from analysis.report.summary import analyze
@@ -47,11 +48,11 @@ def test_a_batch_size_where_all_failed_is_in_no_fit_and_no_figure(made):
     assert not any("within 0 steps" in sentence for sentence in sentences(analysis))
     data = steps_data(analysis)
     assert NOT_REACHED not in set(data["series"])
-    bottom, top = draw_steps(data, analysis).axes[0].get_ylim()
+    bottom, top = draw(analysis).axes[0].get_ylim()
     assert 0 < bottom < 200 < 1600 < top
     goals = goals_data(analysis)
     assert (goals["steps"] > 0).all()
-    draw_goals(goals, analysis)
+    draw(analysis, "goals")
 
 
 def test_a_study_where_nothing_trained_is_refused(made):

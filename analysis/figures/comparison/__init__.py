@@ -1,0 +1,62 @@
+"""The figures of a comparison by name: draw one, or write all of them."""
+
+from collections.abc import Mapping
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.comparison.compare import Comparison
+from analysis.comparison.fixed_epochs import fixed_epochs
+from analysis.figures.comparison.curves import draw_comparison, draw_normalised
+from analysis.figures.comparison.data import comparison_data, normalised_data
+from analysis.figures.comparison.epochs import draw_epochs
+from analysis.figures.drawing.kind import FigureKind, draw_named, write_all
+from analysis.figures.drawing.style import Look
+from analysis.tables.folder import ResultsFolder
+
+COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
+    "comparison": FigureKind(data=comparison_data, draw=draw_comparison, needs="two studies"),
+    "comparison_normalised": FigureKind(
+        data=normalised_data,
+        draw=draw_normalised,
+        needs="a batch size that all studies reached, or a fit of each",
+    ),
+    "comparison_epochs": FigureKind(
+        data=fixed_epochs,
+        draw=draw_epochs,
+        needs="two studies whose trials run to a budget of epochs",
+    ),
+}
+"""All figures of a comparison by name, which is also the stem of their files."""
+
+
+def draw(
+    comparison: Comparison,
+    name: str = "comparison",
+    ax: Axes | None = None,
+    look: Look | None = None,
+) -> Figure:
+    """Return the figure of that name in `COMPARISON_FIGURES`, without writing anything.
+
+    Args:
+        comparison: what it shows.
+        name: its name.
+        ax: the user's axes to draw into; None for a figure of its own.
+        look: its look; None for the usual one.
+
+    Raises:
+        AnalysisError: there is no figure of that name, the studies lack the data for it, or it has
+            several panels and axes are given.
+    """  # noqa: DOC502  (raised inside)
+    return draw_named(COMPARISON_FIGURES, name, comparison, ax, look)
+
+
+def write_comparison_figures(
+    comparison: Comparison, folder: ResultsFolder, look: Look | None = None
+) -> list[str]:
+    """Write every figure that the comparison has data for: pictures, and the data as CSV.
+
+    Returns:
+        The names of the files written.
+    """
+    return write_all(COMPARISON_FIGURES, comparison, folder, look)

@@ -1,0 +1,1 @@
+"""What all figures are drawn with: style, axes, ticks, labels, series of points and curves."""

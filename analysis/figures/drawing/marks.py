@@ -1,0 +1,97 @@
+"""Marks of bounds and of intervals: arrows where the data set only one end, or none in sight."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
+
+from analysis.fitting.estimates import Estimate
+
+B_CRIT_SIGN = r"$b_\mathrm{crit}$"
+"""The critical batch size of a hyperbola, in letters."""
+
+_UPWARD = Path(
+    [(-0.5, 0), (0.5, 0), (0, 0), (0, 2), (-0.5, 1.4), (0, 2), (0.5, 1.4)],
+    [Path.MOVETO, Path.LINETO, Path.MOVETO, Path.LINETO, Path.MOVETO, Path.LINETO, Path.LINETO],
+)
+# matplotlib's markers: triangles whose tip is at the point
+_TIPS: Mapping[str, int] = {"left": 8, "right": 9, "up": 10}
+_BAR: Mapping[str, Any] = {"solid_capstyle": "butt", "zorder": 4}
+
+
+def bound_mark(downward: bool = False, legend: bool = False) -> Mapping[str, Any]:
+    """Return the style of a bound: a line at its value, and an arrow to where the truth is.
+
+    Args:
+        downward: whether it is an upper bound.
+        legend: whether the mark is for a legend, where it is small and centered.
+    """
+    arrow = Affine2D().translate(0, -1 if legend else 0).rotate_deg(180 if downward else 0)
+    size = matplotlib.rcParams["lines.markersize"]
+    return {
+        "marker": arrow.transform_path(_UPWARD),
+        "linestyle": "",
+        "markersize": (1.8 if legend else 4) * size,
+        "markerfacecolor": "none",
+        "markeredgewidth": 1.3,
+    }
+
+
+def tip_mark(side: str) -> Mapping[str, Any]:
+    """Return the style of where an interval goes on, to the `left`, to the `right` or `up`."""
+    size = 0.8 * matplotlib.rcParams["lines.markersize"]
+    return {"marker": _TIPS[side], "linestyle": "", "markersize": size, "clip_on": False}
+
+
+def draw_estimate(axes: Axes, height: float, estimate: Estimate, **mark: Any) -> None:
+    """Draw an estimate on the x axis, which has its limits, as a bar with a mark at its value.
+
+    A bar without an end in sight has a tip at the edge. What the data do not identify has no mark,
+    and what they do not bound at all no bar.
+
+    Args:
+        axes: the axes.
+        height: where, as a share of the height of the axes.
+        estimate: what to draw.
+        **mark: color, and marker at the value.
+    """
+    if estimate.low <= 0 and math.isinf(estimate.high):
+        return
+    left, right = axes.get_xlim()
+    low, high = (min(max(end, left), right) for end in (estimate.low, estimate.high))
+    color = mark["color"]
+    place: dict[str, Any] = {"transform": axes.get_xaxis_transform()}
+    axes.plot([low, high], [height] * 2, color=color, lw=1.9, **_BAR, **place)
+    if estimate.low < left:
+        axes.plot([left], [height], color=color, **tip_mark("left"), **place)
+    if estimate.high > right:
+        axes.plot([right], [height], color=color, **tip_mark("right"), **place)
+    if estimate.identified and left < estimate.value < right:
+        axes.plot([estimate.value], [height], zorder=5, **mark, **place)
+
+
+def label_estimate(axes: Axes, height: float, estimate: Estimate, text: str, color: str) -> None:
+    """Write a label above the bar of an estimate, within the axes; arguments as `draw_estimate`."""
+    left, right = axes.get_xlim()
+    low = min(max(estimate.low, left), right)
+    high = min(estimate.high, right)
+    middle = math.log(math.sqrt(low * high) / left) / math.log(right / left)
+    # at an edge of the axes, or in the middle, any label has room
+    side, at = ("left", 0.0) if middle < 1 / 3 else ("center", 0.5)
+    if middle > 2 / 3:  # noqa: PLR2004
+        side, at = "right", 1.0
+    axes.annotate(
+        text,
+        (at, height),
+        xycoords=axes.transAxes,
+        xytext=({"left": 4, "center": 0, "right": 0}[side], 4),
+        textcoords="offset points",
+        ha=side,
+        va="bottom",
+        fontsize="small",
+        color=color,
+    )

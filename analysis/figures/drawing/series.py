@@ -1,0 +1,161 @@
+"""What the figures of steps against batch size share: their rows, how these are drawn, the legend.
+
+Rows have the columns series, batch_size and steps, and low and high where there is an interval.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from analysis.figures.drawing.colors import ink, pale, paper
+from analysis.figures.drawing.marks import bound_mark, tip_mark
+from analysis.figures.drawing.sheet import bound_key, key
+from analysis.figures.drawing.ticks import log_axis
+from analysis.fitting.models import Floats
+
+MEASURED = "measured"
+NOT_REACHED = "not reached"
+LEFT_OUT = "left out"
+FIT = "fit"
+PERFECT = "perfect scaling"
+
+BOUND = "lower bound: steps that were too few"
+LEFT_OUT_BOUND = "lower bound that no curve explains, not fitted"
+PERFECT_LINE = "perfect scaling (steps fall as 1/B)"
+
+_CURVE_POINTS = 121
+# an interval may widen the axis of steps by this factor beyond all points
+_BEYOND = 4
+_MARGIN = 1.35
+
+
+def series_rows(name: str, batch_sizes: object, steps: object, **columns: object) -> pd.DataFrame:
+    """Return the rows of one series; further columns of numbers follow in the order given."""
+    numbers = {"batch_size": batch_sizes, "steps": steps, **columns}
+    rows = {column: np.asarray(values, dtype=np.float64) for column, values in numbers.items()}
+    return pd.DataFrame({"series": name, **rows})
+
+
+def by_series(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of each series by its name."""
+    return {str(name): own for name, own in rows.groupby("series")}
+
+
+def curve_sizes(batch_sizes: object) -> Floats:
+    """Return the batch sizes at which a curve over these is drawn."""
+    sizes = np.asarray(batch_sizes, dtype=np.float64)
+    return np.geomspace(sizes.min(), sizes.max(), _CURVE_POINTS)
+
+
+def steps_axis_scale(axes: Axes, points: pd.DataFrame, above: float = 0.0) -> float:
+    """Scale the y axis to steps, their intervals and the arrows of bounds.
+
+    An interval that a few seeds leave wide would squeeze everything else into a line, so it is cut.
+
+    Args:
+        axes: the axes.
+        points: rows of points and bounds, no curves.
+        above: share of the height to leave free on top.
+
+    Returns:
+        Steps at the upper end of what is drawn.
+    """
+    shown = points.reindex(columns=["steps", "low", "high"]).astype(float)
+    least, most = float(shown["steps"].min()), float(shown["steps"].max())
+    bottom = max(float(shown.min().min()), least / _BEYOND) / _MARGIN
+    top = min(float(shown.max().max()), most * _BEYOND) * _MARGIN
+    bounds = points.loc[points["series"].isin([NOT_REACHED, LEFT_OUT]), "steps"]
+    if len(bounds):
+        top = max(top, float(bounds.max()) * (top / bottom) ** 0.15)
+    log_axis(axes.yaxis, bottom, bottom * (top / bottom) ** (1 / (1 - above)), ticks_to=top)
+    axes.spines["left"].set_bounds(bottom, top)
+    return top
+
+
+def draw_points(axes: Axes, rows: pd.DataFrame, top: float, **marks: Any) -> None:
+    """Draw points with their intervals; one that ends above `top`, or nowhere, has a tip there."""
+    sizes, steps = rows["batch_size"], rows["steps"]
+    if "low" in rows:
+        known = rows["low"].notna() | rows["high"].notna()
+        below = (steps - rows["low"]).where(known).clip(lower=0).fillna(0)
+        ends = rows["high"].fillna(np.inf).where(known, steps).clip(upper=top)
+        color, z = marks["color"], marks["zorder"] - 0.5
+        axes.errorbar(
+            sizes, steps, yerr=[below, ends - steps], fmt="none", color=color, lw=1.1, zorder=z
+        )
+        cut = known & ~(rows["high"] <= top)
+        if cut.any():
+            axes.plot(sizes[cut], ends[cut], color=color, zorder=z, **tip_mark("up"))
+    edge: dict[str, Any] = {"markeredgecolor": paper(), "markeredgewidth": 0.6, "linestyle": ""}
+    axes.plot(sizes, steps, **edge | marks)
+
+
+def draw_bounds(axes: Axes, series: Mapping[str, pd.DataFrame], color: str) -> None:
+    """Draw the lower bounds among some series; those left out of the fit are pale."""
+    for name, own in ((NOT_REACHED, color), (LEFT_OUT, left_out_color(color))):
+        if name in series:
+            rows = series[name]
+            axes.plot(rows["batch_size"], rows["steps"], color=own, zorder=6, **bound_mark())
+
+
+def left_out_color(color: str) -> str:
+    """Return the color of what is left out of a fit drawn in a color."""
+    return pale(0.4, color)
+
+
+def draw_series(
+    axes: Axes, rows: pd.DataFrame, top: float, band: bool = False, shift: float = 1.0, **mark: Any
+) -> None:
+    """Draw measured points with their intervals, bounds and the fitted curve of one search.
+
+    Args:
+        axes: the axes, scaled.
+        rows: of one search.
+        top: from `steps_axis_scale`.
+        band: whether to draw the band of the curve.
+        shift: factor by which points stand beside their batch size.
+        **mark: color, and marker of the points.
+    """
+    color = mark["color"]
+    series = by_series(rows)
+    if FIT in series:
+        curve = series[FIT]
+        axes.plot(curve["batch_size"], curve["steps"], color=color, zorder=4)
+        if band:
+            ends = curve["low"], curve["high"]
+            axes.fill_between(curve["batch_size"], *ends, color=color, alpha=0.13, lw=0)
+    for name in (MEASURED, NOT_REACHED, LEFT_OUT):
+        if name in series:
+            series[name] = series[name].assign(batch_size=series[name]["batch_size"] * shift)
+    if MEASURED in series:
+        draw_points(axes, series[MEASURED], top, zorder=5, **mark)
+    draw_bounds(axes, series, color)
+
+
+def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[Line2D]:
+    """Return the legend's entries for the series shown.
+
+    Args:
+        shown: names of series.
+        measured: what the measured points are.
+        band: what follows the name of the fit.
+    """
+    keys = {
+        MEASURED: key(measured, ls="", color=ink(), marker="o"),
+        NOT_REACHED: bound_key(BOUND, ink()),
+        LEFT_OUT: bound_key(LEFT_OUT_BOUND, left_out_color(ink())),
+        FIT: key(f"hyperbola fit{band}", color=ink()),
+        PERFECT: key(PERFECT_LINE, **perfect_line()),
+    }
+    return [entry for name, entry in keys.items() if name in shown]
+
+
+def perfect_line() -> dict[str, Any]:
+    """Return the style of the line of perfect scaling."""
+    width = 0.7 * matplotlib.rcParams["lines.linewidth"]
+    return {"color": pale(0.34), "linestyle": "--", "linewidth": width, "zorder": 3}

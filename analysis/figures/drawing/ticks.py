@@ -1,0 +1,120 @@
+"""Axes with ticks that people read: the batch sizes measured, and round numbers elsewhere."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
+from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+MARGIN = 1.3
+"""Factor left free beyond the smallest and the largest batch size."""
+PLAIN = FuncFormatter(lambda value, _: f"{value:.12g}")
+"""Writes tick labels without an exponent, except very small and very large ones."""
+
+# digits of the ticks in each decade, from few to many
+_DIGITS: Sequence[Sequence[float]] = (
+    (1,),
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
+    tuple(np.arange(10, 100, 2) / 10),
+)
+_STRIDES = (6, 4, 3, 2)
+# of the font size: width of a digit, room between two labels, height of a label, width of a letter
+_DIGIT, _BETWEEN, _LINE, _LETTER = 0.62, 0.9, 1.6, 0.55
+_LEAST_LABEL = 16  # letters
+_POINTS = 72
+
+
+def batch_size_axis(axes: Axes, sizes: "pd.Series[Any]") -> None:
+    """Scale the x axis to these batch sizes with a margin on both sides.
+
+    The ticks are the batch sizes: the largest one, and of the others those that have room.
+    """
+    low, high = float(sizes.min()) / MARGIN, float(sizes.max()) * MARGIN
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(low, high)
+    size = _font_size(axes.xaxis) / _POINTS
+    per_inch = math.log(high / low) / inches(axes.xaxis)
+    # one distance for all, so that every second or third power of two has a tick
+    widest = max(len(_label(one)) for one in sizes.astype(float))
+    room = (_DIGIT * widest + _BETWEEN) * size * per_inch
+    ticks: list[float] = []
+    for tick in sorted(set(sizes.astype(float)), reverse=True):
+        if not ticks or math.log(ticks[-1] / tick) >= room:
+            ticks.append(tick)
+    _set_ticks(axes.xaxis, ticks[::-1])
+
+
+def log_axis(
+    axis: Axis, low: float, high: float, least: int = 5, ticks_to: float = math.inf
+) -> None:
+    """Scale an axis by logarithm from `low` > 0 to `high`, with ticks at round numbers.
+
+    Args:
+        axis: the axis.
+        low: its lower end.
+        high: its upper end.
+        least: ticks to have if there is room for so many.
+        ticks_to: where the ticks end, if before the upper end.
+    """
+    side = "x" if isinstance(axis, XAxis) else "y"
+    axis.axes.set(**{f"{side}scale": "log", f"{side}lim": (low, high)})
+    _set_ticks(axis, _round_ticks(axis, low, min(high, ticks_to), least))
+
+
+def label_axis(axis: Axis, text: str) -> None:
+    """Label an axis, on several lines where it is too short for one."""
+    size = float(FontProperties(size=matplotlib.rcParams["axes.labelsize"]).get_size_in_points())
+    letters = max(int(inches(axis) * _POINTS / (_LETTER * size)), _LEAST_LABEL)
+    axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in text.split("\n")))
+
+
+def _round_ticks(axis: Axis, low: float, high: float, least: int) -> list[float]:
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    sparse = [[10.0**k for k in decades if k % stride == 0] for stride in _STRIDES]
+    dense = [[float(f"{d}e{k}") for k in decades for d in digits] for digits in _DIGITS]
+    choices = [[t for t in ticks if low <= t <= high] for ticks in (*sparse, *dense)]
+    fits = [ticks for ticks in choices if len(ticks) <= _room(axis, ticks)] or [[]]
+    return next((ticks for ticks in fits if len(ticks) >= least), fits[-1])
+
+
+def _room(axis: Axis, ticks: Sequence[float]) -> int:
+    """Return how many of these ticks an axis has room for, evenly spaced."""
+    label = _LINE
+    if isinstance(axis, XAxis):
+        label = _DIGIT * max((len(_label(tick)) for tick in ticks), default=1) + _BETWEEN
+    return max(int(inches(axis) / (label * _font_size(axis) / _POINTS)), 2)
+
+
+def _label(tick: float) -> str:
+    return PLAIN(tick)
+
+
+def _set_ticks(axis: Axis, ticks: Sequence[float]) -> None:
+    axis.set_major_locator(FixedLocator(list(ticks)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(PLAIN)
+
+
+def _font_size(axis: Axis) -> float:
+    side: Literal["xtick.labelsize", "ytick.labelsize"]
+    side = "xtick.labelsize" if isinstance(axis, XAxis) else "ytick.labelsize"
+    size = axis.get_tick_params().get("labelsize", matplotlib.rcParams[side])
+    return float(FontProperties(size=size).get_size_in_points())
+
+
+def inches(axis: Axis) -> float:
+    """Return the length of an axis; before the layout that of matplotlib's default places."""
+    # of a figure, or of the part of a figure that holds the axes
+    whole, place = axis.axes.figure.bbox, axis.axes.get_position()
+    dots = place.width * whole.width if isinstance(axis, XAxis) else place.height * whole.height
+    return float(dots / axis.axes.figure.dpi)

@@ -1,0 +1,108 @@
+"""Best of N: the fewest steps that fewer trials would have found, at each batch size."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from analysis.figures.drawing.colors import color, ink, pale, readable
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import log_axis
+from analysis.measures.targets import search_trials
+from analysis.report.summary import Analysis
+from analysis.search_quality.best_of_n import LEAST_REACH, SearchVerdict, best_of_n, search_sample
+from analysis.search_quality.table import EVEN_ROLES
+
+# of the font size
+_PANEL = (11, 10)
+_PLACES: Mapping[SearchVerdict, int] = {
+    SearchVerdict.SETTLED: 0,
+    SearchVerdict.FALLING: 1,
+    SearchVerdict.UNKNOWN: 4,
+}
+"""Place of a verdict's color in the cycle."""
+
+
+def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
+    """Return the best-of-N curve of each batch size whose search reached the target.
+
+    Returns:
+        Columns batch_size, then n, reach, steps and median as in `best_of_n`, and ratio: steps
+        relative to all trials. One row per batch size and n from 1 to its number of trials, at
+        least 2. No rows where the sampler is adaptive: its trials are no random sample.
+    """
+    if analysis.study.adaptive:
+        return pd.DataFrame()
+    trials = search_trials(analysis.study, analysis.target)
+    parts = []
+    for size, group in trials[trials["role"].isin(EVEN_ROLES)].groupby("batch_size", sort=True):
+        curve = best_of_n(search_sample(group))
+        if len(curve) > 1 and curve["steps"].notna().all():
+            curve.insert(0, "batch_size", size)
+            parts.append(curve.assign(ratio=curve["steps"] / curve["steps"].iloc[-1]))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def draw_best_of_n(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
+    """Draw the rows of `best_of_n_data`: one panel per batch size, the other curves behind."""
+    sizes = sorted(data["batch_size"].unique())
+    verdicts = analysis.search.set_index("batch_size")
+    names = [_name(size, verdicts.loc[size]) for size in sizes]
+    panels = sheet.grid(names, _PANEL, "Trials n", sharex=True, sharey=True)
+    _scale(panels[0], data)
+    for panel, size in zip(panels, sizes, strict=True):
+        own = color(_PLACES[_verdict(verdicts.loc[size])])
+        panel.title.set_color(readable(own))
+        _draw_panel(panel, data, size, own)
+    sheet.label_y("Steps of n trials, relative to all")
+    sheet.title(analysis.title)
+    sheet.legend(_legend(data, verdicts))
+
+
+def _verdict(quality: "pd.Series[float]") -> SearchVerdict:
+    return SearchVerdict(str(quality["search"]))
+
+
+def _name(size: int, quality: "pd.Series[float]") -> str:
+    if _verdict(quality) is SearchVerdict.UNKNOWN:
+        return f"B = {size}"
+    return f"B = {size}: +{float(quality['gain']):.0%}"
+
+
+def _scale(panel: Axes, data: pd.DataFrame) -> None:
+    log_axis(panel.xaxis, 1, float(data["n"].max()) * 1.15, least=3)
+    top = max(float(data["ratio"].max()), 1.1) ** 1.12
+    log_axis(panel.yaxis, 1 / top**0.07, top, least=3)
+
+
+def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, own: str) -> None:
+    for other, curve in data.groupby("batch_size"):
+        if other != size:
+            panel.plot(curve["n"], curve["ratio"].astype(float), color=pale(0.83), lw=0.6, zorder=1)
+    curve = data[data["batch_size"] == size]
+    n, ratio = curve["n"].to_numpy(float), curve["ratio"].to_numpy(float)
+    panel.axvspan(n[-1] / 2, n[-1], color=pale(0.93), lw=0, zorder=0)
+    sure = curve["reach"].to_numpy(float) >= LEAST_REACH
+    joint = np.concatenate(([False], ~sure[:-1])) & sure  # dotted and solid line meet there
+    panel.plot(n, np.where(sure & ~joint, np.nan, ratio), ":", color=own, zorder=3)
+    panel.plot(n, np.where(sure, ratio, np.nan), color=own, zorder=3)
+    panel.plot(n[-1:], ratio[-1:], "o", color=own, markersize=4, clip_on=False, zorder=4)
+
+
+def _legend(data: pd.DataFrame, verdicts: pd.DataFrame) -> list[Artist]:
+    shown = set(verdicts.loc[list(data["batch_size"].unique()), "search"])
+    handles: list[Artist] = [
+        key(str(verdict), color=color(place), marker="o", markersize=4)
+        for verdict, place in _PLACES.items()
+        if str(verdict) in shown
+    ]
+    if (data["reach"] < LEAST_REACH).any():
+        label = f"lower bound: < {LEAST_REACH:.0%} of samples reach the target"
+        handles.append(key(label, color=ink(), ls=":"))
+    handles.append(Patch(color=pale(0.93), label="last doubling of trials (+x%: without it)"))
+    if data["batch_size"].nunique() > 1:
+        handles.append(key("other batch sizes", color=pale(0.73), lw=0.9))
+    return handles

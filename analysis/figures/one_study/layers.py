@@ -1,0 +1,168 @@
+"""Gradient-to-weight ratios of the layers: against batch size, and at start and end of training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.lines import Line2D
+
+from analysis.figures.drawing.colors import color, pale, paper, ramp
+from analysis.figures.drawing.kind import FigureKind, write_all
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.measures.layers import ENDS
+from analysis.tables.folder import ResultsFolder
+
+_MOST_NAMED = 10
+"""With more layers the legend names the first and the last, and full gradients are left out."""
+_RATIO = r"Gradient norm / weight norm, $|g|\,/\,|w|$"
+
+
+# of the font size
+_PANEL = (18, 17)
+_LAYER, _AROUND = 1.7, 5.0
+_MARGIN = 1.35
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Layers:
+    """What the figures of layers are drawn from.
+
+    Attributes:
+        table: from `analysis.measures.layers.read_layers`.
+        subject: workload and optimizer, for the titles.
+    """
+
+    table: pd.DataFrame
+    subject: str
+
+
+def layers_vs_batch_data(layers: Layers) -> pd.DataFrame:
+    """Return moment (start, end), layer, batch_size, ratio and full_ratio of each layer.
+
+    Layers are in their order; ratios are null where the weights of a layer are zero. No rows of a
+    single batch size.
+    """
+    table = layers.table
+    if table["batch_size"].nunique() == 1:
+        return pd.DataFrame()
+    ends = table[table["moment"].isin(ENDS)]
+    return ends[["moment", "layer", "batch_size", "ratio", "full_ratio"]].reset_index(drop=True)
+
+
+def draw_layers_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Layers) -> None:
+    """Draw the rows of `layers_vs_batch_data`: a panel at the start, one at the end of training."""
+    layers = list(dict.fromkeys(data["layer"]))
+    colors = dict(zip(layers, ramp(len(layers)), strict=True))
+    names = [f"{moment.capitalize()} of training" for moment in ENDS]
+    panels = sheet.grid(names, _PANEL, "Batch size (examples)", sharex=True, sharey=True)
+    for axes, moment in zip(panels, ENDS, strict=True):
+        rows = data[data["moment"] == moment]
+        for layer, own in rows.groupby("layer", sort=False):
+            sizes, color = own["batch_size"], colors[layer]
+            axes.plot(sizes, own["ratio"], lw=1.4, **_layer_style(str(layer), color))
+            if len(layers) <= _MOST_NAMED:
+                axes.plot(sizes, own["full_ratio"], ":", color=color, lw=1.0)
+        batch_size_axis(axes, data["batch_size"])
+    _scale(panels[0].yaxis, data[["ratio", "full_ratio"]])
+    sheet.label_y(_RATIO)
+    sheet.title(f"{source.subject}: layer by layer")
+    sheet.legend(_legend(layers, colors))
+
+
+def _scale(axis: Axis, ratios: pd.DataFrame) -> None:
+    values = ratios.to_numpy(float)
+    positive = values[values > 0]
+    if positive.size:
+        log_axis(axis, positive.min() / _MARGIN, positive.max() * _MARGIN, least=3)
+
+
+def _layer_style(layer: str, color: str) -> dict[str, Any]:
+    """Return how a layer is drawn: biases are dashed and open."""
+    bias = layer.endswith("bias")
+    return {
+        "color": color,
+        "linestyle": "--" if bias else "-",
+        "marker": "s" if bias else "o",
+        "markerfacecolor": paper() if bias else color,
+        "markersize": 4,
+    }
+
+
+def _legend(layers: list[str], colors: dict[str, str]) -> list[Line2D]:
+    if len(layers) > _MOST_NAMED:
+        named = {layers[0]: f"{layers[0]} (first)", layers[-1]: f"{layers[-1]} (last)"}
+        return [key(label, **_layer_style(la, colors[la])) for la, label in named.items()]
+    handles = [key(layer, **_layer_style(layer, colors[layer])) for layer in layers]
+    return [*handles, key("full gradient", color=pale(0.34), linestyle=":", lw=1.0)]
+
+
+def layers_start_end_data(layers: Layers) -> pd.DataFrame:
+    """Return batch_size (the smallest and the largest), layer, moment, step and ratio.
+
+    Layers are in their order; ratios are null where the weights of a layer are zero.
+    """
+    table = layers.table
+    sizes = {table["batch_size"].min(), table["batch_size"].max()}
+    rows = table[table["batch_size"].isin(sizes)]
+    return rows[["batch_size", "layer", "moment", "step", "ratio"]].reset_index(drop=True)
+
+
+def draw_layers_start_end(sheet: Sheet, data: pd.DataFrame, source: Layers) -> None:
+    """Draw the rows of `layers_start_end_data`, as in You et al. 2017: a row per layer."""
+    layers = list(dict.fromkeys(data["layer"]))
+    sizes = sorted(data["batch_size"].unique())
+    least = (_PANEL[0], _LAYER * len(layers) + _AROUND)
+    panels = sheet.grid([f"B = {size}" for size in sizes], least, _RATIO, sharex=True, sharey=True)
+    for axes, size in zip(panels, sizes, strict=True):
+        _draw_course(axes, data[data["batch_size"] == size], layers)
+    _scale(panels[0].xaxis, data[["ratio"]])
+    panels[0].set_yticks(np.arange(len(layers)), layers)
+    panels[0].set_ylim(len(layers) - 0.5, -0.5)  # the first layer on top
+    sheet.title(f"{source.subject}: start and end of training")
+    shown = set(data.loc[data["ratio"].notna(), "moment"])
+    sheet.legend([key(moment, **mark) for moment, mark in _moments().items() if moment in shown])
+
+
+def _moments() -> Mapping[str, dict[str, Any]]:
+    """Return the mark of each moment of training."""
+    start = {"color": color(0), "markerfacecolor": paper()}
+    return {
+        "start": {"marker": "o", "linestyle": "", "markersize": 5.5, **start},
+        "between": {"marker": "|", "linestyle": "", "markersize": 5.0, "color": pale(0.34)},
+        "end": {"marker": "o", "linestyle": "", "markersize": 5.5, "color": color(1)},
+    }
+
+
+def _draw_course(axes: Axes, rows: pd.DataFrame, layers: list[str]) -> None:
+    places = rows["layer"].map({layer: place for place, layer in enumerate(layers)})
+    for place, own in rows.groupby(places):
+        ends = [own["ratio"].min(), own["ratio"].max()]
+        axes.plot(ends, [place] * 2, color=pale(0.73), lw=1, zorder=1)
+    for moment, mark in _moments().items():
+        here = rows["moment"] == moment
+        axes.plot(rows.loc[here, "ratio"], places[here], zorder=3, **mark)
+
+
+LAYER_FIGURES: Mapping[str, FigureKind[Layers]] = {
+    "layers_vs_batch": FigureKind(
+        data=layers_vs_batch_data, draw=draw_layers_vs_batch, needs="two batch sizes"
+    ),
+    "layers_start_end": FigureKind(
+        data=layers_start_end_data, draw=draw_layers_start_end, needs="a measured layer"
+    ),
+}
+"""The figures of `batchscale layers` by name, which is also the stem of their files."""
+
+
+def write_layer_figures(layers: Layers, folder: ResultsFolder) -> list[str]:
+    """Write the figures of the layers: pictures, and the data as CSV.
+
+    Returns:
+        The names of the files written.
+    """
+    return write_all(LAYER_FIGURES, layers, folder)

@@ -1,0 +1,108 @@
+"""Residuals of every fitted model against batch size: what each curve does not explain."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.figures.drawing.colors import color, ink, pale
+from analysis.figures.drawing.marks import bound_mark
+from analysis.figures.drawing.series import BOUND, LEFT_OUT_BOUND, left_out_color
+from analysis.figures.drawing.sheet import Sheet, bound_key, key
+from analysis.figures.drawing.ticks import batch_size_axis, label_axis
+from analysis.figures.one_study.bounds import left_out_points
+from analysis.fitting.fit import ScalingFit
+from analysis.fitting.models import Floats
+from analysis.measures.federated import batch_axis
+from analysis.report.summary import Analysis
+
+_STYLES: Mapping[str, tuple[int, str]] = {
+    "hyperbola": (0, "o"),
+    "power": (2, "s"),
+    "smooth": (1, "D"),
+}
+"""Place of its color in the cycle, and marker, by name of the model."""
+_LEAST_SHOWN = 1.0  # percent
+_EDGE = 0.5
+_PANEL = 1.5
+_BEYOND = "; at the edge if beyond"
+
+
+def residuals_data(analysis: Analysis) -> pd.DataFrame:
+    """Return the residuals of all fits, one row per model and batch size.
+
+    Returns:
+        Columns model, batch_size, residual (log steps minus log of the curve; a lower bound where
+        missed), missed, left_out (whether the bound is in no fit), and the model's sigma and aicc.
+        No rows without fits.
+    """
+    fits = {} if analysis.fits is None else analysis.fits.by_name
+    parts = [_rows(fit, left_out_points(analysis)) for fit in fits.values()]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _rows(fit: ScalingFit, left_out: pd.DataFrame) -> pd.DataFrame:
+    beyond = np.log(left_out["steps"]) - np.log(fit.predict(left_out["batch_size"]))
+    rows = pd.DataFrame(
+        {
+            "model": fit.model.name,
+            "batch_size": np.append(fit.points.batch_sizes, left_out["batch_size"]),
+            "residual": np.append(fit.residuals, beyond),
+            "missed": np.append(fit.points.missed, np.ones(len(left_out), dtype=bool)),
+            "left_out": np.repeat([False, True], [fit.points.missed.size, len(left_out)]),
+            "sigma": fit.sigma,
+            "aicc": np.nan if fit.aicc is None else fit.aicc,
+        }
+    )
+    return rows.sort_values("batch_size", kind="stable")
+
+
+def draw_residuals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
+    """Draw the rows of `residuals_data`: one panel per model, all on one scale."""
+    names = data["model"].unique().tolist()
+    panels = sheet.stack([_PANEL] * len(names), sharex=True, sharey=True)
+    for axes, name in zip(panels, names, strict=True):
+        _draw_panel(axes, data[data["model"] == name], _limit(data))
+    batch_size_axis(panels[-1], data["batch_size"])
+    label_axis(panels[-1].xaxis, batch_axis([analysis.study.config]))
+    sheet.label_y("Steps above the curve (%)")
+    sheet.title(analysis.title)
+    missed = data["missed"] & ~data["left_out"]
+    keys = {
+        BOUND + _BEYOND: (missed.any(), ink()),
+        LEFT_OUT_BOUND + _BEYOND: (data["left_out"].any(), left_out_color(ink())),
+    }
+    bounds = [bound_key(label, own) for label, (drawn, own) in keys.items() if drawn]
+    sheet.legend([key("one spread about the curve", color=pale(0.85), linewidth=6), *bounds])
+
+
+def _limit(data: pd.DataFrame) -> float:
+    """Return the greatest percentage shown: set by what was reached, misses may lie far beyond."""
+    most = max(data.loc[~data["missed"], "residual"].abs().max(), data["sigma"].max())
+    return max(1.25 * float(_percent(most)), _LEAST_SHOWN)
+
+
+def _draw_panel(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
+    name, sigma, aicc = rows[["model", "sigma", "aicc"]].iloc[0]
+    place, marker = _STYLES[name]
+    own = color(place)
+    axes.set_ylim(-limit, limit)
+    spread = _percent([-sigma, sigma])
+    axes.axhspan(*spread, color=pale(0.88, own), lw=0, zorder=0)
+    axes.axhline(0, color=pale(0.34), lw=0.8)
+    reached = rows[~rows["missed"]]
+    above = _percent(reached["residual"])
+    axes.vlines(reached["batch_size"], 0, above, color=own, lw=1.1)
+    axes.plot(reached["batch_size"], above, marker, color=own, markersize=4.5)
+    for left_out, shade in ((False, own), (True, left_out_color(own))):
+        bounds = rows[rows["missed"] & (rows["left_out"] == left_out)]
+        heights = np.clip(_percent(bounds["residual"]), -_EDGE * limit, _EDGE * limit)
+        mark = {**bound_mark(), "markersize": 16}
+        axes.plot(bounds["batch_size"], heights, color=shade, zorder=5, **mark)
+    known = "" if np.isnan(aicc) else f", AICc {aicc:.1f}".replace("-", "\N{MINUS SIGN}")
+    axes.set_title(f"{name}: spread {spread[1]:.1f}%{known}", fontsize="small", pad=3)
+
+
+def _percent(residual: object) -> Floats:
+    return np.asarray(100 * np.expm1(np.asarray(residual, dtype=np.float64)))

@@ -1,0 +1,191 @@
+"""The search at each batch size: where its trials lie, and how they ended."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from analysis.figures.drawing.colors import STAR, color, ink, pale
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import log_axis
+from analysis.measures.recipes import base_trial
+from analysis.measures.targets import search_trials
+from analysis.report.summary import Analysis
+
+BEST_ERROR = "best_error"
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """Marker of a status: its place in the cycle of colors (None for ink), and its size."""
+
+    shape: str
+    place: int | None
+    size: float
+    filled: bool = True
+
+
+_MARKERS: Mapping[str, _Marker] = {
+    "reached": _Marker("o", 0, 4.7),
+    "exhausted": _Marker("^", 1, 4.7),
+    "capped": _Marker("s", 2, 4.0, filled=False),
+    "diverged": _Marker("x", None, 4.2),
+    "failed": _Marker("+", 4, 5.1),
+}
+# of the font size
+_PANEL = (11.3, 10.5)
+_PAD = 0.04
+
+
+def search_data(analysis: Analysis) -> pd.DataFrame:
+    """Return where every search trial lies and how it ended.
+
+    Returns:
+        Columns batch_size, role, trial, status, steps, best (whether it is the winner), then both
+        drawn axes on the scale searched (`lr`, `1 - momentum`), the second one best_error where
+        one hyperparameter is searched. No rows where none is.
+    """
+    axes = _searched(analysis)
+    if not axes:
+        return pd.DataFrame()
+    trials = search_trials(analysis.study, analysis.target)
+    data = trials[["batch_size", "role", "trial", "status", "steps"]].copy()
+    data["best"] = _is_best(trials, analysis)
+    for label, name in axes.items():
+        data[label] = 1 - trials[name] if label.startswith("1 - ") else trials[name]
+    return data
+
+
+def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
+    """Return which trials are the winners, or in a recipe the one that its rule scales."""
+    scaled = base_trial(analysis.study)
+    if scaled is not None:
+        return trials["role"].eq(scaled[0]) & trials["trial"].eq(scaled[1])
+    winners, sizes = analysis.reached.set_index("batch_size"), trials["batch_size"]
+    best = trials["trial"] == sizes.map(winners["trial"])
+    best &= trials["role"] == sizes.map(winners["role"])
+    return best.fillna(False).astype(bool)
+
+
+def _searched(analysis: Analysis) -> dict[str, str]:
+    """Return the column of each axis by its label: learning rate and momentum come first."""
+    space = analysis.study.space
+    first = sorted(space, key=lambda name: ({"lr": 0, "momentum": 1}.get(name, 2), name))[:2]
+    if not first:
+        return {}
+    names = [*first, BEST_ERROR][:2]
+    reversed_scale = {name for name, entry in space.items() if entry["scale"] == "reverse-log"}
+    return {f"1 - {name}" if name in reversed_scale else name: name for name in names}
+
+
+def draw_search(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
+    """Draw the rows of `search_data`: a panel per batch size, a marker per status, a star best."""
+    sizes = sorted(data["batch_size"].unique())
+    names = [f"B = {size}" for size in sizes]
+    x, y = (_axis_label(label, analysis) for label in _searched(analysis))
+    panels = sheet.grid(names, _PANEL, x, sharex=True, sharey=True)
+    for panel, size in zip(panels, sizes, strict=True):
+        _draw_panel(panel, data[data["batch_size"] == size], data, analysis)
+    sheet.label_y(y)
+    sheet.title(analysis.title)
+    sheet.legend(_legend(data, analysis))
+
+
+def _style(marker: _Marker) -> dict[str, Any]:
+    own = ink() if marker.place is None else color(marker.place)
+    fill = own if marker.filled else "none"
+    return {
+        "marker": marker.shape,
+        "linestyle": "",
+        "color": own,
+        "markerfacecolor": fill,
+        "markersize": marker.size,
+    }
+
+
+def _star(size: float) -> dict[str, Any]:
+    outline = {"markeredgecolor": ink(), "markeredgewidth": 0.7}
+    return {"marker": "*", "linestyle": "", "color": STAR, "markersize": size, **outline}
+
+
+def _draw_panel(panel: Axes, trials: pd.DataFrame, data: pd.DataFrame, analysis: Analysis) -> None:
+    (x, first), (y, second) = _searched(analysis).items()
+    space = analysis.study.space
+    _set_axis(panel, "x", space[first], data[x])
+    _set_axis(panel, "y", space.get(second), data[y])
+    if _has_effective_lr(analysis):
+        _draw_effective_lr(panel)
+    elif second == BEST_ERROR:
+        panel.axhline(analysis.target, color=pale(0.34), lw=0.8, ls="--", zorder=1)
+    for status, marker in _MARKERS.items():
+        group = trials[(trials["status"] == status) & ~trials["best"]]
+        panel.plot(group[x].astype(float), group[y].astype(float), zorder=3, **_style(marker))
+    best = trials[trials["best"]]
+    panel.plot(best[x].astype(float), best[y].astype(float), zorder=4, **_star(12))
+
+
+def _set_axis(
+    panel: Axes, side: str, entry: Mapping[str, Any] | None, shown: "pd.Series[float]"
+) -> None:
+    """Set scale and limits: the searched box with a small margin; for errors, what is drawn."""
+    axis = panel.xaxis if side == "x" else panel.yaxis
+    if entry is None:
+        low, high, scale = float(shown.min()), float(shown.max()), "log"
+        if not 0 < low < high:
+            return
+    else:
+        low, high, scale = float(entry["low"]), float(entry["high"]), str(entry["scale"])
+    if scale == "reverse-log":
+        low, high = 1 - high, 1 - low
+    if scale == "linear":
+        pad = _PAD * (high - low)
+        panel.set(**{f"{side}lim": (low - pad, high + pad)})
+        return
+    pad = (high / low) ** _PAD
+    log_axis(axis, low / pad, high * pad, least=3)
+
+
+def _has_effective_lr(analysis: Analysis) -> bool:
+    """Return whether both factors of the effective learning rate are searched by logarithm."""
+    return list(_searched(analysis)) == ["lr", "1 - momentum"]
+
+
+def _draw_effective_lr(panel: Axes) -> None:
+    """Draw lines of equal lr / (1 - momentum), a decade apart."""
+    ends = np.array(panel.get_xlim())
+    bottom, top = panel.get_ylim()
+    first = math.floor(math.log10(ends[0] / top))
+    last = math.ceil(math.log10(ends[1] / bottom))
+    for power in range(first, last + 1):
+        panel.plot(ends, ends / 10.0**power, color=pale(0.73), lw=0.6, zorder=1, scalex=False)
+    panel.set_xlim(*ends)
+    panel.set_ylim(bottom, top)
+
+
+def _axis_label(label: str, analysis: Analysis) -> str:
+    if label == BEST_ERROR:
+        return f"Lowest validation {analysis.quantity}"
+    names = {"lr": "Learning rate", "1 - momentum": "1 \N{MINUS SIGN} momentum"}
+    return names.get(label, label)
+
+
+def _legend(data: pd.DataFrame, analysis: Analysis) -> list[Line2D]:
+    others = data.loc[~data["best"], "status"]
+    handles = [
+        key(status, **_style(marker))
+        for status, marker in _MARKERS.items()
+        if others.eq(status).any()
+    ]
+    if data["best"].any():
+        handles.append(key("best", **_star(9)))
+    if _has_effective_lr(analysis):
+        label = "equal lr / (1 \N{MINUS SIGN} momentum)"
+        handles.append(key(label, color=pale(0.73), lw=0.9))
+    elif BEST_ERROR in data:
+        handles.append(key("target", color=pale(0.34), lw=0.8, ls="--"))
+    return handles

@@ -1,0 +1,232 @@
+"""Steps to target against batch size: points, bounds, curves, regimes and critical batch size."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from analysis.figures.drawing.colors import color, ink, pale, paper, readable
+from analysis.figures.drawing.marks import B_CRIT_SIGN, draw_estimate, label_estimate
+from analysis.figures.drawing.series import (
+    BOUND,
+    FIT,
+    LEFT_OUT,
+    LEFT_OUT_BOUND,
+    MEASURED,
+    NOT_REACHED,
+    PERFECT,
+    PERFECT_LINE,
+    by_series,
+    curve_sizes,
+    draw_bounds,
+    draw_points,
+    left_out_color,
+    perfect_line,
+    series_rows,
+    steps_axis_scale,
+)
+from analysis.figures.drawing.sheet import Sheet, bound_key, key
+from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis
+from analysis.figures.one_study.bounds import bound_rows
+from analysis.fitting.fit import ScalingFit
+from analysis.fitting.models import Floats, hyperbola
+from analysis.fitting.regimes import Regime
+from analysis.measures.federated import batch_axis, steps_axis
+from analysis.measures.recipes import follows_rule
+from analysis.measures.replicates import all_have_replicates
+from analysis.report.summary import Analysis
+
+MEDIAN = "median"
+HYPERBOLA = "hyperbola"
+"""Series of the hyperbola where another model is chosen; the chosen one is `fit`."""
+
+_HEIGHT = 4.0
+_TOO_STEEP = (
+    "An exponent above 1 is no property of training: for a fixed point, steps cannot fall faster "
+    "than 1/B. Tuning or noise differs between the batch sizes."
+)
+# of the font size: height of a critical batch size with its label, share of it below the bar
+_ROW, _BELOW = 2.3, 0.35
+
+
+def steps_data(analysis: Analysis) -> pd.DataFrame:
+    """Return points, bounds, the curve of least AICc, the hyperbola, and perfect scaling.
+
+    Returns:
+        Columns series, batch_size, steps, low, high. Series `measured`: low and high are the last
+        measurement above the target and the first below; `median`: of the replicates, with its
+        interval, an end null where the data set none; `not reached`: steps is the lower bound
+        that the fit uses; `left out`: one that no curve explains; `fit`: with its band;
+        `hyperbola`: where another curve is chosen; `perfect scaling`: the line through the first
+        point that is fitted.
+    """
+    table, reached = analysis.table, analysis.reached
+    steps = reached["steps"]
+    bracket = {"low": reached["steps_before"], "high": steps}
+    measured = series_rows(MEASURED, reached["batch_size"], steps, **bracket)
+    medians = _medians(reached)
+    parts = [measured, medians, bound_rows(table)]
+    curve_at = curve_sizes(table["batch_size"])
+    if analysis.fits is not None and analysis.fit is not None:
+        best = analysis.fits.best
+        low, high = best.band(curve_at)
+        parts.append(series_rows(FIT, curve_at, best.predict(curve_at), low=low, high=high))
+        if best is not analysis.fit:
+            parts.append(series_rows(HYPERBOLA, curve_at, analysis.fit.predict(curve_at)))
+    points = medians if all_have_replicates(table) else measured
+    if len(points):
+        examples = float(points["batch_size"].iloc[0] * points["steps"].iloc[0])
+        parts.append(series_rows(PERFECT, curve_at, hyperbola(curve_at, 0.0, examples)))
+    return pd.concat([part for part in parts if len(part)], ignore_index=True).reindex(
+        columns=["series", "batch_size", "steps", "low", "high"]
+    )
+
+
+def _medians(reached: pd.DataFrame) -> pd.DataFrame:
+    again = reached[reached["steps_median"].notna()]
+    interval = {end: again[end].to_numpy(float, na_value=np.nan) for end in ("low", "high")}
+    return series_rows(MEDIAN, again["batch_size"], again["steps_median"], **interval)
+
+
+def draw_steps(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
+    """Draw the rows of `steps_data` with regimes and critical batch sizes, on logarithmic axes."""
+    axes = sheet.axes(_HEIGHT)
+    fits = _drawn_fits(analysis)
+    points = data[data["series"].isin([MEASURED, MEDIAN, NOT_REACHED, LEFT_OUT])]
+    batch_size_axis(axes, points["batch_size"])
+    row = _ROW * matplotlib.rcParams["font.size"] / 72 / inches(axes.yaxis)
+    free = row * len(fits)
+    top = steps_axis_scale(axes, points, above=free)
+    handles = [
+        *_draw_points(axes, data, top, analysis),
+        *_draw_curves(axes, data, top, fits),
+        *_draw_regimes(axes, analysis, 1 - free),
+    ]
+    for place, (fit, style) in enumerate(fits):
+        height = 1 - free + (place + _BELOW) * row
+        _draw_b_crit(axes, fit, height, 1 - free, style["color"])
+    label_axis(axes.xaxis, batch_axis([analysis.study.config]))
+    label_axis(axes.yaxis, steps_axis([analysis.study.config]))
+    sheet.title(analysis.title)
+    sheet.legend(handles)
+
+
+def _drawn_fits(analysis: Analysis) -> Sequence[tuple[ScalingFit, dict[str, Any]]]:
+    """Return the fits whose curves are drawn, with their styles: the chosen one, the hyperbola."""
+    if analysis.fits is None or analysis.fit is None:
+        return ()
+    chosen = analysis.fits.best, {"color": color(1), "zorder": 4}
+    if analysis.fits.best is analysis.fit:
+        return (chosen,)
+    thin = 0.6 * matplotlib.rcParams["lines.linewidth"]
+    return chosen, (analysis.fit, {"color": ink(), "linewidth": thin, "zorder": 3.5})
+
+
+def _draw_points(
+    axes: Axes, data: pd.DataFrame, top: float, analysis: Analysis
+) -> Sequence[Artist]:
+    """Draw points and bounds; what is not fitted is small, open and without bars."""
+    series = by_series(data)
+    blue, size = color(0), matplotlib.rcParams["lines.markersize"]
+    medians = all_have_replicates(analysis.table)
+    small = {
+        "markerfacecolor": paper(),
+        "markeredgecolor": blue,
+        "markeredgewidth": 1.0,
+        "markersize": 0.65 * size,
+    }
+    over = "fresh seeds" if follows_rule(analysis.study) else "trials"
+    labels = {
+        MEASURED: f"fewest steps over {over}" + ("" if medians else " (bar: evaluation before)"),
+        MEDIAN: "median over fresh seeds" + (", 95% interval" if medians else ", not fitted"),
+    }
+    handles: list[Artist] = []
+    for name, fitted in ((MEDIAN, medians), (MEASURED, not medians)):
+        if name in series:
+            mark = {"color": blue, "marker": "o", **({} if fitted else small)}
+            rows = series[name] if fitted else series[name][["batch_size", "steps"]]
+            draw_points(axes, rows, top, zorder=6 if fitted else 5, **mark)
+            handles.append(key(labels[name], linestyle="", **mark))
+    draw_bounds(axes, series, blue)
+    bounds = {NOT_REACHED: (BOUND, blue), LEFT_OUT: (LEFT_OUT_BOUND, left_out_color(blue))}
+    handles += [bound_key(label, own) for name, (label, own) in bounds.items() if name in series]
+    return handles
+
+
+def _draw_curves(
+    axes: Axes,
+    data: pd.DataFrame,
+    top: float,
+    fits: Sequence[tuple[ScalingFit, dict[str, Any]]],
+) -> Sequence[Artist]:
+    series = by_series(data)
+    handles: list[Artist] = []
+    for name, (fit, style) in zip((FIT, HYPERBOLA), fits, strict=False):
+        curve, label = series[name], f"{fit.model.name} fit"
+        if name == FIT:
+            low, high = (_within(curve[end], top) for end in ("low", "high"))
+            shade = {"color": style["color"], "alpha": 0.22}
+            axes.fill_between(curve["batch_size"], low, high, lw=0, **shade)
+            label += f", {fit.level:.0%} band{_steepness(fit)}"
+        axes.plot(curve["batch_size"], _within(curve["steps"], top), **style)
+        handles.append(key(label, **style))
+    if PERFECT in series:
+        line = series[PERFECT]
+        axes.plot(line["batch_size"], _within(line["steps"], top), **perfect_line())
+        handles.append(key(PERFECT_LINE, **perfect_line()))
+    return handles
+
+
+def _within(steps: "pd.Series[float]", top: float) -> Floats:
+    """Return steps, those above what is drawn at its end."""
+    return np.asarray(steps.clip(upper=top), dtype=np.float64)
+
+
+def _steepness(fit: ScalingFit) -> str:
+    """Return the exponent of steps against batch size, and what it says where it is above 1."""
+    if fit.model.name != "power" or fit.exponent is None or fit.exponent.value <= 1:
+        return ""
+    return f"; {fit.exponent.text('exponent')}. {_TOO_STEEP}"
+
+
+def _draw_regimes(axes: Axes, analysis: Analysis, top: float) -> Sequence[Artist]:
+    """Shade the regimes up to a share of the height."""
+    if analysis.regimes is None:
+        return ()
+    shades = {
+        Regime.PERFECT: pale(0.88, color(0)),
+        Regime.DIMINISHING: pale(0.93),
+        Regime.PLATEAU: pale(0.87, color(1)),
+    }
+    left, right = axes.get_xlim()
+    spans = analysis.regimes.spans()
+    handles: list[Artist] = []
+    for index, span in enumerate(spans):
+        if span.regime is Regime.NOT_RESOLVED:
+            continue
+        low = left if index == 0 else span.low
+        high = right if index == len(spans) - 1 else span.high
+        if span.regime not in shades:
+            continue
+        shade = shades[span.regime]
+        axes.axvspan(low, high, ymax=top, color=shade, lw=0, zorder=0)
+        label = f"regime: {span.regime}"
+        handles.append(Patch(facecolor=shade, edgecolor=pale(0.6), lw=0.5, label=label))
+    return handles
+
+
+def _draw_b_crit(axes: Axes, fit: ScalingFit, height: float, top: float, color: str) -> None:
+    """Draw a critical batch size above the data, in the color of its curve, with a line in them."""
+    left, right = axes.get_xlim()
+    estimate = fit.b_crit
+    draw_estimate(axes, height, estimate, color=color, marker="s", linestyle="", markersize=5)
+    if estimate.identified and left < estimate.value < right:
+        line: dict[str, Any] = {"color": color, "linewidth": 0.9, "linestyle": ":", "zorder": 2}
+        axes.plot([estimate.value] * 2, [0, top], transform=axes.get_xaxis_transform(), **line)
+    text = f"{estimate.text(B_CRIT_SIGN)}, {fit.model.name}"
+    label_estimate(axes, height, estimate, text, readable(color))

@@ -1,0 +1,60 @@
+"""The figure of anybody's steps to target: points, bounds, and the hyperbola fitted to them."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.drawing.colors import color
+from analysis.figures.drawing.kind import FigureKind
+from analysis.figures.drawing.series import (
+    FIT,
+    MEASURED,
+    NOT_REACHED,
+    curve_sizes,
+    draw_series,
+    series_keys,
+    series_rows,
+    steps_axis_scale,
+)
+from analysis.figures.drawing.sheet import Sheet
+from analysis.figures.drawing.style import Look
+from analysis.figures.drawing.ticks import batch_size_axis, label_axis
+from analysis.fitting.fit import ScalingFit
+
+_HEIGHT = 3.6
+
+
+def points_data(fit: ScalingFit) -> pd.DataFrame:
+    """Return the points and bounds of a fit, and its curve with its band.
+
+    Returns:
+        Columns series, batch_size, steps, low, high, as those of a study's figure.
+    """
+    sizes, steps, missed = fit.points.batch_sizes, fit.points.steps, fit.points.missed
+    at = curve_sizes(sizes)
+    low, high = fit.band(at)
+    parts = [
+        series_rows(MEASURED, sizes[~missed], steps[~missed]),
+        series_rows(NOT_REACHED, sizes[missed], steps[missed]),
+        series_rows(FIT, at, fit.predict(at), low=low, high=high),
+    ]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def draw_points_and_curve(sheet: Sheet, data: pd.DataFrame, fit: ScalingFit) -> None:
+    """Draw the rows of `points_data` on logarithmic axes."""
+    axes = sheet.axes(_HEIGHT)
+    points = data[data["series"] != FIT]
+    batch_size_axis(axes, points["batch_size"])
+    draw_series(axes, data, steps_axis_scale(axes, points), band=True, color=color(0), marker="o")
+    label_axis(axes.xaxis, "Batch size")
+    label_axis(axes.yaxis, "Steps to target")
+    sheet.legend(series_keys(set(data["series"]), "steps to target", f", {fit.level:.0%} band"))
+
+
+POINTS_FIGURE = FigureKind(data=points_data, draw=draw_points_and_curve, needs="a fit")
+
+
+def draw_points(fit: ScalingFit, ax: Axes | None = None) -> Figure:
+    """Return the figure of a fit, drawn into the user's axes if there are any."""
+    return POINTS_FIGURE.figure(points_data(fit), fit, Look(), ax)
