@@ -6,7 +6,9 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -24,6 +26,7 @@ GROUP = "batchscale.workloads"
 _KIND = Kind(noun="workload", article="a", builtin=BUILTIN, error=WorkloadError)
 _TRAINED = ("target", "data", "model", "loss", "error")
 _OWN_DYNAMICS = ("target", "lanes")
+_FILES_REFUSED = ContextVar("files refused", default=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,12 +75,30 @@ def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Worklo
             f"a workload in a file must be given as path/to/file.py:Class, got {reference!r}"
         )
     if colon and path.endswith(".py"):
+        if _FILES_REFUSED.get():
+            raise WorkloadError(
+                "a results folder may come from a stranger, so its code does not run unasked; got "
+                f"workload {name} in {Path(path).resolve()}; read that file, then give --run-code"
+            )
         make = _class_in(_module_from_file(Path(path)), name, reference)
     else:
         make = _named(reference)
     workload = _built(make, reference, options or {})
     _check_members(workload, reference)
     return workload  # type: ignore[no-any-return]
+
+
+@contextmanager
+def files_refused(refused: bool = True) -> Iterator[None]:
+    """Refuse to run workload files in this context, where a study was not written by its user.
+
+    Built-in workloads and installed packages are taken all the same.
+    """
+    token = _FILES_REFUSED.set(refused)
+    try:
+        yield
+    finally:
+        _FILES_REFUSED.reset(token)
 
 
 def _named(name: str) -> Any:

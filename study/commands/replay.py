@@ -11,6 +11,10 @@ from study.errors import StudyError
 if TYPE_CHECKING:
     from study.replay.verification import Clause
 
+RunCode = Annotated[
+    bool, typer.Option("--run-code", help="Run the workload file that the study names.")
+]
+
 app = typer.Typer()
 console = Terminal()
 
@@ -21,18 +25,21 @@ def verify(
     replay: Annotated[
         bool, typer.Option("--replay/--no-replay", help="Train the winning trials again.")
     ] = True,
+    run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
     """Check a results folder and train its winners again; write nothing."""
     from analysis.tables.folder import ResultsFolder
     from study.replay.verification import check_folder
     from study.replay.winners import check_winners
+    from workloads.registry import files_refused
 
     use_data(data_dir)
     folder = ResultsFolder.at(location)
-    broken = [clause.name for clause in check_folder(folder) if not _print_clause(clause)]
-    if replay:
-        broken += [clause.name for clause in check_winners(folder) if not _print_clause(clause)]
+    with files_refused(not run_code):
+        broken = [clause.name for clause in check_folder(folder) if not _print_clause(clause)]
+        if replay:
+            broken += [clause.name for clause in check_winners(folder) if not _print_clause(clause)]
     if broken:
         raise typer.Exit(SOME_FAILED)
 
@@ -48,6 +55,7 @@ def layers(
             show_default="all that reached the target",
         ),
     ] = None,
+    run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
     """Train the best trials again and compare each layer's gradient with its weights."""
@@ -61,13 +69,15 @@ def layers(
     from study.replay.layers import best_trials, measured_layers
     from study.replay.recorded import load_as_recorded, recorded_trials
     from study.storage.study_folder import read_study_toml
+    from workloads.registry import files_refused
 
     use_data(data_dir)
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
     recorded = recorded_trials(folder, resolved)
     trials = best_trials(resolved, recorded, _sizes(batch_sizes))
-    trainable = load_as_recorded(folder, resolved)
+    with files_refused(not run_code):
+        trainable = load_as_recorded(folder, resolved)
     rows = []
     with console.status("training the best trials again") as status:
         for trial in trials:

@@ -274,3 +274,14 @@ def test_what_cannot_be_read_is_not_trained_again(swept):
     (swept / PART).write_bytes(b"PAR1")
     (clause,) = check_winners(ResultsFolder.at(swept))
     assert clause.passed is None
+
+
+@pytest.mark.parametrize("verb", ["verify", "layers"])
+def test_a_file_that_the_study_names_runs_only_when_asked(command, swept, verb):
+    code, _, err = command(verb, swept)
+    assert code == 2
+    assert "got workload Blobs in" in err
+    assert "blobs.py" in err
+    assert "--run-code" in err
+    code, _, err = command(verb, swept, "--run-code")
+    assert code == 0, err
