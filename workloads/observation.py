@@ -42,12 +42,17 @@ class Observation:
     draws: str | None = None
     measure_draws: str | None = None
 
+    @property
+    def resumable(self) -> bool:
+        """Whether parameters, buffers and generators are all that a checkpoint must hold."""
+        return self.state is None or self.buffer
+
     def words(self) -> list[str]:
         """Return what was seen, a phrase each; none where there is nothing but computing."""
         seen = {
-            f"{self.state} changes while it trains": self.state,
-            f"training draws from {self.draws}": self.draws,
-            f"measuring draws from {self.measure_draws}": self.measure_draws,
+            f"{self.state} changes while it trains, or differs between models": self.state,
+            f"training draws random numbers from {self.draws}": self.draws,
+            f"measuring draws random numbers from {self.measure_draws}": self.measure_draws,
         }
         return [phrase for phrase, found in seen.items() if found]
 

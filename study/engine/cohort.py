@@ -69,11 +69,7 @@ def run_cohort(
         SavedError: the checkpoint was asked to stop, and holds the state.
     """  # noqa: DOC502  (raised by the checkpoint)
     rules = StoppingRules.for_role(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
-    if (
-        isinstance(trainable, LoadedWorkload)
-        and trainable.observed.state
-        and not trainable.observed.buffer
-    ):
+    if isinstance(trainable, LoadedWorkload) and not trainable.observed.resumable:
         checkpoint = None  # it would lack the Python state: the cohort starts anew instead
     ended = _train(resolved, trainable, cohort, rules, checkpoint)
     rules = _after(rules, ended)

@@ -95,13 +95,9 @@ def _require_means(loaded: LoadedWorkload) -> None:
 
 
 def _known_reason(loaded: LoadedWorkload) -> str:
-    seen = loaded.observed
     if loaded.data.mapped:
         return "its training examples are read from a file"
-    if seen.state is not None:
-        return f"{seen.state} changes while it trains, or differs between models"
-    draws = seen.draws or seen.measure_draws
-    return "" if draws is None else f"it draws random numbers from {draws}"
+    return "; ".join(loaded.observed.words())
 
 
 def _found_reason(training: "_Training", looped: "_Trained", precision: Precision) -> str:
