@@ -62,7 +62,8 @@ def _text(path: Path) -> str:
     """Return the text of a study file; editors on Windows may begin it with a byte order mark."""
     try:
         content = read_file(path, _MOST_BYTES)
-        if content.startswith(_UTF_16) or b"\0" in content[:4]:
+        # every second byte of ASCII in UTF-16 is zero, and a single one is just no text
+        if content.startswith(_UTF_16) or content[:4].count(0) > 1:
             raise ValueError("it is UTF-16 or UTF-32; save it as UTF-8")
         return content.decode("utf-8-sig")
     except (OSError, ValueError) as error:

@@ -57,9 +57,9 @@ def test_the_whole_pipeline_finds_the_truth(place):
     assert code == 0, err
     for regime in ("Perfect scaling", "Diminishing returns", "Plateau"):
         assert regime in out
-    regimes = json.loads((folder / "summary.json").read_text())["regimes"]
-    assert 100 < regimes["b_perfect"] < 160
-    assert 3000 < regimes["b_plateau"] < 5500
+    edges = json.loads((folder / "summary.json").read_text())["critical_batch_sizes"]
+    assert 100 < edges["b_perfect"]["value"] < 160
+    assert 3000 < edges["b_plateau"]["value"] < 5500
 
 
 @pytest.mark.slow
