@@ -18,6 +18,7 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
     gpus_per_worker: float = 0.0,
     address: str | None = None,
     settings: Sequence[str] = (),
+    run_code: bool = False,
     data_dir: str | Path | None = None,
 ) -> Study | list[Study]:
     """Tune at every batch size and record steps to target; call again to resume or extend.
@@ -33,6 +34,7 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
         address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
         settings: changes of the study file such as `search.trials=32`.
+        run_code: whether a file that a results folder's study.toml names as its workload may run.
         data_dir: folder of data files; None leaves it to the variable BATCHSCALE_DATA.
 
     Returns:
@@ -49,6 +51,7 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         address=address,
         settings=tuple(settings),
         data_dir=None if data_dir is None else Path(data_dir),
+        run_code=run_code,
     )
     source = study if isinstance(study, Mapping) else str(study)
     before = os.environ.get("BATCHSCALE_DATA")

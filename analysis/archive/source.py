@@ -42,7 +42,7 @@ _BROKEN = (
     zlib.error,
     lzma.LZMAError,
     ValueError,
-    RuntimeError,  # a loop of links; also deep recursion
+    RuntimeError,  # a loop of links, or deep nesting
 )
 
 
@@ -75,18 +75,13 @@ def origin(archive: Path) -> Origin:
     Raises:
         AnalysisError: it does not exist, or has the published name and another content.
     """
-    try:
+    with _read_errors(archive):
         name = archive.resolve().name
         if archive.is_dir():
             return Origin(name, None)
         _check_tar(archive)
         with archive.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except _BROKEN as error:  # also a loop of links, a NUL
-        why = getattr(error, "strerror", None) or error
-        raise AnalysisError(
-            f"an archive must be a folder or a tar file, got {archive}: {why}; check the path"
-        ) from error
     if digest == PUBLISHED_SHA256:
         return Origin(name, digest)
     if name == PUBLISHED_NAME:
@@ -143,8 +138,9 @@ def _read_errors(archive: Path) -> Iterator[None]:
     except AnalysisError:
         raise
     except _BROKEN as error:
+        why = getattr(error, "strerror", None) or error
         raise AnalysisError(
-            f"an archive must be a readable folder or a complete tar file, got {archive}: {error}; "
+            f"an archive must be a readable folder or a complete tar file, got {archive}: {why}; "
             "check it, or download it again"
         ) from error
 

@@ -31,6 +31,13 @@ FontSize = Annotated[
 ]
 Title = Annotated[bool, typer.Option("--title/--no-title", help="A title above each figure.")]
 
+RunCode = Annotated[
+    bool,
+    typer.Option(
+        "--run-code", help="Run the workload file that the study of a results folder names."
+    ),
+]
+
 
 def use_data(folder: Path | None) -> None:
     """Make workloads look for data files in a folder; None leaves it to BATCHSCALE_DATA.

@@ -4,16 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, StudyFolder, use_data
+from study.commands.options import SOME_FAILED, DataDir, RunCode, StudyFolder, use_data
 from study.commands.terminal import Terminal
 from study.errors import StudyError
 
 if TYPE_CHECKING:
     from study.replay.verification import Clause
-
-RunCode = Annotated[
-    bool, typer.Option("--run-code", help="Run the workload file that the study names.")
-]
 
 app = typer.Typer()
 console = Terminal()

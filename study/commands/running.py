@@ -25,6 +25,7 @@ from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
 from study.planning.sizing import Device, check_gpus
 from study.storage.study_folder import continued, folder_of, open_folder
+from workloads.registry import files_refused
 
 RESULTS = "results"
 """Folder that studies' folders are made in if none is given."""
@@ -42,6 +43,7 @@ class SweepOptions:
         address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
         settings: changes of the study file, such as `search.trials=32`.
         data_dir: folder of data files; None leaves it to BATCHSCALE_DATA.
+        run_code: whether a file that a results folder's study names as its workload may run.
     """
 
     results: str | None = None
@@ -50,6 +52,7 @@ class SweepOptions:
     address: str | None = None
     settings: Sequence[str] = ()
     data_dir: Path | None = None
+    run_code: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +93,9 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     workers = options.workers or default_workers(options.gpus_per_worker)
     if options.address is None:
         check_machine(Machine.here(workers))
-    studies = read_studies(source, options.settings, options.gpus_per_worker)
+    studies = read_studies(
+        source, options.settings, options.gpus_per_worker, run_code=options.run_code
+    )
     folders = studies.folders(_place(source, options.results))
     resources = Resources(
         workers=workers,
@@ -114,9 +119,15 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
 
 
 def read_studies(
-    source: str | Mapping[str, Any], settings: Sequence[str], gpus_per_worker: float
+    source: str | Mapping[str, Any],
+    settings: Sequence[str],
+    gpus_per_worker: float,
+    *,
+    run_code: bool,
 ) -> Studies:
     """Return the studies of a file, a workload's name, or a file's content, all resolved.
+
+    A workload file that the study of a results folder names runs only with `run_code`.
 
     Raises:
         StudyError: a study breaks a rule; one line for each.
@@ -126,7 +137,9 @@ def read_studies(
         members = read_members(source, settings)
     else:
         members = members_of(override(source, settings), Path.cwd())
-    return Studies(members, Device("cuda", gpus_per_worker) if gpus_per_worker else Device())
+    recorded = isinstance(source, str) and folder_of(source) is not None
+    with files_refused(recorded and not run_code):
+        return Studies(members, Device("cuda", gpus_per_worker) if gpus_per_worker else Device())
 
 
 def _check_recorded(source: str) -> None:

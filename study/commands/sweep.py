@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, finite, use_data
+from study.commands.options import SOME_FAILED, DataDir, RunCode, finite, use_data
 from study.commands.terminal import Terminal
 from study.errors import StudyError
 
@@ -48,6 +48,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         typer.Option(help="Ray cluster to join: auto, or host:port.", show_default=False),
     ] = None,
     settings: Settings = None,
+    run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
@@ -61,6 +62,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         address=address,
         settings=settings or (),
         data_dir=data_dir,
+        run_code=run_code,
     )
     swept = run_sweep(source, options, console)
     if swept.stopped is not None:
@@ -91,6 +93,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
         typer.Option(min=0.01, callback=finite, help="Seconds of training at each batch size."),
     ] = 3.0,
     settings: Settings = None,
+    run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
     """Train briefly at every batch size and estimate time, memory and disk of a sweep."""
@@ -105,7 +108,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     use_data(data_dir)
     check_gpus(gpus_per_worker)
     torch.set_num_threads(1)  # as in a worker
-    studies = read_studies(source, settings or (), gpus_per_worker)
+    studies = read_studies(source, settings or (), gpus_per_worker, run_code=run_code)
     rows = []
     for member in studies.members:
         resolved, trainable = studies.ready(member)

@@ -73,8 +73,7 @@ def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArr
         encoded = table.column(source.image).to_pylist()
         images = np.stack([read_pixels(io.BytesIO(one["bytes"]), path) for one in encoded])
         labels = np.asarray(table.column(source.label))
-        if labels.dtype.kind not in "iu":
-            raise ValueError(f"labels of type {labels.dtype}")
+        labels = labels.astype(np.int64, casting="safe")
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise WorkloadError(
             f"a file of the hub must hold images of one size and integer labels, got {path}: "

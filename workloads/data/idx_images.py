@@ -1,7 +1,7 @@
 """MNIST and data sets in its form: 60,000 gray images of 28x28 pixels in two idx files."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ TRAIN = 55_000
 
 _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
+_FIRST = 20
 _MEAN_WITHIN = 0.001
 """How near a mean pixel must be to that of a known set, of 255."""
 
@@ -29,7 +30,7 @@ class _Known:
     """What tells a data set from others of its form.
 
     Attributes:
-        first_labels: labels of its first training images.
+        first_labels: labels of its first 20 training images.
         mean_pixel: mean of all pixels of its training images, from 0 to 255.
     """
 
@@ -109,18 +110,15 @@ class IdxImages:
 
     def _refuse_others(self, images: NDArray[np.uint8], labels: NDArray[np.integer]) -> None:
         """Refuse the files of another well-known set, which have the same names and shapes."""
-        told: Mapping[str, Callable[[_Known], bool]] = {
-            "images": lambda known: abs(float(images.mean()) - known.mean_pixel) < _MEAN_WITHIN,
-            "labels": lambda known: (
-                labels[: len(known.first_labels)].tolist() == known.first_labels
-            ),
-        }
-        for what, is_of in told.items():
-            name = next((name for name, known in _KNOWN.items() if is_of(known)), self.name)
-            if name != self.name:
+        first, mean = labels[:_FIRST].tolist(), float(images.mean())
+        for name, known in _KNOWN.items():
+            of_labels = first == known.first_labels
+            of_images = abs(mean - known.mean_pixel) < _MEAN_WITHIN
+            if name != self.name and (of_labels or of_images):
                 raise WorkloadError(
-                    f"{self.name} must have its own {what}, got those of {name}; put the files of "
-                    "each set into a folder of its own"
+                    f"{self.name} must have files of its own, got the "
+                    f"{'labels' if of_labels else 'images'} of {name}; put the files of each set "
+                    "into a folder of its own"
                 )
 
 

@@ -6,7 +6,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from workloads.errors import WorkloadError
 
@@ -43,11 +44,17 @@ def read_pixels(source: Path | IO[bytes], name: object) -> NDArray[np.uint8]:
             source.seek(0)
         with Image.open(source, formats=_FORMATS) as image:
             _check(image, name)
-            if image.has_transparency_data:
-                _refuse_transparency(image.convert("RGBA"), name)
-            colors: NDArray[np.uint8] = np.asarray(image.convert("RGB"))
+            # by way of RGBA, else Pillow warns of palettes with alpha
+            plain = image.convert("RGBA") if image.has_transparency_data else image
+            _refuse_transparency(plain, name)
+            colors: NDArray[np.uint8] = np.asarray(plain.convert("RGB"))
     except WorkloadError:
         raise
+    except UnidentifiedImageError as error:
+        raise WorkloadError(
+            f"an image must be readable, got {name}, which is none of {', '.join(_FORMATS)}; "
+            "replace or remove it"
+        ) from error
     except Exception as error:  # Pillow's readers raise whatever a damaged file leads to
         raise WorkloadError(
             f"an image must be readable, got {name}: {error}; replace or remove it"
@@ -55,7 +62,7 @@ def read_pixels(source: Path | IO[bytes], name: object) -> NDArray[np.uint8]:
     return colors
 
 
-def _check(image: ImageFile.ImageFile, name: object) -> None:
+def _check(image: ImageFile, name: object) -> None:
     is_deep = _DEEP.get(str(image.format), lambda _: False)
     if image.mode not in _MODES or any(map(is_deep, image.tile)):
         raise WorkloadError(
@@ -70,8 +77,7 @@ def _check(image: ImageFile.ImageFile, name: object) -> None:
 
 
 def _refuse_transparency(image: Image.Image, name: object) -> None:
-    least, _ = image.getchannel("A").getextrema()
-    if least != 255:
+    if image.mode == "RGBA" and image.getchannel("A").getextrema()[0] != 255:
         # the colors of transparent pixels are arbitrary, and so is any background
         raise WorkloadError(
             f"an image must be opaque, got transparent pixels in {name}; save it on a background"

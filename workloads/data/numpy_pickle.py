@@ -89,7 +89,12 @@ class _Machine:
     def __init__(self, size: int) -> None:
         self.stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._bytes_left = size
+        self._size = self._bytes_left = size
+
+    def check(self, number: int) -> None:
+        """Refuse a length or a place that a pickle of this size cannot have."""
+        if number > self._size:
+            raise _UnfitError(f"{number:,} in {self._size:,} bytes")
 
     def push(self, value: object) -> None:
         self.stack.append(value)
@@ -115,6 +120,7 @@ class _Machine:
         return self.stack[-1]
 
     def put(self, place: int) -> None:
+        self.check(place)
         self._memo[place] = self.stack[-1]
 
     def memoize(self) -> None:
@@ -158,15 +164,14 @@ class _Machine:
         self.push(made.set(state))
 
 
-_VALUES = (
-    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
-    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
-)
-_TEXTS_OF_PYTHON_2 = "STRING BINSTRING SHORT_BINSTRING".split()  # noqa: SIM905
+_NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
+_TEXTS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8")
+_BYTES = ("BINBYTES", "SHORT_BINBYTES", "BINBYTES8")
+_TEXTS_OF_PYTHON_2 = ("STRING", "BINSTRING", "SHORT_BINSTRING")
 _OPERATIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
-    **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda machine, argument: None),
-    **dict.fromkeys(_VALUES, _Machine.push),
+    **dict.fromkeys(("PROTO", "STOP"), lambda machine, argument: None),
+    "FRAME": lambda machine, size: machine.check(size),
+    **dict.fromkeys((*_NUMBERS, *_TEXTS, *_BYTES), _Machine.push),
     **dict.fromkeys(_TEXTS_OF_PYTHON_2, lambda machine, text: machine.push(text.encode("latin1"))),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
@@ -184,8 +189,8 @@ _OPERATIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
     "TUPLE1": lambda machine, _: machine.push(tuple(machine.popped(1))),
     "TUPLE2": lambda machine, _: machine.push(tuple(machine.popped(2))),
     "TUPLE3": lambda machine, _: machine.push(tuple(machine.popped(3))),
-    "DICT": lambda machine, _: machine.make_dict(),
     "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "DICT": lambda machine, _: machine.make_dict(),
     "SETITEM": lambda machine, _: machine.set_items(machine.popped(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.popped_to_mark()),
     "GLOBAL": lambda machine, names: machine.push(_Function(*names.split(" ", 1))),

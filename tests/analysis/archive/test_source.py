@@ -156,7 +156,7 @@ def test_the_published_name_requires_its_checksum(archive, tmp_path, tar_of, mon
     assert origin(tar) == source.Origin(PUBLISHED_NAME, digest)
     other = tar.rename(tmp_path / "other.tar.bz2")
     assert not origin(other).note
-    tar_of(archive, "other.tar.bz2", "w").rename(other)
+    other.write_bytes(other.read_bytes() + b"x")
     assert origin(other).note == ("other.tar.bz2 is not the published archive: its sha256 differs")
     other.write_bytes(b"x")
     with pytest.raises(AnalysisError, match="it does not start as a tar file does"):
@@ -164,8 +164,25 @@ def test_the_published_name_requires_its_checksum(archive, tmp_path, tar_of, mon
 
 
 def test_a_missing_archive_is_refused(tmp_path):
-    with pytest.raises(AnalysisError, match=r"a folder or a tar file, got .*none: No such"):
+    with pytest.raises(AnalysisError, match=r"complete tar file, got .*none: No such"):
         origin(tmp_path / "none")
+
+
+def test_what_is_no_file_of_data_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(source.hashlib, "file_digest", None)  # nothing is hashed
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    with (tmp_path / "sparse").open("wb") as sparse:
+        sparse.truncate(2**40)
+    (tmp_path / "zeros").write_bytes(bytes(10_000))
+    for name, why in {
+        "pipe": "it is a pipe and no regular file",
+        "device": "it is a device and no regular file",
+        "sparse": "it has 1,099,511,627,776 bytes, more than 68,719,476,736",
+        "zeros": "it does not start as a tar file does",
+    }.items():
+        with pytest.raises(AnalysisError, match=f"a complete tar file, got .*{name}: {why}"):
+            origin(tmp_path / name)
 
 
 def test_scattered_workloads_are_refused(archive, tmp_path):

@@ -206,7 +206,7 @@ def test_an_archive_is_imported_analyzed_and_exported(command, first):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "an archive must be a folder or a tar file, got nowhere"),
+        (["nowhere"], "a complete tar file, got nowhere: No such"),
         (["archive", "--only", "cifar*"], "got none in archive for 'cifar*'"),
         (["archive", "--metric", "accuracy"], "--metric must be one of classification_error"),
         (["archive", "--target", "-1"], "--target must be a finite error above 0, got -1"),

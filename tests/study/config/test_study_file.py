@@ -1,3 +1,6 @@
+import codecs
+import os
+
 import pytest
 
 from study.config.study import StudyConfig
@@ -24,6 +27,28 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(StudyError, match=message):
         read_study(str(path))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    (tmp_path / "s.toml").write_bytes(codecs.BOM_UTF8 + b'workload = "w"\r\n')
+    assert read_study(str(tmp_path / "s.toml")) == {"workload": "w"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_another_encoding_is_told_in_words(tmp_path, encoding):
+    (tmp_path / "s.toml").write_text('workload = "w"', encoding=encoding)
+    with pytest.raises(StudyError, match="UTF-8 text, got .*: it is UTF-16 or UTF-32; save it as"):
+        read_study(str(tmp_path / "s.toml"))
+
+
+def test_what_has_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "device.toml").symlink_to("/dev/zero")
+    with (tmp_path / "sparse.toml").open("wb") as sparse:
+        sparse.truncate(2**40)
+    for name, why in {"pipe": "a pipe", "device": "a device", "sparse": "more than"}.items():
+        with pytest.raises(StudyError, match=f"must be readable UTF-8 text, got .*{why}"):
+            read_study(str(tmp_path / f"{name}.toml"))
 
 
 def test_settings_reach_any_depth_and_leave_the_rest():

@@ -1,5 +1,6 @@
 """Made files in both of the true forms."""
 
+import contextlib
 import pickle
 import re
 import sys
@@ -106,6 +107,52 @@ def test_files_that_are_not_whole_are_refused(place, name, content, message):
         cifar10(download=False)
 
 
+LABELS = [[0, -1], [0, 256], [0, 2**70], [0, 1.5], [0, "1"], [0, [1]], [0, True], [0, None]]
+
+
+@pytest.mark.parametrize("labels", LABELS, ids=str)
+def test_labels_that_are_none_are_refused(place, labels):
+    write_pickled(place)
+    images = np.zeros((2, 3072), np.uint8)
+    content = pickle.dumps({"data": images, "labels": labels}, 2)
+    (place / "data_batch_1").write_bytes(content.replace(b"numpy._core", b"numpy.core"))
+    with pytest.raises(WorkloadError, match="labels.*data_batch_1; fetch it again"):
+        cifar10(download=False)
+
+
+def test_batches_cut_between_images_or_copied_are_refused(place):
+    write_binary(place)
+    second = (place / "data_batch_2.bin").read_bytes()
+    (place / "data_batch_2.bin").write_bytes(second[:-3073])
+    with pytest.raises(WorkloadError, match=r"same number of images, got 4 in .*bin and 3 in"):
+        cifar10(download=False)
+    (place / "data_batch_2.bin").write_bytes((place / "data_batch_5.bin").read_bytes())
+    with pytest.raises(WorkloadError, match=r"must differ, got the same images in .*_2\.bin and"):
+        cifar10(download=False)
+
+
+def test_two_forms_in_one_folder_are_refused(place):
+    write_binary(place)
+    write_pickled(place)
+    with pytest.raises(WorkloadError, match="in one form, got data_batch_1.bin and data_batch_1"):
+        cifar10(download=False)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_damaged_file_is_read_or_refused_in_words(place, form):
+    FORMS[form](place)
+    path = min(place.iterdir())
+    content = path.read_bytes()
+    for end in range(0, len(content), 997):
+        path.write_bytes(content[:end])
+        with pytest.raises(WorkloadError, match="data_batch_1"):
+            cifar10(download=False)
+    for at in range(0, len(content), 397):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+        with contextlib.suppress(WorkloadError):
+            assert cifar10(download=False).train.inputs.shape == (18, 3, 32, 32)
+
+
 def test_the_hubs_form_is_read(place, monkeypatch):
     import io
 
@@ -130,6 +177,34 @@ def test_the_hubs_form_is_read(place, monkeypatch):
     data = cifar10(download=True)
     expected = torch.from_numpy(images).view(-1, 3, 32, 32)
     assert torch.equal(data.train.inputs, expected[:18])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"img": [{"bytes": b"x", "path": None}], "label": [1]}, "an image must be readable"),
+        ({"img": [None], "label": [1]}, "images of one size and integer labels"),
+        ({"img": [], "label": []}, "images of one size and integer labels"),
+        ({"image": [1]}, "images of one size and integer labels"),
+        (None, "images of one size and integer labels"),
+    ],
+)
+def test_damaged_files_of_the_hub_are_refused(place, monkeypatch, table, message):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (place / "train.parquet").write_bytes(b"PAR1")
+    if table is not None:
+        pq.write_table(pa.table(table), place / "train.parquet")
+
+    class Hub:
+        @staticmethod
+        def hf_hub_download(repository, file, repo_type):
+            return place / "train.parquet"
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    with pytest.raises(WorkloadError, match=message):
+        cifar10(download=True)
 
 
 def test_offline_the_hub_says_what_else_to_do(place, monkeypatch):

@@ -1,5 +1,6 @@
 """Made files in the true format; the real images where Debian's package is installed."""
 
+import gzip
 import re
 import struct
 import sys
@@ -10,6 +11,7 @@ import torch
 
 from workloads.data import fashion_mnist as module
 from workloads.data.fashion_mnist import DEBIAN_FOLDER, fashion_mnist
+from workloads.data.mnist import MNIST
 from workloads.errors import WorkloadError
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -71,6 +73,48 @@ def test_other_files_in_the_format_are_refused(tmp_path):
     (tmp_path / LABELS).write_bytes(bytes([0, 0, 8, 1]) + struct.pack(">I", 1) + b"x")
     with pytest.raises(WorkloadError, match=r"60,000 images of 28x28 pixels, got images \(1, 1, 1"):
         fashion_mnist(str(tmp_path), 2, download=False)
+
+
+def with_labels(made, folder, labels, name=LABELS):
+    """Put the made images into a folder with these labels."""
+    if not (folder / IMAGES).exists():
+        (folder / IMAGES).symlink_to(made / IMAGES)
+    header = bytes([0, 0, 8, 1]) + struct.pack(">I", len(labels))
+    content = header + bytes(labels)
+    (folder / name).write_bytes(gzip.compress(content, 1) if name.endswith(".gz") else content)
+
+
+MNIST_LABELS = [5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7, 2, 8, 6, 9]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1] * 29_999 + [3, 10], "labels must lie from 0 to 9, got 10 in Fashion-MNIST"),
+        ([0] * 10_000, r"got images \(60000, 28, 28\) and labels \(10000,\)"),
+        (MNIST_LABELS * 3_000, "must have files of its own, got the labels of MNIST"),
+    ],
+)
+def test_labels_of_another_set_are_refused(made, tmp_path, labels, message):
+    with_labels(made, tmp_path, labels)
+    with pytest.raises(WorkloadError, match=message):
+        fashion_mnist(str(tmp_path), 2, download=False)
+
+
+def test_a_compressed_file_beside_a_plain_one_must_hold_the_same(made, tmp_path):
+    labels = [*range(10)] * 6_000
+    for name in (LABELS, f"{LABELS}.gz"):
+        with_labels(made, tmp_path, labels, name)
+    assert len(fashion_mnist(str(tmp_path), 2, download=False).train.inputs) == 55_000
+    with_labels(made, tmp_path, labels[::-1])
+    with pytest.raises(WorkloadError, match="must hold the same.*delete the one that is out of"):
+        fashion_mnist(str(tmp_path), 2, download=False)
+
+
+@pytest.mark.skipif(not DEBIAN_FOLDER.is_dir(), reason="package dataset-fashion-mnist is missing")
+def test_fashion_in_the_folder_of_mnist_is_refused():
+    with pytest.raises(WorkloadError, match="MNIST must have .* got the labels of Fashion-MNIST"):
+        MNIST.read(str(DEBIAN_FOLDER), download=False)
 
 
 def test_a_pool_that_does_not_divide_is_refused():

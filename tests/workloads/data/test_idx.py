@@ -1,4 +1,5 @@
 import gzip
+import os
 import struct
 
 import numpy as np
@@ -43,3 +44,25 @@ def test_a_file_that_is_not_whole_is_refused(tmp_path, name, content, message):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(WorkloadError, match="must be readable"):
         read_idx(tmp_path / "nothing")
+
+
+def test_what_has_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(2**29), 1))
+    for name, why in {"pipe": "it is a pipe", "bomb.gz": "it unpacks to more than"}.items():
+        with pytest.raises(WorkloadError, match=f"must be readable, got .*{name}: {why}"):
+            read_idx(tmp_path / name)
+
+
+def test_a_damaged_file_never_passes_where_the_format_tells(tmp_path):
+    content = gzip.compress(idx(ARRAY), mtime=0)
+    cut = [content[:end] for end in range(len(content))]
+    # the first ten bytes are of the packed file: its time and system tell nothing
+    changed = [
+        content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :]
+        for at in range(10, len(content))
+    ]
+    for number, bad in enumerate([*cut, *changed]):
+        (tmp_path / f"{number}.gz").write_bytes(bad)
+        with pytest.raises(WorkloadError, match=rf"{number}\.gz"):
+            read_idx(tmp_path / f"{number}.gz")

@@ -1,0 +1,28 @@
+import os
+
+import pytest
+
+from batchscale.files import checked_size, read_file
+
+
+def test_a_regular_file_is_read_whole_also_by_a_link(tmp_path):
+    (tmp_path / "a").write_bytes(b"12")
+    (tmp_path / "b").symlink_to("a")
+    assert checked_size(tmp_path / "b", 2) == 2
+    assert read_file(tmp_path / "b", 2) == b"12"
+
+
+def test_all_else_is_refused_without_opening_it(tmp_path):
+    (tmp_path / "large").write_bytes(b"123")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for name, why in {
+        "large": "3 bytes, more than 2",
+        "pipe": "it is a pipe",
+        "device": "it is a device",
+        ".": "it is a folder",
+        "none": "No such file",
+        "x" * 5000: "too long",
+    }.items():
+        with pytest.raises(OSError, match=why):
+            read_file(tmp_path / name, 2)
