@@ -150,7 +150,7 @@ def read_studies(
 def _check_recorded(source: str) -> None:
     """Refuse the study file of a results folder whose bytes have changed."""
     path = Path(source)
-    if path.name == STUDY_FILE and path.with_name(f"{STUDY_FILE}{DIGEST_SUFFIX}").is_file():
+    if path.name == STUDY_FILE and os.path.isfile(f"{path}{DIGEST_SUFFIX}"):
         read_file(ResultsFolder.at(path.parent), STUDY_FILE)
 
 
