@@ -20,7 +20,9 @@ from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
 from study.engine.cohort import run_cohort
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
+from study.engine.race import Race
 from study.orchestration.cluster import this_node
+from study.orchestration.laps import Teller
 from study.orchestration.stopping import StopSign
 from study.records import Cohort, Status, record_from_json
 from study.storage.parts import cohort_stem, write_part
@@ -45,7 +47,7 @@ class RaceTrainable(tune.Trainable):
             config: the first cohort, as Tune passes it; read in `step`.
             **job: `folder`, the results folder; `resolved`, the study as plain data;
                 `data`, from `shared_data`; `data_dir`, the folder of data files or None; `sign`,
-                which tells that the sweep is to stop.
+                which tells that the sweep is to stop; `board`, where it is told how far it is.
         """
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
@@ -53,6 +55,8 @@ class RaceTrainable(tune.Trainable):
         self._announced = False
         self._folder: ResultsFolder = job["folder"]
         self._sign: StopSign = job["sign"]
+        self._teller = Teller(job["board"])
+        Race.after_lap = self._teller
         self._resolved = ResolvedStudy.model_validate(job["resolved"])
         self._device = "cuda" if ray.get_gpu_ids() else "cpu"
         with _ended_after(self._resolved.compute.cohort_minutes):
@@ -68,6 +72,7 @@ class RaceTrainable(tune.Trainable):
             self._announced = True
             return {"reached": 0, "notes": [], "done": False}
         cohort = record_from_json(Cohort, self.config["cohort"])
+        self._teller.batch_size = cohort.batch_size
         stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
         checkpoint = Checkpoint(self._folder, stem, self._resolved, cohort, self._device)
         checkpoint.stopping = self._sign.seen

@@ -15,12 +15,13 @@ from study.engine.checkpoints import CHECKPOINTS
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.orchestration.actor import RaceTrainable, shared_data
 from study.orchestration.cluster import Resources, joined
-from study.orchestration.progress import Progress
+from study.orchestration.laps import Board
+from study.orchestration.progress import Display, Progress
 from study.orchestration.searcher import PerBatchSearch
 from study.orchestration.signals import Stop
 from study.orchestration.stopping import Ending, StopSign
 from study.search.journal import Journal
-from study.search.queue import CohortQueue, Standing
+from study.search.queue import CohortQueue
 from study.storage.consolidate import Ended, consolidated
 from study.storage.parts import Parts
 from study.storage.provenance import check_readable, record_end, record_start
@@ -51,6 +52,7 @@ class Sweep:
 
     Attributes:
         progress: counts the study's trials as they are recorded.
+        display: what may be shown of it meanwhile.
     """
 
     def __init__(
@@ -68,10 +70,8 @@ class Sweep:
         self._parts = Parts(folder, resolved)
         self._queue = CohortQueue(resolved, self._parts)
         self.progress = Progress(resolved, self._parts)
-
-    def standings(self) -> list[Standing]:
-        """Return how many trials race and wait at each batch size; safe from another thread."""
-        return self._queue.standings()
+        self._board = Board()
+        self.display = Display(self.progress, self._queue.standings, self._board.read)
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
         """Run every missing cohort and write the tables.
@@ -137,6 +137,7 @@ class Sweep:
                 searcher.end(_no_scratch(error))
             unfinished = searcher.needs_another_run() and not stop.requested
         sign.take_down()
+        self._board.clear()
 
     def _admission(self) -> dict[str, Any]:
         """Return how lanes are trained and why, and what else the workload was seen to do."""
@@ -173,6 +174,7 @@ class Sweep:
             data=shared_data(self._trainable),
             data_dir=resources.data_dir,
             sign=sign,
+            board=self._board,
         )
         return tune.with_resources(trainable, {"cpu": 1, "gpu": resources.gpus_per_worker})
 
