@@ -1,14 +1,15 @@
 """How far a sweep is: a live table in a terminal, a line now and then in a log."""
 
 import contextlib
+import math
 import statistics
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from rich import box
 from rich.console import Console, Group
@@ -17,16 +18,11 @@ from rich.table import Table
 from rich.text import Text
 
 from study.config.study import ResolvedStudy
-from study.records import Role, Status, TrialResult
+from study.records import Lap, Role, Status, TrialResult
 from study.search.standing import Standing, expected_cost
-
-if TYPE_CHECKING:
-    from study.orchestration.laps import Lap
 
 _REDRAW_SECONDS = 0.5
 _LINE_SECONDS = 60.0
-_RATE_SECONDS = 30.0
-"""Time over which steps per second are averaged."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +108,12 @@ class Progress:
         """Number of trials counted so far."""
         return sum(sum(counted.values()) for counted in self._ends.values())
 
-    def rows(self, standings: Sequence[Standing] = (), laps: Sequence["Lap"] = ()) -> list[Row]:
+    @property
+    def share_done(self) -> float:
+        """Share of the expected work that is recorded, from 0 to 1."""
+        return share_done(self.rows())
+
+    def rows(self, standings: Sequence[Standing] = (), laps: Sequence[Lap] = ()) -> list[Row]:
         """Return one row per batch size, ascending, by what has been counted and told so far."""
         racing = {standing.batch_size: standing.racing for standing in standings}
         told: dict[int, list[Lap]] = {}
@@ -123,7 +124,7 @@ class Progress:
             for size in self._resolved.batch_sizes
         ]
 
-    def _row(self, size: int, racing: int, laps: Sequence["Lap"]) -> Row:
+    def _row(self, size: int, racing: int, laps: Sequence[Lap]) -> Row:
         roles: Counter[Role] = Counter()
         statuses: Counter[Status] = Counter()
         steps: list[int] = []
@@ -201,7 +202,7 @@ class Display:
         self,
         progress: Progress,
         standings: Callable[[], Sequence[Standing]],
-        laps: Callable[[], Sequence["Lap"]],
+        laps: Callable[[], Sequence[Lap]],
     ) -> None:
         """Begin now.
 
@@ -211,19 +212,17 @@ class Display:
             laps: returns how far workers are; called from another thread.
         """
         self._progress, self._standings, self._laps = progress, standings, laps
-        self._started, self._before = time.monotonic(), share_done(progress.rows())
-        self._steps: deque[tuple[float, int]] = deque([(self._started, 0)])
+        self._started, self._before = time.monotonic(), progress.share_done
         self._finished = self._ended()
 
     def table(self) -> Group:
         """Return the table as it stands, and a line on the whole sweep."""
-        rows = self._now()
-        return Group(progress_table(rows, live=True), self._caption(rows))
+        rows, laps = self._now()
+        return Group(progress_table(rows, live=True), self._caption(rows, laps))
 
     def line(self) -> str:
         """Return a line on the whole sweep."""
-        rows = self._now()
-        return f"{self._progress.recorded:,} trials recorded, {self._caption(rows)}"
+        return f"{self._progress.recorded:,} trials recorded, {self._caption(*self._now())}"
 
     def finished_lines(self) -> list[str]:
         """Return a line for each batch size that has ended since the last call."""
@@ -236,22 +235,17 @@ class Display:
         ended = {standing.batch_size for standing in self._standings() if standing.ended}
         return {row.batch_size for row in self._progress.rows() if row.done} & ended
 
-    def _now(self) -> list[Row]:
+    def _now(self) -> tuple[list[Row], Sequence[Lap]]:
         laps = self._laps()
-        now = time.monotonic()
-        self._steps.append((now, sum(lap.steps for lap in laps)))
-        while len(self._steps) > 2 and self._steps[1][0] <= now - _RATE_SECONDS:
-            self._steps.popleft()
-        return self._progress.rows(self._standings(), laps)
+        return self._progress.rows(self._standings(), laps), laps
 
-    def _caption(self, rows: Sequence[Row]) -> str:
+    def _caption(self, rows: Sequence[Row], laps: Sequence[Lap]) -> str:
         elapsed, share = time.monotonic() - self._started, share_done(rows)
         parts = [f"{share:.0%} of the expected work", f"{_clock(elapsed)} elapsed"]
-        (began, before), (ended, steps) = self._steps[0], self._steps[-1]
-        if steps > before:
-            parts.append(f"{(steps - before) / (ended - began):,.0f} steps/s")
-        if self._before < share < 1:
-            left = elapsed * (1 - share) / (share - self._before)
+        if laps:
+            parts.append(f"{sum(lap.steps_per_second for lap in laps):,.0f} steps/s")
+        left = seconds_left(elapsed, self._before, share)
+        if 0 < left < math.inf:
             parts.append(f"about {_clock(left)} left")
         return ", ".join(parts)
 
@@ -304,3 +298,14 @@ def _print_lines(display: Display, console: Console, ended: threading.Event) -> 
         if time.monotonic() >= due:
             due += _LINE_SECONDS
             console.print(display.line())
+
+
+def seconds_left(elapsed: float, before: float, now: float) -> float:
+    """Return the seconds that a sweep still needs if it goes on as it did; inf without progress.
+
+    Args:
+        elapsed: seconds since it began.
+        before: share of the work, from 0 to 1, that was done then.
+        now: share that is done now.
+    """
+    return elapsed * (1 - now) / (now - before) if now > before else math.inf
