@@ -134,6 +134,23 @@ class Cohort:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Lap:
+    """How far the race of a cohort is.
+
+    Attributes:
+        batch_size: of the cohort.
+        share: share of the race that is over, from 0 to 1.
+        loss: lowest validation loss in the last lap; None where there was none.
+        steps_per_second: training steps per second since the race began, added up over trials.
+    """
+
+    batch_size: int
+    share: float
+    loss: float | None
+    steps_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
     """A trial's finite measurements in step order, the first at step 0; each array (measurements,).
 

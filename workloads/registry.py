@@ -101,16 +101,26 @@ def files_refused(refused: bool = True) -> Iterator[None]:
         _FILES_REFUSED.reset(token)
 
 
+def refuse_unknown(reference: str) -> None:
+    """Refuse a name that no workload has, without importing any; files are not looked for.
+
+    Raises:
+        WorkloadError: there is no workload of that name.
+    """
+    known = [*BUILTIN, *_plugins()]
+    in_file = reference.endswith(".py") or reference.rpartition(":")[0].endswith(".py")
+    if in_file or reference in known:
+        return
+    hint = _suggestion(reference, known) or "or give path/to/file.py:Class"
+    raise WorkloadError(f"workload must be one of {', '.join(known)}, got {reference!r}; {hint}")
+
+
 def _named(name: str) -> Any:
-    plugins = _plugins()
+    refuse_unknown(name)
     if name in BUILTIN:
         module, _, attribute = BUILTIN[name].attribute.partition(":")
         return getattr(importlib.import_module(module), attribute)
-    if name in plugins:
-        return _KIND.load(plugins[name])
-    known = [*BUILTIN, *plugins]
-    hint = _suggestion(name, known) or "or give path/to/file.py:Class"
-    raise WorkloadError(f"workload must be one of {', '.join(known)}, got {name!r}; {hint}")
+    return _KIND.load(_plugins()[name])
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str | None:

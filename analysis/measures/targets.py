@@ -17,11 +17,9 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.measures.federated import examples_per_step
 from analysis.measures.recipes import follows_rule, recipe_runs
-from analysis.tables.schema import ROLES, STATUSES, TRIAL_KEY, hyperparameters
+from analysis.tables.schema import CANDIDATES, ROLES, STATUSES, TRIAL_KEY, hyperparameters
 from analysis.tables.study import StudyTables
 
-CANDIDATES = ("search", "extension", "warm")
-"""Roles whose trials compete for the fewest steps."""
 _KEY = list(TRIAL_KEY)
 _NEVER = np.iinfo(np.int64).max
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.failures import failure_records, failure_sentences
-from analysis.tables.files import DIGEST_SUFFIX, read_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import STUDY_FILE
+from study.commands.members import members_in
 from study.commands.options import use_data
 from study.commands.studies import Studies
 from study.commands.terminal import Terminal
-from study.config.grid import members_of, read_members
+from study.config.grid import members_of
 from study.config.study import ResolvedStudy
 from study.config.study_file import override
 from study.engine.networks.training import Trainable
@@ -138,20 +137,12 @@ def read_studies(
         StudyError: a study breaks a rule; one line for each.
     """  # noqa: DOC502  (raised inside)
     if isinstance(source, str):
-        _check_recorded(source)
-        members = read_members(source, settings)
+        members = members_in(source, settings)
     else:
         members = members_of(override(source, settings), Path.cwd())
     recorded = isinstance(source, str) and folder_of(source) is not None
     with files_refused(recorded and not run_code):
         return Studies(members, Device("cuda", gpus_per_worker) if gpus_per_worker else Device())
-
-
-def _check_recorded(source: str) -> None:
-    """Refuse the study file of a results folder whose bytes have changed."""
-    path = Path(source)
-    if path.name == STUDY_FILE and os.path.isfile(f"{path}{DIGEST_SUFFIX}"):
-        read_file(ResultsFolder.at(path.parent), STUDY_FILE)
 
 
 def _place(source: str | Mapping[str, Any], results: str | None) -> ResultsFolder:
@@ -187,7 +178,7 @@ def _sweep_one(
         f"{resolved.race.quantity} < {resolved.target:g} in {folder}, "
         f"workers: {resources.workers}",
     )
-    with shown(work.progress, work.standings, console):
+    with shown(work.display, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
     for line in end.notes:

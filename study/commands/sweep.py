@@ -60,6 +60,9 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     data_dir: DataDir = None,
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
+    from study.commands.members import members_in
+
+    members_in(source, settings or ())
     from study.commands.running import SweepOptions, run_sweep
     from study.orchestration.signals import RESUME_HINT
 
@@ -106,6 +109,9 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     data_dir: DataDir = None,
 ) -> None:
     """Train briefly at every batch size and estimate time, memory and disk of a sweep."""
+    from study.commands.members import members_in
+
+    members_in(source, settings or ())
     import torch
 
     from study.commands.running import read_studies

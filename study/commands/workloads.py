@@ -48,8 +48,10 @@ def check(
     data_dir: DataDir = None,
 ) -> None:
     """Check a workload against the contract, clause by clause."""
+    from workloads.registry import refuse_unknown, resolve
+
+    refuse_unknown(workload)
     from study.planning.admission import clause as admission
-    from workloads.registry import resolve
     from workloads.testing import check as check_contract
     from workloads.workload import Dynamics
 

@@ -185,6 +185,10 @@ class ResolvedStudy(StudyConfig):
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+FOUND = sorted(ResolvedStudy.model_fields.keys() - StudyConfig.model_fields.keys())
+"""Keys that a sweep adds to the study file that it records."""
+
+
 def _resolved(lanes: object) -> LaneLimit:
     if not isinstance(lanes, LaneLimit):
         raise ValueError("a resolved study has numbers of lanes; build it with study.resolve")

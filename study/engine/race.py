@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -45,7 +45,11 @@ class Race:
     Attributes:
         rules: stopping rules, given the steps to target known so far.
         step: updates taken.
+        after_lap: called after every lap of any race in this process; a worker sets it to tell how
+            far it is.
     """
+
+    after_lap: ClassVar[Callable[[Self], None]] = staticmethod(lambda race: None)
 
     def __init__(self, count: int, rules: StoppingRules) -> None:
         """Start with `count` >= 1 lanes at step 0."""
@@ -59,6 +63,30 @@ class Race:
         """Whether every lane has reached the target, diverged, or run to the cap or the budget."""
         end = min(self.rules.cap, self.rules.max_steps)
         return all(map(self._at_target, self._racing)) or self.step >= end
+
+    @property
+    def racing(self) -> int:
+        """Number of lanes not dropped."""
+        return len(self._racing)
+
+    @property
+    def least_loss(self) -> float:
+        """Lowest validation loss in the last lap; NaN where no lane is left."""
+        return min((self._record[lane].rows[-1][2] for lane in self._racing), default=math.nan)
+
+    @property
+    def share(self) -> float:
+        """Share of the race that is over, from 0 to 1, assuming that errors fall exponentially."""
+        end = min(self.rules.cap, self.rules.max_steps)
+        known = min(1.0, self.step / end)
+        if self.rules.to_budget or math.isfinite(self.rules.cap) or not self._racing:
+            return known
+        rows = [self._record[lane].rows for lane in self._racing]
+        first, last = (min(row[at][3] for row in rows) for at in (0, -1))
+        if not 0 < self.rules.target < last < first:
+            return known
+        fallen = math.log(first / last) / math.log(first / self.rules.target)
+        return max(known, fallen / self.rules.slack)
 
     def place(self, lane: int) -> int | None:
         """Return a lane's place among those not dropped; None for a dropped one."""
@@ -90,6 +118,7 @@ class Race:
             lane.training += (advanced - started) / len(racing)
             lane.evaluation += (measured - advanced) / len(racing)
             lane.total += (ended - started) / len(racing)
+        type(self).after_lap(self)
 
     def runs(self) -> list[Run]:
         """Return the run of every lane, in order."""

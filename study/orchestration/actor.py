@@ -33,7 +33,7 @@ class RaceTrainable(tune.Trainable):
             config: the first cohort, as Tune passes it; read in `step`.
             **job: `folder`, the results folder; `resolved`, the study as plain data;
                 `data`, from `shared_data`; `data_dir`, the folder of data files or None; `sign`,
-                which tells that the sweep is to stop.
+                which tells that the sweep is to stop; `board`, where it is told how far it is.
         """
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
@@ -51,6 +51,7 @@ class RaceTrainable(tune.Trainable):
             trainable=trainable,
             device=device,
             stopping=job["sign"].seen,
+            tell=job["board"].teller(),
         )
 
     def step(self) -> dict[str, Any]:

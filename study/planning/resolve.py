@@ -8,7 +8,7 @@ from typing import Any
 from batchscale.errors import BatchscaleError
 from study.config.sections import BatchSizes
 from study.config.space import Range, Space
-from study.config.study import ResolvedStudy, StudyConfig
+from study.config.study import FOUND, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload
@@ -23,8 +23,6 @@ from workloads.registry import resolve as resolve_workload
 from workloads.soundness import sound_target
 from workloads.workload import Dynamics, Target, Workload
 
-_FOUND = sorted(ResolvedStudy.model_fields.keys() - StudyConfig.model_fields.keys())
-"""Keys that a sweep adds to the study file that it records."""
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
 UNLIMITED_TO = 65_536
 """Meaning of `batch_sizes.to = "all"` if the data never end (Shallue et al. 2018)."""
@@ -42,8 +40,8 @@ def resolve(
     Raises:
         StudyError: a key, a value, or what the workload makes of them is wrong.
     """  # noqa: DOC502  (raised inside)
-    recorded = {key: data[key] for key in _FOUND if key in data}
-    data = {key: value for key, value in data.items() if key not in _FOUND}
+    recorded = {key: data[key] for key in FOUND if key in data}
+    data = {key: value for key, value in data.items() if key not in FOUND}
     written = validated(StudyConfig, data)
     workload = resolve_workload(written.workload, written.workload_options)
     with _plug_in_errors():

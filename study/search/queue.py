@@ -5,7 +5,6 @@ workers, so neither do the results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
@@ -13,26 +12,8 @@ from study.config.study import ResolvedStudy
 from study.records import Cohort, Point, TrialResult
 from study.search.sampler import Search
 from study.search.stages import Stages
+from study.search.standing import Standing, expected_cost
 from study.search.warm_start import inner_neighbor, warm_points
-
-PLATEAU_GUESS = 64
-"""Assumed end of perfect scaling of an unknown workload; it only orders the work."""
-
-
-def expected_cost(batch_size: int) -> float:
-    """Return the relative cost of a trial by assumption: steps times time per step."""
-    # steps fall as 1/B to a plateau; a step costs a constant plus its examples
-    steps = 1 / batch_size + 1 / PLATEAU_GUESS
-    return steps * (PLATEAU_GUESS + batch_size)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """Trials racing and waiting at one batch size."""
-
-    batch_size: int
-    racing: int
-    waiting: int
 
 
 class CohortQueue:
@@ -107,9 +88,14 @@ class CohortQueue:
         return {size: stages.search for size, stages in self._stages.items()}
 
     def standings(self) -> list[Standing]:
-        """Return the numbers of trials racing and waiting at each batch size."""
+        """Return what races and waits at each batch size."""
         return [
-            Standing(batch_size=size, racing=stages.racing, waiting=stages.waiting)
+            Standing(
+                batch_size=size,
+                racing=stages.racing,
+                waiting=stages.waiting,
+                ended=stages.ended,
+            )
             for size, stages in self._stages.items()
         ]
 

@@ -162,3 +162,27 @@ def test_lanes_that_do_not_share_a_cap_do_not_stop_each_other(scripted):
     assert (first.steps, second.status) == (10, Status.REACHED)
     assert third.status is Status.CAPPED
     assert 400 <= third.stopped_at <= 412
+
+
+def test_a_race_tells_after_each_lap_how_far_it_is(scripted, monkeypatch):
+    told = []
+    monkeypatch.setattr(Race, "after_lap", lambda race: told.append((race.step, race.share)))
+    race(scripted([lambda step: 0.9 * 0.9**step, lambda step: 2.0]), 2, rules(slack=2.0))
+    shares = dict(told)
+    assert shares[0] == 0
+    # the error falls to 0.1 in 21 steps: half of the way to the cap, which is twice as many
+    assert shares[10] == pytest.approx(10 * math.log(0.9) / math.log(0.1 / 0.9) / 2)
+    assert shares[21] == 0.5
+    assert shares[42] == 1
+    assert [share for _, share in told] == sorted(shares.values())
+
+
+@pytest.mark.parametrize("error", [0.0, 0.05, 3.0, math.nan])
+def test_the_share_of_a_race_is_a_share_whatever_the_errors(scripted, error):
+    made = Race(1, rules(to_budget=error == 0.05, max_steps=10))
+    lanes = scripted([lambda step: error if step else 0.9])
+    while not made.over:
+        made.lap(lanes)
+        assert 0 <= made.share <= 1
+    assert made.racing == (not math.isnan(error))
+    assert math.isnan(made.least_loss) == math.isnan(error)
