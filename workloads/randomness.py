@@ -61,6 +61,11 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
 
 
+def drawn(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> str | None:
+    """Return the name of a generator whose state differs between two calls of `states`."""
+    return next((name for name in before if not torch.equal(before[name], after[name])), None)
+
+
 @contextmanager
 def forked(device: torch.device) -> Iterator[None]:
     """Restore the global generators when the context ends."""

@@ -8,11 +8,12 @@ import faulthandler
 import os
 import warnings
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import ray
 import torch
-from ray import tune
+from ray import cloudpickle, tune
 
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
@@ -25,7 +26,8 @@ from study.orchestration.stopping import StopSign
 from study.records import Cohort, Status, record_from_json
 from study.storage.parts import cohort_stem, write_part
 from workloads.registry import resolve as resolve_workload
-from workloads.workload import Data, Examples
+from workloads.trees import mapped
+from workloads.workload import Data
 
 _STDERR = 2
 Arrays = tuple[Any, ...]
@@ -44,8 +46,8 @@ class RaceTrainable(tune.Trainable):
         Args:
             config: the first cohort, as Tune passes it; read in `step`.
             **job: `folder`, the results folder; `resolved`, the study as plain data;
-                `data`, from `shared_data`; `data_dir`, the folder of data files or None; `sign`,
-                which tells that the sweep is to stop.
+                `data` and `form`, from `shared_data` and `shared_form`; `data_dir`, the folder of
+                data files or None; `sign`, which tells that the sweep is to stop.
         """
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
@@ -58,7 +60,10 @@ class RaceTrainable(tune.Trainable):
         with _ended_after(self._resolved.compute.cohort_minutes):
             workload = resolve_workload(self._resolved.workload, self._resolved.workload_options)
             self._trainable: Trainable = prepare(
-                workload, self._device, self._resolved.compute.precision, _received(job["data"])
+                workload,
+                self._device,
+                self._resolved.compute.precision,
+                _received(job["data"], job["form"]),
             )
 
     def step(self) -> dict[str, Any]:
@@ -111,19 +116,37 @@ def shared_data(trainable: Trainable) -> Arrays | None:
 
     Returns:
         Inputs and targets of the training and validation sets; None where there are no data, or
-        where each worker maps the data file itself.
+        where each worker reads a file or a data set itself.
     """
-    if not isinstance(trainable, LoadedWorkload) or trainable.data.mapped:
+    if not isinstance(trainable, LoadedWorkload) or not _is_shared(trainable.data):
         return None
-    tensors = (*trainable.data.train, *trainable.data.validation)
+    tensors = (*trainable.data.train.tensors, *trainable.data.validation.tensors)
     return tuple(t if t.dtype is torch.bfloat16 else t.cpu().numpy() for t in tensors)
 
 
-def _received(arrays: Arrays | None) -> Data | None:
-    if arrays is None:
+def shared_form(trainable: Trainable) -> bytes | None:
+    """Return the containers of a workload's data with the places of `shared_data` as leaves.
+
+    They are pickled apart from the data: their classes may be those of the workload's own file,
+    which a worker has to load first.
+    """
+    if not isinstance(trainable, LoadedWorkload) or not _is_shared(trainable.data):
+        return None
+    places = count()
+    form = mapped(lambda _: next(places), (trainable.data.train, trainable.data.validation))
+    return bytes(cloudpickle.dumps(form))  # type: ignore[no-untyped-call]
+
+
+def _is_shared(data: Data) -> bool:
+    return data.held and bool(data.validation.tensors)
+
+
+def _received(arrays: Arrays | None, form: bytes | None) -> Data | None:
+    if arrays is None or form is None:
         return None
     with warnings.catch_warnings():
         # the store's memory is read-only, which torch cannot express; nothing writes to data
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        train, targets, validation, validation_targets = map(torch.as_tensor, arrays)
-    return Data(train=Examples(train, targets), validation=Examples(validation, validation_targets))
+        tensors = [torch.as_tensor(array) for array in arrays]
+    train, validation = mapped(tensors.__getitem__, cloudpickle.loads(form))
+    return Data(train=train, validation=validation)

@@ -13,7 +13,7 @@ from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import CHECKPOINTS
 from study.engine.networks.training import LoadedWorkload, Trainable
-from study.orchestration.actor import RaceTrainable, shared_data
+from study.orchestration.actor import RaceTrainable, shared_data, shared_form
 from study.orchestration.cluster import Resources, joined
 from study.orchestration.progress import Progress
 from study.orchestration.searcher import PerBatchSearch
@@ -171,6 +171,7 @@ class Sweep:
             folder=self._folder,
             resolved=self._resolved.as_data(),
             data=shared_data(self._trainable),
+            form=shared_form(self._trainable),
             data_dir=resources.data_dir,
             sign=sign,
         )

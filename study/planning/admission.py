@@ -95,8 +95,8 @@ def _require_means(loaded: LoadedWorkload) -> None:
 
 
 def _known_reason(loaded: LoadedWorkload) -> str:
-    if loaded.data.mapped:
-        return "its training examples are read from a file"
+    if not loaded.data.held:
+        return "its training examples are loaded batch by batch"
     return "; ".join(loaded.observed.words())
 
 
@@ -181,6 +181,6 @@ class _Training:
 
     def _batch(self, step: int) -> Tensor:
         """Return the indices of a batch for each lane, shape (lanes, examples)."""
-        examples = len(self._loaded.data.train.inputs)
+        examples = self._loaded.data.train.size
         shape = (len(_SEEDS), min(_BATCH, examples))
         return torch.randint(examples, shape, generator=generator(step, "admission"))

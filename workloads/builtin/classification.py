@@ -40,7 +40,7 @@ def cross_entropy(model: Model, batch: Examples, label_smoothing: Tensor | float
 
 def misclassified(model: Model, data: Examples) -> Tensor:
     """Return the fraction of misclassified examples, a scalar."""
-    wrong = model(data.inputs).argmax(dim=-1) != data.targets
+    wrong: Tensor = model(data.inputs).argmax(dim=-1) != data.targets
     return wrong.to(torch.float32).mean()
 
 

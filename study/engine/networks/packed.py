@@ -1,6 +1,7 @@
 """The models of several lanes as one computation: vmap over lanes, traced and compiled."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -17,6 +18,7 @@ from study.engine.networks.training import (
 )
 from study.optimizers import Shapes, Step
 from study.records import Floats
+from workloads.trees import rebuilt
 from workloads.workload import Examples
 
 
@@ -42,6 +44,8 @@ class PackedNetworks:
         models = [fresh_model(loaded, seed) for seed in seeds]
         self._model = models[0].train()
         self._layout = Layout(self._model)
+        self._train = loaded.data.train
+        self._examples = self._train.tensors
         self.parameters = torch.stack([self._layout.flatten(model) for model in models])
         constants = [self._layout.constants(model) for model in models]
         self._constants = {n: torch.stack([c[n] for c in constants]) for n in constants[0]}
@@ -108,9 +112,10 @@ class PackedNetworks:
         held: tuple[Tensor, ...] = (self.parameters, *self._constants.values())
         if lanes is not None:
             held = tuple(tensor[lanes] for tensor in held)
-        inputs = (*held, *examples)
-        key = ("evaluation", len(held[0]), len(examples.inputs))
-        return torch.stack(self._trace(key, self._evaluation_graph, inputs)(*inputs))
+        inputs = (*held, *examples.tensors)
+        key = ("evaluation", len(held[0]), examples.size)
+        build = partial(self._evaluation_graph, examples)
+        return torch.stack(self._trace(key, build, inputs)(*inputs))
 
     def keep(self, lanes: Tensor) -> None:
         """Keep the lanes of these indices, in this order."""
@@ -129,7 +134,7 @@ class PackedNetworks:
     def _read(self, indices: Tensor) -> tuple[Tensor, ...]:
         """Return the inputs of a gradient's trace, in order."""
         held = (self.parameters, *self._constants.values(), *self._loss_values.values())
-        return (*held, *self._loaded.data.train, indices)
+        return (*held, *self._examples, indices)
 
     def _trace(
         self,
@@ -145,36 +150,39 @@ class PackedNetworks:
 
     def _gradient_graph(self, inputs: tuple[Tensor, ...]) -> Trace:
         names, count = list(self._loss_values), len(self._constants)
+        train, own = self._train, count + len(names)
         computation = Computation(self._model, self._loaded.loss)
 
         def loss(flat: Tensor, held: tuple[Tensor, ...], *batch: Tensor) -> Tensor:
             values = dict(zip(names, held[count:], strict=True))
             state = self._state(flat, held[:count])
-            return cast(Tensor, computation.on(state, Examples(*batch), **values))
+            return cast(Tensor, computation.on(state, rebuilt(train, batch), **values))
 
         def gradients(parameters: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
-            *held, examples, targets, indices = rest
-            batch = (examples[indices], targets[indices])
+            held, examples, indices = rest[:own], rest[own:-1], rest[-1]
             both: tuple[Tensor, Tensor] = vmap(grad_and_value(loss))(
-                parameters, tuple(held), *batch
+                parameters, held, *(tensor[indices] for tensor in examples)
             )
             return both
 
         return trace(gradients, inputs)
 
-    def _evaluation_graph(self, inputs: tuple[Tensor, ...]) -> Trace:
-        computation = Computation(self._model, self._loaded.loss_and_error)
+    def _evaluation_graph(self, examples: Examples, inputs: tuple[Tensor, ...]) -> Trace:
+        computation, count = (
+            Computation(self._model, self._loaded.loss_and_error),
+            len(self._constants),
+        )
 
         def measure(
-            flat: Tensor, constants: tuple[Tensor, ...], *examples: Tensor
+            flat: Tensor, constants: tuple[Tensor, ...], *given: Tensor
         ) -> tuple[Tensor, Tensor]:
-            both = computation.on(self._state(flat, constants), Examples(*examples))
+            both = computation.on(self._state(flat, constants), rebuilt(examples, given))
             return cast(tuple[Tensor, Tensor], both)
 
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
-            *constants, examples, targets = rest
-            lanes = vmap(measure, in_dims=(0, 0, None, None))
-            return lanes(parameters, tuple(constants), examples, targets)
+            constants, given = rest[:count], rest[count:]
+            lanes = vmap(measure, in_dims=(0, 0, *[None] * len(given)))
+            return lanes(parameters, constants, *given)
 
         self._model.eval()
         graph = trace(evaluation, inputs)

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from study.config.sections import Precision
 from study.seeding import derive_seed
+from workloads.items import Items
 from workloads.observation import Observation, few, observe
 from workloads.randomness import forked, seed_all
 from workloads.soundness import sound_data, sound_model
@@ -50,8 +51,8 @@ class LoadedWorkload:
 
     def batch(self, indices: Tensor) -> Examples:
         """Return the training examples of some indices, on the device."""
-        train = self.data.train
-        return Examples(*(part[indices.to(part.device)].to(self.device) for part in train))
+        batch: Examples = self.data.train.rows(indices).to(self.device)
+        return batch
 
     @property
     def whole(self) -> bool:
@@ -99,19 +100,22 @@ def load(
     data = sound_data(workload.data()) if data is None else data
     moved = replace(
         data,
-        train=data.train if data.mapped else Examples(*(part.to(device) for part in data.train)),
-        validation=Examples(*(part.to(device) for part in data.validation)),
+        train=data.train if data.mapped else data.train.to(device),
+        validation=data.validation.to(device),
     )
     loaded = LoadedWorkload(workload=workload, data=moved, device=device, precision=precision)
     layers = dict(fresh_model(loaded, 0).named_modules())
+    observed = observe(
+        workload,
+        lambda seed: fresh_model(loaded, seed),
+        few(data.train).to(device),
+        few(moved.validation).to(device),
+    )
+    if isinstance(data.train, Items):
+        observed = replace(observed, draws=observed.draws or data.train.draws)
     return replace(
         loaded,
-        observed=observe(
-            workload,
-            lambda seed: fresh_model(loaded, seed),
-            Examples(*(part.to(device) for part in few(data.train))),
-            few(moved.validation),
-        ),
+        observed=observed,
         mixing=next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None),
         convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
     )
