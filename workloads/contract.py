@@ -14,6 +14,7 @@ from workloads.items import Items
 from workloads.observation import few, observe
 from workloads.soundness import (
     Measure,
+    augmented,
     sound_data,
     sound_mean,
     sound_model,
@@ -202,7 +203,7 @@ def _trained_error(workload: Workload, rate: float) -> float:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for _ in range(_TRAINING_STEPS):
-            batch = train.rows(torch.randint(train.size, (size,)))
+            batch = augmented(workload, train.rows(torch.randint(train.size, (size,))))
             optimizer.zero_grad()
             workload.loss(model, batch).backward()  # type: ignore[no-untyped-call]
             optimizer.step()

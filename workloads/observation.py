@@ -17,7 +17,7 @@ from workloads.errors import WorkloadError
 from workloads.items import Items
 from workloads.python_state import Snapshot, changed, snapshot
 from workloads.randomness import drawn, forked, seed_all, states
-from workloads.soundness import copied, sound_number
+from workloads.soundness import augmented, copied, sound_number
 from workloads.trees import named_leaves
 from workloads.workload import Examples, Workload
 
@@ -35,7 +35,7 @@ class Observation:
         state: a member of the model that changes while it trains and is no parameter, or that
             differs from model to model; None without one. Such models cannot share a trace.
         buffer: whether that member is a buffer, which a checkpoint holds, as batch statistics.
-        draws: name of a generator that training draws from; None without one.
+        draws: names of the generators that training draws from; None without one.
         measure_draws: the same of a measurement.
     """
 
@@ -48,6 +48,11 @@ class Observation:
     def resumable(self) -> bool:
         """Whether parameters, buffers and generators are all that a checkpoint must hold."""
         return self.state is None or self.buffer
+
+    @property
+    def only_draws_from_torch(self) -> bool:
+        """Whether all that there is beside computing are draws from torch in training."""
+        return self.draws == "torch" and self.state is None and self.measure_draws is None
 
     def words(self) -> list[str]:
         """Return what was seen, a phrase each; none where there is nothing but computing."""
@@ -143,7 +148,8 @@ class _Observer:
         """Take a training pass; return the largest element of the gradient."""
         trainable = [p for p in self._called.parameters() if p.requires_grad]
         with torch.enable_grad(), RefuseBroadcasting(train.size):
-            loss = self._workload.loss(self._called, copied(train))
+            batch = augmented(self._workload, copied(train))
+            loss = self._workload.loss(self._called, batch)
             sound_number("loss", loss)
             if not loss.requires_grad:
                 return 0.0

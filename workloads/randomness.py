@@ -62,8 +62,9 @@ def seed_all(seed: int) -> None:
 
 
 def drawn(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> str | None:
-    """Return the name of a generator whose state differs between two calls of `states`."""
-    return next((name for name in before if not torch.equal(before[name], after[name])), None)
+    """Return the generators whose states differ between two calls of `states`; None for none."""
+    differing = [name for name in before if not torch.equal(before[name], after[name])]
+    return " and ".join(dict.fromkeys(n.removesuffix(" position") for n in differing)) or None
 
 
 @contextmanager

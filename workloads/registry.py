@@ -24,6 +24,7 @@ GROUP = "batchscale.workloads"
 _KIND = Kind(noun="workload", article="a", builtin=BUILTIN, error=WorkloadError)
 _TRAINED = ("target", "data", "model", "loss", "error")
 _OWN_DYNAMICS = ("target", "lanes")
+_OPTIONAL = ("augment",)
 _FILES_REFUSED = ContextVar("files refused", default=False)
 
 
@@ -165,7 +166,8 @@ def _check_options(
 def _check_members(workload: object, reference: str) -> None:
     try:
         members = _OWN_DYNAMICS if hasattr(workload, "lanes") else _TRAINED
-        there = {name: getattr(workload, name) for name in members if hasattr(workload, name)}
+        methods = [*members, *(name for name in _OPTIONAL if hasattr(workload, name))]
+        there = {name: getattr(workload, name) for name in methods if hasattr(workload, name)}
     except Exception as error:
         raise WorkloadError(
             f"a workload's members must be readable, got {type(error).__name__}: {error} in "
@@ -176,9 +178,9 @@ def _check_members(workload: object, reference: str) -> None:
         raise WorkloadError(
             f"a workload must have {', '.join(members)}; {reference} lacks {', '.join(missing)}"
         )
-    values = [name for name in members[1:] if not callable(there[name])]
+    values = [name for name in methods[1:] if not callable(there[name])]
     if values:
         raise WorkloadError(
-            f"{', '.join(members[1:])} of a workload must be methods; {values[0]} of {reference} "
+            f"{', '.join(methods[1:])} of a workload must be methods; {values[0]} of {reference} "
             f"is {there[values[0]]!r}"
         )

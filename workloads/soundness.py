@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from workloads.errors import WorkloadError
 from workloads.items import Items, is_map_style
 from workloads.trees import leaves, mapped, named_leaves
-from workloads.workload import Data, Examples, Target
+from workloads.workload import Data, Examples, Target, Workload
 
 Measure = Callable[[nn.Module, Examples], Tensor]
 """A workload's `loss` or `error`."""
@@ -173,6 +173,25 @@ def sound_number(name: str, value: object) -> float:
         f"the workload's {name} must be one finite number in a tensor before training, got {got}; "
         "take the mean, and run `batchscale check` on it"
     )
+
+
+def augmented(workload: Workload, batch: Examples) -> Examples:
+    """Return a training batch as the workload's `augment` makes it; the batch without one.
+
+    Raises:
+        WorkloadError: what it makes are no examples, or more or fewer than in the batch.
+    """
+    augment = getattr(workload, "augment", None)
+    if augment is None:
+        return batch
+    made = augment(batch)
+    if not isinstance(made, Examples) or made.size != batch.size:
+        got = f"{made.size}" if isinstance(made, Examples) else f"{type(made).__name__}"
+        raise WorkloadError(
+            f"`augment` must return Examples, as many as the {batch.size} of the batch, got {got}; "
+            "write return batch._replace(inputs=...)"
+        )
+    return made
 
 
 def copied(examples: Examples) -> Examples:

@@ -136,6 +136,11 @@ class Workload(Protocol):
     Optional: `whole = True` for an error that is no mean over examples (RMSE, F1, AUC). Loss and
     error are then always measured on the whole validation set at once.
 
+    Optional: `augment(batch)`, which returns a training batch changed at random, as many examples
+    in the same containers. It is called before `loss` in training and never when the model is
+    measured. It may draw from torch's global generator (and, at the price of looped lanes, from
+    those of numpy and random), which is seeded by trial.
+
     Optional: `hyperparameters`, numbers that the loss takes and a search may set. Each name maps to
     `default` (a number, or a range of low, high and scale), the allowed `low` and `high`, and
     `low_open` and `high_open` (whether an end is excluded; `high` is by default). One whose default

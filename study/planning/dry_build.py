@@ -130,7 +130,7 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     """Return a model's number of parameters, and of operations for one example."""
     one = loaded.data.validation.rows(slice(1))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        loaded.loss(model, one)
+        loaded.workload.loss(model, one)
     parameters = len(Layout(model).flatten(model))
     return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
 

@@ -67,7 +67,7 @@ class DigitsMLP:
 
         Args:
             hidden: width of each hidden layer; None is (32,).
-            dropout: dropout of the hidden layers, in [0, 1); above 0, lanes are looped.
+            dropout: dropout of the hidden layers, in [0, 1).
             parameters: instead of `hidden`, the number of weights and biases, met within 2 % by
                 hidden layers of equal width.
             depth: number of these layers; None is 1.

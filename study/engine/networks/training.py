@@ -17,7 +17,7 @@ from study.seeding import derive_seed
 from workloads.items import Items
 from workloads.observation import Observation, few, observe
 from workloads.randomness import forked, seed_all
-from workloads.soundness import sound_data, sound_model
+from workloads.soundness import augmented, sound_data, sound_model
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
@@ -36,7 +36,7 @@ class LoadedWorkload:
         mixing: name of a layer that mixes the examples of a batch (batch norm); None without one.
         looped_because: why lanes are looped; empty where they are packed or nobody has asked.
         convolutional: whether the model has convolutions.
-        traces: cache of compiled traces, by purpose and shapes.
+        traces: cache of compiled traces, and of what they draw, by purpose and shapes.
     """
 
     workload: Workload
@@ -47,7 +47,7 @@ class LoadedWorkload:
     mixing: str | None = None
     looped_because: str = ""
     convolutional: bool = False
-    traces: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    traces: dict[Any, Any] = field(default_factory=dict)
 
     def batch(self, indices: Tensor) -> Examples:
         """Return the training examples of some indices, on the device."""
@@ -70,6 +70,7 @@ class LoadedWorkload:
         `values` are the workload's own hyperparameters, each a scalar.
         """
         with self._arithmetic():
+            batch = augmented(self.workload, batch)
             return self.workload.loss(model, batch, **values).float()
 
     def loss_and_error(self, model: nn.Module, examples: Examples) -> tuple[Tensor, Tensor]:
