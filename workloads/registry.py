@@ -1,11 +1,8 @@
 """Workloads by name, by entry point, or as path/to/file.py:Class."""
 
 import difflib
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from workloads.builtin.table import BUILTIN
 from workloads.entry_points import Kind, package
 from workloads.errors import WorkloadError
+from workloads.plugin_files import module_of
 
 if TYPE_CHECKING:
     from workloads.workload import Dynamics, Workload
@@ -26,6 +24,7 @@ GROUP = "batchscale.workloads"
 _KIND = Kind(noun="workload", article="a", builtin=BUILTIN, error=WorkloadError)
 _TRAINED = ("target", "data", "model", "loss", "error")
 _OWN_DYNAMICS = ("target", "lanes")
+_OPTIONAL = ("augment",)
 _FILES_REFUSED = ContextVar("files refused", default=False)
 
 
@@ -80,7 +79,7 @@ def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Worklo
                 "a results folder may come from a stranger, so its code does not run unasked; got "
                 f"workload {name} in {Path(path).resolve()}; read that file, then give --run-code"
             )
-        make = _class_in(_module_from_file(Path(path)), name, reference)
+        make = _class_in(module_of(Path(path)), name, reference)
     else:
         make = _named(reference)
     workload = _built(make, reference, options or {})
@@ -132,34 +131,6 @@ def _plugins() -> dict[str, EntryPoint]:
     return _KIND.by_name(entry_points(group=GROUP))
 
 
-def _module_from_file(path: Path) -> ModuleType:
-    """Return a file's module, imported under a name that is the same in every process."""
-    try:
-        path = path.resolve()
-        there = path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
-        raise WorkloadError(f"a workload file needs a valid path, got {path}: {error}") from error
-    if not there:
-        raise WorkloadError(f"a workload file must exist, got {path}")
-    name = f"batchscale_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise WorkloadError(f"a workload file must be Python source, got {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    # a script that calls sys.exit must not end the sweep silently
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise WorkloadError(
-            f"a workload file must import, got {type(error).__name__}: {error} from {path}"
-        ) from error
-    return module
-
-
 def _class_in(module: ModuleType, name: str, reference: str) -> Any:
     make = getattr(module, name, None)
     if callable(make):
@@ -205,7 +176,8 @@ def _check_options(
 def _check_members(workload: object, reference: str) -> None:
     try:
         members = _OWN_DYNAMICS if hasattr(workload, "lanes") else _TRAINED
-        there = {name: getattr(workload, name) for name in members if hasattr(workload, name)}
+        methods = [*members, *(name for name in _OPTIONAL if hasattr(workload, name))]
+        there = {name: getattr(workload, name) for name in methods if hasattr(workload, name)}
     except Exception as error:
         raise WorkloadError(
             f"a workload's members must be readable, got {type(error).__name__}: {error} in "
@@ -216,9 +188,9 @@ def _check_members(workload: object, reference: str) -> None:
         raise WorkloadError(
             f"a workload must have {', '.join(members)}; {reference} lacks {', '.join(missing)}"
         )
-    values = [name for name in members[1:] if not callable(there[name])]
+    values = [name for name in methods[1:] if not callable(there[name])]
     if values:
         raise WorkloadError(
-            f"{', '.join(members[1:])} of a workload must be methods; {values[0]} of {reference} "
+            f"{', '.join(methods[1:])} of a workload must be methods; {values[0]} of {reference} "
             f"is {there[values[0]]!r}"
         )

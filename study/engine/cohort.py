@@ -210,7 +210,7 @@ def _packs(
 ) -> Ensemble:
     seeds = [point.seed for point in cohort.points]
     make, size = _NETWORKS[_mode(resolved, loaded, cohort)], resolved.pack_at(cohort.batch_size)
-    federated, examples = resolved.federated, len(loaded.data.train.inputs)
+    federated, examples = resolved.federated, loaded.data.train.size
     shards = client_shards(resolved, loaded, cohort.batch_size)
     packs: list[GradientLanes] = []
     for start in range(0, len(seeds), size):

@@ -184,7 +184,7 @@ class _Gradients:
 
     def _next_batches(self, step: int) -> Iterator[Tensor]:
         """Yield the batches that the trial takes after `step` updates, each (batch size,)."""
-        examples = len(self._loaded.data.train.inputs)
+        examples = self._loaded.data.train.size
         order = DataOrder([self._seed], examples, self._size, self._loaded.device)
         for _ in range(step):
             order.next()
@@ -192,7 +192,7 @@ class _Gradients:
             yield order.next()[0]
 
     def _all_examples(self) -> Tensor:
-        examples = len(self._loaded.data.train.inputs)
+        examples = self._loaded.data.train.size
         order = torch.randperm(examples, generator=generator(self._seed, "layers"))[:FULL_EXAMPLES]
         if not self._loaded.splits_batches:
             order = order[: len(order) // self._size * self._size]

@@ -97,6 +97,7 @@ CASES = {
     "looped": ("plain", {"optimizer": "lamb", "mode": "looped"}),
     "batch norm": ("batch norm", {"optimizer": "heavy-ball", "mode": "looped"}),
     "dropout": ("dropout", {"mode": "looped", "to": "budget"}),
+    "dropout in packs": ("dropout", {"pack": 3, "to": "budget"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
 }
 

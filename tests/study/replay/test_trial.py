@@ -44,6 +44,7 @@ COMPUTED = {
     "looped": ("plain", {"compute": {"mode": "looped"}}, {}),
     "batch norm": ("batch norm", {"compute": {"mode": "looped"}}, {}),
     "dropout": ("dropout", {"compute": {"mode": "looped"}}, {}),
+    "dropout in packs": ("dropout", {"compute": {"pack": {"lanes": 3}}}, {}),
     "micro-batches": ("plain", {"compute": {"pack": {"lanes": 4}, "micro_batch": 3}}, {}),
     "to the budget": ("plain", {"race": {"to": "budget", "max_steps": 60}}, {}),
     "optimizer with buffers": ("plain", {"optimizer": "adam"}, ADAM),
