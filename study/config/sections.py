@@ -71,7 +71,8 @@ class SearchConfig(Section):
     """The hyperparameter search at each batch size."""
 
     sampler: str = "halton"
-    """Where points come from: halton, sobol or random; tpe and gp learn from earlier trials."""
+    """Where points come from: halton, sobol or random; tpe and gp learn from earlier trials of a
+    batch size, shared from those of all."""
     trials: Count = 64
     """Trials at each batch size."""
     space: dict[str, SpaceEntry] = Field(default_factory=dict)

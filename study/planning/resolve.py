@@ -64,7 +64,7 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
-        "adaptive": SAMPLERS[config.search.sampler].adaptive is not None,
+        "adaptive": SAMPLERS[config.search.sampler].learns,
     }
     resolved["search"]["space"] = _plain(space)
     resolved["race"] |= {

@@ -9,8 +9,8 @@ from itertools import groupby
 from operator import attrgetter
 
 from study.config.study import ResolvedStudy
-from study.records import Cohort, Point, TrialResult
-from study.search.sampler import Search
+from study.records import Cohort, Point, Role, TrialResult
+from study.search.sampler import SAMPLERS, Search
 from study.search.stages import Stages
 from study.search.standing import Standing, expected_cost
 from study.search.warm_start import inner_neighbor, warm_points
@@ -27,12 +27,15 @@ class CohortQueue:
             recorded: the trials of earlier sweeps, sorted by batch size, role and number.
         """
         self._resolved = resolved
+        together = SAMPLERS[resolved.search.sampler].together
+        self._shared = together(resolved) if together else None
         stages = {
-            size: Stages(resolved, size, list(results))
+            size: Stages(resolved, size, list(results), self._shared)
             for size, results in groupby(recorded, key=attrgetter("batch_size"))
         }
         self._stages = {
-            size: stages.get(size) or Stages(resolved, size, []) for size in resolved.batch_sizes
+            size: stages.get(size) or Stages(resolved, size, [], self._shared)
+            for size in resolved.batch_sizes
         }
         self._follows = resolved.recipe is not None
         self._follow()
@@ -42,7 +45,7 @@ class CohortQueue:
         costs = {
             size: expected_cost(size) * stages.waiting
             for size, stages in self._stages.items()
-            if stages.ready() and not self._awaits_neighbor(size)
+            if stages.ready() and not self._awaits_neighbor(size) and not self._awaits_round(size)
         }
         if not costs:
             return None
@@ -67,6 +70,8 @@ class CohortQueue:
     def lose(self, cohort: Cohort) -> None:
         """Give up a cohort whose worker died, and what waits for it."""
         self._stages[cohort.batch_size].lose((cohort.role, cohort.number))
+        if self._shared is not None and cohort.role is Role.SEARCH:
+            self.stop()  # later rounds of every batch size must know it
 
     def stop(self) -> None:
         """Hand out nothing more."""
@@ -115,6 +120,12 @@ class CohortQueue:
         """Return whether a recipe's base, if it has one, is complete."""
         base = [self._stages[size] for size in self._resolved.searched]
         return all(stages.ended and not stages.closed for stages in base)
+
+    def _awaits_round(self, size: int) -> bool:
+        if self._shared is None:
+            return False
+        following = self._stages[size].following
+        return any(stages.owes(following) for stages in self._stages.values())
 
     def _awaits_neighbor(self, size: int) -> bool:
         if not self._resolved.search.warm_start or self._stages[size].started:

@@ -80,17 +80,7 @@ def steps_to_target(landscape, batch_size, places, sets):
         places: points of the unit square, shape (points, searched).
         sets: which set each point belongs to, shape (points,).
     """
-    names = ("a", "b", "target", "dimension")
-    workload = quadratic.NoisyQuadratic(**{name: getattr(landscape, name) for name in names})
-    lanes = workload.lanes(
-        LaneSetup(
-            optimizer=landscape.optimizer,
-            batch_size=batch_size,
-            hyperparameters=landscape.hyperparameters(places),
-            lr_factor=None,
-            seeds=np.zeros(len(places), dtype=np.int64),
-        )
-    )
+    lanes = _lanes(landscape, batch_size, landscape.hyperparameters(places))
     steps = np.full(len(places), np.inf)
     caps = np.full(sets.max() + 1, float(_LAST))
     live, before = np.arange(len(places)), lanes._loss()
@@ -115,6 +105,20 @@ def steps_to_target(landscape, batch_size, places, sets):
                 lanes.keep(stay)
                 update = tuple(part[..., stay, :] for part in update)
     return steps
+
+
+def _lanes(landscape, batch_size, values):
+    names = ("a", "b", "target", "dimension")
+    workload = quadratic.NoisyQuadratic(**{name: getattr(landscape, name) for name in names})
+    return workload.lanes(
+        LaneSetup(
+            optimizer=landscape.optimizer,
+            batch_size=batch_size,
+            hyperparameters=values,
+            lr_factor=None,
+            seeds=np.zeros(len(values["lr"]), dtype=np.int64),
+        )
+    )
 
 
 def _points(searched, batch_size):
