@@ -48,10 +48,9 @@ class RunTable:
                 frame[name] = self.constant(name, texts, texts.notna())
         frame["seed"] = None
         if "seed" in columns:
-            seeds = self.rows.texts(columns.of["seed"])
-            constant = self.constant("seed", seeds, seeds.notna())
-            found = [self._seed(text) for text in constant]
-            frame["seed"] = np.array(found, dtype=object)
+            texts = self.rows.texts(columns.of["seed"])
+            seeds = [self._seed(text) for text in self.constant("seed", texts, texts.notna())]
+            frame["seed"] = np.array(seeds, dtype=object)
         frame["target"] = np.nan
         if "target" in columns:
             numbers = self.rows.numbers(columns.of["target"])

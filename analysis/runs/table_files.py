@@ -27,10 +27,7 @@ def read_table_of_runs(path: Path) -> Rows:
     """
     suffix = next(s for s in reversed(path.suffixes) if s != ".gz")
     try:
-        content = read_file(path, MOST_BYTES)
-        if content.startswith(_GZIP):
-            with gzip.open(io.BytesIO(content)) as file:
-                content = file.read(MOST_BYTES)
+        content = _unpacked(read_file(path, MOST_BYTES))
         rows = READERS[suffix](str(path), content)
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise AnalysisError(
@@ -43,6 +40,16 @@ def read_table_of_runs(path: Path) -> Rows:
             "the export"
         )
     return rows
+
+
+def _unpacked(content: bytes) -> bytes:
+    if not content.startswith(_GZIP):
+        return content
+    with gzip.open(io.BytesIO(content)) as file:
+        unpacked = file.read(MOST_BYTES + 1)
+    if len(unpacked) > MOST_BYTES:
+        raise OSError(f"unpacked, it has more than {MOST_BYTES:,} bytes")
+    return unpacked
 
 
 def is_table(path: Path) -> bool:
