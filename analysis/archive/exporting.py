@@ -82,7 +82,7 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     path = _path(study)
     studies = _descriptions(folder) if _archived(study) else {}
     place = to / path
-    if place.exists():
+    if os.path.lexists(place):
         raise AnalysisError(
             f"an export must not overwrite anything, got {place}; choose another --to"
         )

@@ -144,7 +144,7 @@ class ResultsFolder:
         """
         path = self._path(name)
         try:
-            if self._on_disk:
+            if self.on_disk:
                 _replace(Path(path), content)
             else:
                 with self.filesystem.open_output_stream(path) as stream:
@@ -173,7 +173,7 @@ class ResultsFolder:
         Raises:
             AnalysisError: another process holds the lock, or the folder cannot be written.
         """
-        if not self._on_disk:
+        if not self.on_disk:
             yield
             return
         path = Path(self.base, LOCK_FILE)
@@ -217,7 +217,7 @@ class ResultsFolder:
             The results folder itself if it is on a disk; else a temporary one, whose files to keep
             are copied into the results at the end.
         """
-        if self._on_disk:
+        if self.on_disk:
             Path(self.base).mkdir(parents=True, exist_ok=True)
             yield Path(self.base)
             return
@@ -242,7 +242,8 @@ class ResultsFolder:
             )
 
     @property
-    def _on_disk(self) -> bool:
+    def on_disk(self) -> bool:
+        """Whether it is on a disk of this machine, or one mounted there; no object store."""
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
     def _path(self, name: str) -> str:

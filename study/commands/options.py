@@ -47,7 +47,7 @@ def use_data(folder: Path | None) -> None:
     """
     if folder is None:
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # which, unlike pathlib, takes a name of any length
         raise StudyError(f"--data-dir must be an existing folder, got {folder}")
     os.environ["BATCHSCALE_DATA"] = str(folder.resolve())
 

@@ -17,9 +17,8 @@ from study.config.grid import members_of, read_members
 from study.config.study import ResolvedStudy
 from study.config.study_file import override
 from study.engine.networks.training import Trainable
-from study.orchestration.cluster import Resources, check_address
-from study.orchestration.machine import Machine, check_machine
 from study.orchestration.progress import shown
+from study.orchestration.resources import Resources, check_address
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
@@ -40,7 +39,8 @@ class SweepOptions:
             folder that the study file lies in if a sweep has recorded it there.
         workers: cohorts trained at once, >= 1; None for one per core.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
-        address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
+        address: Ray cluster to join, `auto` or host:port; None for this machine.
+        ray: whether to train under Ray from the start, or not at all; None leaves it to the sweep.
         settings: changes of the study file, such as `search.trials=32`.
         data_dir: folder of data files; None leaves it to BATCHSCALE_DATA.
         run_code: whether a file that a results folder's study names as its workload may run.
@@ -50,6 +50,7 @@ class SweepOptions:
     workers: int | None = None
     gpus_per_worker: float = 0.0
     address: str | None = None
+    ray: bool | None = None
     settings: Sequence[str] = ()
     data_dir: Path | None = None
     run_code: bool = False
@@ -91,8 +92,6 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     if options.address is None:
         check_gpus(options.gpus_per_worker)
     workers = options.workers or default_workers(options.gpus_per_worker)
-    if options.address is None:
-        check_machine(Machine.here(workers))
     studies = read_studies(
         source, options.settings, options.gpus_per_worker, run_code=options.run_code
     )
@@ -102,7 +101,13 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
         gpus_per_worker=options.gpus_per_worker,
         address=options.address,
         data_dir=os.environ.get("BATCHSCALE_DATA"),
+        ray=options.ray,
     )
+    resources.check(folders[0])
+    if options.address is None and (options.ray or resources.needs_ray(folders[0])):
+        from study.orchestration.machine import Machine, check_machine
+
+        check_machine(Machine.here(workers))
     complete, stopped = True, None
     with listening() as stop:
         for member, folder in zip(studies.members, folders, strict=True):
@@ -145,7 +150,7 @@ def read_studies(
 def _check_recorded(source: str) -> None:
     """Refuse the study file of a results folder whose bytes have changed."""
     path = Path(source)
-    if path.name == STUDY_FILE and path.with_name(f"{STUDY_FILE}{DIGEST_SUFFIX}").is_file():
+    if path.name == STUDY_FILE and os.path.isfile(f"{path}{DIGEST_SUFFIX}"):
         read_file(ResultsFolder.at(path.parent), STUDY_FILE)
 
 

@@ -47,6 +47,14 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         str | None,
         typer.Option(help="Ray cluster to join: auto, or host:port.", show_default=False),
     ] = None,
+    ray: Annotated[
+        bool | None,
+        typer.Option(
+            "--ray/--no-ray",
+            help="Train under Ray from the start, or not at all.",
+            show_default="Ray takes over after a minute",
+        ),
+    ] = None,
     settings: Settings = None,
     run_code: RunCode = False,
     data_dir: DataDir = None,
@@ -60,6 +68,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         workers=workers,
         gpus_per_worker=gpus_per_worker,
         address=address,
+        ray=ray,
         settings=settings or (),
         data_dir=data_dir,
         run_code=run_code,

@@ -6,7 +6,6 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
 from study.errors import StudyError, cause
+from study.orchestration.resources import Resources
 from study.orchestration.signals import Stop, no_orphans, outliving_terminal, ray_watched
 
-AUTO = "auto"
-_CONNECT_SECONDS = 5.0
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -31,50 +29,6 @@ _QUIET = {
     # Tune would write down all cohorts so far, again and again; a sweep resumes from its parts
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resources:
-    """Where a sweep runs and how many cohorts at once; the results do not depend on it.
-
-    Attributes:
-        workers: cohorts trained at once, >= 1.
-        gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
-        address: a Ray cluster to join; None starts Ray on this machine.
-        data_dir: folder of data files on the workers; None leaves it to their environment.
-    """
-
-    workers: int
-    gpus_per_worker: float = 0.0
-    address: str | None = None
-    data_dir: str | None = None
-
-
-def check_address(address: str | None) -> None:
-    """Refuse an address where nothing answers, which Ray itself would try for two minutes.
-
-    Args:
-        address: `auto`, or `host:port` of a cluster's head; None for no cluster.
-
-    Raises:
-        StudyError: the address has another form, or accepts no connection.
-    """
-    if address is None or address == AUTO:
-        return
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or "/" in host or not port.isdecimal() or int(port) > 65535:
-        raise StudyError(
-            f"--address must be `auto` or host:port, got {address}; give the one that "
-            "`ray start --head` printed"
-        )
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS):
-            return
-    except OSError as error:
-        raise StudyError(
-            f"--address must be a running Ray cluster, got {address}: {error}; start one with "
-            "`ray start --head`, or leave the option out"
-        ) from error
 
 
 @contextlib.contextmanager

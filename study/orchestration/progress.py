@@ -1,6 +1,7 @@
 """How far a sweep is: a live table in a terminal, plain lines in a log."""
 
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -100,6 +101,11 @@ class Progress:
         """Number of trials counted so far."""
         return sum(sum(counted.values()) for counted in self._ends.values())
 
+    @property
+    def share_done(self) -> float:
+        """Share of the expected work that is recorded, from 0 to 1."""
+        return share_done(self.rows())
+
     def new_lines(self) -> list[str]:
         """Return a line for each cohort added since the last call."""
         return [self._lines.get() for _ in range(self._lines.qsize())]
@@ -173,7 +179,7 @@ def shown(
     Yields:
         Nothing.
     """
-    started, before = time.monotonic(), share_done(progress.rows())
+    started, before = time.monotonic(), progress.share_done
 
     def table() -> Table:
         rows = progress.rows(standings())
@@ -204,7 +210,16 @@ def _print_lines(progress: Progress, console: Console, ended: threading.Event) -
 def _eta(elapsed: float, before: float, now: float) -> str:
     if now >= 1:
         return f"{elapsed:.0f} s, all trials recorded"
-    if now <= before:
-        return f"{elapsed:.0f} s"
-    left = elapsed * (1 - now) / (now - before)
-    return f"{elapsed:.0f} s, about {left:.0f} s left"
+    left = seconds_left(elapsed, before, now)
+    return f"{elapsed:.0f} s" + (f", about {left:.0f} s left" if left < math.inf else "")
+
+
+def seconds_left(elapsed: float, before: float, now: float) -> float:
+    """Return the seconds that a sweep still needs if it goes on as it did; inf without progress.
+
+    Args:
+        elapsed: seconds since it began.
+        before: share of the work, from 0 to 1, that was done then.
+        now: share that is done now.
+    """
+    return elapsed * (1 - now) / (now - before) if now > before else math.inf

@@ -1,0 +1,98 @@
+"""What a worker does with a cohort, whoever started it: train it, and write its part."""
+
+import contextlib
+import faulthandler
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from analysis.errors import AnalysisError
+from analysis.tables.folder import ResultsFolder
+from study.config.study import ResolvedStudy
+from study.engine.checkpoints import Checkpoint, SavedError
+from study.engine.cohort import run_cohort
+from study.engine.networks.training import Trainable
+from study.records import Cohort, Status
+from study.storage.parts import cohort_stem, write_part
+
+_STDERR = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What the driver is told of a cohort; the results themselves are in its part.
+
+    Attributes:
+        reached: trials that reached the target.
+        failed: trials that failed.
+        notes: what became of the cohort's checkpoint, one sentence each.
+        saved: whether training ended early, and goes on from the checkpoint.
+        unwritten: why the part could not be written; None if it was.
+    """
+
+    reached: int = 0
+    failed: int = 0
+    notes: tuple[str, ...] = ()
+    saved: bool = False
+    unwritten: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """A workload ready for training, and where its results go.
+
+    Attributes:
+        folder: the study's results folder.
+        resolved: the study.
+        trainable: its workload, on the device of this worker.
+        device: cpu or cuda.
+        stopping: returns whether what trains is to be saved and left.
+    """
+
+    folder: ResultsFolder
+    resolved: ResolvedStudy
+    trainable: Trainable
+    device: str
+    stopping: Callable[[], bool]
+
+    def train(self, cohort: Cohort, node: str) -> Report:
+        """Return how a cohort ended, once it is trained and its part written.
+
+        With `compute.cohort_minutes`, a cohort that takes longer ends the process.
+
+        Args:
+            cohort: the cohort.
+            node: name of this machine, noted in the part.
+        """
+        stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
+        checkpoint = Checkpoint(self.folder, stem, self.resolved, cohort, self.device)
+        checkpoint.stopping = self.stopping
+        try:
+            with ended_after(self.resolved.compute.cohort_minutes):
+                results = run_cohort(self.resolved, self.trainable, cohort, checkpoint)
+        except SavedError:
+            return Report(notes=tuple(checkpoint.notes), saved=True)
+        try:
+            write_part(self.folder, self.resolved, results, node)
+        except AnalysisError as error:
+            return Report(notes=tuple(checkpoint.notes), unwritten=str(error))
+        checkpoint.remove()
+        statuses = [result.outcome.status for result in results]
+        return Report(
+            reached=statuses.count(Status.REACHED),
+            failed=statuses.count(Status.FAILED),
+            notes=tuple(checkpoint.notes),
+        )
+
+
+@contextlib.contextmanager
+def ended_after(minutes: float | None) -> Iterator[None]:
+    """End this process if the body takes longer; the driver records why."""
+    if minutes is None:
+        yield
+        return
+    # a Python thread could not end code that holds the interpreter lock; faulthandler can
+    faulthandler.dump_traceback_later(60 * minutes, exit=True, file=_STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
