@@ -13,6 +13,7 @@ from batchscale.errors import BatchscaleError
 if TYPE_CHECKING:
     from batchscale.comparing import StudyComparison, compare
     from batchscale.fitting import StepsFit, fit
+    from batchscale.importing import import_runs
     from batchscale.loading import Study, load
     from batchscale.sweeping import sweep
     from workloads import (
@@ -34,6 +35,7 @@ _MODULES = {
     "compare": "batchscale.comparing",
     "StepsFit": "batchscale.fitting",
     "fit": "batchscale.fitting",
+    "import_runs": "batchscale.importing",
     "Study": "batchscale.loading",
     "load": "batchscale.loading",
     "sweep": "batchscale.sweeping",
@@ -66,6 +68,7 @@ __all__ = [
     "__version__",
     "compare",
     "fit",
+    "import_runs",
     "load",
     "sweep",
 ]

@@ -16,6 +16,7 @@ from analysis.runs.checked import Runs, checked_runs
 from analysis.runs.conversion import Converted, Space, convert
 from analysis.runs.rows import Rows, as_number
 from analysis.runs.sources import joined, reader_of
+from analysis.runs.table_files import READERS
 from analysis.runs.units import Units
 from analysis.tables.files import as_parquet
 from analysis.tables.folder import ResultsFolder
@@ -72,8 +73,25 @@ def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[I
         AnalysisError: the runs cannot be read, contradict each other, or a folder is taken.
     """
     reader = reader_of(source)
-    assert reader is not None, source
-    rows = reader(source, choices.mapping)
+    if reader is None:
+        raise AnalysisError(
+            f"finished runs must be a table ({', '.join(READERS)}), MLflow's mlruns or .db, a "
+            f"folder of event files, or wandb:entity/project, got {source}; check the path"
+        )
+    return import_rows(reader(source, choices.mapping), source, results, choices)
+
+
+def import_rows(
+    rows: Rows, source: str, results: ResultsFolder, choices: Choices
+) -> list[Imported]:
+    """Make results folders of rows that are read, as `import_runs` does.
+
+    Returns:
+        The folders made.
+
+    Raises:
+        AnalysisError: the runs contradict each other, or a folder is taken.
+    """
     if choices.join is not None:
         rows = joined(rows, choices.join, choices.mapping)
     runs = checked_runs(rows, choices.mapping, choices.units, choices.metric)
