@@ -24,6 +24,8 @@ from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
 from study.planning.sizing import Device, check_gpus
 from study.storage.study_folder import continued, folder_of, open_folder
+from study.tracking.follow import tracked
+from study.tracking.registry import TRIAL, check_trackers
 from workloads.registry import files_refused
 
 RESULTS = "results"
@@ -44,6 +46,8 @@ class SweepOptions:
         settings: changes of the study file, such as `search.trials=32`.
         data_dir: folder of data files; None leaves it to BATCHSCALE_DATA.
         run_code: whether a file that a results folder's study names as its workload may run.
+        track: trackers that show the trials, by name.
+        track_by: what becomes a run there: trial or batch-size.
     """
 
     results: str | None = None
@@ -54,6 +58,8 @@ class SweepOptions:
     settings: Sequence[str] = ()
     data_dir: Path | None = None
     run_code: bool = False
+    track: Sequence[str] = ()
+    track_by: str = TRIAL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +94,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
         StudyError: wrong input; nothing has been run or written.
     """  # noqa: DOC502  (raised inside)
     use_data(options.data_dir)
+    check_trackers(options.track, options.track_by)
     check_address(options.address)
     if options.address is None:
         check_gpus(options.gpus_per_worker)
@@ -115,7 +122,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
                 console.print(f"\n{title}", style="bold")
             with folder.locked():
                 study = studies.ready(member)
-                complete = _sweep_one(folder, study, console, resources, stop) and complete
+                complete = _sweep_one(folder, study, console, resources, stop, options) and complete
             if stop.requested:
                 stopped = stop.exit_code
                 break
@@ -176,6 +183,7 @@ def _sweep_one(
     console: Terminal,
     resources: Resources,
     stop: Stop,
+    options: SweepOptions,
 ) -> bool:
     """Run what is missing of one study; return whether no trial failed and no cohort was lost."""
     resolved = continued(folder, study[0])
@@ -187,10 +195,11 @@ def _sweep_one(
         f"{resolved.race.quantity} < {resolved.target:g} in {folder}, "
         f"workers: {resources.workers}",
     )
-    with shown(work.progress, work.standings, console):
+    following = tracked(options.track, options.track_by, folder, resolved, work.progress)
+    with following as said, shown(work.progress, work.standings, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
-    for line in end.notes:
+    for line in (*end.notes, *said):
         console.print(line)
     for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")

@@ -58,6 +58,17 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     settings: Settings = None,
     run_code: RunCode = False,
     data_dir: DataDir = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Trackers that show the runs: wandb, mlflow, tensorboard, trackio.",
+            show_default=False,
+        ),
+    ] = None,
+    track_by: Annotated[
+        str, typer.Option(help="What becomes a run there: trial, or the best of each batch-size.")
+    ] = "trial",
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
     from study.commands.running import SweepOptions, run_sweep
@@ -72,6 +83,8 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         settings=settings or (),
         data_dir=data_dir,
         run_code=run_code,
+        track=() if track is None else tuple(track.split(",")),
+        track_by=track_by,
     )
     swept = run_sweep(source, options, console)
     if swept.stopped is not None:

@@ -67,7 +67,11 @@ class _End(NamedTuple):
 
 
 class Progress:
-    """The rows of a study, counted as its trials are recorded; safe to use from two threads."""
+    """The rows of a study, counted as its trials are recorded; safe to use from two threads.
+
+    Attributes:
+        listeners: are called with the trials of each cohort that has just been recorded.
+    """
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult] = ()) -> None:
         """Count the trials that are recorded already.
@@ -79,6 +83,7 @@ class Progress:
         self._resolved = resolved
         # counts, not trials: a sweep may record very many, each with its curve
         self._ends: dict[int, Counter[_End]] = {size: Counter() for size in resolved.batch_sizes}
+        self.listeners: list[Callable[[Sequence[TrialResult]], None]] = []
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         for result in recorded:
             self._ends[result.batch_size][_End.of(result)] += 1
@@ -95,6 +100,8 @@ class Progress:
         self._lines.put(
             f"batch size {row.batch_size:,}: {row.done}/{row.trials} trials{note}, {best}"
         )
+        for listen in self.listeners:
+            listen(results)
 
     @property
     def recorded(self) -> int:
