@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pandas as pd
 import pyarrow as pa
 
-STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
+STATUSES = ("reached", "exhausted", "capped", "pruned", "diverged", "failed")
 ROLES = ("search", "extension", "warm", "replicate", "recipe")
 
 SCHEMA_VERSION = 1

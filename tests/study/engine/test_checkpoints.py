@@ -51,7 +51,7 @@ def cohort_of(study, lrs=LRS):
     points = tuple(
         Point(trial=i, seed=100 + i, values=middle | {"lr": lr}) for i, lr in enumerate(lrs)
     )
-    return Cohort(batch_size=4, points=points)
+    return Cohort(batch_size=4, points=points, expected_steps=20)
 
 
 def checkpoint_of(folder, study, cohort, kind=Checkpoint, device="cpu"):
@@ -98,6 +98,7 @@ CASES = {
     "batch norm": ("batch norm", {"optimizer": "heavy-ball", "mode": "looped"}),
     "dropout": ("dropout", {"mode": "looped", "to": "budget"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
+    "pruned": ("plain", {"prune": [0.25], "target": 1e-9}),
 }
 
 
