@@ -93,7 +93,9 @@ class _Search(BaseModel):
 class _Imported(BaseModel):
     path: _Text
     metric: _Text
-    counted_statuses: list[Literal["reached", "exhausted", "capped", "diverged", "failed"]] = []
+    counted_statuses: list[
+        Literal["reached", "exhausted", "capped", "pruned", "diverged", "failed"]
+    ] = []
 
 
 class _Config(BaseModel):

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from study.config.space import Range
 
@@ -32,6 +40,7 @@ BatchSize = Positive
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 NonNegativeCount = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 Number = Annotated[float, Field(strict=True)]
+Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
 
 
@@ -125,6 +134,28 @@ class RaceConfig(Section):
     """Largest relative distance between two measured steps."""
     cohort: Lanes = "auto"
     """Trials that race together."""
+    prune: tuple[Share, ...] | None = None
+    """At each of these shares of the expected fewest steps, the worse half of the lanes left in a
+    cohort is dropped, for example [0.25, 0.5]; left out for none."""
+
+    @field_validator("prune", mode="after")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and (not value or list(value) != sorted(set(value))):
+            raise ValueError(
+                f"`prune` must list at least one share, each above the one before, got "
+                f"{list(value)}; for example [0.25, 0.5], or leave it out"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _to_target(self) -> Self:
+        if self.prune is not None and self.to == "budget":
+            raise ValueError(
+                f'`prune` must be left out for to = "budget", got {list(self.prune)}: every trial '
+                "is to spend its budget"
+            )
+        return self
 
     def budget(self, per_step: int, examples: int | None) -> int:
         """Return the step budget for steps of `per_step` examples: the smaller of both limits."""

@@ -68,7 +68,7 @@ def run_cohort(
     Raises:
         SavedError: the checkpoint was asked to stop, and holds the state.
     """  # noqa: DOC502  (raised by the checkpoint)
-    rules = StoppingRules.for_role(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
+    rules = StoppingRules.for_cohort(resolved, cohort)
     if isinstance(trainable, LoadedWorkload) and not trainable.observed.resumable:
         checkpoint = None  # it would lack the Python state: the cohort starts anew instead
     ended = _train(resolved, trainable, cohort, rules, checkpoint)
@@ -128,16 +128,23 @@ def _race(
     lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
     if checkpoint is not None and not _resume(lanes, race, checkpoint):
         lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
-    while not race.over:
+    while race.fruitless or not race.over:
+        if race.fruitless:
+            race = Race(len(cohort.points), rules.without_rungs())
+            lanes = build_lanes(resolved, trainable, cohort)
         race.lap(lanes)
         if checkpoint is not None and isinstance(lanes, Ensemble) and not race.over:
-            checkpoint.keep(race.step, lambda: {"race": race.state(), "lanes": lanes.state()})
+            _keep(checkpoint, race, lanes)
     execution = Execution(
         mode=_mode(resolved, trainable, cohort),
         pack=min(len(cohort.points), resolved.pack_at(cohort.batch_size)),
         micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
     )
     return [_Ended(run, execution) for run in race.runs()]
+
+
+def _keep(checkpoint: Checkpoint, race: Race, lanes: Ensemble) -> None:
+    checkpoint.keep(race.step, lambda: {"race": race.state(), "lanes": lanes.state()})
 
 
 def _resume(lanes: Lanes, race: Race, checkpoint: Checkpoint) -> bool:

@@ -24,6 +24,7 @@ from study.engine.cohort import build_lanes
 from study.engine.networks.training import Trainable
 from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.search.queue import CohortQueue
+from study.search.warm_start import carried_over
 from workloads.workload import Lanes
 
 _MEASUREMENT_BYTES, _TRIAL_BYTES = 40, 1_000
@@ -151,7 +152,7 @@ def duration(seconds: float) -> str:
 def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -> Estimate:
     size = probe.batch_size
     budget = resolved.budget(size)
-    steps = min(budget, _carried_over(size, known)) if known else budget
+    steps = min(budget, carried_over(size, known)) if known else budget
     trials = resolved.trials_at(size)
     if size in resolved.searched:
         trials += resolved.replicates.seeds * resolved.replicates.top
@@ -162,23 +163,21 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     return Estimate(
         probe=probe,
         steps=steps,
-        seconds=cohorts * probe.seconds(last, measurements),
+        seconds=cohorts * probe.seconds(last, measurements) * _share_left(resolved, last / steps),
         seconds_at_most=cohorts * probe.seconds(budget, _measurements(resolved, size, budget)),
         disk=trials * (_TRIAL_BYTES + measurements * _MEASUREMENT_BYTES),
     )
 
 
+def _share_left(resolved: ResolvedStudy, last: float) -> float:
+    """Return the share of lane steps left by pruning, for races to `last` times the fewest."""
+    ends = [*(resolved.race.prune or ()), last]
+    lengths = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
+    return sum(length * 0.5**rung for rung, length in enumerate(lengths)) / last
+
+
 def _lanes(resolved: ResolvedStudy, batch_size: int) -> int:
     return min(resolved.trials_at(batch_size), resolved.lanes_at(batch_size))
-
-
-def _carried_over(size: int, known: Mapping[int, int]) -> int:
-    """Return steps to target by perfect scaling from the nearest batch size with known steps."""
-    if size in known:
-        return known[size]
-    nearest = min(known, key=lambda other: abs(math.log(other / size)))
-    scaled = math.ceil(known[nearest] * nearest / size)
-    return scaled if nearest > size else known[nearest]
 
 
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:

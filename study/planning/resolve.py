@@ -77,6 +77,7 @@ def resolve(
         "pack": pack_lanes(config, built.size, device or Device()),
     }
     study = validated(ResolvedStudy, resolved)
+    _refuse_idle_pruning(study)
     _refuse_other(recorded, study)
     return study, built.trainable
 
@@ -147,6 +148,17 @@ def _refuse_warm_start(config: StudyConfig, space: Space) -> None:
         raise StudyError(
             f"search.warm_start must be left out if search.space.{SCALED} is fixed, got "
             f"{space.get(SCALED)!r}: it scales the learning rate"
+        )
+
+
+def _refuse_idle_pruning(study: ResolvedStudy) -> None:
+    """Refuse pruning where no cohort has two lanes of which one could be dropped."""
+    lanes = [min(study.search.trials, study.lanes_at(size)) for size in study.searched]
+    if study.race.prune is not None and max(lanes, default=0) < 2:
+        got = "cohorts of one trial; raise race.cohort" if lanes else "a recipe without a base"
+        raise StudyError(
+            f"race.prune needs searches in cohorts of at least two trials, got {got}, or leave it "
+            "out"
         )
 
 
