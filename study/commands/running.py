@@ -23,6 +23,7 @@ from study.orchestration.progress import shown
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
+from study.planning.programs import worker_share
 from study.planning.sizing import Device, check_gpus
 from study.storage.study_folder import continued, folder_of, open_folder
 from workloads.registry import files_refused
@@ -90,32 +91,40 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     check_address(options.address)
     if options.address is None:
         check_gpus(options.gpus_per_worker)
-    workers = options.workers or default_workers(options.gpus_per_worker)
-    if options.address is None:
+        workers = options.workers or default_workers(options.gpus_per_worker)
         check_machine(Machine.here(workers))
     studies = read_studies(
         source, options.settings, options.gpus_per_worker, run_code=options.run_code
     )
     folders = studies.folders(_place(source, options.results))
-    resources = Resources(
-        workers=workers,
-        gpus_per_worker=options.gpus_per_worker,
-        address=options.address,
-        data_dir=os.environ.get("BATCHSCALE_DATA"),
-    )
+    resources = [_resources(options, studies.resolved(member)) for member in studies.members]
     complete, stopped = True, None
     with listening() as stop:
-        for member, folder in zip(studies.members, folders, strict=True):
+        for member, folder, own in zip(studies.members, folders, resources, strict=True):
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
             with folder.locked():
                 study = studies.ready(member)
-                complete = _sweep_one(folder, study, console, resources, stop) and complete
+                complete = _sweep_one(folder, study, console, own, stop) and complete
             if stop.requested:
                 stopped = stop.exit_code
                 break
     grid = studies.members[0].name is not None
     return Swept(folders=folders, grid=grid, complete=complete, stopped=stopped)
+
+
+def _resources(options: SweepOptions, resolved: ResolvedStudy) -> Resources:
+    """Return where a study runs; programs say themselves what their workers need."""
+    cpus, gpus = worker_share(resolved) or (1, options.gpus_per_worker)
+    if options.address is None:
+        check_gpus(gpus)
+    return Resources(
+        workers=options.workers or default_workers(gpus, cpus),
+        gpus_per_worker=gpus,
+        cpus_per_worker=cpus,
+        address=options.address,
+        data_dir=os.environ.get("BATCHSCALE_DATA"),
+    )
 
 
 def read_studies(

@@ -20,11 +20,20 @@ class Run:
         curve: finite measurements, from step 0.
         diverged_at: step of a measurement that was not finite; None where all were finite.
         seconds: share of the race's wall-clock time.
+        finished: whether it took all its steps although the last ones are not measured.
     """
 
     curve: Curve
     diverged_at: int | None
     seconds: Seconds = field(default_factory=Seconds)
+    finished: bool = False
+
+
+LOST = (
+    Run(curve=Curve.empty(), diverged_at=None),
+    Outcome(status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None),
+)
+"""Run and outcome of a trial that failed."""
 
 
 def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
@@ -35,19 +44,21 @@ def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
     """
     run = _cut(run, rules.cap)
     curve = run.curve
-    after = curve.val_error[1:]
+    # a program need not measure before its first step
+    start = int(curve.step.size > 0 and curve.step[0] == 0)
+    after = curve.val_error[start:]
     hits = np.flatnonzero(after < rules.target)
     last = int(curve.step[-1]) if run.diverged_at is None else run.diverged_at
     if hits.size:
-        row = int(hits[0]) + 1
+        row = int(hits[0]) + start
         if not rules.to_budget:
             run = replace(run, curve=curve.until(row + 1), diverged_at=None)
         outcome = Outcome(
             status=Status.REACHED,
             steps=int(curve.step[row]),
-            steps_before=int(curve.step[row - 1]),
+            steps_before=int(curve.step[row - 1]) if row else 0,
             stopped_at=last if rules.to_budget else int(curve.step[row]),
-            best_error=float(run.curve.val_error[1:].min()),
+            best_error=float(run.curve.val_error[start:].min()),
         )
         return run, outcome
     outcome = Outcome(
@@ -73,9 +84,11 @@ def _status_above_target(run: Run, rules: StoppingRules) -> Status:
         return Status.DIVERGED
     # the error alone cannot show it: a diverged classifier still guesses as well as at step 0
     halfway = (curve.val_error[0] + rules.target) / 2
-    if curve.val_loss[-1] > curve.val_loss[0] and curve.val_error[-1] > halfway:
+    rose = curve.step[0] == 0 and curve.val_loss[-1] > curve.val_loss[0]
+    if rose and curve.val_error[-1] > halfway:
         return Status.DIVERGED
-    if curve.step[-1] >= rules.max_steps and rules.cap > rules.max_steps:
+    spent = run.finished or curve.step[-1] >= rules.max_steps
+    if spent and rules.cap > rules.max_steps:
         return Status.EXHAUSTED
     return Status.CAPPED
 
@@ -130,7 +143,11 @@ def _judge_again(result: TrialResult, rules: StoppingRules) -> TrialResult:
         return result
     steps, stopped = result.curve.step, result.outcome.stopped_at
     diverged_at = stopped if steps.size == 0 or stopped > steps[-1] else None
-    run, outcome = judge(
-        Run(curve=result.curve, diverged_at=diverged_at, seconds=result.seconds), rules
+    run = Run(
+        curve=result.curve,
+        diverged_at=diverged_at,
+        seconds=result.seconds,
+        finished=result.outcome.status is Status.EXHAUSTED,
     )
+    run, outcome = judge(run, rules)
     return replace(result, curve=run.curve, outcome=outcome)

@@ -24,6 +24,7 @@ from study.orchestration.cluster import this_node
 from study.orchestration.stopping import StopSign
 from study.records import Cohort, Status, record_from_json
 from study.storage.parts import cohort_stem, write_part
+from workloads.command.program import PROGRAM
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Data, Examples
 
@@ -54,7 +55,9 @@ class RaceTrainable(tune.Trainable):
         self._folder: ResultsFolder = job["folder"]
         self._sign: StopSign = job["sign"]
         self._resolved = ResolvedStudy.model_validate(job["resolved"])
-        self._device = "cuda" if ray.get_gpu_ids() else "cpu"
+        # programs have the GPUs to themselves
+        program = self._resolved.compute.mode == PROGRAM
+        self._device = "cuda" if ray.get_gpu_ids() and not program else "cpu"
         with _ended_after(self._resolved.compute.cohort_minutes):
             workload = resolve_workload(self._resolved.workload, self._resolved.workload_options)
             self._trainable: Trainable = prepare(

@@ -40,12 +40,14 @@ class Resources:
     Attributes:
         workers: cohorts trained at once, >= 1.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
+        cpus_per_worker: CPU cores per worker, >= 1; more than one for programs.
         address: a Ray cluster to join; None starts Ray on this machine.
         data_dir: folder of data files on the workers; None leaves it to their environment.
     """
 
     workers: int
     gpus_per_worker: float = 0.0
+    cpus_per_worker: int = 1
     address: str | None = None
     data_dir: str | None = None
 
@@ -133,7 +135,8 @@ def _give_token() -> None:
 
 
 def _init(resources: Resources) -> None:
-    local: dict[str, Any] = {"num_cpus": resources.workers, "include_dashboard": False}
+    cores = resources.workers * resources.cpus_per_worker
+    local: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False}
     # Tune logs a traceback where it cannot write its state, which nothing reads
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:

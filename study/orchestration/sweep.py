@@ -24,6 +24,7 @@ from study.search.queue import CohortQueue, Standing
 from study.storage.consolidate import Ended, consolidated
 from study.storage.parts import Parts
 from study.storage.provenance import check_readable, record_end, record_start
+from workloads.command.program import Command
 
 JOURNAL_FILE = "optuna.log"
 
@@ -141,6 +142,8 @@ class Sweep:
     def _admission(self) -> dict[str, Any]:
         """Return how lanes are trained and why, and what else the workload was seen to do."""
         mode = self._resolved.compute.mode
+        if isinstance(self._trainable, Command):
+            return {"mode": mode, **self._trainable.record()}
         if not isinstance(self._trainable, LoadedWorkload):
             return {"mode": mode}
         seen = self._trainable.observed.words()
@@ -174,7 +177,9 @@ class Sweep:
             data_dir=resources.data_dir,
             sign=sign,
         )
-        return tune.with_resources(trainable, {"cpu": 1, "gpu": resources.gpus_per_worker})
+        # one bundle of a placement group, so that all of it is on one machine
+        wanted = {"cpu": resources.cpus_per_worker, "gpu": resources.gpus_per_worker}
+        return tune.with_resources(trainable, wanted)
 
 
 def _tune_config(searcher: PerBatchSearch, resources: Resources) -> tune.TuneConfig:
