@@ -1,7 +1,7 @@
 """How many optimizer steps does training need to reach a target error as the batch size grows?
 
 The Python interface of batchscale: run sweeps, load and compare their results, fit numbers of your
-own, and write workloads. Names are imported when they are first used, so that
+own, write workloads, and report from programs. Names are imported when they are first used, so that
 `import batchscale` is quick and needs neither torch nor Ray.
 """
 
@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from batchscale.errors import BatchscaleError
+from batchscale.reporting import Trial, report, trial
 
 if TYPE_CHECKING:
     from batchscale.comparing import StudyComparison, compare
@@ -64,13 +65,16 @@ __all__ = [
     "Study",
     "StudyComparison",
     "Target",
+    "Trial",
     "Workload",
     "WorkloadError",
     "__version__",
     "compare",
     "fit",
     "load",
+    "report",
     "sweep",
+    "trial",
 ]
 
 

@@ -21,6 +21,7 @@ from study.orchestration.resources import Resources, check_address
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
+from study.planning.programs import worker_share
 from study.planning.sizing import Device, check_gpus
 from study.storage.study_folder import continued, folder_of, open_folder
 from workloads.registry import files_refused
@@ -90,36 +91,50 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     check_address(options.address)
     if options.address is None:
         check_gpus(options.gpus_per_worker)
-    workers = options.workers or default_workers(options.gpus_per_worker)
     studies = read_studies(
         source, options.settings, options.gpus_per_worker, run_code=options.run_code
     )
     folders = studies.folders(_place(source, options.results))
-    resources = Resources(
-        workers=workers,
-        gpus_per_worker=options.gpus_per_worker,
-        address=options.address,
-        data_dir=os.environ.get("BATCHSCALE_DATA"),
-        ray=options.ray,
-    )
-    resources.check(folders[0])
-    if options.address is None and (options.ray or resources.needs_ray(folders[0])):
-        from study.orchestration.machine import Machine, check_machine
-
-        check_machine(Machine.here(workers))
+    resources = [_resources(options, studies.resolved(member)) for member in studies.members]
+    for own, folder in zip(resources, folders, strict=True):
+        _check(own, folder)
     complete, stopped = True, None
     with listening() as stop:
-        for member, folder in zip(studies.members, folders, strict=True):
+        for member, folder, own in zip(studies.members, folders, resources, strict=True):
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
             with folder.locked():
                 study = studies.ready(member)
-                complete = _sweep_one(folder, study, console, resources, stop) and complete
+                complete = _sweep_one(folder, study, console, own, stop) and complete
             if stop.requested:
                 stopped = stop.exit_code
                 break
     grid = studies.members[0].name is not None
     return Swept(folders=folders, grid=grid, complete=complete, stopped=stopped)
+
+
+def _check(resources: Resources, folder: ResultsFolder) -> None:
+    """Refuse resources that cannot be had, and a Ray that would not start where it is needed."""
+    resources.check(folder)
+    if resources.address is None and (resources.ray or resources.needs_ray(folder)):
+        from study.orchestration.machine import Machine, check_machine
+
+        check_machine(Machine.here(resources.workers))
+
+
+def _resources(options: SweepOptions, resolved: ResolvedStudy) -> Resources:
+    """Return where a study runs; programs say themselves what their workers need."""
+    cpus, gpus = worker_share(resolved) or (1, options.gpus_per_worker)
+    if options.address is None:
+        check_gpus(gpus)
+    return Resources(
+        workers=options.workers or default_workers(gpus, cpus),
+        gpus_per_worker=gpus,
+        cpus_per_worker=cpus,
+        address=options.address,
+        data_dir=os.environ.get("BATCHSCALE_DATA"),
+        ray=options.ray,
+    )
 
 
 def read_studies(

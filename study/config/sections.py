@@ -248,12 +248,12 @@ class Precision(StrEnum):
 class ComputeConfig(Section):
     """How a cohort is computed; only mode and precision are part of a study's identity."""
 
-    mode: Literal["auto", "packed", "looped", "dynamics"] = "auto"
-    """How lanes run: in one traced program, one by one, or by the workload's own dynamics."""
+    mode: Literal["auto", "packed", "looped", "dynamics", "program"] = "auto"
+    """How lanes run: traced together, one by one, by the workload's dynamics, or as programs."""
     precision: Precision = Precision.FLOAT32
     """Arithmetic of forward and backward passes; parameters stay float32."""
     pack: Lanes = "auto"
-    """Lanes computed together in one packed step."""
+    """Lanes computed together in one packed step; programs that a worker runs at once."""
     micro_batch: Annotated[
         Annotated[Literal["auto"], Tag("<word>")] | Annotated[Positive, Tag("<number>")],
         Discriminator(kind_of),

@@ -15,7 +15,7 @@ from study.config.sections import LaneLimit
 from study.config.study import ResolvedStudy
 from study.engine.cohort import build_lanes
 from study.engine.ensemble import Ensemble
-from study.engine.networks.training import Trainable
+from study.engine.networks.training import Lockstep
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.records import Cohort, Curve, Execution, Role, Status, TrialResult
@@ -27,7 +27,7 @@ class Replay:
     def __init__(
         self,
         resolved: ResolvedStudy,
-        trainable: Trainable,
+        trainable: Lockstep,
         trial: TrialResult,
         recorded: Sequence[TrialResult],
     ) -> None:
