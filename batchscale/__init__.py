@@ -14,6 +14,7 @@ from batchscale.reporting import Trial, report, trial
 if TYPE_CHECKING:
     from batchscale.comparing import StudyComparison, compare
     from batchscale.fitting import StepsFit, fit
+    from batchscale.importing import import_runs
     from batchscale.loading import Study, load
     from batchscale.sweeping import sweep
     from workloads import (
@@ -36,6 +37,7 @@ _MODULES = {
     "compare": "batchscale.comparing",
     "StepsFit": "batchscale.fitting",
     "fit": "batchscale.fitting",
+    "import_runs": "batchscale.importing",
     "Study": "batchscale.loading",
     "load": "batchscale.loading",
     "sweep": "batchscale.sweeping",
@@ -71,6 +73,7 @@ __all__ = [
     "__version__",
     "compare",
     "fit",
+    "import_runs",
     "load",
     "report",
     "sweep",

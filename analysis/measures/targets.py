@@ -141,11 +141,17 @@ def trials_at(
         AnalysisError: the target is below the one raced to, or not a finite number.
     """  # noqa: DOC502  (raised by check_target)
     trials = trials_as_recorded(study, roles)
-    if study.imported:
+    if study.imported and not study.raced:
         target = study.target if target is None else target
     elif target is None or target == study.config["race"].get("target"):
         return trials
     check_target(target, study.config["race"])
+    if study.raced and study.imported:
+        raise AnalysisError(
+            f"another target than the study's own, {study.target:g}, needs measurements, got "
+            f"{target:g} for {study.name}, imported from one row per run; import one row per "
+            "measurement"
+        )
     return _at_target(trials, study, target)
 
 

@@ -46,7 +46,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *(() if ran else recipe_sentences(recipe)),
         *failure_sentences(record["failures"]),
         *_replicate_sentences(record, table, ran),
-        *quality_sentences(_frame(record["search"])),
+        *quality_sentences(_frame(record["search"]), record["imported"]),
         *_pruned_sentences(table),
         *scaling_rule_sentences(_frame(record["scaling_rules"])),
         _caveat(record, table),
@@ -132,7 +132,7 @@ def _replicate_sentences(record: _Record, table: pd.DataFrame, ran: bool) -> tup
         return (*recipe_sentences(record["recipe"]), *seed_sentences(table))
     own = record["raced_target"]
     if record["imported"] or own == record["target"]:
-        return replicate_sentences(table, record["replicates_planned"])
+        return replicate_sentences(table, record["replicates_planned"], record["imported"])
     return (
         f"Replicates re-run the best points at the raced target, {own:g}, and count for no other.",
     )

@@ -88,9 +88,10 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
     """
     data = read_study_file(folder)
     if "imported" in data:
+        kind = "an archive" if "path" in data["imported"] else "finished runs"
         raise StudyError(
-            f"a sweep needs a study that batchscale ran, got one imported from an archive in "
-            f"{folder}; use `analyze`, or another folder"
+            f"a sweep needs a study that batchscale ran, got one imported from {kind} in {folder}; "
+            "use `analyze`, or another folder"
         )
     try:
         return ResolvedStudy.model_validate(data)
