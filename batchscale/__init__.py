@@ -1,7 +1,7 @@
 """How many optimizer steps does training need to reach a target error as the batch size grows?
 
 The Python interface of batchscale: run sweeps, load and compare their results, fit numbers of your
-own, and write workloads. Names are imported when they are first used, so that
+own, write workloads, and report from programs. Names are imported when they are first used, so that
 `import batchscale` is quick and needs neither torch nor Ray.
 """
 
@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from batchscale.errors import BatchscaleError
+from batchscale.reporting import Trial, report, trial
 
 if TYPE_CHECKING:
     from batchscale.comparing import StudyComparison, compare
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Data,
         Dynamics,
         Examples,
+        Items,
         Lanes,
         LaneSetup,
         Model,
@@ -42,6 +44,7 @@ _MODULES = {
     "Data": "workloads",
     "Dynamics": "workloads",
     "Examples": "workloads",
+    "Items": "workloads",
     "Lanes": "workloads",
     "LaneSetup": "workloads",
     "Model": "workloads",
@@ -56,6 +59,7 @@ __all__ = [
     "Data",
     "Dynamics",
     "Examples",
+    "Items",
     "LaneSetup",
     "Lanes",
     "Model",
@@ -63,6 +67,7 @@ __all__ = [
     "Study",
     "StudyComparison",
     "Target",
+    "Trial",
     "Workload",
     "WorkloadError",
     "__version__",
@@ -70,7 +75,9 @@ __all__ = [
     "fit",
     "import_runs",
     "load",
+    "report",
     "sweep",
+    "trial",
 ]
 
 

@@ -28,10 +28,16 @@ from analysis.archive.spaces import (
 )
 from analysis.errors import AnalysisError
 from analysis.measures.federated import is_federated
-from analysis.measures.targets import CANDIDATES, trials_as_recorded
+from analysis.measures.targets import trials_as_recorded
 from analysis.tables.files import read_file, remedy
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import ARCHIVE_FILE, CURVE_COLUMNS, TRIAL_KEY, hyperparameters
+from analysis.tables.schema import (
+    ARCHIVE_FILE,
+    CANDIDATES,
+    CURVE_COLUMNS,
+    TRIAL_KEY,
+    hyperparameters,
+)
 from analysis.tables.study import StudyTables, read_study
 
 _KEY = list(TRIAL_KEY)

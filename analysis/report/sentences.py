@@ -47,6 +47,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *failure_sentences(record["failures"]),
         *_replicate_sentences(record, table, ran),
         *quality_sentences(_frame(record["search"]), record["imported"]),
+        *_pruned_sentences(table),
         *scaling_rule_sentences(_frame(record["scaling_rules"])),
         _caveat(record, table),
     )
@@ -134,6 +135,16 @@ def _replicate_sentences(record: _Record, table: pd.DataFrame, ran: bool) -> tup
         return replicate_sentences(table, record["replicates_planned"], record["imported"])
     return (
         f"Replicates re-run the best points at the raced target, {own:g}, and count for no other.",
+    )
+
+
+def _pruned_sentences(table: pd.DataFrame) -> tuple[str, ...]:
+    if "pruned" not in table:
+        return ()
+    return (
+        f"{table['pruned'].sum()} of {table['trials'].sum()} trials were pruned (race.prune), "
+        "behind the better half of their cohort: they had not reached the target by then, and that "
+        "none of them would have been the fastest is likely, not certain.",
     )
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 
 from analysis.fitting.estimates import span_text
 from analysis.measures.scaling_rules import EFFECTIVE
+from analysis.search_quality.adaptive import late_sentences
 from analysis.search_quality.best_of_n import SETTLED_GAIN, SearchVerdict
 from analysis.search_quality.edges import EFFECTIVE_LR, EdgeVerdict
 
@@ -22,6 +23,7 @@ def quality_sentences(table: pd.DataFrame, imported: bool = False) -> tuple[str,
         return ()
     return (
         *_search_sentences(table, imported),
+        *late_sentences(table),
         *_box_sentences(table),
         *_diverged_sentences(table),
         *_bracket_sentences(table),

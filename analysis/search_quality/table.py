@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.measures.targets import search_trials
+from analysis.search_quality.adaptive import LATE_COLUMNS, late_row
 from analysis.search_quality.best_of_n import (
     SETTLED_GAIN,
     SearchSample,
@@ -61,7 +62,7 @@ def quality_table(
         additional steps they would have needed; warm_gain, the share of additional steps of the
         even sample over a point from another batch size; search (`SearchVerdict`); box
         (`EdgeVerdict`), and the ends found to be edges and walls ("lr high, momentum low").
-        Null if unknown.
+        Null if unknown. A search that learns has the columns of `late_row` too.
 
     Raises:
         AnalysisError: as `analysis.measures.targets.search_trials`.
@@ -86,8 +87,10 @@ def quality_table(
             natural,
         )
         search = _search_row(even, group, study.adaptive)
-        rows.append({"batch_size": size, **search, **_box_row(ends, study.space_known)})
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+        late = late_row(even, list(box)) if study.adaptive else {}
+        rows.append({"batch_size": size, **search, **_box_row(ends, study.space_known), **late})
+    columns = _COLUMNS | (LATE_COLUMNS if study.adaptive else {})
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
 def _numbers(column: "pd.Series[float]") -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ is whole and known.
 import hashlib
 import re
 import tomllib
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
@@ -118,19 +119,22 @@ def as_parquet(table: pa.Table) -> pa.Buffer:
     return sink.getvalue()
 
 
-def read_table_file(folder: ResultsFolder, name: str) -> pa.Table:
+def read_table_file(
+    folder: ResultsFolder, name: str, columns: Collection[str] | None = None
+) -> pa.Table:
     """Return the table in a parquet file that batchscale wrote; its values are not yet checked.
 
     Args:
         folder: where the file is.
         name: its path within the folder.
+        columns: those to read, where there are any of that name; None for all.
 
     Raises:
         AnalysisError: the file is missing, damaged, not parquet, or of another schema version.
     """
     content, path = read_file(folder, name), folder / name
     try:
-        table = read_parquet(content)
+        table = read_parquet(content, columns)
     except BROKEN_PARQUET as error:
         raise AnalysisError(
             f"{path} must be a parquet table, got: {error}; {remedy(name)}"

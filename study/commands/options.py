@@ -3,11 +3,13 @@
 import math
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from study.errors import StudyError
+
+T = TypeVar("T", str, list[str])
 
 SOME_FAILED, WRONG_INPUT = 1, 2
 """Exit codes: some trials failed or a check did not hold; wrong input."""
@@ -16,8 +18,29 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of data files; or set BATCHSCALE_DATA.", show_default=False),
 ]
+
+
+def holding_studies(locations: T) -> T:
+    """Return the locations of results folders; a typer callback, before a command imports anything.
+
+    Raises:
+        AnalysisError: a folder holds no study file.
+    """  # noqa: DOC502  (raised by the folder)
+    from analysis.tables.folder import ResultsFolder
+    from analysis.tables.schema import STUDY_FILE
+
+    for location in [locations] if isinstance(locations, str) else locations:
+        ResultsFolder.at(location).read(STUDY_FILE)
+    return locations
+
+
 StudyFolder = Annotated[
-    str, typer.Argument(metavar="DIR", help="Results folder of one study: a path or a URI.")
+    str,
+    typer.Argument(
+        metavar="DIR",
+        help="Results folder of one study: a path or a URI.",
+        callback=holding_studies,
+    ),
 ]
 
 Formats = Annotated[

@@ -1,19 +1,16 @@
 """The commands on results: status, analysis, comparison, archives."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from study.commands.options import FontSize, Formats, StudyFolder, Title, Width
+from study.commands.options import FontSize, Formats, StudyFolder, Title, Width, holding_studies
 from study.commands.terminal import Terminal
 from study.errors import StudyError
-
-if TYPE_CHECKING:
-    from study.records import TrialResult
 
 app = typer.Typer()
 console = Terminal()
@@ -22,32 +19,26 @@ console = Terminal()
 @app.command()
 def status(location: StudyFolder) -> None:
     """Show the progress of a sweep, one row per batch size, and what is still to come."""
-    from analysis.measures.unfinished import unfinished_records, unfinished_sentences
+    from analysis.measures.unfinished import missing_trials, unfinished_sentences
     from analysis.tables.files import read_study_file
     from analysis.tables.folder import ResultsFolder
-    from analysis.tables.imported import imported_counts
-    from analysis.tables.schema import TRIALS_FILE
-    from analysis.tables.study import read_study
     from study.orchestration.progress import Progress, progress_table, share_done
-    from study.storage.parts import Parts
+    from study.storage.ends import read_ends
     from study.storage.study_folder import read_study_toml
-    from study.storage.tables import study_tables
 
     folder = ResultsFolder.at(location)
     if "imported" in read_study_file(folder):
+        from analysis.tables.imported import imported_counts
+        from analysis.tables.study import read_study
+
         console.print(f"imported and complete: {imported_counts(read_study(folder))}")
         return
     resolved = read_study_toml(folder)
-    recorded: Iterable[TrialResult] = Parts(folder, resolved)
-    tables = study_tables(folder)
-    if tables is None and folder.exists(TRIALS_FILE):  # a study that was moved without its parts
-        from study.replay.recorded import trials_of_tables
-
-        tables, recorded = read_study(folder), trials_of_tables(folder, resolved)
-    rows = Progress(resolved, recorded).rows()
-    searches = f"{share_done(rows):.0%} of the expected work of the searches recorded"
-    console.print(progress_table(rows, searches))
-    missing = [] if tables is None else unfinished_records(tables)
+    ends = read_ends(folder, resolved)
+    rows = Progress.of_rows(resolved, ends.trials).rows()
+    console.print(progress_table(rows))
+    console.print(f"{share_done(rows):.0%} of the expected work recorded")
+    missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
     for sentence in unfinished_sentences(missing):
         console.print(sentence)
 
@@ -106,7 +97,10 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
 @app.command()
 def compare(  # noqa: PLR0913 - one argument for each flag of the command
     locations: Annotated[
-        list[str], typer.Argument(metavar="DIR DIR...", help="Results folders, two or more.")
+        list[str],
+        typer.Argument(
+            metavar="DIR DIR...", help="Results folders, two or more.", callback=holding_studies
+        ),
     ],
     to: Annotated[
         str, typer.Option(help="Where the comparison is written: a path or a URI.")

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis.report.failures import failure_records, failure_sentences
-from analysis.tables.files import DIGEST_SUFFIX, read_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import STUDY_FILE
+from study.commands.members import members_in
 from study.commands.options import use_data
 from study.commands.studies import Studies
 from study.commands.terminal import Terminal
-from study.config.grid import members_of, read_members
+from study.config.grid import members_of
 from study.config.study import ResolvedStudy
 from study.config.study_file import override
 from study.engine.networks.training import Trainable
@@ -22,6 +21,7 @@ from study.orchestration.resources import Resources, check_address
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
+from study.planning.programs import worker_share
 from study.planning.sizing import Device, check_gpus
 from study.storage.study_folder import continued, folder_of, open_folder
 from study.tracking.follow import tracked
@@ -98,36 +98,50 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     check_address(options.address)
     if options.address is None:
         check_gpus(options.gpus_per_worker)
-    workers = options.workers or default_workers(options.gpus_per_worker)
     studies = read_studies(
         source, options.settings, options.gpus_per_worker, run_code=options.run_code
     )
     folders = studies.folders(_place(source, options.results))
-    resources = Resources(
-        workers=workers,
-        gpus_per_worker=options.gpus_per_worker,
-        address=options.address,
-        data_dir=os.environ.get("BATCHSCALE_DATA"),
-        ray=options.ray,
-    )
-    resources.check(folders[0])
-    if options.address is None and (options.ray or resources.needs_ray(folders[0])):
-        from study.orchestration.machine import Machine, check_machine
-
-        check_machine(Machine.here(workers))
+    resources = [_resources(options, studies.resolved(member)) for member in studies.members]
+    for own, folder in zip(resources, folders, strict=True):
+        _check(own, folder)
     complete, stopped = True, None
     with listening() as stop:
-        for member, folder in zip(studies.members, folders, strict=True):
+        for member, folder, own in zip(studies.members, folders, resources, strict=True):
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
             with folder.locked():
                 study = studies.ready(member)
-                complete = _sweep_one(folder, study, console, resources, stop, options) and complete
+                complete = _sweep_one(folder, study, console, own, stop, options) and complete
             if stop.requested:
                 stopped = stop.exit_code
                 break
     grid = studies.members[0].name is not None
     return Swept(folders=folders, grid=grid, complete=complete, stopped=stopped)
+
+
+def _check(resources: Resources, folder: ResultsFolder) -> None:
+    """Refuse resources that cannot be had, and a Ray that would not start where it is needed."""
+    resources.check(folder)
+    if resources.address is None and (resources.ray or resources.needs_ray(folder)):
+        from study.orchestration.machine import Machine, check_machine
+
+        check_machine(Machine.here(resources.workers))
+
+
+def _resources(options: SweepOptions, resolved: ResolvedStudy) -> Resources:
+    """Return where a study runs; programs say themselves what their workers need."""
+    cpus, gpus = worker_share(resolved) or (1, options.gpus_per_worker)
+    if options.address is None:
+        check_gpus(gpus)
+    return Resources(
+        workers=options.workers or default_workers(gpus, cpus),
+        gpus_per_worker=gpus,
+        cpus_per_worker=cpus,
+        address=options.address,
+        data_dir=os.environ.get("BATCHSCALE_DATA"),
+        ray=options.ray,
+    )
 
 
 def read_studies(
@@ -145,20 +159,12 @@ def read_studies(
         StudyError: a study breaks a rule; one line for each.
     """  # noqa: DOC502  (raised inside)
     if isinstance(source, str):
-        _check_recorded(source)
-        members = read_members(source, settings)
+        members = members_in(source, settings)
     else:
         members = members_of(override(source, settings), Path.cwd())
     recorded = isinstance(source, str) and folder_of(source) is not None
     with files_refused(recorded and not run_code):
         return Studies(members, Device("cuda", gpus_per_worker) if gpus_per_worker else Device())
-
-
-def _check_recorded(source: str) -> None:
-    """Refuse the study file of a results folder whose bytes have changed."""
-    path = Path(source)
-    if path.name == STUDY_FILE and os.path.isfile(f"{path}{DIGEST_SUFFIX}"):
-        read_file(ResultsFolder.at(path.parent), STUDY_FILE)
 
 
 def _place(source: str | Mapping[str, Any], results: str | None) -> ResultsFolder:
@@ -196,7 +202,7 @@ def _sweep_one(
         f"workers: {resources.workers}",
     )
     following = tracked(options.track, options.track_by, folder, resolved, work.progress)
-    with following as said, shown(work.progress, work.standings, console):
+    with following as said, shown(work.display, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
     for line in (*end.notes, *said):

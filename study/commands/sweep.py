@@ -71,6 +71,9 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     ] = "trial",
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
+    from study.commands.members import members_in
+
+    members_in(source, settings or ())
     from study.commands.running import SweepOptions, run_sweep
     from study.orchestration.signals import RESUME_HINT
 
@@ -119,12 +122,16 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     data_dir: DataDir = None,
 ) -> None:
     """Train briefly at every batch size and estimate time, memory and disk of a sweep."""
+    from study.commands.members import members_in
+
+    members_in(source, settings or ())
     import torch
 
     from study.commands.running import read_studies
     from study.engine.networks.training import moved
     from study.planning.cores import default_workers
     from study.planning.cost import duration, estimates, plan_table, probe
+    from study.planning.programs import worker_share
     from study.planning.sizing import check_gpus
 
     use_data(data_dir)
@@ -141,7 +148,8 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
         found = estimates(resolved, probes)
         console.print(plan_table(resolved, found))
         rows += found
-    count = workers or default_workers(gpus_per_worker)
+    shares = [worker_share(studies.resolved(m)) or (1, gpus_per_worker) for m in studies.members]
+    count = workers or min(default_workers(gpus, cpus) for cpus, gpus in shares)
     expected = sum(row.seconds for row in rows) / count
     scope = f"all {len(studies.members)} studies " if len(studies.members) > 1 else ""
     console.print(

@@ -23,7 +23,7 @@ import torch
 from study.orchestration.dispatch import Dispatch
 from study.orchestration.signals import Stop
 from study.orchestration.worker import Report, Worker
-from study.records import Cohort
+from study.records import Cohort, Lap
 
 SAVING_SECONDS = 20.0
 """Time in which cohorts may save themselves or end."""
@@ -34,12 +34,13 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(slots=True)
 class _Forked:
-    """A worker process, and what it trains; `cohort` is None while it waits."""
+    """A worker process, what it trains and how far that is; None while it waits."""
 
     process: ForkProcess
     connection: Connection
     cohort: Cohort | None = None
     began: float = 0.0
+    lap: Lap | None = None
 
 
 class ForkedWorkers:
@@ -81,6 +82,10 @@ class ForkedWorkers:
                 worker.process.join()
         return left and not self._stop.requested
 
+    def laps(self) -> list[Lap]:
+        """Return how far cohorts in training are, as far as they told; safe in another thread."""
+        return [lap for worker in list(self._workers) if (lap := worker.lap) is not None]
+
     def _hand_out(self) -> bool:
         """Give idle workers a cohort each; return whether any cohort is in training."""
         while self._racing() < self._count and (cohort := self._dispatch.take()) is not None:
@@ -102,7 +107,11 @@ class ForkedWorkers:
         for connection in wait(list(waiting), timeout=_LOOK_SECONDS):
             worker = waiting[connection]  # type: ignore[index]  # a connection was given
             try:
-                report: Report | None = worker.connection.recv()
+                message: Report | Lap | None = worker.connection.recv()
+                if isinstance(message, Lap | None):
+                    worker.lap = message
+                    continue
+                report: Report | None = message
             except (EOFError, OSError):  # the process has ended
                 report = None
                 self._workers.remove(worker)
@@ -149,7 +158,12 @@ def _work(
     if os.getppid() != parent:  # it died before the kernel was asked
         return
     torch.set_num_threads(1)  # results must not depend on the number of workers per core
-    own = replace(worker, stopping=stopping)
+
+    def tell(lap: Lap | None) -> None:
+        with contextlib.suppress(OSError):  # which must not fail the trial
+            connection.send(lap)
+
+    own = replace(worker, stopping=stopping, tell=tell)
     while True:
         connection.send(own.train(connection.recv(), socket.gethostname()))
 
@@ -158,7 +172,8 @@ def _part_from_terminal() -> None:
     """Leave signals to the parent, which says when to save, and print nothing into its output."""
     signal.set_wakeup_fd(-1)
     for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+        # not ignored, which what a worker starts would inherit
+        signal.signal(number, lambda *_: None)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)

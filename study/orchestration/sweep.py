@@ -5,7 +5,7 @@ runs, because importing and starting it takes longer than a small study.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,17 @@ from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError
 from study.orchestration.dispatch import Dispatch
 from study.orchestration.forked import ForkedWorkers
-from study.orchestration.progress import Progress, seconds_left
+from study.orchestration.progress import Display, Progress, seconds_left
 from study.orchestration.resources import Resources
 from study.orchestration.signals import Stop
 from study.orchestration.worker import Worker
+from study.records import Lap
 from study.search.journal import Journal
-from study.search.queue import CohortQueue, Standing
+from study.search.queue import CohortQueue
 from study.storage.consolidate import Ended, consolidated
 from study.storage.parts import Parts
 from study.storage.provenance import check_readable, record_end, record_start
+from workloads.command.program import Command
 
 JOURNAL_FILE = "optuna.log"
 SECONDS_WITHOUT_RAY = 60.0
@@ -56,6 +58,7 @@ class Sweep:
 
     Attributes:
         progress: counts the study's trials as they are recorded.
+        display: what may be shown of it meanwhile.
     """
 
     def __init__(
@@ -73,10 +76,9 @@ class Sweep:
         self._parts = Parts(folder, resolved)
         self._queue = CohortQueue(resolved, self._parts)
         self.progress = Progress(resolved, self._parts)
-
-    def standings(self) -> list[Standing]:
-        """Return how many trials race and wait at each batch size; safe from another thread."""
-        return self._queue.standings()
+        self._laps: Callable[[], Sequence[Lap]] = tuple
+        # both are replaced where Ray takes over
+        self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
         """Run every missing cohort and write the tables.
@@ -125,7 +127,9 @@ class Sweep:
                     from study.orchestration.tuner import RayWorkers
 
                     study = (self._folder, self._resolved, self._trainable)
-                    RayWorkers(dispatch, study, resources, stop).run(work)
+                    workers = RayWorkers(dispatch, study, resources, stop)
+                    self._laps = workers.laps
+                    workers.run(work)
         return dispatch
 
     def _run_forked(self, dispatch: Dispatch, resources: Resources, stop: Stop) -> bool:
@@ -138,7 +142,9 @@ class Sweep:
             stopping=lambda: False,
         )
         due = self._ray_due(dispatch, resources)
-        left = ForkedWorkers(dispatch, worker, resources.workers, stop).run(due)
+        workers = ForkedWorkers(dispatch, worker, resources.workers, stop)
+        self._laps = workers.laps
+        left = workers.run(due)
         if left:  # a queue that was closed hands out nothing more, nor the cohorts that were saved
             self._queue = dispatch.queue = CohortQueue(self._resolved, self._parts)
         return left and not self._queue.empty
@@ -171,6 +177,8 @@ class Sweep:
     def _admission(self) -> dict[str, Any]:
         """Return how lanes are trained and why, and what else the workload was seen to do."""
         mode = self._resolved.compute.mode
+        if isinstance(self._trainable, Command):
+            return {"mode": mode, **self._trainable.record()}
         if not isinstance(self._trainable, LoadedWorkload):
             return {"mode": mode}
         seen = self._trainable.observed.words()

@@ -9,7 +9,8 @@ from ray import tune
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import Trainable
-from study.orchestration.actor import RaceTrainable, shared_data
+from study.orchestration.actor import RaceTrainable, shared_data, shared_form
+from study.orchestration.board import Board
 from study.orchestration.cluster import joined
 from study.orchestration.dispatch import Dispatch
 from study.orchestration.resources import Resources
@@ -19,7 +20,11 @@ from study.orchestration.stopping import Ending, StopSign
 
 
 class RayWorkers:
-    """The workers of a sweep as actors of Ray Tune."""
+    """The workers of a sweep as actors of Ray Tune.
+
+    Attributes:
+        laps: returns how far cohorts in training are; safe in another thread.
+    """
 
     def __init__(
         self,
@@ -38,6 +43,8 @@ class RayWorkers:
         """
         self._dispatch, self._study = dispatch, study
         self._resources, self._stop = resources, stop
+        self._board = Board()
+        self.laps = self._board.laps
 
     def run(self, work: Path) -> None:
         """Train cohorts until none is left or a stop is asked for; `work` is a folder for Ray."""
@@ -62,6 +69,7 @@ class RayWorkers:
                     self._dispatch.end(_no_scratch(error))
                 unfinished = searcher.needs_another_run() and not self._stop.requested
             sign.take_down()
+            self._board.clear()
 
     def _with_data(self, sign: StopSign) -> Any:  # Ray gives no type
         folder, resolved, trainable = self._study
@@ -70,10 +78,15 @@ class RayWorkers:
             folder=folder,
             resolved=resolved.as_data(),
             data=shared_data(trainable),
+            form=shared_form(trainable),
             data_dir=self._resources.data_dir,
             sign=sign,
+            board=self._board,
         )
-        return tune.with_resources(actor, {"cpu": 1, "gpu": self._resources.gpus_per_worker})
+        # one bundle of a placement group, so that all of it is on one machine
+        share = self._resources
+        wanted = {"cpu": share.cpus_per_worker, "gpu": share.gpus_per_worker}
+        return tune.with_resources(actor, wanted)
 
     def _tune_config(self, searcher: PerBatchSearch) -> tune.TuneConfig:
         return tune.TuneConfig(

@@ -103,7 +103,7 @@ def test_the_command_adds_to_it(command, tmp_path):
 def test_no_code_that_it_names_runs_unasked(tmp_path, command, monkeypatch):
     path = recorded(tmp_path / "made", SMALL | {"workload": f"{BLOBS}:Blobs"})
     with monkeypatch.context() as patch:
-        patch.setattr("workloads.registry._module_from_file", lambda _: pytest.fail("it ran"))
+        patch.setattr("workloads.registry.module_of", lambda _: pytest.fail("it ran"))
         for verb in ("sweep", "plan"):
             code, out, err = command(verb, path)
             assert (code, out) == (2, ""), err

@@ -15,6 +15,7 @@ from study.orchestration.forked import ForkedWorkers
 from study.orchestration.progress import Progress
 from study.orchestration.signals import Stop
 from study.orchestration.worker import Report, Worker
+from study.records import Lap
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
 from study.storage.parts import Parts, write_part
@@ -67,6 +68,7 @@ def test_every_cohort_is_trained_by_a_process_with_one_thread_that_signals_do_no
         print("nothing of this is seen")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(os.getpid(), number)
+            assert signal.getsignal(number) is not signal.SIG_IGN
         return f"{os.getpid()} {torch.get_num_threads()}"
 
     workers, dispatch = forked(act, search={"trials": 16})
@@ -143,3 +145,14 @@ def test_what_is_left_for_ray_is_saved_without_a_word(forked):
     workers, dispatch = forked(lambda worker, _: wait_for(worker))
     assert workers.run(lambda: True)
     assert (dispatch.errors, dispatch.notes) == ([], [])
+
+
+def test_it_is_known_how_far_cohorts_in_training_are(forked):
+    def act(worker, batch_size):
+        worker.tell(Lap(batch_size=batch_size, share=0.5, loss=None, steps_per_second=1.0))
+        return wait_for(worker)
+
+    workers, _ = forked(act)
+    assert workers.laps() == []
+    assert workers.run(lambda: len(workers.laps()) == 2)
+    assert {lap.batch_size for lap in workers.laps()} <= {4, 16}

@@ -1,0 +1,44 @@
+"""A worker tells how far it is while it trains."""
+
+import pytest
+
+from analysis.tables.folder import ResultsFolder
+from study.orchestration import worker as working
+from study.orchestration.worker import Worker
+from study.records import Lap
+from study.search.queue import CohortQueue
+
+
+@pytest.fixture
+def told(monkeypatch, make_study, training, tmp_path):
+    """Return what a worker told of its first two cohorts."""
+    monkeypatch.setattr(working, "_TELL_SECONDS", 0.0)
+    study, said = make_study(), []
+    worker = Worker(
+        folder=ResultsFolder.at(tmp_path),
+        resolved=study,
+        trainable=training(),
+        device="cpu",
+        stopping=lambda: False,
+        tell=said.append,
+    )
+    queue = CohortQueue(study, [])
+    for _ in range(2):
+        worker.train(queue.take(), "here")
+    return said
+
+
+def test_a_worker_tells_how_far_each_cohort_is(told):
+    sizes = [lap and lap.batch_size for lap in told]
+    assert sizes == [
+        *[sizes[0]] * (sizes.index(None)),
+        None,
+        *[sizes[-2]] * sizes[::-1][1:].index(None),
+        None,
+    ]
+    assert sizes[0] != sizes[-2]
+    laps = [lap for lap in told if isinstance(lap, Lap)]
+    assert laps[0].share == 0
+    assert max(lap.share for lap in laps) == 1
+    assert laps[1].steps_per_second > 0
+    assert all(lap.loss is None or lap.loss > 0 for lap in laps)
