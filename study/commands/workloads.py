@@ -1,5 +1,6 @@
 """The commands about workloads: which there are, and whether one is sound."""
 
+import re
 from typing import Annotated
 
 import typer
@@ -55,8 +56,12 @@ def check(
 
     use_data(data_dir)
     built, kept = resolve(workload), True
+    told: dict[str, str] = {}
     for clause in check_contract(built):
-        console.clause(clause.name, clause.passed, clause.detail)
+        mistake = re.sub(r"\d+", "0", clause.detail)
+        first = clause.name if clause.passed else told.setdefault(mistake, clause.name)
+        detail = clause.detail if first == clause.name else f"as above, {first}"
+        console.clause(clause.name, clause.passed, detail)
         kept = kept and clause.passed
     if kept and not isinstance(built, Dynamics):
         how = admission(built)
