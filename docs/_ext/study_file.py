@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 
 from study.config.sections import Section
 from study.config.study import StudyConfig
+from workloads.command.program import Options
 
 _RULES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _NAMES = {int: "integer", float: "number", str: "text", bool: "true or false"}
@@ -90,7 +91,8 @@ def _section(kind: Any) -> type[BaseModel] | None:
 
 def _about(table: str) -> str:
     """Return the docstring of a table's section, as one line of Markdown."""
-    section = _section(StudyConfig.model_fields[table].annotation)
+    program = table == "workload_options"
+    section = Options if program else _section(StudyConfig.model_fields[table].annotation)
     return " ".join(str(getdoc(section)).split())
 
 
@@ -103,7 +105,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, BaseModel):
         given = value.model_dump(mode="json", by_alias=True)
         return ", ".join(f"`{key} = {entry!r}`".replace("'", '"') for key, entry in given.items())
-    if isinstance(value, dict):
+    if value in ({}, ()):
         return "empty"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
@@ -118,7 +120,8 @@ class StudyFile(Directive):
     def run(self) -> list[nodes.Node]:
         """Return the sections."""
         by_table: dict[str, list[str]] = {}
-        for key, values, default, meaning in rows(StudyConfig):
+        keys = [*rows(StudyConfig), *rows(Options, "workload_options.")]
+        for key, values, default, meaning in keys:
             table = key.rpartition(".")[0]
             cells = (f"`{key}`", values, default, meaning)
             text = " | ".join(" ".join(cell.split()).replace("|", r"\|") for cell in cells)

@@ -19,6 +19,9 @@ from study.records import Curve, Seconds
 from workloads.command.program import Command
 
 _CURVE, _LOG, _ENDED, CHECKPOINT = "curve.jsonl", "log.jsonl", "ended.json", "checkpoint"
+SETTLE_SECONDS = 2.0
+"""Time after which a program that broke down has failed: whoever kills a sweep, as a batch system
+does, may kill the program first, and this process next."""
 _MOST_PIECES = 32
 """Pieces of output read after the end of a program; more than a pipe holds."""
 _Row = tuple[int, float, float, float, float]
@@ -97,6 +100,7 @@ class ProgramTrial:
         log.write_bytes(b"")
         self._reader, self._lines = Reader(self._command), (Lines(), Lines())
         self._begun = self._heard = time.monotonic()
+        self._died: float | None = None
         told = {
             "BATCHSCALE_LOG": str(log),
             "BATCHSCALE_CHECKPOINT": str(checkpoint),
@@ -119,18 +123,28 @@ class ProgramTrial:
         process, before = self.process, self.step
         if process is None:
             return True
-        ended = process.exit_code is not None  # asked first: what it printed before is then there
+        code = process.exit_code  # asked first: what it printed before is then there
+        ended = code is not None
         try:
             self._read(process, ended)
             self._check_time()
         except BadLineError as bad:
             self._conclude(End(str(bad)))
-        if ended:
-            self._conclude(self._judged(process.exit_code or 0))
+        if code is not None:
+            ended = self._settled(code)
+        if code is not None and ended:
+            self._conclude(self._judged(code))
         if ended or process.overdue:
             self.killed = not ended
             self.close()
         return self.process is None or self.step != before
+
+    def _settled(self, code: int) -> bool:
+        """Return whether the end of a program is its own: not one that this process shares."""
+        if code == 0 or self.end is not None or self._ended_by_us:
+            return True
+        self._died = self._died or time.monotonic()
+        return time.monotonic() - self._died > SETTLE_SECONDS
 
     def stop(self, grace: float | None = None) -> None:
         """Ask the program to end itself, and take in nothing more."""

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from study.engine.checkpoints import SavedError
+from study.engine.programs import trial
 
 FALLS = """
 every = 10
@@ -112,6 +113,16 @@ def test_a_program_that_does_not_keep_the_rules_has_failed_and_says_why(programs
     assert result.execution is None
     assert result.curve.step.size == 0
     assert re.search(message, result.message), result.message
+
+
+def test_a_program_that_is_killed_with_its_sweep_has_not_failed(programs, monkeypatch):
+    monkeypatch.setattr(trial, "SETTLE_SECONDS", 60.0)
+    died = programs.folder / "died"
+    programs.stopping = died.exists
+    with pytest.raises(SavedError):
+        programs.one("say(0, 0.9)\nopen('died', 'w')\nos.kill(os.getpid(), 15)", kept=True)
+    programs.stopping = lambda: False
+    assert outcome(programs.one("say(0, 0.9)\nsay(10, 0.1)", kept=True))[0] == "reached"
 
 
 def test_one_failed_program_harms_no_other(programs):
