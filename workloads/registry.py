@@ -68,6 +68,20 @@ def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Worklo
 
     Raises:
         WorkloadError: it is not found, does not import, refuses its options or lacks a member.
+    """  # noqa: DOC502  (raised inside)
+    workload = _built(maker(reference), reference, options or {})
+    _check_members(workload, reference)
+    return workload  # type: ignore[no-any-return]
+
+
+def maker(reference: str) -> Any:
+    """Return the class of a workload, or whatever else makes it from its options.
+
+    Args:
+        reference: a name, or path/to/file.py:Class.
+
+    Raises:
+        WorkloadError: it is not found, or does not import.
     """
     path, colon, name = reference.rpartition(":")
     if reference.endswith((".py", ".py:")):
@@ -80,12 +94,8 @@ def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Worklo
                 "a results folder may come from a stranger, so its code does not run unasked; got "
                 f"workload {name} in {Path(path).resolve()}; read that file, then give --run-code"
             )
-        make = _class_in(_module_from_file(Path(path)), name, reference)
-    else:
-        make = _named(reference)
-    workload = _built(make, reference, options or {})
-    _check_members(workload, reference)
-    return workload  # type: ignore[no-any-return]
+        return _class_in(_module_from_file(Path(path)), name, reference)
+    return _named(reference)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """The commands about workloads: which there are, and whether one is sound."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, use_data
+from study.commands.options import SOME_FAILED, DataDir, Json, Workload, use_data
 from study.commands.terminal import Terminal
 
 app = typer.Typer()
@@ -17,6 +18,7 @@ def workloads(
         bool, typer.Option("--long", help="Build each one: its size, and how its lanes train.")
     ] = False,
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """List the workloads: built-in ones, and those of installed plug-ins."""
     from rich import box
@@ -26,25 +28,36 @@ def workloads(
 
     use_data(data_dir)
     entries = names()
-    columns, rows = ["data", "what it is"], [[e.data or e.source, e.summary] for e in entries]
+    found = [asdict(entry) for entry in entries]
+    columns = {
+        "data": [entry.data or entry.source for entry in entries],
+        "what it is": [entry.summary for entry in entries],
+    }
     if long:
         from study.commands.listing import BATCH_SIZE, built
 
-        columns = ["parameters", f"lanes at batch size {BATCH_SIZE}"]
-        rows = [[what.parameters, what.lanes] for what in built(entries)]
+        what = list(built(entries))
+        found = [row | asdict(one) for row, one in zip(found, what, strict=True)]
+        columns = {
+            "parameters": ["" if one.parameters is None else f"{one.parameters:,}" for one in what],
+            f"lanes at batch size {BATCH_SIZE}": [one.lanes for one in what],
+        }
+    if as_json:
+        console.document({"workloads": found})
+        return
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("name", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right" if column == "parameters" else "left")
-    for entry, row in zip(entries, rows, strict=True):
-        table.add_row(entry.name, *row)
+    for entry, *cells in zip(entries, *columns.values(), strict=True):
+        table.add_row(entry.name, *cells)
     console.print(table)
     console.print("Your own: path/to/file.py:Class. Test it with `batchscale check`.")
 
 
 @app.command()
 def check(
-    workload: Annotated[str, typer.Argument(help="A workload's name, or path/to/file.py:Class.")],
+    workload: Workload,
     data_dir: DataDir = None,
 ) -> None:
     """Check a workload against the contract, clause by clause."""
