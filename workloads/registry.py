@@ -72,9 +72,23 @@ def resolve(
 
     Raises:
         WorkloadError: it is not found, does not import, refuses its options or lacks a member.
-    """
+    """  # noqa: DOC502  (raised inside)
     if reference == COMMAND:
         return _program(options or {})
+    workload = _built(maker(reference), reference, options or {})
+    _check_members(workload, reference)
+    return workload  # type: ignore[no-any-return]
+
+
+def maker(reference: str) -> Any:
+    """Return the class of a workload, or whatever else makes it from its options.
+
+    Args:
+        reference: a name, or path/to/file.py:Class.
+
+    Raises:
+        WorkloadError: it is not found, or does not import.
+    """
     path, colon, name = reference.rpartition(":")
     if reference.endswith((".py", ".py:")):
         raise WorkloadError(
@@ -86,12 +100,8 @@ def resolve(
                 "a results folder may come from a stranger, so its code does not run unasked; got "
                 f"workload {name} in {Path(path).resolve()}; read that file, then give --run-code"
             )
-        make = _class_in(module_of(Path(path)), name, reference)
-    else:
-        make = _named(reference)
-    workload = _built(make, reference, options or {})
-    _check_members(workload, reference)
-    return workload  # type: ignore[no-any-return]
+        return _class_in(module_of(Path(path)), name, reference)
+    return _named(reference)
 
 
 @contextmanager

@@ -21,15 +21,15 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
-    """What building a workload has shown; empty where there was nothing to build.
+    """What building a workload has shown.
 
     Attributes:
-        parameters: number of trainable parameters; empty where it depends on the data.
+        parameters: number of trainable parameters; None where it depends on the data.
         lanes: packed, with the lanes of a pack at `BATCH_SIZE` on a CPU; looped, and why; or
             that the data are missing.
     """
 
-    parameters: str
+    parameters: int | None
     lanes: str
 
 
@@ -43,7 +43,7 @@ def built(entries: list[Entry]) -> Iterator[Built]:
         workload = resolve(entry.name)
         assert not isinstance(workload, Command)  # it has no entry
         if isinstance(workload, Dynamics):
-            yield Built(parameters="", lanes="its own dynamics")
+            yield Built(parameters=None, lanes="its own dynamics")
             continue
         try:
             yield Built(parameters=_parameters(workload), lanes=_lanes(entry.name, workload))
@@ -51,13 +51,13 @@ def built(entries: list[Entry]) -> Iterator[Built]:
             yield Built(parameters=_parameters(workload), lanes="needs files")
 
 
-def _parameters(workload: Workload) -> str:
+def _parameters(workload: Workload) -> int | None:
     try:
         with torch.device("meta"):
             model = workload.model()
     except WorkloadError:
-        return ""  # the size depends on the data
-    return f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,}"
+        return None  # the size depends on the data
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def _lanes(name: str, workload: Workload) -> str:

@@ -1,5 +1,6 @@
 """The commands on results: status, analysis, comparison, archives."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from study.commands.options import FontSize, Formats, StudyFolder, Title, Width, holding_studies
+from study.commands.options import (
+    FontSize,
+    Formats,
+    Json,
+    StudyFolder,
+    Title,
+    Width,
+    holding_studies,
+)
 from study.commands.terminal import Terminal
 from study.errors import StudyError
 
@@ -17,12 +26,12 @@ console = Terminal()
 
 
 @app.command()
-def status(location: StudyFolder) -> None:
+def status(location: StudyFolder, as_json: Json = False) -> None:
     """Show the progress of a sweep, one row per batch size, and what is still to come."""
     from analysis.measures.unfinished import missing_trials, unfinished_sentences
     from analysis.tables.files import read_study_file
     from analysis.tables.folder import ResultsFolder
-    from study.orchestration.progress import Progress, progress_table, share_done
+    from study.orchestration.progress import Progress, progress_table, recorded_row, share_done
     from study.storage.ends import read_ends
     from study.storage.study_folder import read_study_toml
 
@@ -36,9 +45,19 @@ def status(location: StudyFolder) -> None:
     resolved = read_study_toml(folder)
     ends = read_ends(folder, resolved)
     rows = Progress.of_rows(resolved, ends.trials).rows()
+    missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
+    if as_json:
+        console.document(
+            {
+                "study": folder.name,
+                "share_done": share_done(rows),
+                "batch_sizes": [recorded_row(row) for row in rows],
+                "unfinished": missing,
+            }
+        )
+        return
     console.print(progress_table(rows))
     console.print(f"{share_done(rows):.0%} of the expected work recorded")
-    missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
     for sentence in unfinished_sentences(missing):
         console.print(sentence)
 
@@ -61,6 +80,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     width: Width = None,
     font_size: FontSize = None,
     title: Title = True,
+    as_json: Json = False,
 ) -> None:
     """Fit the three regimes, print the table and draw the figures."""
     from analysis.figures import write_figures
@@ -70,6 +90,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.report.summary import analyze as analyze_study
     from analysis.report.write import print_analysis, write_summary
     from analysis.tables.folder import ResultsFolder
+    from analysis.tables.schema import SUMMARY_FILE
     from analysis.tables.study import read_study
     from study.storage.consolidate import consolidate
     from study.storage.parts import Parts, part_names
@@ -88,6 +109,9 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     figures = folder / "figures"
     written = [folder / name for name in write_summary(analysis, folder)]
     written += [figures / name for name in write_figures(analysis, figures, look)]
+    if as_json:
+        console.document(json.loads(folder.read(SUMMARY_FILE)))
+        return
     print_analysis(analysis, console)
     for file in written:
         if file.name.endswith((f".{look.formats[0]}", ".md")):
@@ -117,11 +141,13 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     width: Width = None,
     font_size: FontSize = None,
     title: Title = True,
+    as_json: Json = False,
 ) -> None:
     """Compare studies, and test whether their critical batch sizes differ."""
     from analysis.comparison.compare import compare as compare_studies
     from analysis.comparison.labels import study_folders
     from analysis.comparison.report import (
+        COMPARISON_JSON,
         check_destination,
         print_comparison,
         write_comparison,
@@ -139,6 +165,9 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     comparison = compare_studies(tables, target, equal_trials)
     written = write_comparison(comparison, folder, where)
     written += write_comparison_figures(comparison, folder, look)
+    if as_json:
+        console.document(json.loads(folder.read(COMPARISON_JSON)))
+        return
     print_comparison(comparison, console)
     for name in written:
         if name.endswith((f".{look.formats[0]}", ".md")):

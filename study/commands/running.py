@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.measures.unfinished import missing_text, missing_trials
 from analysis.report.failures import failure_records, failure_sentences
 from analysis.tables.folder import ResultsFolder
 from study.commands.members import members_in
@@ -16,13 +17,14 @@ from study.config.grid import members_of
 from study.config.study import ResolvedStudy
 from study.config.study_file import override
 from study.engine.networks.training import Trainable
-from study.orchestration.progress import shown
+from study.orchestration.progress import Progress, progress_table, shown
 from study.orchestration.resources import Resources, check_address
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
 from study.planning.programs import worker_share
 from study.planning.sizing import Device, check_gpus
+from study.storage.ends import read_ends
 from study.storage.study_folder import continued, folder_of, open_folder
 from study.tracking.follow import tracked
 from study.tracking.registry import TRIAL, check_trackers
@@ -93,18 +95,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     Raises:
         StudyError: wrong input; nothing has been run or written.
     """  # noqa: DOC502  (raised inside)
-    use_data(options.data_dir)
-    check_trackers(options.track, options.track_by)
-    check_address(options.address)
-    if options.address is None:
-        check_gpus(options.gpus_per_worker)
-    studies = read_studies(
-        source, options.settings, options.gpus_per_worker, run_code=options.run_code
-    )
-    folders = studies.folders(_place(source, options.results))
-    resources = [_resources(options, studies.resolved(member)) for member in studies.members]
-    for own, folder in zip(resources, folders, strict=True):
-        _check(own, folder)
+    studies, folders, resources = _checked(source, options)
     complete, stopped = True, None
     with listening() as stop:
         for member, folder, own in zip(studies.members, folders, resources, strict=True):
@@ -118,6 +109,54 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
                 break
     grid = studies.members[0].name is not None
     return Swept(folders=folders, grid=grid, complete=complete, stopped=stopped)
+
+
+def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> None:
+    """Check what a sweep checks before it trains, and say what it would train; write nothing.
+
+    Args:
+        source: as for `run_sweep`.
+        options: where and how the sweep would run.
+        console: where it is said.
+
+    Raises:
+        StudyError: wrong input.
+    """  # noqa: DOC502  (raised inside)
+    studies, folders, resources = _checked(source, options)
+    for folder in folders:
+        folder.check_writable()
+    for member, folder, own in zip(studies.members, folders, resources, strict=True):
+        resolved, trainable = studies.ready(member)
+        resolved = continued(folder, resolved)
+        Sweep(folder, resolved, trainable)  # refuses what a sweep could not go on from
+        ends = read_ends(folder, resolved)
+        if (title := studies.title(member)) is not None:
+            console.print(f"\n{title}", style="bold")
+        console.print(_headline(folder, resolved, own))
+        if ends.trials:
+            console.print(progress_table(Progress.of_rows(resolved, ends.trials).rows()))
+        missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
+        to_come = f"at least {missing_text(missing)}" if missing else "no trial is missing"
+        console.print(f"dry run, nothing was trained or written: {to_come}")
+
+
+def _checked(
+    source: str | Mapping[str, Any], options: SweepOptions
+) -> tuple[Studies, list[ResultsFolder], list[Resources]]:
+    """Return what a sweep needs, once all is checked that can be before any study runs."""
+    use_data(options.data_dir)
+    check_trackers(options.track, options.track_by)
+    check_address(options.address)
+    if options.address is None:
+        check_gpus(options.gpus_per_worker)
+    studies = read_studies(
+        source, options.settings, options.gpus_per_worker, run_code=options.run_code
+    )
+    folders = studies.folders(_place(source, options.results))
+    resources = [_resources(options, studies.resolved(member)) for member in studies.members]
+    for own, folder in zip(resources, folders, strict=True):
+        _check(own, folder)
+    return studies, folders, resources
 
 
 def _check(resources: Resources, folder: ResultsFolder) -> None:
@@ -196,11 +235,7 @@ def _sweep_one(
     # reads the parts first: where one is damaged, nothing is changed
     work = Sweep(folder, resolved, study[1])
     open_folder(folder, resolved)
-    console.print(
-        f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
-        f"{resolved.race.quantity} < {resolved.target:g} in {folder}, "
-        f"workers: {resources.workers}",
-    )
+    console.print(_headline(folder, resolved, resources))
     following = tracked(options.track, options.track_by, folder, resolved, work.progress)
     with following as said, shown(work.display, console):
         end = work.run(resources, stop)
@@ -212,6 +247,14 @@ def _sweep_one(
     count = len(end.trials) or work.progress.recorded
     console.print(f"{count} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
+
+
+def _headline(folder: ResultsFolder, resolved: ResolvedStudy, resources: Resources) -> str:
+    return (
+        f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
+        f"{resolved.race.quantity} < {resolved.target:g} in {folder}, "
+        f"workers: {resources.workers}"
+    )
 
 
 def _planned(resolved: ResolvedStudy) -> str:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, RunCode, use_data
+from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Workload, use_data
 from study.commands.terminal import Terminal
 from study.errors import StudyError
 
@@ -23,6 +24,7 @@ def workloads(
         bool, typer.Option("--long", help="Build each one: its size, and how its lanes train.")
     ] = False,
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """List the workloads: built-in ones, and those of installed plug-ins."""
     from rich import box
@@ -32,18 +34,29 @@ def workloads(
 
     use_data(data_dir)
     entries = names()
-    columns, rows = ["data", "what it is"], [[e.data or e.source, e.summary] for e in entries]
+    found = [asdict(entry) for entry in entries]
+    columns = {
+        "data": [entry.data or entry.source for entry in entries],
+        "what it is": [entry.summary for entry in entries],
+    }
     if long:
         from study.commands.listing import BATCH_SIZE, built
 
-        columns = ["parameters", f"lanes at batch size {BATCH_SIZE}"]
-        rows = [[what.parameters, what.lanes] for what in built(entries)]
+        what = list(built(entries))
+        found = [row | asdict(one) for row, one in zip(found, what, strict=True)]
+        columns = {
+            "parameters": ["" if one.parameters is None else f"{one.parameters:,}" for one in what],
+            f"lanes at batch size {BATCH_SIZE}": [one.lanes for one in what],
+        }
+    if as_json:
+        console.document({"workloads": found})
+        return
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("name", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right" if column == "parameters" else "left")
-    for entry, row in zip(entries, rows, strict=True):
-        table.add_row(entry.name, *row)
+    for entry, *cells in zip(entries, *columns.values(), strict=True):
+        table.add_row(entry.name, *cells)
     console.print(table)
     console.print(
         'Your own: path/to/file.py:Class, or any program by `workload = "command"` in a study '
@@ -53,12 +66,7 @@ def workloads(
 
 @app.command()
 def check(
-    workload: Annotated[
-        str,
-        typer.Argument(
-            help="A workload's name, path/to/file.py:Class, or the study.toml of a program."
-        ),
-    ],
+    workload: Workload,
     run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, Self
 
@@ -58,6 +58,10 @@ class Row:
     diverged: int
     failed: int
     best_steps: int | None
+
+
+_LIVE = ("racing", "share", "loss")
+"""What is known only while a sweep runs."""
 
 
 class _End(NamedTuple):
@@ -169,6 +173,11 @@ def share_done(rows: Sequence[Row]) -> float:
         total += cost * planned
         done += cost * min(over, planned)
     return done / total
+
+
+def recorded_row(row: Row) -> dict[str, Any]:
+    """Return a row as plain data, without what is known only while a sweep runs."""
+    return {key: value for key, value in asdict(row).items() if key not in _LIVE}
 
 
 def progress_table(rows: Sequence[Row], live: bool = False) -> Table:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich import box
@@ -142,22 +143,41 @@ def estimates(resolved: ResolvedStudy, probes: Sequence[Probe]) -> list[Estimate
     return [_estimate(resolved, p, known) for p in probes]
 
 
-def plan_table(resolved: ResolvedStudy, rows: Sequence[Estimate]) -> Table:
-    """Return estimates as a table for a terminal, one row per batch size."""
+def plan_records(resolved: ResolvedStudy, rows: Sequence[Estimate]) -> list[dict[str, Any]]:
+    """Return estimates as plain data: times in seconds, sizes in bytes.
+
+    `steps_to_target` of a batch size that is not `measured` are scaled from the nearest one.
+    """
+    return [
+        {
+            "batch_size": row.probe.batch_size,
+            "trial_step_seconds": row.probe.step_seconds / _lanes(resolved, row.probe.batch_size),
+            "steps_to_target": row.steps,
+            "measured": row.probe.reached is not None,
+            "seconds": row.seconds,
+            "seconds_at_most": row.seconds_at_most,
+            "memory": row.probe.memory,
+            "disk": row.disk,
+        }
+        for row in rows
+    ]
+
+
+def plan_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """Return `plan_records` as a table for a terminal, one row per batch size."""
     table = Table(box=box.SIMPLE_HEAD)
     names = ("batch size", "ms per trial step", "steps to target", "time", "at most", "memory")
     for name in (*names, "disk"):
         table.add_column(name, justify="right")
-    for row in rows:
-        probe, lanes = row.probe, _lanes(resolved, row.probe.batch_size)
+    for row in records:
         table.add_row(
-            f"{probe.batch_size:,}",
-            f"{1e3 * probe.step_seconds / lanes:.3g}",
-            f"{row.steps:,}" if probe.reached else f"~{row.steps:,}",
-            duration(row.seconds),
-            duration(row.seconds_at_most),
-            f"{probe.memory / 1e6:,.0f} MB",
-            f"{row.disk / 1e6:,.1f} MB",
+            f"{row['batch_size']:,}",
+            f"{1e3 * row['trial_step_seconds']:.3g}",
+            f"{'' if row['measured'] else '~'}{row['steps_to_target']:,}",
+            duration(row["seconds"]),
+            duration(row["seconds_at_most"]),
+            f"{row['memory'] / 1e6:,.0f} MB",
+            f"{row['disk'] / 1e6:,.1f} MB",
         )
     return table
 

@@ -46,14 +46,14 @@ def resolve(
     data = {key: value for key, value in data.items() if key not in FOUND}
     written = validated(StudyConfig, data)
     workload = resolve_workload(written.workload, written.workload_options)
-    with _plug_in_errors():
-        defaults = _defaults(workload)
-        config = validated(StudyConfig, _merged(defaults, data))
+    with plug_in_errors():
+        defaults = study_defaults(workload)
+        config = validated(StudyConfig, merged(defaults, data))
         _known("search.sampler", config.search.sampler, SAMPLERS)
         _known("schedule.name", config.schedule.name, SCHEDULES)
         groups = groups_of(config, workload)
         fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
-        config = validated(StudyConfig, _merged(_merged(fitting, _recipe(config, workload)), data))
+        config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
         if not isinstance(workload, Command):  # which may use the names otherwise
@@ -100,7 +100,7 @@ def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
 
 
 @contextlib.contextmanager
-def _plug_in_errors() -> Iterator[None]:
+def plug_in_errors() -> Iterator[None]:
     """Report any exception of a workload as wrong input."""
     try:
         yield
@@ -113,7 +113,12 @@ def _plug_in_errors() -> Iterator[None]:
         ) from error
 
 
-def _defaults(workload: Workload | Dynamics | Command) -> Mapping[str, Any]:
+def study_defaults(workload: object) -> Mapping[str, Any]:
+    """Return what a workload, or its class, sets in place of the defaults of a study file.
+
+    Raises:
+        StudyError: it is not shaped like a study file.
+    """
     defaults = getattr(workload, "study_defaults", {})
     if not isinstance(defaults, Mapping):
         raise StudyError(
@@ -128,15 +133,16 @@ def _defaults(workload: Workload | Dynamics | Command) -> Mapping[str, Any]:
     return defaults
 
 
-def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(defaults)
+def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a study file, with defaults for what it leaves out."""
+    whole = dict(defaults)
     for key, value in data.items():
-        old = merged.get(key)
+        old = whole.get(key)
         tables = isinstance(old, Mapping) and isinstance(value, Mapping)
         # a range is never merged: the result would be a range that nobody wrote
         is_range = isinstance(value, Mapping) and "low" in value
-        merged[key] = _merged(old, value) if tables and not is_range else value  # type: ignore[arg-type]
-    return merged
+        whole[key] = merged(old, value) if tables and not is_range else value  # type: ignore[arg-type]
+    return whole
 
 
 def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:

@@ -320,3 +320,22 @@ def test_check_says_why_lanes_are_looped(command):
 def test_listing_workloads_loads_no_torch():
     code = "import sys, workloads.registry as r; r.names(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_dry_run_checks_everything_and_writes_nothing(command):
+    shutil.copytree(Path(__file__).parents[2] / "golden" / "search", "study")
+    few = ["--set", "batch_sizes=[4, 64]", "--set", "search.trials=2", "--dry-run"]
+    before = files()
+    code, out, err = command("sweep", "digits-mlp", *few)
+    assert code == 0, err
+    assert "at least 4 trials are still to come (2 of the search at each of B = 4, 64)" in out
+    code, out, err = command("sweep", "study/study.toml", "--dry-run", "--set", "search.trials=20")
+    assert code == 0, err
+    assert "12/20 +2" in out
+    assert "at least 24 trials are still to come" in out
+    code, out, _ = command("sweep", "study/study.toml", "--dry-run", "--set", "seed=1")
+    assert (code, out) == (2, "")
+    code, out, err = command("sweep", "digits-mlp", *few, "--results", "study/study.toml")
+    assert (code, out) == (2, "")
+    assert "must be writable, got study/study.toml/digits-mlp: Not a directory" in err
+    assert files() == before

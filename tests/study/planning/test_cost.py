@@ -3,7 +3,7 @@
 import pytest
 
 from study.engine.stopping_rules import StoppingRules, measured_steps
-from study.planning.cost import Probe, duration, estimates, plan_table, probe
+from study.planning.cost import Probe, duration, estimates, plan_records, plan_table, probe
 
 
 def seen(batch_size, reached, step=0.01, evaluation=0.1):
@@ -60,7 +60,7 @@ def test_a_probe_trains_until_the_target_or_its_time(make_study, training, lanes
 
 def test_the_table_has_a_row_for_each_batch_size(make_study):
     study = make_study(batch_sizes=[4, 16])
-    table = plan_table(study, estimates(study, [seen(4, None), seen(16, 7)]))
+    table = plan_table(plan_records(study, estimates(study, [seen(4, None), seen(16, 7)])))
     assert list(table.columns[0].cells) == ["4", "16"]
     assert list(table.columns[2].cells) == ["~28", "7"]
 
