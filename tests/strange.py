@@ -331,3 +331,66 @@ class WritesIntoOutputs(Blobs):
         value = nn.functional.cross_entropy(logits, batch.targets)
         logits.detach().neg_()
         return value
+
+
+class NoDropout(Blobs):
+    """Dropout of probability 0, which vmap takes for a random function."""
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.0), nn.Linear(8, 3))
+
+
+class Augmented(Blobs):
+    """Noise on some of the points, a permutation, and three ways to fill a tensor."""
+
+    def augment(self, batch):
+        x = batch.inputs
+        chosen = torch.rand(len(x), 1, dtype=x.dtype) < 0.5
+        scale = x.new_empty(len(x), 1).uniform_(0.9, 1.1) + 0.01 * torch.rand_like(x)
+        moved = x + 0.1 * torch.randn_like(x) * chosen + 0.01 * x.clone().normal_()
+        order = torch.randperm(len(x))
+        flips = 1 - 2 * torch.randint(0, 2, (len(x), 1))
+        return type(batch)((moved * scale * (1 + 0.01 * flips))[order], batch.targets[order])
+
+
+class NothingAugmented(Blobs):
+    def augment(self, batch):
+        batch.inputs.add_(0.1)
+
+
+class HalfAugmented(Blobs):
+    def augment(self, batch):
+        half = len(batch.inputs) // 2
+        return type(batch)(batch.inputs[:half], batch.targets[:half])
+
+
+class AttentionDropout(Blobs):
+    """Dropout inside of a function of torch's, where it cannot be drawn beforehand."""
+
+    def model(self):
+        class Attending(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner, self.outer = nn.Linear(2, 8), nn.Linear(8, 3)
+                self.attention = nn.MultiheadAttention(8, 2, dropout=0.2, batch_first=True)
+
+            def forward(self, x):
+                h = self.inner(x)[:, None]
+                return self.outer(self.attention(h, h, h)[0][:, 0])
+
+        return Attending()
+
+
+class MaskInPlace(Blobs):
+    """A tensor that is filled at random and used by its old name."""
+
+    def augment(self, batch):
+        mask = torch.empty(len(batch.inputs), 1)
+        mask.bernoulli_(0.7)
+        return batch._replace(inputs=batch.inputs * mask)
+
+
+class TwoSources(Blobs):
+    def augment(self, batch):
+        noise = torch.randn_like(batch.inputs) * float(np.random.rand())  # noqa: NPY002
+        return batch._replace(inputs=batch.inputs + noise)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from workloads.errors import WorkloadError
 
 if TYPE_CHECKING:
+    from workloads.items import Items
     from workloads.workload import (
         Data,
         Dynamics,
@@ -24,6 +25,7 @@ __all__ = [
     "Data",
     "Dynamics",
     "Examples",
+    "Items",
     "LaneSetup",
     "Lanes",
     "Model",
@@ -35,6 +37,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import the contract, and torch with it, when it is first used: listing needs neither."""
+    if name == "Items":
+        return importlib.import_module("workloads.items").Items
     if name in __all__:
         return getattr(importlib.import_module("workloads.workload"), name)
     raise AttributeError(f"module 'workloads' has no attribute {name!r}")

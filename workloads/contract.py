@@ -10,15 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
+from workloads.items import Items
 from workloads.observation import few, observe
 from workloads.soundness import (
     Measure,
+    augmented,
     sound_data,
     sound_mean,
     sound_model,
     sound_number,
     sound_target,
 )
+from workloads.trees import named_leaves
 from workloads.workload import (
     Data,
     Dynamics,
@@ -48,16 +51,17 @@ def data_are_identical_on_two_calls(workload: Workload) -> str:
     """Check that `data()` gives the same split on every call."""
     first, second = _data(workload), _data(workload)
     for split in ("train", "validation"):
-        for one, other in zip(getattr(first, split), getattr(second, split), strict=True):
-            same = torch.equal(one, other)
-            _require(same, f"two calls of data() must agree, got different {split} tensors")
-    return f"{len(first.train.inputs):,} training, {len(first.validation.inputs):,} validation"
+        one, other = (_compared(getattr(data, split)) for data in (first, second))
+        same = one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+        _require(same, f"two calls of data() must agree, got different {split} tensors")
+    return f"{first.train.size:,} training, {first.validation.size:,} validation"
 
 
 def inputs_and_targets_agree_in_length(workload: Workload) -> str:
     """Check that inputs and targets agree in length and that neither split is empty."""
-    train = _data(workload).train
-    return f"inputs {tuple(train.inputs.shape)}, targets {tuple(train.targets.shape)}"
+    train = few(_data(workload).train)
+    shapes = {path[1:]: tuple(leaf.shape[1:]) for path, leaf in named_leaves(train)}
+    return ", ".join(f"{path} {shape} each" for path, shape in shapes.items())
 
 
 def loss_is_a_finite_mean(workload: Workload) -> str:
@@ -141,6 +145,11 @@ def keep_drops_the_lanes_it_is_told_to(workload: Dynamics) -> str:
     return "the others are unchanged"
 
 
+def _compared(split: Examples | Items) -> dict[str, Tensor]:
+    """Return the tensors of a split by path; of a data set, those of a few items."""
+    return dict(named_leaves(few(split) if isinstance(split, Items) else split))
+
+
 def _require(kept: bool, message: str) -> None:
     if not kept:
         raise BrokenClauseError(message)
@@ -160,7 +169,7 @@ def _parameters(model: nn.Module) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def _mean(name: str, measure: Measure, workload: Workload, examples: Examples) -> float:
+def _mean(name: str, measure: Measure, workload: Workload, examples: Examples | Items) -> float:
     """Return a measure of an untrained model on a few examples."""
     # batch statistics would make the parts differ
     model, some = _model(workload, 0).eval(), few(examples)
@@ -173,12 +182,12 @@ def _mean(name: str, measure: Measure, workload: Workload, examples: Examples) -
 def _error(workload: Workload, model: nn.Module) -> float:
     """Return the validation error, in portions: large models would need gigabytes at once."""
     validation, total = _data(workload).validation, 0.0
-    portion = len(validation.inputs) if getattr(workload, "whole", False) else _PORTION
-    for start in range(0, len(validation.inputs), portion):
-        part = Examples(*(tensor[start : start + portion] for tensor in validation))
+    portion = validation.size if getattr(workload, "whole", False) else _PORTION
+    for start in range(0, validation.size, portion):
+        part = validation.rows(slice(start, start + portion))
         with torch.no_grad():
-            total += float(workload.error(model.eval(), part)) * len(part.inputs)
-    return total / len(validation.inputs)
+            total += float(workload.error(model.eval(), part)) * part.size
+    return total / int(validation.size)
 
 
 def _start(workload: Workload | Dynamics) -> float:
@@ -190,13 +199,12 @@ def _start(workload: Workload | Dynamics) -> float:
 def _trained_error(workload: Workload, rate: float) -> float:
     model, train = _model(workload, 0).train(), _data(workload).train
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
-    size = min(32, len(train.inputs))
+    size = min(32, train.size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for _ in range(_TRAINING_STEPS):
-            rows = torch.randint(len(train.inputs), (size,))
+            batch = augmented(workload, train.rows(torch.randint(train.size, (size,))))
             optimizer.zero_grad()
-            batch = Examples(train.inputs[rows], train.targets[rows])
             workload.loss(model, batch).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return _error(workload, model)

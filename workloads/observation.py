@@ -10,13 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workloads.broadcasting import RefuseBroadcasting
 from workloads.errors import WorkloadError
+from workloads.items import Items
 from workloads.python_state import Snapshot, changed, snapshot
-from workloads.randomness import forked, seed_all, states
-from workloads.soundness import sound_number
+from workloads.randomness import drawn, forked, seed_all, states
+from workloads.soundness import augmented, copied, sound_number
+from workloads.trees import named_leaves
 from workloads.workload import Examples, Workload
 
 _FEW = 13
@@ -33,7 +35,7 @@ class Observation:
         state: a member of the model that changes while it trains and is no parameter, or that
             differs from model to model; None without one. Such models cannot share a trace.
         buffer: whether that member is a buffer, which a checkpoint holds, as batch statistics.
-        draws: name of a generator that training draws from; None without one.
+        draws: names of the generators that training draws from; None without one.
         measure_draws: the same of a measurement.
     """
 
@@ -47,6 +49,11 @@ class Observation:
         """Whether parameters, buffers and generators are all that a checkpoint must hold."""
         return self.state is None or self.buffer
 
+    @property
+    def only_draws_from_torch(self) -> bool:
+        """Whether all that there is beside computing are draws from torch in training."""
+        return self.draws == "torch" and self.state is None and self.measure_draws is None
+
     def words(self) -> list[str]:
         """Return what was seen, a phrase each; none where there is nothing but computing."""
         seen = {
@@ -57,14 +64,15 @@ class Observation:
         return [phrase for phrase, found in seen.items() if found]
 
 
-def few(examples: Examples) -> Examples:
+def few(examples: Examples | Items) -> Examples:
     """Return copies of at most 13 examples from all over a set, in order.
 
     The number is prime, so that it is seldom also another size of the model.
     """
-    count = len(examples.inputs)
-    rows = torch.arange(min(_FEW, count)) * count // min(_FEW, count)
-    return Examples(*(part[rows.to(part.device)] for part in examples))
+    count = examples.size
+    with forked(torch.device("cpu")):
+        seed_all(0)  # an item of a data set may draw
+        return examples.rows(torch.arange(min(_FEW, count)) * count // min(_FEW, count))
 
 
 def observe(
@@ -82,7 +90,7 @@ def observe(
         WorkloadError: it changes the examples that it measures, what all trials share, or a model
             that it measures; its gradient is zero; or output and target are broadcast.
     """  # noqa: DOC502  (raised inside)
-    with forked(train.inputs.device), warnings.catch_warnings():
+    with forked(train.tensors[0].device), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the author's own; each trial would repeat them
         return _Observer(workload, [make(seed).train() for seed in _SEEDS]).observed(
             train, validation
@@ -114,7 +122,7 @@ class _Observer:
 
     def _while_training(self, train: Examples) -> tuple[str | None, str | None, str | None]:
         """Return a Python member and a buffer that training changes, and a generator it uses."""
-        device = train.inputs.device
+        device = train.tensors[0].device
         own, other = self._own(self._called), self._own(self._other)
         shared: Snapshot = {}
         buffers, generators = _buffers(self._called), states(device)
@@ -134,14 +142,14 @@ class _Observer:
         members = changed(own, self._own(self._called))
         _refuse_switch(members)
         late = changed(buffers, _buffers(self._called))
-        drawn = _drawn(generators, states(device))
-        return _first(members), _first(late), drawn
+        return _first(members), _first(late), drawn(generators, states(device))
 
     def _gradient(self, train: Examples) -> float:
         """Take a training pass; return the largest element of the gradient."""
         trainable = [p for p in self._called.parameters() if p.requires_grad]
-        with torch.enable_grad(), RefuseBroadcasting(len(train.inputs)):
-            loss = self._workload.loss(self._called, _copied(train))
+        with torch.enable_grad(), RefuseBroadcasting(train.size):
+            batch = augmented(self._workload, copied(train))
+            loss = self._workload.loss(self._called, batch)
             sound_number("loss", loss)
             if not loss.requires_grad:
                 return 0.0
@@ -152,14 +160,13 @@ class _Observer:
 
     def _while_measuring(self, validation: Examples) -> str | None:
         """Return a generator that measuring uses."""
-        device = validation.inputs.device
+        device = validation.tensors[0].device
         self._called.eval()
         try:
-            given, kept = _copied(validation), _copied(validation)
-            self._measure(given)
-            _refuse_written(given, kept)
+            given, kept = copied(validation), copied(validation)
+            self._measure(given, kept)
             before = self._own(self._called), _buffers(self._called), states(device)
-            self._measure(given)
+            self._measure(given, kept)
             after = self._own(self._called), _buffers(self._called), states(device)
         finally:
             self._called.train()
@@ -170,16 +177,13 @@ class _Observer:
                 f"the study: {member} changes while `loss` and `error` are computed in "
                 "evaluation mode; change it only `if self.training`"
             )
-        return _drawn(before[2], after[2])
+        return drawn(before[2], after[2])
 
-    def _measure(self, validation: Examples) -> None:
-        with torch.no_grad(), RefuseBroadcasting(len(validation.inputs)):
-            self._workload.loss(self._called, validation)
-            self._workload.error(self._called, validation)
-
-
-def _copied(examples: Examples) -> Examples:
-    return Examples(*(part.clone() for part in examples))
+    def _measure(self, validation: Examples, kept: Examples) -> None:
+        for measure in (self._workload.loss, self._workload.error):
+            with torch.no_grad(), RefuseBroadcasting(validation.size):
+                measure(self._called, validation)
+            _refuse_written(validation, kept)
 
 
 def _buffers(model: nn.Module) -> Snapshot:
@@ -189,10 +193,6 @@ def _buffers(model: nn.Module) -> Snapshot:
 
 def _first(paths: list[str]) -> str | None:
     return min(paths, default=None)
-
-
-def _drawn(before: dict[str, Tensor], after: dict[str, Tensor]) -> str | None:
-    return next((name for name in before if not torch.equal(before[name], after[name])), None)
 
 
 def _refuse_shared(paths: list[str]) -> None:
@@ -213,10 +213,13 @@ def _refuse_switch(paths: list[str]) -> None:
 
 
 def _refuse_written(given: Examples, kept: Examples) -> None:
-    for name, now, before in zip(Examples._fields, given, kept, strict=True):
-        if now.dtype != before.dtype or not torch.equal(now, before):
+    now, before = (dict(named_leaves(examples)) for examples in (given, kept))
+    for name in {**before, **now}:
+        same = name in now and name in before and now[name].dtype == before[name].dtype
+        if not same or not torch.equal(now[name], before[name]):
             raise WorkloadError(
-                f"the validation {name} must stay as they are, but `loss`, `error` or the model "
-                "writes into them, and the next measurement would see other data; compute a new "
-                "tensor, such as x = x - 0.5 in place of x.sub_(0.5)"
+                f"the validation {name.removeprefix('.')} must stay as they are, but `loss`, "
+                "`error` or the model writes into them, and the next "
+                "measurement would see other data; compute a new tensor, such as x = x - 0.5 "
+                "in place of x.sub_(0.5), and a new dict"
             )

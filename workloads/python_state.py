@@ -33,9 +33,9 @@ _HASHED = 1 << 20
 """Tensors and arrays of more elements are told by place and version in place of their content."""
 _TENSORS = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
 _OURS = {"workloads", "study", "analysis", "batchscale"}
-_LIBRARIES = tuple(
-    str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")
-)
+_LIBRARY = str(Path(sysconfig.get_path("stdlib")).resolve())
+_INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of installed packages, of which an environment may have several."""
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _HOLDERS = {"types", "collections", "__main__"}
 _ITERATORS = (
@@ -174,6 +174,13 @@ def _global_names(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*map(_global_names, inner))
 
 
+def _of_file(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
+    if _written_by_the_author(module):
+        for name, member in list(vars(module).items()):
+            if not name.startswith("__"):
+                yield f".{name}", member
+
+
 def _of_generator(generator: Any) -> Iterator[tuple[str, Any]]:
     frame = generator.gi_frame
     yield ".position", None if frame is None else frame.f_lasti
@@ -201,12 +208,14 @@ def _written_by_the_author(module: types.ModuleType | None) -> bool:
     file = getattr(module, "__file__", None)
     if file is None:
         return module.__name__ == "__main__"
-    return not str(Path(file).resolve()).startswith(_LIBRARIES)
+    place = Path(file).resolve()
+    return not str(place).startswith(_LIBRARY) and _INSTALLED.isdisjoint(place.parts)
 
 
 _STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((Tensor, np.ndarray), _content),
     (torch.Generator, lambda generator: generator.get_state().numpy().tobytes()),
+    (random.SystemRandom, repr),
     (random.Random, lambda generator: generator.getstate()),
     (np.random.Generator, lambda generator: repr(generator.bit_generator.state)),
     (np.random.RandomState, lambda generator: repr(generator.get_state())),
@@ -217,7 +226,8 @@ _STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 """Kinds of values that are compared as a whole, and what is compared."""
 
 _PARTS: tuple[tuple[Any, Callable[[Any], Iterator[tuple[str, Any]]]], ...] = (
-    ((types.ModuleType, weakref.ReferenceType, types.BuiltinFunctionType), _nothing),
+    ((weakref.ReferenceType, types.BuiltinFunctionType), _nothing),
+    (types.ModuleType, _of_file),
     (nn.Module, _of_module),
     (type, _of_class),
     (types.FunctionType, _of_function),

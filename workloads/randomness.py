@@ -61,6 +61,12 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
 
 
+def drawn(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> str | None:
+    """Return the generators whose states differ between two calls of `states`; None for none."""
+    differing = [name for name in before if not torch.equal(before[name], after[name])]
+    return " and ".join(dict.fromkeys(n.removesuffix(" position") for n in differing)) or None
+
+
 @contextmanager
 def forked(device: torch.device) -> Iterator[None]:
     """Restore the global generators when the context ends."""

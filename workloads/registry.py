@@ -1,11 +1,8 @@
 """Workloads by name, by entry point, or as path/to/file.py:Class."""
 
 import difflib
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,14 +15,19 @@ from typing import TYPE_CHECKING, Any
 from workloads.builtin.table import BUILTIN
 from workloads.entry_points import Kind, package
 from workloads.errors import WorkloadError
+from workloads.plugin_files import module_of
 
 if TYPE_CHECKING:
+    from workloads.command.program import Command
     from workloads.workload import Dynamics, Workload
 
+COMMAND = "command"
+"""Name of the workload that is a program."""
 GROUP = "batchscale.workloads"
 _KIND = Kind(noun="workload", article="a", builtin=BUILTIN, error=WorkloadError)
 _TRAINED = ("target", "data", "model", "loss", "error")
 _OWN_DYNAMICS = ("target", "lanes")
+_OPTIONAL = ("augment",)
 _FILES_REFUSED = ContextVar("files refused", default=False)
 
 
@@ -59,16 +61,20 @@ def names() -> list[Entry]:
     return built_in + plugins
 
 
-def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Workload | Dynamics":
+def resolve(
+    reference: str, options: Mapping[str, Any] | None = None
+) -> "Workload | Dynamics | Command":
     """Return a workload, built from its class with these options as keyword arguments.
 
     Args:
-        reference: a name, or path/to/file.py:Class.
+        reference: a name, path/to/file.py:Class, or "command" for a program.
         options: the study's `workload_options`.
 
     Raises:
         WorkloadError: it is not found, does not import, refuses its options or lacks a member.
     """  # noqa: DOC502  (raised inside)
+    if reference == COMMAND:
+        return _program(options or {})
     workload = _built(maker(reference), reference, options or {})
     _check_members(workload, reference)
     return workload  # type: ignore[no-any-return]
@@ -94,13 +100,13 @@ def maker(reference: str) -> Any:
                 "a results folder may come from a stranger, so its code does not run unasked; got "
                 f"workload {name} in {Path(path).resolve()}; read that file, then give --run-code"
             )
-        return _class_in(_module_from_file(Path(path)), name, reference)
+        return _class_in(module_of(Path(path)), name, reference)
     return _named(reference)
 
 
 @contextmanager
 def files_refused(refused: bool = True) -> Iterator[None]:
-    """Refuse to run workload files in this context, where a study was not written by its user.
+    """Refuse the files and programs of a study that was not written by its user.
 
     Built-in workloads and installed packages are taken all the same.
     """
@@ -117,12 +123,24 @@ def refuse_unknown(reference: str) -> None:
     Raises:
         WorkloadError: there is no workload of that name.
     """
-    known = [*BUILTIN, *_plugins()]
+    known = [*BUILTIN, *_plugins(), COMMAND]
     in_file = reference.endswith(".py") or reference.rpartition(":")[0].endswith(".py")
     if in_file or reference in known:
         return
     hint = _suggestion(reference, known) or "or give path/to/file.py:Class"
     raise WorkloadError(f"workload must be one of {', '.join(known)}, got {reference!r}; {hint}")
+
+
+def _program(options: Mapping[str, Any]) -> "Command":
+    from workloads.command.program import made
+
+    if _FILES_REFUSED.get():
+        raise WorkloadError(
+            "a results folder may come from a stranger, so its program does not run unasked; got "
+            f"workload_options.run = {options.get('run')!r}; read what it runs, then give "
+            "--run-code"
+        )
+    return made(**options)
 
 
 def _named(name: str) -> Any:
@@ -140,34 +158,6 @@ def _suggestion(name: str, known: Iterable[str]) -> str | None:
 
 def _plugins() -> dict[str, EntryPoint]:
     return _KIND.by_name(entry_points(group=GROUP))
-
-
-def _module_from_file(path: Path) -> ModuleType:
-    """Return a file's module, imported under a name that is the same in every process."""
-    try:
-        path = path.resolve()
-        there = path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
-        raise WorkloadError(f"a workload file needs a valid path, got {path}: {error}") from error
-    if not there:
-        raise WorkloadError(f"a workload file must exist, got {path}")
-    name = f"batchscale_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise WorkloadError(f"a workload file must be Python source, got {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    # a script that calls sys.exit must not end the sweep silently
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise WorkloadError(
-            f"a workload file must import, got {type(error).__name__}: {error} from {path}"
-        ) from error
-    return module
 
 
 def _class_in(module: ModuleType, name: str, reference: str) -> Any:
@@ -215,7 +205,8 @@ def _check_options(
 def _check_members(workload: object, reference: str) -> None:
     try:
         members = _OWN_DYNAMICS if hasattr(workload, "lanes") else _TRAINED
-        there = {name: getattr(workload, name) for name in members if hasattr(workload, name)}
+        methods = [*members, *(name for name in _OPTIONAL if hasattr(workload, name))]
+        there = {name: getattr(workload, name) for name in methods if hasattr(workload, name)}
     except Exception as error:
         raise WorkloadError(
             f"a workload's members must be readable, got {type(error).__name__}: {error} in "
@@ -226,9 +217,9 @@ def _check_members(workload: object, reference: str) -> None:
         raise WorkloadError(
             f"a workload must have {', '.join(members)}; {reference} lacks {', '.join(missing)}"
         )
-    values = [name for name in members[1:] if not callable(there[name])]
+    values = [name for name in methods[1:] if not callable(there[name])]
     if values:
         raise WorkloadError(
-            f"{', '.join(members[1:])} of a workload must be methods; {values[0]} of {reference} "
+            f"{', '.join(methods[1:])} of a workload must be methods; {values[0]} of {reference} "
             f"is {there[values[0]]!r}"
         )

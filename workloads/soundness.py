@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
-from workloads.workload import Data, Examples, Target
+from workloads.items import Items, is_map_style
+from workloads.trees import leaves, mapped, named_leaves
+from workloads.workload import Data, Examples, Target, Workload
 
 Measure = Callable[[nn.Module, Examples], Tensor]
 """A workload's `loss` or `error`."""
@@ -57,30 +60,57 @@ def sound_data(data: object) -> Data:
             f"data() must return a Data, got {type(data).__name__}; return "
             "Data(train=Examples(...), validation=Examples(...))"
         )
-    for split, examples in (("train", data.train), ("validation", data.validation)):
-        _sound_examples(split, examples, values_checked=not (data.mapped and split == "train"))
-    return data
+    return replace(
+        data,
+        train=_sound_split("train", data.train, values_checked=not data.mapped),
+        validation=_sound_split("validation", data.validation, values_checked=True),
+    )
 
 
-def _sound_examples(split: str, examples: object, *, values_checked: bool) -> None:
-    if not isinstance(examples, Examples):
+def _sound_split(split: str, given: object, *, values_checked: bool) -> Examples | Items:
+    examples = Items(given) if is_map_style(given) and not isinstance(given, Items) else given
+    if isinstance(examples, Items):
+        if examples.size == 0:
+            raise WorkloadError(f"{split} must hold examples, got none")
+        if split == "validation" and examples.draws is not None:
+            raise WorkloadError(
+                "an item of validation must not be random, since every trial is measured on the "
+                f"same examples, got draws from {examples.draws}; augment what is trained on alone"
+            )
+        _sound_examples(split, examples.checked(split), values_checked=True)
+    elif isinstance(examples, Examples):
+        _sound_examples(split, examples, values_checked=values_checked)
+    else:
         raise WorkloadError(
             f"{split} must be Examples, got {type(examples).__name__}; write "
-            "Examples(inputs, targets)"
+            "Examples(inputs, targets), or give a map-style data set, with __len__ and __getitem__"
         )
-    for name, tensor in examples._asdict().items():
+    return examples
+
+
+def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> None:
+    for part, tree in examples._asdict().items():
+        if not leaves(tree):
+            raise WorkloadError(
+                f"{part} of {split} must hold a tensor, got an empty {type(tree).__name__}"
+            )
+    named = {path.removeprefix("."): leaf for path, leaf in named_leaves(examples)}
+    for name, tensor in named.items():
         if not isinstance(tensor, Tensor) or tensor.dim() == 0:
             got = "one without dimensions" if isinstance(tensor, Tensor) else type(tensor).__name__
             raise WorkloadError(
                 f"{name} of {split} must be a tensor whose first axis is the examples, got {got}"
             )
-    count, targets = len(examples.inputs), len(examples.targets)
+    first, count = next(iter(named)), examples.size
     if count == 0:
         raise WorkloadError(f"{split} must hold examples, got none")
-    if count != targets:
-        raise WorkloadError(f"{split} must have one target per input, got {targets} for {count}")
-    if values_checked:
-        for name, tensor in examples._asdict().items():
+    for name, tensor in named.items():
+        if len(tensor) != count:
+            raise WorkloadError(
+                f"{split} must have one row per example in every tensor, got {len(tensor)} for "
+                f"{count} in {name} and {first}"
+            )
+        if values_checked:
             _all_finite(f"{name} of {split}", tensor)
 
 
@@ -145,6 +175,31 @@ def sound_number(name: str, value: object) -> float:
     )
 
 
+def augmented(workload: Workload, batch: Examples) -> Examples:
+    """Return a training batch as the workload's `augment` makes it; the batch without one.
+
+    Raises:
+        WorkloadError: what it makes are no examples, or more or fewer than in the batch.
+    """
+    augment = getattr(workload, "augment", None)
+    if augment is None:
+        return batch
+    made = augment(batch)
+    if not isinstance(made, Examples) or made.size != batch.size:
+        got = f"{made.size}" if isinstance(made, Examples) else f"{type(made).__name__}"
+        raise WorkloadError(
+            f"`augment` must return Examples, as many as the {batch.size} of the batch, got {got}; "
+            "write return batch._replace(inputs=...)"
+        )
+    return made
+
+
+def copied(examples: Examples) -> Examples:
+    """Return examples with tensors and containers of their own."""
+    own: Examples = mapped(Tensor.clone, examples)
+    return own
+
+
 def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples) -> float:
     """Return a workload's loss or error on a few examples, checked to be a mean over them.
 
@@ -156,12 +211,11 @@ def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples
     """
     with torch.no_grad():
         # copies, so that a model that writes into its inputs is blamed for that alone
-        copied = Examples(*(part.clone() for part in examples))
-        whole = sound_number(name, measure(model, copied))
+        whole = sound_number(name, measure(model, copied(examples)))
         try:
             single = [
-                sound_number(name, measure(model, Examples(*(part[[row]] for part in examples))))
-                for row in range(len(examples.inputs))
+                sound_number(name, measure(model, examples.rows(torch.tensor([row]))))
+                for row in range(examples.size)
             ]
         except Exception as error:
             raise WorkloadError(

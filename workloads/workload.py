@@ -30,29 +30,61 @@ True
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError as WorkloadError
+from workloads.trees import Tree, leaves, mapped
 
 Floats = NDArray[np.float64]
-Model = Callable[[Tensor], Tensor]
+Model = Callable[..., Any]
 """A model as `loss` and `error` call it: inputs (examples, ...) to outputs (examples, ...)."""
 
 
 class Examples(NamedTuple):
     """Examples of a data set, or a batch of them.
 
+    Both are a tensor each, or a tree of tensors: a dict, list, tuple, named tuple or dataclass of
+    tensors or trees. A batch has the same containers.
+
     Attributes:
-        inputs: the model's input, shape (examples, ...).
-        targets: what `loss` and `error` compare its output with, shape (examples, ...).
+        inputs: the model's input, each tensor of shape (examples, ...).
+        targets: what `loss` and `error` compare its output with, each of shape (examples, ...).
     """
 
-    inputs: Tensor
-    targets: Tensor
+    inputs: Tree
+    targets: Tree
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+        return len(self.tensors[0])
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors, in order."""
+        return tuple(leaves(self))
+
+    def rows(self, index: Tensor | slice) -> "Examples":
+        """Return the examples of these numbers; those of a slice are views."""
+        if isinstance(index, slice):
+            chosen: Examples = mapped(lambda tensor: tensor[index], self)
+        else:
+            chosen = mapped(lambda tensor: tensor[index.to(tensor.device)], self)
+        return chosen
+
+    def to(self, device: torch.device) -> "Examples":
+        """Return the same examples on a device."""
+        there: Examples = mapped(lambda tensor: tensor.to(device), self)
+        return there
+
+
+Split = Any
+"""`Examples`, or a map-style data set: `workloads.items.Items`, or what they can be made from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,16 +92,23 @@ class Data:
     """A data set with a fixed split, the same on every call and every machine.
 
     Attributes:
-        train: the examples that batches are drawn from.
-        validation: the examples that the target is measured on; never trained on.
+        train: the examples that batches are drawn from: `Examples`, or a map-style data set, as it
+            is or in `Items`. The lanes of a data set are looped.
+        validation: the examples that the target is measured on; never trained on. Those of a data
+            set are loaded again for each measurement, some at a time.
         mapped: whether the training examples are views of a memory-mapped file. Then every worker
             opens the file itself, only batches go to the device, and the lanes are looped. The
             validation examples are held in memory all the same.
     """
 
-    train: Examples
-    validation: Examples
+    train: Split
+    validation: Split
     mapped: bool = False
+
+    @property
+    def held(self) -> bool:
+        """Whether the training examples are held in memory."""
+        return not self.mapped and bool(self.train.tensors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +135,11 @@ class Workload(Protocol):
 
     Optional: `whole = True` for an error that is no mean over examples (RMSE, F1, AUC). Loss and
     error are then always measured on the whole validation set at once.
+
+    Optional: `augment(batch)`, which returns a training batch changed at random, as many examples
+    in the same containers. It is called before `loss` in training and never when the model is
+    measured. It may draw from torch's global generator (and, at the price of looped lanes, from
+    those of numpy and random), which is seeded by trial.
 
     Optional: `hyperparameters`, numbers that the loss takes and a search may set. Each name maps to
     `default` (a number, or a range of low, high and scale), the allowed `low` and `high`, and

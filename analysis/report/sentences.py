@@ -46,7 +46,8 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *(() if ran else recipe_sentences(recipe)),
         *failure_sentences(record["failures"]),
         *_replicate_sentences(record, table, ran),
-        *quality_sentences(_frame(record["search"])),
+        *quality_sentences(_frame(record["search"]), record["imported"]),
+        *_pruned_sentences(table),
         *scaling_rule_sentences(_frame(record["scaling_rules"])),
         _caveat(record, table),
     )
@@ -131,9 +132,19 @@ def _replicate_sentences(record: _Record, table: pd.DataFrame, ran: bool) -> tup
         return (*recipe_sentences(record["recipe"]), *seed_sentences(table))
     own = record["raced_target"]
     if record["imported"] or own == record["target"]:
-        return replicate_sentences(table, record["replicates_planned"])
+        return replicate_sentences(table, record["replicates_planned"], record["imported"])
     return (
         f"Replicates re-run the best points at the raced target, {own:g}, and count for no other.",
+    )
+
+
+def _pruned_sentences(table: pd.DataFrame) -> tuple[str, ...]:
+    if "pruned" not in table:
+        return ()
+    return (
+        f"{table['pruned'].sum()} of {table['trials'].sum()} trials were pruned (race.prune), "
+        "behind the better half of their cohort: they had not reached the target by then, and that "
+        "none of them would have been the fastest is likely, not certain.",
     )
 
 

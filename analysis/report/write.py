@@ -24,7 +24,7 @@ SUMMARY_MD = "summary.md"
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
 """A terminal of 80 columns has no room for more; the sentences below use the full names."""
 
-_DISPENSABLE = ("diverged", "reached", "after", "examples", "lr/(1-m)", "95% CI")
+_DISPENSABLE = ("pruned", "diverged", "reached", "after", "examples", "lr/(1-m)", "95% CI")
 """Columns that a narrow terminal leaves out, the first one first."""
 
 
@@ -85,8 +85,8 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
     if analysis.regimes is not None:
         of = analysis.regimes.record()["of"]
         shown["regime"] = [of.get(size_text(size), "-") for size in table["batch_size"]]
-    for name in ("reached", "diverged", "failed"):
-        if name != "failed" or table[name].any():
+    for name in ("reached", "pruned", "diverged", "failed"):
+        if name in {"reached", "diverged"} or (name in table and table[name].any()):
             shown[name] = table[name].astype(str)
     return shown
 

@@ -17,6 +17,10 @@ from analysis.search_quality.table import EVEN_ROLES
 from analysis.tables.study import StudyTables
 
 NO_TUNING = "nothing was tuned"
+NO_BOX = (
+    "the ranges that the imported runs were drawn from are not known (import with --space), so "
+    "their best points may need more steps than the best there are, by an unknown factor"
+)
 ADAPTIVE = "the trials of an adaptive sampler do not show it"
 NONE_REACHED = "no trial spread evenly over the box reached the target at B = {sizes}"
 
@@ -61,6 +65,8 @@ def tuning_gaps(
         table: from `steps_to_target`.
         target: as in `analysis.measures.targets.search_trials`.
     """
+    if not study.space_known:
+        return {}, NO_BOX
     if follows_rule(study) or not study.space:
         return {}, NO_TUNING
     if study.adaptive:

@@ -210,6 +210,10 @@ class ResultsFolder:
         finally:
             lock.release()
 
+    def path_on_disk(self, name: str) -> Path | None:
+        """Return the path of a file or subfolder; None where the folder is in an object store."""
+        return Path(self._path(name)) if self.on_disk else None
+
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""
         with self._errors_reported(), contextlib.suppress(FileNotFoundError):

@@ -12,7 +12,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     import pandas as pd
 
-STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
+STATUSES = ("reached", "exhausted", "capped", "pruned", "diverged", "failed")
 ROLES = ("search", "extension", "warm", "replicate", "recipe")
 CANDIDATES = ("search", "extension", "warm")
 """Roles whose trials compete for the fewest steps."""

@@ -91,9 +91,11 @@ class _Search(BaseModel):
 
 
 class _Imported(BaseModel):
-    path: _Text
+    path: _Text | None = None  # in an archive
     metric: _Text
-    counted_statuses: list[Literal["reached", "exhausted", "capped", "diverged", "failed"]] = []
+    counted_statuses: list[
+        Literal["reached", "exhausted", "capped", "pruned", "diverged", "failed"]
+    ] = []
 
 
 class _Config(BaseModel):
@@ -159,6 +161,11 @@ def check_table(where: str, table: pa.Table, columns: Mapping[str, pa.DataType])
                 _Range.model_validate(row)
             except ValidationError:
                 _refuse(where, "ranges with low below high, in the domain of their scale", row)
+
+
+def is_name(text: str) -> bool:
+    """Return whether a hyperparameter may have this name."""
+    return _NAME.fullmatch(text) is not None
 
 
 def _check_names(where: str, names: list[str], form: re.Pattern[str]) -> None:

@@ -10,6 +10,7 @@ from study.engine.networks.training import fresh_model, load
 from study.planning.admission import admit
 from study.planning.dry_build import model_size
 from study.planning.sizing import Device, pack_lanes
+from workloads.command.program import Command
 from workloads.errors import WorkloadError
 from workloads.registry import Entry, resolve
 from workloads.workload import Dynamics, Workload
@@ -40,6 +41,7 @@ def built(entries: list[Entry]) -> Iterator[Built]:
     """
     for entry in entries:
         workload = resolve(entry.name)
+        assert not isinstance(workload, Command)  # it has no entry
         if isinstance(workload, Dynamics):
             yield Built(parameters=None, lanes="its own dynamics")
             continue

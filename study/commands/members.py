@@ -3,6 +3,7 @@
 Whoever mistypes a key or a path should not wait seconds for torch and Ray.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -45,7 +46,7 @@ def _check(member: Member) -> None:
 def _check_recorded(source: str) -> None:
     """Refuse the study file of a results folder whose bytes have changed."""
     path = Path(source)
-    if path.name == STUDY_FILE and path.with_name(f"{STUDY_FILE}{DIGEST_SUFFIX}").is_file():
+    if path.name == STUDY_FILE and os.path.isfile(f"{path}{DIGEST_SUFFIX}"):
         read_file(ResultsFolder.at(path.parent), STUDY_FILE)
 
 

@@ -33,7 +33,8 @@ Source = Annotated[
 Workload = Annotated[
     str,
     typer.Argument(
-        help="A workload's name, or path/to/file.py:Class.", autocompletion=_workload_names
+        help="A workload's name, path/to/file.py:Class, or the study.toml of a program.",
+        autocompletion=_workload_names,
     ),
 ]
 StudyWorkload = Annotated[
@@ -104,7 +105,7 @@ def use_data(folder: Path | None) -> None:
     """
     if folder is None:
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # which, unlike pathlib, takes a name of any length
         raise StudyError(f"--data-dir must be an existing folder, got {folder}")
     os.environ["BATCHSCALE_DATA"] = str(folder.resolve())
 

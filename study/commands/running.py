@@ -22,6 +22,7 @@ from study.orchestration.resources import Resources, check_address
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
+from study.planning.programs import worker_share
 from study.planning.sizing import Device, check_gpus
 from study.storage.ends import read_ends
 from study.storage.study_folder import continued, folder_of, open_folder
@@ -88,15 +89,15 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     Raises:
         StudyError: wrong input; nothing has been run or written.
     """  # noqa: DOC502  (raised inside)
-    studies, folders, resources = _checked(source, options)
+    studies, folders, resources = _prepared(source, options)
     complete, stopped = True, None
     with listening() as stop:
-        for member, folder in zip(studies.members, folders, strict=True):
+        for member, folder, own in zip(studies.members, folders, resources, strict=True):
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
             with folder.locked():
                 study = studies.ready(member)
-                complete = _sweep_one(folder, study, console, resources, stop) and complete
+                complete = _sweep_one(folder, study, console, own, stop) and complete
             if stop.requested:
                 stopped = stop.exit_code
                 break
@@ -115,17 +116,17 @@ def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Te
     Raises:
         StudyError: wrong input.
     """  # noqa: DOC502  (raised inside)
-    studies, folders, resources = _checked(source, options)
+    studies, folders, resources = _prepared(source, options)
     for folder in folders:
         folder.check_writable()
-    for member, folder in zip(studies.members, folders, strict=True):
+    for member, folder, own in zip(studies.members, folders, resources, strict=True):
         resolved, trainable = studies.ready(member)
         resolved = continued(folder, resolved)
         Sweep(folder, resolved, trainable)  # refuses what a sweep could not go on from
         ends = read_ends(folder, resolved)
         if (title := studies.title(member)) is not None:
             console.print(f"\n{title}", style="bold")
-        console.print(_headline(folder, resolved, resources))
+        console.print(_headline(folder, resolved, own))
         if ends.trials:
             console.print(progress_table(Progress.of_rows(resolved, ends.trials).rows()))
         missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
@@ -133,32 +134,46 @@ def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Te
         console.print(f"dry run, nothing was trained or written: {to_come}")
 
 
-def _checked(
+def _prepared(
     source: str | Mapping[str, Any], options: SweepOptions
-) -> tuple[Studies, list[ResultsFolder], Resources]:
+) -> tuple[Studies, list[ResultsFolder], list[Resources]]:
     """Return what a sweep needs, once all is checked that can be before any study runs."""
     use_data(options.data_dir)
     check_address(options.address)
     if options.address is None:
         check_gpus(options.gpus_per_worker)
-    workers = options.workers or default_workers(options.gpus_per_worker)
     studies = read_studies(
         source, options.settings, options.gpus_per_worker, run_code=options.run_code
     )
     folders = studies.folders(_place(source, options.results))
-    resources = Resources(
-        workers=workers,
-        gpus_per_worker=options.gpus_per_worker,
+    resources = [_resources(options, studies.resolved(member)) for member in studies.members]
+    for own, folder in zip(resources, folders, strict=True):
+        _check(own, folder)
+    return studies, folders, resources
+
+
+def _check(resources: Resources, folder: ResultsFolder) -> None:
+    """Refuse resources that cannot be had, and a Ray that would not start where it is needed."""
+    resources.check(folder)
+    if resources.address is None and (resources.ray or resources.needs_ray(folder)):
+        from study.orchestration.machine import Machine, check_machine
+
+        check_machine(Machine.here(resources.workers))
+
+
+def _resources(options: SweepOptions, resolved: ResolvedStudy) -> Resources:
+    """Return where a study runs; programs say themselves what their workers need."""
+    cpus, gpus = worker_share(resolved) or (1, options.gpus_per_worker)
+    if options.address is None:
+        check_gpus(gpus)
+    return Resources(
+        workers=options.workers or default_workers(gpus, cpus),
+        gpus_per_worker=gpus,
+        cpus_per_worker=cpus,
         address=options.address,
         data_dir=os.environ.get("BATCHSCALE_DATA"),
         ray=options.ray,
     )
-    resources.check(folders[0])
-    if options.address is None and (options.ray or resources.needs_ray(folders[0])):
-        from study.orchestration.machine import Machine, check_machine
-
-        check_machine(Machine.here(workers))
-    return studies, folders, resources
 
 
 def read_studies(

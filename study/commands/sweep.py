@@ -123,6 +123,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     from study.engine.networks.training import moved
     from study.planning.cores import default_workers
     from study.planning.cost import duration, estimates, plan_records, plan_table, probe
+    from study.planning.programs import worker_share
     from study.planning.sizing import check_gpus
 
     use_data(data_dir)
@@ -140,7 +141,8 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
             console.print(plan_table(records))
-    count = workers or default_workers(gpus_per_worker)
+    shares = [worker_share(studies.resolved(m)) or (1, gpus_per_worker) for m in studies.members]
+    count = workers or min(default_workers(gpus, cpus) for cpus, gpus in shares)
     rows = [row for study in planned for row in study["batch_sizes"]]
     expected, longest = (
         sum(row[key] for row in rows) / count for key in ("seconds", "seconds_at_most")

@@ -1,12 +1,24 @@
 """The commands about workloads: which there are, and whether one is sound."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, Json, Workload, use_data
+from study.commands.options import (
+    SOME_FAILED,
+    DataDir,
+    Json,
+    RunCode,
+    Workload,
+    use_data,
+)
 from study.commands.terminal import Terminal
+from study.errors import StudyError
+
+if TYPE_CHECKING:
+    from workloads.testing import Clause
 
 app = typer.Typer()
 console = Terminal()
@@ -52,30 +64,61 @@ def workloads(
     for entry, *cells in zip(entries, *columns.values(), strict=True):
         table.add_row(entry.name, *cells)
     console.print(table)
-    console.print("Your own: path/to/file.py:Class. Test it with `batchscale check`.")
+    console.print(
+        'Your own: path/to/file.py:Class, or any program by `workload = "command"` in a study '
+        "file. Test it with `batchscale check`."
+    )
 
 
 @app.command()
 def check(
     workload: Workload,
+    run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
     """Check a workload against the contract, clause by clause."""
+    use_data(data_dir)
+    kept = True
+    clauses = _of_program(workload, run_code) if workload.endswith(".toml") else _of(workload)
+    for clause in clauses:
+        console.clause(clause.name, clause.passed, clause.detail)
+        kept = kept and clause.passed
+    if not kept:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _of(workload: str) -> "Iterator[Clause]":
     from workloads.registry import refuse_unknown, resolve
 
     refuse_unknown(workload)
     from study.planning.admission import clause as admission
+    from workloads.command.program import Command
     from workloads.testing import check as check_contract
     from workloads.workload import Dynamics
 
-    use_data(data_dir)
     built, kept = resolve(workload), True
+    if isinstance(built, Command):
+        raise StudyError(
+            "a program must be checked by its study file, got no file; give study.toml"
+        )
     for clause in check_contract(built):
-        console.clause(clause.name, clause.passed, clause.detail)
+        yield clause
         kept = kept and clause.passed
     if kept and not isinstance(built, Dynamics):
-        how = admission(built)
-        console.clause(how.name, how.passed, how.detail)
-        kept = how.passed
-    if not kept:
-        raise typer.Exit(SOME_FAILED)
+        yield admission(built)
+
+
+def _of_program(study_file: str, run_code: bool) -> "Iterator[Clause]":
+    from study.commands.running import read_studies
+    from study.planning.trial_run import check_program
+    from workloads.command.program import Command
+
+    studies = read_studies(study_file, (), 0.0, run_code=run_code)
+    for member in studies.members:
+        resolved, trainable = studies.ready(member)
+        if not isinstance(trainable, Command):
+            raise StudyError(
+                f"`check` must be given the study file of a program, got one of "
+                f"{resolved.workload!r}; give that workload itself"
+            )
+        yield from check_program(resolved, trainable)

@@ -20,6 +20,8 @@ from study.engine.networks.training import LoadedWorkload
 from study.engine.shards import dirichlet_shards, iid_shards, shares
 from study.errors import StudyError
 from study.seeding import derive_seed
+from workloads.trees import leaves
+from workloads.workload import Examples
 
 
 class ClientOrder:
@@ -116,9 +118,10 @@ def client_shards(resolved: ResolvedStudy, loaded: LoadedWorkload, batch_size: i
         return []
     clients, train = resolved.federated.clients_at(batch_size), loaded.data.train
     if resolved.federated.alpha is None:
-        shards = iid_shards(len(train.inputs), clients, resolved.seed)
+        shards = iid_shards(train.size, clients, resolved.seed)
     else:
-        shards = dirichlet_shards(train.targets, clients, resolved.federated.alpha, resolved.seed)
+        (targets,) = leaves(train.targets)
+        shards = dirichlet_shards(targets, clients, resolved.federated.alpha, resolved.seed)
     return [shard.to(loaded.device) for shard in shards]
 
 
@@ -138,12 +141,10 @@ def refuse_federated(
             f"batch_sizes must be multiples of federated.{key} = {getattr(federated, key)}, got "
             f"{', '.join(map(str, uneven))}; the global batch size is clients x local batch size"
         )
-    targets = loaded.data.train.targets
-    if federated.alpha is not None and (targets.dim() != 1 or targets.is_floating_point()):
+    if federated.alpha is not None and (why := _no_classes(loaded)):
         raise StudyError(
             "federated.shards must be iid for a workload whose targets are not classes, got "
-            f"'dirichlet' for targets of shape {tuple(targets.shape)} and {targets.dtype}; "
-            "Dirichlet shards skew classes"
+            f"'dirichlet' for {why}; Dirichlet shards skew classes"
         )
     if loaded.observed.state is not None:
         raise StudyError(
@@ -151,3 +152,16 @@ def refuse_federated(
             f"a change of {loaded.observed.state} (such as batch statistics), which FedAvg does "
             "not average; use a model with ghost norm or without norm"
         )
+
+
+def _no_classes(loaded: LoadedWorkload) -> str:
+    """Return what the training targets are if not one class per example; empty if they are."""
+    train = loaded.data.train
+    if not isinstance(train, Examples):
+        return "a data set whose items are loaded one by one"
+    targets = leaves(train.targets)
+    if len(targets) > 1:
+        return f"targets of {len(targets)} tensors"
+    if targets[0].dim() != 1 or targets[0].is_floating_point():
+        return f"targets of shape {tuple(targets[0].shape)} and {targets[0].dtype}"
+    return ""

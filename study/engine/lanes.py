@@ -19,6 +19,8 @@ from workloads.workload import Examples
 
 EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
 """Examples x lanes in one evaluation pass; on a CPU, activations should stay in the cache."""
+LOADED_AT_ONCE = 512
+"""The same of examples that are loaded one by one, and so are not in memory already."""
 
 
 class Networks(Protocol):
@@ -128,7 +130,9 @@ class GradientLanes:
         size = min(settings.micro_batch or settings.batch_size, settings.batch_size)
         self._micro_batch = MicroBatch(size, minimum=1 if loaded.splits_batches else size)
         at_once = max(1, EXAMPLES_PER_EVALUATION[loaded.device.type] // count)
-        examples = len(loaded.data.validation.inputs)
+        if not self._validation.tensors:
+            at_once = min(at_once, LOADED_AT_ONCE)
+        examples = loaded.data.validation.size
         self._evaluation_batch = (
             MicroBatch(max(at_once, examples), minimum=examples)
             if loaded.whole
@@ -161,9 +165,9 @@ class GradientLanes:
 
     def measure(self) -> tuple[Floats, Floats]:
         """Return validation loss and validation error of every lane, each of shape (lanes,)."""
-        versions = [part._version for part in self._validation]
+        versions = [tensor._version for tensor in self._validation.tensors]
         loss, error = self._evaluation_batch.run(self._evaluate)
-        if versions != [part._version for part in self._validation]:
+        if versions != [tensor._version for tensor in self._validation.tensors]:
             raise WorkloadError(
                 "the validation examples must stay as they are, but the workload has written into "
                 "them while they were measured; compute new tensors in place of changing them"
@@ -255,7 +259,7 @@ class GradientLanes:
 
     def _evaluate(self, size: int) -> NDArray[np.float64]:
         rows, computed = self._rows(), len(self._computed)
-        examples = len(self._validation.inputs)
+        examples = self._validation.size
         # `whole` measures of large sets: fewer lanes at once, since the examples cannot be split
         lanes = max(1, EXAMPLES_PER_EVALUATION[self._device.type] // min(size, examples))
         if len(rows) <= lanes:
@@ -267,10 +271,10 @@ class GradientLanes:
     def _evaluate_lanes(self, size: int, lanes: Tensor | None) -> NDArray[np.float64]:
         count = len(self._computed) if lanes is None else len(lanes)
         total = torch.zeros(2, count, device=self._device, dtype=torch.float64)
-        examples = len(self._validation.inputs)
+        examples = self._validation.size
         for start in range(0, examples, size):
-            part = Examples(*(tensor[start : start + size] for tensor in self._validation))
-            total += self._networks.evaluate(part, lanes) * len(part.inputs)
+            part = self._validation.rows(slice(start, start + size)).to(self._device)
+            total += self._networks.evaluate(part, lanes) * part.size
         measured: NDArray[np.float64] = (total / examples).cpu().numpy()
         return measured
 

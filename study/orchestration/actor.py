@@ -6,19 +6,22 @@ It imports only what training needs, because every worker waits for these import
 import os
 import warnings
 from dataclasses import asdict
+from itertools import count
 from typing import Any
 
 import ray
 import torch
-from ray import tune
+from ray import cloudpickle, tune
 
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.orchestration.cluster import this_node
 from study.orchestration.worker import Report, Worker, ended_after
 from study.records import Cohort, record_from_json
+from workloads.command.program import PROGRAM
 from workloads.registry import resolve as resolve_workload
-from workloads.workload import Data, Examples
+from workloads.trees import mapped
+from workloads.workload import Data
 
 Arrays = tuple[Any, ...]
 
@@ -32,18 +35,21 @@ class RaceTrainable(tune.Trainable):
         Args:
             config: the first cohort, as Tune passes it; read in `step`.
             **job: `folder`, the results folder; `resolved`, the study as plain data;
-                `data`, from `shared_data`; `data_dir`, the folder of data files or None; `sign`,
-                which tells that the sweep is to stop; `board`, where it is told how far it is.
+                `data` and `form`, from `shared_data` and `shared_form`; `data_dir`, the folder of
+                data files or None; `sign`, which tells that the sweep is to stop; `board`, where it
+                is told how far it is.
         """
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
         self._announced = False
         resolved = ResolvedStudy.model_validate(job["resolved"])
-        device = "cuda" if ray.get_gpu_ids() else "cpu"
+        # programs have the GPUs to themselves
+        program = resolved.compute.mode == PROGRAM
+        device = "cuda" if ray.get_gpu_ids() and not program else "cpu"
         with ended_after(resolved.compute.cohort_minutes):
             workload = resolve_workload(resolved.workload, resolved.workload_options)
-            data = _received(job["data"])
+            data = _received(job["data"], job["form"])
             trainable = prepare(workload, device, resolved.compute.precision, data)
         self._worker = Worker(
             folder=job["folder"],
@@ -75,19 +81,37 @@ def shared_data(trainable: Trainable) -> Arrays | None:
 
     Returns:
         Inputs and targets of the training and validation sets; None where there are no data, or
-        where each worker maps the data file itself.
+        where each worker reads a file or a data set itself.
     """
-    if not isinstance(trainable, LoadedWorkload) or trainable.data.mapped:
+    if not isinstance(trainable, LoadedWorkload) or not _is_shared(trainable.data):
         return None
-    tensors = (*trainable.data.train, *trainable.data.validation)
+    tensors = (*trainable.data.train.tensors, *trainable.data.validation.tensors)
     return tuple(t if t.dtype is torch.bfloat16 else t.cpu().numpy() for t in tensors)
 
 
-def _received(arrays: Arrays | None) -> Data | None:
-    if arrays is None:
+def shared_form(trainable: Trainable) -> bytes | None:
+    """Return the containers of a workload's data with the places of `shared_data` as leaves.
+
+    They are pickled apart from the data: their classes may be those of the workload's own file,
+    which a worker has to load first.
+    """
+    if not isinstance(trainable, LoadedWorkload) or not _is_shared(trainable.data):
+        return None
+    places = count()
+    form = mapped(lambda _: next(places), (trainable.data.train, trainable.data.validation))
+    return bytes(cloudpickle.dumps(form))  # type: ignore[no-untyped-call]
+
+
+def _is_shared(data: Data) -> bool:
+    return data.held and bool(data.validation.tensors)
+
+
+def _received(arrays: Arrays | None, form: bytes | None) -> Data | None:
+    if arrays is None or form is None:
         return None
     with warnings.catch_warnings():
         # the store's memory is read-only, which torch cannot express; nothing writes to data
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        train, targets, validation, validation_targets = map(torch.as_tensor, arrays)
-    return Data(train=Examples(train, targets), validation=Examples(validation, validation_targets))
+        tensors = [torch.as_tensor(array) for array in arrays]
+    train, validation = mapped(tensors.__getitem__, cloudpickle.loads(form))
+    return Data(train=train, validation=validation)

@@ -87,7 +87,8 @@ def _give_token() -> None:
 
 
 def _init(resources: Resources) -> None:
-    local: dict[str, Any] = {"num_cpus": resources.workers, "include_dashboard": False}
+    cores = resources.workers * resources.cpus_per_worker
+    local: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False}
     # Tune logs a traceback where it cannot write its state, which nothing reads
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:

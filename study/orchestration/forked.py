@@ -172,7 +172,8 @@ def _part_from_terminal() -> None:
     """Leave signals to the parent, which says when to save, and print nothing into its output."""
     signal.set_wakeup_fd(-1)
     for number in _IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+        # not ignored, which what a worker starts would inherit
+        signal.signal(number, lambda *_: None)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)

@@ -28,6 +28,7 @@ from study.search.queue import CohortQueue
 from study.storage.consolidate import Ended, consolidated
 from study.storage.parts import Parts
 from study.storage.provenance import check_readable, record_end, record_start
+from workloads.command.program import Command
 
 JOURNAL_FILE = "optuna.log"
 SECONDS_WITHOUT_RAY = 60.0
@@ -176,6 +177,8 @@ class Sweep:
     def _admission(self) -> dict[str, Any]:
         """Return how lanes are trained and why, and what else the workload was seen to do."""
         mode = self._resolved.compute.mode
+        if isinstance(self._trainable, Command):
+            return {"mode": mode, **self._trainable.record()}
         if not isinstance(self._trainable, LoadedWorkload):
             return {"mode": mode}
         seen = self._trainable.observed.words()

@@ -9,7 +9,7 @@ from ray import tune
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import Trainable
-from study.orchestration.actor import RaceTrainable, shared_data
+from study.orchestration.actor import RaceTrainable, shared_data, shared_form
 from study.orchestration.board import Board
 from study.orchestration.cluster import joined
 from study.orchestration.dispatch import Dispatch
@@ -78,11 +78,15 @@ class RayWorkers:
             folder=folder,
             resolved=resolved.as_data(),
             data=shared_data(trainable),
+            form=shared_form(trainable),
             data_dir=self._resources.data_dir,
             sign=sign,
             board=self._board,
         )
-        return tune.with_resources(actor, {"cpu": 1, "gpu": self._resources.gpus_per_worker})
+        # one bundle of a placement group, so that all of it is on one machine
+        share = self._resources
+        wanted = {"cpu": share.cpus_per_worker, "gpu": share.gpus_per_worker}
+        return tune.with_resources(actor, wanted)
 
     def _tune_config(self, searcher: PerBatchSearch) -> tune.TuneConfig:
         return tune.TuneConfig(

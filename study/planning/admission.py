@@ -95,8 +95,10 @@ def _require_means(loaded: LoadedWorkload) -> None:
 
 
 def _known_reason(loaded: LoadedWorkload) -> str:
-    if loaded.data.mapped:
-        return "its training examples are read from a file"
+    if not loaded.data.held:
+        return "its training examples are loaded batch by batch"
+    if loaded.observed.only_draws_from_torch:
+        return ""  # a pack may do that too
     return "; ".join(loaded.observed.words())
 
 
@@ -104,9 +106,10 @@ def _found_reason(training: "_Training", looped: "_Trained", precision: Precisio
     try:
         packed = training.packed()
     except Exception as error:  # noqa: BLE001 - vmap raises many types; the loop still works
-        return f"vmap does not support it: {cause(error)}"
+        return "; ".join([*training.words(), f"vmap does not support it: {cause(error)}"])
     if packed.distance_to(looped) > _TOLERANCE[precision]:
-        return "a pack of its lanes trains or measures otherwise than each lane alone"
+        why = "a pack of its lanes trains or measures otherwise than each lane alone"
+        return "; ".join([*training.words(), why])
     return ""
 
 
@@ -145,6 +148,9 @@ class _Training:
         self._loaded, self._values = loaded, dict(loss_values)
         self._rate = self._rate_of(self._looped(_SEEDS[0]))
 
+    def words(self) -> list[str]:
+        return self._loaded.observed.words()
+
     def packed(self) -> _Trained:
         values = {name: np.full(len(_SEEDS), value) for name, value in self._values.items()}
         return self._trained([PackedNetworks(self._loaded, _SEEDS, values)])
@@ -181,6 +187,6 @@ class _Training:
 
     def _batch(self, step: int) -> Tensor:
         """Return the indices of a batch for each lane, shape (lanes, examples)."""
-        examples = len(self._loaded.data.train.inputs)
+        examples = self._loaded.data.train.size
         shape = (len(_SEEDS), min(_BATCH, examples))
         return torch.randint(examples, shape, generator=generator(step, "admission"))

@@ -9,15 +9,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from study.config.space import Range, Space
 from study.config.study import StudyConfig
-from study.engine.networks.training import Layout, LoadedWorkload, fresh_model, load
+from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
 from study.errors import StudyError
 from study.optimizers import Optimizer, optimizer_named
 from study.optimizers.hyperparameters import of_optimizer, of_workload
 from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
+from workloads.command.program import PROGRAM, Command
 from workloads.soundness import sound_number
-from workloads.workload import Dynamics, Examples, LaneSetup, Target, Workload
+from workloads.workload import Dynamics, LaneSetup, Target, Workload
 
 OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
 """Optimizers that a workload with its own dynamics may support."""
@@ -29,14 +30,14 @@ EXAMPLES_AT_ONCE = 512
 class Built:
     """Findings from building the workload once; the numbers are None if it has no data."""
 
-    trainable: LoadedWorkload | Dynamics
+    trainable: Trainable
     mode: str
     examples: int | None = None
     size: ModelSize | None = None
 
 
 def dry_build(
-    config: StudyConfig, workload: Workload | Dynamics, target: Target, space: Space
+    config: StudyConfig, workload: Workload | Dynamics | Command, target: Target, space: Space
 ) -> Built:
     """Return what building a workload shows: its data, the model's size, and how lanes train.
 
@@ -44,6 +45,9 @@ def dry_build(
         StudyError: the study asks for what the workload cannot do, or starts below its target.
         WorkloadError: the workload is unsound, or not admitted.
     """  # noqa: DOC502  (raised inside)
+    if isinstance(workload, Command):
+        workload.refuse_missing()
+        return Built(workload, PROGRAM, workload.options.examples)
     if isinstance(workload, Dynamics):
         _refuse_mode(config, {"dynamics"})
         _refuse_unsupported(config, space)
@@ -60,7 +64,7 @@ def dry_build(
     admission = admit(loaded, values)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
-    return Built(loaded, mode, len(loaded.data.train.inputs), size)
+    return Built(loaded, mode, loaded.data.train.size, size)
 
 
 def _mode(config: StudyConfig, admission: Admission) -> str:
@@ -113,24 +117,24 @@ def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
 def _start(loaded: LoadedWorkload, optimizer: Optimizer) -> tuple[float, ModelSize]:
     """Return the error of an untrained model, and the size of the model."""
     model, validation = fresh_model(loaded, 0).eval(), loaded.data.validation
-    total, examples = 0.0, len(validation.inputs)
+    total, examples = 0.0, validation.size
     portion = examples if loaded.whole else EXAMPLES_AT_ONCE
     for start in range(0, examples, portion):
-        part = Examples(*(tensor[start : start + portion] for tensor in validation))
+        part = validation.rows(slice(start, start + portion))
         with torch.no_grad():
             loss = loaded.workload.loss(model, part)
             error = loaded.workload.error(model, part)
         sound_number("loss", loss)
-        total += sound_number("error", error) * len(part.inputs)
+        total += sound_number("error", error) * part.size
     size = replace(model_size(loaded, model), buffers=max(1, len(optimizer.buffers)))
     return total / examples, size
 
 
 def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     """Return a model's number of parameters, and of operations for one example."""
-    one = Examples(*(part[:1] for part in loaded.data.validation))
+    one = loaded.data.validation.rows(slice(1))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        loaded.loss(model, one)
+        loaded.workload.loss(model, one)
     parameters = len(Layout(model).flatten(model))
     return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
 

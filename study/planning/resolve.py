@@ -11,14 +11,16 @@ from study.config.space import Range, Space
 from study.config.study import FOUND, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
-from study.engine.networks.training import LoadedWorkload
+from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError, cause, not_among, shown
 from study.optimizers.schedules import SCHEDULES
 from study.planning.dry_build import dry_build
+from study.planning.programs import refuse_gpus
 from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.sampler import SAMPLERS
+from workloads.command.program import Command
 from workloads.registry import resolve as resolve_workload
 from workloads.soundness import sound_target
 from workloads.workload import Dynamics, Target, Workload
@@ -30,7 +32,7 @@ UNLIMITED_TO = 65_536
 
 def resolve(
     data: Mapping[str, Any], device: Device | None = None
-) -> tuple[ResolvedStudy, LoadedWorkload | Dynamics]:
+) -> tuple[ResolvedStudy, Trainable]:
     """Return a study as it will run, and its loaded workload, which is built once for that.
 
     Args:
@@ -54,8 +56,11 @@ def resolve(
         config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
-        refuse_warm_up(space, endless=isinstance(workload, Dynamics))
+        if not isinstance(workload, Command):  # which may use the names otherwise
+            refuse_warm_up(space, endless=isinstance(workload, Dynamics))
         target = _target(config, sound_target(workload.target))
+        if isinstance(workload, Command) and device is not None:
+            refuse_gpus(device.share)
         built = dry_build(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
     refuse_recipe(config, space, batch_sizes)
@@ -64,7 +69,7 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
-        "adaptive": SAMPLERS[config.search.sampler].adaptive is not None,
+        "adaptive": SAMPLERS[config.search.sampler].learns,
     }
     resolved["search"]["space"] = _plain(space)
     resolved["race"] |= {
@@ -77,6 +82,7 @@ def resolve(
         "pack": pack_lanes(config, built.size, device or Device()),
     }
     study = validated(ResolvedStudy, resolved)
+    _refuse_idle_pruning(study)
     _refuse_other(recorded, study)
     return study, built.trainable
 
@@ -139,7 +145,7 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     return whole
 
 
-def _recipe(config: StudyConfig, workload: Workload | Dynamics) -> dict[str, Any]:
+def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:
     return recipe_defaults(config, endless=isinstance(workload, Dynamics))
 
 
@@ -153,6 +159,17 @@ def _refuse_warm_start(config: StudyConfig, space: Space) -> None:
         raise StudyError(
             f"search.warm_start must be left out if search.space.{SCALED} is fixed, got "
             f"{space.get(SCALED)!r}: it scales the learning rate"
+        )
+
+
+def _refuse_idle_pruning(study: ResolvedStudy) -> None:
+    """Refuse pruning where no cohort has two lanes of which one could be dropped."""
+    lanes = [min(study.search.trials, study.lanes_at(size)) for size in study.searched]
+    if study.race.prune is not None and max(lanes, default=0) < 2:
+        got = "cohorts of one trial; raise race.cohort" if lanes else "a recipe without a base"
+        raise StudyError(
+            f"race.prune needs searches in cohorts of at least two trials, got {got}, or leave it "
+            "out"
         )
 
 

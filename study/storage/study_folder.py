@@ -1,5 +1,6 @@
 """The study of a results folder: started, continued, or read."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ def folder_of(study_file: str) -> ResultsFolder | None:
         StudyError: the folder's study cannot be run: its file is damaged, or was imported.
     """  # noqa: DOC502  (raised by read_study_toml)
     path = Path(study_file)
-    if path.name != STUDY_FILE or not path.is_file():
+    if path.name != STUDY_FILE or not os.path.isfile(path):  # of a name of any length
         return None
     folder = ResultsFolder.at(path.parent)
     # a user's own file may have this name; a sweep or an import has left more than that
@@ -87,9 +88,10 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
     """
     data = read_study_file(folder)
     if "imported" in data:
+        kind = "an archive" if "path" in data["imported"] else "finished runs"
         raise StudyError(
-            f"a sweep needs a study that batchscale ran, got one imported from an archive in "
-            f"{folder}; use `analyze`, or another folder"
+            f"a sweep needs a study that batchscale ran, got one imported from {kind} in {folder}; "
+            "use `analyze`, or another folder"
         )
     try:
         return ResolvedStudy.model_validate(data)

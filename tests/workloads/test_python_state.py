@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from workloads.plugin_files import module_of
 from workloads.python_state import changed, snapshot
 
 TOTAL = 0
@@ -99,3 +100,12 @@ def test_a_reference_to_itself_ends():
     held = SimpleNamespace()
     held.own, held.number = held, 1
     assert changed(snapshot(root=held), snapshot(root=held)) == []
+
+
+def test_what_a_file_beside_a_plug_in_holds_is_seen(tmp_path):
+    (tmp_path / "counts.py").write_text("CALLS = [0]\n")
+    (tmp_path / "mine.py").write_text("import counts\ndef call(): counts.CALLS[0] += 1\n")
+    module = module_of(tmp_path / "mine.py")
+    before = snapshot(call=module.call)
+    module.call()
+    assert changed(before, snapshot(call=module.call)) == ["call<global counts>.CALLS[0]"]

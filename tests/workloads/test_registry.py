@@ -181,3 +181,46 @@ def test_the_contract_is_imported_with_the_package_on_first_use():
     assert workloads.Target is workloads.workload.Target
     with pytest.raises(AttributeError, match="'workloads' has no attribute 'Traget'"):
         workloads.Traget  # noqa: B018
+
+
+def test_a_plug_in_imports_the_files_beside_it(written, tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "deep.py").write_text("import numbers_of\nWIDTH = numbers_of.TEN + 1\n")
+    (tmp_path / "numbers_of.py").write_text("from parts import deep as again\nTEN = 10\n")
+    (tmp_path / "random.py").write_text("raise SystemExit('not that of Python')")
+    (tmp_path / "workloads.py").write_text("raise SystemExit('not ours')")
+    code = GOOD.replace("self.width = width", "from parts.deep import WIDTH; self.width = WIDTH")
+    path = written(f"import random\nfrom workloads import Target\nimport parts.deep as d\n{code}")
+    made = resolve(f"{path}:Mine")
+    assert made.width == 11
+    assert sys.modules[type(made).__module__].d.WIDTH == 11
+    assert not {"parts", "numbers_of"} & sys.modules.keys()
+    assert str(tmp_path) not in sys.path
+
+
+def test_neighbours_of_one_name_do_not_meet(tmp_path):
+    found = []
+    for value in (1, 2):
+        folder = tmp_path / str(value)
+        folder.mkdir()
+        (folder / "helper.py").write_text(f"class Kept: value = {value}")
+        (folder / "mine.py").write_text(
+            f"import helper\n{GOOD}\n    def kept(self):\n        import helper as now\n"
+            "        return now.Kept(), helper.Kept()\n"
+        )
+        found += resolve(f"{folder / 'mine.py'}:Mine").kept()
+    assert [kept.value for kept in found] == [1, 1, 2, 2]
+    assert [kept.value for kept in pickle.loads(pickle.dumps(found))] == [1, 1, 2, 2]
+
+
+def test_a_file_may_have_the_name_of_a_package_that_it_imports(written):
+    path = written(f"import pytest\n{GOOD}\n    raised = pytest.ExitCode\n", "pytest.py")
+    assert resolve(f"{path}:Mine").raised is pytest.ExitCode
+
+
+def test_a_refused_file_imports_no_neighbour(written, tmp_path):
+    (tmp_path / "beside.py").write_text("raise SystemExit('ran')")
+    with registry.files_refused(), pytest.raises(WorkloadError, match="does not run unasked"):
+        resolve(f"{written('import beside')}:Mine")
+    with pytest.raises(WorkloadError, match="must import, got SystemExit: ran"):
+        resolve(f"{written('import beside')}:Mine")

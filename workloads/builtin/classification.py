@@ -40,7 +40,7 @@ def cross_entropy(model: Model, batch: Examples, label_smoothing: Tensor | float
 
 def misclassified(model: Model, data: Examples) -> Tensor:
     """Return the fraction of misclassified examples, a scalar."""
-    wrong = model(data.inputs).argmax(dim=-1) != data.targets
+    wrong: Tensor = model(data.inputs).argmax(dim=-1) != data.targets
     return wrong.to(torch.float32).mean()
 
 
@@ -67,7 +67,7 @@ class DigitsMLP:
 
         Args:
             hidden: width of each hidden layer; None is (32,).
-            dropout: dropout of the hidden layers, in [0, 1); above 0, lanes are looped.
+            dropout: dropout of the hidden layers, in [0, 1).
             parameters: instead of `hidden`, the number of weights and biases, met within 2 % by
                 hidden layers of equal width.
             depth: number of these layers; None is 1.

@@ -114,7 +114,7 @@ class MnistSimpleCNN(_Idx):
     ) -> None:
         """Set the width (narrow, base or wide) and the dropout of the hidden layer, in [0, 1).
 
-        The paper's dropout is 0.4. Above 0, lanes are looped.
+        The paper's dropout is 0.4.
         """
         self._sizes, self._dropout = sizes_of(width), dropout
         super().__init__(images, classes, download)
@@ -181,8 +181,7 @@ class Cifar10AlexNet(_Cifar10):
     ) -> None:
         """Set the filters of the first convolution and the dropout of the dense layers, in [0, 1).
 
-        All layers scale with `width`, a multiple of 3; the dense ones have 1,024 units at 96. A
-        dropout above 0 makes the lanes looped.
+        All layers scale with `width`, a multiple of 3; the dense ones have 1,024 units at 96.
         """
         self._width, self._dropout = width, dropout
         super().__init__(images, classes, download)
@@ -216,7 +215,7 @@ class Cifar10VGG11(_Cifar10):
     ) -> None:
         """Set the filters of the first stage and the dropout of the dense layers, in [0, 1).
 
-        The dense layers have eight times as many units. A dropout above 0 makes the lanes looped.
+        The dense layers have eight times as many units.
         """
         self._width, self._dropout = width, dropout
         super().__init__(images, classes, download)

@@ -31,7 +31,7 @@ def mlp(inputs: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) 
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in pairwise([inputs, *hidden]):
         layers += [nn.Linear(before, after), nn.ReLU()]
-        if dropout:  # even a dropout of 0 would keep vmap from transforming the model
+        if dropout:
             layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers, nn.Linear([inputs, *hidden][-1], classes))
 

@@ -28,8 +28,7 @@ def simple_cnn(
         image: channels, height and width of the images; the sides at least 4.
         classes: number of logits.
         sizes: filters of the two convolutions and hidden units, each >= 1.
-        dropout: dropout of the hidden units, in [0, 1); the paper's is 0.4. Networks with dropout
-            cannot be packed.
+        dropout: dropout of the hidden units, in [0, 1); the paper's is 0.4.
 
     Raises:
         WorkloadError: a size or the dropout is out of range.

@@ -59,8 +59,8 @@ class LoopedNetwork:
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return gradient (1, parameters) and loss (1,) on the batch of indices (1, B)."""
-        batch = self._loaded.batch(indices[0])
         with self._own_randomness(), torch.enable_grad():
+            batch = self._loaded.batch(indices[0])
             loss = self._loaded.loss(self._model, batch, **self._loss_values)
             # not backward(): `loss` may call zero_grad(), which parts gradients from parameters
             pieces = torch.autograd.grad(

@@ -1,12 +1,14 @@
 """The models of several lanes as one computation: vmap over lanes, traced and compiled."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
+from study.engine.networks.noise import Draw, Given, Recorded
 from study.engine.networks.tracing import Trace, compile_trace, trace
 from study.engine.networks.training import (
     Computation,
@@ -17,13 +19,16 @@ from study.engine.networks.training import (
 )
 from study.optimizers import Shapes, Step
 from study.records import Floats
+from study.seeding import derive_seed
+from workloads.randomness import forked
+from workloads.trees import rebuilt
 from workloads.workload import Examples
+
+Tensors = tuple[Tensor, ...]
 
 
 class PackedNetworks:
     """The models of several lanes; each computation is one trace for all of them."""
-
-    supports_cuda_graph = True
 
     def __init__(
         self,
@@ -42,6 +47,8 @@ class PackedNetworks:
         models = [fresh_model(loaded, seed) for seed in seeds]
         self._model = models[0].train()
         self._layout = Layout(self._model)
+        self._train = loaded.data.train
+        self._examples = self._train.tensors
         self.parameters = torch.stack([self._layout.flatten(model) for model in models])
         constants = [self._layout.constants(model) for model in models]
         self._constants = {n: torch.stack([c[n] for c in constants]) for n in constants[0]}
@@ -49,6 +56,12 @@ class PackedNetworks:
             name: torch.from_numpy(values).to(self.parameters)
             for name, values in (loss_values or {}).items()
         }
+        # the streams that lanes trained by themselves draw from
+        self._generators = [
+            torch.Generator(loaded.device).manual_seed(derive_seed(seed, "model"))
+            for seed in (seeds if loaded.observed.draws else ())
+        ]
+        self.supports_cuda_graph = not self._generators  # the host draws between steps
 
     @property
     def shapes(self) -> Shapes:
@@ -85,7 +98,7 @@ class PackedNetworks:
         names = [*buffers, *values]
         inputs = (*buffers.values(), *values.values(), *self._read(indices))
 
-        def build(inputs: tuple[Tensor, ...]) -> Trace:
+        def build(inputs: Tensors) -> Trace:
             gradient = self._gradient_graph(inputs[len(names) :])
 
             def take(*inputs: Tensor) -> Tensor:
@@ -105,82 +118,111 @@ class PackedNetworks:
 
         `lanes` holds the indices of the lanes to evaluate; None evaluates all.
         """
-        held: tuple[Tensor, ...] = (self.parameters, *self._constants.values())
+        held: Tensors = (self.parameters, *self._constants.values())
         if lanes is not None:
             held = tuple(tensor[lanes] for tensor in held)
-        inputs = (*held, *examples)
-        key = ("evaluation", len(held[0]), len(examples.inputs))
-        return torch.stack(self._trace(key, self._evaluation_graph, inputs)(*inputs))
+        inputs = (*held, *examples.tensors)
+        key = ("evaluation", len(held[0]), examples.size)
+        build = partial(self._evaluation_graph, examples)
+        return torch.stack(self._trace(key, build, inputs)(*inputs))
 
     def keep(self, lanes: Tensor) -> None:
         """Keep the lanes of these indices, in this order."""
         self.parameters = self.parameters[lanes]
         self._constants = {name: value[lanes] for name, value in self._constants.items()}
         self._loss_values = {name: value[lanes] for name, value in self._loss_values.items()}
+        if self._generators:
+            self._generators = [self._generators[lane] for lane in lanes.tolist()]
 
     def state(self) -> dict[str, Tensor]:
-        """Return the parameters; models with buffers that training changes are never packed."""
-        return {"parameters": self.parameters}
+        """Return parameters and generators; models whose buffers change are never packed."""
+        random = {f"random {i}": own.get_state() for i, own in enumerate(self._generators)}
+        return {"parameters": self.parameters, **random}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Restore a state of the same lanes."""
         copy_into(self.parameters, state["parameters"])
+        for i, own in enumerate(self._generators):
+            own.set_state(state[f"random {i}"].cpu())
 
-    def _read(self, indices: Tensor) -> tuple[Tensor, ...]:
+    def _read(self, indices: Tensor) -> Tensors:
         """Return the inputs of a gradient's trace, in order."""
         held = (self.parameters, *self._constants.values(), *self._loss_values.values())
-        return (*held, *self._loaded.data.train, indices)
+        return (*held, *self._examples, *self._drawn(indices), indices)
+
+    def _drawn(self, indices: Tensor) -> list[Tensor]:
+        """Return what a step draws, each (lanes, ...)."""
+        if not self._generators:
+            return []
+        key, traces = ("draws", *self._loss_values, indices.shape[1]), self._loaded.traces
+        if key not in traces:
+            traces[key] = self._draws(indices[0])
+        draws = cast(Sequence[Draw], traces[key])
+        return [torch.stack([draw(own) for own in self._generators]) for draw in draws]
+
+    def _draws(self, indices: Tensor) -> Sequence[Draw]:
+        """Return what a lane draws in a step, found by computing its loss."""
+        computation = Computation(self._model, self._loaded.loss)
+        state = self._state(self.parameters[0], tuple(c[0] for c in self._constants.values()))
+        values = {name: value[0] for name, value in self._loss_values.items()}
+        with forked(indices.device), torch.no_grad(), Recorded() as recorded:
+            computation.on(state, self._loaded.batch(indices), **values)
+        return tuple(recorded.draws)
 
     def _trace(
         self,
         key: Hashable,
-        build: Callable[[tuple[Tensor, ...]], Trace],
-        inputs: tuple[Tensor, ...],
+        build: Callable[[Tensors], Trace],
+        inputs: Tensors,
     ) -> Trace:
         # cached per worker: a trace fixes shapes and Python values, so the key names all of them
         traces = self._loaded.traces
         if key not in traces:
             traces[key] = compile_trace(build(inputs), inputs)
-        return traces[key]
+        return cast(Trace, traces[key])
 
-    def _gradient_graph(self, inputs: tuple[Tensor, ...]) -> Trace:
+    def _gradient_graph(self, inputs: Tensors) -> Trace:
         names, count = list(self._loss_values), len(self._constants)
+        train, own = self._train, count + len(names)
+        end = own + len(self._examples)
         computation = Computation(self._model, self._loaded.loss)
 
-        def loss(flat: Tensor, held: tuple[Tensor, ...], *batch: Tensor) -> Tensor:
+        def loss(flat: Tensor, held: Tensors, drawn: Tensors, *batch: Tensor) -> Tensor:
             values = dict(zip(names, held[count:], strict=True))
             state = self._state(flat, held[:count])
-            return cast(Tensor, computation.on(state, Examples(*batch), **values))
+            with Given(drawn):
+                return cast(Tensor, computation.on(state, rebuilt(train, batch), **values))
 
         def gradients(parameters: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
-            *held, examples, targets, indices = rest
-            batch = (examples[indices], targets[indices])
+            held, examples, drawn = rest[:own], rest[own:end], rest[end:-1]
+            batch = (tensor[rest[-1]] for tensor in examples)
             both: tuple[Tensor, Tensor] = vmap(grad_and_value(loss))(
-                parameters, tuple(held), *batch
+                parameters, held, drawn, *batch
             )
             return both
 
         return trace(gradients, inputs)
 
-    def _evaluation_graph(self, inputs: tuple[Tensor, ...]) -> Trace:
-        computation = Computation(self._model, self._loaded.loss_and_error)
+    def _evaluation_graph(self, examples: Examples, inputs: Tensors) -> Trace:
+        computation, count = (
+            Computation(self._model, self._loaded.loss_and_error),
+            len(self._constants),
+        )
 
-        def measure(
-            flat: Tensor, constants: tuple[Tensor, ...], *examples: Tensor
-        ) -> tuple[Tensor, Tensor]:
-            both = computation.on(self._state(flat, constants), Examples(*examples))
+        def measure(flat: Tensor, constants: Tensors, *given: Tensor) -> tuple[Tensor, Tensor]:
+            both = computation.on(self._state(flat, constants), rebuilt(examples, given))
             return cast(tuple[Tensor, Tensor], both)
 
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
-            *constants, examples, targets = rest
-            lanes = vmap(measure, in_dims=(0, 0, None, None))
-            return lanes(parameters, tuple(constants), examples, targets)
+            constants, given = rest[:count], rest[count:]
+            lanes = vmap(measure, in_dims=(0, 0, *[None] * len(given)))
+            return lanes(parameters, constants, *given)
 
         self._model.eval()
         graph = trace(evaluation, inputs)
         self._model.train()
         return graph
 
-    def _state(self, flat: Tensor, constants: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    def _state(self, flat: Tensor, constants: Tensors) -> dict[str, Tensor]:
         named = dict(zip(self._constants, constants, strict=True))
         return self._layout.unflatten(flat) | named

@@ -14,9 +14,11 @@ from torch.utils._pytree import tree_leaves
 
 from study.config.sections import Precision
 from study.seeding import derive_seed
+from workloads.command.program import Command
+from workloads.items import Items
 from workloads.observation import Observation, few, observe
 from workloads.randomness import forked, seed_all
-from workloads.soundness import sound_data, sound_model
+from workloads.soundness import augmented, sound_data, sound_model
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
@@ -35,7 +37,7 @@ class LoadedWorkload:
         mixing: name of a layer that mixes the examples of a batch (batch norm); None without one.
         looped_because: why lanes are looped; empty where they are packed or nobody has asked.
         convolutional: whether the model has convolutions.
-        traces: cache of compiled traces, by purpose and shapes.
+        traces: cache of compiled traces, and of what they draw, by purpose and shapes.
     """
 
     workload: Workload
@@ -46,12 +48,12 @@ class LoadedWorkload:
     mixing: str | None = None
     looped_because: str = ""
     convolutional: bool = False
-    traces: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    traces: dict[Any, Any] = field(default_factory=dict)
 
     def batch(self, indices: Tensor) -> Examples:
         """Return the training examples of some indices, on the device."""
-        train = self.data.train
-        return Examples(*(part[indices.to(part.device)].to(self.device) for part in train))
+        batch: Examples = self.data.train.rows(indices).to(self.device)
+        return batch
 
     @property
     def whole(self) -> bool:
@@ -69,6 +71,7 @@ class LoadedWorkload:
         `values` are the workload's own hyperparameters, each a scalar.
         """
         with self._arithmetic():
+            batch = augmented(self.workload, batch)
             return self.workload.loss(model, batch, **values).float()
 
     def loss_and_error(self, model: nn.Module, examples: Examples) -> tuple[Tensor, Tensor]:
@@ -99,19 +102,22 @@ def load(
     data = sound_data(workload.data()) if data is None else data
     moved = replace(
         data,
-        train=data.train if data.mapped else Examples(*(part.to(device) for part in data.train)),
-        validation=Examples(*(part.to(device) for part in data.validation)),
+        train=data.train if data.mapped else data.train.to(device),
+        validation=data.validation.to(device),
     )
     loaded = LoadedWorkload(workload=workload, data=moved, device=device, precision=precision)
     layers = dict(fresh_model(loaded, 0).named_modules())
+    observed = observe(
+        workload,
+        lambda seed: fresh_model(loaded, seed),
+        few(data.train).to(device),
+        few(moved.validation).to(device),
+    )
+    if isinstance(data.train, Items):
+        observed = replace(observed, draws=observed.draws or data.train.draws)
     return replace(
         loaded,
-        observed=observe(
-            workload,
-            lambda seed: fresh_model(loaded, seed),
-            Examples(*(part.to(device) for part in few(data.train))),
-            few(moved.validation),
-        ),
+        observed=observed,
         mixing=next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None),
         convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
     )
@@ -226,21 +232,24 @@ def _versions(output: Any) -> list[int]:
     return [leaf._version for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
-Trainable = LoadedWorkload | Dynamics
-"""A workload prepared for training, once per worker."""
+Lockstep = LoadedWorkload | Dynamics
+"""A workload whose lanes train in lockstep, prepared once per worker."""
+Trainable = Lockstep | Command
+"""What trials are made of: such a workload, or a program."""
 
 
 def prepare(
-    workload: Workload | Dynamics,
+    workload: Workload | Dynamics | Command,
     device: str,
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
 ) -> Trainable:
     """Return a workload prepared for training on a device, cpu or cuda.
 
-    A workload with its own dynamics needs no preparation. `data` are as in :func:`load`.
+    A program, or a workload with its own dynamics, needs no preparation. `data` are as in
+    :func:`load`.
     """
-    if isinstance(workload, Dynamics):
+    if isinstance(workload, Dynamics | Command):
         return workload
     return load(workload, torch.device(device), precision, data)
 

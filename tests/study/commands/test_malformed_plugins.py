@@ -99,6 +99,22 @@ FAULTS = {
         "identical",
     ),
     "unequal lengths": (data("Examples(X, Y[:-1])"), "got 39 for 40", "agree in length"),
+    "an array in a tree": (
+        data("Examples({'a': X, 'b': (X.numpy(),)}, Y)"),
+        "inputs['b'][0] of train must be a tensor whose first axis is the examples, got ndarray",
+        "identical",
+    ),
+    "unequal lengths in a tree": (
+        data("Examples(X, Y)", "Examples({'a': X, 'b': X[1:]}, Y)"),
+        "validation must have one row per example in every tensor, got 39 for 40 in inputs['b']",
+        "agree in length",
+    ),
+    "an empty tree": (data("Examples({}, Y)"), "inputs of train must hold a tensor, got an", "id"),
+    "NaN in a tree": (
+        data("Examples(X, [Y, X * math.nan])"),
+        "targets[1] of train must be finite, got NaN or infinity in 40 of 40 examples",
+        "identical",
+    ),
     "no training": (data("Examples(X[:0], Y[:0])"), "train must hold examples", "agree in length"),
     "no validation": (
         data("Examples(X, Y)", "Examples(X[:0], Y[:0])"),

@@ -51,7 +51,7 @@ def cohort_of(study, lrs=LRS):
     points = tuple(
         Point(trial=i, seed=100 + i, values=middle | {"lr": lr}) for i, lr in enumerate(lrs)
     )
-    return Cohort(batch_size=4, points=points)
+    return Cohort(batch_size=4, points=points, expected_steps=20)
 
 
 def checkpoint_of(folder, study, cohort, kind=Checkpoint, device="cpu"):
@@ -97,7 +97,9 @@ CASES = {
     "looped": ("plain", {"optimizer": "lamb", "mode": "looped"}),
     "batch norm": ("batch norm", {"optimizer": "heavy-ball", "mode": "looped"}),
     "dropout": ("dropout", {"mode": "looped", "to": "budget"}),
+    "dropout in packs": ("dropout", {"pack": 3, "to": "budget"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
+    "pruned": ("plain", {"prune": [0.25], "target": 1e-9}),
 }
 
 

@@ -158,7 +158,8 @@ def test_clients_and_lanes_have_different_orders():
 
 
 @pytest.mark.parametrize(
-    ("kind", "networks"), [("plain", packed), ("plain", looped), ("dropout", looped)]
+    ("kind", "networks"),
+    [("plain", packed), ("plain", looped), ("dropout", looped), ("dropout", packed)],
 )
 def test_a_lane_does_not_depend_on_dropped_lanes(training, kind, networks):
     made, settings = training(kind), settings_of("nesterov", 4)

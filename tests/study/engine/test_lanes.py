@@ -134,6 +134,7 @@ def test_a_lane_of_any_optimizer_does_not_depend_on_dropped_lanes(training, opti
         ("plain", looped),
         ("batch norm", looped),
         ("dropout", looped),
+        ("dropout", packed),
     ],
 )
 def test_a_lane_does_not_depend_on_dropped_lanes(training, kind, networks):

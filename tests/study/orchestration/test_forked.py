@@ -68,6 +68,7 @@ def test_every_cohort_is_trained_by_a_process_with_one_thread_that_signals_do_no
         print("nothing of this is seen")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(os.getpid(), number)
+            assert signal.getsignal(number) is not signal.SIG_IGN
         return f"{os.getpid()} {torch.get_num_threads()}"
 
     workers, dispatch = forked(act, search={"trials": 16})

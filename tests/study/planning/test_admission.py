@@ -14,6 +14,9 @@ from workloads.errors import WorkloadError
 CPU = torch.device("cpu")
 PACKED = [
     Blobs,
+    DropoutBlobs,
+    strange.NoDropout,
+    strange.Augmented,
     strange.Resetting,
     strange.Penalized,
     strange.Keywords,
@@ -24,7 +27,9 @@ PACKED = [
 ]
 LOOPED = {
     BatchNormBlobs: "num_batches_tracked changes",
-    DropoutBlobs: "draws random numbers from torch",
+    strange.AttentionDropout: "from torch; vmap does not support it",
+    strange.MaskInPlace: "from torch; vmap does not support it",
+    strange.TwoSources: "from torch and numpy.random",
     strange.ClassInModel: "<local calls> changes",
     **{
         strange.blobs_of(net): reason
@@ -44,6 +49,8 @@ LOOPED = {
     },
 }
 REFUSED = {
+    strange.NothingAugmented: "`augment` must return Examples, as many as the 13 .* got NoneType",
+    strange.HalfAugmented: "`augment` must return Examples, as many as the 13 .* got 6",
     strange.CountingWorkload: "workload.calls changes; keep it as",
     strange.WritesIntoInputs: "validation inputs must stay as they are",
     strange.WritesIntoTargets: "validation targets must stay as they are",

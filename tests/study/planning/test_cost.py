@@ -35,6 +35,17 @@ def test_the_time_is_that_of_steps_and_measurements(make_study):
     assert row.disk > 12 * measured * 5
 
 
+def test_pruned_races_are_expected_to_take_less(make_study):
+    changes = {"batch_sizes": [4], "search": {"trials": 12}}
+    whole, pruned = (
+        estimates(make_study(race={"slack": 1.5} | race, **changes), [seen(4, 40)])[0]
+        for race in ({}, {"prune": [0.25, 0.5]})
+    )
+    # all for a quarter of the fewest steps, half for a quarter, a quarter to the end
+    assert pruned.seconds / whole.seconds == pytest.approx((0.25 + 0.125 + 0.25) / 1.5)
+    assert pruned.seconds_at_most == whole.seconds_at_most
+
+
 @pytest.mark.parametrize("lanes", ["packed", "looped"])
 def test_a_probe_trains_until_the_target_or_its_time(make_study, training, lanes):
     study = make_study(compute={"mode": lanes}, race={"max_steps": 10_000})

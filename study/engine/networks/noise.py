@@ -1,0 +1,159 @@
+"""Random numbers of packed lanes: drawn outside the trace, by each lane's own generator.
+
+A trace that drew by itself would give a lane other numbers in another pack. So what a model draws
+in one training step is recorded once, and before each step every lane draws the same from its own
+generator, in the order and by the functions of plain torch. A lane's numbers follow from its seed
+alone, and are those of the lane trained by itself.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from workloads.errors import WorkloadError
+
+Draw = Callable[[torch.Generator], Tensor]
+"""Draws what one lane needs at one place of its computation."""
+Use = Callable[[Any], Tensor]
+"""Computes a random function's result from what was drawn; from None where nothing was."""
+Known = tuple[Draw | None, Use]
+
+
+class Recorded(TorchFunctionMode):
+    """A context that notes what is drawn in it.
+
+    Attributes:
+        draws: one for each call of a random function, in order.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self.draws: list[Draw] = []
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call the function, and note what it draws."""
+        known = _known(function, args, kwargs or {})
+        if known is not None and known[0] is not None:
+            self.draws.append(known[0])
+        return function(*args, **(kwargs or {}))
+
+
+class Given(TorchFunctionMode):
+    """A context in which random functions take what was drawn before, in order."""
+
+    def __init__(self, drawn: Sequence[Tensor]) -> None:
+        """Take tensors that the draws of `Recorded` gave."""
+        super().__init__()
+        self._drawn: Iterator[Tensor] = iter(drawn)
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call the function, or use what was drawn for it."""
+        known = _known(function, args, kwargs or {})
+        if known is None:
+            return function(*args, **(kwargs or {}))
+        draw, use = known
+        drawn = None if draw is None else next(self._drawn, None)
+        if draw is not None and drawn is None:
+            raise WorkloadError("it draws more in one call than in another")
+        return use(drawn)
+
+
+def _known(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Known | None:
+    """Return how a random function draws and what it makes of it; None for any other call."""
+    part = _RANDOM.get(function)
+    if part is None or kwargs.get("generator") is not None:
+        return None
+    found: Known | None = part(function, *args, **kwargs)
+    return found
+
+
+def _dropout(
+    function: object, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Known | None:
+    return _dropped(x, x.shape, p, inplace) if training else None
+
+
+def _feature_dropout(
+    function: object, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Known | None:
+    if not training or x.dim() != _DIMENSIONS[function]:
+        return None
+    return _dropped(x, torch.Size([*x.shape[:2], *[1] * (x.dim() - 2)]), p, inplace)
+
+
+def _dropped(x: Tensor, shape: torch.Size, p: float, inplace: bool) -> Known | None:
+    if p == 0:
+        return None, lambda _: x  # torch's own function counts as random even so
+    if p == 1 or x.numel() == 0:
+        return None
+    kind = x.dtype
+
+    def draw(generator: torch.Generator) -> Tensor:
+        kept = torch.empty(shape, dtype=kind, device=generator.device)
+        return kept.bernoulli_(1 - p, generator=generator).div_(1 - p)
+
+    return draw, x.mul_ if inplace else x.mul
+
+
+def _new(function: Any, *args: Any, device: Any = None, **kwargs: Any) -> Known:
+    def draw(generator: torch.Generator) -> Tensor:
+        drawn: Tensor = function(*args, **kwargs, generator=generator, device=generator.device)
+        return drawn
+
+    return draw, _same
+
+
+def _like(function: Any, x: Tensor, dtype: torch.dtype | None = None) -> Known:
+    return _new(_OF_SHAPE[function], x.shape, dtype=dtype or x.dtype)
+
+
+def _filled(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Known | None:
+    if any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
+        return None
+    shape, kind = x.shape, x.dtype
+
+    def draw(generator: torch.Generator) -> Tensor:
+        empty = torch.empty(shape, dtype=kind, device=generator.device)
+        drawn: Tensor = function(empty, *args, **kwargs, generator=generator)
+        return drawn
+
+    return draw, x.copy_
+
+
+def _same(drawn: Tensor) -> Tensor:
+    return drawn
+
+
+_OF_SHAPE: Mapping[Any, Any] = {torch.rand_like: torch.rand, torch.randn_like: torch.randn}
+_DIMENSIONS: Mapping[Any, int] = {
+    functional.dropout1d: 3,
+    functional.dropout2d: 4,
+    functional.dropout3d: 5,
+}
+_RANDOM: Mapping[Any, Callable[..., Known | None]] = {
+    functional.dropout: _dropout,
+    **dict.fromkeys(_DIMENSIONS, _feature_dropout),
+    **dict.fromkeys((torch.rand, torch.randn, torch.randint, torch.randperm), _new),
+    **dict.fromkeys(_OF_SHAPE, _like),
+    **dict.fromkeys((Tensor.bernoulli_, Tensor.normal_, Tensor.uniform_), _filled),
+}
+"""Random functions whose draws depend on shapes alone. vmap refuses all others."""

@@ -1,0 +1,293 @@
+"""One trial of a program: its files, its measurements so far, and how it ended."""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from study.engine.outcomes import Run
+from study.engine.programs.measurements import BadLineError, Lines, Measurement, Reader
+from study.engine.programs.output import Output
+from study.engine.programs.process import Process
+from study.engine.stopping_rules import StoppingRules
+from study.records import Curve, Seconds
+from workloads.command.program import Command
+
+_CURVE, _LOG, _ENDED, CHECKPOINT = "curve.jsonl", "log.jsonl", "ended.json", "checkpoint"
+_MOST_PIECES = 32
+"""Pieces of output read after the end of a program; more than a pipe holds."""
+_Row = tuple[int, float, float, float, float]
+"""Step, training loss, validation loss, validation error, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a program's run ended, besides its measurements.
+
+    Attributes:
+        message: why the trial failed; empty where it did not.
+        diverged_at: step of a measurement that was not finite; None without one.
+        finished: whether the program took all its steps, the last ones unmeasured.
+    """
+
+    message: str = ""
+    diverged_at: int | None = None
+    finished: bool = False
+
+
+class ProgramTrial:
+    """A trial whose folder outlives this process: a later one goes on where this one ended.
+
+    Attributes:
+        end: how it ended; None before.
+        output: what the program printed since it was started here.
+        process: the program while it runs.
+        killed: whether it did not end itself in time when it was asked to.
+    """
+
+    def __init__(self, command: Command, folder: Path, max_steps: int) -> None:
+        """Read what an earlier process has left in the trial's folder.
+
+        Args:
+            command: the program.
+            folder: the trial's own; it need not exist.
+            max_steps: the step budget, >= 1.
+        """
+        self._command, self._folder, self._max_steps = command, folder, max_steps
+        self._rows: list[_Row] = _rows(folder / _CURVE)
+        self.end = _ended(folder / _ENDED)
+        self.killed = False
+        self.output = Output()
+        self.process: Process | None = None
+        self._resumed = self._ended_by_us = False
+        self._seconds = self._rows[-1][4] if self._rows else 0.0
+
+    @property
+    def step(self) -> int:
+        """The last step that was measured; -1 before any."""
+        return self._rows[-1][0] if self._rows else -1
+
+    def run(self) -> Run:
+        """Return the measurements as the run of a lane."""
+        total = self._rows[-1][4] if self._rows else 0.0
+        end = self.end or End()
+        return Run(
+            curve=_curve(self._rows),
+            diverged_at=end.diverged_at,
+            seconds=Seconds(total, total, 0.0),
+            finished=end.finished,
+        )
+
+    def past(self, rules: StoppingRules) -> bool:
+        """Return whether nothing that the program may still report can matter."""
+        after = [row[3] for row in self._rows if row[0] > 0]
+        reached = not rules.to_budget and any(error < rules.target for error in after)
+        return reached or self.step >= min(rules.cap, rules.max_steps)
+
+    def start(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start the program; one that does not start has failed."""
+        checkpoint, log = self._folder / CHECKPOINT, self._folder / _LOG
+        self._resumed = checkpoint.is_dir() and any(checkpoint.iterdir())
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+        self._reader, self._lines = Reader(self._command), (Lines(), Lines())
+        self._begun = self._heard = time.monotonic()
+        told = {
+            "BATCHSCALE_LOG": str(log),
+            "BATCHSCALE_CHECKPOINT": str(checkpoint),
+            "BATCHSCALE_RESUME": str(int(self._resumed)),
+        }
+        self._log = log.open("rb")
+        self._first = True
+        try:
+            self.process = Process(words, {**environment, **told}, self._command.folder)
+        except (OSError, ValueError) as error:
+            self._log.close()
+            self._finish(End(f"the program must start, got {type(error).__name__}: {error}"))
+
+    def look(self) -> bool:
+        """Take in what the program has reported, and whether it has ended or is overdue.
+
+        Returns:
+            Whether there is anything new.
+        """
+        process, before = self.process, self.step
+        if process is None:
+            return True
+        ended = process.exit_code is not None  # asked first: what it printed before is then there
+        try:
+            self._read(process, ended)
+            self._check_time()
+        except BadLineError as bad:
+            self._conclude(End(str(bad)))
+        if ended:
+            self._conclude(self._judged(process.exit_code or 0))
+        if ended or process.overdue:
+            self.killed = not ended
+            self.close()
+        return self.process is None or self.step != before
+
+    def stop(self, grace: float | None = None) -> None:
+        """Ask the program to end itself, and take in nothing more."""
+        self._ended_by_us = True
+        if self.process is not None:
+            own = self._command.options.grace_seconds
+            self.process.end_softly(own if grace is None else min(own, grace))
+
+    def conclude(self) -> None:
+        """End the trial at its last measurement: nothing further matters."""
+        self._conclude(End())
+
+    def close(self) -> None:
+        """Kill what is left of the program."""
+        if self.process is not None:
+            self.process.close()
+            self._log.close()
+            self.process = None
+
+    def _conclude(self, end: End) -> None:
+        if self.end is None and not self._ended_by_us:
+            self._finish(end)
+            self.stop()
+
+    def _finish(self, end: End) -> None:
+        self.end = end
+        _write(self._folder / _ENDED, json.dumps(vars_of(end)))
+
+    def _read(self, process: Process, ended: bool) -> None:
+        for pipe in list(process.pipes):
+            is_output = pipe is process.output
+            # one that prints without end must not hold up the others
+            for _ in range(_MOST_PIECES if ended else 1):
+                if not (piece := process.read(pipe)):
+                    break
+                self.output.add(piece)
+                if is_output:
+                    self._take(self._lines[0].add(piece), only_json=False)
+        self._take(self._lines[1].add(self._log.read()), only_json=True)
+        if ended:
+            self._take(self._lines[0].end(), only_json=False)
+            self._take(self._lines[1].end(), only_json=True)
+
+    def _take(self, lines: Sequence[str], *, only_json: bool) -> None:
+        for line in lines:
+            if self.end is not None or self._ended_by_us:
+                return
+            measurement = self._reader.read(line, only_json=only_json)
+            if measurement is not None:
+                self._record(measurement)
+
+    def _record(self, found: Measurement) -> None:
+        self._heard = time.monotonic()
+        if self._first and self._resumed:  # it goes on from a checkpoint before the last of these
+            self._rows = [row for row in self._rows if row[0] < found.step]
+            _write(self._folder / _CURVE, "".join(map(_line, self._rows)))
+        elif self._first and self._rows:
+            self._rows = []
+            _write(self._folder / _CURVE, "")
+        self._first = False
+        if found.step <= self.step:
+            raise BadLineError(
+                f"{self._command.options.step} must rise from one measurement to the next, got "
+                f"{found.step} after {self.step}; of several processes, let one report"
+            )
+        if found.step > self._max_steps:
+            if not self._rows:
+                raise BadLineError(
+                    f"a program must be measured within its budget of {self._max_steps:,} steps, "
+                    f"got its first measurement at step {found.step:,}; measure more often"
+                )
+            self._conclude(End(finished=True))
+        elif not found.finite:
+            self._conclude(End(diverged_at=found.step))
+        else:
+            seconds = self._seconds + time.monotonic() - self._begun
+            row = (found.step, found.train_loss, found.val_loss, found.val_error, seconds)
+            self._rows.append(row)
+            with (self._folder / _CURVE).open("a", encoding="utf-8") as file:
+                file.write(_line(row))
+
+    def _check_time(self) -> None:
+        options, now = self._command.options, time.monotonic()
+        for name, since in (("trial_minutes", self._begun), ("silent_minutes", self._heard)):
+            minutes = getattr(options, name)
+            if minutes is not None and now - since > 60 * minutes and self.end is None:
+                raise BadLineError(
+                    f"the program must keep within workload_options.{name} = {minutes:g}, got "
+                    f"step {self.step} as its last measurement; {self.output.last_lines()}"
+                )
+
+    def _judged(self, code: int) -> End:
+        """Return how a program ended that ended by itself."""
+        if code:
+            how = f"exit code {code}" if code > 0 else f"signal {-code}"
+            where = f"after step {self.step}" if self._rows else "before any measurement"
+            return End(f"the program ended with {how} {where}; {self.output.last_lines()}")
+        if not self._rows:
+            return End(self._nothing())
+        before = self._rows[-2][0] if len(self._rows) > 1 else 0
+        if 2 * self.step - max(before, 0) > self._max_steps:
+            return End(finished=True)  # its next measurement would lie beyond the budget
+        return End(
+            f"the program must train for {{max_steps}} = {self._max_steps:,} steps unless it is "
+            f"ended, got an end after step {self.step:,}; {self.output.last_lines()}"
+        )
+
+    def _nothing(self) -> str:
+        options, keys = self._command.options, ", ".join(sorted(self._reader.keys))
+        there = f"JSON with the keys {keys}" if keys else "none"
+        return (
+            "the program must report measurements, JSON objects with the keys "
+            f"{options.step} and {self._command.measured}, on lines of its output or of "
+            f"$BATCHSCALE_LOG, got {there}; {self.output.last_lines()}"
+        )
+
+
+def vars_of(end: End) -> dict[str, object]:
+    """Return how a run ended as plain data."""
+    return {name: getattr(end, name) for name in End.__slots__}
+
+
+def _ended(path: Path) -> End | None:
+    try:
+        return End(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # not ended, or killed while it was written
+        return None
+
+
+def _rows(path: Path) -> list[_Row]:
+    rows: list[_Row] = []
+    with contextlib.suppress(OSError, ValueError):  # the last line may be torn
+        for line in path.read_text(encoding="utf-8").splitlines():
+            step, *values = json.loads(line)
+            rows.append((int(step), *map(float, values)))  # type: ignore[arg-type]
+    return rows
+
+
+def _line(row: _Row) -> str:
+    return json.dumps(row) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _curve(rows: Sequence[_Row]) -> Curve:
+    if not rows:
+        return Curve.empty()
+    step, train_loss, val_loss, val_error, seconds = np.array(rows, dtype=np.float64).T
+    return Curve(
+        step=step.astype(np.int64),
+        train_loss=train_loss,
+        val_loss=val_loss,
+        val_error=val_error,
+        seconds=seconds,
+    )

@@ -1,0 +1,129 @@
+"""Plug-in files: Python files of a user's, which may import the files and packages beside them.
+
+A folder of plug-ins is one package here, under a name made from its path, and an import in one of
+its files looks into the folder first, as Python does for a script. Nothing is put on `sys.path`:
+two folders with a `models.py` each do not meet, and nobody else's import finds either.
+"""
+
+import builtins
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from workloads.errors import WorkloadError
+
+_PREFIX = "batchscale_plugin_"
+_FIRST = sys.stdlib_module_names | {"analysis", "batchscale", "study", "workloads"}
+"""Top-level names that no file beside a plug-in can take."""
+
+
+def module_of(path: Path) -> ModuleType:
+    """Return a file's module, imported under a name that is the same in every process.
+
+    Raises:
+        WorkloadError: the file is not there, or does not import.
+    """
+    try:
+        path = path.resolve()
+        there = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
+        raise WorkloadError(f"a workload file needs a valid path, got {path}: {error}") from error
+    if not there:
+        raise WorkloadError(f"a workload file must exist, got {path}")
+    importlib.invalidate_caches()  # a neighbour may have been written just now
+    stem = path.stem if path.stem.isidentifier() else f"file_{_digest(path.name)}"
+    name = f"{_package(path.parent)}.{stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    # a script that calls sys.exit must not end the sweep silently
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise WorkloadError(
+            f"a workload file must import, got {type(error).__name__}: {error} from {path}"
+        ) from error
+    return module
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _package(folder: Path) -> str:
+    """Return the name of a folder's package, which is there from now on."""
+    name = _PREFIX + _digest(str(folder))
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+        if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+            sys.meta_path.insert(0, _Finder())
+    return name
+
+
+class _Finder:
+    """Finds the modules of plug-in folders, so that they import each other as well."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not name.startswith(_PREFIX) or path is None:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _Loader(name, spec.loader.path)
+        return spec
+
+
+class _Loader(SourceFileLoader):
+    """Runs a file with an `import` of its own."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        package = module.__name__.partition(".")[0]
+        own = _Import(package, sys.modules[package].__path__[0], Path(self.path).stem)
+        vars(module)["__builtins__"] = vars(builtins) | {"__import__": own}
+        super().exec_module(module)
+
+
+class _Import:
+    """The `import` of a file in a plug-in folder."""
+
+    def __init__(self, package: str, folder: str, itself: str) -> None:
+        self._package, self._folder, self._itself = package, folder, itself
+
+    def __call__(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002 - as Python calls it
+        locals: Mapping[str, Any] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        """Import as Python does, from the folder where the name is that of a neighbour."""
+        top = name.partition(".")[0]
+        if level or not self._is_neighbour(top):
+            return builtins.__import__(name, globals, locals, fromlist or (), level)
+        within = builtins.__import__(f"{self._package}.{name}", globals, locals, fromlist or ())
+        return within if fromlist else sys.modules[f"{self._package}.{top}"]
+
+    def _is_neighbour(self, top: str) -> bool:
+        # a file such as transformers.py may import the package of its own name
+        if top in _FIRST or top == self._itself:
+            return False
+        there = PathFinder.find_spec(top, [self._folder])
+        # a folder without __init__.py, perhaps of data, comes after every package that is installed
+        plain = there is not None and there.loader is None
+        return there is not None and not (plain and importlib.util.find_spec(top))
