@@ -72,7 +72,8 @@ def saved(place, results):
 
 
 def worker(place):
-    return next(pid for pid, name in place.processes().items() if "RaceTrainable" in name)
+    found = place.processes()
+    return next(pid for pid, name in found.items() if "ray::" in name and "Trainable" in name)
 
 
 @pytest.mark.parametrize(
