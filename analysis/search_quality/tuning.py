@@ -44,7 +44,7 @@ def tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None = No
         target: as in `analysis.measures.targets.search_trials`.
     """
     if not study.space_known:
-        return {}, NO_BOX
+        return Tuning(gaps={}, missing=NO_BOX)
     if follows_rule(study) or not study.space:
         return Tuning(gaps={}, missing=NO_TUNING)
     if study.adaptive:
