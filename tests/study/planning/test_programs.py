@@ -60,7 +60,7 @@ def test_batch_sizes_may_follow_from_the_number_of_examples(study):
         ({"space": {"lr": LR, "decay": 0.1}}, r"search\.space\.decay must have a placeholder"),
         ({"space": {"lr": LR, "seed": 3}}, r"search\.space\.seed must have a placeholder"),
         ({"options": {"run": "{python} {steps}"}, "space": {"steps": 1.0}}, "got 'steps', which"),
-        ({"optimizer": "sgd"}, "optimizer must be left out for a program, .* got 'sgd'"),
+        ({"optimizer": "sgd"}, "optimizer must be left out for a program, got 'sgd': the pro"),
         ({"schedule": {"name": "cosine"}}, r"schedule\.name must be left out for a program"),
         ({"federated": {"clients": 2}}, "federated must be left out for a program"),
         ({"race": {"resolution": 0.1}}, r"race\.resolution must be left out for a program"),
