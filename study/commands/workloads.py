@@ -75,15 +75,14 @@ def check(
 def _of(workload: str) -> "Iterator[Clause]":
     from study.planning.admission import clause as admission
     from workloads.command.program import Command
-    from workloads.registry import resolve
+    from workloads.registry import COMMAND, resolve
     from workloads.testing import check as check_contract
     from workloads.workload import Dynamics
 
+    if workload == COMMAND:
+        raise StudyError("a program must be checked by its study file, got none; give study.toml")
     built, kept = resolve(workload), True
-    if isinstance(built, Command):
-        raise StudyError(
-            "a program must be checked by its study file, got no file; give study.toml"
-        )
+    assert not isinstance(built, Command)
     for clause in check_contract(built):
         yield clause
         kept = kept and clause.passed
