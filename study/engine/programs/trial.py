@@ -2,20 +2,26 @@
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-
-import numpy as np
 
 from study.engine.outcomes import Run
 from study.engine.programs.measurements import BadLineError, Lines, Measurement, Reader
 from study.engine.programs.output import Output
 from study.engine.programs.process import Process
+from study.engine.programs.saved import (
+    End,
+    Row,
+    curve_of,
+    line_of,
+    read_end,
+    read_rows,
+    write,
+)
 from study.engine.stopping_rules import StoppingRules
-from study.records import Curve, Seconds
+from study.records import Seconds
 from workloads.command.program import Command
 
 _CURVE, _ENDED, CHECKPOINT = "curve.jsonl", "ended.json", "checkpoint"
@@ -28,23 +34,6 @@ does, may kill the program first, and this process next."""
 _MOST_BYTES = 2**30
 """Size of the output of a program that prints without end."""
 _PIECE = 2**20
-_Row = tuple[int, float, float, float, float]
-"""Step, training loss, validation loss, validation error, seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a program's run ended, besides its measurements.
-
-    Attributes:
-        message: why the trial failed; empty where it did not.
-        diverged_at: step of a measurement that was not finite; None without one.
-        finished: whether the program took all its steps, the last ones unmeasured.
-    """
-
-    message: str = ""
-    diverged_at: int | None = None
-    finished: bool = False
 
 
 class ProgramTrial:
@@ -66,8 +55,8 @@ class ProgramTrial:
             max_steps: the step budget, >= 1.
         """
         self._command, self._folder, self._max_steps = command, folder, max_steps
-        self._rows: list[_Row] = _rows(folder / _CURVE)
-        self.end = _ended(folder / _ENDED)
+        self._rows: list[Row] = read_rows(folder / _CURVE)
+        self.end = read_end(folder / _ENDED)
         self.killed = False
         self.output = Output()
         self.process: Process | None = None
@@ -87,7 +76,7 @@ class ProgramTrial:
         total = self._rows[-1][4] if self._rows else 0.0
         end = self.end or End()
         return Run(
-            curve=_curve(self._rows),
+            curve=curve_of(self._rows),
             diverged_at=end.diverged_at,
             seconds=Seconds(total, total, 0.0),
             finished=end.finished,
@@ -184,7 +173,7 @@ class ProgramTrial:
 
     def _finish(self, end: End) -> None:
         self.end = end
-        _write(self._folder / _ENDED, json.dumps(vars_of(end)))
+        write(self._folder / _ENDED, json.dumps(asdict(end)))
 
     def _read_left_over(self) -> None:
         """Take in what the program reported after its worker had died."""
@@ -219,10 +208,10 @@ class ProgramTrial:
         self._heard = time.monotonic()
         if self._first and self._resumed:  # it goes on from a checkpoint before the last of these
             self._rows = [row for row in self._rows if row[0] < found.step]
-            _write(self._folder / _CURVE, "".join(map(_line, self._rows)))
+            write(self._folder / _CURVE, "".join(map(line_of, self._rows)))
         elif self._first and self._rows:
             self._rows = []
-            _write(self._folder / _CURVE, "")
+            write(self._folder / _CURVE, "")
         self._first = False
         if found.step <= self.step:
             raise BadLineError(
@@ -243,7 +232,7 @@ class ProgramTrial:
             row = (found.step, found.train_loss, found.val_loss, found.val_error, seconds)
             self._rows.append(row)
             with (self._folder / _CURVE).open("a", encoding="utf-8") as file:
-                file.write(_line(row))
+                file.write(line_of(row))
 
     def _elapsed(self) -> float:
         """Return the seconds that the program has run, here and before."""
@@ -285,48 +274,3 @@ class ProgramTrial:
             f"{options.step} and {self._command.measured}, on lines of its output or of "
             f"$BATCHSCALE_LOG, got {there}; {self.output.last_lines()}"
         )
-
-
-def vars_of(end: End) -> dict[str, object]:
-    """Return how a run ended as plain data."""
-    return {name: getattr(end, name) for name in End.__slots__}
-
-
-def _ended(path: Path) -> End | None:
-    try:
-        return End(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # not ended, or killed while it was written
-        return None
-
-
-def _rows(path: Path) -> list[_Row]:
-    rows: list[_Row] = []
-    with contextlib.suppress(OSError, ValueError):  # the last line may be torn
-        for line in path.read_text(encoding="utf-8").splitlines():
-            step, *values = json.loads(line)
-            rows.append((int(step), *map(float, values)))  # type: ignore[arg-type]
-    return rows
-
-
-def _line(row: _Row) -> str:
-    return json.dumps(row) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def _curve(rows: Sequence[_Row]) -> Curve:
-    if not rows:
-        return Curve.empty()
-    step, train_loss, val_loss, val_error, seconds = np.array(rows, dtype=np.float64).T
-    return Curve(
-        step=step.astype(np.int64),
-        train_loss=train_loss,
-        val_loss=val_loss,
-        val_error=val_error,
-        seconds=seconds,
-    )
