@@ -1,5 +1,6 @@
 """Finished runs by the command: imported, looked at, and refused where only a sweep could help."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ def test_runs_are_imported_and_every_command_says_what_it_can(command):
     code, out, err = command("status", "results/mine")
     assert code == 0, err
     assert "imported and complete: 4 batch sizes, 8 trials (8 exhausted), 248 measurements" in out
+    code, out, err = command("status", "results/mine", "--json")
+    assert code == 0, err
+    first = json.loads(out)["batch_sizes"][0]
+    assert (first["batch_size"], first["trials"], first["exhausted"]) == (8, 2, 2)
     for arguments in (("sweep", "results/mine/study.toml"), ("layers", "results/mine")):
         code, _, err = command(*arguments)
         assert code == 2
@@ -31,6 +36,9 @@ def test_runs_are_imported_and_every_command_says_what_it_can(command):
     code, out, err = command("export", "results/mine", "--format", "csv", "--to", "out")
     assert code == 0, err
     assert out.strip() == "out/mine.csv"
+    code, _, err = command("export", "results/mine", "--format", "xls")
+    assert code == 2
+    assert "--format must be archive or csv, got 'xls'" in err
     code, out, err = command("export", "results/mine", "--to", "out")
     assert code == 0, err
     assert "8 trials in out/mine/model/unknown-optimizer" in out
@@ -43,7 +51,6 @@ def test_runs_are_imported_and_every_command_says_what_it_can(command):
         (["import", "mine", "--space", "lr=1:2"], "--space must not be given for an archive"),
         (["import", "nowhere.csv"], "a file that can be read, UTF-8 if it is text, got nowhere"),
         (["import", "wandb:me/mine"], "needs the name of the step"),
-        (["export", "mine", "--format", "xls"], "--format must be archive or csv, got 'xls'"),
     ],
 )
 def test_options_of_another_kind_are_refused(command, arguments, message):
