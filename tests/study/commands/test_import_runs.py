@@ -50,12 +50,14 @@ def test_runs_are_imported_and_every_command_says_what_it_can(command):
         (["import", "mine.csv", "--all-trials"], "--all-trials must not be given for runs"),
         (["import", "mine", "--space", "lr=1:2"], "--space must not be given for an archive"),
         (["import", "nowhere.csv"], "a file that can be read, UTF-8 if it is text, got nowhere"),
+        (["import", "mine.xlsx"], "finished runs must be a table (.csv, .tsv, .parquet, .jsonl"),
         (["import", "wandb:me/mine"], "needs the name of the step"),
     ],
 )
 def test_options_of_another_kind_are_refused(command, arguments, message):
     measurements().to_csv("mine.csv", index=False)
     Path("mine").mkdir()
+    Path("mine.xlsx").write_bytes(b"PK")
     code, out, err = command(*arguments)
     assert code == 2
     assert message in err
