@@ -15,7 +15,7 @@ from analysis.runs.columns import (
     check_needed,
     columns_of,
 )
-from analysis.runs.measurements import curves_of, no_curves
+from analysis.runs.measurements import curves_of, ends_blank, no_curves
 from analysis.runs.outcomes import outcomes, statuses, stops
 from analysis.runs.rows import Rows
 from analysis.runs.run_table import ATTEMPT, RunTable
@@ -85,6 +85,8 @@ def checked_runs(
     )
     runs["diverged"] = broken.reindex(runs.index, fill_value=False)
     if measured:
+        blank = ends_blank(table, columns, chosen).reindex(runs.index, fill_value=False)
+        runs["diverged"] |= blank & runs["status"].isna()
         runs["stopped_at"] = stops(table, columns, units, sizes, runs)
     else:
         runs = outcomes(table, columns, units, runs)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.runs.columns import MEASURED, Columns
-from analysis.runs.rows import Rows
+from analysis.runs.rows import Rows, is_absent
 from analysis.runs.run_table import ATTEMPT, RunTable
 from analysis.runs.units import Units
 
@@ -35,6 +35,30 @@ def curves_of(
     finite = np.isfinite(kept["val_error"])
     broken = (~finite).groupby(kept["run"]).any()
     return kept[finite].reset_index(drop=True), broken, int((~finite).sum())
+
+
+def ends_blank(table: RunTable, columns: Columns, metric: str) -> "pd.Series[bool]":
+    """Return which runs end in rows of a step alone: NaN, as many a table leaves such cells empty.
+
+    A run of which a row before its last measurement is so has no such end: it was measured only now
+    and then.
+    """
+    frame, codes = table.rows.frame, table.codes
+    same = {columns.of[name] for name in columns.of if name not in MEASURED}
+    filled = pd.Series(False, index=frame.index)
+    for name in frame.columns:
+        there = pd.Series([not is_absent(cell) for cell in frame[name]], index=frame.index)
+        varies = name == columns.of[metric] or table.varies(name)
+        if name not in same and varies:
+            filled |= there
+    blank = ~filled & table.rows.texts(columns.of["step"]).notna()
+    place = codes.groupby(codes).cumcount()
+    last_filled = place[filled].groupby(codes[filled]).max()
+    first_blank = place[blank].groupby(codes[blank]).min()
+    ends = codes[blank & ~codes.duplicated(keep="last")]
+    return first_blank.gt(last_filled.reindex(first_blank.index, fill_value=-1)) & pd.Series(
+        first_blank.index.isin(ends), index=first_blank.index
+    )
 
 
 def _error(

@@ -117,6 +117,11 @@ class RunTable:
             )
         return first.reindex(range(int(self.codes.max()) + 1))
 
+    def varies(self, column: str) -> bool:
+        """Return whether a column is not the same in all rows of some run."""
+        texts = self.rows.texts(column).fillna("")
+        return bool((texts.groupby(self.codes).nunique() > 1).any())
+
     def varying(self, column: str) -> tuple[int, int]:
         """Return in how many runs a column varies, and how many have two rows or more with it."""
         values, given = self.rows.numbers(column)

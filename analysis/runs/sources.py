@@ -22,6 +22,13 @@ def reader_of(source: str) -> Reader | None:
     return next((read for is_one, read in _KINDS if is_one(source)), None)
 
 
+def may_be_archive(source: str) -> bool:
+    """Return whether a source that has no reader here may be a folder or a tar file."""
+    path = Path(source)
+    tars = {".tar", ".tgz", ".tbz2", ".txz"}
+    return not path.is_file() or not path.suffix or bool(tars & set(path.suffixes))
+
+
 def joined(rows: Rows, table: Path, mapping: Mapping[str, str]) -> Rows:
     """Return rows with the columns of a table of one row per run, which they do not have, by run.
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
 from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import STUDY_FILE
+from analysis.tables.schema import STATUSES, STUDY_FILE
 from analysis.tables.study import StudyTables
 
 NO_OPTIMIZER = "unknown-optimizer"
@@ -58,6 +59,18 @@ def imported_counts(study: StudyTables) -> str:
         f"{trials['batch_size'].nunique()} batch sizes, {len(trials):,} trials "
         f"({status_counts(trials['status'].tolist())}), {len(study.curves):,} measurements"
     )
+
+
+def imported_rows(study: StudyTables) -> list[dict[str, Any]]:
+    """Return the trials of each batch size, in all and by status, as JSON data."""
+    return [
+        {
+            "batch_size": int(str(size)),
+            "trials": len(trials),
+            **{status: int(trials["status"].eq(status).sum()) for status in STATUSES},
+        }
+        for size, trials in study.trials.groupby("batch_size", sort=True)
+    ]
 
 
 def status_counts(statuses: Sequence[str]) -> str:

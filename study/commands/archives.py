@@ -84,13 +84,13 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.runs.columns import parse_mapping
     from analysis.runs.importing import Choices as RunChoices
     from analysis.runs.importing import import_runs, parse_space
-    from analysis.runs.sources import reader_of
+    from analysis.runs.sources import may_be_archive, reader_of
     from analysis.runs.units import Units
     from analysis.tables.folder import ResultsFolder
 
     folder = ResultsFolder.at(results)
     with console.status(Text(f"reading {source}")):
-        if reader_of(source) is None:
+        if reader_of(source) is None and may_be_archive(source):
             of_runs = {
                 "--columns": columns,
                 "--join": join,

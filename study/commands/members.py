@@ -14,7 +14,7 @@ from analysis.tables.schema import STUDY_FILE
 from batchscale.errors import BatchscaleError
 from study.config.grid import Member, read_members
 from study.config.study import FOUND, StudyConfig
-from study.config.study_file import validated
+from study.config.study_file import refuse_imported, validated
 from study.errors import StudyError
 from study.storage.study_folder import folder_of
 from workloads.registry import refuse_unknown
@@ -36,6 +36,8 @@ def members_in(source: str, settings: Sequence[str]) -> list[Member]:
     _check_recorded(source)
     folder_of(source)  # says so if its study cannot be run
     members = read_members(source, settings)
+    for member in members:
+        refuse_imported(member.data, Path(source).parent)
     for_each(members, _check)
     return members
 

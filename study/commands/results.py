@@ -32,10 +32,21 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
 
     folder = ResultsFolder.at(location)
     if "imported" in read_study_file(folder):
-        from analysis.tables.imported import imported_counts
+        from analysis.tables.imported import imported_counts, imported_rows
         from analysis.tables.study import read_study
 
-        console.print(f"imported and complete: {imported_counts(read_study(folder))}")
+        tables = read_study(folder)
+        if as_json:
+            console.document(
+                {
+                    "study": folder.name,
+                    "share_done": 1.0,
+                    "batch_sizes": imported_rows(tables),
+                    "unfinished": [],
+                }
+            )
+            return
+        console.print(f"imported and complete: {imported_counts(tables)}")
         return
     resolved = read_study_toml(folder)
     ends = read_ends(folder, resolved)

@@ -63,6 +63,10 @@ class SweepOptions:
     track: Sequence[str] = ()
     track_by: str = TRIAL
 
+    def __post_init__(self) -> None:
+        """Refuse trackers that are unknown or not installed, before anything runs."""
+        check_trackers(self.track, self.track_by)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Swept:
@@ -145,7 +149,6 @@ def _prepared(
 ) -> tuple[Studies, list[ResultsFolder], list[Resources]]:
     """Return what a sweep needs, once all is checked that can be before any study runs."""
     use_data(options.data_dir)
-    check_trackers(options.track, options.track_by)
     check_address(options.address)
     if options.address is None:
         check_gpus(options.gpus_per_worker)

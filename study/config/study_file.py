@@ -59,6 +59,24 @@ def read_study(source: str) -> dict[str, Any]:
     return data
 
 
+def refuse_imported(data: Mapping[str, Any], where: object) -> None:
+    """Refuse the study file of imported results: nothing of them can be trained.
+
+    Args:
+        data: the study file as plain data.
+        where: the results folder, for the message.
+
+    Raises:
+        StudyError: it is one.
+    """
+    if "imported" in data:
+        kind = "an archive" if "path" in data["imported"] else "finished runs"
+        raise StudyError(
+            f"a sweep needs a study that batchscale ran, got one imported from {kind} in {where}; "
+            "use `analyze`, or another folder"
+        )
+
+
 def _text(path: Path) -> str:
     """Return the text of a study file; editors on Windows may begin it with a byte order mark."""
     try:

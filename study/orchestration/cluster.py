@@ -20,7 +20,7 @@ from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
 from study.errors import StudyError, cause
-from study.orchestration.resources import Resources
+from study.orchestration.resources import AUTO, Resources
 from study.orchestration.signals import Stop, no_orphans, outliving_terminal, ray_watched
 
 _QUIET = {

@@ -128,3 +128,24 @@ def test_without_an_id_a_run_is_its_settings(imports):
         [0.1, "exhausted"],
         [0.2, "reached"],
     ]
+
+
+def test_a_run_that_ends_in_empty_cells_has_diverged(imports):
+    def statuses(rows, head="run,batch_size,lr,step,val_error", name="made"):
+        made = imports(f"{head}\n{rows}", f"{name}.csv", target=0.1)
+        return made.trials["status"].tolist(), made.trials["stopped_at"].tolist()
+
+    # as pandas writes NaN
+    assert statuses("a,8,.1,0,.9\na,8,.1,10,.5\na,8,.1,20,\na,8,.1,30,") == (["diverged"], [30])
+    # measured now and then
+    often = "a,8,.1,0,.9\na,8,.1,10,\na,8,.1,20,.5\na,8,.1,30,"
+    assert statuses(often, name="often") == (["exhausted"], [30])
+    # something else was measured there
+    head = "run,batch_size,lr,step,val_error,train_loss"
+    assert statuses("a,8,.1,0,.9,\na,8,.1,10,,.4", head, "train") == (["exhausted"], [10])
+    head = "run,batch_size,lr,step,val_error,acc"
+    assert statuses("a,8,.1,0,.9,.1\na,8,.1,10,,.4", head, "other") == (["exhausted"], [10])
+    # the table says how it ended
+    head = "run,batch_size,lr,step,val_error,status"
+    rows = "a,8,.1,0,.9,finished\na,8,.1,10,,finished"
+    assert statuses(rows, head, "told") == (["exhausted"], [10])

@@ -1,5 +1,6 @@
 """Finished runs by the command: imported, looked at, and refused where only a sweep could help."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ def test_runs_are_imported_and_every_command_says_what_it_can(command):
     code, out, err = command("status", "results/mine")
     assert code == 0, err
     assert "imported and complete: 4 batch sizes, 8 trials (8 exhausted), 248 measurements" in out
+    code, out, err = command("status", "results/mine", "--json")
+    assert code == 0, err
+    first = json.loads(out)["batch_sizes"][0]
+    assert (first["batch_size"], first["trials"], first["exhausted"]) == (8, 2, 2)
     for arguments in (("sweep", "results/mine/study.toml"), ("layers", "results/mine")):
         code, _, err = command(*arguments)
         assert code == 2
@@ -45,12 +50,14 @@ def test_runs_are_imported_and_every_command_says_what_it_can(command):
         (["import", "mine.csv", "--all-trials"], "--all-trials must not be given for runs"),
         (["import", "mine", "--space", "lr=1:2"], "--space must not be given for an archive"),
         (["import", "nowhere.csv"], "a file that can be read, UTF-8 if it is text, got nowhere"),
+        (["import", "mine.xlsx"], "finished runs must be a table (.csv, .tsv, .parquet, .jsonl"),
         (["import", "wandb:me/mine"], "needs the name of the step"),
     ],
 )
 def test_options_of_another_kind_are_refused(command, arguments, message):
     measurements().to_csv("mine.csv", index=False)
     Path("mine").mkdir()
+    Path("mine.xlsx").write_bytes(b"PK")
     code, out, err = command(*arguments)
     assert code == 2
     assert message in err

@@ -78,6 +78,16 @@ def test_nothing_is_shown_of_a_sweep_that_had_nothing_to_do(study):
     assert said == []
 
 
+def test_a_tracker_that_hangs_is_ended(study, monkeypatch):
+    folder, resolved, results = study
+    monkeypatch.setattr("study.tracking.follow.MOST_SECONDS", 0.01)  # no Python starts so fast
+    monkeypatch.setattr("study.tracking.follow._found", lambda *_: ({}, []))
+    progress = Progress(resolved)
+    with tracked(("of nobody",), "trial", folder, resolved, progress) as said:
+        progress.add(results)
+    assert said == ["the trackers were ended after 0 s; what they have may lack runs"]
+
+
 def test_a_disk_that_is_full_is_said_and_harms_nothing(study, monkeypatch):
     folder, resolved, results = study
     progress = Progress(resolved)
