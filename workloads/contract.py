@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workloads.direction import refuse_rising
 from workloads.errors import WorkloadError
 from workloads.items import Items
 from workloads.observation import few, observe
@@ -71,9 +72,15 @@ def loss_is_a_finite_mean(workload: Workload) -> str:
 
 def error_is_a_finite_mean(workload: Workload) -> str:
     """Check that `error` is one finite number, a mean over examples, and a fraction if required."""
+    target = sound_target(workload.target)
     error = _mean("error", workload.error, workload, _data(workload).validation)
-    if workload.target.quantity == "error":
-        _require(0 <= error <= 1, f"error must lie in [0, 1], got {error:.4g}")
+    if target.quantity == "error":
+        _require(
+            0 <= error <= 1,
+            f"error must lie in [0, 1], got {error:.4g}; scale it, or write "
+            f'Target({target.value:g}, quantity="loss")',
+        )
+    _refuse_rising(workload)
     return f"{error:.4g}"
 
 
@@ -99,7 +106,10 @@ def computes_from_its_arguments_alone(workload: Workload) -> str:
 
 def target_is_below_the_start(workload: Workload | Dynamics) -> str:
     """Check that an untrained model has not met the target."""
-    start, target = _start(workload), workload.target.value
+    target = sound_target(workload.target).value
+    if not isinstance(workload, Dynamics):
+        _refuse_rising(workload)
+    start = _start(workload)
     _require(
         start >= target,
         f"the target must be below the start, {workload.target.quantity} {start:.4g} before "
@@ -116,6 +126,7 @@ def error_falls_when_trained(workload: Workload | Dynamics) -> str:
         lanes.advance(_TRAINING_STEPS)
         errors = [float(error) for error in lanes.measure()[1]]
     else:
+        _refuse_rising(workload)
         errors = [_trained_error(workload, rate) for rate in _RATES]
     best = min((error for error in errors if math.isfinite(error)), default=math.nan)
     _require(best < start, f"training must lower the error, got {best:.4g} from {start:.4g}")
@@ -194,6 +205,10 @@ def _start(workload: Workload | Dynamics) -> float:
     if isinstance(workload, Dynamics):
         return float(_lanes(workload).measure()[1][0])
     return _error(workload, _model(workload, 0))
+
+
+def _refuse_rising(workload: Workload) -> None:
+    refuse_rising(workload, lambda seed: _model(workload, seed), few(_data(workload).train))
 
 
 def _trained_error(workload: Workload, rate: float) -> float:

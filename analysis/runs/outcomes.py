@@ -12,7 +12,7 @@ from analysis.tables.schema import STATUSES
 
 _WORDS: Mapping[str, str] = {
     "exhausted": "finished complete completed done success succeeded",
-    "capped": "killed stopped pruned incomplete running pending preempted scheduled preempting",
+    "capped": "killed stopped incomplete running pending preempted scheduled preempting",
     "diverged": "infeasible nan",
     "failed": "crashed error",
 }

@@ -52,6 +52,8 @@ def tracked_rows(
     for run in runs:
         others |= dict.fromkeys(run.curves)
         curves = {name: curve for name, curve in run.curves.items() if name in names}
+        if not any(curves.values()) and mapping.get("batch_size", "batch_size") not in run.settings:
+            continue  # nothing is known of it: a summary, a run of another kind
         # a parameter and a measurement may have one name
         settings = {k: v for k, v in run.settings.items() if k not in curves and k != step}
         rows = [

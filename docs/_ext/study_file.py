@@ -13,17 +13,19 @@ from sphinx.application import Sphinx
 
 from study.config.reference import default_of, describe, keys, section_of, toml
 from study.config.study import StudyConfig
+from workloads.command.program import Options
 
 
-def rows(model: type[BaseModel]) -> Iterator[tuple[str, str, str, str]]:
+def rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     """Yield dotted key, value, default and meaning of every key, tables in their order."""
     for key, field in keys(model):
-        yield key, describe(field), _default(field), field.description or ""
+        yield f"{prefix}{key}", describe(field), _default(field), field.description or ""
 
 
 def _about(table: str) -> str:
     """Return the docstring of a table's section, as one line of Markdown."""
-    section = section_of(StudyConfig.model_fields[table])
+    program = table == "workload_options"
+    section = Options if program else section_of(StudyConfig.model_fields[table])
     return " ".join(str(getdoc(section)).split())
 
 
@@ -42,7 +44,8 @@ class StudyFile(Directive):
     def run(self) -> list[nodes.Node]:
         """Return the sections."""
         by_table: dict[str, list[str]] = {}
-        for key, values, default, meaning in rows(StudyConfig):
+        every = [*rows(StudyConfig), *rows(Options, "workload_options.")]
+        for key, values, default, meaning in every:
             table = key.rpartition(".")[0]
             cells = (f"`{key}`", values, default, meaning)
             text = " | ".join(" ".join(cell.split()).replace("|", r"\|") for cell in cells)

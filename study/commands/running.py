@@ -26,6 +26,8 @@ from study.planning.programs import worker_share
 from study.planning.sizing import Device, check_gpus
 from study.storage.ends import read_ends
 from study.storage.study_folder import continued, folder_of, open_folder
+from study.tracking.follow import tracked
+from study.tracking.registry import TRIAL, check_trackers
 from workloads.registry import files_refused
 
 RESULTS = "results"
@@ -46,6 +48,8 @@ class SweepOptions:
         settings: changes of the study file, such as `search.trials=32`.
         data_dir: folder of data files; None leaves it to BATCHSCALE_DATA.
         run_code: whether a file that a results folder's study names as its workload may run.
+        track: trackers that show the trials, by name.
+        track_by: what becomes a run there: trial or batch-size.
     """
 
     results: str | None = None
@@ -56,6 +60,8 @@ class SweepOptions:
     settings: Sequence[str] = ()
     data_dir: Path | None = None
     run_code: bool = False
+    track: Sequence[str] = ()
+    track_by: str = TRIAL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +103,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
                 console.print(f"\n{title}", style="bold")
             with folder.locked():
                 study = studies.ready(member)
-                complete = _sweep_one(folder, study, console, own, stop) and complete
+                complete = _sweep_one(folder, study, console, own, stop, options) and complete
             if stop.requested:
                 stopped = stop.exit_code
                 break
@@ -139,6 +145,7 @@ def _prepared(
 ) -> tuple[Studies, list[ResultsFolder], list[Resources]]:
     """Return what a sweep needs, once all is checked that can be before any study runs."""
     use_data(options.data_dir)
+    check_trackers(options.track, options.track_by)
     check_address(options.address)
     if options.address is None:
         check_gpus(options.gpus_per_worker)
@@ -221,6 +228,7 @@ def _sweep_one(
     console: Terminal,
     resources: Resources,
     stop: Stop,
+    options: SweepOptions,
 ) -> bool:
     """Run what is missing of one study; return whether no trial failed and no cohort was lost."""
     resolved = continued(folder, study[0])
@@ -228,10 +236,11 @@ def _sweep_one(
     work = Sweep(folder, resolved, study[1])
     open_folder(folder, resolved)
     console.print(_headline(folder, resolved, resources))
-    with shown(work.display, console):
+    following = tracked(options.track, options.track_by, folder, resolved, work.progress)
+    with following as said, shown(work.display, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
-    for line in end.notes:
+    for line in (*end.notes, *said):
         console.print(line)
     for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")

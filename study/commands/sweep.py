@@ -59,6 +59,17 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     ] = False,
     run_code: RunCode = False,
     data_dir: DataDir = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Trackers that show the runs: wandb, mlflow, tensorboard, trackio.",
+            show_default=False,
+        ),
+    ] = None,
+    track_by: Annotated[
+        str, typer.Option(help="What becomes a run there: trial, or the best of each batch-size.")
+    ] = "trial",
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
     from study.commands.members import members_in
@@ -76,6 +87,8 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         settings=settings or (),
         data_dir=data_dir,
         run_code=run_code,
+        track=() if track is None else tuple(track.split(",")),
+        track_by=track_by,
     )
     if dry_run:
         rehearse(source, options, console)

@@ -1,19 +1,13 @@
 """The commands about workloads: which there are, and whether one is sound."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.commands.options import (
-    SOME_FAILED,
-    DataDir,
-    Json,
-    RunCode,
-    Workload,
-    use_data,
-)
+from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Workload, use_data
 from study.commands.terminal import Terminal
 from study.errors import StudyError
 
@@ -80,8 +74,12 @@ def check(
     use_data(data_dir)
     kept = True
     clauses = _of_program(workload, run_code) if workload.endswith(".toml") else _of(workload)
+    told: dict[str, str] = {}
     for clause in clauses:
-        console.clause(clause.name, clause.passed, clause.detail)
+        mistake = re.sub(r"\d+", "0", clause.detail)
+        first = clause.name if clause.passed else told.setdefault(mistake, clause.name)
+        detail = clause.detail if first == clause.name else f"as above, {first}"
+        console.clause(clause.name, clause.passed, detail)
         kept = kept and clause.passed
     if not kept:
         raise typer.Exit(SOME_FAILED)

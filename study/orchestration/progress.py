@@ -77,7 +77,11 @@ class _End(NamedTuple):
 
 
 class Progress:
-    """The rows of a study, counted as its trials are recorded; safe to use from two threads."""
+    """The rows of a study, counted as its trials are recorded; safe to use from two threads.
+
+    Attributes:
+        listeners: are called with the trials of each cohort that has just been recorded.
+    """
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult] = ()) -> None:
         """Count the trials that are recorded already.
@@ -89,6 +93,7 @@ class Progress:
         self._resolved = resolved
         # counts, not trials: a sweep may record very many, each with its curve
         self._ends: dict[int, Counter[_End]] = {size: Counter() for size in resolved.batch_sizes}
+        self.listeners: list[Callable[[Sequence[TrialResult]], None]] = []
         for result in recorded:
             self._ends[result.batch_size][_End.of(result)] += 1
 
@@ -106,6 +111,8 @@ class Progress:
         size = results[0].batch_size
         # a new counter, for another thread may be counting the old one
         self._ends[size] = self._ends[size] + Counter(map(_End.of, results))
+        for listen in self.listeners:
+            listen(results)
 
     @property
     def recorded(self) -> int:

@@ -1,6 +1,7 @@
 """What building a study's workload once shows: its size, its start, and how its lanes train."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
 from workloads.command.program import PROGRAM, Command
+from workloads.direction import refuse_rising
+from workloads.observation import few
 from workloads.soundness import sound_number
 from workloads.workload import Dynamics, LaneSetup, Target, Workload
 
@@ -24,6 +27,8 @@ OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
 """Optimizers that a workload with its own dynamics may support."""
 EXAMPLES_AT_ONCE = 512
 """Portion of the first evaluation: activations on all of it may need gigabytes."""
+_LEARNING_FLOPS = 1e8
+"""Operations for one example up to which a model may learn a few examples in an instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ def dry_build(
     require_sound(config.optimizer, optimizer)
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
     start, size = _start(loaded, optimizer)
+    _refuse_score(loaded, size)
     _start_above(target, start)
     _refuse_micro_batches(config, loaded)
     values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
@@ -65,6 +71,13 @@ def dry_build(
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
     return Built(loaded, mode, loaded.data.train.size, size)
+
+
+def _refuse_score(loaded: LoadedWorkload, size: ModelSize) -> None:
+    """Refuse an accuracy in place of an error; large models would learn for too long here."""
+    if size.flops <= _LEARNING_FLOPS:
+        make = partial(fresh_model, loaded)
+        refuse_rising(loaded.workload, make, few(loaded.data.train))
 
 
 def _mode(config: StudyConfig, admission: Admission) -> str:

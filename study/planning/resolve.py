@@ -22,7 +22,7 @@ from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.sampler import SAMPLERS
 from workloads.command.program import Command
 from workloads.registry import resolve as resolve_workload
-from workloads.soundness import sound_target
+from workloads.soundness import above_one, sound_target
 from workloads.workload import Dynamics, Target, Workload
 
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
@@ -189,6 +189,7 @@ def _target(config: StudyConfig, own: Target) -> Target:
     if not 0 < value < upper:
         raise StudyError(
             f"race.target must lie in (0, {upper:g}) for a target on the {quantity}, got {value:g}"
+            f"{above_one(value) if quantity == 'error' else ''}"
         )
     return Target(value, quantity)
 

@@ -24,7 +24,7 @@ _RULES = {"run": "one text or a list of words", "environment": "a table of texts
 
 
 class Options(BaseModel):
-    """The `workload_options` of a program."""
+    """The options of a program, `workload = "command"`; those of other workloads are their own."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True

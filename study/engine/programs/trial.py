@@ -18,9 +18,16 @@ from study.engine.stopping_rules import StoppingRules
 from study.records import Curve, Seconds
 from workloads.command.program import Command
 
-_CURVE, _LOG, _ENDED, CHECKPOINT = "curve.jsonl", "log.jsonl", "ended.json", "checkpoint"
-_MOST_PIECES = 32
-"""Pieces of output read after the end of a program; more than a pipe holds."""
+_CURVE, _ENDED, CHECKPOINT = "curve.jsonl", "ended.json", "checkpoint"
+_OUTPUT, _ERRORS, _LOG = "output", "errors", "log.jsonl"
+_REPORTS = {_OUTPUT: False, _LOG: True}
+"""Files with measurements, and whether nothing else may be in them."""
+SETTLE_SECONDS = 2.0
+"""Time after which a program that broke down has failed: whoever kills a sweep, as a batch system
+does, may kill the program first, and this process next."""
+_MOST_BYTES = 2**30
+"""Size of the output of a program that prints without end."""
+_PIECE = 2**20
 _Row = tuple[int, float, float, float, float]
 """Step, training loss, validation loss, validation error, seconds."""
 
@@ -65,6 +72,9 @@ class ProgramTrial:
         self.output = Output()
         self.process: Process | None = None
         self._resumed = self._ended_by_us = False
+        self._reader, self._lines = Reader(command), {name: Lines() for name in _REPORTS}
+        self._first = False
+        self._read_left_over()
         self._seconds = self._rows[-1][4] if self._rows else 0.0
 
     @property
@@ -91,23 +101,26 @@ class ProgramTrial:
 
     def start(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start the program; one that does not start has failed."""
-        checkpoint, log = self._folder / CHECKPOINT, self._folder / _LOG
+        checkpoint = self._folder / CHECKPOINT
         self._resumed = checkpoint.is_dir() and any(checkpoint.iterdir())
         checkpoint.mkdir(parents=True, exist_ok=True)
-        log.write_bytes(b"")
-        self._reader, self._lines = Reader(self._command), (Lines(), Lines())
+        for name in (_OUTPUT, _ERRORS, _LOG):
+            (self._folder / name).write_bytes(b"")
+        self._files = {name: (self._folder / name).open("rb") for name in (_OUTPUT, _ERRORS, _LOG)}
+        self._reader, self._lines = Reader(self._command), {name: Lines() for name in _REPORTS}
         self._begun = self._heard = time.monotonic()
+        self._died: float | None = None
         told = {
-            "BATCHSCALE_LOG": str(log),
+            "BATCHSCALE_LOG": str(self._folder / _LOG),
             "BATCHSCALE_CHECKPOINT": str(checkpoint),
             "BATCHSCALE_RESUME": str(int(self._resumed)),
         }
-        self._log = log.open("rb")
         self._first = True
+        printed = self._folder / _OUTPUT, self._folder / _ERRORS
         try:
-            self.process = Process(words, {**environment, **told}, self._command.folder)
+            self.process = Process(words, {**environment, **told}, self._command.folder, printed)
         except (OSError, ValueError) as error:
-            self._log.close()
+            self._close_files()
             self._finish(End(f"the program must start, got {type(error).__name__}: {error}"))
 
     def look(self) -> bool:
@@ -119,18 +132,28 @@ class ProgramTrial:
         process, before = self.process, self.step
         if process is None:
             return True
-        ended = process.exit_code is not None  # asked first: what it printed before is then there
+        code = process.exit_code  # asked first: what it printed before is then there
+        ended = code is not None
         try:
-            self._read(process, ended)
+            self._read(ended)
             self._check_time()
         except BadLineError as bad:
             self._conclude(End(str(bad)))
-        if ended:
-            self._conclude(self._judged(process.exit_code or 0))
+        if code is not None:
+            ended = self._settled(code)
+        if code is not None and ended:
+            self._conclude(self._judged(code))
         if ended or process.overdue:
             self.killed = not ended
             self.close()
         return self.process is None or self.step != before
+
+    def _settled(self, code: int) -> bool:
+        """Return whether the end of a program is its own: not one that this process shares."""
+        if code == 0 or self.end is not None or self._ended_by_us:
+            return True
+        self._died = self._died or time.monotonic()
+        return time.monotonic() - self._died > SETTLE_SECONDS
 
     def stop(self, grace: float | None = None) -> None:
         """Ask the program to end itself, and take in nothing more."""
@@ -147,8 +170,12 @@ class ProgramTrial:
         """Kill what is left of the program."""
         if self.process is not None:
             self.process.close()
-            self._log.close()
+            self._close_files()
             self.process = None
+
+    def _close_files(self) -> None:
+        for file in self._files.values():
+            file.close()
 
     def _conclude(self, end: End) -> None:
         if self.end is None and not self._ended_by_us:
@@ -159,27 +186,33 @@ class ProgramTrial:
         self.end = end
         _write(self._folder / _ENDED, json.dumps(vars_of(end)))
 
-    def _read(self, process: Process, ended: bool) -> None:
-        for pipe in list(process.pipes):
-            is_output = pipe is process.output
-            # one that prints without end must not hold up the others
-            for _ in range(_MOST_PIECES if ended else 1):
-                if not (piece := process.read(pipe)):
-                    break
-                self.output.add(piece)
-                if is_output:
-                    self._take(self._lines[0].add(piece), only_json=False)
-        self._take(self._lines[1].add(self._log.read()), only_json=True)
-        if ended:
-            self._take(self._lines[0].end(), only_json=False)
-            self._take(self._lines[1].end(), only_json=True)
+    def _read_left_over(self) -> None:
+        """Take in what the program reported after its worker had died."""
+        for name, only_json in _REPORTS.items():
+            with contextlib.suppress(OSError, BadLineError):
+                self._take(self._lines[name].add((self._folder / name).read_bytes()), only_json)
 
-    def _take(self, lines: Sequence[str], *, only_json: bool) -> None:
+    def _read(self, ended: bool) -> None:
+        for name, file in self._files.items():
+            # one that prints without end must not hold up the others
+            piece = file.read() if ended else file.read(_PIECE)
+            if name != _LOG:
+                self.output.add(piece)
+            if name in _REPORTS:
+                lines = self._lines[name].add(piece) + (self._lines[name].end() if ended else [])
+                self._take(lines, _REPORTS[name])
+            if file.tell() > _MOST_BYTES:
+                raise BadLineError(
+                    f"a program must print at most {_MOST_BYTES:,} bytes, got more; print less"
+                )
+
+    def _take(self, lines: Sequence[str], only_json: bool) -> None:
         for line in lines:
             if self.end is not None or self._ended_by_us:
                 return
             measurement = self._reader.read(line, only_json=only_json)
-            if measurement is not None:
+            known = self.process is None and measurement and measurement.step <= self.step
+            if measurement is not None and not known:
                 self._record(measurement)
 
     def _record(self, found: Measurement) -> None:
@@ -206,11 +239,17 @@ class ProgramTrial:
         elif not found.finite:
             self._conclude(End(diverged_at=found.step))
         else:
-            seconds = self._seconds + time.monotonic() - self._begun
+            seconds = self._elapsed()
             row = (found.step, found.train_loss, found.val_loss, found.val_error, seconds)
             self._rows.append(row)
             with (self._folder / _CURVE).open("a", encoding="utf-8") as file:
                 file.write(_line(row))
+
+    def _elapsed(self) -> float:
+        """Return the seconds that the program has run, here and before."""
+        if self.process is None:  # it is not known when a measurement was made that nobody read
+            return self._rows[-1][4] if self._rows else 0.0
+        return self._seconds + time.monotonic() - self._begun
 
     def _check_time(self) -> None:
         options, now = self._command.options, time.monotonic()

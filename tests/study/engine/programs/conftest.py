@@ -12,6 +12,7 @@ import pytest
 from analysis.tables.folder import ResultsFolder
 from study.engine.checkpoints import Checkpoint
 from study.engine.cohort import run_cohort
+from study.engine.programs import trial
 from study.planning.resolve import resolve
 from study.records import Cohort, Point
 
@@ -75,7 +76,8 @@ class Programs:
 
 
 @pytest.fixture
-def programs(tmp_path):
+def programs(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "SETTLE_SECONDS", 0.0)
     return Programs(tmp_path)
 
 
