@@ -86,6 +86,9 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     width: Width = None,
     font_size: FontSize = None,
     title: Title = True,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Also write the tables as LaTeX with booktabs.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fit the three regimes, print the table and draw the figures."""
@@ -94,6 +97,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.measures.targets import check_target
     from analysis.measures.targets import equal_trials as most_equal_trials
     from analysis.report.summary import analyze as analyze_study
+    from analysis.report.tables import TABLES, write_tables
     from analysis.report.write import print_analysis, write_summary
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import SUMMARY_FILE
@@ -109,18 +113,19 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
         if target is not None:
             check_target(target, resolved.as_data()["race"])
         consolidate(Parts(folder, resolved))
-    tables = read_study(folder)
-    first = most_equal_trials(tables) if equal_trials else None
-    analysis = analyze_study(tables, target, first)
-    figures = folder / "figures"
+    study = read_study(folder)
+    first = most_equal_trials(study) if equal_trials else None
+    analysis = analyze_study(study, target, first)
+    figures, tables = folder / "figures", folder / TABLES
     written = [folder / name for name in write_summary(analysis, folder)]
+    written += [tables / name for name in write_tables(analysis, tables, latex)]
     written += [figures / name for name in write_figures(analysis, figures, look)]
     if as_json:
         console.document(json.loads(folder.read(SUMMARY_FILE)))
         return
     print_analysis(analysis, console)
     for file in written:
-        if file.name.endswith((f".{look.formats[0]}", ".md")):
+        if file.name.endswith((f".{look.formats[0]}", ".md", ".tex")):
             console.print(str(file))
 
 
