@@ -23,6 +23,7 @@ from study.orchestration.progress import shown
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
+from study.planning.horizons import still_schedules
 from study.planning.sizing import Device, check_gpus
 from study.storage.study_folder import continued, folder_of, open_folder
 from workloads.registry import files_refused
@@ -185,7 +186,8 @@ def _sweep_one(
     with shown(work.progress, work.standings, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
-    for line in end.notes:
+    steps = {row.batch_size: row.best_steps for row in work.progress.rows() if row.best_steps}
+    for line in (*end.notes, *still_schedules(resolved, steps)):
         console.print(line)
     for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")

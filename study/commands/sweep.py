@@ -103,6 +103,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     from study.engine.networks.training import moved
     from study.planning.cores import default_workers
     from study.planning.cost import duration, estimates, plan_table, probe
+    from study.planning.horizons import still_schedules
     from study.planning.sizing import check_gpus
 
     use_data(data_dir)
@@ -118,6 +119,8 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
             console.print(f"\n{title}", style="bold")
         found = estimates(resolved, probes)
         console.print(plan_table(resolved, found))
+        for line in still_schedules(resolved, {row.probe.batch_size: row.steps for row in found}):
+            console.print(line)
         rows += found
     count = workers or default_workers(gpus_per_worker)
     expected = sum(row.seconds for row in rows) / count

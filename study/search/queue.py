@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
+from study.config.interpolation import interpolated
 from study.config.study import ResolvedStudy
 from study.records import Cohort, Point, TrialResult
 from study.search.replicates import fastest
 from study.search.sampler import Search
 from study.search.stages import Stages
-from study.search.warm_start import carried_over, inner_neighbor, warm_points
+from study.search.warm_start import inner_neighbor, warm_points
 
 PLATEAU_GUESS = 64
 """Assumed end of perfect scaling of an unknown workload; it only orders the work."""
@@ -153,7 +154,7 @@ class CohortQueue:
             for best in fastest(self._stages[inner].first):
                 known[inner] = best.outcome.steps or 0
             inner = self._inner(inner)
-        return carried_over(size, known) if known else None
+        return interpolated(size, known) if known else None
 
     def _warm(self, size: int) -> list[Point]:
         """Return the warm-start points that join the first cohort of a batch size."""

@@ -1,9 +1,13 @@
-"""A trial as a row of `trials.parquet`, and back."""
+"""Trials as rows of `trials.parquet`, and back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
+
+from analysis.tables.schema import BUDGET, trial_schema
+from study.config.study import ResolvedStudy
 from study.records import (
     Curve,
     Execution,
@@ -22,8 +26,18 @@ _EXECUTION = ("mode", "pack", "micro_batch")
 _SOURCE = ("source_batch_size", "source_role", "source_trial", "rule")
 
 
-def trial_row(result: TrialResult) -> dict[str, Any]:
-    """Return a trial's row; its curve is stored elsewhere."""
+def schema_of(resolved: ResolvedStudy) -> pa.Schema:
+    """Return the schema of a study's trials."""
+    return trial_schema(resolved.hyperparameters, [BUDGET] if resolved.budgets_differ else [])
+
+
+def trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
+    """Return one row per trial; curves are stored elsewhere."""
+    rows = [_row(result) | {BUDGET: resolved.budget(result.batch_size)} for result in results]
+    return pa.Table.from_pylist(rows, schema=schema_of(resolved))
+
+
+def _row(result: TrialResult) -> dict[str, Any]:
     point, outcome = result.point, result.outcome
     execution = None if result.execution is None else asdict(result.execution)
     return {
@@ -45,7 +59,7 @@ def trial_row(result: TrialResult) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:
-    """Return the trial of a row that `trial_row` made, with an empty curve."""
+    """Return the trial of a row of `trial_table`, with an empty curve."""
     return TrialResult(
         batch_size=row["batch_size"],
         cohort=row["cohort"],
