@@ -21,6 +21,8 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
     settings: Sequence[str] = (),
     run_code: bool = False,
     data_dir: str | Path | None = None,
+    track: Sequence[str] = (),
+    track_by: str = "trial",
 ) -> Study | list[Study]:
     """Tune at every batch size and record steps to target; call again to resume or extend.
 
@@ -39,6 +41,8 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         settings: changes of the study file such as `search.trials=32`.
         run_code: whether a file that a results folder's study.toml names as its workload may run.
         data_dir: folder of data files; None leaves it to the variable BATCHSCALE_DATA.
+        track: trackers that show the runs: wandb, mlflow, tensorboard, trackio, or plug-ins.
+        track_by: what becomes a run there: `trial`, or `batch-size` for the best trial of each.
 
     Returns:
         The study, loaded; a list of studies where the study file has a grid.
@@ -56,6 +60,8 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         settings=tuple(settings),
         data_dir=None if data_dir is None else Path(data_dir),
         run_code=run_code,
+        track=tuple(track),
+        track_by=track_by,
     )
     source = study if isinstance(study, Mapping) else str(study)
     before = os.environ.get("BATCHSCALE_DATA")

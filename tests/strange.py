@@ -353,6 +353,18 @@ class Augmented(Blobs):
         return type(batch)((moved * scale * (1 + 0.01 * flips))[order], batch.targets[order])
 
 
+class Accuracy(Blobs):
+    def error(self, model, data):
+        return 1 - super().error(model, data)
+
+
+class LogLikelihood(Blobs):
+    target = Target(0.3, "loss")
+
+    def error(self, model, data):
+        return 5 - self.loss(model, data)
+
+
 class NothingAugmented(Blobs):
     def augment(self, batch):
         batch.inputs.add_(0.1)

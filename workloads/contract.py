@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workloads.direction import refuse_rising
 from workloads.errors import WorkloadError
 from workloads.items import Items
 from workloads.observation import few, observe
@@ -71,9 +72,14 @@ def loss_is_a_finite_mean(workload: Workload) -> str:
 
 def error_is_a_finite_mean(workload: Workload) -> str:
     """Check that `error` is one finite number, a mean over examples, and a fraction if required."""
+    target = sound_target(workload.target)
     error = _mean("error", workload.error, workload, _data(workload).validation)
-    if workload.target.quantity == "error":
-        _require(0 <= error <= 1, f"error must lie in [0, 1], got {error:.4g}")
+    if target.quantity == "error":
+        _require(
+            0 <= error <= 1,
+            f"error must lie in [0, 1], got {error:.4g}; scale it, or write "
+            f'Target({target.value:g}, quantity="loss")',
+        )
     return f"{error:.4g}"
 
 
@@ -99,7 +105,10 @@ def computes_from_its_arguments_alone(workload: Workload) -> str:
 
 def target_is_below_the_start(workload: Workload | Dynamics) -> str:
     """Check that an untrained model has not met the target."""
-    start, target = _start(workload), workload.target.value
+    target = sound_target(workload.target).value
+    start = _start(workload)
+    if start < target:
+        _refuse_rising(workload)
     _require(
         start >= target,
         f"the target must be below the start, {workload.target.quantity} {start:.4g} before "
@@ -118,6 +127,8 @@ def error_falls_when_trained(workload: Workload | Dynamics) -> str:
     else:
         errors = [_trained_error(workload, rate) for rate in _RATES]
     best = min((error for error in errors if math.isfinite(error)), default=math.nan)
+    if not best < start:
+        _refuse_rising(workload)
     _require(best < start, f"training must lower the error, got {best:.4g} from {start:.4g}")
     return f"{start:.4g} to {best:.4g} in {_TRAINING_STEPS} steps"
 
@@ -194,6 +205,13 @@ def _start(workload: Workload | Dynamics) -> float:
     if isinstance(workload, Dynamics):
         return float(_lanes(workload).measure()[1][0])
     return _error(workload, _model(workload, 0))
+
+
+def _refuse_rising(workload: Workload | Dynamics) -> None:
+    """Say so where a broken clause comes from a score that is no error."""
+    if isinstance(workload, Dynamics):
+        return
+    refuse_rising(workload, lambda seed: _model(workload, seed), few(_data(workload).train))
 
 
 def _trained_error(workload: Workload, rate: float) -> float:

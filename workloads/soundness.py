@@ -20,6 +20,7 @@ _WHOLE = (
     "take the mean over examples, or write `whole = True` in the workload, so that loss and error "
     "are always measured on the whole validation set at once"
 )
+_PERCENT = 100
 _UPPER = {"error": 1.0, "loss": math.inf}
 
 
@@ -37,8 +38,17 @@ def sound_target(target: object) -> Target:
     if isinstance(value, bool | str) or not _is_between(0, value, upper):
         raise WorkloadError(
             f"a target on the {target.quantity} must lie in (0, {upper:g}), got {value}"
+            f"{above_one(value)}"
         )
     return target
+
+
+def above_one(value: Any) -> str:
+    """Return what to do about a target of `value` on an error; empty if it is below 1."""
+    if isinstance(value, bool) or not _is_between(1, value, math.inf):
+        return ""
+    percent = f"write {value / 100:g} for {value:g} %, or " if value <= _PERCENT else ""
+    return f'; {percent}Target({value:g}, quantity="loss") for a loss'
 
 
 def _is_between(low: float, value: Any, high: float) -> bool:

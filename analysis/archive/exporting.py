@@ -86,7 +86,7 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
             f"an export needs trials of a search, got none in {folder}; run the sweep first"
         )
     path = _path(study)
-    studies = _descriptions(folder) if study.imported else {}
+    studies = _descriptions(folder) if _archived(study) else {}
     place = to / path
     if os.path.lexists(place):
         raise AnalysisError(
@@ -119,13 +119,18 @@ def _numbered(trials: pd.DataFrame) -> pd.DataFrame:
     return trials.assign(number=trials["trial"].where(trials["role"] == "search", after))
 
 
+def _archived(study: StudyTables) -> bool:
+    """Return whether a study was imported from an archive, to which it can go back."""
+    return study.imported and study.config["imported"].get("path") is not None
+
+
 def _path(study: StudyTables) -> str:
     """Return dataset/model/optimizer of a study."""
     # in path/to/file.py:Class the class is the model; a named workload has no other name
     file, colon, name = str(study.config["workload"]).rpartition(":")
     dataset, model = (Path(file).stem, name) if colon else (name, _MODEL)
     path = f"{dataset}/{model}/{study.config['optimizer']}"
-    path = str(study.config["imported"]["path"]) if study.imported else path
+    path = str(study.config["imported"]["path"]) if _archived(study) else path
     if place_of([*path.split("/"), "1", STUDY_JSON]) is None:
         raise AnalysisError(
             f"an export must go to dataset/model/optimizer, got {path} in {study.name}; correct "
@@ -220,7 +225,7 @@ def _measurement_columns(study: StudyTables) -> dict[str, str]:
     """Return the archive's name of each column of the curves that is written."""
     others = [name for name in study.curves.columns if name not in CURVE_COLUMNS]
     columns = {"train_loss": TRAIN_LOSS, "val_loss": VAL_LOSS} | {name: name for name in others}
-    if study.imported:
+    if _archived(study):
         column = str(study.config["imported"]["metric"])
     else:
         column = VAL_LOSS if study.config["race"].get("quantity") == "loss" else _ERROR

@@ -154,6 +154,14 @@ def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...
     """Return a sentence on `unfinished_records`, none for a finished sweep."""
     if not records:
         return ()
+    return (
+        f"Unfinished: at least {missing_text(records)}. All numbers here are of the trials so far "
+        "and may change; run the same `sweep` again to finish it.",
+    )
+
+
+def missing_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return `missing_trials` as a clause, such as "8 trials are still to come (4 of the ...)"."""
     parts: dict[tuple[str, int], list[str]] = {}
     for row in records:
         parts.setdefault((row["role"], row["trials"]), []).append(str(row["batch_size"]))
@@ -162,7 +170,4 @@ def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...
         f"{count} {_NAMES[role]} at {'each of ' if len(sizes) > 1 else ''}B = {', '.join(sizes)}"
         for (role, count), sizes in parts.items()
     )
-    return (
-        f"Unfinished: at least {total} trials are still to come ({listed}). All numbers here are "
-        "of the trials so far and may change; run the same `sweep` again to finish it.",
-    )
+    return f"{total} trials are still to come ({listed})"

@@ -88,7 +88,7 @@ def quality_table(
         )
         search = _search_row(even, group, study.adaptive)
         late = late_row(even, list(box)) if study.adaptive else {}
-        rows.append({"batch_size": size, **search, **_box_row(ends), **late})
+        rows.append({"batch_size": size, **search, **_box_row(ends, study.space_known), **late})
     columns = _COLUMNS | (LATE_COLUMNS if study.adaptive else {})
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
@@ -102,7 +102,7 @@ def _search_row(even: pd.DataFrame, group: pd.DataFrame, adaptive: bool) -> dict
     diverged = int(even["status"].eq("diverged").sum())
     fastest = group[group["steps"].notna()].sort_values("steps", kind="stable").head(1)
     steps = None if fastest.empty else int(fastest["steps"].iloc[0])
-    before = None if fastest.empty else int(fastest["steps_before"].iloc[0])
+    before = None if fastest["steps_before"].isna().all() else int(fastest["steps_before"].iloc[0])
     half = sample.trials // 2
     warm_gain = _warm_gain(sample, steps)
     verdict = SearchVerdict.UNKNOWN if adaptive else sample.verdict
@@ -131,12 +131,12 @@ def _warm_gain(sample: SearchSample, steps: int | None) -> float | None:
     return float(sample.steps[0] / steps - 1)
 
 
-def _box_row(ends: tuple[RangeEnd, ...]) -> dict[str, object]:
+def _box_row(ends: tuple[RangeEnd, ...], known: bool) -> dict[str, object]:
     def listed(verdict: EdgeVerdict) -> str:
         return ", ".join(f"{e.hyperparameter} {e.end}" for e in ends if e.verdict is verdict)
 
     return {
-        "box": str(box_verdict(ends)),
+        "box": str(box_verdict(ends) if known else EdgeVerdict.UNKNOWN),
         "edges": listed(EdgeVerdict.EDGE),
         "walls": listed(EdgeVerdict.WALL),
     }

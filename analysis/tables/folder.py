@@ -160,6 +160,20 @@ class ResultsFolder:
             f"the results folder must be writable, got {self}: {error.strerror or error}; {remedy}"
         )
 
+    def check_writable(self) -> None:
+        """Refuse a folder on a disk in which nothing could be written; write nothing.
+
+        Raises:
+            AnalysisError: it, or the folder in which it would be made, cannot be written.
+        """
+        if not self.on_disk:
+            return
+        base = Path(self.base)
+        there = next(path for path in (base, *base.parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
+            code = errno.EACCES if there.is_dir() else errno.ENOTDIR
+            raise AnalysisError(self.unwritable(OSError(code, os.strerror(code))))
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other sweeps out while the body runs, and delete what a killed sweep left.
@@ -195,6 +209,10 @@ class ResultsFolder:
             yield
         finally:
             lock.release()
+
+    def path_on_disk(self, name: str) -> Path | None:
+        """Return the path of a file or subfolder; None where the folder is in an object store."""
+        return Path(self._path(name)) if self.on_disk else None
 
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""

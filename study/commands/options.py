@@ -14,6 +14,37 @@ T = TypeVar("T", str, list[str])
 SOME_FAILED, WRONG_INPUT = 1, 2
 """Exit codes: some trials failed or a check did not hold; wrong input."""
 
+
+def _workload_names(incomplete: str) -> list[str]:
+    """Return the names of workloads for a shell's completion; files are left to the shell."""
+    from workloads.registry import names
+
+    return [entry.name for entry in names() if entry.name.startswith(incomplete)]
+
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study.toml, or the name of a workload.",
+        autocompletion=_workload_names,
+    ),
+]
+Workload = Annotated[
+    str,
+    typer.Argument(
+        help="A workload's name, path/to/file.py:Class, or the study.toml of a program.",
+        autocompletion=_workload_names,
+    ),
+]
+StudyWorkload = Annotated[
+    str,
+    typer.Option(
+        "--workload",
+        help="The workload: a name, or path/to/file.py:Class.",
+        autocompletion=_workload_names,
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of data files; or set BATCHSCALE_DATA.", show_default=False),
@@ -53,6 +84,10 @@ FontSize = Annotated[
     float | None, typer.Option(help="Size of the figures' text, points.", show_default="10")
 ]
 Title = Annotated[bool, typer.Option("--title/--no-title", help="A title above each figure.")]
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document instead, and nothing else.")
+]
 
 RunCode = Annotated[
     bool,

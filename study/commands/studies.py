@@ -37,6 +37,10 @@ class Studies:
             self._latest = (member, resolve(member.data, self._device))
         return self._latest[1]
 
+    def resolved(self, member: Member) -> ResolvedStudy:
+        """Return a study as it will run, without loading its data."""
+        return self._resolved[member.name]
+
     def title(self, member: Member) -> str | None:
         """Return a heading such as "study 2 of 4: seed-1"; None for a file without a grid."""
         if member.name is None:

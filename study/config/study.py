@@ -17,7 +17,6 @@ from study.config.sections import (
     BatchSize,
     BatchSizes,
     ComputeConfig,
-    Count,
     FederatedConfig,
     LaneLimit,
     RaceConfig,
@@ -26,16 +25,16 @@ from study.config.sections import (
     ScheduleConfig,
     SearchConfig,
     Section,
-    UntilConfig,
     kind_of,
 )
+from study.config.until import Grant, UntilConfig
 
 
 class StudyConfig(Section):
     """A study file."""
 
     workload: Annotated[str, Field(max_length=4096)]
-    """Built-in name, entry point, or path/to/file.py:Class."""
+    """Built-in name, entry point, path/to/file.py:Class, or "command" for a program."""
     optimizer: str = "nesterov"
     """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, or a plug-in."""
     batch_sizes: Annotated[
@@ -48,7 +47,7 @@ class StudyConfig(Section):
     mode: Literal["search", "recipe"] = "search"
     """Whether every batch size is tuned, or only one, from which a recipe follows."""
     workload_options: dict[str, Any] = Field(default_factory=dict)
-    """Keyword arguments of the workload's class."""
+    """Keyword arguments of the workload's class, or the options of a program."""
     search: SearchConfig = Field(default_factory=SearchConfig)
     race: RaceConfig = Field(default_factory=RaceConfig)
     recipe: RecipeConfig | None = None
@@ -110,14 +109,6 @@ _MAY_GROW = (
     *_COMPUTE,
 )
 """In a recipe only the batch sizes may grow: more trials might change what is scaled."""
-
-
-class Grant(Section):
-    """What a batch size has beyond the study file, by `until`: numbers in all, not added ones."""
-
-    batch_size: BatchSize
-    trials: Count
-    seeds: Count
 
 
 class ResolvedStudy(StudyConfig):
@@ -186,7 +177,12 @@ class ResolvedStudy(StudyConfig):
 
     def budget(self, batch_size: int) -> int:
         """Return the step budget at a batch size."""
-        return self.race.budget(self.examples_per_step(batch_size), self.examples)
+        return self.race.budget(batch_size, self.examples_per_step(batch_size), self.examples)
+
+    @property
+    def budgets_differ(self) -> bool:
+        """Whether the study gives batch sizes budgets of their own, which its tables then hold."""
+        return not isinstance(self.race.max_steps, int)
 
     def local_batch_size(self, batch_size: int) -> int:
         """Return the examples in one gradient: the batch, or a client's share of it."""

@@ -18,6 +18,7 @@ from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.orchestration.cluster import this_node
 from study.orchestration.worker import Report, Worker, ended_after
 from study.records import Cohort, record_from_json
+from workloads.command.program import PROGRAM
 from workloads.registry import resolve as resolve_workload
 from workloads.trees import mapped
 from workloads.workload import Data
@@ -43,7 +44,9 @@ class RaceTrainable(tune.Trainable):
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
         self._announced = False
         resolved = ResolvedStudy.model_validate(job["resolved"])
-        device = "cuda" if ray.get_gpu_ids() else "cpu"
+        # programs have the GPUs to themselves
+        program = resolved.compute.mode == PROGRAM
+        device = "cuda" if ray.get_gpu_ids() and not program else "cpu"
         with ended_after(resolved.compute.cohort_minutes):
             workload = resolve_workload(resolved.workload, resolved.workload_options)
             data = _received(job["data"], job["form"])

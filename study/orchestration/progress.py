@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, Self
 
@@ -60,6 +60,10 @@ class Row:
     best_steps: int | None
 
 
+_LIVE = ("racing", "share", "loss")
+"""What is known only while a sweep runs."""
+
+
 class _End(NamedTuple):
     """How a trial ended, as far as rows need it."""
 
@@ -73,7 +77,11 @@ class _End(NamedTuple):
 
 
 class Progress:
-    """The rows of a study, counted as its trials are recorded; safe to use from two threads."""
+    """The rows of a study, counted as its trials are recorded; safe to use from two threads.
+
+    Attributes:
+        listeners: are called with the trials of each cohort that has just been recorded.
+    """
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult] = ()) -> None:
         """Count the trials that are recorded already.
@@ -85,6 +93,7 @@ class Progress:
         self._resolved = resolved
         # counts, not trials: a sweep may record very many, each with its curve
         self._ends: dict[int, Counter[_End]] = {size: Counter() for size in resolved.batch_sizes}
+        self.listeners: list[Callable[[Sequence[TrialResult]], None]] = []
         for result in recorded:
             self._ends[result.batch_size][_End.of(result)] += 1
 
@@ -96,9 +105,9 @@ class Progress:
     def of_rows(cls, resolved: ResolvedStudy, trials: Iterable[Mapping[str, Any]]) -> Self:
         """Count trials given as rows with batch_size, role, status and steps."""
         progress = cls(resolved)
-        for row in trials:
-            end = _End(Role(row["role"]), Status(row["status"]), row["steps"])
-            progress._ends[row["batch_size"]][end] += 1
+        alike = Counter((r["batch_size"], r["role"], r["status"], r["steps"]) for r in trials)
+        for (size, role, status, steps), count in alike.items():
+            progress._ends[size][_End(Role(role), Status(status), steps)] += count
         return progress
 
     def add(self, results: Sequence[TrialResult]) -> None:
@@ -106,6 +115,8 @@ class Progress:
         size = results[0].batch_size
         # a new counter, for another thread may be counting the old one
         self._ends[size] = self._ends[size] + Counter(map(_End.of, results))
+        for listen in self.listeners:
+            listen(results)
 
     @property
     def recorded(self) -> int:
@@ -166,6 +177,11 @@ def share_done(rows: Sequence[Row]) -> float:
         total += cost * planned
         done += cost * min(over, planned)
     return done / total
+
+
+def recorded_row(row: Row) -> dict[str, Any]:
+    """Return a row as plain data, without what is known only while a sweep runs."""
+    return {key: value for key, value in asdict(row).items() if key not in _LIVE}
 
 
 def progress_table(rows: Sequence[Row], live: bool = False) -> Table:

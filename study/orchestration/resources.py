@@ -20,6 +20,7 @@ class Resources:
     Attributes:
         workers: cohorts trained at once, >= 1.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
+        cpus_per_worker: CPU cores per worker, >= 1; more than one for programs.
         address: a Ray cluster to join; None for this machine.
         data_dir: folder of data files on the workers; None leaves it to their environment.
         ray: True to train under Ray from the start, False not at all; None to begin without Ray
@@ -28,6 +29,7 @@ class Resources:
 
     workers: int
     gpus_per_worker: float = 0.0
+    cpus_per_worker: int = 1
     address: str | None = None
     data_dir: str | None = None
     ray: bool | None = None
@@ -36,7 +38,7 @@ class Resources:
         """Return why workers cannot be forked from this process; None where they can."""
         reasons = {
             "--address": self.address is not None,
-            "--gpus-per-worker": self.gpus_per_worker > 0,
+            "workers with GPUs": self.gpus_per_worker > 0,
             "results in an object store": not folder.on_disk,
             "a machine with a GPU": torch.cuda.is_available(),  # autograd's threads are running
             "a system other than Linux": sys.platform != "linux",

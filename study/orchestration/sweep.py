@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
-from study.config.study import Grant, ResolvedStudy
+from study.config.study import ResolvedStudy
+from study.config.until import Grant
 from study.engine.checkpoints import CHECKPOINTS
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError
@@ -30,6 +31,7 @@ from study.storage.parts import Parts
 from study.storage.provenance import check_readable, record_end, record_start
 from study.storage.study_folder import open_folder
 from study.storage.tables import study_tables
+from workloads.command.program import Command
 
 if TYPE_CHECKING:
     from study.search.until import Grants
@@ -212,6 +214,8 @@ class Sweep:
     def _admission(self) -> dict[str, Any]:
         """Return how lanes are trained and why, and what else the workload was seen to do."""
         mode = self._resolved.compute.mode
+        if isinstance(self._trainable, Command):
+            return {"mode": mode, **self._trainable.record()}
         if not isinstance(self._trainable, LoadedWorkload):
             return {"mode": mode}
         seen = self._trainable.observed.words()

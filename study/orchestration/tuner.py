@@ -83,7 +83,10 @@ class RayWorkers:
             sign=sign,
             board=self._board,
         )
-        return tune.with_resources(actor, {"cpu": 1, "gpu": self._resources.gpus_per_worker})
+        # one bundle of a placement group, so that all of it is on one machine
+        share = self._resources
+        wanted = {"cpu": share.cpus_per_worker, "gpu": share.gpus_per_worker}
+        return tune.with_resources(actor, wanted)
 
     def _tune_config(self, searcher: PerBatchSearch) -> tune.TuneConfig:
         return tune.TuneConfig(

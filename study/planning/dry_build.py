@@ -1,6 +1,7 @@
 """What building a study's workload once shows: its size, its start, and how its lanes train."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,13 +10,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from study.config.space import Range, Space
 from study.config.study import StudyConfig
-from study.engine.networks.training import Layout, LoadedWorkload, fresh_model, load
+from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
 from study.errors import StudyError
 from study.optimizers import Optimizer, optimizer_named
 from study.optimizers.hyperparameters import of_optimizer, of_workload
 from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
+from workloads.command.program import PROGRAM, Command
+from workloads.direction import refuse_rising
+from workloads.observation import few
 from workloads.soundness import sound_number
 from workloads.workload import Dynamics, LaneSetup, Target, Workload
 
@@ -23,20 +27,22 @@ OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
 """Optimizers that a workload with its own dynamics may support."""
 EXAMPLES_AT_ONCE = 512
 """Portion of the first evaluation: activations on all of it may need gigabytes."""
+_LEARNING_FLOPS = 5e6
+"""Operations for one example up to which a model may learn a few examples in an instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
     """Findings from building the workload once; the numbers are None if it has no data."""
 
-    trainable: LoadedWorkload | Dynamics
+    trainable: Trainable
     mode: str
     examples: int | None = None
     size: ModelSize | None = None
 
 
 def dry_build(
-    config: StudyConfig, workload: Workload | Dynamics, target: Target, space: Space
+    config: StudyConfig, workload: Workload | Dynamics | Command, target: Target, space: Space
 ) -> Built:
     """Return what building a workload shows: its data, the model's size, and how lanes train.
 
@@ -44,6 +50,9 @@ def dry_build(
         StudyError: the study asks for what the workload cannot do, or starts below its target.
         WorkloadError: the workload is unsound, or not admitted.
     """  # noqa: DOC502  (raised inside)
+    if isinstance(workload, Command):
+        workload.refuse_missing()
+        return Built(workload, PROGRAM, workload.options.examples)
     if isinstance(workload, Dynamics):
         _refuse_mode(config, {"dynamics"})
         _refuse_unsupported(config, space)
@@ -54,6 +63,7 @@ def dry_build(
     require_sound(config.optimizer, optimizer)
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
     start, size = _start(loaded, optimizer)
+    _refuse_score(loaded, size)
     _start_above(target, start)
     _refuse_micro_batches(config, loaded)
     values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
@@ -61,6 +71,13 @@ def dry_build(
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
     return Built(loaded, mode, loaded.data.train.size, size)
+
+
+def _refuse_score(loaded: LoadedWorkload, size: ModelSize) -> None:
+    """Refuse an accuracy in place of an error; large models would learn for too long here."""
+    if size.flops <= _LEARNING_FLOPS:
+        make = partial(fresh_model, loaded)
+        refuse_rising(loaded.workload, make, few(loaded.data.train))
 
 
 def _mode(config: StudyConfig, admission: Admission) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
+from study.config.interpolation import interpolated
 from study.config.study import ResolvedStudy
 from study.records import Cohort, Point, Role, TrialResult
+from study.search.replicates import fastest
 from study.search.sampler import SAMPLERS, Search
 from study.search.stages import Stages
 from study.search.standing import Standing, expected_cost
@@ -50,7 +52,7 @@ class CohortQueue:
         if not costs:
             return None
         size = max(costs, key=lambda s: costs[s])
-        return self._stages[size].take(self._warm(size))
+        return self._stages[size].take(self._warm(size), self._carried(size))
 
     def finish(self, results: Sequence[TrialResult]) -> bool:
         """Take back a cohort with its results.
@@ -128,13 +130,28 @@ class CohortQueue:
         return any(stages.owes(following) for stages in self._stages.values())
 
     def _awaits_neighbor(self, size: int) -> bool:
-        if not self._resolved.search.warm_start or self._stages[size].started:
-            return False
-        inner = inner_neighbor(self._resolved.batch_sizes, size)
-        if inner is None:
+        inner = self._inner(size)
+        if inner is None or self._stages[size].started:
             return False
         neighbor = self._stages[inner]
         return not neighbor.first and not neighbor.closed
+
+    def _inner(self, size: int) -> int | None:
+        """Return the batch size whose first cohort this one starts after, if there is one."""
+        learns = self._resolved.search.warm_start or self._resolved.race.prune is not None
+        if not learns or size not in self._resolved.searched:
+            return None
+        return inner_neighbor(self._resolved.searched, size)
+
+    def _carried(self, size: int) -> int | None:
+        """Return the fewest steps expected from the first cohorts toward the middle, if known."""
+        known: dict[int, int] = {}
+        inner = None if self._stages[size].started else self._inner(size)
+        while inner is not None:
+            for best in fastest(self._stages[inner].first):
+                known[inner] = best.outcome.steps or 0
+            inner = self._inner(inner)
+        return interpolated(size, known) if known else None
 
     def _warm(self, size: int) -> list[Point]:
         """Return the warm-start points that join the first cohort of a batch size."""

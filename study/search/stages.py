@@ -121,15 +121,27 @@ class Stages:
             return not self._racing
         return self._waiting[0].role is not Role.SEARCH or self._first_key() not in self._racing
 
-    def take(self, warm: Sequence[Point] = ()) -> Cohort:
-        """Hand out the next cohort, joined by warm-start points."""
+    def take(self, warm: Sequence[Point] = (), carried: int | None = None) -> Cohort:
+        """Hand out the next cohort.
+
+        Args:
+            warm: warm-start points that join it.
+            carried: the fewest steps to expect by other batch sizes, for the first cohort. If none
+                of its trials reaches the target, the expectation was wrong, or the good lanes are
+                lost: the next ones are not pruned.
+
+        Returns:
+            The cohort.
+        """
         block = self._waiting.pop(0)
         self._racing[block.key] = block
-        points = block.points or self._drawn(block)
+        points, best = block.points or self._drawn(block), self._best_steps(block)
+        prunes = self._resolved.race.prune is not None and not block.points
         return Cohort(
             batch_size=self.batch_size,
             points=(*points, *warm),
-            best_steps=self._best_steps(block),
+            best_steps=best,
+            expected_steps=(best or carried) if prunes else None,
             region=block.region,
         )
 

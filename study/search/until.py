@@ -14,9 +14,9 @@ from analysis.fitting.design import sensitivities
 from analysis.fitting.estimates import Estimate
 from analysis.measures.replicates import representative_runs
 from analysis.report.summary import Analysis
-from study.config.sections import UntilConfig
 from study.config.space import Range
-from study.config.study import Grant, ResolvedStudy
+from study.config.study import ResolvedStudy
+from study.config.until import Grant, UntilConfig
 from study.records import TrialResult
 
 AT_ONCE = 2

@@ -1,7 +1,8 @@
 """Warm starts: the best points of neighboring batch sizes, scaled by the usual rules.
 
-Batch sizes start from the middle outward, each after the first cohort of its inner neighbor. So
-the points follow from the study alone, whatever the number of workers.
+Where a study warm-starts or prunes, batch sizes start from the middle outward, each after the first
+cohort of its inner neighbor. So what they take from others follows from the study alone, whatever
+the number of workers.
 """
 
 from collections.abc import Sequence

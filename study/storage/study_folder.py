@@ -13,6 +13,7 @@ from analysis.tables.nested import leaves
 from analysis.tables.schema import PROVENANCE_FILE, STUDY_FILE, TRIALS_FILE
 from study.config.sections import ReplicatesConfig, SearchConfig
 from study.config.study import ResolvedStudy
+from study.config.study_file import refuse_imported
 from study.errors import StudyError
 from study.storage.parts import part_names
 
@@ -87,11 +88,7 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
         StudyError: the folder holds no study that batchscale ran.
     """
     data = read_study_file(folder)
-    if "imported" in data:
-        raise StudyError(
-            f"a sweep needs a study that batchscale ran, got one imported from an archive in "
-            f"{folder}; use `analyze`, or another folder"
-        )
+    refuse_imported(data, folder)
     try:
         return ResolvedStudy.model_validate(data)
     except (ValueError, RecursionError) as error:

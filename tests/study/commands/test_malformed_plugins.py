@@ -68,6 +68,7 @@ def declared(value):
     }
 
 
+ACCURACY = "(model(data.inputs).argmax(-1) == data.targets).float().mean()"
 LOGITS = "model(batch.inputs)"
 # what is changed, what `sweep` says, and the clause that `check` finds broken, if it can be built
 FAULTS = {
@@ -75,6 +76,17 @@ FAULTS = {
     "target text": ({"target": "target = Target('a')"}, "must lie in (0, 1)", "target is in"),
     "target nan": ({"target": "target = Target(math.nan)"}, "got nan", "target is in range"),
     "target of 1": ({"target": "target = Target(1.0)"}, "must lie in (0, 1)", "target is in"),
+    "target of 3 on an error": (
+        {"target": "target = Target(3.0)"},
+        'got 3.0; write 0.03 for 3 %, or Target(3, quantity="loss") for a loss',
+        "target is in range",
+    ),
+    "an accuracy": (error(ACCURACY), "lower must be better, got an error that rises", None),
+    "an accuracy and its target": (
+        {"target": "target = Target(0.95)", **error(ACCURACY)},
+        "lower must be better, got an error that rises",
+        "target is below the start",
+    ),
     "target quantity": ({"target": "target = Target(1, 'x')"}, "error or loss", "target is in"),
     "target raises": (
         {"target": "target = property(lambda self: 1 / 0)"},
@@ -244,6 +256,13 @@ def test_a_faulty_workload_is_refused_in_words(run, members, message, clause):
     if clause is not None:
         assert code == 1, err
         assert any(clause in line for line in out.splitlines() if line.startswith("FAIL")), out
+
+
+def test_one_mistake_has_one_message(run):
+    code, out, _ = run("check", FAULTS["data none"][0])
+    assert code == 1
+    assert out.count("data() must return a Data") == 1
+    assert out.count("as above, data are identical on two calls") >= 5
 
 
 SHAPES = st.lists(st.integers(0, 5), max_size=3).map(tuple)

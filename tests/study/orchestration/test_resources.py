@@ -14,7 +14,7 @@ def test_workers_are_forked_on_this_machine_alone(tmp_path):
     ("options", "reason"),
     [
         ({"address": "auto"}, "--address"),
-        ({"gpus_per_worker": 0.5}, "--gpus-per-worker"),
+        ({"gpus_per_worker": 0.5}, "workers with GPUs"),
     ],
 )
 def test_what_needs_ray_refuses_to_go_without(tmp_path, options, reason):

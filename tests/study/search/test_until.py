@@ -12,8 +12,7 @@ from analysis.fitting.points import Points
 from analysis.report.summary import analyze
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
 from analysis.tables.study import StudyTables, as_frame
-from study.config.sections import UntilConfig
-from study.config.study import Grant
+from study.config.until import Grant, UntilConfig
 from study.engine.outcomes import final_results
 from study.records import Role
 from study.search.until import Spent, half_width, next_grants
