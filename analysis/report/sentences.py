@@ -61,10 +61,11 @@ def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
 def _fit_sentences(record: _Record) -> tuple[str, ...]:
     if record["fits"] is None:
         return (_no_fit(record),)
+    tuned = "" if record["tuning"]["missing"] else ", less the gap that each search leaves"
     return (
-        f"The fits use the {record['fitted']}.",
-        *tuning_sentences(record),
+        f"The fits use the {record['fitted']}{tuned}.",
         *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
+        *tuning_sentences(record["tuning"]),
         *regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]]),
     )
 
@@ -85,7 +86,7 @@ def _goal_sentences(record: _Record) -> tuple[str, ...]:
     here = [goal for goal in record["goals"] if goal["target"] == record["target"]]
     if record["fits"] is None or not here or here[0]["b_crit"] is None:
         return ()
-    fitted = Estimate.of(record["fits"]["hyperbola"]["b_crit"]).text("b_crit")
+    fitted = Estimate.of(record["critical_batch_sizes"]["b_crit"]).text("b_crit")
     other = Estimate.of(here[0]["b_crit"]).text("b_crit")
     if here[0]["of"] == record["fitted"] or fitted == other:
         return ()

@@ -16,6 +16,7 @@ from study.config.grid import Member, read_members
 from study.config.study import FOUND, StudyConfig
 from study.config.study_file import refuse_imported, validated
 from study.errors import StudyError
+from study.storage.study_folder import folder_of
 from workloads.registry import refuse_unknown
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ def members_in(source: str, settings: Sequence[str]) -> list[Member]:
             unknown; one line for each. The workload itself is not looked at.
     """  # noqa: DOC502  (raised inside)
     _check_recorded(source)
+    folder_of(source)  # says so if its study cannot be run
     members = read_members(source, settings)
     for member in members:
         refuse_imported(member.data, Path(source).parent)

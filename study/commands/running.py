@@ -99,7 +99,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     Raises:
         StudyError: wrong input; nothing has been run or written.
     """  # noqa: DOC502  (raised inside)
-    studies, folders, resources = _checked(source, options)
+    studies, folders, resources = _prepared(source, options)
     complete, stopped = True, None
     with listening() as stop:
         for member, folder, own in zip(studies.members, folders, resources, strict=True):
@@ -126,7 +126,7 @@ def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Te
     Raises:
         StudyError: wrong input.
     """  # noqa: DOC502  (raised inside)
-    studies, folders, resources = _checked(source, options)
+    studies, folders, resources = _prepared(source, options)
     for folder in folders:
         folder.check_writable()
     for member, folder, own in zip(studies.members, folders, resources, strict=True):
@@ -144,7 +144,7 @@ def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Te
         console.print(f"dry run, nothing was trained or written: {to_come}")
 
 
-def _checked(
+def _prepared(
     source: str | Mapping[str, Any], options: SweepOptions
 ) -> tuple[Studies, list[ResultsFolder], list[Resources]]:
     """Return what a sweep needs, once all is checked that can be before any study runs."""

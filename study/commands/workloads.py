@@ -86,7 +86,7 @@ def check(
 
 
 def _of(workload: str) -> "Iterator[Clause]":
-    from workloads.registry import refuse_unknown, resolve
+    from workloads.registry import COMMAND, refuse_unknown, resolve
 
     refuse_unknown(workload)
     from study.planning.admission import clause as admission
@@ -94,11 +94,10 @@ def _of(workload: str) -> "Iterator[Clause]":
     from workloads.testing import check as check_contract
     from workloads.workload import Dynamics
 
+    if workload == COMMAND:
+        raise StudyError("a program must be checked by its study file, got none; give study.toml")
     built, kept = resolve(workload), True
-    if isinstance(built, Command):
-        raise StudyError(
-            "a program must be checked by its study file, got no file; give study.toml"
-        )
+    assert not isinstance(built, Command)
     for clause in check_contract(built):
         yield clause
         kept = kept and clause.passed

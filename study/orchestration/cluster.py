@@ -12,11 +12,15 @@ from typing import Any
 import ray
 from ray._common.utils import get_default_ray_temp_dir
 from ray._private import ray_constants
+from ray._private.authentication.authentication_token_setup import (
+    AUTH_MODE_ENV_VAR,
+    maybe_enable_token_auth_if_token_available,
+)
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
 from study.errors import StudyError, cause
-from study.orchestration.resources import Resources
+from study.orchestration.resources import AUTO, Resources
 from study.orchestration.signals import Stop, no_orphans, outliving_terminal, ray_watched
 
 _QUIET = {
@@ -47,7 +51,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     wanted = _QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": str(resources.workers)}
     if resources.address is None:
         wanted |= {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
-    before = {name: os.environ.get(name) for name in wanted}
+    before = {name: os.environ.get(name) for name in (*wanted, AUTH_MODE_ENV_VAR)}
     os.environ.update(wanted)
     clusters = ray_constants.ENABLE_RAY_CLUSTER
     # Ray executes whatever it is sent, and listens on every network interface by default. With
@@ -59,6 +63,8 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
             end.callback(ray.shutdown)
             if resources.address is None:
                 _give_token()
+            elif resources.address != AUTO:
+                _find_token()
             # Ray puts the driver's current folder first on every worker's path, where a user's
             # study.py or analysis.py would shadow our packages
             with contextlib.chdir(folder), outliving_terminal():
@@ -69,7 +75,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def this_node() -> str:
@@ -84,6 +90,15 @@ def _give_token() -> None:
     """
     if not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _find_token() -> None:
+    """Use the token of `~/.ray/auth_token`, which Ray itself looks for at `auto` only.
+
+    A cluster that requires none takes it too. RAY_AUTH_MODE, where it is set, decides.
+    """
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def _init(resources: Resources) -> None:
@@ -102,9 +117,9 @@ def _init(resources: Resources) -> None:
         raise StudyError(
             f"--address must be a Ray cluster that this machine is part of, got "
             f"{resources.address}: {str(error).rstrip('.')}; start one with `ray start --head`, "
-            "or leave the option out. If the cluster requires a token, set RAY_AUTH_MODE=token "
-            "and RAY_AUTH_TOKEN to what `ray get-auth-token` prints on its head: only for `auto` "
-            "does Ray find the token itself"
+            "or leave the option out. If the cluster requires a token, put what `ray "
+            "get-auth-token` prints on its head into ~/.ray/auth_token here, or set "
+            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to it"
         ) from error
     except Exception as error:
         if resources.address is not None:

@@ -101,9 +101,9 @@ class Progress:
     def of_rows(cls, resolved: ResolvedStudy, trials: Iterable[Mapping[str, Any]]) -> Self:
         """Count trials given as rows with batch_size, role, status and steps."""
         progress = cls(resolved)
-        for row in trials:
-            end = _End(Role(row["role"]), Status(row["status"]), row["steps"])
-            progress._ends[row["batch_size"]][end] += 1
+        alike = Counter((r["batch_size"], r["role"], r["status"], r["steps"]) for r in trials)
+        for (size, role, status, steps), count in alike.items():
+            progress._ends[size][_End(Role(role), Status(status), steps)] += count
         return progress
 
     def add(self, results: Sequence[TrialResult]) -> None:

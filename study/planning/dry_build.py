@@ -27,7 +27,7 @@ OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
 """Optimizers that a workload with its own dynamics may support."""
 EXAMPLES_AT_ONCE = 512
 """Portion of the first evaluation: activations on all of it may need gigabytes."""
-_LEARNING_FLOPS = 1e8
+_LEARNING_FLOPS = 5e6
 """Operations for one example up to which a model may learn a few examples in an instant."""
 
 

@@ -70,8 +70,8 @@ def _refuse_inapplicable(config: StudyConfig, command: Command) -> None:
     for key, (value, fits) in own.items():
         if not fits:
             raise StudyError(
-                f"{key} must be left out for a program, which decides it by itself, got "
-                f"{shown(value)}"
+                f"{key} must be left out for a program, got {shown(value)}: the program decides "
+                "it by itself, as it does how often it measures"
             )
     if config.race.prune:
         raise StudyError(

@@ -2,7 +2,7 @@
 
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -13,7 +13,8 @@ from study.config.study import StudyConfig
 from study.config.study_file import validated
 from study.planning.resolve import merged, plug_in_errors, study_defaults
 from study.planning.search_space import full_space, groups_of
-from workloads.registry import maker
+from workloads.command.program import Command, Options
+from workloads.registry import COMMAND, maker
 from workloads.workload import Target
 
 _WIDTH = 100
@@ -35,6 +36,8 @@ def study_template(workload: str) -> str:
         WorkloadError: there is no such workload.
         StudyError: what it says of its defaults is malformed.
     """  # noqa: DOC502  (raised inside)
+    if workload == COMMAND:
+        return _of_program()
     make = maker(workload)
     with plug_in_errors():
         config = validated(StudyConfig, merged(study_defaults(make), {"workload": workload}))
@@ -49,47 +52,59 @@ def study_template(workload: str) -> str:
     if isinstance(target, Target):
         data["race"]["target"] = target.value
     given = {name: option.default for name, option in options.items() if option.kind not in _REST}
-    return "\n".join([*_comment(_HEAD), *_lines(data, workload, given), ""])
+    lines = (_setting(f"{_OPTIONS}.{name}", value) for name, value in given.items())
+    return "\n".join([*_comment(_HEAD), *_lines(data, lines), ""])
 
 
+def _of_program() -> str:
+    """Return a study file that runs a program, which is to be set with its learning rates."""
+    data = {**Command.study_defaults, "workload": COMMAND, "search": {"space": _PROGRAM_SPACE}}
+    config = validated(StudyConfig, data).as_data()
+    lines: list[str] = []
+    for name, field in Options.model_fields.items():
+        setting = _setting(f"{_OPTIONS}.{name}", _PROGRAM.get(name, default_of(field)))
+        lines += [*_about(field), setting.removeprefix("#") if name in _PROGRAM else setting]
+    text = "\n".join([*_comment(_HEAD), *_lines(config, lines), ""])
+    return text.replace("#space.lr", "space.lr")
+
+
+_PROGRAM = {
+    "run": "python train.py --lr {lr} --batch-size {batch_size} --seed {seed} --steps {max_steps}",
+    "target": 0.1,
+}
+_PROGRAM_SPACE = {"lr": {"low": 0.001, "high": 1.0, "scale": "log"}}
 _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def _lines(data: Mapping[str, Any], workload: str, options: Mapping[str, Any]) -> Iterator[str]:
+def _lines(data: Mapping[str, Any], options: Iterable[str]) -> Iterator[str]:
+    """Yield all keys; `data` holds the values shown, `options` the lines of workload_options."""
     table = ""
     for key, field in keys(StudyConfig):
         at, _, name = key.rpartition(".")
         if at != table:
             table = at
             yield from ("", f"[{table}]" if table in data else f"#[{table}]")
-        yield from ("", *_comment(f"{_sentence(field)} ({describe(field)})"))
+        yield from ("", *_about(field))
+        value = value_at(data, key)
         if key == "workload":
-            yield f"workload = {toml(workload)}"
+            yield f"workload = {toml(value)}"
         elif key == _OPTIONS:
-            yield from _entries(_OPTIONS, options)
+            yield from options
         elif key == _SPACE:
-            yield from _entries(_SPACE, data["search"]["space"])
+            yield from (_setting(f"space.{name}", entry) for name, entry in value.items())
         else:
-            yield _setting(name, value_at(data, key), default_of(field))
+            yield _setting(name, default_of(field) if value is None else value)
 
 
-def _entries(table: str, entries: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in entries.items():
-        yield _setting(f"{table.rpartition('.')[2]}.{name}", value, None)
-
-
-def _setting(name: str, value: Any, default: Any) -> str:
-    value = default if value is None else value
+def _setting(name: str, value: Any) -> str:
     try:
-        return f"#{name} = {toml(value)}" if value is not None else f"# {name}: not set"
-    except (
-        TypeError
-    ):  # an option of a workload that no study file could hold, or that has no default
+        return f"# {name}: not set" if value is None else f"#{name} = {toml(value)}"
+    except TypeError:  # an option that must be given, or that no study file could hold
         return f"# {name}: not set"
 
 
-def _sentence(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split())
+def _about(field: FieldInfo) -> list[str]:
+    return _comment(f"{' '.join((field.description or '').split())} ({describe(field)})")
 
 
 def _comment(text: str) -> list[str]:

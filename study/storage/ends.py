@@ -4,6 +4,7 @@ Curves are not read, nor are trials made into objects: a study may have very man
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,7 @@ from study.storage.parts import (
 )
 
 _READ = {name: TRIAL_COLUMNS[name] for name in (*COLUMNS, "cohort", "steps_before", "stopped_at")}
+_SCHEMA = pa.schema(list(_READ.items()))
 _Row = Mapping[str, Any]
 
 
@@ -61,13 +63,16 @@ def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
     if not names and folder.exists(TRIALS_FILE):
         return _of_tables(folder, resolved)
     digest, regions = resolved.digest(), Regions()
-    tables = []
-    for name in names:
+
+    def read(name: str) -> pa.Table:
         table = part_table(folder, name, digest, _READ)
         with refused_if_corrupt(folder, name):
-            tables.append(_in_place(name, table))
             if (region := region_of(table, resolved)) is not None:
                 regions[table["batch_size"][0].as_py(), region.number] = region.box
+            return _in_place(name, table)
+
+    with ThreadPoolExecutor() as threads:  # which wait for the disk, or for an object store
+        tables = list(threads.map(read, names))
     try:
         # without a table pyarrow would import pandas to make one
         trials = _trials(folder, PARTS, pa.concat_tables(tables), resolved) if tables else []
@@ -82,9 +87,11 @@ def _in_place(name: str, table: pa.Table) -> pa.Table:
     """Return the columns of a part, which must be there, of their types, and of this part."""
     if not table.num_rows:
         raise CorruptPartError("no trial")
-    sizes, cohorts = (table[column].to_pylist() for column in ("batch_size", "cohort"))
-    check_place(name, Role(table["role"][0].as_py()), set(zip(sizes, cohorts, strict=True)))
-    return table.select(list(_READ)).cast(pa.schema(list(_READ.items())))
+    sizes, cohorts = (table[column].unique().to_pylist() for column in ("batch_size", "cohort"))
+    role = Role(table["role"][0].as_py())
+    check_place(name, role, ((size, cohort) for size in sizes for cohort in cohorts))
+    own = table.select(list(_READ))
+    return own if own.schema.equals(_SCHEMA) else own.cast(_SCHEMA)
 
 
 def _of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
@@ -104,8 +111,8 @@ def _trials(
             f"{folder / name} must hold the batch sizes of {STUDY_FILE}, got {min(others)}; "
             "restore it from a copy"
         )
-    rows: list[_Row] = table.to_pylist()
-    return rows
+    columns = {name: table[name].to_pylist() for name in _READ}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _once(trials: Iterable[_Row]) -> list[_Row]:

@@ -7,8 +7,6 @@ from functools import cache
 import numpy as np
 from scipy.stats import qmc
 
-from analysis.fitting.fit import fit
-from analysis.fitting.points import Points
 from workloads.builtin import quadratic
 from workloads.workload import LaneSetup
 
@@ -172,7 +170,11 @@ def _fewest(landscape, batch_size):
     return best
 
 
-@cache
 def true_b_crit(landscape):
-    """Return b_crit of the hyperbola through the fewest steps there are."""
-    return fit(Points.of(BATCH_SIZES, fewest_steps(landscape))).b_crit.value
+    """Return E_min / S_min of the fewest steps there are, at the smallest and the largest size.
+
+    The first scales perfectly and the last lies on the plateau in every landscape of the bank: the
+    hyperbola through all of them and the smooth maximum agree with it to 5 %.
+    """
+    fewest = fewest_steps(landscape)
+    return fewest[0] * BATCH_SIZES[0] / fewest[-1]

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from multiprocessing.connection import wait
 from pathlib import Path
 
 from study.config.study import ResolvedStudy
@@ -23,7 +22,7 @@ OUTPUT = "output"
 """Folder of the results with what each program printed."""
 STOPPING_SECONDS = 7.0
 """Time that programs have to save themselves where the sweep was asked to stop."""
-_TICK = 0.05
+_TICK = 0.02
 
 
 def run_programs(
@@ -165,9 +164,7 @@ class _Programs:
 
 def look_at(trials: Collection[ProgramTrial]) -> list[ProgramTrial]:
     """Wait a moment for programs to report; return the trials of which there is anything new."""
-    pipes = [pipe.fileno() for t in trials if t.process for pipe in t.process.pipes]
-    if not wait(pipes, _TICK) and not pipes:
-        time.sleep(_TICK)
+    time.sleep(_TICK)
     return [trial for trial in trials if trial.look()]
 
 

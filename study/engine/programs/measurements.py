@@ -31,7 +31,7 @@ class Measurement:
 
 
 class Lines:
-    """Splits what is read from a program, piece by piece, into lines."""
+    """Splits what a program prints, piece by piece, into lines."""
 
     def __init__(self) -> None:
         """Start with nothing read."""

@@ -1,4 +1,4 @@
-"""A running program: its output is read as it comes, and nothing of it outlives this process."""
+"""A running program, of which nothing outlives this process."""
 
 import contextlib
 import os
@@ -7,11 +7,11 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 from uuid import uuid4
 
 _MARK = "BATCHSCALE_PROGRAM"
-_PIECE = 2**16
+Printed = tuple[Path, Path]
+"""Files of a program's output and of its errors."""
 # The guard reads a pipe whose other end this process alone holds. So it wakes when the program is
 # to be killed, and also when this process dies, however that happens. `torchrun` starts sessions of
 # its own, hence the mark, which all that a program starts inherit.
@@ -30,14 +30,15 @@ done
 
 
 class Process:
-    """A program in a process group of its own, with all that it starts.
+    """A program in a process group of its own, with all that it starts."""
 
-    Attributes:
-        pipes: its output and its errors, while they are open.
-    """
-
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], folder: Path, printed: Printed
+    ) -> None:
         """Start the program in a folder.
+
+        Its output and its errors go to two files, so that nothing of them is lost with this
+        process.
 
         Raises:
             OSError: it cannot be started.
@@ -51,44 +52,28 @@ class Process:
             start_new_session=True,
         )
         try:
-            self._program = subprocess.Popen(
-                words,
-                cwd=folder,
-                env={**environment, _MARK: self._mark.partition("=")[2]},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            with printed[0].open("ab") as output, printed[1].open("ab") as errors:
+                self._program = subprocess.Popen(
+                    words,
+                    cwd=folder,
+                    env={**environment, _MARK: self._mark.partition("=")[2]},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=errors,
+                    start_new_session=True,
+                )
         except BaseException:
             self._guard.communicate()
             raise
         assert self._guard.stdin is not None
         self._guard.stdin.write(f"{self._program.pid}\n".encode())
         self._guard.stdin.flush()
-        assert self._program.stdout is not None
-        assert self._program.stderr is not None
-        self.output: IO[bytes] = self._program.stdout
-        self.pipes: list[IO[bytes]] = [self.output, self._program.stderr]
-        for pipe in self.pipes:
-            os.set_blocking(pipe.fileno(), False)
         self._kill_at: float | None = None
 
     @property
     def exit_code(self) -> int | None:
         """Exit code, or less than 0 for a signal; None while it runs."""
         return self._program.poll()
-
-    def read(self, pipe: IO[bytes]) -> bytes:
-        """Return what waits in a pipe, at most 64 KiB; a pipe at its end is closed."""
-        try:
-            piece = os.read(pipe.fileno(), _PIECE)
-        except BlockingIOError:
-            return b""
-        if not piece:
-            self.pipes.remove(pipe)
-            pipe.close()
-        return piece
 
     def memory(self) -> int:
         """Return the peak bytes of each process of the program, added up; 0 where unknown."""
@@ -118,6 +103,3 @@ class Process:
         """Kill what is left of the program and of all that it started."""
         self._guard.communicate()
         self._program.wait()
-        for pipe in list(self.pipes):
-            pipe.close()
-        self.pipes.clear()

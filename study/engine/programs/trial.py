@@ -2,45 +2,38 @@
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-
-import numpy as np
 
 from study.engine.outcomes import Run
 from study.engine.programs.measurements import BadLineError, Lines, Measurement, Reader
 from study.engine.programs.output import Output
 from study.engine.programs.process import Process
+from study.engine.programs.saved import (
+    End,
+    Row,
+    curve_of,
+    line_of,
+    read_end,
+    read_rows,
+    write,
+)
 from study.engine.stopping_rules import StoppingRules
-from study.records import Curve, Seconds
+from study.records import Seconds
 from workloads.command.program import Command
 
-_CURVE, _LOG, _ENDED, CHECKPOINT = "curve.jsonl", "log.jsonl", "ended.json", "checkpoint"
+_CURVE, _ENDED, CHECKPOINT = "curve.jsonl", "ended.json", "checkpoint"
+_OUTPUT, _ERRORS, _LOG = "output", "errors", "log.jsonl"
+_REPORTS = {_OUTPUT: False, _LOG: True}
+"""Files with measurements, and whether nothing else may be in them."""
 SETTLE_SECONDS = 2.0
 """Time after which a program that broke down has failed: whoever kills a sweep, as a batch system
 does, may kill the program first, and this process next."""
-_MOST_PIECES = 32
-"""Pieces of output read after the end of a program; more than a pipe holds."""
-_Row = tuple[int, float, float, float, float]
-"""Step, training loss, validation loss, validation error, seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a program's run ended, besides its measurements.
-
-    Attributes:
-        message: why the trial failed; empty where it did not.
-        diverged_at: step of a measurement that was not finite; None without one.
-        finished: whether the program took all its steps, the last ones unmeasured.
-    """
-
-    message: str = ""
-    diverged_at: int | None = None
-    finished: bool = False
+_MOST_BYTES = 2**30
+"""Size of the output of a program that prints without end."""
+_PIECE = 2**20
 
 
 class ProgramTrial:
@@ -62,12 +55,15 @@ class ProgramTrial:
             max_steps: the step budget, >= 1.
         """
         self._command, self._folder, self._max_steps = command, folder, max_steps
-        self._rows: list[_Row] = _rows(folder / _CURVE)
-        self.end = _ended(folder / _ENDED)
+        self._rows: list[Row] = read_rows(folder / _CURVE)
+        self.end = read_end(folder / _ENDED)
         self.killed = False
         self.output = Output()
         self.process: Process | None = None
         self._resumed = self._ended_by_us = False
+        self._reader, self._lines = Reader(command), {name: Lines() for name in _REPORTS}
+        self._first = False
+        self._read_left_over()
         self._seconds = self._rows[-1][4] if self._rows else 0.0
 
     @property
@@ -80,7 +76,7 @@ class ProgramTrial:
         total = self._rows[-1][4] if self._rows else 0.0
         end = self.end or End()
         return Run(
-            curve=_curve(self._rows),
+            curve=curve_of(self._rows),
             diverged_at=end.diverged_at,
             seconds=Seconds(total, total, 0.0),
             finished=end.finished,
@@ -94,24 +90,26 @@ class ProgramTrial:
 
     def start(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
         """Start the program; one that does not start has failed."""
-        checkpoint, log = self._folder / CHECKPOINT, self._folder / _LOG
+        checkpoint = self._folder / CHECKPOINT
         self._resumed = checkpoint.is_dir() and any(checkpoint.iterdir())
         checkpoint.mkdir(parents=True, exist_ok=True)
-        log.write_bytes(b"")
-        self._reader, self._lines = Reader(self._command), (Lines(), Lines())
+        for name in (_OUTPUT, _ERRORS, _LOG):
+            (self._folder / name).write_bytes(b"")
+        self._files = {name: (self._folder / name).open("rb") for name in (_OUTPUT, _ERRORS, _LOG)}
+        self._reader, self._lines = Reader(self._command), {name: Lines() for name in _REPORTS}
         self._begun = self._heard = time.monotonic()
         self._died: float | None = None
         told = {
-            "BATCHSCALE_LOG": str(log),
+            "BATCHSCALE_LOG": str(self._folder / _LOG),
             "BATCHSCALE_CHECKPOINT": str(checkpoint),
             "BATCHSCALE_RESUME": str(int(self._resumed)),
         }
-        self._log = log.open("rb")
         self._first = True
+        printed = self._folder / _OUTPUT, self._folder / _ERRORS
         try:
-            self.process = Process(words, {**environment, **told}, self._command.folder)
+            self.process = Process(words, {**environment, **told}, self._command.folder, printed)
         except (OSError, ValueError) as error:
-            self._log.close()
+            self._close_files()
             self._finish(End(f"the program must start, got {type(error).__name__}: {error}"))
 
     def look(self) -> bool:
@@ -126,7 +124,7 @@ class ProgramTrial:
         code = process.exit_code  # asked first: what it printed before is then there
         ended = code is not None
         try:
-            self._read(process, ended)
+            self._read(ended)
             self._check_time()
         except BadLineError as bad:
             self._conclude(End(str(bad)))
@@ -161,8 +159,12 @@ class ProgramTrial:
         """Kill what is left of the program."""
         if self.process is not None:
             self.process.close()
-            self._log.close()
+            self._close_files()
             self.process = None
+
+    def _close_files(self) -> None:
+        for file in self._files.values():
+            file.close()
 
     def _conclude(self, end: End) -> None:
         if self.end is None and not self._ended_by_us:
@@ -171,39 +173,45 @@ class ProgramTrial:
 
     def _finish(self, end: End) -> None:
         self.end = end
-        _write(self._folder / _ENDED, json.dumps(vars_of(end)))
+        write(self._folder / _ENDED, json.dumps(asdict(end)))
 
-    def _read(self, process: Process, ended: bool) -> None:
-        for pipe in list(process.pipes):
-            is_output = pipe is process.output
+    def _read_left_over(self) -> None:
+        """Take in what the program reported after its worker had died."""
+        for name, only_json in _REPORTS.items():
+            with contextlib.suppress(OSError, BadLineError):
+                self._take(self._lines[name].add((self._folder / name).read_bytes()), only_json)
+
+    def _read(self, ended: bool) -> None:
+        for name, file in self._files.items():
             # one that prints without end must not hold up the others
-            for _ in range(_MOST_PIECES if ended else 1):
-                if not (piece := process.read(pipe)):
-                    break
+            piece = file.read() if ended else file.read(_PIECE)
+            if name != _LOG:
                 self.output.add(piece)
-                if is_output:
-                    self._take(self._lines[0].add(piece), only_json=False)
-        self._take(self._lines[1].add(self._log.read()), only_json=True)
-        if ended:
-            self._take(self._lines[0].end(), only_json=False)
-            self._take(self._lines[1].end(), only_json=True)
+            if name in _REPORTS:
+                lines = self._lines[name].add(piece) + (self._lines[name].end() if ended else [])
+                self._take(lines, _REPORTS[name])
+            if file.tell() > _MOST_BYTES:
+                raise BadLineError(
+                    f"a program must print at most {_MOST_BYTES:,} bytes, got more; print less"
+                )
 
-    def _take(self, lines: Sequence[str], *, only_json: bool) -> None:
+    def _take(self, lines: Sequence[str], only_json: bool) -> None:
         for line in lines:
             if self.end is not None or self._ended_by_us:
                 return
             measurement = self._reader.read(line, only_json=only_json)
-            if measurement is not None:
+            known = self.process is None and measurement and measurement.step <= self.step
+            if measurement is not None and not known:
                 self._record(measurement)
 
     def _record(self, found: Measurement) -> None:
         self._heard = time.monotonic()
         if self._first and self._resumed:  # it goes on from a checkpoint before the last of these
             self._rows = [row for row in self._rows if row[0] < found.step]
-            _write(self._folder / _CURVE, "".join(map(_line, self._rows)))
+            write(self._folder / _CURVE, "".join(map(line_of, self._rows)))
         elif self._first and self._rows:
             self._rows = []
-            _write(self._folder / _CURVE, "")
+            write(self._folder / _CURVE, "")
         self._first = False
         if found.step <= self.step:
             raise BadLineError(
@@ -220,11 +228,17 @@ class ProgramTrial:
         elif not found.finite:
             self._conclude(End(diverged_at=found.step))
         else:
-            seconds = self._seconds + time.monotonic() - self._begun
+            seconds = self._elapsed()
             row = (found.step, found.train_loss, found.val_loss, found.val_error, seconds)
             self._rows.append(row)
             with (self._folder / _CURVE).open("a", encoding="utf-8") as file:
-                file.write(_line(row))
+                file.write(line_of(row))
+
+    def _elapsed(self) -> float:
+        """Return the seconds that the program has run, here and before."""
+        if self.process is None:  # it is not known when a measurement was made that nobody read
+            return self._rows[-1][4] if self._rows else 0.0
+        return self._seconds + time.monotonic() - self._begun
 
     def _check_time(self) -> None:
         options, now = self._command.options, time.monotonic()
@@ -260,48 +274,3 @@ class ProgramTrial:
             f"{options.step} and {self._command.measured}, on lines of its output or of "
             f"$BATCHSCALE_LOG, got {there}; {self.output.last_lines()}"
         )
-
-
-def vars_of(end: End) -> dict[str, object]:
-    """Return how a run ended as plain data."""
-    return {name: getattr(end, name) for name in End.__slots__}
-
-
-def _ended(path: Path) -> End | None:
-    try:
-        return End(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # not ended, or killed while it was written
-        return None
-
-
-def _rows(path: Path) -> list[_Row]:
-    rows: list[_Row] = []
-    with contextlib.suppress(OSError, ValueError):  # the last line may be torn
-        for line in path.read_text(encoding="utf-8").splitlines():
-            step, *values = json.loads(line)
-            rows.append((int(step), *map(float, values)))  # type: ignore[arg-type]
-    return rows
-
-
-def _line(row: _Row) -> str:
-    return json.dumps(row) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def _curve(rows: Sequence[_Row]) -> Curve:
-    if not rows:
-        return Curve.empty()
-    step, train_loss, val_loss, val_error, seconds = np.array(rows, dtype=np.float64).T
-    return Curve(
-        step=step.astype(np.int64),
-        train_loss=train_loss,
-        val_loss=val_loss,
-        val_error=val_error,
-        seconds=seconds,
-    )

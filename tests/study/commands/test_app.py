@@ -311,6 +311,28 @@ def test_check_and_sweep_refuse_with_the_same_words(command, kind, words):
     assert words in err
 
 
+def test_a_program_is_checked_by_its_study_file(command):
+    Path("train.py").write_text('print(\'{"step": 100, "val_error": 0.5}\')')
+    Path("study.toml").write_text(
+        'workload = "command"\nbatch_sizes = [8]\nrace.max_steps = 100\n[workload_options]\n'
+        'run = "{python} -IS train.py"\ntarget = 0.6\n'
+    )
+    code, out, _ = command("check", "study.toml")
+    assert code == 1
+    assert "1 at batch size 8, val_error 0.5 at step 100" in out
+    assert "FAIL target is below the start: 0.5 at step 100, target 0.6" in out
+    code, _, err = command("check", "command")
+    assert code == 2
+    assert "give study.toml" in err
+
+
+def test_the_study_file_of_another_workload_is_no_workload(command):
+    Path("study.toml").write_text('workload = "noisy-quadratic"\n')
+    code, _, err = command("check", "study.toml")
+    assert code == 2
+    assert "got one of 'noisy-quadratic'; give that workload itself" in err
+
+
 def test_check_says_why_lanes_are_looped(command):
     code, out, _ = command("check", f"{strange.__file__}:ClassInModel")
     assert code == 0

@@ -68,6 +68,7 @@ def declared(value):
     }
 
 
+ACCURACY = "(model(data.inputs).argmax(-1) == data.targets).float().mean()"
 LOGITS = "model(batch.inputs)"
 # what is changed, what `sweep` says, and the clause that `check` finds broken, if it can be built
 FAULTS = {
@@ -80,18 +81,11 @@ FAULTS = {
         'got 3.0; write 0.03 for 3 %, or Target(3, quantity="loss") for a loss',
         "target is in range",
     ),
-    "an accuracy": (
-        error("(model(data.inputs).argmax(-1) == data.targets).float().mean()"),
-        "lower must be better, got an error that rises from",
-        "error is a finite mean",
-    ),
+    "an accuracy": (error(ACCURACY), "lower must be better, got an error that rises", None),
     "an accuracy and its target": (
-        {
-            "target": "target = Target(0.95)",
-            **error("(model(data.inputs).argmax(-1) == data.targets).float().mean()"),
-        },
-        "lower must be better, got an error that rises from",
-        "error is a finite mean",
+        {"target": "target = Target(0.95)", **error(ACCURACY)},
+        "lower must be better, got an error that rises",
+        "target is below the start",
     ),
     "target quantity": ({"target": "target = Target(1, 'x')"}, "error or loss", "target is in"),
     "target raises": (

@@ -11,7 +11,7 @@ from study.config.json_schema import study_schema
 from study.config.study import StudyConfig
 from study.config.study_file import validated
 from study.planning.template import study_template
-from workloads.registry import names
+from workloads.registry import names, resolve
 
 ROOT = Path(__file__).parents[3]
 BLOBS = ROOT / "tests" / "blobs.py"
@@ -42,6 +42,18 @@ def test_a_first_study_file_sets_the_workload_alone_and_shows_what_the_others_ar
     # that of the noisy quadratic is known once it is built
     assert (config.race.target is None) == (name == "noisy-quadratic")
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_first_study_file_of_a_program_lacks_only_the_program():
+    text = study_template("command")
+    written = tomllib.loads(text)
+    config = validated(StudyConfig, written)
+    assert set(written["workload_options"]) == {"run", "target"}
+    assert set(config.search.space) == {"lr"}
+    workload = resolve("command", written["workload_options"])
+    assert workload.hyperparameters == {"lr"}
+    shown = tomllib.loads(uncommented(text))
+    resolve("command", shown["workload_options"])
 
 
 def test_init_writes_a_study_file_that_runs_and_overwrites_nothing(command):

@@ -1,16 +1,20 @@
 """Studies of programs: what of the study file applies to them."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from study.config.grid import members_of
+from study.config.space import Range
+from study.engine.programs.environment import environment, placeholder_values
 from study.errors import StudyError
+from study.optimizers.hyperparameters import open_domain
 from study.planning.cost import estimates, probe
 from study.planning.programs import worker_share
 from study.planning.resolve import resolve
 from study.planning.sizing import Device
-from study.planning.trial_run import check_program
+from study.planning.trial_run import check_program, first_cohort
 from workloads.errors import WorkloadError
 
 LR = {"low": 0.1, "high": 1.0, "scale": "log"}
@@ -61,7 +65,7 @@ def test_batch_sizes_may_follow_from_the_number_of_examples(study):
         ({"space": {"lr": LR, "decay": 0.1}}, r"search\.space\.decay must have a placeholder"),
         ({"space": {"lr": LR, "seed": 3}}, r"search\.space\.seed must have a placeholder"),
         ({"options": {"run": "{python} {steps}"}, "space": {"steps": 1.0}}, "got 'steps', which"),
-        ({"optimizer": "sgd"}, "optimizer must be left out for a program, .* got 'sgd'"),
+        ({"optimizer": "sgd"}, "optimizer must be left out for a program, got 'sgd': the pro"),
         ({"schedule": {"name": "cosine"}}, r"schedule\.name must be left out for a program"),
         ({"federated": {"clients": 2}}, "federated must be left out for a program"),
         ({"race": {"resolution": 0.1}}, r"race\.resolution must be left out for a program"),
@@ -100,6 +104,33 @@ def test_gpus_are_those_of_a_trial(study):
 def test_a_worker_has_room_for_the_programs_that_it_runs_at_once(study, options, pack, share):
     resolved, _ = resolve(study(options, compute={"pack": pack}))
     assert worker_share(resolved) == share
+
+
+@pytest.mark.parametrize(
+    ("entry", "domain"),
+    [
+        (LR, "(0, inf)"),
+        ({"low": 0.5, "high": 0.9, "scale": "reverse-log"}, "[0, 1)"),
+        ({"low": 0.0, "high": 0.5}, "[0, 1]"),
+        ({"low": 1.0, "high": 8.0}, "[0, inf)"),
+        ({"low": -1.0, "high": 0.5}, "[-inf, inf)"),
+    ],
+)
+def test_a_box_widens_as_far_as_its_range_lets_guess(entry, domain):
+    assert open_domain(Range.model_validate(entry)).domain() == domain
+
+
+@pytest.mark.parametrize(
+    ("gpus", "slot", "visible"),
+    [(0, 1, ""), (2, 0, "4,5"), (2, 1, "6,7"), (0.5, 1, "4"), (0.5, 2, "5"), (1, 3, "7")],
+)
+def test_a_program_sees_the_gpus_of_its_slot(study, monkeypatch, gpus, slot, visible):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    resolved, command = resolve(study({"gpus": gpus}))
+    cohort = first_cohort(resolved, 8)
+    values = placeholder_values(resolved, cohort, 0, Path("saved"))
+    told = environment(command, cohort.points[0], values, slot)
+    assert told["CUDA_VISIBLE_DEVICES"] == visible
 
 
 def test_the_folder_of_a_program_is_that_of_the_study_file(tmp_path):

@@ -22,9 +22,7 @@ STEPS = {
 """Of training in the contract: fewer where each is dear."""
 
 LOOPED = {
-    "cifar10-alexnet": "from torch",
     "cifar10-alexnet-bn": "num_batches_tracked",
-    "cifar10-vgg11": "from torch",
     "cifar10-resnet50": "num_batches_tracked",
 }
 """Part of the reason why lanes of a workload are not packed."""
@@ -35,7 +33,7 @@ VARIANTS = [
     (
         "mnist-simple-cnn",
         {"width": "narrow", "dropout": 0.4, "classes": 0.2, "images": 200},
-        "from torch",
+        None,
     ),
     ("cifar10-resnet8", {"norm": "ghost", "ghost": 16}, "num_batches_tracked"),
     ("cifar10-vgg11", {"width": 4, "dropout": 0.0}, None),

@@ -6,6 +6,7 @@ import pytest
 
 from study.engine.checkpoints import SavedError
 from study.engine.programs import trial
+from study.storage.curve_columns import curve_table
 
 FALLS = """
 every = 10
@@ -38,6 +39,7 @@ def test_losses_are_kept_where_the_program_reports_them(programs):
     assert result.curve.val_loss.tolist()[1:] == [1.5]
     assert result.curve.train_loss.tolist()[1:] == [2.0]
     assert result.curve.val_loss[0] != result.curve.val_loss[0]  # NaN: not reported
+    assert curve_table([result])["val_loss"].to_pylist() == [None, 1.5]
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -234,6 +236,26 @@ def test_a_trial_that_was_stopped_goes_on_from_its_checkpoint(programs):
     assert outcome(result) == ("reached", 70, 60, 70)
     assert result.curve.step.tolist() == [0, 10, 20, 30, 40, 50, 60, 70]
     assert result.curve.seconds.tolist() == sorted(result.curve.seconds.tolist())
+
+
+def test_what_a_program_reports_after_its_worker_has_died_is_not_lost(programs):
+    begun = time.monotonic()
+    folder = programs.folder / "results/checkpoints/b00008-c000"
+    programs.stopping = lambda: (
+        time.monotonic() > begun + 20
+        or any("20," in curve.read_text() for curve in folder.glob("*/curve.jsonl"))
+    )
+    with pytest.raises(SavedError):
+        programs.one(RESUMES, kept=True)
+    (trial,) = folder.iterdir()  # as if the program had gone on for a while
+    with (trial / "output").open("a") as output:
+        output.writelines(f'{{"step": {s}, "val_error": {0.9 - s / 100}}}\n' for s in (30, 40, 50))
+        output.write('{"step": 60, "val_er')
+    (trial / "checkpoint/step").write_text("60")
+    programs.stopping = lambda: False
+    result = programs.one(RESUMES, kept=True)
+    assert outcome(result) == ("reached", 70, 60, 70)
+    assert result.curve.step.tolist() == [0, 10, 20, 30, 40, 50, 60, 70]
 
 
 def test_a_trial_without_a_checkpoint_begins_anew_after_a_stop(programs):

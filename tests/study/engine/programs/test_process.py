@@ -22,9 +22,14 @@ WORKER = """
 import os, sys, time
 from pathlib import Path
 from study.engine.programs.process import Process
-Process([sys.executable, "-IS", sys.argv[1]], dict(os.environ), Path("."))
+printed = Path(sys.argv[1] + ".out"), Path(sys.argv[1] + ".err")
+Process([sys.executable, "-IS", sys.argv[1]], dict(os.environ), Path("."), printed)
 time.sleep(60)
 """
+
+
+def start(words, environment, folder):
+    return Process(words, environment, folder, (folder / "output", folder / "errors"))
 
 
 def until(happened):
@@ -57,23 +62,23 @@ def test_closing_kills_what_a_program_left_behind(stubborn, alive):
     leaving = STUBBORN.replace("time.sleep(60)", "time.sleep(60 * (len(sys.argv) - 1))")
     stubborn.write_text(leaving)
     environment = os.environ | {"TEST_MARK": str(stubborn)}
-    process = Process([sys.executable, "-IS", str(stubborn)], environment, stubborn.parent)
+    process = start([sys.executable, "-IS", str(stubborn)], environment, stubborn.parent)
     until(lambda: process.exit_code is not None)
     assert alive(marker)
     process.close()
     assert not alive(marker)
-    assert process.pipes == []
+    assert (stubborn.parent / "output").read_text() == "ready\n"
 
 
 def test_a_program_that_is_missing_leaves_nothing(tmp_path, alive):
     environment = os.environ | {"TEST_MARK": str(tmp_path)}
     with pytest.raises(FileNotFoundError, match="no-such-program"):
-        Process(["no-such-program"], environment, tmp_path)
+        start(["no-such-program"], environment, tmp_path)
     assert not alive(f"TEST_MARK={tmp_path}")
 
 
 def test_its_memory_is_that_of_all_its_processes(stubborn):
-    process = Process([sys.executable, "-IS", str(stubborn)], dict(os.environ), stubborn.parent)
+    process = start([sys.executable, "-IS", str(stubborn)], dict(os.environ), stubborn.parent)
     try:
         until(lambda: process.memory() > 10_000_000)  # two interpreters
     finally:
