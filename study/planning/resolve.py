@@ -13,7 +13,9 @@ from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload
 from study.errors import StudyError, cause, not_among, shown
+from study.optimizers import schedule_named
 from study.optimizers.schedules import SCHEDULES
+from study.optimizers.testing import require_sound_schedule
 from study.planning.dry_build import dry_build
 from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
@@ -50,7 +52,7 @@ def resolve(
         defaults = _defaults(workload)
         config = validated(StudyConfig, _merged(defaults, data))
         _known("search.sampler", config.search.sampler, SAMPLERS)
-        _known("schedule.name", config.schedule.name, SCHEDULES)
+        _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
         fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
         config = validated(StudyConfig, _merged(_merged(fitting, _recipe(config, workload)), data))
@@ -137,6 +139,12 @@ def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, A
 
 def _recipe(config: StudyConfig, workload: Workload | Dynamics) -> dict[str, Any]:
     return recipe_defaults(config, endless=isinstance(workload, Dynamics))
+
+
+def _check_schedule(name: str) -> None:
+    schedule = schedule_named(name)
+    if name not in SCHEDULES and schedule.factor is not None:
+        require_sound_schedule(name, schedule)
 
 
 def _known(key: str, name: str, table: Mapping[str, object]) -> None:
