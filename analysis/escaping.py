@@ -7,6 +7,16 @@ never act as a control sequence, as markup or as a formula.
 import re
 
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_LATEX = {
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "\N{EN DASH}": "--",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+}
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 
 
@@ -33,6 +43,16 @@ def escape_markdown(text: str) -> str:
     line = printable(text).replace("\n", "\\n")
     line = _TAG.sub("&lt;", _ENTITY.sub("&amp;", line))
     return line.replace("](", r"]\(").replace("|", "&#124;")
+
+
+def escape_latex(text: str) -> str:
+    r"""Return a text as one line of LaTeX that prints it; other scripts need an engine for them.
+
+    >>> print(escape_latex(r"a_b & 5% of \x, 1–2"))
+    a\_b \& 5\% of \textbackslash{}x, 1--2
+    """
+    line = printable(text).replace("\n", " ")
+    return "".join(_LATEX.get(char, char) for char in line)
 
 
 def escape_math(text: str) -> str:

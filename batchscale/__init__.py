@@ -1,7 +1,7 @@
 """How many optimizer steps does training need to reach a target error as the batch size grows?
 
 The Python interface of batchscale: run sweeps, load and compare their results, fit numbers of your
-own, and write workloads. Names are imported when they are first used, so that
+own, write workloads, and report from programs. Names are imported when they are first used, so that
 `import batchscale` is quick and needs neither torch nor Ray.
 """
 
@@ -9,10 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from batchscale.errors import BatchscaleError
+from batchscale.reporting import Trial, report, trial
 
 if TYPE_CHECKING:
     from batchscale.comparing import StudyComparison, compare
     from batchscale.fitting import StepsFit, fit
+    from batchscale.importing import import_runs
     from batchscale.loading import Study, load
     from batchscale.sweeping import sweep
     from workloads import (
@@ -35,6 +37,7 @@ _MODULES = {
     "compare": "batchscale.comparing",
     "StepsFit": "batchscale.fitting",
     "fit": "batchscale.fitting",
+    "import_runs": "batchscale.importing",
     "Study": "batchscale.loading",
     "load": "batchscale.loading",
     "sweep": "batchscale.sweeping",
@@ -64,13 +67,17 @@ __all__ = [
     "Study",
     "StudyComparison",
     "Target",
+    "Trial",
     "Workload",
     "WorkloadError",
     "__version__",
     "compare",
     "fit",
+    "import_runs",
     "load",
+    "report",
     "sweep",
+    "trial",
 ]
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.fitting.critical import critical_batch_sizes
-from analysis.fitting.estimates import size_text
+from analysis.fitting.critical import b_crit_of, critical_batch_sizes
+from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits, ScalingFit, fit_all
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
@@ -45,6 +45,15 @@ class StepsFit:
         """The fit of S_min + E_min / B (McCandlish et al. 2018, eq. 2.11 and appendix D)."""
         return self.fits["hyperbola"]
 
+    @property
+    def b_crit(self) -> Estimate:
+        """The critical batch size E_min / S_min, averaged over the models (`analysis.fitting`).
+
+        Its interval holds the scatter of the steps and the form of the curve, but no under-tuning:
+        numbers alone do not show how far a search came.
+        """
+        return b_crit_of(self.fits).estimate
+
     def critical_batch_sizes(self) -> pd.DataFrame:
         """Return the critical batch size by every definition, with its interval.
 
@@ -71,7 +80,7 @@ class StepsFit:
         return draw_points(self.hyperbola, ax)
 
     def __repr__(self) -> str:
-        return f"StepsFit of {self.points.steps.size} batch sizes: {self.hyperbola.b_crit}"
+        return f"StepsFit of {self.points.steps.size} batch sizes: {self.b_crit.text('b_crit')}"
 
     def _repr_html_(self) -> str:
         table = self._table()
@@ -121,7 +130,7 @@ def fit(
     >>> import numpy as np
     >>> sizes = 2.0 ** np.arange(4, 12)
     >>> found = fit(sizes, 100 + 6400 / sizes)
-    >>> round(found.hyperbola.b_crit.value)
+    >>> round(found.b_crit.value)
     64
     """
     sizes = np.asarray(batch_sizes, dtype=np.float64)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.fitting.critical import CriticalBatchSize
+from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.regimes import Regimes
 from analysis.report.fits import critical_record
@@ -95,6 +96,16 @@ class Study:
     def steps(self, target: float | None = None) -> pd.DataFrame:
         """Return steps to target, one row per batch size, with bracket, winner and replicates."""
         return self.analysis(target).table.copy()
+
+    @property
+    def b_crit(self) -> Estimate | None:
+        """The critical batch size at the study's target; None if too few points reached it.
+
+        Its interval holds the noise of seeds, under-tuning and the form of the curve, each where
+        the study shows it; `sentences` says which.
+        """
+        found = self.analysis().b_crit
+        return None if found is None else found.estimate
 
     @property
     def fits(self) -> Mapping[str, ScalingFit]:

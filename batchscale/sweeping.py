@@ -17,9 +17,12 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
     workers: int | None = None,
     gpus_per_worker: float = 0.0,
     address: str | None = None,
+    ray: bool | None = None,
     settings: Sequence[str] = (),
     run_code: bool = False,
     data_dir: str | Path | None = None,
+    track: Sequence[str] = (),
+    track_by: str = "trial",
 ) -> Study | list[Study]:
     """Tune at every batch size and record steps to target; call again to resume or extend.
 
@@ -32,10 +35,14 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
             for `results`, or for the folder that the study file lies in if a sweep recorded it.
         workers: cohorts trained at once, >= 1; None for one per core.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
-        address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
+        address: Ray cluster to join, `auto` or host:port; None for this machine.
+        ray: True to train under Ray from the start, False not at all; None to begin without it
+            where that is possible, and to start it for what the first minute leaves.
         settings: changes of the study file such as `search.trials=32`.
         run_code: whether a file that a results folder's study.toml names as its workload may run.
         data_dir: folder of data files; None leaves it to the variable BATCHSCALE_DATA.
+        track: trackers that show the runs: wandb, mlflow, tensorboard, trackio, or plug-ins.
+        track_by: what becomes a run there: `trial`, or `batch-size` for the best trial of each.
 
     Returns:
         The study, loaded; a list of studies where the study file has a grid.
@@ -49,9 +56,12 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         workers=workers,
         gpus_per_worker=gpus_per_worker,
         address=address,
+        ray=ray,
         settings=tuple(settings),
         data_dir=None if data_dir is None else Path(data_dir),
         run_code=run_code,
+        track=tuple(track),
+        track_by=track_by,
     )
     source = study if isinstance(study, Mapping) else str(study)
     before = os.environ.get("BATCHSCALE_DATA")

@@ -25,9 +25,12 @@ class Status(StrEnum):
     """The step budget was spent above the target."""
     CAPPED = "capped"
     """Stopped at slack x the fewest steps at its batch size: it could no longer be the best."""
+    PRUNED = "pruned"
+    """Dropped at a rung of its race, behind the better half: it had not reached the target."""
     DIVERGED = "diverged"
     """A loss or error was not finite; or the loss ended above its initial value with the error
-    less than halfway from its initial value to the target."""
+    less than halfway from its initial value to the target. Where lanes are pruned, a loss ten times
+    its initial value with such an error ends the trial at once."""
     FAILED = "failed"
     """An exception or the time limit of its cohort ended it; the message says which."""
 
@@ -114,12 +117,15 @@ class Cohort:
         points: the trials, one lane each; those of the first point's role have consecutive numbers.
         best_steps: fewest steps to target among the cohorts that had to end before this one
             starts; None where no trial of theirs reached the target.
+        expected_steps: fewest steps that its race is expected to take, of which the rungs are
+            fractions; None where nothing is known, or where no lane is pruned at rungs.
         region: region of the points of an extension; None for other cohorts.
     """
 
     batch_size: int
     points: tuple[Point, ...]
     best_steps: int | None = None
+    expected_steps: int | None = None
     region: Region | None = None
 
     @property
@@ -131,6 +137,23 @@ class Cohort:
     def role(self) -> Role:
         """Role of its first trial; only warm points may join points of another role."""
         return self.points[0].role
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lap:
+    """How far the race of a cohort is.
+
+    Attributes:
+        batch_size: of the cohort.
+        share: share of the race that is over, from 0 to 1.
+        loss: lowest validation loss in the last lap; None where there was none.
+        steps_per_second: training steps per second since the race began, added up over trials.
+    """
+
+    batch_size: int
+    share: float
+    loss: float | None
+    steps_per_second: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

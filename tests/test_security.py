@@ -32,6 +32,8 @@ PROCESSES = {
     ("study/storage/provenance.py", "subprocess.run"),
     # a shell that ends Ray when its sweep is killed: a fixed list of arguments
     ("study/orchestration/signals.py", "subprocess.Popen"),
+    # the program that a study is of, which the registry refuses where a stranger names it
+    ("study/engine/programs/process.py", "subprocess.Popen"),
 }
 
 

@@ -18,8 +18,11 @@ from workloads.errors import WorkloadError
 from workloads.plugin_files import module_of
 
 if TYPE_CHECKING:
+    from workloads.command.program import Command
     from workloads.workload import Dynamics, Workload
 
+COMMAND = "command"
+"""Name of the workload that is a program."""
 GROUP = "batchscale.workloads"
 _KIND = Kind(noun="workload", article="a", builtin=BUILTIN, error=WorkloadError)
 _TRAINED = ("target", "data", "model", "loss", "error")
@@ -58,20 +61,35 @@ def names() -> list[Entry]:
     return built_in + plugins
 
 
-def resolve(reference: str, options: Mapping[str, Any] | None = None) -> "Workload | Dynamics":
+def resolve(
+    reference: str, options: Mapping[str, Any] | None = None
+) -> "Workload | Dynamics | Command":
     """Return a workload, built from its class with these options as keyword arguments.
 
     Args:
-        reference: a name, or path/to/file.py:Class.
+        reference: a name, path/to/file.py:Class, or "command" for a program.
         options: the study's `workload_options`.
 
     Raises:
         WorkloadError: it is not found, does not import, refuses its options or lacks a member.
     """  # noqa: DOC502  (raised inside)
-    make = class_in_file(reference, "workload") or _named(reference)
-    workload = _built(make, reference, options or {})
+    if reference == COMMAND:
+        return _program(options or {})
+    workload = _built(maker(reference), reference, options or {})
     _check_members(workload, reference)
     return workload  # type: ignore[no-any-return]
+
+
+def maker(reference: str) -> Any:
+    """Return the class of a workload, or whatever else makes it from its options.
+
+    Args:
+        reference: a name, or path/to/file.py:Class.
+
+    Raises:
+        WorkloadError: it is not found, or does not import.
+    """  # noqa: DOC502  (raised inside)
+    return class_in_file(reference, "workload") or _named(reference)
 
 
 def class_in_file(reference: str, noun: str) -> Any:
@@ -97,7 +115,7 @@ def class_in_file(reference: str, noun: str) -> Any:
 
 @contextmanager
 def files_refused(refused: bool = True) -> Iterator[None]:
-    """Refuse to run workload files in this context, where a study was not written by its user.
+    """Refuse the files and programs of a study that was not written by its user.
 
     Built-in workloads and installed packages are taken all the same.
     """
@@ -108,16 +126,38 @@ def files_refused(refused: bool = True) -> Iterator[None]:
         _FILES_REFUSED.reset(token)
 
 
+def refuse_unknown(reference: str) -> None:
+    """Refuse a name that no workload has, without importing any; files are not looked for.
+
+    Raises:
+        WorkloadError: there is no workload of that name.
+    """
+    known = [*BUILTIN, *_plugins(), COMMAND]
+    in_file = reference.endswith(".py") or reference.rpartition(":")[0].endswith(".py")
+    if in_file or reference in known:
+        return
+    hint = _suggestion(reference, known) or "or give path/to/file.py:Class"
+    raise WorkloadError(f"workload must be one of {', '.join(known)}, got {reference!r}; {hint}")
+
+
+def _program(options: Mapping[str, Any]) -> "Command":
+    from workloads.command.program import made
+
+    if _FILES_REFUSED.get():
+        raise WorkloadError(
+            "a results folder may come from a stranger, so its program does not run unasked; got "
+            f"workload_options.run = {options.get('run')!r}; read what it runs, then give "
+            "--run-code"
+        )
+    return made(**options)
+
+
 def _named(name: str) -> Any:
-    plugins = _plugins()
+    refuse_unknown(name)
     if name in BUILTIN:
         module, _, attribute = BUILTIN[name].attribute.partition(":")
         return getattr(importlib.import_module(module), attribute)
-    if name in plugins:
-        return _KIND.load(plugins[name])
-    known = [*BUILTIN, *plugins]
-    hint = _suggestion(name, known) or "or give path/to/file.py:Class"
-    raise WorkloadError(f"workload must be one of {', '.join(known)}, got {name!r}; {hint}")
+    return _KIND.load(_plugins()[name])
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str | None:

@@ -19,16 +19,14 @@ from analysis.archive.layout import (
 from analysis.archive.reading import ArchivedTrial, ArchivedWorkload
 from analysis.archive.spaces import Entry, entries, hyperparameter_name, union
 from analysis.errors import AnalysisError
-from analysis.measures.targets import trials_at
+from analysis.measures.imported import judged
 from analysis.tables.schema import (
     CURVE_COLUMNS,
     TRIAL_COLUMNS,
-    TRIAL_KEY,
     box_schema,
     curve_schema,
     trial_schema,
 )
-from analysis.tables.study import StudyTables
 
 _ROLE = "search"
 
@@ -55,19 +53,7 @@ class Tables:
 
     def at_target(self, target: float | None) -> "Tables":
         """Return the tables with the COMPLETE trials judged at a target; unchanged for None."""
-        if target is None:
-            return self
-        study = StudyTables(
-            name="",
-            config={"race": {"to": "budget"}, "imported": {"counted_statuses": ["exhausted"]}},
-            trials=self.trials.to_pandas(),
-            curves=self.curves.select([*TRIAL_KEY, "step", "val_error"]).to_pandas(),
-        )
-        judged = trials_at(study, (_ROLE,), target)
-        schema = self.trials.schema
-        return replace(
-            self, trials=pa.Table.from_pandas(judged, schema=schema, preserve_index=False)
-        )
+        return replace(self, trials=judged(self.trials, self.curves, target, ["exhausted"]))
 
 
 def choose_metric(workload: ArchivedWorkload, name: str | None) -> Metric:

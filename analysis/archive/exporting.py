@@ -28,10 +28,16 @@ from analysis.archive.spaces import (
 )
 from analysis.errors import AnalysisError
 from analysis.measures.federated import is_federated
-from analysis.measures.targets import CANDIDATES, trials_as_recorded
+from analysis.measures.targets import trials_as_recorded
 from analysis.tables.files import read_file, remedy
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import ARCHIVE_FILE, CURVE_COLUMNS, TRIAL_KEY, hyperparameters
+from analysis.tables.schema import (
+    ARCHIVE_FILE,
+    CANDIDATES,
+    CURVE_COLUMNS,
+    TRIAL_KEY,
+    hyperparameters,
+)
 from analysis.tables.study import StudyTables, read_study
 
 _KEY = list(TRIAL_KEY)
@@ -80,9 +86,9 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
             f"an export needs trials of a search, got none in {folder}; run the sweep first"
         )
     path = _path(study)
-    studies = _descriptions(folder) if study.imported else {}
+    studies = _descriptions(folder) if _archived(study) else {}
     place = to / path
-    if place.exists():
+    if os.path.lexists(place):
         raise AnalysisError(
             f"an export must not overwrite anything, got {place}; choose another --to"
         )
@@ -113,13 +119,18 @@ def _numbered(trials: pd.DataFrame) -> pd.DataFrame:
     return trials.assign(number=trials["trial"].where(trials["role"] == "search", after))
 
 
+def _archived(study: StudyTables) -> bool:
+    """Return whether a study was imported from an archive, to which it can go back."""
+    return study.imported and study.config["imported"].get("path") is not None
+
+
 def _path(study: StudyTables) -> str:
     """Return dataset/model/optimizer of a study."""
     # in path/to/file.py:Class the class is the model; a named workload has no other name
     file, colon, name = str(study.config["workload"]).rpartition(":")
     dataset, model = (Path(file).stem, name) if colon else (name, _MODEL)
     path = f"{dataset}/{model}/{study.config['optimizer']}"
-    path = str(study.config["imported"]["path"]) if study.imported else path
+    path = str(study.config["imported"]["path"]) if _archived(study) else path
     if place_of([*path.split("/"), "1", STUDY_JSON]) is None:
         raise AnalysisError(
             f"an export must go to dataset/model/optimizer, got {path} in {study.name}; correct "
@@ -214,7 +225,7 @@ def _measurement_columns(study: StudyTables) -> dict[str, str]:
     """Return the archive's name of each column of the curves that is written."""
     others = [name for name in study.curves.columns if name not in CURVE_COLUMNS]
     columns = {"train_loss": TRAIN_LOSS, "val_loss": VAL_LOSS} | {name: name for name in others}
-    if study.imported:
+    if _archived(study):
         column = str(study.config["imported"]["metric"])
     else:
         column = VAL_LOSS if study.config["race"].get("quantity") == "loss" else _ERROR

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from analysis.archive.layout import METRICS, STATUS_OF, Metric, study_name
 from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
 from analysis.errors import AnalysisError
-from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.imported import Imported, check_new, status_counts, write_study
 from analysis.tables.schema import (
     ARCHIVE_FILE,
     BOXES_FILE,
@@ -28,7 +28,6 @@ from analysis.tables.schema import (
 )
 
 _ORDER = (ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, TRIALS_FILE, STUDY_FILE)
-"""The study file is written last: without it a folder is not a study."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,14 +64,6 @@ class Choices:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Imported:
-    """A results folder that was made, and a sentence about it for the user."""
-
-    folder: ResultsFolder
-    sentence: str
-
-
 def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> list[Imported]:
     """Make a results folder for each chosen workload of an archive.
 
@@ -99,10 +90,10 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
                 f"for {choices.only!r}; names are as dataset-model-optimizer"
             )
         for one in made:
-            for name in _ORDER:
-                write_file(one.folder, name, (Path(staged) / one.folder.name / name).read_bytes())
+            there = Path(staged) / one.folder.name
+            write_study(one.folder, ((name, (there / name).read_bytes()) for name in _ORDER))
     if source.note:
-        made[0] = Imported(folder=made[0].folder, sentence=f"{source.note}\n{made[0].sentence}")
+        made[0] = replace(made[0], sentence=f"{source.note}\n{made[0].sentence}")
     return made
 
 
@@ -120,12 +111,7 @@ def _staged(
                 f"workloads must have different names, got {name} of {'/'.join(paths[name])} and "
                 f"{'/'.join(path)}; rename a folder"
             )
-        folder = results / name
-        if not folder.is_empty:
-            raise AnalysisError(
-                f"a study must be imported into a folder that is new or empty, got {folder}; "
-                "choose another --results, or another --only"
-            )
+        check_new(results / name)
         return True
 
     for workload in workloads(files(archive), wanted):
@@ -145,7 +131,8 @@ def _staged(
             "race": {"to": "budget", "quantity": metric.quantity, **goal},
         }
         _write(staged / folder.name, tables, config, workload)
-        yield Imported(folder=folder, sentence=f"{folder}: {_sentence(tables, metric)}")
+        sentence = f"{folder}: {_sentence(tables, metric)}"
+        yield Imported(folder=folder, sentence=sentence, has_target=choices.target is not None)
 
 
 def _imported_record(
@@ -184,8 +171,7 @@ def _write(
 
 
 def _sentence(tables: Tables, metric: Metric) -> str:
-    counts = pa.compute.value_counts(tables.trials["status"]).to_pylist()
-    statuses = ", ".join(f"{count['counts']:,} {count['values']}" for count in counts)
+    statuses = status_counts(tables.trials["status"].to_pylist())
     sizes = len(pa.compute.unique(tables.trials["batch_size"]))
     text = (
         f"{sizes} batch sizes, {len(tables.trials):,} trials ({statuses}), "

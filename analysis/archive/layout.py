@@ -37,6 +37,7 @@ ARCHIVED_AS: Mapping[str, str] = {
     "reached": COMPLETE,
     "exhausted": COMPLETE,
     "capped": INCOMPLETE,
+    "pruned": INCOMPLETE,
     "failed": INCOMPLETE,
     "diverged": INFEASIBLE,
 }

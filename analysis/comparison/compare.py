@@ -9,12 +9,14 @@ import pandas as pd
 
 from analysis.comparison.labels import LEAST_STUDIES, labels
 from analysis.errors import AnalysisError
+from analysis.fitting.average import average_of
 from analysis.fitting.critical import CriticalBatchSize, critical_batch_sizes
 from analysis.fitting.estimates import Estimate
-from analysis.fitting.fit import Fits, ScalingFit, fit_all
+from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.ratios import BCritProfile, EqualityTest, b_crit_ratio, equal_b_crit
+from analysis.fitting.ratios import EqualityTest, b_crit_ratio, equal_b_crit
+from analysis.fitting.tuned import fit_best
 from analysis.measures.replicates import all_have_replicates, fitted_points
 from analysis.measures.targets import equal_trials as most_equal_trials
 from analysis.report.summary import Analysis, analyze
@@ -59,6 +61,11 @@ class Compared:
     def fit(self) -> ScalingFit | None:
         """The hyperbola: the curve by which all studies are compared."""
         return None if self.fits is None else self.fits["hyperbola"]
+
+    @property
+    def b_crit(self) -> Estimate | None:
+        """The critical batch size that is compared; None without fits."""
+        return self.critical["b_crit"].estimate if self.critical else None
 
     @property
     def reached(self) -> Mapping[int, float]:
@@ -158,9 +165,9 @@ def compare(
     )
     normalisation = _normalisation(compared)
     deviates = {
-        study.name: BCritProfile.of(study.fit)
+        study.name: average_of(study.fits).b_crit
         for study in compared
-        if study.fit is not None and study.fit.b_crit.identified
+        if study.fits is not None and study.b_crit is not None and study.b_crit.identified
     }
     return Comparison(
         studies=compared,
@@ -204,7 +211,10 @@ def _compared(name: str, label: str, analysis: Analysis, medians: bool) -> Compa
     if not medians and all_have_replicates(analysis.table):
         # its own fit is of medians, which the others do not have
         kept = points.without(points.out_of_reach())
-        fits = fit_all(kept) if kept.distinct >= MODELS["hyperbola"].least_points else None
+        fits = None
+        if kept.distinct >= MODELS["hyperbola"].least_points:
+            gaps = {} if analysis.tuning is None else analysis.tuning.gaps
+            fits = fit_best(kept, gaps)
         critical = {} if fits is None else critical_batch_sizes(fits)
     return Compared(
         name=name, label=label, analysis=analysis, points=points, fits=fits, critical=critical

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.rule_costs import rule_cost_sentences, times
+from analysis.fitting.critical import FORM
 from analysis.fitting.estimates import rounded, size_text
 from analysis.fitting.ratios import LEVEL, EqualityTest
 from analysis.measures.federated import round_sentences
@@ -11,12 +12,6 @@ from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import all_have_replicates
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.fits import fits_record, unidentified_sentences
-
-_CAVEAT = (
-    "Intervals and test assume that the only uncertainty is independent scatter about each study's "
-    "own hyperbola, with its own spread: a search cut short or a curve of another shape moves "
-    "b_crit by more."
-)
 
 
 def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
@@ -213,12 +208,31 @@ def _b_crit(comparison: Comparison) -> tuple[str, ...]:
             f"For {_listed(bent)}, another curve than the hyperbola has the lowest AICc; the table "
             "has its critical batch size too."
         )
-    return (*sentences, _CAVEAT)
+    return (*sentences, *_caveats(comparison))
+
+
+def _caveats(comparison: Comparison) -> tuple[str, ...]:
+    """Return what the intervals and the test of b_crit do not hold."""
+    fitted = [s for s in comparison.studies if s.fits is not None]
+    blind = [s.label for s in fitted if s.fits is not None and s.fits.found is None]
+    plain = [s.label for s in fitted if FORM not in s.critical["b_crit"].parts]
+    sentences = []
+    if blind:
+        sentences.append(
+            f"Intervals and test hold no under-tuning of {_listed(blind)}: a search cut short "
+            "moves b_crit by more."
+        )
+    if plain:
+        sentences.append(
+            f"They take the curve of {_listed(plain)} for a hyperbola, as too few batch sizes "
+            "reached the target to fit another."
+        )
+    return tuple(sentences)
 
 
 def _not_identified(studies: Sequence[Compared]) -> list[str]:
     """Return the labels of the studies whose fit does not identify b_crit."""
-    return [s.label for s in studies if s.fit is not None and not s.fit.b_crit.identified]
+    return [s.label for s in studies if s.b_crit is not None and not s.b_crit.identified]
 
 
 def _other_numbers(comparison: Comparison) -> tuple[str, ...]:
@@ -240,9 +254,9 @@ def _ratio(ratio: Ratio, by_name: Mapping[str, Compared]) -> str:
     if factor.value < 1:
         factor, over, under = factor.inverse(), under, over
     sizes = " against ".join(
-        study.fit.b_crit.text("b_crit").removeprefix("b_crit = ")
+        study.b_crit.text("b_crit").removeprefix("b_crit = ")
         for study in (over, under)
-        if study.fit is not None
+        if study.b_crit is not None
     )
     other = f"that of {under.label}"
     if not factor.identified:

@@ -8,18 +8,22 @@ the data do not bound gets an interval that is open on that side.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import REACH, Estimate
-from analysis.fitting.likelihood import NOISES, Noise, threshold
+from analysis.fitting.likelihood import NOISES, Noise, maximize, threshold
 from analysis.fitting.models import MODELS, Floats, Model
 from analysis.fitting.points import Points
 from analysis.fitting.profile import BestShape, ConfidenceSet, ProfileLikelihood
+
+if TYPE_CHECKING:
+    from analysis.fitting.shapes import Shapes
 
 HEAVY_TAILS_GAIN = 2.0
 """Log-likelihood by which log-logistic noise must beat log-normal noise to replace it: heavy tails
@@ -43,6 +47,7 @@ class ScalingFit:
         aicc: Akaike's criterion for small samples; None if the points are too few for it.
         points: the data.
         residuals: log steps minus log of the curve, shape (n,); lower bounds where missed.
+        shapes: how likely each shape is, where that is known already.
     """
 
     model: Model
@@ -59,6 +64,28 @@ class ScalingFit:
     residuals: Floats
     _best: BestShape = field(repr=False)
     _accepted: ConfidenceSet = field(repr=False)
+    _log_likelihood: Callable[[Floats], Floats] | None = field(repr=False, default=None)
+    shapes: "Shapes | None" = field(repr=False, default=None)
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether it is the curve of the best points there are (`analysis.fitting.tuned`)."""
+        return self._log_likelihood is not None
+
+    @property
+    def log_b_crit(self) -> float:
+        """Log of the most likely b_crit, far beyond the measured range at a limit of the curve."""
+        return self._best.log_b_crit
+
+    def log_likelihood_of(self, values: Floats) -> Floats:
+        """Return the log-likelihood of log steps less a curve's rise, maximized over the rest.
+
+        Args:
+            values: log steps of the points less `model.rise`, shape (..., n).
+        """
+        if self._log_likelihood is not None:
+            return self._log_likelihood(values)
+        return maximize(values, self.points.missed, self.noise).log_likelihood
 
     def predict(self, batch_size: ArrayLike) -> Floats:
         """Return the fitted steps to target, in the shape of `batch_size`."""
@@ -85,10 +112,13 @@ class Fits:
     Attributes:
         by_name: fits by name of the model; the hyperbola comes first and is always present.
         missing: reason why a model was not fitted, by name of the model.
+        found: where these are curves of the best points there are, those of the points found;
+            else None.
     """
 
     by_name: Mapping[str, ScalingFit]
     missing: Mapping[str, str]
+    found: "Fits | None" = None
 
     def __getitem__(self, name: str) -> ScalingFit:
         return self.by_name[name]
@@ -161,7 +191,7 @@ def fit(
     accepted = profile.confidence_set(
         best, best.log_likelihood - threshold(points.observed, model.parameters, level)
     )
-    s_min, e_min, b_crit = _estimates(model, best, accepted, points)
+    s_min, e_min, b_crit = estimates(model, best, accepted, points)
     # misses have no residual, so they add no degree of freedom
     freedom = points.observed - model.parameters
     log_curve = best.log_s_min + model.rise(
@@ -221,7 +251,7 @@ def _most_likely(
     return heavy, heavy.best()
 
 
-def _estimates(
+def estimates(
     model: Model, best: BestShape, accepted: ConfidenceSet, points: Points
 ) -> tuple[Estimate, Estimate, Estimate]:
     """Return S_min, E_min and b_crit; an end that the data do not set is 0 or infinite.

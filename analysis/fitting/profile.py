@@ -260,6 +260,12 @@ def _outermost(
     return inside
 
 
+def sharpness_of(exponent: float) -> float:
+    """Return the place of an exponent in [0, 1]."""
+    ratio = GREATEST_EXPONENT / LEAST_EXPONENT
+    return round(math.log(exponent / LEAST_EXPONENT) / math.log(ratio), 12)
+
+
 def _exponent(sharpness: Floats | float) -> Floats:
     ratio = GREATEST_EXPONENT / LEAST_EXPONENT
     return np.asarray(LEAST_EXPONENT * ratio ** np.asarray(sharpness))

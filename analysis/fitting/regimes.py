@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
 from analysis.errors import AnalysisError
+from analysis.fitting.average import average_of
 from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
@@ -125,20 +126,53 @@ class Regimes:
 
 
 def regimes_of(fits: Fits) -> Regimes:
-    """Return the regimes of the points that curves were fitted to, noise considered.
+    """Return the regimes of fitted curves within the range of their points.
 
-    All fits that are reported count, so that none contradicts the regimes.
+    Their edges are those of the averaged models: edges read off noisy points lie too far out. All
+    fits that are reported count for the verdicts, so that none contradicts the regimes.
     """
-    points = fits.best.points
-    observed = points.without(points.missed)
-    b_crits = [fit.b_crit for fit in fits.shown]
-    return find_regimes(observed.batch_sizes, observed.steps, b_crits)
+    average = average_of(fits)
+    observed = average.points.without(average.points.missed)
+    b_crits = [average.b_crit_estimate, *(fit.b_crit for fit in fits.shown)]
+    edges = (edge.value for edge in edges_of(fits))
+    return _regimes(observed.batch_sizes, (next(edges), next(edges)), b_crits)
+
+
+def edges_of(fits: Fits) -> tuple[Estimate, Estimate]:
+    """Return the end of perfect scaling and the start of the plateau, averaged over models.
+
+    Read from every curve at the measured batch sizes, as `crossings` reads them from points. Beyond
+    the range, the end of perfect scaling is infinite, and so is the lower end of its interval only
+    as far as the range goes; likewise the plateau from 0.
+    """
+    average = average_of(fits)
+    sizes = average.points.batch_sizes[~average.points.missed]
+    log_sizes = np.log(sizes)
+    edges = []
+    for side in (0, 1):
+        with np.errstate(divide="ignore"):
+            found = average.deviates(
+                lambda shapes, side=side: np.log(_edges(log_sizes, shapes.rises(log_sizes))[side])  # type: ignore[misc]
+            ).estimate(average.level)
+        edges.append([_inside(end, sizes) for end in (found.value, found.low, found.high)])
+    (perfect, first, last), (plateau, low, high) = edges
+    return (
+        Estimate(value=perfect, low=min(first, sizes[-1]), high=last),
+        Estimate(value=plateau, low=low, high=max(high, sizes[0])),
+    )
+
+
+def _inside(edge: float, sizes: Floats) -> float:
+    """Return an edge, infinite or 0 beyond the measured range."""
+    if not _up_to(edge, float(sizes[-1])):
+        return math.inf
+    return edge if _from(edge, float(sizes[0])) else 0.0
 
 
 def find_regimes(
     batch_sizes: ArrayLike, steps: ArrayLike, b_crits: Sequence[Estimate] = ()
 ) -> Regimes:
-    """Return the regimes of a curve of steps to target.
+    """Return the regimes of a curve of steps to target, read from its points.
 
     Args:
         batch_sizes: examples per step, > 0, rising, shape (n,), n >= 2.
@@ -155,6 +189,10 @@ def find_regimes(
             f"regimes need two or more batch sizes in rising order, got {sizes.tolist()}; sort them"
         )
     crossed = crossings(np.log(sizes), np.log(np.asarray(steps, dtype=np.float64)))
+    return _regimes(sizes, crossed, b_crits)
+
+
+def _regimes(sizes: Floats, crossed: tuple[float, float], b_crits: Sequence[Estimate]) -> Regimes:
     edges = _in_order(*crossed)
     members = _members(sizes.tolist(), crossed, edges)
     verdicts = _verdicts(sizes.tolist(), members, b_crits)
@@ -270,26 +308,30 @@ def crossings(log_sizes: Floats, log_steps: Floats) -> tuple[float, float]:
         steps are on the plateau.
     """
     # read from the largest batch size down, steps to target rise
-    falling = _made_rising(log_steps[::-1])
-    perfect_to = _crossing(log_sizes, _made_rising(log_sizes + log_steps), math.log1p(OVERHEAD))
-    plateau_from = _crossing(log_sizes[::-1], falling, math.log1p(MARGIN))
-    return (
-        math.inf if perfect_to is None else perfect_to,
-        0.0 if plateau_from is None else plateau_from,
+    perfect, plateau = (
+        _crossing(log_sizes, _made_rising(log_sizes + log_steps)[None], math.log1p(OVERHEAD)),
+        _crossing(log_sizes[::-1], _made_rising(log_steps[::-1])[None], math.log1p(MARGIN)),
     )
+    return float(np.nan_to_num(perfect, nan=math.inf)[0]), float(np.nan_to_num(plateau)[0])
+
+
+def _edges(log_sizes: Floats, log_steps: Floats) -> tuple[Floats, Floats]:
+    """Return the edges, as `crossings`, of rows of curves that need not be made monotonic."""
+    perfect = _crossing(log_sizes, log_sizes + log_steps, math.log1p(OVERHEAD))
+    plateau = _crossing(log_sizes[::-1], log_steps[:, ::-1], math.log1p(MARGIN))
+    return np.where(np.isnan(perfect), math.inf, perfect), np.nan_to_num(plateau)
 
 
 def _made_rising(values: Floats) -> Floats:
     return isotonic_regression(values, increasing=True).x
 
 
-def _crossing(log_sizes: Floats, curve: Floats, margin: float) -> float | None:
-    """Return the batch size where a rising curve exceeds its first value by a margin."""
-    level = curve[0] + margin
-    above = np.flatnonzero(curve > level)
-    if above.size == 0:
-        return None
-    right = int(above[0])
-    left = right - 1
-    share = (level - curve[left]) / (curve[right] - curve[left])
-    return math.exp(log_sizes[left] + share * (log_sizes[right] - log_sizes[left]))
+def _crossing(log_sizes: Floats, curves: Floats, margin: float) -> Floats:
+    """Return where each row of rising curves exceeds its first value by a margin; NaN nowhere."""
+    level = curves[:, :1] + margin
+    right = (curves > level).argmax(axis=1)
+    rows, left = np.arange(len(curves)), np.maximum(right - 1, 0)
+    low, high = curves[rows, left], curves[rows, right]
+    share = (level[:, 0] - low) / np.where(right > 0, high - low, 1.0)
+    found = np.exp(log_sizes[left] + share * (log_sizes[right] - log_sizes[left]))
+    return np.where(right > 0, found, math.nan)

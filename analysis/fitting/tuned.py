@@ -1,95 +1,159 @@
-"""Critical batch sizes of the best points there are, with the noise of seeds and under-tuning.
+"""Curves of the best points there are: fits with the noise of seeds and under-tuning.
 
 Model: log steps_i = log S(B_i; theta) + sigma e_i + g_i, with the noise of a fit and the tuning gap
 g_i >= 0 of `analysis.fitting.tuning_gap`, integrated out in each point's likelihood. The curve is
-that of the best points there are, below the points. The likelihood is maximized over S_min, sigma
-and the exponent on grids: it is not concave, so the solvers of `analysis.fitting.profile` do not
-apply. A value is in the interval by the same threshold as there.
+that of the best points there are, below the points. For each shape the likelihood is maximized over
+S_min and sigma on grids: it is not concave, so the solvers of `analysis.fitting.likelihood` do not
+apply. A value is in an interval by the same threshold as there.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
-from analysis.fitting.estimates import REACH, Estimate
-from analysis.fitting.fit import Fits, ScalingFit
-from analysis.fitting.likelihood import Noise, threshold
+from analysis.fitting.estimates import REACH
+from analysis.fitting.fit import Fits, ScalingFit, estimates, fit_all
+from analysis.fitting.likelihood import NOISES, Noise, threshold
 from analysis.fitting.models import Floats
 from analysis.fitting.points import Points
-from analysis.fitting.profile import GREATEST_EXPONENT, LEAST_EXPONENT
+from analysis.fitting.profile import BestShape, ConfidenceSet, sharpness_of
+from analysis.fitting.shapes import Shapes
 from analysis.fitting.tuning_gap import GAPS, TuningGap
 
-_SCALES = np.geomspace(0.02, 0.8, 8)  # below the least a race does not resolve steps
-_STEP = 0.01
+_SCALES = np.geomspace(0.02, 0.8, 10)  # below the least a race does not resolve steps
+_STEP = 0.008
 _RESIDUALS = np.arange(-4.0, 9.0, _STEP)
-_COARSE = np.linspace(-4.0, 0.5, 46)
-_FINE = np.linspace(-1.0, 1.0, 9)
-_ZOOMS = 3
-_KNEES, _KNEES_WITH_EXPONENT = 161, 61
-_EXPONENTS = np.linspace(math.log(LEAST_EXPONENT), math.log(GREATEST_EXPONENT), 13)
-_FINER_EXPONENTS = (_EXPONENTS[1] - _EXPONENTS[0]) * np.linspace(-0.5, 0.5, 5)
-_BEYOND = 3 * REACH
+_COARSE = np.linspace(-3.0, 1.5, 10)
+_FINE = np.linspace(-1.0, 1.0, 7)
+_ZOOMS = 4
+_AWAY = np.geomspace(2e-3, 4.0, 40)
+_LEAST_DENSITY = 1e-300
 
 
-def tuned_b_crits(fits: Fits, gaps: Mapping[float, TuningGap]) -> Mapping[str, Estimate]:
-    """Return b_crit of every fitted model for the best points there are, by name of the model.
+def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = 0.95) -> Fits:
+    """Return curves of the best points there are; of the points found where no gaps are known.
 
     Args:
-        fits: the fitted curves.
+        points: the points found.
+        gaps: the gap at each batch size that reached the target, or none.
+        level: coverage of the intervals.
+
+    Raises:
+        AnalysisError: fewer than three batch sizes reached the target.
+    """  # noqa: DOC502  (raised by fit_all)
+    fits = fit_all(points, level)
+    return tuned_fits(fits, gaps) if gaps else fits
+
+
+def tuned_fits(fits: Fits, gaps: Mapping[float, TuningGap]) -> Fits:
+    """Return the curves of the best points there are, of the same models.
+
+    Args:
+        fits: curves of the points found.
         gaps: the gap at each batch size that reached the target.
     """
-    return {name: tuned_b_crit(fit, gaps) for name, fit in fits.by_name.items()}
+    by_name: dict[str, ScalingFit] = {}
+    likelihoods: dict[str, _Likelihood] = {}
+    for name, fit in fits.by_name.items():
+        noise = fit.noise.name
+        if noise not in likelihoods:
+            likelihoods[noise] = _Likelihood.of(fit.points, gaps, fit.noise)
+        by_name[name] = _tuned(fit, likelihoods[noise])
+    return Fits(by_name=by_name, missing=fits.missing, found=fits)
 
 
-def tuned_b_crit(fit: ScalingFit, gaps: Mapping[float, TuningGap]) -> Estimate:
-    """Return b_crit of the best points there are; see `tuned_b_crits`.
+def tuned_fit(fit: ScalingFit, gaps: Mapping[float, TuningGap]) -> ScalingFit:
+    """Return the curve of the best points there are; see `tuned_fits`.
 
-    Neither end is nearer to the value, as a factor, than that of the fit without gaps: gaps take up
-    scatter that may be a misfit of the curve, so alone they could make the interval too narrow.
+    Its residuals are those of the points less the gap expected of each.
     """
-    points, fixed = fit.points, fit.model.exponent is None
-    log_sizes = np.log(points.batch_sizes)
-    ends = log_sizes.min() - math.log(_BEYOND), log_sizes.max() + math.log(_BEYOND)
-    knees = np.linspace(*ends, _KNEES if fixed else _KNEES_WITH_EXPONENT)
-    likelihood = _Likelihood.of(points, gaps, fit.noise)
-    x = np.subtract.outer(knees, log_sizes)
+    return _tuned(fit, _Likelihood.of(fit.points, gaps, fit.noise))
 
-    def height(log_exponents: Floats) -> Floats:
-        rise = fit.model.rise(x, np.exp(log_exponents)[:, None])
-        return likelihood.maximum(np.log(points.steps) - rise)
 
-    heights = height(np.zeros_like(knees)) if fixed else _over_exponents(height, len(knees))
-    found = _read(knees, heights, threshold(points.observed, fit.model.parameters, fit.level))
-    return _no_narrower(found, fit.b_crit).within(
-        points.batch_sizes.min() / REACH, points.batch_sizes.max() * REACH
+def _tuned(fit: ScalingFit, likelihood: "_Likelihood") -> ScalingFit:
+    points, model = fit.points, fit.model
+    tuned = replace(fit, _log_likelihood=likelihood.maximum)
+    shapes = Shapes.of(tuned)
+    best = _best(tuned, likelihood, shapes)
+    accepted = _accepted(tuned, likelihood, shapes)
+    s_min, e_min, _ = estimates(model, best, accepted, points)
+    sizes = points.batch_sizes
+    b_crit = shapes.deviates(shapes.log_b_crit).estimate(fit.level)
+    freedom = points.observed - model.parameters
+    tuned = replace(
+        tuned,
+        s_min=s_min,
+        e_min=e_min,
+        b_crit=b_crit.within(sizes.min() / REACH, sizes.max() * REACH),
+        exponent=accepted.exponent_estimate(best) if model.exponent else None,
+        sigma=best.scale * fit.noise.std * math.sqrt(points.observed / freedom),
+        log_likelihood=best.log_likelihood,
+        aicc=None
+        if fit.aicc is None
+        else fit.aicc + 2 * (fit.log_likelihood - best.log_likelihood),
+        _best=best,
+        _accepted=accepted,
+        shapes=shapes,
+    )
+    above = np.log(points.steps) - np.log(tuned.predict(points.batch_sizes))
+    return replace(tuned, residuals=above - likelihood.expected_gaps(above, best.scale))
+
+
+def _values(fit: ScalingFit, log_b_crit: Floats, exponent: Floats) -> Floats:
+    x = np.subtract.outer(log_b_crit, np.log(fit.points.batch_sizes))
+    return np.log(fit.points.steps) - fit.model.rise(x, exponent[..., None])
+
+
+def _best(fit: ScalingFit, likelihood: "_Likelihood", shapes: Shapes) -> BestShape:
+    top = int(shapes.heights.argmax())
+    at = slice(top, top + 1)
+    log_b_crit, exponent = shapes.log_b_crit[at], shapes.exponent[at]
+    location, scale, heights = likelihood.places(_values(fit, log_b_crit, exponent))
+    limits = {shapes.log_b_crit.min(): 0.0, shapes.log_b_crit.max(): 1.0}
+    return BestShape(
+        knee=limits.get(log_b_crit[0], 0.5),
+        sharpness=sharpness_of(float(exponent[0])),
+        log_b_crit=float(log_b_crit[0]),
+        exponent=float(exponent[0]),
+        log_s_min=float(location[0]),
+        scale=float(scale[0]),
+        log_likelihood=float(heights[0]),
     )
 
 
-def _over_exponents(height: Callable[[Floats], Floats], knees: int) -> Floats:
-    """Return the greatest height at each knee over the exponents: a grid, then finer ones."""
-    center = np.zeros(knees)
-    for offsets in (_EXPONENTS, _FINER_EXPONENTS, _FINER_EXPONENTS / 4):
-        tried = center + offsets[:, None]
-        heights = np.stack([height(row) for row in tried])
-        center = np.take_along_axis(tried, heights.argmax(axis=0)[None], axis=0)[0]
-    best: Floats = heights.max(axis=0)
-    return best
+def _accepted(fit: ScalingFit, likelihood: "_Likelihood", shapes: Shapes) -> ConfidenceSet:
+    """Return the shapes that are likely enough, each with the range of log S_min that is."""
+    drop = threshold(fit.points.observed, fit.model.parameters, fit.level)
+    least = shapes.heights.max() - drop
+    inside = shapes.heights >= least
+    log_b_crit, exponent = shapes.log_b_crit[inside], shapes.exponent[inside]
+    low, high = likelihood.locations(_values(fit, log_b_crit, exponent), least)
+    sharpnesses = [sharpness_of(float(end)) for end in (exponent.min(), exponent.max())]
+    return ConfidenceSet(
+        log_b_crit=log_b_crit,
+        exponent=exponent,
+        low=low,
+        high=high,
+        reaches_plateau_only=bool(log_b_crit.min() == shapes.log_b_crit.min()),
+        reaches_perfect_only=bool(log_b_crit.max() == shapes.log_b_crit.max()),
+        sharpnesses=(sharpnesses[0], sharpnesses[1]),
+    )
 
 
-def _no_narrower(tuned: Estimate, fitted: Estimate) -> Estimate:
-    if not (0 < fitted.value < math.inf):
-        return Estimate(
-            value=tuned.value,
-            low=min(tuned.low, fitted.low),
-            high=max(tuned.high, fitted.high),
+@cache
+def _kernel(noise: str, missed: bool) -> Floats:
+    """Return the density, or for misses the survival, at each scale, gap and residual."""
+    family = NOISES[noise]
+    found = []
+    for scale in _SCALES:
+        z = (_RESIDUALS - GAPS[:, None]) / scale
+        found.append(
+            np.exp(family.survival(z)[0]) if missed else np.exp(family.density(z)[0]) / scale
         )
-    return Estimate(
-        value=tuned.value,
-        low=min(tuned.low, tuned.value * (fitted.low / fitted.value)),
-        high=max(tuned.high, tuned.value * (fitted.high / fitted.value)),
-    )
+    return np.array(found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -97,80 +161,98 @@ class _Likelihood:
     """Log-likelihood of each point's residual from the curve, the gap integrated out.
 
     Attributes:
-        tables: at every scale of the noise and every one of `_RESIDUALS`, shape (n, scales,
-            residuals).
+        tables: at every one of `_RESIDUALS`, point and scale of the noise, flat.
+        starts: where the table of each point and scale begins, shape (scales, n).
+        weights: of the gaps of each point, shape (n, gaps).
+        noise: noise family.
     """
 
     tables: Floats
+    starts: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]"
+    weights: Floats
+    noise: Noise
 
     @classmethod
     def of(cls, points: Points, gaps: Mapping[float, TuningGap], noise: Noise) -> "_Likelihood":
-        z = (_RESIDUALS[:, None] - GAPS) / _SCALES[:, None, None]
-        density = np.exp(noise.density(z)[0]) / _SCALES[:, None, None]
-        survival = np.exp(noise.survival(z)[0]) if points.missed.any() else density
         # a batch size that missed has no gap of its own: the mean of those of the others
         others = np.mean([gap.weights for gap in gaps.values()], axis=0)
-        found = [
-            survival @ others if missed else density @ gaps[size].weights
-            for size, missed in zip(points.batch_sizes.tolist(), points.missed, strict=True)
-        ]
-        return cls(tables=np.log(np.maximum(found, 1e-300)))
+        weights = np.array(
+            [
+                others if missed else gaps[size].weights
+                for size, missed in zip(points.batch_sizes.tolist(), points.missed, strict=True)
+            ]
+        )
+        tables = weights @ _kernel(noise.name, missed=False)
+        if points.missed.any():
+            missed = weights[points.missed] @ _kernel(noise.name, missed=True)
+            tables[:, points.missed] = missed
+        starts = np.arange(tables[..., 0].size, dtype=np.intp).reshape(tables.shape[:2])
+        return cls(
+            tables=np.log(np.maximum(tables, _LEAST_DENSITY)).ravel(),
+            starts=starts * len(_RESIDUALS),
+            weights=weights,
+            noise=noise,
+        )
 
     def maximum(self, values: Floats) -> Floats:
         """Return the log-likelihood of rows of values, maximized over location and scale.
 
         Args:
-            values: log steps less the curve's rise over its plateau, shape (m, n).
+            values: log steps less the curve's rise over its plateau, shape (..., n).
         """
-        rows = np.broadcast_to(values.mean(axis=1), (len(_SCALES), len(values)))
-        center, heights = self._best(values, rows, _COARSE)
-        span = _COARSE[1] - _COARSE[0]
-        for _ in range(_ZOOMS):
-            center, heights = self._best(values, center, span * _FINE)
-            span *= _FINE[1] - _FINE[0]
-        best: Floats = heights.max(axis=0)
-        return best
+        rows = values.reshape(-1, values.shape[-1])
+        return self.places(rows)[2].reshape(values.shape[:-1])
 
-    def _best(self, values: Floats, center: Floats, offsets: Floats) -> tuple[Floats, Floats]:
-        """Return the best location about a center and its height, each of shape (scales, m)."""
-        locations = center[..., None] + offsets
-        heights = np.zeros_like(locations)
-        scales = np.arange(len(_SCALES))[:, None, None]
-        for table, column in zip(self.tables, values.T, strict=True):
-            place = (column[:, None] - locations - _RESIDUALS[0]) / _STEP
-            place = np.clip(place, 0.0, len(_RESIDUALS) - 1.001)
-            before = place.astype(np.intp)
-            low, high = table[scales, before], table[scales, before + 1]
-            heights += low + (place - before) * (high - low)
-        top = heights.argmax(axis=-1)[..., None]
-        return (
-            np.take_along_axis(locations, top, axis=-1)[..., 0],
-            np.take_along_axis(heights, top, axis=-1)[..., 0],
-        )
+    def places(self, values: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the best location, scale and height of rows of values, each of shape (m,)."""
+        center = np.broadcast_to(values.mean(axis=1), (len(_SCALES), len(values)))
+        span = 1.0
+        for zoom in range(1 + _ZOOMS):
+            offsets = span * _FINE if zoom else _COARSE
+            found = self._heights(values, center[..., None] + offsets)
+            top = found.argmax(axis=-1)
+            center = center + offsets[top]
+            span = offsets[1] - offsets[0]
+        heights = np.take_along_axis(found, top[..., None], axis=-1)[..., 0]
+        scale, rows = heights.argmax(axis=0), np.arange(len(values))
+        # the top of the parabola through the best scale and its neighbors
+        middle = np.clip(scale, 1, len(_SCALES) - 2)
+        left, top_height, right = (heights[middle + side, rows] for side in (-1, 0, 1))
+        bend = left - 2 * top_height + right
+        inner = (scale == middle) & (bend < 0)
+        shift = np.where(inner, (left - right) / (2 * np.where(inner, bend, -1.0)), 0.0)
+        gain = np.where(inner, (left - right) * shift / 4, 0.0)
+        scales = _SCALES[scale] * (_SCALES[1] / _SCALES[0]) ** shift
+        return center[scale, rows], scales, heights[scale, rows] + gain
 
+    def locations(self, values: Floats, least: float) -> tuple[Floats, Floats]:
+        """Return the lowest and highest location of each row at which its height is `least`."""
+        center = self.places(values)[0]
+        ends = []
+        for side in (-1.0, 1.0):
+            offsets = side * np.concatenate([[0.0], _AWAY])
+            tried = np.broadcast_to(center[:, None] + offsets, (len(_SCALES), len(center), 41))
+            heights = self._heights(values, tried).max(axis=0)
+            last = np.where(heights >= least, np.arange(41), 0).max(axis=1)
+            beyond = np.minimum(last + 1, 40)
+            rows = np.arange(len(center))
+            inside, outside = heights[rows, last], heights[rows, beyond]
+            share = np.clip((inside - least) / np.maximum(inside - outside, 1e-9), 0.0, 1.0)
+            ends.append(center + offsets[last] + share * (offsets[beyond] - offsets[last]))
+        return ends[0], ends[1]
 
-def _read(knees: Floats, heights: Floats, drop: float) -> Estimate:
-    """Return b_crit and its interval from the profile over log b_crit."""
-    least, top = heights.max() - drop, int(heights.argmax())
-    accepted = np.flatnonzero(heights >= least)
-    first, last = int(accepted[0]), int(accepted[-1])
+    def expected_gaps(self, above: Floats, scale: float) -> Floats:
+        """Return the mean of each gap, given how far the points lie above the curve."""
+        likely = self.noise.density((above[:, None] - GAPS) / scale)[0]
+        weights = self.weights * np.exp(likely - likely.max(axis=1, keepdims=True))
+        mean: Floats = weights @ GAPS / np.maximum(weights.sum(axis=1), _LEAST_DENSITY)
+        return mean
 
-    def end(inside: int, outside: int) -> float:
-        share = (heights[inside] - least) / (heights[inside] - heights[outside])
-        return math.exp(knees[inside] + share * (knees[outside] - knees[inside]))
-
-    return Estimate(
-        value=math.exp(_vertex(knees, heights, top)),
-        low=0.0 if first == 0 else end(first, first - 1),
-        high=math.inf if last == len(knees) - 1 else end(last, last + 1),
-    )
-
-
-def _vertex(knees: Floats, heights: Floats, top: int) -> float:
-    """Return the place of the parabola's top through the highest point and its neighbors."""
-    if not 0 < top < len(knees) - 1:
-        return float(knees[top])
-    left, middle, right = heights[top - 1 : top + 2].tolist()
-    bend = left - 2 * middle + right
-    shift = (left - right) / (2 * bend) if bend < 0 else 0.0
-    return float(knees[top] + shift * (knees[1] - knees[0]))
+    def _heights(self, values: Floats, locations: Floats) -> Floats:
+        """Return the log-likelihood at locations, shape (scales, m, any)."""
+        heights = np.zeros(locations.shape)
+        for starts, column in zip(self.starts.T, values.T, strict=True):
+            place = (column[:, None] - locations - _RESIDUALS[0]) / _STEP + 0.5
+            index = np.clip(place, 0, len(_RESIDUALS) - 1).astype(np.intp)
+            heights += self.tables[index + starts[:, None, None]]
+        return heights

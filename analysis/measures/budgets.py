@@ -84,8 +84,8 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
 
     The minimum is over all trials that did not fail and all their measurements after step 0 up to
     the budget. It is exact if every trial that neither diverged nor failed trained for at least the
-    budget. If one stopped earlier (at the target, capped, or at its own smaller budget), the error
-    within the budget is at most the one returned.
+    budget. If one stopped earlier (at the target, capped, pruned, or at its own smaller budget),
+    the error within the budget is at most the one returned.
 
     Returns:
         One row per budget and batch size, budgets as given, batch sizes rising: unit, budget,
@@ -169,8 +169,14 @@ def budget_sentence(study: StudyTables) -> str:
             "Every trial ran to its budget: the least error within any smaller number of steps or "
             "examples is exact."
         )
+    pruned = competing_trials(study)["status"].eq("pruned").any()
+    stopped, first = (
+        ("were pruned", "step at which the first one was, at")
+        if pruned
+        else ("stopped at the target", "fewest steps of")
+    )
     return (
-        "Trials stopped at the target, so the least error within a budget is exact up to the "
-        "fewest steps of each batch size and an upper bound beyond. For exact errors at larger "
+        f"Trials {stopped}, so the least error within a budget is exact up to the "
+        f"{first} each batch size and an upper bound beyond. For exact errors at larger "
         'budgets set `race.to = "budget"` in the study file, which runs every trial to its budget.'
     )

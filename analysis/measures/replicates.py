@@ -87,11 +87,11 @@ def with_replicates(
 
     They are null if a batch size has no replicates. At another target than the study's own
     (`target` None) all are null, as the replicates are of the points best at that one; the single
-    point of a recipe counts at every target.
+    point of a recipe, and the seeds of imported runs, count at every target.
     """
     found = replicates(study, target)
     other = target is not None and target != study.config["race"].get("target")
-    if other and not follows_rule(study):
+    if other and not follows_rule(study) and not study.imported:
         found = found.iloc[:0]
     return table.merge(found, on="batch_size", how="left")
 
@@ -133,7 +133,9 @@ def fitted_points(table: pd.DataFrame) -> Points:
     )
 
 
-def replicate_sentences(table: pd.DataFrame, planned: bool) -> tuple[str, ...]:
+def replicate_sentences(
+    table: pd.DataFrame, planned: bool, imported: bool = False
+) -> tuple[str, ...]:
     """Return sentences on a table of `with_replicates`.
 
     They give the bias of the minimum, and the batch sizes whose seeds missed the target.
@@ -141,12 +143,15 @@ def replicate_sentences(table: pd.DataFrame, planned: bool) -> tuple[str, ...]:
     Args:
         table: from `with_replicates`.
         planned: whether the study asks for replicates.
+        imported: whether its trials are imported.
     """
     reached = table[table["steps"].notna()]
     known = reached[reached["seeds"].notna()]
     if reached.empty:
         return ()
     remedy = "run `sweep` again to add them" if planned else "set replicates.seeds"
+    if imported:
+        remedy = "run the best points again with other seeds"
     if known.empty:
         return (
             "No replicates: the fewest steps over trials are biased low, by an unknown factor; "

@@ -17,11 +17,9 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.measures.federated import examples_per_step
 from analysis.measures.recipes import follows_rule, recipe_runs
-from analysis.tables.schema import ROLES, STATUSES, TRIAL_KEY, hyperparameters
+from analysis.tables.schema import CANDIDATES, ROLES, STATUSES, TRIAL_KEY, hyperparameters
 from analysis.tables.study import StudyTables
 
-CANDIDATES = ("search", "extension", "warm")
-"""Roles whose trials compete for the fewest steps."""
 _KEY = list(TRIAL_KEY)
 _NEVER = np.iinfo(np.int64).max
 
@@ -82,14 +80,15 @@ def first_trials(study: StudyTables, first: int) -> StudyTables:
     replicates of dropped trials. A trial capped by a faster one stays a miss even if that one is
     dropped: it needs more steps than its `stopped_at`. The fewest steps stay exact, since no trial
     that reached ran past the cap of others; if none of the first trials reached, the batch size has
-    only that bound.
+    only that bound. Of a trial that was pruned because dropped ones were better nothing is known.
 
     Args:
         study: the tables.
         first: how many trials of each search to keep, by trial number, >= 1.
 
     Raises:
-        AnalysisError: a batch size has fewer, or the study is a recipe.
+        AnalysisError: a batch size has fewer, the study is a recipe, or a trial that is kept was
+            pruned in a cohort of which others are dropped.
     """
     if follows_rule(study):
         raise AnalysisError(
@@ -106,6 +105,7 @@ def first_trials(study: StudyTables, first: int) -> StudyTables:
         )
     searched = trials[trials["role"] == "search"].sort_values(_KEY).groupby("batch_size")
     kept = searched.head(first)
+    _refuse_pruned(study, trials, kept)
     keys = set(kept[_KEY].itertuples(index=False, name=None))
     replicates = trials[trials["role"] == "replicate"]
     sources = replicates[[f"source_{name}" for name in _KEY]].itertuples(index=False, name=None)
@@ -117,6 +117,21 @@ def first_trials(study: StudyTables, first: int) -> StudyTables:
     )
 
 
+def _refuse_pruned(study: StudyTables, trials: pd.DataFrame, kept: pd.DataFrame) -> None:
+    pruned = kept[kept["status"] == "pruned"]
+    if pruned.empty:
+        return
+    dropped = trials[trials["role"].isin(CANDIDATES)].drop(kept.index)
+    cohort = ["batch_size", "cohort"]
+    apart = pruned.merge(dropped[cohort].drop_duplicates(), on=cohort)
+    if len(apart):
+        raise AnalysisError(
+            f"--equal-trials must leave whole cohorts where trials were pruned, got "
+            f"{len(apart)} trials in {study.name} that were pruned because others, which it drops, "
+            "were better; leave it out, or run as many trials at every batch size"
+        )
+
+
 def trials_at(
     study: StudyTables, roles: tuple[str, ...], target: float | None = None
 ) -> pd.DataFrame:
@@ -126,11 +141,17 @@ def trials_at(
         AnalysisError: the target is below the one raced to, or not a finite number.
     """  # noqa: DOC502  (raised by check_target)
     trials = trials_as_recorded(study, roles)
-    if study.imported:
+    if study.imported and not study.raced:
         target = study.target if target is None else target
     elif target is None or target == study.config["race"].get("target"):
         return trials
     check_target(target, study.config["race"])
+    if study.raced and study.imported:
+        raise AnalysisError(
+            f"another target than the study's own, {study.target:g}, needs measurements, got "
+            f"{target:g} for {study.name}, imported from one row per run; import one row per "
+            "measurement"
+        )
     return _at_target(trials, study, target)
 
 
@@ -160,8 +181,9 @@ def steps_to_target(
         One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
         role and trial (of the winner), the winner's hyperparameters, effective_lr (lr /
         (1 - momentum), only where there is a momentum), examples (steps
-        times examples per step), trials, one count per status, stopped_at (of the longest trial)
-        and best_error (least of all trials). Null if no trial reached the target.
+        times examples per step), trials, one count per status (of pruned ones where there are any),
+        stopped_at (of the longest trial; where none reached the target and some were pruned, of the
+        first of these) and best_error (least of all trials). Null if no trial reached the target.
 
     Raises:
         AnalysisError: there is no search trial, there are fewer than `first`, or the target is
@@ -172,8 +194,10 @@ def steps_to_target(
     else:
         trials = search_trials(study, target, first)
     names = hyperparameters(trials)
-    rows = [_row(group, names) for _, group in trials.groupby("batch_size", sort=True)]
-    columns = _columns(names)
+    pruned = trials["status"].eq("pruned").any()  # by rungs, which most studies do not have
+    statuses = tuple(status for status in STATUSES if status != "pruned" or pruned)
+    rows = [_row(group, names, statuses) for _, group in trials.groupby("batch_size", sort=True)]
+    columns = _columns(names, statuses)
     table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
     table["examples"] = table["steps"] * [
         examples_per_step(study.config, size) for size in table["batch_size"]
@@ -231,14 +255,19 @@ def _crossings(curves: pd.DataFrame, target: float) -> pd.DataFrame:
     return keys.assign(crossing=crossing, before=before)[crossing < _NEVER]
 
 
-def _row(group: pd.DataFrame, names: tuple[str, ...]) -> dict[str, object]:
+def _row(
+    group: pd.DataFrame, names: tuple[str, ...], statuses: tuple[str, ...]
+) -> dict[str, object]:
     counts = group["status"].value_counts()
+    pruned = group.loc[group["status"] == "pruned", "stopped_at"]
+    # a pruned trial might have reached the target at any step after its last
+    censored = len(pruned) and not counts.get("reached", 0)
     row: dict[str, object] = {
         "batch_size": group["batch_size"].iloc[0],
         "trials": len(group),
-        "stopped_at": group["stopped_at"].max(),
+        "stopped_at": pruned.min() if censored else group["stopped_at"].max(),
         "best_error": group["best_error"].min(),
-        **{status: counts.get(status, 0) for status in STATUSES},
+        **{status: counts.get(status, 0) for status in statuses},
     }
     # ties go to search before extension before warm, then to the lower trial number
     reached = group[group["status"] == "reached"].sort_values("steps", kind="stable")
@@ -248,7 +277,7 @@ def _row(group: pd.DataFrame, names: tuple[str, ...]) -> dict[str, object]:
     return row
 
 
-def _columns(names: tuple[str, ...]) -> dict[str, str]:
+def _columns(names: tuple[str, ...], statuses: tuple[str, ...]) -> dict[str, str]:
     """Return the types of the columns of `steps_to_target`, in their order."""
     derived = ("effective_lr",) if {"lr", "momentum"} <= set(names) else ()
     return {
@@ -258,7 +287,7 @@ def _columns(names: tuple[str, ...]) -> dict[str, str]:
         "trial": "Int64",
         **dict.fromkeys((*names, *derived), "Float64"),
         "examples": "Int64",
-        **dict.fromkeys(("trials", *STATUSES), "int64"),
+        **dict.fromkeys(("trials", *statuses), "int64"),
         "stopped_at": "Int64",
         "best_error": "Float64",
     }

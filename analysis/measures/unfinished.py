@@ -5,120 +5,147 @@ search without replicates would have widened its box once more.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from analysis.measures.recipes import ROLE
-from analysis.measures.targets import CANDIDATES, trials_as_recorded
 from analysis.tables.scales import positions
-from analysis.tables.schema import ROLES
-from analysis.tables.study import StudyTables
+from analysis.tables.schema import CANDIDATES, ROLES, TRIAL_KEY
 
-_REPLICATES = "replicate"
+if TYPE_CHECKING:
+    from analysis.tables.study import StudyTables
+
+COLUMNS = (*TRIAL_KEY, "status", "steps", "source_role", "source_trial")
+"""What must be known of each trial."""
+_RECIPE, _REPLICATES = "recipe", "replicate"
 _NAMES = {
     "search": "of the search",
     "extension": "of a widened box",
     _REPLICATES: "on fresh seeds",
-    ROLE: "of the scaling rule",
+    _RECIPE: "of the scaling rule",
 }
+_Row = Mapping[Any, Any]
 
 
-def unfinished_records(study: StudyTables) -> list[dict[str, Any]]:
+def unfinished_records(study: "StudyTables") -> list[dict[str, Any]]:
+    """Return the `missing_trials` of a study; imported ones are complete as they are."""
+    if study.imported:
+        return []
+    trials = study.trials[list(COLUMNS)].drop_duplicates(list(TRIAL_KEY))
+    rows = trials.astype(object).where(trials.notna(), None).to_dict("records")
+    return missing_trials(study.config, rows, study.boxes.to_dict("records"))
+
+
+def missing_trials(
+    config: Mapping[str, Any], trials: Iterable[_Row], boxes: Iterable[_Row]
+) -> list[dict[str, Any]]:
     """Return how many trials are still to come, one record per batch size and role.
 
     Those of a later stage are counted once the stage before has ended, as their number follows from
-    it. Imported studies are complete as they are.
+    it.
+
+    Args:
+        config: the resolved study file as plain data.
+        trials: the `COLUMNS` of every recorded trial, each once; None where unknown.
+        boxes: rows of `boxes.parquet`.
 
     Returns:
         Records with batch_size, role and trials (>= 1), by batch size.
     """
-    if study.imported:
-        return []
-    recorded = trials_as_recorded(study, ROLES)
-    base = study.config.get("recipe", {}).get("base")
-    scales = study.config.get("mode") == "recipe"
+    recorded, widened = _by_size(trials), _by_size(boxes)
+    base = config.get("recipe", {}).get("base")
+    scales = config.get("mode") == "recipe"
     found = []
-    for size in study.config["batch_sizes"]:
-        here = recorded[recorded["batch_size"] == size]
+    for size in config["batch_sizes"]:
         if not scales or size == base:
-            found += [(size, *stage) for stage in _of_search(study, size, here)]
-    if scales and (found or _has_point(recorded, base)):
-        seeds = max(1, int(_replicates(study).get("seeds", 0)))
-        for size in study.config["batch_sizes"]:
-            have = int((recorded["batch_size"].eq(size) & recorded["role"].eq(ROLE)).sum())
+            stages = _of_search(config, recorded.get(size, []), widened.get(size, []))
+            found += [(size, *stage) for stage in stages]
+    if scales and (found or base is None or _reached(recorded.get(base, []))):
+        seeds = max(1, int(_replicates(config).get("seeds", 0)))
+        for size in config["batch_sizes"]:
+            have = sum(row["role"] == _RECIPE for row in recorded.get(size, []))
             if size != base and have < seeds:
-                found.append((size, ROLE, seeds - have))
+                found.append((size, _RECIPE, seeds - have))
     keys = ("batch_size", "role", "trials")
     return [dict(zip(keys, row, strict=True)) for row in sorted(found, key=lambda row: row[0])]
 
 
-def _has_point(recorded: pd.DataFrame, base: int | None) -> bool:
-    """Return whether a recipe has a point to scale: a published one, or one that its base found."""
-    if base is None:
-        return True
-    here = recorded["batch_size"].eq(base) & recorded["role"].isin(CANDIDATES)
-    return bool(recorded.loc[here, "status"].eq("reached").any())
+def _by_size(rows: Iterable[_Row]) -> dict[int, list[_Row]]:
+    found: dict[int, list[_Row]] = {}
+    for row in rows:
+        found.setdefault(row["batch_size"], []).append(row)
+    return found
 
 
-def _replicates(study: StudyTables) -> Mapping[str, Any]:
-    section: Mapping[str, Any] = study.config.get("replicates", {})
+def _reached(trials: Sequence[_Row]) -> list[_Row]:
+    """Return the trials of a search that reached the target, the fastest first."""
+    reached = [row for row in trials if row["role"] in CANDIDATES and row["status"] == "reached"]
+    return sorted(reached, key=lambda row: (row["steps"], ROLES.index(row["role"]), row["trial"]))
+
+
+def _replicates(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    section: Mapping[str, Any] = config.get("replicates", {})
     return section
 
 
-def _of_search(study: StudyTables, size: int, here: pd.DataFrame) -> Iterator[tuple[str, int]]:
+def _of_search(
+    config: Mapping[str, Any], trials: Sequence[_Row], boxes: Sequence[_Row]
+) -> Iterator[tuple[str, int]]:
     """Yield role and number of the trials that the next stages of one batch size lack."""
-    have = here["role"].value_counts()
-    missing = int(study.config["search"]["trials"]) - int(have.get("search", 0))
+    have = Counter(row["role"] for row in trials)
+    missing = int(config["search"]["trials"]) - have["search"]
     if missing > 0:
         yield "search", missing
         return
-    missing = _extension_trials(study, size) - int(have.get("extension", 0))
+    missing = _extension_trials(config["search"], boxes) - have["extension"]
     # replicates follow the last extension; more may be due by now, if search.trials has grown
-    if missing > 0 and _REPLICATES not in have:
+    if missing > 0 and not have[_REPLICATES]:
         yield "extension", missing
         return
-    missing = _missing_replicates(here, _replicates(study))
+    missing = _missing_replicates(trials, _replicates(config))
     if missing > 0:
         yield _REPLICATES, missing
 
 
-def _extension_trials(study: StudyTables, size: int) -> int:
+def _extension_trials(search: Mapping[str, Any], boxes: Sequence[_Row]) -> int:
     """Return the trials of the regions that a box was widened by: as dense as those of the box."""
-    rows = study.boxes[study.boxes["batch_size"] == size]
     trials = 0
-    for region, ranges in rows.groupby("region"):
-        if not region:
-            continue
+    for region in {row["region"] for row in boxes} - {0}:
         shares = []
-        for entry in ranges.to_dict("records"):
-            box = study.space.get(str(entry["hyperparameter"]))
-            if box is not None:
+        for entry in boxes:
+            box = search["space"].get(entry["hyperparameter"])
+            if entry["region"] == region and isinstance(box, Mapping):
                 shares.append(float(np.diff(positions([entry["low"], entry["high"]], box)).item()))
         # the strip is thinner than the box along one hyperparameter, and as wide as it was before
         share = min(shares, default=0.0)
         # rounding must not add a trial
-        trials += math.ceil(study.config["search"]["trials"] * share - 1e-6)
+        trials += math.ceil(search["trials"] * share - 1e-6)
     return trials
 
 
-def _missing_replicates(here: pd.DataFrame, asked: Mapping[str, Any]) -> int:
-    reached = here[here["role"].isin(CANDIDATES) & here["status"].eq("reached")]
-    best = reached.sort_values("steps", kind="stable").head(int(asked.get("top", 1)))
-    runs = here[here["role"].eq(_REPLICATES)]
-    missing = 0
-    for role, trial in zip(best["role"], best["trial"], strict=True):
-        own = runs["source_role"].eq(role) & runs["source_trial"].eq(trial)
-        missing += max(0, int(asked.get("seeds", 0)) - int(own.fillna(False).sum()))
-    return missing
+def _missing_replicates(trials: Sequence[_Row], asked: Mapping[str, Any]) -> int:
+    runs = Counter(
+        (row["source_role"], row["source_trial"]) for row in trials if row["role"] == _REPLICATES
+    )
+    best = _reached(trials)[: int(asked.get("top", 1))]
+    seeds = int(asked.get("seeds", 0))
+    return sum(max(0, seeds - runs[row["role"], row["trial"]]) for row in best)
 
 
 def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return a sentence on `unfinished_records`, none for a finished sweep."""
     if not records:
         return ()
+    return (
+        f"Unfinished: at least {missing_text(records)}. All numbers here are of the trials so far "
+        "and may change; run the same `sweep` again to finish it.",
+    )
+
+
+def missing_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return `missing_trials` as a clause, such as "8 trials are still to come (4 of the ...)"."""
     parts: dict[tuple[str, int], list[str]] = {}
     for row in records:
         parts.setdefault((row["role"], row["trials"]), []).append(str(row["batch_size"]))
@@ -127,7 +154,4 @@ def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...
         f"{count} {_NAMES[role]} at {'each of ' if len(sizes) > 1 else ''}B = {', '.join(sizes)}"
         for (role, count), sizes in parts.items()
     )
-    return (
-        f"Unfinished: at least {total} trials are still to come ({listed}). All numbers here are "
-        "of the trials so far and may change; run the same `sweep` again to finish it.",
-    )
+    return f"{total} trials are still to come ({listed})"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.fitting.critical import CriticalBatchSize
+from analysis.fitting.critical import FORM, SEEDS, TUNING, CriticalBatchSize
 from analysis.fitting.estimates import Estimate, Interval
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
@@ -34,7 +34,14 @@ def fits_record(fits: Fits | None, local_steps: int = 1) -> dict[str, Any]:
 
 def critical_record(critical: Mapping[str, CriticalBatchSize]) -> dict[str, Any]:
     """Return the critical batch sizes as JSON data."""
-    return {name: {**size.estimate.record(), "note": size.note} for name, size in critical.items()}
+    records = {
+        name: {**size.estimate.record(), "note": size.note} for name, size in critical.items()
+    }
+    for name, size in critical.items():
+        if size.parts:
+            parts = {source: estimate.record() for source, estimate in size.parts.items()}
+            records[name]["parts"] = parts
+    return records
 
 
 def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
@@ -62,8 +69,8 @@ def _of_rounds(fit: ScalingFit, local_steps: int) -> str:
 def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tuple[str, ...]:
     """Return what the fits found, one sentence each.
 
-    These are the hyperbola and the model chosen, the choice, the critical batch sizes by name, and
-    what the data do not identify.
+    These are the critical batch size, the hyperbola and the model chosen, the choice, the critical
+    batch sizes by other definitions, and what the data do not identify.
 
     Args:
         record: from `fits_record`, of fits that there are.
@@ -75,11 +82,37 @@ def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tupl
     )
     shown = {name: record["fits"][name] for name in record["shown"]}
     return (
+        *b_crit_sentences(record, critical["b_crit"]),
         *(_curve(name, fit, unit) for name, fit in shown.items()),
         _choice(record),
         *_not_fitted(record),
         f"Critical batch sizes by other definitions: {sizes}.",
         *(text for name, fit in shown.items() for text in unidentified_sentences(name, fit)),
+    )
+
+
+def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
+    """Return the critical batch size with its interval, and the parts of that.
+
+    Args:
+        record: from `fits_record`.
+        b_crit: the entry of that name in a `critical_record`.
+    """
+    level, parts = record["fits"]["hyperbola"]["level"], b_crit["parts"]
+    *others, last = parts
+    held = f"{', '.join(others)} and {last}" if others else last
+    texts = [
+        f"{Estimate.of(parts[name]).text('').strip().removeprefix('= ')} {word}"
+        for name, word in ((SEEDS, "by seeds alone"), (TUNING, "with under-tuning"))
+        if name in parts
+    ]
+    alone = f" Of the {record['chosen']} fit alone: {', '.join(texts)}." if others else ""
+    found = f"{Estimate.of(b_crit).text('b_crit')}; {level:.0%} interval for {held}.{alone}"
+    if FORM in parts:
+        return (found,)
+    return found, (
+        "The form of the curve is in no interval: too few batch sizes reached the target to fit "
+        "another one than the hyperbola."
     )
 
 
@@ -98,7 +131,7 @@ def lower_bounds(record: _Record) -> list[float]:
 
 def b_crit_name(model: str) -> str:
     """Return the name of a model's critical batch size, a key of `DEFINITIONS`."""
-    return "b_crit" if model == "hyperbola" else f"b_crit_{model}"
+    return f"b_crit_{model}"
 
 
 def unidentified_sentences(name: str, fit: _Record) -> tuple[str, ...]:

@@ -8,14 +8,14 @@ import pandas as pd
 from analysis.fitting.critical import DEFINITIONS
 from analysis.measures.budgets import budget_records
 from analysis.measures.federated import local_steps, step_unit
-from analysis.measures.goals import goal_records
 from analysis.measures.recipes import recipe_record
 from analysis.measures.replicates import fitted_quantity
 from analysis.report.failures import failure_records
 from analysis.report.fits import critical_record, fits_record
+from analysis.report.goals import goal_records
 from analysis.report.sentences import summary_sentences
 from analysis.report.summary import Analysis
-from analysis.report.tuning import B_CRIT, DEFINITION, tuning_record
+from analysis.report.tuning import tuning_record
 from analysis.tables.schema import SCHEMA_VERSION, TRIAL_KEY
 
 
@@ -25,14 +25,9 @@ def summary_record(analysis: Analysis) -> dict[str, Any]:
     return {
         **facts,
         "budgets": budget_records(analysis.study),
-        "definitions": definitions(),
+        "definitions": dict(DEFINITIONS),
         "sentences": list(summary_sentences(facts)),
     }
-
-
-def definitions() -> dict[str, str]:
-    """Return the definition of every critical batch size of a summary as text."""
-    return {**DEFINITIONS, B_CRIT: DEFINITION}
 
 
 def sentences(analysis: Analysis) -> tuple[str, ...]:

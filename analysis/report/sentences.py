@@ -46,7 +46,8 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *(() if ran else recipe_sentences(recipe)),
         *failure_sentences(record["failures"]),
         *_replicate_sentences(record, table, ran),
-        *quality_sentences(_frame(record["search"])),
+        *quality_sentences(_frame(record["search"]), record["imported"]),
+        *_pruned_sentences(table),
         *scaling_rule_sentences(_frame(record["scaling_rules"])),
         _caveat(record, table),
     )
@@ -60,10 +61,11 @@ def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
 def _fit_sentences(record: _Record) -> tuple[str, ...]:
     if record["fits"] is None:
         return (_no_fit(record),)
+    tuned = "" if record["tuning"]["missing"] else ", less the gap that each search leaves"
     return (
-        f"The fits use the {record['fitted']}.",
-        *tuning_sentences(record),
+        f"The fits use the {record['fitted']}{tuned}.",
         *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
+        *tuning_sentences(record["tuning"]),
         *regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]]),
     )
 
@@ -84,7 +86,7 @@ def _goal_sentences(record: _Record) -> tuple[str, ...]:
     here = [goal for goal in record["goals"] if goal["target"] == record["target"]]
     if record["fits"] is None or not here or here[0]["b_crit"] is None:
         return ()
-    fitted = Estimate.of(record["fits"]["hyperbola"]["b_crit"]).text("b_crit")
+    fitted = Estimate.of(record["critical_batch_sizes"]["b_crit"]).text("b_crit")
     other = Estimate.of(here[0]["b_crit"]).text("b_crit")
     if here[0]["of"] == record["fitted"] or fitted == other:
         return ()
@@ -131,9 +133,19 @@ def _replicate_sentences(record: _Record, table: pd.DataFrame, ran: bool) -> tup
         return (*recipe_sentences(record["recipe"]), *seed_sentences(table))
     own = record["raced_target"]
     if record["imported"] or own == record["target"]:
-        return replicate_sentences(table, record["replicates_planned"])
+        return replicate_sentences(table, record["replicates_planned"], record["imported"])
     return (
         f"Replicates re-run the best points at the raced target, {own:g}, and count for no other.",
+    )
+
+
+def _pruned_sentences(table: pd.DataFrame) -> tuple[str, ...]:
+    if "pruned" not in table:
+        return ()
+    return (
+        f"{table['pruned'].sum()} of {table['trials'].sum()} trials were pruned (race.prune), "
+        "behind the better half of their cohort: they had not reached the target by then, and that "
+        "none of them would have been the fastest is likely, not certain.",
     )
 
 

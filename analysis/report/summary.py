@@ -8,15 +8,16 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import CriticalBatchSize, critical_batch_sizes
-from analysis.fitting.fit import Fits, ScalingFit, fit_all
+from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 from analysis.fitting.regimes import Regimes, regimes_of
+from analysis.fitting.tuned import fit_best
 from analysis.measures.federated import is_federated
-from analysis.measures.goals import Goal, find_goals, target_for_all
 from analysis.measures.replicates import fitted_points, with_replicates
 from analysis.measures.scaling_rules import scaling_rules
 from analysis.measures.targets import first_trials, steps_to_target
 from analysis.measures.unfinished import unfinished_records
+from analysis.report.goals import Goal, find_goals, target_for_all
 from analysis.search_quality.table import quality_table
 from analysis.search_quality.tuning import Tuning, tuning_of
 from analysis.tables.study import StudyTables
@@ -36,7 +37,8 @@ class Analysis:
         first: how many trials of each search count; None for all.
         unfinished: the trials that are still to come (`unfinished_records`).
         target_for_all: a target that every batch size reached, where some missed this one.
-        fits: every model fitted; None where too few batch sizes reached the target.
+        fits: every model fitted, to the best points there are where the searches show how far
+            those found lie above; None where too few batch sizes reached the target.
         regimes: the regimes; None without fits.
         critical: the critical batch sizes by name; empty without fits.
         tuning: what the trials say of under-tuning; None without fits.
@@ -62,6 +64,11 @@ class Analysis:
     def fit(self) -> ScalingFit | None:
         """The hyperbola, fitted wherever any model is."""
         return None if self.fits is None else self.fits["hyperbola"]
+
+    @property
+    def b_crit(self) -> CriticalBatchSize | None:
+        """The critical batch size, the headline; None without fits."""
+        return self.critical.get("b_crit")
 
     @property
     def reached(self) -> pd.DataFrame:
@@ -131,12 +138,13 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     if points.observed < MODELS["hyperbola"].least_points:
         return found
     left_out = points.out_of_reach()
-    fits = fit_all(points.without(left_out))
+    tuning = tuning_of(study, table, target)
+    fits = fit_best(points.without(left_out), tuning.gaps)
     return replace(
         found,
         fits=fits,
         regimes=regimes_of(fits),
         critical=critical_batch_sizes(fits),
-        tuning=tuning_of(study, table, fits, target),
+        tuning=tuning,
         left_out=tuple(points.batch_sizes[left_out].astype(int).tolist()),
     )

@@ -3,16 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.fitting.estimates import Estimate, rounded, span_text
+from analysis.fitting.estimates import rounded, span_text
 from analysis.search_quality.tuning import Tuning
 
 LARGE = 0.1
 """Share of additional steps from which a search is said to be under-tuned."""
-B_CRIT = "b_crit_tuned"
-DEFINITION = (
-    "b_crit of the hyperbola for the best points there are, which the trials of each search let "
-    "estimate; its interval holds the noise of seeds and under-tuning"
-)
 _Record = Mapping[str, Any]
 
 
@@ -26,25 +21,18 @@ def tuning_record(tuning: Tuning | None) -> dict[str, Any] | None:
             {"batch_size": int(size), "median": gap.excess(0.5), "high": gap.excess(0.95)}
             for size, gap in tuning.gaps.items()
         ],
-        "b_crit": {name: estimate.record() for name, estimate in tuning.b_crit.items()},
     }
 
 
 def tuning_sentences(record: _Record) -> tuple[str, ...]:
-    """Return the critical batch size with under-tuning beside that without, and the gaps.
+    """Return what the searches leave to gain, or why that is not known.
 
     Args:
-        record: from `analysis.report.record.summary_record`, with fits.
+        record: from `tuning_record`.
     """
-    tuning, fitted = record["tuning"], Estimate.of(record["fits"]["hyperbola"]["b_crit"])
-    if tuning["missing"]:
-        return (f"Under-tuning is in no interval: {tuning['missing']}.",)
-    tuned = Estimate.of(tuning["b_crit"]["hyperbola"]).text(B_CRIT)
-    return (
-        f"{tuned} with the noise of seeds and under-tuning; {fitted.text('b_crit')} with the noise "
-        "of seeds alone.",
-        _excess(tuning["excess"]),
-    )
+    if record["missing"]:
+        return (f"Under-tuning is in no interval: {record['missing']}.",)
+    return (_excess(record["excess"]),)
 
 
 def _excess(rows: list[_Record]) -> str:

@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.escaping import escape_markdown
+from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import rounded, size_text
 from analysis.fitting.regimes import Regime
 from analysis.measures.budgets import budget_sentence
-from analysis.measures.goals import goals_markdown
-from analysis.report.record import definitions, sentences, summary_record
+from analysis.report.goals import goals_markdown
+from analysis.report.record import sentences, summary_record
 from analysis.report.summary import Analysis
 from analysis.search_quality.table import readable_quality
 from analysis.tables.files import write_file
@@ -24,7 +25,7 @@ SUMMARY_MD = "summary.md"
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
 """A terminal of 80 columns has no room for more; the sentences below use the full names."""
 
-_DISPENSABLE = ("diverged", "reached", "after", "examples", "lr/(1-m)", "95% CI")
+_DISPENSABLE = ("pruned", "diverged", "reached", "after", "examples", "lr/(1-m)", "95% CI")
 """Columns that a narrow terminal leaves out, the first one first."""
 
 
@@ -43,7 +44,7 @@ def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
 def summary_markdown(analysis: Analysis) -> str:
     """Return the summary as a Markdown page."""
     found = "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences(analysis))
-    defined = "\n".join(f"- `{name}`: {text}." for name, text in definitions().items())
+    defined = "\n".join(f"- `{name}`: {text}." for name, text in DEFINITIONS.items())
     return (
         f"# {escape_markdown(analysis.study.name)}\n\n"
         f"{escape_markdown(analysis.title)}\n\n{found}\n\n"
@@ -85,8 +86,8 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
     if analysis.regimes is not None:
         of = analysis.regimes.record()["of"]
         shown["regime"] = [of.get(size_text(size), "-") for size in table["batch_size"]]
-    for name in ("reached", "diverged", "failed"):
-        if name != "failed" or table[name].any():
+    for name in ("reached", "pruned", "diverged", "failed"):
+        if name in {"reached", "diverged"} or (name in table and table[name].any()):
             shown[name] = table[name].astype(str)
     return shown
 

@@ -50,7 +50,7 @@ class SearchSample:
 
     Attributes:
         steps: steps to target of the trials that reached it, rising; shape (reached,).
-        trials: number of trials, misses (exhausted, capped, diverged, failed) included.
+        trials: number of trials, misses (exhausted, capped, pruned, diverged, failed) included.
         bound: lower bound of the steps of every miss, >= the last of `steps`. A miss has no number
             of steps: it ranks behind all trials that reached, and enters a mean with this bound,
             which makes the mean a lower bound.
@@ -143,6 +143,10 @@ def search_sample(trials: pd.DataFrame) -> SearchSample:
     race, so none stopped before the last that reached. If a search was cut to its first trials,
     some were capped by a faster one that was dropped; they needed more steps than that too, and
     count as misses.
+
+    A pruned trial did not reach the target by its last step, and more is not known. It counts as a
+    miss that would have been slower than those kept, as pruning supposes: half the trials then seem
+    to find less than they would have, so that the gain of more trials is if anything overestimated.
     """
     reached = trials["status"] == "reached"
     steps = np.sort(trials.loc[reached, "steps"].to_numpy(np.float64))

@@ -4,6 +4,7 @@ import pandas as pd
 
 from analysis.fitting.estimates import span_text
 from analysis.measures.scaling_rules import EFFECTIVE
+from analysis.search_quality.adaptive import late_sentences
 from analysis.search_quality.best_of_n import SETTLED_GAIN, SearchVerdict
 from analysis.search_quality.edges import EFFECTIVE_LR, EdgeVerdict
 
@@ -11,19 +12,25 @@ MOSTLY = 0.5
 """Share of diverged trials above which the box is said to be too wide."""
 
 
-def quality_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return sentences on a table of `quality_table`, with the remedy where there is one."""
+def quality_sentences(table: pd.DataFrame, imported: bool = False) -> tuple[str, ...]:
+    """Return sentences on a table of `quality_table`, with the remedy where there is one.
+
+    Args:
+        table: from `quality_table`.
+        imported: whether the trials are imported runs, whose order says nothing.
+    """
     if table.empty:
         return ()
     return (
-        *_search_sentences(table),
+        *_search_sentences(table, imported),
+        *late_sentences(table),
         *_box_sentences(table),
         *_diverged_sentences(table),
         *_bracket_sentences(table),
     )
 
 
-def _search_sentences(table: pd.DataFrame) -> list[str]:
+def _search_sentences(table: pd.DataFrame, imported: bool) -> list[str]:
     sentences = []
     for verdict in SearchVerdict:
         rows = table[table["search"] == verdict]
@@ -34,7 +41,7 @@ def _search_sentences(table: pd.DataFrame) -> list[str]:
             (~warm & ~none & ~adaptive, _VERDICTS[verdict]),
             (warm, _beaten),
             (none, _none_reached),
-            (adaptive, _adaptive),
+            (adaptive, _imported if imported else _adaptive),
         ):
             if which.any():
                 sentences.append(f"{_sizes(rows[which], table)}: {write(rows[which])}.")
@@ -75,6 +82,13 @@ def _none_reached(rows: pd.DataFrame) -> str:
 
 def _adaptive(_: pd.DataFrame) -> str:
     return "trials of an adaptive sampler cannot show whether the search is settled"
+
+
+def _imported(_: pd.DataFrame) -> str:
+    return (
+        "whether the search is settled is unknown, as is how the points of the imported runs were "
+        "chosen"
+    )
 
 
 _VERDICTS = {

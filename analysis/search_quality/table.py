@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.measures.targets import search_trials
+from analysis.search_quality.adaptive import LATE_COLUMNS, late_row
 from analysis.search_quality.best_of_n import (
     SETTLED_GAIN,
     SearchSample,
@@ -61,7 +62,7 @@ def quality_table(
         additional steps they would have needed; warm_gain, the share of additional steps of the
         even sample over a point from another batch size; search (`SearchVerdict`); box
         (`EdgeVerdict`), and the ends found to be edges and walls ("lr high, momentum low").
-        Null if unknown.
+        Null if unknown. A search that learns has the columns of `late_row` too.
 
     Raises:
         AnalysisError: as `analysis.measures.targets.search_trials`.
@@ -86,8 +87,10 @@ def quality_table(
             natural,
         )
         search = _search_row(even, group, study.adaptive)
-        rows.append({"batch_size": size, **search, **_box_row(ends)})
-    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+        late = late_row(even, list(box)) if study.adaptive else {}
+        rows.append({"batch_size": size, **search, **_box_row(ends, study.space_known), **late})
+    columns = _COLUMNS | (LATE_COLUMNS if study.adaptive else {})
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 
 
 def _numbers(column: "pd.Series[float]") -> NDArray[np.float64]:
@@ -99,7 +102,7 @@ def _search_row(even: pd.DataFrame, group: pd.DataFrame, adaptive: bool) -> dict
     diverged = int(even["status"].eq("diverged").sum())
     fastest = group[group["steps"].notna()].sort_values("steps", kind="stable").head(1)
     steps = None if fastest.empty else int(fastest["steps"].iloc[0])
-    before = None if fastest.empty else int(fastest["steps_before"].iloc[0])
+    before = None if fastest["steps_before"].isna().all() else int(fastest["steps_before"].iloc[0])
     half = sample.trials // 2
     warm_gain = _warm_gain(sample, steps)
     verdict = SearchVerdict.UNKNOWN if adaptive else sample.verdict
@@ -128,12 +131,12 @@ def _warm_gain(sample: SearchSample, steps: int | None) -> float | None:
     return float(sample.steps[0] / steps - 1)
 
 
-def _box_row(ends: tuple[RangeEnd, ...]) -> dict[str, object]:
+def _box_row(ends: tuple[RangeEnd, ...], known: bool) -> dict[str, object]:
     def listed(verdict: EdgeVerdict) -> str:
         return ", ".join(f"{e.hyperparameter} {e.end}" for e in ends if e.verdict is verdict)
 
     return {
-        "box": str(box_verdict(ends)),
+        "box": str(box_verdict(ends) if known else EdgeVerdict.UNKNOWN),
         "edges": listed(EdgeVerdict.EDGE),
         "walls": listed(EdgeVerdict.WALL),
     }

@@ -1,4 +1,4 @@
-"""Under-tuning of a study: the gap of each search, and what it does to the critical batch size."""
+"""Under-tuning of a study: the gap of each search, where its trials show it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,9 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.estimates import Estimate
-from analysis.fitting.fit import Fits
-from analysis.fitting.tuned import tuned_b_crits
 from analysis.fitting.tuning_gap import TuningGap, tuning_gap
 from analysis.measures.recipes import follows_rule
 from analysis.measures.targets import search_trials
@@ -17,6 +14,10 @@ from analysis.search_quality.table import EVEN_ROLES
 from analysis.tables.study import StudyTables
 
 NO_TUNING = "nothing was tuned"
+NO_BOX = (
+    "the ranges that the imported runs were drawn from are not known (import with --space), so "
+    "their best points may need more steps than the best there are, by an unknown factor"
+)
 ADAPTIVE = "the trials of an adaptive sampler do not show it"
 NONE_REACHED = "no trial spread evenly over the box reached the target at B = {sizes}"
 
@@ -28,32 +29,13 @@ class Tuning:
     Attributes:
         gaps: the gap at each batch size that reached the target; empty where `missing`.
         missing: why there is none, as text; else empty.
-        b_crit: for the best points there are, by name of the model; empty without gaps or fits.
     """
 
     gaps: Mapping[float, TuningGap]
     missing: str
-    b_crit: Mapping[str, Estimate]
 
 
-def tuning_of(
-    study: StudyTables, table: pd.DataFrame, fits: Fits, target: float | None = None
-) -> Tuning:
-    """Return the gaps of a study and the critical batch sizes for the best points there are.
-
-    Args:
-        study: the tables.
-        table: from `steps_to_target`.
-        fits: the fitted curves.
-        target: as in `analysis.measures.targets.search_trials`.
-    """
-    gaps, missing = tuning_gaps(study, table, target)
-    return Tuning(gaps=gaps, missing=missing, b_crit=tuned_b_crits(fits, gaps) if gaps else {})
-
-
-def tuning_gaps(
-    study: StudyTables, table: pd.DataFrame, target: float | None = None
-) -> tuple[Mapping[float, TuningGap], str]:
+def tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None = None) -> Tuning:
     """Return the gap at each batch size that reached the target, or no gap and why.
 
     Args:
@@ -61,10 +43,12 @@ def tuning_gaps(
         table: from `steps_to_target`.
         target: as in `analysis.measures.targets.search_trials`.
     """
+    if not study.space_known:
+        return Tuning(gaps={}, missing=NO_BOX)
     if follows_rule(study) or not study.space:
-        return {}, NO_TUNING
+        return Tuning(gaps={}, missing=NO_TUNING)
     if study.adaptive:
-        return {}, ADAPTIVE
+        return Tuning(gaps={}, missing=ADAPTIVE)
     even = search_trials(study, target)
     even = even[even["role"].isin(EVEN_ROLES)]
     gaps, without = {}, []
@@ -81,5 +65,5 @@ def tuning_gaps(
             bound=float(np.log(sample.bound)),
         )
     if without:
-        return {}, NONE_REACHED.format(sizes=", ".join(without))
-    return gaps, ""
+        return Tuning(gaps={}, missing=NONE_REACHED.format(sizes=", ".join(without)))
+    return Tuning(gaps=gaps, missing="")

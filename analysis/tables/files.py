@@ -14,6 +14,7 @@ is whole and known.
 import hashlib
 import re
 import tomllib
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
@@ -49,6 +50,8 @@ REMEDIES = {
 }
 """What to do about a damaged file, by its name; all others with a digest are parts."""
 _PART_REMEDY = "delete it, and the same `sweep` trains its cohort again"
+_DIGEST = re.compile(rb"([0-9a-f]{64}) [ *](.+)")
+"""A line of a file of digests: the digest, and the name of what has it."""
 _ATTEMPTS = 5
 """How often a file that is being replaced is read before it is called damaged."""
 
@@ -118,19 +121,22 @@ def as_parquet(table: pa.Table) -> pa.Buffer:
     return sink.getvalue()
 
 
-def read_table_file(folder: ResultsFolder, name: str) -> pa.Table:
+def read_table_file(
+    folder: ResultsFolder, name: str, columns: Collection[str] | None = None
+) -> pa.Table:
     """Return the table in a parquet file that batchscale wrote; its values are not yet checked.
 
     Args:
         folder: where the file is.
         name: its path within the folder.
+        columns: those to read, where there are any of that name; None for all.
 
     Raises:
         AnalysisError: the file is missing, damaged, not parquet, or of another schema version.
     """
     content, path = read_file(folder, name), folder / name
     try:
-        table = read_parquet(content)
+        table = read_parquet(content, columns)
     except BROKEN_PARQUET as error:
         raise AnalysisError(
             f"{path} must be a parquet table, got: {error}; {remedy(name)}"
@@ -171,8 +177,9 @@ def _recorded(folder: ResultsFolder, name: str) -> list[str] | None:
     content = folder.find(f"{name}{DIGEST_SUFFIX}")
     if content is None:
         return None
-    base = re.escape(name.rpartition("/")[2].encode())
-    line = rb"([0-9a-f]{64}) [ *]" + base + rb"\n"
-    if not re.fullmatch(rb"(?:" + line + rb")+", content):
+    base = name.rpartition("/")[2].encode()
+    *lines, end = content.split(b"\n")
+    found = [_DIGEST.fullmatch(line) for line in lines]
+    if end or not all(line and line[2] == base for line in found):
         return []
-    return [digest.decode() for digest in re.findall(line, content)]
+    return [line[1].decode() for line in found if line]

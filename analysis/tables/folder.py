@@ -144,7 +144,7 @@ class ResultsFolder:
         """
         path = self._path(name)
         try:
-            if self._on_disk:
+            if self.on_disk:
                 _replace(Path(path), content)
             else:
                 with self.filesystem.open_output_stream(path) as stream:
@@ -160,6 +160,20 @@ class ResultsFolder:
             f"the results folder must be writable, got {self}: {error.strerror or error}; {remedy}"
         )
 
+    def check_writable(self) -> None:
+        """Refuse a folder on a disk in which nothing could be written; write nothing.
+
+        Raises:
+            AnalysisError: it, or the folder in which it would be made, cannot be written.
+        """
+        if not self.on_disk:
+            return
+        base = Path(self.base)
+        there = next(path for path in (base, *base.parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
+            code = errno.EACCES if there.is_dir() else errno.ENOTDIR
+            raise AnalysisError(self.unwritable(OSError(code, os.strerror(code))))
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other sweeps out while the body runs, and delete what a killed sweep left.
@@ -173,7 +187,7 @@ class ResultsFolder:
         Raises:
             AnalysisError: another process holds the lock, or the folder cannot be written.
         """
-        if not self._on_disk:
+        if not self.on_disk:
             yield
             return
         path = Path(self.base, LOCK_FILE)
@@ -196,6 +210,10 @@ class ResultsFolder:
         finally:
             lock.release()
 
+    def path_on_disk(self, name: str) -> Path | None:
+        """Return the path of a file or subfolder; None where the folder is in an object store."""
+        return Path(self._path(name)) if self.on_disk else None
+
     def remove(self, name: str) -> None:
         """Remove a file, if it exists."""
         with self._errors_reported(), contextlib.suppress(FileNotFoundError):
@@ -217,7 +235,7 @@ class ResultsFolder:
             The results folder itself if it is on a disk; else a temporary one, whose files to keep
             are copied into the results at the end.
         """
-        if self._on_disk:
+        if self.on_disk:
             Path(self.base).mkdir(parents=True, exist_ok=True)
             yield Path(self.base)
             return
@@ -242,7 +260,8 @@ class ResultsFolder:
             )
 
     @property
-    def _on_disk(self) -> bool:
+    def on_disk(self) -> bool:
+        """Whether it is on a disk of this machine, or one mounted there; no object store."""
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
     def _path(self, name: str) -> str:

@@ -5,12 +5,17 @@ column.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 
-STATUSES = ("reached", "exhausted", "capped", "diverged", "failed")
+if TYPE_CHECKING:
+    import pandas as pd
+
+STATUSES = ("reached", "exhausted", "capped", "pruned", "diverged", "failed")
 ROLES = ("search", "extension", "warm", "replicate", "recipe")
+CANDIDATES = ("search", "extension", "warm")
+"""Roles whose trials compete for the fewest steps."""
 
 SCHEMA_VERSION = 1
 VERSION_KEY = b"batchscale.schema_version"
@@ -149,7 +154,7 @@ def layer_schema() -> pa.Schema:
     return _versioned(pa.schema(list(LAYER_COLUMNS.items())))
 
 
-def hyperparameters(trials: pd.DataFrame) -> tuple[str, ...]:
+def hyperparameters(trials: "pd.DataFrame") -> tuple[str, ...]:
     """Return the hyperparameter columns of a table of trials, in their order."""
     return tuple(name for name in trials.columns if name not in TRIAL_COLUMNS)
 

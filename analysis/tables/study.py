@@ -90,6 +90,12 @@ class StudyTables:
         space: Mapping[str, Any] = self.config["search"]["space"]
         return {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
 
+    @property
+    def space_known(self) -> bool:
+        """Whether it is known what was searched: of imported runs it may not be."""
+        record = self.config.get("imported", {})
+        return not self.imported or record.get("path") is not None or bool(self.space)
+
     def box(self, batch_size: int) -> Mapping[str, Mapping[str, Any]]:
         """Return the ranges searched at a batch size, with extensions, in the form of `space`."""
         here = self.boxes[self.boxes["batch_size"] == batch_size]

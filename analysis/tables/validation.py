@@ -91,9 +91,11 @@ class _Search(BaseModel):
 
 
 class _Imported(BaseModel):
-    path: _Text
+    path: _Text | None = None  # in an archive
     metric: _Text
-    counted_statuses: list[Literal["reached", "exhausted", "capped", "diverged", "failed"]] = []
+    counted_statuses: list[
+        Literal["reached", "exhausted", "capped", "pruned", "diverged", "failed"]
+    ] = []
 
 
 class _Config(BaseModel):
@@ -107,8 +109,12 @@ class _Config(BaseModel):
     imported: _Imported | None = None
 
 
-def read_parquet(content: bytes) -> pa.Table:
+def read_parquet(content: bytes, columns: Collection[str] | None = None) -> pa.Table:
     """Return the table in a parquet file of untrusted bytes; its text is valid UTF-8.
+
+    Args:
+        content: the file.
+        columns: those to read, where there are any of that name; None for all.
 
     Raises:
         ArrowInvalid: the file holds more than `MOST_VALUES` values, or two columns of one name.
@@ -121,7 +127,8 @@ def read_parquet(content: bytes) -> pa.Table:
     names = file.schema_arrow.names
     if len(set(names)) != len(names):
         raise pa.ArrowInvalid("two columns of one name")
-    table = file.read(use_threads=False)  # parts are small and many
+    # parts are small and many
+    table = file.read(None if columns is None else list(columns), use_threads=False)
     table.validate(full=True)
     return table
 
@@ -156,6 +163,11 @@ def check_table(where: str, table: pa.Table, columns: Mapping[str, pa.DataType])
                 _refuse(where, "ranges with low below high, in the domain of their scale", row)
 
 
+def is_name(text: str) -> bool:
+    """Return whether a hyperparameter may have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _check_names(where: str, names: list[str], form: re.Pattern[str]) -> None:
     if len(names) > MOST_HYPERPARAMETERS:
         _refuse(where, f"at most {MOST_HYPERPARAMETERS} further columns", len(names))
@@ -183,8 +195,9 @@ def _check_values(where: str, name: str, column: pa.ChunkedArray) -> None:
 
 
 def _check_steps(where: str, table: pa.Table) -> None:
-    reached = pc.equal(table["status"], "reached")
-    if not pc.all(pc.equal(reached, pc.is_valid(table["steps"]))).as_py() and len(table):
+    # a comparison with a string would make pyarrow import pandas
+    reached = [status == "reached" for status in table["status"].to_pylist()]
+    if reached != pc.is_valid(table["steps"]).to_pylist():
         _refuse(where, "steps where the status is reached, and nowhere else", "others")
     late = pc.greater(table["steps"], table["stopped_at"])
     if pc.any(late).as_py():

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from batchscale.errors import BatchscaleError, redacted
-from study.commands import replay, results, sweep, workloads
+from study.commands import archives, replay, results, study_files, sweep, workloads
 from study.commands.options import WRONG_INPUT
 from study.commands.terminal import Terminal, show_any_character
 from study.errors import StudyError
@@ -16,11 +16,10 @@ app = typer.Typer(
     name="batchscale",
     help="How many optimizer steps does training need as the batch size grows?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (sweep, workloads, results, replay):
+for part in (sweep, workloads, study_files, results, archives, replay):
     app.add_typer(part.app)
 
 

@@ -10,6 +10,7 @@ from study.engine.networks.training import fresh_model, load
 from study.planning.admission import admit
 from study.planning.dry_build import model_size
 from study.planning.sizing import Device, pack_lanes
+from workloads.command.program import Command
 from workloads.errors import WorkloadError
 from workloads.registry import Entry, resolve
 from workloads.workload import Dynamics, Workload
@@ -20,15 +21,15 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
-    """What building a workload has shown; empty where there was nothing to build.
+    """What building a workload has shown.
 
     Attributes:
-        parameters: number of trainable parameters; empty where it depends on the data.
+        parameters: number of trainable parameters; None where it depends on the data.
         lanes: packed, with the lanes of a pack at `BATCH_SIZE` on a CPU; looped, and why; or
             that the data are missing.
     """
 
-    parameters: str
+    parameters: int | None
     lanes: str
 
 
@@ -40,8 +41,9 @@ def built(entries: list[Entry]) -> Iterator[Built]:
     """
     for entry in entries:
         workload = resolve(entry.name)
+        assert not isinstance(workload, Command)  # it has no entry
         if isinstance(workload, Dynamics):
-            yield Built(parameters="", lanes="its own dynamics")
+            yield Built(parameters=None, lanes="its own dynamics")
             continue
         try:
             yield Built(parameters=_parameters(workload), lanes=_lanes(entry.name, workload))
@@ -49,13 +51,13 @@ def built(entries: list[Entry]) -> Iterator[Built]:
             yield Built(parameters=_parameters(workload), lanes="needs files")
 
 
-def _parameters(workload: Workload) -> str:
+def _parameters(workload: Workload) -> int | None:
     try:
         with torch.device("meta"):
             model = workload.model()
     except WorkloadError:
-        return ""  # the size depends on the data
-    return f"{sum(p.numel() for p in model.parameters() if p.requires_grad):,}"
+        return None  # the size depends on the data
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def _lanes(name: str, workload: Workload) -> str:

@@ -3,21 +3,75 @@
 import math
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from study.errors import StudyError
 
+T = TypeVar("T", str, list[str])
+
 SOME_FAILED, WRONG_INPUT = 1, 2
 """Exit codes: some trials failed or a check did not hold; wrong input."""
 
+
+def _workload_names(incomplete: str) -> list[str]:
+    """Return the names of workloads for a shell's completion; files are left to the shell."""
+    from workloads.registry import names
+
+    return [entry.name for entry in names() if entry.name.startswith(incomplete)]
+
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A study.toml, or the name of a workload.",
+        autocompletion=_workload_names,
+    ),
+]
+Workload = Annotated[
+    str,
+    typer.Argument(
+        help="A workload's name, path/to/file.py:Class, or the study.toml of a program.",
+        autocompletion=_workload_names,
+    ),
+]
+StudyWorkload = Annotated[
+    str,
+    typer.Option(
+        "--workload",
+        help="The workload: a name, or path/to/file.py:Class.",
+        autocompletion=_workload_names,
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of data files; or set BATCHSCALE_DATA.", show_default=False),
 ]
+
+
+def holding_studies(locations: T) -> T:
+    """Return the locations of results folders; a typer callback, before a command imports anything.
+
+    Raises:
+        AnalysisError: a folder holds no study file.
+    """  # noqa: DOC502  (raised by the folder)
+    from analysis.tables.folder import ResultsFolder
+    from analysis.tables.schema import STUDY_FILE
+
+    for location in [locations] if isinstance(locations, str) else locations:
+        ResultsFolder.at(location).read(STUDY_FILE)
+    return locations
+
+
 StudyFolder = Annotated[
-    str, typer.Argument(metavar="DIR", help="Results folder of one study: a path or a URI.")
+    str,
+    typer.Argument(
+        metavar="DIR",
+        help="Results folder of one study: a path or a URI.",
+        callback=holding_studies,
+    ),
 ]
 
 Formats = Annotated[
@@ -30,6 +84,10 @@ FontSize = Annotated[
     float | None, typer.Option(help="Size of the figures' text, points.", show_default="10")
 ]
 Title = Annotated[bool, typer.Option("--title/--no-title", help="A title above each figure.")]
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document instead, and nothing else.")
+]
 
 RunCode = Annotated[
     bool,
@@ -47,7 +105,7 @@ def use_data(folder: Path | None) -> None:
     """
     if folder is None:
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # which, unlike pathlib, takes a name of any length
         raise StudyError(f"--data-dir must be an existing folder, got {folder}")
     os.environ["BATCHSCALE_DATA"] = str(folder.resolve())
 

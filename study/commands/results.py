@@ -1,47 +1,69 @@
-"""The commands on results: status, analysis, comparison, archives."""
+"""The commands on results: status, analysis, comparison."""
 
-import shlex
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import json
+from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from study.commands.options import FontSize, Formats, StudyFolder, Title, Width
+from study.commands.options import (
+    FontSize,
+    Formats,
+    Json,
+    StudyFolder,
+    Title,
+    Width,
+    holding_studies,
+)
 from study.commands.terminal import Terminal
-
-if TYPE_CHECKING:
-    from study.records import TrialResult
 
 app = typer.Typer()
 console = Terminal()
 
 
 @app.command()
-def status(location: StudyFolder) -> None:
+def status(location: StudyFolder, as_json: Json = False) -> None:
     """Show the progress of a sweep, one row per batch size, and what is still to come."""
-    from analysis.measures.unfinished import unfinished_records, unfinished_sentences
+    from analysis.measures.unfinished import missing_trials, unfinished_sentences
+    from analysis.tables.files import read_study_file
     from analysis.tables.folder import ResultsFolder
-    from analysis.tables.schema import TRIALS_FILE
-    from analysis.tables.study import read_study
-    from study.orchestration.progress import Progress, progress_table, share_done
-    from study.storage.parts import Parts
+    from study.orchestration.progress import Progress, progress_table, recorded_row, share_done
+    from study.storage.ends import read_ends
     from study.storage.study_folder import read_study_toml
-    from study.storage.tables import study_tables
 
     folder = ResultsFolder.at(location)
-    resolved = read_study_toml(folder)
-    recorded: Iterable[TrialResult] = Parts(folder, resolved)
-    tables = study_tables(folder)
-    if tables is None and folder.exists(TRIALS_FILE):  # a study that was moved without its parts
-        from study.replay.recorded import trials_of_tables
+    if "imported" in read_study_file(folder):
+        from analysis.tables.imported import imported_counts, imported_rows
+        from analysis.tables.study import read_study
 
-        tables, recorded = read_study(folder), trials_of_tables(folder, resolved)
-    rows = Progress(resolved, recorded).rows()
-    searches = f"{share_done(rows):.0%} of the expected work of the searches recorded"
-    console.print(progress_table(rows, searches))
-    missing = [] if tables is None else unfinished_records(tables)
+        tables = read_study(folder)
+        if as_json:
+            console.document(
+                {
+                    "study": folder.name,
+                    "share_done": 1.0,
+                    "batch_sizes": imported_rows(tables),
+                    "unfinished": [],
+                }
+            )
+            return
+        console.print(f"imported and complete: {imported_counts(tables)}")
+        return
+    resolved = read_study_toml(folder)
+    ends = read_ends(folder, resolved)
+    rows = Progress.of_rows(resolved, ends.trials).rows()
+    missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
+    if as_json:
+        console.document(
+            {
+                "study": folder.name,
+                "share_done": share_done(rows),
+                "batch_sizes": [recorded_row(row) for row in rows],
+                "unfinished": missing,
+            }
+        )
+        return
+    console.print(progress_table(rows))
+    console.print(f"{share_done(rows):.0%} of the expected work recorded")
     for sentence in unfinished_sentences(missing):
         console.print(sentence)
 
@@ -64,6 +86,10 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     width: Width = None,
     font_size: FontSize = None,
     title: Title = True,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Also write the tables as LaTeX with booktabs.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Fit the three regimes, print the table and draw the figures."""
     from analysis.figures import write_figures
@@ -71,8 +97,10 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.measures.targets import check_target
     from analysis.measures.targets import equal_trials as most_equal_trials
     from analysis.report.summary import analyze as analyze_study
+    from analysis.report.tables import TABLES, write_tables
     from analysis.report.write import print_analysis, write_summary
     from analysis.tables.folder import ResultsFolder
+    from analysis.tables.schema import SUMMARY_FILE
     from analysis.tables.study import read_study
     from study.storage.consolidate import consolidate
     from study.storage.parts import Parts, part_names
@@ -85,22 +113,29 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
         if target is not None:
             check_target(target, resolved.as_data()["race"])
         consolidate(Parts(folder, resolved))
-    tables = read_study(folder)
-    first = most_equal_trials(tables) if equal_trials else None
-    analysis = analyze_study(tables, target, first)
-    figures = folder / "figures"
+    study = read_study(folder)
+    first = most_equal_trials(study) if equal_trials else None
+    analysis = analyze_study(study, target, first)
+    figures, tables = folder / "figures", folder / TABLES
     written = [folder / name for name in write_summary(analysis, folder)]
+    written += [tables / name for name in write_tables(analysis, tables, latex)]
     written += [figures / name for name in write_figures(analysis, figures, look)]
+    if as_json:
+        console.document(json.loads(folder.read(SUMMARY_FILE)))
+        return
     print_analysis(analysis, console)
     for file in written:
-        if file.name.endswith((f".{look.formats[0]}", ".md")):
+        if file.name.endswith((f".{look.formats[0]}", ".md", ".tex")):
             console.print(str(file))
 
 
 @app.command()
 def compare(  # noqa: PLR0913 - one argument for each flag of the command
     locations: Annotated[
-        list[str], typer.Argument(metavar="DIR DIR...", help="Results folders, two or more.")
+        list[str],
+        typer.Argument(
+            metavar="DIR DIR...", help="Results folders, two or more.", callback=holding_studies
+        ),
     ],
     to: Annotated[
         str, typer.Option(help="Where the comparison is written: a path or a URI.")
@@ -117,11 +152,13 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     width: Width = None,
     font_size: FontSize = None,
     title: Title = True,
+    as_json: Json = False,
 ) -> None:
     """Compare studies, and test whether their critical batch sizes differ."""
     from analysis.comparison.compare import compare as compare_studies
     from analysis.comparison.labels import study_folders
     from analysis.comparison.report import (
+        COMPARISON_JSON,
         check_destination,
         print_comparison,
         write_comparison,
@@ -139,67 +176,10 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     comparison = compare_studies(tables, target, equal_trials)
     written = write_comparison(comparison, folder, where)
     written += write_comparison_figures(comparison, folder, look)
+    if as_json:
+        console.document(json.loads(folder.read(COMPARISON_JSON)))
+        return
     print_comparison(comparison, console)
     for name in written:
         if name.endswith((f".{look.formats[0]}", ".md")):
             console.print(str(folder / name))
-
-
-@app.command("import")
-def import_(  # noqa: PLR0913 - one argument for each flag of the command
-    archive: Annotated[
-        Path, typer.Argument(help="Folder or tar file in the layout of Shallue et al. 2018.")
-    ],
-    results: Annotated[
-        str, typer.Option(help="Where the studies' folders are made: a path or a URI.")
-    ] = "results",
-    only: Annotated[str, typer.Option(help="Pattern of names to import, such as 'mnist-*'.")] = "*",
-    target: Annotated[
-        float | None, typer.Option(help="Validation error to get below.", show_default=False)
-    ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(help="Measurement to use as the error.", show_default="the first known one"),
-    ] = None,
-    all_trials: Annotated[
-        bool, typer.Option("--all-trials", help="Also count trials that are not COMPLETE.")
-    ] = False,
-    first_trials: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Use only so many COMPLETE trials at each batch size.", show_default="all"
-        ),
-    ] = None,
-) -> None:
-    """Make a results folder for each workload in a published archive."""
-    from analysis.archive.importing import Choices, import_archive
-    from analysis.tables.folder import ResultsFolder
-
-    choices = Choices(
-        only=only,
-        target=target,
-        metric=metric,
-        all_trials=all_trials,
-        first_trials=first_trials,
-    )
-    with console.status(Text(f"reading {archive}")):
-        imported = import_archive(archive, ResultsFolder.at(results), choices)
-    for made in imported:
-        console.print(made.sentence)
-    goal = "" if target is not None else " --target E"
-    console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}")
-
-
-@app.command()
-def export(
-    location: StudyFolder,
-    to: Annotated[Path, typer.Option(help="Folder of the archive.")] = Path("archive"),
-) -> None:
-    """Write a study in the layout of the archive of Shallue et al. 2018."""
-    from analysis.archive.exporting import export_study
-    from analysis.tables.folder import ResultsFolder
-
-    written = export_study(ResultsFolder.at(location), to)
-    console.print(
-        f"{written.trials:,} trials in {written.folder}, {written.left_out:,} left out",
-    )

@@ -6,25 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.measures.unfinished import missing_text, missing_trials
 from analysis.report.failures import failure_records, failure_sentences
-from analysis.tables.files import DIGEST_SUFFIX, read_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import STUDY_FILE
+from study.commands.members import members_in
 from study.commands.options import use_data
 from study.commands.studies import Studies
 from study.commands.terminal import Terminal
-from study.config.grid import members_of, read_members
+from study.config.grid import members_of
 from study.config.study import ResolvedStudy
 from study.config.study_file import override
 from study.engine.networks.training import Trainable
-from study.orchestration.cluster import Resources, check_address
-from study.orchestration.machine import Machine, check_machine
-from study.orchestration.progress import shown
+from study.orchestration.progress import Progress, progress_table, shown
+from study.orchestration.resources import Resources, check_address
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
+from study.planning.programs import worker_share
 from study.planning.sizing import Device, check_gpus
+from study.storage.ends import read_ends
 from study.storage.study_folder import continued, folder_of, open_folder
+from study.tracking.follow import tracked
+from study.tracking.registry import TRIAL, check_trackers
 from workloads.registry import files_refused
 
 RESULTS = "results"
@@ -40,19 +43,29 @@ class SweepOptions:
             folder that the study file lies in if a sweep has recorded it there.
         workers: cohorts trained at once, >= 1; None for one per core.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
-        address: Ray cluster to join, `auto` or host:port; None starts Ray on this machine.
+        address: Ray cluster to join, `auto` or host:port; None for this machine.
+        ray: whether to train under Ray from the start, or not at all; None leaves it to the sweep.
         settings: changes of the study file, such as `search.trials=32`.
         data_dir: folder of data files; None leaves it to BATCHSCALE_DATA.
         run_code: whether a file that a results folder's study names as its workload may run.
+        track: trackers that show the trials, by name.
+        track_by: what becomes a run there: trial or batch-size.
     """
 
     results: str | None = None
     workers: int | None = None
     gpus_per_worker: float = 0.0
     address: str | None = None
+    ray: bool | None = None
     settings: Sequence[str] = ()
     data_dir: Path | None = None
     run_code: bool = False
+    track: Sequence[str] = ()
+    track_by: str = TRIAL
+
+    def __post_init__(self) -> None:
+        """Refuse trackers that are unknown or not installed, before anything runs."""
+        check_trackers(self.track, self.track_by)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,36 +99,91 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     Raises:
         StudyError: wrong input; nothing has been run or written.
     """  # noqa: DOC502  (raised inside)
-    use_data(options.data_dir)
-    check_address(options.address)
-    if options.address is None:
-        check_gpus(options.gpus_per_worker)
-    workers = options.workers or default_workers(options.gpus_per_worker)
-    if options.address is None:
-        check_machine(Machine.here(workers))
-    studies = read_studies(
-        source, options.settings, options.gpus_per_worker, run_code=options.run_code
-    )
-    folders = studies.folders(_place(source, options.results))
-    resources = Resources(
-        workers=workers,
-        gpus_per_worker=options.gpus_per_worker,
-        address=options.address,
-        data_dir=os.environ.get("BATCHSCALE_DATA"),
-    )
+    studies, folders, resources = _prepared(source, options)
     complete, stopped = True, None
     with listening() as stop:
-        for member, folder in zip(studies.members, folders, strict=True):
+        for member, folder, own in zip(studies.members, folders, resources, strict=True):
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
             with folder.locked():
                 study = studies.ready(member)
-                complete = _sweep_one(folder, study, console, resources, stop) and complete
+                complete = _sweep_one(folder, study, console, own, stop, options) and complete
             if stop.requested:
                 stopped = stop.exit_code
                 break
     grid = studies.members[0].name is not None
     return Swept(folders=folders, grid=grid, complete=complete, stopped=stopped)
+
+
+def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> None:
+    """Check what a sweep checks before it trains, and say what it would train; write nothing.
+
+    Args:
+        source: as for `run_sweep`.
+        options: where and how the sweep would run.
+        console: where it is said.
+
+    Raises:
+        StudyError: wrong input.
+    """  # noqa: DOC502  (raised inside)
+    studies, folders, resources = _prepared(source, options)
+    for folder in folders:
+        folder.check_writable()
+    for member, folder, own in zip(studies.members, folders, resources, strict=True):
+        resolved, trainable = studies.ready(member)
+        resolved = continued(folder, resolved)
+        Sweep(folder, resolved, trainable)  # refuses what a sweep could not go on from
+        ends = read_ends(folder, resolved)
+        if (title := studies.title(member)) is not None:
+            console.print(f"\n{title}", style="bold")
+        console.print(_headline(folder, resolved, own))
+        if ends.trials:
+            console.print(progress_table(Progress.of_rows(resolved, ends.trials).rows()))
+        missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
+        to_come = f"at least {missing_text(missing)}" if missing else "no trial is missing"
+        console.print(f"dry run, nothing was trained or written: {to_come}")
+
+
+def _prepared(
+    source: str | Mapping[str, Any], options: SweepOptions
+) -> tuple[Studies, list[ResultsFolder], list[Resources]]:
+    """Return what a sweep needs, once all is checked that can be before any study runs."""
+    use_data(options.data_dir)
+    check_address(options.address)
+    if options.address is None:
+        check_gpus(options.gpus_per_worker)
+    studies = read_studies(
+        source, options.settings, options.gpus_per_worker, run_code=options.run_code
+    )
+    folders = studies.folders(_place(source, options.results))
+    resources = [_resources(options, studies.resolved(member)) for member in studies.members]
+    for own, folder in zip(resources, folders, strict=True):
+        _check(own, folder)
+    return studies, folders, resources
+
+
+def _check(resources: Resources, folder: ResultsFolder) -> None:
+    """Refuse resources that cannot be had, and a Ray that would not start where it is needed."""
+    resources.check(folder)
+    if resources.address is None and (resources.ray or resources.needs_ray(folder)):
+        from study.orchestration.machine import Machine, check_machine
+
+        check_machine(Machine.here(resources.workers))
+
+
+def _resources(options: SweepOptions, resolved: ResolvedStudy) -> Resources:
+    """Return where a study runs; programs say themselves what their workers need."""
+    cpus, gpus = worker_share(resolved) or (1, options.gpus_per_worker)
+    if options.address is None:
+        check_gpus(gpus)
+    return Resources(
+        workers=options.workers or default_workers(gpus, cpus),
+        gpus_per_worker=gpus,
+        cpus_per_worker=cpus,
+        address=options.address,
+        data_dir=os.environ.get("BATCHSCALE_DATA"),
+        ray=options.ray,
+    )
 
 
 def read_studies(
@@ -133,20 +201,12 @@ def read_studies(
         StudyError: a study breaks a rule; one line for each.
     """  # noqa: DOC502  (raised inside)
     if isinstance(source, str):
-        _check_recorded(source)
-        members = read_members(source, settings)
+        members = members_in(source, settings)
     else:
         members = members_of(override(source, settings), Path.cwd())
     recorded = isinstance(source, str) and folder_of(source) is not None
     with files_refused(recorded and not run_code):
         return Studies(members, Device("cuda", gpus_per_worker) if gpus_per_worker else Device())
-
-
-def _check_recorded(source: str) -> None:
-    """Refuse the study file of a results folder whose bytes have changed."""
-    path = Path(source)
-    if path.name == STUDY_FILE and path.with_name(f"{STUDY_FILE}{DIGEST_SUFFIX}").is_file():
-        read_file(ResultsFolder.at(path.parent), STUDY_FILE)
 
 
 def _place(source: str | Mapping[str, Any], results: str | None) -> ResultsFolder:
@@ -171,27 +231,33 @@ def _sweep_one(
     console: Terminal,
     resources: Resources,
     stop: Stop,
+    options: SweepOptions,
 ) -> bool:
     """Run what is missing of one study; return whether no trial failed and no cohort was lost."""
     resolved = continued(folder, study[0])
     # reads the parts first: where one is damaged, nothing is changed
     work = Sweep(folder, resolved, study[1])
     open_folder(folder, resolved)
-    console.print(
-        f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
-        f"{resolved.race.quantity} < {resolved.target:g} in {folder}, "
-        f"workers: {resources.workers}",
-    )
-    with shown(work.progress, work.standings, console):
+    console.print(_headline(folder, resolved, resources))
+    following = tracked(options.track, options.track_by, folder, resolved, work.progress)
+    with following as said, shown(work.display, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
-    for line in end.notes:
+    for line in (*end.notes, *said):
         console.print(line)
     for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")
     count = len(end.trials) or work.progress.recorded
     console.print(f"{count} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)
+
+
+def _headline(folder: ResultsFolder, resolved: ResolvedStudy, resources: Resources) -> str:
+    return (
+        f"{resolved.workload}, {resolved.optimizer}: {_planned(resolved)} to "
+        f"{resolved.race.quantity} < {resolved.target:g} in {folder}, "
+        f"workers: {resources.workers}"
+    )
 
 
 def _planned(resolved: ResolvedStudy) -> str:

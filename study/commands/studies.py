@@ -1,11 +1,10 @@
 """The studies of one file: all are checked before the first one runs."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import STUDY_FILE
-from batchscale.errors import BatchscaleError
+from study.commands.members import for_each
 from study.config.grid import Member
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import Trainable
@@ -13,8 +12,6 @@ from study.errors import StudyError
 from study.planning.resolve import resolve
 from study.planning.sizing import Device
 from study.storage.study_folder import continued
-
-T = TypeVar("T")
 
 
 class Studies:
@@ -39,6 +36,10 @@ class Studies:
             self._latest = None  # frees its data before the next are loaded
             self._latest = (member, resolve(member.data, self._device))
         return self._latest[1]
+
+    def resolved(self, member: Member) -> ResolvedStudy:
+        """Return a study as it will run, without loading its data."""
+        return self._resolved[member.name]
 
     def title(self, member: Member) -> str | None:
         """Return a heading such as "study 2 of 4: seed-1"; None for a file without a grid."""
@@ -67,30 +68,3 @@ class Studies:
         folder = place if member.name is None else place / member.name
         continued(folder, self._resolved[member.name])
         return folder
-
-
-def for_each(members: Sequence[Member], work: Callable[[Member], T]) -> list[T]:
-    """Return the results of a function for every study.
-
-    Raises:
-        StudyError: some studies were refused; each message once, with the studies concerned.
-    """
-    done: list[T] = []
-    refused: dict[str, list[str]] = {}
-    for member in members:
-        try:
-            done.append(work(member))
-        except BatchscaleError as error:
-            for line in str(error).splitlines():
-                refused.setdefault(line, []).append(member.name or "the study")
-    if refused:
-        lines = [_concerning(line, names, len(members)) for line, names in refused.items()]
-        raise StudyError("\n".join(lines))
-    return done
-
-
-def _concerning(line: str, names: Sequence[str], count: int) -> str:
-    if len(names) == count:
-        return line
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"in {names[0]}{more}: {line}"

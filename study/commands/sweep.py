@@ -1,20 +1,17 @@
 """The commands that run studies, or say what running them will cost."""
 
 import shlex
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, RunCode, finite, use_data
+from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Source, finite, use_data
 from study.commands.terminal import Terminal
 from study.errors import StudyError
 
 app = typer.Typer()
 console = Terminal()
 
-Source = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study.toml, or the name of a workload.")
-]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, max=10_000, help="Cohorts trained at once.", show_default="one per core"),
@@ -47,12 +44,38 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         str | None,
         typer.Option(help="Ray cluster to join: auto, or host:port.", show_default=False),
     ] = None,
+    ray: Annotated[
+        bool | None,
+        typer.Option(
+            "--ray/--no-ray",
+            help="Train under Ray from the start, or not at all.",
+            show_default="Ray takes over after a minute",
+        ),
+    ] = None,
     settings: Settings = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything and say what would run; write nothing."),
+    ] = False,
     run_code: RunCode = False,
     data_dir: DataDir = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Trackers that show the runs: wandb, mlflow, tensorboard, trackio.",
+            show_default=False,
+        ),
+    ] = None,
+    track_by: Annotated[
+        str, typer.Option(help="What becomes a run there: trial, or the best of each batch-size.")
+    ] = "trial",
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
-    from study.commands.running import SweepOptions, run_sweep
+    from study.commands.members import members_in
+
+    members_in(source, settings or ())
+    from study.commands.running import SweepOptions, rehearse, run_sweep
     from study.orchestration.signals import RESUME_HINT
 
     options = SweepOptions(
@@ -60,10 +83,16 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         workers=workers,
         gpus_per_worker=gpus_per_worker,
         address=address,
+        ray=ray,
         settings=settings or (),
         data_dir=data_dir,
         run_code=run_code,
+        track=() if track is None else tuple(track.split(",")),
+        track_by=track_by,
     )
+    if dry_run:
+        rehearse(source, options, console)
+        return
     swept = run_sweep(source, options, console)
     if swept.stopped is not None:
         console.print(f"stopped; {RESUME_HINT}")
@@ -95,40 +124,54 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     settings: Settings = None,
     run_code: RunCode = False,
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Train briefly at every batch size and estimate time, memory and disk of a sweep."""
+    from study.commands.members import members_in
+
+    members_in(source, settings or ())
     import torch
 
     from study.commands.running import read_studies
     from study.engine.networks.training import moved
     from study.planning.cores import default_workers
-    from study.planning.cost import duration, estimates, plan_table, probe
+    from study.planning.cost import duration, estimates, plan_records, plan_table, probe
+    from study.planning.programs import worker_share
     from study.planning.sizing import check_gpus
 
     use_data(data_dir)
     check_gpus(gpus_per_worker)
     torch.set_num_threads(1)  # as in a worker
     studies = read_studies(source, settings or (), gpus_per_worker, run_code=run_code)
-    rows = []
+    planned: list[dict[str, Any]] = []
     for member in studies.members:
         resolved, trainable = studies.ready(member)
         trainable = moved(trainable, "cuda" if gpus_per_worker else "cpu")
         probes = [probe(resolved, trainable, size, seconds) for size in resolved.batch_sizes]
-        if (title := studies.title(member)) is not None:
-            console.print(f"\n{title}", style="bold")
-        found = estimates(resolved, probes)
-        console.print(plan_table(resolved, found))
-        rows += found
-    count = workers or default_workers(gpus_per_worker)
-    expected = sum(row.seconds for row in rows) / count
-    scope = f"all {len(studies.members)} studies " if len(studies.members) > 1 else ""
-    console.print(
-        f"{scope}with {count} workers: {duration(expected)} expected, at most "
-        f"{duration(sum(row.seconds_at_most for row in rows) / count)}; "
-        f"{max(row.probe.memory for row in rows) / 1e6:,.0f} MB of memory for each; "
-        f"{sum(row.disk for row in rows) / 1e6:,.1f} MB on disk"
+        records = plan_records(resolved, estimates(resolved, probes))
+        planned.append({"name": member.name, "batch_sizes": records})
+        if not as_json:
+            if (title := studies.title(member)) is not None:
+                console.print(f"\n{title}", style="bold")
+            console.print(plan_table(records))
+    shares = [worker_share(studies.resolved(m)) or (1, gpus_per_worker) for m in studies.members]
+    count = workers or min(default_workers(gpus, cpus) for cpus, gpus in shares)
+    rows = [row for study in planned for row in study["batch_sizes"]]
+    expected, longest = (
+        sum(row[key] for row in rows) / count for key in ("seconds", "seconds_at_most")
     )
-    console.print("~ not measured: scaled from the nearest batch size by perfect scaling")
+    memory, disk = max(row["memory"] for row in rows), sum(row["disk"] for row in rows)
+    if as_json:
+        whole = {"workers": count, "seconds": expected, "seconds_at_most": longest}
+        console.document({**whole, "memory": memory, "disk": disk, "studies": planned})
+    else:
+        scope = f"all {len(planned)} studies " if len(planned) > 1 else ""
+        console.print(
+            f"{scope}with {count} workers: {duration(expected)} expected, at most "
+            f"{duration(longest)}; {memory / 1e6:,.0f} MB of memory for each; "
+            f"{disk / 1e6:,.1f} MB on disk"
+        )
+        console.print("~ not measured: scaled from the nearest batch size by perfect scaling")
     if max_hours is not None and expected > 3600 * max_hours:
         raise StudyError(
             f"--max-hours must be at least the expected {expected / 3600:.2g}, got {max_hours:g}; "

@@ -8,9 +8,10 @@ import codecs
 import contextlib
 import errno
 import io
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, cast
 
 from rich.console import Console
@@ -41,6 +42,10 @@ class Terminal(Console):
     def render_str(self, text: str, **options: object) -> Text:
         """Convert a string to text; every printed string passes here, cells of tables too."""
         return super().render_str(printable(text), **options)  # type: ignore[arg-type]
+
+    def document(self, record: Mapping[str, Any]) -> None:
+        """Print a JSON document, for programs to read."""
+        self.print(json.dumps(record, indent=2, allow_nan=False))
 
     def clause(self, name: str, passed: bool | None, detail: str) -> None:
         """Print the result of a check; `passed` is None where it could not be made."""

@@ -1,12 +1,18 @@
 """The commands about workloads: which there are, and whether one is sound."""
 
 import re
-from typing import Annotated
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, use_data
+from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Workload, use_data
 from study.commands.terminal import Terminal
+from study.errors import StudyError
+
+if TYPE_CHECKING:
+    from workloads.testing import Clause
 
 app = typer.Typer()
 console = Terminal()
@@ -18,6 +24,7 @@ def workloads(
         bool, typer.Option("--long", help="Build each one: its size, and how its lanes train.")
     ] = False,
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """List the workloads: built-in ones, and those of installed plug-ins."""
     from rich import box
@@ -27,45 +34,88 @@ def workloads(
 
     use_data(data_dir)
     entries = names()
-    columns, rows = ["data", "what it is"], [[e.data or e.source, e.summary] for e in entries]
+    found = [asdict(entry) for entry in entries]
+    columns = {
+        "data": [entry.data or entry.source for entry in entries],
+        "what it is": [entry.summary for entry in entries],
+    }
     if long:
         from study.commands.listing import BATCH_SIZE, built
 
-        columns = ["parameters", f"lanes at batch size {BATCH_SIZE}"]
-        rows = [[what.parameters, what.lanes] for what in built(entries)]
+        what = list(built(entries))
+        found = [row | asdict(one) for row, one in zip(found, what, strict=True)]
+        columns = {
+            "parameters": ["" if one.parameters is None else f"{one.parameters:,}" for one in what],
+            f"lanes at batch size {BATCH_SIZE}": [one.lanes for one in what],
+        }
+    if as_json:
+        console.document({"workloads": found})
+        return
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("name", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right" if column == "parameters" else "left")
-    for entry, row in zip(entries, rows, strict=True):
-        table.add_row(entry.name, *row)
+    for entry, *cells in zip(entries, *columns.values(), strict=True):
+        table.add_row(entry.name, *cells)
     console.print(table)
-    console.print("Your own: path/to/file.py:Class. Test it with `batchscale check`.")
+    console.print(
+        'Your own: path/to/file.py:Class, or any program by `workload = "command"` in a study '
+        "file. Test it with `batchscale check`."
+    )
 
 
 @app.command()
 def check(
-    workload: Annotated[str, typer.Argument(help="A workload's name, or path/to/file.py:Class.")],
+    workload: Workload,
+    run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
     """Check a workload against the contract, clause by clause."""
-    from study.planning.admission import clause as admission
-    from workloads.registry import resolve
-    from workloads.testing import check as check_contract
-    from workloads.workload import Dynamics
-
     use_data(data_dir)
-    built, kept = resolve(workload), True
+    kept = True
+    clauses = _of_program(workload, run_code) if workload.endswith(".toml") else _of(workload)
     told: dict[str, str] = {}
-    for clause in check_contract(built):
+    for clause in clauses:
         mistake = re.sub(r"\d+", "0", clause.detail)
         first = clause.name if clause.passed else told.setdefault(mistake, clause.name)
         detail = clause.detail if first == clause.name else f"as above, {first}"
         console.clause(clause.name, clause.passed, detail)
         kept = kept and clause.passed
-    if kept and not isinstance(built, Dynamics):
-        how = admission(built)
-        console.clause(how.name, how.passed, how.detail)
-        kept = how.passed
     if not kept:
         raise typer.Exit(SOME_FAILED)
+
+
+def _of(workload: str) -> "Iterator[Clause]":
+    from workloads.registry import COMMAND, refuse_unknown, resolve
+
+    refuse_unknown(workload)
+    from study.planning.admission import clause as admission
+    from workloads.command.program import Command
+    from workloads.testing import check as check_contract
+    from workloads.workload import Dynamics
+
+    if workload == COMMAND:
+        raise StudyError("a program must be checked by its study file, got none; give study.toml")
+    built, kept = resolve(workload), True
+    assert not isinstance(built, Command)
+    for clause in check_contract(built):
+        yield clause
+        kept = kept and clause.passed
+    if kept and not isinstance(built, Dynamics):
+        yield admission(built)
+
+
+def _of_program(study_file: str, run_code: bool) -> "Iterator[Clause]":
+    from study.commands.running import read_studies
+    from study.planning.trial_run import check_program
+    from workloads.command.program import Command
+
+    studies = read_studies(study_file, (), 0.0, run_code=run_code)
+    for member in studies.members:
+        resolved, trainable = studies.ready(member)
+        if not isinstance(trainable, Command):
+            raise StudyError(
+                f"`check` must be given the study file of a program, got one of "
+                f"{resolved.workload!r}; give that workload itself"
+            )
+        yield from check_program(resolved, trainable)

@@ -9,14 +9,21 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from analysis.tables.nested import leaves, value_at
 from study.config.study import sections
-from study.config.study_file import NAMES_OF_FILES, absolute, override, read_study, with_value
+from study.config.study_file import (
+    NAMES_OF_FILES,
+    absolute,
+    override,
+    read_study,
+    with_program_folder,
+    with_value,
+)
 from study.errors import StudyError, shown
 
 LONGEST_NAME = 100
@@ -85,12 +92,14 @@ def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
 
     Args:
         data: the content as plain data.
-        folder: what paths of workload files in a grid are relative to.
+        folder: what paths of workload files in a grid, and folders of programs, are relative to.
     """
     if "grid" not in data:
-        return [Member(None, dict(data))]
-    base = {key: value for key, value in data.items() if key != "grid"}
-    return expand(base, data["grid"], folder)
+        members = [Member(None, dict(data))]
+    else:
+        base = {key: value for key, value in data.items() if key != "grid"}
+        members = expand(base, data["grid"], folder)
+    return [replace(member, data=with_program_folder(member.data, folder)) for member in members]
 
 
 def expand(base: Mapping[str, Any], grid: object, folder: Path) -> list[Member]:

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from study.config.space import Range
 
@@ -32,6 +40,7 @@ BatchSize = Positive
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 NonNegativeCount = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
 Number = Annotated[float, Field(strict=True)]
+Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
 
 
@@ -71,7 +80,8 @@ class SearchConfig(Section):
     """The hyperparameter search at each batch size."""
 
     sampler: str = "halton"
-    """Where points come from: halton, sobol or random; tpe and gp learn from earlier trials."""
+    """Where points come from: halton, sobol or random; tpe and gp learn from earlier trials of a
+    batch size, shared from those of all."""
     trials: Count = 64
     """Trials at each batch size."""
     space: dict[str, SpaceEntry] = Field(default_factory=dict)
@@ -124,6 +134,28 @@ class RaceConfig(Section):
     """Largest relative distance between two measured steps."""
     cohort: Lanes = "auto"
     """Trials that race together."""
+    prune: tuple[Share, ...] | None = None
+    """At each of these shares of the expected fewest steps, the worse half of the lanes left in a
+    cohort is dropped, for example [0.25, 0.5]; left out for none."""
+
+    @field_validator("prune", mode="after")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and (not value or list(value) != sorted(set(value))):
+            raise ValueError(
+                f"`prune` must list at least one share, each above the one before, got "
+                f"{list(value)}; for example [0.25, 0.5], or leave it out"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _to_target(self) -> Self:
+        if self.prune is not None and self.to == "budget":
+            raise ValueError(
+                f'`prune` must be left out for to = "budget", got {list(self.prune)}: every trial '
+                "is to spend its budget"
+            )
+        return self
 
     def budget(self, per_step: int, examples: int | None) -> int:
         """Return the step budget for steps of `per_step` examples: the smaller of both limits."""
@@ -216,12 +248,12 @@ class Precision(StrEnum):
 class ComputeConfig(Section):
     """How a cohort is computed; only mode and precision are part of a study's identity."""
 
-    mode: Literal["auto", "packed", "looped", "dynamics"] = "auto"
-    """How lanes run: in one traced program, one by one, or by the workload's own dynamics."""
+    mode: Literal["auto", "packed", "looped", "dynamics", "program"] = "auto"
+    """How lanes run: traced together, one by one, by the workload's dynamics, or as programs."""
     precision: Precision = Precision.FLOAT32
     """Arithmetic of forward and backward passes; parameters stay float32."""
     pack: Lanes = "auto"
-    """Lanes computed together in one packed step."""
+    """Lanes computed together in one packed step; programs that a worker runs at once."""
     micro_batch: Annotated[
         Annotated[Literal["auto"], Tag("<word>")] | Annotated[Positive, Tag("<number>")],
         Discriminator(kind_of),

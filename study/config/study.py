@@ -33,7 +33,7 @@ class StudyConfig(Section):
     """A study file."""
 
     workload: Annotated[str, Field(max_length=4096)]
-    """Built-in name, entry point, or path/to/file.py:Class."""
+    """Built-in name, entry point, path/to/file.py:Class, or "command" for a program."""
     optimizer: str = "nesterov"
     """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, or a plug-in."""
     batch_sizes: Annotated[
@@ -46,7 +46,7 @@ class StudyConfig(Section):
     mode: Literal["search", "recipe"] = "search"
     """Whether every batch size is tuned, or only one, from which a recipe follows."""
     workload_options: dict[str, Any] = Field(default_factory=dict)
-    """Keyword arguments of the workload's class."""
+    """Keyword arguments of the workload's class, or the options of a program."""
     search: SearchConfig = Field(default_factory=SearchConfig)
     race: RaceConfig = Field(default_factory=RaceConfig)
     recipe: RecipeConfig | None = None
@@ -183,6 +183,10 @@ class ResolvedStudy(StudyConfig):
         """Return a short hash of the identity, recorded in every part."""
         canonical = json.dumps(self.identity(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+FOUND = sorted(ResolvedStudy.model_fields.keys() - StudyConfig.model_fields.keys())
+"""Keys that a sweep adds to the study file that it records."""
 
 
 def _resolved(lanes: object) -> LaneLimit:

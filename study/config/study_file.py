@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from batchscale.files import read_file
 from study.config.study import StudyConfig
 from study.errors import StudyError, shown
+from workloads.registry import COMMAND
 
 Config = TypeVar("Config", bound=StudyConfig)
 _NO_TOML = (ValueError, RecursionError)
@@ -63,6 +64,24 @@ def read_study(source: str) -> dict[str, Any]:
     if isinstance(schedule, dict) and isinstance(schedule.get("name"), str):
         schedule["name"] = absolute(schedule["name"], folder)
     return data
+
+
+def refuse_imported(data: Mapping[str, Any], where: object) -> None:
+    """Refuse the study file of imported results: nothing of them can be trained.
+
+    Args:
+        data: the study file as plain data.
+        where: the results folder, for the message.
+
+    Raises:
+        StudyError: it is one.
+    """
+    if "imported" in data:
+        kind = "an archive" if "path" in data["imported"] else "finished runs"
+        raise StudyError(
+            f"a sweep needs a study that batchscale ran, got one imported from {kind} in {where}; "
+            "use `analyze`, or another folder"
+        )
 
 
 def _text(path: Path) -> str:
@@ -148,6 +167,15 @@ def absolute(workload: str, folder: Path) -> str:
         raise StudyError(
             f"a plug-in must be a name or path/to/file.py:Class, got {shown(workload)}: {error}"
         ) from error
+
+
+def with_program_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a study whose program, if it has one, runs in a folder of absolute path."""
+    options = data.get("workload_options", {})
+    own = options.get("folder", ".") if isinstance(options, Mapping) else None
+    if data.get("workload") != COMMAND or not isinstance(own, str):
+        return data
+    return {**data, "workload_options": {**options, "folder": str((folder / own).resolve())}}
 
 
 def with_value(

@@ -8,9 +8,12 @@ from `torch.save`; they are read as data, never as code.
 import hashlib
 import io
 import json
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -111,8 +114,26 @@ class Checkpoint:
         """Note that the state that was read is unusable."""
         self.note(f"was ignored and its cohort trained from the start: {error}")
 
+    @property
+    def place(self) -> Path:
+        """Folder for what programs save, which outlives this process; removed with this.
+
+        It lies in the results, or on this machine's disk where they are in an object store.
+        """
+        inside = self._folder.path_on_disk(f"{CHECKPOINTS}/{self._stem}")
+        own = f"batchscale-{self._resolved.digest()}-{self._stem}"
+        return inside or Path(tempfile.gettempdir(), own)
+
+    def write_beside(self, name: str, content: bytes) -> None:
+        """Write another file into the results; a failure becomes a note."""
+        try:
+            self._folder.write(name, content)
+        except AnalysisError as error:
+            self.notes.append(f"{name} could not be written: {error}")
+
     def remove(self) -> None:
-        """Remove it and its halves."""
+        """Remove it, its halves and its folder."""
+        shutil.rmtree(self.place, ignore_errors=True)
         for name in sorted(self._files):
             try:
                 self._folder.remove(name)

@@ -13,22 +13,16 @@ from study.engine.federated import ClientOrder, FederatedLanes, client_shards
 from study.engine.lanes import GradientLanes, Networks, UpdateSettings
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
-from study.engine.networks.training import LoadedWorkload, Trainable
-from study.engine.outcomes import Run, judge
+from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable
+from study.engine.outcomes import LOST, Run, judge
+from study.engine.programs.cohort import run_programs
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
 from study.optimizers.schedules import Span, lr_factor
-from study.records import (
-    Cohort,
-    Curve,
-    Execution,
-    Floats,
-    Outcome,
-    Status,
-    TrialResult,
-)
+from study.records import Cohort, Execution, Floats, TrialResult
+from workloads.command.program import Command
 from workloads.workload import Lanes, LaneSetup
 
 _NETWORKS: Mapping[
@@ -37,10 +31,6 @@ _NETWORKS: Mapping[
     "packed": PackedNetworks,
     "looped": lambda loaded, seeds, values: LoopedNetwork(loaded, seeds[0], values),
 }
-_LOST = (
-    Run(curve=Curve.empty(), diverged_at=None),
-    Outcome(status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None),
-)
 
 
 def run_cohort(
@@ -49,7 +39,7 @@ def run_cohort(
     cohort: Cohort,
     checkpoint: Checkpoint | None = None,
 ) -> list[TrialResult]:
-    """Train a cohort in lockstep.
+    """Train a cohort in lockstep, or run it as programs.
 
     After an exception each half of the lanes is trained again by itself, and so on, until a trial
     that raises is alone: it is `failed`, with the error as message, and all others get a result.
@@ -68,7 +58,9 @@ def run_cohort(
     Raises:
         SavedError: the checkpoint was asked to stop, and holds the state.
     """  # noqa: DOC502  (raised by the checkpoint)
-    rules = StoppingRules.for_role(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
+    if isinstance(trainable, Command):
+        return run_programs(resolved, trainable, cohort, checkpoint)
+    rules = StoppingRules.for_cohort(resolved, cohort)
     if isinstance(trainable, LoadedWorkload) and not trainable.observed.resumable:
         checkpoint = None  # it would lack the Python state: the cohort starts anew instead
     ended = _train(resolved, trainable, cohort, rules, checkpoint)
@@ -93,7 +85,7 @@ class _Ended:
 
 def _train(
     resolved: ResolvedStudy,
-    trainable: Trainable,
+    trainable: Lockstep,
     cohort: Cohort,
     rules: StoppingRules,
     checkpoint: Checkpoint | None,
@@ -119,7 +111,7 @@ def _train(
 
 def _race(
     resolved: ResolvedStudy,
-    trainable: Trainable,
+    trainable: Lockstep,
     cohort: Cohort,
     rules: StoppingRules,
     checkpoint: Checkpoint | None,
@@ -128,16 +120,23 @@ def _race(
     lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
     if checkpoint is not None and not _resume(lanes, race, checkpoint):
         lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
-    while not race.over:
+    while race.fruitless or not race.over:
+        if race.fruitless:
+            race = Race(len(cohort.points), rules.without_rungs())
+            lanes = build_lanes(resolved, trainable, cohort)
         race.lap(lanes)
         if checkpoint is not None and isinstance(lanes, Ensemble) and not race.over:
-            checkpoint.keep(race.step, lambda: {"race": race.state(), "lanes": lanes.state()})
+            _keep(checkpoint, race, lanes)
     execution = Execution(
         mode=_mode(resolved, trainable, cohort),
         pack=min(len(cohort.points), resolved.pack_at(cohort.batch_size)),
         micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
     )
     return [_Ended(run, execution) for run in race.runs()]
+
+
+def _keep(checkpoint: Checkpoint, race: Race, lanes: Ensemble) -> None:
+    checkpoint.keep(race.step, lambda: {"race": race.state(), "lanes": lanes.state()})
 
 
 def _resume(lanes: Lanes, race: Race, checkpoint: Checkpoint) -> bool:
@@ -165,7 +164,7 @@ def _after(rules: StoppingRules, ended: Iterable[_Ended]) -> StoppingRules:
     return rules
 
 
-def build_lanes(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> Lanes:
+def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) -> Lanes:
     """Build a cohort's lanes at step 0, one per trial, in order."""
     seeds = [point.seed for point in cohort.points]
     values = {
@@ -229,7 +228,7 @@ def _packs(
     return Ensemble(packs)
 
 
-def _mode(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
+def _mode(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) -> str:
     """Return the mode of a cohort: that of the study, except that single conv lanes are looped."""
     if isinstance(trainable, LoadedWorkload) and resolved.compute.mode == "packed":
         # the gradient of a convolution cannot be compiled, so a pack of one lane is only slower
@@ -241,7 +240,7 @@ def _mode(resolved: ResolvedStudy, trainable: Trainable, cohort: Cohort) -> str:
 def _result(
     cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules | None = None
 ) -> TrialResult:
-    run, outcome = _LOST if ended.run is None or rules is None else judge(ended.run, rules)
+    run, outcome = LOST if ended.run is None or rules is None else judge(ended.run, rules)
     return TrialResult(
         batch_size=cohort.batch_size,
         cohort=cohort.number,

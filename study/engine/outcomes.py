@@ -1,6 +1,6 @@
 """How trials ended: judged when their race ends, and again when all trials are known."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,12 +19,23 @@ class Run:
     Attributes:
         curve: finite measurements, from step 0.
         diverged_at: step of a measurement that was not finite; None where all were finite.
+        pruned: whether it was dropped at a rung, after its last measurement.
         seconds: share of the race's wall-clock time.
+        finished: whether it took all its steps although the last ones are not measured.
     """
 
     curve: Curve
     diverged_at: int | None
     seconds: Seconds = field(default_factory=Seconds)
+    pruned: bool = False
+    finished: bool = False
+
+
+LOST = (
+    Run(curve=Curve.empty(), diverged_at=None),
+    Outcome(status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None),
+)
+"""Run and outcome of a trial that failed."""
 
 
 def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
@@ -35,19 +46,21 @@ def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
     """
     run = _cut(run, rules.cap)
     curve = run.curve
-    after = curve.val_error[1:]
+    # a program need not measure before its first step
+    start = int(curve.step.size > 0 and curve.step[0] == 0)
+    after = curve.val_error[start:]
     hits = np.flatnonzero(after < rules.target)
     last = int(curve.step[-1]) if run.diverged_at is None else run.diverged_at
     if hits.size:
-        row = int(hits[0]) + 1
+        row = int(hits[0]) + start
         if not rules.to_budget:
             run = replace(run, curve=curve.until(row + 1), diverged_at=None)
         outcome = Outcome(
             status=Status.REACHED,
             steps=int(curve.step[row]),
-            steps_before=int(curve.step[row - 1]),
+            steps_before=int(curve.step[row - 1]) if row else 0,
             stopped_at=last if rules.to_budget else int(curve.step[row]),
-            best_error=float(run.curve.val_error[1:].min()),
+            best_error=float(run.curve.val_error[start:].min()),
         )
         return run, outcome
     outcome = Outcome(
@@ -64,20 +77,38 @@ def _cut(run: Run, cap: float) -> Run:
     beyond = np.flatnonzero(run.curve.step >= cap)
     if beyond.size == 0:
         return run
-    return replace(run, curve=run.curve.until(int(beyond[0]) + 1), diverged_at=None)
+    return replace(run, curve=run.curve.until(int(beyond[0]) + 1), diverged_at=None, pruned=False)
 
 
 def _status_above_target(run: Run, rules: StoppingRules) -> Status:
     curve = run.curve
     if run.diverged_at is not None or curve.step.size == 0:
         return Status.DIVERGED
-    # the error alone cannot show it: a diverged classifier still guesses as well as at step 0
-    halfway = (curve.val_error[0] + rules.target) / 2
-    if curve.val_loss[-1] > curve.val_loss[0] and curve.val_error[-1] > halfway:
+    first = curve.val_loss[0], curve.val_error[0]
+    last = curve.val_loss[-1], curve.val_error[-1]
+    # a program need not report step 0, and later losses say nothing of where it began
+    if curve.step[0] == 0 and has_diverged(first, last, rules.target):
         return Status.DIVERGED
-    if curve.step[-1] >= rules.max_steps and rules.cap > rules.max_steps:
+    spent = run.finished or curve.step[-1] >= rules.max_steps
+    if spent and rules.cap > rules.max_steps:
         return Status.EXHAUSTED
-    return Status.CAPPED
+    return Status.PRUNED if run.pruned else Status.CAPPED
+
+
+def has_diverged(
+    first: Sequence[float], last: Sequence[float], target: float, times: float = 1.0
+) -> bool:
+    """Return whether the last loss and error show that a lane has diverged.
+
+    Args:
+        first: loss and error at step 0.
+        last: finite loss and error of a later measurement.
+        target: error to get below.
+        times: the loss must be above so many times its initial value.
+    """
+    # the error alone cannot show it: a diverged classifier still guesses as well as at step 0
+    halfway = (first[1] + target) / 2
+    return bool(last[0] > times * first[0] and last[1] > halfway)
 
 
 def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> list[TrialResult]:
@@ -130,7 +161,12 @@ def _judge_again(result: TrialResult, rules: StoppingRules) -> TrialResult:
         return result
     steps, stopped = result.curve.step, result.outcome.stopped_at
     diverged_at = stopped if steps.size == 0 or stopped > steps[-1] else None
-    run, outcome = judge(
-        Run(curve=result.curve, diverged_at=diverged_at, seconds=result.seconds), rules
+    run = Run(
+        curve=result.curve,
+        diverged_at=diverged_at,
+        seconds=result.seconds,
+        pruned=result.outcome.status is Status.PRUNED,
+        finished=result.outcome.status is Status.EXHAUSTED,
     )
+    run, outcome = judge(run, rules)
     return replace(result, curve=run.curve, outcome=outcome)

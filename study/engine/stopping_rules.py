@@ -3,14 +3,22 @@
 A search needs only the fewest steps to target. So once one lane is below the target at step s, the
 others run to slack x s at most: a lane above the target by then cannot be the best. A slack above 1
 also gives the runners-up their steps to target.
+
+Where a study prunes, the worse half of a cohort is dropped at each of its rungs before that, and a
+lane that has plainly diverged at once. The lanes that are best early may be those that end at an
+error above the target: a race in which none is at the target after `PATIENCE` times the expected
+steps starts again without rungs.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from study.config.study import ResolvedStudy
-from study.records import Role
+from study.records import Cohort, Role
+
+PATIENCE = 2
+"""Times the expected steps after which a pruned race without a lane at the target starts again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +33,9 @@ class StoppingRules:
         best_steps: fewest steps to target known so far; None before any.
         shared: whether a lane at the target caps the others; not among replicates and recipes.
         to_budget: whether lanes continue past the target, to the budget.
+        ends_diverged: whether a lane that has plainly diverged stops at once.
+        rungs: steps at which the worse half of the lanes left is dropped, rising.
+        expected_steps: fewest steps expected, by which the rungs are set; None without rungs.
     """
 
     target: float
@@ -34,6 +45,27 @@ class StoppingRules:
     best_steps: int | None = None
     shared: bool = True
     to_budget: bool = False
+    ends_diverged: bool = False
+    rungs: tuple[float, ...] = ()
+    expected_steps: int | None = None
+
+    @classmethod
+    def for_cohort(cls, resolved: ResolvedStudy, cohort: Cohort) -> "StoppingRules":
+        """Return the rules of a cohort, given what was known when it was handed out."""
+        rules = cls.for_role(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
+        return rules.pruned(resolved.race.prune or (), cohort.expected_steps)
+
+    def pruned(self, shares: Sequence[float], expected_steps: int | None) -> "StoppingRules":
+        """Return the rules with rungs at some shares of the expected fewest steps, if known."""
+        if expected_steps is None:
+            return self
+        expected = min(expected_steps, self.max_steps)
+        rungs = tuple(share * expected for share in shares)
+        return replace(self, rungs=rungs, expected_steps=expected)
+
+    def without_rungs(self) -> "StoppingRules":
+        """Return the rules without rungs."""
+        return replace(self, rungs=(), expected_steps=None)
 
     @classmethod
     def for_search(
@@ -47,6 +79,7 @@ class StoppingRules:
             resolution=resolved.race.resolution,
             best_steps=best_steps,
             to_budget=resolved.race.to == "budget",
+            ends_diverged=resolved.race.prune is not None,
         )
 
     @classmethod
@@ -60,10 +93,12 @@ class StoppingRules:
         of a scaling rule is unknown for a trial that was stopped.
         """
         if role is Role.RECIPE:
-            return replace(cls.for_search(resolved, batch_size, None), shared=False)
+            every = cls.for_search(resolved, batch_size, None)
+            return replace(every, shared=False, ends_diverged=False)
         rules = cls.for_search(resolved, batch_size, steps)
         if role is Role.REPLICATE:
-            return replace(rules, slack=resolved.replicates.slack, shared=False)
+            slack = resolved.replicates.slack
+            return replace(rules, slack=slack, shared=False, ends_diverged=False)
         return rules
 
     @property

@@ -1,15 +1,15 @@
-"""Hyperparameters of a study: those of its optimizer, its schedule and its workload."""
+"""Hyperparameters of a study: of its optimizer, its schedule and its workload, or its program."""
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from study.config.sections import Flag, Number
-from study.config.space import Hyperparameter, Range, Space
+from study.config.space import Hyperparameter, Range, Scale, Space
 from study.errors import StudyError, shown
 from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.schedules import WARM_UP
@@ -51,6 +51,41 @@ def of_optimizer(name: str) -> Group:
 def of_schedule(name: str) -> Group:
     """Return the hyperparameters of a schedule; those of a warm-up are optional."""
     return Group(schedule_named(name).hyperparameters, WARM_UP)
+
+
+def of_program(names: Iterable[str], space: Space) -> Group:
+    """Return the hyperparameters of a program, whose domains are as wide as their ranges allow.
+
+    Raises:
+        StudyError: the space lacks one of the names.
+    """
+    missing = sorted(set(names) - space.keys())
+    if missing:
+        raise StudyError(
+            f"search.space must give a range or a number to each placeholder of the command line, "
+            f"got none for {', '.join(missing)}; add search.space.{missing[0]}, or correct "
+            "workload_options.run"
+        )
+    return Group({name: open_domain(space[name]) for name in space if name in set(names)}, {})
+
+
+def open_domain(entry: Range | float) -> Hyperparameter:
+    """Return the domain of a hyperparameter of which only its entry in the space is known.
+
+    A logarithm needs what is above 0, that of 1 - value what is below 1. A range on a linear scale
+    that lies in [0, 1], or above 0, is taken for that of a fraction, or of a positive number.
+    """
+    if not isinstance(entry, Range):
+        return Hyperparameter(default=entry, low=-math.inf)
+    low = 0.0 if entry.low >= 0 else -math.inf
+    if entry.scale is Scale.LOG:
+        return Hyperparameter(default=entry, low=0.0, low_open=True)
+    if entry.scale is Scale.REVERSE_LOG:
+        return Hyperparameter(default=entry, low=low, high=1.0)
+    fraction = low == 0.0 and entry.high <= 1
+    return Hyperparameter(
+        default=entry, low=low, high=1.0 if fraction else math.inf, high_open=not fraction
+    )
 
 
 def of_workload(workload: object) -> Group:

@@ -1,13 +1,11 @@
-"""The worker: a Ray actor that trains one cohort after another.
+"""The worker under Ray: an actor that trains one cohort after another.
 
 It imports only what training needs, because every worker waits for these imports.
 """
 
-import contextlib
-import faulthandler
 import os
 import warnings
-from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import count
 from typing import Any
 
@@ -15,26 +13,17 @@ import ray
 import torch
 from ray import cloudpickle, tune
 
-from analysis.errors import AnalysisError
-from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
-from study.engine.checkpoints import Checkpoint, SavedError
-from study.engine.cohort import run_cohort
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.orchestration.cluster import this_node
-from study.orchestration.stopping import StopSign
-from study.records import Cohort, Status, record_from_json
-from study.storage.parts import cohort_stem, write_part
+from study.orchestration.worker import Report, Worker, ended_after
+from study.records import Cohort, record_from_json
+from workloads.command.program import PROGRAM
 from workloads.registry import resolve as resolve_workload
 from workloads.trees import mapped
 from workloads.workload import Data
 
-_STDERR = 2
 Arrays = tuple[Any, ...]
-UNWRITTEN = "unwritten"
-"""Key of a result with the reason why a cohort's part could not be written."""
-SAVED = "saved"
-"""Key of a result of a cohort whose training ended early and goes on from its checkpoint."""
 
 
 class RaceTrainable(tune.Trainable):
@@ -47,68 +36,44 @@ class RaceTrainable(tune.Trainable):
             config: the first cohort, as Tune passes it; read in `step`.
             **job: `folder`, the results folder; `resolved`, the study as plain data;
                 `data` and `form`, from `shared_data` and `shared_form`; `data_dir`, the folder of
-                data files or None; `sign`, which tells that the sweep is to stop.
+                data files or None; `sign`, which tells that the sweep is to stop; `board`, where it
+                is told how far it is.
         """
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
         self._announced = False
-        self._folder: ResultsFolder = job["folder"]
-        self._sign: StopSign = job["sign"]
-        self._resolved = ResolvedStudy.model_validate(job["resolved"])
-        self._device = "cuda" if ray.get_gpu_ids() else "cpu"
-        with _ended_after(self._resolved.compute.cohort_minutes):
-            workload = resolve_workload(self._resolved.workload, self._resolved.workload_options)
-            self._trainable: Trainable = prepare(
-                workload,
-                self._device,
-                self._resolved.compute.precision,
-                _received(job["data"], job["form"]),
-            )
+        resolved = ResolvedStudy.model_validate(job["resolved"])
+        # programs have the GPUs to themselves
+        program = resolved.compute.mode == PROGRAM
+        device = "cuda" if ray.get_gpu_ids() and not program else "cpu"
+        with ended_after(resolved.compute.cohort_minutes):
+            workload = resolve_workload(resolved.workload, resolved.workload_options)
+            data = _received(job["data"], job["form"])
+            trainable = prepare(workload, device, resolved.compute.precision, data)
+        self._worker = Worker(
+            folder=job["folder"],
+            resolved=resolved,
+            trainable=trainable,
+            device=device,
+            stopping=job["sign"].seen,
+            tell=job["board"].teller(),
+        )
 
     def step(self) -> dict[str, Any]:
         """Train the cohort and write its part; with a time limit, first report that it begins."""
-        minutes = self._resolved.compute.cohort_minutes
-        if minutes is not None and not self._announced:
+        if self._worker.resolved.compute.cohort_minutes is not None and not self._announced:
             self._announced = True
-            return {"reached": 0, "notes": [], "done": False}
-        cohort = record_from_json(Cohort, self.config["cohort"])
-        stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
-        checkpoint = Checkpoint(self._folder, stem, self._resolved, cohort, self._device)
-        checkpoint.stopping = self._sign.seen
-        try:
-            with _ended_after(minutes):
-                results = run_cohort(self._resolved, self._trainable, cohort, checkpoint)
-        except SavedError:
-            return {"reached": 0, "notes": checkpoint.notes, "done": True, SAVED: True}
-        try:
-            write_part(self._folder, self._resolved, results, this_node())
-        except AnalysisError as error:
-            return {"reached": 0, "notes": checkpoint.notes, "done": True, UNWRITTEN: str(error)}
-        checkpoint.remove()
-        if self._device == "cuda" and any(r.outcome.status is Status.FAILED for r in results):
+            return {"done": False, **asdict(Report())}
+        report = self._worker.train(record_from_json(Cohort, self.config["cohort"]), this_node())
+        if self._worker.device == "cuda" and report.failed:
             torch.cuda.synchronize()  # raises if the device is lost: another worker takes over
-        reached = sum(result.outcome.status is Status.REACHED for result in results)
-        return {"reached": reached, "notes": checkpoint.notes, "done": True}
+        return {"done": True, **asdict(report)}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Accept the next cohort."""
         self._announced = False
         return True
-
-
-@contextlib.contextmanager
-def _ended_after(minutes: float | None) -> Iterator[None]:
-    """End this process if the body takes longer; the driver records why."""
-    if minutes is None:
-        yield
-        return
-    # a Python thread could not end code that holds the interpreter lock; faulthandler can
-    faulthandler.dump_traceback_later(60 * minutes, exit=True, file=_STDERR)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def shared_data(trainable: Trainable) -> Arrays | None:

@@ -6,21 +6,23 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray._common.utils import get_default_ray_temp_dir
 from ray._private import ray_constants
+from ray._private.authentication.authentication_token_setup import (
+    AUTH_MODE_ENV_VAR,
+    maybe_enable_token_auth_if_token_available,
+)
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
 from study.errors import StudyError, cause
+from study.orchestration.resources import AUTO, Resources
 from study.orchestration.signals import Stop, no_orphans, outliving_terminal, ray_watched
 
-AUTO = "auto"
-_CONNECT_SECONDS = 5.0
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -31,50 +33,6 @@ _QUIET = {
     # Tune would write down all cohorts so far, again and again; a sweep resumes from its parts
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resources:
-    """Where a sweep runs and how many cohorts at once; the results do not depend on it.
-
-    Attributes:
-        workers: cohorts trained at once, >= 1.
-        gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
-        address: a Ray cluster to join; None starts Ray on this machine.
-        data_dir: folder of data files on the workers; None leaves it to their environment.
-    """
-
-    workers: int
-    gpus_per_worker: float = 0.0
-    address: str | None = None
-    data_dir: str | None = None
-
-
-def check_address(address: str | None) -> None:
-    """Refuse an address where nothing answers, which Ray itself would try for two minutes.
-
-    Args:
-        address: `auto`, or `host:port` of a cluster's head; None for no cluster.
-
-    Raises:
-        StudyError: the address has another form, or accepts no connection.
-    """
-    if address is None or address == AUTO:
-        return
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or "/" in host or not port.isdecimal() or int(port) > 65535:
-        raise StudyError(
-            f"--address must be `auto` or host:port, got {address}; give the one that "
-            "`ray start --head` printed"
-        )
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS):
-            return
-    except OSError as error:
-        raise StudyError(
-            f"--address must be a running Ray cluster, got {address}: {error}; start one with "
-            "`ray start --head`, or leave the option out"
-        ) from error
 
 
 @contextlib.contextmanager
@@ -93,7 +51,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     wanted = _QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": str(resources.workers)}
     if resources.address is None:
         wanted |= {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
-    before = {name: os.environ.get(name) for name in wanted}
+    before = {name: os.environ.get(name) for name in (*wanted, AUTH_MODE_ENV_VAR)}
     os.environ.update(wanted)
     clusters = ray_constants.ENABLE_RAY_CLUSTER
     # Ray executes whatever it is sent, and listens on every network interface by default. With
@@ -105,6 +63,8 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
             end.callback(ray.shutdown)
             if resources.address is None:
                 _give_token()
+            elif resources.address != AUTO:
+                _find_token()
             # Ray puts the driver's current folder first on every worker's path, where a user's
             # study.py or analysis.py would shadow our packages
             with contextlib.chdir(folder), outliving_terminal():
@@ -115,7 +75,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def this_node() -> str:
@@ -132,8 +92,18 @@ def _give_token() -> None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
+def _find_token() -> None:
+    """Use the token of `~/.ray/auth_token`, which Ray itself looks for at `auto` only.
+
+    A cluster that requires none takes it too. RAY_AUTH_MODE, where it is set, decides.
+    """
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
 def _init(resources: Resources) -> None:
-    local: dict[str, Any] = {"num_cpus": resources.workers, "include_dashboard": False}
+    cores = resources.workers * resources.cpus_per_worker
+    local: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False}
     # Tune logs a traceback where it cannot write its state, which nothing reads
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -147,9 +117,9 @@ def _init(resources: Resources) -> None:
         raise StudyError(
             f"--address must be a Ray cluster that this machine is part of, got "
             f"{resources.address}: {str(error).rstrip('.')}; start one with `ray start --head`, "
-            "or leave the option out. If the cluster requires a token, set RAY_AUTH_MODE=token "
-            "and RAY_AUTH_TOKEN to what `ray get-auth-token` prints on its head: only for `auto` "
-            "does Ray find the token itself"
+            "or leave the option out. If the cluster requires a token, put what `ray "
+            "get-auth-token` prints on its head into ~/.ray/auth_token here, or set "
+            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to it"
         ) from error
     except Exception as error:
         if resources.address is not None:

@@ -8,7 +8,7 @@ from ray import tune
 from ray.experimental import internal_kv
 
 if TYPE_CHECKING:
-    from study.orchestration.searcher import PerBatchSearch
+    from study.orchestration.dispatch import Dispatch
     from study.orchestration.signals import Stop
 
 SAVING_SECONDS = 10.0
@@ -50,20 +50,24 @@ class StopSign:
 class Ending(tune.Stopper):
     """Ends a run of Tune on request, once every cohort in training is saved or has ended."""
 
-    def __init__(self, stop: "Stop", sign: StopSign, searcher: "PerBatchSearch") -> None:
+    def __init__(self, stop: "Stop", sign: StopSign, dispatch: "Dispatch") -> None:
         """Watch for a request.
 
         Args:
             stop: the request.
             sign: is put up as soon as the request came.
-            searcher: hands out no cohort from then on.
+            dispatch: hands out no cohort from then on.
         """
-        self._stop, self._sign, self._searcher = stop, sign, searcher
+        self._stop, self._sign, self._dispatch = stop, sign, dispatch
         self._since: float | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return False: no single cohort is stopped."""
         return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles it for a restore that is never asked for."""
+        return {}
 
     def stop_all(self) -> bool:
         """Return whether the time for saving is over; with nothing in training Tune ends before."""
@@ -71,7 +75,7 @@ class Ending(tune.Stopper):
             return False
         if self._since is None:
             self._since = time.monotonic()
-            self._searcher.close()
+            self._dispatch.close()
             self._sign.put_up()
         return time.monotonic() - self._since > SAVING_SECONDS
 

@@ -1,31 +1,38 @@
-"""A sweep: runs of Ray Tune over the missing cohorts of a study, then its tables."""
+"""A sweep: the missing cohorts of a study on forked workers or under Ray, then its tables.
 
-import tempfile
+Both kinds of worker get the same cohorts and write the same parts. Ray is imported only where it
+runs, because importing and starting it takes longer than a small study.
+"""
+
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from ray import tune
 
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import CHECKPOINTS
 from study.engine.networks.training import LoadedWorkload, Trainable
-from study.orchestration.actor import RaceTrainable, shared_data, shared_form
-from study.orchestration.cluster import Resources, joined
-from study.orchestration.progress import Progress
-from study.orchestration.searcher import PerBatchSearch
+from study.errors import StudyError
+from study.orchestration.dispatch import Dispatch
+from study.orchestration.forked import ForkedWorkers
+from study.orchestration.progress import Display, Progress, seconds_left
+from study.orchestration.resources import Resources
 from study.orchestration.signals import Stop
-from study.orchestration.stopping import Ending, StopSign
+from study.orchestration.worker import Worker
+from study.records import Lap
 from study.search.journal import Journal
-from study.search.queue import CohortQueue, Standing
+from study.search.queue import CohortQueue
 from study.storage.consolidate import Ended, consolidated
 from study.storage.parts import Parts
 from study.storage.provenance import check_readable, record_end, record_start
+from workloads.command.program import Command
 
 JOURNAL_FILE = "optuna.log"
+SECONDS_WITHOUT_RAY = 60.0
+"""Ray takes over from forked workers after this time, if as much again is expected."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +58,7 @@ class Sweep:
 
     Attributes:
         progress: counts the study's trials as they are recorded.
+        display: what may be shown of it meanwhile.
     """
 
     def __init__(
@@ -68,10 +76,9 @@ class Sweep:
         self._parts = Parts(folder, resolved)
         self._queue = CohortQueue(resolved, self._parts)
         self.progress = Progress(resolved, self._parts)
-
-    def standings(self) -> list[Standing]:
-        """Return how many trials race and wait at each batch size; safe from another thread."""
-        return self._queue.standings()
+        self._laps: Callable[[], Sequence[Lap]] = tuple
+        # both are replaced where Ray takes over
+        self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
         """Run every missing cohort and write the tables.
@@ -87,8 +94,8 @@ class Sweep:
         if missing:
             used = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
             record_start(self._folder, used, self._admission())
-        searcher = self._run_missing(resources, stop)
-        errors = list(searcher.errors)
+        dispatch = self._run_missing(resources, stop)
+        errors = list(dispatch.errors)
         if not errors and not stop.requested:
             errors += self._unusable_base()
         trials: list[Ended] = []
@@ -98,7 +105,7 @@ class Sweep:
             tables.write(self._folder)
             if missing:
                 record_end(self._folder)
-            if self._queue.empty and not searcher.errors and not stop.requested:
+            if self._queue.empty and not dispatch.errors and not stop.requested:
                 # some are left by cohorts that were lost, or that the study no longer has
                 self._folder.remove_all(CHECKPOINTS)
         except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
@@ -106,41 +113,72 @@ class Sweep:
         return SweepEnd(
             trials=trials,
             errors=errors,
-            notes=searcher.notes,
+            notes=dispatch.notes,
             seconds=time.monotonic() - started,
         )
 
-    def _run_missing(self, resources: Resources, stop: Stop) -> PerBatchSearch:
+    def _run_missing(self, resources: Resources, stop: Stop) -> Dispatch:
         with self._folder.workspace(keep=[JOURNAL_FILE]) as work:
             journal = self._journal(work / JOURNAL_FILE)
-            searcher = PerBatchSearch(self._parts, self._queue, journal, self.progress)
+            dispatch = Dispatch(self._parts, self._queue, journal, self.progress)
             if not self._queue.empty and not stop.requested:
-                with joined(work, resources, stop):
-                    self._run_all(searcher, resources, stop)
-        return searcher
+                forked = not resources.ray and resources.needs_ray(self._folder) is None
+                if not forked or self._run_forked(dispatch, resources, stop):
+                    from study.orchestration.tuner import RayWorkers
 
-    def _run_all(self, searcher: PerBatchSearch, resources: Resources, stop: Stop) -> None:
-        sign = StopSign()
-        trainable = self._with_data(resources, sign)
-        tune_config = _tune_config(searcher, resources)
-        unfinished = True
-        while unfinished:
+                    study = (self._folder, self._resolved, self._trainable)
+                    workers = RayWorkers(dispatch, study, resources, stop)
+                    self._laps = workers.laps
+                    workers.run(work)
+        return dispatch
+
+    def _run_forked(self, dispatch: Dispatch, resources: Resources, stop: Stop) -> bool:
+        """Train in forked workers; return whether cohorts are left for Ray."""
+        worker = Worker(
+            folder=self._folder,
+            resolved=self._resolved,
+            trainable=self._trainable,
+            device="cpu",
+            stopping=lambda: False,
+        )
+        due = self._ray_due(dispatch, resources)
+        workers = ForkedWorkers(dispatch, worker, resources.workers, stop)
+        self._laps = workers.laps
+        left = workers.run(due)
+        if left:  # a queue that was closed hands out nothing more, nor the cohorts that were saved
+            self._queue = dispatch.queue = CohortQueue(self._resolved, self._parts)
+        return left and not self._queue.empty
+
+    def _ray_due(self, dispatch: Dispatch, resources: Resources) -> Callable[[], bool]:
+        """Return what says, again and again, whether Ray is to take over now."""
+        started, before = time.monotonic(), self.progress.share_done
+        decided = resources.ray is False
+
+        def due() -> bool:
+            nonlocal decided
+            elapsed = time.monotonic() - started
+            if decided or elapsed < SECONDS_WITHOUT_RAY:
+                return False
+            decided = True  # once, so that a cohort without checkpoints loses little
+            left = seconds_left(elapsed, before, self.progress.share_done)
+            if dispatch.errors or left < SECONDS_WITHOUT_RAY:
+                return False
+            from study.orchestration.machine import Machine, check_machine
+
             try:
-                with tempfile.TemporaryDirectory(
-                    prefix="batchscale-", ignore_cleanup_errors=True
-                ) as scratch:
-                    run_config = _run_config(Ending(stop, sign, searcher), scratch)
-                    tune.Tuner(trainable, tune_config=tune_config, run_config=run_config).fit()
-            except OSError as error:  # Tune writes state of its own, which nothing reads
-                if error.errno is None:  # an error of Ray's, not of the disk
-                    raise
-                searcher.end(_no_scratch(error))
-            unfinished = searcher.needs_another_run() and not stop.requested
-        sign.take_down()
+                check_machine(Machine.here(resources.workers))
+            except StudyError as error:
+                dispatch.notes.append(f"the sweep went on without Ray: {error}")
+                return False
+            return True
+
+        return due
 
     def _admission(self) -> dict[str, Any]:
         """Return how lanes are trained and why, and what else the workload was seen to do."""
         mode = self._resolved.compute.mode
+        if isinstance(self._trainable, Command):
+            return {"mode": mode, **self._trainable.record()}
         if not isinstance(self._trainable, LoadedWorkload):
             return {"mode": mode}
         seen = self._trainable.observed.words()
@@ -164,42 +202,3 @@ class Sweep:
         except OSError as error:
             raise AnalysisError(self._folder.unwritable(error)) from error
         return journal
-
-    def _with_data(self, resources: Resources, sign: StopSign) -> Any:  # Ray gives no type
-        trainable = tune.with_parameters(
-            RaceTrainable,
-            folder=self._folder,
-            resolved=self._resolved.as_data(),
-            data=shared_data(self._trainable),
-            form=shared_form(self._trainable),
-            data_dir=resources.data_dir,
-            sign=sign,
-        )
-        return tune.with_resources(trainable, {"cpu": 1, "gpu": resources.gpus_per_worker})
-
-
-def _tune_config(searcher: PerBatchSearch, resources: Resources) -> tune.TuneConfig:
-    return tune.TuneConfig(
-        search_alg=searcher,
-        num_samples=-1,  # the searcher knows when there is nothing left
-        max_concurrent_trials=resources.workers,
-        reuse_actors=True,
-    )
-
-
-def _no_scratch(error: OSError) -> str:
-    return (
-        f"the folder of temporary files must be writable, got {tempfile.gettempdir()}: "
-        f"{error.strerror or error}; free some space there, or set TMPDIR to another folder"
-    )
-
-
-def _run_config(ending: Ending, scratch: str) -> tune.RunConfig:
-    return tune.RunConfig(
-        name="cohorts",
-        storage_path=scratch,
-        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        callbacks=[],
-        stop=ending,
-        verbose=0,
-    )

@@ -10,16 +10,18 @@ import torch
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def default_workers(gpus_per_worker: float) -> int:
-    """Return the number of workers for this machine: one per core, or per share of a GPU.
+def default_workers(gpus_per_worker: float, cpus_per_worker: int = 1) -> int:
+    """Return the number of workers for this machine: one per share of its cores, or of its GPUs.
 
     Args:
         gpus_per_worker: GPUs of each worker, >= 0; 0 trains on the CPU.
+        cpus_per_worker: cores of each worker, >= 1.
     """
+    of_cores = max(1, cores() // cpus_per_worker)
     if not gpus_per_worker:
-        return cores()
+        return of_cores
     shares = math.floor(torch.cuda.device_count() / gpus_per_worker + 1e-9)
-    return max(1, min(cores(), shares))
+    return max(1, min(of_cores, shares))
 
 
 def cores() -> int:

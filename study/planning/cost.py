@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich import box
@@ -23,7 +24,10 @@ from study.config.study import ResolvedStudy
 from study.engine.cohort import build_lanes
 from study.engine.networks.training import Trainable
 from study.engine.stopping_rules import StoppingRules, measured_steps
-from study.search.queue import CohortQueue
+from study.planning.trial_run import first_cohort, require_measured, trial_run
+from study.records import Cohort
+from study.search.warm_start import carried_over
+from workloads.command.program import Command
 from workloads.workload import Lanes
 
 _MEASUREMENT_BYTES, _TRIAL_BYTES = 40, 1_000
@@ -41,6 +45,7 @@ class Probe:
         evaluation_seconds: seconds of a measurement of a cohort.
         reached: steps at which the first trial was below the target; None if none was.
         memory: peak bytes of the process, or of the GPU if there is one.
+        start_seconds: seconds of a cohort before the first steps of its programs.
     """
 
     batch_size: int
@@ -48,10 +53,12 @@ class Probe:
     evaluation_seconds: float
     reached: int | None
     memory: int
+    start_seconds: float = 0.0
 
     def seconds(self, steps: int, measurements: int) -> float:
         """Return the seconds of a cohort for a number of steps and measurements."""
-        return steps * self.step_seconds + measurements * self.evaluation_seconds
+        training = steps * self.step_seconds + measurements * self.evaluation_seconds
+        return self.start_seconds + training
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,17 +82,33 @@ class Estimate:
 
 def probe(resolved: ResolvedStudy, trainable: Trainable, batch_size: int, seconds: float) -> Probe:
     """Train the first cohort of a batch size for some seconds > 0; at least one step is timed."""
+    cohort = first_cohort(resolved, batch_size)
+    if isinstance(trainable, Command):
+        return _program_probe(resolved, trainable, cohort, seconds)
     _reset_peak()
-    # where a recipe's scaling rule will run, as many search trials cost the same
-    search = resolved.search.model_copy(update={"trials": resolved.trials_at(batch_size)})
-    alone = {"batch_sizes": (batch_size,), "search": search, "recipe": None}
-    cohort = CohortQueue(resolved.model_copy(update=alone), []).take()
-    assert cohort is not None  # a study has at least one trial at each of its batch sizes
     rules = StoppingRules.for_search(resolved, batch_size, None)
     lanes = build_lanes(resolved, trainable, cohort)
     lanes.measure()
     lanes.advance(1)
     return _timed(lanes, rules, batch_size, time.perf_counter() + seconds)
+
+
+def _program_probe(
+    resolved: ResolvedStudy, command: Command, cohort: Cohort, seconds: float
+) -> Probe:
+    run = trial_run(resolved, command, cohort, seconds)
+    require_measured(run)
+    # the programs of a cohort run one after another, as many at once as the worker has room for
+    rounds = math.ceil(len(cohort.points) / resolved.pack_at(cohort.batch_size))
+    below = run.curve.step[(run.curve.step > 0) & (run.curve.val_error < resolved.target)]
+    return Probe(
+        batch_size=cohort.batch_size,
+        step_seconds=rounds * run.step_seconds,
+        evaluation_seconds=0.0,
+        reached=int(below[0]) if below.size else None,
+        memory=run.memory,
+        start_seconds=rounds * run.start_seconds,
+    )
 
 
 def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float) -> Probe:
@@ -120,22 +143,41 @@ def estimates(resolved: ResolvedStudy, probes: Sequence[Probe]) -> list[Estimate
     return [_estimate(resolved, p, known) for p in probes]
 
 
-def plan_table(resolved: ResolvedStudy, rows: Sequence[Estimate]) -> Table:
-    """Return estimates as a table for a terminal, one row per batch size."""
+def plan_records(resolved: ResolvedStudy, rows: Sequence[Estimate]) -> list[dict[str, Any]]:
+    """Return estimates as plain data: times in seconds, sizes in bytes.
+
+    `steps_to_target` of a batch size that is not `measured` are scaled from the nearest one.
+    """
+    return [
+        {
+            "batch_size": row.probe.batch_size,
+            "trial_step_seconds": row.probe.step_seconds / _lanes(resolved, row.probe.batch_size),
+            "steps_to_target": row.steps,
+            "measured": row.probe.reached is not None,
+            "seconds": row.seconds,
+            "seconds_at_most": row.seconds_at_most,
+            "memory": row.probe.memory,
+            "disk": row.disk,
+        }
+        for row in rows
+    ]
+
+
+def plan_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """Return `plan_records` as a table for a terminal, one row per batch size."""
     table = Table(box=box.SIMPLE_HEAD)
     names = ("batch size", "ms per trial step", "steps to target", "time", "at most", "memory")
     for name in (*names, "disk"):
         table.add_column(name, justify="right")
-    for row in rows:
-        probe, lanes = row.probe, _lanes(resolved, row.probe.batch_size)
+    for row in records:
         table.add_row(
-            f"{probe.batch_size:,}",
-            f"{1e3 * probe.step_seconds / lanes:.3g}",
-            f"{row.steps:,}" if probe.reached else f"~{row.steps:,}",
-            duration(row.seconds),
-            duration(row.seconds_at_most),
-            f"{probe.memory / 1e6:,.0f} MB",
-            f"{row.disk / 1e6:,.1f} MB",
+            f"{row['batch_size']:,}",
+            f"{1e3 * row['trial_step_seconds']:.3g}",
+            f"{'' if row['measured'] else '~'}{row['steps_to_target']:,}",
+            duration(row["seconds"]),
+            duration(row["seconds_at_most"]),
+            f"{row['memory'] / 1e6:,.0f} MB",
+            f"{row['disk'] / 1e6:,.1f} MB",
         )
     return table
 
@@ -151,7 +193,7 @@ def duration(seconds: float) -> str:
 def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -> Estimate:
     size = probe.batch_size
     budget = resolved.budget(size)
-    steps = min(budget, _carried_over(size, known)) if known else budget
+    steps = min(budget, carried_over(size, known)) if known else budget
     trials = resolved.trials_at(size)
     if size in resolved.searched:
         trials += resolved.replicates.seeds * resolved.replicates.top
@@ -162,23 +204,21 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     return Estimate(
         probe=probe,
         steps=steps,
-        seconds=cohorts * probe.seconds(last, measurements),
+        seconds=cohorts * probe.seconds(last, measurements) * _share_left(resolved, last / steps),
         seconds_at_most=cohorts * probe.seconds(budget, _measurements(resolved, size, budget)),
         disk=trials * (_TRIAL_BYTES + measurements * _MEASUREMENT_BYTES),
     )
 
 
+def _share_left(resolved: ResolvedStudy, last: float) -> float:
+    """Return the share of lane steps left by pruning, for races to `last` times the fewest."""
+    ends = [*(resolved.race.prune or ()), last]
+    lengths = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
+    return sum(length * 0.5**rung for rung, length in enumerate(lengths)) / last
+
+
 def _lanes(resolved: ResolvedStudy, batch_size: int) -> int:
     return min(resolved.trials_at(batch_size), resolved.lanes_at(batch_size))
-
-
-def _carried_over(size: int, known: Mapping[int, int]) -> int:
-    """Return steps to target by perfect scaling from the nearest batch size with known steps."""
-    if size in known:
-        return known[size]
-    nearest = min(known, key=lambda other: abs(math.log(other / size)))
-    scaled = math.ceil(known[nearest] * nearest / size)
-    return scaled if nearest > size else known[nearest]
 
 
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:

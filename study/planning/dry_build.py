@@ -10,13 +10,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from study.config.space import Range, Space
 from study.config.study import StudyConfig
-from study.engine.networks.training import Layout, LoadedWorkload, fresh_model, load
+from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
 from study.errors import StudyError
 from study.optimizers import Optimizer, optimizer_named
 from study.optimizers.hyperparameters import of_optimizer, of_workload
 from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
+from workloads.command.program import PROGRAM, Command
 from workloads.direction import refuse_rising
 from workloads.observation import few
 from workloads.soundness import sound_number
@@ -34,14 +35,14 @@ _LEARNING_FLOPS = 5e6
 class Built:
     """Findings from building the workload once; the numbers are None if it has no data."""
 
-    trainable: LoadedWorkload | Dynamics
+    trainable: Trainable
     mode: str
     examples: int | None = None
     size: ModelSize | None = None
 
 
 def dry_build(
-    config: StudyConfig, workload: Workload | Dynamics, target: Target, space: Space
+    config: StudyConfig, workload: Workload | Dynamics | Command, target: Target, space: Space
 ) -> Built:
     """Return what building a workload shows: its data, the model's size, and how lanes train.
 
@@ -49,6 +50,9 @@ def dry_build(
         StudyError: the study asks for what the workload cannot do, or starts below its target.
         WorkloadError: the workload is unsound, or not admitted.
     """  # noqa: DOC502  (raised inside)
+    if isinstance(workload, Command):
+        workload.refuse_missing()
+        return Built(workload, PROGRAM, workload.options.examples)
     if isinstance(workload, Dynamics):
         _refuse_mode(config, {"dynamics"})
         _refuse_unsupported(config, space)

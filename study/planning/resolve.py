@@ -8,25 +8,25 @@ from typing import Any
 from batchscale.errors import BatchscaleError
 from study.config.sections import BatchSizes
 from study.config.space import Range, Space
-from study.config.study import ResolvedStudy, StudyConfig
+from study.config.study import FOUND, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
-from study.engine.networks.training import LoadedWorkload
+from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError, cause, not_among, shown
 from study.optimizers import schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.dry_build import dry_build
+from study.planning.programs import refuse_gpus
 from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.sampler import SAMPLERS
+from workloads.command.program import Command
 from workloads.registry import resolve as resolve_workload
 from workloads.soundness import above_one, sound_target
 from workloads.workload import Dynamics, Target, Workload
 
-_FOUND = sorted(ResolvedStudy.model_fields.keys() - StudyConfig.model_fields.keys())
-"""Keys that a sweep adds to the study file that it records."""
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
 UNLIMITED_TO = 65_536
 """Meaning of `batch_sizes.to = "all"` if the data never end (Shallue et al. 2018)."""
@@ -34,7 +34,7 @@ UNLIMITED_TO = 65_536
 
 def resolve(
     data: Mapping[str, Any], device: Device | None = None
-) -> tuple[ResolvedStudy, LoadedWorkload | Dynamics]:
+) -> tuple[ResolvedStudy, Trainable]:
     """Return a study as it will run, and its loaded workload, which is built once for that.
 
     Args:
@@ -44,22 +44,25 @@ def resolve(
     Raises:
         StudyError: a key, a value, or what the workload makes of them is wrong.
     """  # noqa: DOC502  (raised inside)
-    recorded = {key: data[key] for key in _FOUND if key in data}
-    data = {key: value for key, value in data.items() if key not in _FOUND}
+    recorded = {key: data[key] for key in FOUND if key in data}
+    data = {key: value for key, value in data.items() if key not in FOUND}
     written = validated(StudyConfig, data)
     workload = resolve_workload(written.workload, written.workload_options)
-    with _plug_in_errors():
-        defaults = _defaults(workload)
-        config = validated(StudyConfig, _merged(defaults, data))
+    with plug_in_errors():
+        defaults = study_defaults(workload)
+        config = validated(StudyConfig, merged(defaults, data))
         _known("search.sampler", config.search.sampler, SAMPLERS)
         _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
         fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
-        config = validated(StudyConfig, _merged(_merged(fitting, _recipe(config, workload)), data))
+        config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
-        refuse_warm_up(space, endless=isinstance(workload, Dynamics))
+        if not isinstance(workload, Command):  # which may use the names otherwise
+            refuse_warm_up(space, endless=isinstance(workload, Dynamics))
         target = _target(config, sound_target(workload.target))
+        if isinstance(workload, Command) and device is not None:
+            refuse_gpus(device.share)
         built = dry_build(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
     refuse_recipe(config, space, batch_sizes)
@@ -68,7 +71,7 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
-        "adaptive": SAMPLERS[config.search.sampler].adaptive is not None,
+        "adaptive": SAMPLERS[config.search.sampler].learns,
     }
     resolved["search"]["space"] = _plain(space)
     resolved["race"] |= {
@@ -81,6 +84,7 @@ def resolve(
         "pack": pack_lanes(config, built.size, device or Device()),
     }
     study = validated(ResolvedStudy, resolved)
+    _refuse_idle_pruning(study)
     _refuse_other(recorded, study)
     return study, built.trainable
 
@@ -98,7 +102,7 @@ def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
 
 
 @contextlib.contextmanager
-def _plug_in_errors() -> Iterator[None]:
+def plug_in_errors() -> Iterator[None]:
     """Report any exception of a workload as wrong input."""
     try:
         yield
@@ -111,7 +115,12 @@ def _plug_in_errors() -> Iterator[None]:
         ) from error
 
 
-def _defaults(workload: Workload | Dynamics) -> Mapping[str, Any]:
+def study_defaults(workload: object) -> Mapping[str, Any]:
+    """Return what a workload, or its class, sets in place of the defaults of a study file.
+
+    Raises:
+        StudyError: it is not shaped like a study file.
+    """
     defaults = getattr(workload, "study_defaults", {})
     if not isinstance(defaults, Mapping):
         raise StudyError(
@@ -126,18 +135,19 @@ def _defaults(workload: Workload | Dynamics) -> Mapping[str, Any]:
     return defaults
 
 
-def _merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(defaults)
+def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a study file, with defaults for what it leaves out."""
+    whole = dict(defaults)
     for key, value in data.items():
-        old = merged.get(key)
+        old = whole.get(key)
         tables = isinstance(old, Mapping) and isinstance(value, Mapping)
         # a range is never merged: the result would be a range that nobody wrote
         is_range = isinstance(value, Mapping) and "low" in value
-        merged[key] = _merged(old, value) if tables and not is_range else value  # type: ignore[arg-type]
-    return merged
+        whole[key] = merged(old, value) if tables and not is_range else value  # type: ignore[arg-type]
+    return whole
 
 
-def _recipe(config: StudyConfig, workload: Workload | Dynamics) -> dict[str, Any]:
+def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:
     return recipe_defaults(config, endless=isinstance(workload, Dynamics))
 
 
@@ -157,6 +167,17 @@ def _refuse_warm_start(config: StudyConfig, space: Space) -> None:
         raise StudyError(
             f"search.warm_start must be left out if search.space.{SCALED} is fixed, got "
             f"{space.get(SCALED)!r}: it scales the learning rate"
+        )
+
+
+def _refuse_idle_pruning(study: ResolvedStudy) -> None:
+    """Refuse pruning where no cohort has two lanes of which one could be dropped."""
+    lanes = [min(study.search.trials, study.lanes_at(size)) for size in study.searched]
+    if study.race.prune is not None and max(lanes, default=0) < 2:
+        got = "cohorts of one trial; raise race.cohort" if lanes else "a recipe without a base"
+        raise StudyError(
+            f"race.prune needs searches in cohorts of at least two trials, got {got}, or leave it "
+            "out"
         )
 
 

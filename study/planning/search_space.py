@@ -13,15 +13,21 @@ from study.config.study import StudyConfig
 from study.errors import StudyError, not_among
 from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
 from study.optimizers.schedules import WARM_UP
+from study.planning.programs import group_of
+from workloads.command.program import Command
 from workloads.workload import Dynamics, Workload
 
 
-def groups_of(config: StudyConfig, workload: Workload | Dynamics) -> list[Group]:
+def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> list[Group]:
     """Return the hyperparameters of a study's optimizer, its known schedule and its workload.
 
     Raises:
         StudyError: the optimizer is unknown, or the workload declares a name that is taken.
     """  # noqa: DOC502  (raised inside)
+    if isinstance(workload, Command):
+        program = group_of(config, workload)
+        _refuse_taken("a program", program, RESERVED_COLUMNS)
+        return [program]
     groups = [of_optimizer(config.optimizer), of_schedule(config.schedule.name)]
     _refuse_taken("an optimizer", groups[0], RESERVED_COLUMNS)
     _refuse_taken("a schedule", groups[1], {*groups[0].known, *RESERVED_COLUMNS})

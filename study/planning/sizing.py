@@ -4,6 +4,7 @@ Both follow from the size of the model, the batch size and the kind of device al
 into the study; no measured time enters. The constants come from `tests/benchmarks/engine.py`.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ import torch
 from study.config.sections import LaneLimit
 from study.config.study import StudyConfig
 from study.errors import StudyError
+from study.search.sampler import SAMPLERS
 
 Kind = Literal["cpu", "cuda"]
 
@@ -22,6 +24,8 @@ PACK = {"cpu": LaneLimit(lanes=32, examples=1024), "cuda": LaneLimit(lanes=128, 
 PACK_FLOPS = {"cpu": 2**26, "cuda": 2**36}
 """Operations of a packed forward pass beyond which a single lane keeps a core busy."""
 DYNAMICS_LANES = 64
+ROUND_LANES = 16
+"""Most lanes where batch sizes learn from one another: 64 trials are then four rounds."""
 _TENSORS = 3  # parameters, gradients, and the batch's own intermediate results
 _FEDERATED_TENSORS = 2  # the common model, and the clients' mean change so far
 _BYTES = 4
@@ -80,11 +84,12 @@ def cohort_lanes(config: StudyConfig, size: ModelSize | None, device: Device) ->
     given = _given(config.race.cohort)
     if given is not None:
         return given
+    most = ROUND_LANES if SAMPLERS[config.search.sampler].together else sys.maxsize
     if size is None:
-        return LaneLimit(lanes=DYNAMICS_LANES)
+        return LaneLimit(lanes=min(most, DYNAMICS_LANES))
     tensors = _TENSORS + size.buffers + (0 if config.federated is None else _FEDERATED_TENSORS)
     held = device.state_bytes() // (tensors * _BYTES * size.parameters)
-    return LaneLimit(lanes=max(1, min(COHORT_LANES[device.kind], held)))
+    return LaneLimit(lanes=max(1, min(most, COHORT_LANES[device.kind], held)))
 
 
 def pack_lanes(config: StudyConfig, size: ModelSize | None, device: Device) -> LaneLimit:

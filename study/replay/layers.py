@@ -28,6 +28,7 @@ from study.records import TrialResult
 from study.replay.recorded import winners
 from study.replay.trial import Replay
 from study.seeding import derive_seed, generator
+from workloads.command.program import PROGRAM
 from workloads.randomness import forked, seed_all
 
 MOMENTS_BETWEEN = 3
@@ -53,8 +54,13 @@ def best_trials(
         One trial per batch size.
 
     Raises:
-        StudyError: a batch size did not reach the target, or none did.
+        StudyError: a batch size did not reach the target, or none did; or it is of a program.
     """
+    if resolved.compute.mode == PROGRAM:
+        raise StudyError(
+            "only a network that batchscale trains has layers, got a study of a program; measure "
+            "them in the program itself"
+        )
     best = {winner.batch_size: winner for winner in winners(resolved, recorded)}
     if not best:
         raise StudyError(

@@ -6,6 +6,7 @@ are dropped as they were. On the same machine with the same versions, every bit 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -14,10 +15,10 @@ from study.config.sections import LaneLimit
 from study.config.study import ResolvedStudy
 from study.engine.cohort import build_lanes
 from study.engine.ensemble import Ensemble
-from study.engine.networks.training import Trainable
+from study.engine.networks.training import Lockstep
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
-from study.records import Cohort, Curve, Execution, Role, TrialResult
+from study.records import Cohort, Curve, Execution, Role, Status, TrialResult
 
 
 class Replay:
@@ -26,7 +27,7 @@ class Replay:
     def __init__(
         self,
         resolved: ResolvedStudy,
-        trainable: Trainable,
+        trainable: Lockstep,
         trial: TrialResult,
         recorded: Sequence[TrialResult],
     ) -> None:
@@ -44,8 +45,17 @@ class Replay:
         self._lanes = build_lanes(_with_execution(resolved, execution), trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not what it computes
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
-        self._race = Race(len(pack), rules)
         self._lane = [result.point for result in pack].index(trial.point)
+        leaving = self._leaving(pack) if rules.ends_diverged else {}
+        self._race = Race(len(pack), replace(rules, ends_diverged=False), leaving)
+
+    def _leaving(self, pack: Sequence[TrialResult]) -> dict[int, int]:
+        """Return when other lanes were dropped: a rung compared those of all packs."""
+        return {
+            lane: result.outcome.stopped_at
+            for lane, result in enumerate(pack)
+            if lane != self._lane and result.outcome.status in {Status.PRUNED, Status.DIVERGED}
+        }
 
     def measurements(self, until: int) -> Iterator[int]:
         """Train the trial up to step `until` >= 0.

@@ -108,7 +108,7 @@ def _digests(folder: ResultsFolder) -> str:
 
 def _study_file(folder: ResultsFolder) -> str:
     if "imported" in read_study_file(folder):
-        return "imported from an archive, so there are no parts"
+        return "imported, so there are no parts"
     resolved = read_study_toml(folder)
     return f"{resolved.workload}, {resolved.optimizer}, {len(resolved.batch_sizes)} batch sizes"
 
@@ -206,7 +206,7 @@ def _imported(folder: ResultsFolder) -> str:
     if unknown:
         first = _named(min(unknown))
         raise _BrokenError(f"{CURVES_FILE} must belong to trials in {TRIALS_FILE}, got {first}")
-    return f"{len(trials)} trials; an archive has no seeds, so none can be replayed"
+    return f"{len(trials)} trials; imported ones cannot be trained again"
 
 
 def _summary(folder: ResultsFolder) -> str | None:

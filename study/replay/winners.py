@@ -9,11 +9,13 @@ from batchscale.errors import BatchscaleError
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import Trainable
 from study.records import Curve, TrialResult
+from study.replay.programs import rerun_winners
 from study.replay.recorded import load_as_recorded, recorded_trials, winners
 from study.replay.trial import Replay, same_curve
 from study.replay.verification import Clause
-from study.storage.provenance import differences
+from study.storage.provenance import changed_files, differences
 from study.storage.study_folder import read_study_toml
+from workloads.command.program import Command
 
 
 def check_winners(folder: ResultsFolder) -> Iterator[Clause]:
@@ -35,7 +37,10 @@ def check_winners(folder: ResultsFolder) -> Iterator[Clause]:
     if not winners(resolved, recorded):
         yield Clause("winners", None, "no batch size reached the target")
         return
-    yield from replay_winners(resolved, load_as_recorded(folder, resolved), recorded, environment)
+    trainable = load_as_recorded(folder, resolved)
+    if isinstance(trainable, Command):
+        environment += changed_files(folder, trainable.record()["files"])
+    yield from replay_winners(resolved, trainable, recorded, environment)
 
 
 def replay_winners(
@@ -55,6 +60,9 @@ def replay_winners(
     Yields:
         One clause per winner: whether it reaches the target at the recorded step and no earlier.
     """
+    if isinstance(trainable, Command):
+        yield from rerun_winners(resolved, trainable, recorded, environment)
+        return
     for winner in winners(resolved, recorded):
         steps = winner.outcome.steps
         assert steps is not None  # it reached the target

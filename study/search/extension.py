@@ -12,8 +12,14 @@ import numpy as np
 from analysis.search_quality.edges import EdgeVerdict, RangeEnd, edge_verdicts
 from study.config.space import Hyperparameter, Range
 from study.config.study import ResolvedStudy
-from study.optimizers.hyperparameters import of_optimizer, of_schedule, of_workload
+from study.optimizers.hyperparameters import (
+    of_optimizer,
+    of_schedule,
+    of_workload,
+    open_domain,
+)
 from study.records import Floats, Region, Status, TrialResult
+from workloads.command.program import PROGRAM
 from workloads.registry import resolve as resolve_workload
 
 WIDENING = 0.25
@@ -87,6 +93,8 @@ def _strip(
 
 
 def _domain(resolved: ResolvedStudy, name: str) -> Hyperparameter:
+    if resolved.compute.mode == PROGRAM:
+        return open_domain(resolved.search.space[name])
     known = of_optimizer(resolved.optimizer).known | of_schedule(resolved.schedule.name).known
     if name not in known:
         known = of_workload(resolve_workload(resolved.workload, resolved.workload_options)).known

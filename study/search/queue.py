@@ -5,34 +5,16 @@ workers, so neither do the results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
 from study.config.study import ResolvedStudy
-from study.records import Cohort, Point, TrialResult
-from study.search.sampler import Search
+from study.records import Cohort, Point, Role, TrialResult
+from study.search.replicates import fastest
+from study.search.sampler import SAMPLERS, Search
 from study.search.stages import Stages
-from study.search.warm_start import inner_neighbor, warm_points
-
-PLATEAU_GUESS = 64
-"""Assumed end of perfect scaling of an unknown workload; it only orders the work."""
-
-
-def expected_cost(batch_size: int) -> float:
-    """Return the relative cost of a trial by assumption: steps times time per step."""
-    # steps fall as 1/B to a plateau; a step costs a constant plus its examples
-    steps = 1 / batch_size + 1 / PLATEAU_GUESS
-    return steps * (PLATEAU_GUESS + batch_size)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """Trials racing and waiting at one batch size."""
-
-    batch_size: int
-    racing: int
-    waiting: int
+from study.search.standing import Standing, expected_cost
+from study.search.warm_start import carried_over, inner_neighbor, warm_points
 
 
 class CohortQueue:
@@ -46,12 +28,15 @@ class CohortQueue:
             recorded: the trials of earlier sweeps, sorted by batch size, role and number.
         """
         self._resolved = resolved
+        together = SAMPLERS[resolved.search.sampler].together
+        self._shared = together(resolved) if together else None
         stages = {
-            size: Stages(resolved, size, list(results))
+            size: Stages(resolved, size, list(results), self._shared)
             for size, results in groupby(recorded, key=attrgetter("batch_size"))
         }
         self._stages = {
-            size: stages.get(size) or Stages(resolved, size, []) for size in resolved.batch_sizes
+            size: stages.get(size) or Stages(resolved, size, [], self._shared)
+            for size in resolved.batch_sizes
         }
         self._follows = resolved.recipe is not None
         self._follow()
@@ -61,12 +46,12 @@ class CohortQueue:
         costs = {
             size: expected_cost(size) * stages.waiting
             for size, stages in self._stages.items()
-            if stages.ready() and not self._awaits_neighbor(size)
+            if stages.ready() and not self._awaits_neighbor(size) and not self._awaits_round(size)
         }
         if not costs:
             return None
         size = max(costs, key=lambda s: costs[s])
-        return self._stages[size].take(self._warm(size))
+        return self._stages[size].take(self._warm(size), self._carried(size))
 
     def finish(self, results: Sequence[TrialResult]) -> bool:
         """Take back a cohort with its results.
@@ -86,6 +71,8 @@ class CohortQueue:
     def lose(self, cohort: Cohort) -> None:
         """Give up a cohort whose worker died, and what waits for it."""
         self._stages[cohort.batch_size].lose((cohort.role, cohort.number))
+        if self._shared is not None and cohort.role is Role.SEARCH:
+            self.stop()  # later rounds of every batch size must know it
 
     def stop(self) -> None:
         """Hand out nothing more."""
@@ -107,9 +94,14 @@ class CohortQueue:
         return {size: stages.search for size, stages in self._stages.items()}
 
     def standings(self) -> list[Standing]:
-        """Return the numbers of trials racing and waiting at each batch size."""
+        """Return what races and waits at each batch size."""
         return [
-            Standing(batch_size=size, racing=stages.racing, waiting=stages.waiting)
+            Standing(
+                batch_size=size,
+                racing=stages.racing,
+                waiting=stages.waiting,
+                ended=stages.ended,
+            )
             for size, stages in self._stages.items()
         ]
 
@@ -130,14 +122,35 @@ class CohortQueue:
         base = [self._stages[size] for size in self._resolved.searched]
         return all(stages.ended and not stages.closed for stages in base)
 
-    def _awaits_neighbor(self, size: int) -> bool:
-        if not self._resolved.search.warm_start or self._stages[size].started:
+    def _awaits_round(self, size: int) -> bool:
+        if self._shared is None:
             return False
-        inner = inner_neighbor(self._resolved.batch_sizes, size)
-        if inner is None:
+        following = self._stages[size].following
+        return any(stages.owes(following) for stages in self._stages.values())
+
+    def _awaits_neighbor(self, size: int) -> bool:
+        inner = self._inner(size)
+        if inner is None or self._stages[size].started:
             return False
         neighbor = self._stages[inner]
         return not neighbor.first and not neighbor.closed
+
+    def _inner(self, size: int) -> int | None:
+        """Return the batch size whose first cohort this one starts after, if there is one."""
+        learns = self._resolved.search.warm_start or self._resolved.race.prune is not None
+        if not learns or size not in self._resolved.searched:
+            return None
+        return inner_neighbor(self._resolved.searched, size)
+
+    def _carried(self, size: int) -> int | None:
+        """Return the fewest steps expected from the first cohorts toward the middle, if known."""
+        known: dict[int, int] = {}
+        inner = None if self._stages[size].started else self._inner(size)
+        while inner is not None:
+            for best in fastest(self._stages[inner].first):
+                known[inner] = best.outcome.steps or 0
+            inner = self._inner(inner)
+        return carried_over(size, known) if known else None
 
     def _warm(self, size: int) -> list[Point]:
         """Return the warm-start points that join the first cohort of a batch size."""

@@ -1,5 +1,7 @@
 """The hyperparameter search at one batch size, as one Optuna study.
 
+With the sampler "shared", the searches of all batch sizes learn from one another.
+
 Quasi-random points are enqueued. Optuna's own QMC sampler draws the first trials of a parallel
 search independently of the sequence, so its N trials would not be the first N points.
 """
@@ -19,6 +21,7 @@ from scipy.stats import qmc
 from study.config.space import Range, Scale
 from study.config.study import ResolvedStudy
 from study.records import Outcome, Region, Status, TrialResult
+from study.search.shared import SharedSearch
 from study.seeding import derive_seed
 
 UnitPoints = NDArray[np.float64]
@@ -26,16 +29,23 @@ UnitPoints = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampler:
-    """A source of points; exactly one of the attributes is set.
+    """A source of points; `points` or `adaptive` is set, and not both.
 
     Attributes:
         points: maps (dimensions, count, seed) to the first `count` points of a fixed sequence in
             the unit cube, shape (count, dimensions); fewer points are a prefix of more.
         adaptive: maps a seed to an Optuna sampler that learns from finished trials.
+        together: makes what replaces most of the `points`, given the trials of all batch sizes.
     """
 
     points: Callable[[int, int, int], UnitPoints] | None = None
     adaptive: Callable[[int], optuna.samplers.BaseSampler] | None = None
+    together: Callable[[ResolvedStudy], SharedSearch] | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether points depend on earlier results, so that trials are no even sample."""
+        return self.adaptive is not None or self.together is not None
 
 
 def _halton(dimensions: int, count: int, seed: int) -> UnitPoints:
@@ -69,6 +79,7 @@ SAMPLERS: Mapping[str, Sampler] = {
     "random": Sampler(points=_random),
     "tpe": Sampler(adaptive=_tpe),
     "gp": Sampler(adaptive=_gp),
+    "shared": Sampler(points=_halton, together=SharedSearch),
 }
 
 _DISTRIBUTIONS: Mapping[Scale, Callable[[Range], FloatDistribution]] = {
@@ -81,8 +92,11 @@ _DISTRIBUTIONS: Mapping[Scale, Callable[[Range], FloatDistribution]] = {
 class Search:
     """The search at one batch size, which proposes points and learns from results."""
 
-    def __init__(self, resolved: ResolvedStudy, batch_size: int) -> None:
-        """Start a search without results."""
+    def __init__(
+        self, resolved: ResolvedStudy, batch_size: int, shared: SharedSearch | None = None
+    ) -> None:
+        """Start a search without results; `shared` is that of all batch sizes, if there is one."""
+        self._batch_size, self._shared = batch_size, shared
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._seed = derive_seed(resolved.seed, batch_size, "search")
         self._sampler = SAMPLERS[resolved.search.sampler]
@@ -96,7 +110,7 @@ class Search:
     @property
     def adaptive(self) -> bool:
         """Whether points depend on earlier results, so that cohorts must wait for one another."""
-        return self._sampler.adaptive is not None
+        return self._sampler.learns
 
     @property
     def ranges(self) -> Mapping[str, Range]:
@@ -121,8 +135,8 @@ class Search:
     ) -> list[dict[str, float]]:
         """Return one point per trial number.
 
-        A region has a fixed sequence of its own, as dense as that of the box; an adaptive search
-        proposes points in the complete widened box.
+        A region has a fixed sequence of its own, as dense as that of the box; a search that learns
+        proposes other points in the complete widened box.
 
         Args:
             trials: numbers of the trials, >= 0, rising.
@@ -148,7 +162,9 @@ class Search:
         They replace the cohort's open proposals, so that a search rebuilt from recorded parts is in
         the same state as one that never stopped.
         """
-        if not self.adaptive:
+        if self._shared is not None:
+            self._shared.learn(results)
+        if self._sampler.adaptive is None:
             return
         done = [t for t in self._optuna.get_trials() if t.state is TrialState.COMPLETE]
         sampler = self._optuna.sampler
@@ -175,7 +191,7 @@ class Search:
         )
 
     def _points(self, trials: Sequence[int], region: Region | None) -> list[dict[str, float]]:
-        """Return points of the sequence that covers the box, or the region."""
+        """Return points of the sequence over the box or the region, or what replaces them."""
         if self._sampler.points is None or not self._ranges:
             return [{} for _ in trials]
         dimensions = len(self._ranges)
@@ -186,10 +202,14 @@ class Search:
             ranges, places = _within(self._ranges, region), np.array(trials) - region.first
             seed = derive_seed(self._seed, "extension", region.number)
             unit = self._sampler.points(dimensions, region.trials, seed)
-        return [
+        points = [
             {name: entry.at(float(u)) for (name, entry), u in zip(ranges.items(), row, strict=True)}
             for row in unit[places]
         ]
+        if self._shared is None:
+            return points
+        better = self._shared.points(self._batch_size, trials, region, self._ranges)
+        return [better.get(trial, point) for trial, point in zip(trials, points, strict=True)]
 
     def _to_parameters(self, values: Mapping[str, float]) -> dict[str, float]:
         parameters = {}

@@ -5,62 +5,41 @@ has ended.
 
 The cohorts of a search follow from the study alone: trials are split into blocks of as many lanes
 as the study says. The first cohort runs before the others, which inherit its cap; with an adaptive
-sampler, each waits for the one before. A stage is planned when the one before has ended, from the
-recorded results and nothing else. They are passed in again, because a sweep may have too many to
-keep them all.
+sampler, each waits for the one before, and with a shared one for earlier ones of all batch sizes. A
+stage is planned when the one before has ended, from the recorded results and nothing else. They are
+passed in again, because a sweep may have too many to keep them all.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
 from study.records import Cohort, Point, Region, Role, TrialResult
+from study.search.blocks import Block, Key, missing_blocks
 from study.search.extension import next_region
 from study.search.recipes import recipe_points
 from study.search.replicates import confirmed, replicate_points
 from study.search.sampler import Search
+from study.search.shared import SharedSearch
 from study.seeding import trial_seed
-
-_Key = tuple[Role, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A cohort that has not been handed out yet.
-
-    Attributes:
-        role: role of its trials.
-        trials: numbers of its trials.
-        region: where the points of an extension are sampled.
-        points: points that do not come from the search, which proposes the others when needed.
-        held_to: steps that limit replicates; None for other trials.
-    """
-
-    role: Role
-    trials: range
-    region: Region | None = None
-    points: tuple[Point, ...] = ()
-    held_to: int | None = None
-
-    @property
-    def key(self) -> _Key:
-        """Role and number of the cohort."""
-        return self.role, self.trials.start
 
 
 class Stages:
     """The cohorts of one batch size."""
 
     def __init__(
-        self, resolved: ResolvedStudy, batch_size: int, recorded: Sequence[TrialResult]
+        self,
+        resolved: ResolvedStudy,
+        batch_size: int,
+        recorded: Sequence[TrialResult],
+        shared: SharedSearch | None = None,
     ) -> None:
         """Rebuild the search from the recorded trials of a batch size and plan what comes next."""
         self.batch_size = batch_size
-        self.search = Search(resolved, batch_size)
+        self.search = Search(resolved, batch_size, shared)
         self._resolved = resolved
-        self._racing: dict[_Key, Block] = {}
-        self._done: dict[_Key, int | None] = {}  # the fewest steps of each cohort
+        self._racing: dict[Key, Block] = {}
+        self._done: dict[Key, int | None] = {}  # the fewest steps of each cohort
         self._first: list[TrialResult] = []
         self._best: TrialResult | None = None
         self._closed = self._planned = False
@@ -121,6 +100,19 @@ class Stages:
             for trials in missing
         ]
 
+    @property
+    def following(self) -> Block:
+        """The next cohort; there must be one."""
+        return self._waiting[0]
+
+    def owes(self, block: Block) -> bool:
+        """Return whether a cohort has not ended that a block of a shared search must know."""
+        unfinished = [*self._waiting, *self._racing.values()]
+        starts = [other.trials.start for other in unfinished if other.role is Role.SEARCH]
+        if block.role is Role.SEARCH:
+            return any(start < block.trials.start for start in starts)
+        return block.role is Role.EXTENSION and bool(starts)
+
     def ready(self) -> bool:
         """Return whether a cohort may start now."""
         if not self._waiting:
@@ -129,15 +121,27 @@ class Stages:
             return not self._racing
         return self._waiting[0].role is not Role.SEARCH or self._first_key() not in self._racing
 
-    def take(self, warm: Sequence[Point] = ()) -> Cohort:
-        """Hand out the next cohort, joined by warm-start points."""
+    def take(self, warm: Sequence[Point] = (), carried: int | None = None) -> Cohort:
+        """Hand out the next cohort.
+
+        Args:
+            warm: warm-start points that join it.
+            carried: the fewest steps to expect by other batch sizes, for the first cohort. If none
+                of its trials reaches the target, the expectation was wrong, or the good lanes are
+                lost: the next ones are not pruned.
+
+        Returns:
+            The cohort.
+        """
         block = self._waiting.pop(0)
         self._racing[block.key] = block
-        points = block.points or self._drawn(block)
+        points, best = block.points or self._drawn(block), self._best_steps(block)
+        prunes = self._resolved.race.prune is not None and not block.points
         return Cohort(
             batch_size=self.batch_size,
             points=(*points, *warm),
-            best_steps=self._best_steps(block),
+            best_steps=best,
+            expected_steps=(best or carried) if prunes else None,
             region=block.region,
         )
 
@@ -157,7 +161,7 @@ class Stages:
         if self._planned:
             self._best = confirmed(results)
 
-    def lose(self, key: _Key) -> None:
+    def lose(self, key: Key) -> None:
         """Give up a cohort whose worker died, and what waits for it."""
         self._racing.pop(key, None)
         self._closed = True
@@ -171,7 +175,7 @@ class Stages:
 
     def _rebuild(self, recorded: Sequence[TrialResult]) -> None:
         """Replay cohorts and extensions in order, so that the search is where it was."""
-        cohorts: dict[_Key, list[TrialResult]] = {}
+        cohorts: dict[Key, list[TrialResult]] = {}
         for result in recorded:
             cohorts.setdefault(_key(result), []).append(result)
         for key, results in cohorts.items():
@@ -184,7 +188,7 @@ class Stages:
                 self.search.widen(region)
             self.search.learn(cohorts[key])
 
-    def _remember(self, key: _Key, results: Sequence[TrialResult]) -> None:
+    def _remember(self, key: Key, results: Sequence[TrialResult]) -> None:
         """Keep only what later cohorts need of this one: a sweep may have very many."""
         steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
         self._done[key] = min(steps, default=None)
@@ -238,7 +242,7 @@ class Stages:
             for trial, value in zip(block.trials, values, strict=True)
         )
 
-    def _first_key(self) -> _Key:
+    def _first_key(self) -> Key:
         keys = [*self._done, *self._racing, *(block.key for block in self._waiting)]
         return min((key for key in keys if key[0] is Role.SEARCH), key=lambda key: key[1])
 
@@ -252,7 +256,7 @@ class Stages:
         preceding = [steps for key, steps in self._done.items() if self._precedes(key, block)]
         return min((steps for steps in preceding if steps is not None), default=None)
 
-    def _precedes(self, key: _Key, block: Block) -> bool:
+    def _precedes(self, key: Key, block: Block) -> bool:
         role, number = key
         if role is Role.REPLICATE:
             return False
@@ -262,7 +266,7 @@ class Stages:
         return before and (self.search.adaptive or key == self._first_key())
 
 
-def _key(result: TrialResult) -> _Key:
+def _key(result: TrialResult) -> Key:
     role = result.point.role
     return (Role.SEARCH if role is Role.WARM else role), result.cohort
 
@@ -275,23 +279,3 @@ def _region_blocks(region: Region, lanes: int, have: set[int]) -> list[Block]:
     trials = range(region.first, region.first + region.trials)
     missing = missing_blocks(trials, lanes, have)
     return [Block(Role.EXTENSION, block, region) for block in missing]
-
-
-def missing_blocks(trials: range, lanes: int, have: set[int]) -> list[range]:
-    """Return the missing trials as cohorts of at most `lanes` trials.
-
-    No cohort crosses a multiple of `lanes` from the first wanted trial, so that a study that grew
-    has the same cohorts as one planned at once.
-
-    >>> missing_blocks(range(10), 4, {0, 1, 2, 3, 4})
-    [range(5, 8), range(8, 10)]
-    """
-    blocks: list[range] = []
-    for trial in trials:
-        if trial in have:
-            continue
-        if blocks and blocks[-1].stop == trial and (trial - trials.start) % lanes:
-            blocks[-1] = range(blocks[-1].start, trial + 1)
-        else:
-            blocks.append(range(trial, trial + 1))
-    return blocks

@@ -16,18 +16,16 @@ from analysis.tables.schema import (
     curve_schema,
     trial_schema,
 )
-from study.config.space import Range
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
 from study.records import TrialResult
+from study.storage.boxes import Regions, box_rows
 from study.storage.curve_columns import curve_table
 from study.storage.parts import Parts
 from study.storage.trial_rows import trial_row
 
 Ended = tuple[int, str, str]
 """A trial's batch size, status and message."""
-_Regions = Mapping[tuple[int, int], Mapping[str, tuple[float, float]]]
-"""Boxes of hyperparameters by batch size and number of the region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ def consolidated(parts: Parts) -> Consolidated:
         AnalysisError: the folder cannot be read.
     """  # noqa: DOC502  (raised by the parts)
     resolved = parts.resolved
-    regions: dict[tuple[int, int], Mapping[str, tuple[float, float]]] = {}
+    regions: Regions = {}
     ended: list[Ended] = []
     files = pa.BufferOutputStream(), pa.BufferOutputStream()
     schemas = trial_schema(resolved.hyperparameters), curve_schema()
@@ -112,28 +110,13 @@ def _trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.
     return pa.Table.from_pylist(rows, schema=trial_schema(resolved.hyperparameters))
 
 
-def _regions(results: Iterable[TrialResult]) -> _Regions:
+def _box_table(resolved: ResolvedStudy, regions: Regions) -> pa.Table:
+    return pa.Table.from_pylist(box_rows(resolved, regions), schema=box_schema())
+
+
+def _regions(results: Iterable[TrialResult]) -> Regions:
     return {
         (result.batch_size, result.region.number): result.region.box
         for result in results
         if result.region is not None
     }
-
-
-def _box_table(resolved: ResolvedStudy, regions: _Regions) -> pa.Table:
-    ranges = {n: entry for n, entry in resolved.search.space.items() if isinstance(entry, Range)}
-    study_box = {n: (r.low, r.high) for n, r in ranges.items()}
-    boxes = {(size, 0): study_box for size in resolved.searched} | dict(regions)
-    rows = [
-        {
-            "batch_size": size,
-            "region": region,
-            "hyperparameter": name,
-            "low": low,
-            "high": high,
-            "scale": str(ranges[name].scale),
-        }
-        for (size, region), box in sorted(boxes.items())
-        for name, (low, high) in box.items()
-    ]
-    return pa.Table.from_pylist(rows, schema=box_schema())

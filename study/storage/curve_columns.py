@@ -20,7 +20,7 @@ CURVE_LISTS: Mapping[str, pa.DataType] = {
 
 
 def curve_lists(curves: Sequence[Curve]) -> list[pa.Array]:
-    """Return curves as the columns of `CURVE_LISTS`; a NaN training loss becomes null."""
+    """Return curves as the columns of `CURVE_LISTS`; a loss that is NaN becomes null."""
     ends = np.cumsum([0, *(curve.step.size for curve in curves)], dtype=np.int32)
     values = _values(curves)
     return [pa.ListArray.from_arrays(pa.array(ends), values[name]) for name in FIELDS]
@@ -67,6 +67,6 @@ def _values(curves: Sequence[Curve]) -> dict[str, pa.Array]:
     for name, kind in _INNER.items():
         parts = [getattr(curve, name) for curve in curves]
         values = np.concatenate(parts) if parts else np.empty(0)
-        absent = np.isnan(values) if name == "train_loss" else None
+        absent = np.isnan(values) if name in {"train_loss", "val_loss"} else None
         found[name] = pa.array(values, kind, mask=absent)
     return found

@@ -4,10 +4,11 @@ A part's metadata holds the digest of its study, the machine that trained it, an
 box that its points were drawn from.
 """
 
+import contextlib
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -185,25 +186,58 @@ def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list
         StudyError: the part belongs to another study or cohort, or holds values that no worker
             writes.
         AnalysisError: its bytes are not those that were written.
-    """  # noqa: DOC502  (raised by read_table_file)
-    path = folder / name
-    table = read_table_file(folder, name)
-    metadata = table.schema.metadata or {}
-    if metadata.get(_DIGEST_KEY, b"") != resolved.digest().encode():
-        raise StudyError(
-            f"a part must belong to the study in its folder, got a part of another study in {path};"
-            " move it away"
-        )
-    try:
-        text = metadata.get(_REGION_KEY)
-        region = None if text is None else record_from_json(Region, text)
-        results = _results(table, resolved, region)
-        _check_cohort(results, name)
+    """  # noqa: DOC502  (raised inside)
+    table = part_table(folder, name, resolved.digest())
+    with refused_if_corrupt(folder, name):
+        results = _results(table, resolved, region_of(table, resolved))
+        check_place(name, results[0].point.role, ((r.batch_size, r.cohort) for r in results))
         return results
+
+
+def part_table(
+    folder: ResultsFolder, name: str, digest: str, columns: Collection[str] | None = None
+) -> pa.Table:
+    """Return the table of a part, its values not yet checked.
+
+    Args:
+        folder: where the study's results are.
+        name: path of the part within the folder.
+        digest: that of the study that the part must belong to.
+        columns: those to read; None for all.
+
+    Raises:
+        StudyError: the part belongs to another study.
+        AnalysisError: its bytes are not those that were written.
+    """  # noqa: DOC502  (raised by read_table_file)
+    table = read_table_file(folder, name, columns)
+    if (table.schema.metadata or {}).get(_DIGEST_KEY, b"") != digest.encode():
+        raise StudyError(
+            "a part must belong to the study in its folder, got a part of another study in "
+            f"{folder / name}; move it away"
+        )
+    return table
+
+
+def region_of(table: pa.Table, resolved: ResolvedStudy) -> Region | None:
+    """Return the region that the trials of a part were drawn from; a faulty one is a ValueError."""
+    text = table.schema.metadata.get(_REGION_KEY)
+    if text is None:
+        return None
+    region = record_from_json(Region, text)
+    if not set(region.box) <= set(resolved.hyperparameters):
+        raise CorruptPartError(f"a region of {', '.join(map(str, region.box))}")
+    return region
+
+
+@contextlib.contextmanager
+def refused_if_corrupt(folder: ResultsFolder, name: str) -> Iterator[None]:
+    """Turn what reading a part raises, if no worker wrote its values, into a StudyError."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         got = str(error) if isinstance(error, CorruptPartError) else cause(error)
         raise StudyError(
-            f"a part must be as a worker wrote it, got {got} in {path}; {remedy(name)}"
+            f"a part must be as a worker wrote it, got {got} in {folder / name}; {remedy(name)}"
         ) from error
 
 
@@ -220,11 +254,19 @@ def _results(table: pa.Table, resolved: ResolvedStudy, region: Region | None) ->
     return results
 
 
-def _check_cohort(results: Sequence[TrialResult], name: str) -> None:
-    """Refuse a part that is in the place of another one."""
-    role = results[0].point.role
-    for result in results:
-        own = part_name(result.batch_size, result.cohort, role)
+def check_place(name: str, role: Role, cohorts: Iterable[tuple[int, int]]) -> None:
+    """Refuse a part that is in the place of another one.
+
+    Args:
+        name: path of the part.
+        role: that of its first trial.
+        cohorts: batch size and cohort of its trials.
+
+    Raises:
+        CorruptPartError: a trial belongs into another part.
+    """
+    for size, cohort in cohorts:
+        own = part_name(size, cohort, role)
         if own != name:
             raise CorruptPartError(f"a trial of {own}")
 
@@ -244,5 +286,3 @@ def _check(result: TrialResult, resolved: ResolvedStudy) -> None:
         raise CorruptPartError("steps below 0")
     if (outcome.steps is not None) is not (outcome.status is Status.REACHED):
         raise CorruptPartError(f"status {outcome.status} with steps {outcome.steps}")
-    if result.region is not None and not set(result.region.box) <= set(resolved.hyperparameters):
-        raise CorruptPartError(f"a region of {', '.join(map(str, result.region.box))}")

@@ -1,5 +1,6 @@
 """The study of a results folder: started, continued, or read."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from analysis.tables.nested import leaves
 from analysis.tables.schema import PROVENANCE_FILE, STUDY_FILE, TRIALS_FILE
 from study.config.sections import ReplicatesConfig, SearchConfig
 from study.config.study import ResolvedStudy
+from study.config.study_file import refuse_imported
 from study.errors import StudyError
 from study.storage.parts import part_names
 
@@ -28,7 +30,7 @@ def folder_of(study_file: str) -> ResultsFolder | None:
         StudyError: the folder's study cannot be run: its file is damaged, or was imported.
     """  # noqa: DOC502  (raised by read_study_toml)
     path = Path(study_file)
-    if path.name != STUDY_FILE or not path.is_file():
+    if path.name != STUDY_FILE or not os.path.isfile(path):  # of a name of any length
         return None
     folder = ResultsFolder.at(path.parent)
     # a user's own file may have this name; a sweep or an import has left more than that
@@ -86,11 +88,7 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
         StudyError: the folder holds no study that batchscale ran.
     """
     data = read_study_file(folder)
-    if "imported" in data:
-        raise StudyError(
-            f"a sweep needs a study that batchscale ran, got one imported from an archive in "
-            f"{folder}; use `analyze`, or another folder"
-        )
+    refuse_imported(data, folder)
     try:
         return ResolvedStudy.model_validate(data)
     except (ValueError, RecursionError) as error:

@@ -19,7 +19,8 @@ from study.records import (
 
 _OUTCOME = ("steps", "steps_before", "stopped_at", "best_error")
 _EXECUTION = ("mode", "pack", "micro_batch")
-_SOURCE = ("source_batch_size", "source_role", "source_trial", "rule")
+SOURCE_COLUMNS = ("source_batch_size", "source_role", "source_trial", "rule")
+"""Where a trial's point was taken from; null where the search proposed it."""
 
 
 def trial_row(result: TrialResult) -> dict[str, Any]:
@@ -66,14 +67,14 @@ def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialRes
 
 def _source_columns(source: Source | None) -> dict[str, Any]:
     if source is None:
-        return dict.fromkeys(_SOURCE)
+        return dict.fromkeys(SOURCE_COLUMNS)
     role = None if source.role is None else str(source.role)
     values = (source.batch_size, role, source.trial, str(source.rule))
-    return dict(zip(_SOURCE, values, strict=True))
+    return dict(zip(SOURCE_COLUMNS, values, strict=True))
 
 
 def _source(row: Mapping[str, Any]) -> Source | None:
     if row["rule"] is None:
         return None
-    batch_size, role, trial, rule = (row[name] for name in _SOURCE)
+    batch_size, role, trial, rule = (row[name] for name in SOURCE_COLUMNS)
     return Source(batch_size, None if role is None else Role(role), trial, ScalingRule(rule))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.cbook import is_math_text
 
-from analysis.escaping import escape_markdown, escape_math, printable
+from analysis.escaping import escape_latex, escape_markdown, escape_math, printable
 
 
 @given(st.text())
@@ -31,3 +31,11 @@ def test_a_line_of_markdown_has_no_tag_no_link_and_no_cell(text):
 )
 def test_plain_text_stays(text):
     assert escape_markdown(text) == printable(text) == escape_math(text) == text
+
+
+@given(st.text(st.sampled_from("\\{}%$&#_^~<>-ab \n")))
+def test_a_line_of_latex_has_no_command_but_those_that_print(text):
+    line = escape_latex(text)
+    assert "\n" not in line
+    printing = r"\\(text(backslash|asciitilde|asciicircum|less|greater)\{\}|[&%$#_{}])"
+    assert not re.search(r"[\\{}%$&#_^~<>]", re.sub(printing, "", line))

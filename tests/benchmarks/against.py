@@ -81,12 +81,10 @@ def study_data(chosen: argparse.Namespace) -> dict[str, Any]:
     return data
 
 
-def compare(
-    chosen: argparse.Namespace, script: str, peers: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Run a sweep and each variant of a peer's script, interleaved, and shows both tables.
+def compare(chosen: argparse.Namespace, peers: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+    """Run a sweep and each of its peers, interleaved, and shows both tables.
 
-    `peers` gives the job's settings for each variant, by the name it is shown under.
+    `peers` gives script and settings of the job for each, by the name it is shown under.
     """
     data = study_data(chosen)
     study = studies.resolved(data)
@@ -96,7 +94,7 @@ def compare(
         cases: dict[str, Callable[[], Ended]] = {
             OURS: partial(_ours, place, data, chosen.workers, wanted)
         }
-        for name, settings in peers.items():
+        for name, (script, settings) in peers.items():
             job = {"workers": chosen.workers, "slack": chosen.peer_slack, **settings}
             cases[name] = partial(_theirs, place, script, study, wanted, job)
         runs = interleaved(cases, chosen.repeats)

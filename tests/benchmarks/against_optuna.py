@@ -1,11 +1,13 @@
-"""Compares `batchscale sweep` to a script that uses Optuna alone, in one process.
+"""Compares `batchscale sweep` to scripts that use Optuna alone: a plain one, and a clever one.
 
 Both sides try the same points at the same batch sizes, on the same data split, to the same target,
 within the same step budget, measured at the same steps; wall-clock of the whole command, from
-process start to exit. The peer, peer_optuna.py, runs one trial after the other: a plain loop with
-torch.optim.SGD, batches by indexing, no Ray and no DataLoader. Torch uses as many threads as it
-likes, as in most users' scripts; --threads 1,default measures both. batchscale uses as many workers
-as there are cores, of one thread each.
+process start to exit. The plain peer, peer_optuna.py, runs one trial after the other in one
+process: a loop with torch.optim.SGD, batches by indexing, no Ray and no DataLoader. Torch uses as
+many threads as it likes, as in most users' scripts; --threads 1,default measures both. The clever
+peer, peer_lanes.py, trains 16 lanes at once under vmap, stops them at 1.5 times the fewest steps,
+and uses as many processes as batchscale has workers. batchscale uses as many workers as there are
+cores, of one thread each.
 
 What is not equal: initial weights and the order of the data, so that steps to target agree only
 statistically; and when hopeless trials stop. batchscale stops a trial at 1.5 times the fewest steps
@@ -17,6 +19,8 @@ Not compared: what either would find with a search that learns, and several such
 from against import compare, options
 from measuring import positive
 
+Peers = dict[str, tuple[str, dict[str, int | None]]]
+
 
 def threads(text: str) -> list[int | None]:
     """Reads numbers of threads, or `default`, with commas between them."""
@@ -25,22 +29,24 @@ def threads(text: str) -> list[int | None]:
 
 def main() -> None:
     parser = options(__doc__)
+    parser.add_argument("--peer", choices=["plain", "clever", "both"], default="both")
     parser.add_argument(
         "--threads",
         type=threads,
         default=[None],
         metavar="N,...",
-        help="torch threads of the peer, a number or default; default default",
+        help="torch threads of the plain peer, a number or default; default default",
     )
     chosen = parser.parse_args()
-    peers = {_name(count): {"threads": count} for count in chosen.threads}
-    compare(chosen, "peer_optuna.py", peers)
+    plain: Peers = {_name(n): ("peer_optuna.py", {"threads": n}) for n in chosen.threads}
+    clever: Peers = {"Optuna, vmap over 16 lanes": ("peer_lanes.py", {})}
+    compare(chosen, {"plain": plain, "clever": clever, "both": plain | clever}[chosen.peer])
 
 
 def _name(count: int | None) -> str:
     if count is None:
-        return "Optuna"
-    return f"Optuna, {count} thread{'s' if count > 1 else ''}"
+        return "Optuna, plain loop"
+    return f"Optuna, plain loop, {count} thread{'s' if count > 1 else ''}"
 
 
 if __name__ == "__main__":

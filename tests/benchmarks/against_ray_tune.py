@@ -43,7 +43,8 @@ def main() -> None:
     if chosen.peer_slack and "lean" in ways:
         parser.error("--peer-slack needs --peer usual: a stopper sees only what is reported")
     reuse = {"reuse_actors": not chosen.no_reuse_actors}
-    compare(chosen, "peer_ray_tune.py", {NAMES[way]: PEERS[way] | reuse for way in ways})
+    peers = {NAMES[way]: ("peer_ray_tune.py", PEERS[way] | reuse) for way in ways}
+    compare(chosen, peers)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ SIZES = (1, 4, 16, 90)
 SHORT = ("--workers", 2, "--set", "search.trials=24")
 BUDGET = "race={to='budget', max_steps=1500, cohort=4}"
 LONG = ("--workers", 2, "--set", "search.trials=64", "--set", BUDGET)
+UNDER_RAY = (*LONG, "--ray")
+WIDTHS = pytest.mark.parametrize("width", [LONG, UNDER_RAY], ids=["forked", "ray"])
 RESUME_HINT = "results are saved; run the same command to resume"
 
 
@@ -56,6 +58,12 @@ class Sweep:
     def processes(self, *names):
         found = self.place.processes()
         return [pid for pid, name in found.items() if any(part in name for part in names)]
+
+    def workers(self):
+        """Return the processes that train, by number; empty before they have started."""
+        if "--ray" in self.width:
+            return self.processes("ray::RaceTrainable", "ray::ResourceTrainable")
+        return [pid for pid in self.processes("batchscale") if pid != self.command.pid]
 
     def ended(self, seconds=60):
         """Wait for its end, and that of all that it started; return exit code, output, errors."""
@@ -125,14 +133,15 @@ def test_a_sweep_that_is_killed_and_then_stopped_goes_on_to_the_same_tables(plac
 
 
 @pytest.mark.long
-def test_a_driver_killed_at_twenty_random_moments_loses_nothing(place, undisturbed):
-    undisturbed(SHORT)
+@pytest.mark.parametrize("width", [SHORT, (*SHORT, "--ray")], ids=["forked", "ray"])
+def test_a_driver_killed_at_twenty_random_moments_loses_nothing(place, undisturbed, width):
+    undisturbed(width)
     started = time.monotonic()
-    assert Sweep(place, SHORT, "timed").ended(300)[0] == 0
+    assert Sweep(place, width, "timed").ended(300)[0] == 0
     whole = time.monotonic() - started
     draw, kills = random.Random(1811), 0
     while kills < 20:
-        sweep = Sweep(place, SHORT, "many times")
+        sweep = Sweep(place, width, "many times")
         recorded = len(sweep.parts)
         if draw.random() < 0.3:  # any moment, from the first import on
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -146,19 +155,20 @@ def test_a_driver_killed_at_twenty_random_moments_loses_nothing(place, undisturb
         print(f"exit {code}, {recorded} parts before, {len(sweep.parts)} after")
         if kills < 20 and len(sweep.parts) < 18:
             continue
-        code, _, err = place.run("sweep", "study.toml", "--results", "many times", *SHORT)
+        code, _, err = place.run("sweep", "study.toml", "--results", "many times", *width)
         assert code == 0, err
-        assert_undisturbed(sweep, undisturbed(SHORT))
+        assert_undisturbed(sweep, undisturbed(width))
         shutil.rmtree(sweep.folder)  # the next is killed on its way too
 
 
 @pytest.mark.long
-def test_a_sweep_that_is_stopped_saves_what_trains(place, request):
+@pytest.mark.parametrize("way", [(), ("--ray",)], ids=["forked", "ray"])
+def test_a_sweep_that_is_stopped_saves_what_trains(place, request, way):
     budget = "race={to='budget', max_steps=60000, cohort=4}"
     width = ("--workers", 1, "--set", "batch_sizes=[4]", "--set", "search.trials=4")
     whole = place.alone("whole cohort", *width[3::2], budget)
-    sweep = Sweep(place, (*width, "--set", budget), request.node.name)
-    wait_until(lambda: sweep.processes("ray::RaceTrainable", "ray::ResourceTrainable"), 120)
+    sweep = Sweep(place, (*width, "--set", budget, *way), request.node.name)
+    wait_until(sweep.workers, 120)
     time.sleep(3)  # a first measurement; the cohort takes many times as long
     os.kill(sweep.command.pid, signal.SIGINT)
     code, out, err = sweep.ended()
@@ -173,9 +183,10 @@ def test_a_sweep_that_is_stopped_saves_what_trains(place, request):
 
 
 @pytest.mark.long
+@WIDTHS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_second_signal_ends_at_once(place, undisturbed, request, number):
-    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
+def test_the_second_signal_ends_at_once(place, undisturbed, request, number, width):
+    sweep = Sweep(place, width, request.node.name).until_parts(3)
     os.killpg(sweep.command.pid, signal.SIGINT)
     time.sleep(0.1)
     started = time.monotonic()
@@ -189,8 +200,9 @@ def test_the_second_signal_ends_at_once(place, undisturbed, request, number):
 
 
 @pytest.mark.long
-def test_a_sweep_that_is_terminated_ends_as_one_that_is_stopped(place, undisturbed, request):
-    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
+@WIDTHS
+def test_a_sweep_that_is_terminated_ends_as_one_that_is_stopped(place, undisturbed, request, width):
+    sweep = Sweep(place, width, request.node.name).until_parts(3)
     sweep.command.terminate()
     code, out, err = sweep.ended()
     assert code == 143, err
@@ -199,8 +211,9 @@ def test_a_sweep_that_is_terminated_ends_as_one_that_is_stopped(place, undisturb
 
 
 @pytest.mark.long
-def test_a_signal_to_ray_too_is_one_to_stop(place, undisturbed, request):
-    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
+@WIDTHS
+def test_a_signal_to_all_processes_is_one_to_stop(place, undisturbed, request, width):
+    sweep = Sweep(place, width, request.node.name).until_parts(3)
     os.killpg(sweep.command.pid, signal.SIGTERM)  # as `timeout` and some schedulers do
     code, _, err = sweep.ended()
     assert code == 143, err
@@ -212,7 +225,7 @@ def test_a_signal_to_ray_too_is_one_to_stop(place, undisturbed, request):
 @pytest.mark.long
 @pytest.mark.parametrize("daemon", ["raylet/raylet", "gcs_server"], ids=["raylet", "gcs"])
 def test_a_sweep_whose_ray_dies_ends_and_says_so(place, undisturbed, request, daemon):
-    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
+    sweep = Sweep(place, UNDER_RAY, request.node.name).until_parts(3)
     (pid,) = sweep.processes(daemon)
     os.kill(pid, signal.SIGKILL)
     code, _, err = sweep.ended()
@@ -222,10 +235,12 @@ def test_a_sweep_whose_ray_dies_ends_and_says_so(place, undisturbed, request, da
 
 
 @pytest.mark.long
-def test_a_worker_that_is_killed_costs_its_cohort_until_the_next_sweep(place, undisturbed, request):
-    sweep = Sweep(place, LONG, request.node.name).until_parts(3)
-    pid = sweep.processes("ray::RaceTrainable", "ray::ResourceTrainable")[0]
-    os.kill(pid, signal.SIGKILL)
+@WIDTHS
+def test_a_worker_that_is_killed_costs_its_cohort_until_the_next_sweep(
+    place, undisturbed, request, width
+):
+    sweep = Sweep(place, width, request.node.name).until_parts(3)
+    os.kill(sweep.workers()[0], signal.SIGKILL)
     code, out, err = sweep.ended(180)
     assert code == 1, err
     assert "the worker died in cohort" in out

@@ -139,6 +139,17 @@ def cluster():
         yield address
 
 
+@pytest.fixture
+def token_at_home(cluster, tmp_path, monkeypatch):
+    """Put the cluster's token where Ray keeps it, and say nothing else of it."""
+    (tmp_path / "home" / ".ray").mkdir(parents=True)
+    (tmp_path / "home" / ".ray" / "auth_token").write_text(os.environ["RAY_AUTH_TOKEN"])
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.delenv("RAY_AUTH_MODE")
+
+
+@pytest.mark.usefixtures("token_at_home")
 def test_a_study_begun_on_one_machine_goes_on_on_two(begun, alone, cluster):
     place, uri, folder = begun
     plugin = (place.folder / "blobs.py").read_text()

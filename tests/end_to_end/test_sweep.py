@@ -1,4 +1,4 @@
-"""The real command on real Ray workers."""
+"""The real command on real workers, forked ones and Ray's."""
 
 import os
 import signal
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import pyarrow.parquet as pq
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -19,11 +20,19 @@ NARROW = (
 )
 
 
-@pytest.mark.parametrize("sampler", ["halton", pytest.param("tpe", marks=pytest.mark.long)])
-def test_the_tables_do_not_depend_on_the_number_of_workers(place, sampler):
+@pytest.mark.parametrize(
+    ("sampler", "way"),
+    [
+        ("halton", "--no-ray"),
+        ("halton", "--ray"),
+        pytest.param("tpe", "--no-ray", marks=pytest.mark.long),
+        pytest.param("tpe", "--ray", marks=pytest.mark.long),
+    ],
+)
+def test_the_tables_do_not_depend_on_the_number_and_kind_of_workers(place, sampler, way):
     settings = [f"search.sampler={sampler}", *EVERYTHING, *NARROW]
     words = [word for setting in settings for word in ("--set", setting)]
-    code, out, err = place.run("sweep", "study.toml", "--workers", 2, *words)
+    code, out, err = place.run("sweep", "study.toml", "--workers", 2, way, *words)
     assert code == 0, err
     assert "0 failed" in out
     assert "Traceback" not in err
@@ -69,9 +78,47 @@ def test_a_sweep_of_several_runs_of_ray_tune_gives_the_same_tables(place):
         "from study.orchestration import searcher; searcher.COHORTS_PER_RUN = 3\n"
         "from batchscale.__main__ import main; main()"
     )
-    words = [sys.executable, "-P", "-c", code, "sweep", "study.toml", "--results", "several"]
+    words = [
+        sys.executable,
+        "-P",
+        "-c",
+        code,
+        "sweep",
+        "study.toml",
+        "--ray",
+        "--results",
+        "several",
+    ]
     subprocess.run(words, cwd=place.folder, check=True, timeout=300)
     place.assert_same_tables("several", place.alone("alone"))
+
+
+IMPATIENT = (
+    "from study.orchestration import sweep; sweep.SECONDS_WITHOUT_RAY = 0.5\n"
+    "from batchscale.__main__ import main; main()"
+)
+
+
+def test_ray_takes_over_what_is_left_and_gives_the_same_tables(place):
+    settings = slowly(place, "__import__('time').sleep(0.001)")
+    words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml", *settings]
+    subprocess.run(words, cwd=place.folder, check=True, timeout=300)
+    place.assert_same_tables("results", place.alone("alone", *settings[1:2]))
+    parts = (place.folder / "results/study/parts").glob("b*.parquet")
+    nodes = {pq.read_schema(part).metadata[b"batchscale.node"] for part in parts}
+    assert len(nodes) == 2  # Ray's has an ID
+
+
+@pytest.mark.long
+def test_a_sweep_goes_on_without_a_ray_that_cannot_start(place, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(place.folder / ("x" * 90)))
+    settings = slowly(place, "__import__('time').sleep(0.001)")
+    words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml", *settings]
+    done = subprocess.run(
+        words, cwd=place.folder, check=True, timeout=300, capture_output=True, text=True
+    )
+    assert done.stdout.count("the sweep went on without Ray: Ray's folder of temporary files") == 1
+    assert "32 trials recorded, 0 failed" in done.stdout
 
 
 def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place):

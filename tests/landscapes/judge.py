@@ -1,4 +1,4 @@
-"""How well b_crit is found on the bank, without and with under-tuning: the table of docs/method.md.
+"""How well b_crit is found on the bank, by seeds alone and with all: the table of docs/method.md.
 
 Run `python -m tests.landscapes.judge` in the repository.
 """
@@ -7,12 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.fitting.fit import fit
-from analysis.fitting.tuned import tuned_b_crit
+from analysis.fitting.critical import SEEDS, b_crit_of
+from analysis.fitting.tuned import fit_best
 from analysis.measures.replicates import fitted_points, with_replicates
 from analysis.measures.targets import steps_to_target
-from analysis.search_quality.tuning import tuning_gaps
-from tests.landscapes.quadratic import HELD_OUT, SETS, TUNED_ON, true_b_crit
+from analysis.search_quality.tuning import tuning_of
+from tests.landscapes.quadratic import (
+    BATCH_SIZES,
+    HELD_OUT,
+    SETS,
+    TUNED_ON,
+    fewest_steps,
+    true_b_crit,
+)
 from tests.landscapes.studies import simulated_study
 
 _HEADINGS = "error | coverage | width"
@@ -21,7 +28,7 @@ _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball"}
 
 @dataclass(frozen=True)
 class Judgment:
-    """Estimates of one b_crit as shares of the truth: value, low and high, shape (studies, 3)."""
+    """Estimates as shares of the truth: value, low and high, shape (studies, 3)."""
 
     shares: np.ndarray
 
@@ -33,7 +40,12 @@ class Judgment:
     @property
     def error(self):
         """The median of |value / truth - 1|."""
-        return float(np.median(np.abs(self.shares[:, 0] - 1)))
+        return float(np.median(self.errors))
+
+    @property
+    def errors(self):
+        """|value / truth - 1|, shape (studies,)."""
+        return np.abs(self.shares[:, 0] - 1)
 
     @property
     def coverage(self):
@@ -47,41 +59,67 @@ class Judgment:
             return float(np.median(self.shares[:, 2] / self.shares[:, 1]))
 
 
-def judged(landscapes, numbers=range(SETS)):
-    """Return the judgments of b_crit without and with under-tuning over simulated studies."""
-    found = []
+@dataclass(frozen=True)
+class Judged:
+    """What simulated studies found.
+
+    Attributes:
+        seeds: b_crit of the points found, with the noise of seeds alone.
+        b_crit: the headline.
+        steps: |steps / truth - 1| of the best points there are, shape (studies, batch sizes).
+    """
+
+    seeds: Judgment
+    b_crit: Judgment
+    steps: np.ndarray
+
+    @classmethod
+    def together(cls, parts):
+        """Return several as one."""
+        seeds, b_crit = (
+            Judgment(np.concatenate([getattr(part, name).shares for part in parts]))
+            for name in ("seeds", "b_crit")
+        )
+        return cls(seeds, b_crit, np.concatenate([part.steps for part in parts]))
+
+
+def judged(landscapes, numbers=range(SETS), **options):
+    """Return what simulated studies of landscapes found; options as for `simulated_study`."""
+    seeds, all_in, steps = [], [], []
     for landscape in landscapes:
-        truth = true_b_crit(landscape)
+        truth, fewest = true_b_crit(landscape), fewest_steps(landscape)
         for number in numbers:
-            study = simulated_study(landscape, number)
+            study = simulated_study(landscape, number, **options)
             table = with_replicates(steps_to_target(study), study)
-            fitted = fit(fitted_points(table))
-            tuned = tuned_b_crit(fitted, tuning_gaps(study, table)[0])
-            found.append(
-                [[e.value / truth, e.low / truth, e.high / truth] for e in (fitted.b_crit, tuned)]
-            )
-    return tuple(Judgment(shares) for shares in np.array(found).swapaxes(0, 1))
+            fits = fit_best(fitted_points(table), tuning_of(study, table).gaps)
+            b_crit = b_crit_of(fits)
+            for rows, e in ((seeds, b_crit.parts[SEEDS]), (all_in, b_crit.estimate)):
+                rows.append([e.value / truth, e.low / truth, e.high / truth])
+            best = fits.best.predict(BATCH_SIZES) * np.exp(fits.best.residuals)
+            steps.append(np.abs(best / fewest - 1))
+    return Judged(Judgment(np.array(seeds)), Judgment(np.array(all_in)), np.array(steps))
 
 
 def print_table():
     """Print one row per landscape, and one each for all tuned on and all held out."""
-    print(f"| landscape | `b_crit`: {_HEADINGS} | `b_crit_tuned`: {_HEADINGS} |")
-    print("| :-- | --: | --: | --: | --: | --: | --: |")
+    print(f"| landscape | seeds alone: {_HEADINGS} | `b_crit`: {_HEADINGS} | steps: median, 90 % |")
+    print("| :-- | --: | --: | --: | --: | --: | --: | --: |")
     for heading, landscapes in (("tuned on", TUNED_ON), ("held out", HELD_OUT)):
-        judgments = [judged([landscape]) for landscape in landscapes]
-        for at, pair in zip(landscapes, judgments, strict=True):
+        found = [judged([landscape]) for landscape in landscapes]
+        for at, one in zip(landscapes, found, strict=True):
             _print_row(
-                f"{_NAMES[at.optimizer]}, a = {at.a:g}, b = {at.b:g}, target {at.target:g}", pair
+                f"{_NAMES[at.optimizer]}, a = {at.a:g}, b = {at.b:g}, target {at.target:g}", one
             )
-        both = [
-            Judgment(np.concatenate([j.shares for j in js])) for js in zip(*judgments, strict=True)
-        ]
-        _print_row(f"all {len(both[0].shares)} {heading}", both)
+        together = Judged.together(found)
+        _print_row(f"all {len(together.steps)} {heading}", together)
 
 
-def _print_row(name, pair):
-    cells = [f"{j.error:.0%} | {j.coverage:.0%} | {j.width:.1f}" for j in pair]
-    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+def _print_row(name, found):
+    cells = [
+        f"{j.error:.0%} | {j.coverage:.0%} | {j.width:.1f}" for j in (found.seeds, found.b_crit)
+    ]
+    half, most = np.quantile(found.steps, [0.5, 0.9])
+    print(f"| {name} | {' | '.join(cells)} | {half:.0%}, {most:.0%} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def _title(comparison: Comparison) -> str:
 
 
 def _draw_b_crit(axes: Axes, studies: Sequence[Compared]) -> None:
-    """Draw the critical batch size of each study's hyperbola, one below the other."""
+    """Draw the critical batch size of each study, one below the other."""
     axes.yaxis.set_visible(False)
     axes.spines["left"].set_visible(False)
     for place, (study, mark) in enumerate(
@@ -92,14 +92,14 @@ def _draw_b_crit(axes: Axes, studies: Sequence[Compared]) -> None:
     ):
         height = 1 - (place + 1 - _BELOW) / len(studies)
         dark = readable(mark["color"])
-        if study.fit is None:
+        if study.b_crit is None:
             axes.text(
                 0.5, height, f"no fit, no {B_CRIT_SIGN}", color=dark, ha="center", va="center",
                 fontsize="small", transform=axes.transAxes,
             )  # fmt: skip
             continue
-        draw_estimate(axes, height, study.fit.b_crit, linestyle="", markersize=5, **mark)
-        label_estimate(axes, height, study.fit.b_crit, study.fit.b_crit.text(B_CRIT_SIGN), dark)
+        draw_estimate(axes, height, study.b_crit, linestyle="", markersize=5, **mark)
+        label_estimate(axes, height, study.b_crit, study.b_crit.text(B_CRIT_SIGN), dark)
 
 
 def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:

@@ -74,7 +74,7 @@ def _series(study: Compared, divisor: float, medians: bool) -> pd.DataFrame:
 
 
 def _b_crit(study: Compared) -> pd.DataFrame:
-    ends = {} if study.fit is None else study.fit.b_crit.record()
+    ends = {} if study.b_crit is None else study.b_crit.record()
     row = {
         "study": study.name,
         "label": study.label,

@@ -12,7 +12,7 @@ from matplotlib.transforms import Affine2D
 from analysis.fitting.estimates import Estimate
 
 B_CRIT_SIGN = r"$b_\mathrm{crit}$"
-"""The critical batch size of a hyperbola, in letters."""
+"""The critical batch size, in letters."""
 
 _UPWARD = Path(
     [(-0.5, 0), (0.5, 0), (0, 0), (0, 2), (-0.5, 1.4), (0, 2), (0.5, 1.4)],

@@ -16,7 +16,7 @@ from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis
 from analysis.figures.one_study.bounds import bound_rows
 from analysis.measures.federated import batch_axis, steps_axis
-from analysis.measures.goals import Goal
+from analysis.report.goals import Goal
 from analysis.report.summary import Analysis
 
 _HEIGHT = 3.9
@@ -41,9 +41,9 @@ def _rows(goal: Goal) -> pd.DataFrame:
         series_rows(MEASURED, table["batch_size"][hit], table["steps"][hit]),
         bound_rows(table),
     ]
-    if goal.fit is not None:
+    if goal.fits is not None:
         at = curve_sizes(table["batch_size"])
-        parts.append(series_rows(FIT, at, goal.fit.predict(at)))
+        parts.append(series_rows(FIT, at, goal.fits["hyperbola"].predict(at)))
     rows = pd.concat([part for part in parts if len(part)])
     rows.insert(0, "target", goal.target)
     return rows

@@ -34,6 +34,7 @@ _MARKERS: Mapping[str, _Marker] = {
     "reached": _Marker("o", 0, 4.7),
     "exhausted": _Marker("^", 1, 4.7),
     "capped": _Marker("s", 2, 4.0, filled=False),
+    "pruned": _Marker("v", 3, 4.0, filled=False),
     "diverged": _Marker("x", None, 4.2),
     "failed": _Marker("+", 4, 5.1),
 }

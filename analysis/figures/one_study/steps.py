@@ -33,6 +33,8 @@ from analysis.figures.drawing.series import (
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis
 from analysis.figures.one_study.bounds import bound_rows
+from analysis.fitting.critical import SEEDS
+from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats, hyperbola
 from analysis.fitting.regimes import Regime
@@ -100,16 +102,16 @@ def draw_steps(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     points = data[data["series"].isin([MEASURED, MEDIAN, NOT_REACHED, LEFT_OUT])]
     batch_size_axis(axes, points["batch_size"])
     row = _ROW * matplotlib.rcParams["font.size"] / 72 / inches(axes.yaxis)
-    free = row * len(fits)
+    marks = _b_crit_marks(analysis)
+    free = row * len(marks)
     top = steps_axis_scale(axes, points, above=free)
     handles = [
         *_draw_points(axes, data, top, analysis),
         *_draw_curves(axes, data, top, fits),
         *_draw_regimes(axes, analysis, 1 - free),
     ]
-    for place, (fit, style) in enumerate(fits):
-        height = 1 - free + (place + _BELOW) * row
-        _draw_b_crit(axes, fit, height, 1 - free, style["color"])
+    for place, mark in enumerate(marks):
+        _draw_b_crit(axes, *mark, height=1 - free + (place + _BELOW) * row, top=1 - free)
     label_axis(axes.xaxis, batch_axis([analysis.study.config]))
     label_axis(axes.yaxis, steps_axis([analysis.study.config]))
     sheet.title(analysis.title)
@@ -220,13 +222,25 @@ def _draw_regimes(axes: Axes, analysis: Analysis, top: float) -> Sequence[Artist
     return handles
 
 
-def _draw_b_crit(axes: Axes, fit: ScalingFit, height: float, top: float, color: str) -> None:
-    """Draw a critical batch size above the data, in the color of its curve, with a line in them."""
+def _b_crit_marks(analysis: Analysis) -> Sequence[tuple[Estimate, str, str]]:
+    """Return estimates of the critical batch size with text and color, the headline first."""
+    b_crit = analysis.b_crit
+    if b_crit is None:
+        return ()
+    marks = [(b_crit.estimate, b_crit.estimate.text(B_CRIT_SIGN), color(1))]
+    if len(b_crit.parts) > 1:
+        alone = b_crit.parts[SEEDS]
+        marks.append((alone, f"{alone.text(B_CRIT_SIGN)} by seeds alone", ink()))
+    return marks
+
+
+def _draw_b_crit(
+    axes: Axes, estimate: Estimate, text: str, color: str, *, height: float, top: float
+) -> None:
+    """Draw a critical batch size above the data, with a line in them."""
     left, right = axes.get_xlim()
-    estimate = fit.b_crit
     draw_estimate(axes, height, estimate, color=color, marker="s", linestyle="", markersize=5)
     if estimate.identified and left < estimate.value < right:
         line: dict[str, Any] = {"color": color, "linewidth": 0.9, "linestyle": ":", "zorder": 2}
         axes.plot([estimate.value] * 2, [0, top], transform=axes.get_xaxis_transform(), **line)
-    text = f"{estimate.text(B_CRIT_SIGN)}, {fit.model.name}"
     label_estimate(axes, height, estimate, text, readable(color))

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from study.config.sections import Precision
 from study.seeding import derive_seed
+from workloads.command.program import Command
 from workloads.items import Items
 from workloads.observation import Observation, few, observe
 from workloads.randomness import forked, seed_all
@@ -231,21 +232,24 @@ def _versions(output: Any) -> list[int]:
     return [leaf._version for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
-Trainable = LoadedWorkload | Dynamics
-"""A workload prepared for training, once per worker."""
+Lockstep = LoadedWorkload | Dynamics
+"""A workload whose lanes train in lockstep, prepared once per worker."""
+Trainable = Lockstep | Command
+"""What trials are made of: such a workload, or a program."""
 
 
 def prepare(
-    workload: Workload | Dynamics,
+    workload: Workload | Dynamics | Command,
     device: str,
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
 ) -> Trainable:
     """Return a workload prepared for training on a device, cpu or cuda.
 
-    A workload with its own dynamics needs no preparation. `data` are as in :func:`load`.
+    A program, or a workload with its own dynamics, needs no preparation. `data` are as in
+    :func:`load`.
     """
-    if isinstance(workload, Dynamics):
+    if isinstance(workload, Dynamics | Command):
         return workload
     return load(workload, torch.device(device), precision, data)
 

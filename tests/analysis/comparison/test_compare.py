@@ -1,7 +1,6 @@
 import io
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -44,8 +43,16 @@ def one_target():
 
 @pytest.fixture(scope="module")
 def made(made):
-    """Return the maker of studies, with as few trials as have a winner."""
-    return partial(made, trials=4)
+    """Return the maker of studies, with as few trials as have a winner, of an adaptive search.
+
+    Under-tuning, which so few trials leave large, is then in no interval.
+    """
+
+    def make(*args, **options):
+        study = made(*args, **{"trials": 4} | options)
+        return replace(study, config={**study.config, "adaptive": True})
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +161,16 @@ def test_the_larger_b_crit_is_named_first_whatever_the_order(pair):
     assert "b_crit of optimizer = adam is 4." in text_of(found)
 
 
+def test_under_tuning_is_in_the_ratio_or_named(comparison, pair):
+    text = "Intervals and test hold no under-tuning of optimizer = nesterov and optimizer = adam"
+    assert text in text_of(comparison)
+    even = {n: replace(s, config={**s.config, "adaptive": False}) for n, s in pair.items()}
+    wider = compare(even)
+    assert "hold no under-tuning" not in text_of(wider)
+    for study, other in zip(wider.studies, comparison.studies, strict=True):
+        assert study.b_crit.low < other.b_crit.low
+
+
 def test_equal_studies_do_not_differ_significantly(made):
     found = compare({"a": made(curve(40, 40)), "b": made(curve(44, 40))})
     assert not found.equality.significant
@@ -165,7 +182,7 @@ def test_what_is_not_identified_is_named(made):
     perfect = made({size: round(4000 / size) for size in (2, 4, 8, 16, 32)})
     both = compare({"wide": made(curve(40, 40)), "b": perfect, "c": perfect})
     text = text_of(both)
-    assert "b: The plateau is not identified by the hyperbola fit: b_crit > " in text
+    assert "b: The plateau is not identified by the hyperbola fit: b_crit_hyperbola > " in text
     assert "b_crit is not compared: fewer than two studies identify it" in text
     assert both.equality is None
     assert both.ratios == ()

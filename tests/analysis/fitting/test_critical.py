@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from analysis.fitting.critical import DEFINITIONS, critical_batch_sizes
+from analysis.fitting.critical import DEFINITIONS, FORM, SEEDS, critical_batch_sizes
 from analysis.fitting.fit import fit_all
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.regimes import crossings, find_regimes
+from analysis.fitting.regimes import crossings, regimes_of
 from analysis.report.fits import critical_record, critical_text
 
 QUADRATIC_SIZES = 4.0 ** np.arange(9)
@@ -36,7 +36,7 @@ def test_published_values_follow_from_b_20(steps, at_256):
 
 def test_what_follows_from_the_hyperbola():
     found = critical(QUADRATIC_SIZES, QUADRATIC_STEPS)
-    b_crit = found["b_crit"].estimate
+    b_crit = found["b_crit_hyperbola"].estimate
     for end in ("value", "low", "high"):
         at = getattr(b_crit, end)
         assert getattr(found["b_20"].estimate, end) == pytest.approx(1.2 + 0.2 * at)
@@ -44,25 +44,30 @@ def test_what_follows_from_the_hyperbola():
 
 
 def test_edges_are_those_of_the_regimes_within_their_interval():
-    found, regimes = (
-        critical(QUADRATIC_SIZES, QUADRATIC_STEPS),
-        find_regimes(QUADRATIC_SIZES, QUADRATIC_STEPS),
-    )
+    points = Points.of(QUADRATIC_SIZES, QUADRATIC_STEPS)
+    found, regimes = critical(QUADRATIC_SIZES, QUADRATIC_STEPS), regimes_of(fit_all(points))
     for name in ("b_perfect", "b_plateau"):
         edge = found[name].estimate
         assert edge.value == getattr(regimes, name)
         assert edge.low < edge.value < edge.high
 
 
-def test_the_same_points_give_the_same_numbers():
-    first, again = (critical(QUADRATIC_SIZES, QUADRATIC_STEPS) for _ in range(2))
-    assert first == again
-    fits = fit_all(Points.of(QUADRATIC_SIZES, QUADRATIC_STEPS))
-    other = critical_batch_sizes(fits, np.random.default_rng(1))
-    assert other["b_plateau"] != first["b_plateau"]
-    assert other["b_plateau"].estimate.low == pytest.approx(
-        first["b_plateau"].estimate.low, rel=0.15
-    )
+def test_the_headline_holds_every_form_that_fits():
+    rng = np.random.default_rng(0)
+    sizes = 4.0 ** np.arange(8)
+    steps = MODELS["power"].steps(sizes, 20.0, 60.0, 0.8) * np.exp(0.05 * rng.standard_normal(8))
+    found = critical(sizes, steps)["b_crit"]
+    assert list(found.parts) == [SEEDS, FORM]
+    assert found.estimate.value == found.parts[FORM].value
+    assert found.estimate.low <= min(part.low for part in found.parts.values())
+    assert found.estimate.high >= max(part.high for part in found.parts.values())
+    assert found.estimate.low < 60 < found.estimate.high
+
+
+def test_too_few_batch_sizes_hold_no_form():
+    found = critical(QUADRATIC_SIZES[:5], QUADRATIC_STEPS[:5])["b_crit"]
+    assert list(found.parts) == [SEEDS]
+    assert found.estimate.value == pytest.approx(found.parts[SEEDS].value, rel=1e-3)
 
 
 def test_limits_are_written_as_bounds():
@@ -70,9 +75,7 @@ def test_limits_are_written_as_bounds():
     assert found["b_perfect"].estimate.value == math.inf
     assert found["b_plateau"].estimate.value == math.inf
     words = {name: critical_text(name, size) for name, size in critical_record(found).items()}
-    assert words["b_perfect"].startswith(
-        "b_perfect > 128 (no upper bound), no end of perfect scaling within"
-    )
+    assert words["b_perfect"].startswith("b_perfect > 128 (no upper bound)")
     assert words["b_plateau"].startswith("b_plateau > ")
     assert words["b_20"].startswith("b_20 > ")
     assert words["b_diversity"].startswith("b_diversity > ")
@@ -96,17 +99,19 @@ def test_the_reference_is_a_batch_size_that_reached(missed):
 @pytest.mark.parametrize(
     ("name", "b_crit", "exponent"), [("hyperbola", 60, 1.0), ("smooth", 60, 1.6)]
 )
-def test_edges_cover_about_as_stated(name, b_crit, exponent):
-    # the docstring says 87 to 100 % over designs like these; the sharper knee is the worst of them
+def test_edges_cover_and_lean_to_no_side(name, b_crit, exponent):
     rng = np.random.default_rng(21)
     sizes = 2.0 ** np.arange(13)
     truth = MODELS[name].steps(sizes, 20.0, b_crit, exponent)
     edges = crossings(np.log(sizes), np.log(truth))
-    repeats, covered = 30, np.zeros(2)
+    repeats, covered, values = 30, np.zeros(2), []
     for noise in np.exp(0.1 * rng.standard_normal((repeats, sizes.size))):
         found = critical(sizes, truth * noise)
         covered += [
             found[key].estimate.low <= edge <= found[key].estimate.high
             for key, edge in zip(("b_perfect", "b_plateau"), edges, strict=True)
         ]
-    assert (covered / repeats >= 0.8).all(), covered
+        values.append([found[key].estimate.value for key in ("b_perfect", "b_plateau")])
+    assert (covered / repeats >= 0.85).all(), covered
+    # read off the points, the plateau starts 1.4 to 2.2 times too late
+    assert np.median(values, axis=0) == pytest.approx(edges, rel=0.25)

@@ -9,12 +9,18 @@ from scipy import stats
 from analysis.fitting.fit import fit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.ratios import BCritProfile, b_crit_ratio, equal_b_crit
+from analysis.fitting.ratios import b_crit_ratio, equal_b_crit
+from analysis.fitting.shapes import Shapes
 
 HYPERBOLA = MODELS["hyperbola"]
 S_MIN, B_CRIT = 20.0, 60.0
 ELEVEN, NINE, FIVE = 2.0 ** np.arange(1, 12), 2.0 ** np.arange(1, 10), 4.0 ** np.arange(1, 6)
 TWELVE = 2.0 ** np.arange(12)
+
+
+def deviates_of(found):
+    shapes = Shapes.of(found)
+    return shapes.deviates(shapes.log_b_crit)
 
 
 def plenty(sizes):
@@ -45,7 +51,7 @@ def deviates(rng, sizes, sigma, budget=plenty, b_crit=B_CRIT, s_min=S_MIN):
     truth = HYPERBOLA.steps(sizes, s_min, b_crit)
     steps = truth * np.exp(sigma * rng.standard_normal(sizes.size))
     most = budget(sizes)
-    return BCritProfile.of(fit(Points.of(sizes, np.minimum(steps, most), steps > most)))
+    return deviates_of(fit(Points.of(sizes, np.minimum(steps, most), steps > most)))
 
 
 def simulate(rng, design, factor=1.0):
@@ -101,7 +107,7 @@ def test_deviates_reproduce_the_interval_of_the_fit():
     rng = np.random.default_rng(4)
     steps = HYPERBOLA.steps(NINE, S_MIN, B_CRIT) * np.exp(0.1 * rng.standard_normal(NINE.size))
     found = fit(Points.of(NINE, steps))
-    ends = BCritProfile.of(found).log_b_crit_at(stats.norm.ppf([0.025, 0.5, 0.975]))
+    ends = deviates_of(found).log_values_at(stats.norm.ppf([0.025, 0.5, 0.975]))
     assert np.exp(ends) == pytest.approx(
         [found.b_crit.low, found.b_crit.value, found.b_crit.high], rel=0.005
     )
@@ -134,9 +140,7 @@ def test_without_scatter_the_ratio_is_known():
 def zigzag(b_crit):
     """Return a profile whose points scatter without a trend or curvature."""
     scatter = 0.1 * np.resize([-1.0, 1.0], NINE.size)
-    return BCritProfile.of(
-        fit(Points.of(NINE, HYPERBOLA.steps(NINE, S_MIN, b_crit) * np.exp(scatter)))
-    )
+    return deviates_of(fit(Points.of(NINE, HYPERBOLA.steps(NINE, S_MIN, b_crit) * np.exp(scatter))))
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,13 @@ def test_fewest_steps_with_the_trial_that_took_them(study):
 
 def test_counts(study):
     table = steps_to_target(study)
-    assert (table[list(STATUSES)].sum(axis=1) == table["trials"]).all()
+    statuses = [status for status in STATUSES if status in table]
+    assert (table[statuses].sum(axis=1) == table["trials"]).all()
     assert (table["trials"] == 16).all()
     row = table[table["batch_size"] == 64].iloc[0]
     group = study.trials[study.trials["batch_size"] == 64]
-    assert {status: row[status] for status in STATUSES} == {
-        status: (group["status"] == status).sum() for status in STATUSES
+    assert {status: row[status] for status in statuses} == {
+        status: (group["status"] == status).sum() for status in statuses
     }
     assert row["stopped_at"] == group["stopped_at"].max()
     assert row["best_error"] == group["best_error"].min()

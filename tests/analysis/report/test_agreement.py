@@ -101,7 +101,7 @@ def known_quantities(record):
     """Return every quantity of a summary by name, as the words may write it."""
     known = {}
     for model, fit in (record["fits"] or {}).items():
-        name = "b_crit" if model == "hyperbola" else f"b_crit_{model}"
+        name = f"b_crit_{model}"
         symbol = MODELS[model].exponent
         for key, value in (
             ("S_min", fit["s_min"]),
@@ -113,8 +113,6 @@ def known_quantities(record):
                 known.setdefault(key, []).append(value)
     for name, value in record["critical_batch_sizes"].items():
         known.setdefault(name, []).append(value)
-    if record["tuning"] is not None and not record["tuning"]["missing"]:
-        known["b_crit_tuned"] = [record["tuning"]["b_crit"]["hyperbola"]]
     for goal in record["goals"]:
         if goal["b_crit"] is not None and goal["target"] == record["target"]:
             known.setdefault("b_crit", []).append(goal["b_crit"])
@@ -289,7 +287,7 @@ def test_a_comparison_tests_only_what_is_identified(made, seed):
     closed = [
         study["name"]
         for study in record["studies"]
-        if study["fits"] and study["fits"]["hyperbola"]["b_crit"]["interval"] == "closed"
+        if study["fits"] and study["critical_batch_sizes"]["b_crit"]["interval"] == "closed"
     ]
     tested = len(closed) > 1
     assert (record["equal_b_crit"] is not None) == tested

@@ -22,19 +22,29 @@ def unidentified(name, found):
 
 
 def test_both_curves_are_named_where_the_best_is_no_hyperbola():
-    hyperbola_text, best_text, choice, critical = sentences_of(SIZES, QUADRATIC)
+    b_crit, hyperbola_text, best_text, choice, critical = sentences_of(SIZES, QUADRATIC)
+    assert b_crit.startswith("b_crit = 4")
+    assert "; 95% interval for seeds and form of the curve. Of the smooth fit alone: " in b_crit
     assert hyperbola_text.startswith("S(B) = S_min + E_min / B: S_min = 68 steps (63")
     assert best_text.startswith("S(B) = (S_min^g + (E_min / B)^g)^(1/g): S_min = 72 steps (69")
     assert "g = 1.2 (1.1" in best_text
     assert choice == "Lowest AICc: smooth (differences: hyperbola +11.2, power +8.6, smooth +0.0)."
-    for name in ("b_crit_power", "b_crit_smooth", "b_20", "b_diversity", "b_perfect", "b_plateau"):
+    for name in (
+        "b_crit_hyperbola",
+        "b_crit_power",
+        "b_crit_smooth",
+        "b_20",
+        "b_diversity",
+        "b_perfect",
+        "b_plateau",
+    ):
         assert f"{name} = " in critical
 
 
 def test_the_number_of_lower_bounds_is_named():
     steps = np.minimum(QUADRATIC, 20_000)
-    assert "log-normal spread of " in sentences_of(SIZES, steps, steps == 20_000)[0]
-    assert "1 of 9 points are lower bounds" in sentences_of(SIZES, steps, steps == 20_000)[0]
+    assert "log-normal spread of " in sentences_of(SIZES, steps, steps == 20_000)[1]
+    assert "1 of 9 points are lower bounds" in sentences_of(SIZES, steps, steps == 20_000)[1]
 
 
 def test_models_not_fitted_are_named_with_the_reason():
@@ -56,8 +66,8 @@ def test_models_that_fit_about_equally_well_are_named():
 @pytest.mark.parametrize(
     ("steps", "what", "bound"),
     [
-        (6000 / SIZES[:6], "The plateau is not identified", "b_crit > "),
-        (np.full(6, 50.0), "Perfect scaling is not identified", "b_crit < "),
+        (6000 / SIZES[:6], "The plateau is not identified", "b_crit_hyperbola > "),
+        (np.full(6, 50.0), "Perfect scaling is not identified", "b_crit_hyperbola < "),
     ],
 )
 def test_what_is_not_identified_is_named_with_its_bound(steps, what, bound):
@@ -88,9 +98,9 @@ def test_records_are_plain_with_null_for_no_bound():
 def test_an_exponent_above_one_is_explained():
     sizes = 2.0 ** np.arange(12)
     found = sentences_of(sizes, MODELS["power"].steps(sizes, 20.0, 60.0, 1.5))
-    assert found[1].startswith("S(B) = S_min + c / B^alpha: S_min = 20 steps")
-    assert "b_crit_power = 60" in found[1]
-    assert "E_min" not in found[1]
+    assert found[2].startswith("S(B) = S_min + c / B^alpha: S_min = 20 steps")
+    assert "b_crit_power = 60" in found[2]
+    assert "E_min" not in found[2]
     assert any("alpha above 1 is no property of training" in sentence for sentence in found)
     below = sentences_of(sizes, MODELS["power"].steps(sizes, 20.0, 60.0, 0.8))
     assert not any("no property of training" in sentence for sentence in below)

@@ -78,7 +78,10 @@ def test_an_adaptive_search_is_never_settled(study, sampler):
     quality = quality_table(with_sampler(study, sampler, adaptive=True))
     assert quality["gain"].isna().all()
     assert set(quality["search"]) == {"unknown"}
-    assert "trials of an adaptive sampler cannot show" in quality_sentences(quality)[0]
+    assert quality["looked"].str.match(r"lr [\d.e-]+( to|, momentum|$)").all()
+    sentences = quality_sentences(quality)
+    assert "trials of an adaptive sampler cannot show" in sentences[0]
+    assert "the first half of the trials took" in sentences[1].lower()
 
 
 @pytest.mark.parametrize("config", [{}, {"adaptive": False}], ids=["absent", "false"])

@@ -3,11 +3,12 @@ from dataclasses import replace
 import pytest
 
 from analysis.measures.targets import steps_to_target
-from analysis.search_quality.tuning import ADAPTIVE, NO_TUNING, tuning_gaps
+from analysis.search_quality.tuning import ADAPTIVE, NO_TUNING, tuning_of
 
 
 def gaps_of(study):
-    return tuning_gaps(study, steps_to_target(study))
+    found = tuning_of(study, steps_to_target(study))
+    return found.gaps, found.missing
 
 
 def test_every_batch_size_that_reached_has_a_gap(made):

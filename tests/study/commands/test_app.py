@@ -195,12 +195,13 @@ def test_an_archive_is_imported_analyzed_and_exported(command, first):
     code, _, err = command("export", folder, "--to", "again")
     assert code == 2
     assert "must not overwrite anything" in err
-    for verb in ("status", "sweep"):
-        more = ["--set", "workload=digits-mlp"] if verb == "sweep" else []
-        Path("mnist-cnn-sgd.toml").write_text(STUDY)
-        code, _, err = command(verb, "mnist-cnn-sgd.toml" if more else folder, *more)
-        assert code == 2
-        assert "got one imported from an archive in results/mnist-cnn-sgd" in err
+    code, out, err = command("status", folder)
+    assert code == 0, err
+    assert "imported and complete: 4 batch sizes, 4 trials" in out
+    Path("mnist-cnn-sgd.toml").write_text(STUDY)
+    code, _, err = command("sweep", "mnist-cnn-sgd.toml", "--set", "workload=digits-mlp")
+    assert code == 2
+    assert "got one imported from an archive in results/mnist-cnn-sgd" in err
 
 
 @pytest.mark.parametrize(
@@ -310,6 +311,28 @@ def test_check_and_sweep_refuse_with_the_same_words(command, kind, words):
     assert words in err
 
 
+def test_a_program_is_checked_by_its_study_file(command):
+    Path("train.py").write_text('print(\'{"step": 100, "val_error": 0.5}\')')
+    Path("study.toml").write_text(
+        'workload = "command"\nbatch_sizes = [8]\nrace.max_steps = 100\n[workload_options]\n'
+        'run = "{python} -IS train.py"\ntarget = 0.6\n'
+    )
+    code, out, _ = command("check", "study.toml")
+    assert code == 1
+    assert "1 at batch size 8, val_error 0.5 at step 100" in out
+    assert "FAIL target is below the start: 0.5 at step 100, target 0.6" in out
+    code, _, err = command("check", "command")
+    assert code == 2
+    assert "give study.toml" in err
+
+
+def test_the_study_file_of_another_workload_is_no_workload(command):
+    Path("study.toml").write_text('workload = "noisy-quadratic"\n')
+    code, _, err = command("check", "study.toml")
+    assert code == 2
+    assert "got one of 'noisy-quadratic'; give that workload itself" in err
+
+
 def test_check_says_why_lanes_are_looped(command):
     code, out, _ = command("check", f"{strange.__file__}:ClassInModel")
     assert code == 0
@@ -319,3 +342,22 @@ def test_check_says_why_lanes_are_looped(command):
 def test_listing_workloads_loads_no_torch():
     code = "import sys, workloads.registry as r; r.names(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_dry_run_checks_everything_and_writes_nothing(command):
+    shutil.copytree(Path(__file__).parents[2] / "golden" / "search", "study")
+    few = ["--set", "batch_sizes=[4, 64]", "--set", "search.trials=2", "--dry-run"]
+    before = files()
+    code, out, err = command("sweep", "digits-mlp", *few)
+    assert code == 0, err
+    assert "at least 4 trials are still to come (2 of the search at each of B = 4, 64)" in out
+    code, out, err = command("sweep", "study/study.toml", "--dry-run", "--set", "search.trials=20")
+    assert code == 0, err
+    assert "12/20 +2" in out
+    assert "at least 24 trials are still to come" in out
+    code, out, _ = command("sweep", "study/study.toml", "--dry-run", "--set", "seed=1")
+    assert (code, out) == (2, "")
+    code, out, err = command("sweep", "digits-mlp", *few, "--results", "study/study.toml")
+    assert (code, out) == (2, "")
+    assert "must be writable, got study/study.toml/digits-mlp: Not a directory" in err
+    assert files() == before

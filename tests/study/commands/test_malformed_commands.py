@@ -97,7 +97,7 @@ def test_what_cannot_be_compared_is_refused(refused):
 def test_wrong_options_of_an_analysis_are_refused(refused):
     shutil.copytree(GOLDEN, "golden")
     refused(["analyze", "golden", "--target", value] for value in TARGETS)
-    for to in ("golden/study.toml", "golden/study.toml/more"):
+    for to in ("golden/study.toml", "golden/study.toml/more", "x" * 300):
         refused([["export", "golden", "--to", to]])
 
 
@@ -118,6 +118,7 @@ STUDIES = [
         ".toml",
         "/.toml",
         "x" * 5000 + ".toml",
+        "x" * 300 + "/study.toml",
         "\udcff.toml",
         "a.toml/",
     ),
@@ -166,6 +167,7 @@ OPTIONS = [
     ["--set", "workload_options." + ".".join("a" * 90) + "=1"],
     ["--data-dir", "nowhere"],
     ["--data-dir", "file"],
+    ["--data-dir", "x" * 300],
     ["--unknown"],
     ["-x"],
     ["more"],

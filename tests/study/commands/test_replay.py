@@ -45,7 +45,7 @@ def test_a_sound_study_is_told_to_be_so(command, digits):
     ]
     code, out, err = command("verify", "results/mnist-cnn-sgd")
     assert code == 0, err
-    assert "ok   tables: 1 trials; an archive has no seeds" in out
+    assert "ok   tables: 1 trials; imported ones cannot be trained again" in out
     assert "-    winners: not trained again" in out
     assert contents() == before
 

@@ -51,7 +51,7 @@ def cohort_of(study, lrs=LRS):
     points = tuple(
         Point(trial=i, seed=100 + i, values=middle | {"lr": lr}) for i, lr in enumerate(lrs)
     )
-    return Cohort(batch_size=4, points=points)
+    return Cohort(batch_size=4, points=points, expected_steps=20)
 
 
 def checkpoint_of(folder, study, cohort, kind=Checkpoint, device="cpu"):
@@ -99,6 +99,7 @@ CASES = {
     "dropout": ("dropout", {"mode": "looped", "to": "budget"}),
     "dropout in packs": ("dropout", {"pack": 3, "to": "budget"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
+    "pruned": ("plain", {"prune": [0.25], "target": 1e-9}),
 }
 
 

@@ -162,3 +162,123 @@ def test_lanes_that_do_not_share_a_cap_do_not_stop_each_other(scripted):
     assert (first.steps, second.status) == (10, Status.REACHED)
     assert third.status is Status.CAPPED
     assert 400 <= third.stopped_at <= 412
+
+
+def test_a_race_tells_after_each_lap_how_far_it_is(scripted, monkeypatch):
+    told = []
+    monkeypatch.setattr(Race, "after_lap", lambda race: told.append((race.step, race.share)))
+    race(scripted([lambda step: 0.9 * 0.9**step, lambda step: 2.0]), 2, rules(slack=2.0))
+    shares = dict(told)
+    assert shares[0] == 0
+    # the error falls to 0.1 in 21 steps: half of the way to the cap, which is twice as many
+    assert shares[10] == pytest.approx(10 * math.log(0.9) / math.log(0.1 / 0.9) / 2)
+    assert shares[21] == 0.5
+    assert shares[42] == 1
+    assert [share for _, share in told] == sorted(shares.values())
+
+
+@pytest.mark.parametrize("error", [0.0, 0.05, 3.0, math.nan])
+def test_the_share_of_a_race_is_a_share_whatever_the_errors(scripted, error):
+    made = Race(1, rules(to_budget=error == 0.05, max_steps=10))
+    lanes = scripted([lambda step: error if step else 0.9])
+    while not made.over:
+        made.lap(lanes)
+        assert 0 <= made.share <= 1
+    assert made.racing == (not math.isnan(error))
+    assert math.isnan(made.least_loss) == math.isnan(error)
+
+
+def pruned_at(*rungs, **changes):
+    return rules(slack=100.0, ends_diverged=True, rungs=rungs, **changes)
+
+
+def test_a_rung_drops_the_worse_half_of_the_lanes_left(scripted):
+    lanes = scripted([falling(steps) for steps in (500, 100, 400, 200, 300, 600, 700, 800)])
+    outcomes = [outcome for _, outcome in judged(lanes, 8, pruned_at(25.0, 50.0))]
+    reached = [place for place, outcome in enumerate(outcomes) if outcome.steps]
+    assert reached == [1, 3]
+    pruned = [o.stopped_at if o.status is Status.PRUNED else None for o in outcomes]
+    assert pruned == [25, None, 50, None, 50, 25, 25, 25]
+
+
+def test_lanes_that_are_done_count_among_those_kept(scripted):
+    lanes = scripted([falling(20), falling(22), falling(300), falling(400)])
+    outcomes = [outcome for _, outcome in judged(lanes, 4, pruned_at(30.0))]
+    assert [outcome.status for outcome in outcomes] == [Status.REACHED] * 2 + [Status.PRUNED] * 2
+    assert lanes.step == 30
+
+
+def test_lanes_at_the_target_are_never_pruned(scripted):
+    lanes = scripted([falling(30)] * 4)
+    outcomes = [outcome for _, outcome in judged(lanes, 4, pruned_at(30.0))]
+    assert {outcome.status for outcome in outcomes} == {Status.REACHED}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_the_best_lane_is_left_at_every_rung(scripted, count):
+    lanes = scripted([falling(60 + 10 * lane) for lane in range(count)])
+    outcomes = [outcome for _, outcome in judged(lanes, count, pruned_at(10.0, 20.0, 30.0, 40.0))]
+    assert [outcome.status is Status.REACHED for outcome in outcomes] == [True] + [False] * (
+        count - 1
+    )
+
+
+def test_the_least_error_so_far_decides_and_not_the_last_one(scripted):
+    dipped = lambda step: 0.2 if step == 5 else 0.8  # noqa: E731
+    lanes = scripted([dipped, lambda step: 0.5])
+    (_, kept), (_, dropped) = judged(lanes, 2, pruned_at(20.0, max_steps=40))
+    assert (kept.status, dropped.status) == (Status.EXHAUSTED, Status.PRUNED)
+
+
+def test_a_lane_that_has_plainly_diverged_ends_at_once_where_lanes_are_pruned(scripted):
+    explode = lambda step: 0.9 if step < 30 else 20.0  # noqa: E731
+    (_, ended), (_, other) = judged(scripted([explode, falling(90)]), 2, pruned_at())
+    assert (ended.status, ended.stopped_at) == (Status.DIVERGED, 30)
+    assert other.status is Status.REACHED
+    (_, whole), _ = judged(scripted([explode, falling(90)]), 2, rules(slack=100.0))
+    assert (whole.status, whole.stopped_at) == (Status.DIVERGED, 1000)
+
+
+def test_a_negative_loss_has_not_plainly_diverged(scripted):
+    class Negative(scripted):
+        def measure(self):
+            values = super().measure()[0]
+            return values - 5.0, values
+
+    (_, outcome), _ = judged(Negative([falling(90), falling(100)]), 2, pruned_at())
+    assert outcome.status is Status.REACHED
+
+
+def test_a_race_whose_rungs_left_nobody_who_gets_there_is_fruitless(scripted):
+    fast_to_a_floor = lambda step: max(0.15, 0.9 - step / 20)  # noqa: E731
+    errors = [fast_to_a_floor, falling(60)]
+    made, lanes = Race(2, rules(target=0.1).pruned([0.25], 50)), scripted(errors)
+    while not made.fruitless:
+        made.lap(lanes)
+    assert made.step == 101  # the first one measured of at least 100
+    made, lanes = Race(2, rules(target=0.1).pruned([0.25], 400)), scripted(errors)
+    while not made.over:
+        made.lap(lanes)
+    assert not made.fruitless
+
+
+def test_a_race_that_ends_above_the_target_at_its_budget_is_fruitless(scripted):
+    given_rules = rules(target=0.1, max_steps=60).pruned([0.25], 50)
+    made, lanes = Race(2, given_rules), scripted([lambda step: 0.2, falling(90)])
+    while not made.over:
+        made.lap(lanes)
+    assert made.fruitless
+    again = Race(2, given_rules)
+    again.restore(made.state())
+    assert again.fruitless
+    again.restore(Race(2, given_rules.without_rungs()).state())
+    assert not again.fruitless
+
+
+def test_a_pruned_lane_judged_by_a_lower_cap_is_capped(scripted):
+    lanes = scripted([falling(500), falling(100)])
+    run = race(lanes, 2, pruned_at(40.0))[0]
+    assert judge(run, rules())[1].status is Status.PRUNED
+    (cut, outcome) = judge(run, rules(best_steps=20))
+    assert (outcome.status, outcome.stopped_at, cut.curve.step[-1]) == (Status.CAPPED, 30, 30)
+    assert judge(run, rules(best_steps=27))[1].status is Status.PRUNED

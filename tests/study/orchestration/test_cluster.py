@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from study.errors import StudyError
-from study.orchestration.cluster import Resources, check_address, joined
+from study.orchestration.cluster import joined
+from study.orchestration.resources import Resources, check_address
 from study.orchestration.signals import Stop
 
 

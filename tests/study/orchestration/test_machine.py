@@ -95,7 +95,7 @@ def test_the_machine_is_that_which_ray_will_find(monkeypatch, tmp_path):
 
 def test_a_sweep_is_refused_before_anything_is_written(command, monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("x" * 90)))
-    code, out, err = command("sweep", "noisy-quadratic")
+    code, out, err = command("sweep", "noisy-quadratic", "--ray")
     assert (code, out) == (2, "")
     assert err.startswith("error: Ray's folder of temporary files must have a path of at most")
     assert not list(tmp_path.iterdir())

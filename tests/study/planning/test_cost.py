@@ -3,7 +3,7 @@
 import pytest
 
 from study.engine.stopping_rules import StoppingRules, measured_steps
-from study.planning.cost import Probe, duration, estimates, plan_table, probe
+from study.planning.cost import Probe, duration, estimates, plan_records, plan_table, probe
 
 
 def seen(batch_size, reached, step=0.01, evaluation=0.1):
@@ -35,6 +35,17 @@ def test_the_time_is_that_of_steps_and_measurements(make_study):
     assert row.disk > 12 * measured * 5
 
 
+def test_pruned_races_are_expected_to_take_less(make_study):
+    changes = {"batch_sizes": [4], "search": {"trials": 12}}
+    whole, pruned = (
+        estimates(make_study(race={"slack": 1.5} | race, **changes), [seen(4, 40)])[0]
+        for race in ({}, {"prune": [0.25, 0.5]})
+    )
+    # all for a quarter of the fewest steps, half for a quarter, a quarter to the end
+    assert pruned.seconds / whole.seconds == pytest.approx((0.25 + 0.125 + 0.25) / 1.5)
+    assert pruned.seconds_at_most == whole.seconds_at_most
+
+
 @pytest.mark.parametrize("lanes", ["packed", "looped"])
 def test_a_probe_trains_until_the_target_or_its_time(make_study, training, lanes):
     study = make_study(compute={"mode": lanes}, race={"max_steps": 10_000})
@@ -49,7 +60,7 @@ def test_a_probe_trains_until_the_target_or_its_time(make_study, training, lanes
 
 def test_the_table_has_a_row_for_each_batch_size(make_study):
     study = make_study(batch_sizes=[4, 16])
-    table = plan_table(study, estimates(study, [seen(4, None), seen(16, 7)]))
+    table = plan_table(plan_records(study, estimates(study, [seen(4, None), seen(16, 7)])))
     assert list(table.columns[0].cells) == ["4", "16"]
     assert list(table.columns[2].cells) == ["~28", "7"]
 

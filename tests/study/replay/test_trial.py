@@ -67,6 +67,23 @@ def test_every_trial_of_a_cohort_replays_in_every_bit(
         assert same_curve(replayed(later, made, result, results), result.curve)
 
 
+@pytest.mark.parametrize("pack", [2, 8])
+def test_every_trial_of_a_pruned_cohort_replays_in_every_bit(shared_training, make_study, pack):
+    study = make_study(race={"prune": [0.25, 0.5]}, compute={"pack": {"lanes": pack}})
+    made = shared_training()
+    points = tuple(
+        Point(trial=i, seed=100 + i, values={"lr": lr, "momentum": 0.5})
+        for i, lr in enumerate((1e-3, 0.03, 3e38, 0.01, 1e-4, 0.02))
+    )
+    cohort = Cohort(batch_size=4, points=points, expected_steps=20)
+    results = run_cohort(study, made, cohort)
+    statuses = [result.outcome.status for result in results]
+    assert statuses.count(Status.PRUNED) >= 2
+    assert {Status.REACHED, Status.DIVERGED} < set(statuses)
+    for result in results:
+        assert same_curve(replayed(study, made, result, results), result.curve)
+
+
 def test_a_replay_tells_a_changed_seed(shared_training, make_study):
     study, made = make_study(), shared_training()
     results = run_cohort(study, made, cohort_of(study))

@@ -22,7 +22,8 @@ def trained(cohort, ends):
         ended = ends(cohort.batch_size, point)
         grid = np.arange(ended.stopped_at + 1)
         nothing = np.zeros(len(grid))
-        error = np.where(grid < (ended.steps or math.inf), 0.6, 0.0)
+        steps = ended.steps or math.inf
+        error = np.where(grid < steps, 0.6 - 0.5 * grid / steps, 0.0)
         curve = Curve(
             step=grid, train_loss=nothing, val_loss=nothing, val_error=error, seconds=nothing
         )

@@ -55,6 +55,63 @@ def test_the_cohorts_do_not_depend_on_how_many_run_at_once(make_study, sampler, 
     assert {cohort.role for cohort in alone} == {Role.SEARCH, Role.EXTENSION, Role.REPLICATE}
 
 
+PRUNED = {"race": {"prune": [0.25, 0.5]}}
+
+
+@pytest.mark.parametrize("sampler", ["halton", "tpe"])
+@pytest.mark.parametrize("at_once", [2, 5])
+def test_what_pruned_cohorts_expect_does_not_depend_on_how_many_run_at_once(
+    make_study, sampler, at_once
+):
+    search = {"trials": 10, "extend": 1, "sampler": sampler}
+    study = make_study(batch_sizes=[2, 4, 8, 16, 32], search=search, **PRUNED)
+    alone, _ = sweep(study)
+    for seed in range(3):
+        together, _ = sweep(study, at_once=at_once, order=random.Random(seed))
+        assert sorted(together, key=key) == sorted(alone, key=key)
+    expected = {(c.batch_size, c.number): c.expected_steps for c in alone}
+    assert [size for (size, number), e in expected.items() if e is None] == [8]
+    assert all(c.expected_steps == c.best_steps for c in alone if c.number)
+
+
+def test_a_first_cohort_expects_the_most_that_its_inner_neighbor_leaves_possible(make_study):
+    study = make_study(batch_sizes=[4, 8, 32], replicates={"seeds": 2}, **PRUNED)
+    cohorts, results = sweep(study)
+    searched = [r for r in results if r.point.role is Role.SEARCH]
+    found = min(r.outcome.steps for r in searched if (r.batch_size, r.cohort) == (8, 0))
+    first = {c.batch_size: c.expected_steps for c in cohorts if not c.number and not c.best_steps}
+    assert first == {8: None, 4: 2 * found, 32: found}
+    assert {c.expected_steps for c in cohorts if c.role is Role.REPLICATE} == {None}
+
+
+def test_a_cohort_after_one_that_missed_is_not_pruned(make_study):
+    study = make_study(batch_sizes=[4, 8], search={"trials": 8}, **PRUNED)
+    missed = Outcome(
+        status=Status.EXHAUSTED, steps=None, steps_before=None, stopped_at=200, best_error=0.5
+    )
+    ends = lambda size, point: missed if size == 4 else reached(50)  # noqa: E731
+    cohorts, _ = made_searches.sweep(study, ends=ends)
+    at_4 = [cohort.expected_steps for cohort in cohorts if cohort.batch_size == 4]
+    assert at_4 == [100, None]
+
+
+def test_without_pruning_no_cohort_expects_anything(make_study):
+    assert {c.expected_steps for c in sweep(make_study(search=FULL))[0]} == {None}
+
+
+def test_a_recipe_prunes_its_base_alone(make_study):
+    study = make_study(
+        batch_sizes=[4, 8, 16],
+        mode="recipe",
+        recipe={"rule": "linear", "base": 4},
+        search={"trials": 8},
+        **PRUNED,
+    )
+    cohorts, _ = sweep(study)
+    assert {c.batch_size for c in cohorts} == {4, 8, 16}
+    assert {c.batch_size for c in cohorts if c.expected_steps} == {4}
+
+
 @pytest.mark.parametrize("sampler", ["halton", "tpe"])
 def test_a_stopped_sweep_goes_on_to_the_same_trials(make_study, sampler):
     study = make_study(

@@ -1,5 +1,7 @@
+import math
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -50,7 +52,9 @@ def test_data_are_points_fits_and_b_crit(made):
         assert own.loc[MEASURED, "steps"].tolist() == list(study.reached.values())
         curve = own.loc[FIT]
         assert curve["steps"].to_numpy() == pytest.approx(study.fit.predict(curve["batch_size"]))
-        assert own.loc[B_CRIT, "batch_size"] == study.fit.b_crit.value
+        ends = own.loc[B_CRIT, ["low", "high"]].to_numpy(float)
+        assert np.nan_to_num(ends, nan=0.0).tolist() == [study.b_crit.low, 0.0]
+        assert math.isinf(study.b_crit.high)
     missed = data[data["series"].isin([NOT_REACHED, LEFT_OUT])]
     assert missed["batch_size"].tolist() == [2, 32]
     assert missed["steps"].tolist() == [20_000, 20_000]

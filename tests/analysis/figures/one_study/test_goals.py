@@ -6,7 +6,7 @@ from analysis.figures import draw
 from analysis.figures.drawing.series import FIT, LEFT_OUT, MEASURED, NOT_REACHED
 from analysis.figures.one_study.b_crit import b_crit_data
 from analysis.figures.one_study.goals import goals_data
-from analysis.measures.goals import find_goals
+from analysis.report.goals import find_goals
 from analysis.report.summary import analyze
 
 SHAPES = {

@@ -9,17 +9,21 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from analysis.fitting.critical import b_crit_of
 from analysis.fitting.estimates import Estimate, two_digits
-from analysis.fitting.fit import ScalingFit, fit
+from analysis.fitting.fit import Fits
 from analysis.fitting.models import MODELS
+from analysis.fitting.tuned import fit_best
 from analysis.measures.budgets import Budget, Unit, best_errors
 from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import FEWEST, FEWEST_OF_SEEDS, fitted_points
 from analysis.measures.targets import steps_to_target
+from analysis.search_quality.tuning import tuning_of
 from analysis.tables.study import StudyTables
 
 MOST_TARGETS = 5
@@ -34,26 +38,35 @@ _ALL_STEPS = 2**62
 _RECORDED = ("batch_size", "steps", "steps_before", "examples", "stopped_at")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Goal:
     """The result of a study at one of several targets.
 
     Attributes:
+        study: the tables.
         target: validation error to get below.
         table: one row per batch size, as `steps_to_target` returns it.
-        fit: the hyperbola; None if too few batch sizes reached the target.
         of: what is fitted, in words.
     """
 
+    study: StudyTables
     target: float
     table: pd.DataFrame
-    fit: ScalingFit | None
     of: str = FEWEST
+
+    @cached_property
+    def fits(self) -> Fits | None:
+        """The fitted curves; None if too few batch sizes reached the target."""
+        points = fitted_points(self.table)
+        points = points.without(points.out_of_reach())
+        if points.distinct < LEAST_POINTS:
+            return None
+        return fit_best(points, tuning_of(self.study, self.table, self.target).gaps, LEVEL)
 
     @property
     def b_crit(self) -> Estimate | None:
-        """Critical batch size of the hyperbola."""
-        return None if self.fit is None else self.fit.b_crit
+        """The critical batch size, as `analysis.fitting.critical.b_crit_of` gives it."""
+        return None if self.fits is None else b_crit_of(self.fits).estimate
 
 
 def choose_targets(study: StudyTables) -> tuple[float, ...]:
@@ -94,7 +107,7 @@ def _reached_by_all(study: StudyTables) -> float:
 
 
 def find_goals(study: StudyTables) -> tuple[Goal, ...]:
-    """Return the steps to each of `choose_targets`, and the fit at each.
+    """Return the steps to each of `choose_targets`; curves are fitted when they are asked for.
 
     All are the fewest steps of the searches, as replicates are of the points best at one target.
 
@@ -103,7 +116,7 @@ def find_goals(study: StudyTables) -> tuple[Goal, ...]:
     """  # noqa: DOC502  (raised by steps_to_target)
     tables = {target: steps_to_target(study, target) for target in choose_targets(study)}
     of = FEWEST_OF_SEEDS if follows_rule(study) else FEWEST
-    return tuple(Goal(target=t, table=table, fit=_fit(table), of=of) for t, table in tables.items())
+    return tuple(Goal(study=study, target=t, table=table, of=of) for t, table in tables.items())
 
 
 def target_for_all(study: StudyTables) -> float | None:
@@ -112,12 +125,6 @@ def target_for_all(study: StudyTables) -> float | None:
     if target <= 0 or (study.raced and target <= study.target):
         return None
     return target if steps_to_target(study, target)["steps"].notna().all() else None
-
-
-def _fit(table: pd.DataFrame) -> ScalingFit | None:
-    points = fitted_points(table)
-    points = points.without(points.out_of_reach())
-    return fit(points, level=LEVEL) if points.distinct >= LEAST_POINTS else None
 
 
 def goal_records(goals: Sequence[Goal]) -> list[dict[str, object]]:
@@ -141,7 +148,7 @@ def goals_markdown(goals: Sequence[Goal]) -> str:
     rows = [f"| {goal.target:g} | {_steps_text(goal)} | {_b_crit_text(goal)} |" for goal in goals]
     return "\n".join(
         (
-            f"The critical batch size of the hyperbola through the {of}, at several targets:",
+            f"The critical batch size at several targets, from the {of}:",
             "",
             f"| target | {of}, from the largest to the smallest | b_crit |",
             "| --: | --: | :-- |",

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.measures.goals import (
+from analysis.measures.targets import steps_to_target
+from analysis.report.goals import (
     LEAST_STEPS,
     MOST_TARGETS,
     choose_targets,
@@ -15,7 +16,6 @@ from analysis.measures.goals import (
     goal_records,
     goals_markdown,
 )
-from analysis.measures.targets import steps_to_target
 
 SIZES = tuple(2**k for k in range(4, 14))
 SEEDS = st.integers(0, 10**6)
@@ -63,7 +63,7 @@ def test_tables_are_those_of_each_target(study):
     for goal in find_goals(study):
         expected = steps_to_target(study, goal.target)
         pd.testing.assert_frame_equal(goal.table[expected.columns], expected)
-        assert goal.fit.points.steps.tolist() == goal.table["steps"].tolist()
+        assert goal.fits.best.points.steps.tolist() == goal.table["steps"].tolist()
 
 
 def test_chosen_targets_of_a_race(study):
@@ -123,7 +123,7 @@ def test_an_error_of_zero_is_not_a_target(small_races):
 
 def test_the_page_names_misses_and_missing_fits(made):
     goals = find_goals(made({2: None, 4: 335, 8: 198}))
-    assert goals[0].fit is None
+    assert goals[0].fits is None
     assert goal_records(goals)[0]["b_crit"] is None
     assert goal_records(goals)[0]["table"][0]["steps"] is None
     page = goals_markdown(goals)

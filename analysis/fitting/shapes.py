@@ -1,0 +1,105 @@
+"""The likelihood of a fitted model over its shapes: b_crit, and the exponent where it has one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.fitting.deviates import BEYOND, Deviates
+from analysis.fitting.fit import ScalingFit
+from analysis.fitting.models import Floats, Model
+from analysis.fitting.profile import GREATEST_EXPONENT, LEAST_EXPONENT, LIMIT, NEAR
+
+_EXPONENTS = np.geomspace(LEAST_EXPONENT, GREATEST_EXPONENT, 9)
+_FINER = (_EXPONENTS[1] / _EXPONENTS[0]) ** np.linspace(-0.7, 0.7, 5)
+_RUNGS = (_FINER, _FINER ** (1 / 3))
+_NEIGHBORHOOD = 1.0
+_KNEES, _KNEES_WITH_EXPONENT = 80, 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Shapes:
+    """Shapes of a model that no property of training forbids, and how likely they are.
+
+    Attributes:
+        model: the model.
+        log_b_crit: shape (m,); the least and the greatest stand for the limits of the curve.
+        exponent: shape (m,).
+        heights: log-likelihood, maximized over S_min and the noise, shape (m,).
+        observed: number of points that are not lower bounds.
+    """
+
+    model: Model
+    log_b_crit: Floats
+    exponent: Floats
+    heights: Floats
+    observed: int
+
+    @classmethod
+    def of(cls, fit: ScalingFit) -> "Shapes":
+        """Return the shapes of a fit, dense about the best one.
+
+        Twice the batch size at best halves the steps, so steeper curves are left out.
+        """
+        if fit.shapes is not None:
+            return fit.shapes
+        log_sizes = np.log(fit.points.batch_sizes)
+        knees = _grid(log_sizes, _KNEES if fit.model.exponent is None else _KNEES_WITH_EXPONENT)
+        parts = [_scanned(fit, knees, np.ones_like(knees), (_EXPONENTS, *_RUNGS))]
+        best = parts[0][:, parts[0][2].argmax()]
+        center = best[0] if fit.is_tuned else fit.log_b_crit
+        if knees[0] < center < knees[-1]:
+            away = np.linspace(_NEIGHBORHOOD, 0.0, knees.size // 2, endpoint=False)
+            if not fit.is_tuned:
+                # at every scale: points without scatter determine b_crit to many digits
+                away = np.append(away, np.geomspace(1e-6, away[-1], knees.size // 2)[:-1])
+            near = np.concatenate([center - away, [center], center + away])
+            parts.append(_scanned(fit, near, np.full_like(near, best[1]), _RUNGS))
+        log_b_crit, exponent, heights = np.concatenate(parts, axis=1)
+        # the ends stand for the limits of the curve
+        log_b_crit = np.where(log_b_crit == knees[0], -BEYOND, log_b_crit)
+        log_b_crit = np.where(log_b_crit == knees[-1], BEYOND, log_b_crit)
+        return cls(
+            model=fit.model,
+            log_b_crit=log_b_crit,
+            exponent=exponent,
+            heights=heights,
+            observed=fit.points.observed,
+        )
+
+    def rises(self, log_sizes: Floats) -> Floats:
+        """Return log steps over S_min at batch sizes, shape (m, n)."""
+        x = np.subtract.outer(self.log_b_crit, log_sizes)
+        return self.model.rise(x, self.exponent[:, None])
+
+    def deviates(self, log_values: Floats) -> Deviates:
+        """Return the deviates of a quantity, given its logarithm at each shape, shape (m,)."""
+        drops = self.heights.max() - self.heights
+        return Deviates.of(log_values, drops, self.observed, self.model.parameters)
+
+
+def _scanned(fit: ScalingFit, knees: Floats, exponents: Floats, rungs: Sequence[Floats]) -> Floats:
+    """Return log b_crit, exponent and height of shapes, shape (3, any).
+
+    At each knee, exponents are tried about the one given, and ever closer about the best so far.
+    """
+    log_sizes, log_steps = np.log(fit.points.batch_sizes), np.log(fit.points.steps)
+    x = np.subtract.outer(knees, log_sizes)
+    fixed = fit.model.exponent is None
+    steepest = 1.0 if fit.model.slope(np.asarray(2.0)) > 1 else GREATEST_EXPONENT
+    tried = []
+    for factors in [np.ones(1)] if fixed else rungs:
+        rows = np.clip(factors[:, None] * exponents, LEAST_EXPONENT, steepest)
+        heights = fit.log_likelihood_of(log_steps - fit.model.rise(x, rows[..., None]))
+        tried.append(np.stack([np.broadcast_to(knees, rows.shape), rows, heights]).reshape(3, -1))
+        exponents = np.take_along_axis(rows, heights.argmax(axis=0)[None], axis=0)[0]
+    return np.concatenate(tried, axis=1)
+
+
+def _grid(log_sizes: Floats, count: int) -> Floats:
+    """Return log b_crit from limit to limit, dense about the measured batch sizes."""
+    low, high = log_sizes.min(), log_sizes.max()
+    far = np.linspace(NEAR, LIMIT, count // 10 + 1)[1:]
+    return np.concatenate(
+        [low - far[::-1], np.linspace(low - NEAR, high + NEAR, count), high + far]
+    )

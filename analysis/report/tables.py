@@ -1,0 +1,134 @@
+"""The tables of an analysis as files: CSV for programs, LaTeX as papers print them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.escaping import escape_latex
+from analysis.fitting.estimates import Estimate
+from analysis.report.record import summary_record
+from analysis.report.summary import Analysis
+from analysis.report.tuning import B_CRIT
+from analysis.report.write import readable_table
+from analysis.tables.folder import ResultsFolder
+
+TABLES = "tables"
+_CSV = ("steps", "search", "critical_batch_sizes", "fits", "targets", "budgets", "scaling_rules")
+_HEADINGS = {
+    "B": ("Batch size", "examples"),
+    "steps": ("Fewest", "steps"),
+    "median": ("Median", "steps"),
+    "lr/(1-m)": ("Effective rate", "lr / (1 - momentum)"),
+}
+"""Heading of a column in print and what its numbers count, where its name is too short for that."""
+_DEFINITION = "Definition"
+_NOT_PRINTED = ("after", "examples", "reached", "diverged", "failed")
+"""Columns of summary.md that no paper has room for; the CSV has them."""
+
+
+def write_tables(analysis: Analysis, folder: ResultsFolder, latex: bool = False) -> list[str]:
+    """Write the tables that the analysis has rows for, and delete those that it no longer has.
+
+    Args:
+        analysis: what they show.
+        folder: where they are written.
+        latex: whether also as LaTeX.
+
+    Returns:
+        The names of the files written.
+    """
+    record = summary_record(analysis)
+    tables = csv_tables(record)
+    files = {f"{n}.csv": t.to_csv(index=False, lineterminator="\n") for n, t in tables.items()}
+    if latex:
+        files["steps.tex"] = steps_latex(analysis)
+        files["critical_batch_sizes.tex"] = critical_latex(analysis.title, record)
+    for name in {f"{name}.csv" for name in _CSV} - files.keys():
+        folder.remove(name)
+    for name, content in files.items():
+        folder.write(name, content.encode())
+    return list(files)
+
+
+def csv_tables(record: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Return by name the tables in a summary that have rows, with full precision.
+
+    Intervals are columns `<name>_low` and `<name>_high`, empty where the data set no end.
+    """
+    regimes = (record["regimes"] or {"of": {}})["of"]
+    rows: dict[str, list[dict[str, Any]]] = {
+        "steps": [row | {"regime": regimes.get(str(row["batch_size"]))} for row in record["table"]],
+        "critical_batch_sizes": [
+            {"definition": name, **size} for name, size in _critical(record).items()
+        ],
+        "fits": [
+            {"model": name} | {key: part for key, part in fit.items() if not isinstance(part, list)}
+            for name, fit in (record["fits"] or {}).items()
+        ],
+        "targets": [
+            {"target": goal["target"], **row, "b_crit": goal["b_crit"]}
+            for goal in record["goals"]
+            for row in goal["table"]
+        ],
+        **{name: record[name] for name in ("search", "budgets", "scaling_rules")},
+    }
+    return {name: pd.json_normalize(rows[name], sep="_") for name in _CSV if rows[name]}
+
+
+def _critical(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every critical batch size of a summary by name, with the one for tuned searches."""
+    tuned = (record["tuning"] or {"b_crit": {}})["b_crit"].get("hyperbola")
+    return {**({} if tuned is None else {B_CRIT: tuned}), **record["critical_batch_sizes"]}
+
+
+def steps_latex(analysis: Analysis) -> str:
+    """Return the table of steps to target, medians with their interval, as LaTeX."""
+    rows = readable_table(analysis).drop(columns=list(_NOT_PRINTED), errors="ignore")
+    caption = f"Steps to target: {analysis.title}."
+    if "median" in rows:
+        median = zip(rows["median"], rows.pop("95% CI"), strict=True)
+        rows["median"] = [m if ci == "-" else f"{m} ({ci})" for m, ci in median]
+        caption += " Median over fresh seeds of the best point, with its 95% interval."
+    headings = [_HEADINGS.get(name, (name, "")) for name in rows.columns]
+    return _latex(caption, headings, rows.itertuples(index=False))
+
+
+def critical_latex(title: str, record: Mapping[str, Any]) -> str:
+    """Return the critical batch sizes by each definition, with their intervals, as LaTeX.
+
+    Args:
+        title: workload, optimizer and target.
+        record: from `analysis.report.record.summary_record`.
+    """
+    found = [
+        (name, Estimate.of(size).text("").strip().removeprefix("= "), record["definitions"][name])
+        for name, size in _critical(record).items()
+    ]
+    headings = [("Name", ""), ("Batch size", "examples (95% interval)"), (_DEFINITION, "")]
+    return _latex(f"Critical batch sizes: {title}.", headings, found)
+
+
+def _latex(caption: str, headings: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> str:
+    """Return a floating table; long text is set in lines."""
+    columns = "".join("p{0.5\\linewidth}" if h == _DEFINITION else "r" for h, _ in headings)
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape_latex(caption)}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        *(_row(words) for words in zip(*headings, strict=True) if any(words)),
+        r"\midrule",
+        *map(_row, rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return " & ".join(map(escape_latex, cells)) + r" \\"

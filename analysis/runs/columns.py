@@ -1,0 +1,118 @@
+"""What the columns of a table of runs mean: names that are known, and a mapping for the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from analysis.errors import AnalysisError
+from analysis.runs.rows import Rows
+from analysis.tables.schema import RESERVED_COLUMNS
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "run": ("run_id", "Name"),
+    "status": ("State",),
+    "lr": ("learning_rate",),
+}
+"""Names that stand for a known one where that is not a column itself."""
+METRICS = ("val_error", "val_accuracy", "val_loss")
+"""What may be the error of a study, the default ones first."""
+MEASURED = (*METRICS, "train_loss", "seconds")
+KNOWN = frozenset(
+    {"run", "step", *MEASURED}
+    | {"batch_size", "seed", "status", "stopped_at", "workload", "optimizer", "target", "message"}
+    | {"steps", "steps_before", "best_error"}  # of one row per run
+    | {"role", "trial", "source_batch_size", "source_role", "source_trial", "rule"}  # as exported
+)
+HYPERPARAMETERS = ("lr", "momentum", "weight_decay", "beta1", "beta2", "epsilon", "warmup_steps")
+"""Those that must be numbers and the same in all rows of a run; others show it by being so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The column of the table by the name that batchscale has for it.
+
+    Attributes:
+        of: columns by known name or name of a hyperparameter.
+        given: the names that the user mapped.
+        dropped: columns that the user leaves out, as in `--columns lr=`.
+    """
+
+    of: Mapping[str, str]
+    given: Sequence[str] = ()
+    dropped: frozenset[str] = field(default_factory=frozenset)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.of
+
+
+def parse_mapping(texts: Sequence[str]) -> dict[str, str]:
+    """Return the mapping in the options `--columns ours=theirs,...`.
+
+    Raises:
+        AnalysisError: an entry has another form, or a name is mapped twice.
+
+    >>> parse_mapping(["step=global_step,lr=learning_rate"])
+    {'step': 'global_step', 'lr': 'learning_rate'}
+    """
+    found: dict[str, str] = {}
+    for entry in ",".join(texts).split(",") if texts else ():
+        name, equals, column = (part.strip() for part in entry.partition("="))
+        if not name or not equals or name in found:
+            raise AnalysisError(
+                "--columns must be pairs name=column, commas between, each name once, got "
+                f"{entry!r}; write for example step=global_step,lr=learning_rate"
+            )
+        found[name] = column
+    return found
+
+
+def columns_of(rows: Rows, mapping: Mapping[str, str]) -> Columns:
+    """Return the columns that a table has, by their known names.
+
+    Raises:
+        AnalysisError: a column of the mapping is missing, or its name is one of the tables.
+    """
+    names = rows.names
+    for name, column in mapping.items():
+        if column and column not in names:
+            _refuse(rows, f"the columns that --columns names, {column!r} for {name}")
+        if name not in KNOWN and name in RESERVED_COLUMNS:
+            raise AnalysisError(
+                f"a hyperparameter must not have the name of a column of the tables, got {name!r} "
+                "in --columns; choose another"
+            )
+    found = {name: column for name, column in mapping.items() if column}
+    for name in (*KNOWN, *HYPERPARAMETERS):
+        candidates = (name, *ALIASES.get(name, ()))
+        known = [column for column in candidates if column in names]
+        if name not in mapping and known:
+            found[name] = known[0]
+    dropped = [(name, *ALIASES.get(name, ())) for name, column in mapping.items() if not column]
+    return Columns(
+        of=found,
+        given=tuple(name for name in mapping if mapping[name] and name not in KNOWN),
+        dropped=frozenset(column for group in dropped for column in group),
+    )
+
+
+def check_needed(rows: Rows, columns: Columns) -> None:
+    """Refuse a table without what makes a run.
+
+    Raises:
+        AnalysisError: there is no batch size, or no measurement.
+    """  # noqa: DOC502  (raised by _refuse)
+    if "batch_size" not in columns:
+        _refuse(rows, "a column batch_size")
+    if "step" in columns and not any(name in columns for name in METRICS):
+        _refuse(rows, f"a column of {', '.join(METRICS)}")
+    if "step" not in columns and "steps" not in columns:
+        _refuse(
+            rows, "a column step (one row per measurement) or steps (to target, one row per run)"
+        )
+
+
+def _refuse(rows: Rows, needed: str) -> NoReturn:
+    raise AnalysisError(
+        f"the runs must have {needed}, got the columns {', '.join(rows.names)} in {rows.where}; "
+        "say which is which with --columns name=column"
+    )

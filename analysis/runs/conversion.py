@@ -1,0 +1,135 @@
+"""Converts checked runs to the tables of a results folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from analysis.measures.imported import judged
+from analysis.runs.checked import Runs
+from analysis.tables.schema import (
+    BOXES_FILE,
+    CURVE_COLUMNS,
+    CURVES_FILE,
+    STATUSES,
+    TRIAL_KEY,
+    TRIALS_FILE,
+    box_schema,
+    curve_schema,
+    trial_schema,
+)
+
+Space = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Converted:
+    """Runs as the tables of a study, by file name."""
+
+    files: Mapping[str, pa.Table]
+
+    @property
+    def trials(self) -> pa.Table:
+        """One row per run, as in `trial_schema`."""
+        return self.files[TRIALS_FILE]
+
+
+def convert(runs: Runs, space: Space, target: float | None) -> Converted:
+    """Return runs as tables; a run of a point with another seed is a replicate of the first.
+
+    Args:
+        runs: of one study.
+        space: the ranges that the points were drawn from; empty if unknown.
+        target: what runs that were measured are judged at; None for no target.
+    """
+    frame = _with_roles(runs)
+    curves = _curve_table(runs, frame)
+    trials = _trial_table(runs, frame)
+    if runs.measured:
+        trials = judged(trials, curves, target, STATUSES)
+    boxes = [
+        {"batch_size": size, "region": 0, "hyperparameter": name, **entry}
+        for size in sorted(frame["batch_size"].astype(int).unique().tolist())
+        for name, entry in space.items()
+    ]
+    return Converted(
+        files={
+            BOXES_FILE: pa.Table.from_pylist(boxes, schema=box_schema()),
+            CURVES_FILE: curves,
+            TRIALS_FILE: trials,
+        }
+    )
+
+
+def _with_roles(runs: Runs) -> pd.DataFrame:
+    """Return the runs with role, number and, for replicates, their source."""
+    frame = runs.runs.copy()
+    if frame["role"].notna().all() and frame["trial"].notna().all():
+        return frame
+    point = ["batch_size", *runs.hyperparameters]
+    # runs that differ in nothing known but their seed; without a setting nothing is known of them
+    first = frame.groupby(point, dropna=False)["seed"].transform("first")
+    again = frame.duplicated(point) & frame["seed"].notna() & first.notna()
+    again &= ~frame.duplicated([*point, "seed"])
+    if not runs.hyperparameters:
+        again[:] = False
+    frame["role"] = again.map({True: "replicate", False: "search"})
+    frame["trial"] = frame.groupby(["batch_size", "role"]).cumcount()
+    sources = frame[~again].drop_duplicates(point)[[*point, "trial"]]
+    found = frame[point].merge(sources, on=point, how="left")["trial"].to_numpy()
+    frame["source_trial"] = pd.Series(found, index=frame.index).where(again)
+    frame["source_batch_size"] = frame["batch_size"].where(again)
+    frame["source_role"] = again.map({True: "search", False: None})
+    frame["rule"] = again.map({True: "same", False: None})
+    return frame
+
+
+def _trial_table(runs: Runs, frame: pd.DataFrame) -> pa.Table:
+    least = runs.curves[runs.curves["step"] >= 1].groupby("run")["val_error"].min()
+    columns = frame.assign(
+        message=[_message(row) for row in frame[["run", "message"]].to_dict("records")]
+    )
+    if runs.measured:
+        columns["best_error"] = least.reindex(frame.index)
+    else:
+        columns["status"] = columns["status"].mask(frame["steps"].notna(), "reached")
+    schema = trial_schema(runs.hyperparameters)
+    arrays = [
+        _array(columns[field.name], field)
+        if field.name in columns
+        else pa.nulls(len(frame), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema).sort_by(
+        [(name, "ascending") for name in TRIAL_KEY]
+    )
+
+
+def _message(row: Mapping[Any, Any]) -> str:
+    """Return the id of a run, and what its table says of it."""
+    more = "" if row["message"] is None else f": {row['message']}"
+    return f"run {row['run']}{more}"[:500]
+
+
+def _curve_table(runs: Runs, frame: pd.DataFrame) -> pa.Table:
+    keys = frame.loc[runs.curves["run"].to_numpy(), list(TRIAL_KEY)].reset_index(drop=True)
+    columns = runs.curves.reset_index(drop=True).assign(**{name: keys[name] for name in TRIAL_KEY})
+    schema = curve_schema()
+    arrays = [
+        _array(columns[name], schema.field(name))
+        if name in columns
+        else pa.nulls(len(columns), kind)
+        for name, kind in CURVE_COLUMNS.items()
+    ]
+    order = [(name, "ascending") for name in (*TRIAL_KEY, "step")]
+    return pa.Table.from_arrays(arrays, schema=schema).sort_by(order)
+
+
+def _array(column: "pd.Series[Any]", field: pa.Field) -> pa.Array:
+    if pa.types.is_floating(field.type):
+        finite = pd.to_numeric(column).astype("float64")
+        return pa.array(finite.where(finite.abs() < float("inf")), field.type, from_pandas=True)
+    kind = int if pa.types.is_integer(field.type) else str
+    return pa.array([None if pd.isna(cell) else kind(cell) for cell in column], field.type)

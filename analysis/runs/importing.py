@@ -1,0 +1,298 @@
+"""Imports finished runs as results folders, one per workload and optimizer."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tomlkit
+
+from analysis.errors import AnalysisError
+from analysis.runs.checked import Runs, checked_runs
+from analysis.runs.conversion import Converted, Space, convert
+from analysis.runs.rows import Rows, as_number
+from analysis.runs.sources import joined, reader_of
+from analysis.runs.table_files import READERS
+from analysis.runs.units import Units
+from analysis.tables.files import as_parquet
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.imported import NO_OPTIMIZER, Imported, check_new, status_counts, write_study
+from analysis.tables.scales import SCALES
+from analysis.tables.schema import (
+    BOXES_FILE,
+    COLUMNS,
+    CURVES_FILE,
+    STATUSES,
+    STUDY_FILE,
+    TRIALS_FILE,
+)
+from analysis.tables.validation import check_config, check_table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choices:
+    """What is imported, and what its columns and numbers mean.
+
+    Attributes:
+        mapping: columns by the names that batchscale has for them.
+        units: what steps count.
+        only: pattern of the names of the results folders.
+        target: validation error to get below; None for the column of that name, if there is one.
+        metric: what becomes the error, of `columns.METRICS`; None for the first that there is.
+        space: ranges that the points were drawn from evenly; empty if unknown.
+        join: table of one row per run, whose columns are added by run.
+    """
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    units: Units = field(default_factory=Units)
+    only: str = "*"
+    target: float | None = None
+    metric: str | None = None
+    space: Space = field(default_factory=dict)
+    join: Path | None = None
+
+
+def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[Imported]:
+    """Make a results folder for each workload and optimizer of finished runs.
+
+    Nothing is written unless everything could be read.
+
+    Args:
+        source: a table, a tracker's folder or file, or `wandb:entity/project`.
+        results: where the folders are made.
+        choices: what the columns mean, and how runs are judged.
+
+    Returns:
+        The folders made.
+
+    Raises:
+        AnalysisError: the runs cannot be read, contradict each other, or a folder is taken.
+    """
+    reader = reader_of(source)
+    if reader is None:
+        raise AnalysisError(
+            f"finished runs must be a table ({', '.join(READERS)}), MLflow's mlruns or .db, a "
+            f"folder of event files, or wandb:entity/project, got {source}; check the path"
+        )
+    return import_rows(reader(source, choices.mapping), source, results, choices)
+
+
+def import_rows(
+    rows: Rows, source: str, results: ResultsFolder, choices: Choices
+) -> list[Imported]:
+    """Make results folders of rows that are read, as `import_runs` does.
+
+    Returns:
+        The folders made.
+
+    Raises:
+        AnalysisError: the runs contradict each other, or a folder is taken.
+    """
+    if choices.join is not None:
+        rows = joined(rows, choices.join, choices.mapping)
+    runs = checked_runs(rows, choices.mapping, choices.units, choices.metric)
+    made = list(_studies(source, rows, runs, results, choices))
+    if not made:
+        raise AnalysisError(
+            f"the runs must have a study whose name matches --only, got none in {source} for "
+            f"{choices.only!r}"
+        )
+    for imported, files in made:
+        write_study(imported.folder, files.items())
+    return [imported for imported, _ in made]
+
+
+def _studies(
+    source: str, rows: Rows, runs: Runs, results: ResultsFolder, choices: Choices
+) -> Iterator[tuple[Imported, Mapping[str, Any]]]:
+    """Yield each folder with the content of its files, the study file last."""
+    stem = re.sub(r"[^A-Za-z0-9_.+-]+", "-", Path(source).name.split(".")[0].rpartition(":")[2])
+    frame = runs.runs
+    names = [frame["workload"].fillna(stem or "runs"), frame["optimizer"].fillna("")]
+    for key, part in frame.groupby(names, sort=False):
+        workload, optimizer = map(str, key)
+        name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", "-".join(filter(None, (workload, optimizer))))
+        if not fnmatchcase(name, choices.only):
+            continue
+        folder = results / name
+        check_new(folder)
+        here = _of_study(runs, part)
+        target = _target(rows, here, choices.target)
+        _check_outcomes(rows, here, target)
+        _check_space(rows, here, choices.space)
+        converted = convert(here, choices.space, target)
+        config = {
+            "workload": workload,
+            "optimizer": optimizer or NO_OPTIMIZER,
+            "batch_sizes": sorted(part["batch_size"].astype(int).unique().tolist()),
+            "adaptive": not choices.space,
+            "imported": _record(source, here, choices),
+            "search": {"space": _space(here, choices.space)},
+            "race": _race(here, target),
+        }
+        _check(folder, config, converted)
+        files: dict[str, Any] = {
+            file: as_parquet(converted.files[file])
+            for file in (BOXES_FILE, CURVES_FILE, TRIALS_FILE)
+        }
+        files[STUDY_FILE] = tomlkit.dumps(config).encode()
+        sentence = f"{folder}: {_sentence(here, converted, choices)}"
+        made = Imported(folder=folder, sentence=sentence, has_target=target is not None)
+        yield made, files
+
+
+def _of_study(runs: Runs, part: pd.DataFrame) -> Runs:
+    """Return the runs of one study, numbered from 0; hyperparameters that none has are dropped."""
+    places = pd.Series(range(len(part)), index=part.index)
+    curves = runs.curves[runs.curves["run"].isin(part.index)]
+    return replace(
+        runs,
+        runs=part.reset_index(drop=True),
+        curves=curves.assign(run=curves["run"].map(places)),
+        hyperparameters=tuple(n for n in runs.hyperparameters if part[n].notna().any()),
+    )
+
+
+def _target(rows: Rows, runs: Runs, given: float | None) -> float | None:
+    stated = runs.runs[runs.runs["target"].notna()]
+    target = given if given is not None else next(iter(stated["target"].tolist()), None)
+    differ = (
+        stated[stated["target"] != target] if given is None or not runs.measured else stated[:0]
+    )
+    if target is not None and len(differ):
+        at = differ.iloc[0]
+        rows.refuse(f"a study must have one target, {target:g}", f"{at['target']:g}", [at["row"]])
+    if target is None and not runs.measured:
+        raise AnalysisError(
+            "steps to target need the target that they were counted to, got none for "
+            f"{rows.where}; give --target"
+        )
+    if target is not None and not 0 < target < float("inf"):
+        raise AnalysisError(f"a target must be a finite number above 0, got {target:g}")
+    return target
+
+
+def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
+    """Refuse steps to a target that the least error contradicts."""
+    if runs.measured or target is None:
+        return
+    frame = runs.runs
+    below = frame["best_error"] < target
+    wrong = frame[frame["best_error"].notna() & (below != frame["steps"].notna())]
+    if len(wrong):
+        at = wrong.iloc[0]
+        rows.refuse(
+            f"a run must have steps where its best_error is below the target, {target:g}, and "
+            "nowhere else",
+            f"best_error {at['best_error']:g}, steps {at['steps']:g}",
+            [at["row"]],
+        )
+
+
+def _check_space(rows: Rows, runs: Runs, space: Space) -> None:
+    for name, entry in space.items():
+        if name not in runs.hyperparameters:
+            raise AnalysisError(
+                f"--space must name hyperparameters of the runs, {', '.join(runs.hyperparameters)}"
+                f", got {name!r}"
+            )
+        values = runs.runs[name]
+        outside = ~values.between(entry["low"], entry["high"])
+        if outside.any():
+            at = runs.runs[outside].iloc[0]
+            rule = f"--space must hold every {name}"
+            rows.refuse(rule, f"{at[name]:g}", [at["row"]], "widen it, or leave the run out")
+
+
+def _space(runs: Runs, space: Space) -> dict[str, Any]:
+    """Return the ranges, and the values that are the same in all runs."""
+    fixed = {
+        name: float(runs.runs[name].iloc[0])
+        for name in runs.hyperparameters
+        if name not in space and runs.runs[name].nunique(dropna=False) == 1
+    }
+    return {name: dict(entry) for name, entry in space.items()} | fixed
+
+
+def _race(runs: Runs, target: float | None) -> dict[str, Any]:
+    """Return how runs were judged: by their curves at any target, or as stated at one."""
+    goal = {} if target is None else {"target": target}
+    quantity = "loss" if runs.metric == "val_loss" else "error"
+    return {"to": "budget" if runs.measured else "target", "quantity": quantity, **goal}
+
+
+def _record(source: str, runs: Runs, choices: Choices) -> dict[str, Any]:
+    """Return the section `[imported]`: where the runs come from, and how they were read."""
+    path = Path(source)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    record = {
+        "origin": path.name or source,
+        "sha256": digest,
+        "metric": runs.metric,
+        "columns": dict(choices.mapping) or None,
+        "step_unit": choices.units.step,
+        "tokens_per_example": choices.units.tokens_per_example,
+        "counted_statuses": list(STATUSES),
+    }
+    return {key: value for key, value in record.items() if value is not None}
+
+
+def _check(folder: ResultsFolder, config: Mapping[str, Any], converted: Converted) -> None:
+    """Refuse now what no command could read later."""
+    check_config(str(folder / STUDY_FILE), config)
+    for name, table in converted.files.items():
+        check_table(str(folder / name), table, COLUMNS[name])
+
+
+def _sentence(runs: Runs, converted: Converted, choices: Choices) -> str:
+    roles = converted.trials["role"].to_pylist()
+    repeats = sum(role == "replicate" for role in roles)
+    text = (
+        f"{runs.runs['batch_size'].nunique()} batch sizes, {len(roles):,} runs "
+        f"({status_counts(converted.trials['status'].to_pylist())}), {len(runs.curves):,} "
+        f"measurements of {runs.metric}; hyperparameters: "
+        f"{', '.join(runs.hyperparameters) or 'none known'}; {repeats:,} replicates"
+    )
+    if runs.not_finite:
+        text += f"; measurements left out for not being finite: {runs.not_finite:,}"
+    if not choices.space:
+        text += (
+            "; without --space, nothing is known of the ranges that were searched, nor of "
+            "under-tuning"
+        )
+    return "; ".join((text, *runs.remarks))
+
+
+_RANGE = re.compile(r"(?P<name>[^=]+)=(?P<low>[^:]+):(?P<high>[^:]+)(?::(?P<scale>[a-z-]+))?")
+
+
+def parse_space(texts: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the ranges in the options `--space lr=1e-4:1:log,...`; scales are linear by default.
+
+    Raises:
+        AnalysisError: an entry has another form, or is no range on its scale.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for entry in ",".join(texts).split(",") if texts else ():
+        match = _RANGE.fullmatch(entry.strip())
+        low, high = (as_number(match[end]) if match else None for end in ("low", "high"))
+        scale = (match["scale"] or "linear") if match else ""
+        inside = (
+            low is not None
+            and high is not None
+            and -float("inf") < low < high < float("inf")
+            and scale in SCALES
+            and SCALES[scale].allows(low, high)
+        )
+        if match is None or not inside or match["name"] in found:
+            raise AnalysisError(
+                "--space must be ranges name=low:high:scale, commas between, each name once, in "
+                f"the domain of a scale of {', '.join(SCALES)}, got {entry!r}; write for example "
+                "lr=1e-4:1:log"
+            )
+        found[match["name"]] = {"low": low, "high": high, "scale": scale}
+    return found

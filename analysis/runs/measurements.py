@@ -1,0 +1,103 @@
+"""The measurements of runs: steps that rise, errors that are finite, losses of the same step."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.runs.columns import MEASURED, Columns
+from analysis.runs.rows import Rows, is_absent
+from analysis.runs.run_table import ATTEMPT, RunTable
+from analysis.runs.units import Units
+
+
+def curves_of(
+    table: RunTable, columns: Columns, metric: str, units: Units, sizes: "pd.Series[float]"
+) -> "tuple[pd.DataFrame, pd.Series[bool], int]":
+    """Return the measurements, which runs had one that is not finite, and how many those are."""
+    rows = table.rows
+    steps, stepped = rows.counts(columns.of["step"])
+    curves = pd.DataFrame({"run": table.codes, "step": units.updates(steps, sizes)})
+    given = {}
+    for name in (name for name in MEASURED if name in columns):
+        curves[name], given[name] = rows.numbers(columns.of[name])
+    curves["val_error"] = _error(rows, columns, metric, curves[metric], given[metric])
+    measured = given[metric]
+    if (measured & ~stepped).any():
+        row = measured.index[measured & ~stepped][0]
+        rows.refuse("a measurement must have a step", "none", [row])
+    kept = curves[measured]
+    _check_rising(table, kept, columns.of["step"])
+    # a tracker writes the losses of one step in rows of their own
+    for name in given:
+        if name != metric:
+            there = curves[given[name] & stepped].drop_duplicates(["run", "step"])
+            values = there.set_index(["run", "step"])[name]
+            kept[name] = values.reindex(pd.MultiIndex.from_frame(kept[["run", "step"]])).to_numpy()
+    finite = np.isfinite(kept["val_error"])
+    broken = (~finite).groupby(kept["run"]).any()
+    return kept[finite].reset_index(drop=True), broken, int((~finite).sum())
+
+
+def ends_blank(table: RunTable, columns: Columns, metric: str) -> "pd.Series[bool]":
+    """Return which runs end in rows of a step alone: NaN, as many a table leaves such cells empty.
+
+    A run of which a row before its last measurement is so has no such end: it was measured only now
+    and then.
+    """
+    frame, codes = table.rows.frame, table.codes
+    same = {columns.of[name] for name in columns.of if name not in MEASURED}
+    filled = pd.Series(False, index=frame.index)
+    for name in frame.columns:
+        there = pd.Series([not is_absent(cell) for cell in frame[name]], index=frame.index)
+        varies = name == columns.of[metric] or table.varies(name)
+        if name not in same and varies:
+            filled |= there
+    blank = ~filled & table.rows.texts(columns.of["step"]).notna()
+    place = codes.groupby(codes).cumcount()
+    last_filled = place[filled].groupby(codes[filled]).max()
+    first_blank = place[blank].groupby(codes[blank]).min()
+    ends = codes[blank & ~codes.duplicated(keep="last")]
+    return first_blank.gt(last_filled.reindex(first_blank.index, fill_value=-1)) & pd.Series(
+        first_blank.index.isin(ends), index=first_blank.index
+    )
+
+
+def _error(
+    rows: Rows,
+    columns: Columns,
+    metric: str,
+    values: "pd.Series[float]",
+    given: "pd.Series[bool]",
+) -> "pd.Series[float]":
+    if metric != "val_accuracy":
+        return values
+    beyond = given & ((values < 0) | (values > 1)) & np.isfinite(values)
+    if beyond.any():
+        row = beyond.index[beyond][0]
+        rule = f"{columns.of[metric]} must be a share from 0 to 1"
+        rows.refuse(rule, f"{values[row]:g}", [row], "divide percentages by 100")
+    return 1 - values
+
+
+def _check_rising(table: RunTable, kept: pd.DataFrame, column: str) -> None:
+    falling = (kept.groupby("run")["step"].diff() <= 0).to_numpy()
+    if not falling.any():
+        return
+    row = kept.index[falling][0]
+    run = kept[kept["run"] == kept["run"][row]]
+    place = list(run.index).index(row)
+    previous = run.index[place - 1]
+    steps = run["step"].tolist()
+    remedy = "sort them by run and step, keep one of each, and " + ATTEMPT
+    table.rows.refuse(
+        f"{column} must rise from each measurement of a run to the next",
+        f"{steps[place - 1]:.0f} and then {steps[place]:.0f} in run {table.ids[row]!r}",
+        [previous, row],
+        remedy,
+    )
+
+
+def no_curves(runs: pd.DataFrame) -> "tuple[pd.DataFrame, pd.Series[bool], int]":
+    """Return what `curves_of` does for runs without a measurement."""
+    names = ["run", "step", *MEASURED]
+    empty = pd.DataFrame({name: pd.Series([], dtype="float64") for name in names})
+    return empty, pd.Series(False, index=runs.index), 0

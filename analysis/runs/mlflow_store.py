@@ -1,0 +1,130 @@
+"""MLflow's local stores, read without MLflow: the folder `mlruns` and the SQLite database.
+
+An experiment is a workload. A run has its parameters as columns, and its name as `Name`.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import AnalysisError
+from analysis.runs.rows import Rows
+from analysis.runs.tracked import Curve, TrackedRun, tracked_rows, wanted
+from batchscale.files import read_file
+
+_MOST_BYTES = 2**28
+_STATUSES = {"1": "running", "2": "scheduled", "3": "finished", "4": "failed", "5": "killed"}
+_LINE = re.compile(r"^(\w+): *(.*?) *$", re.MULTILINE)
+_DELETED = "deleted"
+
+
+def read_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
+    """Return the runs of a folder `mlruns`.
+
+    Raises:
+        AnalysisError: a file cannot be read, or is not as MLflow writes it.
+    """
+    try:
+        return tracked_rows(str(folder), _of_files(folder, mapping), mapping)
+    except AnalysisError:
+        raise
+    except (OSError, ValueError, IndexError) as error:
+        raise AnalysisError(
+            f"an MLflow folder must be as MLflow writes it, got {folder}: {error}; check the path"
+        ) from error
+
+
+def _of_files(folder: Path, mapping: Mapping[str, str]) -> Iterator[TrackedRun]:
+    names = wanted(mapping)
+    for meta in sorted(folder.glob("*/*/meta.yaml")):
+        found, run = _meta(meta), meta.parent
+        if "run_id" not in found or found.get("lifecycle_stage") == _DELETED:
+            continue
+        experiment = _meta(run.parent / "meta.yaml")
+        metrics = run / "metrics"
+        yield TrackedRun(
+            settings={
+                **{name: _text(path).strip() for name, path in _files(run / "params")},
+                "run": found["run_id"],
+                "Name": found.get("run_name"),
+                "workload": experiment.get("name"),
+                "status": _STATUSES.get(found.get("status", "")),
+            },
+            curves={
+                name: _curve(_text(path)) if name in names else () for name, path in _files(metrics)
+            },
+        )
+
+
+def _meta(path: Path) -> dict[str, str]:
+    return {key: value.strip("'\"") for key, value in _LINE.findall(_text(path))}
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    """Return the files of a folder and its subfolders, by their names with slashes."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(path.relative_to(folder).as_posix(), path) for path in paths]
+
+
+def _text(path: Path) -> str:
+    return read_file(path, _MOST_BYTES).decode("utf-8")
+
+
+def _curve(text: str) -> Curve:
+    """Return the values of a metric: lines of time, value and step."""
+    cells = [line.split() for line in text.splitlines() if line.strip()]
+    return [(float(row[2]), float(row[1])) for row in cells]
+
+
+_RUNS = """
+SELECT r.run_uuid, r.name, r.status, e.name FROM runs r JOIN experiments e USING (experiment_id)
+WHERE r.lifecycle_stage != 'deleted' ORDER BY r.start_time, r.run_uuid
+"""
+_PARAMETERS = "SELECT key, value FROM params WHERE run_uuid = ? ORDER BY key"
+_METRICS = "SELECT DISTINCT key FROM metrics WHERE run_uuid = ? ORDER BY key"
+_VALUES = """
+SELECT step, CASE WHEN is_nan THEN NULL ELSE value END FROM metrics
+WHERE run_uuid = ? AND key = ? ORDER BY timestamp, step
+"""
+
+
+def read_database(file: Path, mapping: Mapping[str, str]) -> Rows:
+    """Return the runs of MLflow's SQLite database.
+
+    Raises:
+        AnalysisError: it is no such database.
+    """
+    try:
+        # only read: neither made nor migrated
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            return tracked_rows(str(file), _of_database(database, mapping), mapping)
+    except sqlite3.Error as error:
+        raise AnalysisError(
+            f"an MLflow database must be SQLite as MLflow writes it, got {file}: {error}; check "
+            "the path, or give the folder mlruns"
+        ) from error
+
+
+def _of_database(database: sqlite3.Connection, mapping: Mapping[str, str]) -> Iterator[TrackedRun]:
+    names = wanted(mapping)
+    for run, name, status, experiment in database.execute(_RUNS).fetchall():
+        metrics = [key for (key,) in database.execute(_METRICS, (run,))]
+        settings: dict[str, Any] = {
+            **dict(database.execute(_PARAMETERS, (run,))),
+            "run": run,
+            "Name": name,
+            "workload": experiment,
+            "status": status,
+        }
+        yield TrackedRun(
+            settings=settings,
+            curves={key: _values(database, run, key) if key in names else () for key in metrics},
+        )
+
+
+def _values(database: sqlite3.Connection, run: str, key: str) -> Curve:
+    rows = database.execute(_VALUES, (run, key))
+    return [(step, float("nan") if value is None else value) for step, value in rows]

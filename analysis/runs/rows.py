@@ -1,0 +1,123 @@
+"""Rows as somebody wrote them: cells of any kind, each with the number that its file gives it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NoReturn
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import AnalysisError
+
+MOST_CELLS = 2**28
+_NULLS = frozenset({"", "none", "null", "n/a", "na", "<na>"})
+"""Words for "not measured"; `nan` is a measurement that was not a number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """A table of finished runs, not yet checked.
+
+    Attributes:
+        where: file or folder, for messages.
+        frame: cells by column, None where there is none; its index numbers the rows.
+        label: what a row is called: row, line or measurement.
+        remarks: what the reader left out, for the user.
+    """
+
+    where: str
+    frame: pd.DataFrame = field(repr=False)
+    label: str = "row"
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The columns."""
+        return [str(name) for name in self.frame.columns]
+
+    def numbers(self, column: str) -> "tuple[pd.Series[float], pd.Series[bool]]":
+        """Return a column as numbers, NaN where absent, and which of them are given.
+
+        Raises:
+            AnalysisError: a cell is text that is no number.
+        """  # noqa: DOC502  (raised by refuse)
+        values = [as_number(cell) for cell in self.frame[column]]
+        for row, cell, value in zip(self.frame.index, self.frame[column], values, strict=True):
+            if value is None and not is_absent(cell):
+                self.refuse(f"{column} must be a number", repr(cell)[:60], [row])
+        given = [value is not None for value in values]
+        index = self.frame.index
+        return (
+            pd.Series(np.array(values, dtype=np.float64), index=index),
+            pd.Series(given, index=index, dtype=bool),
+        )
+
+    def counts(self, column: str, least: int = 0) -> "tuple[pd.Series[float], pd.Series[bool]]":
+        """Return a column of integers from `least`, as `numbers` does; NaN is absent.
+
+        Raises:
+            AnalysisError: a cell is another number, or text.
+        """  # noqa: DOC502  (raised by refuse)
+        values, given = self.numbers(column)
+        given &= values.notna()
+        for row, value in values[given].items():
+            if not (least <= value <= 2**53 and value == int(value)):
+                self.refuse(f"{column} must be an integer from {least}", f"{value:g}", [row])
+        return values, given
+
+    def texts(self, column: str) -> "pd.Series[Any]":
+        """Return a column as text, None where absent; 3.0 is 3."""
+        cells = [None if is_absent(cell) else _text(cell) for cell in self.frame[column]]
+        return pd.Series(cells, index=self.frame.index, dtype=object)
+
+    def is_numeric(self, column: str) -> bool:
+        """Return whether a column has numbers, and no cell that is none."""
+        cells = [cell for cell in self.frame[column] if not is_absent(cell)]
+        return bool(cells) and all(as_number(cell) is not None for cell in cells)
+
+    def refuse(
+        self, rule: str, got: object, rows: Sequence[Any], remedy: str = "correct it"
+    ) -> NoReturn:
+        """Raise the error for what these rows hold.
+
+        Raises:
+            AnalysisError: always.
+        """
+        plural = "s" if len(rows) > 1 else ""
+        at = " and ".join(str(row) for row in rows)
+        raise AnalysisError(
+            f"{rule}, got {got} in {self.label}{plural} {at} of {self.where}; {remedy}"
+        )
+
+
+def is_absent(cell: object) -> bool:
+    """Return whether a cell holds nothing; NaN as a number is a value."""
+    return (
+        cell is None or cell is pd.NA or (isinstance(cell, str) and cell.strip().lower() in _NULLS)
+    )
+
+
+def as_number(cell: object) -> float | None:
+    """Return the number in a cell; None for other things.
+
+    >>> as_number(" 1e-3 "), as_number("nan"), as_number("0,1"), as_number(True)
+    (0.001, nan, None, None)
+    """
+    if isinstance(cell, bool | np.bool_):
+        return None
+    if isinstance(cell, str) and "_" in cell:  # Python reads 1_0 as 10
+        return None
+    if isinstance(cell, str | int | float | Decimal | np.number):
+        try:
+            return float(cell)
+        except (ValueError, OverflowError):
+            return None
+    return None
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, float) and math.isfinite(cell) and cell == int(cell):
+        return str(int(cell))
+    return str(cell).strip()

@@ -1,0 +1,114 @@
+"""The kinds of sources of finished runs, and which reader each has."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.runs.columns import ALIASES
+from analysis.runs.rows import Rows
+from analysis.runs.table_files import READERS, is_table, read_table_of_runs
+
+Reader = Callable[[str, Mapping[str, str]], Rows]
+WANDB = "wandb:"
+
+
+def reader_of(source: str) -> Reader | None:
+    """Return what reads a source; None for one that is no source of runs, such as an archive.
+
+    A reader takes the source and the mapping of columns, and reads no more than that needs.
+    """
+    return next((read for is_one, read in _KINDS if is_one(source)), None)
+
+
+def may_be_archive(source: str) -> bool:
+    """Return whether a source that has no reader here may be a folder or a tar file."""
+    path = Path(source)
+    tars = {".tar", ".tgz", ".tbz2", ".txz"}
+    return not path.is_file() or not path.suffix or bool(tars & set(path.suffixes))
+
+
+def joined(rows: Rows, table: Path, mapping: Mapping[str, str]) -> Rows:
+    """Return rows with the columns of a table of one row per run, which they do not have, by run.
+
+    Raises:
+        AnalysisError: either has no column for the run, or the table has none or two rows for one.
+    """
+    if not is_table(table):
+        raise AnalysisError(f"--join must be a table, {', '.join(READERS)}, got {table}")
+    more = read_table_of_runs(table)
+    key, other = _run_column(rows, mapping), _run_column(more, mapping)
+    runs, ids = rows.texts(key), more.texts(other)
+    if ids.duplicated().any():
+        row = ids.index[ids.duplicated()][0]
+        more.refuse("--join must have one row per run", f"{ids[row]!r} twice", [row])
+    missing = runs.index[~runs.isin(set(ids.dropna()))]
+    if len(missing):
+        rows.refuse(f"every run must be in {table}", f"{runs[missing[0]]!r}", [missing[0]])
+    new = more.frame.set_axis(ids)[[n for n in more.frame.columns if n not in (*rows.names, other)]]
+    added = new.reindex(runs).set_axis(rows.frame.index).astype(object)
+    frame = pd.concat([rows.frame.rename(columns={key: "run"}), added], axis="columns")
+    return Rows(where=rows.where, frame=frame, label=rows.label, remarks=rows.remarks)
+
+
+def _run_column(rows: Rows, mapping: Mapping[str, str]) -> str:
+    for name in (mapping.get("run", ""), "run", *ALIASES["run"]):
+        if name in rows.names:
+            return name
+    raise AnalysisError(
+        f"--join needs a column that names the run, got {', '.join(rows.names)} in {rows.where}; "
+        "say which with --columns run=column"
+    )
+
+
+def _read_table(source: str, mapping: Mapping[str, str]) -> Rows:
+    from analysis.runs.wandb_charts import unfolded
+
+    return unfolded(read_table_of_runs(Path(source)), mapping)
+
+
+def _read_wandb(source: str, mapping: Mapping[str, str]) -> Rows:
+    from analysis.runs.wandb_api import read_wandb
+
+    return read_wandb(source.removeprefix(WANDB), mapping)
+
+
+def _read_mlflow_files(source: str, mapping: Mapping[str, str]) -> Rows:
+    from analysis.runs.mlflow_store import read_files
+
+    return read_files(Path(source), mapping)
+
+
+def _read_mlflow_database(source: str, mapping: Mapping[str, str]) -> Rows:
+    from analysis.runs.mlflow_store import read_database
+
+    return read_database(Path(source), mapping)
+
+
+def _read_events(source: str, mapping: Mapping[str, str]) -> Rows:
+    from analysis.runs.event_files import read_event_files
+
+    return read_event_files(Path(source), mapping)
+
+
+def _is_mlflow_files(source: str) -> bool:
+    return any(Path(source).glob("*/meta.yaml"))
+
+
+def _is_mlflow_database(source: str) -> bool:
+    return Path(source).suffix in (".db", ".sqlite", ".sqlite3")
+
+
+def _has_events(source: str) -> bool:
+    return any(Path(source).rglob("*.tfevents.*"))
+
+
+_KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
+    (lambda source: source.startswith(WANDB), _read_wandb),
+    (lambda source: is_table(Path(source)), _read_table),
+    (_is_mlflow_database, _read_mlflow_database),
+    (_is_mlflow_files, _read_mlflow_files),
+    (_has_events, _read_events),
+)
+"""How each kind of source is told, and its reader."""

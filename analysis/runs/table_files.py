@@ -1,0 +1,137 @@
+"""Reads tables of finished runs: CSV, TSV, Parquet, and JSON lines."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.runs.rows import MOST_CELLS, Rows
+from analysis.tables.nested import leaves
+from analysis.tables.validation import BROKEN_PARQUET, read_parquet
+from batchscale.files import read_file
+
+MOST_BYTES = 2**31
+_GZIP = b"\x1f\x8b"
+
+
+def read_table_of_runs(path: Path) -> Rows:
+    """Return the rows of a file, by its suffix one of `READERS`.
+
+    Raises:
+        AnalysisError: it cannot be read, has no rows, or two columns of one name.
+    """
+    suffix = next(s for s in reversed(path.suffixes) if s != ".gz")
+    try:
+        content = _unpacked(read_file(path, MOST_BYTES))
+        rows = READERS[suffix](str(path), content)
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise AnalysisError(
+            f"a table of runs must be a file that can be read, UTF-8 if it is text, got {path}: "
+            f"{error}; check the path, or export it again"
+        ) from error
+    if rows.frame.empty:
+        raise AnalysisError(
+            f"a table of runs must have a header and at least one row, got none in {path}; check "
+            "the export"
+        )
+    return rows
+
+
+def _unpacked(content: bytes) -> bytes:
+    if not content.startswith(_GZIP):
+        return content
+    with gzip.open(io.BytesIO(content)) as file:
+        unpacked = file.read(MOST_BYTES + 1)
+    if len(unpacked) > MOST_BYTES:
+        raise OSError(f"unpacked, it has more than {MOST_BYTES:,} bytes")
+    return unpacked
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file's name is that of a table that is read here."""
+    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    return bool(suffixes) and suffixes[-1] in READERS
+
+
+def _read_csv(where: str, content: bytes) -> Rows:
+    text = content.decode("utf-8-sig")
+    separator = max(",;\t", key=next(iter(text.splitlines()), "").count)
+    try:
+        names, *cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator)) or [[]]
+    except csv.Error as error:
+        raise AnalysisError(
+            f"a table must be CSV, got another in {where}: {error}; export it again"
+        ) from error
+    names = [name.strip() for name in names]
+    _check_names(where, names)
+    # the header is row 1
+    rows = {number: row for number, row in enumerate(cells, start=2) if any(map(str.strip, row))}
+    for number, row in rows.items():
+        if len(row) != len(names):
+            raise AnalysisError(
+                f"every row must have as many cells as the header, {len(names)}, got {len(row)} in "
+                f"row {number} of {where}; correct it"
+            )
+    frame = pd.DataFrame(list(rows.values()), columns=names, index=pd.Index(rows), dtype=object)
+    return Rows(where=where, frame=frame)
+
+
+def _read_parquet(where: str, content: bytes) -> Rows:
+    try:
+        table = read_parquet(content)
+        columns = {name: table[name].to_pylist() for name in table.column_names}
+    except BROKEN_PARQUET as error:
+        raise AnalysisError(
+            f"{where} must be a parquet table, got: {error}; export it again"
+        ) from error
+    index = pd.RangeIndex(1, table.num_rows + 1)
+    frame = pd.DataFrame(columns, dtype=object, index=index)
+    return Rows(where=where, frame=frame)
+
+
+def _read_json_lines(where: str, content: bytes) -> Rows:
+    records, numbers = [], []
+    for number, line in enumerate(content.decode("utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            if not isinstance(record, dict):
+                raise ValueError(f"{line[:40]!r} is no object")
+        except (ValueError, RecursionError) as error:
+            raise AnalysisError(
+                f"every line must be a JSON object, got another in line {number} of {where}: "
+                f"{error}; correct it"
+            ) from error
+        records.append(dict(leaves(record)))
+        numbers.append(number)
+    names = dict.fromkeys(name for record in records for name in record)
+    if len(names) * len(records) > MOST_CELLS:
+        raise AnalysisError(f"a table must have at most {MOST_CELLS:,} cells, got more in {where}")
+    columns = {name: [record.get(name) for record in records] for name in names}
+    frame = pd.DataFrame(columns, dtype=object, index=pd.Index(numbers))
+    return Rows(where=where, frame=frame, label="line")
+
+
+def _check_names(where: str, names: list[str]) -> None:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise AnalysisError(
+            f"columns must have different names, got {twice[0]!r} more than once in {where}; "
+            "rename one"
+        )
+
+
+READERS: Mapping[str, Callable[[str, bytes], Rows]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+}
+"""Readers by the suffix of the file."""

@@ -1,0 +1,76 @@
+"""Runs of an experiment tracker as rows: one per value of a measurement, settings in each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.runs.columns import MEASURED
+from analysis.runs.rows import MOST_CELLS, Rows
+
+Curve = Sequence[tuple[float, float]]
+"""Steps and values in the order in which they were recorded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackedRun:
+    """A run as a tracker has it.
+
+    Attributes:
+        settings: run, status, Name, and its parameters.
+        curves: measurements by name; the names alone where they are not wanted.
+    """
+
+    settings: Mapping[str, Any]
+    curves: Mapping[str, Curve] = field(repr=False)
+
+
+def wanted(mapping: Mapping[str, str]) -> frozenset[str]:
+    """Return the names of the measurements that an import reads."""
+    return frozenset(mapping.get(name, name) for name in MEASURED)
+
+
+def tracked_rows(
+    where: str, runs: Iterable[TrackedRun], mapping: Mapping[str, str], step: str = "step"
+) -> Rows:
+    """Return runs as rows.
+
+    Args:
+        where: the tracker's folder or project, for messages.
+        runs: what it has.
+        mapping: columns by the names that batchscale has for them.
+        step: what the column of steps is called.
+
+    Raises:
+        AnalysisError: there is no run, or more than fits.
+    """
+    names = wanted(mapping)
+    records: list[dict[str, Any]] = []
+    others: dict[str, None] = {}
+    for run in runs:
+        others |= dict.fromkeys(run.curves)
+        curves = {name: curve for name, curve in run.curves.items() if name in names}
+        if not any(curves.values()) and mapping.get("batch_size", "batch_size") not in run.settings:
+            continue  # nothing is known of it: a summary, a run of another kind
+        # a parameter and a measurement may have one name
+        settings = {k: v for k, v in run.settings.items() if k not in curves and k != step}
+        rows = [
+            {**settings, step: at, name: value}
+            for name, curve in curves.items()
+            for at, value in curve
+        ]
+        records += rows or [settings]
+        if len(records) * max(len(settings), 1) > MOST_CELLS:
+            raise AnalysisError(f"the runs in {where} must fit into memory, got too many values")
+    if not records:
+        raise AnalysisError(f"{where} must hold a run, got none; check the path")
+    found = dict.fromkeys([*(name for record in records for name in record), *others])
+    columns = {name: [record.get(name) for record in records] for name in found}
+    index = pd.RangeIndex(1, len(records) + 1)
+    return Rows(
+        where=where,
+        frame=pd.DataFrame(columns, dtype=object, index=index),
+        label="measurement",
+    )

@@ -1,0 +1,62 @@
+"""What a search that learns shows of itself: where it looked last, and what its last half gained.
+
+Its trials are no even sample, so nothing can be said of what other trials would have found. What
+the later ones did find is known.
+"""
+
+import numpy as np
+import pandas as pd
+
+from analysis.fitting.estimates import span_text
+
+LATE_COLUMNS = {"late_gain": "Float64", "looked": "str"}
+"""Columns that the table of a search that learns has besides those of others."""
+_LAST = 0.25
+"""Share of the trials that shows where a search looked last."""
+
+
+def late_row(even: pd.DataFrame, searched: list[str]) -> dict[str, object]:
+    """Return the columns of one batch size.
+
+    Args:
+        even: its trials without those from elsewhere.
+        searched: names of the hyperparameters searched.
+
+    Returns:
+        late_gain: share of additional steps of the best trial of the first half, by number; null
+        if none of it reached. looked: the middle half of the last quarter of the trials, such as
+        "lr 0.02 to 0.3, momentum 0.8 to 0.9".
+    """
+    if even.empty:
+        return {"late_gain": None, "looked": ""}
+    in_order = even.sort_values(["role", "trial"], ascending=[False, True], kind="stable")
+    steps = in_order["steps"].to_numpy(np.float64, na_value=np.inf)
+    half, fewest = steps[: len(steps) // 2].min(initial=np.inf), steps.min(initial=np.inf)
+    last = in_order.tail(max(1, int(len(in_order) * _LAST)))
+    spans = [np.quantile(last[name].to_numpy(np.float64), (0.25, 0.75)) for name in searched]
+    return {
+        "late_gain": float(half / fewest - 1) if np.isfinite(half) else None,
+        "looked": ", ".join(
+            f"{name} {span_text(*(f'{end:.2g}' for end in span))}"
+            for name, span in zip(searched, spans, strict=True)
+        ),
+    }
+
+
+def late_sentences(table: pd.DataFrame) -> list[str]:
+    """Return what later trials gained and where they were; nothing for other searches."""
+    if "looked" not in table:
+        return []
+    sentences, gains = [], table["late_gain"].dropna()
+    if len(gains):
+        span = span_text(f"{gains.min():.0%}", f"{gains.max():.0%}")
+        sentences.append(
+            f"The first half of the trials took {span} more steps than all, {gains.mean():.0%} on "
+            "average over batch sizes; of as many again expect less than that (search.trials)."
+        )
+    looked = table[table["looked"].ne("")]
+    ends = pd.concat([looked.head(1), looked.tail(1)]).drop_duplicates("batch_size")
+    if len(ends):
+        places = [f"{row.looked} at B = {row.batch_size}" for row in ends.itertuples()]
+        sentences.append(f"Its last trials looked mostly at {', and at '.join(places)}.")
+    return sentences

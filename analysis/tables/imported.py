@@ -1,0 +1,79 @@
+"""What every import shares: where a study may go, and in which order its files are written."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from analysis.errors import AnalysisError
+from analysis.tables.files import write_file
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import STATUSES, STUDY_FILE
+from analysis.tables.study import StudyTables
+
+NO_OPTIMIZER = "unknown-optimizer"
+"""Optimizer of runs that do not name it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imported:
+    """A results folder that was made.
+
+    Attributes:
+        folder: where it is.
+        sentence: about it, for the user.
+        has_target: whether it has a target, so that `analyze` needs none.
+    """
+
+    folder: ResultsFolder
+    sentence: str
+    has_target: bool
+
+
+def check_new(folder: ResultsFolder) -> None:
+    """Refuse a folder that holds anything.
+
+    Raises:
+        AnalysisError: it does.
+    """
+    if not folder.is_empty:
+        raise AnalysisError(
+            f"a study must be imported into a folder that is new or empty, got {folder}; "
+            "choose another --results, or another --only"
+        )
+
+
+def write_study(folder: ResultsFolder, files: Iterable[tuple[str, "bytes | pa.Buffer"]]) -> None:
+    """Write the files of a study with their digests; the study file must be the last of them."""
+    last = ""
+    for last, content in files:
+        write_file(folder, last, content)
+    assert last == STUDY_FILE  # without it a folder is not a study
+
+
+def imported_counts(study: StudyTables) -> str:
+    """Return how many batch sizes, trials and measurements an imported study has, as text."""
+    trials = study.trials
+    return (
+        f"{trials['batch_size'].nunique()} batch sizes, {len(trials):,} trials "
+        f"({status_counts(trials['status'].tolist())}), {len(study.curves):,} measurements"
+    )
+
+
+def imported_rows(study: StudyTables) -> list[dict[str, Any]]:
+    """Return the trials of each batch size, in all and by status, as JSON data."""
+    return [
+        {
+            "batch_size": int(str(size)),
+            "trials": len(trials),
+            **{status: int(trials["status"].eq(status).sum()) for status in STATUSES},
+        }
+        for size, trials in study.trials.groupby("batch_size", sort=True)
+    ]
+
+
+def status_counts(statuses: Sequence[str]) -> str:
+    """Return how many trials have each status, as text."""
+    counts = {status: statuses.count(status) for status in dict.fromkeys(statuses)}
+    return ", ".join(f"{count:,} {status}" for status, count in counts.items())

@@ -1,0 +1,69 @@
+"""Finished runs of any trainer as a study, from Python."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.runs.importing import Choices, import_rows, parse_space
+from analysis.runs.importing import import_runs as import_source
+from analysis.runs.rows import Rows
+from analysis.runs.units import Units
+from analysis.tables.folder import ResultsFolder
+from batchscale.loading import Study, load
+
+
+def import_runs(  # noqa: PLR0913 - one argument for each option of the command
+    runs: pd.DataFrame | str | Path,
+    results: str | Path = "results",
+    *,
+    name: str = "runs",
+    columns: Mapping[str, str] | None = None,
+    target: float | None = None,
+    metric: str | None = None,
+    space: Mapping[str, str] | None = None,
+    step_unit: str = "updates",
+    tokens_per_example: int | None = None,
+    join: str | Path | None = None,
+) -> Study | list[Study]:
+    """Make a results folder of finished runs, as `batchscale import` does.
+
+    Args:
+        runs: a DataFrame, or what the command takes: a table, MLflow's store, a folder of event
+            files, `wandb:entity/project`. In a DataFrame NaN is a cell without a value, as pandas
+            has no other; infinity is a divergence.
+        results: where the study's folder is made, a path or a URI.
+        name: of the study of a DataFrame.
+        columns: columns by the names that batchscale has for them; an empty one leaves it out.
+        target: validation error to get below; None where runs were measured, for any later.
+        metric: what becomes the error: val_error, val_accuracy or val_loss; None for the first.
+        space: the ranges that the points were drawn from evenly and independently, such as
+            `{"lr": "1e-4:1:log"}`; None if unknown.
+        step_unit: what a step counts: updates, examples or tokens.
+        tokens_per_example: length of a sequence, for steps in tokens.
+        join: a table of one row per run, whose columns are added by run.
+
+    Returns:
+        The study, loaded; a list where the runs are of several workloads or optimizers.
+
+    Raises:
+        BatchscaleError: the runs contradict themselves, or lack a column; nothing is written.
+    """  # noqa: DOC502  (raised inside)
+    choices = Choices(
+        mapping=dict(columns or {}),
+        units=Units(step=step_unit, tokens_per_example=tokens_per_example),
+        target=target,
+        metric=metric,
+        space=parse_space([f"{key}={text}" for key, text in (space or {}).items()]),
+        join=None if join is None else Path(join),
+    )
+    folder = ResultsFolder.at(results)
+    if isinstance(runs, pd.DataFrame):
+        frame = runs.reset_index(drop=True).astype(object)
+        frame.columns = [str(column) for column in runs.columns]
+        frame = frame.where(frame.notna(), None)
+        made = import_rows(Rows(where="the table", frame=frame), name, folder, choices)
+    else:
+        made = import_source(str(runs), folder, choices)
+    studies = [load(one.folder.location) for one in made]
+    return studies[0] if len(studies) == 1 else studies

@@ -1,0 +1,170 @@
+"""The commands that bring studies in and out: finished runs, tables, published archives."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from study.commands.options import StudyFolder
+from study.commands.terminal import Terminal
+from study.errors import StudyError
+
+app = typer.Typer()
+console = Terminal()
+
+
+@app.command("import")
+def import_(  # noqa: PLR0913 - one argument for each flag of the command
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Finished runs: a table (.csv, .tsv, .parquet, .jsonl), MLflow's mlruns or .db, a "
+            "folder of TensorBoard event files, wandb:entity/project; or a folder or tar file in "
+            "the layout of Shallue et al. 2018."
+        ),
+    ],
+    results: Annotated[
+        str, typer.Option(help="Where the studies' folders are made: a path or a URI.")
+    ] = "results",
+    only: Annotated[str, typer.Option(help="Pattern of names to import, such as 'mnist-*'.")] = "*",
+    target: Annotated[
+        float | None, typer.Option(help="Validation error to get below.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Measurement to use as the error.", show_default="the first known one"),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=COLUMN,...",
+            help="Runs: which column is what, such as step=global_step,lr=learning_rate.",
+            show_default=False,
+        ),
+    ] = None,
+    join: Annotated[
+        Path | None,
+        typer.Option(help="Runs: a table of one row per run to add to them.", show_default=False),
+    ] = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LOW:HIGH:SCALE,...",
+            help="Runs: the ranges that their points were drawn from, evenly and one independent "
+            "of the other, such as lr=1e-4:1:log.",
+            show_default="unknown",
+        ),
+    ] = None,
+    step_unit: Annotated[
+        str, typer.Option(help="Runs: what a step counts: updates, examples or tokens.")
+    ] = "updates",
+    tokens_per_example: Annotated[
+        int | None,
+        typer.Option(
+            help="Runs: the length of a sequence, for steps in tokens.", show_default=False
+        ),
+    ] = None,
+    all_trials: Annotated[
+        bool, typer.Option("--all-trials", help="Archive: also count trials not COMPLETE.")
+    ] = False,
+    first_trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Archive: use only so many COMPLETE trials at each batch size.",
+            show_default="all",
+        ),
+    ] = None,
+) -> None:
+    """Make results folders of finished runs, or of the workloads in a published archive."""
+    from analysis.archive.importing import Choices, import_archive
+    from analysis.runs.columns import parse_mapping
+    from analysis.runs.importing import Choices as RunChoices
+    from analysis.runs.importing import import_runs, parse_space
+    from analysis.runs.sources import may_be_archive, reader_of
+    from analysis.runs.units import Units
+    from analysis.tables.folder import ResultsFolder
+
+    folder = ResultsFolder.at(results)
+    with console.status(Text(f"reading {source}")):
+        if reader_of(source) is None and may_be_archive(source):
+            of_runs = {
+                "--columns": columns,
+                "--join": join,
+                "--space": space,
+                "--step-unit": step_unit != "updates",
+                "--tokens-per-example": tokens_per_example,
+            }
+            _refuse_options(source, "an archive", of_runs)
+            choices = Choices(
+                only=only,
+                target=target,
+                metric=metric,
+                all_trials=all_trials,
+                first_trials=first_trials,
+            )
+            imported = import_archive(Path(source), folder, choices)
+        else:
+            of_archives = {"--all-trials": all_trials, "--first-trials": first_trials}
+            _refuse_options(source, "runs", of_archives)
+            run_choices = RunChoices(
+                mapping=parse_mapping(columns or []),
+                units=Units(step=step_unit, tokens_per_example=tokens_per_example),
+                only=only,
+                target=target,
+                metric=metric,
+                space=parse_space(space or []),
+                join=join,
+            )
+            imported = import_runs(source, folder, run_choices)
+    for made in imported:
+        console.print(made.sentence)
+    goal = "" if made.has_target else " --target E"
+    console.print(f"Next: batchscale analyze {shlex.quote(str(made.folder))}{goal}")
+
+
+def _refuse_options(source: str, kind: str, given: Mapping[str, object]) -> None:
+    """Refuse options that say nothing of a source of this kind.
+
+    Raises:
+        StudyError: there is one.
+    """
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise StudyError(
+            f"{named[0]} must not be given for {kind}, got it for {source}; leave it out, or check "
+            "the path and its suffix"
+        )
+
+
+@app.command()
+def export(
+    location: StudyFolder,
+    to: Annotated[Path, typer.Option(help="Folder of the archive, or of the table.")] = Path(
+        "archive"
+    ),
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format", help="archive: the layout of Shallue et al. 2018; csv: one table."
+        ),
+    ] = "archive",
+) -> None:
+    """Write a study in the layout of the archive of Shallue et al. 2018, or as a table."""
+    from analysis.archive.exporting import export_study
+    from analysis.runs.exporting import export_table
+    from analysis.tables.folder import ResultsFolder
+
+    if form not in ("archive", "csv"):
+        raise StudyError(f"--format must be archive or csv, got {form!r}")
+    if form == "csv":
+        console.print(str(export_table(ResultsFolder.at(location), to)))
+        return
+
+    written = export_study(ResultsFolder.at(location), to)
+    console.print(
+        f"{written.trials:,} trials in {written.folder}, {written.left_out:,} left out",
+    )

@@ -1,0 +1,81 @@
+"""The studies of one file as they are written: what can be refused before anything is imported.
+
+Whoever mistypes a key or a path should not wait seconds for torch and Ray.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from analysis.tables.files import DIGEST_SUFFIX, read_file
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import STUDY_FILE
+from batchscale.errors import BatchscaleError
+from study.config.grid import Member, read_members
+from study.config.study import FOUND, StudyConfig
+from study.config.study_file import refuse_imported, validated
+from study.errors import StudyError
+from study.storage.study_folder import folder_of
+from workloads.registry import refuse_unknown
+
+T = TypeVar("T")
+
+
+def members_in(source: str, settings: Sequence[str]) -> list[Member]:
+    """Return the studies of a study file, or of the name of a workload.
+
+    Args:
+        source: path of a study file, or a workload.
+        settings: changes of the study file, such as `search.trials=32`.
+
+    Raises:
+        StudyError: the file cannot be read, a key breaks its own rule, or a workload's name is
+            unknown; one line for each. The workload itself is not looked at.
+    """  # noqa: DOC502  (raised inside)
+    _check_recorded(source)
+    folder_of(source)  # says so if its study cannot be run
+    members = read_members(source, settings)
+    for member in members:
+        refuse_imported(member.data, Path(source).parent)
+    for_each(members, _check)
+    return members
+
+
+def _check(member: Member) -> None:
+    written = {key: value for key, value in member.data.items() if key not in FOUND}
+    refuse_unknown(validated(StudyConfig, written).workload)
+
+
+def _check_recorded(source: str) -> None:
+    """Refuse the study file of a results folder whose bytes have changed."""
+    path = Path(source)
+    if path.name == STUDY_FILE and os.path.isfile(f"{path}{DIGEST_SUFFIX}"):
+        read_file(ResultsFolder.at(path.parent), STUDY_FILE)
+
+
+def for_each(members: Sequence[Member], work: Callable[[Member], T]) -> list[T]:
+    """Return the results of a function for every study.
+
+    Raises:
+        StudyError: some studies were refused; each message once, with the studies concerned.
+    """
+    done: list[T] = []
+    refused: dict[str, list[str]] = {}
+    for member in members:
+        try:
+            done.append(work(member))
+        except BatchscaleError as error:
+            for line in str(error).splitlines():
+                refused.setdefault(line, []).append(member.name or "the study")
+    if refused:
+        lines = [_concerning(line, names, len(members)) for line, names in refused.items()]
+        raise StudyError("\n".join(lines))
+    return done
+
+
+def _concerning(line: str, names: Sequence[str], count: int) -> str:
+    if len(names) == count:
+        return line
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"in {names[0]}{more}: {line}"

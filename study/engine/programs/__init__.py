@@ -1,0 +1,1 @@
+"""Programs as trials: started, read, and ended at target, cap or budget."""

@@ -1,0 +1,63 @@
+"""What a program is told: its placeholders and its environment."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from study.config.study import ResolvedStudy
+from study.records import Cohort, Point
+from workloads.command.program import Command
+
+_NUMBERS = ("batch_size", "micro_batch", "seed", "max_steps", "max_examples")
+
+
+def placeholder_values(
+    resolved: ResolvedStudy, cohort: Cohort, index: int, checkpoint: Path
+) -> dict[str, str]:
+    """Return what the placeholders of a trial are filled with; floats as Python reads them back."""
+    size, point = cohort.batch_size, cohort.points[index]
+    budget = resolved.budget(size)
+    return {name: repr(float(value)) for name, value in point.values.items()} | {
+        "batch_size": str(size),
+        "micro_batch": str(min(size, resolved.micro_batch or size)),
+        "seed": str(point.seed % 2**31),
+        "max_steps": str(budget),
+        "max_examples": str(budget * size),
+        "checkpoint": str(checkpoint),
+        "python": sys.executable,
+    }
+
+
+def environment(
+    command: Command, point: Point, values: Mapping[str, str], slot: int
+) -> dict[str, str]:
+    """Return the variables of a program: its worker's, what batchscale tells it, and its own.
+
+    Args:
+        command: the program.
+        point: its trial.
+        values: what its placeholders are filled with.
+        slot: which of the places of its worker it runs in, from 0.
+    """
+    told: dict[str, object] = {name: int(values[name]) for name in _NUMBERS}
+    told |= {"hyperparameters": dict(point.values), "checkpoint": values["checkpoint"]}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": str(command.options.cpus),
+        "CUDA_VISIBLE_DEVICES": _devices(command.options.gpus, slot),
+        "PYTHONUNBUFFERED": "1",  # else measurements wait in Python's buffer
+        "BATCHSCALE_TRIAL": json.dumps(told),
+        **command.environment(values),
+    }
+
+
+def _devices(gpus: float, slot: int) -> str:
+    """Return the GPUs of a slot, out of those that the worker has, as CUDA_VISIBLE_DEVICES."""
+    if not gpus:
+        return ""
+    there = os.environ.get("CUDA_VISIBLE_DEVICES")
+    first, count = int(slot * gpus), max(1, int(gpus))
+    names = there.split(",") if there else [str(n) for n in range(first + count)]
+    return ",".join(names[first : first + count])

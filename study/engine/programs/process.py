@@ -1,0 +1,105 @@
+"""A running program, of which nothing outlives this process."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+_MARK = "BATCHSCALE_PROGRAM"
+Printed = tuple[Path, Path]
+"""Files of a program's output and of its errors."""
+# The guard reads a pipe whose other end this process alone holds. So it wakes when the program is
+# to be killed, and also when this process dies, however that happens. `torchrun` starts sessions of
+# its own, hence the mark, which all that a program starts inherit.
+_GUARD = """
+read -r group || exit
+read -r end
+kill -KILL -- "-$group" 2>/dev/null
+[ -d /proc/self ] || exit
+for round in 1 2 3; do
+    left=$(grep -lzxF "$1" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3)
+    [ -n "$left" ] || exit
+    kill -KILL $left 2>/dev/null
+    sleep 0.05
+done
+"""
+
+
+class Process:
+    """A program in a process group of its own, with all that it starts."""
+
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], folder: Path, printed: Printed
+    ) -> None:
+        """Start the program in a folder.
+
+        Its output and its errors go to two files, so that nothing of them is lost with this
+        process.
+
+        Raises:
+            OSError: it cannot be started.
+        """  # noqa: DOC502  (raised by Popen)
+        self._mark = f"{_MARK}={uuid4().hex}"
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "sh", self._mark],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            with printed[0].open("ab") as output, printed[1].open("ab") as errors:
+                self._program = subprocess.Popen(
+                    words,
+                    cwd=folder,
+                    env={**environment, _MARK: self._mark.partition("=")[2]},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=errors,
+                    start_new_session=True,
+                )
+        except BaseException:
+            self._guard.communicate()
+            raise
+        assert self._guard.stdin is not None
+        self._guard.stdin.write(f"{self._program.pid}\n".encode())
+        self._guard.stdin.flush()
+        self._kill_at: float | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code, or less than 0 for a signal; None while it runs."""
+        return self._program.poll()
+
+    def memory(self) -> int:
+        """Return the peak bytes of each process of the program, added up; 0 where unknown."""
+        total = 0
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # another user's, or it has ended
+                if self._mark.encode() in (process / "environ").read_bytes().split(b"\0"):
+                    lines = (process / "status").read_text().splitlines()
+                    peak = [line for line in lines if line.startswith("VmHWM")]
+                    total += sum(1024 * int(line.split()[1]) for line in peak)
+        return total
+
+    def end_softly(self, grace: float) -> None:
+        """Ask the program to end itself within some seconds >= 0."""
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + grace
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._program.pid, signal.SIGTERM)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it still runs although its time to end itself is over."""
+        over = self._kill_at is not None and time.monotonic() >= self._kill_at
+        return over and self.exit_code is None
+
+    def close(self) -> None:
+        """Kill what is left of the program and of all that it started."""
+        self._guard.communicate()
+        self._program.wait()

@@ -1,0 +1,276 @@
+"""One trial of a program: its files, its measurements so far, and how it ended."""
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from study.engine.outcomes import Run
+from study.engine.programs.measurements import BadLineError, Lines, Measurement, Reader
+from study.engine.programs.output import Output
+from study.engine.programs.process import Process
+from study.engine.programs.saved import (
+    End,
+    Row,
+    curve_of,
+    line_of,
+    read_end,
+    read_rows,
+    write,
+)
+from study.engine.stopping_rules import StoppingRules
+from study.records import Seconds
+from workloads.command.program import Command
+
+_CURVE, _ENDED, CHECKPOINT = "curve.jsonl", "ended.json", "checkpoint"
+_OUTPUT, _ERRORS, _LOG = "output", "errors", "log.jsonl"
+_REPORTS = {_OUTPUT: False, _LOG: True}
+"""Files with measurements, and whether nothing else may be in them."""
+SETTLE_SECONDS = 2.0
+"""Time after which a program that broke down has failed: whoever kills a sweep, as a batch system
+does, may kill the program first, and this process next."""
+_MOST_BYTES = 2**30
+"""Size of the output of a program that prints without end."""
+_PIECE = 2**20
+
+
+class ProgramTrial:
+    """A trial whose folder outlives this process: a later one goes on where this one ended.
+
+    Attributes:
+        end: how it ended; None before.
+        output: what the program printed since it was started here.
+        process: the program while it runs.
+        killed: whether it did not end itself in time when it was asked to.
+    """
+
+    def __init__(self, command: Command, folder: Path, max_steps: int) -> None:
+        """Read what an earlier process has left in the trial's folder.
+
+        Args:
+            command: the program.
+            folder: the trial's own; it need not exist.
+            max_steps: the step budget, >= 1.
+        """
+        self._command, self._folder, self._max_steps = command, folder, max_steps
+        self._rows: list[Row] = read_rows(folder / _CURVE)
+        self.end = read_end(folder / _ENDED)
+        self.killed = False
+        self.output = Output()
+        self.process: Process | None = None
+        self._resumed = self._ended_by_us = False
+        self._reader, self._lines = Reader(command), {name: Lines() for name in _REPORTS}
+        self._first = False
+        self._read_left_over()
+        self._seconds = self._rows[-1][4] if self._rows else 0.0
+
+    @property
+    def step(self) -> int:
+        """The last step that was measured; -1 before any."""
+        return self._rows[-1][0] if self._rows else -1
+
+    def run(self) -> Run:
+        """Return the measurements as the run of a lane."""
+        total = self._rows[-1][4] if self._rows else 0.0
+        end = self.end or End()
+        return Run(
+            curve=curve_of(self._rows),
+            diverged_at=end.diverged_at,
+            seconds=Seconds(total, total, 0.0),
+            finished=end.finished,
+        )
+
+    def past(self, rules: StoppingRules) -> bool:
+        """Return whether nothing that the program may still report can matter."""
+        after = [row[3] for row in self._rows if row[0] > 0]
+        reached = not rules.to_budget and any(error < rules.target for error in after)
+        return reached or self.step >= min(rules.cap, rules.max_steps)
+
+    def start(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Start the program; one that does not start has failed."""
+        checkpoint = self._folder / CHECKPOINT
+        self._resumed = checkpoint.is_dir() and any(checkpoint.iterdir())
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        for name in (_OUTPUT, _ERRORS, _LOG):
+            (self._folder / name).write_bytes(b"")
+        self._files = {name: (self._folder / name).open("rb") for name in (_OUTPUT, _ERRORS, _LOG)}
+        self._reader, self._lines = Reader(self._command), {name: Lines() for name in _REPORTS}
+        self._begun = self._heard = time.monotonic()
+        self._died: float | None = None
+        told = {
+            "BATCHSCALE_LOG": str(self._folder / _LOG),
+            "BATCHSCALE_CHECKPOINT": str(checkpoint),
+            "BATCHSCALE_RESUME": str(int(self._resumed)),
+        }
+        self._first = True
+        printed = self._folder / _OUTPUT, self._folder / _ERRORS
+        try:
+            self.process = Process(words, {**environment, **told}, self._command.folder, printed)
+        except (OSError, ValueError) as error:
+            self._close_files()
+            self._finish(End(f"the program must start, got {type(error).__name__}: {error}"))
+
+    def look(self) -> bool:
+        """Take in what the program has reported, and whether it has ended or is overdue.
+
+        Returns:
+            Whether there is anything new.
+        """
+        process, before = self.process, self.step
+        if process is None:
+            return True
+        code = process.exit_code  # asked first: what it printed before is then there
+        ended = code is not None
+        try:
+            self._read(ended)
+            self._check_time()
+        except BadLineError as bad:
+            self._conclude(End(str(bad)))
+        if code is not None:
+            ended = self._settled(code)
+        if code is not None and ended:
+            self._conclude(self._judged(code))
+        if ended or process.overdue:
+            self.killed = not ended
+            self.close()
+        return self.process is None or self.step != before
+
+    def _settled(self, code: int) -> bool:
+        """Return whether the end of a program is its own: not one that this process shares."""
+        if code == 0 or self.end is not None or self._ended_by_us:
+            return True
+        self._died = self._died or time.monotonic()
+        return time.monotonic() - self._died > SETTLE_SECONDS
+
+    def stop(self, grace: float | None = None) -> None:
+        """Ask the program to end itself, and take in nothing more."""
+        self._ended_by_us = True
+        if self.process is not None:
+            own = self._command.options.grace_seconds
+            self.process.end_softly(own if grace is None else min(own, grace))
+
+    def conclude(self) -> None:
+        """End the trial at its last measurement: nothing further matters."""
+        self._conclude(End())
+
+    def close(self) -> None:
+        """Kill what is left of the program."""
+        if self.process is not None:
+            self.process.close()
+            self._close_files()
+            self.process = None
+
+    def _close_files(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def _conclude(self, end: End) -> None:
+        if self.end is None and not self._ended_by_us:
+            self._finish(end)
+            self.stop()
+
+    def _finish(self, end: End) -> None:
+        self.end = end
+        write(self._folder / _ENDED, json.dumps(asdict(end)))
+
+    def _read_left_over(self) -> None:
+        """Take in what the program reported after its worker had died."""
+        for name, only_json in _REPORTS.items():
+            with contextlib.suppress(OSError, BadLineError):
+                self._take(self._lines[name].add((self._folder / name).read_bytes()), only_json)
+
+    def _read(self, ended: bool) -> None:
+        for name, file in self._files.items():
+            # one that prints without end must not hold up the others
+            piece = file.read() if ended else file.read(_PIECE)
+            if name != _LOG:
+                self.output.add(piece)
+            if name in _REPORTS:
+                lines = self._lines[name].add(piece) + (self._lines[name].end() if ended else [])
+                self._take(lines, _REPORTS[name])
+            if file.tell() > _MOST_BYTES:
+                raise BadLineError(
+                    f"a program must print at most {_MOST_BYTES:,} bytes, got more; print less"
+                )
+
+    def _take(self, lines: Sequence[str], only_json: bool) -> None:
+        for line in lines:
+            if self.end is not None or self._ended_by_us:
+                return
+            measurement = self._reader.read(line, only_json=only_json)
+            known = self.process is None and measurement and measurement.step <= self.step
+            if measurement is not None and not known:
+                self._record(measurement)
+
+    def _record(self, found: Measurement) -> None:
+        self._heard = time.monotonic()
+        if self._first and self._resumed:  # it goes on from a checkpoint before the last of these
+            self._rows = [row for row in self._rows if row[0] < found.step]
+            write(self._folder / _CURVE, "".join(map(line_of, self._rows)))
+        elif self._first and self._rows:
+            self._rows = []
+            write(self._folder / _CURVE, "")
+        self._first = False
+        if found.step <= self.step:
+            raise BadLineError(
+                f"{self._command.options.step} must rise from one measurement to the next, got "
+                f"{found.step} after {self.step}; of several processes, let one report"
+            )
+        if found.step > self._max_steps:
+            if not self._rows:
+                raise BadLineError(
+                    f"a program must be measured within its budget of {self._max_steps:,} steps, "
+                    f"got its first measurement at step {found.step:,}; measure more often"
+                )
+            self._conclude(End(finished=True))
+        elif not found.finite:
+            self._conclude(End(diverged_at=found.step))
+        else:
+            seconds = self._elapsed()
+            row = (found.step, found.train_loss, found.val_loss, found.val_error, seconds)
+            self._rows.append(row)
+            with (self._folder / _CURVE).open("a", encoding="utf-8") as file:
+                file.write(line_of(row))
+
+    def _elapsed(self) -> float:
+        """Return the seconds that the program has run, here and before."""
+        if self.process is None:  # it is not known when a measurement was made that nobody read
+            return self._rows[-1][4] if self._rows else 0.0
+        return self._seconds + time.monotonic() - self._begun
+
+    def _check_time(self) -> None:
+        options, now = self._command.options, time.monotonic()
+        for name, since in (("trial_minutes", self._begun), ("silent_minutes", self._heard)):
+            minutes = getattr(options, name)
+            if minutes is not None and now - since > 60 * minutes and self.end is None:
+                raise BadLineError(
+                    f"the program must keep within workload_options.{name} = {minutes:g}, got "
+                    f"step {self.step} as its last measurement; {self.output.last_lines()}"
+                )
+
+    def _judged(self, code: int) -> End:
+        """Return how a program ended that ended by itself."""
+        if code:
+            how = f"exit code {code}" if code > 0 else f"signal {-code}"
+            where = f"after step {self.step}" if self._rows else "before any measurement"
+            return End(f"the program ended with {how} {where}; {self.output.last_lines()}")
+        if not self._rows:
+            return End(self._nothing())
+        before = self._rows[-2][0] if len(self._rows) > 1 else 0
+        if 2 * self.step - max(before, 0) > self._max_steps:
+            return End(finished=True)  # its next measurement would lie beyond the budget
+        return End(
+            f"the program must train for {{max_steps}} = {self._max_steps:,} steps unless it is "
+            f"ended, got an end after step {self.step:,}; {self.output.last_lines()}"
+        )
+
+    def _nothing(self) -> str:
+        options, keys = self._command.options, ", ".join(sorted(self._reader.keys))
+        there = f"JSON with the keys {keys}" if keys else "none"
+        return (
+            "the program must report measurements, JSON objects with the keys "
+            f"{options.step} and {self._command.measured}, on lines of its output or of "
+            f"$BATCHSCALE_LOG, got {there}; {self.output.last_lines()}"
+        )

@@ -1,0 +1,132 @@
+"""What a worker does with a cohort, whoever started it: train it, and write its part."""
+
+import contextlib
+import faulthandler
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from analysis.errors import AnalysisError
+from analysis.tables.folder import ResultsFolder
+from study.config.study import ResolvedStudy
+from study.engine.checkpoints import Checkpoint, SavedError
+from study.engine.cohort import run_cohort
+from study.engine.networks.training import Trainable
+from study.engine.race import Race
+from study.records import Cohort, Lap, Status
+from study.storage.parts import cohort_stem, write_part
+
+_STDERR = 2
+_TELL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What the driver is told of a cohort; the results themselves are in its part.
+
+    Attributes:
+        reached: trials that reached the target.
+        failed: trials that failed.
+        notes: what became of the cohort's checkpoint, one sentence each.
+        saved: whether training ended early, and goes on from the checkpoint.
+        unwritten: why the part could not be written; None if it was.
+    """
+
+    reached: int = 0
+    failed: int = 0
+    notes: tuple[str, ...] = ()
+    saved: bool = False
+    unwritten: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """A workload ready for training, and where its results go.
+
+    Attributes:
+        folder: the study's results folder.
+        resolved: the study.
+        trainable: its workload, on the device of this worker.
+        device: cpu or cuda.
+        stopping: returns whether what trains is to be saved and left.
+        tell: takes how far a race is, now and then; None at its end.
+    """
+
+    folder: ResultsFolder
+    resolved: ResolvedStudy
+    trainable: Trainable
+    device: str
+    stopping: Callable[[], bool]
+    tell: Callable[[Lap | None], None] = lambda lap: None
+
+    def train(self, cohort: Cohort, node: str) -> Report:
+        """Return how a cohort ended, once it is trained and its part written.
+
+        With `compute.cohort_minutes`, a cohort that takes longer ends the process.
+
+        Args:
+            cohort: the cohort.
+            node: name of this machine, noted in the part.
+        """
+        stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
+        checkpoint = Checkpoint(self.folder, stem, self.resolved, cohort, self.device)
+        checkpoint.stopping = self.stopping
+        Race.after_lap = _Teller(cohort.batch_size, self.tell)
+        try:
+            with ended_after(self.resolved.compute.cohort_minutes):
+                results = run_cohort(self.resolved, self.trainable, cohort, checkpoint)
+        except SavedError:
+            return Report(notes=tuple(checkpoint.notes), saved=True)
+        finally:
+            self.tell(None)
+        try:
+            write_part(self.folder, self.resolved, results, node)
+        except AnalysisError as error:
+            return Report(notes=tuple(checkpoint.notes), unwritten=str(error))
+        checkpoint.remove()
+        statuses = [result.outcome.status for result in results]
+        return Report(
+            reached=statuses.count(Status.REACHED),
+            failed=statuses.count(Status.FAILED),
+            notes=tuple(checkpoint.notes),
+        )
+
+
+class _Teller:
+    """Tells how far a cohort is, at most once a second; called after every lap."""
+
+    def __init__(self, batch_size: int, tell: Callable[[Lap], None]) -> None:
+        self._batch_size, self._tell = batch_size, tell
+        self._began = self._told = time.monotonic()
+        self._step, self._steps = math.inf, 0.0
+
+    def __call__(self, race: Race) -> None:
+        # a race that is resumed begins at a later step, one of half of the lanes at step 0
+        self._steps += race.racing * max(0, race.step - self._step)
+        self._step, now = race.step, time.monotonic()
+        if now - self._told < _TELL_SECONDS:
+            return
+        self._told, loss = now, race.least_loss
+        self._tell(
+            Lap(
+                batch_size=self._batch_size,
+                share=race.share,
+                loss=None if math.isnan(loss) else loss,
+                steps_per_second=self._steps / (now - self._began),
+            )
+        )
+
+
+@contextlib.contextmanager
+def ended_after(minutes: float | None) -> Iterator[None]:
+    """End this process if the body takes longer; the driver records why."""
+    if minutes is None:
+        yield
+        return
+    # a Python thread could not end code that holds the interpreter lock; faulthandler can
+    faulthandler.dump_traceback_later(60 * minutes, exit=True, file=_STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()

@@ -1,0 +1,146 @@
+"""How the trials of a study ended: what its progress is counted from.
+
+Curves are not read, nor are trials made into objects: a study may have very many.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.errors import AnalysisError
+from analysis.measures.unfinished import COLUMNS
+from analysis.tables.files import read_table_file
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import BOX_COLUMNS, BOXES_FILE, STUDY_FILE, TRIAL_COLUMNS, TRIALS_FILE
+from analysis.tables.validation import check_table
+from study.config.study import ResolvedStudy
+from study.engine.stopping_rules import StoppingRules
+from study.records import Role
+from study.storage.boxes import Regions, box_rows
+from study.storage.parts import (
+    PARTS,
+    CorruptPartError,
+    check_place,
+    part_names,
+    part_table,
+    read_part,
+    refused_if_corrupt,
+    region_of,
+)
+
+_READ = {name: TRIAL_COLUMNS[name] for name in (*COLUMNS, "cohort", "steps_before", "stopped_at")}
+_SCHEMA = pa.schema(list(_READ.items()))
+_Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How the trials of a study ended.
+
+    Attributes:
+        trials: the columns of `unfinished.COLUMNS` for every trial, each once.
+        boxes: rows of `boxes.parquet`.
+    """
+
+    trials: Sequence[_Row]
+    boxes: Sequence[_Row]
+
+
+def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
+    """Return how the trials of a study ended, judged by all trials of their batch size.
+
+    A study that was moved without its parts is read from its tables.
+
+    Raises:
+        AnalysisError: a part or a table is damaged.
+        StudyError: a part belongs to another study.
+    """  # noqa: DOC502  (raised inside)
+    names = part_names(folder)
+    if not names and folder.exists(TRIALS_FILE):
+        return _of_tables(folder, resolved)
+    digest, regions = resolved.digest(), Regions()
+
+    def read(name: str) -> pa.Table:
+        table = part_table(folder, name, digest, _READ)
+        with refused_if_corrupt(folder, name):
+            if (region := region_of(table, resolved)) is not None:
+                regions[table["batch_size"][0].as_py(), region.number] = region.box
+            return _in_place(name, table)
+
+    with ThreadPoolExecutor() as threads:  # which wait for the disk, or for an object store
+        tables = list(threads.map(read, names))
+    try:
+        # without a table pyarrow would import pandas to make one
+        trials = _trials(folder, PARTS, pa.concat_tables(tables), resolved) if tables else []
+    except AnalysisError:
+        for name in names:  # says which part, and what no worker would have written
+            read_part(folder, name, resolved)
+        raise
+    return Ends(_judged(_once(trials), resolved), box_rows(resolved, regions))
+
+
+def _in_place(name: str, table: pa.Table) -> pa.Table:
+    """Return the columns of a part, which must be there, of their types, and of this part."""
+    if not table.num_rows:
+        raise CorruptPartError("no trial")
+    sizes, cohorts = (table[column].unique().to_pylist() for column in ("batch_size", "cohort"))
+    role = Role(table["role"][0].as_py())
+    check_place(name, role, ((size, cohort) for size in sizes for cohort in cohorts))
+    own = table.select(list(_READ))
+    return own if own.schema.equals(_SCHEMA) else own.cast(_SCHEMA)
+
+
+def _of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
+    boxes = read_table_file(folder, BOXES_FILE)
+    check_table(str(folder / BOXES_FILE), boxes, BOX_COLUMNS)
+    trials = read_table_file(folder, TRIALS_FILE, _READ)
+    return Ends(_once(_trials(folder, TRIALS_FILE, trials, resolved)), boxes.to_pylist())
+
+
+def _trials(
+    folder: ResultsFolder, name: str, table: pa.Table, resolved: ResolvedStudy
+) -> list[_Row]:
+    check_table(str(folder / name), table, _READ)
+    others = set(pc.unique(table["batch_size"]).to_pylist()) - set(resolved.batch_sizes)
+    if others:
+        raise AnalysisError(
+            f"{folder / name} must hold the batch sizes of {STUDY_FILE}, got {min(others)}; "
+            "restore it from a copy"
+        )
+    columns = {name: table[name].to_pylist() for name in _READ}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _once(trials: Iterable[_Row]) -> list[_Row]:
+    found: dict[tuple[Any, ...], _Row] = {}
+    for row in trials:
+        found.setdefault((row["batch_size"], row["role"], row["trial"]), row)
+    return list(found.values())
+
+
+def _judged(trials: Sequence[_Row], resolved: ResolvedStudy) -> list[_Row]:
+    """Return trials as they stand by the final caps of the searches: a late hit is no hit.
+
+    As `final_results` does with curves; replicates, which have caps of their own, are left as they
+    were recorded.
+    """
+    best: dict[int, int] = {}
+    for row in trials:
+        if row["steps"] is not None and row["role"] != Role.REPLICATE:
+            best[row["batch_size"]] = min(row["steps"], best.get(row["batch_size"], row["steps"]))
+    caps = {
+        size: StoppingRules.for_search(resolved, size, steps).cap for size, steps in best.items()
+    }
+    exempt = {Role.REPLICATE, Role.RECIPE}
+    return [
+        {**row, "status": "capped", "steps": None}
+        if row["steps"] is not None
+        and row["role"] not in exempt
+        and (row["steps_before"] or 0) >= caps[row["batch_size"]]
+        else row
+        for row in trials
+    ]

@@ -1,0 +1,1 @@
+"""A sweep shown in experiment trackers, from a process of its own that cannot harm the sweep."""

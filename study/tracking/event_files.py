@@ -1,0 +1,41 @@
+"""TensorBoard event files: a folder for each run, which `batchscale import` reads too."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tensorboardX import SummaryWriter
+
+from study.tracking.tracker import FinishedRun
+
+
+class EventFiles:
+    """Writes `tensorboard/<run>/events.out.tfevents...`; look with `tensorboard --logdir`."""
+
+    def __init__(self, study: str, folder: Path) -> None:
+        """Write beside the results."""
+        self._folder = folder / "tensorboard"
+
+    def log(self, run: FinishedRun) -> None:
+        """Write scalars, and the settings for the tab of hyperparameters."""
+        with SummaryWriter(str(self._folder / run.name)) as writer:
+            for row in run.curve:
+                for name, value in row.items():
+                    if name != "step":
+                        writer.add_scalar(name, value, int(row["step"]))
+            outcome = {f"outcome/{name}": value for name, value in run.numbers.items()}
+            settings = {name: value for name, value in run.config.items() if value is not None}
+            writer.add_hparams(settings, outcome, name="settings")
+
+    def close(self, summary: Mapping[str, float], figures: Sequence[Path]) -> None:
+        """Write the study's numbers and figures as a run of their own."""
+        if not summary and not figures:
+            return
+        with SummaryWriter(str(self._folder / "summary")) as writer:
+            for name, value in summary.items():
+                writer.add_scalar(f"summary/{name}", value)
+            for figure in figures:
+                with Image.open(figure) as image:
+                    pixels = np.asarray(image.convert("RGB"))
+                writer.add_image(figure.stem, pixels, dataformats="HWC")

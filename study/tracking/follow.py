@@ -1,0 +1,227 @@
+"""A sweep followed by trackers: what it hands over, and what they have to say in the end."""
+
+import contextlib
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import AnalysisError
+from analysis.tables.folder import ResultsFolder
+from study.config.study import ResolvedStudy
+from study.orchestration.progress import Progress
+from study.records import TrialResult
+from study.storage.trial_rows import SOURCE_COLUMNS, trial_row
+from study.tracking.registry import TRIAL
+from study.tracking.serve import CLOSE
+from study.tracking.tracker import FinishedRun
+
+MOST_SECONDS = 120.0
+"""How long trackers may take after the sweep has ended."""
+
+
+@contextlib.contextmanager
+def tracked(
+    names: Sequence[str],
+    by: str,
+    folder: ResultsFolder,
+    resolved: ResolvedStudy,
+    progress: Progress,
+) -> Iterator[list[str]]:
+    """Let trackers follow what is recorded while the body runs.
+
+    Args:
+        names: trackers that `check_trackers` allowed; none is fine.
+        by: what becomes a run: `trial` or `batch-size`.
+        folder: the study's results folder.
+        resolved: the study.
+        progress: is told of the trials.
+
+    Yields:
+        A list that holds, in the end, a sentence for each tracker that failed.
+    """
+    said: list[str] = []
+    if not names:
+        yield said
+        return
+    following = Following(names, folder, resolved, by)
+    progress.listeners.append(following.add)
+    try:
+        yield said
+        said += following.finish()
+    finally:
+        following.end()
+
+
+class Following:
+    """Hands the trials of a sweep to trackers; nothing that happens to these harms the sweep."""
+
+    def __init__(
+        self, names: Sequence[str], folder: ResultsFolder, resolved: ResolvedStudy, by: str
+    ) -> None:
+        """Start the trackers' process.
+
+        Args:
+            names: trackers that `check_trackers` allowed.
+            folder: the study's results folder.
+            resolved: the study.
+            by: what becomes a run: `trial` or `batch-size`.
+        """
+        self._resolved, self._folder, self._by = resolved, folder, by
+        self._best: dict[int, TrialResult] = {}
+        self._problem, self._runs = "", 0
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="batchscale-", ignore_cleanup_errors=True
+        )
+        scratch = Path(self._scratch.name)
+        self._spool, self._said = scratch / "runs.jsonl", scratch / "said.txt"
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._spool.touch()
+            with self._said.open("wb") as said, (scratch / "log.txt").open("wb") as log:
+                self._process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-P", "-m", "study.tracking.serve"),
+                        *(str(self._spool), folder.name, str(_place(folder)), *names),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C is the sweep's
+                )
+        except OSError as error:
+            self._problem = f"the trackers could not be started: {error}"
+
+    def add(self, results: Sequence[TrialResult]) -> None:
+        """Hand over the trials of a cohort that has just been recorded."""
+        self._runs += len(results)
+        for result in results:
+            if self._by == TRIAL:
+                self._write(finished_run(self._resolved, result).as_json())
+            elif _rank(result) < _rank(self._best.get(result.batch_size)):
+                self._best[result.batch_size] = result
+
+    def finish(self) -> list[str]:
+        """Hand over what the study found, and wait for the trackers.
+
+        Returns:
+            A sentence for each tracker that failed.
+        """
+        for size, result in sorted(self._best.items()):
+            run = finished_run(self._resolved, result, name=f"B{size}")
+            self._write(run.as_json())
+        if not self._runs and not self._problem:
+            return []
+        summary, figures = _found(self._folder, Path(self._scratch.name, "figures"))
+        self._write(CLOSE + json.dumps({"summary": summary, "figures": figures}))
+        if self._problem:
+            return [f"nothing more was tracked: {self._problem}"]
+        return self._wait()
+
+    def end(self) -> None:
+        """End the trackers' process, if it has not ended, and remove what was handed over."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._scratch.cleanup()
+
+    def _wait(self) -> list[str]:
+        assert self._process is not None  # there is no problem
+        try:
+            code = self._process.wait(MOST_SECONDS)
+        except subprocess.TimeoutExpired:
+            return [
+                f"the trackers were ended after {MOST_SECONDS:.0f} s; what they have may lack runs"
+            ]
+        said = self._said.read_text(encoding="utf-8", errors="replace").splitlines()
+        sentences = [f"nothing more was tracked by {line}" for line in said]
+        return sentences or ([f"the trackers ended with code {code}"] if code else [])
+
+    def _write(self, line: str) -> None:
+        if self._problem:
+            return
+        try:
+            with self._spool.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        except OSError as error:
+            self._problem = f"{self._spool} must be writable: {error.strerror or error}"
+
+
+def finished_run(resolved: ResolvedStudy, result: TrialResult, name: str = "") -> FinishedRun:
+    """Return a trial as trackers get it, judged as its cohort did."""
+    point, outcome, curve = result.point, result.outcome, result.curve
+    columns = {
+        name: getattr(curve, name).tolist()
+        for name in ("step", "train_loss", "val_loss", "val_error")
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return FinishedRun(
+        name=name or f"B{result.batch_size}-{point.role}-{point.trial}",
+        config={
+            "workload": resolved.workload,
+            "optimizer": resolved.optimizer,
+            "target": resolved.target,
+            "batch_size": result.batch_size,
+            "role": str(point.role),
+            "trial": point.trial,
+            "seed": str(point.seed),  # some trackers have no integers of 64 bits
+            **_source(result),
+            **point.values,
+        },
+        curve=[{k: v for k, v in row.items() if math.isfinite(v)} for row in rows],
+        outcome={
+            "status": str(outcome.status),
+            "steps": outcome.steps,
+            "steps_before": outcome.steps_before,
+            "stopped_at": outcome.stopped_at,
+            "best_error": outcome.best_error,
+            "message": result.message or None,
+        },
+    )
+
+
+def _source(result: TrialResult) -> dict[str, Any]:
+    """Return where a replicate's point comes from, in the columns of `trials.parquet`."""
+    row = trial_row(result)
+    return {name: row[name] for name in SOURCE_COLUMNS if row[name] is not None}
+
+
+def _rank(result: TrialResult | None) -> tuple[float, float]:
+    """Return how a trial ranks for its batch size: by steps to target, then by its error."""
+    if result is None:
+        return math.inf, math.inf
+    steps, error = result.outcome.steps, result.outcome.best_error
+    return (
+        math.inf if steps is None else steps,
+        1e300 if error is None else error,  # better than no trial at all
+    )
+
+
+def _place(folder: ResultsFolder) -> Path:
+    """Return where trackers may write files: in the results, or here if these are in a store."""
+    return Path(folder.name) if "://" in folder.location else Path(folder.location).resolve()
+
+
+def _found(folder: ResultsFolder, to: Path) -> tuple[Mapping[str, float], list[str]]:
+    """Return the numbers that an analysis finds, and its figures as PNG files."""
+    from analysis.figures import write_figures
+    from analysis.figures.drawing.style import look_of
+    from analysis.report.summary import analyze
+    from analysis.tables.study import read_study
+
+    try:
+        analysis = analyze(read_study(folder))
+        names = write_figures(analysis, ResultsFolder.at(to), look_of("png", None, None, True))
+    except AnalysisError:  # no trial reached the target, or the tables could not be written
+        return {}, []
+    numbers: dict[str, Any] = {
+        f"steps/B{row['batch_size']}": row["steps"] for row in analysis.reached.to_dict("records")
+    }
+    if analysis.fit is not None:
+        numbers |= {"b_crit": analysis.fit.b_crit.value}
+    found = {name: float(value) for name, value in numbers.items() if value is not None}
+    return found, [str(to / name) for name in names if name.endswith(".png")]

@@ -1,0 +1,72 @@
+"""Find trackers by name: in the table, or in an installed package as an entry point."""
+
+import functools
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import Any
+
+from study.errors import StudyError, not_among
+from workloads.entry_points import Kind
+
+TRIAL, BATCH_SIZE = "trial", "batch-size"
+"""What becomes a run."""
+GROUP = "batchscale.trackers"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A built-in tracker: the class, the package it needs, and how to install that."""
+
+    place: str
+    package: str
+    install: str
+
+
+TRACKERS: Mapping[str, Adapter] = {
+    "tensorboard": Adapter("event_files:EventFiles", "tensorboardX", "tensorboardX"),
+    "wandb": Adapter("wandb_runs:WandbRuns", "wandb", "'batchscale[wandb]'"),
+    "mlflow": Adapter("mlflow_runs:MlflowRuns", "mlflow", "'batchscale[mlflow]'"),
+    "trackio": Adapter("trackio_runs:TrackioRuns", "trackio", "'batchscale[trackio]'"),
+}
+"""Built-in trackers; the classes are in modules beside this one."""
+_KIND = Kind(noun="tracker", article="a", builtin=TRACKERS, error=StudyError)
+
+
+def check_trackers(names: Sequence[str], by: str) -> None:
+    """Refuse trackers that are unknown or whose package is missing; nothing is imported.
+
+    Args:
+        names: as in `--track`.
+        by: as in `--track-by`.
+
+    Raises:
+        StudyError: there is one.
+    """
+    if by not in (TRIAL, BATCH_SIZE):
+        raise StudyError(not_among("--track-by", by, (TRIAL, BATCH_SIZE)))
+    for name in names:
+        if name in TRACKERS:
+            adapter = TRACKERS[name]
+            if find_spec(adapter.package) is None:
+                raise StudyError(
+                    f"--track {name} needs the package {adapter.package}, got none; run "
+                    f"`pip install {adapter.install}`"
+                )
+        elif name not in _plugins():
+            raise StudyError(not_among("--track", name, [*TRACKERS, *sorted(_plugins())]))
+
+
+def tracker_class(name: str) -> Any:
+    """Return the class of a tracker that `check_trackers` allowed."""
+    if name not in TRACKERS:
+        return _KIND.load(_plugins()[name])
+    module, _, attribute = TRACKERS[name].place.partition(":")
+    return getattr(importlib.import_module(f"study.tracking.{module}"), attribute)
+
+
+@functools.cache  # reads the metadata of every installed package
+def _plugins() -> dict[str, EntryPoint]:
+    return _KIND.by_name(entry_points(group=GROUP))

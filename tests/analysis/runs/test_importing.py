@@ -1,0 +1,181 @@
+import json
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from analysis.errors import AnalysisError
+from analysis.measures.targets import steps_to_target
+from analysis.report.record import sentences
+from analysis.report.summary import analyze
+from analysis.runs.importing import parse_space
+from tests.analysis.runs.conftest import SIZES, measurements, steps_needed
+
+
+def steps(study, target=None):
+    table = steps_to_target(study, target)
+    return {row.batch_size: row.steps for row in table.itertuples()}
+
+
+EXPECTED = {size: steps_needed(size) for size in SIZES}
+
+
+def test_steps_to_target_are_those_that_the_runs_were_made_with(imports):
+    made = imports(measurements(), target=0.1)
+    assert steps(made.study) == EXPECTED
+    assert set(made.trials["status"]) == {"reached", "exhausted"}
+    assert made.trials["message"].iloc[0] == "run r-8-0.1-0"
+    assert made.study.name == "made"
+    found = analyze(made.study)
+    assert found.fit is not None
+    text = " ".join(sentences(found))
+    assert "the ranges that the imported runs were drawn from are not known" in text
+    assert "run the best points again with other seeds" in text
+    assert "best trials lie inside the searched box" not in text
+
+
+def test_any_target_may_be_asked_for_later(imports):
+    made = imports(measurements())
+    assert steps(made.study, 0.1) == EXPECTED
+    assert steps(made.study, 0.85) == dict.fromkeys(SIZES, 60)
+
+
+def as_json_lines(frame, path):
+    nested = ({"hp": {"lr": row.pop("lr")}, **row} for row in frame.to_dict("records"))
+    path.write_text("\n".join(map(json.dumps, nested)) + "\n\n")
+
+
+def as_semicolons(frame, path):
+    path.write_text("\ufeff" + frame.to_csv(index=False, sep=";"), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "options"),
+    [
+        ("t.parquet", lambda frame, path: frame.to_parquet(path), {}),
+        ("t.csv.gz", lambda frame, path: frame.to_csv(path, index=False), {}),
+        ("t.tsv", lambda frame, path: frame.to_csv(path, index=False, sep="\t"), {}),
+        ("t.csv", as_semicolons, {}),
+        ("t.jsonl", as_json_lines, {"columns": "lr=hp.lr"}),
+    ],
+)
+def test_every_format_gives_the_same_tables(imports, tmp_path, name, write, options):
+    expected = imports(measurements(), target=0.1)
+    write(measurements(), tmp_path / name)
+    made = imports(None, name, target=0.1, **options)
+    assert_frame_equal(made.trials, expected.trials)
+    assert_frame_equal(made.curves, expected.curves)
+
+
+def test_the_same_point_on_other_seeds_is_a_replicate(imports):
+    made = imports(measurements(seeds=(0, 1, 2)), target=0.1)
+    assert made.trials["role"].value_counts().to_dict() == {"replicate": 16, "search": 8}
+    assert steps(made.study) == EXPECTED
+    for target in (None, 0.11):
+        found = analyze(made.study, target)
+        assert found.table["seeds"].tolist() == [2] * 4
+        # seeds 1 and 2 need 10 and 20 steps more; the geometric mean of the two
+        wanted = [((n + 10) * (n + 20)) ** 0.5 for n in EXPECTED.values()]
+        assert found.table["steps_median"].tolist() == pytest.approx(wanted)
+
+
+def test_without_a_seed_nothing_is_a_replicate(imports):
+    twice = pd.concat([measurements(), measurements().assign(run=lambda f: f["run"] + "b")])
+    made = imports(twice.drop(columns="seed"), target=0.1)
+    assert set(made.trials["role"]) == {"search"}
+
+
+@pytest.mark.parametrize(
+    ("options", "factor"),
+    [({"step_unit": "examples"}, 1), ({"step_unit": "tokens", "tokens": 128}, 128)],
+)
+def test_steps_in_examples_or_tokens_become_updates(imports, options, factor):
+    frame = measurements()
+    frame["step"] *= frame["batch_size"] * factor
+    # a last partial batch is an update too
+    frame["step"] -= (frame["step"] > 0) * (factor // 2 + 1)
+    assert steps(imports(frame, target=0.1, **options).study) == EXPECTED
+
+
+def one_row_per_run():
+    frame = measurements()
+    crossed = frame[frame["val_error"] < 0.1].groupby("run")["step"].min()
+    runs = frame.drop_duplicates("run").drop(columns=["step", "val_error", "seed"])
+    runs["steps"] = runs["run"].map(crossed).astype("Int64")
+    runs["stopped_at"] = 300
+    return runs
+
+
+def test_one_row_per_run_keeps_what_it_says(imports):
+    runs = one_row_per_run()
+    runs.loc[runs["run"] == "r-8-0.01-0", ["status", "stopped_at"]] = ["diverged", None]
+    made = imports(runs, target=0.1)
+    assert steps(made.study) == EXPECTED
+    assert made.trials["status"].value_counts()["diverged"] == 1
+    assert analyze(made.study).fit is not None
+    with pytest.raises(AnalysisError, match="needs measurements, got 0.2 for made"):
+        analyze(made.study, 0.2)
+
+
+def test_the_target_may_be_a_column(imports):
+    assert steps(imports(one_row_per_run().assign(target=0.1)).study) == EXPECTED
+    with pytest.raises(AnalysisError, match=r"one target, 0\.2, got 0\.1 in row 2 of"):
+        imports(one_row_per_run().assign(target=0.1), "other.csv", target=0.2)
+    with pytest.raises(AnalysisError, match="need the target that they were counted to"):
+        imports(one_row_per_run(), "none.csv")
+
+
+def test_known_ranges_let_the_search_be_judged(imports):
+    made = imports(measurements(), target=0.1, space="lr=1e-3:1:log")
+    assert made.study.box(8) == {"lr": {"low": 1e-3, "high": 1.0, "scale": "log"}}
+    assert not made.study.adaptive
+    assert "are not known" not in " ".join(sentences(analyze(made.study)))
+    with pytest.raises(AnalysisError, match=r"hold every lr, got 0\.1 in row 2 of"):
+        imports(measurements(), "narrow.csv", space="lr=0.001:0.05:log")
+    with pytest.raises(AnalysisError, match="must name hyperparameters of the runs, lr, got 'rl'"):
+        imports(measurements(), "name.csv", space="rl=0.001:0.5")
+
+
+@pytest.mark.parametrize("text", ["lr", "lr=1", "lr=1:0", "lr=0:1:log", "lr=1:2,lr=1:3", "lr=a:b"])
+def test_ranges_of_another_form_are_refused(text):
+    with pytest.raises(AnalysisError, match="--space must be ranges name=low:high:scale"):
+        parse_space([text])
+
+
+def test_each_workload_and_optimizer_is_a_study(imports):
+    frame = measurements()
+    both = pd.concat(
+        [frame.assign(optimizer="sgd"), frame.assign(optimizer="adam", run="a" + frame["run"])]
+    )
+    made = imports(both, target=0.1)
+    assert list(made.studies) == ["made-sgd", "made-adam"]
+    assert [steps(study) for study in made.studies.values()] == [EXPECTED, EXPECTED]
+    only = imports(both, "more.csv", only="*-adam", target=0.1)
+    assert list(only.studies) == ["more-adam"]
+
+
+def test_a_measurement_that_is_not_finite_is_a_divergence(imports):
+    frame = measurements()
+    frame["val_error"] = frame["val_error"].astype(object)
+    slow = frame["run"] == "r-8-0.01-0"
+    frame.loc[slow & (frame["step"] == 100), "val_error"] = "nan"
+    frame.loc[slow & (frame["step"] > 100), "val_error"] = ""
+    made = imports(frame, target=0.1)
+    trial = made.trials[made.trials["message"] == "run r-8-0.01-0"].iloc[0]
+    assert (trial["status"], trial["stopped_at"], trial["best_error"]) == ("diverged", 300, 0.81)
+    assert "measurements left out for not being finite: 1" in made.sentence
+
+
+def test_accuracy_becomes_an_error_and_a_loss_a_loss(imports):
+    frame = measurements()
+    accuracy = frame.assign(val_accuracy=1 - frame["val_error"]).drop(columns="val_error")
+    assert steps(imports(accuracy, target=0.1).study) == EXPECTED
+    loss = imports(frame, "loss.csv", columns="val_loss=val_error", metric="val_loss", target=0.1)
+    assert steps(loss.study) == EXPECTED
+    assert loss.study.config["race"]["quantity"] == "loss"
+
+
+def test_a_taken_folder_is_refused(imports):
+    imports(measurements())
+    with pytest.raises(AnalysisError, match="a folder that is new or empty"):
+        imports(measurements())

@@ -1,0 +1,124 @@
+"""Whole simulated studies: the product's queue and searches, with races on a landscape."""
+
+import numpy as np
+
+from study.engine.outcomes import Run, judge
+from study.engine.stopping_rules import StoppingRules
+from study.planning.resolve import resolve
+from study.records import Curve, TrialResult
+from study.search.queue import CohortQueue
+from tests.landscapes.quadratic import BATCH_SIZES, _lanes
+from workloads.builtin import quadratic
+
+_PER_DOUBLING = 24
+"""Measurements while the step doubles, so that two are 3 to 4 % apart, as in a race."""
+_BLOWN_UP = 1e6
+
+
+def made_study(landscape, sampler, trials, *, lanes=8, seed=0, **search):
+    """Return a resolved study of a landscape."""
+    names = ("a", "b", "target", "dimension")
+    return resolve(
+        {
+            "workload": "noisy-quadratic",
+            "workload_options": {name: getattr(landscape, name) for name in names},
+            "optimizer": landscape.optimizer,
+            "batch_sizes": list(BATCH_SIZES),
+            "seed": seed,
+            "search": {"sampler": sampler, "trials": trials, "space": landscape.space} | search,
+            "race": {"target": landscape.target, "max_steps": 2**18, "cohort": lanes},
+            "replicates": {"seeds": 0},
+        }
+    )[0]
+
+
+def raced(study, landscape, cohort, noise):
+    """Return the results of a cohort.
+
+    Args:
+        study: the resolved study.
+        landscape: what is searched.
+        cohort: from the queue.
+        noise: standard deviation of log steps over the seeds of one point.
+    """
+    rules = [
+        StoppingRules.for_role(point.role, study, cohort.batch_size, cohort.best_steps)
+        for point in cohort.points
+    ]
+    stretch = np.exp(
+        [noise * np.random.default_rng(p.seed).standard_normal() for p in cohort.points]
+    )
+    grid, losses = _losses(landscape, cohort, stretch, rules[0])
+    curves = [_curve(grid, *lane) for lane in zip(stretch, losses.T, strict=True)]
+    best = cohort.best_steps
+    for curve, _ in curves:
+        hits = curve.step[1:][curve.val_error[1:] < study.target]
+        if rules[0].shared and hits.size:
+            best = min(int(hits[0]), best or int(hits[0]))
+    results = []
+    for point, (curve, diverged_at) in zip(cohort.points, curves, strict=True):
+        rule = StoppingRules.for_role(point.role, study, cohort.batch_size, best)
+        run, outcome = judge(Run(curve=curve, diverged_at=diverged_at), rule)
+        results.append(
+            TrialResult(
+                batch_size=cohort.batch_size, cohort=cohort.number, point=point, curve=run.curve,
+                outcome=outcome, seconds=run.seconds, region=cohort.region,
+            )
+        )  # fmt: skip
+    return results
+
+
+def _losses(landscape, cohort, stretch, rules):
+    """Return the steps of measurements and the loss of every lane there; NaN once it is dropped."""
+    values = {n: np.array([p.values[n] for p in cohort.points]) for n in landscape.space}
+    lanes = _lanes(landscape, cohort.batch_size, values)
+    live, rows, grid = np.arange(len(stretch)), [lanes._loss()], [0]
+    end = rules.max_steps / stretch.min()
+    if rules.best_steps is not None:
+        end = rules.slack * rules.best_steps / stretch.min()
+    stride = 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        update = lanes._update(lanes._lr)
+        while len(live) and grid[-1] < end * 1.05:
+            if grid[-1] == 2 * stride * _PER_DOUBLING:
+                stride, update = 2 * stride, quadratic._twice(update)
+            lanes._apply(update)
+            grid.append(grid[-1] + stride)
+            loss = lanes._loss()
+            row = np.full(len(stretch), np.nan)
+            row[live] = np.where(loss < _BLOWN_UP, loss, np.inf)
+            rows.append(row)
+            hit = loss < landscape.target
+            if rules.shared and hit.any():
+                fewest = (grid[-1] * stretch[live[hit]]).min()
+                end = min(end, rules.slack * fewest / stretch.min())
+            stay = ~hit & (loss < _BLOWN_UP)
+            if not stay.all():
+                live = live[stay]
+                lanes.keep(stay)
+                update = tuple(part[..., stay, :] for part in update)
+    return np.array(grid), np.array(rows)
+
+
+def _curve(grid, stretch, losses):
+    """Return a lane's curve up to where it blew up, and the step of that; None if it did not."""
+    blown = np.flatnonzero(np.isposinf(losses))
+    steps = np.ceil(grid * stretch).astype(int)
+    good = np.isfinite(losses)
+    steps, first = np.unique(steps[good], return_index=True)
+    loss = losses[good][first]
+    nothing = np.zeros(len(steps))
+    curve = Curve(step=steps, train_loss=nothing, val_loss=loss, val_error=loss, seconds=nothing)
+    return curve, int(np.ceil(grid[blown[0]] * stretch)) if blown.size else None
+
+
+def run_study(study, landscape, noise=0.05):
+    """Return all results of a study, searches, extensions and replicates, one worker at a time."""
+    queue, results = CohortQueue(study, []), {size: [] for size in study.batch_sizes}
+    while (cohort := queue.take()) is not None:
+        done = raced(study, landscape, cohort, noise)
+        results[cohort.batch_size] += done
+        if queue.finish(done):
+            queue.plan(cohort.batch_size, results[cohort.batch_size])
+    assert queue.empty
+    return results

@@ -1,0 +1,64 @@
+"""Finished runs by the command: imported, looked at, and refused where only a sweep could help."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.runs.conftest import measurements
+
+
+def test_runs_are_imported_and_every_command_says_what_it_can(command):
+    measurements().rename(columns={"step": "global_step"}).to_csv("mine.csv", index=False)
+    columns = ("--columns", "step=global_step")
+    code, _, err = command("import", "mine.csv")
+    assert code == 2
+    assert "a column step (one row per measurement)" in err
+    assert not Path("results").exists()
+    code, out, err = command("import", "mine.csv", *columns)
+    assert code == 0, err
+    assert "4 batch sizes, 8 runs (8 exhausted)" in out
+    assert "Next: batchscale analyze results/mine --target E" in out
+    code, out, err = command("status", "results/mine")
+    assert code == 0, err
+    assert "imported and complete: 4 batch sizes, 8 trials (8 exhausted), 248 measurements" in out
+    code, out, err = command("status", "results/mine", "--json")
+    assert code == 0, err
+    first = json.loads(out)["batch_sizes"][0]
+    assert (first["batch_size"], first["trials"], first["exhausted"]) == (8, 2, 2)
+    for arguments in (("sweep", "results/mine/study.toml"), ("layers", "results/mine")):
+        code, _, err = command(*arguments)
+        assert code == 2
+        assert "got one imported from finished runs in results/mine" in err
+    code, out, err = command("verify", "results/mine")
+    assert code == 0, err
+    assert "imported ones cannot be trained again" in out
+    code, out, err = command("export", "results/mine", "--format", "csv", "--to", "out")
+    assert code == 0, err
+    assert out.strip() == "out/mine.csv"
+    code, _, err = command("export", "results/mine", "--format", "xls")
+    assert code == 2
+    assert "--format must be archive or csv, got 'xls'" in err
+    code, out, err = command("export", "results/mine", "--to", "out")
+    assert code == 0, err
+    assert "8 trials in out/mine/model/unknown-optimizer" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["import", "mine.csv", "--all-trials"], "--all-trials must not be given for runs"),
+        (["import", "mine", "--space", "lr=1:2"], "--space must not be given for an archive"),
+        (["import", "nowhere.csv"], "a file that can be read, UTF-8 if it is text, got nowhere"),
+        (["import", "mine.xlsx"], "finished runs must be a table (.csv, .tsv, .parquet, .jsonl"),
+        (["import", "wandb:me/mine"], "needs the name of the step"),
+    ],
+)
+def test_options_of_another_kind_are_refused(command, arguments, message):
+    measurements().to_csv("mine.csv", index=False)
+    Path("mine").mkdir()
+    Path("mine.xlsx").write_bytes(b"PK")
+    code, out, err = command(*arguments)
+    assert code == 2
+    assert message in err
+    assert not out

@@ -1,0 +1,42 @@
+"""`sweep --track`: trials are shown; what is wrong with a tracker is said before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.study.conftest import BLOBS
+
+STUDY = f"""
+workload = "{BLOBS}:Blobs"
+batch_sizes = [8]
+search.trials = 2
+race.max_steps = 40
+replicates.seeds = 0
+"""
+
+
+@pytest.mark.slow
+def test_a_sweep_shows_its_trials(command):
+    Path("mine.toml").write_text(STUDY)
+    arguments = ("sweep", "mine.toml", "--workers", "1", "--track", "tensorboard")
+    code, out, err = command(*arguments)
+    assert code == 0, err
+    assert "nothing more was tracked" not in out
+    runs = {path.name for path in Path("results/mine/tensorboard").iterdir()}
+    assert {"B8-search-0", "B8-search-1"} <= runs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--track", "tensorbord"], "did you mean 'tensorboard'"),
+        (["--track", "tensorboard", "--track-by", "size"], "--track-by must be one of trial, batc"),
+    ],
+)
+def test_a_tracker_that_is_none_is_refused_first(command, arguments, message):
+    Path("mine.toml").write_text(STUDY)
+    code, out, err = command("sweep", "mine.toml", *arguments)
+    assert code == 2
+    assert message in err
+    assert not out
+    assert not Path("results").exists()

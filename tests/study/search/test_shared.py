@@ -1,0 +1,125 @@
+"""The search that all batch sizes share, with made outcomes whose best points are known."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from study.records import Outcome, Role, Status
+from study.search import surrogate
+from study.search.queue import CohortQueue
+from study.search.shared import EVERY
+from tests.study.search import made_searches
+from tests.study.search.made_searches import key, reached
+
+DIVERGED = Outcome(
+    status=Status.DIVERGED, steps=None, steps_before=None, stopped_at=3, best_error=None
+)
+
+
+def outcome(size, point):
+    """Steps are fewest at lr = 0.01 x the batch size; from 3 times that on, training diverges."""
+    away = math.log(point.values["lr"] / (0.01 * size))
+    return DIVERGED if away > math.log(3) else reached(round(60 * (1 + away**2)) + 1)
+
+
+def sweep(study, recorded=(), **options):
+    return made_searches.sweep(study, recorded, ends=outcome, **options)
+
+
+@pytest.fixture(scope="module")
+def study(make_study):
+    lr = {"low": 1e-3, "high": 1.0, "scale": "log"}
+    return make_study(
+        batch_sizes=[2, 8, 32],
+        search={"sampler": "shared", "trials": 12, "extend": 1, "space": {"lr": lr}},
+        replicates={"seeds": 2},
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(study):
+    return sweep(study)
+
+
+@pytest.mark.parametrize("at_once", [2, 9])
+def test_the_points_do_not_depend_on_how_many_run_at_once(study, alone, at_once):
+    together, _ = sweep(study, at_once=at_once, order=random.Random(at_once))
+    assert sorted(together, key=key) == sorted(alone[0], key=key)
+
+
+@pytest.mark.parametrize("cut", [1, 4, 7])
+def test_a_stopped_sweep_goes_on_to_the_same_points(study, alone, cut):
+    _, recorded = sweep(study, stop_after=cut)
+    again, _ = sweep(study, recorded)
+    assert again
+    assert all(cohort in alone[0] for cohort in again)
+
+
+def test_batch_sizes_run_in_rounds(study, alone):
+    rounds = [cohort.number for cohort in alone[0] if cohort.role is Role.SEARCH]
+    assert rounds == sorted(rounds)
+    queue = CohortQueue(study, [])
+    first = [queue.take() for _ in study.batch_sizes]
+    queue.finish(made_searches.trained(first[0], outcome))
+    queue.finish(made_searches.trained(first[1], outcome))
+    assert queue.take() is None
+    queue.finish(made_searches.trained(first[2], outcome))
+    assert queue.take().number == 4
+
+
+def test_it_learns_where_the_best_points_are(alone):
+    searched = [r for r in alone[1] if r.point.role is Role.SEARCH]
+    late = [r for r in searched if r.point.trial > 4 and r.point.trial % EVERY]
+    even = [r for r in searched if r.point.trial < 4 or r.point.trial % EVERY == 0]
+    away = lambda r: abs(math.log(r.point.values["lr"] / (0.01 * r.batch_size)))  # noqa: E731
+    assert np.median([away(r) for r in late]) < 0.5 * np.median([away(r) for r in even])
+
+
+def test_it_keeps_to_where_training_does_not_diverge():
+    rng = np.random.default_rng(0)
+    places = np.column_stack([rng.random((60, 2)), np.repeat([0.1, 0.2, 0.3], 20)])
+    # the best points lie at the cliff
+    diverged, excess = places[:, 0] > 0.6, 3 * np.abs(places[:, 0] - 0.6)
+    found = surrogate.Surrogate(places, excess, diverged)
+    points = found.propose(0.4, (np.zeros(2), np.ones(2)), 40, np.random.default_rng(1))
+    assert len({tuple(point) for point in points}) == 40
+    assert (points[:, 0] > 0.65).mean() < 0.2
+    assert np.median(points[:, 0]) > 0.45
+
+
+def test_a_lost_cohort_ends_the_rounds_and_the_next_sweep_takes_them_up(study, alone):
+    queue = CohortQueue(study, [])
+    first = [queue.take() for _ in study.batch_sizes]
+    queue.lose(first[0])
+    kept = [made_searches.trained(cohort, outcome) for cohort in first[1:]]
+    for results in kept:
+        queue.finish(results)
+    assert queue.take() is None
+    assert queue.empty
+    again, _ = sweep(study, [result for results in kept for result in results])
+    assert sorted([*first[1:], *again], key=key) == sorted(alone[0], key=key)
+
+
+@pytest.mark.parametrize("searched", [0, 1, 4])
+def test_any_number_of_hyperparameters_may_be_searched(make_study, searched):
+    low, names = {"low": 0.01, "high": 0.9}, ["lr", "momentum", "weight_decay", "label_smoothing"]
+    space = dict.fromkeys(names, 0.1) | dict.fromkeys(names[:searched], low)
+    # a base that one scale counts from below and another from above
+    space |= {"momentum": low | {"scale": "reverse-log"}} if searched > 1 else {}
+    search = {"sampler": "shared", "trials": 24, "space": space}
+    cohorts, _ = sweep(make_study(batch_sizes=[4, 16], search=search))
+    points = [(c.batch_size, tuple(p.values.values())) for c in cohorts for p in c.points]
+    assert len(set(points)) == (48 if searched else 2)
+    assert all(0.01 <= value <= 0.9 for _, values in points for value in values)
+    fixed = [{p.values[name] for c in cohorts for p in c.points} for name in names[searched:]]
+    assert fixed == [{0.1}] * (4 - searched)
+
+
+def test_many_trials_are_thinned_to_the_best_and_some_of_all_others():
+    ranking = np.arange(1000)
+    some = surrogate._best_and_others(ranking, 100)
+    assert len(set(some)) == 100
+    assert some[:50].tolist() == list(range(50))
+    assert some[-1] == 999

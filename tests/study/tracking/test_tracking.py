@@ -1,0 +1,186 @@
+"""What a sweep hands to trackers, read back from what the packages wrote."""
+
+import importlib.util
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from tensorboardX import SummaryWriter  # noqa: F401 - the process of the trackers needs it
+
+from analysis.runs.importing import Choices, import_runs
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.study import read_study
+from study.errors import StudyError
+from study.orchestration.progress import Progress
+from study.replay.recorded import trials_of_tables
+from study.storage.study_folder import read_study_toml
+from study.tracking.follow import finished_run, tracked
+from study.tracking.registry import TRACKERS, check_trackers, tracker_class
+
+REFERENCE = Path(__file__).parents[3] / "results" / "reference" / "digits"
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A recorded study, and a few of its trials: two cohorts with their replicates."""
+    folder = ResultsFolder.at(shutil.copytree(REFERENCE, tmp_path / "digits"))
+    resolved = read_study_toml(folder)
+    results = trials_of_tables(folder, resolved)
+    sizes = resolved.batch_sizes[:2]
+    chosen = [r for r in results if r.batch_size in sizes and r.point.trial < 3]
+    return folder, resolved, chosen
+
+
+def outcome(results):
+    return sorted(
+        (r.batch_size, str(r.point.role), r.point.trial, r.outcome.steps) for r in results
+    )
+
+
+def steps_of(study):
+    return sorted(
+        (row.batch_size, row.role, row.trial, None if row.status != "reached" else row.steps)
+        for row in study.trials.itertuples()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["trial", "batch-size"])
+def test_event_files_of_a_sweep_are_imported_as_its_trials(study, tmp_path, by):
+    folder, resolved, results = study
+    progress = Progress(resolved)
+    names = ("tensorboard", "of nobody")
+    with tracked(names, by, folder, resolved, progress) as said:
+        progress.add(results)
+    assert said == ["nothing more was tracked by of nobody: KeyError: 'of nobody'"]
+    there = tmp_path / "digits" / "tensorboard"
+    images = b"".join(path.read_bytes() for path in (there / "summary").iterdir())
+    assert b"steps_vs_batch" in images
+    assert b"summary/b_crit" in images
+    (made,) = import_runs(str(there), ResultsFolder.at(tmp_path / "back"), Choices())
+    found = steps_of(read_study(made.folder))
+    best = {}
+    for result in results:
+        steps = result.outcome.steps or math.inf
+        if steps < best.get(result.batch_size, (math.inf,))[0]:
+            best[result.batch_size] = (steps, result)
+    expected = results if by == "trial" else [result for _, result in best.values()]
+    assert found == outcome(expected)
+
+
+def test_nothing_is_shown_of_a_sweep_that_had_nothing_to_do(study):
+    folder, resolved, _ = study
+    with tracked(("of nobody",), "trial", folder, resolved, Progress(resolved)) as said:
+        pass
+    assert said == []
+
+
+def test_a_tracker_that_hangs_is_ended(study, monkeypatch):
+    folder, resolved, results = study
+    monkeypatch.setattr("study.tracking.follow.MOST_SECONDS", 0.01)  # no Python starts so fast
+    monkeypatch.setattr("study.tracking.follow._found", lambda *_: ({}, []))
+    progress = Progress(resolved)
+    with tracked(("of nobody",), "trial", folder, resolved, progress) as said:
+        progress.add(results)
+    assert said == ["the trackers were ended after 0 s; what they have may lack runs"]
+
+
+def test_a_disk_that_is_full_is_said_and_harms_nothing(study, monkeypatch):
+    folder, resolved, results = study
+    progress = Progress(resolved)
+    with tracked(("of nobody",), "trial", folder, resolved, progress) as said:
+        monkeypatch.setattr(
+            Path, "open", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "full"))
+        )
+        progress.add(results)
+    assert len(said) == 1
+    assert "must be writable: full" in said[0]
+    assert progress.recorded == len(results)
+
+
+def test_trackers_are_checked_before_anything_runs(monkeypatch):
+    with pytest.raises(StudyError, match="--track must be one of .*did you mean 'wandb'"):
+        check_trackers(["wandbb"], "trial")
+    with pytest.raises(StudyError, match="--track-by must be one of trial, batch-size"):
+        check_trackers([], "cohort")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("study.tracking.registry.find_spec", lambda name: None)
+    for name, adapter in TRACKERS.items():
+        with pytest.raises(
+            StudyError, match=f"--track {name} needs .*`pip install {adapter.install[:3]}"
+        ):
+            check_trackers([name], "trial")
+
+
+def shown_by(name, study, tmp_path):
+    """Show two trials, a number and a figure; return the runs as they were handed over."""
+    pytest.importorskip(
+        TRACKERS[name].package, reason=f"needs the package {TRACKERS[name].package}"
+    )
+    _, resolved, results = study
+    runs = [finished_run(resolved, result) for result in results[:2]]
+    figure = next(REFERENCE.rglob("steps_vs_batch.png"))
+    tracker = tracker_class(name)("digits", tmp_path / "files")
+    for run in runs:
+        tracker.log(run)
+    tracker.close({"b_crit": 42.0}, [figure])
+    return runs
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of packages that mlflow imports
+@pytest.mark.parametrize("store", ["file", "sqlite"])
+def test_mlflow_has_the_runs(study, tmp_path, monkeypatch, store):
+    uri = f"{'file://' if store == 'file' else 'sqlite:///'}{tmp_path / 'mlruns'}"
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri + (".db" if store == "sqlite" else ""))
+    monkeypatch.chdir(tmp_path)
+    runs = shown_by("mlflow", study, tmp_path)
+    source = tmp_path / ("mlruns" if store == "file" else "mlruns.db")
+    (made,) = import_runs(str(source), ResultsFolder.at(tmp_path / "back"), Choices())
+    assert outcome(study[2][:2]) == steps_of(read_study(made.folder))
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("digits")
+    there = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert set(there) == {"summary", *(run.name for run in runs)}
+    assert there["summary"].data.metrics == {"b_crit": 42.0}
+    made = there[runs[0].name]
+    history = client.get_metric_history(made.info.run_id, "val_error")
+    assert [(m.step, m.value) for m in history] == [
+        (row["step"], row["val_error"]) for row in runs[0].curve
+    ]
+    assert made.data.params["batch_size"] == str(runs[0].config["batch_size"])
+    assert made.data.tags["outcome"] == runs[0].outcome["status"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_wandb_writes_the_runs_offline(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    runs = shown_by("wandb", study, tmp_path)
+    files = sorted((tmp_path / "files" / "wandb").glob("offline-run-*/*.wandb"))
+    content = [path.read_bytes() for path in files]
+    assert len(content) == len(runs) + 1
+    for run in runs:
+        (own,) = [text for text in content if run.name.encode() in text]
+        assert b"val_error" in own
+        assert run.config["optimizer"].encode() in own
+        assert json.dumps(run.outcome["status"]).encode() in own
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_trackio_has_the_runs(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    runs = shown_by("trackio", study, tmp_path)
+    import trackio
+
+    there = {run.name: run for run in trackio.Api().runs("digits")}
+    assert set(there) == {"summary", *(run.name for run in runs)}
+    assert there[runs[0].name].config["batch_size"] == runs[0].config["batch_size"]
+    assert os.listdir(tmp_path / "trackio")

@@ -1,0 +1,1 @@
+"""Programs as workloads: `workload = "command"` and its options."""

@@ -1,0 +1,203 @@
+"""A program as a workload: any command that trains, and reports measurements as JSON lines."""
+
+import hashlib
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from workloads.command.placeholders import GIVEN, filled, placeholders
+from workloads.errors import WorkloadError
+from workloads.workload import Target
+
+PROGRAM = "program"
+"""Mode in which such trials are computed, and their optimizer as a study records it."""
+COHORT, AT_ONCE = 8, 1
+"""Trials of a cohort, and programs that a worker runs at once, unless the study says more."""
+_Minutes = Annotated[float, Field(gt=0, strict=True)]
+_Key = Annotated[str, Field(min_length=1)]
+_RULES = {"run": "one text or a list of words", "environment": "a table of texts"}
+
+
+class Options(BaseModel):
+    """The options of a program, `workload = "command"`; those of other workloads are their own."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    run: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1)]
+    """The command line, as a list of words or as text, with placeholders such as {lr}."""
+    target: Annotated[float, Field(gt=0, strict=True)]
+    """Validation error (or loss) to get below."""
+    quantity: Literal["error", "loss"] = "error"
+    """Whether the target is on an error, a fraction, or on a loss."""
+    folder: str = "."
+    """Folder in which the program runs, relative to the study file."""
+    shell: Annotated[bool, Field(strict=True)] = False
+    """Whether a shell runs the command line, for pipes and variables."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables for the program besides its worker's; placeholders are filled in."""
+    cpus: Annotated[int, Field(ge=1, strict=True)] = 1
+    """CPU cores of a trial."""
+    gpus: Annotated[float, Field(ge=0, strict=True)] = 0.0
+    """GPUs of a trial: a number, or a fraction of one."""
+    hyperparameters: tuple[str, ...] = ()
+    """Hyperparameters that the program takes from `batchscale.trial()`, not its command line."""
+    step: _Key = "step"
+    """Key of the number of optimizer steps in a line of measurements."""
+    measured: _Key | None = None
+    """Key of what the target is on; val_error, or val_loss for a loss."""
+    loss: _Key = "val_loss"
+    """Key of the validation loss, which a line may lack."""
+    train_loss: _Key = "train_loss"
+    """Key of the mean training loss since the measurement before, which a line may lack."""
+    examples: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Number of training examples, for budgets in epochs."""
+    trial_minutes: _Minutes | None = None
+    """A trial that runs for longer has failed."""
+    silent_minutes: _Minutes | None = None
+    """A trial that reports nothing for so long has failed."""
+    grace_seconds: Annotated[float, Field(ge=0, strict=True)] = 10.0
+    """Seconds that a program has to end itself after SIGTERM, before it is killed."""
+
+
+class Command:
+    """A program that is started once for each trial.
+
+    Attributes:
+        options: its `workload_options`.
+        target: what its trials race to.
+        study_defaults: the study's defaults that differ for programs.
+    """
+
+    study_defaults: Mapping[str, Any] = {
+        "optimizer": PROGRAM,
+        "race": {"cohort": COHORT},
+        "compute": {"pack": AT_ONCE},
+    }
+
+    def __init__(self, options: Options) -> None:
+        """Take the options, whose rules across keys are checked.
+
+        Raises:
+            WorkloadError: the options contradict each other, or a placeholder is malformed.
+        """
+        self.options = options
+        if options.gpus > 1 and not options.gpus.is_integer():
+            raise WorkloadError(
+                f"workload_options.gpus must be a whole number or a fraction of one GPU, got "
+                f"{options.gpus:g}"
+            )
+        if options.shell and not isinstance(options.run, str):
+            raise WorkloadError(
+                "workload_options.run must be one text where shell = true, got a list; join it"
+            )
+        self.target = Target(options.target, options.quantity)
+        self._words = _words(options)
+        self.placeholders = frozenset(
+            name
+            for text in (*self._words, *options.environment.values())
+            for name in placeholders(text)
+        )
+
+    @property
+    def hyperparameters(self) -> frozenset[str]:
+        """Names of the hyperparameters that the program takes."""
+        return self.placeholders - GIVEN.keys() | set(self.options.hyperparameters)
+
+    @property
+    def measured(self) -> str:
+        """Key of what the target is on in a line of measurements."""
+        return self.options.measured or f"val_{self.options.quantity}"
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which the program runs."""
+        return Path(self.options.folder).absolute()
+
+    def words(self, values: Mapping[str, str]) -> list[str]:
+        """Return the command line with its placeholders filled in."""
+        if self.options.shell:
+            values = {name: shlex.quote(value) for name, value in values.items()}
+        return [filled(word, values) for word in self._words]
+
+    def environment(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return the program's own variables with their placeholders filled in."""
+        return {n: filled(text, values) for n, text in self.options.environment.items()}
+
+    def refuse_missing(self) -> None:
+        """Refuse a folder or a program that this machine lacks.
+
+        Raises:
+            WorkloadError: one of them is missing.
+        """
+        if not self.folder.is_dir():
+            raise WorkloadError(f"workload_options.folder must be a folder, got {self.folder}")
+        first = self._words[0]
+        path = self.options.environment.get("PATH", os.environ.get("PATH"))
+        if not placeholders(first) and shutil.which(self._located(first), path=path) is None:
+            raise WorkloadError(
+                f"workload_options.run must begin with a program on this machine, got {first!r}; "
+                "check its name and PATH, or begin with {python} for the Python that runs "
+                "batchscale"
+            )
+
+    def record(self) -> dict[str, Any]:
+        """Return what a sweep records of the program: its command line, and digests of files."""
+        return {"command": self._words, "files": dict(self._digests())}
+
+    def _located(self, word: str) -> str:
+        """Return a program given by a path as seen from the folder in which it runs."""
+        return str(self.folder / word) if "/" in word else word
+
+    def _digests(self) -> Iterator[tuple[str, str]]:
+        words = shlex.split(self._words[-1]) if self.options.shell else self._words
+        for word in words:
+            path = self.folder / word
+            if path.is_file() and path.stat().st_size < 2**26:
+                yield word, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def made(**options: Any) -> Command:
+    """Return a program from its `workload_options`.
+
+    Raises:
+        WorkloadError: an option is unknown, missing or out of its range; one line for each.
+    """
+    try:
+        return Command(Options(**options))
+    except ValidationError as error:
+        lines = dict.fromkeys(_sentence(found) for found in error.errors())
+        raise WorkloadError("\n".join(lines)) from error
+
+
+def _words(options: Options) -> list[str]:
+    run = options.run
+    if options.shell:
+        return ["sh", "-c", str(run)]
+    try:
+        words = shlex.split(run) if isinstance(run, str) else list(run)
+    except ValueError as error:
+        raise WorkloadError(
+            f"workload_options.run must split into words, got {run!r}: {error}; give a list"
+        ) from error
+    if not words or not words[0]:
+        raise WorkloadError(f"workload_options.run must begin with a program, got {run!r}")
+    return words
+
+
+def _sentence(error: Any) -> str:
+    key = str(error["loc"][0]) if error["loc"] else ""
+    where = f"workload_options.{key}"
+    if error["type"] == "missing":
+        return f"{where} is required for a program, got none"
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(Options.model_fields)
+        return f"{where} is no option of a program; these are {known}"
+    rule = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{where} must be {_RULES.get(key, rule)}, got {error['input']!r}"
