@@ -1,10 +1,12 @@
 """Tests of a schedule of your own: for a sweep before it starts, and as a pytest kit.
 
-from study.optimizers.testing import ScheduleContract
+In the tests of its package:
 
-class TestMine(ScheduleContract):
-def make(self):
-return Mine
+    from study.optimizers.testing import ScheduleContract
+
+    class TestMine(ScheduleContract):
+        def make(self):
+            return Mine
 """
 
 import numpy as np
