@@ -244,7 +244,7 @@ class ScheduleConfig(Section):
     """The learning-rate schedule; its hyperparameters are in `search.space`."""
 
     name: str = "constant"
-    """constant, linear-decay, cosine or polynomial."""
+    """constant, linear-decay, cosine, polynomial, an entry point, or path/to/file.py:Class."""
 
 
 class FederatedConfig(Section):
