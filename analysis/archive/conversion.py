@@ -22,6 +22,7 @@ from analysis.errors import AnalysisError
 from analysis.measures.imported import judged
 from analysis.tables.schema import (
     CURVE_COLUMNS,
+    OPTIONAL_TRIAL_COLUMNS,
     TRIAL_COLUMNS,
     box_schema,
     curve_schema,
@@ -98,7 +99,8 @@ def convert(workload: ArchivedWorkload, metric: Metric, first_trials: int | None
     names = dict.fromkeys(
         hyperparameter_name(name) for _, t in _all_trials(trials) for name in sorted(t.parameters)
     )
-    _check_names(workload, names, TRIAL_COLUMNS, [t.parameters for _, t in _all_trials(trials)])
+    taken = {**TRIAL_COLUMNS, **OPTIONAL_TRIAL_COLUMNS}
+    _check_names(workload, names, taken, [t.parameters for _, t in _all_trials(trials)])
     spaces = {size: entries(study) for size, study in workload.descriptions.items()}
     boxes = [
         {"batch_size": size, "region": 0, "hyperparameter": name, **entry}

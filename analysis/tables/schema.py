@@ -4,7 +4,7 @@
 column.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -57,6 +57,9 @@ TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
     "message": pa.string(),
 }
 """Columns of `trials.parquet`; the hyperparameters, float64, follow `cohort`."""
+BUDGET = "max_steps"
+OPTIONAL_TRIAL_COLUMNS: Mapping[str, pa.DataType] = {BUDGET: pa.int64()}
+"""Columns that only some studies have, at the end: the budget where batch sizes have their own."""
 
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -119,6 +122,7 @@ _COMPUTED = {
 RESERVED_COLUMNS = frozenset(
     {
         *TRIAL_COLUMNS,
+        *OPTIONAL_TRIAL_COLUMNS,
         *CURVE_COLUMNS,
         *BOX_COLUMNS,
         *LAYER_COLUMNS,
@@ -130,12 +134,16 @@ RESERVED_COLUMNS = frozenset(
 """Names that no hyperparameter may have: columns of the files and of what is computed from them."""
 
 
-def trial_schema(hyperparameters: tuple[str, ...]) -> pa.Schema:
-    """Return the schema of `trials.parquet` for these hyperparameters, in their order."""
+def trial_schema(hyperparameters: tuple[str, ...], optional: Iterable[str] = ()) -> pa.Schema:
+    """Return the schema of `trials.parquet` for these hyperparameters, in their order.
+
+    `optional` names those of `OPTIONAL_TRIAL_COLUMNS` that the study has.
+    """
     names = list(TRIAL_COLUMNS)
     after = names.index("cohort") + 1
     fields = [(name, TRIAL_COLUMNS[name]) for name in names]
     fields[after:after] = [(name, pa.float64()) for name in hyperparameters]
+    fields += [(name, OPTIONAL_TRIAL_COLUMNS[name]) for name in optional]
     return _versioned(pa.schema(fields))
 
 
@@ -156,7 +164,8 @@ def layer_schema() -> pa.Schema:
 
 def hyperparameters(trials: "pd.DataFrame") -> tuple[str, ...]:
     """Return the hyperparameter columns of a table of trials, in their order."""
-    return tuple(name for name in trials.columns if name not in TRIAL_COLUMNS)
+    others = {*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS}
+    return tuple(name for name in trials.columns if name not in others)
 
 
 def _versioned(schema: pa.Schema) -> pa.Schema:

@@ -24,7 +24,7 @@ from analysis.errors import AnalysisError
 from analysis.escaping import printable
 from analysis.tables.nested import leaves
 from analysis.tables.scales import SCALES
-from analysis.tables.schema import ROLES, STATUSES
+from analysis.tables.schema import OPTIONAL_TRIAL_COLUMNS, ROLES, STATUSES
 
 MOST_VALUES = 2**28
 """Upper bound on the values in one file; the largest published workload has some 2^25."""
@@ -36,6 +36,7 @@ _LEAST: Mapping[str, int] = {
     "steps": 1,
     "steps_before": 0,
     "stopped_at": 0,
+    "max_steps": 1,
     "seconds": 0,
     "region": 0,
     "step": 0,
@@ -145,6 +146,9 @@ def check_table(where: str, table: pa.Table, columns: Mapping[str, pa.DataType])
         AnalysisError: a column is missing, badly named or of another type, or a value is out of
             its range.
     """  # noqa: DOC502  (raised by _refuse)
+    if "status" in columns:
+        there = {n: k for n, k in OPTIONAL_TRIAL_COLUMNS.items() if n in table.column_names}
+        columns = {**columns, **there}
     further = [name for name in table.column_names if name not in columns]
     _check_names(where, further, _MEASUREMENT if "step" in columns else _NAME)
     kinds = {**columns, **dict.fromkeys(further, pa.float64())}

@@ -22,6 +22,7 @@ from study.orchestration.resources import Resources, check_address
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
+from study.planning.horizons import still_schedules
 from study.planning.programs import worker_share
 from study.planning.sizing import Device, check_gpus
 from study.storage.ends import read_ends
@@ -243,7 +244,8 @@ def _sweep_one(
     with following as said, shown(work.display, console):
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
-    for line in (*end.notes, *said):
+    steps = {row.batch_size: row.best_steps for row in work.progress.rows() if row.best_steps}
+    for line in (*end.notes, *said, *still_schedules(resolved, steps)):
         console.print(line)
     for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")

@@ -136,6 +136,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     from study.engine.networks.training import moved
     from study.planning.cores import default_workers
     from study.planning.cost import duration, estimates, plan_records, plan_table, probe
+    from study.planning.horizons import still_schedules
     from study.planning.programs import worker_share
     from study.planning.sizing import check_gpus
 
@@ -148,12 +149,16 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
         resolved, trainable = studies.ready(member)
         trainable = moved(trainable, "cuda" if gpus_per_worker else "cpu")
         probes = [probe(resolved, trainable, size, seconds) for size in resolved.batch_sizes]
-        records = plan_records(resolved, estimates(resolved, probes))
-        planned.append({"name": member.name, "batch_sizes": records})
+        found = estimates(resolved, probes)
+        records = plan_records(resolved, found)
+        still = still_schedules(resolved, {row.probe.batch_size: row.steps for row in found})
+        planned.append({"name": member.name, "batch_sizes": records, "notes": still})
         if not as_json:
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
             console.print(plan_table(records))
+            for line in still:
+                console.print(line)
     shares = [worker_share(studies.resolved(m)) or (1, gpus_per_worker) for m in studies.members]
     count = workers or min(default_workers(gpus, cpus) for cpus, gpus in shares)
     rows = [row for study in planned for row in study["batch_sizes"]]

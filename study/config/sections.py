@@ -1,5 +1,6 @@
 """The tables of a study file: every key with its meaning, its default and its own rule."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -14,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from study.config.interpolation import interpolated
 from study.config.space import Range
 
 
@@ -34,8 +36,9 @@ def kind_of(value: object) -> str:
     return "<word>" if isinstance(value, str) else "<number>"
 
 
-Positive = Annotated[int, Field(ge=1, le=2**53, strict=True)]
-"""Up to the largest range in which floating-point numbers represent all integers."""
+MOST = 2**53
+"""The end of the largest range in which floating-point numbers represent all integers."""
+Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]
 BatchSize = Positive
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 NonNegativeCount = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
@@ -115,6 +118,24 @@ Lanes = Annotated[
 ]
 
 
+_BATCH_SIZE = re.compile(r"[1-9][0-9]{0,14}")
+
+
+class MeasuredSteps(Section):
+    """Step budgets as a multiple of the steps to target in a results folder."""
+
+    times: Annotated[Number, Field(ge=1, le=1000)]
+    """The multiple."""
+    of: str
+    """The folder."""
+
+
+def kind_of_steps(value: object) -> str:
+    """Return the tag of step budgets: one number, a table by batch size, or a measured multiple."""
+    measured = isinstance(value, MeasuredSteps) or (isinstance(value, Mapping) and "of" in value)
+    return "<table with of>" if measured else kind_of(value)
+
+
 class RaceConfig(Section):
     """The race of a cohort to the target."""
 
@@ -124,8 +145,15 @@ class RaceConfig(Section):
     """Validation error (or loss) to get below; the workload's own by default."""
     quantity: Literal["error", "loss"] | None = None
     """What the target refers to; must be what the workload measures."""
-    max_steps: Positive = 20_000
-    """Step budget of a trial."""
+    max_steps: Annotated[
+        Annotated[Positive, Tag("<number>")]
+        | Annotated[dict[str, Positive], Tag("<table>")]
+        | Annotated[MeasuredSteps, Tag("<table with of>")],
+        Discriminator(kind_of_steps),
+    ] = 20_000
+    """Step budget of a trial, or by batch size, `{ 16 = 4000, 256 = 500 }`: in between on a line
+    in the logarithms, below in inverse proportion, above the same. Or a multiple of measured steps,
+    `{ times = 4, of = "results/pilot" }`, which is recorded as such a table."""
     max_epochs: Annotated[Number, Field(ge=1)] | None = None
     """Budget in epochs; the smaller of both budgets applies."""
     slack: Annotated[Number, Field(ge=1)] = 1.5
@@ -137,6 +165,21 @@ class RaceConfig(Section):
     prune: tuple[Share, ...] | None = None
     """At each of these shares of the expected fewest steps, the worse half of the lanes left in a
     cohort is dropped, for example [0.25, 0.5]; left out for none."""
+
+    @field_validator("max_steps", mode="after")
+    @classmethod
+    def _by_size(
+        cls, value: int | dict[str, int] | MeasuredSteps
+    ) -> int | dict[str, int] | MeasuredSteps:
+        if not isinstance(value, dict):
+            return value
+        odd = [key for key in value if not _BATCH_SIZE.fullmatch(key)]
+        if odd or not value:
+            raise ValueError(
+                f"a table of `max_steps` must have batch sizes as keys, got "
+                f"{repr(odd[0]) if odd else 'none'}; for example {{ 16 = 4000, 256 = 500 }}"
+            )
+        return value
 
     @field_validator("prune", mode="after")
     @classmethod
@@ -157,11 +200,22 @@ class RaceConfig(Section):
             )
         return self
 
-    def budget(self, per_step: int, examples: int | None) -> int:
-        """Return the step budget for steps of `per_step` examples: the smaller of both limits."""
+    def budget(self, batch_size: int, per_step: int, examples: int | None) -> int:
+        """Return the step budget at a batch size whose steps take `per_step` examples.
+
+        It is the smaller one of both limits.
+
+        Raises:
+            ValueError: the study is not resolved.
+        """
+        steps = self.max_steps
+        if isinstance(steps, MeasuredSteps):
+            raise ValueError("a resolved study has step budgets; build it with study.resolve")
+        if not isinstance(steps, int):
+            steps = min(MOST, interpolated(batch_size, {int(k): v for k, v in steps.items()}))
         if self.max_epochs is None or examples is None:
-            return self.max_steps
-        return max(1, min(self.max_steps, int(self.max_epochs * examples / per_step)))
+            return steps
+        return max(1, min(steps, int(self.max_epochs * examples / per_step)))
 
 
 class ReplicatesConfig(Section):
@@ -190,7 +244,7 @@ class ScheduleConfig(Section):
     """The learning-rate schedule; its hyperparameters are in `search.space`."""
 
     name: str = "constant"
-    """constant, linear-decay, cosine or polynomial."""
+    """constant, linear-decay, cosine, polynomial, an entry point, or path/to/file.py:Class."""
 
 
 class FederatedConfig(Section):

@@ -159,7 +159,12 @@ class ResolvedStudy(StudyConfig):
 
     def budget(self, batch_size: int) -> int:
         """Return the step budget at a batch size."""
-        return self.race.budget(self.examples_per_step(batch_size), self.examples)
+        return self.race.budget(batch_size, self.examples_per_step(batch_size), self.examples)
+
+    @property
+    def budgets_differ(self) -> bool:
+        """Whether the study gives batch sizes budgets of their own, which its tables then hold."""
+        return not isinstance(self.race.max_steps, int)
 
     def local_batch_size(self, batch_size: int) -> int:
         """Return the examples in one gradient: the batch, or a client's share of it."""

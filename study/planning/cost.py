@@ -20,13 +20,13 @@ import torch
 from rich import box
 from rich.table import Table
 
+from study.config.interpolation import interpolated
 from study.config.study import ResolvedStudy
 from study.engine.cohort import build_lanes
 from study.engine.networks.training import Trainable
 from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.planning.trial_run import first_cohort, require_measured, trial_run
 from study.records import Cohort
-from study.search.warm_start import carried_over
 from workloads.command.program import Command
 from workloads.workload import Lanes
 
@@ -193,7 +193,7 @@ def duration(seconds: float) -> str:
 def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -> Estimate:
     size = probe.batch_size
     budget = resolved.budget(size)
-    steps = min(budget, carried_over(size, known)) if known else budget
+    steps = min(budget, interpolated(size, known)) if known else budget
     trials = resolved.trials_at(size)
     if size in resolved.searched:
         trials += resolved.replicates.seeds * resolved.replicates.top

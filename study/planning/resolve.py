@@ -13,8 +13,11 @@ from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError, cause, not_among, shown
+from study.optimizers import schedule_named
 from study.optimizers.schedules import SCHEDULES
+from study.optimizers.testing import require_sound_schedule
 from study.planning.dry_build import dry_build
+from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
 from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
@@ -50,7 +53,7 @@ def resolve(
         defaults = study_defaults(workload)
         config = validated(StudyConfig, merged(defaults, data))
         _known("search.sampler", config.search.sampler, SAMPLERS)
-        _known("schedule.name", config.schedule.name, SCHEDULES)
+        _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
         fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
         config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
@@ -73,6 +76,7 @@ def resolve(
     }
     resolved["search"]["space"] = _plain(space)
     resolved["race"] |= {
+        "max_steps": step_budgets(config.race.max_steps),
         "target": target.value,
         "quantity": target.quantity,
         "cohort": cohort_lanes(config, built.size, device or Device()),
@@ -139,14 +143,20 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     for key, value in data.items():
         old = whole.get(key)
         tables = isinstance(old, Mapping) and isinstance(value, Mapping)
-        # a range is never merged: the result would be a range that nobody wrote
-        is_range = isinstance(value, Mapping) and "low" in value
-        whole[key] = merged(old, value) if tables and not is_range else value  # type: ignore[arg-type]
+        # a range or a table of budgets is never merged: the result would be one that nobody wrote
+        alone = key == "max_steps" or (isinstance(value, Mapping) and "low" in value)
+        whole[key] = merged(old, value) if tables and not alone else value  # type: ignore[arg-type]
     return whole
 
 
 def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:
     return recipe_defaults(config, endless=isinstance(workload, Dynamics))
+
+
+def _check_schedule(name: str) -> None:
+    schedule = schedule_named(name)
+    if name not in SCHEDULES and schedule.factor is not None:
+        require_sound_schedule(name, schedule)
 
 
 def _known(key: str, name: str, table: Mapping[str, object]) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
+from study.config.interpolation import interpolated
 from study.config.study import ResolvedStudy
 from study.records import Cohort, Point, Role, TrialResult
 from study.search.replicates import fastest
 from study.search.sampler import SAMPLERS, Search
 from study.search.stages import Stages
 from study.search.standing import Standing, expected_cost
-from study.search.warm_start import carried_over, inner_neighbor, warm_points
+from study.search.warm_start import inner_neighbor, warm_points
 
 
 class CohortQueue:
@@ -150,7 +151,7 @@ class CohortQueue:
             for best in fastest(self._stages[inner].first):
                 known[inner] = best.outcome.steps or 0
             inner = self._inner(inner)
-        return carried_over(size, known) if known else None
+        return interpolated(size, known) if known else None
 
     def _warm(self, size: int) -> list[Point]:
         """Return the warm-start points that join the first cohort of a batch size."""

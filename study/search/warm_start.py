@@ -1,12 +1,11 @@
-"""What one batch size learns from others: the best points, scaled, and the steps to expect.
+"""Warm starts: the best points of neighboring batch sizes, scaled by the usual rules.
 
 Where a study warm-starts or prunes, batch sizes start from the middle outward, each after the first
-cohort of its inner neighbor. So all of this follows from the study alone, whatever the number of
-workers.
+cohort of its inner neighbor. So what they take from others follows from the study alone, whatever
+the number of workers.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from analysis.measures.scaling_rules import EXPONENTS
 from study.config.study import ResolvedStudy
@@ -28,19 +27,6 @@ def inner_neighbor(batch_sizes: Sequence[int], batch_size: int) -> int | None:
     if at == middle:
         return None
     return batch_sizes[at - 1 if at > middle else at + 1]
-
-
-def carried_over(batch_size: int, known: Mapping[int, int]) -> int:
-    """Return steps at a batch size from those at the nearest one where they are known.
-
-    They are the most that there can be: a smaller batch size never needs more than in inverse
-    proportion, a larger one never more than the same.
-
-    >>> [carried_over(size, {16: 100, 64: 50}) for size in (4, 16, 256)]
-    [400, 100, 50]
-    """
-    nearest = min(known, key=lambda other: abs(math.log(other / batch_size)))
-    return math.ceil(known[nearest] * max(1.0, nearest / batch_size))
 
 
 def warm_points(

@@ -14,7 +14,6 @@ from analysis.tables.schema import (
     TRIALS_FILE,
     box_schema,
     curve_schema,
-    trial_schema,
 )
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
@@ -22,7 +21,7 @@ from study.records import TrialResult
 from study.storage.boxes import Regions, box_rows
 from study.storage.curve_columns import curve_table
 from study.storage.parts import Parts
-from study.storage.trial_rows import trial_row
+from study.storage.trial_rows import schema_of, trial_table
 
 Ended = tuple[int, str, str]
 """A trial's batch size, status and message."""
@@ -72,14 +71,14 @@ def consolidated(parts: Parts) -> Consolidated:
     regions: Regions = {}
     ended: list[Ended] = []
     files = pa.BufferOutputStream(), pa.BufferOutputStream()
-    schemas = trial_schema(resolved.hyperparameters), curve_schema()
+    schemas = schema_of(resolved), curve_schema()
     with (
         pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
         pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
     ):
         for _, recorded in parts.by_size():
             results = final_results(resolved, recorded)
-            trials.write_table(_trial_table(resolved, results))
+            trials.write_table(trial_table(resolved, results))
             curves.write_table(curve_table(results))
             regions.update(_regions(results))
             ended += [(r.batch_size, str(r.outcome.status), r.message) for r in results]
@@ -99,15 +98,10 @@ def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[s
         `trials.parquet`, `curves.parquet` and `boxes.parquet`.
     """
     return {
-        TRIALS_FILE: _trial_table(resolved, results),
+        TRIALS_FILE: trial_table(resolved, results),
         CURVES_FILE: curve_table(results),
         BOXES_FILE: _box_table(resolved, _regions(results)),
     }
-
-
-def _trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
-    rows = [trial_row(result) for result in results]
-    return pa.Table.from_pylist(rows, schema=trial_schema(resolved.hyperparameters))
 
 
 def _box_table(resolved: ResolvedStudy, regions: Regions) -> pa.Table:

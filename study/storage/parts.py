@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from analysis.tables.files import read_table_file, remedy, write_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import trial_schema
 from study.config.study import ResolvedStudy
 from study.errors import StudyError, cause
 from study.records import (
@@ -28,7 +27,7 @@ from study.records import (
     record_to_json,
 )
 from study.storage.curve_columns import CURVE_LISTS, curve_lists, read_curves
-from study.storage.trial_rows import from_row, trial_row
+from study.storage.trial_rows import from_row, trial_table
 
 PARTS = "parts"
 KEPT_MEASUREMENTS = 2**20
@@ -161,16 +160,14 @@ def write_part(
     Returns:
         The path of the part within the folder.
     """
-    schema = trial_schema(resolved.hyperparameters)
-    first = results[0]
+    table, first = trial_table(resolved, results), results[0]
     metadata = {
-        **schema.metadata,
+        **table.schema.metadata,
         _DIGEST_KEY: resolved.digest().encode(),
         _NODE_KEY: node.encode(),
     }
     if first.region is not None:
         metadata[_REGION_KEY] = record_to_json(first.region).encode()
-    table = pa.Table.from_pylist([trial_row(result) for result in results], schema=schema)
     columns = curve_lists([result.curve for result in results])
     for (column, kind), values in zip(CURVE_LISTS.items(), columns, strict=True):
         table = table.append_column(pa.field(column, kind), values)

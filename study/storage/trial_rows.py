@@ -1,9 +1,13 @@
-"""A trial as a row of `trials.parquet`, and back."""
+"""Trials as rows of `trials.parquet`, and back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
+
+from analysis.tables.schema import BUDGET, trial_schema
+from study.config.study import ResolvedStudy
 from study.records import (
     Curve,
     Execution,
@@ -23,8 +27,18 @@ SOURCE_COLUMNS = ("source_batch_size", "source_role", "source_trial", "rule")
 """Where a trial's point was taken from; null where the search proposed it."""
 
 
-def trial_row(result: TrialResult) -> dict[str, Any]:
-    """Return a trial's row; its curve is stored elsewhere."""
+def schema_of(resolved: ResolvedStudy) -> pa.Schema:
+    """Return the schema of a study's trials."""
+    return trial_schema(resolved.hyperparameters, [BUDGET] if resolved.budgets_differ else [])
+
+
+def trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
+    """Return one row per trial; curves are stored elsewhere."""
+    rows = [_row(result) | {BUDGET: resolved.budget(result.batch_size)} for result in results]
+    return pa.Table.from_pylist(rows, schema=schema_of(resolved))
+
+
+def _row(result: TrialResult) -> dict[str, Any]:
     point, outcome = result.point, result.outcome
     execution = None if result.execution is None else asdict(result.execution)
     return {
@@ -34,7 +48,7 @@ def trial_row(result: TrialResult) -> dict[str, Any]:
         "cohort": result.cohort,
         **point.values,
         "seed": point.seed,
-        **_source_columns(point.source),
+        **source_columns(point.source),
         "status": str(outcome.status),
         **{name: getattr(outcome, name) for name in _OUTCOME},
         "seconds": result.seconds.total,
@@ -46,7 +60,7 @@ def trial_row(result: TrialResult) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:
-    """Return the trial of a row that `trial_row` made, with an empty curve."""
+    """Return the trial of a row of `trial_table`, with an empty curve."""
     return TrialResult(
         batch_size=row["batch_size"],
         cohort=row["cohort"],
@@ -65,7 +79,8 @@ def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialRes
     )
 
 
-def _source_columns(source: Source | None) -> dict[str, Any]:
+def source_columns(source: Source | None) -> dict[str, Any]:
+    """Return where a trial's point was taken from, by `SOURCE_COLUMNS`."""
     if source is None:
         return dict.fromkeys(SOURCE_COLUMNS)
     role = None if source.role is None else str(source.role)

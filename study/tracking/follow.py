@@ -15,7 +15,7 @@ from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.orchestration.progress import Progress
 from study.records import TrialResult
-from study.storage.trial_rows import SOURCE_COLUMNS, trial_row
+from study.storage.trial_rows import source_columns
 from study.tracking.registry import TRIAL
 from study.tracking.serve import CLOSE
 from study.tracking.tracker import FinishedRun
@@ -186,8 +186,8 @@ def finished_run(resolved: ResolvedStudy, result: TrialResult, name: str = "") -
 
 def _source(result: TrialResult) -> dict[str, Any]:
     """Return where a replicate's point comes from, in the columns of `trials.parquet`."""
-    row = trial_row(result)
-    return {name: row[name] for name in SOURCE_COLUMNS if row[name] is not None}
+    columns = source_columns(result.point.source)
+    return {name: value for name, value in columns.items() if value is not None}
 
 
 def _rank(result: TrialResult | None) -> tuple[float, float]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from study.config.interpolation import interpolated
 from study.engine.outcomes import judge
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
-from study.search.warm_start import carried_over, inner_neighbor
+from study.search.warm_start import inner_neighbor
 from tests.landscapes.quadratic import BATCH_SIZES, HELD_OUT, TRIALS, TUNED_ON, lanes_of
 from tests.landscapes.studies import SLACK
 
@@ -82,7 +83,7 @@ def searched(landscape, number, rungs):
             if np.isfinite(found[inner].first):
                 known[inner] = int(found[inner].first)
             inner = inner_neighbor(BATCH_SIZES, inner)
-        carried = carried_over(size, known) if known else None
+        carried = interpolated(size, known) if known else None
         found[size] = raced(landscape, size, number, rungs, carried)
     return found
 

@@ -115,6 +115,24 @@ def test_a_recorded_study_resolves_to_itself():
     assert resolve(data)[0].as_data() == recorded
 
 
+def test_a_table_of_budgets_holds_at_every_batch_size(plugin):
+    data = {"workload": plugin(), "race": {"max_steps": {"2": 100, "8": 25}, "max_epochs": 30}}
+    study, _ = resolve(data)
+    assert [study.budget(size) for size in (1, 2, 4, 8, 20)] == [200, 100, 50, 25, 25]
+    assert study.budget(1) == 200 < 30 * 20  # the smaller one of both limits
+    data["race"] |= {"max_epochs": 5}
+    assert resolve(data)[0].budget(1) == 100
+    assert resolve(study.as_data() | {"batch_sizes": [1, 4]})[0].race == study.race
+
+
+def test_a_measured_multiple_is_recorded_as_a_table_of_budgets(plugin):
+    of = str(BLOBS.parent / "golden" / "search")
+    study, _ = resolve({"workload": plugin(), "race": {"max_steps": {"times": 3, "of": of}}})
+    assert set(study.race.max_steps) >= {"64", "1347"}
+    assert study.budgets_differ
+    assert resolve(study.as_data())[0] == study
+
+
 def test_an_epoch_budget_binds_where_it_is_smaller(plugin):
     study, _ = resolve({"workload": plugin(), "race": {"max_steps": 50, "max_epochs": 4}})
     assert [study.budget(size) for size in (1, 2, 20)] == [50, 40, 4]
@@ -146,6 +164,15 @@ def test_a_resolved_study_resolves_to_itself(plugin):
         ({"race": {"target": 0}}, r"race\.target must lie in \(0, 1\)"),
         ({"race": {"target": 1.0}}, r"race\.target must lie in \(0, 1\)"),
         ({"race": {"target": 0.9}}, "must be below the error before training, 0.5, got 0.9"),
+        ({"race": {"max_steps": {}}}, "must have batch sizes as keys, got none; for example"),
+        ({"race": {"max_steps": {"times": 4}}}, "must have batch sizes as keys, got 'times'"),
+        ({"race": {"max_steps": {"016": 4}}}, "must have batch sizes as keys, got '016'"),
+        ({"race": {"max_steps": {"16": 0}}}, r"race\.max_steps\.16 must be greater than or equal"),
+        ({"race": {"max_steps": {"16": 2.5}}}, r"race\.max_steps\.16 must be an integer, got 2.5"),
+        ({"race": {"max_steps": "many"}}, r"race\.max_steps must be a number, a table"),
+        ({"race": {"max_steps": {"of": "x"}}}, r"race\.max_steps\.times is required"),
+        ({"race": {"max_steps": {"of": "x", "times": 0.5}}}, r"max_steps\.times must be greater"),
+        ({"race": {"max_steps": {"of": "none", "times": 2}}}, "of must be the results folder of a"),
         ({"race": {"prune": [0.5, 0.25]}}, r"each above the one before, got \[0.5, 0.25\]; for"),
         ({"race": {"prune": [0.5, 0.5]}}, "each above the one before"),
         ({"race": {"prune": []}}, "must list at least one share"),

@@ -285,3 +285,37 @@ def test_a_file_that_the_study_names_runs_only_when_asked(command, swept, verb):
     assert "--run-code" in err
     code, _, err = command(verb, swept, "--run-code")
     assert code == 0, err
+
+
+@pytest.mark.slow
+def test_a_pruned_study_with_budgets_of_its_own_passes(make_study, run_alone, tmp_path):
+    space = {
+        "lr": {"low": 1e-4, "high": 0.03, "scale": "log"},
+        "momentum": 0.5,
+        "decay_fraction": {"low": 0.5, "high": 1.0},
+        "end_factor": 0.0,
+    }
+    study = make_study(
+        workload=BLOBS,
+        batch_sizes=[4, 8, 16],
+        search={"space": space, "trials": 12},
+        race={"prune": [0.25, 0.5], "max_steps": {"4": 200, "16": 80}, "cohort": {"lanes": 6}},
+        schedule={"name": "linear-decay"},
+    )
+    folder = ResultsFolder.at(tmp_path / "blobs")
+    open_folder(folder, study)
+    record_start(folder, {"workers": 1, "gpus_per_worker": 0.0}, {"mode": "packed"})
+    run_alone(folder, study, prepare(resolve(BLOBS), "cpu"))
+    record_end(folder)
+    trials = read_study(folder).trials
+    assert trials.groupby("batch_size")["max_steps"].unique().map(list).to_dict() == {
+        4: [200],
+        8: [126],
+        16: [80],
+    }
+    assert trials["status"].eq("pruned").sum() > 6
+    found = [*checked(folder.location), *check_winners(folder)]
+    assert {clause.passed for clause in found} == {True, None}
+    assert sum("its curve agrees in every bit" in clause.detail for clause in found) == 3
+    shutil.rmtree(Path(folder.location) / "parts")
+    assert {clause.passed for clause in checked(folder.location)} == {True, None}

@@ -1,0 +1,91 @@
+"""Step budgets, and whether a learning-rate schedule that spans them moves before the target.
+
+A schedule decays over a share of the budget. Where the target takes a small part of it, the factor
+is still close to 1 when the target is reached: the learning rate is then constant, there and not
+at batch sizes that take longer.
+"""
+
+import math
+from collections.abc import Mapping
+from itertools import product
+
+import numpy as np
+
+from analysis.errors import AnalysisError
+from analysis.tables.folder import ResultsFolder
+from study.config.sections import MOST, MeasuredSteps
+from study.config.space import Range
+from study.config.study import ResolvedStudy
+from study.errors import StudyError
+from study.optimizers.schedules import SCHEDULES
+
+MOVED = 0.9
+"""A schedule whose factor is above this at the target has hardly moved."""
+
+
+def step_budgets(given: int | dict[str, int] | MeasuredSteps) -> int | dict[str, int]:
+    """Return step budgets as numbers: those of a multiple of measured steps by batch size.
+
+    Raises:
+        StudyError: no study can be read where the steps were measured, or none reached its target.
+    """
+    if not isinstance(given, MeasuredSteps):
+        return given
+    from analysis.measures.targets import steps_to_target  # with pandas, which few studies need
+    from analysis.tables.study import read_study
+
+    try:
+        table = steps_to_target(read_study(ResultsFolder.at(given.of)))
+    except AnalysisError as error:
+        raise StudyError(
+            f"race.max_steps.of must be the results folder of a study, got {given.of!r}: {error}"
+        ) from error
+    reached = table[table["steps"].notna()]
+    if reached.empty:
+        raise StudyError(
+            "race.max_steps.of must be the results folder of a study that reached its target, got "
+            f"{given.of!r}, where no batch size did; give race.max_steps as a number or a table"
+        )
+    return {
+        str(size): min(MOST, math.ceil(given.times * steps))
+        for size, steps in zip(reached["batch_size"], reached["steps"], strict=True)
+    }
+
+
+def still_schedules(resolved: ResolvedStudy, steps: Mapping[int, int]) -> list[str]:
+    """Return a sentence on the batch sizes where the schedule hardly moves before the target.
+
+    Args:
+        resolved: the study.
+        steps: fewest steps to target by batch size, measured or expected.
+
+    Returns:
+        One sentence, or none: where no point of the search space has a factor below `MOVED` there.
+    """
+    least = {size: _least_factor(resolved, size, count) for size, count in steps.items()}
+    still = {size: factor for size, factor in least.items() if factor > MOVED}
+    if not still:
+        return []
+    name = resolved.schedule.name
+    where = ", ".join(
+        f"B = {size} ({still[size]:.2f} at step {steps[size]:,} of {resolved.budget(size):,})"
+        for size in sorted(still)
+    )
+    table = ", ".join(f"{size} = {4 * steps[size]}" for size in sorted(steps))
+    return [
+        f"the factor of {name} hardly moves before the target at {where}, where the learning rate "
+        "is then nearly constant; give budgets in proportion to the steps, for example "
+        f"race.max_steps = {{ {table} }}, in a new results folder"
+    ]
+
+
+def _least_factor(resolved: ResolvedStudy, batch_size: int, steps: int) -> float:
+    """Return the least factor at the last update before the target that the search can choose."""
+    schedule = SCHEDULES[resolved.schedule.name]
+    if schedule.factor is None:
+        return 0.0
+    entries = [resolved.search.space[name] for name in schedule.hyperparameters]
+    ends = [(e.low, e.high) if isinstance(e, Range) else (e,) for e in entries]
+    corners = np.array(list(product(*ends))).T
+    values = dict(zip(schedule.hyperparameters, corners, strict=True))
+    return float(schedule.factor(steps - 1, resolved.budget(batch_size), values).min())
