@@ -254,8 +254,8 @@ def _sentence(runs: Runs, converted: Converted, choices: Choices) -> str:
         f"measurements of {runs.metric}; hyperparameters: "
         f"{', '.join(runs.hyperparameters) or 'none known'}; {repeats:,} replicates"
     )
-    if runs.not_finite:
-        text += f"; measurements left out for not being finite: {runs.not_finite:,}"
+    if not_finite := runs.runs["not_finite"].sum():
+        text += f"; measurements left out for not being finite: {not_finite:,}"
     if not choices.space:
         text += (
             "; without --space, nothing is known of the ranges that were searched, nor of "
