@@ -9,7 +9,6 @@ from analysis.escaping import escape_latex
 from analysis.fitting.estimates import Estimate
 from analysis.report.record import summary_record
 from analysis.report.summary import Analysis
-from analysis.report.tuning import B_CRIT
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
 
@@ -60,7 +59,7 @@ def csv_tables(record: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     rows: dict[str, list[dict[str, Any]]] = {
         "steps": [row | {"regime": regimes.get(str(row["batch_size"]))} for row in record["table"]],
         "critical_batch_sizes": [
-            {"definition": name, **size} for name, size in _critical(record).items()
+            {"definition": name, **size} for name, size in record["critical_batch_sizes"].items()
         ],
         "fits": [
             {"model": name} | {key: part for key, part in fit.items() if not isinstance(part, list)}
@@ -74,12 +73,6 @@ def csv_tables(record: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
         **{name: record[name] for name in ("search", "budgets", "scaling_rules")},
     }
     return {name: pd.json_normalize(rows[name], sep="_") for name in _CSV if rows[name]}
-
-
-def _critical(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every critical batch size of a summary by name, with the one for tuned searches."""
-    tuned = (record["tuning"] or {"b_crit": {}})["b_crit"].get("hyperbola")
-    return {**({} if tuned is None else {B_CRIT: tuned}), **record["critical_batch_sizes"]}
 
 
 def steps_latex(analysis: Analysis) -> str:
@@ -103,7 +96,7 @@ def critical_latex(title: str, record: Mapping[str, Any]) -> str:
     """
     found = [
         (name, Estimate.of(size).text("").strip().removeprefix("= "), record["definitions"][name])
-        for name, size in _critical(record).items()
+        for name, size in record["critical_batch_sizes"].items()
     ]
     headings = [("Name", ""), ("Batch size", "examples (95% interval)"), (_DEFINITION, "")]
     return _latex(f"Critical batch sizes: {title}.", headings, found)
