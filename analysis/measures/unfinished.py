@@ -60,16 +60,32 @@ def missing_trials(
     found = []
     for size in config["batch_sizes"]:
         if not scales or size == base:
-            stages = _of_search(config, recorded.get(size, []), widened.get(size, []))
+            stages = _of_search(
+                _with_grants(config, size), recorded.get(size, []), widened.get(size, [])
+            )
             found += [(size, *stage) for stage in stages]
     if scales and (found or base is None or _reached(recorded.get(base, []))):
-        seeds = max(1, int(_replicates(config).get("seeds", 0)))
+        seeds = max(1, _seeds(config))
         for size in config["batch_sizes"]:
             have = sum(row["role"] == _RECIPE for row in recorded.get(size, []))
             if size != base and have < seeds:
                 found.append((size, _RECIPE, seeds - have))
     keys = ("batch_size", "role", "trials")
     return [dict(zip(keys, row, strict=True)) for row in sorted(found, key=lambda row: row[0])]
+
+
+def _with_grants(config: Mapping[str, Any], size: int) -> Mapping[str, Any]:
+    """Return the study file with what `until` has given a batch size."""
+    grant = next((g for g in config.get("granted") or () if g["batch_size"] == size), None)
+    if grant is None:
+        return config
+    search = config["search"] | {"trials": max(config["search"]["trials"], grant["trials"])}
+    replicates = {**_replicates(config), "seeds": max(_seeds(config), grant["seeds"])}
+    return {**config, "search": search, "replicates": replicates}
+
+
+def _seeds(config: Mapping[str, Any]) -> int:
+    return int(_replicates(config).get("seeds", 0))
 
 
 def _by_size(rows: Iterable[_Row]) -> dict[int, list[_Row]]:

@@ -7,8 +7,8 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
@@ -27,6 +27,7 @@ from study.config.sections import (
     Section,
     kind_of,
 )
+from study.config.until import Grant, UntilConfig
 
 
 class StudyConfig(Section):
@@ -51,6 +52,7 @@ class StudyConfig(Section):
     race: RaceConfig = Field(default_factory=RaceConfig)
     recipe: RecipeConfig | None = None
     replicates: ReplicatesConfig = Field(default_factory=ReplicatesConfig)
+    until: UntilConfig | None = None
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     federated: FederatedConfig | None = None
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
@@ -117,6 +119,8 @@ class ResolvedStudy(StudyConfig):
     """Size of the training set; None if the data never end."""
     adaptive: bool
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
+    granted: tuple[Grant, ...] | None = None
+    """Trials and seeds of batch sizes that `until` gave more."""
 
     @property
     def target(self) -> float:
@@ -139,7 +143,21 @@ class ResolvedStudy(StudyConfig):
 
     def trials_at(self, batch_size: int) -> int:
         """Return the trials planned at a batch size, of its search or of a scaling rule."""
-        return self.search.trials if batch_size in self.searched else max(1, self.replicates.seeds)
+        if batch_size not in self.searched:
+            return max(1, self.replicates.seeds)
+        return max([self.search.trials, *(grant.trials for grant in self._grants(batch_size))])
+
+    def seeds_at(self, batch_size: int) -> int:
+        """Return the re-runs of each of the best points at a batch size."""
+        return max([self.replicates.seeds, *(grant.seeds for grant in self._grants(batch_size))])
+
+    def with_grants(self, granted: Iterable[Grant]) -> Self:
+        """Return the study with grants; each replaces that of its batch size."""
+        by_size = {grant.batch_size: grant for grant in (*(self.granted or ()), *granted)}
+        return self.model_copy(update={"granted": tuple(map(by_size.get, sorted(by_size)))})
+
+    def _grants(self, batch_size: int) -> list[Grant]:
+        return [grant for grant in self.granted or () if grant.batch_size == batch_size]
 
     def lanes_at(self, batch_size: int) -> int:
         """Return the number of trials in a full cohort at a batch size."""
@@ -179,7 +197,8 @@ class ResolvedStudy(StudyConfig):
     def identity(self) -> dict[str, Any]:
         """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
-        del data["batch_sizes"]
+        for key in ("batch_sizes", "until", "granted"):
+            data.pop(key, None)
         for section, key in _MAY_GROW if self.recipe is None else _COMPUTE:
             data[section].pop(key, None)  # absent where it is not set
         return data

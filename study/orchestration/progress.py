@@ -97,6 +97,10 @@ class Progress:
         for result in recorded:
             self._ends[result.batch_size][_End.of(result)] += 1
 
+    def grow(self, resolved: ResolvedStudy) -> None:
+        """Count on towards what the study has now."""
+        self._resolved = resolved
+
     @classmethod
     def of_rows(cls, resolved: ResolvedStudy, trials: Iterable[Mapping[str, Any]]) -> Self:
         """Count trials given as rows with batch_size, role, status and steps."""
@@ -145,7 +149,7 @@ class Progress:
                 statuses[end.status] += count
                 steps += [] if end.steps is None else [end.steps]
         trials, done = self._resolved.trials_at(size), roles[Role.SEARCH] + roles[Role.RECIPE]
-        seeds = self._resolved.replicates.seeds * self._resolved.replicates.top
+        seeds = self._resolved.seeds_at(size) * self._resolved.replicates.top
         has_winner = size in self._resolved.searched and (done < trials or bool(steps))
         return Row(
             batch_size=size,

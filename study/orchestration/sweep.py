@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
+from study.config.until import Grant
 from study.engine.checkpoints import CHECKPOINTS
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError
@@ -28,7 +29,12 @@ from study.search.queue import CohortQueue
 from study.storage.consolidate import Ended, consolidated
 from study.storage.parts import Parts
 from study.storage.provenance import check_readable, record_end, record_start
+from study.storage.study_folder import open_folder
+from study.storage.tables import study_tables
 from workloads.command.program import Command
+
+if TYPE_CHECKING:
+    from study.search.until import Grants
 
 JOURNAL_FILE = "optuna.log"
 SECONDS_WITHOUT_RAY = 60.0
@@ -90,11 +96,19 @@ class Sweep:
         Returns:
             How the trials ended, and what went wrong.
         """
-        started, missing = time.monotonic(), not self._queue.empty
+        started, grants = time.monotonic(), self._next_grants()
+        missing = bool(grants and grants.granted) or not self._queue.empty
         if missing:
             used = {"workers": resources.workers, "gpus_per_worker": resources.gpus_per_worker}
             record_start(self._folder, used, self._admission())
         dispatch = self._run_missing(resources, stop)
+        while not (dispatch.errors or stop.requested):
+            grants = self._next_grants()
+            if grants is None or not grants.granted:
+                break
+            self._grow(grants.granted)
+            notes, dispatch = dispatch.notes, self._run_missing(resources, stop)
+            dispatch.notes[:0] = notes
         errors = list(dispatch.errors)
         if not errors and not stop.requested:
             errors += self._unusable_base()
@@ -113,9 +127,32 @@ class Sweep:
         return SweepEnd(
             trials=trials,
             errors=errors,
-            notes=dispatch.notes,
+            notes=[*dispatch.notes, *([] if grants is None else [grants.why])],
             seconds=time.monotonic() - started,
         )
+
+    def _next_grants(self) -> "Grants | None":
+        """Return what `until` gives a study that lacks nothing; None where it says nothing."""
+        tables = None
+        if self._resolved.until is not None and self._queue.empty:
+            tables = study_tables(self._folder)
+        if tables is None:
+            return None
+        from analysis.report.summary import analyze
+        from study.search.until import Grants, Spent, next_grants
+
+        try:
+            found = analyze(tables)
+        except AnalysisError as error:
+            return Grants(why=f"until: {error}")
+        return next_grants(self._resolved, found, Spent.of(self._parts))
+
+    def _grow(self, granted: tuple[Grant, ...]) -> None:
+        """Record what was granted, so that a sweep that is stopped goes on to the same."""
+        self._resolved = open_folder(self._folder, self._resolved.with_grants(granted))
+        self._parts = Parts(self._folder, self._resolved)
+        self._queue = CohortQueue(self._resolved, self._parts)
+        self.progress.grow(self._resolved)
 
     def _run_missing(self, resources: Resources, stop: Stop) -> Dispatch:
         with self._folder.workspace(keep=[JOURNAL_FILE]) as work:

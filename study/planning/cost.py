@@ -196,7 +196,7 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     steps = min(budget, interpolated(size, known)) if known else budget
     trials = resolved.trials_at(size)
     if size in resolved.searched:
-        trials += resolved.replicates.seeds * resolved.replicates.top
+        trials += resolved.seeds_at(size) * resolved.replicates.top
     cohorts = trials / _lanes(resolved, size)
     cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)

@@ -46,6 +46,7 @@ def resolve(
         StudyError: a key, a value, or what the workload makes of them is wrong.
     """  # noqa: DOC502  (raised inside)
     recorded = {key: data[key] for key in FOUND if key in data}
+    recorded.pop("granted", None)  # of a folder, which keeps it
     data = {key: value for key, value in data.items() if key not in FOUND}
     written = validated(StudyConfig, data)
     workload = resolve_workload(written.workload, written.workload_options)
@@ -67,6 +68,7 @@ def resolve(
         built = dry_build(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
     refuse_recipe(config, space, batch_sizes)
+    _refuse_until(config)
     if config.federated is not None and isinstance(built.trainable, LoadedWorkload):
         refuse_federated(config.federated, built.trainable, batch_sizes)
     resolved = config.as_data() | {
@@ -169,6 +171,20 @@ def _refuse_warm_start(config: StudyConfig, space: Space) -> None:
         raise StudyError(
             f"search.warm_start must be left out if search.space.{SCALED} is fixed, got "
             f"{space.get(SCALED)!r}: it scales the learning rate"
+        )
+
+
+def _refuse_until(config: StudyConfig) -> None:
+    if config.until is None:
+        return
+    if config.mode == "recipe":
+        raise StudyError(
+            'until must be left out for mode = "recipe", which searches at one batch size at most'
+        )
+    if config.replicates.seeds < 2:
+        raise StudyError(
+            f"until needs replicates.seeds of at least 2, got {config.replicates.seeds}: without "
+            "fresh seeds nobody knows the noise that they would narrow"
         )
 
 

@@ -141,7 +141,7 @@ def _trials(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
         _named(key)
         for key in keys
         if key[0] not in resolved.batch_sizes
-        or (key[1] == Role.SEARCH and key[2] >= resolved.search.trials)
+        or (key[1] == Role.SEARCH and key[2] >= resolved.trials_at(key[0]))
     ]
     if foreign:
         raise _BrokenError(f"trials must belong to study.toml, got {_counted(foreign)}")

@@ -32,7 +32,7 @@ def replicate_points(
     for best in fastest(results, resolved.replicates.top):
         source = Source(batch_size, best.point.role, best.point.trial, ScalingRule.SAME)
         done = sum(point.source == source for point in recorded)
-        for count in range(done, resolved.replicates.seeds):
+        for count in range(done, resolved.seeds_at(batch_size)):
             points.append(
                 Point(
                     trial=len(recorded) + len(points),

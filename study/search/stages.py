@@ -200,7 +200,7 @@ class Stages:
         return self._resolved.lanes_at(self.batch_size)
 
     def _search_blocks(self, have: set[int]) -> list[Block]:
-        trials = range(self._resolved.search.trials)
+        trials = range(self._resolved.trials_at(self.batch_size))
         missing = missing_blocks(trials, self._lanes(), have)
         return [Block(Role.SEARCH, block) for block in missing]
 

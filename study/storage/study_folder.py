@@ -115,6 +115,7 @@ def _continued(
             "batch_sizes": tuple(sorted({*there.batch_sizes, *resolved.batch_sizes})),
             "search": _grown(search, there.search, "trials", "extend"),
             "replicates": _grown(replicates, there.replicates, "seeds", "top"),
+            "granted": resolved.granted or there.granted,
         }
     )
 

@@ -27,6 +27,7 @@ NARROW = (
         ("halton", "--ray"),
         pytest.param("tpe", "--no-ray", marks=pytest.mark.long),
         pytest.param("tpe", "--ray", marks=pytest.mark.long),
+        pytest.param("shared", "--no-ray", marks=pytest.mark.long),
     ],
 )
 def test_the_tables_do_not_depend_on_the_number_and_kind_of_workers(place, sampler, way):

@@ -306,3 +306,27 @@ def test_how_a_study_is_computed_leaves_its_digest_alone_but_for_mode_and_precis
     rough, _ = resolve({"workload": plugin(), "compute": {"precision": "bf16", **free}})
     looped, _ = resolve({"workload": plugin(), "compute": {"mode": "looped"}})
     assert len({study.digest(), rough.digest(), looped.digest()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"until": {}}, "must give b_crit, trial_steps or hours, got none"),
+        ({"until": {"b_crit": 0.1}, "replicates": {"seeds": 1}}, "seeds of at least 2, got 1"),
+        (
+            {"until": {"hours": 1.0}, "mode": "recipe", "recipe": {"rule": "same", "base": 4}},
+            'until must be left out for mode = "recipe"',
+        ),
+    ],
+    ids=["empty", "no noise", "recipe"],
+)
+def test_until_needs_a_goal_and_seeds_that_show_the_noise(changes, message):
+    data = {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4, 16, 64]}
+    with pytest.raises(StudyError, match=message):
+        resolve(data | changes)
+
+
+def test_what_a_folder_was_granted_is_not_a_study_files_to_say():
+    granted = [{"batch_size": 4, "trials": 99, "seeds": 9}]
+    data = {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4]}
+    assert resolve(data | {"granted": granted})[0].granted is None

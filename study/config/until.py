@@ -1,0 +1,32 @@
+"""How far a sweep goes on past its plan, and what that has given to batch sizes."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from study.config.sections import BatchSize, Count, Number, Positive, Section
+
+
+class UntilConfig(Section):
+    """How far a sweep goes on past its plan: more seeds or trials where they narrow b_crit most."""
+
+    b_crit: Annotated[Number, Field(gt=0, lt=10)] | None = None
+    """Relative half-width of the interval of b_crit at which the sweep ends, such as 0.15."""
+    trial_steps: Positive | None = None
+    """Most steps of all trials together; the plan itself is always run."""
+    hours: Annotated[Number, Field(gt=0)] | None = None
+    """Most hours of training, summed over workers."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.b_crit is self.trial_steps is self.hours is None:
+            raise ValueError("`until` must give b_crit, trial_steps or hours, got none; add one")
+        return self
+
+
+class Grant(Section):
+    """What a batch size has beyond the study file, by `until`: numbers in all, not added ones."""
+
+    batch_size: BatchSize
+    trials: Count
+    seeds: Count

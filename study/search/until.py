@@ -1,0 +1,205 @@
+"""What a sweep does past its plan: more seeds, or more trials, where they narrow b_crit most.
+
+A step is decided when all that was granted has been recorded, from the recorded results alone, and
+written into the study before it is run. So neither the number of workers nor a stop changes it.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.fitting.design import sensitivities
+from analysis.fitting.estimates import Estimate
+from analysis.measures.replicates import representative_runs
+from analysis.report.summary import Analysis
+from study.config.space import Range
+from study.config.study import ResolvedStudy
+from study.config.until import Grant, UntilConfig
+from study.records import TrialResult
+
+AT_ONCE = 2
+"""Batch sizes that are granted more in one step: the optimum seldom needs others."""
+_MORE = 0.5
+"""Seeds or trials granted at once, as a share of those there are: so steps are few."""
+_MOST_SEEDS = 1000
+_NORMAL = 1.96  # of a 95 % interval
+_MISFIT = ": points off the curve make it wide; add batch sizes, or see the other models"
+_LEAST_SHARE = 0.1
+"""Of the interval's variance that seeds and trials account for, below which they are of no use."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """What the recorded trials of a study took."""
+
+    steps: int
+    hours: float
+
+    @classmethod
+    def of(cls, results: Iterable[TrialResult]) -> "Spent":
+        """Return what some trials took."""
+        steps, seconds = 0, 0.0
+        for result in results:
+            steps += result.outcome.stopped_at
+            seconds += result.seconds.total
+        return cls(steps=steps, hours=seconds / 3600)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Option:
+    """A grant, how much of a variance of log b_crit it should take away, and its steps."""
+
+    grant: Grant
+    of: float
+    narrows: float
+    steps: float
+
+    @property
+    def worth(self) -> float:
+        return self.narrows / self.steps
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What to grant next, nothing where the sweep is to end, and where b_crit stands."""
+
+    granted: tuple[Grant, ...] = ()
+    why: str = ""
+
+
+def half_width(b_crit: Estimate) -> float:
+    """Return the relative half-width of an interval: both ends lie within that factor, less 1.
+
+    >>> round(half_width(Estimate(value=100.0, low=80.0, high=125.0)), 3)
+    0.25
+    """
+    return math.sqrt(b_crit.high / b_crit.low) - 1 if b_crit.identified else math.inf
+
+
+def next_grants(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grants:
+    """Return what to grant next.
+
+    Args:
+        resolved: the study, of which everything granted so far is recorded.
+        found: its analysis.
+        spent: by all its trials.
+    """
+    until = resolved.until
+    assert until is not None  # asked only of studies that have it
+    critical = found.critical.get("b_crit")
+    if critical is None or not critical.estimate.identified:
+        return Grants(
+            why="until: b_crit is not identified, so no batch size is known to narrow it; add "
+            "batch sizes beyond the measured ones, or raise search.trials"
+        )
+    estimate = critical.estimate
+    known = f"until: {estimate.text('b_crit')}, within {half_width(estimate):.0%}"
+    if until.b_crit is not None and half_width(estimate) <= until.b_crit:
+        return Grants(why=f"{known}, as asked for ({until.b_crit:.0%})")
+    options = list(_options(resolved, found, estimate.value))
+    variance = (math.log1p(half_width(estimate)) / _NORMAL) ** 2
+    if sum(option.of for option in options) < _LEAST_SHARE * variance:
+        return Grants(why=f"{known}; more seeds or trials would not narrow it{_MISFIT}")
+    chosen = _best(options)
+    steps = sum(option.steps for option in chosen)
+    if (cap := _over(until, spent, steps)) is not None:
+        return Grants(why=f"{known}; {cap} is spent{_still_needed(until, estimate, spent)}")
+    return Grants(granted=tuple(option.grant for option in chosen), why=known)
+
+
+def _best(options: Iterable[_Option]) -> list[_Option]:
+    """Return the options of most worth, at most one of each batch size."""
+    chosen: dict[int, _Option] = {}
+    for option in sorted(options, key=lambda option: (-option.worth, option.grant.batch_size)):
+        chosen.setdefault(option.grant.batch_size, option)
+    best = list(chosen.values())[:AT_ONCE]
+    return [option for option in best if option.narrows > 0]
+
+
+def _options(resolved: ResolvedStudy, found: Analysis, b_crit: float) -> Iterator[_Option]:
+    rows = found.table[found.table["steps"].notna() & found.table["steps_median"].notna()]
+    sizes = rows["batch_size"].to_numpy(np.float64)
+    if len(sizes) < 2:
+        return
+    weights = sensitivities(sizes, b_crit) ** 2
+    variance = _variance_of_seeds(found)
+    for size, median, weight in zip(sizes, rows["steps_median"], weights, strict=True):
+        spread = _spread_of_gap(found, size)
+        yield from _at(resolved, int(size), float(median), weight * variance, weight * spread)
+
+
+def _at(
+    resolved: ResolvedStudy, size: int, median: float, by_seeds: float, by_gap: float
+) -> Iterator[_Option]:
+    """Yield more seeds of the best point, and more trials of the search.
+
+    Args:
+        resolved: the study.
+        size: the batch size.
+        median: steps of its best point.
+        by_seeds: variance of log b_crit from one seed there.
+        by_gap: that from what its search has left.
+    """
+    trials, seeds = resolved.trials_at(size), resolved.seeds_at(size)
+    more = min(math.ceil(_MORE * seeds), _MOST_SEEDS - seeds)
+    if more > 0:
+        yield _Option(
+            grant=Grant(batch_size=size, trials=trials, seeds=seeds + more),
+            of=by_seeds / seeds,
+            narrows=by_seeds * (1 / seeds - 1 / (seeds + more)),
+            steps=more * median,
+        )
+    searched = sum(isinstance(entry, Range) for entry in resolved.search.space.values())
+    if by_gap > 0 and searched:
+        lanes = resolved.lanes_at(size)
+        more = lanes * math.ceil(_MORE * trials / lanes)  # whole cohorts
+        # near a smooth optimum the gap falls as trials^(-2 / searched)
+        left = (trials / (trials + more)) ** (4 / searched)
+        yield _Option(
+            grant=Grant(batch_size=size, trials=trials + more, seeds=seeds),
+            of=by_gap,
+            narrows=by_gap * (1 - left),
+            # lanes of a race run to its cap, and a new best point has seeds of its own
+            steps=(more * resolved.race.slack + seeds) * median,
+        )
+
+
+def _variance_of_seeds(found: Analysis) -> float:
+    """Return the variance of log steps over the seeds of one point, over all batch sizes."""
+    runs = representative_runs(found.study)
+    runs = runs[runs["steps"].notna()]
+    logs = np.log(runs["steps"].to_numpy(np.float64))
+    away = logs - runs.assign(log=logs).groupby("batch_size")["log"].transform("mean")
+    freedom = len(runs) - runs["batch_size"].nunique()
+    return float((away**2).sum() / freedom) if freedom > 0 else 0.0
+
+
+def _spread_of_gap(found: Analysis, size: float) -> float:
+    """Return the variance of the log tuning gap at a batch size; 0 where it is not known."""
+    gap = None if found.tuning is None else found.tuning.gaps.get(size)
+    if gap is None:
+        return 0.0
+    low, high = (math.log1p(gap.excess(level)) for level in (0.16, 0.84))
+    return ((high - low) / 2) ** 2
+
+
+def _over(until: UntilConfig, spent: Spent, steps: float) -> str | None:
+    """Return the cap that further steps would exceed, as text."""
+    total = spent.steps + steps
+    if until.trial_steps is not None and total > until.trial_steps:
+        return f"until.trial_steps = {until.trial_steps:,}"
+    if until.hours is not None and spent.hours * total / max(spent.steps, 1) > until.hours:
+        return f"until.hours = {until.hours:g}"
+    return None
+
+
+def _still_needed(until: UntilConfig, estimate: Estimate, spent: Spent) -> str:
+    if until.b_crit is None:
+        return ""
+    times = (math.log1p(half_width(estimate)) / math.log1p(until.b_crit)) ** 2
+    return (
+        f"; {until.b_crit:.0%} would take about {times:.2g} times the {spent.steps:,} trial-steps "
+        "so far, if the interval narrows as their square root"
+    )

@@ -1,0 +1,45 @@
+"""A sweep that goes on past its plan, through the real command."""
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+STUDY = """
+workload = "noisy-quadratic"
+optimizer = "sgd"
+batch_sizes = [16, 64, 256, 1024, 4096]
+[search]
+trials = 8
+[search.space]
+lr = { low = 1e-3, high = 2.0, scale = "log" }
+[race]
+cohort = 4
+[replicates]
+seeds = 2
+[until]
+b_crit = 0.5
+trial_steps = 1_000_000
+"""
+
+
+def test_it_goes_on_to_the_same_study_with_any_workers_and_after_a_lower_goal(place):
+    (place.folder / "study.toml").write_text(STUDY)
+    code, out, err = place.run("sweep", "study.toml", "--workers", 3, "--no-ray")
+    assert code == 0, err
+    assert "as asked for (50%)" in out
+    granted = (place.folder / "results/study/study.toml").read_text()
+    assert "[[granted]]" in granted
+    sizes = place.table("trials.parquet").groupby("batch_size").size()
+    assert sizes.nunique() > 1
+    # a goal that is met at once, then the one that was asked for at first
+    loose = ("--results", "loose", "--workers", 1, "--no-ray")
+    code, out, err = place.run("sweep", "study.toml", *loose, "--set", "until.b_crit=9")
+    assert code == 0, err
+    assert "as asked for (900%)" in out
+    assert place.run("sweep", "study.toml", *loose)[0] == 0
+    place.assert_same_bytes("results", "loose")
+    code, out, err = place.run("verify", "results/study")
+    assert code == 0, err
+    code, out, err = place.run("sweep", "results/study/study.toml", "--no-ray")
+    assert code == 0, err
+    assert (place.folder / "results/study/study.toml").read_text() == granted

@@ -1,0 +1,141 @@
+"""What a sweep does past its plan, with made outcomes whose b_crit is known."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.fitting.design import sensitivities
+from analysis.fitting.fit import fit
+from analysis.fitting.points import Points
+from analysis.report.summary import analyze
+from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
+from analysis.tables.study import StudyTables, as_frame
+from study.config.until import Grant, UntilConfig
+from study.engine.outcomes import final_results
+from study.records import Role
+from study.search.until import Spent, half_width, next_grants
+from study.storage.consolidate import tables_of
+from tests.study.search import made_searches
+from tests.study.search.made_searches import reached
+
+B_CRIT = 40
+SIZES = [2, 8, 32, 128, 512]
+
+
+def outcome(size, point):
+    """The hyperbola, with the place of the learning rate, and noise of 20 % over seeds."""
+    luck = np.random.default_rng(point.seed).standard_normal()
+    away = np.log(point.values["lr"] / 0.03) ** 2
+    return reached(round(100 * (1 + B_CRIT / size) * (1 + away) * np.exp(0.2 * luck)) + 1)
+
+
+def swept(study, at_once=1):
+    """Return the grants of a sweep with `until`, step by step, and how it ended."""
+    steps, results = [], []
+    while True:
+        order = random.Random(at_once)
+        _, results = made_searches.sweep(study, results, at_once=at_once, order=order, ends=outcome)
+        results.sort(key=lambda r: (r.batch_size, list(Role).index(r.point.role), r.point.trial))
+        tables = tables_of(study, final_results(study, results))
+        found = analyze(
+            StudyTables(
+                name="made",
+                config=study.as_data(),
+                trials=as_frame(tables[TRIALS_FILE]),
+                curves=as_frame(tables[CURVES_FILE]),
+                boxes=as_frame(tables[BOXES_FILE]),
+            )
+        )
+        assert not found.unfinished
+        grants = next_grants(study, found, Spent.of(results))
+        if not grants.granted:
+            return steps, grants.why, found, Spent.of(results)
+        steps.append(grants.granted)
+        study = study.with_grants(grants.granted)
+
+
+@pytest.fixture(scope="module")
+def make(make_study):
+    def made(**until):
+        lr = {"low": 0.01, "high": 0.1, "scale": "log"}
+        study = make_study(
+            batch_sizes=SIZES,
+            search={"trials": 8, "space": {"lr": lr}},
+            race={"max_steps": 10_000},
+            replicates={"seeds": 3},
+        )
+        return study.model_copy(update={"until": UntilConfig(**until), "adaptive": True})
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def narrowed(make):
+    return swept(make(b_crit=0.4))
+
+
+def test_a_sweep_goes_on_until_the_interval_is_narrow_enough(make, narrowed):
+    steps, why, found, _ = narrowed
+    assert steps
+    estimate = found.critical["b_crit"].estimate
+    assert half_width(estimate) <= 0.4
+    assert "as asked for (40%)" in why
+    assert all(len(granted) <= 2 for granted in steps)
+
+
+@pytest.fixture(scope="module")
+def planned(make):
+    return swept(make(b_crit=9.0))
+
+
+def test_a_study_that_is_narrow_enough_gets_nothing_more(planned):
+    assert planned[0] == []
+    assert "as asked for (900%)" in planned[1]
+
+
+def test_the_steps_do_not_depend_on_how_many_run_at_once(make, narrowed):
+    assert swept(make(b_crit=0.4), at_once=7)[0] == narrowed[0]
+
+
+def test_a_cap_ends_it_and_it_says_what_it_would_take(make, narrowed, planned):
+    plan = planned[3].steps
+    cap = (plan + narrowed[3].steps) // 2
+    _, why, _, spent = swept(make(b_crit=0.4, trial_steps=cap))
+    assert plan < spent.steps <= cap
+    assert f"until.trial_steps = {cap:,} is spent; 40% would take about " in why
+    assert "times the" in why
+    hours = next_grants(make(hours=0.001), planned[2], replace(planned[3], hours=0.002))
+    assert hours.why.endswith("until.hours = 0.001 is spent")
+
+
+def test_what_narrows_is_where_steps_move_b_crit(make):
+    steps = 100 * (1 + B_CRIT / np.array(SIZES, float))
+    weights = sensitivities(np.array(SIZES, float), B_CRIT)
+    base = fit(Points.of(SIZES, steps)).b_crit.value
+    for at, weight in enumerate(weights):
+        moved = steps.copy()
+        moved[at] *= 1.001
+        change = np.log(fit(Points.of(SIZES, moved)).b_crit.value / base) / np.log(1.001)
+        assert change == pytest.approx(weight, abs=0.03)
+
+
+def test_without_a_bound_there_is_nothing_to_narrow(make, narrowed):
+    found = replace(narrowed[2], critical={})
+    assert "not identified" in next_grants(make(hours=1.0), found, narrowed[3]).why
+
+
+def test_until_and_grants_are_no_part_of_a_studys_identity(make):
+    study = make(b_crit=0.1)
+    grown = study.with_grants([Grant(batch_size=8, trials=12, seeds=3)])
+    grown = grown.with_grants([Grant(batch_size=8, trials=12, seeds=5)])
+    plain = study.model_copy(update={"until": None})
+    assert grown.digest() == study.digest() == plain.digest()
+    assert (grown.trials_at(8), grown.seeds_at(8), grown.trials_at(2)) == (12, 5, 8)
+    assert "granted" not in plain.as_data()
+
+
+def test_until_says_how_far():
+    with pytest.raises(ValueError, match="must give b_crit, trial_steps or hours"):
+        UntilConfig()
