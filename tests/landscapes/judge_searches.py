@@ -1,6 +1,7 @@
 """How close samplers come to the best points on the bank, and at what cost: a table for docs.
 
-Run `python -m tests.landscapes.judge_searches` in the repository.
+Run `python -m tests.landscapes.judge_searches` in the repository, with `held-out` for the landscapes
+on which nothing was chosen: 18 studies of each setting, some minutes.
 """
 
 import sys
@@ -33,12 +34,11 @@ class Setting:
 
 SETTINGS = (
     Setting("halton", 64, 64),
-    Setting("halton", 64, 16),
     Setting("halton", 128, 64),
     Setting("tpe", 64, 16),
     Setting("shared", 64, 16),
-    Setting("shared", 64, 8),
     Setting("shared", 96, 16),
+    Setting("shared", 64, 8),
 )
 
 
