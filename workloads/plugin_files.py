@@ -23,8 +23,10 @@ _FIRST = sys.stdlib_module_names | {"analysis", "batchscale", "study", "workload
 """Top-level names that no file beside a plug-in can take."""
 
 
-def module_of(path: Path) -> ModuleType:
+def module_of(path: Path, noun: str = "workload") -> ModuleType:
     """Return a file's module, imported under a name that is the same in every process.
+
+    `noun` says in messages what the file is for.
 
     Raises:
         WorkloadError: the file is not there, or does not import.
@@ -33,9 +35,9 @@ def module_of(path: Path) -> ModuleType:
         path = path.resolve()
         there = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
-        raise WorkloadError(f"a workload file needs a valid path, got {path}: {error}") from error
+        raise WorkloadError(f"a {noun} file needs a valid path, got {path}: {error}") from error
     if not there:
-        raise WorkloadError(f"a workload file must exist, got {path}")
+        raise WorkloadError(f"a {noun} file must exist, got {path}")
     importlib.invalidate_caches()  # a neighbour may have been written just now
     stem = path.stem if path.stem.isidentifier() else f"file_{_digest(path.name)}"
     name = f"{_package(path.parent)}.{stem}"
@@ -52,7 +54,7 @@ def module_of(path: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise WorkloadError(
-            f"a workload file must import, got {type(error).__name__}: {error} from {path}"
+            f"a {noun} file must import, got {type(error).__name__}: {error} from {path}"
         ) from error
     return module
 

@@ -88,20 +88,29 @@ def maker(reference: str) -> Any:
 
     Raises:
         WorkloadError: it is not found, or does not import.
+    """  # noqa: DOC502  (raised inside)
+    return class_in_file(reference, "workload") or _named(reference)
+
+
+def class_in_file(reference: str, noun: str) -> Any:
+    """Return what path/to/file.py:Class names; None for a reference of another form.
+
+    Raises:
+        WorkloadError: there is no such file or class, or no file may run; `noun` says what it is.
     """
     path, colon, name = reference.rpartition(":")
     if reference.endswith((".py", ".py:")):
         raise WorkloadError(
-            f"a workload in a file must be given as path/to/file.py:Class, got {reference!r}"
+            f"a {noun} in a file must be given as path/to/file.py:Class, got {reference!r}"
         )
-    if colon and path.endswith(".py"):
-        if _FILES_REFUSED.get():
-            raise WorkloadError(
-                "a results folder may come from a stranger, so its code does not run unasked; got "
-                f"workload {name} in {Path(path).resolve()}; read that file, then give --run-code"
-            )
-        return _class_in(module_of(Path(path)), name, reference)
-    return _named(reference)
+    if not colon or not path.endswith(".py"):
+        return None
+    if _FILES_REFUSED.get():
+        raise WorkloadError(
+            "a results folder may come from a stranger, so its code does not run unasked; got "
+            f"{noun} {name} in {Path(path).resolve()}; read that file, then give --run-code"
+        )
+    return _class_in(module_of(Path(path), noun), name, f"a {noun}", reference)
 
 
 @contextmanager
@@ -160,13 +169,13 @@ def _plugins() -> dict[str, EntryPoint]:
     return _KIND.by_name(entry_points(group=GROUP))
 
 
-def _class_in(module: ModuleType, name: str, reference: str) -> Any:
+def _class_in(module: ModuleType, name: str, noun: str, reference: str) -> Any:
     make = getattr(module, name, None)
     if callable(make):
         return make
     classes = [n for n, v in vars(module).items() if inspect.isclass(v)]
     hint = _suggestion(name, classes) or f"add class {name!r} to the file"
-    raise WorkloadError(f"a workload must be a class in its file, got {reference!r}; {hint}")
+    raise WorkloadError(f"{noun} must be a class in its file, got {reference!r}; {hint}")
 
 
 def _built(make: Any, reference: str, options: Mapping[str, Any]) -> Any:

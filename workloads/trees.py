@@ -21,6 +21,8 @@ def mapped(function: Callable[[Any], Any], tree: Tree) -> Any:
     """Return a tree of the same containers, with `function` of each leaf."""
     if isinstance(tree, Tensor):
         return function(tree)
+    if hasattr(tree, "_make"):  # as Examples, of which every step gathers a batch
+        return tree._make([mapped(function, part) for part in tree])
     steps = _steps(tree)
     if steps is None:
         return function(tree)
@@ -102,8 +104,6 @@ def _rebuilt(tree: Any, parts: list[tuple[Any, Any]]) -> Any:
         like.update(parts)
         return like
     values = [part for _, part in parts]
-    if hasattr(tree, "_make"):
-        return tree._make(values)
     if isinstance(tree, list | tuple):
         return type(tree)(values)
     like = copy.copy(tree)

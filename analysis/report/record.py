@@ -1,5 +1,6 @@
 """The summary of an analysis as plain data; its sentences are made of nothing else."""
 
+import functools
 import json
 from typing import Any
 
@@ -35,6 +36,7 @@ def sentences(analysis: Analysis) -> tuple[str, ...]:
     return summary_sentences(_facts(analysis))
 
 
+@functools.lru_cache(maxsize=1)  # file, page and terminal say the same of one analysis
 def _facts(analysis: Analysis) -> dict[str, Any]:
     study, regimes = analysis.study, analysis.regimes
     config = study.config

@@ -7,7 +7,6 @@ import pandas as pd
 
 from analysis.escaping import escape_latex
 from analysis.fitting.estimates import Estimate
-from analysis.report.record import summary_record
 from analysis.report.summary import Analysis
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
@@ -22,22 +21,24 @@ _HEADINGS = {
 }
 """Heading of a column in print and what its numbers count, where its name is too short for that."""
 _DEFINITION = "Definition"
-_NOT_PRINTED = ("after", "examples", "reached", "diverged", "failed")
+_NOT_PRINTED = ("after", "examples", "reached", "pruned", "diverged", "failed")
 """Columns of summary.md that no paper has room for; the CSV has them."""
 
 
-def write_tables(analysis: Analysis, folder: ResultsFolder, latex: bool = False) -> list[str]:
+def write_tables(
+    analysis: Analysis, record: Mapping[str, Any], folder: ResultsFolder, latex: bool = False
+) -> list[str]:
     """Write the tables that the analysis has rows for, and delete those that it no longer has.
 
     Args:
         analysis: what they show.
+        record: its `analysis.report.record.summary_record`, or the content of `summary.json`.
         folder: where they are written.
         latex: whether also as LaTeX.
 
     Returns:
         The names of the files written.
     """
-    record = summary_record(analysis)
     tables = csv_tables(record)
     files = {f"{n}.csv": t.to_csv(index=False, lineterminator="\n") for n, t in tables.items()}
     if latex:

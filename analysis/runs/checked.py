@@ -33,13 +33,13 @@ class Runs:
 
     Attributes:
         runs: one row per run in the order of the table: run (its id), row (its first), the other
-            `columns.KNOWN` that are no measurement, and the hyperparameters; NaN or None if absent.
+            `columns.KNOWN` that are no measurement, and the hyperparameters, NaN or None if absent;
+            not_finite, the measurements left out because their error is not finite.
         curves: one row per measurement whose error is finite: run (row of `runs`), step in
             updates, val_error and the other `columns.MEASURED`.
         hyperparameters: their names.
         metric: what became the error, one of `columns.METRICS`.
         measured: whether there are curves; else `runs` has the steps to target.
-        not_finite: measurements left out because their error is not finite.
         remarks: what was left out, for the user.
     """
 
@@ -48,7 +48,6 @@ class Runs:
     hyperparameters: tuple[str, ...]
     metric: str
     measured: bool
-    not_finite: int
     remarks: tuple[str, ...] = ()
 
 
@@ -80,10 +79,11 @@ def checked_runs(
     names, left_out = _hyperparameters(table, columns)
     runs = table.frame(columns, names)
     sizes = codes.map(runs["batch_size"])
-    curves, broken, not_finite = (
+    curves, not_finite = (
         curves_of(table, columns, chosen, units, sizes) if measured else no_curves(runs)
     )
-    runs["diverged"] = broken.reindex(runs.index, fill_value=False)
+    runs["not_finite"] = not_finite.reindex(runs.index, fill_value=0)
+    runs["diverged"] = runs["not_finite"] > 0
     if measured:
         blank = ends_blank(table, columns, chosen).reindex(runs.index, fill_value=False)
         runs["diverged"] |= blank & runs["status"].isna()
@@ -104,7 +104,6 @@ def checked_runs(
         hyperparameters=names,
         metric=chosen,
         measured=measured,
-        not_finite=not_finite,
         remarks=tuple(remarks),
     )
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from analysis.measures.imported import judged
 from analysis.runs.checked import Runs
+from analysis.runs.space import Space
 from analysis.tables.schema import (
     BOXES_FILE,
     CURVE_COLUMNS,
@@ -20,8 +21,6 @@ from analysis.tables.schema import (
     curve_schema,
     trial_schema,
 )
-
-Space = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,15 +13,15 @@ import tomlkit
 
 from analysis.errors import AnalysisError
 from analysis.runs.checked import Runs, checked_runs
-from analysis.runs.conversion import Converted, Space, convert
-from analysis.runs.rows import Rows, as_number
-from analysis.runs.sources import joined, reader_of
-from analysis.runs.table_files import READERS
+from analysis.runs.conversion import Converted, convert
+from analysis.runs.readers.table_files import READERS
+from analysis.runs.rows import Rows
+from analysis.runs.sources import DATABASES, joined, reader_of
+from analysis.runs.space import Space, check_space, space_of
 from analysis.runs.units import Units
 from analysis.tables.files import as_parquet
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.imported import NO_OPTIMIZER, Imported, check_new, status_counts, write_study
-from analysis.tables.scales import SCALES
 from analysis.tables.schema import (
     BOXES_FILE,
     COLUMNS,
@@ -31,6 +31,9 @@ from analysis.tables.schema import (
     TRIALS_FILE,
 )
 from analysis.tables.validation import check_config, check_table
+
+_MOST_CHARACTERS = 100
+"""Of a folder's name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,12 +113,18 @@ def _studies(
     source: str, rows: Rows, runs: Runs, results: ResultsFolder, choices: Choices
 ) -> Iterator[tuple[Imported, Mapping[str, Any]]]:
     """Yield each folder with the content of its files, the study file last."""
-    stem = re.sub(r"[^A-Za-z0-9_.+-]+", "-", Path(source).name.split(".")[0].rpartition(":")[2])
     frame = runs.runs
-    names = [frame["workload"].fillna(stem or "runs"), frame["optimizer"].fillna("")]
+    names = [frame["workload"].fillna(_folder_name(_stem(source))), frame["optimizer"].fillna("")]
+    taken: set[str] = set()
     for key, part in frame.groupby(names, sort=False):
         workload, optimizer = map(str, key)
-        name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", "-".join(filter(None, (workload, optimizer))))
+        name = _folder_name("-".join(filter(None, (workload, optimizer))))
+        if name in taken:
+            raise AnalysisError(
+                "workloads and optimizers must have names that differ in more than punctuation, "
+                f"got two studies {name} in {rows.where}; rename one"
+            )
+        taken.add(name)
         if not fnmatchcase(name, choices.only):
             continue
         folder = results / name
@@ -123,7 +132,7 @@ def _studies(
         here = _of_study(runs, part)
         target = _target(rows, here, choices.target)
         _check_outcomes(rows, here, target)
-        _check_space(rows, here, choices.space)
+        check_space(rows, here, choices.space)
         converted = convert(here, choices.space, target)
         config = {
             "workload": workload,
@@ -131,7 +140,7 @@ def _studies(
             "batch_sizes": sorted(part["batch_size"].astype(int).unique().tolist()),
             "adaptive": not choices.space,
             "imported": _record(source, here, choices),
-            "search": {"space": _space(here, choices.space)},
+            "search": {"space": space_of(here, choices.space)},
             "race": _race(here, target),
         }
         _check(folder, config, converted)
@@ -143,6 +152,19 @@ def _studies(
         sentence = f"{folder}: {_sentence(here, converted, choices)}"
         made = Imported(folder=folder, sentence=sentence, has_target=target is not None)
         yield made, files
+
+
+def _stem(source: str) -> str:
+    """Return the name of a file without its suffix, of a folder, or of a project."""
+    name = Path(source).name
+    for suffix in (".gz", *READERS, *DATABASES):
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _folder_name(text: str) -> str:
+    """Return a text as the name of a folder in any file system."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-.")[:_MOST_CHARACTERS] or "runs"
 
 
 def _of_study(runs: Runs, part: pd.DataFrame) -> Runs:
@@ -193,31 +215,6 @@ def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
         )
 
 
-def _check_space(rows: Rows, runs: Runs, space: Space) -> None:
-    for name, entry in space.items():
-        if name not in runs.hyperparameters:
-            raise AnalysisError(
-                f"--space must name hyperparameters of the runs, {', '.join(runs.hyperparameters)}"
-                f", got {name!r}"
-            )
-        values = runs.runs[name]
-        outside = ~values.between(entry["low"], entry["high"])
-        if outside.any():
-            at = runs.runs[outside].iloc[0]
-            rule = f"--space must hold every {name}"
-            rows.refuse(rule, f"{at[name]:g}", [at["row"]], "widen it, or leave the run out")
-
-
-def _space(runs: Runs, space: Space) -> dict[str, Any]:
-    """Return the ranges, and the values that are the same in all runs."""
-    fixed = {
-        name: float(runs.runs[name].iloc[0])
-        for name in runs.hyperparameters
-        if name not in space and runs.runs[name].nunique(dropna=False) == 1
-    }
-    return {name: dict(entry) for name, entry in space.items()} | fixed
-
-
 def _race(runs: Runs, target: float | None) -> dict[str, Any]:
     """Return how runs were judged: by their curves at any target, or as stated at one."""
     goal = {} if target is None else {"target": target}
@@ -257,42 +254,11 @@ def _sentence(runs: Runs, converted: Converted, choices: Choices) -> str:
         f"measurements of {runs.metric}; hyperparameters: "
         f"{', '.join(runs.hyperparameters) or 'none known'}; {repeats:,} replicates"
     )
-    if runs.not_finite:
-        text += f"; measurements left out for not being finite: {runs.not_finite:,}"
+    if not_finite := runs.runs["not_finite"].sum():
+        text += f"; measurements left out for not being finite: {not_finite:,}"
     if not choices.space:
         text += (
             "; without --space, nothing is known of the ranges that were searched, nor of "
             "under-tuning"
         )
     return "; ".join((text, *runs.remarks))
-
-
-_RANGE = re.compile(r"(?P<name>[^=]+)=(?P<low>[^:]+):(?P<high>[^:]+)(?::(?P<scale>[a-z-]+))?")
-
-
-def parse_space(texts: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the ranges in the options `--space lr=1e-4:1:log,...`; scales are linear by default.
-
-    Raises:
-        AnalysisError: an entry has another form, or is no range on its scale.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for entry in ",".join(texts).split(",") if texts else ():
-        match = _RANGE.fullmatch(entry.strip())
-        low, high = (as_number(match[end]) if match else None for end in ("low", "high"))
-        scale = (match["scale"] or "linear") if match else ""
-        inside = (
-            low is not None
-            and high is not None
-            and -float("inf") < low < high < float("inf")
-            and scale in SCALES
-            and SCALES[scale].allows(low, high)
-        )
-        if match is None or not inside or match["name"] in found:
-            raise AnalysisError(
-                "--space must be ranges name=low:high:scale, commas between, each name once, in "
-                f"the domain of a scale of {', '.join(SCALES)}, got {entry!r}; write for example "
-                "lr=1e-4:1:log"
-            )
-        found[match["name"]] = {"low": low, "high": high, "scale": scale}
-    return found

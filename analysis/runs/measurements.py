@@ -11,8 +11,8 @@ from analysis.runs.units import Units
 
 def curves_of(
     table: RunTable, columns: Columns, metric: str, units: Units, sizes: "pd.Series[float]"
-) -> "tuple[pd.DataFrame, pd.Series[bool], int]":
-    """Return the measurements, which runs had one that is not finite, and how many those are."""
+) -> "tuple[pd.DataFrame, pd.Series[int]]":
+    """Return the finite measurements, and how many of each run are not."""
     rows = table.rows
     steps, stepped = rows.counts(columns.of["step"])
     curves = pd.DataFrame({"run": table.codes, "step": units.updates(steps, sizes)})
@@ -33,8 +33,7 @@ def curves_of(
             values = there.set_index(["run", "step"])[name]
             kept[name] = values.reindex(pd.MultiIndex.from_frame(kept[["run", "step"]])).to_numpy()
     finite = np.isfinite(kept["val_error"])
-    broken = (~finite).groupby(kept["run"]).any()
-    return kept[finite].reset_index(drop=True), broken, int((~finite).sum())
+    return kept[finite].reset_index(drop=True), (~finite).groupby(kept["run"]).sum()
 
 
 def ends_blank(table: RunTable, columns: Columns, metric: str) -> "pd.Series[bool]":
@@ -96,8 +95,8 @@ def _check_rising(table: RunTable, kept: pd.DataFrame, column: str) -> None:
     )
 
 
-def no_curves(runs: pd.DataFrame) -> "tuple[pd.DataFrame, pd.Series[bool], int]":
+def no_curves(runs: pd.DataFrame) -> "tuple[pd.DataFrame, pd.Series[int]]":
     """Return what `curves_of` does for runs without a measurement."""
     names = ["run", "step", *MEASURED]
     empty = pd.DataFrame({name: pd.Series([], dtype="float64") for name in names})
-    return empty, pd.Series(False, index=runs.index), 0
+    return empty, pd.Series(0, index=runs.index)

@@ -7,11 +7,13 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.runs.columns import ALIASES
+from analysis.runs.readers.table_files import READERS, is_table, read_table_of_runs
 from analysis.runs.rows import Rows
-from analysis.runs.table_files import READERS, is_table, read_table_of_runs
 
 Reader = Callable[[str, Mapping[str, str]], Rows]
 WANDB = "wandb:"
+DATABASES = (".db", ".sqlite", ".sqlite3")
+"""Suffixes of SQLite files."""
 
 
 def reader_of(source: str) -> Reader | None:
@@ -63,31 +65,31 @@ def _run_column(rows: Rows, mapping: Mapping[str, str]) -> str:
 
 
 def _read_table(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.wandb_charts import unfolded
+    from analysis.runs.readers.wandb_charts import unfolded
 
     return unfolded(read_table_of_runs(Path(source)), mapping)
 
 
 def _read_wandb(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.wandb_api import read_wandb
+    from analysis.runs.readers.wandb_api import read_wandb
 
     return read_wandb(source.removeprefix(WANDB), mapping)
 
 
 def _read_mlflow_files(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.mlflow_store import read_files
+    from analysis.runs.readers.mlflow_store import read_files
 
     return read_files(Path(source), mapping)
 
 
 def _read_mlflow_database(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.mlflow_store import read_database
+    from analysis.runs.readers.mlflow_store import read_database
 
     return read_database(Path(source), mapping)
 
 
 def _read_events(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.event_files import read_event_files
+    from analysis.runs.readers.event_files import read_event_files
 
     return read_event_files(Path(source), mapping)
 
@@ -97,7 +99,7 @@ def _is_mlflow_files(source: str) -> bool:
 
 
 def _is_mlflow_database(source: str) -> bool:
-    return Path(source).suffix in (".db", ".sqlite", ".sqlite3")
+    return Path(source).suffix in DATABASES
 
 
 def _has_events(source: str) -> bool:

@@ -148,7 +148,7 @@ def _bracket_sentences(table: pd.DataFrame) -> list[str]:
         return []
     return [
         f"{_sizes(rows, table)}: the bracket of the steps is {_percent(rows['bracket'])} wide; "
-        "lower race.resolution."
+        "measure more often, by a lower race.resolution or in the program itself."
     ]
 
 

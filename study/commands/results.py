@@ -99,6 +99,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.report.summary import analyze as analyze_study
     from analysis.report.tables import TABLES, write_tables
     from analysis.report.write import print_analysis, write_summary
+    from analysis.tables.files import read_file
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import SUMMARY_FILE
     from analysis.tables.study import read_study
@@ -118,10 +119,11 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     analysis = analyze_study(study, target, first)
     figures, tables = folder / "figures", folder / TABLES
     written = [folder / name for name in write_summary(analysis, folder)]
-    written += [tables / name for name in write_tables(analysis, tables, latex)]
+    record = json.loads(read_file(folder, SUMMARY_FILE))
+    written += [tables / name for name in write_tables(analysis, record, tables, latex)]
     written += [figures / name for name in write_figures(analysis, figures, look)]
     if as_json:
-        console.document(json.loads(folder.read(SUMMARY_FILE)))
+        console.document(record)
         return
     print_analysis(analysis, console)
     for file in written:
@@ -158,8 +160,8 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.comparison.compare import compare as compare_studies
     from analysis.comparison.labels import study_folders
     from analysis.comparison.report import (
-        COMPARISON_JSON,
         check_destination,
+        comparison_record,
         print_comparison,
         write_comparison,
     )
@@ -177,7 +179,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     written = write_comparison(comparison, folder, where)
     written += write_comparison_figures(comparison, folder, look)
     if as_json:
-        console.document(json.loads(folder.read(COMPARISON_JSON)))
+        console.document({"folders": where, **comparison_record(comparison)})
         return
     print_comparison(comparison, console)
     for name in written:

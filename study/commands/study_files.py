@@ -24,11 +24,11 @@ def init(
     refuse_unknown(workload)
     if file.suffix != ".toml":
         raise StudyError(f"a study file's name must end with .toml, got {file}; rename it")
-    from study.config.study_file import absolute_workload
+    from study.config.study_file import absolute
     from study.planning.template import study_template
 
     if file.resolve().parent != Path.cwd():  # to which the file will be relative
-        workload = absolute_workload(workload, Path.cwd())
+        workload = absolute(workload, Path.cwd())
     text = study_template(workload)
     try:
         with file.open("x", encoding="utf-8") as stream:

@@ -17,7 +17,8 @@ from typing import Any
 from analysis.tables.nested import leaves, value_at
 from study.config.study import sections
 from study.config.study_file import (
-    absolute_workload,
+    NAMES_OF_FILES,
+    absolute,
     override,
     read_study,
     with_program_folder,
@@ -214,8 +215,8 @@ def _refuse_names(choices: Sequence[_Choice]) -> None:
 def _with_all(base: Mapping[str, Any], values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     data = dict(base)
     for key, value in values.items():
-        if key == "workload" and isinstance(value, str):
-            value = absolute_workload(value, folder)
+        if key in NAMES_OF_FILES and isinstance(value, str):
+            value = absolute(value, folder)
         data = with_value(data, key.split("."), value, f"grid.{key}={shown(value)}")
     return data
 

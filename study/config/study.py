@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from analysis.tables.nested import leaves
+from study.config.federated import FederatedConfig
 from study.config.sections import (
     BatchSize,
     BatchSizes,
     ComputeConfig,
-    FederatedConfig,
     LaneLimit,
     RaceConfig,
     RecipeConfig,

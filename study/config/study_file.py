@@ -35,6 +35,10 @@ _EXPECTED = {
 """What a value must be, by the type of pydantic's error."""
 
 
+NAMES_OF_FILES = {"workload", "schedule.name"}
+"""Keys whose value may be path/to/file.py:Class."""
+
+
 def read_study(source: str) -> dict[str, Any]:
     """Return a study file as plain data, or one that only names a workload.
 
@@ -47,15 +51,18 @@ def read_study(source: str) -> dict[str, Any]:
         StudyError: the file cannot be read or is not TOML.
     """
     if not source.endswith(".toml"):
-        return {"workload": absolute_workload(source, Path.cwd())}
+        return {"workload": absolute(source, Path.cwd())}
     path = Path(source)
     text = _text(path)
     try:
         data = tomllib.loads(text)
     except _NO_TOML as error:
         raise StudyError(f"a study file must be valid TOML, got {path}: {error}") from error
+    folder, schedule = path.resolve().parent, data.get("schedule")
     if isinstance(data.get("workload"), str):
-        data["workload"] = absolute_workload(data["workload"], path.resolve().parent)
+        data["workload"] = absolute(data["workload"], folder)
+    if isinstance(schedule, dict) and isinstance(schedule.get("name"), str):
+        schedule["name"] = absolute(schedule["name"], folder)
     return data
 
 
@@ -117,7 +124,10 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
                 f"a key of `--set` must have at most {_DEEPEST} parts, got {len(keys):,}; for "
                 "example --set search.space.lr.low=0.1"
             )
-        changed = with_value(changed, keys, _value(text), f"--set {setting}")
+        value = _value(text)
+        if ".".join(keys) in NAMES_OF_FILES and isinstance(value, str):
+            value = absolute(value, Path.cwd())
+        changed = with_value(changed, keys, value, f"--set {setting}")
     return changed
 
 
@@ -142,8 +152,8 @@ def validated(form: type[Config], data: Mapping[str, Any]) -> Config:
         raise StudyError("\n".join(map(_sentence, error.errors()))) from error
 
 
-def absolute_workload(workload: str, folder: Path) -> str:
-    """Return a workload's name; in path/to/file.py:Class the path becomes absolute.
+def absolute(workload: str, folder: Path) -> str:
+    """Return a plug-in's name; in path/to/file.py:Class the path becomes absolute.
 
     Raises:
         StudyError: the path is invalid.
@@ -155,7 +165,7 @@ def absolute_workload(workload: str, folder: Path) -> str:
         return f"{(folder / path).resolve()}:{name}"
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
         raise StudyError(
-            f"workload must be a name or path/to/file.py:Class, got {shown(workload)}: {error}"
+            f"a plug-in must be a name or path/to/file.py:Class, got {shown(workload)}: {error}"
         ) from error
 
 

@@ -18,9 +18,9 @@ from study.engine.outcomes import LOST, Run, judge
 from study.engine.programs.cohort import run_programs
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
-from study.optimizers import optimizer_named
+from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
-from study.optimizers.schedules import SCHEDULES, Span, lr_factor
+from study.optimizers.schedules import Span, lr_factor
 from study.records import Cohort, Execution, Floats, TrialResult
 from workloads.command.program import Command
 from workloads.workload import Lanes, LaneSetup
@@ -178,8 +178,10 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
     per_step = resolved.examples_per_step(cohort.batch_size)
     epoch = None if resolved.examples is None else resolved.examples / per_step
     span = Span(resolved.budget(cohort.batch_size), epoch)
-    schedule = SCHEDULES[resolved.schedule.name]
-    factor = lr_factor(schedule, span, values_of(of_schedule(resolved.schedule.name)))
+    schedule = schedule_named(resolved.schedule.name)
+    own = lr_factor(schedule, span, values_of(of_schedule(resolved.schedule.name)))
+    # a schedule of a user's may give one number for all lanes
+    factor = None if own is None else lambda step: np.broadcast_to(own(step), (len(seeds),))
     if not isinstance(trainable, LoadedWorkload):
         return trainable.lanes(
             LaneSetup(

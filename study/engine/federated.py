@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.config.sections import FederatedConfig
+from study.config.federated import FederatedConfig
 from study.config.study import ResolvedStudy
 from study.engine.data_order import DataOrder
 from study.engine.lanes import GradientLanes, Networks, UpdateSettings

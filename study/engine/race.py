@@ -106,6 +106,8 @@ class Race:
         expected = self.rules.expected_steps
         if expected is None or self.rules.best_steps is not None:
             return False
+        if not any(lane.pruned for lane in self._record):
+            return False
         return self.step >= PATIENCE * expected or self.over
 
     def place(self, lane: int) -> int | None:
@@ -194,10 +196,10 @@ class Race:
             kept = {lane for lane in kept if not self._plainly_diverged(lane)}
         passed = sum(rung <= self.step for rung in self.rules.rungs)
         if passed > self._rung:
-            self._rung = passed
-            kept = self._best(kept, passed)
-        for lane in set(self._racing) - kept:
-            self._record[lane].pruned = True
+            self._rung, best = passed, self._best(kept, passed)
+            for lane in kept - best:
+                self._record[lane].pruned = True
+            kept = best
         self._keep(lanes, [lane in kept for lane in self._racing])
 
     def _plainly_diverged(self, lane: int) -> bool:

@@ -3,7 +3,15 @@
 An entry point of the group `batchscale.optimizers` refers to an :class:`Optimizer`.
 """
 
-from study.optimizers.registry import OPTIMIZERS, optimizer_named
+from study.optimizers.registry import OPTIMIZERS, optimizer_named, schedule_named
 from study.optimizers.update_rule import Optimizer, Shapes, State, Step
 
-__all__ = ["OPTIMIZERS", "Optimizer", "Shapes", "State", "Step", "optimizer_named"]
+__all__ = [
+    "OPTIMIZERS",
+    "Optimizer",
+    "Shapes",
+    "State",
+    "Step",
+    "optimizer_named",
+    "schedule_named",
+]

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from study.config.sections import Flag, Number
 from study.config.space import Hyperparameter, Range, Scale, Space
 from study.errors import StudyError, shown
-from study.optimizers import optimizer_named
-from study.optimizers.schedules import SCHEDULES, WARM_UP
+from study.optimizers import optimizer_named, schedule_named
+from study.optimizers.schedules import WARM_UP
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def of_optimizer(name: str) -> Group:
 
 
 def of_schedule(name: str) -> Group:
-    """Return the hyperparameters of a built-in schedule; those of a warm-up are optional."""
-    return Group(SCHEDULES[name].hyperparameters, WARM_UP)
+    """Return the hyperparameters of a schedule; those of a warm-up are optional."""
+    return Group(schedule_named(name).hyperparameters, WARM_UP)
 
 
 def of_program(names: Iterable[str], space: Space) -> Group:

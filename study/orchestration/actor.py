@@ -113,5 +113,6 @@ def _received(arrays: Arrays | None, form: bytes | None) -> Data | None:
         # the store's memory is read-only, which torch cannot express; nothing writes to data
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         tensors = [torch.as_tensor(array) for array in arrays]
+    # from the driver, as is everything that Ray brings here
     train, validation = mapped(tensors.__getitem__, cloudpickle.loads(form))
     return Data(train=train, validation=validation)

@@ -201,10 +201,11 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)
     measurements = _measurements(resolved, size, last)
+    share = _share_left(resolved, last / steps) if known else 1.0  # nothing to set rungs by
     return Estimate(
         probe=probe,
         steps=steps,
-        seconds=cohorts * probe.seconds(last, measurements) * _share_left(resolved, last / steps),
+        seconds=cohorts * probe.seconds(last, measurements) * share,
         seconds_at_most=cohorts * probe.seconds(budget, _measurements(resolved, size, budget)),
         disk=trials * (_TRIAL_BYTES + measurements * _MEASUREMENT_BYTES),
     )

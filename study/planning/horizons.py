@@ -17,7 +17,7 @@ from study.config.sections import MOST, MeasuredSteps
 from study.config.space import Range
 from study.config.study import ResolvedStudy
 from study.errors import StudyError
-from study.optimizers.schedules import SCHEDULES
+from study.optimizers import schedule_named
 
 MOVED = 0.9
 """A schedule whose factor is above this at the target has hardly moved."""
@@ -81,11 +81,11 @@ def still_schedules(resolved: ResolvedStudy, steps: Mapping[int, int]) -> list[s
 
 def _least_factor(resolved: ResolvedStudy, batch_size: int, steps: int) -> float:
     """Return the least factor at the last update before the target that the search can choose."""
-    schedule = SCHEDULES[resolved.schedule.name]
+    schedule = schedule_named(resolved.schedule.name)
     if schedule.factor is None:
         return 0.0
     entries = [resolved.search.space[name] for name in schedule.hyperparameters]
     ends = [(e.low, e.high) if isinstance(e, Range) else (e,) for e in entries]
     corners = np.array(list(product(*ends))).T
     values = dict(zip(schedule.hyperparameters, corners, strict=True))
-    return float(schedule.factor(steps - 1, resolved.budget(batch_size), values).min())
+    return float(np.min(schedule.factor(steps - 1, resolved.budget(batch_size), values)))

@@ -13,7 +13,9 @@ from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError, cause, not_among, shown
+from study.optimizers import schedule_named
 from study.optimizers.schedules import SCHEDULES
+from study.optimizers.testing import require_sound_schedule
 from study.planning.dry_build import dry_build
 from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
@@ -52,7 +54,7 @@ def resolve(
         defaults = study_defaults(workload)
         config = validated(StudyConfig, merged(defaults, data))
         _known("search.sampler", config.search.sampler, SAMPLERS)
-        _known("schedule.name", config.schedule.name, SCHEDULES)
+        _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
         fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
         config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
@@ -151,6 +153,12 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
 
 def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:
     return recipe_defaults(config, endless=isinstance(workload, Dynamics))
+
+
+def _check_schedule(name: str) -> None:
+    schedule = schedule_named(name)
+    if name not in SCHEDULES and schedule.factor is not None:
+        require_sound_schedule(name, schedule)
 
 
 def _known(key: str, name: str, table: Mapping[str, object]) -> None:

@@ -30,6 +30,7 @@ def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> l
         return [program]
     groups = [of_optimizer(config.optimizer), of_schedule(config.schedule.name)]
     _refuse_taken("an optimizer", groups[0], RESERVED_COLUMNS)
+    _refuse_taken("a schedule", groups[1], {*groups[0].known, *RESERVED_COLUMNS})
     if isinstance(workload, Dynamics):
         return groups
     own = of_workload(workload)

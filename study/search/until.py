@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from analysis.fitting.design import sensitivities
 from analysis.fitting.estimates import Estimate
@@ -95,9 +96,9 @@ def next_grants(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grant
             "batch sizes beyond the measured ones, or raise search.trials"
         )
     estimate = critical.estimate
-    known = f"until: {estimate.text('b_crit')}, within {half_width(estimate):.0%}"
+    known = f"until: {estimate.text('b_crit')}, {_within(half_width(estimate))}"
     if until.b_crit is not None and half_width(estimate) <= until.b_crit:
-        return Grants(why=f"{known}, as asked for ({until.b_crit:.0%})")
+        return Grants(why=f"{known}, as asked for (until.b_crit = {until.b_crit:g})")
     options = list(_options(resolved, found, estimate.value))
     variance = (math.log1p(half_width(estimate)) / _NORMAL) ** 2
     if sum(option.of for option in options) < _LEAST_SHARE * variance:
@@ -177,12 +178,21 @@ def _variance_of_seeds(found: Analysis) -> float:
 
 
 def _spread_of_gap(found: Analysis, size: float) -> float:
-    """Return the variance of the log tuning gap at a batch size; 0 where it is not known."""
+    """Return the variance of the log tuning gap at a batch size; 0 where it is not known.
+
+    For a search that learns, half of what the later half of its trials gained stands for the gap's
+    spread: in simulated studies as many trials again gained half as much.
+    """
     gap = None if found.tuning is None else found.tuning.gaps.get(size)
     if gap is None:
-        return 0.0
+        gains = found.search.set_index("batch_size").get("late_gain", pd.Series(dtype=float))
+        return (math.log1p(float(gains.dropna().get(int(size), 0.0))) / 2) ** 2
     low, high = (math.log1p(gap.excess(level)) for level in (0.16, 0.84))
     return ((high - low) / 2) ** 2
+
+
+def _within(width: float) -> str:
+    return f"both ends within a factor of {1 + width:.3g} of its middle"
 
 
 def _over(until: UntilConfig, spent: Spent, steps: float) -> str | None:
@@ -200,6 +210,6 @@ def _still_needed(until: UntilConfig, estimate: Estimate, spent: Spent) -> str:
         return ""
     times = (math.log1p(half_width(estimate)) / math.log1p(until.b_crit)) ** 2
     return (
-        f"; {until.b_crit:.0%} would take about {times:.2g} times the {spent.steps:,} trial-steps "
-        "so far, if the interval narrows as their square root"
+        f"; until.b_crit = {until.b_crit:g} would take about {times:.2g} times the "
+        f"{spent.steps:,} trial-steps so far, if the interval narrows as their square root"
     )

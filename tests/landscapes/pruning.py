@@ -1,9 +1,9 @@
-"""What pruning costs and saves on the bank: the table of docs/method.md.
+"""What pruning costs and saves on the bank: the table of docs/guide/races.md.
 
 Run `python -m tests.landscapes.pruning` in the repository: some minutes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from study.config.interpolation import interpolated
 from study.engine.outcomes import judge
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
+from study.records import Status
 from study.search.warm_start import inner_neighbor
 from tests.landscapes.quadratic import BATCH_SIZES, HELD_OUT, TRIALS, TUNED_ON, lanes_of
-from tests.landscapes.studies import SLACK
+from tests.landscapes.studies import SLACK, simulated_study
 
 RUNGS = (0.25, 0.5)
 OTHERS = ((0.5,), (0.25,), (0.25, 0.5, 0.75))
@@ -121,6 +122,19 @@ def judged(landscapes, numbers, rungs=RUNGS):
                 excess.append(pruned[size].fewest / search.fewest - 1)
                 share.append(pruned[size].trial_steps / search.trial_steps)
     return Judgment(np.array(excess), np.array(share))
+
+
+def pruned_study(landscape, number):
+    """Return the simulated study of a set, in which the trials are pruned that a race drops."""
+    study = simulated_study(landscape, number)
+    trials = study.trials.set_index(["batch_size", "role", "trial"])
+    for size, search in searched(landscape, number, RUNGS).items():
+        for trial, outcome in enumerate(search.outcomes):
+            if outcome.status is Status.PRUNED:
+                at = (size, "search", trial)
+                trials.loc[at, ["status", "stopped_at"]] = ["pruned", outcome.stopped_at]
+                trials.loc[at, ["steps", "steps_before"]] = None
+    return replace(study, trials=trials.reset_index())
 
 
 def print_table(numbers=range(8)):

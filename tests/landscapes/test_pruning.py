@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 
-from tests.landscapes.pruning import judged
-from tests.landscapes.quadratic import HELD_OUT, TUNED_ON
+from analysis.fitting.fit import fit
+from analysis.fitting.tuned import tuned_b_crit
+from analysis.measures.replicates import fitted_points, with_replicates
+from analysis.measures.targets import steps_to_target
+from analysis.search_quality.tuning import tuning_gaps
+from tests.landscapes.judge import Judgment
+from tests.landscapes.pruning import judged, pruned_study
+from tests.landscapes.quadratic import HELD_OUT, SETS, TUNED_ON, true_b_crit
+from tests.landscapes.studies import simulated_study
 
 
 @pytest.mark.slow
@@ -22,3 +29,25 @@ def test_pruning_over_the_whole_bank():
     assert found.lost <= 2
     assert found.times_fewer > 1.6
     assert found.share.max() < 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("landscape", [TUNED_ON[1], TUNED_ON[2], TUNED_ON[4]])
+def test_pruning_leaves_the_estimate_of_under_tuning_as_it_is(landscape):
+    truth, shares, reached = true_b_crit(landscape), {}, {}
+    for make in (simulated_study, pruned_study):
+        studies = [make(landscape, number) for number in range(SETS)]
+        found = [tuned(study) for study in studies]
+        shares[make] = Judgment(np.array([[e.value, e.low, e.high] for e in found]) / truth)
+        reached[make] = sum(study.trials["status"].eq("reached").sum() for study in studies)
+    whole, pruned = shares.values()
+    print(whole.coverage, pruned.coverage, whole.width, pruned.width, reached.values())
+    assert pruned.coverage == pytest.approx(whole.coverage, abs=0.05)
+    assert pruned.width == pytest.approx(whole.width, rel=0.05)
+    assert reached[pruned_study] > 0.98 * reached[simulated_study]
+
+
+def tuned(study):
+    table = with_replicates(steps_to_target(study), study)
+    return tuned_b_crit(fit(fitted_points(table)), tuning_gaps(study, table)[0])

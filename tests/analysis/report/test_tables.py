@@ -28,8 +28,8 @@ def analysis(study):
 
 
 def test_the_tables_hold_the_numbers_of_the_summary(analysis, tmp_path):
-    names = write_tables(analysis, ResultsFolder.at(tmp_path))
     record = json.loads(json.dumps(summary_record(analysis)))
+    names = write_tables(analysis, record, ResultsFolder.at(tmp_path))
     assert {"steps.csv", "search.csv", "fits.csv", "critical_batch_sizes.csv"} <= set(names)
     steps = pd.read_csv(tmp_path / "steps.csv")
     assert list(steps["steps"]) == [row["steps"] for row in record["table"]]
@@ -44,8 +44,9 @@ def test_the_tables_hold_the_numbers_of_the_summary(analysis, tmp_path):
 
 
 def test_a_table_that_has_no_rows_any_more_is_deleted(made, analysis, tmp_path):
-    write_tables(analysis, ResultsFolder.at(tmp_path))
-    names = write_tables(analyze(made({4: None, 8: None})), ResultsFolder.at(tmp_path))
+    missed = analyze(made({4: None, 8: None}))
+    for found in (analysis, missed):
+        names = write_tables(found, summary_record(found), ResultsFolder.at(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert "fits.csv" not in names
 

@@ -8,7 +8,7 @@ from analysis.errors import AnalysisError
 from analysis.measures.targets import steps_to_target
 from analysis.report.record import sentences
 from analysis.report.summary import analyze
-from analysis.runs.importing import parse_space
+from analysis.runs.space import parse_space
 from tests.analysis.runs.conftest import SIZES, measurements, steps_needed
 
 
@@ -179,3 +179,12 @@ def test_a_taken_folder_is_refused(imports):
     imports(measurements())
     with pytest.raises(AnalysisError, match="a folder that is new or empty"):
         imports(measurements())
+
+
+def test_names_of_studies_stay_in_the_results(imports):
+    made = imports(measurements().assign(workload="../../x y", optimizer=".."), "a.b.csv")
+    assert list(made.studies) == ["x-y"]
+    assert list(imports(measurements(), "a.b.csv").studies) == ["a.b"]
+    both = pd.concat([measurements().assign(workload=name, run=name) for name in ("a b", "a/b")])
+    with pytest.raises(AnalysisError, match="must have names that differ .* got two studies a-b"):
+        imports(both.drop_duplicates(["workload", "step"]))

@@ -80,7 +80,7 @@ def test_a_wide_bracket_is_reported_unless_it_is_a_single_step():
     wide = {"bracket": 0.08, "steps_before": 92}
     single = {"bracket": 0.1, "steps": 10, "steps_before": 9}
     words = " ".join(quality_sentences(table(wide, single)))
-    assert "B = 2: the bracket of the steps is 8% wide; lower race.resolution." in words
+    assert "B = 2: the bracket of the steps is 8% wide; measure more often" in words
     assert "B = 4" not in words
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from analysis.tables.folder import ResultsFolder
-from study.config.sections import FederatedConfig
+from study.config.federated import FederatedConfig
 from study.engine.cohort import run_cohort
 from study.engine.federated import client_shards, refuse_federated
 from study.errors import StudyError

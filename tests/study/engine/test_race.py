@@ -262,6 +262,13 @@ def test_a_race_whose_rungs_left_nobody_who_gets_there_is_fruitless(scripted):
     assert not made.fruitless
 
 
+def test_a_race_that_dropped_nobody_is_never_fruitless(scripted):
+    made, lanes = Race(1, rules(max_steps=60).pruned([0.25], 20)), scripted([lambda step: 0.2])
+    while not made.over:
+        made.lap(lanes)
+        assert not made.fruitless
+
+
 def test_a_race_that_ends_above_the_target_at_its_budget_is_fruitless(scripted):
     given_rules = rules(target=0.1, max_steps=60).pruned([0.25], 50)
     made, lanes = Race(2, given_rules), scripted([lambda step: 0.2, falling(90)])

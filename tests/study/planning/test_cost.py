@@ -44,6 +44,8 @@ def test_pruned_races_are_expected_to_take_less(make_study):
     # all for a quarter of the fewest steps, half for a quarter, a quarter to the end
     assert pruned.seconds / whole.seconds == pytest.approx((0.25 + 0.125 + 0.25) / 1.5)
     assert pruned.seconds_at_most == whole.seconds_at_most
+    (unknown,) = estimates(make_study(race={"prune": [0.25]}, **changes), [seen(4, None)])
+    assert unknown.seconds == unknown.seconds_at_most
 
 
 @pytest.mark.parametrize("lanes", ["packed", "looped"])

@@ -81,7 +81,7 @@ def test_a_sweep_goes_on_until_the_interval_is_narrow_enough(make, narrowed):
     assert steps
     estimate = found.critical["b_crit"].estimate
     assert half_width(estimate) <= 0.4
-    assert "as asked for (40%)" in why
+    assert "as asked for (until.b_crit = 0.4)" in why
     assert all(len(granted) <= 2 for granted in steps)
 
 
@@ -92,7 +92,7 @@ def planned(make):
 
 def test_a_study_that_is_narrow_enough_gets_nothing_more(planned):
     assert planned[0] == []
-    assert "as asked for (900%)" in planned[1]
+    assert "as asked for (until.b_crit = 9)" in planned[1]
 
 
 def test_the_steps_do_not_depend_on_how_many_run_at_once(make, narrowed):
@@ -104,7 +104,7 @@ def test_a_cap_ends_it_and_it_says_what_it_would_take(make, narrowed, planned):
     cap = (plan + narrowed[3].steps) // 2
     _, why, _, spent = swept(make(b_crit=0.4, trial_steps=cap))
     assert plan < spent.steps <= cap
-    assert f"until.trial_steps = {cap:,} is spent; 40% would take about " in why
+    assert f"until.trial_steps = {cap:,} is spent; until.b_crit = 0.4 would take about " in why
     assert "times the" in why
     hours = next_grants(make(hours=0.001), planned[2], replace(planned[3], hours=0.002))
     assert hours.why.endswith("until.hours = 0.001 is spent")

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
+from analysis.runs.readers.tracked import Curve, TrackedRun, tracked_rows, wanted
 from analysis.runs.rows import Rows
-from analysis.runs.tracked import Curve, TrackedRun, tracked_rows, wanted
-from batchscale.files import read_file
+from batchscale.files import checked_size, read_file
 
 _MOST_BYTES = 2**28
+_MOST_BYTES_OF_DATABASE = 2**36
 _STATUSES = {"1": "running", "2": "scheduled", "3": "finished", "4": "failed", "5": "killed"}
 _LINE = re.compile(r"^(\w+): *(.*?) *$", re.MULTILINE)
 _DELETED = "deleted"
@@ -98,10 +99,11 @@ def read_database(file: Path, mapping: Mapping[str, str]) -> Rows:
         AnalysisError: it is no such database.
     """
     try:
+        checked_size(file, _MOST_BYTES_OF_DATABASE)
         # only read: neither made nor migrated
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return tracked_rows(str(file), _of_database(database, mapping), mapping)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise AnalysisError(
             f"an MLflow database must be SQLite as MLflow writes it, got {file}: {error}; check "
             "the path, or give the folder mlruns"

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis.errors import AnalysisError
+from analysis.runs.readers.tracked import Curve, TrackedRun, tracked_rows, wanted
 from analysis.runs.rows import Rows
-from analysis.runs.tracked import Curve, TrackedRun, tracked_rows, wanted
 from analysis.tables.nested import leaves
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import AnalysisError
+from analysis.runs.readers.tracked import TrackedRun, tracked_rows, wanted
 from analysis.runs.rows import Rows
-from analysis.runs.tracked import TrackedRun, tracked_rows, wanted
 from batchscale.files import read_file
 
 _MOST_BYTES = 2**31

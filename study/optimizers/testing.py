@@ -1,0 +1,90 @@
+"""Tests of a schedule of your own: for a sweep before it starts, and as a pytest kit.
+
+In the tests of its package:
+
+    from study.optimizers.testing import ScheduleContract
+
+    class TestMine(ScheduleContract):
+        def make(self):
+            return Mine
+"""
+
+import numpy as np
+
+from study.config.space import Range
+from study.errors import StudyError, cause
+from study.optimizers.registry import made_schedule
+from study.optimizers.schedules import Schedule
+from study.records import Floats
+
+_PLACES = (0.0, 0.5, 1.0)
+"""Places of the lanes' values in the default ranges."""
+_LANES = len(_PLACES)
+_LENGTHS = (1, 7, 1000)
+
+
+def require_sound_schedule(name: str, schedule: Schedule) -> None:
+    """Refuse a schedule whose factors are no function of step, budget and each lane's own values.
+
+    Raises:
+        StudyError: it fails, or gives another shape, a factor that is negative or no number, other
+            factors in a second call, or a lane other factors alone than with others.
+    """  # noqa: DOC502  (raised inside)
+    for length in _LENGTHS:
+        for step in sorted({0, 1, length // 2, length - 1, length, 3 * length}):
+            _require_sound_at(name, schedule, step, length)
+
+
+def _require_sound_at(name: str, schedule: Schedule, step: int, length: int) -> None:
+    values = _values(schedule)
+
+    def factors(lanes: slice) -> Floats:
+        own = {hyperparameter: column[lanes] for hyperparameter, column in values.items()}
+        assert schedule.factor is not None  # callers leave out constant rates
+        found = np.asarray(schedule.factor(step, length, own), dtype=float)
+        return np.broadcast_to(found, (len(range(*lanes.indices(_LANES))),))
+
+    try:
+        together, again = factors(slice(None)), factors(slice(None))
+        alone = np.concatenate([factors(slice(lane, lane + 1)) for lane in range(_LANES)])
+    except Exception as error:
+        raise StudyError(
+            f"schedule {name} must give one factor per lane, got {cause(error)} at step {step} of "
+            f"{length}"
+        ) from error
+    if not (np.isfinite(together) & (together >= 0)).all():
+        raise StudyError(
+            f"the factors of schedule {name} must be numbers from 0, got {together} at step {step} "
+            f"of {length}"
+        )
+    if not np.array_equal(together, again) or not np.allclose(together, alone):
+        raise StudyError(
+            f"schedule {name} must compute each lane's factor from the step, the budget and the "
+            f"lane's own values, got {together}, then {again}, and {alone} for each lane alone at "
+            f"step {step} of {length}"
+        )
+
+
+def _values(schedule: Schedule) -> dict[str, Floats]:
+    """Return values across the default ranges, each (lanes,)."""
+    defaults = {name: entry.default for name, entry in schedule.hyperparameters.items()}
+    return {
+        name: np.array([entry.at(p) if isinstance(entry, Range) else entry for p in _PLACES])
+        for name, entry in defaults.items()
+    }
+
+
+class ScheduleContract:
+    """A pytest kit: inherit from it and override `make`."""
+
+    def make(self) -> object:
+        """Return the schedule to test: a class, or a `Schedule`.
+
+        Raises:
+            NotImplementedError: the author has not overridden it.
+        """
+        raise NotImplementedError("override `make` to return your schedule")
+
+    def test_factors(self) -> None:
+        """Check the schedule."""
+        require_sound_schedule("of this test", made_schedule(self.make(), "make()"))
