@@ -26,7 +26,9 @@ _MORE = 0.5
 """Seeds or trials granted at once, as a share of those there are: so steps are few."""
 _MOST_SEEDS = 1000
 _NORMAL = 1.96  # of a 95 % interval
-_MISFIT = ": points off the curve make it wide; add batch sizes, or see the other models"
+_MISFIT = (
+    ": points off the curve make it wide; add batch sizes or search.trials, or see the other models"
+)
 _LEAST_SHARE = 0.1
 """Of the interval's variance that seeds and trials account for, below which they are of no use."""
 
