@@ -1,5 +1,6 @@
 """The kinds of sources of finished runs, and which reader each has."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def may_be_archive(source: str) -> bool:
     """Return whether a source that has no reader here may be a folder or a tar file."""
     path = Path(source)
     tars = {".tar", ".tgz", ".tbz2", ".txz"}
-    return not path.is_file() or not path.suffix or bool(tars & set(path.suffixes))
+    # os.path says False of what can be no path, where pathlib raises
+    return not os.path.isfile(source) or not path.suffix or bool(tars & set(path.suffixes))
 
 
 def joined(rows: Rows, table: Path, mapping: Mapping[str, str]) -> Rows:
@@ -95,7 +97,7 @@ def _read_events(source: str, mapping: Mapping[str, str]) -> Rows:
 
 
 def _is_mlflow_files(source: str) -> bool:
-    return any(Path(source).glob("*/meta.yaml"))
+    return os.path.isdir(source) and any(Path(source).glob("*/meta.yaml"))
 
 
 def _is_mlflow_database(source: str) -> bool:
@@ -103,7 +105,7 @@ def _is_mlflow_database(source: str) -> bool:
 
 
 def _has_events(source: str) -> bool:
-    return any(Path(source).rglob("*.tfevents.*"))
+    return os.path.isdir(source) and any(Path(source).rglob("*.tfevents.*"))
 
 
 _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (

@@ -1,6 +1,6 @@
 """How close samplers come to the best points on the bank, and at what cost: a table for docs.
 
-Run `python -m tests.landscapes.judge_searches` in the repository, with `held-out` for those
+Run `python -m tests.landscapes.judge_searches` in the repository, with `held-out` for the
 landscapes on which nothing was chosen: 18 studies of each setting, some minutes.
 """
 
