@@ -108,11 +108,15 @@ def _missing_replicates(here: pd.DataFrame, asked: Mapping[str, Any]) -> int:
     reached = here[here["role"].isin(CANDIDATES) & here["status"].eq("reached")]
     best = reached.sort_values("steps", kind="stable").head(int(asked.get("top", 1)))
     runs = here[here["role"].eq(_REPLICATES)]
-    missing = 0
+    missing, seeds = 0, int(asked.get("seeds", 0))
     for role, trial in zip(best["role"], best["trial"], strict=True):
         own = runs["source_role"].eq(role) & runs["source_trial"].eq(trial)
-        missing += max(0, int(asked.get("seeds", 0)) - int(own.fillna(False).sum()))
-    return missing
+        missing += max(0, seeds - int(own.fillna(False).sum()))
+    if best.empty:
+        return 0
+    # of the best point once more, when the others are known
+    confirm = int(asked.get("confirm", 0))
+    return missing + confirm if missing else max(0, confirm + seeds * len(best) - len(runs))
 
 
 def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -154,7 +154,8 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     steps = min(budget, _carried_over(size, known)) if known else budget
     trials = resolved.trials_at(size)
     if size in resolved.searched:
-        trials += resolved.replicates.seeds * resolved.replicates.top
+        replicates = resolved.replicates
+        trials += replicates.seeds * replicates.top + replicates.confirm
     cohorts = trials / _lanes(resolved, size)
     cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)

@@ -116,7 +116,7 @@ def _continued(
         update={
             "batch_sizes": tuple(sorted({*there.batch_sizes, *resolved.batch_sizes})),
             "search": _grown(search, there.search, "trials", "extend"),
-            "replicates": _grown(replicates, there.replicates, "seeds", "top"),
+            "replicates": _grown(replicates, there.replicates, "seeds", "top", "confirm"),
         }
     )
 

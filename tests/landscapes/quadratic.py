@@ -66,7 +66,7 @@ def _value(entry, place):
     return 1 - (1 - entry["low"]) * ((1 - entry["high"]) / (1 - entry["low"])) ** place
 
 
-def steps_to_target(landscape, batch_size, places, sets):
+def steps_to_target(landscape, batch_size, places, sets, beyond=BEYOND):
     """Return the steps to target of every point, not rounded to whole ones; shape (points,).
 
     They are infinite for a point that diverges, or has not arrived at `BEYOND` times the fewest
@@ -77,6 +77,7 @@ def steps_to_target(landscape, batch_size, places, sets):
         batch_size: examples per step.
         places: points of the unit square, shape (points, searched).
         sets: which set each point belongs to, shape (points,).
+        beyond: times the fewest steps of its set up to which a point is followed.
     """
     names = ("a", "b", "target", "dimension")
     workload = quadratic.NoisyQuadratic(**{name: getattr(landscape, name) for name in names})
@@ -105,7 +106,7 @@ def steps_to_target(landscape, batch_size, places, sets):
             # between two measurements the loss falls about geometrically
             share = np.log(before[hit] / landscape.target) / np.log(before[hit] / loss[hit])
             steps[live[hit]] = step - stride * (1 - share)
-            np.minimum.at(caps, sets[live[hit]], BEYOND * step)
+            np.minimum.at(caps, sets[live[hit]], beyond * step)
             stay = ~hit & (loss < 1e6) & (step < caps[sets[live]])
             before = loss[stay]
             if not stay.all():
@@ -115,21 +116,24 @@ def steps_to_target(landscape, batch_size, places, sets):
     return steps
 
 
-def _points(searched, batch_size):
+def _points(searched, batch_size, sets, trials):
     """Return the points of all sets at a batch size: scrambled Halton, as a sweep draws them."""
     places = [
         qmc.Halton(searched, scramble=True, rng=np.random.default_rng([number, batch_size]))
-        for number in range(SETS)
+        for number in range(sets)
     ]
-    return np.concatenate([engine.random(TRIALS) for engine in places])
+    return np.concatenate([engine.random(trials) for engine in places])
 
 
 @cache
-def searched_steps(landscape):
+def searched_steps(landscape, sets=SETS, trials=TRIALS, beyond=BEYOND):
     """Return the steps at the points of every set, shape (batch sizes, sets, trials)."""
-    sets, searched = np.repeat(np.arange(SETS), TRIALS), len(landscape.space)
-    rows = [steps_to_target(landscape, size, _points(searched, size), sets) for size in BATCH_SIZES]
-    return np.array(rows).reshape(len(BATCH_SIZES), SETS, TRIALS)
+    of, searched = np.repeat(np.arange(sets), trials), len(landscape.space)
+    rows = [
+        steps_to_target(landscape, size, _points(searched, size, sets, trials), of, beyond)
+        for size in BATCH_SIZES
+    ]
+    return np.array(rows).reshape(len(BATCH_SIZES), sets, trials)
 
 
 @cache
