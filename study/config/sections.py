@@ -139,7 +139,7 @@ class ReplicatesConfig(Section):
     """Re-runs of each point; 0 for none."""
     top: Count = 1
     """Number of points that are re-run, those of the fastest trials."""
-    confirm: NonNegativeCount = 0
+    confirm: Count | None = None
     """More re-runs of the point whose re-runs were the best. With them, the median over seeds is
     that of these alone, which chose nothing; without, each seed counts for the point that the
     others found best."""

@@ -155,7 +155,7 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     trials = resolved.trials_at(size)
     if size in resolved.searched:
         replicates = resolved.replicates
-        trials += replicates.seeds * replicates.top + replicates.confirm
+        trials += replicates.seeds * replicates.top + (replicates.confirm or 0)
     cohorts = trials / _lanes(resolved, size)
     cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)

@@ -124,7 +124,10 @@ def _continued(
 def _grown(here: _Section, there: _Section, *keys: str) -> _Section:
     """Return a section in which each of these numbers is the larger of the two."""
     return here.model_copy(
-        update={key: max(getattr(here, key), getattr(there, key)) for key in keys}
+        update={
+            key: max(getattr(here, key) or 0, getattr(there, key) or 0) or getattr(here, key)
+            for key in keys
+        }
     )
 
 
