@@ -81,18 +81,16 @@ def b_crit_of(fits: Fits) -> CriticalBatchSize:
 
     Its interval holds the noise of seeds, under-tuning where the fits are of the best points there
     are, and the form of the curve where more than the hyperbola is fitted. It is that of the
-    average, widened to hold those of its parts, which are of the model of least AICc.
+    average, widened to hold that of seeds alone; parts of one model are of that of least AICc.
     """
     chosen, average = fits.best.model.name, average_of(fits).b_crit_estimate
-    parts = {SEEDS: (fits.found or fits)[chosen].b_crit}
+    seeds = (fits.found or fits)[chosen].b_crit
+    parts = {SEEDS: seeds}
     if fits.found is not None:
         parts[TUNING] = fits[chosen].b_crit
     if len(fits.by_name) > 1:
         parts[FORM] = average
-    held = [average, *parts.values()]
-    widened = replace(
-        average, low=min(part.low for part in held), high=max(part.high for part in held)
-    )
+    widened = replace(average, low=min(average.low, seeds.low), high=max(average.high, seeds.high))
     return CriticalBatchSize(name="b_crit", estimate=widened, parts=parts)
 
 

@@ -1,10 +1,9 @@
-"""The three regimes of Shallue et al. 2018 (arXiv:1811.03600), read from the points.
+"""The three regimes of Shallue et al. 2018 (arXiv:1811.03600), read from the averaged curve.
 
-No model is assumed. Examples and steps to target are first made monotonic by isotonic regression of
-their logarithms, rising and falling with batch size, as in tuned training. So no single noisy point
-decides, and "better than perfect scaling" at the smallest batch sizes does no harm. Perfect scaling
-ends where examples exceed those of the smallest batch size by `OVERHEAD`; the plateau starts where
-steps come within `MARGIN` of those of the largest. Both depend on the measured range.
+Perfect scaling ends where examples to target exceed those of the smallest batch size by `OVERHEAD`;
+the plateau starts where steps come within `MARGIN` of those of the largest. Both depend on the
+measured range. Read off noisy points, even made monotonic by isotonic regression, edges lie too far
+out; `find_regimes` does that for points without noise.
 
 By these definitions the smallest batch size always scales and the largest is always on the plateau,
 so one batch size shows nothing: a regime is seen if at least two lie in it, and is there none if
@@ -13,7 +12,7 @@ which the interval of b_crit says.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -134,32 +133,37 @@ def regimes_of(fits: Fits) -> Regimes:
     average = average_of(fits)
     observed = average.points.without(average.points.missed)
     b_crits = [average.b_crit_estimate, *(fit.b_crit for fit in fits.shown)]
-    edges = (edge.value for edge in edges_of(fits))
-    return _regimes(observed.batch_sizes, (next(edges), next(edges)), b_crits)
+    perfect, plateau = edges_of(fits)
+    return _regimes(observed.batch_sizes, (perfect.value, plateau.value), b_crits)
 
 
 def edges_of(fits: Fits) -> tuple[Estimate, Estimate]:
     """Return the end of perfect scaling and the start of the plateau, averaged over models.
 
-    Read from every curve at the measured batch sizes, as `crossings` reads them from points. Beyond
-    the range, the end of perfect scaling is infinite, and so is the lower end of its interval only
-    as far as the range goes; likewise the plateau from 0.
+    Both are read from every curve at the measured batch sizes. Where the end of perfect scaling may
+    lie beyond the range, it is infinite, and bounded only by the end of the range; likewise the
+    start of the plateau, from 0.
     """
     average = average_of(fits)
     sizes = average.points.batch_sizes[~average.points.missed]
     log_sizes = np.log(sizes)
-    edges = []
-    for side in (0, 1):
-        with np.errstate(divide="ignore"):
-            found = average.deviates(
-                lambda shapes, side=side: np.log(_edges(log_sizes, shapes.rises(log_sizes))[side])  # type: ignore[misc]
-            ).estimate(average.level)
-        edges.append([_inside(end, sizes) for end in (found.value, found.low, found.high)])
-    (perfect, first, last), (plateau, low, high) = edges
+
+    def edge(read: Callable[[Floats, Floats], Floats]) -> list[float]:
+        found = average.deviates(lambda shapes: _log(read(log_sizes, shapes.rises(log_sizes))))
+        estimate = found.estimate(average.level)
+        return [_inside(end, sizes) for end in (estimate.value, estimate.low, estimate.high)]
+
+    perfect, first, last = edge(_perfect_to)
+    plateau, low, high = edge(_plateau_from)
     return (
         Estimate(value=perfect, low=min(first, sizes[-1]), high=last),
         Estimate(value=plateau, low=low, high=max(high, sizes[0])),
     )
+
+
+def _log(values: Floats) -> Floats:
+    with np.errstate(divide="ignore"):
+        return np.log(values)
 
 
 def _inside(edge: float, sizes: Floats) -> float:
@@ -307,19 +311,24 @@ def crossings(log_sizes: Floats, log_steps: Floats) -> tuple[float, float]:
         Batch sizes within the measured range; infinite if perfect scaling does not end, 0 if all
         steps are on the plateau.
     """
-    # read from the largest batch size down, steps to target rise
-    perfect, plateau = (
-        _crossing(log_sizes, _made_rising(log_sizes + log_steps)[None], math.log1p(OVERHEAD)),
-        _crossing(log_sizes[::-1], _made_rising(log_steps[::-1])[None], math.log1p(MARGIN)),
+    examples = _made_rising(log_sizes + log_steps) - log_sizes
+    falling = _made_rising(log_steps[::-1])[::-1]
+    return (
+        float(_perfect_to(log_sizes, examples[None])[0]),
+        float(_plateau_from(log_sizes, falling[None])[0]),
     )
-    return float(np.nan_to_num(perfect, nan=math.inf)[0]), float(np.nan_to_num(plateau)[0])
 
 
-def _edges(log_sizes: Floats, log_steps: Floats) -> tuple[Floats, Floats]:
-    """Return the edges, as `crossings`, of rows of curves that need not be made monotonic."""
-    perfect = _crossing(log_sizes, log_sizes + log_steps, math.log1p(OVERHEAD))
-    plateau = _crossing(log_sizes[::-1], log_steps[:, ::-1], math.log1p(MARGIN))
-    return np.where(np.isnan(perfect), math.inf, perfect), np.nan_to_num(plateau)
+def _perfect_to(log_sizes: Floats, log_steps: Floats) -> Floats:
+    """Return where rows of curves leave perfect scaling, infinite where they do not."""
+    edge = _crossing(log_sizes, log_sizes + log_steps, math.log1p(OVERHEAD))
+    return np.where(np.isnan(edge), math.inf, edge)
+
+
+def _plateau_from(log_sizes: Floats, log_steps: Floats) -> Floats:
+    """Return where rows of curves come to the plateau, 0 where they are on it throughout."""
+    # read from the largest batch size down, steps to target rise
+    return np.nan_to_num(_crossing(log_sizes[::-1], log_steps[:, ::-1], math.log1p(MARGIN)))
 
 
 def _made_rising(values: Floats) -> Floats:

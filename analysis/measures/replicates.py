@@ -5,13 +5,15 @@ does not: it estimates what a new run of that point needs.
 """
 
 import math
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.estimates import NOT_IDENTIFIED, Interval, span_text
+from analysis.fitting.estimates import NOT_IDENTIFIED, Estimate, Interval, span_text
 from analysis.fitting.likelihood import LEAST_VALUES, estimate_median
+from analysis.fitting.models import Floats, Mask
+from analysis.fitting.order_statistics import LEAST_FREE, median_interval
 from analysis.fitting.points import Points
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import trials_at
@@ -33,41 +35,70 @@ _TYPES = {
     "high": "Float64",
     "interval": "str",
 }
-_SOURCE = ["batch_size", "source_role", "source_trial"]
 
 
 def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the median steps to target over fresh seeds at each batch size.
 
-    If several points were replicated, the one with the least median represents the batch size. The
-    points are those that were best at the target raced to (`target` None), so at another target
-    they need not be the best.
+    Where several points were replicated, no seed counts that chose among them: see
+    `representative_runs`. The points are those that were best at the target raced to (`target`
+    None), so at another target they need not be the best.
 
     Returns:
         One row per batch size with replicates: batch_size, replicate_of (role and number of the
-        trial), seeds (re-runs), seeds_missed (those that missed the target, ranked as slower than
-        all that reached it), steps_median (sample median; null if half or more missed),
+        trial), seeds (re-runs that count), seeds_missed (those that missed the target, ranked as
+        slower than all that reached it), steps_median (sample median; null if half or more missed),
         median_bound (a lower bound of the median in that case), low and high (95 % interval of the
-        median of log-normal steps, misses as lower bounds; null where the data set no bound),
-        interval (`Interval`: which ends they set).
+        median, `_interval`; null where the data set no bound), interval (`Interval`: which ends
+        they set).
 
     Raises:
         AnalysisError: the target cannot be judged from the curves.
     """  # noqa: DOC502  (raised by trials_at)
+    runs = representative_runs(study, target)
+    rows = [_row(int(str(size)), group) for size, group in runs.groupby("batch_size", sort=True)]
+    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+
+
+def representative_runs(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+    """Return the runs behind `replicates`, with the column replicate_of.
+
+    The least of several medians is biased low, as it is lucky too (the winner's curse). If one
+    point has more seeds than the others, it was chosen by as many as they have: those after count.
+    Else each seed counts for the point that the other seeds find best. So no run has chosen itself.
+    """
     runs = _fresh_seeds(study, target)
-    rows = [_row(key, group) for key, group in runs.groupby(_SOURCE, sort=True, dropna=False)]
-    table = pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
-    ranked = table.sort_values(["batch_size", "steps_median"], na_position="last", kind="stable")
-    return ranked.drop_duplicates("batch_size").reset_index(drop=True)
-
-
-def representative_runs(study: StudyTables) -> pd.DataFrame:
-    """Return the runs behind `replicates`: of one point on fresh seeds at each batch size."""
-    runs = _fresh_seeds(study, None)
     sources = zip(runs["source_role"], runs["source_trial"], strict=True)
-    names = [_point_name(role, trial) for role, trial in sources]
-    chosen = replicates(study)[["batch_size", "replicate_of"]]
-    return runs.assign(replicate_of=names).merge(chosen, on=["batch_size", "replicate_of"])
+    runs = runs.assign(replicate_of=[_point_name(role, trial) for role, trial in sources])
+    chosen = [_unchosen(group) for _, group in runs.groupby("batch_size", sort=True)]
+    return pd.concat(chosen) if chosen else runs
+
+
+def _unchosen(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of a batch size that have not chosen among its points."""
+    points = [group.sort_values("trial") for _, group in runs.groupby("replicate_of", sort=True)]
+    points.sort(key=len, reverse=True)
+    if len(points) == 1:
+        return points[0]
+    if len(points[0]) > len(points[1]):
+        return points[0].iloc[len(points[1]) :]
+    seeds = len(points[-1])
+    times = np.array([_ranked(group)[:seeds] for group in points])
+    if seeds < LEAST_VALUES:
+        return points[0]
+    best = [
+        int(np.median(np.delete(times, seed, axis=1), axis=1).argmin()) for seed in range(seeds)
+    ]
+    found = pd.concat([points[point].iloc[[seed]] for seed, point in enumerate(best)])
+    # most seeds agree on one point, which gives the name
+    return found.assign(replicate_of=found["replicate_of"].mode().iloc[0])
+
+
+def _ranked(runs: pd.DataFrame) -> Floats:
+    """Return log steps, infinite where missed."""
+    steps = runs["steps"].astype("Float64").to_numpy(float, na_value=math.inf)
+    logs: Floats = np.log(steps)
+    return logs
 
 
 def _fresh_seeds(study: StudyTables, target: float | None) -> pd.DataFrame:
@@ -193,7 +224,13 @@ def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
     )
     which = "Fresh seeds that missed the target, which rank as slower than all that reached it"
     open_ones = known[known["interval"] != Interval.CLOSED]
+    few = known[known["seeds"].between(LEAST_VALUES, LEAST_FREE - 1)]
+    assumed = (
+        f"Intervals of medians over fewer than {LEAST_FREE} seeds take steps for log-normal, as no "
+        "so few seeds carry a 95% interval free of that."
+    )
     return (
+        *([assumed] if len(few) else []),
         *([f"{which}: {listed}."] if listed else []),
         *(
             f"Interval of the median over fresh seeds at B = "
@@ -203,8 +240,7 @@ def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def _row(key: tuple[Any, ...], runs: pd.DataFrame) -> dict[str, object]:
-    batch_size, role, trial = key
+def _row(batch_size: int, runs: pd.DataFrame) -> dict[str, object]:
     missed = runs["steps"].isna().to_numpy(bool)
     # a diverged run never reaches the target, however early it stopped: the longest miss
     stops = runs["stopped_at"].mask(runs["status"] == "diverged", runs["stopped_at"].max())
@@ -216,13 +252,32 @@ def _row(key: tuple[Any, ...], runs: pd.DataFrame) -> dict[str, object]:
     median_missed = bool(missed[middle].any())
     row: dict[str, object] = {
         "batch_size": batch_size,
-        "replicate_of": _point_name(role, trial),
+        "replicate_of": runs["replicate_of"].iloc[0],
         "seeds": len(runs),
         "seeds_missed": int(missed.sum()),
         "steps_median": None if median_missed else median,
         "median_bound": float(steps[middle].min()) if median_missed else None,
     }
-    known = len(runs) >= LEAST_VALUES
-    interval = estimate_median(steps, missed) if known else NOT_IDENTIFIED
-    ends = interval.record()
+    ends = _interval(steps[order], missed[order], None if median_missed else median).record()
     return row | {name: ends[name] for name in ("low", "high", "interval")}
+
+
+def _interval(steps: Floats, missed: Mask, median: float | None) -> Estimate:
+    """Return the 95 % interval of the median, which holds the sample median.
+
+    From `LEAST_FREE` seeds on it assumes no distribution (`median_interval`); fewer carry no such
+    interval, so that of log-normal steps stands in.
+
+    Args:
+        steps: of the seeds, rising, misses last.
+        missed: which of them are lower bounds.
+        median: sample median; None where half or more missed.
+    """
+    if len(steps) < LEAST_VALUES:
+        return NOT_IDENTIFIED
+    if len(steps) >= LEAST_FREE:
+        return median_interval(steps, missed)
+    found = estimate_median(steps, missed)
+    if median is None:
+        return found
+    return replace(found, low=min(found.low, median), high=max(found.high, median))

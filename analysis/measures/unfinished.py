@@ -146,8 +146,13 @@ def _missing_replicates(trials: Sequence[_Row], asked: Mapping[str, Any]) -> int
         (row["source_role"], row["source_trial"]) for row in trials if row["role"] == _REPLICATES
     )
     best = _reached(trials)[: int(asked.get("top", 1))]
-    seeds = int(asked.get("seeds", 0))
-    return sum(max(0, seeds - runs[row["role"], row["trial"]]) for row in best)
+    if not best:
+        return 0
+    seeds, confirm = int(asked.get("seeds", 0)), int(asked.get("confirm") or 0)
+    if missing := sum(max(0, seeds - runs[row["role"], row["trial"]]) for row in best):
+        return missing + confirm
+    # of the best point once more, when the others are known
+    return max(0, confirm + seeds * len(best) - runs.total())
 
 
 def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -224,7 +224,11 @@ class ReplicatesConfig(Section):
     seeds: NonNegativeCount = 5
     """Re-runs of each point; 0 for none."""
     top: Count = 1
-    """Number of best points that are re-run."""
+    """Number of points that are re-run, those of the fastest trials."""
+    confirm: Count | None = None
+    """More re-runs of the point whose re-runs were the best. With them, the median over seeds is
+    that of these alone, which chose nothing; without, each seed counts for the point that the
+    others found best."""
     slack: Annotated[Number, Field(ge=1)] = 4.0
     """A re-run stops at this multiple of the steps that its point took in the search."""
 

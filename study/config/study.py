@@ -106,6 +106,7 @@ _MAY_GROW = (
     ("search", "extend"),
     ("replicates", "seeds"),
     ("replicates", "top"),
+    ("replicates", "confirm"),
     *_COMPUTE,
 )
 """In a recipe only the batch sizes may grow: more trials might change what is scaled."""

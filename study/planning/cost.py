@@ -196,7 +196,8 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     steps = min(budget, interpolated(size, known)) if known else budget
     trials = resolved.trials_at(size)
     if size in resolved.searched:
-        trials += resolved.seeds_at(size) * resolved.replicates.top
+        replicates = resolved.replicates
+        trials += resolved.seeds_at(size) * replicates.top + (replicates.confirm or 0)
     cohorts = trials / _lanes(resolved, size)
     cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)

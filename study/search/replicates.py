@@ -13,26 +13,42 @@ from study.records import Point, Role, ScalingRule, Source, TrialResult
 from study.seeding import derive_seed
 
 
-def replicate_points(
-    resolved: ResolvedStudy, batch_size: int, results: Sequence[TrialResult]
-) -> list[Point]:
+def replicate_points(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> list[Point]:
     """Return one point per missing re-run of the `top` fastest trials of a batch size.
 
-    There are none if no trial reached the target. Numbers continue those of recorded replicates;
-    seeds follow from the re-run trial and a count, so that more replicates never change earlier
-    ones.
+    Once these are complete, it is `confirm` more of the trial whose re-runs have the least median:
+    the seeds that chose it flatter it. There are none if no trial reached the target. Numbers
+    continue those of recorded replicates; seeds follow from the re-run trial and a count, so that
+    more replicates never change earlier ones.
 
     Args:
         resolved: the study.
-        batch_size: where the trials ran.
-        results: all recorded trials there, with their final outcomes.
+        results: all recorded trials of a batch size, with their final outcomes.
     """
+    section, top = resolved.replicates, fastest(results, resolved.replicates.top)
+    if not top:
+        return []
+    seeds = resolved.seeds_at(top[0].batch_size)
+    points = _missing(resolved, results, top, seeds)
+    if points or not section.confirm:
+        return points
+    best = confirmed(results, seeds)
+    return [] if best is None else _missing(resolved, results, [best], seeds + section.confirm)
+
+
+def _missing(
+    resolved: ResolvedStudy,
+    results: Sequence[TrialResult],
+    trials: Sequence[TrialResult],
+    seeds: int,
+) -> list[Point]:
+    """Return a point for each of the first re-runs of trials that is not recorded."""
     recorded = [r.point for r in results if r.point.role is Role.REPLICATE]
     points: list[Point] = []
-    for best in fastest(results, resolved.replicates.top):
-        source = Source(batch_size, best.point.role, best.point.trial, ScalingRule.SAME)
+    for best in trials:
+        source = Source(best.batch_size, best.point.role, best.point.trial, ScalingRule.SAME)
         done = sum(point.source == source for point in recorded)
-        for count in range(done, resolved.seeds_at(batch_size)):
+        for count in range(done, seeds):
             points.append(
                 Point(
                     trial=len(recorded) + len(points),
@@ -45,18 +61,19 @@ def replicate_points(
     return points
 
 
-def confirmed(results: Sequence[TrialResult]) -> TrialResult | None:
+def confirmed(results: Sequence[TrialResult], seeds: int | None = None) -> TrialResult | None:
     """Return the trial of a batch size with the best point, judged by replicates if there are any.
 
     Args:
         results: all recorded trials of the batch size, with their final outcomes.
+        seeds: how many re-runs of each point count, the first ones; None for all.
 
     Returns:
         The trial whose replicates have the least median steps, misses counting as slowest; without
         replicates the fastest trial; None if none reached the target.
     """
     steps: dict[tuple[Role | None, int | None], list[float]] = {}
-    for result in results:
+    for result in sorted(results, key=lambda result: result.point.trial):
         source, found = result.point.source, result.outcome.steps
         if result.point.role is Role.REPLICATE and source is not None:
             again = steps.setdefault((source.role, source.trial), [])
@@ -65,7 +82,7 @@ def confirmed(results: Sequence[TrialResult]) -> TrialResult | None:
     run_again = [trial for trial in top if (trial.point.role, trial.point.trial) in steps]
     return min(
         run_again or top,
-        key=lambda t: statistics.median(steps.get((t.point.role, t.point.trial), [0.0])),
+        key=lambda t: statistics.median(steps.get((t.point.role, t.point.trial), [0.0])[:seeds]),
         default=None,
     )
 

@@ -220,7 +220,7 @@ class Stages:
         return _region_blocks(region, self._lanes(), have)
 
     def _replicate_blocks(self, results: Sequence[TrialResult]) -> list[Block]:
-        points = tuple(replicate_points(self._resolved, self.batch_size, results))
+        points = tuple(replicate_points(self._resolved, results))
         if not points:
             return []
         sources = {(p.source.role, p.source.trial) for p in points if p.source}

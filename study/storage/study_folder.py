@@ -114,7 +114,7 @@ def _continued(
         update={
             "batch_sizes": tuple(sorted({*there.batch_sizes, *resolved.batch_sizes})),
             "search": _grown(search, there.search, "trials", "extend"),
-            "replicates": _grown(replicates, there.replicates, "seeds", "top"),
+            "replicates": _grown(replicates, there.replicates, "seeds", "top", "confirm"),
             "granted": resolved.granted or there.granted,
         }
     )
@@ -123,7 +123,10 @@ def _continued(
 def _grown(here: _Section, there: _Section, *keys: str) -> _Section:
     """Return a section in which each of these numbers is the larger of the two."""
     return here.model_copy(
-        update={key: max(getattr(here, key), getattr(there, key)) for key in keys}
+        update={
+            key: max(getattr(here, key) or 0, getattr(there, key) or 0) or getattr(here, key)
+            for key in keys
+        }
     )
 
 

@@ -1,8 +1,9 @@
-"""How well b_crit is found on the bank, by seeds alone and with all: the table of docs/method.md.
+"""How well b_crit is found on the bank, by seeds alone and with all: the tables of docs/method.md.
 
-Run `python -m tests.landscapes.judge` in the repository.
+Run `python -m tests.landscapes.judge` in the repository; with `cost`, error against trials.
 """
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +19,12 @@ from tests.landscapes.quadratic import (
     SETS,
     TUNED_ON,
     fewest_steps,
+    searched_steps,
     true_b_crit,
 )
 from tests.landscapes.studies import simulated_study
 
+COST_TRIALS, COST_SETS = (16, 64, 256), 10
 _HEADINGS = "error | coverage | width"
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball"}
 
@@ -83,16 +86,29 @@ class Judged:
         return cls(seeds, b_crit, np.concatenate([part.steps for part in parts]))
 
 
-def judged(landscapes, numbers=range(SETS), **options):
-    """Return what simulated studies of landscapes found; options as for `simulated_study`."""
+def b_crits(study):
+    """Return the fits of a simulated study and its critical batch size."""
+    table = with_replicates(steps_to_target(study), study)
+    fits = fit_best(fitted_points(table), tuning_of(study, table).gaps)
+    return fits, b_crit_of(fits)
+
+
+def judged(landscapes, numbers=range(SETS), found=None):
+    """Return what simulated studies of landscapes found.
+
+    Args:
+        landscapes: what is searched.
+        numbers: which sets of points.
+        found: exact steps by landscape, shape (batch sizes, sets, trials); None for the bank's own.
+    """
     seeds, all_in, steps = [], [], []
     for landscape in landscapes:
         truth, fewest = true_b_crit(landscape), fewest_steps(landscape)
         for number in numbers:
-            study = simulated_study(landscape, number, **options)
-            table = with_replicates(steps_to_target(study), study)
-            fits = fit_best(fitted_points(table), tuning_of(study, table).gaps)
-            b_crit = b_crit_of(fits)
+            study = simulated_study(
+                landscape, number, found=None if found is None else found[landscape][:, number]
+            )
+            fits, b_crit = b_crits(study)
             for rows, e in ((seeds, b_crit.parts[SEEDS]), (all_in, b_crit.estimate)):
                 rows.append([e.value / truth, e.low / truth, e.high / truth])
             best = fits.best.predict(BATCH_SIZES) * np.exp(fits.best.residuals)
@@ -122,5 +138,24 @@ def _print_row(name, found):
     print(f"| {name} | {' | '.join(cells)} | {half:.0%}, {most:.0%} |", flush=True)
 
 
+def print_cost(landscapes=HELD_OUT):
+    """Print error against the number of trials at each batch size."""
+    print("| optimizer | trials | error of `b_crit` | coverage | width | steps: median, 90 % |")
+    print("| :-- | --: | --: | --: | --: | --: |")
+    for optimizer, name in _NAMES.items():
+        of = [landscape for landscape in landscapes if landscape.optimizer == optimizer]
+        # far enough that a race over the first few trials knows who is within its slack
+        steps = {at: searched_steps(at, COST_SETS, max(COST_TRIALS), 6.0) for at in of}
+        for trials in COST_TRIALS:
+            few = {at: found[..., :trials] for at, found in steps.items()}
+            found = judged(of, range(COST_SETS), few)
+            half, most = np.quantile(found.steps, [0.5, 0.9])
+            print(
+                f"| {name} | {trials} | {found.b_crit.error:.0%} | {found.b_crit.coverage:.0%} | "
+                f"{found.b_crit.width:.1f} | {half:.0%}, {most:.0%} |",
+                flush=True,
+            )
+
+
 if __name__ == "__main__":
-    print_table()
+    print_cost() if "cost" in sys.argv else print_table()

@@ -66,7 +66,7 @@ def _value(entry, place):
     return 1 - (1 - entry["low"]) * ((1 - entry["high"]) / (1 - entry["low"])) ** place
 
 
-def steps_to_target(landscape, batch_size, places, sets):
+def steps_to_target(landscape, batch_size, places, sets, beyond=BEYOND):
     """Return the steps to target of every point, not rounded to whole ones; shape (points,).
 
     They are infinite for a point that diverges, or has not arrived at `BEYOND` times the fewest
@@ -77,6 +77,7 @@ def steps_to_target(landscape, batch_size, places, sets):
         batch_size: examples per step.
         places: points of the unit square, shape (points, searched).
         sets: which set each point belongs to, shape (points,).
+        beyond: times the fewest steps of its set up to which a point is followed.
     """
     lanes = _lanes(landscape, batch_size, landscape.hyperparameters(places))
     steps = np.full(len(places), np.inf)
@@ -95,7 +96,7 @@ def steps_to_target(landscape, batch_size, places, sets):
             # between two measurements the loss falls about geometrically
             share = np.log(before[hit] / landscape.target) / np.log(before[hit] / loss[hit])
             steps[live[hit]] = step - stride * (1 - share)
-            np.minimum.at(caps, sets[live[hit]], BEYOND * step)
+            np.minimum.at(caps, sets[live[hit]], beyond * step)
             stay = ~hit & (loss < 1e6) & (step < caps[sets[live]])
             before = loss[stay]
             if not stay.all():
@@ -107,7 +108,7 @@ def steps_to_target(landscape, batch_size, places, sets):
 
 def lanes_of(landscape, batch_size, number, trials):
     """Return lanes at some points of a set; `trials` is a slice."""
-    places = _points(len(landscape.space), batch_size, number)[trials]
+    places = _points(len(landscape.space), batch_size, number, TRIALS)[trials]
     return _lanes(landscape, batch_size, landscape.hyperparameters(places))
 
 
@@ -125,26 +126,27 @@ def _lanes(landscape, batch_size, values):
     )
 
 
-def _points(searched, batch_size, number):
+def _points(searched, batch_size, number, trials):
     """Return the points of a set at a batch size: scrambled Halton, as a sweep draws them."""
     rng = np.random.default_rng([number, batch_size])
-    return qmc.Halton(searched, scramble=True, rng=rng).random(TRIALS)
+    return qmc.Halton(searched, scramble=True, rng=rng).random(trials)
 
 
 @cache
-def searched_steps(landscape):
+def searched_steps(landscape, sets=SETS, trials=TRIALS, beyond=BEYOND):
     """Return the steps at the points of every set, shape (batch sizes, sets, trials)."""
-    sets, searched = np.repeat(np.arange(SETS), TRIALS), len(landscape.space)
+    of, searched = np.repeat(np.arange(sets), trials), len(landscape.space)
     rows = [
         steps_to_target(
             landscape,
             size,
-            np.concatenate([_points(searched, size, number) for number in range(SETS)]),
-            sets,
+            np.concatenate([_points(searched, size, number, trials) for number in range(sets)]),
+            of,
+            beyond,
         )
         for size in BATCH_SIZES
     ]
-    return np.array(rows).reshape(len(BATCH_SIZES), SETS, TRIALS)
+    return np.array(rows).reshape(len(BATCH_SIZES), sets, trials)
 
 
 @cache

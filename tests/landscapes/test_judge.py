@@ -1,5 +1,6 @@
 import pytest
 
+from tests.landscapes import recorded
 from tests.landscapes.judge import judged
 from tests.landscapes.quadratic import HELD_OUT, TUNED_ON
 
@@ -7,7 +8,7 @@ from tests.landscapes.quadratic import HELD_OUT, TUNED_ON
 @pytest.mark.slow
 def test_the_headline_covers_where_seeds_alone_do_not():
     # heavy ball, where under-tuning is large; of those landscapes the fastest
-    found = judged([TUNED_ON[2]], range(24))
+    found = judged([TUNED_ON[2]], range(16))
     print(found.seeds.coverage, found.b_crit.coverage, found.seeds.error, found.b_crit.error)
     assert found.seeds.coverage < 0.75
     assert found.b_crit.coverage >= 0.88
@@ -24,3 +25,13 @@ def test_coverage_over_the_whole_bank(landscapes):
     print(found.seeds.coverage, found.b_crit.coverage, found.seeds.error, found.b_crit.error)
     assert 0.9 <= found.b_crit.coverage <= 0.99
     assert found.b_crit.error < 0.6 * found.seeds.error
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("name", recorded.HELD_OUT)
+def test_half_the_trials_of_real_studies_hold_what_all_find(name):
+    found = recorded.judged(name, range(12))
+    print(name, found.coverage, found.error, found.width)
+    assert found.coverage >= 0.8
+    assert found.width < 12

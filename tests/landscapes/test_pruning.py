@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.fitting.fit import fit
-from analysis.fitting.tuned import tuned_b_crit
-from analysis.measures.replicates import fitted_points, with_replicates
-from analysis.measures.targets import steps_to_target
-from analysis.search_quality.tuning import tuning_gaps
-from tests.landscapes.judge import Judgment
+from tests.landscapes.judge import Judgment, b_crits
 from tests.landscapes.pruning import judged, pruned_study
 from tests.landscapes.quadratic import HELD_OUT, SETS, TUNED_ON, true_b_crit
 from tests.landscapes.studies import simulated_study
@@ -38,7 +33,7 @@ def test_pruning_leaves_the_estimate_of_under_tuning_as_it_is(landscape):
     truth, shares, reached = true_b_crit(landscape), {}, {}
     for make in (simulated_study, pruned_study):
         studies = [make(landscape, number) for number in range(SETS)]
-        found = [tuned(study) for study in studies]
+        found = [b_crits(study)[1] for study in studies]
         shares[make] = Judgment(np.array([[e.value, e.low, e.high] for e in found]) / truth)
         reached[make] = sum(study.trials["status"].eq("reached").sum() for study in studies)
     whole, pruned = shares.values()
@@ -46,8 +41,3 @@ def test_pruning_leaves_the_estimate_of_under_tuning_as_it_is(landscape):
     assert pruned.coverage == pytest.approx(whole.coverage, abs=0.05)
     assert pruned.width == pytest.approx(whole.width, rel=0.05)
     assert reached[pruned_study] > 0.98 * reached[simulated_study]
-
-
-def tuned(study):
-    table = with_replicates(steps_to_target(study), study)
-    return tuned_b_crit(fit(fitted_points(table)), tuning_gaps(study, table)[0])

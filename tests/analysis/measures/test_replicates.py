@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 from analysis.measures.replicates import (
+    _unchosen,
     all_have_replicates,
     fitted_points,
     replicate_sentences,
     replicates,
+    representative_runs,
     with_replicates,
 )
 from analysis.measures.targets import steps_to_target
@@ -112,13 +114,67 @@ def test_a_run_that_diverged_early_counts_as_the_longest_miss(made):
     assert pd.isna(row["low"])
 
 
-def test_of_several_points_the_least_median_counts(made):
-    study = made(STEPS)
-    other = [
-        run(study, 4, 10 + k, steps, source_trial=5) for k, steps in enumerate((300, 310, 320))
+def of_points(study, *points):
+    """Return replicates of several points at batch size 4, given the steps of each one's seeds."""
+    return [
+        run(study, 4, 10 * source + seed, steps, source_trial=source)
+        for source, some in enumerate(points)
+        for seed, steps in enumerate(some)
     ]
-    row = replicates(replicated(made, {4: [*FULL[4], *other]})).iloc[0]
-    assert (row["replicate_of"], row["steps_median"]) == ("search 5", 310)
+
+
+def test_of_several_points_the_better_counts(made):
+    rows = of_points(made(STEPS), [420, 500, 610], [300, 310, 320])
+    row = replicates(replicated(made, {4: rows})).iloc[0]
+    assert (row["replicate_of"], row["steps_median"], row["seeds"]) == ("search 1", 310, 3)
+
+
+def test_a_seed_does_not_choose_the_point_that_it_counts_for(made):
+    # the last seed of each point is lucky: it counts only where the others find its point best
+    rows = of_points(made(STEPS), [400, 402, 100], [401, 399, 500])
+    counted = representative_runs(replicated(made, {4: rows}))
+    assert sorted(counted["steps"]) == [400, 402, 500]
+
+
+def test_seeds_beyond_those_of_the_other_points_chose_nothing(made):
+    rows = of_points(made(STEPS), [300, 310, 305, 380, 390, 400], [420, 430, 410])
+    row = replicates(replicated(made, {4: rows})).iloc[0]
+    assert (row["replicate_of"], row["steps_median"], row["seeds"]) == ("search 0", 390, 3)
+
+
+@pytest.mark.parametrize(("points", "confirm"), [(3, 0), (3, 5), (2, 0)])
+def test_no_winners_curse_among_alike_points(points, confirm):
+    rng = np.random.default_rng(0)
+    found, least = [], []
+    for _ in range(150):
+        logs = 0.2 * rng.standard_normal((points, 5))
+        best = int(np.median(logs, axis=1).argmin())
+        least.append(np.median(logs, axis=1).min())
+        more = 0.2 * rng.standard_normal(confirm)
+        rows = [
+            {
+                "batch_size": 4,
+                "replicate_of": f"search {point}",
+                "trial": seed,
+                "steps": np.exp(log),
+            }
+            for point, some in enumerate(logs)
+            for seed, log in enumerate([*some, *(more if point == best else [])])
+        ]
+        found.append(np.median(np.log(_unchosen(pd.DataFrame(rows))["steps"].to_numpy())))
+    assert np.mean(least) < -0.05
+    assert abs(np.mean(found)) < 0.025
+
+
+def test_six_seeds_or_more_carry_an_interval_free_of_a_distribution(made):
+    many = [100, 101, 102, 103, 104, 300, 301, 302, 303, 304]
+    study = replicated(made, {4: many, 16: [90, 95, 100, 110, 120]})
+    table = with_replicates(steps_to_target(study), study)
+    row = table.iloc[0]
+    assert (row["low"], row["high"]) == pytest.approx((101, 303))
+    assert row["low"] < row["steps_median"] < row["high"]
+    told = " ".join(replicate_sentences(table, planned=True))
+    assert "Intervals of medians over fewer than 6 seeds take steps for log-normal" in told
 
 
 def test_replicates_never_lower_the_minimum(made):
@@ -135,7 +191,7 @@ def test_sentences_and_table_show_the_bias_of_the_minimum(made):
     )
     assert "than all that reached it: 1 of 5 at B = 16, 3 of 5 at B = 64." in words
     assert {
-        "The fits use the medians over fresh seeds.",
+        "The fits use the medians over fresh seeds, less the gap that each search leaves.",
         "B = 64: half or more of the fresh seeds missed the target, so that their median is more "
         "than 170 steps.",
     } <= {*sentences(analysis)}

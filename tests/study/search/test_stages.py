@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import statistics
 from functools import partial
 from pathlib import Path
 
@@ -274,3 +275,22 @@ def test_a_batch_size_added_later_starts_from_both_neighbours(make_study):
     assert [(p.source.batch_size, p.source.rule) for p in warm] == list(
         itertools.product([4, 16], [ScalingRule.LINEAR, ScalingRule.SQUARE_ROOT])
     )
+
+
+def test_the_point_that_its_re_runs_found_best_is_confirmed_by_more(make_study):
+    replicates = {"seeds": 3, "top": 2, "confirm": 4}
+    study = make_study(batch_sizes=[4], search={"trials": 16}, replicates=replicates)
+    cohorts, results = sweep(study)
+    again = [cohort for cohort in cohorts if cohort.points[0].role is Role.REPLICATE]
+    assert [len(cohort.points) for cohort in again] == [6, 4]
+    first, more = ([p.source.trial for p in cohort.points] for cohort in again)
+    assert len(set(first)) == 2
+    assert set(more) < set(first)
+    steps = {source: [] for source in first}
+    for result in results:
+        if result.point.role is Role.REPLICATE and result.point.trial < 6:
+            steps[result.point.source.trial].append(result.outcome.steps)
+    assert statistics.median(steps[more[0]]) == min(map(statistics.median, steps.values()))
+    seeds = [p.seed for cohort in again for p in cohort.points]
+    assert len(set(seeds)) == 10
+    assert sweep(study, results)[0] == []
