@@ -99,7 +99,8 @@ def _tuned(fit: ScalingFit, likelihood: "_Likelihood") -> ScalingFit:
         shapes=shapes,
     )
     above = np.log(points.steps) - np.log(tuned.predict(points.batch_sizes))
-    return replace(tuned, residuals=above - likelihood.expected_gaps(above, best.scale))
+    gaps = np.where(points.missed, 0.0, likelihood.expected_gaps(above, best.scale))
+    return replace(tuned, residuals=above - gaps)
 
 
 def _values(fit: ScalingFit, log_b_crit: Floats, exponent: Floats) -> Floats:

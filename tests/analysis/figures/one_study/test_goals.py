@@ -27,7 +27,9 @@ def test_data_are_steps_and_fits_of_each_target(study):
         series = dict(iter(data[data["target"] == goal.target].groupby("series")))
         assert series[MEASURED]["steps"].tolist() == goal.table["steps"].tolist()
         curve = series[FIT]
-        assert curve["steps"].to_numpy() == pytest.approx(goal.fit.predict(curve["batch_size"]))
+        assert curve["steps"].to_numpy() == pytest.approx(
+            goal.fits["hyperbola"].predict(curve["batch_size"])
+        )
     assert data["target"].nunique() == len(goals)
 
 
