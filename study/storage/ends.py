@@ -87,11 +87,12 @@ def _in_place(name: str, table: pa.Table) -> pa.Table:
     """Return the columns of a part, which must be there, of their types, and of this part."""
     if not table.num_rows:
         raise CorruptPartError("no trial")
-    sizes, cohorts = (table[column].unique().to_pylist() for column in ("batch_size", "cohort"))
-    role = Role(table["role"][0].as_py())
-    check_place(name, role, ((size, cohort) for size in sizes for cohort in cohorts))
     own = table.select(list(_READ))
-    return own if own.schema.equals(_SCHEMA) else own.cast(_SCHEMA)
+    own = own if own.schema.equals(_SCHEMA) else own.cast(_SCHEMA)
+    sizes, cohorts = (own[column].unique().to_pylist() for column in ("batch_size", "cohort"))
+    role = Role(own["role"][0].as_py())
+    check_place(name, role, ((size, cohort) for size in sizes for cohort in cohorts))
+    return own
 
 
 def _of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:

@@ -226,12 +226,16 @@ def region_of(table: pa.Table, resolved: ResolvedStudy) -> Region | None:
     return region
 
 
+_CORRUPT = (KeyError, TypeError, ValueError, RecursionError, OverflowError, NotImplementedError)
+"""What reading such values raises; pyarrow the last one, for a type that cannot be another."""
+
+
 @contextlib.contextmanager
 def refused_if_corrupt(folder: ResultsFolder, name: str) -> Iterator[None]:
     """Turn what reading a part raises, if no worker wrote its values, into a StudyError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
+    except _CORRUPT as error:
         got = str(error) if isinstance(error, CorruptPartError) else cause(error)
         raise StudyError(
             f"a part must be as a worker wrote it, got {got} in {folder / name}; {remedy(name)}"

@@ -81,7 +81,7 @@ def test_workloads(command):
     found = document(command("workloads", "--json"))["workloads"]
     text = command("workloads")[1]
     for entry in found:
-        assert entry["summary"] in text
+        assert entry["name"] in text
     assert found[0]["name"] == "digits-mlp"
     assert found[0]["source"] == "built in"
 
