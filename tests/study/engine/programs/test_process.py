@@ -67,7 +67,8 @@ def test_closing_kills_what_a_program_left_behind(stubborn, alive):
     assert alive(marker)
     process.close()
     assert not alive(marker)
-    assert (stubborn.parent / "output").read_text() == "ready\n"
+    # once or twice: the child may have been killed before it came to that
+    assert set((stubborn.parent / "output").read_text().splitlines()) == {"ready"}
 
 
 def test_a_program_that_is_missing_leaves_nothing(tmp_path, alive):
