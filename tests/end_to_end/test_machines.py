@@ -50,7 +50,7 @@ def test_a_study_in_a_store_is_read_and_analysed_there(begun):
     place, _, folder = begun
     code, out, err = place.run("status", folder)
     assert code == 0, err
-    assert "of the expected work of the searches recorded" in out
+    assert "of the expected work recorded" in out
     code, out, err = place.run("analyze", folder)
     assert code == 0, err
     assert str(folder / "figures" / "steps_vs_batch.png") in out

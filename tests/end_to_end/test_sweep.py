@@ -101,7 +101,7 @@ IMPATIENT = (
 
 
 def test_ray_takes_over_what_is_left_and_gives_the_same_tables(place):
-    settings = slowly(place, "__import__('time').sleep(0.001)")
+    settings = slowly(place, "__import__('time').sleep(0.01)")
     words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml", *settings]
     subprocess.run(words, cwd=place.folder, check=True, timeout=300)
     place.assert_same_tables("results", place.alone("alone", *settings[1:2]))
@@ -113,7 +113,7 @@ def test_ray_takes_over_what_is_left_and_gives_the_same_tables(place):
 @pytest.mark.long
 def test_a_sweep_goes_on_without_a_ray_that_cannot_start(place, monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", str(place.folder / ("x" * 90)))
-    settings = slowly(place, "__import__('time').sleep(0.001)")
+    settings = slowly(place, "__import__('time').sleep(0.01)")
     words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml", *settings]
     done = subprocess.run(
         words, cwd=place.folder, check=True, timeout=300, capture_output=True, text=True
