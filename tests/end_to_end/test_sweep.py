@@ -95,26 +95,24 @@ def test_a_sweep_of_several_runs_of_ray_tune_gives_the_same_tables(place):
 
 
 IMPATIENT = (
-    "from study.orchestration import sweep; sweep.SECONDS_WITHOUT_RAY = 0.5\n"
+    "from study.orchestration import sweep; sweep.SECONDS_WITHOUT_RAY = 0.0\n"
     "from batchscale.__main__ import main; main()"
 )
 
 
 def test_ray_takes_over_what_is_left_and_gives_the_same_tables(place):
-    settings = slowly(place, "__import__('time').sleep(0.01)")
-    words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml", *settings]
+    words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml", "--workers", "2"]
     subprocess.run(words, cwd=place.folder, check=True, timeout=300)
-    place.assert_same_tables("results", place.alone("alone", *settings[1:2]))
+    place.assert_same_tables("results", place.alone("alone"))
     parts = (place.folder / "results/study/parts").glob("b*.parquet")
     nodes = {pq.read_schema(part).metadata[b"batchscale.node"] for part in parts}
-    assert len(nodes) == 2  # Ray's has an ID
+    assert any(b" " in node for node in nodes)  # Ray's has an ID
 
 
 @pytest.mark.long
 def test_a_sweep_goes_on_without_a_ray_that_cannot_start(place, monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", str(place.folder / ("x" * 90)))
-    settings = slowly(place, "__import__('time').sleep(0.01)")
-    words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml", *settings]
+    words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml"]
     done = subprocess.run(
         words, cwd=place.folder, check=True, timeout=300, capture_output=True, text=True
     )
