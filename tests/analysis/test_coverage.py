@@ -64,7 +64,7 @@ def covered(design, name, repeats, seed):
     [
         ("six batch sizes", "hyperbola", 600),
         pytest.param("small ones miss", "hyperbola", 500, marks=pytest.mark.long),
-        ("large ones miss", "hyperbola", 500),
+        pytest.param("large ones miss", "hyperbola", 500, marks=pytest.mark.long),
         pytest.param("six batch sizes", "power", 500, marks=pytest.mark.long),
         pytest.param("nine batch sizes", "smooth", 500, marks=pytest.mark.long),
     ],
@@ -92,7 +92,7 @@ def test_heavy_tails_are_tolerated(name, repeats):
     [
         (2.0 ** np.arange(1, 11), 20, 1200, 0.1),
         pytest.param(2.0 ** np.arange(1, 8), 20, 1200, 0.1, marks=pytest.mark.long),
-        (2.0 ** np.arange(0, 17), 70, 32000, 0.2),
+        pytest.param(2.0 ** np.arange(0, 17), 70, 32000, 0.2, marks=pytest.mark.long),
     ],
     ids=["ten", "seven, little plateau", "seventeen, noisy"],
 )

@@ -47,6 +47,10 @@ RUN = [
 ]
 
 
+ALWAYS = ("README", "cluster", "program")
+"""Pages that every run of the tests goes through; the others take half a minute each."""
+
+
 @pytest.fixture
 def reader(tmp_path, monkeypatch):
     """Put a reader into a folder that holds what a checkout has beside the code."""
@@ -91,11 +95,7 @@ def file_of(text, page):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "page",
-    # The quick start sweeps as the README does, which always runs.
-    [
-        pytest.param(page, marks=[pytest.mark.long] if page.stem == "quickstart" else [])
-        for page in RUN
-    ],
+    [pytest.param(page, marks=[] if page.stem in ALWAYS else [pytest.mark.long]) for page in RUN],
     ids=named,
 )
 def test_a_page_runs_from_top_to_bottom(page, reader):

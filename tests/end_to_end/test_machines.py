@@ -149,6 +149,7 @@ def token_at_home(cluster, tmp_path, monkeypatch):
     monkeypatch.delenv("RAY_AUTH_MODE")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("token_at_home")
 def test_a_study_begun_on_one_machine_goes_on_on_two(begun, alone, cluster):
     place, uri, folder = begun

@@ -48,7 +48,7 @@ def steps_of(study):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", ["trial", "batch-size"])
+@pytest.mark.parametrize("by", ["trial", pytest.param("batch-size", marks=pytest.mark.long)])
 def test_event_files_of_a_sweep_are_imported_as_its_trials(study, tmp_path, by):
     folder, resolved, results = study
     progress = Progress(resolved)

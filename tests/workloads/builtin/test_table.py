@@ -55,7 +55,13 @@ def broken(on_made_data, small, monkeypatch):
     return check_quickly
 
 
-@pytest.mark.parametrize("name", BUILTIN)
+DEAR = ("cifar10-alexnet-bn", "cifar10-resnet50", "cifar10-vgg11")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] if name in DEAR else []) for name in BUILTIN],
+)
 def test_every_built_in_workload_keeps_its_contract(broken, name):
     clauses, how = broken(name)
     assert clauses == []
