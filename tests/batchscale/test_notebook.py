@@ -10,6 +10,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_example_notebook_loads_fits_and_plots():
     notebook = nbformat.read(EXAMPLES / "analysis.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)  # committed without outputs

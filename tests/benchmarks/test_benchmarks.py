@@ -48,6 +48,8 @@ def studies(script) -> ModuleType:
     return script("studies")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_each_benchmark_says_what_it_compares():
     started = {
         name: subprocess.Popen(

@@ -47,7 +47,7 @@ RUN = [
 ]
 
 
-ALWAYS = ("README", "cluster", "program")
+ALWAYS = ("README", "program")
 """Pages that every run of the tests goes through; the others take half a minute each."""
 
 

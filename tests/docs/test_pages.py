@@ -77,6 +77,7 @@ def test_the_reference_of_the_command_line_has_every_command_and_option():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("furo", reason="the extra 'docs' is not installed")
     done = subprocess.run(

@@ -19,6 +19,7 @@ max_steps = 2000
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not DEBIAN_FOLDER.is_dir(), reason="package dataset-fashion-mnist is missing")
 def test_larger_batches_need_fewer_steps_on_fashion_mnist(place):
     (place.folder / "study.toml").write_text(STUDY)

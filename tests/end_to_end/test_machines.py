@@ -166,6 +166,7 @@ def test_a_study_begun_on_one_machine_goes_on_on_two(begun, alone, cluster):
     assert len(nodes) == 1 + 2
 
 
+@pytest.mark.long
 def test_a_cluster_that_asks_for_a_token_is_explained(place, cluster, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_NUM_REDIS_GET_RETRIES", "2")  # else Ray tries for 20 s

@@ -23,7 +23,7 @@ NARROW = (
 @pytest.mark.parametrize(
     ("sampler", "way"),
     [
-        ("halton", "--no-ray"),
+        pytest.param("halton", "--no-ray", marks=pytest.mark.long),
         ("halton", "--ray"),
         pytest.param("tpe", "--no-ray", marks=pytest.mark.long),
         pytest.param("tpe", "--ray", marks=pytest.mark.long),
@@ -101,9 +101,10 @@ IMPATIENT = (
 
 
 def test_ray_takes_over_what_is_left_and_gives_the_same_tables(place):
-    words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml", "--workers", "2"]
+    few = "batch_sizes=[16, 90]"
+    words = [sys.executable, "-P", "-c", IMPATIENT, "sweep", "study.toml", "--set", few]
     subprocess.run(words, cwd=place.folder, check=True, timeout=300)
-    place.assert_same_tables("results", place.alone("alone"))
+    place.assert_same_tables("results", place.alone("alone", few))
     parts = (place.folder / "results/study/parts").glob("b*.parquet")
     nodes = {pq.read_schema(part).metadata[b"batchscale.node"] for part in parts}
     assert any(b" " in node for node in nodes)  # Ray's has an ID

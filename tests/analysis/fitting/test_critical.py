@@ -98,7 +98,8 @@ def test_the_reference_is_a_batch_size_that_reached(missed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "b_crit", "exponent"), [("hyperbola", 60, 1.0), ("smooth", 60, 1.6)]
+    ("name", "b_crit", "exponent"),
+    [("hyperbola", 60, 1.0), pytest.param("smooth", 60, 1.6, marks=pytest.mark.long)],
 )
 def test_edges_cover_and_lean_to_no_side(name, b_crit, exponent):
     rng = np.random.default_rng(21)

@@ -66,7 +66,11 @@ def simulate(rng, design, factor=1.0):
 # the other designs were measured once, with the same code: 3 to 6 %
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["few against many", pytest.param("misses", marks=pytest.mark.long)]
+    "name",
+    [
+        pytest.param("few against many", marks=pytest.mark.long),
+        pytest.param("misses", marks=pytest.mark.long),
+    ],
 )
 def test_size_of_the_test(name):
     rng = np.random.default_rng(1)

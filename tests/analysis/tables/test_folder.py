@@ -266,6 +266,7 @@ def test_what_has_no_end_is_not_read(tmp_path):
 
 
 @pytest.mark.slow  # the client asks three times
+@pytest.mark.long
 def test_a_store_that_does_not_answer_is_named():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
