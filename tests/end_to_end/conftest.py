@@ -109,8 +109,9 @@ class Place:
         for name in ("trials.parquet", "curves.parquet", "boxes.parquet"):
             assert timeless(one / name) == timeless(other / name)
         assert (one / "study.toml").read_bytes() == (other / "study.toml").read_bytes()
-        assert [p.name for p in sorted((one / "parts").iterdir())] == [
-            p.name for p in sorted((other / "parts").iterdir())
+        # hidden: what a killed writer left, which a sweep deletes when it is a minute old
+        assert [p.name for p in sorted((one / "parts").glob("[!.]*"))] == [
+            p.name for p in sorted((other / "parts").glob("[!.]*"))
         ]
 
     def assert_same_tables(self, one, other):
