@@ -147,9 +147,8 @@ def test_the_cost_is_that_of_programs_one_after_another(study):
     resolved, command = resolve(study(race={"max_steps": 1000}, search={"space": {"lr": LR}}))
     found = probe(resolved, command, 8, 0.05)
     assert found.reached is None
-    assert (
-        found.step_seconds > 8 * 0.0005
-    )  # it sleeps 1 ms a step, and its lines may arrive in pairs  # eight trials of at least 1 ms a step
+    # eight trials, each sleeping 1 ms a step; lines may arrive in pairs
+    assert found.step_seconds > 8 * 0.0005
     assert found.memory > 0
     one = estimates(resolved, [found])[0]
     assert one.seconds > 64 / 8 * 1000 * found.step_seconds
