@@ -1,5 +1,7 @@
 """The command `batchscale`, also as `python -m batchscale`."""
 
+import atexit
+import gc
 import sys
 
 from batchscale.packages import find_clash
@@ -15,6 +17,8 @@ def main() -> None:
         sys.exit(WRONG_INPUT)
     from study.commands.app import main as run
 
+    # at its end Python would search all that torch has made for garbage, which takes a second
+    atexit.register(gc.freeze)
     run()
 
 
