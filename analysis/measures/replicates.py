@@ -226,8 +226,8 @@ def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
     open_ones = known[known["interval"] != Interval.CLOSED]
     few = known[known["seeds"].between(LEAST_VALUES, LEAST_FREE - 1)]
     assumed = (
-        f"Intervals of medians over fewer than {LEAST_FREE} seeds take steps for log-normal, as no "
-        "so few seeds carry a 95% interval free of that."
+        f"Intervals of medians over fewer than {LEAST_FREE} seeds assume log-normal steps, because "
+        "so few carry no 95% interval that is free of assumptions."
     )
     return (
         *([assumed] if len(few) else []),

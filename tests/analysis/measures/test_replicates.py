@@ -174,7 +174,7 @@ def test_six_seeds_or_more_carry_an_interval_free_of_a_distribution(made):
     assert (row["low"], row["high"]) == pytest.approx((101, 303))
     assert row["low"] < row["steps_median"] < row["high"]
     told = " ".join(replicate_sentences(table, planned=True))
-    assert "Intervals of medians over fewer than 6 seeds take steps for log-normal" in told
+    assert "Intervals of medians over fewer than 6 seeds assume log-normal steps" in told
 
 
 def test_replicates_never_lower_the_minimum(made):
