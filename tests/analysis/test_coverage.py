@@ -90,7 +90,7 @@ def test_heavy_tails_are_tolerated(name, repeats):
 @pytest.mark.parametrize(
     ("sizes", "s_min", "e_min", "sigma"),
     [
-        (2.0 ** np.arange(1, 11), 20, 1200, 0.1),
+        pytest.param(2.0 ** np.arange(1, 11), 20, 1200, 0.1, marks=pytest.mark.long),
         pytest.param(2.0 ** np.arange(1, 8), 20, 1200, 0.1, marks=pytest.mark.long),
         pytest.param(2.0 ** np.arange(0, 17), 70, 32000, 0.2, marks=pytest.mark.long),
     ],

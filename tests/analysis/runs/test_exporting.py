@@ -21,6 +21,8 @@ def test_a_table_comes_back_as_it_went(imports, tmp_path, rows):
         export_table(made.folder, tmp_path / "out")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_that_batchscale_ran_is_analyzed_alike_from_its_table(imports, tmp_path):
     recorded = ResultsFolder.at("results/reference/digits")
     study = read_study(recorded)
