@@ -152,6 +152,11 @@ class ResolvedStudy(StudyConfig):
         """Return the re-runs of each of the best points at a batch size."""
         return max([self.replicates.seeds, *(grant.seeds for grant in self._grants(batch_size))])
 
+    def replicates_at(self, batch_size: int) -> int:
+        """Return the re-runs of all points together at a batch size whose search has a winner."""
+        section = self.replicates
+        return self.seeds_at(batch_size) * section.top + (section.confirm or 0)
+
     def with_grants(self, granted: Iterable[Grant]) -> Self:
         """Return the study with grants; each replaces that of its batch size."""
         by_size = {grant.batch_size: grant for grant in (*(self.granted or ()), *granted)}

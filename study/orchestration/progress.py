@@ -149,7 +149,6 @@ class Progress:
                 statuses[end.status] += count
                 steps += [] if end.steps is None else [end.steps]
         trials, done = self._resolved.trials_at(size), roles[Role.SEARCH] + roles[Role.RECIPE]
-        seeds = self._resolved.seeds_at(size) * self._resolved.replicates.top
         has_winner = size in self._resolved.searched and (done < trials or bool(steps))
         return Row(
             batch_size=size,
@@ -157,7 +156,7 @@ class Progress:
             done=done,
             more=roles[Role.EXTENSION] + roles[Role.WARM],
             replicates=roles[Role.REPLICATE],
-            replicates_planned=seeds if has_winner else 0,
+            replicates_planned=self._resolved.replicates_at(size) if has_winner else 0,
             racing=racing,
             share=statistics.fmean(lap.share for lap in laps) if laps and racing else 0.0,
             loss=min((lap.loss for lap in laps if lap.loss is not None and racing), default=None),

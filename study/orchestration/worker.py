@@ -94,7 +94,7 @@ class Worker:
 
 
 class _Teller:
-    """Tells how far a cohort is, at most once a second; called after every lap."""
+    """A listener to laps that passes on how far a cohort is, at most once a second."""
 
     def __init__(self, batch_size: int, tell: Callable[[Lap], None]) -> None:
         self._batch_size, self._tell = batch_size, tell

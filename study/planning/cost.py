@@ -196,8 +196,7 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     steps = min(budget, interpolated(size, known)) if known else budget
     trials = resolved.trials_at(size)
     if size in resolved.searched:
-        replicates = resolved.replicates
-        trials += resolved.seeds_at(size) * replicates.top + (replicates.confirm or 0)
+        trials += resolved.replicates_at(size)
     cohorts = trials / _lanes(resolved, size)
     cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)

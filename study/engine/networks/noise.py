@@ -7,6 +7,7 @@ alone, and are those of the lane trained by itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,26 @@ Use = Callable[[Any], Tensor]
 Known = tuple[Draw | None, Use]
 
 
-class Recorded(TorchFunctionMode):
+class _Drawing(TorchFunctionMode):
+    """A context that meets every call of a random function, and lets all others through."""
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call the function, or meet it where it is known to draw."""
+        call = partial(function, *args, **(kwargs or {}))
+        known = _known(function, args, kwargs or {})
+        return call() if known is None else self._meet(*known, call)
+
+    def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
+        raise NotImplementedError
+
+
+class Recorded(_Drawing):
     """A context that notes what is drawn in it.
 
     Attributes:
@@ -35,21 +55,13 @@ class Recorded(TorchFunctionMode):
         super().__init__()
         self.draws: list[Draw] = []
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Call the function, and note what it draws."""
-        known = _known(function, args, kwargs or {})
-        if known is not None and known[0] is not None:
-            self.draws.append(known[0])
-        return function(*args, **(kwargs or {}))
+    def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
+        if draw is not None:
+            self.draws.append(draw)
+        return call()
 
 
-class Given(TorchFunctionMode):
+class Given(_Drawing):
     """A context in which random functions take what was drawn before, in order."""
 
     def __init__(self, drawn: Sequence[Tensor]) -> None:
@@ -57,18 +69,7 @@ class Given(TorchFunctionMode):
         super().__init__()
         self._drawn: Iterator[Tensor] = iter(drawn)
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Call the function, or use what was drawn for it."""
-        known = _known(function, args, kwargs or {})
-        if known is None:
-            return function(*args, **(kwargs or {}))
-        draw, use = known
+    def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
         drawn = None if draw is None else next(self._drawn, None)
         if draw is not None and drawn is None:
             raise WorkloadError("it draws more in one call than in another")
