@@ -26,7 +26,8 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
     from analysis.measures.unfinished import missing_trials, unfinished_sentences
     from analysis.tables.files import read_study_file
     from analysis.tables.folder import ResultsFolder
-    from study.orchestration.progress import Progress, progress_table, recorded_row, share_done
+    from study.orchestration.display import progress_table
+    from study.orchestration.progress import Progress, recorded_row, share_done
     from study.storage.ends import read_ends
     from study.storage.study_folder import read_study_toml
 

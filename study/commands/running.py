@@ -17,7 +17,8 @@ from study.config.grid import members_of
 from study.config.study import ResolvedStudy
 from study.config.study_file import override
 from study.engine.networks.training import Trainable
-from study.orchestration.progress import Progress, progress_table, shown
+from study.orchestration.display import progress_table, shown
+from study.orchestration.progress import Progress
 from study.orchestration.resources import Resources, check_address
 from study.orchestration.signals import Stop, listening
 from study.orchestration.sweep import Sweep

@@ -18,8 +18,9 @@ from study.engine.checkpoints import CHECKPOINTS
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError
 from study.orchestration.dispatch import Dispatch
+from study.orchestration.display import Display
 from study.orchestration.forked import ForkedWorkers
-from study.orchestration.progress import Display, Progress, seconds_left
+from study.orchestration.progress import Progress, seconds_left
 from study.orchestration.resources import Resources
 from study.orchestration.signals import Stop
 from study.orchestration.worker import Worker

@@ -7,15 +7,9 @@ from rich.console import Console
 
 from analysis.tables.folder import ResultsFolder
 from study.engine.cohort import run_cohort
-from study.orchestration import progress as showing
-from study.orchestration.progress import (
-    Display,
-    Progress,
-    Row,
-    progress_table,
-    share_done,
-    shown,
-)
+from study.orchestration import display as showing
+from study.orchestration.display import Display, progress_table, shown
+from study.orchestration.progress import Progress, Row, share_done
 from study.records import Cohort, Lap, Point, Role
 from study.search.standing import Standing
 from study.storage.ends import read_ends
