@@ -142,9 +142,9 @@ def scaled(
         price: money per device-hour, if known.
 
     Raises:
-        AnalysisError: the link, or the size of the model, is not known.
+        AnalysisError: the size of the model is not known.
     """  # noqa: DOC502  (raised by _message_bytes)
-    size = _message_bytes(costs, link, most=max(devices))
+    size = _message_bytes(costs, link)
     settings = [
         [
             setting
@@ -160,14 +160,10 @@ def scaled(
     return tuple(_cost(setting, alone, price) for setting in best[1:])
 
 
-def _message_bytes(costs: StepCosts, link: Link | None, most: int) -> float:
-    if most == 1:
-        return 0.0
+def _message_bytes(costs: StepCosts, link: Link | None) -> float:
+    """Return the size of the gradients that the devices sum; 0 where nothing connects them."""
     if link is None:
-        raise AnalysisError(
-            f"--devices up to {most} need what connects them: give the bandwidth of a device's "
-            "link in GB/s with --bandwidth, and the latency of a message with --latency"
-        )
+        return 0.0
     parameters = link.parameters or costs.parameters
     if parameters is None:
         raise AnalysisError(

@@ -12,6 +12,8 @@ from analysis.measures.replicates import fitted_quantity
 
 MEASURED = "measured"
 """Source of step times that batchscale took itself."""
+_STEADY = 2.0
+"""Factor between the repeats of a step beyond which they are said to be disturbed."""
 _REASONS = {
     EXAMPLES: "the critical batch size: larger batches need more examples",
     SHARES: "small shares of a batch, which keep a device less busy",
@@ -29,6 +31,7 @@ def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
         *_energy(cost),
         *_device_sentences(cost),
         _timed(cost),
+        *_unsteady(cost),
         *_evaluation(cost),
         _intervals(cost),
         *_missing(cost),
@@ -117,16 +120,14 @@ def _doubling(cost: StudyCost) -> tuple[str, ...]:
 
 def _under_tuned(cost: StudyCost) -> tuple[str, ...]:
     ratios = [
-        row.seconds_found / row.seconds.value
-        for row in cost.beyond
-        if row.seconds_found is not None and row.seconds is not None
+        row.steps_found / row.steps.value for row in cost.beyond if row.steps_found and row.steps
     ]
     if not ratios:
         return ()
     span = span_text(rounded(min(ratios)), rounded(max(ratios)))
     return (
-        f"B = {_listed(cost.beyond)}: the best point found takes {span} times as long as the best "
-        "there is, beyond its interval; run more trials there (search.trials).",
+        f"B = {_listed(cost.beyond)}: the best point found takes {span} times the steps of the "
+        "best there is, beyond their interval; run more trials there (search.trials).",
     )
 
 
@@ -201,6 +202,22 @@ def _timed(cost: StudyCost) -> str:
     return (
         f"Steps were timed with one model at a time, on {setting_text(cost)}: medians of "
         f"{span_text(min(repeats), max(repeats))} repeats, with the least and the most."
+    )
+
+
+def _unsteady(cost: StudyCost) -> tuple[str, ...]:
+    """Return which batch sizes another process seems to have disturbed."""
+    wide = [
+        row
+        for row in cost.rows
+        if row.step and row.step.seconds.high > _STEADY * row.step.seconds.low
+    ]
+    if cost.costs.source != MEASURED or not wide:
+        return ()
+    return (
+        f"B = {_listed(wide)}: the least and the most time of a step differ by more than a factor "
+        f"of {_STEADY:g}, as where other programs run; run `cost` again when they have ended, or "
+        "with fewer --threads.",
     )
 
 

@@ -1,9 +1,9 @@
 """What one training step costs at each batch size: `cost.parquet`, or a table of the user's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -73,6 +73,17 @@ class StepCosts:
     parameters: int | None
     source: str
 
+    @classmethod
+    def of(cls, records: Sequence[Mapping[str, Any]]) -> Self:
+        """Return the costs in rows of `cost.parquet`, at least one; what they lack is unknown."""
+        first = records[0]
+        return cls(
+            rows=tuple(sorted(map(_row, records), key=lambda row: row.batch_size)),
+            device=first["device"],
+            source=first["source"],
+            **{name: first.get(name) for name in ("threads", "precision", "parameters")},
+        )
+
     def at(self, batch_size: int) -> StepCost | None:
         """Return the row of a batch size, if it was timed."""
         return next((row for row in self.rows if row.batch_size == batch_size), None)
@@ -86,7 +97,7 @@ def read_costs(folder: ResultsFolder) -> StepCosts | None:
     """
     if not folder.exists(COST_FILE):
         return None
-    table = read_table(folder, COST_FILE).sort_values("batch_size")
+    table = read_table(folder, COST_FILE)
     wrong = [
         rule
         for rule, broken in (
@@ -101,19 +112,10 @@ def read_costs(folder: ResultsFolder) -> StepCosts | None:
         raise AnalysisError(
             f"{folder / COST_FILE} must have {wrong[0]}, got others; run `cost` to make it again"
         )
-    records = table.astype(object).where(table.notna(), None).to_dict("records")
-    return StepCosts(
-        rows=tuple(
-            _row({str(name): value for name, value in record.items()}) for record in records
-        ),
-        **{
-            name: records[0][name]
-            for name in ("device", "threads", "precision", "parameters", "source")
-        },
-    )
+    return StepCosts.of(_records(table))
 
 
-def write_costs(folder: ResultsFolder, rows: Sequence[dict[str, Any]]) -> None:
+def write_costs(folder: ResultsFolder, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `cost.parquet`, of rows with its columns; those that are absent are null."""
     write_table(folder, COST_FILE, pa.Table.from_pylist(list(rows), schema=cost_schema()))
 
@@ -156,9 +158,7 @@ def step_times(path: Path) -> list[dict[str, Any]]:
             f"{at['step_seconds']:g} with {got}",
             list(table.index[outside]),
         )
-    table = table.assign(device=ELSEWHERE, source=path.name)
-    records = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [{str(name): value for name, value in record.items()} for record in records]
+    return _records(table.assign(device=ELSEWHERE, source=path.name))
 
 
 def _check_columns(rows: Rows) -> None:
@@ -193,16 +193,20 @@ def _outside(table: pd.DataFrame) -> "pd.Series[bool]":
     return (seconds < low) | (seconds > high)
 
 
-def _row(record: dict[str, Any]) -> StepCost:
-    seconds, low, high = (
-        record[name] for name in ("step_seconds", "step_seconds_low", "step_seconds_high")
-    )
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    records = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in record.items()} for record in records]
+
+
+def _row(record: Mapping[str, Any]) -> StepCost:
+    seconds = record["step_seconds"]
+    low, high = (record.get(f"step_seconds_{end}") for end in ("low", "high"))
     return StepCost(
         batch_size=record["batch_size"],
-        seconds=Estimate(value=seconds, low=seconds if low is None else low, high=high or seconds),
-        repeats=record["repeats"],
-        evaluation_seconds=record["evaluation_seconds"],
-        memory=record["memory"],
-        micro_batch=record["micro_batch"],
-        joules=record["step_joules"],
+        seconds=Estimate(value=seconds, low=low or seconds, high=high or seconds),
+        repeats=record.get("repeats"),
+        evaluation_seconds=record.get("evaluation_seconds"),
+        memory=record.get("memory"),
+        micro_batch=record.get("micro_batch"),
+        joules=record.get("step_joules"),
     )

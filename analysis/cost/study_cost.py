@@ -30,12 +30,24 @@ class Terms:
     Attributes:
         price: money per device-hour, > 0; None for no money.
         devices: numbers of devices to spread a batch over, rising; none for one device only.
-        link: what connects them; None without `devices`.
+        link: what connects them; needed for more than one.
     """
 
     price: float | None = None
     devices: tuple[int, ...] = ()
     link: Link | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse devices that nothing connects.
+
+        Raises:
+            AnalysisError: there are some.
+        """
+        if self.link is None and any(count > 1 for count in self.devices):
+            raise AnalysisError(
+                f"--devices up to {max(self.devices)} need what connects them; give the bandwidth "
+                "of a device's link with --bandwidth, and the latency of a message with --latency"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +99,11 @@ class StudyCost:
 
     @property
     def beyond(self) -> tuple[CostRow, ...]:
-        """Rows of which the best point found takes longer than the interval of the best there is.
+        """Rows whose best point found takes more steps than the interval of the best there is.
 
         Their searches are under-tuned.
         """
-        found = [(row, row.seconds_found, row.seconds) for row in self.timed]
+        found = [(row, row.steps_found, row.steps) for row in self.rows]
         return tuple(row for row, own, best in found if own and best and own > best.high)
 
     @property
