@@ -201,7 +201,7 @@ def _timed(cost: StudyCost) -> str:
     repeats = [row.repeats for row in costs.rows if row.repeats]
     return (
         f"Steps were timed with one model at a time, on {setting_text(cost)}: medians of "
-        f"{span_text(min(repeats), max(repeats))} repeats, with the least and the most."
+        f"{span_text(min(repeats), max(repeats))} repeats, with their 95% intervals."
     )
 
 
@@ -215,8 +215,8 @@ def _unsteady(cost: StudyCost) -> tuple[str, ...]:
     if cost.costs.source != MEASURED or not wide:
         return ()
     return (
-        f"B = {_listed(wide)}: the least and the most time of a step differ by more than a factor "
-        f"of {_STEADY:g}, as where other programs run; run `cost` again when they have ended, or "
+        f"B = {_listed(wide)}: the ends of the interval of a step differ by more than a factor of "
+        f"{_STEADY:g}, as where other programs run; run `cost` again when they have ended, or "
         "with fewer --threads.",
     )
 
@@ -241,13 +241,13 @@ def _intervals(cost: StudyCost) -> str:
     analysis = cost.analysis
     if not cost.held:
         return (
-            "Steps to target have no interval: they are the fewest over trials, and there are "
-            "neither replicates nor a fit; set replicates.seeds and run `sweep` again."
+            "Steps to target have no interval: they are the fewest over trials, without replicates "
+            "and at too few batch sizes to compare fits; set replicates.seeds and `sweep` again."
         )
     *others, last = cost.held
     held = f"{', '.join(others)} and {last}" if others else last
     of = fitted_quantity(analysis.study, analysis.table)
-    what = f"the {of}" if analysis.fits is None else f"those of the curve fitted to the {of}"
+    what = f"those of the curve fitted to the {of}" if cost.on_curve else f"the {of}"
     missing = "" if analysis.tuning is None else analysis.tuning.missing
     without = f"; under-tuning is in none: {missing}" if missing else ""
     return (

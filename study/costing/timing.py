@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from analysis.fitting.order_statistics import LEAST_FREE, median_interval
 from study.config.study import ResolvedStudy
 from study.costing.energy import energy_since
 from study.engine.cohort import build_lanes
@@ -27,8 +28,8 @@ from study.replay.trial import with_execution
 from workloads.command.program import Command
 from workloads.workload import Lanes
 
-REPEATS = 7
-"""Timed repeats: the least and the most of seven hold the median in 98 of 100 cases."""
+REPEATS, LEAST_REPEATS = 21, 7
+"""Timed repeats of a step that takes no time, and of one that takes longer than all of them."""
 _EVALUATIONS = 3
 _MEASURED = "measured"
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -51,7 +52,7 @@ def timed_steps(
         trainable: its workload, on the device that trains.
         point: hyperparameters to train with.
         batch_size: examples per step.
-        seconds: to time for, > 0; a step that takes longer is still timed seven times.
+        seconds: to time for, > 0; slow steps are still timed seven times.
     """
     device = device_of(trainable)
     reset_peak()
@@ -59,18 +60,12 @@ def timed_steps(
     lanes.measure()
     lanes.advance(1)  # one-time work, such as the first allocations
     steps = _steps_that_take(lanes, seconds / REPEATS)
-    times, evaluations = [], []
-    for repeat in range(REPEATS):
-        times.append(_timed(lanes, steps))
-        if repeat < _EVALUATIONS:  # after training, as in a run: not one after another
-            started = time.perf_counter()
-            lanes.measure()
-            evaluations.append(time.perf_counter() - started)
+    times, evaluations = _repeats(lanes, steps, seconds)
     row = {
         **_spread(batch_size, times),
         "evaluation_seconds": statistics.median(evaluations),
         "memory": peak(),
-        "step_joules": _joules(lanes, steps * REPEATS, device),
+        "step_joules": _joules(lanes, steps * len(times), device),
         **machine(device, resolved),
     }
     if isinstance(lanes, Ensemble):
@@ -139,6 +134,19 @@ def _steps_that_take(lanes: Lanes, seconds: float) -> int:
     return max(1, round(count * seconds / taken))
 
 
+def _repeats(lanes: Lanes, steps: int, seconds: float) -> tuple[list[float], list[float]]:
+    """Return seconds of a step, and of a measurement, again and again until the time is over."""
+    times: list[float] = []
+    evaluations: list[float] = []
+    while len(times) < LEAST_REPEATS or (len(times) < REPEATS and steps * sum(times) < seconds):
+        times.append(_timed(lanes, steps))
+        if len(evaluations) < _EVALUATIONS:  # after training, as in a run: not one after another
+            started = time.perf_counter()
+            lanes.measure()
+            evaluations.append(time.perf_counter() - started)
+    return times, evaluations
+
+
 def _timed(lanes: Lanes, steps: int) -> float:
     """Return the seconds of a step, from some steps; what is read back ends them on a GPU too."""
     started = time.perf_counter()
@@ -156,10 +164,17 @@ def _joules(lanes: Lanes, steps: int, device: str) -> float | None:
 
 
 def _spread(batch_size: int, times: list[float]) -> dict[str, Any]:
+    """Return the median of some times, with its interval; of few, with the least and the most."""
+    rising = np.sort(np.array(times))
+    low, high = float(rising[0]), float(rising[-1])
+    if len(times) >= LEAST_FREE:
+        interval = median_interval(rising, np.zeros(len(times), bool))
+        low, high = interval.low, interval.high
+    median = statistics.median(times)
     return {
         "batch_size": batch_size,
-        "step_seconds": statistics.median(times),
-        "step_seconds_low": min(times),
-        "step_seconds_high": max(times),
+        "step_seconds": median,
+        "step_seconds_low": min(low, median),  # which are the same, up to rounding
+        "step_seconds_high": max(high, median),
         "repeats": len(times),
     }
