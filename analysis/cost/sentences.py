@@ -6,7 +6,7 @@ from analysis.cost.devices import ALL_REDUCE, EXAMPLES, SHARES, DeviceCost
 from analysis.cost.estimates import ENERGY, TIME, amount, text
 from analysis.cost.rows import CostRow
 from analysis.cost.study_cost import StudyCost
-from analysis.fitting.estimates import rounded, span_text
+from analysis.fitting.estimates import REACH, rounded, span_text
 from analysis.measures.federated import step_unit
 from analysis.measures.replicates import fitted_quantity
 
@@ -34,6 +34,7 @@ def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
         *_unsteady(cost),
         *_evaluation(cost),
         _intervals(cost),
+        *_open(cost),
         *_missing(cost),
     )
 
@@ -253,6 +254,16 @@ def _intervals(cost: StudyCost) -> str:
     return (
         f"Steps to target are {what}; their 95% intervals hold {held}, and those of times the "
         f"spread of the step times too{without}."
+    )
+
+
+def _open(cost: StudyCost) -> tuple[str, ...]:
+    rows = [row for row in cost.rows if row.steps is not None and not row.steps.identified]
+    if not rows or not cost.held:
+        return ()
+    return (
+        f"B = {_listed(rows)}: the data do not bound the steps on both sides within a factor of "
+        f"{REACH:g}; run more trials (search.trials) or seeds (replicates.seeds) there.",
     )
 
 

@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from analysis.fitting.critical import FORM, SEEDS, TUNING
-from analysis.fitting.estimates import Estimate
+from analysis.fitting.estimates import REACH, Estimate
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.tuning_gap import GAPS, TuningGap
 from analysis.measures.replicates import all_have_replicates, fitted_points
@@ -26,7 +26,16 @@ _LEAST_SCALE = 1e-9
 
 
 def steps_of(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
-    """Return steps to target by batch size that reached it, and what their intervals hold."""
+    """Return steps to target by batch size that reached it, and what their intervals hold.
+
+    An end that lies more than a factor of `REACH` away is not set by the data, and so open.
+    """
+    steps, held = _with_any_ends(analysis)
+    near = {n: own.within(own.value / REACH, own.value * REACH) for n, own in steps.items()}
+    return near, held
+
+
+def _with_any_ends(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
     found, tuning = found_steps(analysis), analysis.tuning
     tuned = (TUNING,) if tuning is not None and not tuning.missing else ()
     if analysis.fits is not None and analysis.fits.best.aicc is not None:

@@ -2,12 +2,14 @@
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.cost.estimates import TIME, amount, exactly, product, ratio, record, text
+from analysis.cost.sentences import cost_sentences
 from analysis.cost.steps import steps_of, with_gap
 from analysis.cost.study_cost import cost_of, joined
 from analysis.errors import AnalysisError
@@ -142,3 +144,15 @@ def test_too_few_batch_sizes_to_compare_forms_have_steps_of_their_own(tmp_path):
         assert own.value == table.at[size, "steps_median"]
         assert own.low < table.at[size, "low"]
         assert own.high == table.at[size, "high"]
+
+
+def test_an_end_out_of_reach_is_open(tmp_path, cost, costs):
+    shutil.copytree(GOLDEN, tmp_path / "golden")
+    analysis = analyze(read_study(ResultsFolder.at(tmp_path / "golden")))
+    unknown = TuningGap(weights=np.eye(len(GAPS))[-1])  # the best there is, e^8 times as fast
+    tuning = replace(analysis.tuning, gaps=dict.fromkeys(analysis.tuning.gaps, unknown))
+    found = cost(replace(analysis, tuning=tuning), costs((64, 256)))
+    first = found.rows[0]
+    assert (first.steps.low, first.seconds.low) == (0.0, 0.0)
+    assert first.steps.high < 10 * first.steps.value
+    assert any("do not bound the steps on both sides" in text for text in cost_sentences(found))
