@@ -25,8 +25,10 @@ TRIALS_FILE = "trials.parquet"
 CURVES_FILE = "curves.parquet"
 BOXES_FILE = "boxes.parquet"
 LAYERS_FILE = "layers.parquet"
+COST_FILE = "cost.parquet"
 PROVENANCE_FILE = "provenance.json"
 SUMMARY_FILE = "summary.json"
+COST_SUMMARY_FILE = "cost.json"
 ARCHIVE_FILE = "archive.json"
 """File of an imported results folder that keeps each `study.json` for an export."""
 
@@ -102,6 +104,24 @@ LAYER_COLUMNS: Mapping[str, pa.DataType] = {
 }
 """Columns of `layers.parquet`, one row per trial, moment and parameter tensor."""
 
+COST_COLUMNS: Mapping[str, pa.DataType] = {
+    "batch_size": pa.int64(),
+    "step_seconds": pa.float64(),
+    "step_seconds_low": pa.float64(),
+    "step_seconds_high": pa.float64(),
+    "repeats": pa.int64(),
+    "evaluation_seconds": pa.float64(),
+    "memory": pa.int64(),
+    "micro_batch": pa.int64(),
+    "step_joules": pa.float64(),
+    "parameters": pa.int64(),
+    "device": pa.string(),
+    "threads": pa.int64(),
+    "precision": pa.string(),
+    "source": pa.string(),
+}
+"""Columns of `cost.parquet`, one row per batch size; no hyperparameter meets them in a table, so
+that its name may be one of theirs."""
 
 _COMPUTED = {
     "trials",
@@ -162,6 +182,11 @@ def layer_schema() -> pa.Schema:
     return _versioned(pa.schema(list(LAYER_COLUMNS.items())))
 
 
+def cost_schema() -> pa.Schema:
+    """Return the schema of `cost.parquet`."""
+    return _versioned(pa.schema(list(COST_COLUMNS.items())))
+
+
 def hyperparameters(trials: "pd.DataFrame") -> tuple[str, ...]:
     """Return the hyperparameter columns of a table of trials, in their order."""
     others = {*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS}
@@ -177,5 +202,6 @@ COLUMNS = {
     CURVES_FILE: CURVE_COLUMNS,
     BOXES_FILE: BOX_COLUMNS,
     LAYERS_FILE: LAYER_COLUMNS,
+    COST_FILE: COST_COLUMNS,
 }
 """Columns of each file."""

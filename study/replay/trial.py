@@ -42,7 +42,7 @@ class Replay:
         pack = pack_of(trial, recorded)
         cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
         execution = trial.execution or Execution(resolved.compute.mode, len(pack), None)
-        self._lanes = build_lanes(_with_execution(resolved, execution), trainable, cohort)
+        self._lanes = build_lanes(with_execution(resolved, execution), trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not what it computes
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._lane = [result.point for result in pack].index(trial.point)
@@ -107,7 +107,8 @@ def _cohort(result: TrialResult) -> tuple[int, Role, int]:
     return result.batch_size, Role.SEARCH if role is Role.WARM else role, result.cohort
 
 
-def _with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
+def with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
+    """Return a study whose cohorts are computed in another way."""
     compute = resolved.compute.model_copy(
         update={
             "mode": execution.mode,
