@@ -86,4 +86,5 @@ ADAMW = Optimizer(
     buffers=MOMENTS,
     counters=("step",),
     update=_adamw,
+    decoupled_decay=True,
 )

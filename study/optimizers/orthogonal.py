@@ -79,4 +79,5 @@ MUON = Optimizer(
     buffers=MOMENTS,
     counters=("step",),
     update=_muon,
+    decoupled_decay=True,
 )

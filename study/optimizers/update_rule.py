@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from study.config.coordinates import COORDINATES, DECAY_TIME, EXAMPLES
 from study.config.space import Hyperparameter
 from study.optimizers.parameters import ParameterTensors
 
@@ -86,6 +87,8 @@ class Optimizer:
         update: the update rule.
         counters: names of the state tensors of shape (lanes, 1), initially zero.
         coupled_decay: whether a study may set `weight_decay`, which is added to the gradient.
+        decoupled_decay: whether a step begins with p <- (1 - lr weight_decay) p, so that a study
+            may give the time of this decay in examples.
     """
 
     hyperparameters: Mapping[str, Hyperparameter]
@@ -93,13 +96,20 @@ class Optimizer:
     update: Update
     counters: tuple[str, ...] = ()
     coupled_decay: bool = False
+    decoupled_decay: bool = False
 
     @property
     def optional(self) -> Mapping[str, Hyperparameter]:
         """Hyperparameters in the search space only where a study names them."""
         decay = {"weight_decay": WEIGHT_DECAY} if self.coupled_decay else {}
         extras = decay | {"clip_norm": CLIP_NORM}
-        return {name: entry for name, entry in extras.items() if name not in self.hyperparameters}
+        own = {name: entry for name, entry in extras.items() if name not in self.hyperparameters}
+        return own | {
+            name: EXAMPLES
+            for name, coordinate in COORDINATES.items()
+            if coordinate.hyperparameter in self.hyperparameters
+            and (name != DECAY_TIME or self.decoupled_decay)
+        }
 
     def zeros(self, parameters: Tensor) -> dict[str, Tensor]:
         """Return the initial state tensors for parameters of shape (lanes, parameters)."""

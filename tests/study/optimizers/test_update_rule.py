@@ -45,7 +45,13 @@ def test_a_diverging_lane_leaves_the_others_unchanged(name):
 def test_clipping_and_decay_that_a_study_does_not_name_are_left_out():
     sgd = OPTIMIZERS["sgd"]
     assert set(sgd.optional) == {"weight_decay", "clip_norm"}
-    assert set(OPTIMIZERS["adamw"].optional) == {"clip_norm"}
+    assert set(OPTIMIZERS["adamw"].optional) == {
+        "clip_norm",
+        "beta1_half_life",
+        "beta2_half_life",
+        "weight_decay_time",
+    }
+    assert "weight_decay_time" not in OPTIMIZERS["lamb"].optional  # its decay is in the trust ratio
     plain, both = (Step.of(sgd, TENSORS, named) for named in (["lr"], ["lr", *sgd.optional]))
     assert (plain.clips, plain.decays) == (False, False)
     assert (both.clips, both.decays) == (True, True)
