@@ -12,7 +12,7 @@ from torch import Tensor
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload, copy_into
-from study.optimizers import Optimizer, Shapes, Step
+from study.optimizers import Optimizer, ParameterTensors, Step
 from study.records import Floats
 from workloads.errors import WorkloadError
 from workloads.workload import Examples
@@ -35,8 +35,8 @@ class Networks(Protocol):
     supports_cuda_graph: bool
 
     @property
-    def shapes(self) -> Shapes:
-        """Shapes of a model's parameter tensors, in their order in `parameters`."""
+    def described(self) -> ParameterTensors:
+        """A model's parameter tensors, in their order in `parameters`."""
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
@@ -123,7 +123,7 @@ class GradientLanes:
         self._device = loaded.device
         self._validation = loaded.data.validation
         self._buffers = settings.optimizer.zeros(networks.parameters)
-        self._update = Step.of(settings.optimizer, networks.shapes, settings.hyperparameters)
+        self._update = Step.of(settings.optimizer, networks.described, settings.hyperparameters)
         self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
         count = len(networks.parameters)
         self._computed = self._live = np.arange(count)

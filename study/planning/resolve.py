@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchscale.errors import BatchscaleError
+from study.config.coordinates import refuse_coordinates
 from study.config.sections import BatchSizes
 from study.config.space import Range, Space
 from study.config.study import FOUND, ResolvedStudy, StudyConfig
@@ -56,7 +57,8 @@ def resolve(
         _known("search.sampler", config.search.sampler, SAMPLERS)
         _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
-        fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
+        written_for = defaults.get("optimizer", _OPTIMIZER)
+        fitting = applicable(defaults, written_for, groups, written.search.space)
         config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
@@ -67,6 +69,8 @@ def resolve(
             refuse_gpus(device.share)
         built = dry_build(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
+    if not isinstance(workload, Command):
+        refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
     refuse_recipe(config, space, batch_sizes)
     _refuse_until(config)
     if config.federated is not None and isinstance(built.trainable, LoadedWorkload):
