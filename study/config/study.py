@@ -120,6 +120,8 @@ class ResolvedStudy(StudyConfig):
     """Size of the training set; None if the data never end."""
     adaptive: bool
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
+    quantities: tuple[str, ...] | None = None
+    """What is measured besides loss and error; none where it is left out."""
     granted: tuple[Grant, ...] | None = None
     """Trials and seeds of batch sizes that `until` gave more."""
 
@@ -134,6 +136,11 @@ class ResolvedStudy(StudyConfig):
     def hyperparameters(self) -> tuple[str, ...]:
         """Return of the hyperparameters, searched or fixed, in the order of their columns."""
         return tuple(self.search.space)
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Names of what is measured besides loss and error, in the order of their columns."""
+        return self.quantities or ()
 
     @property
     def searched(self) -> tuple[int, ...]:
