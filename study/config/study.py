@@ -122,6 +122,8 @@ class ResolvedStudy(StudyConfig):
     """Size of the training set; None if the data never end."""
     adaptive: bool
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
+    quantities: tuple[str, ...] | None = None
+    """What is measured besides loss and error; none where it is left out."""
     granted: tuple[Grant, ...] | None = None
     """Trials and seeds of batch sizes that `until` gave more."""
 
@@ -149,6 +151,11 @@ class ResolvedStudy(StudyConfig):
     def complete(self, values: Mapping[str, float], batch_size: int) -> dict[str, float]:
         """Return a point's values with those that follow from coordinates."""
         return dict(values) if self.of_program else complete(values, batch_size)
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Names of what is measured besides loss and error, in the order of their columns."""
+        return self.quantities or ()
 
     @property
     def searched(self) -> tuple[int, ...]:

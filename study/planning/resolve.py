@@ -20,7 +20,13 @@ from study.optimizers.testing import require_sound_schedule
 from study.planning.dry_build import dry_build
 from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
-from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
+from study.planning.search_space import (
+    applicable,
+    full_space,
+    groups_of,
+    refuse_names,
+    refuse_warm_up,
+)
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.sampler import SAMPLERS
@@ -68,6 +74,7 @@ def resolve(
         if isinstance(workload, Command) and device is not None:
             refuse_gpus(device.share)
         built = dry_build(config, workload, target, space)
+        refuse_names(built.quantities, space)
     batch_sizes = _batch_sizes(config, built.examples)
     if not isinstance(workload, Command):
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
@@ -78,6 +85,7 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
+        "quantities": built.quantities or None,
         "adaptive": SAMPLERS[config.search.sampler].learns,
     }
     resolved["search"]["space"] = _plain(space)
@@ -101,6 +109,7 @@ def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
     """Refuse a recorded study that would not run as it is recorded."""
     for key, value in recorded.items():
         found = getattr(study, key)
+        found = list(found) if isinstance(found, tuple) else found
         if value != found or isinstance(value, bool) is not isinstance(found, bool):
             raise StudyError(
                 f"{key} follows from the rest of the study and its data, which give {shown(found)},"

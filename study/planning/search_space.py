@@ -7,11 +7,12 @@ of the optimizer, the schedule, or the workload's own hyperparameters.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from analysis.tables.schema import RESERVED_COLUMNS
+from analysis.tables.schema import RESERVED_COLUMNS, TEST_ERROR
+from analysis.tables.validation import MOST_FURTHER, is_quantity
 from study.config.coordinates import COORDINATES, EXAMPLES, replaced
 from study.config.space import Hyperparameter, Range, Space
 from study.config.study import StudyConfig
-from study.errors import StudyError, not_among
+from study.errors import StudyError, not_among, shown
 from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
 from study.optimizers.schedules import WARM_UP
 from study.planning.programs import group_of
@@ -46,6 +47,31 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
             f"{owner}'s hyperparameter needs a name of its own, got {min(names)!r}, which the "
             "optimizer, the schedule, the results or their analysis use; rename it"
         )
+
+
+def refuse_names(quantities: Sequence[str], space: Space) -> None:
+    """Refuse names of measured quantities that no column of the curves may have.
+
+    Raises:
+        StudyError: a name is malformed, given twice, or taken.
+    """
+    if len(quantities) > MOST_FURTHER:
+        raise StudyError(
+            f"a workload must have at most {MOST_FURTHER} further quantities, got "
+            f"{len(quantities)}; measure fewer"
+        )
+    taken = (RESERVED_COLUMNS | space.keys()) - {TEST_ERROR}
+    for name in quantities:
+        if not is_quantity(name):
+            raise StudyError(
+                "a measured quantity needs a name of letters, digits and any of _ . + - and /, got "
+                f"{shown(name)}; rename it"
+            )
+        if name in taken or quantities.count(name) > 1:
+            raise StudyError(
+                f"a measured quantity needs a name of its own, got {name!r}, which another one, a "
+                "hyperparameter, the results or their analysis use; rename it"
+            )
 
 
 def applicable(

@@ -18,7 +18,7 @@ from study.engine.ensemble import Ensemble
 from study.engine.networks.training import Lockstep
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
-from study.records import Cohort, Curve, Execution, Role, Status, TrialResult
+from study.records import CURVE_FIELDS, Cohort, Curve, Execution, Role, Status, TrialResult
 
 
 class Replay:
@@ -121,7 +121,7 @@ def with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStu
 
 def same_curve(one: Curve, other: Curve) -> bool:
     """Return whether two curves agree in every bit; measured time is left out."""
-    names = ("step", "train_loss", "val_loss", "val_error")
+    names = {*CURVE_FIELDS, *one.further, *other.further} - {"seconds"}
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in names
+        np.array_equal(one.column(name), other.column(name), equal_nan=True) for name in names
     )

@@ -114,7 +114,7 @@ class PackedNetworks:
         return cast(Tensor, self._trace(key, build, inputs)(*inputs))
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Return mean loss and mean error on shared examples, shape (2, evaluated lanes).
+        """Return mean loss, error and more on shared examples, shape (2 + more, evaluated lanes).
 
         `lanes` holds the indices of the lanes to evaluate; None evaluates all.
         """
@@ -205,13 +205,13 @@ class PackedNetworks:
 
     def _evaluation_graph(self, examples: Examples, inputs: Tensors) -> Trace:
         computation, count = (
-            Computation(self._model, self._loaded.loss_and_error),
+            Computation(self._model, self._loaded.measured),
             len(self._constants),
         )
 
-        def measure(flat: Tensor, constants: Tensors, *given: Tensor) -> tuple[Tensor, Tensor]:
-            both = computation.on(self._state(flat, constants), rebuilt(examples, given))
-            return cast(tuple[Tensor, Tensor], both)
+        def measure(flat: Tensor, constants: Tensors, *given: Tensor) -> Tensors:
+            every = computation.on(self._state(flat, constants), rebuilt(examples, given))
+            return cast(Tensors, every)
 
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
             constants, given = rest[:count], rest[count:]

@@ -22,9 +22,10 @@ class BadLineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement; NaN stands for a loss that the program does not report.
+    """One measurement; NaN stands for what the program does not report.
 
-    `finite` is False where a reported value is NaN or infinite.
+    `finite` is False where a reported loss or error is NaN or infinite; `further` holds the
+    quantities of `workload_options.quantities`.
     """
 
     step: int
@@ -32,6 +33,7 @@ class Measurement:
     val_loss: float
     val_error: float
     finite: bool
+    further: tuple[float, ...] = ()
 
 
 class Lines:
@@ -122,7 +124,12 @@ class Reader:
             )
         train_loss, val_loss, val_error = (reported.get(key, math.nan) for key in keys)
         finite = all(map(math.isfinite, reported.values()))
-        return Measurement(int(step), train_loss, val_loss, val_error, finite)
+        further = tuple(
+            value if math.isfinite(value) else math.nan
+            for key in self._options.quantities
+            for value in [math.nan if found.get(key) is None else _number(key, found)]
+        )
+        return Measurement(int(step), train_loss, val_loss, val_error, finite, further)
 
 
 def _object(line: str) -> dict[str, Any] | None:
