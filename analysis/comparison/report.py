@@ -127,7 +127,7 @@ def comparison_markdown(comparison: Comparison) -> str:
         "\n".join(f"- {escape_markdown(text)}" for text in comparison_sentences(comparison)),
         *(
             f"{caption}:\n\n{markdown_table(rows, names_first=True)}"
-            for caption, rows in _tables(comparison).items()
+            for caption, rows in comparison_tables(comparison).items()
         ),
     ]
     if shown:
@@ -136,7 +136,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
+def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     """Return by caption the tables that the comparison has rows for."""
     normalized = "" if comparison.normalisation.batch_size is None else " (normalized)"
     tables = {
@@ -226,7 +226,7 @@ def _text(estimate: Estimate | None) -> str:
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the tables and what was found."""
-    for caption, rows in _tables(comparison).items():
+    for caption, rows in comparison_tables(comparison).items():
         console.print(f"{caption}:", markup=False, soft_wrap=True)
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
         for place, name in enumerate(rows.columns):
