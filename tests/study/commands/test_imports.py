@@ -20,6 +20,7 @@ LIGHT = {
     "no folders to compare": (["compare", "nowhere", "nor here"], 2),
     "no folder to verify": (["verify", "nowhere"], 2),
     "no folder to train again": (["layers", "nowhere"], 2),
+    "no folder to cost": (["cost", "nowhere"], 2),
     "no folder to export": (["export", "nowhere"], 2),
     "no study file": (["sweep", "missing.toml"], 2),
     "no workload": (["sweep", "digits-mpl"], 2),
