@@ -26,7 +26,7 @@ from analysis.tables.schema import (
     ARCHIVE_FILE,
     BOXES_FILE,
     CURVES_FILE,
-    LAYERS_FILE,
+    DIAGNOSTICS_FILE,
     PROVENANCE_FILE,
     SCHEMA_VERSION,
     STUDY_FILE,
@@ -44,7 +44,7 @@ REMEDIES = {
     TRIALS_FILE: _FROM_PARTS,
     CURVES_FILE: _FROM_PARTS,
     BOXES_FILE: _FROM_PARTS,
-    LAYERS_FILE: "run `layers` to make it again",
+    DIAGNOSTICS_FILE: "delete it, and run `diagnose` to make it again",
     SUMMARY_FILE: "run `analyze` to make it again",
     ARCHIVE_FILE: "restore it from a copy, or import again",
 }

@@ -44,8 +44,6 @@ _LEAST: Mapping[str, int] = {
 _NEEDED = {"batch_size", "trial", "role", "status", "stopped_at", "step", "val_error"} | {
     "region",
     "hyperparameter",
-    "low",
-    "high",
     "scale",
 }
 _MOST = 2**53
