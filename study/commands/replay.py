@@ -4,9 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, RunCode, StudyFolder, use_data
+from study.commands.options import (
+    SOME_FAILED,
+    DataDir,
+    RunCode,
+    StudyFolder,
+    integers,
+    use_data,
+)
 from study.commands.terminal import Terminal
-from study.errors import StudyError
 
 if TYPE_CHECKING:
     from study.replay.verification import Clause
@@ -71,7 +77,8 @@ def layers(
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
     recorded = recorded_trials(folder, resolved)
-    trials = best_trials(resolved, recorded, _sizes(batch_sizes))
+    sizes = None if batch_sizes is None else integers("--batch-sizes", batch_sizes)
+    trials = best_trials(resolved, recorded, sizes)
     with files_refused(not run_code):
         trainable = load_as_recorded(folder, resolved)
     rows = []
@@ -89,17 +96,6 @@ def layers(
     for name in written:
         if name.endswith(".png"):
             console.print(str(figures / name))
-
-
-def _sizes(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError as error:
-        raise StudyError(
-            f"--batch-sizes must be integers separated by commas, as in 16,256, got {text!r}"
-        ) from error
 
 
 def _print_clause(clause: "Clause") -> bool:

@@ -275,7 +275,8 @@ def _headline(folder: ResultsFolder, resolved: ResolvedStudy, resources: Resourc
 
 def _planned(resolved: ResolvedStudy) -> str:
     if resolved.recipe is None:
-        return f"{len(resolved.batch_sizes)} batch sizes x {resolved.search.trials} trials"
+        sizes = len(resolved.batch_sizes)
+        return f"{sizes} batch size{'s' * (sizes > 1)} x {resolved.search.trials} trials"
     scaled = [size for size in resolved.batch_sizes if size not in resolved.searched]
     stages = [f"{resolved.search.trials} trials at batch size {size}" for size in resolved.searched]
     seeds = resolved.trials_at(scaled[0]) if scaled else 0
