@@ -41,7 +41,7 @@ def _listed(sentences: Iterable[str]) -> str:
 
 def _folded(table: PageTable) -> str:
     note = f"\n\n{escape_markdown(table.note)}" if table.note else ""
-    return _details(table.caption, markdown_table(table.rows, names_first=True) + note)
+    return _details(table.caption, markdown_table(table.rows, table.names_first) + note)
 
 
 def _details(summary: str, content: str) -> str:

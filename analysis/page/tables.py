@@ -26,11 +26,13 @@ class PageTable:
         caption: what it shows.
         rows: its columns of text, at least one row.
         note: what a reader must know besides; may be empty.
+        names_first: whether the first column holds names, which read from the left.
     """
 
     caption: str
     rows: pd.DataFrame
     note: str = ""
+    names_first: bool = False
 
 
 def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> list[PageTable]:
@@ -43,8 +45,14 @@ def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> lis
     """
     tables = [
         PageTable(caption="Steps to target", rows=readable_table(analysis), note=_AFTER),
-        PageTable(caption="Critical batch sizes, with 95% intervals", rows=_critical(record)),
-        PageTable(caption="Fitted curves, with 95% intervals", rows=_fits(record)),
+        PageTable(
+            caption="Critical batch sizes, with 95% intervals",
+            rows=_critical(record),
+            names_first=True,
+        ),
+        PageTable(
+            caption="Fitted curves, with 95% intervals", rows=_fits(record), names_first=True
+        ),
         PageTable(
             caption="Critical batch size at several targets",
             rows=goals_table(analysis.goals),
@@ -63,7 +71,7 @@ def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> lis
 def tables_of_comparison(comparison: Comparison) -> list[PageTable]:
     """Return the tables of a comparison that have rows."""
     return [
-        PageTable(caption=caption, rows=rows)
+        PageTable(caption=caption, rows=rows, names_first=True)
         for caption, rows in comparison_tables(comparison).items()
     ]
 

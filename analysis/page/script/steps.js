@@ -243,7 +243,7 @@ function stepsLines(study, now, point, times) {
   if (point.median !== null) {
     const ends = point.low === null || point.high === null ? "" : ` (${rounded(point.low)}–${rounded(point.high)})`;
     lines.push([`${rounded(point.median)} ${unit}${ends}`, `median over ${row.seeds} fresh seeds of ${row.replicate_of}`]);
-    const seeds = search ? search.fresh : [];
+    const seeds = search ? [...search.fresh].sort((one, other) => (one ?? Infinity) - (other ?? Infinity)) : [];
     if (seeds.length) lines.push(`seeds: ${seeds.map((steps) => (steps === null ? "missed" : count(times(row.batch_size, steps)))).join(", ")}`);
     lines.push(valuesText(search, row.replicate_of));
   }
