@@ -18,14 +18,23 @@ from analysis.report.summary import Analysis
 from analysis.search_quality.table import readable_quality
 from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import SUMMARY_FILE, hyperparameters
+from analysis.tables.schema import SUMMARY_FILE, TEST_ERROR, hyperparameters
 
 SUMMARY_MD = "summary.md"
 
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
 """A terminal of 80 columns has no room for more; the sentences below use the full names."""
 
-_DISPENSABLE = ("pruned", "diverged", "reached", "after", "examples", "lr/(1-m)", "95% CI")
+_DISPENSABLE = (
+    "pruned",
+    "diverged",
+    "reached",
+    "after",
+    "examples",
+    "lr/(1-m)",
+    "test error",
+    "95% CI",
+)
 """Columns that a narrow terminal leaves out, the first one first."""
 
 
@@ -83,6 +92,8 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
         shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
     if "effective_lr" in table:
         shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
+    if TEST_ERROR in table:
+        shown["test error"] = _texts(table[TEST_ERROR], "{:.3g}".format)
     if analysis.regimes is not None:
         of = analysis.regimes.record()["of"]
         shown["regime"] = [of.get(size_text(size), "-") for size in table["batch_size"]]

@@ -4,13 +4,9 @@
 column.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterable, Mapping
 
 import pyarrow as pa
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 STATUSES = ("reached", "exhausted", "capped", "pruned", "diverged", "failed")
 ROLES = ("search", "extension", "warm", "replicate", "recipe")
@@ -24,8 +20,8 @@ STUDY_FILE = "study.toml"
 TRIALS_FILE = "trials.parquet"
 CURVES_FILE = "curves.parquet"
 BOXES_FILE = "boxes.parquet"
-LAYERS_FILE = "layers.parquet"
 COST_FILE = "cost.parquet"
+DIAGNOSTICS_FILE = "diagnostics.parquet"
 PROVENANCE_FILE = "provenance.json"
 SUMMARY_FILE = "summary.json"
 COST_SUMMARY_FILE = "cost.json"
@@ -60,8 +56,10 @@ TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
 }
 """Columns of `trials.parquet`; the hyperparameters, float64, follow `cohort`."""
 BUDGET = "max_steps"
-OPTIONAL_TRIAL_COLUMNS: Mapping[str, pa.DataType] = {BUDGET: pa.int64()}
-"""Columns that only some studies have, at the end: the budget where batch sizes have their own."""
+TEST_ERROR = "test_error"
+OPTIONAL_TRIAL_COLUMNS: Mapping[str, pa.DataType] = {BUDGET: pa.int64(), TEST_ERROR: pa.float64()}
+"""Columns that only some studies have, at the end: the budget where batch sizes have their own, and
+the test error where there is a test split."""
 
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -73,7 +71,8 @@ CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "val_error": pa.float64(),
     "seconds": pa.float64(),
 }
-"""Columns of `curves.parquet`, one row per measurement, step 0 included."""
+"""Columns of `curves.parquet`, one row per measurement, step 0 included; further quantities that a
+workload measures, float64, follow."""
 
 BOX_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -86,23 +85,24 @@ BOX_COLUMNS: Mapping[str, pa.DataType] = {
 """Columns of `boxes.parquet`, one row per batch size, region and searched hyperparameter; region 0
 is the study's box, the others are the regions by which it was extended."""
 
-LAYER_COLUMNS: Mapping[str, pa.DataType] = {
+DIAGNOSTIC_COLUMNS: Mapping[str, pa.DataType] = {
+    "what": pa.string(),
     "batch_size": pa.int64(),
     "role": pa.string(),
     "trial": pa.int64(),
     "moment": pa.string(),
     "step": pa.int64(),
-    "layer": pa.string(),
-    "parameters": pa.int64(),
-    "weight_norm": pa.float64(),
-    "gradient_norm": pa.float64(),
-    "gradient_norm_sd": pa.float64(),
-    "batches": pa.int64(),
-    "ratio": pa.float64(),
-    "full_gradient_norm": pa.float64(),
-    "full_ratio": pa.float64(),
+    "quantity": pa.string(),
+    "variant": pa.string(),
+    "x": pa.float64(),
+    "y": pa.float64(),
+    "value": pa.float64(),
+    "low": pa.float64(),
+    "high": pa.float64(),
+    "examples": pa.int64(),
+    "samples": pa.int64(),
 }
-"""Columns of `layers.parquet`, one row per trial, moment and parameter tensor."""
+"""Columns of `diagnostics.parquet`, one row per number that was measured."""
 
 COST_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -136,8 +136,12 @@ _COMPUTED = {
     "interval",
     "replicate_of",
     "hyperparameters",
+    "run",
+    "workload",
+    "optimizer",
+    "target",
 }
-"""Columns that tables of trials and of steps to target gain in the analysis."""
+"""Columns that tables of trials and of steps to target gain in the analysis and in exports."""
 
 RESERVED_COLUMNS = frozenset(
     {
@@ -145,13 +149,13 @@ RESERVED_COLUMNS = frozenset(
         *OPTIONAL_TRIAL_COLUMNS,
         *CURVE_COLUMNS,
         *BOX_COLUMNS,
-        *LAYER_COLUMNS,
         *STATUSES,
         *ROLES,
         *_COMPUTED,
     }
 )
-"""Names that no hyperparameter may have: columns of the files and of what is computed from them."""
+"""Names that no hyperparameter and no measured quantity may have: columns of the files and of what
+is computed from them."""
 
 
 def trial_schema(hyperparameters: tuple[str, ...], optional: Iterable[str] = ()) -> pa.Schema:
@@ -167,9 +171,10 @@ def trial_schema(hyperparameters: tuple[str, ...], optional: Iterable[str] = ())
     return _versioned(pa.schema(fields))
 
 
-def curve_schema() -> pa.Schema:
-    """Return the schema of `curves.parquet`."""
-    return _versioned(pa.schema(list(CURVE_COLUMNS.items())))
+def curve_schema(further: Iterable[str] = ()) -> pa.Schema:
+    """Return the schema of `curves.parquet`; `further` names more measured quantities, float64."""
+    kinds = {**CURVE_COLUMNS, **dict.fromkeys(further, pa.float64())}
+    return _versioned(pa.schema(list(kinds.items())))
 
 
 def box_schema() -> pa.Schema:
@@ -177,9 +182,9 @@ def box_schema() -> pa.Schema:
     return _versioned(pa.schema(list(BOX_COLUMNS.items())))
 
 
-def layer_schema() -> pa.Schema:
-    """Return the schema of `layers.parquet`."""
-    return _versioned(pa.schema(list(LAYER_COLUMNS.items())))
+def diagnostic_schema() -> pa.Schema:
+    """Return the schema of `diagnostics.parquet`."""
+    return _versioned(pa.schema(list(DIAGNOSTIC_COLUMNS.items())))
 
 
 def cost_schema() -> pa.Schema:
@@ -187,10 +192,10 @@ def cost_schema() -> pa.Schema:
     return _versioned(pa.schema(list(COST_COLUMNS.items())))
 
 
-def hyperparameters(trials: "pd.DataFrame") -> tuple[str, ...]:
-    """Return the hyperparameter columns of a table of trials, in their order."""
+def hyperparameters(trials: Iterable[Hashable]) -> tuple[str, ...]:
+    """Return the hyperparameter columns of a table of trials, or of its names, in their order."""
     others = {*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS}
-    return tuple(name for name in trials.columns if name not in others)
+    return tuple(str(name) for name in trials if name not in others)
 
 
 def _versioned(schema: pa.Schema) -> pa.Schema:
@@ -201,7 +206,7 @@ COLUMNS = {
     TRIALS_FILE: TRIAL_COLUMNS,
     CURVES_FILE: CURVE_COLUMNS,
     BOXES_FILE: BOX_COLUMNS,
-    LAYERS_FILE: LAYER_COLUMNS,
     COST_FILE: COST_COLUMNS,
+    DIAGNOSTICS_FILE: DIAGNOSTIC_COLUMNS,
 }
 """Columns of each file."""

@@ -118,7 +118,7 @@ def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float)
             training.append((time.perf_counter() - started) / (next_step - step))
             step = next_step
         started = time.perf_counter()
-        _, error = lanes.measure()
+        error = lanes.measure()[1]
         evaluation.append(time.perf_counter() - started)
         if (error < rules.target).any():
             reached = step
