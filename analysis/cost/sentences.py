@@ -73,6 +73,8 @@ def _fastest(cost: StudyCost) -> tuple[str, ...]:
 
 
 def _as_fast(cost: StudyCost) -> str:
+    if len(cost.timed) == 1:
+        return ", the only batch size with a time"
     if not cost.held:
         return "; without intervals it is not known which others may be as fast"
     if not cost.as_fast:
@@ -97,6 +99,8 @@ def _throughput(cost: StudyCost) -> tuple[str, ...]:
     if stop is None or stop.examples_per_second is None:
         return ()
     timed = [row for row in cost.rows if row.examples_per_second is not None]
+    if len(timed) == 1:
+        return ()
     rate = f"{text(stop.examples_per_second)} examples/s"
     if stop is timed[-1]:
         return (
@@ -143,7 +147,7 @@ def _energy(cost: StudyCost) -> tuple[str, ...]:
 def _device_sentences(cost: StudyCost) -> tuple[str, ...]:
     fastest, cheapest, near = cost.fastest_scaled, cost.cheapest_scaled, cost.cheapest_near
     told = _left_out(cost)
-    if fastest is None or cheapest is None or near is None:
+    if fastest is None or cheapest is None or near is None or cost.scaling[-1].devices == 1:
         return told
     return (
         f"Fastest of the numbers of devices: {_scaled(fastest)}.",

@@ -90,7 +90,6 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
     recorded = recorded_trials(folder, resolved)
-    sizes = None if batch_sizes is None else integers("--batch-sizes", batch_sizes)
     trials = best_trials(resolved, recorded, sizes)
     with files_refused(not run_code):
         trainable = load_as_recorded(folder, resolved)

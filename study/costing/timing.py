@@ -20,7 +20,7 @@ from study.config.study import ResolvedStudy
 from study.costing.energy import energy_since
 from study.engine.cohort import build_lanes
 from study.engine.ensemble import Ensemble
-from study.engine.networks.training import Lockstep
+from study.engine.networks.training import LoadedWorkload
 from study.engine.peak_memory import peak, reset_peak
 from study.planning.trial_run import require_measured, trial_run
 from study.records import Cohort, Execution, Point
@@ -37,13 +37,15 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 def alone(resolved: ResolvedStudy) -> ResolvedStudy:
     """Return a study whose trials are trained one by one, in micro-batches that fit into memory."""
-    own = resolved.compute.mode
-    mode = "looped" if own in {"packed", "looped"} else own
-    return with_execution(resolved, Execution(mode, 1, None))
+    return with_execution(resolved, Execution("looped", 1, None))
 
 
 def timed_steps(
-    resolved: ResolvedStudy, trainable: Lockstep, point: Point, batch_size: int, seconds: float
+    resolved: ResolvedStudy,
+    trainable: LoadedWorkload,
+    point: Point,
+    batch_size: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Return the row of `cost.parquet` for one batch size.
 
@@ -54,23 +56,23 @@ def timed_steps(
         batch_size: examples per step.
         seconds: to time for, > 0; slow steps are still timed seven times.
     """
-    device = device_of(trainable)
+    device = trainable.device.type
     reset_peak()
     lanes = build_lanes(resolved, trainable, Cohort(batch_size=batch_size, points=(point,)))
     lanes.measure()
     lanes.advance(1)  # one-time work, such as the first allocations
     steps = _steps_that_take(lanes, seconds / REPEATS)
     times, evaluations = _repeats(lanes, steps, seconds)
-    row = {
+    assert isinstance(lanes, Ensemble)  # of a network
+    return {
         **_spread(batch_size, times),
         "evaluation_seconds": statistics.median(evaluations),
         "memory": peak(),
+        "micro_batch": lanes.micro_batch,
         "step_joules": _joules(lanes, steps * len(times), device),
+        "parameters": lanes.parameters.shape[1],
         **machine(device, resolved),
     }
-    if isinstance(lanes, Ensemble):
-        row |= {"micro_batch": lanes.micro_batch, "parameters": lanes.parameters.shape[1]}
-    return row
 
 
 def timed_program(
@@ -98,11 +100,6 @@ def timed_program(
         "threads": options.cpus,
         "source": _MEASURED,
     }
-
-
-def device_of(trainable: Lockstep) -> str:
-    """Return cpu or cuda: where a workload trains."""
-    return str(getattr(trainable, "device", "cpu")).partition(":")[0]
 
 
 def machine(device: str, resolved: ResolvedStudy) -> Mapping[str, Any]:

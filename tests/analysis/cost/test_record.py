@@ -121,6 +121,9 @@ def test_what_is_not_known_is_said(cost, costs, without_fit):
     assert list(table.loc["2", ["steps", "time", "95% CI"]]) == ["-", "-", "-"]
     assert not {"money", "energy", "memory"} & set(table)
     json.dumps(cost_record(found), allow_nan=False)
+    one = cost_sentences(cost(without_fit, costs((4,)), devices=(1,)))
+    assert "the only batch size with a time" in one[0]
+    assert not any("hroughput" in text or "Strong scaling" in text for text in one)
     nothing = cost(without_fit, costs((2,)))
     assert "so there is no verdict" in cost_sentences(nothing)[0]
     assert cost_record(nothing)["verdicts"]["fastest"] is None

@@ -17,7 +17,6 @@ from study.costing.timing import (
 from study.errors import StudyError
 from study.planning.resolve import resolve
 from study.records import Point
-from workloads.registry import resolve as resolve_workload
 
 POINT = Point(trial=0, seed=1, values={"lr": 0.05, "momentum": 0.5})
 
@@ -54,15 +53,6 @@ def test_steps_take_what_the_model_takes(make_study, training, monkeypatch):
     assert row["step_seconds"] < 0.2
     # one step per repeat, as one takes longer than all of them should
     assert slept.count(8) == 1 + 1 + LEAST_REPEATS
-
-
-def test_a_workload_with_its_own_dynamics_is_timed(make_study):
-    quadratic = resolve_workload("noisy-quadratic")
-    study = resolve({"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4]})[0]
-    values = dict.fromkeys(study.hyperparameters, 0.1)
-    row = timed_steps(alone(study), quadratic, Point(trial=0, seed=1, values=values), 4, 0.01)
-    assert row["step_seconds"] > 0
-    assert not {"micro_batch", "parameters"} & set(row)
 
 
 def program(tmp_path, body):
