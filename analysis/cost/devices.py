@@ -35,11 +35,13 @@ class Link:
         bandwidth: of each device's link, bytes per second, > 0.
         latency: of a message, seconds, >= 0.
         parameters: trainable numbers of the model, >= 1; None for those of the timed model.
+        measured_on: number of devices that it was measured on; None where it was given.
     """
 
     bandwidth: float
     latency: float = 0.0
     parameters: int | None = None
+    measured_on: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a link that no message passes.
@@ -137,6 +139,28 @@ def all_reduce_seconds(devices: int, size: float, bandwidth: float, latency: flo
     """
     messages = 2 * (devices - 1)
     return messages * (latency + size / devices / bandwidth)
+
+
+def link_of(devices: int, small: float, large: float, size: float) -> Link:
+    """Return the link of a ring all-reduce that takes some measured times.
+
+    >>> link_of(4, 6e-5, 6e-5 + 0.15, 1e9).bandwidth
+    10000000000.0
+
+    Args:
+        devices: how many took part, >= 2.
+        small: seconds for a message of a few bytes.
+        large: seconds for a large message.
+        size: bytes of the large message.
+    """
+    messages = 2 * (devices - 1)
+    # a large message that is as fast as a small one tells a bandwidth beyond what can be measured
+    sending = max(large - small, 1e-9)
+    return Link(
+        bandwidth=messages * size / devices / sending,
+        latency=small / messages,
+        measured_on=devices,
+    )
 
 
 def scaled(

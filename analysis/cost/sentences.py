@@ -154,6 +154,7 @@ def _device_sentences(cost: StudyCost) -> tuple[str, ...]:
         f"Cheapest: {_scaled(cheapest)}.",
         f"Cheapest within 10% of the fastest: {_scaled(near)}.",
         _end_of_scaling(cost),
+        *_link(cost),
         *told,
     )
 
@@ -185,6 +186,17 @@ def _end_of_scaling(cost: StudyCost) -> str:
     return (
         f"Strong scaling ends before {ended.devices} devices, where less than half of a perfect "
         f"speed-up is left, mostly because of {_REASONS[reason]}{known}; {why}."
+    )
+
+
+def _link(cost: StudyCost) -> tuple[str, ...]:
+    link = cost.terms.link
+    if link is None:
+        return ()
+    on = "" if link.measured_on is None else f", as measured on {link.measured_on} GPUs"
+    return (
+        f"An all-reduce is a ring over links of {link.bandwidth / 1e9:.3g} GB/s, with "
+        f"{amount(link.latency, TIME)} for each message{on}; it does not overlap with a step.",
     )
 
 
