@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -83,7 +82,7 @@ def trials_of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Tri
     for row in trials.astype(object).where(trials.notna(), None).to_dict("records"):
         rows = by_trial.get(tuple(row[name] for name in _KEY), curves.head(0))
         named = {str(name): value for name, value in row.items()}
-        results.append(replace(from_row(named, resolved.hyperparameters), curve=_curve(rows)))
+        results.append(from_row(named, resolved.hyperparameters, _curve(rows)))
     return results
 
 
