@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.measures.federated import examples_per_step
+from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.tables.schema import CANDIDATES, ROLES, STATUSES, TRIAL_KEY, hyperparameters
 from analysis.tables.study import StudyTables
@@ -199,9 +199,11 @@ def steps_to_target(
     rows = [_row(group, names, statuses) for _, group in trials.groupby("batch_size", sort=True)]
     columns = _columns(names, statuses)
     table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
-    table["examples"] = table["steps"] * [
-        examples_per_step(study.config, size) for size in table["batch_size"]
+    used = [
+        steps if pd.isna(steps) else BatchPlan.of(study.config, size).examples(steps)
+        for size, steps in zip(table["batch_size"], table["steps"], strict=True)
     ]
+    table["examples"] = pd.array(used, dtype="Int64")
     if "effective_lr" in table:
         table["effective_lr"] = table["lr"] / (1 - table["momentum"])
     return table

@@ -103,6 +103,11 @@ def measured_layers(
             f"only a network has layers, got {resolved.workload!r}, a workload with its own "
             "dynamics; choose a study of another workload"
         )
+    if resolved.batch_schedule is not None:
+        raise StudyError(
+            "layers are measured on mini-batches of one size, got a study with a batch schedule; "
+            "choose a study without `batch_schedule`"
+        )
     if resolved.federated is not None:
         raise StudyError(
             "layers are measured on the mini-batches of a single model, got a federated study with "
