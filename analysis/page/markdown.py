@@ -30,8 +30,10 @@ def _study(study: StudyPage) -> list[str]:
         "How sure that is:",
         _listed(verdict.sure),
         markdown_table(steps.rows),
-        _details("All that was found", _listed(study.summary["sentences"])),
-        *(_folded(table) for table in others),
+        _details(
+            "All that was found", _listed([*study.summary["sentences"], *study.cost_sentences])
+        ),
+        *(_folded(table) for table in (*study.cost_tables, *others)),
     ]
 
 

@@ -8,12 +8,15 @@ import pandas as pd
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.report import comparison_record
+from analysis.cost.record import cost_record
+from analysis.cost.sentences import cost_sentences
+from analysis.cost.study_cost import StudyCost
 from analysis.figures.one_study.metaparameters import metaparameters_data
 from analysis.measures.federated import batch_axis, local_steps, steps_axis
 from analysis.measures.near_best import near_best
 from analysis.page.searches import Room, axes_record, searches
-from analysis.page.tables import PageTable, study_tables, tables_of_comparison
-from analysis.page.verdict import Verdict, verdict_of
+from analysis.page.tables import PageTable, study_tables, tables_of_comparison, tables_of_cost
+from analysis.page.verdict import Verdict, verdict_of, with_cost
 from analysis.page.views import curve_points, json_rows, shortened, views
 from analysis.report.record import summary_record
 from analysis.report.summary import Analysis
@@ -34,6 +37,7 @@ class StudyPage:
         tables: its tables as text.
         study_file: the text of its `study.toml`.
         sweeps: what is recorded of each sweep, text by name; none for imported runs.
+        cost: what training costs; None where no step was timed.
     """
 
     analysis: Analysis
@@ -45,6 +49,7 @@ class StudyPage:
     tables: Sequence[PageTable]
     study_file: str
     sweeps: Sequence[Mapping[str, str]]
+    cost: StudyCost | None
 
     @classmethod
     def of(
@@ -53,21 +58,34 @@ class StudyPage:
         label: str,
         study_file: str,
         sweeps: Sequence[Mapping[str, str]] = (),
+        cost: StudyCost | None = None,
     ) -> "StudyPage":
         """Return what is shown of an analysis; the arguments are attributes."""
         summary = summary_record(analysis)
+        verdict = verdict_of(summary)
         near = near_best(analysis.study, analysis.target)
         return cls(
             analysis=analysis,
             label=label,
             summary=summary,
-            verdict=verdict_of(summary),
+            verdict=verdict if cost is None else with_cost(verdict, cost),
             views=views(analysis),
             near=near,
             tables=study_tables(analysis, summary, near),
             study_file=study_file,
             sweeps=sweeps,
+            cost=cost,
         )
+
+    @property
+    def cost_sentences(self) -> Sequence[str]:
+        """What training costs, in sentences; none where no step was timed."""
+        return () if self.cost is None else cost_sentences(self.cost)
+
+    @property
+    def cost_tables(self) -> Sequence[PageTable]:
+        """What training costs, as tables; none where no step was timed."""
+        return () if self.cost is None else tables_of_cost(self.cost)
 
     @property
     def failures(self) -> Sequence[Mapping[str, Any]]:
@@ -152,6 +170,7 @@ def _study_record(study: StudyPage, room: Room) -> dict[str, Any]:
         "searches": searches(analysis, [view["target"] for view in study.views], room),
         "near_best": json_rows(study.near),
         "rules": json_rows(metaparameters_data(analysis)),
+        "cost": None if study.cost is None else cost_record(study.cost),
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.comparison.compare import compare
+from analysis.cost.study_cost import cost_of
 from analysis.page.record import Page, StudyPage
 from analysis.report.summary import analyze
 from analysis.tables.files import read_file
@@ -40,7 +41,7 @@ def page_of(
 
     Raises:
         AnalysisError: a study cannot be analyzed at the target, the studies cannot be compared, or
-            a study file is damaged.
+            a file is damaged.
     """  # noqa: DOC502  (raised inside)
     comparison, labels = None, list(studies)
     if len(studies) == 1:
@@ -55,6 +56,7 @@ def page_of(
             label,
             read_file(source.folder, STUDY_FILE).decode(),
             [_as_text(sweep) for sweep in source.sweeps],
+            cost_of(source.folder, analysis),
         )
         for analysis, label, source in zip(analyses, labels, studies.values(), strict=True)
     ]

@@ -8,6 +8,8 @@ import pandas as pd
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.report import comparison_tables
+from analysis.cost.record import readable_costs, readable_devices
+from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import Estimate, span_text
 from analysis.measures.near_best import NEAR
 from analysis.report.goals import LEAST_STEPS, goals_table
@@ -68,6 +70,20 @@ def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> lis
     return [table for table in tables if len(table.rows)]
 
 
+def tables_of_cost(cost: StudyCost) -> list[PageTable]:
+    """Return the tables of what training costs that have rows."""
+    tables = [
+        PageTable(
+            caption="Cost of training to the target, on one device",
+            rows=readable_costs(cost),
+            note="`time` is of the best point there is, with its interval; `found` of the best "
+            "point found.",
+        ),
+        PageTable(caption="The same on several devices", rows=readable_devices(cost)),
+    ]
+    return [table for table in tables if len(table.rows)]
+
+
 def tables_of_comparison(comparison: Comparison) -> list[PageTable]:
     """Return the tables of a comparison that have rows."""
     return [
@@ -84,10 +100,10 @@ _AFTER = (
 
 def _critical(record: _Record) -> pd.DataFrame:
     rows = [
-        (name, *_value_and_ends(size), record["definitions"][name])
+        (name, *_value_and_ends(size), size["note"] or "-")
         for name, size in record["critical_batch_sizes"].items()
     ]
-    return pd.DataFrame(rows, columns=["name", "batch size", "interval", "definition"])
+    return pd.DataFrame(rows, columns=["name", "batch size", "interval", "note"])
 
 
 def _value_and_ends(size: _Record) -> tuple[str, str]:

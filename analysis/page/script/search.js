@@ -188,7 +188,7 @@ function drawTraining(frame, study, search, now) {
   const best = curves.filter((curve) => fastest.includes(curve.index));
   for (const curve of best) drawn(inside, "path", { class: "line main", d: line(curve) });
   drawn(inside, "line", { class: "target", x1: frame.left, x2: frame.right, y1: y.at(target), y2: y.at(target) });
-  drawn(frame.svg, "text", { class: "note", x: frame.right - 4, y: y.at(target) - 5, "text-anchor": "end" }, `target ${target}`);
+  drawn(frame.svg, "text", { class: "note", x: frame.left + 4, y: y.at(target) - 5 }, `target ${target}`);
   const lit = drawn(inside, "path", { class: "line lit" });
   const points = curves.flatMap((curve) => {
     const lines = trialLines(study, search, now, curve.index);

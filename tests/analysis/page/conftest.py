@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.cost.step_costs import StepCosts
+from analysis.cost.study_cost import Terms, joined
 from analysis.page.record import Page, StudyPage
 from analysis.report.summary import analyze
 
@@ -15,8 +17,23 @@ def analysis(made):
 
 
 @pytest.fixture(scope="session")
-def page(analysis):
-    return Page(studies=[StudyPage.of(analysis, "made", "")])
+def cost(analysis):
+    rows = [
+        {
+            "batch_size": size,
+            **dict.fromkeys(("step_seconds", "step_seconds_low", "step_seconds_high"), seconds),
+            "device": "made",
+            "source": "measured",
+            "repeats": 7,
+        }
+        for size, seconds in ((4, 1.0), (16, 1.1), (64, 1.2), (256, 4.0))
+    ]
+    return joined(analysis, StepCosts.of(rows), Terms(price=3.6))
+
+
+@pytest.fixture(scope="session")
+def page(analysis, cost):
+    return Page(studies=[StudyPage.of(analysis, "made", "", cost=cost)])
 
 
 HOSTILE = (

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from analysis.cost.record import cost_record
 from analysis.measures.near_best import near_best
 from analysis.page.record import page_record, thinned_sentences
 from analysis.page.rendering import ROOM
@@ -20,6 +21,10 @@ def shown(page):
 
 def test_the_page_holds_the_summary(shown, analysis):
     assert shown["summary"] == json.loads(json.dumps(summary_record(analysis)))
+
+
+def test_the_page_holds_the_cost(shown, cost):
+    assert shown["cost"] == json.loads(json.dumps(cost_record(cost)))
 
 
 def test_the_first_view_is_the_analysis(shown, analysis):
