@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.comparison.compare import Compared, Comparison
+from analysis.comparison.example_ratios import example_ratios, example_ratios_table
 from analysis.comparison.fixed_epochs import epochs_caption, epochs_table, fixed_epochs
 from analysis.comparison.rule_costs import rule_costs, rule_costs_table
 from analysis.comparison.sentences import comparison_sentences
@@ -95,6 +96,7 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
             {"over": ratio.over, "under": ratio.under, **ratio.estimate.record()}
             for ratio in comparison.ratios
         ],
+        "example_ratios": json.loads(example_ratios(comparison).to_json(orient="records")),
         "rule_costs": json.loads(rule_costs(comparison).to_json(orient="records")),
         "fixed_epochs": json.loads(fixed_epochs(comparison).to_json(orient="records")),
         "definitions": dict(DEFINITIONS),
@@ -144,6 +146,9 @@ def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "Examples to target, one batch in each local step of a round": examples_table(comparison),
         "The hyperbola S_min + E_min / B and the critical batch sizes, with 95% intervals": (
             fits_table(comparison)
+        ),
+        f"Examples to target over those of {comparison.studies[0].label}": (
+            example_ratios_table(comparison)
         ),
         "Steps of each scaling rule relative to the tuned study": rule_costs_table(comparison),
         epochs_caption(comparison): epochs_table(comparison),

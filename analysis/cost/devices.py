@@ -41,6 +41,23 @@ class Link:
     latency: float = 0.0
     parameters: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a link that no message passes.
+
+        Raises:
+            AnalysisError: a number is out of its range.
+        """
+        if not 0 < self.bandwidth < math.inf:
+            raise AnalysisError(
+                f"--bandwidth must be a finite number above 0, got {self.bandwidth:g} bytes/s"
+            )
+        if not 0 <= self.latency < math.inf:
+            raise AnalysisError(
+                f"--latency must be a finite number from 0, got {self.latency:g} seconds"
+            )
+        if self.parameters is not None and self.parameters < 1:
+            raise AnalysisError(f"--parameters must be 1 or more, got {self.parameters}")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceCost:

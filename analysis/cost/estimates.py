@@ -77,8 +77,8 @@ def text(estimate: Estimate, units: Units = ()) -> str:
     >>> print(text(Estimate(value=0.5, low=0.0, high=math.inf)))
     0.50
     """
-    size, unit = _unit(estimate.value, units)
-    written = f"{rounded(estimate.value / size)}{unit}"
+    size, unit = unit_of(estimate.value, units)
+    written = f"{rounded(estimate.value / size)} {unit}".rstrip()
     ends = interval_text(estimate, size)
     return f"{written} ({ends})" if ends else written
 
@@ -99,12 +99,10 @@ def amount(value: float, units: Units) -> str:
     >>> amount(0.0032, TIME), amount(5400.0, TIME)
     ('3.2 ms', '90 min')
     """
-    size, unit = _unit(value, units)
-    return f"{rounded(value / size)}{unit}"
+    size, unit = unit_of(value, units)
+    return f"{rounded(value / size)} {unit}"
 
 
-def _unit(value: float, units: Units) -> tuple[float, str]:
-    if not units:
-        return 1.0, ""
-    _, size, unit = next(unit for unit in units if value >= unit[0])
-    return size, f" {unit}"
+def unit_of(value: float, units: Units) -> tuple[float, str]:
+    """Return size and name of the unit that suits a number; 1 and no name without units."""
+    return next(((size, name) for least, size, name in units if value >= least), (1.0, ""))

@@ -9,7 +9,16 @@ import pandas as pd
 from rich.console import Console
 
 from analysis.cost.devices import DeviceCost
-from analysis.cost.estimates import BYTES, ENERGY, TIME, amount, interval_text, record, text
+from analysis.cost.estimates import (
+    BYTES,
+    ENERGY,
+    TIME,
+    amount,
+    interval_text,
+    record,
+    text,
+    unit_of,
+)
 from analysis.cost.rows import CostRow
 from analysis.cost.sentences import cost_sentences, price_text
 from analysis.cost.study_cost import StudyCost
@@ -168,8 +177,7 @@ def _ends(seconds: Estimate | None) -> str:
     """Return the interval of a time, in the unit of the time."""
     if seconds is None:
         return "-"
-    size = next(size for least, size, _ in TIME if seconds.value >= least)
-    return interval_text(seconds, size) or "-"
+    return interval_text(seconds, unit_of(seconds.value, TIME)[0]) or "-"
 
 
 def _bytes(value: int | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from analysis.cost.devices import ALL_REDUCE, EXAMPLES, HALF, SHARES, DeviceCost
+from analysis.cost.devices import ALL_REDUCE, EXAMPLES, SHARES, DeviceCost
 from analysis.cost.estimates import ENERGY, TIME, amount, text
 from analysis.cost.rows import CostRow
 from analysis.cost.study_cost import StudyCost
@@ -164,7 +164,7 @@ def _scaled(row: DeviceCost) -> str:
 
 
 def _end_of_scaling(cost: StudyCost) -> str:
-    ended = next((row for row in cost.scaling if row.efficiency < HALF), None)
+    ended = cost.ended
     last = cost.scaling[-1] if ended is None else ended
     why = (
         f"there {last.devices} devices are {text(last.speedup)} times as fast as one, at "

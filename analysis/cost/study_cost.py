@@ -7,7 +7,7 @@ from functools import cached_property
 
 from pydantic import TypeAdapter, ValidationError
 
-from analysis.cost.devices import DeviceCost, Link, scaled
+from analysis.cost.devices import HALF, DeviceCost, Link, scaled
 from analysis.cost.estimates import ratio
 from analysis.cost.rows import CostRow, Doubling
 from analysis.cost.step_costs import StepCosts, read_costs
@@ -19,6 +19,7 @@ from analysis.tables.files import read_file, remedy
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import COST_SUMMARY_FILE
 
+MOST_DEVICES = 10**9
 NEAR = 1.1
 """Times the least time, or the most throughput, within which a batch size counts as near it."""
 
@@ -38,11 +39,19 @@ class Terms:
     link: Link | None = None
 
     def __post_init__(self) -> None:
-        """Refuse devices that nothing connects.
+        """Refuse a price that nobody pays, and devices that nothing connects.
 
         Raises:
-            AnalysisError: there are some.
+            AnalysisError: the price, or a number of devices, is out of its range; or the link is
+                missing.
         """
+        if self.price is not None and not 0 < self.price < math.inf:
+            raise AnalysisError(f"--price must be a finite number above 0, got {self.price:g}")
+        wrong = [count for count in self.devices if not 1 <= count <= MOST_DEVICES]
+        if wrong:
+            raise AnalysisError(
+                f"--devices must be 1 to {MOST_DEVICES:,} each, got {wrong[0]}; leave it out"
+            )
         if self.link is None and any(count > 1 for count in self.devices):
             raise AnalysisError(
                 f"--devices up to {max(self.devices)} need what connects them; give the bandwidth "
@@ -129,6 +138,11 @@ class StudyCost:
     def cheapest_scaled(self) -> DeviceCost | None:
         """The number of devices with the fewest device-hours to target."""
         return min(self.scaling, key=lambda row: row.device_hours.value, default=None)
+
+    @property
+    def ended(self) -> DeviceCost | None:
+        """The least number of devices with less than half of a perfect speed-up."""
+        return next((row for row in self.scaling if row.efficiency < HALF), None)
 
     @property
     def cheapest_near(self) -> DeviceCost | None:

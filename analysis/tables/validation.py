@@ -50,8 +50,6 @@ _LEAST: Mapping[str, int] = {
 _NEEDED = {"batch_size", "trial", "role", "status", "stopped_at", "step", "val_error"} | {
     "region",
     "hyperparameter",
-    "low",
-    "high",
     "scale",
     "step_seconds",
     "device",

@@ -22,6 +22,7 @@ from study.commands.terminal import Terminal
 from study.errors import StudyError
 
 if TYPE_CHECKING:
+    from analysis.cost.step_costs import StepCosts
     from analysis.cost.study_cost import Terms
     from analysis.tables.folder import ResultsFolder
     from study.costing.measuring import Job
@@ -103,7 +104,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
         )
     use_data(data_dir)
     from analysis.cost.record import cost_record, print_costs, write_cost
-    from analysis.cost.step_costs import StepCosts, read_costs, write_costs
+    from analysis.cost.step_costs import StepCosts, write_costs
     from analysis.cost.step_costs import step_times as times_in
     from analysis.cost.study_cost import joined
     from analysis.figures.drawing.style import look_of
@@ -111,24 +112,20 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.report.summary import analyze
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.study import read_study
+    from study.orchestration.resources import check_address
     from study.storage.tables import study_tables
 
     look = look_of(formats, width, font_size, title)
     terms = _terms(price, devices, bandwidth, latency, parameters)
     folder = ResultsFolder.at(location)
+    check_address(address)
+    rows = None if step_times is None else times_in(step_times)
+    known = _recorded(folder) if recorded else None
     analysis = analyze(study_tables(folder) or read_study(folder), target)
-    rows = None
-    if step_times is not None:
-        rows = times_in(step_times)
-    elif not recorded:
-        rows = _timed(_job(folder, seconds, threads), address, run_code)
-    costs = read_costs(folder) if rows is None else StepCosts.of(rows)
-    if costs is None:
-        raise StudyError(
-            f"--recorded needs the step times of an earlier `cost`, got none in {folder}; leave it "
-            "out to measure them"
-        )
-    found = joined(analysis, costs, terms)
+    if known is None:
+        rows = rows or _timed(_job(folder, seconds, threads), address, run_code)
+        known = StepCosts.of(rows)
+    found = joined(analysis, known, terms)
     if rows is not None:
         write_costs(folder, rows)
     figures = folder / "figures"
@@ -153,21 +150,38 @@ def _terms(
     """Return the terms that the options give.
 
     Raises:
-        StudyError: an option is out of its range.
+        StudyError: an option has no effect without another one.
     """
     from analysis.cost.devices import Link
     from analysis.cost.study_cost import Terms
 
-    for option, value in (("--price", price), ("--bandwidth", bandwidth)):
-        if value is not None and value <= 0:
-            raise StudyError(f"{option} must be above 0, got {value:g}")
-    counts = [] if devices is None else sorted(set(integers("--devices", devices)))
-    if counts and counts[0] < 1:
-        raise StudyError(f"--devices must be 1 or more each, got {counts[0]}")
+    if devices is None and (bandwidth is not None or parameters is not None):
+        raise StudyError(
+            "--bandwidth and --parameters say what an all-reduce between devices takes, got no "
+            "--devices; give them, as in --devices 1,2,4,8"
+        )
+    counts = [] if devices is None else integers("--devices", devices)
     link = None
     if bandwidth is not None:
         link = Link(bandwidth=_GIGA * bandwidth, latency=_MICRO * latency, parameters=parameters)
-    return Terms(price=price, devices=tuple(counts), link=link)
+    return Terms(price=price, devices=tuple(sorted(set(counts))), link=link)
+
+
+def _recorded(folder: "ResultsFolder") -> "StepCosts":
+    """Return the step times of an earlier command.
+
+    Raises:
+        StudyError: there are none.
+    """
+    from analysis.cost.step_costs import read_costs
+
+    costs = read_costs(folder)
+    if costs is None:
+        raise StudyError(
+            f"--recorded needs the step times of an earlier `cost`, got none in {folder}; leave it "
+            "out to measure them"
+        )
+    return costs
 
 
 def _job(folder: "ResultsFolder", seconds: float, threads: int | None) -> "Job":
@@ -190,9 +204,7 @@ def _job(folder: "ResultsFolder", seconds: float, threads: int | None) -> "Job":
 def _timed(job: "Job", address: str | None, run_code: bool) -> list[dict[str, Any]]:
     """Return the rows of `cost.parquet`, timed here or on a cluster."""
     from study.costing.measuring import timed_here, timed_on_cluster
-    from study.orchestration.resources import check_address
 
-    check_address(address)
     with console.status("timing training steps") as status:
         if address is not None:
             return timed_on_cluster(job, address, run_code)

@@ -59,19 +59,18 @@ def timed_steps(
     lanes.measure()
     lanes.advance(1)  # one-time work, such as the first allocations
     steps = _steps_that_take(lanes, seconds / REPEATS)
-    joules = energy_since(device)
-    times = [_timed(lanes, steps) for _ in range(REPEATS)]
-    spent = None if joules is None else joules() / (REPEATS * steps)
-    evaluations = []
-    for _ in range(_EVALUATIONS):
-        started = time.perf_counter()
-        lanes.measure()
-        evaluations.append(time.perf_counter() - started)
+    times, evaluations = [], []
+    for repeat in range(REPEATS):
+        times.append(_timed(lanes, steps))
+        if repeat < _EVALUATIONS:  # after training, as in a run: not one after another
+            started = time.perf_counter()
+            lanes.measure()
+            evaluations.append(time.perf_counter() - started)
     row = {
         **_spread(batch_size, times),
         "evaluation_seconds": statistics.median(evaluations),
         "memory": peak(),
-        "step_joules": spent or None,  # a counter that stood still has told nothing
+        "step_joules": _joules(lanes, steps * REPEATS, device),
         **machine(device, resolved),
     }
     if isinstance(lanes, Ensemble):
@@ -145,6 +144,15 @@ def _timed(lanes: Lanes, steps: int) -> float:
     started = time.perf_counter()
     lanes.advance(steps)
     return (time.perf_counter() - started) / steps
+
+
+def _joules(lanes: Lanes, steps: int, device: str) -> float | None:
+    """Return the energy of a step, over some steps; None where no driver tells it."""
+    since = energy_since(device)
+    if since is None:
+        return None
+    lanes.advance(steps)
+    return since() / steps or None  # a counter that stood still has told nothing
 
 
 def _spread(batch_size: int, times: list[float]) -> dict[str, Any]:

@@ -159,6 +159,17 @@ class GradientLanes:
         return self._networks.parameters[self._rows()]
 
     @property
+    def learning_rates(self) -> Tensor:
+        """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
+        return self._values_now()["lr"][self._rows(), 0]
+
+    @property
+    def model_buffers(self) -> dict[str, Tensor]:
+        """Copies of the model's buffers that training changes, such as batch statistics."""
+        state = self._networks.state().items()
+        return {n.removeprefix("buffer "): t.clone() for n, t in state if n.startswith("buffer ")}
+
+    @property
     def micro_batch(self) -> int:
         """Examples per forward and backward pass, 1 to the batch size."""
         return self._micro_batch.size

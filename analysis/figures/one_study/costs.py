@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.cost.estimates import record
+from analysis.cost.estimates import TIME, record, unit_of
 from analysis.cost.study_cost import StudyCost
-from analysis.figures.drawing.colors import color, ink, pale, paper
+from analysis.figures.drawing.colors import color, ink, pale
 from analysis.figures.drawing.kind import FigureKind, write_all
 from analysis.figures.drawing.series import draw_points, perfect_line
 from analysis.figures.drawing.sheet import Sheet, key
@@ -28,11 +29,12 @@ STEPS, STEP_SECONDS, SECONDS, MONEY, HOURS = (
 FOUND = "found"
 """Of the best point found, beside the best there is: rows without an interval."""
 _LABELS = {
-    STEP_SECONDS: "Seconds per step",
-    SECONDS: "Time to target (s)",
+    STEP_SECONDS: "Time of a step ({})",
+    SECONDS: "Time to target ({})",
     MONEY: "Money",
     HOURS: "Device-hours",
 }
+_NUMBERS = ("value", "low", "high")
 _HEIGHT, _MARGIN = 1.45, 1.35
 _DEVICES_HEIGHT = 3.6
 
@@ -71,38 +73,49 @@ def draw_costs(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
     labels = _LABELS | {STEPS: f"{step_unit(config).capitalize()} to target"}
     panels = sheet.stack([_HEIGHT] * len(shown), sharex=True)
     for axes, name in zip(panels, shown, strict=True):
-        _draw_panel(axes, data[data["quantity"] == name])
-        label_axis(axes.yaxis, labels[name])
+        rows = data[data["quantity"] == name]
+        size, unit = _time_unit(rows["value"]) if name in {STEP_SECONDS, SECONDS} else (1.0, "")
+        _draw_panel(axes, rows, size)
+        label_axis(axes.yaxis, labels[name].format(unit))
         if cost.fastest is not None:
-            axes.axvline(cost.fastest.batch_size, color=pale(0.5), ls=":", lw=1.1, zorder=1)
+            axes.axvline(cost.fastest.batch_size, zorder=1, **_verdict())
     batch_size_axis(panels[-1], data["batch_size"])
     label_axis(panels[-1].xaxis, batch_axis([config]))
     sheet.title(f"{cost.analysis.title}, on one device")
-    handles = [key("best point there is, 95% interval", ls="", color=color(0), marker="o")]
+    handles = [key("best point there is, 95% interval", ls="", **_best())]
     if (data["series"] == FOUND).any():
         handles.append(key("best point found", ls="", **_found()))
     if cost.fastest is not None:
-        handles.append(key("fastest batch size", color=pale(0.5), ls=":", lw=1.1))
+        handles.append(key("fastest batch size", **_verdict()))
     sheet.legend(handles)
 
 
-def _draw_panel(axes: Axes, rows: pd.DataFrame) -> None:
+def _time_unit(seconds: "pd.Series[float]") -> tuple[float, str]:
+    """Return size and name of the unit for an axis of times."""
+    return unit_of(float(np.exp(np.log(seconds.astype(float)).mean())), TIME)
+
+
+def _draw_panel(axes: Axes, rows: pd.DataFrame, size: float) -> None:
+    rows = rows.assign(**{name: rows[name].astype(float) / size for name in _NUMBERS})
     best, found = (rows[(rows["series"] == FOUND) == own] for own in (False, True))
-    numbers = rows[["value", "low", "high"]].astype(float)
+    numbers = rows[list(_NUMBERS)]
     low, top = float(numbers.min().min()) / _MARGIN, float(numbers.max().max()) * _MARGIN
     log_axis(axes.yaxis, low, top, least=3)
-    points = best.rename(columns={"value": "steps"}).astype({"low": float, "high": float})
-    draw_points(axes, points, top, color=color(0), marker="o", zorder=5)
+    points = best.rename(columns={"value": "steps"})
+    draw_points(axes, points, top, zorder=5, **_best())
     axes.plot(found["batch_size"], found["value"], ls="", zorder=4, **_found())
 
 
+def _best() -> dict[str, Any]:
+    return {"marker": "o", "markersize": 4, "color": color(0)}
+
+
 def _found() -> dict[str, Any]:
-    return {
-        "marker": "o",
-        "markersize": 4,
-        "color": color(1),
-        "markerfacecolor": paper(),
-    }
+    return {"marker": "_", "markersize": 9, "markeredgewidth": 1.6, "color": color(1)}
+
+
+def _verdict() -> dict[str, Any]:
+    return {"color": pale(0.5), "ls": ":", "lw": 1.1}
 
 
 def devices_data(cost: StudyCost) -> pd.DataFrame:
@@ -131,17 +144,17 @@ def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
     """Draw the rows of `devices_data` on logarithmic axes, each with its batch size."""
     axes = sheet.axes(_DEVICES_HEIGHT)
     batch_size_axis(axes, data["devices"])
-    numbers = data[["seconds", "low", "high", "perfect"]].astype(float)
+    size, unit = _time_unit(data["seconds"])
+    numbers = data[["seconds", "low", "high", "perfect"]].astype(float) / size
     low, top = float(numbers.min().min()) / _MARGIN, float(numbers.max().max()) * _MARGIN**2
     log_axis(axes.yaxis, low, top)
-    axes.plot(data["devices"], data["perfect"], **perfect_line())
-    points = data.rename(columns={"devices": "batch_size", "batch_size": "B", "seconds": "steps"})
-    points = points.astype({"low": float, "high": float})
-    draw_points(axes, points, top, color=color(0), marker="o", zorder=5)
-    tops = data["high"].astype(float).fillna(data["seconds"])
-    for devices, size, height in zip(data["devices"], data["batch_size"], tops, strict=True):
+    axes.plot(data["devices"], numbers["perfect"], **perfect_line())
+    points = numbers.rename(columns={"seconds": "steps"}).assign(batch_size=data["devices"])
+    draw_points(axes, points, top, zorder=5, **_best())
+    tops = numbers["high"].fillna(numbers["seconds"])
+    for devices, batch, height in zip(data["devices"], data["batch_size"], tops, strict=True):
         axes.annotate(
-            f"B = {size}",
+            f"B = {batch}",
             (devices, height),
             xytext=(0, 4),
             textcoords="offset points",
@@ -151,16 +164,16 @@ def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
             color=ink(),
         )
     label_axis(axes.xaxis, "Devices")
-    label_axis(axes.yaxis, "Time to target (s)")
+    label_axis(axes.yaxis, _LABELS[SECONDS].format(unit))
     sheet.title(cost.analysis.title)
-    sheet.legend(
-        [
-            key(
-                "at the fastest batch size B there, 95% interval", ls="", color=color(0), marker="o"
-            ),
-            key("perfect scaling (time falls as 1/N)", **perfect_line()),
-        ]
-    )
+    handles = [
+        key("at the fastest batch size B there, 95% interval", ls="", **_best()),
+        key("perfect scaling (time falls as 1/N)", **perfect_line()),
+    ]
+    if cost.ended is not None:
+        axes.axvline(cost.ended.devices, zorder=1, **_verdict())
+        handles.append(key("from here on less than half of a perfect speed-up", **_verdict()))
+    sheet.legend(handles)
 
 
 COST_FIGURES: Mapping[str, FigureKind[StudyCost]] = {

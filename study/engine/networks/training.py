@@ -75,7 +75,11 @@ class LoadedWorkload:
         `values` are the workload's own hyperparameters, each a scalar.
         """
         with self._arithmetic():
-            batch = augmented(self.workload, batch)
+            return self.plain_loss(model, augmented(self.workload, batch), **values)
+
+    def plain_loss(self, model: nn.Module, batch: Examples, **values: Tensor) -> Tensor:
+        """Return the same on the examples as they are, without augmentation."""
+        with self._arithmetic():
             return self.workload.loss(model, batch, **values).float()
 
     def measured(self, model: nn.Module, examples: Examples) -> tuple[Tensor, ...]:
