@@ -11,6 +11,7 @@ from analysis.comparison.report import comparison_tables
 from analysis.cost.record import readable_costs, readable_devices
 from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import Estimate, span_text
+from analysis.measures.diagnostics import END, Diagnosed
 from analysis.measures.near_best import NEAR
 from analysis.report.goals import LEAST_STEPS, goals_table
 from analysis.report.summary import Analysis
@@ -84,6 +85,22 @@ def tables_of_cost(cost: StudyCost) -> list[PageTable]:
     return [table for table in tables if len(table.rows)]
 
 
+def tables_of_diagnostics(found: Diagnosed) -> list[PageTable]:
+    """Return the numbers of each winner at the end of its training, those that are one each."""
+    rows = found.table[found.table["what"].isin(_ONE_NUMBER) & found.table["moment"].eq(END)]
+    if rows.empty:
+        return []
+    names = rows["quantity"].str.replace("_", " ") + rows["variant"].map(
+        lambda variant: f", {variant}" if variant else ""
+    )
+    wide = rows.assign(name=names).pivot_table(
+        index="batch_size", columns="name", values="value", sort=False
+    )
+    text = wide.sort_index().map(lambda value: "-" if pd.isna(value) else f"{value:.3g}")
+    text.insert(0, "B", text.index.astype(str))
+    return [PageTable(caption="Diagnostics at the target", rows=text)]
+
+
 def tables_of_comparison(comparison: Comparison) -> list[PageTable]:
     """Return the tables of a comparison that have rows."""
     return [
@@ -92,6 +109,8 @@ def tables_of_comparison(comparison: Comparison) -> list[PageTable]:
     ]
 
 
+_ONE_NUMBER = ("noise", "curvature", "sharpness", "gap")
+"""Diagnostics that give one number per batch size and variant."""
 _AFTER = (
     "The measurement at step `after` was still above the target; `median` is over fresh seeds of "
     "the best point. All digits are in tables/steps.csv, which `batchscale analyze` writes."

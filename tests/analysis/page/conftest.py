@@ -7,8 +7,9 @@ import pytest
 
 from analysis.cost.step_costs import StepCosts
 from analysis.cost.study_cost import Terms, joined
-from analysis.page.record import Page, StudyPage
+from analysis.page.record import Page, Records, StudyPage
 from analysis.report.summary import analyze
+from tests.analysis.made_diagnostics import diagnosed
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,7 @@ def cost(analysis):
 
 @pytest.fixture(scope="session")
 def page(analysis, cost):
-    return Page(studies=[StudyPage.of(analysis, "made", "", cost=cost)])
+    return Page(studies=[StudyPage.of(analysis, "made", Records(cost=cost, diagnosed=diagnosed()))])
 
 
 HOSTILE = (
@@ -55,5 +56,7 @@ def hostile(study):
 @pytest.fixture(scope="session")
 def attacked(made):
     study = hostile(made({4: 335, 16: 91, 64: None}))
-    shown = StudyPage.of(analyze(study), HOSTILE, HOSTILE, [{"command": HOSTILE}])
+    shown = StudyPage.of(
+        analyze(study), HOSTILE, Records(study_file=HOSTILE, sweeps=[{"command": HOSTILE}])
+    )
     return Page(studies=[shown])

@@ -68,6 +68,7 @@ def test_the_axis_shows_examples(tab):
     assert tab.locator("[data-chart=steps] .name").last.text_content() == "Examples to target"
 
 
+@pytest.mark.long
 def test_the_axis_shows_time_and_money(tab):
     tab.get_by_role("radio", name="Time").check()
     tab.locator(".column").nth(2).hover()
@@ -110,6 +111,7 @@ def test_a_table_is_sorted(tab):
     assert table.locator("th[aria-sort=descending]").inner_text() == "steps"
 
 
+@pytest.mark.long
 def test_a_table_is_copied(tab):
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     table = steps_table(tab)
@@ -135,6 +137,7 @@ def test_all_is_reached_by_keys(tab):
     assert "reached the target in 30 steps" in tab.locator("#said").inner_text()
 
 
+@pytest.mark.long
 def test_every_control_has_a_name(tab):
     named = "input, select, button, [tabindex='0']"
     unnamed = tab.evaluate(
@@ -154,6 +157,7 @@ def test_the_place_is_kept_over_a_reload(tab):
     assert tab.get_by_role("radio", name="Examples").is_checked()
 
 
+@pytest.mark.long
 def test_a_page_of_a_running_sweep_loads_itself_anew(page, opened, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(page_html(replace(page, reload_seconds=3)))
@@ -171,6 +175,7 @@ def test_a_page_of_a_running_sweep_loads_itself_anew(page, opened, tmp_path):
     assert tab.locator("details").first.get_attribute("open") is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [1440, 820, 390])
 def test_nothing_is_wider_than_the_window(file, opened, width):
     tab = opened(file, viewport={"width": width, "height": 800}).tab
@@ -178,6 +183,7 @@ def test_nothing_is_wider_than_the_window(file, opened, width):
     assert tab.locator("h1").bounding_box()["width"] <= width
 
 
+@pytest.mark.long
 def test_sentences_and_tables_need_no_script(file, opened):
     tab = opened(file, java_script_enabled=False).tab
     assert tab.locator("h1").is_visible()
