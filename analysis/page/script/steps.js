@@ -91,10 +91,9 @@ function stepsChart(section, study, key, now, choose) {
       mark: `line ${name}`,
       on: name === view.chosen,
     }));
-    const others = [
-      { name: "perfect", label: "perfect scaling", mark: "line perfect", on: true },
-      { name: "regimes", label: "regimes", mark: "shade", on: true },
-    ];
+    const others = [];
+    if (view.rows.some((row) => row.steps !== null)) others.push({ name: "perfect", label: "perfect scaling", mark: "line perfect", on: true });
+    if (view.regimes.length) others.push({ name: "regimes", label: "regimes", mark: "shade", on: true });
     on = {
       curves: switches(legend, `${key} curves`, "Curves", [...curves, ...others], () => redraw()),
       critical: switches(
@@ -179,7 +178,8 @@ function stepsExtent(points, view, times) {
   const [least, most] = logExtent(main, 1);
   const ends = points.flatMap((point) => [point.low, point.high]).filter((one) => one > least / 4 && one < most * 4);
   const curve = view.chosen ? view.fits[view.chosen].steps.map((steps, index) => times(view.at[index], steps)) : [];
-  return logExtent([...main, ...ends, ...curve], 1.35);
+  const [low, high] = logExtent([...main, ...ends, ...curve], 1.35);
+  return points.some((point) => point.bound !== null) ? [low, high * (high / low) ** 0.1] : [low, high];
 }
 
 function drawRegimes(frame, view, x, sizes) {
@@ -324,8 +324,10 @@ function measuredLines(point, search, times, write) {
     const winner = `${row.role} ${row.trial}`;
     lines.push([write(point.fewest), `fewest over ${row.trials} trials, ${winner}`]);
     lines.push(valuesText(search, winner));
-  } else if (point.bound !== null) {
-    lines.push([`> ${write(point.bound)}`, `no trial of ${row.trials} reached the target`]);
+  }
+  if (point.bound !== null) {
+    const why = point.fewest === null ? `no trial of ${row.trials} reached the target` : `half or more of ${row.seeds} fresh seeds missed the target`;
+    lines.push([`> ${write(point.bound)}`, why]);
   }
   return lines;
 }
