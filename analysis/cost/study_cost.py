@@ -13,6 +13,7 @@ from analysis.cost.rows import CostRow, Doubling
 from analysis.cost.step_costs import StepCosts, read_costs
 from analysis.cost.steps import found_steps, steps_of
 from analysis.errors import AnalysisError
+from analysis.fitting.critical import FORM
 from analysis.measures.federated import examples_per_step, is_federated
 from analysis.report.summary import Analysis
 from analysis.tables.files import read_file, remedy
@@ -78,6 +79,11 @@ class StudyCost:
     rows: tuple[CostRow, ...]
     held: tuple[str, ...]
     scaling: tuple[DeviceCost, ...] = ()
+
+    @property
+    def on_curve(self) -> bool:
+        """Whether steps are those of the fitted curve, and so of the best points there are."""
+        return FORM in self.held
 
     @cached_property
     def timed(self) -> tuple[CostRow, ...]:

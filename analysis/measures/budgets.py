@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from analysis.fitting.estimates import two_digits
 from analysis.fitting.models import Floats
 from analysis.measures.federated import examples_per_step
-from analysis.measures.targets import competing_trials
+from analysis.measures.targets import by_trial, competing_trials
 from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
@@ -133,19 +133,24 @@ def _least_errors(study: StudyTables) -> Mapping[int, _LeastErrors]:
     """Return the least errors of each batch size with measurements, batch sizes rising."""
     trials = competing_trials(study)
     ran = trials[trials["status"] != "failed"]
-    curves = study.curves[(study.curves["step"] >= 1) & study.curves["val_error"].notna()]
-    curves = curves.merge(ran[_KEY], on=_KEY)
-    least = curves.groupby(["batch_size", "step"], as_index=False)["val_error"].min()
-    known_to = _known_to(ran)
-    best: dict[int, _LeastErrors] = {}
-    for size in sorted(least["batch_size"].unique().tolist()):
-        here = least[least["batch_size"] == size]
-        best[size] = _LeastErrors(
-            steps=here["step"].to_numpy(np.int64),
-            errors=np.minimum.accumulate(here["val_error"].to_numpy(np.float64)),
-            known_to=known_to[size],
+    trial, keys = by_trial(study.curves)
+    step, error = study.curves["step"].to_numpy("int64"), study.curves["val_error"].to_numpy("f8")
+    runs = keys.merge(ran[_KEY], on=_KEY, how="left", indicator=True)["_merge"] == "both"
+    counts = runs.to_numpy()[trial] & (step >= 1) & ~np.isnan(error)
+    size, sizes = pd.factorize(keys["batch_size"].to_numpy("int64"), sort=True)
+    place, steps = pd.factorize(step[counts], sort=True)
+    least = np.full((len(sizes), len(steps)), np.inf)
+    np.minimum.at(least, (size[trial[counts]], place), error[counts])
+    known_to, measured = _known_to(ran), np.isfinite(least)
+    return {
+        batch_size: _LeastErrors(
+            steps=steps[there],
+            errors=np.minimum.accumulate(row[there]),
+            known_to=known_to[batch_size],
         )
-    return best
+        for batch_size, row, there in zip(sizes.tolist(), least, measured, strict=True)
+        if there.any()
+    }
 
 
 def _known_to(trials: pd.DataFrame) -> Mapping[int, int]:

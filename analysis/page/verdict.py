@@ -191,7 +191,8 @@ def _searches(record: _Record) -> tuple[str, ...]:
     gains = [row["gain"] for row in falling if row["gain"] is not None]
     if gains:
         text += (
-            f"; {len(falling)} still {'falls' if len(falling) == 1 else 'fall'}: half the trials there would have taken up to "
-            f"{max(gains):.0%} more {record['unit']}, so more trials may lower them yet"
+            f"; {len(falling)} still {'falls' if len(falling) == 1 else 'fall'}: half the trials "
+            f"there would have taken up to {max(gains):.0%} more {record['unit']}, so more trials "
+            "may lower them yet"
         )
     return (f"{text}.",)

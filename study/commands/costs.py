@@ -205,7 +205,7 @@ def _timed(job: "Job", address: str | None, run_code: bool) -> list[dict[str, An
     """Return the rows of `cost.parquet`, timed here or on a cluster."""
     from study.costing.measuring import timed_here, timed_on_cluster
 
-    with console.status("timing training steps") as status:
+    with Terminal(stderr=True).status("timing training steps") as status:
         if address is not None:
             return timed_on_cluster(job, address, run_code)
         return timed_here(job, run_code, lambda size: status.update(f"timing batch size {size}"))

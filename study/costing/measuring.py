@@ -12,7 +12,7 @@ import torch
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.costing.timing import alone, timed_program, timed_steps
-from study.engine.networks.training import Trainable, prepare
+from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.errors import StudyError
 from study.planning.cores import cores
 from study.records import Point, TrialResult
@@ -44,6 +44,11 @@ class Job:
     seconds: float
     threads: int | None = None
     data_dir: str | None = None
+
+    @property
+    def study(self) -> ResolvedStudy:
+        """The study."""
+        return ResolvedStudy.model_validate(self.resolved)
 
     @classmethod
     def of(cls, folder: ResultsFolder, seconds: float, threads: int | None = None) -> Self:
@@ -101,7 +106,7 @@ def timed_here(job: Job, run_code: bool, tell: Tell) -> list[Row]:
     Raises:
         StudyError: the workload cannot be trained.
     """  # noqa: DOC502  (raised inside)
-    resolved = alone(ResolvedStudy.model_validate(job.resolved))
+    resolved = job.study
     with files_refused(not run_code):
         workload = resolve_workload(resolved.workload, resolved.workload_options)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -120,7 +125,7 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
     from study.orchestration.actor import shared_data, shared_form
     from study.orchestration.task import run_alone
 
-    resolved = ResolvedStudy.model_validate(job.resolved)
+    resolved = job.study
     with files_refused(not run_code):
         workload = resolve_workload(resolved.workload, resolved.workload_options)
     if isinstance(workload, Command):
@@ -138,23 +143,32 @@ def _timed_there(job: Job, device: str, data: Any, form: bytes | None) -> list[R
 
     if job.data_dir is not None:
         os.environ["BATCHSCALE_DATA"] = job.data_dir
-    resolved = alone(ResolvedStudy.model_validate(job.resolved))
+    resolved = job.study
     workload = resolve_workload(resolved.workload, resolved.workload_options)
     trainable = prepare(workload, device, resolved.compute.precision, received(data, form))
     return timed(job, trainable)
 
 
 def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> list[Row]:
-    """Return the rows of `cost.parquet` for a workload that is ready to be trained."""
-    resolved = alone(ResolvedStudy.model_validate(job.resolved))
+    """Return the rows of `cost.parquet` for a workload that is ready to be trained.
+
+    Raises:
+        StudyError: the workload trains no network and runs no program.
+    """
+    if isinstance(trainable, Command):
+        time_one, resolved = partial(timed_program, command=trainable), job.study
+    elif isinstance(trainable, LoadedWorkload):
+        time_one, resolved = partial(timed_steps, trainable=trainable), alone(job.study)
+    else:
+        raise StudyError(
+            f"only a network or a program takes time to train, got {job.study.workload!r}, a "
+            "workload with its own dynamics; give the times of its steps with --step-times"
+        )
     rows = []
     with _threads(job.threads or cores()):
         for size, point in job.points.items():
             tell(size)
-            if isinstance(trainable, Command):
-                rows.append(timed_program(resolved, trainable, point, size, job.seconds))
-            else:
-                rows.append(timed_steps(resolved, trainable, point, size, job.seconds))
+            rows.append(time_one(resolved, point=point, batch_size=size, seconds=job.seconds))
     return rows
 
 

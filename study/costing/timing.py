@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from analysis.fitting.order_statistics import LEAST_FREE, median_interval
 from study.config.study import ResolvedStudy
 from study.costing.energy import energy_since
 from study.engine.cohort import build_lanes
 from study.engine.ensemble import Ensemble
-from study.engine.networks.training import Lockstep
+from study.engine.networks.training import LoadedWorkload
 from study.engine.peak_memory import peak, reset_peak
 from study.planning.trial_run import require_measured, trial_run
 from study.records import Cohort, Execution, Point
@@ -27,8 +28,8 @@ from study.replay.trial import with_execution
 from workloads.command.program import Command
 from workloads.workload import Lanes
 
-REPEATS = 7
-"""Timed repeats: the least and the most of seven hold the median in 98 of 100 cases."""
+REPEATS, LEAST_REPEATS = 21, 7
+"""Timed repeats of a step that takes no time, and of one that takes longer than all of them."""
 _EVALUATIONS = 3
 _MEASURED = "measured"
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -36,13 +37,15 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 def alone(resolved: ResolvedStudy) -> ResolvedStudy:
     """Return a study whose trials are trained one by one, in micro-batches that fit into memory."""
-    own = resolved.compute.mode
-    mode = "looped" if own in {"packed", "looped"} else own
-    return with_execution(resolved, Execution(mode, 1, None))
+    return with_execution(resolved, Execution("looped", 1, None))
 
 
 def timed_steps(
-    resolved: ResolvedStudy, trainable: Lockstep, point: Point, batch_size: int, seconds: float
+    resolved: ResolvedStudy,
+    trainable: LoadedWorkload,
+    point: Point,
+    batch_size: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Return the row of `cost.parquet` for one batch size.
 
@@ -51,31 +54,25 @@ def timed_steps(
         trainable: its workload, on the device that trains.
         point: hyperparameters to train with.
         batch_size: examples per step.
-        seconds: to time for, > 0; a step that takes longer is still timed seven times.
+        seconds: to time for, > 0; slow steps are still timed seven times.
     """
-    device = device_of(trainable)
+    device = trainable.device.type
     reset_peak()
     lanes = build_lanes(resolved, trainable, Cohort(batch_size=batch_size, points=(point,)))
     lanes.measure()
     lanes.advance(1)  # one-time work, such as the first allocations
     steps = _steps_that_take(lanes, seconds / REPEATS)
-    times, evaluations = [], []
-    for repeat in range(REPEATS):
-        times.append(_timed(lanes, steps))
-        if repeat < _EVALUATIONS:  # after training, as in a run: not one after another
-            started = time.perf_counter()
-            lanes.measure()
-            evaluations.append(time.perf_counter() - started)
-    row = {
+    times, evaluations = _repeats(lanes, steps, seconds)
+    assert isinstance(lanes, Ensemble)  # of a network
+    return {
         **_spread(batch_size, times),
         "evaluation_seconds": statistics.median(evaluations),
         "memory": peak(),
-        "step_joules": _joules(lanes, steps * REPEATS, device),
+        "micro_batch": lanes.micro_batch,
+        "step_joules": _joules(lanes, steps * len(times), device),
+        "parameters": lanes.parameters.shape[1],
         **machine(device, resolved),
     }
-    if isinstance(lanes, Ensemble):
-        row |= {"micro_batch": lanes.micro_batch, "parameters": lanes.parameters.shape[1]}
-    return row
 
 
 def timed_program(
@@ -103,11 +100,6 @@ def timed_program(
         "threads": options.cpus,
         "source": _MEASURED,
     }
-
-
-def device_of(trainable: Lockstep) -> str:
-    """Return cpu or cuda: where a workload trains."""
-    return str(getattr(trainable, "device", "cpu")).partition(":")[0]
 
 
 def machine(device: str, resolved: ResolvedStudy) -> Mapping[str, Any]:
@@ -139,6 +131,19 @@ def _steps_that_take(lanes: Lanes, seconds: float) -> int:
     return max(1, round(count * seconds / taken))
 
 
+def _repeats(lanes: Lanes, steps: int, seconds: float) -> tuple[list[float], list[float]]:
+    """Return seconds of a step, and of a measurement, again and again until the time is over."""
+    times: list[float] = []
+    evaluations: list[float] = []
+    while len(times) < LEAST_REPEATS or (len(times) < REPEATS and steps * sum(times) < seconds):
+        times.append(_timed(lanes, steps))
+        if len(evaluations) < _EVALUATIONS:  # after training, as in a run: not one after another
+            started = time.perf_counter()
+            lanes.measure()
+            evaluations.append(time.perf_counter() - started)
+    return times, evaluations
+
+
 def _timed(lanes: Lanes, steps: int) -> float:
     """Return the seconds of a step, from some steps; what is read back ends them on a GPU too."""
     started = time.perf_counter()
@@ -156,10 +161,17 @@ def _joules(lanes: Lanes, steps: int, device: str) -> float | None:
 
 
 def _spread(batch_size: int, times: list[float]) -> dict[str, Any]:
+    """Return the median of some times, with its interval; of few, with the least and the most."""
+    rising = np.sort(np.array(times))
+    low, high = float(rising[0]), float(rising[-1])
+    if len(times) >= LEAST_FREE:
+        interval = median_interval(rising, np.zeros(len(times), bool))
+        low, high = interval.low, interval.high
+    median = statistics.median(times)
     return {
         "batch_size": batch_size,
-        "step_seconds": statistics.median(times),
-        "step_seconds_low": min(times),
-        "step_seconds_high": max(times),
+        "step_seconds": median,
+        "step_seconds_low": min(low, median),  # which are the same, up to rounding
+        "step_seconds_high": max(high, median),
         "repeats": len(times),
     }

@@ -128,7 +128,7 @@ def _race(
         if checkpoint is not None and isinstance(lanes, Ensemble) and not race.over:
             _keep(checkpoint, race, lanes)
     execution = Execution(
-        mode=_mode(resolved, trainable, cohort),
+        mode=mode_at(resolved, trainable, cohort.batch_size),
         pack=min(len(cohort.points), resolved.pack_at(cohort.batch_size)),
         micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
     )
@@ -210,7 +210,8 @@ def _packs(
     loss_values: Mapping[str, Floats],
 ) -> Ensemble:
     seeds = [point.seed for point in cohort.points]
-    make, size = _NETWORKS[_mode(resolved, loaded, cohort)], resolved.pack_at(cohort.batch_size)
+    make = _NETWORKS[mode_at(resolved, loaded, cohort.batch_size)]
+    size = resolved.pack_at(cohort.batch_size)
     federated, examples = resolved.federated, loaded.data.train.size
     shards = client_shards(resolved, loaded, cohort.batch_size)
     packs: list[GradientLanes] = []
@@ -228,11 +229,11 @@ def _packs(
     return Ensemble(packs)
 
 
-def _mode(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) -> str:
-    """Return the mode of a cohort: that of the study, except that single conv lanes are looped."""
+def mode_at(resolved: ResolvedStudy, trainable: Lockstep, batch_size: int) -> str:
+    """Return the mode at a batch size: of the study, except that single conv lanes are looped."""
     if isinstance(trainable, LoadedWorkload) and resolved.compute.mode == "packed":
         # the gradient of a convolution cannot be compiled, so a pack of one lane is only slower
-        single = resolved.pack_at(cohort.batch_size) == 1
+        single = resolved.pack_at(batch_size) == 1
         return "looped" if single and trainable.convolutional else "packed"
     return resolved.compute.mode
 

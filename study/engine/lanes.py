@@ -271,7 +271,7 @@ class GradientLanes:
                     update, self._buffers, dict(zip(names, columns, strict=True)), indices
                 ),
                 [indices, *values.values()],
-                [self._networks.parameters, *self._buffers.values()],
+                [*self._networks.state().values(), *self._buffers.values()],
             )
         return self._captured(indices, *values.values())
 

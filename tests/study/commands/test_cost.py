@@ -30,7 +30,7 @@ def test_steps_are_timed_and_joined(command, digits):
     code, out, err = command("cost", "digits", "--seconds", "0.01", "--threads", "1")
     assert code == 0, err
     assert "Fastest on one device: B = " in out
-    assert "medians of 7 repeats" in out
+    assert " repeats, with their 95% intervals" in out
     table = pd.read_parquet("digits/cost.parquet")
     assert tuple(table["batch_size"]) == SIZES
     assert (table["step_seconds"] > 0).all()

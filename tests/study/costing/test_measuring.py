@@ -5,6 +5,7 @@ import torch
 
 from study.costing.measuring import Job, good_points, timed
 from study.errors import StudyError
+from study.planning.resolve import resolve
 from study.records import Curve, Outcome, Point, Seconds, Status, TrialResult
 
 
@@ -47,3 +48,12 @@ def test_all_batch_sizes_are_timed_on_the_threads_asked_for(make_study, shared_t
     assert told == [row["batch_size"] for row in rows] == [4, 16]
     assert {row["threads"] for row in rows} == {2}
     assert torch.get_num_threads() == before
+
+
+def test_a_workload_with_its_own_dynamics_takes_no_time():
+    study, quadratic = resolve(
+        {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4]}
+    )
+    job = Job(resolved=study.as_data(), points=good_points(study, [trial(4, 0, 9)]), seconds=0.01)
+    with pytest.raises(StudyError, match="own dynamics; give the times of its steps with --step"):
+        timed(job, quadratic)
