@@ -118,7 +118,10 @@ def _noise(found: Diagnosed) -> Iterator[str]:
         ends = [runs[runs["moment"] == moment].set_index("batch_size") for moment in (START, END)]
         both = ends[0].index.intersection(ends[1].index)
         if not len(both):
-            yield f"The noise scale {name} is not known: no batch size has one at start and end."
+            yield (
+                f"The noise scale {name} is known at no batch size: with batch statistics, "
+                "--examples must hold 8 batches or more; else |G| is too small to tell from noise."
+            )
             continue
         first, last = both.min(), both.max()
         told = [

@@ -80,7 +80,7 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     from analysis.tables.folder import ResultsFolder
     from study.replay.diagnose import best_trials, diagnose, diagnostics_named
     from study.replay.recorded import load_as_recorded, recorded_trials
-    from study.storage.diagnostics import write_diagnostics
+    from study.storage.diagnostics import rows_to_keep, write_diagnostics
     from study.storage.study_folder import read_study_toml
     from workloads.registry import files_refused
 
@@ -93,12 +93,12 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     trials = best_trials(resolved, recorded, sizes)
     with files_refused(not run_code):
         trainable = load_as_recorded(folder, resolved)
-    rows = []
+    rows = [*rows_to_keep(folder, wanted, best_trials(resolved, recorded, None))]
     with Terminal(stderr=True).status("training the best trials again") as status:
         for trial, own in diagnose(resolved, trainable, recorded, trials, wanted, examples):
             status.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps, done")
             rows += own
-    write_diagnostics(folder, rows, best_trials(resolved, recorded, None))
+    write_diagnostics(folder, rows)
     found = read_diagnostics(folder, resolved.as_data()).only(wanted)
     written = write_all(DIAGNOSTIC_FIGURES, found, folder / "figures")
     said = diagnostic_sentences(found)

@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from study.config.sections import Precision
 from study.config.study import ResolvedStudy
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import Layout, LoadedWorkload, fresh_model
@@ -98,6 +99,8 @@ class Network:
     ) -> None:
         """Build the model; `set` gives it weights."""
         self.resolved, self.loaded, self.trial, self.sample = resolved, loaded, trial, sample
+        # small differences of a loss are lost in bf16
+        self._exact = replace(loaded, precision=Precision.FLOAT32)
         self._model = fresh_model(loaded, trial.point.seed).eval()
         self.layout = Layout(self._model)
         used = of_workload(loaded.workload).used(resolved.search.space)
@@ -182,7 +185,7 @@ class Network:
             value, total = 0.0, torch.zeros_like(flat)
             for part, share in self._parts(self.sample.train, size):
                 with torch.enable_grad():
-                    loss = self.loaded.plain_loss(self._model, part, **self._values)
+                    loss = self._exact.plain_loss(self._model, part, **self._values)
                 value += share * loss.item()
                 total.add_(self._flat(loss), alpha=share)
             return value, total
@@ -206,7 +209,7 @@ class Network:
             for part, share in self._parts(examples or self.sample.train, size):
                 # of attention, only the plain formula can be differentiated twice
                 with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-                    loss = self.loaded.plain_loss(self._model, part, **self._values)
+                    loss = self._exact.plain_loss(self._model, part, **self._values)
                     along = self._flat(loss, create_graph=True) @ vector
                 if along.requires_grad:  # not where the loss is linear
                     total.add_(self._all_the_way(along), alpha=share)
@@ -228,7 +231,7 @@ class Network:
             total = torch.zeros(2, dtype=torch.float64)
             for part, share in self._parts(examples, size):
                 with torch.no_grad():
-                    both = torch.stack(self.loaded.measured(self._model, part)[:2])
+                    both = torch.stack(self._exact.measured(self._model, part)[:2])
                 total += share * both.cpu()
             return float(total[0]), float(total[1])
 

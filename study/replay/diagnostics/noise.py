@@ -34,7 +34,7 @@ VARIANTS = {"euclidean": 1, "sign": 2, "spectral": 2}
 
 
 def noise(network: Network) -> Iterable[Row]:
-    """Return the noise scales of a network; none where too few batches of statistics are there."""
+    """Return the noise scales of a network; nulls where batches of statistics are too few."""
     indices, share = network.sample.indices, network.sample.share
     count = min(GROUPS, max(LEAST_GROUPS, _MOST_NUMBERS // len(network.weights.parameters)))
     size = max(1, len(indices) // count)
@@ -42,7 +42,7 @@ def noise(network: Network) -> Iterable[Row]:
         size = network.trial.batch_size  # whose statistics are those of training
     groups = torch.split(indices[: len(indices) // size * size], size)[:count]
     if len(groups) < LEAST_GROUPS:
-        return []
+        return [row("noise_scale", None, variant=name, samples=len(groups)) for name in VARIANTS]
     gradients = torch.stack(list(network.gradients(groups, "noise")))
     used = len(groups) * size
     found = noise_scales(gradients, size, share * used / len(indices), network.layout.shapes)
