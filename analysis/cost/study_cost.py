@@ -14,6 +14,7 @@ from analysis.cost.step_costs import StepCosts, read_costs
 from analysis.cost.steps import found_steps, steps_of
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import FORM
+from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import examples_per_step, is_federated
 from analysis.report.summary import Analysis
 from analysis.tables.files import read_file, remedy
@@ -182,12 +183,33 @@ def cost_of(
     return joined(analysis, costs, _recorded_terms(folder) if terms is None else terms)
 
 
+def check_joinable(analysis: Analysis, terms: Terms) -> None:
+    """Refuse studies whose steps have no one cost, before anything is timed.
+
+    Raises:
+        AnalysisError: batches change along a trial, or clients would be spread over devices.
+    """
+    config = analysis.study.config
+    if is_planned(config):
+        raise AnalysisError(
+            "the cost is that of steps of one batch size, got a study whose batch_schedule changes "
+            "the batch along a trial; give a study of fixed batch sizes"
+        )
+    if terms.devices and is_federated(config):
+        raise AnalysisError(
+            "--devices spreads the batch of one model, got a federated study, whose clients are "
+            "devices already; leave it out"
+        )
+
+
 def joined(analysis: Analysis, costs: StepCosts, terms: Terms) -> StudyCost:
     """Return what training costs at every batch size of an analysis.
 
     Raises:
-        AnalysisError: no batch size of the study was timed, or the devices cannot be computed.
+        AnalysisError: no batch size of the study was timed, or the study or its devices have no
+            such cost.
     """
+    check_joinable(analysis, terms)
     steps, held = steps_of(analysis)
     found = found_steps(analysis)
     config = analysis.study.config
@@ -207,11 +229,6 @@ def joined(analysis: Analysis, costs: StepCosts, terms: Terms) -> StudyCost:
         raise AnalysisError(
             f"step times must be of batch sizes of the study, {listed}, got none of them in "
             f"{costs.source}; time at least one of these"
-        )
-    if terms.devices and is_federated(config):
-        raise AnalysisError(
-            "--devices spreads the batch of one model, got a federated study, whose clients are "
-            "devices already; leave it out"
         )
     scaling = scaled(steps, costs, terms.devices, terms.link, terms.price) if terms.devices else ()
     return StudyCost(

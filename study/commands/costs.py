@@ -110,7 +110,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.cost.record import cost_record, print_costs, write_cost
     from analysis.cost.step_costs import StepCosts, write_costs
     from analysis.cost.step_costs import step_times as times_in
-    from analysis.cost.study_cost import Terms, joined
+    from analysis.cost.study_cost import Terms, check_joinable, joined
     from analysis.figures.drawing.style import look_of
     from analysis.figures.one_study.costs import write_cost_figures
     from analysis.report.summary import analyze
@@ -131,6 +131,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     rows = None if step_times is None else times_in(step_times)
     known = _recorded(folder) if recorded else None
     analysis = analyze(study_tables(folder) or read_study(folder), target)
+    check_joinable(analysis, terms)
     if known is None:
         rows = rows or _timed(_job(folder, seconds, threads), address, run_code)
         known = StepCosts.of(rows)
