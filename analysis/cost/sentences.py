@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from analysis.cost.devices import ALL_REDUCE, EXAMPLES, SHARES, DeviceCost
 from analysis.cost.estimates import ENERGY, TIME, amount, text
 from analysis.cost.rows import CostRow
+from analysis.cost.step_costs import MEASURED
 from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import REACH, rounded, span_text
 from analysis.measures.federated import step_unit
 from analysis.measures.replicates import fitted_quantity
 
-MEASURED = "measured"
-"""Source of step times that batchscale took itself."""
 _STEADY = 2.0
 """Factor between the repeats of a step beyond which they are said to be disturbed."""
 _REASONS = {
@@ -232,10 +231,10 @@ def _unsteady(cost: StudyCost) -> tuple[str, ...]:
     ]
     if cost.costs.source != MEASURED or not wide:
         return ()
+    fewer = ", or with fewer --threads" if (cost.costs.threads or 1) > 1 else ""
     return (
         f"B = {_listed(wide)}: the ends of the interval of a step differ by more than a factor of "
-        f"{_STEADY:g}, as where other programs run; run `cost` again when they have ended, or "
-        "with fewer --threads.",
+        f"{_STEADY:g}, as where other programs run; run `cost` again when they have ended{fewer}.",
     )
 
 

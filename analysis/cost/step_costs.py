@@ -21,6 +21,8 @@ from analysis.tables.study import read_table
 SIZE, SECONDS, LOW, HIGH, ENERGY = "batch_size", "seconds_per_step", "low", "high", "energy"
 """Columns of a table of step times measured elsewhere; the last three may be absent."""
 ELSEWHERE = "a device elsewhere"
+MEASURED = "measured"
+"""Source of step times that batchscale took itself."""
 _COLUMNS = {
     SECONDS: "step_seconds",
     LOW: "step_seconds_low",
