@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.cost.estimates import exactly, product, ratio
-from analysis.cost.step_costs import StepCosts
+from analysis.cost.step_costs import MOST, StepCosts
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import Estimate
 
@@ -49,14 +49,12 @@ class Link:
         Raises:
             AnalysisError: a number is out of its range.
         """
-        if not 0 < self.bandwidth < math.inf:
+        if not 1 <= self.bandwidth < math.inf:
             raise AnalysisError(
-                f"--bandwidth must be a finite number above 0, got {self.bandwidth:g} bytes/s"
+                f"--bandwidth must be at least 1 byte/s, got {self.bandwidth:g} bytes/s"
             )
-        if not 0 <= self.latency < math.inf:
-            raise AnalysisError(
-                f"--latency must be a finite number from 0, got {self.latency:g} seconds"
-            )
+        if not 0 <= self.latency <= MOST:
+            raise AnalysisError(f"--latency must be 0 to {MOST:g} s, got {self.latency:g} s")
         if self.parameters is not None and self.parameters < 1:
             raise AnalysisError(f"--parameters must be 1 or more, got {self.parameters}")
 

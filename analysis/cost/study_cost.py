@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from analysis.cost.devices import HALF, DeviceCost, Link, scaled
 from analysis.cost.estimates import ratio
 from analysis.cost.rows import CostRow, Doubling
-from analysis.cost.step_costs import StepCosts, read_costs
+from analysis.cost.step_costs import LEAST, MOST, StepCosts, read_costs
 from analysis.cost.steps import found_steps, steps_of
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import FORM
@@ -47,8 +47,10 @@ class Terms:
             AnalysisError: the price, or a number of devices, is out of its range; or the link is
                 missing.
         """
-        if self.price is not None and not 0 < self.price < math.inf:
-            raise AnalysisError(f"--price must be a finite number above 0, got {self.price:g}")
+        if self.price is not None and not LEAST <= self.price <= MOST:
+            raise AnalysisError(
+                f"--price must be a number from {LEAST:g} to {MOST:g}, got {self.price:g}"
+            )
         wrong = [count for count in self.devices if not 1 <= count <= MOST_DEVICES]
         if wrong:
             raise AnalysisError(
