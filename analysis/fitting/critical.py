@@ -12,6 +12,8 @@ from analysis.fitting.regimes import OVERHEAD, Regime, Verdict, edges_of, regime
 
 SEEDS, TUNING, FORM = "seeds", "under-tuning", "form of the curve"
 """Sources of uncertainty."""
+NO_TUNING = "the interval holds no under-tuning"
+"""Note of a `b_crit` whose fits are not of the best points there are."""
 
 DEFINITIONS: Mapping[str, str] = {
     "b_crit": "E_min / S_min, where perfect scaling and plateau would cross: the models averaged, "
@@ -91,7 +93,8 @@ def b_crit_of(fits: Fits) -> CriticalBatchSize:
     if len(fits.by_name) > 1:
         parts[FORM] = average
     widened = replace(average, low=min(average.low, seeds.low), high=max(average.high, seeds.high))
-    return CriticalBatchSize(name="b_crit", estimate=widened, parts=parts)
+    note = NO_TUNING if fits.found is None else ""
+    return CriticalBatchSize(name="b_crit", estimate=widened, note=note, parts=parts)
 
 
 def _transformed(b_crit: Estimate, function: Callable[[float], float]) -> Estimate:

@@ -18,7 +18,14 @@ NO_BOX = (
     "the ranges that the imported runs were drawn from are not known (import with --space), so "
     "their best points may need more steps than the best there are, by an unknown factor"
 )
-ADAPTIVE = "the trials of an adaptive sampler do not show it"
+ADAPTIVE = (
+    "the trials of this sampler do not show it, as they crowd where it takes the best to be (with "
+    'search.sampler = "halton" or "tpe" they do)'
+)
+SHOWING = ("tpe",)
+"""Samplers that learn and whose trials spread enough to show the gap as even ones do. In 288
+searches of the bank the quantiles of the gap held the true one at 0.19, 0.34, 0.57, 0.75 and 0.92
+for 0.1, 0.25, 0.5, 0.75 and 0.9; those of `shared` did at 0.37, 0.67, 0.87, 0.97 and 1."""
 NONE_REACHED = "no trial spread evenly over the box reached the target at B = {sizes}"
 
 
@@ -47,7 +54,7 @@ def tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None = No
         return Tuning(gaps={}, missing=NO_BOX)
     if follows_rule(study) or not study.space:
         return Tuning(gaps={}, missing=NO_TUNING)
-    if study.adaptive:
+    if study.adaptive and study.config["search"].get("sampler") not in SHOWING:
         return Tuning(gaps={}, missing=ADAPTIVE)
     even = search_trials(study, target)
     even = even[even["role"].isin(EVEN_ROLES)]

@@ -42,6 +42,16 @@ def test_where_the_trials_do_not_show_it_there_is_a_reason(study, change, reason
     assert gaps_of(replace(study, config={**study.config, **change})) == ({}, reason)
 
 
+def test_the_trials_of_tpe_show_it(study):
+    search = study.config["search"] | {"sampler": "tpe"}
+    learning = {**study.config, "adaptive": True, "search": search}
+    found = gaps_of(replace(study, config=learning))[0]
+    even = gaps_of(study)[0]
+    assert {b: gap.excess(0.5) for b, gap in found.items()} == {
+        b: gap.excess(0.5) for b, gap in even.items()
+    }
+
+
 def test_batch_sizes_that_only_points_from_elsewhere_reached_are_named(study):
     trials = study.trials.copy()
     trials.loc[trials["batch_size"].isin([16, 32]), "role"] = "warm"
