@@ -164,7 +164,7 @@ class RaceConfig(Section):
     """Trials that race together."""
     prune: tuple[Share, ...] | None = None
     """At each of these shares of the expected fewest steps, the worse half of the lanes left in a
-    cohort is dropped, for example [0.25, 0.5]; left out for none."""
+    cohort is dropped, for example [0.25, 0.5]; left out or [] for none."""
 
     @field_validator("max_steps", mode="after")
     @classmethod
@@ -184,12 +184,12 @@ class RaceConfig(Section):
     @field_validator("prune", mode="after")
     @classmethod
     def _rising(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if value is not None and (not value or list(value) != sorted(set(value))):
+        if value and list(value) != sorted(set(value)):
             raise ValueError(
-                f"`prune` must list at least one share, each above the one before, got "
-                f"{list(value)}; for example [0.25, 0.5], or leave it out"
+                f"`prune` must list shares, each above the one before, got {list(value)}; for "
+                "example [0.25, 0.5], or [] for none"
             )
-        return value
+        return value or None  # so that off has one form in study files, and in what was recorded
 
     @model_validator(mode="after")
     def _to_target(self) -> Self:
