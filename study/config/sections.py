@@ -1,5 +1,6 @@
 """The tables of a study file: every key with its meaning, its default and its own rule."""
 
+import math
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -95,6 +96,10 @@ class SearchConfig(Section):
     """Whether the scaled best points of neighboring batch sizes are among the first trials."""
 
 
+_ROOMY = 8
+"""Lanes from which on more of them pay off ever less."""
+
+
 class LaneLimit(Section):
     """Lanes at a batch size: at most `lanes`, with at most `examples` in their batches."""
 
@@ -102,12 +107,19 @@ class LaneLimit(Section):
     """Most lanes at any batch size."""
     examples: Positive | None = None
     """Most examples in the batches of all lanes together."""
+    gradual: Annotated[bool, Field(strict=True)] | None = None
+    """Whether more than eight lanes are only the square root of eight times as many, and every
+    number of lanes a power of two: what pays off on a CPU."""
 
     def at(self, batch_size: int) -> int:
         """Return the number of lanes at a batch size, >= 1."""
         if self.examples is None:
             return self.lanes
-        return max(1, min(self.lanes, self.examples // batch_size))
+        room = self.examples // batch_size
+        if self.gradual and room > 1:
+            few = min(room, math.isqrt(_ROOMY * room))
+            room = 1 << (few.bit_length() - 1)
+        return max(1, min(self.lanes, room))
 
 
 Lanes = Annotated[
