@@ -87,14 +87,15 @@ class Analysis:
 
     @property
     def subject(self) -> str:
-        """Workload and optimizer on one line, with the scaling rule of a recipe."""
+        """Workload and optimizer on one line, averages that count, and the rule of a recipe."""
         config = self.study.config
         workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, without its path
         rule = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
         optimizer = str(config["optimizer"])
         if is_federated(config):
             optimizer = f"FedAvg of {optimizer}"
-        return f"{workload}, {optimizer}{rule}"
+        averaged = ", averaged weights" if config["race"].get("weights") == "averaged" else ""
+        return f"{workload}, {optimizer}{averaged}{rule}"
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:

@@ -133,6 +133,11 @@ class ResolvedStudy(StudyConfig):
         return self.race.target
 
     @property
+    def counts_averages(self) -> bool:
+        """Whether the target counts on averaged weights."""
+        return self.race.weights == "averaged"
+
+    @property
     def hyperparameters(self) -> tuple[str, ...]:
         """Return of the hyperparameters, searched or fixed, in the order of their columns."""
         return tuple(self.search.space)

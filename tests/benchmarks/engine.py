@@ -82,7 +82,7 @@ def engine(
         some = seeds[part]
         networks = PackedNetworks(training, some) if pack else LoopedNetwork(training, *some)
         order = DataOrder(some, len(training.data.train.inputs), batch_size, training.device)
-        made.append(GradientLanes(training, networks, rule.of(part), order))
+        made.append(GradientLanes(training, networks, rule.select(part), order))
     return Ensemble(made).advance
 
 
