@@ -59,6 +59,9 @@ class ScalingRule(StrEnum):
     """The learning rate is proportional to the batch size."""
     SQUARE_ROOT = "square-root"
     """The learning rate is proportional to the square root of the batch size."""
+    SDE = "sde"
+    """The learning rate as with square-root; 1 - beta1 and 1 - beta2 are proportional to the batch
+    size, eps to the inverse of its square root."""
     LAMB = "lamb"
     """Untuned LAMB: square-root scaling from a published point, with linearly longer warm-up."""
 

@@ -1,7 +1,7 @@
 """The figures of a study by name: draw one, or write all of them.
 
-Those of a comparison are in `analysis.figures.comparison`; those of `batchscale layers` in
-`analysis.figures.one_study.layers`.
+Those of a comparison are in `analysis.figures.comparison`; those of `batchscale diagnose` in
+`analysis.figures.diagnostics`.
 """
 
 from collections.abc import Mapping

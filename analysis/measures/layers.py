@@ -10,30 +10,11 @@ full gradient G and the covariance S of one example's (McCandlish et al. 2018, s
 import numpy as np
 import pandas as pd
 
-from analysis.errors import AnalysisError
-from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import LAYERS_FILE
-from analysis.tables.study import read_table
-
 ENDS = ("start", "end")
 
 
-def read_layers(folder: ResultsFolder) -> pd.DataFrame:
-    """Return `layers.parquet`, one row per batch size, moment and parameter tensor.
-
-    Raises:
-        AnalysisError: the table is missing or corrupt, or holds no ratio.
-    """
-    table = read_table(folder, LAYERS_FILE)
-    if table["ratio"].isna().all():
-        raise AnalysisError(
-            f"{folder / LAYERS_FILE} must hold a ratio of some layer, got none; run `layers` again"
-        )
-    return table
-
-
 def spreads(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the largest ratio of a layer over the smallest, from a table of `read_layers`.
+    """Return the largest ratio of a layer over the smallest, from a table of layers.
 
     Columns: batch_size, moment, step, spread, largest and smallest (layers), median (of the
     ratios), noise (median over layers of the mini-batch gradient norm over the full one).
@@ -58,7 +39,7 @@ def spreads(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return sentences on a table of `read_layers`.
+    """Return sentences on a table of layers, one row per batch size, moment and parameter tensor.
 
     They give the spread between layers at start and end, the change during training, the dependence
     on batch size, the share of noise, and the layers without a ratio.

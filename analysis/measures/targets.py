@@ -61,6 +61,19 @@ def search_trials(
     return trials
 
 
+def judged_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+    """Return the trials that steps to target are taken from, as they stand at a target.
+
+    These are the ones of `search_trials`; in a recipe its runs on fresh seeds.
+
+    Raises:
+        AnalysisError: as by `search_trials`.
+    """  # noqa: DOC502  (raised by search_trials)
+    if follows_rule(study):
+        return trials_at(recipe_runs(study), ROLES, target)
+    return search_trials(study, target)
+
+
 def competing_trials(study: StudyTables) -> pd.DataFrame:
     """Return the trials that represent their batch sizes, as recorded.
 
@@ -197,10 +210,7 @@ def steps_to_target(
         AnalysisError: there is no search trial, there are fewer than `first`, or the target is
             tighter than the raced one.
     """  # noqa: DOC502  (raised by search_trials)
-    if follows_rule(study) and first is None:
-        trials = trials_at(recipe_runs(study), ROLES, target)
-    else:
-        trials = search_trials(study, target, first)
+    trials = judged_trials(study if first is None else first_trials(study, first), target)
     names = hyperparameters(trials)
     tested = (TEST_ERROR,) if TEST_ERROR in trials else ()
     pruned = trials["status"].eq("pruned").any()  # by rungs, which most studies do not have

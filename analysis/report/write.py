@@ -125,21 +125,26 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
 
     A narrow console leaves out columns that summary.md has.
     """
-    rows = _fit_width(readable_table(analysis).replace(_SHORT), console.width)
+    console.print(analysis.title, markup=False, soft_wrap=True)
+    print_table(readable_table(analysis).replace(_SHORT), console, _DISPENSABLE)
+    for sentence in sentences(analysis):
+        console.print(sentence, markup=False, soft_wrap=True)
+
+
+def print_table(rows: pd.DataFrame, console: Console, dispensable: Iterable[str]) -> None:
+    """Print a table of text; a narrow console leaves out columns, the least needed first."""
+    rows = _fit_width(rows, console.width, dispensable)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="underline")
     for name in rows.columns:
         table.add_column(name, justify="left" if name == "regime" else "right", no_wrap=True)
     for row in rows.itertuples(index=False):
         table.add_row(*row)
-    console.print(analysis.title, markup=False, soft_wrap=True)
     console.print(table)
-    for sentence in sentences(analysis):
-        console.print(sentence, markup=False, soft_wrap=True)
 
 
-def _fit_width(rows: pd.DataFrame, width: int) -> pd.DataFrame:
+def _fit_width(rows: pd.DataFrame, width: int, dispensable: Iterable[str]) -> pd.DataFrame:
     """Drop columns, the least needed first, until the table fits a width in characters."""
-    for name in _DISPENSABLE:
+    for name in dispensable:
         widths = [max(len(column), rows[column].str.len().max()) + 1 for column in rows.columns]
         if sum(widths) <= width:
             break

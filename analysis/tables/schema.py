@@ -20,9 +20,11 @@ STUDY_FILE = "study.toml"
 TRIALS_FILE = "trials.parquet"
 CURVES_FILE = "curves.parquet"
 BOXES_FILE = "boxes.parquet"
-LAYERS_FILE = "layers.parquet"
+COST_FILE = "cost.parquet"
+DIAGNOSTICS_FILE = "diagnostics.parquet"
 PROVENANCE_FILE = "provenance.json"
 SUMMARY_FILE = "summary.json"
+COST_SUMMARY_FILE = "cost.json"
 ARCHIVE_FILE = "archive.json"
 """File of an imported results folder that keeps each `study.json` for an export."""
 
@@ -86,24 +88,43 @@ BOX_COLUMNS: Mapping[str, pa.DataType] = {
 """Columns of `boxes.parquet`, one row per batch size, region and searched hyperparameter; region 0
 is the study's box, the others are the regions by which it was extended."""
 
-LAYER_COLUMNS: Mapping[str, pa.DataType] = {
+DIAGNOSTIC_COLUMNS: Mapping[str, pa.DataType] = {
+    "what": pa.string(),
     "batch_size": pa.int64(),
     "role": pa.string(),
     "trial": pa.int64(),
     "moment": pa.string(),
     "step": pa.int64(),
-    "layer": pa.string(),
-    "parameters": pa.int64(),
-    "weight_norm": pa.float64(),
-    "gradient_norm": pa.float64(),
-    "gradient_norm_sd": pa.float64(),
-    "batches": pa.int64(),
-    "ratio": pa.float64(),
-    "full_gradient_norm": pa.float64(),
-    "full_ratio": pa.float64(),
+    "quantity": pa.string(),
+    "variant": pa.string(),
+    "x": pa.float64(),
+    "y": pa.float64(),
+    "value": pa.float64(),
+    "low": pa.float64(),
+    "high": pa.float64(),
+    "examples": pa.int64(),
+    "samples": pa.int64(),
 }
-"""Columns of `layers.parquet`, one row per trial, moment and parameter tensor."""
+"""Columns of `diagnostics.parquet`, one row per number that was measured."""
 
+COST_COLUMNS: Mapping[str, pa.DataType] = {
+    "batch_size": pa.int64(),
+    "step_seconds": pa.float64(),
+    "step_seconds_low": pa.float64(),
+    "step_seconds_high": pa.float64(),
+    "repeats": pa.int64(),
+    "evaluation_seconds": pa.float64(),
+    "memory": pa.int64(),
+    "micro_batch": pa.int64(),
+    "step_joules": pa.float64(),
+    "parameters": pa.int64(),
+    "device": pa.string(),
+    "threads": pa.int64(),
+    "precision": pa.string(),
+    "source": pa.string(),
+}
+"""Columns of `cost.parquet`, one row per batch size; no hyperparameter meets them in a table, so
+that its name may be one of theirs."""
 
 _COMPUTED = {
     "trials",
@@ -132,7 +153,6 @@ RESERVED_COLUMNS = frozenset(
         *(RAW_ERROR, AVERAGED_ERROR),
         *CURVE_COLUMNS,
         *BOX_COLUMNS,
-        *LAYER_COLUMNS,
         *STATUSES,
         *ROLES,
         *_COMPUTED,
@@ -166,9 +186,14 @@ def box_schema() -> pa.Schema:
     return _versioned(pa.schema(list(BOX_COLUMNS.items())))
 
 
-def layer_schema() -> pa.Schema:
-    """Return the schema of `layers.parquet`."""
-    return _versioned(pa.schema(list(LAYER_COLUMNS.items())))
+def diagnostic_schema() -> pa.Schema:
+    """Return the schema of `diagnostics.parquet`."""
+    return _versioned(pa.schema(list(DIAGNOSTIC_COLUMNS.items())))
+
+
+def cost_schema() -> pa.Schema:
+    """Return the schema of `cost.parquet`."""
+    return _versioned(pa.schema(list(COST_COLUMNS.items())))
 
 
 def hyperparameters(trials: Iterable[Hashable]) -> tuple[str, ...]:
@@ -185,6 +210,7 @@ COLUMNS = {
     TRIALS_FILE: TRIAL_COLUMNS,
     CURVES_FILE: CURVE_COLUMNS,
     BOXES_FILE: BOX_COLUMNS,
-    LAYERS_FILE: LAYER_COLUMNS,
+    COST_FILE: COST_COLUMNS,
+    DIAGNOSTICS_FILE: DIAGNOSTIC_COLUMNS,
 }
 """Columns of each file."""

@@ -41,13 +41,19 @@ _LEAST: Mapping[str, int] = {
     "seconds": 0,
     "region": 0,
     "step": 0,
+    "repeats": 1,
+    "memory": 0,
+    "micro_batch": 0,
+    "parameters": 1,
+    "threads": 1,
 }
 _NEEDED = {"batch_size", "trial", "role", "status", "stopped_at", "step", "val_error"} | {
     "region",
     "hyperparameter",
-    "low",
-    "high",
     "scale",
+    "step_seconds",
+    "device",
+    "source",
 }
 _MOST = 2**53
 _NAME = re.compile(r"\w[\w.+-]{0,99}")

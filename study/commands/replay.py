@@ -1,12 +1,19 @@
-"""The commands that train recorded trials again: `verify` and `layers`."""
+"""The commands that train recorded trials again: `verify` and `diagnose`."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, RunCode, StudyFolder, use_data
+from study.commands.options import (
+    SOME_FAILED,
+    DataDir,
+    Json,
+    RunCode,
+    StudyFolder,
+    integers,
+    use_data,
+)
 from study.commands.terminal import Terminal
-from study.errors import StudyError
 
 if TYPE_CHECKING:
     from study.replay.verification import Clause
@@ -41,8 +48,16 @@ def verify(
 
 
 @app.command()
-def layers(
+def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     location: StudyFolder,
+    what: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME,...",
+            help="What to measure: noise, curvature, sharpness, landscape, gap, layers.",
+            show_default="all",
+        ),
+    ] = None,
     batch_sizes: Annotated[
         str | None,
         typer.Option(
@@ -51,55 +66,53 @@ def layers(
             show_default="all that reached the target",
         ),
     ] = None,
+    examples: Annotated[
+        int, typer.Option(min=2, help="Training and validation examples to measure on, at most.")
+    ] = 8192,
+    as_json: Json = False,
     run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Train the best trials again and compare each layer's gradient with its weights."""
-    import pyarrow as pa
-
-    from analysis.figures.one_study.layers import Layers, write_layer_figures
-    from analysis.measures.layers import layer_sentences, read_layers
-    from analysis.tables.files import write_table
+    """Train the best trials again and measure noise, curvature, sharpness, landscape and gap."""
+    from analysis.figures.diagnostics import DIAGNOSTIC_FIGURES
+    from analysis.figures.drawing.kind import write_all
+    from analysis.measures.diagnostics import diagnostic_sentences, read_diagnostics
     from analysis.tables.folder import ResultsFolder
-    from analysis.tables.schema import LAYERS_FILE, layer_schema
-    from study.replay.layers import best_trials, measured_layers
+    from study.replay.diagnose import best_trials, diagnose, diagnostics_named
     from study.replay.recorded import load_as_recorded, recorded_trials
+    from study.storage.diagnostics import rows_to_keep, write_diagnostics
     from study.storage.study_folder import read_study_toml
     from workloads.registry import files_refused
 
+    wanted = diagnostics_named(what)
+    sizes = None if batch_sizes is None else integers("--batch-sizes", batch_sizes)
     use_data(data_dir)
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
     recorded = recorded_trials(folder, resolved)
-    trials = best_trials(resolved, recorded, _sizes(batch_sizes))
+    trials = best_trials(resolved, recorded, sizes)
     with files_refused(not run_code):
         trainable = load_as_recorded(folder, resolved)
-    rows = []
-    with console.status("training the best trials again") as status:
-        for trial in trials:
-            status.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps")
-            rows += measured_layers(resolved, trainable, trial, recorded)
-    write_table(folder, LAYERS_FILE, pa.Table.from_pylist(rows, schema=layer_schema()))
-    measured = read_layers(folder)
-    figures = folder / "figures"
-    subject = f"{resolved.workload.rpartition(':')[2]}, {resolved.optimizer}"
-    written = write_layer_figures(Layers(table=measured, subject=subject), figures)
-    for sentence in layer_sentences(measured):
-        console.print(sentence)
+    rows = [*rows_to_keep(folder, wanted, best_trials(resolved, recorded, None))]
+    with Terminal(stderr=True).status("training the best trials again") as status:
+        for trial, own in diagnose(resolved, trainable, recorded, trials, wanted, examples):
+            status.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps, done")
+            rows += own
+    write_diagnostics(folder, rows)
+    found = read_diagnostics(folder, resolved.as_data()).only(wanted)
+    written = write_all(DIAGNOSTIC_FIGURES, found, folder / "figures")
+    said = diagnostic_sentences(found)
+    if as_json:
+        table = found.table.astype(object).where(found.table.notna(), None)
+        console.document({"sentences": said, "diagnostics": table.to_dict("records")})
+        return
+    for name, sentences in said.items():
+        console.print(f"{name}:")
+        for sentence in sentences:
+            console.print(f"  {sentence}")
     for name in written:
         if name.endswith(".png"):
-            console.print(str(figures / name))
-
-
-def _sizes(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError as error:
-        raise StudyError(
-            f"--batch-sizes must be integers separated by commas, as in 16,256, got {text!r}"
-        ) from error
+            console.print(str(folder / "figures" / name))
 
 
 def _print_clause(clause: "Clause") -> bool:

@@ -30,6 +30,16 @@ class Ensemble:
         return self._packs[0].quantities
 
     @property
+    def learning_rates(self) -> Tensor:
+        """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
+        return torch.cat([pack.learning_rates for pack in self._packs])
+
+    def model_buffers(self, place: int) -> dict[str, Tensor]:
+        """Return copies of the buffers of a remaining lane's model that training changes."""
+        last = np.cumsum([len(pack) for pack in self._packs])
+        return self._packs[int(np.searchsorted(last, place, side="right"))].model_buffers
+
+    @property
     def micro_batch(self) -> int:
         """Examples per forward and backward pass, the minimum over the packs."""
         return min(pack.micro_batch for pack in self._packs)

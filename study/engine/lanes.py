@@ -16,7 +16,7 @@ from study.engine.averages import Averages
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload, copy_into
-from study.optimizers import Optimizer, Shapes, Step
+from study.optimizers import Optimizer, ParameterTensors, Step
 from study.records import Floats
 from workloads.errors import WorkloadError
 from workloads.workload import Examples, Split
@@ -47,8 +47,8 @@ class Networks(Protocol):
         """Floating-point buffers of the only lane; none of packed lanes."""
 
     @property
-    def shapes(self) -> Shapes:
-        """Shapes of a model's parameter tensors, in their order in `parameters`."""
+    def described(self) -> ParameterTensors:
+        """A model's parameter tensors, in their order in `parameters`."""
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
@@ -146,7 +146,7 @@ class GradientLanes:
         self._loaded, self._device = loaded, loaded.device
         self._validation = loaded.data.validation
         self._buffers = settings.optimizer.zeros(networks.parameters)
-        self._update = Step.of(settings.optimizer, networks.shapes, settings.hyperparameters)
+        self._update = Step.of(settings.optimizer, networks.described, settings.hyperparameters)
         self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
         self.quantities, self._measured = loaded.quantities, 0
         decays = settings.ema_decay
@@ -174,6 +174,17 @@ class GradientLanes:
     def parameters(self) -> Tensor:
         """Trainable parameters of the remaining lanes, shape (lanes, parameters)."""
         return self._networks.parameters[self._rows()]
+
+    @property
+    def learning_rates(self) -> Tensor:
+        """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
+        return self._values_now()["lr"][self._rows(), 0]
+
+    @property
+    def model_buffers(self) -> dict[str, Tensor]:
+        """Copies of the model's buffers that training changes, such as batch statistics."""
+        state = self._networks.state().items()
+        return {n.removeprefix("buffer "): t.clone() for n, t in state if n.startswith("buffer ")}
 
     @property
     def micro_batch(self) -> int:

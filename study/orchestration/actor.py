@@ -49,7 +49,7 @@ class RaceTrainable(tune.Trainable):
         device = "cuda" if ray.get_gpu_ids() and not program else "cpu"
         with ended_after(resolved.compute.cohort_minutes):
             workload = resolve_workload(resolved.workload, resolved.workload_options)
-            data = _received(job["data"], job["form"])
+            data = received(job["data"], job["form"])
             trainable = prepare(workload, device, resolved.compute.precision, data)
         self._worker = Worker(
             folder=job["folder"],
@@ -106,7 +106,8 @@ def _is_shared(data: Data) -> bool:
     return data.held and all(split.tensors for split in data.splits.values())
 
 
-def _received(arrays: Arrays | None, form: bytes | None) -> Data | None:
+def received(arrays: Arrays | None, form: bytes | None) -> Data | None:
+    """Return the data of `shared_data` and `shared_form` on a worker; None where there are none."""
     if arrays is None or form is None:
         return None
     with warnings.catch_warnings():

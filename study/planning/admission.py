@@ -179,7 +179,7 @@ class _Training:
             batches = torch.split(self._batch(step), [len(pack.parameters) for pack in packs])
             for pack, indices in zip(packs, batches, strict=True):
                 rates = np.full(len(pack.parameters), self._rate)
-                update = Step.of(optimizer_named("sgd"), pack.shapes, {"lr": rates})
+                update = Step.of(optimizer_named("sgd"), pack.described, {"lr": rates})
                 column = torch.from_numpy(rates).to(pack.parameters).unsqueeze(1)
                 with torch.no_grad():
                     pack.step(update, {}, {"lr": column}, indices)

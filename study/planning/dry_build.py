@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR
+from study.config.coordinates import complete
 from study.config.space import Range, Space
 from study.config.study import StudyConfig
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
@@ -171,8 +172,9 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
 
 
 def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> Lanes:
+    middle = complete({name: _middle(entry) for name, entry in space.items()}, 1)
     required = of_optimizer(config.optimizer).required
-    values = {name: np.array([_middle(space[name])]) for name in required}
+    values = {name: np.array([middle[name]]) for name in required}
     setup = LaneSetup(
         optimizer=config.optimizer,
         batch_size=1,

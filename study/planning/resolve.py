@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.tables.schema import TEST_ERROR
 from batchscale.errors import BatchscaleError
+from study.config.coordinates import refuse_coordinates
 from study.config.sections import BatchSizes
 from study.config.space import Range, Space
 from study.config.study import FOUND, ResolvedStudy, StudyConfig
@@ -64,7 +65,8 @@ def resolve(
         _known("search.sampler", config.search.sampler, SAMPLERS)
         _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
-        fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
+        written_for = defaults.get("optimizer", _OPTIMIZER)
+        fitting = applicable(defaults, written_for, groups, written.search.space)
         config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
@@ -79,6 +81,8 @@ def resolve(
         refuse_names(built.quantities, space, allowed=own)
         quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
     batch_sizes = _batch_sizes(config, built.examples)
+    if not isinstance(workload, Command):
+        refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
     refuse_recipe(config, space, batch_sizes)
     _refuse_until(config)
     if config.federated is not None and isinstance(built.trainable, LoadedWorkload):

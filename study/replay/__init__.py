@@ -1,4 +1,4 @@
 """Recorded trials trained again.
 
-Verification of a results folder and the diagnostics of layers build on it.
+Verification of a results folder and diagnostics of its trials build on it.
 """

@@ -5,8 +5,8 @@ the last bit. A trial is therefore replayed among the trials of its pack, whose 
 are dropped as they were. On the same machine with the same versions, every bit is the same.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -19,6 +19,21 @@ from study.engine.networks.training import Lockstep
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.records import CURVE_FIELDS, Cohort, Curve, Execution, Role, Status, TrialResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Weights:
+    """What a trial's model has learned at one moment.
+
+    Attributes:
+        parameters: the trainable ones, shape (parameters,).
+        buffers: those that training changes, such as batch statistics, by name.
+        lr: learning rate of the next update.
+    """
+
+    parameters: Tensor
+    buffers: Mapping[str, Tensor]
+    lr: float
 
 
 class Replay:
@@ -42,7 +57,7 @@ class Replay:
         pack = pack_of(trial, recorded)
         cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
         execution = trial.execution or Execution(resolved.compute.mode, len(pack), None)
-        self._lanes = build_lanes(_with_execution(resolved, execution), trainable, cohort)
+        self._lanes = build_lanes(with_execution(resolved, execution), trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not what it computes
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._lane = [result.point for result in pack].index(trial.point)
@@ -75,12 +90,16 @@ class Replay:
         """Return what has been measured so far."""
         return self._race.runs()[self._lane].curve
 
-    def parameters(self) -> Tensor:
-        """Return a copy of the trial's trainable parameters, shape (parameters,)."""
+    def weights(self) -> Weights:
+        """Return a copy of what the trial's model has learned so far."""
         assert isinstance(self._lanes, Ensemble)  # a workload with its own dynamics has none
         place = self._race.place(self._lane)
         assert place is not None  # called between measurements, while the trial is in the race
-        return self._lanes.parameters[place]
+        return Weights(
+            parameters=self._lanes.parameters[place].clone(),
+            buffers=self._lanes.model_buffers(place),
+            lr=float(self._lanes.learning_rates[place]),
+        )
 
 
 def pack_of(trial: TrialResult, recorded: Sequence[TrialResult]) -> list[TrialResult]:
@@ -107,7 +126,8 @@ def _cohort(result: TrialResult) -> tuple[int, Role, int]:
     return result.batch_size, Role.SEARCH if role is Role.WARM else role, result.cohort
 
 
-def _with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
+def with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
+    """Return a study whose cohorts are computed in another way."""
     compute = resolved.compute.model_copy(
         update={
             "mode": execution.mode,

@@ -9,10 +9,13 @@ from pandas.testing import assert_frame_equal
 
 from analysis.comparison.compare import compare
 from analysis.comparison.report import comparison_record
-from analysis.figures import write_figures
+from analysis.figures import FIGURES, write_figures
 from analysis.figures.comparison import write_comparison_figures
+from analysis.figures.diagnostics import DIAGNOSTIC_FIGURES
+from analysis.measures.diagnostics import read_diagnostics
 from analysis.report.record import summary_record
 from analysis.report.summary import analyze
+from analysis.tables.files import read_study_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
 
@@ -47,7 +50,16 @@ def test_the_summary_is_made_from_the_tables(folder):
 @pytest.mark.parametrize("folder", holding("study.toml"))
 def test_the_figures_draw_the_same_data(folder, tmp_path):
     write_figures(analyze(read_study(ResultsFolder.at(folder))), ResultsFolder.at(tmp_path))
-    assert_same_data(folder / "figures", tmp_path)
+    assert_same_data(folder / "figures", tmp_path, FIGURES)
+
+
+@pytest.mark.parametrize("folder", holding("diagnostics.parquet"))
+def test_the_figures_of_diagnostics_have_the_same_data(folder, tmp_path):
+    where = ResultsFolder.at(folder)
+    found = read_diagnostics(where, read_study_file(where))
+    for name, kind in DIAGNOSTIC_FIGURES.items():
+        kind.data(found).to_csv(tmp_path / f"{name}.csv", index=False)
+    assert_same_data(folder / "figures", tmp_path, DIAGNOSTIC_FIGURES)
 
 
 @pytest.mark.parametrize("folder", holding("comparison.json"))
@@ -64,9 +76,9 @@ def test_a_comparison_is_made_from_its_studies(folder, tmp_path):
     assert_same_data(folder, tmp_path)
 
 
-def assert_same_data(then, now):
-    """Compare the data of the figures in two folders."""
-    drawn = sorted(then.glob("*.csv"))
+def assert_same_data(then, now, names=None):
+    """Compare the data of the figures in two folders, of all or of those of some names."""
+    drawn = [path for path in sorted(then.glob("*.csv")) if names is None or path.stem in names]
     assert drawn
     for path in drawn:
         assert_frame_equal(pd.read_csv(now / path.name), pd.read_csv(path), rtol=1e-6)

@@ -43,7 +43,7 @@ class LoopedNetwork:
         self._loaded = loaded
         self._model = fresh_model(loaded, seed).train()
         layout = Layout(self._model)
-        self.shapes = layout.shapes
+        self.described = layout.described
         self.parameters = layout.flatten(self._model).unsqueeze(0)
         self._loss_values = {
             name: torch.from_numpy(values).to(self.parameters)[0]

@@ -17,7 +17,7 @@ from study.engine.networks.training import (
     copy_into,
     fresh_model,
 )
-from study.optimizers import Shapes, Step
+from study.optimizers import ParameterTensors, Step
 from study.records import Floats
 from study.seeding import derive_seed
 from workloads.randomness import forked
@@ -64,9 +64,9 @@ class PackedNetworks:
         self.supports_cuda_graph = not self._generators  # the host draws between steps
 
     @property
-    def shapes(self) -> Shapes:
-        """Shapes of a model's parameter tensors, in their order in `parameters`."""
-        return self._layout.shapes
+    def described(self) -> ParameterTensors:
+        """A model's parameter tensors, in their order in `parameters`."""
+        return self._layout.described
 
     @property
     def statistics(self) -> list[Tensor]:

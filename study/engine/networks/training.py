@@ -13,6 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_leaves
 
 from study.config.sections import Precision
+from study.optimizers.parameters import parameter_tensors
 from study.seeding import derive_seed
 from workloads.command.program import Command
 from workloads.errors import WorkloadError
@@ -74,7 +75,11 @@ class LoadedWorkload:
         `values` are the workload's own hyperparameters, each a scalar.
         """
         with self._arithmetic():
-            batch = augmented(self.workload, batch)
+            return self.plain_loss(model, augmented(self.workload, batch), **values)
+
+    def plain_loss(self, model: nn.Module, batch: Examples, **values: Tensor) -> Tensor:
+        """Return the same on the examples as they are, without augmentation."""
+        with self._arithmetic():
             return self.workload.loss(model, batch, **values).float()
 
     def measured(self, model: nn.Module, examples: Examples) -> tuple[Tensor, ...]:
@@ -162,6 +167,7 @@ class Layout:
     Attributes:
         names: names of the parameters, in order.
         shapes: their shapes, in the same order.
+        described: the same as update rules know them, with their roles.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -169,6 +175,7 @@ class Layout:
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.names = tuple(trainable)
         self.shapes = tuple(tuple(p.shape) for p in trainable.values())
+        self.described = parameter_tensors(model)
         self._sizes = [p.numel() for p in trainable.values()]
 
     def flatten(self, model: nn.Module) -> Tensor:

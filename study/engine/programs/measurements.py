@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ from workloads.command.program import Command
 
 _LONGEST = 2**16
 """Bytes of a line beyond which it is no measurement."""
+
+_NOT_FINITE = re.compile(r":\s*[-+]?(?:nan|inf|infinity)\s*(?=[,}])", re.IGNORECASE)
+"""What C's printf and Python's f-strings write where a number is not finite; JSON has no word."""
 
 
 class BadLineError(Exception):
@@ -46,9 +50,11 @@ class Lines:
         return [_text(line) for line in whole]
 
     def end(self) -> list[str]:
-        """Return the last line, which lacks its line break; none where nothing is left."""
-        rest, self._rest = self._rest, b""
-        return [_text(rest)] if rest.strip() else []
+        """Return the last line, which lacks its line break; none where nothing whole is left."""
+        rest, self._rest = _text(self._rest), b""
+        # a program that was killed tears its last line
+        torn = rest.startswith("{") and not rest.endswith("}")
+        return [rest] if rest and not torn else []
 
 
 def _text(line: bytes) -> str:
@@ -79,6 +85,12 @@ class Reader:
         """
         found = _object(line)
         if found is None:
+            if self._looks_like_one(line):
+                raise BadLineError(
+                    f"a line with the keys {self._options.step} and {self._measured} must be one "
+                    f"JSON object with each key once, got {shown(line)}; print each line whole, "
+                    "from one process"
+                )
             if only_json and line:
                 raise BadLineError(
                     "a line of $BATCHSCALE_LOG must be a JSON object, such as "
@@ -89,6 +101,11 @@ class Reader:
             self.keys.update(found)
             return None
         return self._measurement(found)
+
+    def _looks_like_one(self, line: str) -> bool:
+        """Return whether a line was meant as a measurement, which must not be passed over."""
+        keys = (self._options.step, self._measured)
+        return line.startswith("{") and all(json.dumps(key) in line for key in keys)
 
     def _measurement(self, found: dict[str, Any]) -> Measurement:
         step = _number(self._options.step, found)
@@ -118,11 +135,20 @@ class Reader:
 def _object(line: str) -> dict[str, Any] | None:
     if not line.startswith("{"):
         return None
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+    for text in (line, _NOT_FINITE.sub(": NaN", line)):
+        try:
+            found = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError):
+            continue
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def _number(key: str, found: dict[str, Any]) -> float:

@@ -1,12 +1,7 @@
 import numpy as np
 import pandas as pd
-import pytest
 
-from analysis.errors import AnalysisError
-from analysis.measures.layers import changes, layer_sentences, read_layers, spreads
-from analysis.tables.files import write_table
-from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import LAYERS_FILE, layer_schema
+from analysis.measures.layers import changes, layer_sentences, spreads
 
 
 def layer_table(sizes=(16, 256), layers=("0.weight", "0.bias", "2.weight")):
@@ -82,23 +77,3 @@ def test_an_unknown_ratio_is_named_and_counts_nowhere():
         "No ratio where the weights are zero, as at the start of 0.bias."
     )
     assert set(changes(table)["layer"]) == {"0.weight", "2.weight"}
-
-
-def test_a_table_is_read_as_it_was_written(tmp_path):
-    import pyarrow as pa
-
-    table = layer_table()
-    folder = ResultsFolder.at(tmp_path)
-
-    def write():
-        made = pa.Table.from_pandas(table, schema=layer_schema(), preserve_index=False)
-        write_table(folder, LAYERS_FILE, made)
-
-    write()
-    again = read_layers(folder)
-    assert list(again) == layer_schema().names
-    np.testing.assert_array_equal(again["ratio"], table["ratio"])
-    table["ratio"] = np.nan
-    write()
-    with pytest.raises(AnalysisError, match="must hold a ratio of some layer"):
-        read_layers(folder)

@@ -37,7 +37,7 @@ def contents():
 
 
 TABLES = ["trials.parquet", "curves.parquet", "boxes.parquet"]
-READ_ONLY = (["status"], ["layers"], ["analyze"], ["export"], ["compare", "golden"])
+READ_ONLY = (["status"], ["diagnose"], ["analyze"], ["export"], ["compare", "golden"])
 """Commands that are to refuse, before they write anything, what they would read."""
 
 

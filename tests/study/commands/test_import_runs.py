@@ -26,7 +26,7 @@ def test_runs_are_imported_and_every_command_says_what_it_can(command):
     assert code == 0, err
     first = json.loads(out)["batch_sizes"][0]
     assert (first["batch_size"], first["trials"], first["exhausted"]) == (8, 2, 2)
-    for arguments in (("sweep", "results/mine/study.toml"), ("layers", "results/mine")):
+    for arguments in (("sweep", "results/mine/study.toml"), ("diagnose", "results/mine")):
         code, _, err = command(*arguments)
         assert code == 2
         assert "got one imported from finished runs in results/mine" in err

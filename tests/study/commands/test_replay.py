@@ -1,5 +1,6 @@
-"""`batchscale verify` and `batchscale layers`: exit codes, what is printed, what is written."""
+"""`batchscale verify` and `batchscale diagnose`: exit codes, what is printed, what is written."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def contents():
 @pytest.fixture
 def digits(command):
     """Make a folder `digits` with the reference study, and one of an archive."""
-    shutil.copytree(REFERENCE, "digits", ignore=shutil.ignore_patterns("figures"))
+    shutil.copytree(REFERENCE, "digits", ignore=shutil.ignore_patterns("figures", "diagnostics*"))
     trial = Path("archive/mnist/cnn/sgd/16/0")
     trial.mkdir(parents=True)
     (trial / "metadata.json").write_text(
@@ -67,31 +68,47 @@ def test_a_broken_clause_ends_in_code_1(command, digits):
     assert "-    winners: not trained again" in out
 
 
-def test_layers_writes_a_table_and_figures_and_says_what_they_show(command, digits):
+def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(command, digits):
     before = contents()
-    code, out, err = command("layers", "digits", "--batch-sizes", "1347,1024")
+    sizes = ("--batch-sizes", "1347,1024")
+    code, out, err = command("diagnose", "digits", "--what", "noise,gap", *sizes)
     assert code == 0, err
-    assert "At the end |g| / |w| of one layer is" in out
-    assert "From B = 1024 to 1347 the median layer's ratio goes from" in out
-    figures = ("layers_start_end", "layers_vs_batch")
+    assert "times the measured b_crit = " in out
+    assert "At equal steps validation error less training error is" in out
     new = {str(path.relative_to(Path.cwd())) for path in set(contents()) - set(before)}
-    drawn = {f"digits/figures/{stem}.{form}" for stem in figures for form in ("png", "svg", "csv")}
-    assert new == {"digits/layers.parquet", "digits/layers.parquet.sha256", *drawn}
-    table = pd.read_parquet("digits/layers.parquet")
+    drawn = {
+        f"digits/figures/{n}.{form}" for n in ("noise", "gap") for form in ("png", "svg", "csv")
+    }
+    assert new == {"digits/diagnostics.parquet", "digits/diagnostics.parquet.sha256", *drawn}
+    table = pd.read_parquet("digits/diagnostics.parquet")
     assert list(table["batch_size"].unique()) == [1024, 1347]
-    assert list(table["layer"].unique()) == ["1.weight", "1.bias", "3.weight", "3.bias"]
     ends = table[table["moment"] == "end"].groupby("batch_size")["step"].first()
     assert ends.to_dict() == {1024: 25, 1347: 29}
     assert {path: contents()[path] for path in before} == before
+
+    code, out, err = command(
+        "diagnose", "digits", "--what", "layers", "--batch-sizes", "1024", "--json"
+    )
+    assert code == 0, err
+    document = json.loads(out)
+    assert list(document["sentences"]) == ["layers"]
+    assert {row["what"] for row in document["diagnostics"]} == {"layers"}
+    again = pd.read_parquet("digits/diagnostics.parquet").groupby("what")["batch_size"].unique()
+    assert {what: list(own) for what, own in again.items()} == {
+        "gap": [1024, 1347],
+        "layers": [1024],
+        "noise": [1024, 1347],
+    }
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["layers", "digits", "--batch-sizes", "512,5"], "must be among those that reached"),
-        (["layers", "digits", "--batch-sizes", "many"], "integers separated by commas"),
-        (["layers", "results/mnist-cnn-sgd"], "got one imported from an archive"),
-        (["layers", "nowhere"], "must hold study.toml"),
+        (["diagnose", "digits", "--batch-sizes", "512,5"], "must be among those that reached"),
+        (["diagnose", "digits", "--batch-sizes", "many"], "integers separated by commas"),
+        (["diagnose", "results/mnist-cnn-sgd"], "got one imported from an archive"),
+        (["diagnose", "nowhere"], "must hold study.toml"),
+        (["diagnose", "digits", "--what", "noize"], "did you mean 'noise'?"),
         (["verify", "nowhere"], "must hold study.toml"),
         (["verify", "digits", "--data-dir", "nowhere"], "--data-dir must be an existing folder"),
     ],

@@ -145,7 +145,7 @@ def test_the_parameters_are_those_of_the_trial_at_each_step(shared_training, mak
     results = run_cohort(study, made, cohort)
     replay, seen = Replay(study, made, results[3], results), {}
     for step in replay.measurements(12):
-        seen[step] = replay.parameters()
+        seen[step] = replay.weights().parameters
     model = fresh_model(made, results[3].point.seed)
     torch.testing.assert_close(seen[0], Layout(model).flatten(model), rtol=0, atol=0)
     for name, values in Layout(model).unflatten(seen[12]).items():

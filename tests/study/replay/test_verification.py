@@ -276,7 +276,7 @@ def test_what_cannot_be_read_is_not_trained_again(swept):
     assert clause.passed is None
 
 
-@pytest.mark.parametrize("verb", ["verify", "layers"])
+@pytest.mark.parametrize("verb", ["verify", "diagnose"])
 def test_a_file_that_the_study_names_runs_only_when_asked(command, swept, verb):
     code, _, err = command(verb, swept)
     assert code == 2

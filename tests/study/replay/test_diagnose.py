@@ -1,8 +1,10 @@
-"""Ratios of gradient to weight norms, against torch's own autograd and optimizer."""
+"""Trials trained again and measured: moments, layers against torch's own optimizer, refusals."""
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,9 +12,9 @@ from study.engine.cohort import run_cohort
 from study.engine.data_order import DataOrder
 from study.engine.networks.training import fresh_model
 from study.errors import StudyError
-from study.records import Cohort, Point, Status
-from study.replay.layers import BATCHES, _moments, best_trials, measured_layers
-from study.seeding import derive_seed
+from study.records import Cohort, Curve, Point, Status
+from study.replay.diagnose import _moments, best_trials, diagnose, diagnostics_named
+from study.replay.diagnostics.layers import BATCHES
 from workloads.registry import resolve
 
 SEED, LR, MOMENTUM, SMOOTHING = 101, 0.02, 0.5, 0.2
@@ -25,6 +27,21 @@ def trained(study, made, **values):
         for i, lr in enumerate((1e-4, LR, 1e-3))
     )
     return run_cohort(study, made, Cohort(batch_size=study.batch_sizes[0], points=points))
+
+
+def measured(study, made, trial, recorded, what):
+    """Return the rows of one trial by diagnostic."""
+    ((_, rows),) = list(diagnose(study, made, recorded, [trial], [what]))
+    return rows
+
+
+def measured_layers(study, made, trial, recorded):
+    """Return the layers with a column for each quantity, as (moment, step, layer) -> values."""
+    found = {}
+    for row in measured(study, made, trial, recorded, "layers"):
+        key = row["moment"], row["step"], row["variant"]
+        found.setdefault(key, {})[row["quantity"]] = row["value"]
+    return found
 
 
 def by_hand(made, size, steps, loss):
@@ -67,19 +84,17 @@ def test_the_ratios_are_those_of_torch(shared_training, make_study, kind, change
     trial = recorded[1]
     assert trial.outcome.status is Status.REACHED
     rows = measured_layers(study, made, trial, recorded)
-    assert {row["moment"] for row in rows} == {"start", "between", "end"}
+    assert {moment for moment, *_ in rows} == {"start", "between", "end"}
     loss = partial(made.workload.loss, **values)
     for moment, steps in (("start", 0), ("end", trial.outcome.steps)):
         expected = by_hand(made, 8, steps, loss)
-        found = {row["layer"]: row for row in rows if row["moment"] == moment}
-        assert list(found) == list(expected)
+        assert [name for at, _, name in rows if at == moment] == list(expected)
         for name, (weight, gradient, full) in expected.items():
-            row = found[name]
-            assert row["step"] == steps
+            row = rows[moment, steps, name]
             assert row["weight_norm"] == pytest.approx(weight, rel=1e-4)
             assert row["gradient_norm"] == pytest.approx(gradient, rel=1e-3)
             if weight == 0:  # batch norm's bias at the start
-                assert row["ratio"] is None
+                assert "ratio" not in row
                 continue
             assert row["ratio"] == pytest.approx(gradient / weight, rel=1e-3)
             if kind != "batch norm":  # whose full gradient is that of batches of its own size
@@ -99,9 +114,8 @@ def test_a_tensor_that_is_zero_has_no_ratio(training, make_study):
     study = make_study(batch_sizes=[8])
     recorded = trained(study, made)
     rows = measured_layers(study, made, recorded[1], recorded)
-    without = {(row["layer"], row["step"]) for row in rows if row["ratio"] is None}
-    assert without == {("2.bias", 0)}
-    assert all(row["gradient_norm"] > 0 for row in rows)
+    assert [key for key, row in rows.items() if "ratio" not in row] == [("start", 0, "2.bias")]
+    assert all(row["gradient_norm"] > 0 for row in rows.values())
 
 
 def test_a_model_that_draws_is_measured_the_same_way_twice(shared_training, make_study):
@@ -111,18 +125,56 @@ def test_a_model_that_draws_is_measured_the_same_way_twice(shared_training, make
     )
     recorded = trained(study, made)
     before = torch.get_rng_state()
-    first, second = (measured_layers(study, made, recorded[1], recorded) for _ in range(2))
+    what = diagnostics_named(None)
+    first, second = (list(diagnose(study, made, recorded, [recorded[1]], what)) for _ in range(2))
     assert first == second
+    assert {row["what"] for _, rows in first for row in rows} == set(what)
     assert torch.equal(torch.get_rng_state(), before)
-    assert derive_seed(SEED, "layers", 0) != derive_seed(SEED, "model")
+
+
+def of_steps(measured, end):
+    steps = np.array(measured)
+    nothing = np.zeros(len(steps))
+    curve = Curve(
+        step=steps, train_loss=nothing, val_loss=nothing, val_error=nothing, seconds=nothing
+    )
+    outcome = SimpleNamespace(steps=end)
+    return SimpleNamespace(curve=curve, outcome=outcome)
 
 
 def test_the_moments_between_are_even_in_the_logarithm():
-    measured = [*range(34), *(round(34 * 1.03**n) for n in range(150))]
-    between = dict.fromkeys((6, 32, 178), "between")  # 1000^(1/4), 1000^(1/2), 1000^(3/4)
-    assert _moments(measured, 1000) == {0: "start", **between, 1000: "end"}
-    assert _moments([0, 1], 1) == {0: "start", 1: "end"}
-    assert _moments([0, 1, 2], 2) == {0: "start", 1: "between", 2: "end"}
+    trial = of_steps([*range(34), *(round(34 * 1.03**n) for n in range(150))], 1000)
+    between = dict.fromkeys((6, 32, 178), ["between"])  # 1000^(1/4), 1000^(1/2), 1000^(3/4)
+    trial.curve.step[np.searchsorted(trial.curve.step, 1000)] = 1000
+    assert _moments(trial, {}) == {0: ["start"], **between, 1000: ["end"]}
+    assert _moments(of_steps([0, 1], 1), {}) == {0: ["start"], 1: ["end"]}
+    short = {0: ["start"], 1: ["between"], 2: ["end"]}
+    assert _moments(of_steps([0, 1, 2, 3], 2), {}) == short
+
+
+def test_a_budget_is_met_by_the_last_measurement_within_it():
+    trial = of_steps([0, 1, 2, 4, 8], 8)
+    budgets = {"equal steps": 7, "equal examples": 8, "none": 0}
+    assert _moments(trial, budgets)[4] == ["between", "equal steps"]
+    assert _moments(trial, budgets)[8] == ["end", "equal examples"]
+    assert _moments(trial, budgets)[0] == ["start"]
+
+
+def test_all_trials_are_measured_at_equal_steps_and_equal_examples(shared_training, make_study):
+    study, made = make_study(batch_sizes=[8, 16]), shared_training()
+    recorded = [*trained(study, made)]
+    larger = make_study(batch_sizes=[16])
+    recorded += trained(larger, made)
+    trials = best_trials(study, recorded, None)
+    found = {}
+    for _, rows in diagnose(study, made, recorded, trials, ["gap"]):
+        for row in rows:
+            found.setdefault(row["moment"], {})[row["batch_size"]] = row["step"]
+    steps = [trial.outcome.steps for trial in trials]
+    assert found["end"] == dict(zip((8, 16), steps, strict=True))
+    assert max(found["equal steps"].values()) <= min(steps)
+    examples = {size: size * step for size, step in found["equal examples"].items()}
+    assert max(examples.values()) <= min(8 * steps[0], 16 * steps[1])
 
 
 def test_the_best_trials_are_those_that_reached_first(shared_training, make_study):
@@ -143,11 +195,22 @@ def test_a_trial_that_does_not_reach_again_is_refused(shared_training, make_stud
     steps = recorded[1].outcome.steps
     early = replace(recorded[1], outcome=replace(recorded[1].outcome, steps=steps - 1))
     with pytest.raises(StudyError, match=f"recorded at step {steps - 1}, and now at error"):
-        measured_layers(study, made, early, recorded)
+        measured(study, made, early, recorded, "gap")
 
 
 def test_a_workload_without_a_network_is_refused(shared_training, make_study):
     study = make_study(batch_sizes=[8])
     recorded = trained(study, shared_training())
-    with pytest.raises(StudyError, match="only a network has layers"):
-        measured_layers(study, resolve("noisy-quadratic"), recorded[1], recorded)
+    with pytest.raises(StudyError, match="only a network can be diagnosed"):
+        measured(study, resolve("noisy-quadratic"), recorded[1], recorded, "gap")
+
+
+def test_names_of_diagnostics_are_read_once_each_and_in_order():
+    assert diagnostics_named("gap, noise,gap") == ["noise", "gap"]
+    assert len(diagnostics_named(None)) == 6
+    for text, message in (
+        ("noise,curve", "did you mean 'curvature'"),
+        (" ,", "must be one of noise"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            diagnostics_named(text)

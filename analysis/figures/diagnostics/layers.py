@@ -1,7 +1,6 @@
 """Gradient-to-weight ratios of the layers: against batch size, and at start and end of training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,10 @@ from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import color, pale, paper, ramp
-from analysis.figures.drawing.kind import FigureKind, write_all
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.measures.diagnostics import Diagnosed, layer_table
 from analysis.measures.layers import ENDS
-from analysis.tables.folder import ResultsFolder
 
 _MOST_NAMED = 10
 """With more layers the legend names the first and the last, and full gradients are left out."""
@@ -28,33 +26,20 @@ _LAYER, _AROUND = 1.7, 5.0
 _MARGIN = 1.35
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Layers:
-    """What the figures of layers are drawn from.
-
-    Attributes:
-        table: from `analysis.measures.layers.read_layers`.
-        subject: workload and optimizer, for the titles.
-    """
-
-    table: pd.DataFrame
-    subject: str
-
-
-def layers_vs_batch_data(layers: Layers) -> pd.DataFrame:
+def layers_vs_batch_data(found: Diagnosed) -> pd.DataFrame:
     """Return moment (start, end), layer, batch_size, ratio and full_ratio of each layer.
 
     Layers are in their order; ratios are null where the weights of a layer are zero. No rows of a
     single batch size.
     """
-    table = layers.table
-    if table["batch_size"].nunique() == 1:
+    table = layer_table(found)
+    if table["batch_size"].nunique() < 2:  # noqa: PLR2004
         return pd.DataFrame()
     ends = table[table["moment"].isin(ENDS)]
     return ends[["moment", "layer", "batch_size", "ratio", "full_ratio"]].reset_index(drop=True)
 
 
-def draw_layers_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Layers) -> None:
+def draw_layers_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
     """Draw the rows of `layers_vs_batch_data`: a panel at the start, one at the end of training."""
     layers = list(dict.fromkeys(data["layer"]))
     colors = dict(zip(layers, ramp(len(layers)), strict=True))
@@ -101,18 +86,18 @@ def _legend(layers: list[str], colors: dict[str, str]) -> list[Line2D]:
     return [*handles, key("full gradient", color=pale(0.34), linestyle=":", lw=1.0)]
 
 
-def layers_start_end_data(layers: Layers) -> pd.DataFrame:
+def layers_start_end_data(found: Diagnosed) -> pd.DataFrame:
     """Return batch_size (the smallest and the largest), layer, moment, step and ratio.
 
     Layers are in their order; ratios are null where the weights of a layer are zero.
     """
-    table = layers.table
+    table = layer_table(found)
     sizes = {table["batch_size"].min(), table["batch_size"].max()}
     rows = table[table["batch_size"].isin(sizes)]
     return rows[["batch_size", "layer", "moment", "step", "ratio"]].reset_index(drop=True)
 
 
-def draw_layers_start_end(sheet: Sheet, data: pd.DataFrame, source: Layers) -> None:
+def draw_layers_start_end(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
     """Draw the rows of `layers_start_end_data`, as in You et al. 2017: a row per layer."""
     layers = list(dict.fromkeys(data["layer"]))
     sizes = sorted(data["batch_size"].unique())
@@ -146,23 +131,3 @@ def _draw_course(axes: Axes, rows: pd.DataFrame, layers: list[str]) -> None:
     for moment, mark in _moments().items():
         here = rows["moment"] == moment
         axes.plot(rows.loc[here, "ratio"], places[here], zorder=3, **mark)
-
-
-LAYER_FIGURES: Mapping[str, FigureKind[Layers]] = {
-    "layers_vs_batch": FigureKind(
-        data=layers_vs_batch_data, draw=draw_layers_vs_batch, needs="two batch sizes"
-    ),
-    "layers_start_end": FigureKind(
-        data=layers_start_end_data, draw=draw_layers_start_end, needs="a measured layer"
-    ),
-}
-"""The figures of `batchscale layers` by name, which is also the stem of their files."""
-
-
-def write_layer_figures(layers: Layers, folder: ResultsFolder) -> list[str]:
-    """Write the figures of the layers: pictures, and the data as CSV.
-
-    Returns:
-        The names of the files written.
-    """
-    return write_all(LAYER_FIGURES, layers, folder)

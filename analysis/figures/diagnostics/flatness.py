@@ -1,0 +1,75 @@
+"""Curvature and sharpness of the solutions at equal target, against batch size."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.figures.drawing.colors import color, pale
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.measures.diagnostics import END, Diagnosed
+
+_PANEL = (18, 14)
+_MARGIN = 1.35
+_PANELS = {
+    "Hessian": ("eigenvalue", "trace"),
+    "Learning rate times eigenvalue": ("lr_times_eigenvalue", "stability_limit"),
+    "Keskar's sharpness": ("keskar",),
+    "Adaptive sharpness": ("adaptive",),
+}
+"""Quantities of each panel."""
+_FIRST = ("", "1", "epsilon 0.001", "rho 0.01")
+"""Variants that are drawn: of several eigenvalues the largest, of several boxes one."""
+_NAMES = {
+    "eigenvalue": "largest eigenvalue",
+    "stability_limit": "limit of a stable quadratic",
+    "keskar": r"Keskar, $\epsilon$ = 0.001",
+    "adaptive": r"adaptive, $\rho$ = 0.01",
+}
+
+
+def flatness_data(found: Diagnosed) -> pd.DataFrame:
+    """Return panel, quantity, batch_size, value, low and high; no rows of a single batch size."""
+    table = found.table
+    kept = table["what"].isin(["curvature", "sharpness"]) & (table["moment"] == END)
+    rows = table[kept & table["variant"].isin(_FIRST) & table["value"].notna()]
+    if rows["batch_size"].nunique() < 2:  # noqa: PLR2004
+        return pd.DataFrame()
+    panel = {quantity: name for name, own in _PANELS.items() for quantity in own}
+    rows = rows.assign(panel=rows["quantity"].map(panel))
+    return rows[["panel", "quantity", "batch_size", "value", "low", "high"]].reset_index(drop=True)
+
+
+def draw_flatness(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+    """Draw the rows of `flatness_data`, a panel for each kind of measure."""
+    names = [name for name in _PANELS if (data["panel"] == name).any()]
+    panels = sheet.grid(names, _PANEL, "Batch size (examples)")
+    handles = []
+    for axes, name in zip(panels, names, strict=True):
+        rows = data[data["panel"] == name]
+        for place, quantity in enumerate(_PANELS[name]):
+            own = rows[rows["quantity"] == quantity].sort_values("batch_size")
+            if own.empty:
+                continue
+            style = _style(quantity, place)
+            axes.plot(own["batch_size"], own["value"], **style)
+            known = own.dropna(subset=["low", "high"])
+            axes.vlines(known["batch_size"], known["low"], known["high"], color=style["color"])
+            handles.append(key(_NAMES.get(quantity, quantity.replace("_", " ")), **style))
+        batch_size_axis(axes, data["batch_size"])
+        _scale(axes, rows)
+    sheet.title(f"{found.subject}: solutions at the target")
+    sheet.legend(handles)
+
+
+def _style(quantity: str, place: int) -> dict[str, Any]:
+    if quantity == "stability_limit":
+        return {"color": pale(0.34), "linestyle": "--", "lw": 1.0}
+    return {"color": color(place), "marker": "o", "markersize": 4, "lw": 1.2}
+
+
+def _scale(axes: Axes, rows: pd.DataFrame) -> None:
+    values = rows["value"][rows["value"] > 0].to_numpy(float)
+    if values.size:
+        log_axis(axes.yaxis, values.min() / _MARGIN, values.max() * _MARGIN, least=3)

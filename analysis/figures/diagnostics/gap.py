@@ -1,0 +1,50 @@
+"""Training and validation error against batch size, at equal target, steps and examples."""
+
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.drawing.colors import color
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.measures.diagnostics import EQUAL, Diagnosed
+
+_PANEL = (15, 17)
+_MARGIN = 1.35
+_SPLITS = {"train_error": "training", "val_error": "validation"}
+
+
+def gap_data(found: Diagnosed) -> pd.DataFrame:
+    """Return equal, quantity, batch_size, step, value, low, high; no rows of one batch size."""
+    table = found.table
+    rows = table[(table["what"] == "gap") & table["quantity"].isin(_SPLITS)]
+    if rows["batch_size"].nunique() < 2:  # noqa: PLR2004
+        return pd.DataFrame()
+    rows = rows.assign(equal=rows["moment"].map(EQUAL)).sort_values(["moment", "batch_size"])
+    columns = ["equal", "quantity", "batch_size", "step", "value", "low", "high"]
+    return rows[columns].reset_index(drop=True)
+
+
+def draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+    """Draw the rows of `gap_data`, a panel for each thing that is equal."""
+    names = [name for name in EQUAL.values() if (data["equal"] == name).any()]
+    titles = [name.capitalize() for name in names]
+    panels = sheet.grid(titles, _PANEL, "Batch size (examples)", sharey=True)
+    for axes, name in zip(panels, names, strict=True):
+        for place, quantity in enumerate(_SPLITS):
+            own = data[(data["equal"] == name) & (data["quantity"] == quantity)]
+            style: dict[str, Any] = {"color": color(place), "markersize": 4, "lw": 1.2}
+            axes.plot(own["batch_size"], own["value"], "s--" if place else "o-", **style)
+            known = own.dropna(subset=["low", "high"])
+            axes.vlines(known["batch_size"], known["low"], known["high"], color=color(place), lw=1)
+        batch_size_axis(axes, data["batch_size"])
+    positive = data["value"][data["value"] > 0].to_numpy(float)
+    if positive.size:
+        log_axis(panels[0].yaxis, positive.min() / _MARGIN**2, positive.max() * _MARGIN, least=3)
+    sheet.label_y("Error")
+    sheet.title(f"{found.subject}: the winners of the target")
+    keys = [
+        key(name, color=color(place), marker="s" if place else "o", ls="--" if place else "-")
+        for place, name in enumerate(_SPLITS.values())
+    ]
+    sheet.legend(keys)

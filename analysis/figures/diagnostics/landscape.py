@@ -1,0 +1,95 @@
+"""The loss around solutions: along random directions, over a plane, and from one to another."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.figures.drawing.colors import color, paper, ramp
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import log_axis
+from analysis.measures.diagnostics import Diagnosed
+
+_HEIGHT = 3.4
+_PANEL = (18, 18)
+_MOST_NAMED = 12
+_MARGIN = 1.1
+_LEVELS = 9
+_LOSS = "Training loss"
+
+
+def line_data(found: Diagnosed) -> pd.DataFrame:
+    """Return batch_size, x, and the mean training loss over directions with low and high."""
+    rows = found.rows("landscape", "train_loss", "line")
+    return rows[["batch_size", "x", "value", "low", "high"]].reset_index(drop=True)
+
+
+def draw_line(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+    """Draw the rows of `line_data`, a curve for each batch size."""
+    axes = sheet.axes(_HEIGHT)
+    sizes = sorted(data["batch_size"].unique())
+    shades = ramp(len(sizes))
+    for size, shade in zip(sizes, shades, strict=True):
+        own = data[data["batch_size"] == size]
+        axes.plot(own["x"], own["value"], color=shade, lw=1.4)
+        if size in (sizes[0], sizes[-1]):
+            low = own["low"].clip(lower=data["value"].min())
+            axes.fill_between(own["x"], low, own["high"], color=shade, alpha=0.15, lw=0)
+    log_axis(axes.yaxis, data["value"].min() / _MARGIN, data["value"].max() * _MARGIN)
+    axes.set_xlabel("Distance along the direction (lengths of each filter)")
+    axes.set_ylabel(f"{_LOSS}, mean of directions")
+    sheet.title(f"{found.subject}: around the solutions at the target")
+    named = sizes if len(sizes) <= _MOST_NAMED else [sizes[0], sizes[-1]]
+    sheet.legend([key(f"B = {size}", color=shades[sizes.index(size)]) for size in named])
+
+
+def plane_data(found: Diagnosed) -> pd.DataFrame:
+    """Return batch_size (the smallest and the largest), x, y and the training loss."""
+    rows = found.rows("landscape", "train_loss", "plane")
+    return rows[["batch_size", "x", "y", "value"]].reset_index(drop=True)
+
+
+def draw_plane(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+    """Draw the rows of `plane_data`, contours at the same losses in all panels."""
+    sizes = sorted(data["batch_size"].unique())
+    names = [f"B = {size}" for size in sizes]
+    panels = sheet.grid(names, _PANEL, "Along one direction", sharex=True, sharey=True)
+    values = data["value"].to_numpy(float)
+    levels = np.geomspace(max(values.min(), 1e-12), values.max(), _LEVELS + 2)[1:-1]
+    shades = ramp(_LEVELS)
+    for axes, size in zip(panels, sizes, strict=True):
+        grid = data[data["batch_size"] == size].pivot_table(index="y", columns="x", values="value")
+        lines = axes.contour(grid.columns, grid.index, grid.to_numpy(), levels, colors=shades)
+        lines.set_linewidth(1.2)
+        axes.plot([0], [0], "o", color=color(1), markeredgecolor=paper(), markersize=5)
+        axes.set_aspect("equal")
+    sheet.label_y("Along a second direction")
+    sheet.title(f"{found.subject}: {_LOSS.lower()} over a plane")
+    shown = zip(levels[::2], shades[::2], strict=True)
+    keys = [key(f"loss {level:.2g}", color=shade) for level, shade in shown]
+    sheet.legend([*keys, key("solution", color=color(1), marker="o", ls="")])
+
+
+def between_data(found: Diagnosed) -> pd.DataFrame:
+    """Return quantity (train and val, loss and error), x and value on the line of two solutions."""
+    table = found.table
+    rows = table[(table["what"] == "landscape") & table["variant"].str.startswith("to B = ")]
+    return rows[["batch_size", "variant", "quantity", "x", "value"]].reset_index(drop=True)
+
+
+def draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+    """Draw the rows of `between_data`: losses above, errors below."""
+    losses, errors = sheet.stack((2.4, 2.0), sharex=True)
+    for axes, quantity in ((losses, "loss"), (errors, "error")):
+        for place, split in enumerate(("train", "val")):
+            own = data[data["quantity"] == f"{split}_{quantity}"]
+            axes.plot(own["x"], own["value"], "--" if place else "-", color=color(place), lw=1.4)
+        for x in (0, 1):
+            axes.axvline(x, color=color(4), lw=0.8, ls=":")
+        axes.set_ylabel(quantity.capitalize())
+    values = data.loc[data["quantity"].str.endswith("loss"), "value"].to_numpy(float)
+    log_axis(losses.yaxis, values[values > 0].min() / _MARGIN, values.max() * _MARGIN, least=3)
+    first, other = data["batch_size"].iloc[0], data["variant"].iloc[0].removeprefix("to ")
+    errors.set_xlabel(f"Place on the line: 0 is the solution of B = {first}, 1 that of {other}")
+    sheet.title(f"{found.subject}: from one solution to another")
+    sheet.legend(
+        [key("training", color=color(0)), key("validation", color=color(1), linestyle="--")]
+    )

@@ -1,0 +1,237 @@
+"""What replayed trials show of noise, curvature, sharpness, landscape and gap, in sentences.
+
+`diagnostics.parquet` has one row per number, by trial, moment and quantity.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from analysis.fitting.estimates import Estimate, rounded
+from analysis.measures.layers import layer_sentences
+from analysis.tables.files import read_file
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import DIAGNOSTICS_FILE, SUMMARY_FILE
+from analysis.tables.study import read_table
+
+START, END = "start", "end"
+EQUAL = {END: "equal target", "equal steps": "equal steps", "equal examples": "equal examples"}
+"""Moments at which trials of all batch sizes are compared, and what is equal there."""
+MOVES_BY: Mapping[str, str] = {
+    **dict.fromkeys(("adam", "adamw", "merit", "signum", "lion"), "sign"),
+    **dict.fromkeys(("muon", "shampoo", "soap"), "spectral"),
+}
+"""The norm of the noise scale that fits an optimizer; Euclidean for all others."""
+_CAVEAT = (
+    "Expect agreement with b_crit in order of magnitude only: the noise scale leaves curvature "
+    "out, and it changes during training (McCandlish et al. 2018; the ratios of their table 1 are "
+    "0.05 to 8)."
+)
+_LEAST_TREND = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Diagnosed:
+    """What sentences and figures are made from.
+
+    Attributes:
+        table: from `read_diagnostics`.
+        subject: workload and optimizer, for titles.
+        optimizer: name of the optimizer.
+        b_crit: the critical batch size that `analyze` found; None before.
+    """
+
+    table: pd.DataFrame
+    subject: str
+    optimizer: str
+    b_crit: Estimate | None = None
+
+    def rows(self, what: str, quantity: str, variant: str = "", moment: str = END) -> pd.DataFrame:
+        """Return the rows of one quantity at one moment, by batch size."""
+        table = self.table
+        kept = (table["what"] == what) & (table["quantity"] == quantity)
+        kept &= (table["variant"] == variant) & (table["moment"] == moment)
+        return table[kept & table["value"].notna()].sort_values(["batch_size", "x"])
+
+    def only(self, what: Sequence[str]) -> "Diagnosed":
+        """Return the same with some diagnostics only."""
+        return replace(self, table=self.table[self.table["what"].isin(what)])
+
+    @property
+    def norm(self) -> str:
+        """The norm in which the optimizer moves."""
+        return MOVES_BY.get(self.optimizer, "euclidean")
+
+
+def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagnosed:
+    """Return what was measured in a results folder, whose study has this configuration.
+
+    Raises:
+        AnalysisError: `diagnostics.parquet` or `summary.json` is damaged, or the first missing.
+    """  # noqa: DOC502  (raised by the readers)
+    b_crit = None
+    if folder.exists(SUMMARY_FILE):
+        record = json.loads(read_file(folder, SUMMARY_FILE)).get("critical_batch_sizes") or {}
+        b_crit = Estimate.of(record["b_crit"]) if "b_crit" in record else None
+    optimizer = str(config["optimizer"])
+    return Diagnosed(
+        table=read_table(folder, DIAGNOSTICS_FILE),
+        subject=f"{str(config['workload']).rpartition(':')[2]}, {optimizer}",
+        optimizer=optimizer,
+        b_crit=b_crit,
+    )
+
+
+def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:
+    """Return what was found by diagnostic, those that were measured, a sentence each."""
+    measured = set(found.table["what"])
+    return {name: list(said(found)) for name, said in SENTENCES.items() if name in measured}
+
+
+def layer_table(found: Diagnosed) -> pd.DataFrame:
+    """Return the layers with a column for each quantity, one row per moment and tensor."""
+    rows = found.table[found.table["what"] == "layers"]
+    key = ["batch_size", "moment", "step", "variant"]
+    wide = rows.pivot_table(index=key, columns="quantity", values="value", sort=False)
+    # a tensor that is always zero has no ratio
+    wide = wide.reindex(columns=["gradient_norm", "full_gradient_norm", "ratio", "full_ratio"])
+    return wide.reset_index().rename(columns={"variant": "layer"})
+
+
+def course(found: Diagnosed, norm: str) -> pd.DataFrame:
+    """Return the noise scale along every run: batch_size, step, value, low and high."""
+    table = found.table
+    kept = (table["quantity"] == "noise_scale") & (table["variant"] == norm)
+    rows = table[kept].sort_values(["batch_size", "step"])
+    return rows[["batch_size", "moment", "step", "value", "low", "high"]].reset_index(drop=True)
+
+
+def _noise(found: Diagnosed) -> Iterator[str]:
+    for norm in dict.fromkeys(("euclidean", found.norm)):
+        runs = course(found, norm).dropna(subset="value")
+        name = "tr(S) / |G|^2" if norm == "euclidean" else f"in the {norm} norm"
+        ends = [runs[runs["moment"] == moment].set_index("batch_size") for moment in (START, END)]
+        both = ends[0].index.intersection(ends[1].index)
+        if not len(both):
+            yield (
+                f"The noise scale {name} is known at no batch size: with batch statistics, "
+                "--examples must hold 8 batches or more; else |G| is too small to tell from noise."
+            )
+            continue
+        first, last = both.min(), both.max()
+        told = [
+            f"from {_interval(ends[0].loc[size])} to {_interval(ends[1].loc[size])} at B = {size}"
+            for size in dict.fromkeys((first, last))
+        ]
+        yield f"The noise scale {name} goes from start to end of training {', '.join(told)}."
+        typical = float(np.median([_mean(own) for _, own in runs.groupby("batch_size")]))
+        text = f"Its mean over the steps of a run is {rounded(typical)}, the median of all runs"
+        if found.b_crit is None or not found.b_crit.identified:
+            yield f"{text}; run `analyze` on more batch sizes for the critical one beside it."
+            continue
+        ratio = rounded(typical / found.b_crit.value)
+        yield f"{text}, {ratio} times the measured {found.b_crit.text('b_crit')}."
+    yield _CAVEAT
+
+
+def _mean(run: pd.DataFrame) -> float:
+    """Return the mean of the noise scale over the steps of a run, linear between its moments."""
+    steps, values = run["step"].to_numpy(float), run["value"].to_numpy(float)
+    if len(steps) == 1:
+        return float(values[0])
+    return float(np.trapezoid(values, steps) / (steps[-1] - steps[0]))
+
+
+def _interval(row: "pd.Series[Any]") -> str:
+    high = "no upper bound" if pd.isna(row["high"]) else rounded(row["high"])
+    return f"{rounded(row['value'])} ({rounded(row['low'])} to {high})"
+
+
+def _curvature(found: Diagnosed) -> Iterator[str]:
+    top = found.rows("curvature", "eigenvalue", "1")
+    yield _against("The largest eigenvalue of the Hessian at the target is", top)
+    yield _against("Its trace is", found.rows("curvature", "trace"))
+    product = found.rows("curvature", "lr_times_eigenvalue").set_index("batch_size")["value"]
+    limit = found.rows("curvature", "stability_limit").set_index("batch_size")["value"]
+    share = (product / limit).dropna()
+    if share.empty:
+        yield f"Of {found.optimizer} no limit of learning rate times eigenvalue is known."
+        return
+    yield (
+        f"Learning rate times eigenvalue is {rounded(share.min())} (B = {share.idxmin()}) to "
+        f"{rounded(share.max())} (B = {share.idxmax()}) of what a quadratic is stable at."
+    )
+
+
+def _sharpness(found: Diagnosed) -> Iterator[str]:
+    rows = found.table[found.table["what"] == "sharpness"]
+    names = {"keskar": "Keskar's sharpness", "adaptive": "Adaptive sharpness"}
+    for quantity, variant in rows[["quantity", "variant"]].drop_duplicates().to_numpy():
+        own = found.rows("sharpness", quantity, variant)
+        yield _against(f"{names[quantity]} ({variant}) is", own)
+
+
+def _landscape(found: Diagnosed) -> Iterator[str]:
+    line = found.rows("landscape", "train_loss", "line")
+    for x in (0.0, 0.5):
+        there = line[np.isclose(line["x"].abs(), x)]
+        mean = there.groupby("batch_size")["value"].mean().reset_index()
+        where = "At the solution" if x == 0 else "Half a filter's length away"
+        yield _against(f"{where} the training loss is", mean)
+    table = found.table
+    for variant in table.loc[table["variant"].str.startswith("to B = "), "variant"].unique():
+        for split in ("train", "val"):
+            rows = found.rows("landscape", f"{split}_loss", variant)
+            ends = rows[np.isclose(rows["x"], 0) | np.isclose(rows["x"], 1)]["value"].to_numpy()
+            inside = rows[rows["x"].between(0, 1)]
+            name = {"train": "training", "val": "validation"}[split]
+            yield (
+                f"From the solution of B = {rows['batch_size'].iloc[0]} {variant} the {name} loss "
+                f"goes from {rounded(ends[0])} to {rounded(ends[-1])}, and in between to "
+                f"{rounded(inside['value'].max())} at most."
+            )
+
+
+def _gap(found: Diagnosed) -> Iterator[str]:
+    for moment, equal in EQUAL.items():
+        rows = found.rows("gap", "error_gap", moment=moment)
+        if rows.empty:
+            continue
+        told = [
+            f"{row['value']:.2g}{_signed(row)} at B = {row['batch_size']}"
+            for _, row in rows.iloc[[0, -1] if len(rows) > 1 else [0]].iterrows()
+        ]
+        yield f"At {equal} validation error less training error is {', '.join(told)}."
+
+
+def _signed(row: "pd.Series[Any]") -> str:
+    return "" if pd.isna(row["low"]) else f" ({row['low']:.2g} to {row['high']:.2g})"
+
+
+def _against(start: str, rows: pd.DataFrame) -> str:
+    """Return a sentence on a quantity at the smallest and the largest batch size."""
+    first, last = rows.iloc[0], rows.iloc[-1]
+    text = f"{start} {first['value']:.2g} at B = {first['batch_size']:.0f}"
+    if len(rows) == 1:
+        return f"{text}."
+    text += f" and {last['value']:.2g} at B = {last['batch_size']:.0f}"
+    if len(rows) < _LEAST_TREND or rows["value"].nunique() == 1:
+        return f"{text}."
+    trend = spearmanr(rows["batch_size"].astype(float), rows["value"])
+    return f"{text}, the rank correlation with B {trend.statistic:.2f} (p = {trend.pvalue:.2g})."
+
+
+SENTENCES: Mapping[str, Callable[[Diagnosed], Iterator[str] | tuple[str, ...]]] = {
+    "noise": _noise,
+    "curvature": _curvature,
+    "sharpness": _sharpness,
+    "landscape": _landscape,
+    "gap": _gap,
+    "layers": lambda found: layer_sentences(layer_table(found)),
+}
+"""What is said of each diagnostic."""

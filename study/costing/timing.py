@@ -1,0 +1,177 @@
+"""One model trained as a user trains it, and its steps timed: alone, on all cores or the whole GPU.
+
+What is timed is what training does in a step: to draw the next batch, fetch it, go forward and
+backward in micro-batches that fit into memory, and update. Measurements on the validation set are
+timed apart.
+"""
+
+import platform
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from analysis.fitting.order_statistics import LEAST_FREE, median_interval
+from study.config.study import ResolvedStudy
+from study.costing.energy import energy_since
+from study.engine.cohort import build_lanes
+from study.engine.ensemble import Ensemble
+from study.engine.networks.training import LoadedWorkload
+from study.engine.peak_memory import peak, reset_peak
+from study.planning.trial_run import require_measured, trial_run
+from study.records import Cohort, Execution, Point
+from study.replay.trial import with_execution
+from workloads.command.program import Command
+from workloads.workload import Lanes
+
+REPEATS, LEAST_REPEATS = 21, 7
+"""Timed repeats of a step that takes no time, and of one that takes longer than all of them."""
+_EVALUATIONS = 3
+_MEASURED = "measured"
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def alone(resolved: ResolvedStudy) -> ResolvedStudy:
+    """Return a study whose trials are trained one by one, in micro-batches that fit into memory."""
+    return with_execution(resolved, Execution("looped", 1, None))
+
+
+def timed_steps(
+    resolved: ResolvedStudy,
+    trainable: LoadedWorkload,
+    point: Point,
+    batch_size: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return the row of `cost.parquet` for one batch size.
+
+    Args:
+        resolved: the study, as `alone` returns it.
+        trainable: its workload, on the device that trains.
+        point: hyperparameters to train with.
+        batch_size: examples per step.
+        seconds: to time for, > 0; slow steps are still timed seven times.
+    """
+    device = trainable.device.type
+    reset_peak()
+    lanes = build_lanes(resolved, trainable, Cohort(batch_size=batch_size, points=(point,)))
+    lanes.measure()
+    lanes.advance(1)  # one-time work, such as the first allocations
+    steps = _steps_that_take(lanes, seconds / REPEATS)
+    times, evaluations = _repeats(lanes, steps, seconds)
+    assert isinstance(lanes, Ensemble)  # of a network
+    return {
+        **_spread(batch_size, times),
+        "evaluation_seconds": statistics.median(evaluations),
+        "memory": peak(),
+        "micro_batch": lanes.micro_batch,
+        "step_joules": _joules(lanes, steps * len(times), device),
+        "parameters": lanes.parameters.shape[1],
+        **machine(device, resolved),
+    }
+
+
+def timed_program(
+    resolved: ResolvedStudy, command: Command, point: Point, batch_size: int, seconds: float
+) -> dict[str, Any]:
+    """Return the row of a program's batch size, from a brief run; arguments as `timed_steps`.
+
+    The time of its steps is what passes between its reports, measurements included.
+
+    Raises:
+        StudyError: the program fails.
+    """  # noqa: DOC502  (raised by require_measured)
+    cohort = Cohort(batch_size=batch_size, points=(point,))
+    run = trial_run(resolved, command, cohort, seconds)
+    require_measured(run)
+    curve = run.curve
+    between = np.diff(curve.seconds) / np.diff(curve.step)
+    times = between.tolist() if len(between) else [run.step_seconds]
+    options = command.options
+    device = f"{options.gpus:g} GPUs" if options.gpus else processor()
+    return {
+        **_spread(batch_size, times),
+        "memory": run.memory or None,
+        "device": device,
+        "threads": options.cpus,
+        "source": _MEASURED,
+    }
+
+
+def machine(device: str, resolved: ResolvedStudy) -> Mapping[str, Any]:
+    """Return the columns of `cost.parquet` that say what was timed."""
+    gpu = device == "cuda"
+    return {
+        "device": torch.cuda.get_device_name() if gpu else processor(),
+        "threads": None if gpu else torch.get_num_threads(),
+        "precision": str(resolved.compute.precision),
+        "source": _MEASURED,
+    }
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    if _CPU_INFO.exists():
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        if names and names[0]:
+            return names[0]
+    return platform.processor() or platform.machine() or "CPU"
+
+
+def _steps_that_take(lanes: Lanes, seconds: float) -> int:
+    """Return how many steps take about some seconds, at least 1, after as many to warm up."""
+    count = 1
+    while (taken := count * _timed(lanes, count)) < seconds / 2:
+        count *= 2
+    return max(1, round(count * seconds / taken))
+
+
+def _repeats(lanes: Lanes, steps: int, seconds: float) -> tuple[list[float], list[float]]:
+    """Return seconds of a step, and of a measurement, again and again until the time is over."""
+    times: list[float] = []
+    evaluations: list[float] = []
+    while len(times) < LEAST_REPEATS or (len(times) < REPEATS and steps * sum(times) < seconds):
+        times.append(_timed(lanes, steps))
+        if len(evaluations) < _EVALUATIONS:  # after training, as in a run: not one after another
+            started = time.perf_counter()
+            lanes.measure()
+            evaluations.append(time.perf_counter() - started)
+    return times, evaluations
+
+
+def _timed(lanes: Lanes, steps: int) -> float:
+    """Return the seconds of a step, from some steps; what is read back ends them on a GPU too."""
+    started = time.perf_counter()
+    lanes.advance(steps)
+    return (time.perf_counter() - started) / steps
+
+
+def _joules(lanes: Lanes, steps: int, device: str) -> float | None:
+    """Return the energy of a step, over some steps; None where no driver tells it."""
+    since = energy_since(device)
+    if since is None:
+        return None
+    lanes.advance(steps)
+    return since() / steps or None  # a counter that stood still has told nothing
+
+
+def _spread(batch_size: int, times: list[float]) -> dict[str, Any]:
+    """Return the median of some times, with its interval; of few, with the least and the most."""
+    rising = np.sort(np.array(times))
+    low, high = float(rising[0]), float(rising[-1])
+    if len(times) >= LEAST_FREE:
+        interval = median_interval(rising, np.zeros(len(times), bool))
+        low, high = interval.low, interval.high
+    median = statistics.median(times)
+    return {
+        "batch_size": batch_size,
+        "step_seconds": median,
+        "step_seconds_low": min(low, median),  # which are the same, up to rounding
+        "step_seconds_high": max(high, median),
+        "repeats": len(times),
+    }

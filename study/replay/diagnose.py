@@ -1,0 +1,229 @@
+"""The best trial of each batch size trained again, once for everything that is asked for."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from study.config.study import ResolvedStudy
+from study.engine.networks.training import LoadedWorkload, Trainable
+from study.errors import StudyError, not_among
+from study.records import TrialResult
+from study.replay.diagnostics import curvature, gap, landscape, layers, noise, sharpness
+from study.replay.diagnostics.network import EXAMPLES, Network, Row, sample_of
+from study.replay.recorded import winners
+from study.replay.trial import Replay
+from workloads.command.program import PROGRAM
+
+MOMENTS_BETWEEN = 3
+"""Moments measured between start and end, evenly spaced in the logarithm of the step."""
+START, BETWEEN, END = "start", "between", "end"
+EQUAL_STEPS, EQUAL_EXAMPLES = "equal steps", "equal examples"
+_COURSE = frozenset({START, BETWEEN, END})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnostic:
+    """What is measured of a network, and at which moments.
+
+    Attributes:
+        measure: gives the rows of a network.
+        moments: names of the moments.
+    """
+
+    measure: Callable[[Network], Iterable[Row]]
+    moments: frozenset[str] = frozenset({END})
+
+
+LANDSCAPE = "landscape"
+DIAGNOSTICS: Mapping[str, Diagnostic] = {
+    "noise": Diagnostic(measure=noise.noise, moments=_COURSE),
+    "curvature": Diagnostic(measure=curvature.curvature),
+    "sharpness": Diagnostic(measure=sharpness.sharpness),
+    LANDSCAPE: Diagnostic(measure=landscape.along),
+    "gap": Diagnostic(measure=gap.gap, moments=frozenset({END, EQUAL_STEPS, EQUAL_EXAMPLES})),
+    "layers": Diagnostic(measure=layers.layers, moments=_COURSE),
+}
+
+
+def diagnostics_named(text: str | None) -> list[str]:
+    """Return the diagnostics of a list with commas, each once, in their order; None for all.
+
+    Raises:
+        StudyError: one is unknown, or there is none.
+    """
+    if text is None:
+        return list(DIAGNOSTICS)
+    names = [word.strip() for word in text.split(",") if word.strip()]
+    wrong = [name for name in names or [""] if name not in DIAGNOSTICS]
+    if wrong:
+        raise StudyError(not_among("--what", wrong[0], DIAGNOSTICS))
+    return [name for name in DIAGNOSTICS if name in names]
+
+
+def best_trials(
+    resolved: ResolvedStudy, recorded: Sequence[TrialResult], batch_sizes: Sequence[int] | None
+) -> list[TrialResult]:
+    """Return the search trial of fewest steps at each batch size, ascending.
+
+    Args:
+        resolved: the study.
+        recorded: its trials with their final outcomes.
+        batch_sizes: the batch sizes wanted; None for all that reached the target.
+
+    Returns:
+        One trial per batch size.
+
+    Raises:
+        StudyError: a batch size did not reach the target, or none did; or it is of a program.
+    """
+    if resolved.compute.mode == PROGRAM:
+        raise StudyError(
+            "only a network that batchscale trains can be diagnosed, got a study of a program; "
+            "measure it in the program itself"
+        )
+    best = {winner.batch_size: winner for winner in winners(resolved, recorded)}
+    if not best:
+        raise StudyError(
+            "trials are diagnosed at batch sizes that reached the target, got none; raise "
+            "race.max_steps or search.trials, or loosen the target"
+        )
+    missed = sorted(set(batch_sizes or ()) - set(best))
+    if missed:
+        raise StudyError(
+            f"--batch-sizes must be among those that reached the target, "
+            f"{', '.join(map(str, best))}, got {missed[0]}"
+        )
+    return [best[size] for size in sorted(set(batch_sizes or best))]
+
+
+def diagnose(
+    resolved: ResolvedStudy,
+    trainable: Trainable,
+    recorded: Sequence[TrialResult],
+    trials: Sequence[TrialResult],
+    what: Sequence[str],
+    examples: int = EXAMPLES,
+) -> Iterator[tuple[TrialResult, list[Row]]]:
+    """Train trials again, each once, and measure them on the way to the target.
+
+    Args:
+        resolved: the study.
+        trainable: the loaded workload.
+        recorded: all trials of the study, sorted by batch size, role and number.
+        trials: the trials, which reached the target, by batch size.
+        what: keys of `DIAGNOSTICS`.
+        examples: training and validation examples on which they are measured, at most.
+
+    Yields:
+        Each trial with its rows of `diagnostics.parquet`; the landscape on the plane and between
+        the smallest and the largest batch size follows at the end, with the trial of its rows.
+
+    Raises:
+        StudyError: the workload trains no network, or a trial does not reach the target at the
+            recorded step.
+    """  # noqa: DOC502  (raised by _network_of and _refuse_another_end)
+    loaded, wanted = _network_of(resolved, trainable), {name: DIAGNOSTICS[name] for name in what}
+    sample = sample_of(resolved, loaded, examples)
+    budgets = _equal_steps(resolved, trials)
+    ends: list[Network] = []
+    for trial in trials:
+        network = Network(resolved, loaded, trial, sample)
+        moments = _moments(trial, budgets(trial.batch_size))
+        rows: list[Row] = []
+        replay = Replay(resolved, loaded, trial, recorded)
+        end = _end(trial)
+        for step in replay.measurements(end):
+            for moment in moments.get(step, ()):
+                due = [name for name, one in wanted.items() if moment in one.moments]
+                if due:
+                    network.set(replay.weights(), step)
+                for name in due:
+                    rows += _keyed(name, network, moment, wanted[name].measure(network))
+        _refuse_another_end(resolved, trial, replay, end)
+        ends = [*ends[:1], network]
+        yield trial, rows
+    if LANDSCAPE in wanted:
+        for network in ends:
+            yield network.trial, _keyed(LANDSCAPE, network, END, landscape.plane(network))
+        if len(ends) > 1:
+            line = landscape.between(ends[0], ends[-1])
+            yield ends[0].trial, _keyed(LANDSCAPE, ends[0], END, line)
+
+
+def _network_of(resolved: ResolvedStudy, trainable: Trainable) -> LoadedWorkload:
+    if not isinstance(trainable, LoadedWorkload):
+        raise StudyError(
+            f"only a network can be diagnosed, got {resolved.workload!r}, a workload with its own "
+            "dynamics; choose a study of another workload"
+        )
+    if resolved.federated is not None:
+        raise StudyError(
+            "diagnostics are measured on the mini-batches of a single model, got a federated study "
+            "with one model per client; choose a study without `federated`"
+        )
+    return trainable
+
+
+def _end(trial: TrialResult) -> int:
+    steps = trial.outcome.steps
+    assert steps is not None  # it reached the target
+    return steps
+
+
+def _equal_steps(
+    resolved: ResolvedStudy, trials: Sequence[TrialResult]
+) -> Callable[[int], dict[str, int]]:
+    """Return what gives the steps at a batch size of the budgets that no trial ended before."""
+    per_step = {trial.batch_size: resolved.examples_per_step(trial.batch_size) for trial in trials}
+    steps = min(map(_end, trials))
+    examples = min(_end(trial) * per_step[trial.batch_size] for trial in trials)
+    return lambda size: {EQUAL_STEPS: steps, EQUAL_EXAMPLES: examples // per_step[size]}
+
+
+def _moments(trial: TrialResult, budgets: Mapping[str, int]) -> dict[int, list[str]]:
+    """Return the names of the moments by the steps that they are measured at.
+
+    A budget's moment is the last measurement within it; there is none where that is the first.
+    """
+    end = _end(trial)
+    measured = trial.curve.step[trial.curve.step <= end]
+    inside = measured[(measured > 0) & (measured < end)]
+    found = {0: [START]}
+    for power in np.arange(1, MOMENTS_BETWEEN + 1) / (MOMENTS_BETWEEN + 1):
+        if inside.size:
+            nearest = inside[np.argmin(np.abs(np.log(inside) - power * math.log(end)))]
+            found.setdefault(int(nearest), [BETWEEN])
+    found.setdefault(end, []).append(END)
+    for name, steps in budgets.items():
+        last = int(measured[measured <= steps][-1])
+        if last:
+            found.setdefault(last, []).append(name)
+    return found
+
+
+def _keyed(what: str, network: Network, moment: str, rows: Iterable[Row]) -> list[Row]:
+    key = {
+        "what": what,
+        "batch_size": network.trial.batch_size,
+        "role": str(network.trial.point.role),
+        "trial": network.trial.point.trial,
+        "moment": moment,
+        "step": network.step,
+        "variant": "",
+    }
+    return [{**key, **row} for row in rows]
+
+
+def _refuse_another_end(
+    resolved: ResolvedStudy, trial: TrialResult, replay: Replay, end: int
+) -> None:
+    curve = replay.curve()
+    if curve.step[-1] != end or not curve.val_error[-1] < resolved.target:
+        raise StudyError(
+            f"a replayed trial must reach the target at the recorded step, got trial "
+            f"{trial.point.trial} at batch size {trial.batch_size} recorded at step {end}, and now "
+            f"at error {curve.val_error[-1]:.4g} at step {curve.step[-1]}; `batchscale verify` "
+            "shows the differences, --batch-sizes leaves this batch size out"
+        )

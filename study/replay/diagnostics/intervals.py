@@ -1,0 +1,62 @@
+"""95 % intervals of means over samples, and of ratios of means."""
+
+import math
+
+import numpy as np
+from scipy.stats import t as student
+
+from study.records import Floats
+
+LEVEL = 0.95
+Ratio = tuple[float | None, float | None, float | None]
+"""Value, lower and upper end; None for a value or an end that is not bounded."""
+
+
+def quantile(samples: int) -> float:
+    """Return how many standard errors of so many samples, >= 2, an interval reaches."""
+    return float(student.ppf((1 + LEVEL) / 2, samples - 1))
+
+
+def reach(samples: Floats) -> Floats:
+    """Return how far the interval of the mean over the first axis, of 2 or more, reaches."""
+    count = len(samples)
+    far: Floats = quantile(count) / math.sqrt(count) * np.std(samples, axis=0, ddof=1)
+    return far
+
+
+def jackknife_covariance(others: Floats) -> Floats:
+    """Return the covariances of estimates from what they are without each block.
+
+    Args:
+        others: shape (blocks, estimates, 2).
+
+    Returns:
+        Of the two numbers of each estimate, shape (estimates, 2, 2).
+    """
+    count, away = len(others), others - others.mean(axis=0)
+    found: Floats = (count - 1) / count * np.einsum("bni,bnj->nij", away, away)
+    return found
+
+
+def fieller(pair: Floats, covariance: Floats, far: float) -> Ratio:
+    """Return the ratio of two means with its interval by Fieller, for a ratio that is positive.
+
+    Args:
+        pair: numerator and denominator.
+        covariance: of the two, shape (2, 2).
+        far: standard errors that the interval reaches to.
+
+    Returns:
+        No ratio where the denominator is not positive, no upper end where it may be zero.
+    """
+    top, bottom = pair
+    a = bottom**2 - far**2 * covariance[1, 1]
+    b = top * bottom - far**2 * covariance[0, 1]
+    c = top**2 - far**2 * covariance[0, 0]
+    root = math.sqrt(max(0.0, b * b - a * c))
+    ratio = float(top / bottom) if bottom > 0 else None
+    if a > 0 and bottom > 0:
+        return ratio, max(0.0, float((b - root) / a)), float((b + root) / a)
+    # beyond the larger root of a parabola that opens downward
+    low = float((b - root) / a) if a < 0 < c else 0.0
+    return ratio, max(0.0, low), None

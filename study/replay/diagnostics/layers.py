@@ -1,0 +1,63 @@
+"""Norms of each layer's gradient and weights.
+
+The ratio |g| / |w| of each layer motivated LARS (You, Gitman, Ginsburg 2017, arXiv:1708.03888,
+section 4): where it differs much between layers, no single learning rate suits all of them.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.engine.data_order import DataOrder
+from study.records import Floats
+from study.replay.diagnostics.intervals import reach
+from study.replay.diagnostics.network import Network, Row, row
+
+BATCHES = 16
+"""Mini-batches over which a gradient's norm is averaged: at B = 1 a single one says little."""
+
+
+def layers(network: Network) -> Iterator[Row]:
+    """Measure the norms of each parameter tensor.
+
+    Mini-batches are those that the trial takes next; the full gradient is that of the sample, with
+    batch statistics in batches of the trial's size.
+
+    Yields:
+        Norms and ratios.
+    """
+    size, examples = network.trial.batch_size, network.loaded.data.train.size
+    order = DataOrder([network.trial.point.seed], examples, size, network.loaded.device)
+    for _ in range(network.step):
+        order.next()
+    batches = [order.next()[0] for _ in range(BATCHES)]
+    sampled = np.array([_norms(network, g) for g in network.gradients(batches, "layers")])
+    indices = network.sample.indices
+    whole = [indices]
+    if not network.loaded.splits_batches:
+        whole = list(torch.split(indices[: max(1, len(indices) // size) * size], size))
+    full = sum(network.gradients(whole, "full gradient"), torch.zeros(())) / len(whole)
+    columns = (
+        network.layout.names,
+        _norms(network, network.weights.parameters),
+        sampled.mean(axis=0),
+        reach(sampled),
+        _norms(network, full),
+    )
+    for name, weight, gradient, far, exact in zip(*columns, strict=True):
+        yield row("weight_norm", weight, variant=name)
+        ends = {"low": max(0.0, gradient - far), "high": gradient + far, "samples": BATCHES}
+        yield row("gradient_norm", gradient, variant=name, examples=BATCHES * size, **ends)
+        about = {"variant": name, "examples": len(indices)}
+        yield row("full_gradient_norm", exact, **about)
+        if weight > 0:  # not in a tensor of zeros, as some are before the first update
+            ends |= {"low": ends["low"] / weight, "high": ends["high"] / weight}
+            yield row("ratio", gradient / weight, variant=name, examples=BATCHES * size, **ends)
+            yield row("full_ratio", exact / weight, **about)
+
+
+def _norms(network: Network, flat: Tensor) -> Floats:
+    pieces = network.layout.unflatten(flat).values()
+    return np.array([float(torch.linalg.vector_norm(piece.double())) for piece in pieces])

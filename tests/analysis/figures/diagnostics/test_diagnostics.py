@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from analysis.figures.diagnostics import DIAGNOSTIC_FIGURES
+from analysis.figures.drawing.kind import draw_named, write_all
+from analysis.tables.folder import ResultsFolder
+from tests.analysis.made_diagnostics import diagnosed
+
+
+@pytest.mark.parametrize("name", DIAGNOSTIC_FIGURES)
+def test_can_be_read(name, assert_readable):
+    assert_readable(draw_named(DIAGNOSTIC_FIGURES, name, diagnosed()))
+
+
+def test_one_batch_size_makes_no_figure_against_batch_size(tmp_path):
+    written = write_all(DIAGNOSTIC_FIGURES, diagnosed(sizes=(16,)), ResultsFolder.at(tmp_path))
+    drawn = ("noise", "landscape_line", "landscape_plane", "layers_start_end")
+    assert written == [f"{stem}.{form}" for stem in drawn for form in ("png", "svg", "csv")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(written)
+
+
+def test_one_diagnostic_alone_makes_its_figures(tmp_path):
+    found = diagnosed()
+    table = found.table[found.table["what"] == "gap"]
+    alone = type(found)(table=table, subject="blobs", optimizer="sgd")
+    written = write_all(DIAGNOSTIC_FIGURES, alone, ResultsFolder.at(tmp_path))
+    assert written == [f"gap.{form}" for form in ("png", "svg", "csv")]
+
+
+def test_noise_stands_beside_the_critical_batch_size_where_it_is_known():
+    figure = draw_named(DIAGNOSTIC_FIGURES, "noise", diagnosed(b_crit=(55.0, 40.0, 70.0)))
+    assert [line for line in figure.axes[0].lines if set(line.get_ydata()) == {55.0}]
+    low, high = figure.axes[0].get_ylim()
+    assert low < 10
+    assert high >= 70
+    figure = draw_named(DIAGNOSTIC_FIGURES, "noise", diagnosed(b_crit=None))
+    assert not any(set(line.get_ydata()) == {55.0} for line in figure.axes[0].lines)
+
+
+def test_flatness_draws_the_first_eigenvalue_and_the_limit():
+    figure = draw_named(DIAGNOSTIC_FIGURES, "flatness", diagnosed())
+    hessian, product = figure.axes[:2]
+    np.testing.assert_allclose(hessian.lines[0].get_ydata(), [4, 16, 64])
+    np.testing.assert_allclose(product.lines[1].get_ydata(), 2)

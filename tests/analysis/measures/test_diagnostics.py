@@ -1,0 +1,84 @@
+import pyarrow as pa
+import pytest
+
+from analysis.errors import AnalysisError
+from analysis.fitting.estimates import Estimate
+from analysis.measures.diagnostics import SENTENCES, diagnostic_sentences, read_diagnostics
+from analysis.tables.files import write_table
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import DIAGNOSTICS_FILE, diagnostic_schema
+from tests.analysis.made_diagnostics import diagnosed
+
+
+def test_noise_is_compared_with_the_measured_critical_batch_size():
+    said = diagnostic_sentences(diagnosed())["noise"]
+    assert said[0] == (
+        "The noise scale tr(S) / |G|^2 goes from start to end of training from 10 (8.0 to 12) to "
+        "50 (40 to 62) at B = 16, from 10 (8.0 to 12) to 50 (40 to 62) at B = 256."
+    )
+    # linear in the step: 10 to 50, on average 30
+    assert said[1].startswith(
+        "Its mean over the steps of a run is 30, the median of all runs, 0.60"
+    )
+    assert said[1].endswith("times the measured b_crit = 50 (40\N{EN DASH}70).")
+    assert "order of magnitude only" in said[2]
+    unknown = diagnostic_sentences(diagnosed(b_crit=None))["noise"]
+    assert "run `analyze`" in unknown[1]
+    open_ended = diagnosed(b_crit=(float("inf"), 40.0, float("inf")))
+    assert "run `analyze`" in diagnostic_sentences(open_ended)["noise"][1]
+
+
+@pytest.mark.parametrize(("optimizer", "norm"), [("adam", "sign"), ("muon", "spectral")])
+def test_an_optimizer_that_moves_by_another_norm_has_its_own_noise_scale(optimizer, norm):
+    said = diagnostic_sentences(diagnosed(optimizer=optimizer))["noise"]
+    assert len(said) == 5
+    assert f"The noise scale in the {norm} norm goes from" in said[2]
+
+
+def test_flatness_says_small_against_large_and_whether_it_follows_the_batch_size():
+    sizes = (4, 16, 64, 256, 1024)
+    said = diagnostic_sentences(diagnosed(sizes=sizes))
+    assert said["curvature"][0] == (
+        "The largest eigenvalue of the Hessian at the target is 1 at B = 4 and 2.6e+02 at "
+        "B = 1024, the rank correlation with B 1.00 (p = 1.4e-24)."
+    )
+    assert said["curvature"][2] == (
+        "Learning rate times eigenvalue is 0.0078 (B = 4) to 2.0 (B = 1024) of what a quadratic "
+        "is stable at."
+    )
+    assert said["sharpness"][0].startswith("Keskar's sharpness (epsilon 0.001) is 0.04 at B = 4")
+    assert said["landscape"][-2] == (
+        "From the solution of B = 4 to B = 1024 the training loss goes from 0.23 to 0.23, and in "
+        "between to 0.23 at most."
+    )
+    assert said["gap"][0] == (
+        "At equal target validation error less training error is 0.1 (0.08 to 0.12) at B = 4, 0.1 "
+        "(0.08 to 0.12) at B = 1024."
+    )
+
+
+def test_only_what_was_measured_is_told():
+    found = diagnosed(sizes=(16,))
+    assert list(diagnostic_sentences(found)) == list(SENTENCES)
+    table = found.table[found.table["what"].isin(["gap", "layers"])]
+    alone = type(found)(table=table, subject="", optimizer="lamb")
+    assert list(diagnostic_sentences(alone)) == ["gap", "layers"]
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    folder, made = ResultsFolder.at(tmp_path), diagnosed()
+    config = {"workload": "blobs.py:Blobs", "optimizer": "sgd"}
+    with pytest.raises(AnalysisError, match="diagnostics.parquet"):
+        read_diagnostics(folder, config)
+    table = pa.Table.from_pandas(made.table, schema=diagnostic_schema(), preserve_index=False)
+    write_table(folder, DIAGNOSTICS_FILE, table)
+    again = read_diagnostics(folder, config)
+    assert again.subject == "Blobs, sgd"
+    assert again.b_crit is None
+    known = type(again)(
+        table=again.table,
+        subject="",
+        optimizer="sgd",
+        b_crit=Estimate(value=50.0, low=40.0, high=70.0),
+    )
+    assert diagnostic_sentences(known) == diagnostic_sentences(made)
