@@ -89,9 +89,11 @@ class Analysis:
     def subject(self) -> str:
         """Workload and optimizer on one line, averages that count, and the rule of a recipe."""
         config = self.study.config
-        workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, without its path
+        # a plug-in's class, without its path
+        workload, optimizer = (
+            str(config[key]).rpartition(":")[2] for key in ("workload", "optimizer")
+        )
         rule = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
-        optimizer = str(config["optimizer"])
         if is_federated(config):
             optimizer = f"FedAvg of {optimizer}"
         averaged = ", averaged weights" if config["race"].get("weights") == "averaged" else ""
