@@ -195,6 +195,9 @@ class LaneSetup:
             given to a workload whose attribute `averages` is True.
         counts_averages: whether the error is that of the averages, and the quantity `raw_error`
             that of the weights; otherwise `averaged_error` is the one of the averages.
+        batch_size_at: maps a step (0 for the first update) to its examples, where a study changes
+            them; None where they are `batch_size` in all. Only dynamics with an attribute
+            `batch_schedules = True` are given it.
     """
 
     optimizer: str
@@ -204,6 +207,7 @@ class LaneSetup:
     seeds: NDArray[np.int64]
     ema_decay: Floats | None = None
     counts_averages: bool = False
+    batch_size_at: Callable[[int], int] | None = None
 
 
 @runtime_checkable

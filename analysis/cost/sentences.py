@@ -24,7 +24,7 @@ _REASONS = {
 def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
     """Return what was found, one sentence each: verdicts first, then what they rest on."""
     return (
-        *_fastest(cost),
+        *fastest_sentences(cost),
         *_throughput(cost),
         *_doubling(cost),
         *_under_tuned(cost),
@@ -51,7 +51,8 @@ def price_text(money: float) -> str:
     return f"{money:,.2f}" if money >= 1 else rounded(money)
 
 
-def _fastest(cost: StudyCost) -> tuple[str, ...]:
+def fastest_sentences(cost: StudyCost) -> tuple[str, ...]:
+    """Return which batch size is the fastest on one device, and the smallest that is near it."""
     best = cost.fastest
     if best is None or best.seconds is None or best.steps is None or best.step is None:
         return (

@@ -6,7 +6,7 @@ direction's second moments, which every update maps affinely.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ class NoisyQuadratic:
     """The noisy quadratic with h_i = i^-a and c_i = i^-b; its error is the expected loss."""
 
     averages = True
+    batch_schedules = True
     study_defaults: Mapping[str, Any] = {
         "race": {"max_steps": 100_000},
         "search": {"space": {"lr": _LR, "momentum": _MOMENTUM}},
@@ -115,7 +116,8 @@ class QuadraticLanes:
             setup: optimizer, batch size, hyperparameters, averaging.
         """
         self._h, self._form = curvature, _FORMS[setup.optimizer]
-        self._variance = noise / setup.batch_size
+        self._noise, self._batch_size_at = noise, setup.batch_size_at
+        self._batch_size = setup.batch_size
         self._lr = setup.hyperparameters["lr"]
         self._momentum = setup.hyperparameters.get("momentum", np.zeros_like(self._lr))
         self._lr_factor, self._step = setup.lr_factor, 0
@@ -134,10 +136,10 @@ class QuadraticLanes:
         """Take `steps` >= 1 updates; return the expected loss after the last, shape (lanes,)."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self._lr_factor is None:
-                self._jump(self._update(self._lr), steps)
+                self._jump(self._update(self._lr, self._batch_size), steps)
             else:
                 for step in range(self._step, self._step + steps):
-                    self._apply(self._update(self._lr * self._lr_factor(step)[self._kept]))
+                    self._apply(self._update_at(step, self._lr_factor))
         self._step += steps
         return self._loss()
 
@@ -180,7 +182,12 @@ class QuadraticLanes:
     def _apply(self, update: _Map) -> None:
         self._moments = _times(update[0], self._moments) + update[1]
 
-    def _update(self, lr: Floats) -> _Map:
+    def _update_at(self, step: int, lr_factor: Callable[[int], Floats]) -> _Map:
+        at = self._batch_size_at
+        lr = self._lr * lr_factor(step)[self._kept]
+        return self._update(lr, self._batch_size if at is None else at(step))
+
+    def _update(self, lr: Floats, batch_size: int) -> _Map:
         """Return the map of one update: z <- M z + noise n, for z = (theta, v, average)."""
         lr, m, h = lr[:, None], self._momentum[:, None], self._h
         power, weight = self._form.momentum_power, np.array(self._form.gradient_weight)
@@ -195,10 +202,10 @@ class QuadraticLanes:
             taken = 1 - self._decay[:, None]
             rows = [*([*row, 0.0] for row in rows), [*(taken * p for p in rows[0]), 1 - taken]]
             noise.append(taken * noise[0])
-        return self._moments_map(rows, noise)
+        return self._moments_map(rows, noise, self._noise / batch_size)
 
-    def _moments_map(self, rows: list[list[Any]], noise: list[Any]) -> _Map:
-        """Return the map of the moments E z_i z_j, i <= j, given M and n."""
+    def _moments_map(self, rows: list[list[Any]], noise: list[Any], variance: Floats) -> _Map:
+        """Return the map of the moments E z_i z_j, i <= j, given M, n and the variance of noise."""
         shape = self._moments.shape[1:]
         matrix = [
             [
@@ -207,7 +214,7 @@ class QuadraticLanes:
             ]
             for i, j in self._pairs
         ]
-        offset = [noise[i] * noise[j] * self._variance for i, j in self._pairs]
+        offset = [noise[i] * noise[j] * variance for i, j in self._pairs]
         return (
             np.array([[np.broadcast_to(entry, shape) for entry in row] for row in matrix]),
             np.array([np.broadcast_to(entry, shape) for entry in offset]),

@@ -1,15 +1,54 @@
 /* Steps to target against batch size: points, curves, regimes, critical batch sizes. */
 
-/* What the y axis may show: name, label of the axis, and the factor of a step at a batch size. */
+/*
+ * What the y axis may show: its label, the factor of a step at a batch size, how a value is written,
+ * and for what `batchscale cost` computed, the names in its rows.
+ */
 const QUANTITIES = {
-  steps: { label: "Steps", axis: (study) => study.steps_axis, factor: () => 1, unit: "steps" },
+  steps: {
+    label: "Steps",
+    axis: (study) => study.steps_axis,
+    factor: () => 1,
+    write: (value, study) => `${count(value)} ${study.summary.unit}`,
+  },
   examples: {
     label: "Examples",
     axis: () => "Examples to target",
     factor: (study, size) => size * study.local_steps,
-    unit: "examples",
+    write: (value) => `${count(value)} examples`,
+  },
+  time: {
+    label: "Time",
+    known: (study) => study.cost !== null,
+    axis: () => "Time to target on one device (s)",
+    factor: stepSeconds,
+    write: duration,
+    of: "seconds",
+  },
+  money: {
+    label: "Money",
+    known: (study) => study.cost !== null && study.cost.terms.price !== null,
+    axis: (study) => `Money to target, at ${study.cost.terms.price} an hour`,
+    factor: (study, size) => stepSeconds(study, size) * hourly(study),
+    write: (value) => rounded(value),
+    of: "money",
   },
 };
+
+function hourly(study) {
+  return study.cost.terms.price / 3600;
+}
+
+/** Return the time of a step, between two timed batch sizes by a power law; NaN outside. */
+function stepSeconds(study, size) {
+  const timed = study.cost.rows.filter((row) => row.step_seconds !== null);
+  const above = timed.find((row) => row.batch_size >= size);
+  const below = timed.findLast((row) => row.batch_size <= size);
+  if (!above || !below) return NaN;
+  if (above === below) return above.step_seconds.value;
+  const share = Math.log(size / below.batch_size) / Math.log(above.batch_size / below.batch_size);
+  return below.step_seconds.value ** (1 - share) * above.step_seconds.value ** share;
+}
 
 /** Show the curve of a study; `choose(size)` is called when the reader takes a batch size. */
 function stepsChart(section, study, key, now, choose) {
@@ -24,8 +63,10 @@ function stepsChart(section, study, key, now, choose) {
     .map(([name, one]) => [name, one.label]);
   now.quantity = radios(controls, `${key} quantity`, "Show", quantities, (name) => {
     now.quantity = name;
+    retitle();
     redraw();
   });
+  retitle();
   const quantity = study.summary.quantity;
   const targets = study.views.map((view, index) => [index, `${quantity} < ${view.target} (${view.of})`]);
   now.view = list(controls, `${key} target`, "Target", targets, (index) => {
@@ -34,6 +75,11 @@ function stepsChart(section, study, key, now, choose) {
     redraw();
     choose(now.size);
   }).value;
+
+  function retitle() {
+    const own = now.quantity === "steps" ? study.summary.unit : QUANTITIES[now.quantity].label;
+    section.querySelector("[data-quantity]").textContent = own[0].toUpperCase() + own.slice(1);
+  }
 
   /** List what can be shown at the target chosen. */
   function relist() {
@@ -45,10 +91,9 @@ function stepsChart(section, study, key, now, choose) {
       mark: `line ${name}`,
       on: name === view.chosen,
     }));
-    const others = [
-      { name: "perfect", label: "perfect scaling", mark: "line perfect", on: true },
-      { name: "regimes", label: "regimes", mark: "shade", on: true },
-    ];
+    const others = [];
+    if (view.rows.some((row) => row.steps !== null)) others.push({ name: "perfect", label: "perfect scaling", mark: "line perfect", on: true });
+    if (view.regimes.length) others.push({ name: "regimes", label: "regimes", mark: "shade", on: true });
     on = {
       curves: switches(legend, `${key} curves`, "Curves", [...curves, ...others], () => redraw()),
       critical: switches(
@@ -80,13 +125,17 @@ function stepsChart(section, study, key, now, choose) {
 function drawSteps(frame, study, now, on, choose) {
   const view = study.views[now.view];
   const quantity = QUANTITIES[now.quantity];
-  const times = (size, steps) => (steps === null ? null : steps * quantity.factor(study, size));
+  const times = (size, steps) => {
+    const value = steps === null ? NaN : steps * quantity.factor(study, size);
+    return Number.isFinite(value) ? value : null;
+  };
   const sizes = view.rows.map((row) => row.batch_size);
   const marks = Object.entries(view.critical).filter(([name]) => on.critical.has(name));
   frame.top += 22 * marks.length;
   const [least, most] = logExtent(sizes, 1.3);
   const x = logScale(least, most, frame.left, frame.right);
   const points = view.rows.map((row) => pointOf(row, view, times));
+  if (quantity.of && now.view === 0) points.forEach((point) => takeCost(point, study, quantity));
   const y = logScale(...stepsExtent(points, view, times), frame.bottom, frame.top);
   if (on.curves.has("regimes")) drawRegimes(frame, view, x, sizes);
   axes(frame, x, y, [study.batch_axis, quantity.axis(study)], sizes);
@@ -114,13 +163,23 @@ function pointOf(row, view, times) {
   };
 }
 
+/** Take what `batchscale cost` computed for the target of the study, with its intervals. */
+function takeCost(point, study, quantity) {
+  const row = study.cost.rows.find((one) => one.batch_size === point.row.batch_size);
+  const found = row && row.seconds_found;
+  const { value = null, low = null, high = null } = (row && row[quantity.of]) || {};
+  Object.assign(point, { median: value, low, high, fitted: "median", cost: row });
+  point.fewest = found && (quantity.of === "money" ? found * hourly(study) : found);
+}
+
 /** Return the range of y: an interval that few seeds leave wide would squeeze all else. */
 function stepsExtent(points, view, times) {
   const main = points.flatMap((point) => [point.fewest, point.median, point.bound]).filter((one) => one > 0);
   const [least, most] = logExtent(main, 1);
   const ends = points.flatMap((point) => [point.low, point.high]).filter((one) => one > least / 4 && one < most * 4);
   const curve = view.chosen ? view.fits[view.chosen].steps.map((steps, index) => times(view.at[index], steps)) : [];
-  return logExtent([...main, ...ends, ...curve], 1.35);
+  const [low, high] = logExtent([...main, ...ends, ...curve], 1.35);
+  return points.some((point) => point.bound !== null) ? [low, high * (high / low) ** 0.1] : [low, high];
 }
 
 function drawRegimes(frame, view, x, sizes) {
@@ -136,7 +195,8 @@ function drawRegimes(frame, view, x, sizes) {
 }
 
 function drawCurves(inside, view, on, x, y, times) {
-  const at = (steps) => view.at.map((size, index) => [x.at(size), steps[index] === null ? null : y.at(times(size, steps[index]))]);
+  const place = (value) => (value === null ? null : y.at(value));
+  const at = (steps) => view.at.map((size, index) => [x.at(size), place(times(size, steps[index]))]);
   for (const [name, fit] of Object.entries(view.fits)) {
     if (!on.has(name)) continue;
     if (name === view.chosen) {
@@ -235,33 +295,56 @@ function columns(frame, study, now, points, { x, y, choose, chosen, times }) {
 
 /** Return what is known of a batch size, line by line. */
 function stepsLines(study, now, point, times) {
-  const { row } = point;
   const view = study.views[now.view];
-  const unit = now.quantity === "steps" ? study.summary.unit : QUANTITIES[now.quantity].unit;
-  const search = study.searches.find((one) => one.batch_size === row.batch_size);
-  const lines = [["B =", String(row.batch_size)]];
+  const search = study.searches.find((one) => one.batch_size === point.row.batch_size);
+  const write = (value) => QUANTITIES[now.quantity].write(value, study);
+  const known = point.cost ? costLines(study, point, write) : measuredLines(point, search, times, write);
+  const lines = [["B =", String(point.row.batch_size)], ...known];
+  const counts = data.statuses.filter((status) => point.row[status]).map((status) => `${point.row[status]} ${status}`);
+  if (counts.length) lines.push(counts.join(", "));
+  if (view.chosen && !point.cost) {
+    const [fit, place] = [view.fits[view.chosen], view.at.indexOf(point.row.batch_size)];
+    const of = (name) => times(point.row.batch_size, fit[name][place]);
+    const [value, low, high] = ["steps", "low", "high"].map(of);
+    if (value !== null) lines.push(`${view.chosen} fit: ${rounded(value)}${ends({ low, high }, rounded)}`);
+  }
+  return lines.filter((line) => line);
+}
+
+function measuredLines(point, search, times, write) {
+  const { row } = point;
+  const lines = [];
   if (point.median !== null) {
-    const ends = point.low === null || point.high === null ? "" : ` (${rounded(point.low)}–${rounded(point.high)})`;
-    lines.push([`${rounded(point.median)} ${unit}${ends}`, `median over ${row.seeds} fresh seeds of ${row.replicate_of}`]);
+    lines.push([`${write(point.median)}${ends(point, rounded)}`, `median over ${row.seeds} fresh seeds of ${row.replicate_of}`]);
     const seeds = search ? [...search.fresh].sort((one, other) => (one ?? Infinity) - (other ?? Infinity)) : [];
     if (seeds.length) lines.push(`seeds: ${seeds.map((steps) => (steps === null ? "missed" : count(times(row.batch_size, steps)))).join(", ")}`);
     lines.push(valuesText(search, row.replicate_of));
   }
   if (point.fewest !== null) {
     const winner = `${row.role} ${row.trial}`;
-    lines.push([`${count(point.fewest)} ${unit}`, `fewest over ${row.trials} trials, ${winner}`]);
+    lines.push([write(point.fewest), `fewest over ${row.trials} trials, ${winner}`]);
     lines.push(valuesText(search, winner));
-  } else if (point.bound !== null) {
-    lines.push([`> ${count(point.bound)} ${unit}`, `no trial of ${row.trials} reached the target`]);
   }
-  const counts = data.statuses.filter((status) => row[status]).map((status) => `${row[status]} ${status}`);
-  if (counts.length) lines.push(counts.join(", "));
-  if (view.chosen) {
-    const [fit, place] = [view.fits[view.chosen], view.at.indexOf(row.batch_size)];
-    const of = (name) => rounded(times(row.batch_size, fit[name][place]));
-    lines.push(`${view.chosen} fit: ${of("steps")} (${of("low")}–${of("high")})`);
+  if (point.bound !== null) {
+    const why = point.fewest === null ? `no trial of ${row.trials} reached the target` : `half or more of ${row.seeds} fresh seeds missed the target`;
+    lines.push([`> ${write(point.bound)}`, why]);
   }
-  return lines.filter((line) => line);
+  return lines;
+}
+
+function costLines(study, point, write) {
+  const { steps, step_seconds: step } = point.cost;
+  const lines = [];
+  if (point.median !== null) {
+    const how = `${rounded(steps.value)} ${study.summary.unit} of ${duration(step.value)}`;
+    lines.push([`${write(point.median)}${ends(point, write)}`, `the best point there is: ${how}`]);
+  }
+  if (point.fewest !== null) lines.push([write(point.fewest), "the best point found"]);
+  return lines;
+}
+
+function ends(point, write) {
+  return point.low === null || point.high === null ? "" : ` (${write(point.low)}–${write(point.high)})`;
 }
 
 /** Return the hyperparameters of the trial of that role and number, if it is shown. */

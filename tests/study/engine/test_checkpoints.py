@@ -95,7 +95,7 @@ CASES = {
     "several packs": ("plain", {"optimizer": "adam", "pack": 2}),
     "micro-batches": ("plain", {"optimizer": "lars", "micro_batch": 3}),
     "looped": ("plain", {"optimizer": "lamb", "mode": "looped"}),
-    "batch norm": ("batch norm", {"optimizer": "heavy-ball", "mode": "looped"}),
+    "batch norm": ("batch norm", {"optimizer": "heavy-ball", "pack": 3}),
     "dropout": ("dropout", {"mode": "looped", "to": "budget"}),
     "dropout in packs": ("dropout", {"pack": 3, "to": "budget"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),

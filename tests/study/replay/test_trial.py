@@ -42,7 +42,7 @@ COMPUTED = {
     "one pack": ("plain", {"compute": {"pack": {"lanes": 8}}}, {}),
     "several packs": ("plain", {"compute": {"pack": {"lanes": 2}}}, {}),
     "looped": ("plain", {"compute": {"mode": "looped"}}, {}),
-    "batch norm": ("batch norm", {"compute": {"mode": "looped"}}, {}),
+    "batch norm": ("batch norm", {"compute": {"pack": {"lanes": 3}}}, {}),
     "dropout": ("dropout", {"compute": {"mode": "looped"}}, {}),
     "dropout in packs": ("dropout", {"compute": {"pack": {"lanes": 3}}}, {}),
     "micro-batches": ("plain", {"compute": {"pack": {"lanes": 4}, "micro_batch": 3}}, {}),
