@@ -157,6 +157,9 @@ class RaceConfig(Section):
     """Validation error (or loss) to get below; the workload's own by default."""
     quantity: Literal["error", "loss"] | None = None
     """What the target refers to; must be what the workload measures."""
+    weights: Literal["raw", "averaged"] | None = None
+    """What the target counts on: the weights that are trained, or their average, which
+    `search.space.ema_decay` turns on."""
     max_steps: Annotated[
         Annotated[Positive, Tag("<number>")]
         | Annotated[dict[str, Positive], Tag("<table>")]
@@ -192,6 +195,11 @@ class RaceConfig(Section):
                 f"{repr(odd[0]) if odd else 'none'}; for example {{ 16 = 4000, 256 = 500 }}"
             )
         return value
+
+    @field_validator("weights", mode="after")
+    @classmethod
+    def _as_left_out(cls, value: str | None) -> str | None:
+        return None if value == "raw" else value
 
     @field_validator("prune", mode="after")
     @classmethod

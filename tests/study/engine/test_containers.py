@@ -103,9 +103,9 @@ def test_random_items_go_on_from_a_saved_state(make_study):
 @pytest.mark.parametrize("workload", TREES, ids=lambda kind: kind.__name__)
 def test_trees_arrive_at_workers_as_they_were_sent(workload):
     made = load(workload(), CPU)
-    data = received(shared_data(made), shared_form(made))
+    there = received(shared_data(made), shared_form(made))
     for split in ("train", "validation"):
-        sent, got = getattr(made.data, split), getattr(data, split)
+        sent, got = getattr(made.data, split), getattr(there, split)
         assert type(got.inputs) is type(sent.inputs)
         assert all(map(torch.equal, sent.tensors, got.tensors))
 
