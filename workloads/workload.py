@@ -191,6 +191,9 @@ class LaneSetup:
         lr_factor: maps a step (0 for the first update) to the factor on the learning rate, shape
             (lanes,); None for a constant learning rate.
         seeds: one seed per lane, shape (lanes,).
+        batch_size_at: maps a step (0 for the first update) to its examples, where a study changes
+            them; None where they are `batch_size` in all. Only dynamics with an attribute
+            `batch_schedules = True` are given it.
     """
 
     optimizer: str
@@ -198,6 +201,7 @@ class LaneSetup:
     hyperparameters: Mapping[str, Floats]
     lr_factor: Callable[[int], Floats] | None
     seeds: NDArray[np.int64]
+    batch_size_at: Callable[[int], int] | None = None
 
 
 @runtime_checkable

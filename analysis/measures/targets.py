@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analysis.errors import AnalysisError
-from analysis.measures.federated import examples_per_step
+from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.tables.schema import (
     CANDIDATES,
@@ -224,9 +224,11 @@ def steps_to_target(
     ]
     columns = _columns(names, statuses) | dict.fromkeys(tested, "Float64")
     table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
-    table["examples"] = table["steps"] * [
-        examples_per_step(study.config, size) for size in table["batch_size"]
+    used = [
+        steps if pd.isna(steps) else BatchPlan.of(study.config, size).examples(steps)
+        for size, steps in zip(table["batch_size"], table["steps"], strict=True)
     ]
+    table["examples"] = pd.array(used, dtype="Int64")
     if "effective_lr" in table:
         table["effective_lr"] = table["lr"] / (1 - table["momentum"])
     return table

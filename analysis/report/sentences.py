@@ -73,6 +73,12 @@ def _fit_sentences(record: _Record) -> tuple[str, ...]:
 
 
 def _no_fit(record: _Record) -> str:
+    if "batch_schedule" in record:
+        return (
+            "No fit: batches change as a trial trains, so its examples are not steps times B, and "
+            "the curves are of fixed batch sizes. B names the batch of multiple 1; `batchscale "
+            "compare` with a study of fixed batches tells steps and examples."
+        )
     rows = record["table"]
     reached = sum(row["steps"] is not None for row in rows)
     least = MODELS["hyperbola"].least_points

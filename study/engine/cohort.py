@@ -20,7 +20,7 @@ from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
-from study.optimizers.schedules import Span, lr_factor
+from study.optimizers.schedules import Span, lr_factor, planned_factor
 from study.records import Cohort, Execution, Floats, TrialResult
 from workloads.command.program import Command
 from workloads.workload import Lanes, LaneSetup
@@ -177,9 +177,11 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
 
     per_step = resolved.examples_per_step(cohort.batch_size)
     epoch = None if resolved.examples is None else resolved.examples / per_step
-    span = Span(resolved.budget(cohort.batch_size), epoch)
+    span, plan = Span(resolved.horizon(cohort.batch_size), epoch), resolved.plan(cohort.batch_size)
     schedule = schedule_named(resolved.schedule.name)
     own = lr_factor(schedule, span, values_of(of_schedule(resolved.schedule.name)))
+    if plan is not None:
+        own = planned_factor(plan, cohort.batch_size, resolved.lr_power, own)
     # a schedule of a user's may give one number for all lanes
     factor = None if own is None else lambda step: np.broadcast_to(own(step), (len(seeds),))
     if not isinstance(trainable, LoadedWorkload):
@@ -190,11 +192,13 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
                 hyperparameters=values_of(of_optimizer(resolved.optimizer)),
                 lr_factor=factor,
                 seeds=np.array(seeds, dtype=np.int64),
+                batch_size_at=None if plan is None else plan.size_at,
             )
         )
     settings = UpdateSettings(
         optimizer=optimizer_named(resolved.optimizer),
         batch_size=resolved.local_batch_size(cohort.batch_size),
+        batch_plan=plan,
         hyperparameters=values_of(of_optimizer(resolved.optimizer)),
         lr_factor=factor,
         micro_batch=resolved.micro_batch,
@@ -221,7 +225,7 @@ def _packs(
         values = {name: column[lanes] for name, column in loss_values.items()}
         networks = make(loaded, some, values)
         if federated is None:
-            order = DataOrder(some, examples, own.batch_size, loaded.device)
+            order = DataOrder(some, examples, own.batch_size, loaded.device, own.batch_plan)
             packs.append(GradientLanes(loaded, networks, own, order))
         else:
             clients = ClientOrder(some, shards, federated.local_steps, own.batch_size)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from analysis.measures.batch_plan import BatchPlan
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload, copy_into
@@ -90,6 +91,7 @@ class UpdateSettings:
     Attributes:
         optimizer: the optimizer.
         batch_size: examples per gradient, >= 1.
+        batch_plan: examples of each step, where they change; None where they do not.
         hyperparameters: values by name, each of shape (lanes,).
         lr_factor: maps a step to learning-rate factors, shape (lanes,); None when constant.
         micro_batch: examples per forward and backward pass, >= 1; None for the complete batch, or
@@ -100,6 +102,7 @@ class UpdateSettings:
     batch_size: int
     hyperparameters: Mapping[str, Floats]
     lr_factor: Callable[[int], Floats] | None = None
+    batch_plan: BatchPlan | None = None
     micro_batch: int | None = None
 
     def select(self, lanes: slice) -> "UpdateSettings":
@@ -136,7 +139,9 @@ class GradientLanes:
         self.quantities, self.tested = loaded.quantities, loaded.data.test is not None
         count = len(networks.parameters)
         self._computed = self._live = np.arange(count)
-        size = min(settings.micro_batch or settings.batch_size, settings.batch_size)
+        plan = settings.batch_plan
+        most = settings.batch_size if plan is None else max(size for _, size in plan.stages)
+        size = min(settings.micro_batch or most, most)
         self._micro_batch = MicroBatch(size, minimum=1 if loaded.splits_batches else size)
         at_once = max(1, EXAMPLES_PER_EVALUATION[loaded.device.type] // count)
         if not self._validation.tensors:
@@ -147,7 +152,7 @@ class GradientLanes:
             if loaded.whole
             else MicroBatch(at_once)
         )
-        self._captured: CapturedStep | None = None
+        self._captured: dict[int, CapturedStep] = {}
         self._step = 0
 
     def __len__(self) -> int:
@@ -243,7 +248,7 @@ class GradientLanes:
         self._values = {name: value[index] for name, value in self._values.items()}
         self._order.keep(rows)
         self._computed = self._computed[rows]
-        self._captured = None
+        self._captured = {}
 
     def _rows(self) -> Tensor:
         return torch.from_numpy(self._live).to(self._device)
@@ -265,15 +270,16 @@ class GradientLanes:
         update, names = self._update, list(values)
         if self._device.type != "cuda" or not self._networks.supports_cuda_graph:
             return self._networks.step(update, self._buffers, values, indices)
-        if self._captured is None:
-            self._captured = CapturedStep(
+        size = indices.shape[1]
+        if size not in self._captured:
+            self._captured[size] = CapturedStep(
                 lambda indices, *columns: self._networks.step(
                     update, self._buffers, dict(zip(names, columns, strict=True)), indices
                 ),
                 [indices, *values.values()],
                 [*self._networks.state().values(), *self._buffers.values()],
             )
-        return self._captured(indices, *values.values())
+        return self._captured[size](indices, *values.values())
 
     def _accumulated(self, size: int, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return gradients and losses of the batch, as means over micro-batches of `size`."""

@@ -6,7 +6,7 @@ direction's second moments, which every update maps affinely.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ _MOMENTUM = {"low": 0.0, "high": 0.9999, "scale": "reverse-log"}
 class NoisyQuadratic:
     """The noisy quadratic with h_i = i^-a and c_i = i^-b; its error is the expected loss."""
 
+    batch_schedules = True
     study_defaults: Mapping[str, Any] = {
         "race": {"max_steps": 100_000},
         "search": {"space": {"lr": _LR, "momentum": _MOMENTUM}},
@@ -114,7 +115,8 @@ class QuadraticLanes:
             setup: optimizer, batch size, hyperparameters.
         """
         self._h, self._form = curvature, _FORMS[setup.optimizer]
-        self._variance = noise / setup.batch_size
+        self._noise, self._batch_size_at = noise, setup.batch_size_at
+        self._batch_size = setup.batch_size
         self._lr = setup.hyperparameters["lr"]
         self._momentum = setup.hyperparameters.get("momentum", np.zeros_like(self._lr))
         self._lr_factor, self._step = setup.lr_factor, 0
@@ -127,10 +129,10 @@ class QuadraticLanes:
         """Take `steps` >= 1 updates; return the expected loss after the last, shape (lanes,)."""
         with np.errstate(over="ignore", invalid="ignore"):
             if self._lr_factor is None:
-                self._jump(self._update(self._lr), steps)
+                self._jump(self._update(self._lr, self._batch_size), steps)
             else:
                 for step in range(self._step, self._step + steps):
-                    self._apply(self._update(self._lr * self._lr_factor(step)[self._kept]))
+                    self._apply(self._update_at(step, self._lr_factor))
         self._step += steps
         return self._loss()
 
@@ -163,11 +165,17 @@ class QuadraticLanes:
     def _apply(self, update: _Map) -> None:
         self._moments = _times(update[0], self._moments) + update[1]
 
-    def _update(self, lr: Floats) -> _Map:
+    def _update_at(self, step: int, lr_factor: Callable[[int], Floats]) -> _Map:
+        at = self._batch_size_at
+        lr = self._lr * lr_factor(step)[self._kept]
+        return self._update(lr, self._batch_size if at is None else at(step))
+
+    def _update(self, lr: Floats, batch_size: int) -> _Map:
         """Return one update's map: (theta, v) <- [[p, q], [r, s]] (theta, v) + noise (x, y)."""
         lr, m, h = lr[:, None], self._momentum[:, None], self._h
+        variance = self._noise / batch_size
         if not self._form.has_velocity:
-            return np.array([[(1 - lr * h) ** 2]]), np.array([lr**2 * self._variance])
+            return np.array([[(1 - lr * h) ** 2]]), np.array([lr**2 * variance])
         weight = self._form.gradient_weight + m**self._form.momentum_power
         p, q = 1 - lr * weight * h, -lr * m ** (1 + self._form.momentum_power)
         r, s = h, m
@@ -179,7 +187,7 @@ class QuadraticLanes:
         ]
         shape = self._moments.shape[1:]
         matrix = np.array([[np.broadcast_to(entry, shape) for entry in row] for row in rows])
-        noise = [np.broadcast_to(entry * self._variance, shape) for entry in (x * x, x * y, y * y)]
+        noise = [np.broadcast_to(entry * variance, shape) for entry in (x * x, x * y, y * y)]
         return matrix, np.array(noise)
 
 
