@@ -27,7 +27,7 @@ from analysis.page.verdict import Verdict, verdict_of, with_cost
 from analysis.page.views import curve_points, json_rows, shortened, views
 from analysis.report.record import summary_record
 from analysis.report.summary import Analysis
-from analysis.tables.schema import STATUSES
+from analysis.tables.schema import ROLES, STATUSES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -155,6 +155,7 @@ def page_record(page: Page, room: Room) -> dict[str, Any]:
     share = room.of(1 / len(page.studies))
     return {
         "statuses": list(STATUSES),
+        "roles": list(ROLES),
         "studies": [_study_record(study, share) for study in page.studies],
         "comparison": None if page.comparison is None else _comparison_record(page.comparison),
         "reload_seconds": page.reload_seconds,

@@ -30,6 +30,8 @@ _SCRIPTS = (
     "page.js",
     "scales.js",
     "chart.js",
+    "quantities.js",
+    "columns.js",
     "steps.js",
     "search.js",
     "hyperparameters.js",
@@ -54,7 +56,7 @@ def page_html(page: Page) -> str:
             return html
     raise AnalysisError(
         f"a page must have less than {MOST_BYTES:,} bytes, got more for {len(page.studies)} "
-        "studies; report fewer studies at once"
+        "studies; report fewer studies at once, or fewer batch sizes"
     )
 
 

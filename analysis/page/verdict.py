@@ -45,7 +45,7 @@ def verdict_of(record: _Record) -> Verdict:
         return Verdict(
             headline="No batch size can be named yet",
             reasons=tuple(text for text in record["sentences"] if text.startswith("No fit: ")),
-            sure=_searches(record),
+            sure=(*_unfinished(record), *_searches(record)),
         )
     critical = record["critical_batch_sizes"]
     b_crit = Estimate.of(critical["b_crit"])

@@ -136,7 +136,7 @@ function trialLines(study, search, now, index) {
   const how = steps === null ? `${status} at step ${search.stopped_at[index] ?? "–"}` : `reached the target in ${steps} ${unit}`;
   const error = search.best_error[index];
   return [
-    [`${search.role[index]} ${search.trial[index]}`, how],
+    [nameOf(search, index), how],
     pointText(search, index),
     error === null ? "" : `least ${study.summary.quantity} ${digits(error)}`,
   ].filter((line) => line);

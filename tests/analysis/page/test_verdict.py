@@ -66,3 +66,10 @@ def test_where_steps_were_timed_the_fastest_batch_size_comes_first(page, cost):
 def test_without_a_time_to_target_the_steps_alone_decide(record, cost):
     verdict = verdict_of(record)
     assert with_cost(verdict, replace(cost, rows=())) == verdict
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_an_unfinished_study_says_so_first(record, fitted):
+    sentences = ["Unfinished: at least 8 trials are still to come.", "No fit: too few."]
+    found = record | {"sentences": sentences} | ({} if fitted else {"fits": None})
+    assert verdict_of(found).sure[0] == sentences[0]
