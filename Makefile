@@ -18,9 +18,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: install ## sweep examples/digits.toml and analyze it
+demo: install ## sweep examples/digits.toml, analyze it, and say what training costs
 	$(BIN)/batchscale sweep examples/digits.toml
 	$(BIN)/batchscale analyze results/digits
+	$(BIN)/batchscale cost results/digits
 
 docs: install ## the documentation, as pages under docs/_build/html
 	$(BIN)/sphinx-build -E -W --keep-going -q docs docs/_build/html

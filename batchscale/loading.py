@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from analysis.cost.study_cost import StudyCost
+
 
 class Study:
     """A study in a results folder, as it was when it was loaded; nothing is written.
@@ -154,6 +156,18 @@ class Study:
         from analysis.figures import draw
 
         return draw(self.analysis(target), name, ax)
+
+    def cost(self, target: float | None = None) -> "StudyCost | None":
+        """Return what training costs, from the step times of `batchscale cost`; None without any.
+
+        Price and devices are those of the latest `batchscale cost`.
+
+        Raises:
+            BatchscaleError: a file is damaged, or the target cannot be judged.
+        """  # noqa: DOC502  (raised inside)
+        from analysis.cost.study_cost import cost_of
+
+        return cost_of(self.folder, self.analysis(target))
 
     def __repr__(self) -> str:
         return f"Study({self.folder.location!r}): {self.analysis().title}"

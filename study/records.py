@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -59,6 +59,9 @@ class ScalingRule(StrEnum):
     """The learning rate is proportional to the batch size."""
     SQUARE_ROOT = "square-root"
     """The learning rate is proportional to the square root of the batch size."""
+    SDE = "sde"
+    """The learning rate as with square-root; 1 - beta1 and 1 - beta2 are proportional to the batch
+    size, eps to the inverse of its square root."""
     LAMB = "lamb"
     """Untuned LAMB: square-root scaling from a published point, with linearly longer warm-up."""
 
@@ -166,6 +169,7 @@ class Curve:
         val_loss: mean loss over the validation examples.
         val_error: validation error, the quantity that the target refers to.
         seconds: wall-clock time of the cohort since its race began.
+        further: what else was measured, by name; NaN where it was not.
     """
 
     step: Steps
@@ -173,6 +177,7 @@ class Curve:
     val_loss: Floats
     val_error: Floats
     seconds: Floats
+    further: Mapping[str, Floats] = field(default_factory=dict)
 
     @classmethod
     def empty(cls) -> "Curve":
@@ -180,9 +185,28 @@ class Curve:
         none, step = np.empty(0), np.empty(0, dtype=np.int64)
         return cls(step=step, train_loss=none, val_loss=none, val_error=none, seconds=none)
 
+    @classmethod
+    def of(cls, columns: Mapping[str, NDArray[Any]]) -> "Curve":
+        """Return the curve of columns by name; those that not every curve has are further ones."""
+        own = {name: columns[name] for name in CURVE_FIELDS}
+        further = {name: column for name, column in columns.items() if name not in own}
+        return cls(**own | {"step": own["step"].astype(np.int64)}, further=further)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return what was measured under a name; NaN where this is not known of the curve."""
+        if name in CURVE_FIELDS:
+            found: NDArray[Any] = getattr(self, name)
+            return found
+        return self.further.get(name, np.full(self.step.size, np.nan))
+
     def until(self, rows: int) -> "Curve":
         """Return the first `rows` measurements."""
-        return Curve(**{field.name: getattr(self, field.name)[:rows] for field in fields(self)})
+        columns = {name: getattr(self, name)[:rows] for name in CURVE_FIELDS}
+        return Curve(**columns, further={n: column[:rows] for n, column in self.further.items()})
+
+
+CURVE_FIELDS = tuple(field.name for field in fields(Curve) if field.name != "further")
+"""What every measurement has, in the order of the columns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

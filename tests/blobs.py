@@ -51,3 +51,19 @@ class DropoutBlobs(Blobs):
 
     def model(self):
         return nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+
+
+class MeasuredBlobs(Blobs):
+    """The same with further measured quantities and a test split."""
+
+    def data(self):
+        data, generator = super().data(), torch.Generator().manual_seed(2)
+        noise = 0.5 * torch.randn(len(data.validation.inputs), 2, generator=generator)
+        test = data.validation._replace(inputs=data.validation.inputs + noise)
+        return Data(train=data.train, validation=data.validation, test=test)
+
+    def quantities(self, model, data):
+        logits = model(data.inputs)
+        wrong = (logits.argmax(-1) != data.targets).float()
+        surely = (logits.softmax(-1).amax(-1) > 0.9).float()
+        return {"accuracy": 1 - wrong.mean(), "surely wrong": (wrong * surely).mean()}

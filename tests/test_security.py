@@ -34,6 +34,8 @@ PROCESSES = {
     ("study/orchestration/signals.py", "subprocess.Popen"),
     # the program that a study is of, which the registry refuses where a stranger names it
     ("study/engine/programs/process.py", "subprocess.Popen"),
+    # the process that keeps a page current beside the sweep: a fixed list of arguments
+    ("study/commands/pages.py", "subprocess.Popen"),
     # the process that feeds trackers, out of the way of the sweep: a fixed list of arguments
     ("study/tracking/follow.py", "subprocess.Popen"),
 }

@@ -16,6 +16,8 @@ from workloads.observation import few, observe
 from workloads.soundness import (
     Measure,
     augmented,
+    quantities,
+    quantity,
     sound_data,
     sound_mean,
     sound_model,
@@ -36,6 +38,7 @@ _PORTION = 512
 _TRAINING_STEPS = 300
 _RATES = (0.01, 0.1, 0.5)
 _OPTIMIZERS = ("sgd", "heavy-ball", "nesterov")
+_SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 class BrokenClauseError(AssertionError):
@@ -51,11 +54,11 @@ def target_is_in_range(workload: Workload | Dynamics) -> str:
 def data_are_identical_on_two_calls(workload: Workload) -> str:
     """Check that `data()` gives the same split on every call."""
     first, second = _data(workload), _data(workload)
-    for split in ("train", "validation"):
+    for split in first.splits:
         one, other = (_compared(getattr(data, split)) for data in (first, second))
         same = one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
         _require(same, f"two calls of data() must agree, got different {split} tensors")
-    return f"{first.train.size:,} training, {first.validation.size:,} validation"
+    return ", ".join(f"{part.size:,} {_SPLITS[name]}" for name, part in first.splits.items())
 
 
 def inputs_and_targets_agree_in_length(workload: Workload) -> str:
@@ -81,6 +84,14 @@ def error_is_a_finite_mean(workload: Workload) -> str:
             f'Target({target.value:g}, quantity="loss")',
         )
     return f"{error:.4g}"
+
+
+def quantities_are_finite_means(workload: Workload) -> str:
+    """Check that each of `quantities` is one finite number, a mean over examples."""
+    data = _data(workload).validation
+    names = quantities(workload, _model(workload, 0).eval(), few(data))
+    found = {name: _mean(name, quantity(workload, name), workload, data) for name in names}
+    return ", ".join(f"{name} {value:.4g}" for name, value in found.items()) or "none"
 
 
 def models_follow_the_seed(workload: Workload) -> str:

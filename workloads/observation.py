@@ -8,6 +8,7 @@ alone. `observe` tells the others apart, and refuses what no way of training cou
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -17,7 +18,7 @@ from workloads.errors import WorkloadError
 from workloads.items import Items
 from workloads.python_state import Snapshot, changed, snapshot
 from workloads.randomness import drawn, forked, seed_all, states
-from workloads.soundness import augmented, copied, sound_number
+from workloads.soundness import augmented, copied, quantities, sound_number
 from workloads.trees import named_leaves
 from workloads.workload import Examples, Workload
 
@@ -180,7 +181,8 @@ class _Observer:
         return drawn(before[2], after[2])
 
     def _measure(self, validation: Examples, kept: Examples) -> None:
-        for measure in (self._workload.loss, self._workload.error):
+        further = partial(quantities, self._workload)
+        for measure in (self._workload.loss, self._workload.error, further):
             with torch.no_grad(), RefuseBroadcasting(validation.size):
                 measure(self._called, validation)
             _refuse_written(validation, kept)

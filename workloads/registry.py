@@ -27,7 +27,7 @@ GROUP = "batchscale.workloads"
 _KIND = Kind(noun="workload", article="a", builtin=BUILTIN, error=WorkloadError)
 _TRAINED = ("target", "data", "model", "loss", "error")
 _OWN_DYNAMICS = ("target", "lanes")
-_OPTIONAL = ("augment",)
+_OPTIONAL = ("augment", "quantities")
 _FILES_REFUSED = ContextVar("files refused", default=False)
 
 

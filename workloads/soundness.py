@@ -70,11 +70,11 @@ def sound_data(data: object) -> Data:
             f"data() must return a Data, got {type(data).__name__}; return "
             "Data(train=Examples(...), validation=Examples(...))"
         )
-    return replace(
-        data,
-        train=_sound_split("train", data.train, values_checked=not data.mapped),
-        validation=_sound_split("validation", data.validation, values_checked=True),
-    )
+    sound: dict[str, Any] = {
+        name: _sound_split(name, split, values_checked=name != "train" or not data.mapped)
+        for name, split in data.splits.items()
+    }
+    return replace(data, **sound)
 
 
 def _sound_split(split: str, given: object, *, values_checked: bool) -> Examples | Items:
@@ -82,9 +82,9 @@ def _sound_split(split: str, given: object, *, values_checked: bool) -> Examples
     if isinstance(examples, Items):
         if examples.size == 0:
             raise WorkloadError(f"{split} must hold examples, got none")
-        if split == "validation" and examples.draws is not None:
+        if split != "train" and examples.draws is not None:
             raise WorkloadError(
-                "an item of validation must not be random, since every trial is measured on the "
+                f"an item of {split} must not be random, since every trial is measured on the "
                 f"same examples, got draws from {examples.draws}; augment what is trained on alone"
             )
         _sound_examples(split, examples.checked(split), values_checked=True)
@@ -239,3 +239,29 @@ def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples
             f"where their own values have the mean {mean:.6g}; {_WHOLE}"
         )
     return whole
+
+
+def quantities(workload: Workload, model: nn.Module, examples: Examples) -> dict[str, Tensor]:
+    """Return a workload's further measured quantities on some examples; none without any.
+
+    Raises:
+        WorkloadError: they are no mapping from names to tensors of one number.
+    """
+    measure = getattr(workload, "quantities", None)
+    found = {} if measure is None else measure(model, examples)
+    if not isinstance(found, Mapping):
+        raise WorkloadError(
+            f"`quantities` must return a dict of scalar tensors by name, got {found!r:.100}"
+        )
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor) or value.numel() != 1:
+            raise WorkloadError(
+                "`quantities` must return a scalar tensor for each name, got "
+                f"{value!r:.100} for {name!r}; take the mean, and keep it a tensor"
+            )
+    return {name: value.reshape(()).float() for name, value in found.items()}
+
+
+def quantity(workload: Workload, name: str) -> Measure:
+    """Return the measure of one of a workload's `quantities`."""
+    return lambda model, examples: quantities(workload, model, examples)[name]

@@ -27,6 +27,7 @@ _TRAINED: tuple[ClauseCheck, ...] = (
     contract.inputs_and_targets_agree_in_length,
     contract.loss_is_a_finite_mean,
     contract.error_is_a_finite_mean,
+    contract.quantities_are_finite_means,
     contract.models_follow_the_seed,
     contract.computes_from_its_arguments_alone,
     contract.target_is_below_the_start,

@@ -96,6 +96,8 @@ class Data:
             is or in `Items`. The lanes of a data set are looped.
         validation: the examples that the target is measured on; never trained on. Those of a data
             set are loaded again for each measurement, some at a time.
+        test: examples on which a trial's error is measured once, where it reaches the target or its
+            budget ends; nothing is chosen by them. None for none.
         mapped: whether the training examples are views of a memory-mapped file. Then every worker
             opens the file itself, only batches go to the device, and the lanes are looped. The
             validation examples are held in memory all the same.
@@ -103,7 +105,14 @@ class Data:
 
     train: Split
     validation: Split
+    test: Split | None = None
     mapped: bool = False
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits by name, without a test split that there is not."""
+        test = {} if self.test is None else {"test": self.test}
+        return {"train": self.train, "validation": self.validation, **test}
 
     @property
     def held(self) -> bool:
@@ -135,6 +144,10 @@ class Workload(Protocol):
 
     Optional: `whole = True` for an error that is no mean over examples (RMSE, F1, AUC). Loss and
     error are then always measured on the whole validation set at once.
+
+    Optional: `quantities(model, data)`, which returns further measured quantities by name, a dict
+    of scalar tensors, means over examples unless the workload is `whole`. They are columns of the
+    curves, and nothing is chosen by them.
 
     Optional: `augment(batch)`, which returns a training batch changed at random, as many examples
     in the same containers. It is called before `loss` in training and never when the model is
@@ -189,12 +202,15 @@ class LaneSetup:
 
 @runtime_checkable
 class Lanes(Protocol):
-    """Several training runs of one batch size that advance together, one lane each."""
+    """Several training runs of one batch size that advance together, one lane each.
+
+    Optional: `quantities`, names of what `measure` returns after loss and error.
+    """
 
     def advance(self, steps: int) -> Floats:
         """Take `steps` >= 1 updates in every lane; return their mean training loss, (lanes,)."""
 
-    def measure(self) -> tuple[Floats, Floats]:
+    def measure(self) -> tuple[Floats, ...]:
         """Return validation loss and error of every lane, each of shape (lanes,)."""
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.comparison.compare import Compared, Comparison
+from analysis.comparison.example_ratios import example_ratios, example_ratios_table
 from analysis.comparison.fixed_epochs import epochs_caption, epochs_table, fixed_epochs
 from analysis.comparison.rule_costs import rule_costs, rule_costs_table
 from analysis.comparison.sentences import comparison_sentences
@@ -95,6 +96,7 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
             {"over": ratio.over, "under": ratio.under, **ratio.estimate.record()}
             for ratio in comparison.ratios
         ],
+        "example_ratios": json.loads(example_ratios(comparison).to_json(orient="records")),
         "rule_costs": json.loads(rule_costs(comparison).to_json(orient="records")),
         "fixed_epochs": json.loads(fixed_epochs(comparison).to_json(orient="records")),
         "definitions": dict(DEFINITIONS),
@@ -127,7 +129,7 @@ def comparison_markdown(comparison: Comparison) -> str:
         "\n".join(f"- {escape_markdown(text)}" for text in comparison_sentences(comparison)),
         *(
             f"{caption}:\n\n{markdown_table(rows, names_first=True)}"
-            for caption, rows in _tables(comparison).items()
+            for caption, rows in comparison_tables(comparison).items()
         ),
     ]
     if shown:
@@ -136,7 +138,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
+def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     """Return by caption the tables that the comparison has rows for."""
     normalized = "" if comparison.normalisation.batch_size is None else " (normalized)"
     tables = {
@@ -144,6 +146,9 @@ def _tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "Examples to target, one batch in each local step of a round": examples_table(comparison),
         "The hyperbola S_min + E_min / B and the critical batch sizes, with 95% intervals": (
             fits_table(comparison)
+        ),
+        f"Examples to target over those of {comparison.studies[0].label}": (
+            example_ratios_table(comparison)
         ),
         "Steps of each scaling rule relative to the tuned study": rule_costs_table(comparison),
         epochs_caption(comparison): epochs_table(comparison),
@@ -226,7 +231,7 @@ def _text(estimate: Estimate | None) -> str:
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the tables and what was found."""
-    for caption, rows in _tables(comparison).items():
+    for caption, rows in comparison_tables(comparison).items():
         console.print(f"{caption}:", markup=False, soft_wrap=True)
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
         for place, name in enumerate(rows.columns):

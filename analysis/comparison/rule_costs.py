@@ -52,13 +52,14 @@ def _tuned(comparison: Comparison, study: Compared) -> Compared | None:
         for other in comparison.studies
         if not follows_rule(other.analysis.study)
         and other.analysis.target == study.analysis.target
-        and _training(other.analysis.study.config) == _training(own)
+        and training(other.analysis.study.config) == training(own)
     ]
     alike = [o for o in others if o.analysis.study.config["optimizer"] == own["optimizer"]]
     return next(iter(alike or others), None)
 
 
-def _training(config: Mapping[str, Any]) -> tuple[object, object]:
+def training(config: Mapping[str, Any]) -> tuple[object, object]:
+    """Return what a study trains: its workload and the options of it."""
     return config["workload"], config.get("workload_options", {})
 
 

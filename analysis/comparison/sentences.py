@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.comparison.compare import Compared, Comparison, Ratio
+from analysis.comparison.example_ratios import example_ratio_sentences
 from analysis.comparison.rule_costs import rule_cost_sentences, times
 from analysis.fitting.critical import FORM
 from analysis.fitting.estimates import rounded, size_text
@@ -30,6 +31,7 @@ def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
         *_measures(comparison),
         *_misses(comparison.studies),
         *_steps(comparison),
+        *example_ratio_sentences(comparison),
         *rule_cost_sentences(comparison),
         *_b_crit(comparison),
         _normalization(comparison),

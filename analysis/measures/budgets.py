@@ -8,9 +8,10 @@ might have improved further, so the least error measured is then only an upper b
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,9 @@ GROWTH = 4
 """Factor between one chosen budget and the next."""
 _LEAST_EXACT = 3
 """Batch sizes at which the largest chosen budget is exact; fewer do not make a curve."""
+_NEAR = 0.05
+"""Relative distance from the least error at which a batch size is near-optimal (arXiv 2607.01487).
+"""
 _KEY = list(TRIAL_KEY)
 
 
@@ -160,6 +164,48 @@ def budget_records(study: StudyTables) -> list[dict[str, object]]:
         table.to_json(orient="records", double_precision=15)
     )
     return records
+
+
+def best_batch_size_sentences(budgets: Sequence[Mapping[str, Any]], quantity: str) -> list[str]:
+    """Return which batch size is best within each budget of examples, and which come close.
+
+    A best one alone says little where its neighbors are as good. Empty unless the least errors of
+    all batch sizes are exact: some trial was stopped in the race to the target.
+
+    Args:
+        budgets: rows of `budget_records`.
+        quantity: what the least error is: error or loss.
+    """
+    rows = [row for row in budgets if row["unit"] == Unit.EXAMPLES]
+    if not all(row["exact"] for row in rows):
+        return []
+    amounts = sorted({row["budget"] for row in rows})
+    within = [[row for row in rows if row["budget"] == amount] for amount in amounts]
+    return [_best_of(same, quantity) for same in within if len(same) >= _LEAST_EXACT]
+
+
+def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str) -> str:
+    """Return the sentence of one budget, given its rows by rising batch size."""
+    errors = [row["best_error"] for row in rows]
+    best = first = last = errors.index(min(errors))
+    close = [error <= (1 + _NEAR) * errors[best] for error in errors]
+    while first > 0 and close[first - 1]:
+        first -= 1
+    while last < len(rows) - 1 and close[last + 1]:
+        last += 1
+    sizes = [row["batch_size"] for row in rows]
+    open_ends = [
+        f"the {end} there is"
+        for end, reached in (("smallest", first == 0), ("largest", last == len(rows) - 1))
+        if reached
+    ]
+    near = f"B = {sizes[first]} to {sizes[last]} come within {_NEAR:.0%} of it"
+    if first == last:
+        near = f"no neighbor comes within {_NEAR:.0%} of it"
+    return (
+        f"Within {rows[0]['budget']:,} examples the least {quantity}, {errors[best]:.3g}, is at "
+        f"B = {sizes[best]}; {near}" + (f" ({' and '.join(open_ends)})" if open_ends else "") + "."
+    )
 
 
 def budget_sentence(study: StudyTables) -> str:

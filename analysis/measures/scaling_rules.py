@@ -1,15 +1,20 @@
-"""How far the common scaling rules of the learning rate land from the tuned optimum.
+"""How far the common scaling rules land from the tuned optimum.
 
 From each batch size to its neighbors, the linear scaling rule (Krizhevsky 2014, Goyal et al. 2017)
 and the square-root scaling rule propose a learning rate, with all else unchanged. The proposal is
 compared with what was tuned there, as effective learning rates lr / (1 - momentum) where the
 optimizer has a momentum, else as learning rates. In a study with `search.warm_start` the neighbor's
 best point at that time was also run under each scaling rule, so its cost in steps is known.
+
+Where beta2 was searched, its half-life in examples is compared too: with that of the neighbor
+(Marek et al. 2025), and with what the neighbor's beta2 would be here. Where decoupled weight decay
+was searched, so is its time B / (lr weight_decay) in examples (Bergsma et al. 2025).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 
 from analysis.fitting.estimates import rounded
@@ -22,6 +27,14 @@ EXPONENTS: Mapping[str, float] = {"linear": 1.0, "square-root": 0.5}
 
 EFFECTIVE = "lr / (1 - momentum)"
 """The effective learning rate, as it is written where the optimizer has a momentum."""
+
+HALF_LIFE = "half-life of beta2 in examples"
+DECAY_TIME = "time of weight decay in examples"
+_DECOUPLED = ("adamw", "muon")
+"""Optimizers whose weight decay is decoupled."""
+
+_Rule = tuple[str, str, pd.Series, float]
+"""A rule: its name, what it is about, that quantity in every row, its power of the batch size."""
 
 _TYPES: Mapping[str, str] = {
     "batch_size": "int64",
@@ -50,28 +63,26 @@ def scaling_rules(
 
     Returns:
         One row per batch size that reached the target, neighbor that did, and scaling rule:
-        batch_size, source_batch_size (the neighbor), rule, rate (what is compared: "lr", or
-        "lr / (1 - momentum)"), proposed, tuned, lr_ratio (proposed over tuned), ran (whether a warm
-        start tried it),
+        batch_size, source_batch_size (the neighbor), rule, rate (what is compared: "lr",
+        "lr / (1 - momentum)", or another quantity), proposed, tuned, lr_ratio (proposed over
+        tuned), ran (whether a warm start tried it),
         steps (that it took; null if it missed the target), tuned_steps, steps_ratio (steps over
-        tuned_steps). No row if the learning rate was not searched or a scaling rule set it.
+        tuned_steps). No row for what was not searched, or set by a scaling rule.
     """
-    if "lr" not in study.space or follows_rule(study):
+    if follows_rule(study):
         return _typed([])
     warm = trials_at(study, ("warm",), target)
     tried = {
         (row["batch_size"], row["source_batch_size"], row["rule"]): row["steps"]
         for row in warm.to_dict("records")
     }
-    reached = table[table["steps"].notna()]
-    tuned = {int(row["batch_size"]): row for row in reached.to_dict("records")}
-    column, rate = ("effective_lr", EFFECTIVE) if "momentum" in table else ("lr", "lr")
-    pairs = [pair for pair in pairwise(tuned) for pair in (pair, pair[::-1])]
+    reached = table[table["steps"].notna()].set_index("batch_size")
+    pairs = [pair for pair in pairwise(reached.index) for pair in (pair, pair[::-1])]
+    rules = list(_rules(study, reached))
     rows = []
     for source, size in sorted(pairs, key=lambda pair: (pair[1], pair[0])):
-        for rule, exponent in EXPONENTS.items():
-            here = tuned[size]
-            proposed = tuned[source][column] * (size / source) ** exponent
+        for rule, rate, values, power in rules:
+            proposed, tuned = values[source] * (size / source) ** power, values[size]
             steps = tried.get((size, source, rule))
             rows.append(
                 {
@@ -80,15 +91,33 @@ def scaling_rules(
                     "rule": rule,
                     "rate": rate,
                     "proposed": proposed,
-                    "tuned": here[column],
-                    "lr_ratio": proposed / here[column],
+                    "tuned": tuned,
+                    "lr_ratio": proposed / tuned,
                     "ran": (size, source, rule) in tried,
                     "steps": steps,
-                    "tuned_steps": here["steps"],
-                    "steps_ratio": None if pd.isna(steps) else steps / here["steps"],
+                    "tuned_steps": reached["steps"][size],
+                    "steps_ratio": None if pd.isna(steps) else steps / reached["steps"][size],
                 }
             )
     return _typed(rows)
+
+
+def _rules(study: StudyTables, reached: pd.DataFrame) -> Iterator[_Rule]:
+    """Yield the rules about what a study searched, given its winners by batch size."""
+    sizes = reached.index.to_series()
+    if "lr" in study.space:
+        column, rate = ("effective_lr", EFFECTIVE) if "momentum" in reached else ("lr", "lr")
+        for name, power in EXPONENTS.items():
+            yield name, rate, reached[column], power
+    if {"beta2", "beta2_half_life"} & study.space.keys() and reached["beta2"].gt(0).all():
+        half_life = sizes * np.log(0.5) / np.log(reached["beta2"])
+        yield "half-life", HALF_LIFE, half_life, 0.0
+        yield "same-beta2", HALF_LIFE, half_life, 1.0
+    decays = study.config.get("optimizer") in _DECOUPLED and "weight_decay" in study.space
+    if decays or "weight_decay_time" in study.space:
+        time = sizes / (reached["lr"] * reached["weight_decay"].replace(0.0, np.nan))
+        if time.notna().all():
+            yield "decay-time", DECAY_TIME, time, 0.0
 
 
 def scaling_rule_sentences(rules: pd.DataFrame) -> tuple[str, ...]:

@@ -17,7 +17,14 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.measures.federated import examples_per_step
 from analysis.measures.recipes import follows_rule, recipe_runs
-from analysis.tables.schema import CANDIDATES, ROLES, STATUSES, TRIAL_KEY, hyperparameters
+from analysis.tables.schema import (
+    CANDIDATES,
+    ROLES,
+    STATUSES,
+    TEST_ERROR,
+    TRIAL_KEY,
+    hyperparameters,
+)
 from analysis.tables.study import StudyTables
 
 _KEY = list(TRIAL_KEY)
@@ -52,6 +59,19 @@ def search_trials(
             "run `sweep` first"
         )
     return trials
+
+
+def judged_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+    """Return the trials that steps to target are taken from, as they stand at a target.
+
+    These are the ones of `search_trials`; in a recipe its runs on fresh seeds.
+
+    Raises:
+        AnalysisError: as by `search_trials`.
+    """  # noqa: DOC502  (raised by search_trials)
+    if follows_rule(study):
+        return trials_at(recipe_runs(study), ROLES, target)
+    return search_trials(study, target)
 
 
 def competing_trials(study: StudyTables) -> pd.DataFrame:
@@ -183,21 +203,23 @@ def steps_to_target(
         (1 - momentum), only where there is a momentum), examples (steps
         times examples per step), trials, one count per status (of pruned ones where there are any),
         stopped_at (of the longest trial; where none reached the target and some were pruned, of the
-        first of these) and best_error (least of all trials). Null if no trial reached the target.
+        first of these) and best_error (least of all trials); with a test split also test_error, of
+        the winner at the target. Null if no trial reached the target.
 
     Raises:
         AnalysisError: there is no search trial, there are fewer than `first`, or the target is
             tighter than the raced one.
     """  # noqa: DOC502  (raised by search_trials)
-    if follows_rule(study) and first is None:
-        trials = trials_at(recipe_runs(study), ROLES, target)
-    else:
-        trials = search_trials(study, target, first)
+    trials = judged_trials(study if first is None else first_trials(study, first), target)
     names = hyperparameters(trials)
+    tested = (TEST_ERROR,) if TEST_ERROR in trials else ()
     pruned = trials["status"].eq("pruned").any()  # by rungs, which most studies do not have
     statuses = tuple(status for status in STATUSES if status != "pruned" or pruned)
-    rows = [_row(group, names, statuses) for _, group in trials.groupby("batch_size", sort=True)]
-    columns = _columns(names, statuses)
+    of_winner = (*names, *tested)
+    rows = [
+        _row(group, of_winner, statuses) for _, group in trials.groupby("batch_size", sort=True)
+    ]
+    columns = _columns(names, statuses) | dict.fromkeys(tested, "Float64")
     table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
     table["examples"] = table["steps"] * [
         examples_per_step(study.config, size) for size in table["batch_size"]
@@ -234,6 +256,9 @@ def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.Da
     reached = judged["crossing"].notna() & judged["status"].isin(study.counted_statuses)
     judged["steps"] = judged["crossing"].astype("Int64").where(reached)
     judged["steps_before"] = judged["before"].astype("Int64").where(reached)
+    if TEST_ERROR in judged:  # measured at the study's own target alone
+        same = judged["steps"].eq(trials["steps"]).fillna(False).astype(bool)
+        judged[TEST_ERROR] = judged[TEST_ERROR].where(same)
     # a trial that ran on past a looser target may miss a tighter one
     missed = judged["status"].eq("reached") & ~reached
     judged["status"] = judged["status"].mask(reached, "reached").mask(missed, "exhausted")

@@ -140,17 +140,29 @@ def goal_records(goals: Sequence[Goal]) -> list[dict[str, object]]:
     ]
 
 
+def goals_table(goals: Sequence[Goal]) -> pd.DataFrame:
+    """Return b_crit against target as text: columns target, what the steps are, b_crit."""
+    if not goals:
+        return pd.DataFrame()
+    steps = f"{goals[0].of}, from the largest to the smallest"
+    return pd.DataFrame(
+        [(f"{goal.target:g}", _steps_text(goal), _b_crit_text(goal)) for goal in goals],
+        columns=["target", steps, "b_crit"],
+    )
+
+
 def goals_markdown(goals: Sequence[Goal]) -> str:
     """Return b_crit against target as a section of a Markdown page; empty without goals."""
     if not goals:
         return ""
-    of = goals[0].of
-    rows = [f"| {goal.target:g} | {_steps_text(goal)} | {_b_crit_text(goal)} |" for goal in goals]
+    table = goals_table(goals)
+    lines: list[list[str]] = [list(table.columns), *table.to_numpy().tolist()]
+    head, *rows = (f"| {' | '.join(line)} |" for line in lines)
     return "\n".join(
         (
-            f"The critical batch size at several targets, from the {of}:",
+            f"The critical batch size at several targets, from the {goals[0].of}:",
             "",
-            f"| target | {of}, from the largest to the smallest | b_crit |",
+            head,
             "| --: | --: | :-- |",
             *rows,
             "",

@@ -25,7 +25,6 @@ def summary_record(analysis: Analysis) -> dict[str, Any]:
     facts = _facts(analysis)
     return {
         **facts,
-        "budgets": budget_records(analysis.study),
         "definitions": dict(DEFINITIONS),
         "sentences": list(summary_sentences(facts)),
     }
@@ -69,6 +68,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "scaling_rules": _rows(analysis.rules),
         "regimes": None if regimes is None else regimes.record(),
         "goals": goal_records(analysis.goals),
+        "budgets": budget_records(analysis.study),
     }
 
 

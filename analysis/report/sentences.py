@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.fitting.estimates import Estimate, rounded, span_text
 from analysis.fitting.models import MODELS
+from analysis.measures.budgets import best_batch_size_sentences
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import recipe_sentences
 from analysis.measures.replicates import MEDIANS, replicate_sentences, seed_sentences
@@ -48,6 +49,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *_replicate_sentences(record, table, ran),
         *quality_sentences(_frame(record["search"]), record["imported"]),
         *_pruned_sentences(table),
+        *best_batch_size_sentences(record["budgets"], record["quantity"]),
         *scaling_rule_sentences(_frame(record["scaling_rules"])),
         _caveat(record, table),
     )

@@ -18,14 +18,23 @@ from analysis.report.summary import Analysis
 from analysis.search_quality.table import readable_quality
 from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import SUMMARY_FILE, hyperparameters
+from analysis.tables.schema import SUMMARY_FILE, TEST_ERROR, hyperparameters
 
 SUMMARY_MD = "summary.md"
 
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
 """A terminal of 80 columns has no room for more; the sentences below use the full names."""
 
-_DISPENSABLE = ("pruned", "diverged", "reached", "after", "examples", "lr/(1-m)", "95% CI")
+_DISPENSABLE = (
+    "pruned",
+    "diverged",
+    "reached",
+    "after",
+    "examples",
+    "lr/(1-m)",
+    "test error",
+    "95% CI",
+)
 """Columns that a narrow terminal leaves out, the first one first."""
 
 
@@ -83,6 +92,8 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
         shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
     if "effective_lr" in table:
         shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
+    if TEST_ERROR in table:
+        shown["test error"] = _texts(table[TEST_ERROR], "{:.3g}".format)
     if analysis.regimes is not None:
         of = analysis.regimes.record()["of"]
         shown["regime"] = [of.get(size_text(size), "-") for size in table["batch_size"]]
@@ -114,21 +125,26 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
 
     A narrow console leaves out columns that summary.md has.
     """
-    rows = _fit_width(readable_table(analysis).replace(_SHORT), console.width)
+    console.print(analysis.title, markup=False, soft_wrap=True)
+    print_table(readable_table(analysis).replace(_SHORT), console, _DISPENSABLE)
+    for sentence in sentences(analysis):
+        console.print(sentence, markup=False, soft_wrap=True)
+
+
+def print_table(rows: pd.DataFrame, console: Console, dispensable: Iterable[str]) -> None:
+    """Print a table of text; a narrow console leaves out columns, the least needed first."""
+    rows = _fit_width(rows, console.width, dispensable)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="underline")
     for name in rows.columns:
         table.add_column(name, justify="left" if name == "regime" else "right", no_wrap=True)
     for row in rows.itertuples(index=False):
         table.add_row(*row)
-    console.print(analysis.title, markup=False, soft_wrap=True)
     console.print(table)
-    for sentence in sentences(analysis):
-        console.print(sentence, markup=False, soft_wrap=True)
 
 
-def _fit_width(rows: pd.DataFrame, width: int) -> pd.DataFrame:
+def _fit_width(rows: pd.DataFrame, width: int, dispensable: Iterable[str]) -> pd.DataFrame:
     """Drop columns, the least needed first, until the table fits a width in characters."""
-    for name in _DISPENSABLE:
+    for name in dispensable:
         widths = [max(len(column), rows[column].str.len().max()) + 1 for column in rows.columns]
         if sum(widths) <= width:
             break

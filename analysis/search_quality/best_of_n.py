@@ -10,6 +10,7 @@ whose first n cover the box more evenly than a random n of them, so that the gai
 if anything overestimated. It fails for adaptive searches, whose later trials are better ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -157,13 +158,16 @@ def search_sample(trials: pd.DataFrame) -> SearchSample:
 
 
 def best_of_n(sample: SearchSample) -> pd.DataFrame:
-    """Return the complete best-of-N curve.
+    """Return the complete best-of-N curve, `best_of_n_at` each n from 1 to the number of trials."""
+    return best_of_n_at(sample, range(1, sample.trials + 1))
 
-    One row for each n from 1 to the number of trials: n, reach, steps (geometric mean, a lower
-    bound where reach is below 1; null if no trial reached), median (null if over half the subsets
-    miss).
+
+def best_of_n_at(sample: SearchSample, sizes: Sequence[int]) -> pd.DataFrame:
+    """Return the best-of-N curve at some numbers of trials.
+
+    One row for each n: n, reach, steps (geometric mean, a lower bound where reach is below 1; null
+    if no trial reached), median (null if over half the subsets miss).
     """
-    sizes = range(1, sample.trials + 1)
     hit = len(sample.steps) > 0
     return pd.DataFrame(
         {

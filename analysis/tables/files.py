@@ -25,6 +25,8 @@ from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     ARCHIVE_FILE,
     BOXES_FILE,
+    COST_FILE,
+    COST_SUMMARY_FILE,
     CURVES_FILE,
     DIAGNOSTICS_FILE,
     PROVENANCE_FILE,
@@ -44,6 +46,8 @@ REMEDIES = {
     TRIALS_FILE: _FROM_PARTS,
     CURVES_FILE: _FROM_PARTS,
     BOXES_FILE: _FROM_PARTS,
+    COST_FILE: "run `cost` to make it again",
+    COST_SUMMARY_FILE: "run `cost` to make it again",
     DIAGNOSTICS_FILE: "delete it, and run `diagnose` to make it again",
     SUMMARY_FILE: "run `analyze` to make it again",
     ARCHIVE_FILE: "restore it from a copy, or import again",

@@ -4,13 +4,9 @@
 column.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Iterable, Mapping
 
 import pyarrow as pa
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 STATUSES = ("reached", "exhausted", "capped", "pruned", "diverged", "failed")
 ROLES = ("search", "extension", "warm", "replicate", "recipe")
@@ -24,9 +20,11 @@ STUDY_FILE = "study.toml"
 TRIALS_FILE = "trials.parquet"
 CURVES_FILE = "curves.parquet"
 BOXES_FILE = "boxes.parquet"
+COST_FILE = "cost.parquet"
 DIAGNOSTICS_FILE = "diagnostics.parquet"
 PROVENANCE_FILE = "provenance.json"
 SUMMARY_FILE = "summary.json"
+COST_SUMMARY_FILE = "cost.json"
 ARCHIVE_FILE = "archive.json"
 """File of an imported results folder that keeps each `study.json` for an export."""
 
@@ -58,8 +56,10 @@ TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
 }
 """Columns of `trials.parquet`; the hyperparameters, float64, follow `cohort`."""
 BUDGET = "max_steps"
-OPTIONAL_TRIAL_COLUMNS: Mapping[str, pa.DataType] = {BUDGET: pa.int64()}
-"""Columns that only some studies have, at the end: the budget where batch sizes have their own."""
+TEST_ERROR = "test_error"
+OPTIONAL_TRIAL_COLUMNS: Mapping[str, pa.DataType] = {BUDGET: pa.int64(), TEST_ERROR: pa.float64()}
+"""Columns that only some studies have, at the end: the budget where batch sizes have their own, and
+the test error where there is a test split."""
 
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -71,7 +71,8 @@ CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "val_error": pa.float64(),
     "seconds": pa.float64(),
 }
-"""Columns of `curves.parquet`, one row per measurement, step 0 included."""
+"""Columns of `curves.parquet`, one row per measurement, step 0 included; further quantities that a
+workload measures, float64, follow."""
 
 BOX_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -103,6 +104,24 @@ DIAGNOSTIC_COLUMNS: Mapping[str, pa.DataType] = {
 }
 """Columns of `diagnostics.parquet`, one row per number that was measured."""
 
+COST_COLUMNS: Mapping[str, pa.DataType] = {
+    "batch_size": pa.int64(),
+    "step_seconds": pa.float64(),
+    "step_seconds_low": pa.float64(),
+    "step_seconds_high": pa.float64(),
+    "repeats": pa.int64(),
+    "evaluation_seconds": pa.float64(),
+    "memory": pa.int64(),
+    "micro_batch": pa.int64(),
+    "step_joules": pa.float64(),
+    "parameters": pa.int64(),
+    "device": pa.string(),
+    "threads": pa.int64(),
+    "precision": pa.string(),
+    "source": pa.string(),
+}
+"""Columns of `cost.parquet`, one row per batch size; no hyperparameter meets them in a table, so
+that its name may be one of theirs."""
 
 _COMPUTED = {
     "trials",
@@ -117,8 +136,12 @@ _COMPUTED = {
     "interval",
     "replicate_of",
     "hyperparameters",
+    "run",
+    "workload",
+    "optimizer",
+    "target",
 }
-"""Columns that tables of trials and of steps to target gain in the analysis."""
+"""Columns that tables of trials and of steps to target gain in the analysis and in exports."""
 
 RESERVED_COLUMNS = frozenset(
     {
@@ -131,7 +154,8 @@ RESERVED_COLUMNS = frozenset(
         *_COMPUTED,
     }
 )
-"""Names that no hyperparameter may have: columns of the files and of what is computed from them."""
+"""Names that no hyperparameter and no measured quantity may have: columns of the files and of what
+is computed from them."""
 
 
 def trial_schema(hyperparameters: tuple[str, ...], optional: Iterable[str] = ()) -> pa.Schema:
@@ -147,9 +171,10 @@ def trial_schema(hyperparameters: tuple[str, ...], optional: Iterable[str] = ())
     return _versioned(pa.schema(fields))
 
 
-def curve_schema() -> pa.Schema:
-    """Return the schema of `curves.parquet`."""
-    return _versioned(pa.schema(list(CURVE_COLUMNS.items())))
+def curve_schema(further: Iterable[str] = ()) -> pa.Schema:
+    """Return the schema of `curves.parquet`; `further` names more measured quantities, float64."""
+    kinds = {**CURVE_COLUMNS, **dict.fromkeys(further, pa.float64())}
+    return _versioned(pa.schema(list(kinds.items())))
 
 
 def box_schema() -> pa.Schema:
@@ -162,10 +187,15 @@ def diagnostic_schema() -> pa.Schema:
     return _versioned(pa.schema(list(DIAGNOSTIC_COLUMNS.items())))
 
 
-def hyperparameters(trials: "pd.DataFrame") -> tuple[str, ...]:
-    """Return the hyperparameter columns of a table of trials, in their order."""
+def cost_schema() -> pa.Schema:
+    """Return the schema of `cost.parquet`."""
+    return _versioned(pa.schema(list(COST_COLUMNS.items())))
+
+
+def hyperparameters(trials: Iterable[Hashable]) -> tuple[str, ...]:
+    """Return the hyperparameter columns of a table of trials, or of its names, in their order."""
     others = {*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS}
-    return tuple(name for name in trials.columns if name not in others)
+    return tuple(str(name) for name in trials if name not in others)
 
 
 def _versioned(schema: pa.Schema) -> pa.Schema:
@@ -176,6 +206,7 @@ COLUMNS = {
     TRIALS_FILE: TRIAL_COLUMNS,
     CURVES_FILE: CURVE_COLUMNS,
     BOXES_FILE: BOX_COLUMNS,
+    COST_FILE: COST_COLUMNS,
     DIAGNOSTICS_FILE: DIAGNOSTIC_COLUMNS,
 }
 """Columns of each file."""

@@ -28,7 +28,8 @@ from analysis.tables.schema import OPTIONAL_TRIAL_COLUMNS, ROLES, STATUSES
 
 MOST_VALUES = 2**28
 """Upper bound on the values in one file; the largest published workload has some 2^25."""
-MOST_HYPERPARAMETERS = 100
+MOST_FURTHER = 100
+"""Upper bound on the columns of a table that are hyperparameters, or measured quantities."""
 _CHOICES: Mapping[str, Collection[str]] = {"status": STATUSES, "role": ROLES, "scale": SCALES}
 _LEAST: Mapping[str, int] = {
     "batch_size": 1,
@@ -40,11 +41,19 @@ _LEAST: Mapping[str, int] = {
     "seconds": 0,
     "region": 0,
     "step": 0,
+    "repeats": 1,
+    "memory": 0,
+    "micro_batch": 0,
+    "parameters": 1,
+    "threads": 1,
 }
 _NEEDED = {"batch_size", "trial", "role", "status", "stopped_at", "step", "val_error"} | {
     "region",
     "hyperparameter",
     "scale",
+    "step_seconds",
+    "device",
+    "source",
 }
 _MOST = 2**53
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
@@ -170,9 +179,14 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def is_quantity(text: str) -> bool:
+    """Return whether a measured quantity may have this name."""
+    return _MEASUREMENT.fullmatch(text) is not None
+
+
 def _check_names(where: str, names: list[str], form: re.Pattern[str]) -> None:
-    if len(names) > MOST_HYPERPARAMETERS:
-        _refuse(where, f"at most {MOST_HYPERPARAMETERS} further columns", len(names))
+    if len(names) > MOST_FURTHER:
+        _refuse(where, f"at most {MOST_FURTHER} further columns", len(names))
     for name in names:
         if not form.fullmatch(name):
             _refuse(where, "names of letters, digits and any of _ . + -", repr(name))

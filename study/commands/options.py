@@ -110,6 +110,20 @@ def use_data(folder: Path | None) -> None:
     os.environ["BATCHSCALE_DATA"] = str(folder.resolve())
 
 
+def integers(option: str, text: str) -> list[int]:
+    """Return the integers of an option, in any order.
+
+    Raises:
+        StudyError: the text is not integers separated by commas.
+    """
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise StudyError(
+            f"{option} must be integers separated by commas, as in 16,256, got {text!r}"
+        ) from error
+
+
 def finite(value: float | None) -> float | None:
     """Return an option's value; typer refuses infinities and NaN by this callback.
 

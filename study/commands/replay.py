@@ -4,9 +4,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, StudyFolder, use_data
+from study.commands.options import (
+    SOME_FAILED,
+    DataDir,
+    Json,
+    RunCode,
+    StudyFolder,
+    integers,
+    use_data,
+)
 from study.commands.terminal import Terminal
-from study.errors import StudyError
 
 if TYPE_CHECKING:
     from study.replay.verification import Clause
@@ -77,7 +84,8 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     from study.storage.study_folder import read_study_toml
     from workloads.registry import files_refused
 
-    wanted, sizes = diagnostics_named(what), _sizes(batch_sizes)
+    wanted = diagnostics_named(what)
+    sizes = None if batch_sizes is None else integers("--batch-sizes", batch_sizes)
     use_data(data_dir)
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
@@ -105,17 +113,6 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     for name in written:
         if name.endswith(".png"):
             console.print(str(folder / "figures" / name))
-
-
-def _sizes(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError as error:
-        raise StudyError(
-            f"--batch-sizes must be integers separated by commas, as in 16,256, got {text!r}"
-        ) from error
 
 
 def _print_clause(clause: "Clause") -> bool:

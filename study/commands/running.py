@@ -1,5 +1,6 @@
 """A sweep over all studies of a file, as the command and `batchscale.sweep` run it."""
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class SweepOptions:
         run_code: whether a file that a results folder's study names as its workload may run.
         track: trackers that show the trials, by name.
         track_by: what becomes a run there: trial or batch-size.
+        report: whether each study's page is kept current.
     """
 
     results: str | None = None
@@ -64,6 +66,7 @@ class SweepOptions:
     run_code: bool = False
     track: Sequence[str] = ()
     track_by: str = TRIAL
+    report: bool = False
 
     def __post_init__(self) -> None:
         """Refuse trackers that are unknown or not installed, before anything runs."""
@@ -242,11 +245,18 @@ def _sweep_one(
     open_folder(folder, resolved)
     console.print(_headline(folder, resolved, resources))
     following = tracked(options.track, options.track_by, folder, resolved, work.progress)
-    with following as said, shown(work.display, console):
+    with contextlib.ExitStack() as about:
+        page: list[str] = []
+        if options.report:
+            from study.commands.pages import page_kept_current  # draws, so it imports matplotlib
+
+            page = about.enter_context(page_kept_current(folder))
+        said = about.enter_context(following)
+        about.enter_context(shown(work.display, console))
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
     steps = {row.batch_size: row.best_steps for row in work.progress.rows() if row.best_steps}
-    for line in (*end.notes, *said, *still_schedules(resolved, steps)):
+    for line in (*end.notes, *said, *still_schedules(resolved, steps), *page):
         console.print(line)
     for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")
@@ -265,7 +275,8 @@ def _headline(folder: ResultsFolder, resolved: ResolvedStudy, resources: Resourc
 
 def _planned(resolved: ResolvedStudy) -> str:
     if resolved.recipe is None:
-        return f"{len(resolved.batch_sizes)} batch sizes x {resolved.search.trials} trials"
+        sizes = len(resolved.batch_sizes)
+        return f"{sizes} batch size{'s' * (sizes > 1)} x {resolved.search.trials} trials"
     scaled = [size for size in resolved.batch_sizes if size not in resolved.searched]
     stages = [f"{resolved.search.trials} trials at batch size {size}" for size in resolved.searched]
     seeds = resolved.trials_at(scaled[0]) if scaled else 0

@@ -70,6 +70,10 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     track_by: Annotated[
         str, typer.Option(help="What becomes a run there: trial, or the best of each batch-size.")
     ] = "trial",
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Keep the study's report.html current."),
+    ] = False,
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
     from study.commands.members import members_in
@@ -89,6 +93,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         run_code=run_code,
         track=() if track is None else tuple(track.split(",")),
         track_by=track_by,
+        report=report,
     )
     if dry_run:
         rehearse(source, options, console)

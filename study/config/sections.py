@@ -237,7 +237,8 @@ class RecipeConfig(Section):
     """A recipe: a scaling rule carries a tuned or published point to the other batch sizes."""
 
     rule: str
-    """same, linear, square-root or lamb: how the learning rate grows with the batch size."""
+    """same, linear, square-root, sde or lamb: how the learning rate, and with sde beta1, beta2 and
+    eps, follow the batch size."""
     base: BatchSize | None = None
     """Batch size that is tuned; left out for lamb, which scales a published point."""
     warmup_epochs: Annotated[Number, Field(ge=0)] = 0.0
@@ -248,7 +249,7 @@ class ScheduleConfig(Section):
     """The learning-rate schedule; its hyperparameters are in `search.space`."""
 
     name: str = "constant"
-    """constant, linear-decay, cosine, polynomial, an entry point, or path/to/file.py:Class."""
+    """constant, linear-decay, cosine, polynomial, wsd, an entry point, or path/to/file.py:Class."""
 
 
 class Precision(StrEnum):

@@ -7,12 +7,13 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from analysis.tables.nested import leaves
+from study.config.coordinates import complete, replaced
 from study.config.federated import FederatedConfig
 from study.config.sections import (
     BatchSize,
@@ -36,7 +37,8 @@ class StudyConfig(Section):
     workload: Annotated[str, Field(max_length=4096)]
     """Built-in name, entry point, path/to/file.py:Class, or "command" for a program."""
     optimizer: str = "nesterov"
-    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, or a plug-in."""
+    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, muon, or a
+    plug-in."""
     batch_sizes: Annotated[
         Annotated[BatchSizes, Tag("<table>")] | Annotated[tuple[BatchSize, ...], Tag("<list>")],
         Discriminator(kind_of),
@@ -120,6 +122,8 @@ class ResolvedStudy(StudyConfig):
     """Size of the training set; None if the data never end."""
     adaptive: bool
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
+    quantities: tuple[str, ...] | None = None
+    """What is measured besides loss and error; none where it is left out."""
     granted: tuple[Grant, ...] | None = None
     """Trials and seeds of batch sizes that `until` gave more."""
 
@@ -132,8 +136,26 @@ class ResolvedStudy(StudyConfig):
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:
-        """Return of the hyperparameters, searched or fixed, in the order of their columns."""
-        return tuple(self.search.space)
+        """Names of the hyperparameters, in the order of their columns.
+
+        Those of the space, searched or fixed, then those that follow from its coordinates.
+        """
+        space = tuple(self.search.space)
+        return space if self.of_program else (*space, *replaced(space))
+
+    @property
+    def of_program(self) -> bool:
+        """Whether the workload is a program, which means by any name what it likes."""
+        return self.compute.mode == "program"
+
+    def complete(self, values: Mapping[str, float], batch_size: int) -> dict[str, float]:
+        """Return a point's values with those that follow from coordinates."""
+        return dict(values) if self.of_program else complete(values, batch_size)
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Names of what is measured besides loss and error, in the order of their columns."""
+        return self.quantities or ()
 
     @property
     def searched(self) -> tuple[int, ...]:

@@ -25,6 +25,16 @@ class Ensemble:
         return torch.cat([pack.parameters for pack in self._packs])
 
     @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of the further quantities that are measured."""
+        return self._packs[0].quantities
+
+    @property
+    def tested(self) -> bool:
+        """Whether there is a test split."""
+        return self._packs[0].tested
+
+    @property
     def learning_rates(self) -> Tensor:
         """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
         return torch.cat([pack.learning_rates for pack in self._packs])
@@ -43,15 +53,19 @@ class Ensemble:
         """Take `steps` >= 1 updates in every lane; return their mean training loss, (lanes,)."""
         return np.concatenate([pack.advance(steps) for pack in self._packs])
 
-    def measure(self) -> tuple[Floats, Floats]:
-        """Return validation loss and validation error of every lane, each of shape (lanes,)."""
-        losses, errors = zip(*(pack.measure() for pack in self._packs), strict=True)
-        return np.concatenate(losses), np.concatenate(errors)
+    def measure(self) -> tuple[Floats, ...]:
+        """Return validation loss, error and further quantities of every lane, each (lanes,)."""
+        every = zip(*(pack.measure() for pack in self._packs), strict=True)
+        return tuple(np.concatenate(parts) for parts in every)
+
+    def test(self, lanes: NDArray[np.bool_]) -> Floats:
+        """Return the test error of the lanes where `lanes` is True, NaN of others, (lanes,)."""
+        parts = zip(self._packs, self._split(lanes), strict=True)
+        return np.concatenate([pack.test(mask) for pack, mask in parts])
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
-        ends = np.cumsum([len(pack) for pack in self._packs])
-        kept = np.split(lanes, ends[:-1])
+        kept = self._split(lanes)
         for pack, mask in zip(self._packs, kept, strict=True):
             if mask.any() and not mask.all():
                 pack.keep(mask)
@@ -66,6 +80,10 @@ class Ensemble:
         self._keep_packs(state["numbers"])
         for pack, saved in zip(self._packs, state["packs"], strict=True):
             pack.restore(saved)
+
+    def _split(self, lanes: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+        """Return the part of a mask of lanes that belongs to each pack."""
+        return np.split(lanes, np.cumsum([len(pack) for pack in self._packs])[:-1])
 
     def _keep_packs(self, places: Sequence[int]) -> None:
         self._packs = [self._packs[place] for place in places]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,10 +13,10 @@ from torch import Tensor
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload, copy_into
-from study.optimizers import Optimizer, Shapes, Step
+from study.optimizers import Optimizer, ParameterTensors, Step
 from study.records import Floats
 from workloads.errors import WorkloadError
-from workloads.workload import Examples
+from workloads.workload import Examples, Split
 
 EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
 """Examples x lanes in one evaluation pass; on a CPU, activations should stay in the cache."""
@@ -35,8 +36,8 @@ class Networks(Protocol):
     supports_cuda_graph: bool
 
     @property
-    def shapes(self) -> Shapes:
-        """Shapes of a model's parameter tensors, in their order in `parameters`."""
+    def described(self) -> ParameterTensors:
+        """A model's parameter tensors, in their order in `parameters`."""
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
@@ -51,7 +52,10 @@ class Networks(Protocol):
         """Take one update in every lane; return the losses before it, (lanes,)."""
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Return mean loss and error of some lanes on shared examples, shape (2, lanes)."""
+        """Return mean loss, error and further quantities of some lanes on shared examples.
+
+        The shape is (2 + further quantities, lanes).
+        """
 
     def keep(self, lanes: Tensor) -> None:
         """Keep the lanes of these indices, in this order."""
@@ -113,6 +117,10 @@ class GradientLanes:
 
     Dropped lanes are still computed until half of the lanes have been dropped, since each number of
     lanes needs a trace of its own. Lanes never affect each other, so this changes no result.
+
+    Attributes:
+        quantities: names of the further quantities that are measured.
+        tested: whether there is a test split.
     """
 
     def __init__(
@@ -120,11 +128,12 @@ class GradientLanes:
     ) -> None:
         """Start every lane at step 0."""
         self._networks, self._settings, self._order = networks, settings, order
-        self._device = loaded.device
+        self._loaded, self._device = loaded, loaded.device
         self._validation = loaded.data.validation
         self._buffers = settings.optimizer.zeros(networks.parameters)
-        self._update = Step.of(settings.optimizer, networks.shapes, settings.hyperparameters)
+        self._update = Step.of(settings.optimizer, networks.described, settings.hyperparameters)
         self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
+        self.quantities, self.tested = loaded.quantities, loaded.data.test is not None
         count = len(networks.parameters)
         self._computed = self._live = np.arange(count)
         size = min(settings.micro_batch or settings.batch_size, settings.batch_size)
@@ -174,16 +183,25 @@ class GradientLanes:
                 self._step += 1
         return _as_floats(total[self._rows()] / steps)
 
-    def measure(self) -> tuple[Floats, Floats]:
-        """Return validation loss and validation error of every lane, each of shape (lanes,)."""
+    def measure(self) -> tuple[Floats, ...]:
+        """Return validation loss, error and further quantities of every lane, each (lanes,)."""
         versions = [tensor._version for tensor in self._validation.tensors]
-        loss, error = self._evaluation_batch.run(self._evaluate)
+        measured = self._evaluation_batch.run(self._evaluate)
         if versions != [tensor._version for tensor in self._validation.tensors]:
             raise WorkloadError(
                 "the validation examples must stay as they are, but the workload has written into "
                 "them while they were measured; compute new tensors in place of changing them"
             )
-        return loss, error
+        return tuple(measured)
+
+    def test(self, lanes: NDArray[np.bool_]) -> Floats:
+        """Return the test error of the lanes where `lanes` is True, NaN of others, (lanes,)."""
+        errors, test = np.full(len(self), np.nan), self._loaded.data.test
+        for lane in np.flatnonzero(lanes):
+            # one by one: few lanes end at a time, and each number of lanes needs a trace
+            alone = partial(self._evaluate_lanes, test, lanes=self._rows()[lane : lane + 1])
+            errors[lane] = self._evaluation_batch.run(alone)[1, 0]
+        return errors
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
@@ -274,17 +292,24 @@ class GradientLanes:
         # `whole` measures of large sets: fewer lanes at once, since the examples cannot be split
         lanes = max(1, EXAMPLES_PER_EVALUATION[self._device.type] // min(size, examples))
         if len(rows) <= lanes:
-            return self._evaluate_lanes(size, None if len(rows) == computed else rows)
+            every = None if len(rows) == computed else rows
+            return self._evaluate_lanes(self._validation, size, every)
         return np.concatenate(
-            [self._evaluate_lanes(size, some) for some in torch.split(rows, lanes)], axis=1
+            [
+                self._evaluate_lanes(self._validation, size, some)
+                for some in torch.split(rows, lanes)
+            ],
+            axis=1,
         )
 
-    def _evaluate_lanes(self, size: int, lanes: Tensor | None) -> NDArray[np.float64]:
-        count = len(self._computed) if lanes is None else len(lanes)
-        total = torch.zeros(2, count, device=self._device, dtype=torch.float64)
-        examples = self._validation.size
+    def _evaluate_lanes(self, split: Split, size: int, lanes: Tensor | None) -> NDArray[np.float64]:
+        """Return loss, error and further quantities on a split, shape (2 + more, lanes)."""
+        count, examples = len(self._computed) if lanes is None else len(lanes), split.size
+        rows = 2 + len(self._loaded.quantities)
+        total = torch.zeros(rows, count, device=self._device, dtype=torch.float64)
+        size = examples if self._loaded.whole else size
         for start in range(0, examples, size):
-            part = self._validation.rows(slice(start, start + size)).to(self._device)
+            part = split.rows(slice(start, start + size)).to(self._device)
             total += self._networks.evaluate(part, lanes) * part.size
         measured: NDArray[np.float64] = (total / examples).cpu().numpy()
         return measured

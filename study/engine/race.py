@@ -2,22 +2,23 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from analysis.tables.schema import TEST_ERROR
+from study.engine.ensemble import Ensemble
 from study.engine.outcomes import Run, has_diverged
 from study.engine.stopping_rules import PATIENCE, StoppingRules, step_after
-from study.records import Curve, Floats, Seconds
+from study.records import CURVE_FIELDS, Curve, Floats, Seconds
 from workloads.workload import Lanes
 
 PLAINLY = 10.0
 """Times its initial value that the loss of a lane is which has plainly diverged. Of 816 recorded
 trials that reached their target, none with so high an error was ever above 5 times."""
-_COLUMNS = [field.name for field in fields(Curve)]
-"""Columns of a lane's rows."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,18 +32,20 @@ class _Lane:
     evaluation: float = 0.0
     total: float = 0.0
 
-    def run(self) -> Run:
-        seconds = Seconds(self.total, self.training, self.evaluation)
+    def run(self, further: Sequence[str]) -> Run:
+        """Return the run; `further` names the columns of the rows after those of every curve."""
         return Run(
-            curve=self._curve(), diverged_at=self.diverged_at, seconds=seconds, pruned=self.pruned
+            curve=self._curve(further),
+            diverged_at=self.diverged_at,
+            seconds=Seconds(self.total, self.training, self.evaluation),
+            pruned=self.pruned,
         )
 
-    def _curve(self) -> Curve:
+    def _curve(self, further: Sequence[str]) -> Curve:
         if not self.rows:
             return Curve.empty()
         columns = np.array(self.rows, dtype=np.float64).T
-        curve = Curve(**dict(zip(_COLUMNS, columns, strict=True)))
-        return replace(curve, step=curve.step.astype(np.int64))
+        return Curve.of(dict(zip((*CURVE_FIELDS, *further), columns, strict=True)))
 
 
 class Race:
@@ -69,6 +72,7 @@ class Race:
         self._record = [_Lane() for _ in range(count)]
         self._racing = list(range(count))
         self._begun, self.step, self._rung, self._seconds = False, 0, 0, 0.0
+        self._further: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -145,7 +149,7 @@ class Race:
 
     def runs(self) -> list[Run]:
         """Return the run of every lane, in order."""
-        return [lane.run() for lane in self._record]
+        return [lane.run(self._further) for lane in self._record]
 
     def state(self) -> dict[str, Any]:
         """Return the state after a lap as plain values."""
@@ -156,6 +160,7 @@ class Race:
             "rungs": list(self.rules.rungs),
             "rung": self._rung,
             "seconds": self._seconds,
+            "further": list(self._further),
             "record": [asdict(lane) for lane in self._record],
         }
 
@@ -166,6 +171,7 @@ class Race:
         self.rules = replace(self.rules, best_steps=state["best_steps"])
         self._begun, self.step, self._seconds = True, state["step"], state["seconds"]
         self._racing, self._rung = list(state["racing"]), state["rung"]
+        self._further = tuple(state.get("further", ()))
         self._record = [_Lane(**lane) for lane in state["record"]]
 
     def _at_target(self, lane: int) -> bool:
@@ -174,20 +180,38 @@ class Race:
 
     def _measure(self, lanes: Lanes, train_loss: Floats | None, started: float) -> None:
         """Measure and record every lane; drop those whose loss or error is not finite."""
-        loss, error = lanes.measure()
+        loss, error, *others = lanes.measure()
         seconds = self._seconds + time.perf_counter() - started
         finite = np.isfinite(loss) & np.isfinite(error)
         if train_loss is None:
             train_loss = np.full(len(loss), np.nan)
         else:
             finite &= np.isfinite(train_loss)
-        values = np.stack([train_loss, loss, error]).T.tolist()
+        finite_others = (np.where(np.isfinite(other), other, np.nan) for other in others)
+        further = dict(zip(getattr(lanes, "quantities", ()), finite_others, strict=True))
+        further |= self._measured_at_ends(lanes, finite, error)
+        self._further = tuple(further)
+        times = np.full(len(loss), seconds)
+        values = np.stack([train_loss, loss, error, times, *further.values()]).T.tolist()
         for lane, row, is_finite in zip(self._racing, values, finite, strict=True):
             if is_finite:
-                self._record[lane].rows.append((self.step, *row, seconds))
+                self._record[lane].rows.append((self.step, *row))
             else:
                 self._record[lane].diverged_at = self.step
         self._keep(lanes, finite.tolist())
+
+    def _measured_at_ends(
+        self, lanes: Lanes, finite: NDArray[np.bool_], error: Floats
+    ) -> Mapping[str, Floats]:
+        """Return the test error of lanes that get below the target or spend the budget."""
+        if not isinstance(lanes, Ensemble) or not lanes.tested:
+            return {}
+        first = [
+            not any(row[3] < self.rules.target for row in self._record[lane].rows[1:])
+            for lane in self._racing
+        ]
+        hits = self.step > 0 and (error < self.rules.target) & np.array(first)
+        return {TEST_ERROR: lanes.test(finite & (hits | (self.step >= self.rules.max_steps)))}
 
     def _prune(self, lanes: Lanes) -> None:
         """Drop lanes that have plainly diverged, at a rung all but the best, and those leaving."""

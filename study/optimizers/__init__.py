@@ -3,13 +3,16 @@
 An entry point of the group `batchscale.optimizers` refers to an :class:`Optimizer`.
 """
 
+from study.optimizers.parameters import ParameterTensor, ParameterTensors, Role
 from study.optimizers.registry import OPTIMIZERS, optimizer_named, schedule_named
-from study.optimizers.update_rule import Optimizer, Shapes, State, Step
+from study.optimizers.update_rule import Optimizer, State, Step
 
 __all__ = [
     "OPTIMIZERS",
     "Optimizer",
-    "Shapes",
+    "ParameterTensor",
+    "ParameterTensors",
+    "Role",
     "State",
     "Step",
     "optimizer_named",

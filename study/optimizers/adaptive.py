@@ -32,9 +32,9 @@ def corrected_direction(state: State) -> Tensor:
     """Return Adam's direction m^ / (sqrt(v^) + eps), shape (lanes, parameters).
 
     The moments are bias-corrected: m^ = m / (1 - b1^t), v^ = v / (1 - b2^t). The result is in the
-    storage of the gradients, to save one tensor of their size.
+    storage of the gradients, to save one tensor of their size. The caller counts the step.
     """
-    steps = state.buffers["step"].add_(1)
+    steps = state.buffers["step"]
     first, second = moments(state)
     direction = state.gradients.copy_(second).div_(_one_minus_power(state.values["beta2"], steps))
     torch.div(first, direction.sqrt_().add_(state.values["eps"]), out=direction)
@@ -48,15 +48,26 @@ def _one_minus_power(beta: Tensor, steps: Tensor) -> Tensor:
 
 def _adam(state: State) -> None:
     """P <- p - lr m^ / (sqrt(v^) + eps) (Kingma and Ba 2015, Algorithm 1, eps as in torch)."""
+    state.buffers["step"].add_(1)
+    _step(state)
+
+
+def _step(state: State) -> None:
     direction = corrected_direction(state)
     state.parameters.addcmul_(direction, state.values["lr"], value=-1.0)
 
 
 def _adamw(state: State) -> None:
     """P <- (1 - lr wd) p, then Adam's step (Loshchilov and Hutter 2019, in torch's form)."""
+    state.buffers["step"].add_(1)
+    adamw_step(state)
+
+
+def adamw_step(state: State) -> None:
+    """Take AdamW's step, whose number the caller has counted."""
     lr, decay = state.values["lr"], state.values["weight_decay"]
     state.parameters.mul_(1 - lr * decay)
-    _adam(state)
+    _step(state)
 
 
 _ADAM = {
@@ -75,4 +86,5 @@ ADAMW = Optimizer(
     buffers=MOMENTS,
     counters=("step",),
     update=_adamw,
+    decoupled_decay=True,
 )

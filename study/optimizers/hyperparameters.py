@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from study.config.coordinates import COORDINATES, replaced
 from study.config.sections import Flag, Number
 from study.config.space import Hyperparameter, Range, Scale, Space
 from study.errors import StudyError, shown
@@ -36,10 +37,11 @@ class Group:
         """Return the names of the hyperparameters in a resolved space that change a computation.
 
         Optional ones fixed at their default are left out, so that a study that names them is
-        computed exactly as one that does not.
+        computed exactly as one that does not. Coordinates stand for what follows from them.
         """
         idle = {name for name, entry in self.optional.items() if space.get(name) == entry.default}
-        return tuple(name for name in self.known if name in space and name not in idle)
+        present = {*space, *replaced(space)} - idle - COORDINATES.keys()
+        return tuple(name for name in self.known if name in present)
 
 
 def of_optimizer(name: str) -> Group:

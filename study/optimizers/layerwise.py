@@ -39,6 +39,7 @@ def _lamb(state: State) -> None:
     You et al. 2020 (arXiv 1904.00962), Algorithm 2, with bias correction and phi the identity.
     Where |w| or |u| is 0, their ratio is 1.
     """
+    state.buffers["step"].add_(1)
     direction = corrected_direction(state)
     direction.addcmul_(state.parameters, state.values["weight_decay"])
     pairs = zip(state.tensors(state.parameters), state.tensors(direction), strict=True)

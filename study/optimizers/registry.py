@@ -13,6 +13,7 @@ from study.errors import StudyError, cause, not_among
 from study.optimizers.adaptive import ADAM, ADAMW
 from study.optimizers.layerwise import LAMB, LARS, MERIT
 from study.optimizers.momentum import HEAVY_BALL, NESTEROV, SGD
+from study.optimizers.orthogonal import MUON
 from study.optimizers.schedules import SCHEDULES, Schedule
 from study.optimizers.update_rule import Optimizer
 from workloads.entry_points import Kind, package
@@ -28,6 +29,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     "lars": LARS,
     "lamb": LAMB,
     "merit": MERIT,
+    "muon": MUON,
 }
 """Built-in optimizers."""
 SCHEDULE_GROUP = "batchscale.schedules"

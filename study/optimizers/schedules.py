@@ -1,7 +1,8 @@
 """Learning-rate schedules, vectorized over lanes: factors on the tuned learning rate.
 
 A schedule's factor at step t (0 for the first update) falls from 1 to `end_factor` at step
-T = decay_fraction x the step budget, and stays there. Any schedule can have a warm-up, by
+T = decay_fraction x the step budget, and stays there; that of wsd (warm-up, stable, decay) falls
+over the last share of the budget. Any schedule can have a warm-up, by
 hyperparameters that a study names in `search.space`. The two factors are multiplied, so T means
 the same with and without a warm-up.
 """
@@ -110,6 +111,14 @@ def _polynomial(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floa
     return factor
 
 
+def _wsd(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
+    """1 up to the last share c of the budget T, then 1 - (1 - a) (t - (1 - c) T) / (c T) to a."""
+    cooldown = values["cooldown_fraction"] * max_steps
+    progress = np.clip((step - (max_steps - cooldown)) / cooldown, 0.0, 1.0)
+    factor: Floats = 1.0 - (1.0 - values["end_factor"]) * progress
+    return factor
+
+
 _DECAY_FRACTION = Hyperparameter(
     default=Range(low=0.5, high=1.0), low=0.0, high=1.0, low_open=True, high_open=False
 )
@@ -139,6 +148,17 @@ SCHEDULES: Mapping[str, Schedule] = {
             "power": Hyperparameter(default=2.0, low=0.0, low_open=True),
         },
         factor=_polynomial,
+    ),
+    # Hu et al. 2024 (arXiv 2404.06395); a linear fifth is as good as longer ones (Hägele et al.
+    # 2024, arXiv 2405.18392)
+    "wsd": Schedule(
+        hyperparameters={
+            "cooldown_fraction": Hyperparameter(
+                default=0.2, low=0.0, high=1.0, low_open=True, high_open=False
+            ),
+            "end_factor": _end_factor(0.0),
+        },
+        factor=_wsd,
     ),
 }
 

@@ -6,15 +6,13 @@ in-place operations whatever the model is. Every hyperparameter has shape (lanes
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from math import prod
 
 import torch
 from torch import Tensor
 
+from study.config.coordinates import COORDINATES, DECAY_TIME, EXAMPLES
 from study.config.space import Hyperparameter
-
-Shapes = tuple[tuple[int, ...], ...]
-"""Shapes of a model's parameter tensors, none of them (), in their order in the flat vector."""
+from study.optimizers.parameters import ParameterTensors
 
 WEIGHT_DECAY = Hyperparameter(default=0.0, low=0.0)
 """Coupled (L2) decay: g + weight_decay p in place of the gradient g; 0 is off."""
@@ -31,23 +29,43 @@ class State:
         gradients: shape (lanes, parameters); an update rule may overwrite them.
         buffers: by name, each (lanes, parameters), or (lanes, 1) for counters.
         values: hyperparameters by name, each (lanes, 1); `lr` as scheduled for this step.
-        shapes: shapes of the model's parameter tensors.
+        described: name, shape and role of the model's parameter tensors.
     """
 
     parameters: Tensor
     gradients: Tensor
     buffers: Mapping[str, Tensor]
     values: Mapping[str, Tensor]
-    shapes: Shapes
+    described: ParameterTensors
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the model's parameter tensors."""
+        return tuple(tensor.shape for tensor in self.described)
 
     def tensors(self, flat: Tensor) -> list[Tensor]:
         """Return views of `flat`, one per parameter tensor, each (lanes, size of the tensor)."""
-        return list(torch.split(flat, [prod(shape) for shape in self.shapes], dim=1))
+        return list(torch.split(flat, [tensor.size for tensor in self.described], dim=1))
 
     def shaped(self, flat: Tensor) -> list[Tensor]:
         """Return views of `flat`, one per parameter tensor, each (lanes, *shape of the tensor)."""
         pairs = zip(self.tensors(flat), self.shapes, strict=True)
         return [tensor.view(-1, *shape) for tensor, shape in pairs]
+
+    def each(self, buffers: Collection[str]) -> "list[State]":
+        """Return one state per parameter tensor, of views; `buffers` names those that are split."""
+        parts = {name: self.tensors(self.buffers[name]) for name in buffers}
+        pieces = zip(self.tensors(self.parameters), self.tensors(self.gradients), strict=True)
+        return [
+            State(
+                parameters,
+                gradients,
+                {**self.buffers, **{name: part[i] for name, part in parts.items()}},
+                self.values,
+                (self.described[i],),
+            )
+            for i, (parameters, gradients) in enumerate(pieces)
+        ]
 
 
 Update = Callable[[State], None]
@@ -69,6 +87,8 @@ class Optimizer:
         update: the update rule.
         counters: names of the state tensors of shape (lanes, 1), initially zero.
         coupled_decay: whether a study may set `weight_decay`, which is added to the gradient.
+        decoupled_decay: whether a step begins with p <- (1 - lr weight_decay) p, so that a study
+            may give the time of this decay in examples.
     """
 
     hyperparameters: Mapping[str, Hyperparameter]
@@ -76,13 +96,20 @@ class Optimizer:
     update: Update
     counters: tuple[str, ...] = ()
     coupled_decay: bool = False
+    decoupled_decay: bool = False
 
     @property
     def optional(self) -> Mapping[str, Hyperparameter]:
         """Hyperparameters in the search space only where a study names them."""
         decay = {"weight_decay": WEIGHT_DECAY} if self.coupled_decay else {}
         extras = decay | {"clip_norm": CLIP_NORM}
-        return {name: entry for name, entry in extras.items() if name not in self.hyperparameters}
+        own = {name: entry for name, entry in extras.items() if name not in self.hyperparameters}
+        return own | {
+            name: EXAMPLES
+            for name, coordinate in COORDINATES.items()
+            if coordinate.hyperparameter in self.hyperparameters
+            and (name != DECAY_TIME or self.decoupled_decay)
+        }
 
     def zeros(self, parameters: Tensor) -> dict[str, Tensor]:
         """Return the initial state tensors for parameters of shape (lanes, parameters)."""
@@ -98,23 +125,25 @@ class Step:
 
     Attributes:
         update: the update rule.
-        shapes: shapes of the model's parameter tensors; a scalar counts as (1,).
+        described: the model's parameter tensors.
         clips: whether gradients are clipped.
         decays: whether coupled decay is added, after clipping as in torch.
     """
 
     update: Update
-    shapes: Shapes
+    described: ParameterTensors
     clips: bool = False
     decays: bool = False
 
     @classmethod
-    def of(cls, optimizer: Optimizer, shapes: Shapes, named: Collection[str]) -> "Step":
+    def of(
+        cls, optimizer: Optimizer, described: ParameterTensors, named: Collection[str]
+    ) -> "Step":
         """Return an optimizer's step; of clipping and decay, only what `named` names is applied."""
         used = optimizer.optional.keys() & set(named)
         return cls(
             update=optimizer.update,
-            shapes=tuple(tuple(shape) or (1,) for shape in shapes),
+            described=described,
             clips="clip_norm" in used,
             decays="weight_decay" in used,
         )
@@ -131,7 +160,7 @@ class Step:
             _clip(gradients, values["clip_norm"])
         if self.decays:
             gradients.addcmul_(parameters, values["weight_decay"])
-        self.update(State(parameters, gradients, buffers, values, self.shapes))
+        self.update(State(parameters, gradients, buffers, values, self.described))
 
 
 def _clip(gradients: Tensor, max_norm: Tensor) -> None:

@@ -49,7 +49,7 @@ class RaceTrainable(tune.Trainable):
         device = "cuda" if ray.get_gpu_ids() and not program else "cpu"
         with ended_after(resolved.compute.cohort_minutes):
             workload = resolve_workload(resolved.workload, resolved.workload_options)
-            data = _received(job["data"], job["form"])
+            data = received(job["data"], job["form"])
             trainable = prepare(workload, device, resolved.compute.precision, data)
         self._worker = Worker(
             folder=job["folder"],
@@ -80,12 +80,12 @@ def shared_data(trainable: Trainable) -> Arrays | None:
     """Return a workload's data as arrays, which Ray's object store holds once per machine.
 
     Returns:
-        Inputs and targets of the training and validation sets; None where there are no data, or
-        where each worker reads a file or a data set itself.
+        Inputs and targets of every split; None where there are no data, or where each worker reads
+        a file or a data set itself.
     """
     if not isinstance(trainable, LoadedWorkload) or not _is_shared(trainable.data):
         return None
-    tensors = (*trainable.data.train.tensors, *trainable.data.validation.tensors)
+    tensors = [tensor for split in trainable.data.splits.values() for tensor in split.tensors]
     return tuple(t if t.dtype is torch.bfloat16 else t.cpu().numpy() for t in tensors)
 
 
@@ -98,15 +98,16 @@ def shared_form(trainable: Trainable) -> bytes | None:
     if not isinstance(trainable, LoadedWorkload) or not _is_shared(trainable.data):
         return None
     places = count()
-    form = mapped(lambda _: next(places), (trainable.data.train, trainable.data.validation))
+    form = mapped(lambda _: next(places), trainable.data.splits)
     return bytes(cloudpickle.dumps(form))  # type: ignore[no-untyped-call]
 
 
 def _is_shared(data: Data) -> bool:
-    return data.held and bool(data.validation.tensors)
+    return data.held and all(split.tensors for split in data.splits.values())
 
 
-def _received(arrays: Arrays | None, form: bytes | None) -> Data | None:
+def received(arrays: Arrays | None, form: bytes | None) -> Data | None:
+    """Return the data of `shared_data` and `shared_form` on a worker; None where there are none."""
     if arrays is None or form is None:
         return None
     with warnings.catch_warnings():
@@ -114,5 +115,4 @@ def _received(arrays: Arrays | None, form: bytes | None) -> Data | None:
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         tensors = [torch.as_tensor(array) for array in arrays]
     # from the driver, as is everything that Ray brings here
-    train, validation = mapped(tensors.__getitem__, cloudpickle.loads(form))
-    return Data(train=train, validation=validation)
+    return Data(**mapped(tensors.__getitem__, cloudpickle.loads(form)))

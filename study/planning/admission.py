@@ -23,7 +23,7 @@ from study.optimizers import Step, optimizer_named
 from study.seeding import generator
 from workloads.errors import WorkloadError
 from workloads.observation import few
-from workloads.soundness import sound_mean
+from workloads.soundness import quantity, sound_mean
 from workloads.testing import Clause
 from workloads.workload import Workload
 
@@ -92,6 +92,8 @@ def _require_means(loaded: LoadedWorkload) -> None:
     model, some = fresh_model(loaded, 0).eval(), few(loaded.data.validation)
     sound_mean("loss", loaded.workload.loss, model, some)
     sound_mean("error", loaded.workload.error, model, some)
+    for name in loaded.quantities:
+        sound_mean(name, quantity(loaded.workload, name), model, some)
 
 
 def _known_reason(loaded: LoadedWorkload) -> str:
@@ -119,7 +121,7 @@ class _Trained:
 
     Attributes:
         moved: parameters less their start, shape (steps, lanes, parameters).
-        measured: loss and error on a few validation examples, shape (steps, 2, lanes).
+        measured: loss, error and more on a few validation examples, shape (steps, 2 + more, lanes).
     """
 
     moved: Tensor
@@ -177,7 +179,7 @@ class _Training:
             batches = torch.split(self._batch(step), [len(pack.parameters) for pack in packs])
             for pack, indices in zip(packs, batches, strict=True):
                 rates = np.full(len(pack.parameters), self._rate)
-                update = Step.of(optimizer_named("sgd"), pack.shapes, {"lr": rates})
+                update = Step.of(optimizer_named("sgd"), pack.described, {"lr": rates})
                 column = torch.from_numpy(rates).to(pack.parameters).unsqueeze(1)
                 with torch.no_grad():
                     pack.step(update, {}, {"lr": column}, indices)

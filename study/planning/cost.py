@@ -6,17 +6,13 @@ scaling and within the step budget.
 """
 
 import math
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
-import torch
 from rich import box
 from rich.table import Table
 
@@ -24,6 +20,7 @@ from study.config.interpolation import interpolated
 from study.config.study import ResolvedStudy
 from study.engine.cohort import build_lanes
 from study.engine.networks.training import Trainable
+from study.engine.peak_memory import peak, reset_peak
 from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.planning.trial_run import first_cohort, require_measured, trial_run
 from study.records import Cohort
@@ -32,7 +29,6 @@ from workloads.workload import Lanes
 
 _MEASUREMENT_BYTES, _TRIAL_BYTES = 40, 1_000
 """Bytes on disk in part, tables and journal together, as in `results/reference/digits`."""
-_PEAK = Path("/proc/self/status")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +81,7 @@ def probe(resolved: ResolvedStudy, trainable: Trainable, batch_size: int, second
     cohort = first_cohort(resolved, batch_size)
     if isinstance(trainable, Command):
         return _program_probe(resolved, trainable, cohort, seconds)
-    _reset_peak()
+    reset_peak()
     rules = StoppingRules.for_search(resolved, batch_size, None)
     lanes = build_lanes(resolved, trainable, cohort)
     lanes.measure()
@@ -122,7 +118,7 @@ def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float)
             training.append((time.perf_counter() - started) / (next_step - step))
             step = next_step
         started = time.perf_counter()
-        _, error = lanes.measure()
+        error = lanes.measure()[1]
         evaluation.append(time.perf_counter() - started)
         if (error < rules.target).any():
             reached = step
@@ -133,7 +129,7 @@ def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float)
         step_seconds=statistics.median(training),
         evaluation_seconds=statistics.median(evaluation),
         reached=reached,
-        memory=_peak(),
+        memory=peak(),
     )
 
 
@@ -225,21 +221,3 @@ def _lanes(resolved: ResolvedStudy, batch_size: int) -> int:
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:
     steps: Iterable[int] = measured_steps(StoppingRules.for_search(resolved, batch_size, None))
     return 1 + sum(1 for _ in takewhile(lambda step: step <= last, steps))
-
-
-def _reset_peak() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    if _PEAK.exists():
-        Path("/proc/self/clear_refs").write_text("5")  # the kernel's own reset of VmHWM
-
-
-def _peak() -> int:
-    """Return the peak memory since the last reset, in bytes."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    if _PEAK.exists():
-        lines = _PEAK.read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

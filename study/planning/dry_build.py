@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from analysis.tables.schema import TEST_ERROR
+from study.config.coordinates import complete
 from study.config.space import Range, Space
 from study.config.study import StudyConfig
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
@@ -21,7 +23,7 @@ from workloads.command.program import PROGRAM, Command
 from workloads.direction import refuse_rising
 from workloads.observation import few
 from workloads.soundness import sound_number
-from workloads.workload import Dynamics, LaneSetup, Target, Workload
+from workloads.workload import Dynamics, Lanes, LaneSetup, Target, Workload
 
 OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
 """Optimizers that a workload with its own dynamics may support."""
@@ -33,12 +35,16 @@ _LEARNING_FLOPS = 5e6
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """Findings from building the workload once; the numbers are None if it has no data."""
+    """Findings from building the workload once; the numbers are None if it has no data.
+
+    `quantities` names what is measured besides loss and error, the test error last.
+    """
 
     trainable: Trainable
     mode: str
     examples: int | None = None
     size: ModelSize | None = None
+    quantities: tuple[str, ...] = ()
 
 
 def dry_build(
@@ -52,12 +58,14 @@ def dry_build(
     """  # noqa: DOC502  (raised inside)
     if isinstance(workload, Command):
         workload.refuse_missing()
-        return Built(workload, PROGRAM, workload.options.examples)
+        options = workload.options
+        return Built(workload, PROGRAM, options.examples, quantities=options.quantities)
     if isinstance(workload, Dynamics):
         _refuse_mode(config, {"dynamics"})
         _refuse_unsupported(config, space)
-        _start_above(target, _dynamics_start(config, workload, space))
-        return Built(workload, "dynamics")
+        lanes = _dynamics_lanes(config, workload, space)
+        _start_above(target, float(lanes.measure()[1][0]))
+        return Built(workload, "dynamics", quantities=tuple(getattr(lanes, "quantities", ())))
     _refuse_mode(config, {"packed", "looped"})
     optimizer = optimizer_named(config.optimizer)
     require_sound(config.optimizer, optimizer)
@@ -70,7 +78,18 @@ def dry_build(
     admission = admit(loaded, values)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
-    return Built(loaded, mode, loaded.data.train.size, size)
+    tested = () if loaded.data.test is None else (TEST_ERROR,)
+    return Built(loaded, mode, loaded.data.train.size, size, (*_own(loaded), *tested))
+
+
+def _own(loaded: LoadedWorkload) -> tuple[str, ...]:
+    """Return the names of a workload's quantities; that of the test error is not theirs."""
+    if TEST_ERROR in loaded.quantities:
+        raise StudyError(
+            f"{TEST_ERROR} is measured where data() has a test split, Data(..., test=...), got it "
+            "from `quantities`; rename it"
+        )
+    return loaded.quantities
 
 
 def _refuse_score(loaded: LoadedWorkload, size: ModelSize) -> None:
@@ -152,9 +171,10 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
 
 
-def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> float:
+def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> Lanes:
+    middle = complete({name: _middle(entry) for name, entry in space.items()}, 1)
     required = of_optimizer(config.optimizer).required
-    values = {name: np.array([_middle(space[name])]) for name in required}
+    values = {name: np.array([middle[name]]) for name in required}
     setup = LaneSetup(
         optimizer=config.optimizer,
         batch_size=1,
@@ -162,8 +182,7 @@ def _dynamics_start(config: StudyConfig, workload: Dynamics, space: Space) -> fl
         lr_factor=None,
         seeds=np.zeros(1, dtype=np.int64),
     )
-    _, error = workload.lanes(setup).measure()
-    return float(error[0])
+    return workload.lanes(setup)
 
 
 def _middle(entry: Range | float) -> float:

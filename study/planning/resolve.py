@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchscale.errors import BatchscaleError
+from study.config.coordinates import refuse_coordinates
 from study.config.sections import BatchSizes
 from study.config.space import Range, Space
 from study.config.study import FOUND, ResolvedStudy, StudyConfig
@@ -19,7 +20,13 @@ from study.optimizers.testing import require_sound_schedule
 from study.planning.dry_build import dry_build
 from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
-from study.planning.search_space import applicable, full_space, groups_of, refuse_warm_up
+from study.planning.search_space import (
+    applicable,
+    full_space,
+    groups_of,
+    refuse_names,
+    refuse_warm_up,
+)
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.sampler import SAMPLERS
@@ -56,7 +63,8 @@ def resolve(
         _known("search.sampler", config.search.sampler, SAMPLERS)
         _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
-        fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups)
+        written_for = defaults.get("optimizer", _OPTIMIZER)
+        fitting = applicable(defaults, written_for, groups, written.search.space)
         config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
@@ -66,7 +74,10 @@ def resolve(
         if isinstance(workload, Command) and device is not None:
             refuse_gpus(device.share)
         built = dry_build(config, workload, target, space)
+        refuse_names(built.quantities, space)
     batch_sizes = _batch_sizes(config, built.examples)
+    if not isinstance(workload, Command):
+        refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
     refuse_recipe(config, space, batch_sizes)
     _refuse_until(config)
     if config.federated is not None and isinstance(built.trainable, LoadedWorkload):
@@ -74,6 +85,7 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
+        "quantities": built.quantities or None,
         "adaptive": SAMPLERS[config.search.sampler].learns,
     }
     resolved["search"]["space"] = _plain(space)
@@ -97,6 +109,7 @@ def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
     """Refuse a recorded study that would not run as it is recorded."""
     for key, value in recorded.items():
         found = getattr(study, key)
+        found = list(found) if isinstance(found, tuple) else found
         if value != found or isinstance(value, bool) is not isinstance(found, bool):
             raise StudyError(
                 f"{key} follows from the rest of the study and its data, which give {shown(found)},"

@@ -7,10 +7,12 @@ of the optimizer, the schedule, or the workload's own hyperparameters.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from analysis.tables.schema import RESERVED_COLUMNS
+from analysis.tables.schema import RESERVED_COLUMNS, TEST_ERROR
+from analysis.tables.validation import MOST_FURTHER, is_quantity
+from study.config.coordinates import COORDINATES, EXAMPLES, replaced
 from study.config.space import Hyperparameter, Range, Space
 from study.config.study import StudyConfig
-from study.errors import StudyError, not_among
+from study.errors import StudyError, not_among, shown
 from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
 from study.optimizers.schedules import WARM_UP
 from study.planning.programs import group_of
@@ -47,8 +49,33 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
         )
 
 
+def refuse_names(quantities: Sequence[str], space: Space) -> None:
+    """Refuse names of measured quantities that no column of the curves may have.
+
+    Raises:
+        StudyError: a name is malformed, given twice, or taken.
+    """
+    if len(quantities) > MOST_FURTHER:
+        raise StudyError(
+            f"a workload must have at most {MOST_FURTHER} further quantities, got "
+            f"{len(quantities)}; measure fewer"
+        )
+    taken = (RESERVED_COLUMNS | space.keys()) - {TEST_ERROR}
+    for name in quantities:
+        if not is_quantity(name):
+            raise StudyError(
+                "a measured quantity needs a name of letters, digits and any of _ . + - and /, got "
+                f"{shown(name)}; rename it"
+            )
+        if name in taken or quantities.count(name) > 1:
+            raise StudyError(
+                f"a measured quantity needs a name of its own, got {name!r}, which another one, a "
+                "hyperparameter, the results or their analysis use; rename it"
+            )
+
+
 def applicable(
-    defaults: Mapping[str, Any], optimizer: str, groups: Sequence[Group]
+    defaults: Mapping[str, Any], optimizer: str, groups: Sequence[Group], space: Space
 ) -> dict[str, Any]:
     """Drop a workload's entries for hyperparameters that this study lacks, or means otherwise.
 
@@ -56,19 +83,27 @@ def applicable(
         defaults: the workload's `study_defaults`.
         optimizer: the one that these were written for.
         groups: the hyperparameters of the study.
+        space: what the study file names.
 
     Returns:
-        A copy without entries of unknown names, nor of those for which the two optimizers have
-        different defaults: a range of SGD's learning rate says nothing about Adam's.
+        A copy without entries of unknown names, of those that the study gives in another unit,
+        and of those for which the two optimizers have different defaults: a range of SGD's learning
+        rate says nothing about Adam's.
     """
-    space = defaults.get("search", {}).get("space")
-    if space is None:
+    own = defaults.get("search", {}).get("space")
+    if own is None:
         return dict(defaults)
+    otherwise = {
+        *replaced(space),
+        *(name for name, entry in COORDINATES.items() if entry.hyperparameter in space),
+    }
     written_for, known = of_optimizer(optimizer).known, _known(groups)
     fitting = {
         name: entry
-        for name, entry in space.items()
-        if name in known and written_for.get(name, known[name]) == known[name]
+        for name, entry in own.items()
+        if name in known
+        and name not in otherwise
+        and written_for.get(name, known[name]) == known[name]
     }
     return {**defaults, "search": {**defaults["search"], "space": fitting}}
 
@@ -91,7 +126,14 @@ def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range 
         if name not in known:
             raise StudyError(not_among("a key of search.space", name, known))
         _in_domain(name, entry, known[name])
-    required = [name for group in groups for name in group.required]
+    # a program may mean something else by such a name
+    followed = replaced(name for name in named if known.get(name) is EXAMPLES)
+    for name in named:
+        if name in followed:
+            raise StudyError(
+                f"search.space must give {name} or its coordinate in examples, got both; remove one"
+            )
+    required = [name for group in groups for name in group.required if name not in followed]
     optional = [name for group in groups for name in group.optional if name in named]
     return {name: named.get(name, known[name].default) for name in [*required, *optional]}
 

@@ -10,6 +10,7 @@ from study.engine.networks.tracing import compile_trace
 from study.errors import StudyError, cause
 from study.optimizers import Optimizer, Step
 from study.optimizers.hyperparameters import of_optimizer
+from study.optimizers.parameters import unnamed
 from study.seeding import generator
 
 _SHAPES = ((4, 3), (4,), (1,))
@@ -49,7 +50,7 @@ def require_sound(name: str, optimizer: Optimizer) -> None:
 def _trained(optimizer: Optimizer, name: str, lanes: slice, *, traced: bool) -> Tensor:
     """Return the parameters of some lanes after a few updates on random gradients."""
     parameters = _random("parameters", 0)[lanes].clone()
-    step = Step.of(optimizer, _SHAPES, ())
+    step = Step.of(optimizer, unnamed(_SHAPES), ())
     buffers = optimizer.zeros(parameters)
     values = {n: torch.full_like(parameters[:, :1], v) for n, v in _middles(name).items()}
     held = (parameters, *buffers.values(), *values.values())

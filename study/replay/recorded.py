@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -15,9 +14,8 @@ from study.config.study import ResolvedStudy
 from study.engine.networks.training import Trainable, prepare
 from study.engine.outcomes import final_results
 from study.errors import StudyError
-from study.records import Curve, TrialResult
+from study.records import CURVE_FIELDS, Curve, TrialResult
 from study.search.replicates import fastest
-from study.storage.curve_columns import FIELDS
 from study.storage.parts import Parts, part_names
 from study.storage.provenance import used_gpus
 from study.storage.trial_rows import from_row
@@ -83,10 +81,10 @@ def trials_of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Tri
     for row in trials.astype(object).where(trials.notna(), None).to_dict("records"):
         rows = by_trial.get(tuple(row[name] for name in _KEY), curves.head(0))
         named = {str(name): value for name, value in row.items()}
-        results.append(replace(from_row(named, resolved.hyperparameters), curve=_curve(rows)))
+        curve = _curve(rows, (*CURVE_FIELDS, *resolved.further))
+        results.append(replace(from_row(named, resolved.hyperparameters), curve=curve))
     return results
 
 
-def _curve(rows: pd.DataFrame) -> Curve:
-    columns = {name: rows[name].to_numpy(float, na_value=math.nan) for name in FIELDS}
-    return Curve(**columns | {"step": columns["step"].astype(np.int64)})
+def _curve(rows: pd.DataFrame, names: Sequence[str]) -> Curve:
+    return Curve.of({name: rows[name].to_numpy(float, na_value=math.nan) for name in names})

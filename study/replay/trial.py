@@ -18,7 +18,7 @@ from study.engine.ensemble import Ensemble
 from study.engine.networks.training import Lockstep
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
-from study.records import Cohort, Curve, Execution, Role, Status, TrialResult
+from study.records import CURVE_FIELDS, Cohort, Curve, Execution, Role, Status, TrialResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -57,7 +57,7 @@ class Replay:
         pack = pack_of(trial, recorded)
         cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
         execution = trial.execution or Execution(resolved.compute.mode, len(pack), None)
-        self._lanes = build_lanes(_with_execution(resolved, execution), trainable, cohort)
+        self._lanes = build_lanes(with_execution(resolved, execution), trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not what it computes
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._lane = [result.point for result in pack].index(trial.point)
@@ -126,7 +126,8 @@ def _cohort(result: TrialResult) -> tuple[int, Role, int]:
     return result.batch_size, Role.SEARCH if role is Role.WARM else role, result.cohort
 
 
-def _with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
+def with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
+    """Return a study whose cohorts are computed in another way."""
     compute = resolved.compute.model_copy(
         update={
             "mode": execution.mode,
@@ -139,7 +140,7 @@ def _with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedSt
 
 def same_curve(one: Curve, other: Curve) -> bool:
     """Return whether two curves agree in every bit; measured time is left out."""
-    names = ("step", "train_loss", "val_loss", "val_error")
+    names = {*CURVE_FIELDS, *one.further, *other.further} - {"seconds"}
     return all(
-        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in names
+        np.array_equal(one.column(name), other.column(name), equal_nan=True) for name in names
     )

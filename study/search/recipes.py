@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.measures.scaling_rules import EXPONENTS
+from study.config.coordinates import replaced
 from study.config.sections import RecipeConfig
 from study.config.space import Range, Space
 from study.config.study import ResolvedStudy, StudyConfig
@@ -42,21 +43,32 @@ class Scaling:
 
     Attributes:
         powers: the power of the batch size by which each hyperparameter grows; others stay.
+        complements: hyperparameters of which 1 - value is proportional to the batch size.
         start: the published point that is scaled; None for one that the study tunes.
     """
 
     powers: Mapping[str, float]
+    complements: tuple[str, ...] = ()
     start: Published | None = None
 
     def scaled(self, values: Mapping[str, float], growth: float) -> dict[str, float]:
         """Return the point at a batch size that is `growth` times as large."""
-        return {name: v * growth ** self.powers.get(name, 0.0) for name, v in values.items()}
+        return {
+            name: 1 - growth * (1 - value)
+            if name in self.complements
+            else value * growth ** self.powers.get(name, 0.0)
+            for name, value in values.items()
+        }
 
 
 SCALINGS: Mapping[ScalingRule, Scaling] = {
     ScalingRule.LINEAR: Scaling(powers={SCALED: EXPONENTS["linear"]}),
     ScalingRule.SQUARE_ROOT: Scaling(powers={SCALED: EXPONENTS["square-root"]}),
     ScalingRule.SAME: Scaling(powers={}),
+    # Malladi et al. 2022 (arXiv:2205.10287): what keeps Adam's stochastic differential equation
+    ScalingRule.SDE: Scaling(
+        powers={SCALED: EXPONENTS["square-root"], "eps": -0.5}, complements=("beta1", "beta2")
+    ),
     # You et al. 2020 (arXiv:1904.00962), the untuned runs of BERT: the share of steps that are
     # warm-up is 1/320 at 512 and 1/5 at 32,768
     ScalingRule.LAMB: Scaling(
@@ -91,6 +103,7 @@ def recipe_points(
         values["warmup_factor"] = min(1.0, fixed[SCALED] / values[SCALED])
     if "warmup_fraction" in values:
         values["warmup_fraction"] = min(1.0, values["warmup_fraction"])
+    values = resolved.complete(values, batch_size)
     return [
         Point(
             trial=number,
@@ -208,15 +221,39 @@ def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: list[int]) -> 
             f"{recipe.base}"
         )
     rule = SCALINGS[ScalingRule(recipe.rule)]
-    for name in rule.powers if rule.start is None else ():
-        if not isinstance(space.get(name), Range):
-            raise StudyError(
-                f"search.space.{name} must be a range for the rule {recipe.rule!r}, got "
-                f"{space.get(name)!r}: it is tuned at the base and scaled from there; give a range"
-            )
+    if rule.start is None and rule.powers and not isinstance(space.get(SCALED), Range):
+        raise StudyError(
+            f"search.space.{SCALED} must be a range for the rule {recipe.rule!r}, got "
+            f"{space.get(SCALED)!r}: it is tuned at the base and scaled from there; give a range"
+        )
+    if rule.complements:
+        _refuse_beyond_sde(recipe, rule, space, batch_sizes)
     for name, entry in space.items() if rule.start is not None else ():
         if isinstance(entry, Range):
             raise StudyError(
                 f"search.space.{name} must be a number for the rule {recipe.rule!r}, got a range: "
                 "nothing is searched; give its value"
+            )
+
+
+def _refuse_beyond_sde(
+    recipe: RecipeConfig, rule: Scaling, space: Space, batch_sizes: list[int]
+) -> None:
+    """Refuse the rule where the optimizer has no such averages, or they would leave [0, 1)."""
+    assert recipe.base is not None  # refused before
+    growth, named = max(batch_sizes) / recipe.base, {*space, *replaced(space)}
+    for name in rule.complements:
+        if name not in named:
+            raise StudyError(
+                f"optimizer must have {' and '.join(rule.complements)} for the rule "
+                f"{recipe.rule!r}, got one without {name}; choose adam or adamw, or another rule"
+            )
+        entry = space.get(name)  # a coordinate in its place stays the same at any batch size
+        least = entry.low if isinstance(entry, Range) else entry
+        if least is not None and least < 1 - 1 / growth:
+            raise StudyError(
+                f"search.space.{name} must be at least {1 - 1 / growth:g} for the rule "
+                f"{recipe.rule!r} up to a batch size of {max(batch_sizes):,}, where 1 - {name} is "
+                f"{growth:g} times as large, got {least:g}; raise it, leave out large batch sizes, "
+                f"or give {name}_half_life instead"
             )

@@ -104,7 +104,7 @@ class Search:
         self._fixed = {n: e for n, e in resolved.search.space.items() if not isinstance(e, Range)}
         self._box = {n: e for n, e in resolved.search.space.items() if isinstance(e, Range)}
         self._ranges = dict(self._box)
-        self._order = resolved.hyperparameters
+        self._resolved = resolved
         self._optuna = optuna.create_study()
 
     @property
@@ -225,7 +225,8 @@ class Search:
         for name, entry in self._ranges.items():
             value = parameters[_parameter_name(name, entry)]
             values[name] = 1 - value if entry.scale is Scale.REVERSE_LOG else value
-        return {name: values[name] for name in self._order}
+        values = self._resolved.complete(values, self._batch_size)
+        return {name: values[name] for name in self._resolved.hyperparameters}
 
     def _distributions(self) -> dict[str, BaseDistribution]:
         return {

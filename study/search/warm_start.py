@@ -45,7 +45,9 @@ def warm_points(
         Point(
             trial=number,
             seed=trial_seed(resolved.seed, batch_size, number, Role.WARM),
-            values=SCALINGS[rule].scaled(best.point.values, batch_size / best.batch_size),
+            values=resolved.complete(
+                SCALINGS[rule].scaled(best.point.values, batch_size / best.batch_size), batch_size
+            ),
             role=Role.WARM,
             source=Source(best.batch_size, best.point.role, best.point.trial, rule),
         )

@@ -71,7 +71,7 @@ def consolidated(parts: Parts) -> Consolidated:
     regions: Regions = {}
     ended: list[Ended] = []
     files = pa.BufferOutputStream(), pa.BufferOutputStream()
-    schemas = schema_of(resolved), curve_schema()
+    schemas = schema_of(resolved), curve_schema(resolved.further)
     with (
         pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
         pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
@@ -79,7 +79,7 @@ def consolidated(parts: Parts) -> Consolidated:
         for _, recorded in parts.by_size():
             results = final_results(resolved, recorded)
             trials.write_table(trial_table(resolved, results))
-            curves.write_table(curve_table(results))
+            curves.write_table(curve_table(results, resolved.further))
             regions.update(_regions(results))
             ended += [(r.batch_size, str(r.outcome.status), r.message) for r in results]
     tables = {TRIALS_FILE: files[0].getvalue(), CURVES_FILE: files[1].getvalue()}
@@ -99,7 +99,7 @@ def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[s
     """
     return {
         TRIALS_FILE: trial_table(resolved, results),
-        CURVES_FILE: curve_table(results),
+        CURVES_FILE: curve_table(results, resolved.further),
         BOXES_FILE: _box_table(resolved, _regions(results)),
     }
 

@@ -26,7 +26,7 @@ from study.records import (
     record_from_json,
     record_to_json,
 )
-from study.storage.curve_columns import CURVE_LISTS, curve_lists, read_curves
+from study.storage.curve_columns import curve_kinds, curve_lists, read_curves
 from study.storage.trial_rows import from_row, trial_table
 
 PARTS = "parts"
@@ -168,8 +168,9 @@ def write_part(
     }
     if first.region is not None:
         metadata[_REGION_KEY] = record_to_json(first.region).encode()
-    columns = curve_lists([result.curve for result in results])
-    for (column, kind), values in zip(CURVE_LISTS.items(), columns, strict=True):
+    further = resolved.further
+    columns = curve_lists([result.curve for result in results], further)
+    for (column, kind), values in zip(curve_kinds(further).items(), columns, strict=True):
         table = table.append_column(pa.field(column, kind), values)
     name = part_name(first.batch_size, first.cohort, first.point.role)
     write_table(folder, name, table.replace_schema_metadata(metadata))
@@ -243,12 +244,12 @@ def refused_if_corrupt(folder: ResultsFolder, name: str) -> Iterator[None]:
 
 
 def _results(table: pa.Table, resolved: ResolvedStudy, region: Region | None) -> list[TrialResult]:
-    rows = table.drop_columns(list(CURVE_LISTS)).to_pylist()
+    rows = table.drop_columns(list(curve_kinds(resolved.further))).to_pylist()
     if not rows:
         raise CorruptPartError("no trial")
     results = [
         replace(from_row(row, resolved.hyperparameters), curve=curve, region=region)
-        for row, curve in zip(rows, read_curves(table), strict=True)
+        for row, curve in zip(rows, read_curves(table, resolved.further), strict=True)
     ]
     for result in results:
         _check(result, resolved)

@@ -23,7 +23,7 @@ _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas",
 
 def check_readable(folder: ResultsFolder) -> None:
     """Refuse a folder whose provenance is damaged, before anything is added to it."""
-    _sweeps(folder)
+    recorded_sweeps(folder)
 
 
 def record_start(
@@ -33,7 +33,7 @@ def record_start(
 
     `resources` are its workers and devices, `admission` what was found about its workload.
     """
-    sweeps = _sweeps(folder)
+    sweeps = recorded_sweeps(folder)
     sweeps.append(
         {
             "command": ["batchscale", *map(redacted, sys.argv[1:])],
@@ -50,7 +50,7 @@ def record_start(
 
 def record_end(folder: ResultsFolder) -> None:
     """Record the end of the latest sweep into the folder."""
-    sweeps = _sweeps(folder)
+    sweeps = recorded_sweeps(folder)
     sweeps[-1]["end"] = _now()
     _write(folder, sweeps)
 
@@ -76,7 +76,7 @@ def differences(folder: ResultsFolder) -> list[str]:
     """
     now = _flat(environment())
     then: dict[str, set[str]] = {}
-    for sweep in _sweeps(folder):
+    for sweep in recorded_sweeps(folder):
         for name, value in _flat(sweep).items():
             if name in now:
                 then.setdefault(name, set()).add(value)
@@ -94,14 +94,14 @@ def changed_files(folder: ResultsFolder, files: Mapping[str, str]) -> list[str]:
         folder: the results.
         files: SHA-256 of the files that its command line names now, by name.
     """
-    latest = [sweep.get("admission", {}).get("files", {}) for sweep in _sweeps(folder)[-1:]]
+    latest = [sweep.get("admission", {}).get("files", {}) for sweep in recorded_sweeps(folder)[-1:]]
     then = latest[0] if latest else {}
     return [f"{name} has changed" for name in then if files.get(name) != then[name]]
 
 
 def used_gpus(folder: ResultsFolder) -> bool:
     """Return whether the latest sweep into a folder trained on GPUs."""
-    latest = _sweeps(folder)[-1:]
+    latest = recorded_sweeps(folder)[-1:]
     return any(sweep.get("resources", {}).get("gpus_per_worker") for sweep in latest)
 
 
@@ -113,12 +113,17 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in parts.items()}
 
 
-def _sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
+def recorded_sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
+    """Return the entries of all sweeps into a folder, the first one first; none without a record.
+
+    Raises:
+        StudyError: the record is not as batchscale wrote it.
+    """
     if not folder.exists(PROVENANCE_FILE):
         return []
     content = read_file(folder, PROVENANCE_FILE)
     try:
-        sweeps: list[dict[str, Any]] = json.loads(content)["sweeps"]
+        sweeps = [dict(sweep) for sweep in json.loads(content)["sweeps"]]
     except (ValueError, KeyError, TypeError) as error:
         raise StudyError(
             f"{folder / PROVENANCE_FILE} must be as batchscale wrote it, got: {error}; "

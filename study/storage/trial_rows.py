@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from analysis.tables.schema import BUDGET, trial_schema
+from analysis.tables.schema import BUDGET, TEST_ERROR, trial_schema
 from study.config.study import ResolvedStudy
 from study.records import (
     Curve,
@@ -29,7 +30,8 @@ SOURCE_COLUMNS = ("source_batch_size", "source_role", "source_trial", "rule")
 
 def schema_of(resolved: ResolvedStudy) -> pa.Schema:
     """Return the schema of a study's trials."""
-    return trial_schema(resolved.hyperparameters, [BUDGET] if resolved.budgets_differ else [])
+    there = {BUDGET: resolved.budgets_differ, TEST_ERROR: TEST_ERROR in resolved.further}
+    return trial_schema(resolved.hyperparameters, [name for name, has in there.items() if has])
 
 
 def trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
@@ -56,7 +58,20 @@ def _row(result: TrialResult) -> dict[str, Any]:
         "evaluation_seconds": result.seconds.evaluation,
         **(execution or dict.fromkeys(_EXECUTION)),
         "message": result.message,
+        TEST_ERROR: test_error(result),
     }
+
+
+def test_error(result: TrialResult) -> float | None:
+    """Return the test error at the target, else at the end of the budget; None where unknown."""
+    curve = result.curve.until(int(np.searchsorted(result.curve.step, _end(result), "right")))
+    measured = curve.column(TEST_ERROR)
+    return float(measured[-1]) if measured.size and np.isfinite(measured[-1]) else None
+
+
+def _end(result: TrialResult) -> int:
+    steps = result.outcome.steps
+    return result.outcome.stopped_at if steps is None else steps
 
 
 def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:

@@ -12,10 +12,11 @@ from typing import Any
 
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import TEST_ERROR
 from study.config.study import ResolvedStudy
 from study.orchestration.progress import Progress
 from study.records import TrialResult
-from study.storage.trial_rows import source_columns
+from study.storage.trial_rows import source_columns, test_error
 from study.tracking.registry import TRIAL
 from study.tracking.serve import CLOSE
 from study.tracking.tracker import FinishedRun
@@ -155,8 +156,8 @@ def finished_run(resolved: ResolvedStudy, result: TrialResult, name: str = "") -
     """Return a trial as trackers get it, judged as its cohort did."""
     point, outcome, curve = result.point, result.outcome, result.curve
     columns = {
-        name: getattr(curve, name).tolist()
-        for name in ("step", "train_loss", "val_loss", "val_error")
+        name: curve.column(name).tolist()
+        for name in ("step", "train_loss", "val_loss", "val_error", *curve.further)
     }
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return FinishedRun(
@@ -179,6 +180,7 @@ def finished_run(resolved: ResolvedStudy, result: TrialResult, name: str = "") -
             "steps_before": outcome.steps_before,
             "stopped_at": outcome.stopped_at,
             "best_error": outcome.best_error,
+            **({} if (measured := test_error(result)) is None else {TEST_ERROR: measured}),
             "message": result.message or None,
         },
     )

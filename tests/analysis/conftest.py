@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import qmc
 
+from analysis.report.summary import Analysis, analyze
 from analysis.search_quality.best_of_n import SearchSample
 from analysis.tables.study import StudyTables
 
@@ -143,6 +144,12 @@ def made() -> Callable[..., StudyTables]:
 def study() -> StudyTables:
     """A study with all three regimes."""
     return make_study()
+
+
+@pytest.fixture(scope="session")
+def analyzed(study) -> Analysis:
+    """The analysis of `study`, made once for all tests, which only look at it."""
+    return analyze(study)
 
 
 SQUARE = {

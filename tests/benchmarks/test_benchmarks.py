@@ -22,6 +22,7 @@ BENCHMARKS = (
     "orchestration",
     "programs",
     "shares",
+    "single_runs",
     "workers",
 )
 

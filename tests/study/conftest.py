@@ -19,12 +19,13 @@ KINDS = {
     "batch norm": "BatchNormBlobs",
     "dropout": "DropoutBlobs",
     "smoothed": "SmoothedBlobs",
+    "measured": "MeasuredBlobs",
 }
 
 
 @pytest.fixture
 def training():
-    """Return a function that loads a workload: plain, batch norm, dropout or smoothed."""
+    """Return a function that loads a workload: of `KINDS`."""
     return lambda kind="plain": load(resolve(f"{BLOBS}:{KINDS[kind]}"), torch.device("cpu"))
 
 

@@ -56,6 +56,9 @@ class Options(BaseModel):
     """Key of the validation loss, which a line may lack."""
     train_loss: _Key = "train_loss"
     """Key of the mean training loss since the measurement before, which a line may lack."""
+    quantities: tuple[_Key, ...] = ()
+    """Keys of further measured quantities, which become columns of the curves; `test_error` is the
+    error on a test split, on the lines that have it."""
     examples: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Number of training examples, for budgets in epochs."""
     trial_minutes: _Minutes | None = None

@@ -1,6 +1,8 @@
 """Labeled images as bytes: their split, and subsets of classes or images."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,18 +58,18 @@ def subset(data: Data, images: float = 1.0, classes: float = 1.0) -> Data:
     there = class_count(data)
     kept = resolve_amount("classes", classes, there)
     if kept < there:
-        train, validation = (
-            Examples(*(tensor[split.targets < kept] for tensor in split))
-            for split in (data.train, data.validation)
-        )
-        data = Data(train=train, validation=validation)
+        splits: dict[str, Any] = {
+            name: Examples(*(tensor[split.targets < kept] for tensor in split))
+            for name, split in data.splits.items()
+        }
+        data = replace(data, **splits)
     examples = len(data.train.inputs)
     count = resolve_amount("images", images, examples)
     if count == examples:
         return data
     rows = torch.from_numpy(sample_indices(count, examples))
     train = Examples(data.train.inputs[rows], data.train.targets[rows])
-    return Data(train=train, validation=data.validation)
+    return replace(data, train=train)
 
 
 def sample_indices(count: int, examples: int) -> NDArray[np.int64]:

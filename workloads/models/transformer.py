@@ -1,6 +1,7 @@
 """A decoder-only Transformer language model."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,8 @@ class TransformerBlock(nn.Module):
 
 class Transformer(nn.Module):
     """A decoder-only language model with learned positions and pre-norm blocks."""
+
+    parameter_roles: Mapping[str, str] = {"positions": "embedding"}
 
     def __init__(self, symbols: int, context: int, width: int, layers: int, heads: int) -> None:
         """Create a model.

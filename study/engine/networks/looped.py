@@ -43,7 +43,7 @@ class LoopedNetwork:
         self._loaded = loaded
         self._model = fresh_model(loaded, seed).train()
         layout = Layout(self._model)
-        self.shapes = layout.shapes
+        self.described = layout.described
         self.parameters = layout.flatten(self._model).unsqueeze(0)
         self._loss_values = {
             name: torch.from_numpy(values).to(self.parameters)[0]
@@ -82,10 +82,10 @@ class LoopedNetwork:
         return loss
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Return mean loss and mean error on the examples, shape (2, 1)."""
+        """Return mean loss, error and further quantities on the examples, shape (2 + more, 1)."""
         self._model.eval()
         with self._evaluation_randomness(), torch.no_grad():
-            measured = torch.stack(self._loaded.loss_and_error(self._model, examples))
+            measured = torch.stack(self._loaded.measured(self._model, examples))
         self._model.train()
         return measured.unsqueeze(1)
 

@@ -17,7 +17,7 @@ from study.engine.networks.training import (
     copy_into,
     fresh_model,
 )
-from study.optimizers import Shapes, Step
+from study.optimizers import ParameterTensors, Step
 from study.records import Floats
 from study.seeding import derive_seed
 from workloads.randomness import forked
@@ -64,9 +64,9 @@ class PackedNetworks:
         self.supports_cuda_graph = not self._generators  # the host draws between steps
 
     @property
-    def shapes(self) -> Shapes:
-        """Shapes of a model's parameter tensors, in their order in `parameters`."""
-        return self._layout.shapes
+    def described(self) -> ParameterTensors:
+        """A model's parameter tensors, in their order in `parameters`."""
+        return self._layout.described
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
@@ -114,7 +114,7 @@ class PackedNetworks:
         return cast(Tensor, self._trace(key, build, inputs)(*inputs))
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Return mean loss and mean error on shared examples, shape (2, evaluated lanes).
+        """Return mean loss, error and more on shared examples, shape (2 + more, evaluated lanes).
 
         `lanes` holds the indices of the lanes to evaluate; None evaluates all.
         """
@@ -205,13 +205,13 @@ class PackedNetworks:
 
     def _evaluation_graph(self, examples: Examples, inputs: Tensors) -> Trace:
         computation, count = (
-            Computation(self._model, self._loaded.loss_and_error),
+            Computation(self._model, self._loaded.measured),
             len(self._constants),
         )
 
-        def measure(flat: Tensor, constants: Tensors, *given: Tensor) -> tuple[Tensor, Tensor]:
-            both = computation.on(self._state(flat, constants), rebuilt(examples, given))
-            return cast(tuple[Tensor, Tensor], both)
+        def measure(flat: Tensor, constants: Tensors, *given: Tensor) -> Tensors:
+            every = computation.on(self._state(flat, constants), rebuilt(examples, given))
+            return cast(Tensors, every)
 
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
             constants, given = rest[:count], rest[count:]

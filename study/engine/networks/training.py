@@ -13,12 +13,14 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils._pytree import tree_leaves
 
 from study.config.sections import Precision
+from study.optimizers.parameters import parameter_tensors
 from study.seeding import derive_seed
 from workloads.command.program import Command
+from workloads.errors import WorkloadError
 from workloads.items import Items
 from workloads.observation import Observation, few, observe
 from workloads.randomness import forked, seed_all
-from workloads.soundness import augmented, sound_data, sound_model
+from workloads.soundness import augmented, quantities, sound_data, sound_model
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
@@ -31,6 +33,7 @@ class LoadedWorkload:
     Attributes:
         workload: the workload.
         data: data on `device`; a mapped training set stays in its file.
+        quantities: names of what is measured besides loss and error.
         device: the device.
         precision: arithmetic of forward and backward passes.
         observed: what training and measuring do besides computing (dropout, Python state).
@@ -44,6 +47,7 @@ class LoadedWorkload:
     data: Data
     device: torch.device
     precision: Precision = Precision.FLOAT32
+    quantities: tuple[str, ...] = ()
     observed: Observation = Observation()
     mixing: str | None = None
     looped_because: str = ""
@@ -78,13 +82,19 @@ class LoadedWorkload:
         with self._arithmetic():
             return self.workload.loss(model, batch, **values).float()
 
-    def loss_and_error(self, model: nn.Module, examples: Examples) -> tuple[Tensor, Tensor]:
-        """Return mean loss and mean error, both scalars, from one forward pass."""
+    def measured(self, model: nn.Module, examples: Examples) -> tuple[Tensor, ...]:
+        """Return loss, error and further quantities, all scalars, from one forward pass."""
         with self._arithmetic(), _forward_passes_shared(model):
             # at the loss's default hyperparameters, so that lanes are comparable
             loss = self.workload.loss(model, examples)
             error = self.workload.error(model, examples)
-        return loss.float(), error.float()
+            further = quantities(self.workload, model, examples)
+        if tuple(further) != self.quantities:
+            raise WorkloadError(
+                "`quantities` must give the same names in every call, got "
+                f"{', '.join(further)} after {', '.join(self.quantities)}"
+            )
+        return loss.float(), error.float(), *further.values()
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
         if self.precision is not Precision.BF16:
@@ -104,12 +114,14 @@ def load(
     """
     torch.set_float32_matmul_precision(_MATMUL[precision])
     data = sound_data(workload.data()) if data is None else data
-    moved = replace(
-        data,
-        train=data.train if data.mapped else data.train.to(device),
-        validation=data.validation.to(device),
-    )
+    there = {
+        name: split if name == "train" and data.mapped else split.to(device)
+        for name, split in data.splits.items()
+    }
+    moved = replace(data, **there)
     loaded = LoadedWorkload(workload=workload, data=moved, device=device, precision=precision)
+    with torch.no_grad():
+        further = quantities(workload, fresh_model(loaded, 0).eval(), few(moved.validation))
     layers = dict(fresh_model(loaded, 0).named_modules())
     observed = observe(
         workload,
@@ -121,6 +133,7 @@ def load(
         observed = replace(observed, draws=observed.draws or data.train.draws)
     return replace(
         loaded,
+        quantities=tuple(further),
         observed=observed,
         mixing=next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None),
         convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
@@ -154,6 +167,7 @@ class Layout:
     Attributes:
         names: names of the parameters, in order.
         shapes: their shapes, in the same order.
+        described: the same as update rules know them, with their roles.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -161,6 +175,7 @@ class Layout:
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.names = tuple(trainable)
         self.shapes = tuple(tuple(p.shape) for p in trainable.values())
+        self.described = parameter_tensors(model)
         self._sizes = [p.numel() for p in trainable.values()]
 
     def flatten(self, model: nn.Module) -> Tensor:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ from workloads.command.program import Command
 _LONGEST = 2**16
 """Bytes of a line beyond which it is no measurement."""
 
+_NOT_FINITE = re.compile(r":\s*[-+]?(?:nan|inf|infinity)\s*(?=[,}])", re.IGNORECASE)
+"""What C's printf and Python's f-strings write where a number is not finite; JSON has no word."""
+
 
 class BadLineError(Exception):
     """A program reported what cannot be a measurement; the message says what."""
@@ -18,9 +22,10 @@ class BadLineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement; NaN stands for a loss that the program does not report.
+    """One measurement; NaN stands for what the program does not report.
 
-    `finite` is False where a reported value is NaN or infinite.
+    `finite` is False where a reported loss or error is NaN or infinite; `further` holds the
+    quantities of `workload_options.quantities`.
     """
 
     step: int
@@ -28,6 +33,7 @@ class Measurement:
     val_loss: float
     val_error: float
     finite: bool
+    further: tuple[float, ...] = ()
 
 
 class Lines:
@@ -44,9 +50,11 @@ class Lines:
         return [_text(line) for line in whole]
 
     def end(self) -> list[str]:
-        """Return the last line, which lacks its line break; none where nothing is left."""
-        rest, self._rest = self._rest, b""
-        return [_text(rest)] if rest.strip() else []
+        """Return the last line, which lacks its line break; none where nothing whole is left."""
+        rest, self._rest = _text(self._rest), b""
+        # a program that was killed tears its last line
+        torn = rest.startswith("{") and not rest.endswith("}")
+        return [rest] if rest and not torn else []
 
 
 def _text(line: bytes) -> str:
@@ -77,6 +85,12 @@ class Reader:
         """
         found = _object(line)
         if found is None:
+            if self._looks_like_one(line):
+                raise BadLineError(
+                    f"a line with the keys {self._options.step} and {self._measured} must be one "
+                    f"JSON object with each key once, got {shown(line)}; print each line whole, "
+                    "from one process"
+                )
             if only_json and line:
                 raise BadLineError(
                     "a line of $BATCHSCALE_LOG must be a JSON object, such as "
@@ -87,6 +101,11 @@ class Reader:
             self.keys.update(found)
             return None
         return self._measurement(found)
+
+    def _looks_like_one(self, line: str) -> bool:
+        """Return whether a line was meant as a measurement, which must not be passed over."""
+        keys = (self._options.step, self._measured)
+        return line.startswith("{") and all(json.dumps(key) in line for key in keys)
 
     def _measurement(self, found: dict[str, Any]) -> Measurement:
         step = _number(self._options.step, found)
@@ -105,17 +124,31 @@ class Reader:
             )
         train_loss, val_loss, val_error = (reported.get(key, math.nan) for key in keys)
         finite = all(map(math.isfinite, reported.values()))
-        return Measurement(int(step), train_loss, val_loss, val_error, finite)
+        further = tuple(
+            value if math.isfinite(value) else math.nan
+            for key in self._options.quantities
+            for value in [math.nan if found.get(key) is None else _number(key, found)]
+        )
+        return Measurement(int(step), train_loss, val_loss, val_error, finite, further)
 
 
 def _object(line: str) -> dict[str, Any] | None:
     if not line.startswith("{"):
         return None
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+    for text in (line, _NOT_FINITE.sub(": NaN", line)):
+        try:
+            found = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError):
+            continue
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def _number(key: str, found: dict[str, Any]) -> float:

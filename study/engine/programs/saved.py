@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from study.records import Curve
+from study.records import CURVE_FIELDS, Curve
 
-Row = tuple[int, float, float, float, float]
-"""Step, training loss, validation loss, validation error, seconds."""
+Row = tuple[float, ...]
+"""The values of `CURVE_FIELDS` in one measurement, then those of the program's own quantities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def read_rows(path: Path) -> list[Row]:
     with contextlib.suppress(OSError, ValueError):
         for line in path.read_text(encoding="utf-8").splitlines():
             step, *values = json.loads(line)
-            rows.append((int(step), *map(float, values)))  # type: ignore[arg-type]
+            rows.append((int(step), *map(float, values)))
     return rows
 
 
@@ -60,15 +60,9 @@ def write(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def curve_of(rows: Sequence[Row]) -> Curve:
-    """Return measurements as a curve."""
+def curve_of(rows: Sequence[Row], quantities: Sequence[str]) -> Curve:
+    """Return measurements as a curve; `quantities` names those of the program's own."""
     if not rows:
         return Curve.empty()
-    step, train_loss, val_loss, val_error, seconds = np.array(rows, dtype=np.float64).T
-    return Curve(
-        step=step.astype(np.int64),
-        train_loss=train_loss,
-        val_loss=val_loss,
-        val_error=val_error,
-        seconds=seconds,
-    )
+    columns = np.array(rows, dtype=np.float64).T
+    return Curve.of(dict(zip((*CURVE_FIELDS, *quantities), columns, strict=True)))

@@ -69,14 +69,14 @@ class ProgramTrial:
     @property
     def step(self) -> int:
         """The last step that was measured; -1 before any."""
-        return self._rows[-1][0] if self._rows else -1
+        return int(self._rows[-1][0]) if self._rows else -1
 
     def run(self) -> Run:
         """Return the measurements as the run of a lane."""
         total = self._rows[-1][4] if self._rows else 0.0
         end = self.end or End()
         return Run(
-            curve=curve_of(self._rows),
+            curve=curve_of(self._rows, self._command.options.quantities),
             diverged_at=end.diverged_at,
             seconds=Seconds(total, total, 0.0),
             finished=end.finished,
@@ -229,7 +229,8 @@ class ProgramTrial:
             self._conclude(End(diverged_at=found.step))
         else:
             seconds = self._elapsed()
-            row = (found.step, found.train_loss, found.val_loss, found.val_error, seconds)
+            losses = (found.train_loss, found.val_loss, found.val_error)
+            row = (found.step, *losses, seconds, *found.further)
             self._rows.append(row)
             with (self._folder / _CURVE).open("a", encoding="utf-8") as file:
                 file.write(line_of(row))

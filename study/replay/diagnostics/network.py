@@ -231,7 +231,7 @@ class Network:
             total = torch.zeros(2, dtype=torch.float64)
             for part, share in self._parts(examples, size):
                 with torch.no_grad():
-                    both = torch.stack(self._exact.loss_and_error(self._model, part))
+                    both = torch.stack(self._exact.measured(self._model, part)[:2])
                 total += share * both.cpu()
             return float(total[0]), float(total[1])
 

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study.optimizers import Shapes
 from study.replay.diagnostics.intervals import (
     Ratio,
     fieller,
@@ -62,7 +61,9 @@ def noise(network: Network) -> Iterable[Row]:
     ]
 
 
-def noise_scales(gradients: Tensor, size: int, share: float, shapes: Shapes) -> dict[str, Ratio]:
+def noise_scales(
+    gradients: Tensor, size: int, share: float, shapes: Sequence[tuple[int, ...]]
+) -> dict[str, Ratio]:
     """Return the noise scale with its 95 % interval in each norm, by name.
 
     The two terms are estimated separately, without bias in the Euclidean norm, then divided; the
@@ -103,7 +104,7 @@ def _power(end: float | None, power: int) -> float | None:
     return None if end is None else end**power
 
 
-def _matrices(gradients: Tensor, shapes: Shapes) -> list[Tensor]:
+def _matrices(gradients: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
     """Return the gradients of each matrix, (batches, rows, columns) with the fewer rows."""
     pieces = torch.split(gradients, [math.prod(shape) for shape in shapes], dim=1)
     found = []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from analysis.measures.budgets import (
     Budget,
     Unit,
+    best_batch_size_sentences,
     best_errors,
     budget_records,
     budget_sentence,
@@ -123,6 +124,34 @@ def test_chosen_budgets_rise_and_the_largest_is_exact_at_three_batch_sizes(small
 def test_chosen_budgets_are_four_times_the_one_before(study):
     budgets = choose_budgets(study)
     assert [b.amount for b in budgets] == [3, 12, 48, 190, 120, 480, 1900, 7600]
+
+
+def rows_of(errors, exact=True):
+    budget = {"unit": "examples", "budget": 4000}
+    return [
+        budget | {"batch_size": size, "best_error": error, "exact": exact}
+        for size, error in errors.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        (
+            {2: 0.3, 4: 0.205, 8: 0.2, 16: 0.21, 32: 0.25, 64: 0.201},
+            "0.2, is at B = 8; B = 4 to 16 come within 5% of it.",
+        ),
+        (
+            {2: 0.2, 4: 0.205, 8: 0.3},
+            "0.2, is at B = 2; B = 2 to 4 come within 5% of it (the smallest there is).",
+        ),
+        ({2: 0.4, 4: 0.2, 8: 0.3}, "0.2, is at B = 4; no neighbor comes within 5% of it."),
+    ],
+)
+def test_the_best_batch_size_has_an_interval_of_neighbors_as_good(errors, expected):
+    (sentence,) = best_batch_size_sentences(rows_of(errors), "error")
+    assert sentence == f"Within 4,000 examples the least error, {expected}"
+    assert best_batch_size_sentences(rows_of(errors, exact=False), "error") == []
 
 
 def test_records_are_plain(study):

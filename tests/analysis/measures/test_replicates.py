@@ -200,8 +200,8 @@ def test_sentences_and_table_show_the_bias_of_the_minimum(made):
     assert analysis.fit.points.missed.tolist() == [False, False, True, False]
 
 
-def test_a_study_without_replicates_says_so(study):
-    (words,) = replicate_sentences(analyze(study).table, planned=False)
+def test_a_study_without_replicates_says_so(analyzed):
+    (words,) = replicate_sentences(analyzed.table, planned=False)
     assert "biased low, by an unknown factor; set replicates.seeds" in words
 
 

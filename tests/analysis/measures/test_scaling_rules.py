@@ -64,6 +64,26 @@ def test_a_scaling_rule_that_was_run_has_a_cost_in_steps(made):
     assert "none of the runs reached the target in time" in root
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "searched", "expected"),
+    [
+        ("beta2", lambda size: 0.999 ** (size / 4), "beta2_half_life", {"half-life": 0.0}),
+        ("beta2", lambda size: 0.99, "beta2", {"half-life": -1.0, "same-beta2": 0.0}),
+        ("weight_decay", lambda size: size / 40, "weight_decay_time", {"decay-time": 0.0}),
+    ],
+)
+def test_rules_of_averages_and_decay_land_where_they_hold(made, name, value, searched, expected):
+    study = with_rates(made, lambda size: 0.1, searched=("lr",))
+    study.trials[name] = study.trials["batch_size"].map(value)
+    study.config["search"]["space"][searched] = dict(study.space["lr"])
+    rules = scaling_rules(study, steps_to_target(study))
+    for rule, power in expected.items():
+        rows = rules[rules["rule"] == rule]
+        growth = rows["batch_size"] / rows["source_batch_size"]
+        assert rows["lr_ratio"].tolist() == pytest.approx((growth**power).tolist())
+        assert f"The {rule} scaling rule" in " ".join(scaling_rule_sentences(rows))
+
+
 def test_without_a_searched_learning_rate_there_is_nothing_to_compare(made):
     study = made(searched=("momentum",))
     rules = scaling_rules(study, steps_to_target(study))

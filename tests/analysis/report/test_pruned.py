@@ -81,11 +81,11 @@ def test_whole_cohorts_may_be_dropped(half):
     assert steps_to_target(apart, first=12)["pruned"].tolist() == [4] * 10
 
 
-def test_a_summary_says_that_trials_were_pruned(study, half):
+def test_a_summary_says_that_trials_were_pruned(analyzed, half):
     assert "80 of 160 trials were pruned (race.prune)" in " ".join(sentences(analyze(half)))
     assert readable_table(analyze(half))["pruned"].tolist() == ["8"] * 10
-    assert "pruned" not in readable_table(analyze(study))
-    assert not any("pruned" in sentence for sentence in sentences(analyze(study)))
+    assert "pruned" not in readable_table(analyzed)
+    assert not any("pruned" in sentence for sentence in sentences(analyzed))
     assert summary_record(analyze(half))["table"][0]["pruned"] == 8
 
 

@@ -17,10 +17,10 @@ FEW = {4: None, 8: 300, 16: 150}
 KINDS = {"all regimes": None, "no plateau": PERFECT, "too few": FEW, "none": {4: None, 8: None}}
 
 
-@pytest.fixture(params=KINDS, ids=str)
-def analysis(request, made, study):
+@pytest.fixture(scope="module", params=KINDS, ids=str)
+def analysis(request, made, analyzed):
     steps = KINDS[request.param]
-    return analyze(study if steps is None else made(steps))
+    return analyzed if steps is None else analyze(made(steps))
 
 
 def numbers(data):
@@ -31,13 +31,12 @@ def numbers(data):
     return [data] if isinstance(data, float) else []
 
 
-def test_bundles_table_fit_and_regimes(study):
-    analysis = analyze(study)
-    assert analysis.fit.points.steps.tolist() == analysis.table["steps"].tolist()
-    assert analysis.fits.found["hyperbola"].b_crit.value == pytest.approx(60, abs=1)
-    assert analysis.b_crit.estimate.low < 60 < analysis.b_crit.estimate.high
-    assert analysis.regimes.batch_sizes == tuple(analysis.table["batch_size"])
-    assert analysis.title == "digits-mlp, nesterov, validation error < 0.05"
+def test_bundles_table_fit_and_regimes(analyzed):
+    assert analyzed.fit.points.steps.tolist() == analyzed.table["steps"].tolist()
+    assert analyzed.fits.found["hyperbola"].b_crit.value == pytest.approx(60, abs=1)
+    assert analyzed.b_crit.estimate.low < 60 < analyzed.b_crit.estimate.high
+    assert analyzed.regimes.batch_sizes == tuple(analyzed.table["batch_size"])
+    assert analyzed.title == "digits-mlp, nesterov, validation error < 0.05"
 
 
 def test_a_miss_enters_the_fit_as_a_lower_bound(made):
@@ -77,11 +76,11 @@ def test_too_few_points_give_a_reason_and_no_fit(made, steps, count):
     assert reason.startswith(f"No fit: {count} batch sizes reached the target; a fit needs 3.")
 
 
-def test_a_looser_target_is_named(study):
+def test_a_looser_target_is_named(study, analyzed):
     analysis = analyze(study, 0.2)
     assert analysis.target == 0.2
     assert analysis.title.endswith("validation error < 0.2")
-    assert (analysis.table["steps"] <= analyze(study).table["steps"]).all()
+    assert (analysis.table["steps"] <= analyzed.table["steps"]).all()
 
 
 def test_a_tighter_target_is_refused(study):
@@ -124,15 +123,14 @@ def test_record_is_finite_and_survives_json(analysis):
     assert bool(record["critical_batch_sizes"]) == (analysis.fit is not None)
 
 
-def test_record_has_the_fit(study):
-    analysis = analyze(study)
-    record = summary_record(analysis)
+def test_record_has_the_fit(analyzed):
+    record = summary_record(analyzed)
     assert list(record["fits"]) == ["hyperbola", "power", "smooth"]
-    assert record["chosen"] == analysis.fits.best.model.name
+    assert record["chosen"] == analyzed.fits.best.model.name
     assert record["fits"]["hyperbola"]["b_crit"] == {
-        "value": analysis.fit.b_crit.value,
-        "low": analysis.fit.b_crit.low,
-        "high": analysis.fit.b_crit.high,
+        "value": analyzed.fit.b_crit.value,
+        "low": analyzed.fit.b_crit.low,
+        "high": analyzed.fit.b_crit.high,
         "interval": "closed",
     }
     assert record["fits"]["power"]["e_min"] is None  # its factor counts no examples
@@ -182,17 +180,16 @@ def test_markdown_table_is_rectangular(analysis):
         assert f"- {sentence}" in page
 
 
-def test_record_has_other_targets_and_budgets(study):
-    record = summary_record(analyze(study))
+def test_record_has_other_targets_and_budgets(analyzed):
+    record = summary_record(analyzed)
     assert record["goals"][0]["target"] == 0.05
     assert record["goals"][0]["b_crit"].items() <= record["critical_batch_sizes"]["b_crit"].items()
     assert {row["unit"] for row in record["budgets"]} == {"steps", "examples"}
 
 
-def test_markdown_has_b_crit_against_target_and_says_which_budgets_are_exact(study):
-    analysis = analyze(study)
-    page = summary_markdown(analysis)
-    b_crit = analysis.b_crit.estimate.text("").removeprefix(" = ")
+def test_markdown_has_b_crit_against_target_and_says_which_budgets_are_exact(analyzed):
+    page = summary_markdown(analyzed)
+    b_crit = analyzed.b_crit.estimate.text("").removeprefix(" = ")
     assert f"| 0.05 | 600 to 19 | {b_crit} |" in page
     assert "Fixed budgets: Trials stopped at the target, so" in page
 
@@ -204,17 +201,16 @@ def test_write_summary_returns_what_it_wrote(analysis, tmp_path):
     assert folder.read("summary.md").decode() == summary_markdown(analysis)
 
 
-def test_the_searches_are_judged(study):
-    analysis = analyze(study)
-    assert analysis.search.equals(quality_table(study))
-    assert set(quality_sentences(analysis.search)) <= set(sentences(analysis))
-    rows = summary_record(analysis)["search"]
-    assert [row["batch_size"] for row in rows] == analysis.table["batch_size"].tolist()
-    assert rows[0]["search"] == analysis.search.loc[0, "search"]
+def test_the_searches_are_judged(study, analyzed):
+    assert analyzed.search.equals(quality_table(study))
+    assert set(quality_sentences(analyzed.search)) <= set(sentences(analyzed))
+    rows = summary_record(analyzed)["search"]
+    assert [row["batch_size"] for row in rows] == analyzed.table["batch_size"].tolist()
+    assert rows[0]["search"] == analyzed.search.loc[0, "search"]
 
 
-def test_the_first_trials_only(study):
+def test_the_first_trials_only(study, analyzed):
     analysis = analyze(study, first=8)
     assert set(analysis.table["trials"]) == set(analysis.search["trials"]) == {8}
     assert "fewest over the first 8 trials at each" in sentences(analysis)[-1]
-    assert (summary_record(analysis)["first"], summary_record(analyze(study))["first"]) == (8, None)
+    assert (summary_record(analysis)["first"], summary_record(analyzed)["first"]) == (8, None)

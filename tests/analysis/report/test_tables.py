@@ -23,8 +23,8 @@ def rows_of(latex):
 
 
 @pytest.fixture
-def analysis(study):
-    return analyze(study)
+def analysis(analyzed):
+    return analyzed
 
 
 def test_the_tables_hold_the_numbers_of_the_summary(analysis, tmp_path):
@@ -73,10 +73,10 @@ def test_critical_batch_sizes_have_their_intervals(analysis):
     assert all(row[2] for row in rows)
 
 
-def test_names_of_strangers_are_printed_and_not_run(study):
+def test_names_of_strangers_are_printed_and_not_run(study, analyzed):
     config = {**study.config, "workload": HOSTILE}
     hostile = analyze(replace(study, config=config))
-    plain = analyze(study)
+    plain = analyzed
     for text, usual in (
         (steps_latex(hostile), steps_latex(plain)),
         (

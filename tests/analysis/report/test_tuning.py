@@ -3,13 +3,12 @@ import json
 import pytest
 
 from analysis.report.record import summary_record
-from analysis.report.summary import analyze
 from analysis.report.tuning import tuning_record, tuning_sentences
 
 
 @pytest.fixture(scope="module")
-def record(study):
-    return json.loads(json.dumps(summary_record(analyze(study))))
+def record(analyzed):
+    return json.loads(json.dumps(summary_record(analyzed)))
 
 
 def test_gaps_are_in_record_and_words(record):

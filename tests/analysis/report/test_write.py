@@ -19,9 +19,9 @@ def test_prints_table_and_sentences(made, study, reached):
     assert {str(size) for size in analysis.table["batch_size"]} <= rows
 
 
-def test_no_cell_is_cut_at_80_columns(study):
+def test_no_cell_is_cut_at_80_columns(analyzed):
     text = io.StringIO()
-    print_analysis(analyze(study), Console(file=text, width=80))
+    print_analysis(analyzed, Console(file=text, width=80))
     rows = text.getvalue().splitlines()[2:12]
     assert rows[-1].startswith("1024")
     assert "\N{HORIZONTAL ELLIPSIS}" not in "".join(rows)

@@ -19,6 +19,7 @@ LIGHT = {
     "no folder to analyze": (["analyze", "nowhere"], 2),
     "no folders to compare": (["compare", "nowhere", "nor here"], 2),
     "no folder to verify": (["verify", "nowhere"], 2),
+    "no folder to cost": (["cost", "nowhere"], 2),
     "no folder to train again": (["diagnose", "nowhere"], 2),
     "no folder to export": (["export", "nowhere"], 2),
     "no study file": (["sweep", "missing.toml"], 2),

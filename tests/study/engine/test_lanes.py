@@ -20,7 +20,9 @@ from workloads.workload import Examples
 SEEDS = [11, 12, 13]
 LR = np.array([0.3, 0.05, 0.01])
 MOMENTUM = np.array([0.0, 0.5, 0.95])
-RATES = {"lars": 30 * LR, "lamb": LR / 3, "adam": LR / 10, "adamw": LR / 10, "merit": LR / 10}
+RATES = {"lars": 30 * LR, "lamb": LR / 3} | dict.fromkeys(
+    ("adam", "adamw", "merit", "muon"), LR / 10
+)
 TORCH_FORM = {
     "sgd": lambda m: {},
     "heavy-ball": lambda m: {"momentum": m},

@@ -289,3 +289,16 @@ def test_a_pruned_lane_judged_by_a_lower_cap_is_capped(scripted):
     (cut, outcome) = judge(run, rules(best_steps=20))
     assert (outcome.status, outcome.stopped_at, cut.curve.step[-1]) == (Status.CAPPED, 30, 30)
     assert judge(run, rules(best_steps=27))[1].status is Status.PRUNED
+
+
+def test_further_quantities_of_lanes_are_in_their_curves(scripted):
+    class Measuring(scripted):
+        quantities = ("twice", "hidden")
+
+        def measure(self):
+            values = super().measure()[0]
+            return values, values, 2 * values, np.full(len(values), np.inf)
+
+    for run in race(Measuring([falling(9), falling(12)]), 2, rules()):
+        np.testing.assert_array_equal(run.curve.further["twice"], 2 * run.curve.val_error)
+        assert np.isnan(run.curve.further["hidden"]).all()  # what is not finite is not known

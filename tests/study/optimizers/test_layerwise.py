@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from study.optimizers import OPTIMIZERS, Step
+from study.optimizers.parameters import unnamed
 
 LARS = {
     "lr": [30.0, 2.0],
@@ -95,7 +96,7 @@ def first_step(name, weights, gradient, **values):
     optimizer = OPTIMIZERS[name]
     flat = weights.flatten()[None].clone()
     columns = {n: torch.full((1, 1), v, dtype=flat.dtype) for n, v in values.items()}
-    step = Step.of(optimizer, (tuple(weights.shape),), values)
+    step = Step.of(optimizer, unnamed((tuple(weights.shape),)), values)
     step(flat, gradient.flatten()[None].clone(), optimizer.zeros(flat), columns)
     return flat.view(weights.shape)
 
@@ -136,7 +137,7 @@ def test_the_learning_rate_of_lars_is_inside_the_buffer():
     start, buffers = flat.clone(), optimizer.zeros(flat)
     values = {"momentum": 0.5, "trust_coefficient": 1.0, "weight_decay": 0.0}
     columns = {n: torch.full((1, 1), v, dtype=flat.dtype) for n, v in values.items()}
-    step = Step.of(optimizer, ((2,),), columns)
+    step = Step.of(optimizer, unnamed(((2,),)), columns)
     moves = []
     for rate in (0.1, 0.0):
         before = flat.clone()

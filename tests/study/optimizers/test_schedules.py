@@ -43,6 +43,13 @@ def test_a_schedule_falls_from_one_to_its_end_factor_and_stays(name, values, at_
     assert seen == pytest.approx([1.0, end + (1 - end) * at_half, end, end], abs=1e-12)
 
 
+def test_wsd_is_stable_and_decays_over_the_last_share_of_the_budget():
+    seen = factors("wsd", (0, 800, 900, 999), cooldown_fraction=0.2, end_factor=0.1)
+    assert seen == pytest.approx([1.0, 1.0, 0.55, 0.1 + 0.9 / 200])
+    warm = factors("wsd", (0, 9, 500), cooldown_fraction=1.0, end_factor=0.0, warmup_fraction=0.009)
+    assert warm == pytest.approx([0.1, 0.991, 0.5])
+
+
 def test_a_quarter_of_a_cosine():
     (seen,) = factors("cosine", [250], decay_fraction=1.0, end_factor=0.0)
     assert seen == pytest.approx((1 + math.sqrt(0.5)) / 2)

@@ -3,8 +3,9 @@ import torch
 
 from study.config.space import Range
 from study.optimizers import OPTIMIZERS, Step
+from study.optimizers.parameters import unnamed
 
-SHAPES = ((2, 2), (2,))
+TENSORS = unnamed(((2, 2), (2,)))
 
 
 def middle(entry):
@@ -22,7 +23,7 @@ def test_a_lane_depends_only_on_its_own_hyperparameters(name):
     optimizer = OPTIMIZERS[name]
     start, gradient = torch.ones(2, 6), torch.ones(2, 6)
     values = columns_of(name, [0.5, 0.0])
-    Step.of(optimizer, SHAPES, values)(start, gradient, optimizer.zeros(start), values)
+    Step.of(optimizer, TENSORS, values)(start, gradient, optimizer.zeros(start), values)
     assert torch.equal(start[1], torch.ones(6))
     assert (start[0] < 1).all()
 
@@ -35,7 +36,7 @@ def test_a_diverging_lane_leaves_the_others_unchanged(name):
     for bad in (1.0, torch.inf, torch.nan):
         flat, gradient = torch.ones(2, 6), torch.full((2, 6), 0.3)
         gradient[1] = bad
-        Step.of(optimizer, SHAPES, values)(flat, gradient, optimizer.zeros(flat), values)
+        Step.of(optimizer, TENSORS, values)(flat, gradient, optimizer.zeros(flat), values)
         moved.append(flat[0])
     assert torch.equal(moved[0], moved[1])
     assert torch.equal(moved[0], moved[2])
@@ -44,20 +45,26 @@ def test_a_diverging_lane_leaves_the_others_unchanged(name):
 def test_clipping_and_decay_that_a_study_does_not_name_are_left_out():
     sgd = OPTIMIZERS["sgd"]
     assert set(sgd.optional) == {"weight_decay", "clip_norm"}
-    assert set(OPTIMIZERS["adamw"].optional) == {"clip_norm"}
-    plain, both = (Step.of(sgd, SHAPES, named) for named in (["lr"], ["lr", *sgd.optional]))
+    assert set(OPTIMIZERS["adamw"].optional) == {
+        "clip_norm",
+        "beta1_half_life",
+        "beta2_half_life",
+        "weight_decay_time",
+    }
+    assert "weight_decay_time" not in OPTIMIZERS["lamb"].optional  # its decay is in the trust ratio
+    plain, both = (Step.of(sgd, TENSORS, named) for named in (["lr"], ["lr", *sgd.optional]))
     assert (plain.clips, plain.decays) == (False, False)
     assert (both.clips, both.decays) == (True, True)
-    decays = Step.of(OPTIMIZERS["adamw"], SHAPES, ["lr", "weight_decay"]).decays
+    decays = Step.of(OPTIMIZERS["adamw"], TENSORS, ["lr", "weight_decay"]).decays
     assert not decays  # the decay of AdamW is decoupled
 
 
 def test_equal_steps_find_the_same_trace():
-    one, same = (Step.of(OPTIMIZERS["lamb"], SHAPES, ["lr"]) for _ in range(2))
+    one, same = (Step.of(OPTIMIZERS["lamb"], TENSORS, ["lr"]) for _ in range(2))
     assert {one: "trace"}[same] == "trace"
-    assert one != Step.of(OPTIMIZERS["lamb"], ((3, 2),), ["lr"])
-    assert one != Step.of(OPTIMIZERS["lamb"], SHAPES, ["lr", "clip_norm"])
+    assert one != Step.of(OPTIMIZERS["lamb"], unnamed(((3, 2),)), ["lr"])
+    assert one != Step.of(OPTIMIZERS["lamb"], TENSORS, ["lr", "clip_norm"])
 
 
 def test_a_scalar_tensor_counts_as_a_vector_of_one():
-    assert Step.of(OPTIMIZERS["sgd"], ((), (2,)), []).shapes == ((1,), (2,))
+    assert Step.of(OPTIMIZERS["sgd"], unnamed(((), (2,))), []).described[0].shape == (1,)

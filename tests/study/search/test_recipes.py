@@ -89,6 +89,44 @@ def test_a_rule_scales_the_learning_rate_and_nothing_else(make_recipe, base, rul
             assert point.role is Role.RECIPE
 
 
+def test_the_sde_rule_scales_rate_averages_and_eps(make_recipe, base):
+    averages = {"beta1": {"low": 0.8, "high": 0.95}, "beta2": 0.99}
+    study = make_recipe(optimizer="adam", recipe={"rule": "sde"}, search={"space": averages})
+    values = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
+    (point, *_) = recipe_points(study, 64, replace(base, point=replace(base.point, values=values)))
+    scaled = {"lr": 0.2, "beta1": 0.6, "beta2": 0.96, "eps": 5e-9}
+    assert point.values == pytest.approx(scaled)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"optimizer": "adam"},
+            "beta1 must be at least 0.75 for the rule 'sde' up to a batch",
+        ),
+        ({}, "optimizer must have beta1 and beta2 for the rule 'sde', got one without beta1; choo"),
+    ],
+)
+def test_the_sde_rule_is_refused_where_it_cannot_be_followed(changes, message):
+    recipe = {"mode": "recipe", "recipe": {"rule": "sde", "base": 16}, "batch_sizes": [16, 64]}
+    with pytest.raises(StudyError, match=message):
+        resolve({"workload": BLOBS} | recipe | changes)
+
+
+@pytest.mark.parametrize("rule", ["same", "square-root", "sde"])
+def test_a_half_life_in_examples_stays_the_same_under_every_rule(make_recipe, base, rule):
+    space = {"beta1_half_life": 200.0, "beta2_half_life": {"low": 1e3, "high": 1e5}}
+    study = make_recipe(optimizer="adamw", recipe={"rule": rule}, search={"space": space})
+    values = {"lr": 0.1, "beta1_half_life": 200.0, "beta2_half_life": 22_170.0, "eps": 1e-8}
+    point = replace(base.point, values=values)
+    for size in (4, 64):
+        scaled = recipe_points(study, size, replace(base, point=point))[0].values
+        assert scaled["beta2_half_life"] == 22_170.0
+        assert scaled["beta2"] == pytest.approx(0.999 ** (size / 32), rel=1e-6)
+        assert scaled["beta1"] == pytest.approx(0.5 ** (size / 200))
+
+
 def test_the_rules_are_those_that_the_analysis_knows():
     assert set(SCALINGS) == set(ScalingRule)
     for name, power in EXPONENTS.items():

@@ -8,14 +8,9 @@ from analysis.figures import comparison
 from analysis.report.summary import analyze
 
 
-@pytest.fixture(scope="module")
-def analysis(study):
-    return analyze(study)
-
-
 @pytest.mark.parametrize("name", figures.FIGURES)
-def test_draws_a_figure_by_name(analysis, name):
-    assert isinstance(figures.draw(analysis, name), Figure)
+def test_draws_a_figure_by_name(analyzed, name):
+    assert isinstance(figures.draw(analyzed, name), Figure)
 
 
 def test_draws_a_comparison_by_name(study):
@@ -26,9 +21,9 @@ def test_draws_a_comparison_by_name(study):
         comparison.draw(both, "comparison_epochs")
 
 
-def test_an_unknown_name_is_refused_with_those_there_are(analysis):
+def test_an_unknown_name_is_refused_with_those_there_are(analyzed):
     with pytest.raises(AnalysisError, match="one of steps_vs_batch, .*, got 'loss'"):
-        figures.draw(analysis, "loss")
+        figures.draw(analyzed, "loss")
 
 
 def test_a_figure_without_data_is_refused_with_what_it_needs(made):

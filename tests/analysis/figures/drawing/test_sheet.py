@@ -5,12 +5,6 @@ from analysis import figures
 from analysis.errors import AnalysisError
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.style import Look, style
-from analysis.report.summary import analyze
-
-
-@pytest.fixture(scope="module")
-def analysis(study):
-    return analyze(study)
 
 
 @pytest.mark.parametrize(
@@ -42,24 +36,24 @@ def test_a_legend_makes_the_figure_higher():
 
 
 @pytest.mark.parametrize("name", ["steps_vs_batch", "goals", "b_crit_vs_target"])
-def test_draws_into_the_axes_given(analysis, name):
+def test_draws_into_the_axes_given(analyzed, name):
     whole = Figure(figsize=(8, 4), layout="constrained")
     left, right = whole.subplots(1, 2)
-    assert figures.draw(analysis, name, ax=left) is whole
+    assert figures.draw(analyzed, name, ax=left) is whole
     assert left.lines
     assert not right.lines
     assert left.get_legend() is not None
-    assert analysis.subject in left.get_title(loc="left") + left.get_title()
+    assert analyzed.subject in left.get_title(loc="left") + left.get_title()
     whole.draw_without_rendering()
     assert not left.get_legend().get_window_extent().overlaps(left.xaxis.label.get_window_extent())
 
 
 @pytest.mark.parametrize("name", ["search", "residuals"])
-def test_a_figure_of_panels_takes_no_axes(analysis, name):
+def test_a_figure_of_panels_takes_no_axes(analyzed, name):
     with pytest.raises(AnalysisError, match="ax must be left out for a figure of .* panels"):
-        figures.draw(analysis, name, ax=Figure().add_subplot())
+        figures.draw(analyzed, name, ax=Figure().add_subplot())
 
 
-def test_a_title_can_be_left_out(analysis):
-    assert figures.draw(analysis).get_suptitle()
-    assert not figures.draw(analysis, look=Look(title=False)).get_suptitle()
+def test_a_title_can_be_left_out(analyzed):
+    assert figures.draw(analyzed).get_suptitle()
+    assert not figures.draw(analyzed, look=Look(title=False)).get_suptitle()

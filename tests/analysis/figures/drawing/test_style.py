@@ -51,9 +51,9 @@ def test_style_leaves_no_trace():
     assert dict(mpl.rcParams) == before
 
 
-def test_write_figures_writes_all(study, tmp_path):
+def test_write_figures_writes_all(analyzed, tmp_path):
     folder = ResultsFolder.at(tmp_path)
-    names = write_figures(analyze(study), folder)
+    names = write_figures(analyzed, folder)
     assert {name.partition(".")[0] for name in names} == set(FIGURES)
     assert all(folder.read(name) for name in names)
     assert len(names) == 3 * len(FIGURES)
@@ -82,8 +82,8 @@ def test_what_cannot_be_drawn_is_refused(wrong, message):
         look_of(**{"formats": "png", "width": None, "font_size": None, "title": True, **wrong})
 
 
-def test_what_the_user_set_is_kept(study):
-    ours = draw(analyze(study))
+def test_what_the_user_set_is_kept(analyzed):
+    ours = draw(analyzed)
     set_by_user = {
         "font.size": 9,
         "axes.prop_cycle": mpl.cycler(color=["k", "m"]),
@@ -91,7 +91,7 @@ def test_what_the_user_set_is_kept(study):
         "figure.figsize": (5, 4),
     }
     with mpl.rc_context(set_by_user):
-        figure = draw(analyze(study))
+        figure = draw(analyzed)
     (axes,) = figure.axes
     assert figure.get_figwidth() == 5
     assert axes.xaxis.label.get_size() == 9
@@ -101,9 +101,9 @@ def test_what_the_user_set_is_kept(study):
     assert to_hex("m") not in {to_hex(line.get_color()) for line in ours.axes[0].lines}
 
 
-def test_a_style_sheet_holds_and_can_be_read(study, assert_readable):
+def test_a_style_sheet_holds_and_can_be_read(analyzed, assert_readable):
     with mpl.style.context("dark_background"):
-        figure = draw(analyze(study))
+        figure = draw(analyzed)
         assert to_hex(figure.axes[0].get_facecolor()) == "#000000"
         assert_readable(figure)
 

@@ -19,11 +19,10 @@ def test_one_curve_per_batch_size_that_reached(made):
     assert last["ratio"].tolist() == [1, 1]
 
 
-def test_the_last_doubling_is_the_gain_of_the_table(study):
-    analysis = analyze(study)
-    data = best_of_n_data(analysis)
+def test_the_last_doubling_is_the_gain_of_the_table(analyzed):
+    data = best_of_n_data(analyzed)
     half = data[data["n"] == 8]["ratio"].astype(float)
-    assert half.to_numpy() - 1 == pytest.approx(analysis.search["gain"].to_numpy(float))
+    assert half.to_numpy() - 1 == pytest.approx(analyzed.search["gain"].to_numpy(float))
 
 
 def test_an_adaptive_search_has_no_curve(study):

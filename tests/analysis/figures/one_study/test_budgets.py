@@ -15,8 +15,8 @@ SHAPES = {
 }
 
 
-def test_exact_ones_and_bounds_beside_them_are_drawn(study):
-    data = budgets_data(analyze(study))
+def test_exact_ones_and_bounds_beside_them_are_drawn(study, analyzed):
+    data = budgets_data(analyzed)
     table = best_errors(study, choose_budgets(study))
     assert data[table.columns].equals(table)
     assert data["drawn"][data["exact"]].all()

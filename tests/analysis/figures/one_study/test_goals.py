@@ -6,7 +6,6 @@ from analysis.figures import draw
 from analysis.figures.drawing.series import FIT, LEFT_OUT, MEASURED, NOT_REACHED
 from analysis.figures.one_study.b_crit import b_crit_data
 from analysis.figures.one_study.goals import goals_data
-from analysis.report.goals import find_goals
 from analysis.report.summary import analyze
 
 SHAPES = {
@@ -20,9 +19,9 @@ SHAPES = {
 }
 
 
-def test_data_are_steps_and_fits_of_each_target(study):
-    data = goals_data(analyze(study))
-    goals = find_goals(study)
+def test_data_are_steps_and_fits_of_each_target(analyzed):
+    data = goals_data(analyzed)
+    goals = analyzed.goals
     for goal in goals:
         series = dict(iter(data[data["target"] == goal.target].groupby("series")))
         assert series[MEASURED]["steps"].tolist() == goal.table["steps"].tolist()
@@ -53,9 +52,9 @@ def test_draws_any_shape_that_can_be_read(made, shape, assert_readable):
     assert_readable(figure)
 
 
-def test_b_crit_of_each_target_and_bounds_as_null(made, study):
-    data = b_crit_data(analyze(study))
-    goals = find_goals(study)
+def test_b_crit_of_each_target_and_bounds_as_null(made, analyzed):
+    data = b_crit_data(analyzed)
+    goals = analyzed.goals
     assert data["target"].tolist() == [goal.target for goal in goals]
     assert data["b_crit"].tolist() == [goal.b_crit.value for goal in goals]
     assert data["high"].tolist() == [goal.b_crit.high for goal in goals]

@@ -5,9 +5,8 @@ from analysis.figures.one_study.metaparameters import metaparameters_data
 from analysis.report.summary import analyze
 
 
-def test_the_winners_with_both_rules_from_the_first_point(study):
-    analysis = analyze(study)
-    data, table = metaparameters_data(analysis), analysis.table
+def test_the_winners_with_both_rules_from_the_first_point(analyzed):
+    data, table = metaparameters_data(analyzed), analyzed.table
     assert data["lr"].tolist() == table["lr"].tolist()
     assert data["1 - momentum"].to_numpy() == pytest.approx(1 - table["momentum"].to_numpy(float))
     assert data["effective_lr"].tolist() == table["effective_lr"].tolist()

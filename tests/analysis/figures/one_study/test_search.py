@@ -7,8 +7,8 @@ from analysis.figures.one_study.search import search_data
 from analysis.report.summary import analyze
 
 
-def test_one_row_per_trial_with_its_status_at_the_target(study):
-    data = search_data(analyze(study))
+def test_one_row_per_trial_with_its_status_at_the_target(study, analyzed):
+    data = search_data(analyzed)
     assert len(data) == len(study.trials)
     assert data["status"].tolist() == study.trials["status"].tolist()
     assert data["lr"].tolist() == study.trials["lr"].tolist()
@@ -44,9 +44,8 @@ def test_draws_one_panel_per_batch_size(made, searched, sizes, assert_readable):
     assert_readable(figure)
 
 
-def test_the_searched_box_sets_the_limits(study):
-    analysis = analyze(study)
-    axes = draw(analysis, "search").axes[0]
+def test_the_searched_box_sets_the_limits(analyzed):
+    axes = draw(analyzed, "search").axes[0]
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     assert 0.5e-4 < left < 1e-4 < 10 < right < 20
     assert 0.5e-3 < bottom < 1e-3 < 1 < top < 2

@@ -38,9 +38,8 @@ SHAPES = {
 
 
 @pytest.fixture
-def by_series(study):
-    analysis = analyze(study)
-    return analysis, dict(iter(steps_data(analysis).groupby("series")))
+def by_series(analyzed):
+    return analyzed, dict(iter(steps_data(analyzed).groupby("series")))
 
 
 def test_points_carry_their_bracket(by_series):
@@ -85,14 +84,13 @@ def test_draws_any_shape_that_can_be_read(made, shape, assert_readable):
     assert_readable(figure, shape)
 
 
-def test_title_and_axes_are_labeled(study):
-    analysis = analyze(study)
-    figure = draw(analysis)
+def test_title_and_axes_are_labeled(analyzed):
+    figure = draw(analyzed)
     (axes,) = figure.axes
     assert figure.get_suptitle() == "digits-mlp, nesterov, validation error < 0.05"
     assert axes.get_xlabel() == "Batch size (examples)"
     assert axes.get_ylabel() == "Steps to target (optimizer updates)"
-    headline = analysis.b_crit.estimate.text(B_CRIT_SIGN)
+    headline = analyzed.b_crit.estimate.text(B_CRIT_SIGN)
     assert headline in [text.get_text() for text in axes.texts]
 
 
@@ -100,9 +98,9 @@ def legend_of(analysis):
     return [text.get_text() for text in draw(analysis).legends[0].get_texts()]
 
 
-def test_the_headline_stands_above_what_seeds_alone_give(made, study):
+def test_the_headline_stands_above_what_seeds_alone_give(made, analyzed):
     smooth = analyze(made(PLATEAU))
-    for analysis in (smooth, analyze(study)):
+    for analysis in (smooth, analyzed):
         best = analysis.fits.best.model.name
         names = [best] if best == "hyperbola" else [best, "hyperbola"]
         assert [name.split()[0] for name in legend_of(analysis) if " fit" in name] == names

@@ -43,7 +43,7 @@ def batch(step):
 def trained(networks, indices):
     """Take steps of plain SGD; return the parameters."""
     rates = np.full(len(networks.parameters), 0.1)
-    update = Step.of(OPTIMIZERS["sgd"], networks.shapes, {"lr": rates})
+    update = Step.of(OPTIMIZERS["sgd"], networks.described, {"lr": rates})
     for some in indices:
         with torch.no_grad():
             networks.step(update, {}, {"lr": torch.full((len(rates), 1), 0.1)}, some)

@@ -6,6 +6,8 @@ import pytest
 
 from study.engine.checkpoints import SavedError
 from study.engine.programs import trial
+from study.errors import StudyError
+from study.storage import trial_rows
 from study.storage.curve_columns import curve_table
 
 FALLS = """
@@ -317,3 +319,28 @@ def test_a_program_is_told_its_trial(programs):
     printed = (programs.folder / "results/output/b00008-search-000.log").read_text()
     assert printed.splitlines()[0] == "0.30000000000000004-8 3 "
     assert os.environ.get("BATCHSCALE_TRIAL") is None
+
+
+def test_further_quantities_of_a_program_are_in_its_curve(programs):
+    programs.options = {"quantities": ["eval/f1", "test_error"]}
+    body = """
+    print(json.dumps({"step": 0, "val_error": 0.9, "eval/f1": float("nan")}), flush=True)
+    say(10, 0.2, test_error=0.25, **{"eval/f1": 0.7})
+    wait()
+    """
+    result = programs.one(body)
+    assert result.curve.further["eval/f1"].tolist()[1:] == [0.7]
+    assert result.curve.further["eval/f1"][0] != result.curve.further["eval/f1"][0]
+    assert trial_rows.test_error(result) == 0.25
+
+
+def test_a_quantity_that_is_no_number_fails_the_trial(programs):
+    programs.options = {"quantities": ["f1"]}
+    assert "f1 must be a number" in programs.one("say(0, 0.9, f1='high')\nwait()").message
+
+
+@pytest.mark.parametrize("name", ["val_error", "lr", "f1\n"])
+def test_names_of_quantities_that_are_taken_or_malformed_are_refused(programs, name):
+    programs.options = {"quantities": [name]}
+    with pytest.raises(StudyError, match="a measured quantity needs a name"):
+        programs.resolved("wait()")

@@ -1,0 +1,269 @@
+"""Data parallel training: a batch spread over devices, and an all-reduce of gradients in each step.
+
+A step on N devices takes as long as a step with the share B / N of a batch on one device, and an
+all-reduce, which is taken not to overlap with it. So the time to target on N devices is
+
+    S(B) (t(B / N) + a(N))
+
+and at each N the best of the study's batch sizes is taken.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.cost.estimates import exactly, product, ratio
+from analysis.cost.step_costs import StepCosts
+from analysis.errors import AnalysisError
+from analysis.fitting.estimates import Estimate
+
+EXAMPLES, SHARES, ALL_REDUCE = "examples", "shares", "all-reduce"
+"""Why device-hours rise with the number of devices; see `DeviceCost.factors`."""
+HALF = 0.5
+"""Share of the speed-up of perfect scaling below which strong scaling is said to have ended."""
+_BYTES_PER_PARAMETER = 4
+"""Gradients are summed in float32, in every precision of batchscale."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """What connects the devices, and what goes over it in each step.
+
+    Attributes:
+        bandwidth: of each device's link, bytes per second, > 0.
+        latency: of a message, seconds, >= 0.
+        parameters: trainable numbers of the model, >= 1; None for those of the timed model.
+    """
+
+    bandwidth: float
+    latency: float = 0.0
+    parameters: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a link that no message passes.
+
+        Raises:
+            AnalysisError: a number is out of its range.
+        """
+        if not 0 < self.bandwidth < math.inf:
+            raise AnalysisError(
+                f"--bandwidth must be a finite number above 0, got {self.bandwidth:g} bytes/s"
+            )
+        if not 0 <= self.latency < math.inf:
+            raise AnalysisError(
+                f"--latency must be a finite number from 0, got {self.latency:g} seconds"
+            )
+        if self.parameters is not None and self.parameters < 1:
+            raise AnalysisError(f"--parameters must be 1 or more, got {self.parameters}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceCost:
+    """The cost of training to the target on several devices, at the fastest batch size there.
+
+    Attributes:
+        devices: their number N.
+        batch_size: of all of them together, B.
+        share: examples of a batch on the busiest device, B / N rounded up.
+        step_seconds: time of a step, all-reduce included.
+        all_reduce_seconds: of that, in the all-reduce.
+        seconds: time to target.
+        device_hours: N times that time, in hours.
+        money: price of these hours; None without a price.
+        speedup: how many times as fast as the fastest batch size on one device.
+        factors: what multiplies the device-hours of one device: `examples` for the examples to
+            target at this batch size over those at that one, `shares` for the time of an example
+            where each device has a share of the batch, and `all-reduce`. Their product is N over
+            the speed-up.
+    """
+
+    devices: int
+    batch_size: int
+    share: int
+    step_seconds: Estimate
+    all_reduce_seconds: float
+    seconds: Estimate
+    device_hours: Estimate
+    money: Estimate | None
+    speedup: Estimate
+    factors: Mapping[str, float]
+
+    @property
+    def efficiency(self) -> float:
+        """Share of the speed-up of perfect scaling."""
+        return self.speedup.value / self.devices
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Setting:
+    """A batch size on a number of devices."""
+
+    devices: int
+    batch_size: int
+    steps: Estimate
+    share: int
+    share_seconds: Estimate
+    all_reduce: float
+
+    @property
+    def step_seconds(self) -> Estimate:
+        """Time of a step."""
+        own, more = self.share_seconds, self.all_reduce
+        return Estimate(value=own.value + more, low=own.low + more, high=own.high + more)
+
+    @property
+    def seconds(self) -> Estimate:
+        """Time to target."""
+        return product(self.steps, self.step_seconds)
+
+
+def all_reduce_seconds(devices: int, size: float, bandwidth: float, latency: float) -> float:
+    """Return the time of a ring all-reduce.
+
+    2 (N - 1) messages of size / N each, one after another (Thakur, Rabenseifner and Gropp 2005,
+    International Journal of High Performance Computing Applications 19, 49, section 4.4, without
+    the time of the sums; Patarasu and Yuan 2009, J. Parallel Distrib. Comput. 69, 117).
+
+    >>> round(all_reduce_seconds(4, 1e9, 1e10, 1e-5), 5)
+    0.15006
+
+    Args:
+        devices: their number N, >= 1.
+        size: bytes to sum over the devices.
+        bandwidth: of each device's link, bytes per second.
+        latency: of a message, seconds.
+    """
+    messages = 2 * (devices - 1)
+    return messages * (latency + size / devices / bandwidth)
+
+
+def scaled(
+    steps: Mapping[int, Estimate],
+    costs: StepCosts,
+    devices: Sequence[int],
+    link: Link | None,
+    price: float | None,
+) -> tuple[DeviceCost, ...]:
+    """Return the cost on each number of devices, at the fastest batch size there.
+
+    A batch size is left out where the share of a device is smaller than every batch size that was
+    timed: what a step takes there is not known. A number of devices for which none is left is, too.
+
+    Args:
+        steps: steps to target by batch size.
+        costs: the cost of a step.
+        devices: numbers of devices, rising.
+        link: what connects them; it may be missing where there is but one.
+        price: money per device-hour, if known.
+
+    Raises:
+        AnalysisError: the size of the model is not known.
+    """  # noqa: DOC502  (raised by _message_bytes)
+    size = _message_bytes(costs, link)
+    settings = [
+        [
+            setting
+            for batch_size, own in steps.items()
+            if (setting := _setting(count, batch_size, own, costs, link, size)) is not None
+        ]
+        for count in (1, *devices)
+    ]
+    best = [min(tried, key=lambda at: at.seconds.value) for tried in settings if tried]
+    alone = next((setting for setting in best if setting.devices == 1), None)
+    if alone is None:
+        return ()
+    return tuple(_cost(setting, alone, price) for setting in best[1:])
+
+
+def _message_bytes(costs: StepCosts, link: Link | None) -> float:
+    """Return the size of the gradients that the devices sum; 0 where nothing connects them."""
+    if link is None:
+        return 0.0
+    parameters = link.parameters or costs.parameters
+    if parameters is None:
+        raise AnalysisError(
+            "--devices need the number of trainable parameters, whose gradients the devices sum, "
+            f"got step times without it ({costs.source}); give it with --parameters"
+        )
+    return float(parameters * _BYTES_PER_PARAMETER)
+
+
+def _setting(
+    devices: int,
+    batch_size: int,
+    steps: Estimate,
+    costs: StepCosts,
+    link: Link | None,
+    size: float,
+) -> _Setting | None:
+    share = math.ceil(batch_size / devices)
+    seconds = step_seconds(costs, share)
+    if seconds is None or batch_size < devices:
+        return None
+    slow = 0.0
+    if link is not None:
+        slow = all_reduce_seconds(devices, size, link.bandwidth, link.latency)
+    return _Setting(
+        devices=devices,
+        batch_size=batch_size,
+        steps=steps,
+        share=share,
+        share_seconds=seconds,
+        all_reduce=slow,
+    )
+
+
+def step_seconds(costs: StepCosts, batch_size: int) -> Estimate | None:
+    """Return the time of a step, between two timed batch sizes by a power law.
+
+    None outside of the timed range.
+    """
+    sizes = np.log([row.batch_size for row in costs.rows])
+    at = math.log(batch_size)
+    if not sizes[0] <= at <= sizes[-1]:
+        return None
+    if (row := costs.at(batch_size)) is not None:
+        return row.seconds
+    over = int(np.searchsorted(sizes, at))
+    weight = (at - sizes[over - 1]) / (sizes[over] - sizes[over - 1])
+    below, above = costs.rows[over - 1].seconds, costs.rows[over].seconds
+
+    def between(low: float, high: float) -> float:
+        return float(low ** (1 - weight) * high**weight)
+
+    return Estimate(
+        value=between(below.value, above.value),
+        low=between(below.low, above.low),
+        high=between(below.high, above.high),
+    )
+
+
+def _cost(setting: _Setting, alone: _Setting, price: float | None) -> DeviceCost:
+    seconds, step = setting.seconds, setting.step_seconds
+    hours = seconds.times(setting.devices / 3600)
+    # at one batch size the steps are the same, whatever they are
+    steps = exactly(1.0)
+    if setting.batch_size != alone.batch_size:
+        steps = ratio(alone.steps, setting.steps)
+    same = setting.devices == 1
+    speedup = exactly(1.0) if same else product(steps, ratio(alone.step_seconds, step))
+    examples = setting.steps.value * setting.batch_size / (alone.steps.value * alone.batch_size)
+    whole = setting.share_seconds.value * setting.devices / setting.batch_size
+    return DeviceCost(
+        devices=setting.devices,
+        batch_size=setting.batch_size,
+        share=setting.share,
+        step_seconds=step,
+        all_reduce_seconds=setting.all_reduce,
+        seconds=seconds,
+        device_hours=hours,
+        money=None if price is None else hours.times(price),
+        speedup=speedup,
+        factors={
+            EXAMPLES: examples,
+            SHARES: whole / (alone.share_seconds.value / alone.batch_size),
+            ALL_REDUCE: step.value / setting.share_seconds.value,
+        },
+    )

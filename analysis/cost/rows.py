@@ -1,0 +1,114 @@
+"""The cost of training at one batch size, and at the next larger one."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from analysis.cost.estimates import product, ratio
+from analysis.cost.step_costs import StepCost
+from analysis.fitting.estimates import Estimate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostRow:
+    """The cost of training to the target at one batch size, on one device.
+
+    Attributes:
+        batch_size: examples per step.
+        step: what a step costs; None where it was not timed.
+        steps: steps to target of the best point; None where the target was missed.
+        steps_found: those of the best point found: their median over fresh seeds where all batch
+            sizes have it, else the fewest over trials; None where missed.
+        examples_per_step: examples that a step uses.
+        price: as of `Terms`.
+    """
+
+    batch_size: int
+    step: StepCost | None
+    steps: Estimate | None
+    steps_found: float | None
+    examples_per_step: int
+    price: float | None
+
+    @property
+    def examples_per_second(self) -> Estimate | None:
+        """Examples that training steps use in a second."""
+        if self.step is None:
+            return None
+        return self.step.seconds.inverse().times(self.examples_per_step)
+
+    @property
+    def examples(self) -> Estimate | None:
+        """Examples to target."""
+        return None if self.steps is None else self.steps.times(self.examples_per_step)
+
+    @property
+    def seconds(self) -> Estimate | None:
+        """Time to target, measurements on the validation set left out."""
+        if self.steps is None or self.step is None:
+            return None
+        return product(self.steps, self.step.seconds)
+
+    @property
+    def seconds_found(self) -> float | None:
+        """Time to target of the best point found, which a run with its hyperparameters takes."""
+        if self.steps_found is None or self.step is None:
+            return None
+        return self.steps_found * self.step.seconds.value
+
+    @property
+    def device_hours(self) -> Estimate | None:
+        """Hours of the device."""
+        return None if self.seconds is None else self.seconds.times(1 / 3600)
+
+    @property
+    def money(self) -> Estimate | None:
+        """Price of these hours, in the price's currency."""
+        if self.device_hours is None or self.price is None:
+            return None
+        return self.device_hours.times(self.price)
+
+    @property
+    def joules(self) -> Estimate | None:
+        """Energy to target."""
+        if self.steps is None or self.step is None or self.step.joules is None:
+            return None
+        return self.steps.times(self.step.joules)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Doubling:
+    """What the next larger batch size costs, as multiples of this one.
+
+    Attributes:
+        batch_size: this one.
+        next: the next larger one, which is twice as large where the study doubles.
+        steps: multiple of the steps to target.
+        step_seconds: multiple of the time of a step.
+        seconds: multiple of the time to target, and so of device-hours and money.
+        examples: multiple of the examples to target.
+    """
+
+    batch_size: int
+    next: int
+    steps: Estimate
+    step_seconds: Estimate
+    seconds: Estimate
+    examples: Estimate
+
+    @classmethod
+    def of(cls, one: CostRow, other: CostRow) -> Self:
+        """Return what `other` costs over `one`; both have a time to target."""
+        assert one.steps is not None
+        assert other.steps is not None
+        assert one.step is not None
+        assert other.step is not None
+        steps = ratio(other.steps, one.steps)
+        step_seconds = ratio(other.step.seconds, one.step.seconds)
+        return cls(
+            batch_size=one.batch_size,
+            next=other.batch_size,
+            steps=steps,
+            step_seconds=step_seconds,
+            seconds=product(steps, step_seconds),
+            examples=steps.times(other.examples_per_step / one.examples_per_step),
+        )

@@ -1,0 +1,265 @@
+"""What training to the target costs, in sentences with their numbers and intervals."""
+
+from collections.abc import Iterable
+
+from analysis.cost.devices import ALL_REDUCE, EXAMPLES, SHARES, DeviceCost
+from analysis.cost.estimates import ENERGY, TIME, amount, text
+from analysis.cost.rows import CostRow
+from analysis.cost.study_cost import StudyCost
+from analysis.fitting.estimates import rounded, span_text
+from analysis.measures.federated import step_unit
+from analysis.measures.replicates import fitted_quantity
+
+MEASURED = "measured"
+"""Source of step times that batchscale took itself."""
+_STEADY = 2.0
+"""Factor between the repeats of a step beyond which they are said to be disturbed."""
+_REASONS = {
+    EXAMPLES: "the critical batch size: larger batches need more examples",
+    SHARES: "small shares of a batch, which keep a device less busy",
+    ALL_REDUCE: "the all-reduce of gradients",
+}
+
+
+def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
+    """Return what was found, one sentence each: verdicts first, then what they rest on."""
+    return (
+        *_fastest(cost),
+        *_throughput(cost),
+        *_doubling(cost),
+        *_under_tuned(cost),
+        *_energy(cost),
+        *_device_sentences(cost),
+        _timed(cost),
+        *_unsteady(cost),
+        *_evaluation(cost),
+        _intervals(cost),
+        *_missing(cost),
+    )
+
+
+def setting_text(cost: StudyCost) -> str:
+    """Return what was timed: device, threads and precision."""
+    threads = cost.costs.threads
+    parts = [cost.costs.device, f"{threads} thread{'s' if threads != 1 else ''}" if threads else ""]
+    return ", ".join(part for part in (*parts, cost.costs.precision or "") if part)
+
+
+def price_text(money: float) -> str:
+    """Return an amount of money, in whatever currency the price was."""
+    return f"{money:,.2f}" if money >= 1 else rounded(money)
+
+
+def _fastest(cost: StudyCost) -> tuple[str, ...]:
+    best = cost.fastest
+    if best is None or best.seconds is None or best.steps is None or best.step is None:
+        return (
+            "No batch size has both a time of a step and steps to target, so there is no verdict.",
+        )
+    unit = step_unit(cost.analysis.study.config)
+    sentences = [
+        f"Fastest on one device: B = {best.batch_size}, {text(best.seconds, TIME)} to target, "
+        f"{text(best.steps)} {unit} of {text(best.step.seconds, TIME)}{_as_fast(cost)}.",
+        f"On one device the fastest is also the cheapest: {_bill(best)}.",
+    ]
+    near = cost.smallest_near
+    if near is not None and near is not best and near.seconds is not None:
+        sentences.append(
+            f"The smallest batch size within 10% of the fastest is B = {near.batch_size}: "
+            f"{text(near.seconds, TIME)}, {_bill(near)}."
+        )
+    return tuple(sentences)
+
+
+def _as_fast(cost: StudyCost) -> str:
+    if not cost.held:
+        return "; without intervals it is not known which others may be as fast"
+    if not cost.as_fast:
+        return "; all others are slower, beyond their intervals"
+    return f"; B = {_listed(cost.as_fast)} may be as fast, by their intervals"
+
+
+def _bill(row: CostRow) -> str:
+    assert row.device_hours is not None
+    hours = f"{text(row.device_hours)} device-hours"
+    if row.money is None:
+        return hours
+    return f"{hours}, {text(row.money)} at {row.price:g} an hour"
+
+
+def _listed(rows: Iterable[CostRow]) -> str:
+    return ", ".join(str(row.batch_size) for row in rows)
+
+
+def _throughput(cost: StudyCost) -> tuple[str, ...]:
+    stop = cost.throughput_stops
+    if stop is None or stop.examples_per_second is None:
+        return ()
+    timed = [row for row in cost.rows if row.examples_per_second is not None]
+    rate = f"{text(stop.examples_per_second)} examples/s"
+    if stop is timed[-1]:
+        return (
+            f"Throughput still rises at the largest batch size, B = {stop.batch_size}: {rate}.",
+        )
+    return (
+        f"Throughput stops rising at B = {stop.batch_size}: {rate}, within 10% of the most at any "
+        "batch size.",
+    )
+
+
+def _doubling(cost: StudyCost) -> tuple[str, ...]:
+    if not cost.doublings:
+        return ()
+    listed = "; ".join(f"{at.batch_size} to {at.next}: {text(at.seconds)}" for at in cost.doublings)
+    sentences = [f"The next larger batch size takes so many times the time to target: {listed}."]
+    examples = "; ".join(
+        f"{at.batch_size} to {at.next}: {rounded(at.examples.value)}" for at in cost.doublings
+    )
+    return (*sentences, f"And so many times the examples: {examples}.")
+
+
+def _under_tuned(cost: StudyCost) -> tuple[str, ...]:
+    ratios = [
+        row.steps_found / row.steps.value for row in cost.beyond if row.steps_found and row.steps
+    ]
+    if not ratios:
+        return ()
+    span = span_text(rounded(min(ratios)), rounded(max(ratios)))
+    return (
+        f"B = {_listed(cost.beyond)}: the best point found takes {span} times the steps of the "
+        "best there is, beyond their interval; run more trials there (search.trials).",
+    )
+
+
+def _energy(cost: StudyCost) -> tuple[str, ...]:
+    known = [(row, row.joules) for row in cost.rows if row.joules is not None]
+    if not known:
+        return ("Energy is not known: no driver told it (NVML on a GPU, RAPL on a CPU).",)
+    row, joules = min(known, key=lambda pair: pair[1].value)
+    return (f"Least energy on one device: B = {row.batch_size}, {text(joules, ENERGY)} to target.",)
+
+
+def _device_sentences(cost: StudyCost) -> tuple[str, ...]:
+    fastest, cheapest, near = cost.fastest_scaled, cost.cheapest_scaled, cost.cheapest_near
+    told = _left_out(cost)
+    if fastest is None or cheapest is None or near is None:
+        return told
+    return (
+        f"Fastest of the numbers of devices: {_scaled(fastest)}.",
+        f"Cheapest: {_scaled(cheapest)}.",
+        f"Cheapest within 10% of the fastest: {_scaled(near)}.",
+        _end_of_scaling(cost),
+        *told,
+    )
+
+
+def _scaled(row: DeviceCost) -> str:
+    devices = f"{row.devices} device{'s' if row.devices > 1 else ''}"
+    money = "" if row.money is None else f", {text(row.money)} of money"
+    return (
+        f"{devices} at B = {row.batch_size}, {text(row.seconds, TIME)} to target, "
+        f"{text(row.device_hours)} device-hours{money}"
+    )
+
+
+def _end_of_scaling(cost: StudyCost) -> str:
+    ended = cost.ended
+    last = cost.scaling[-1] if ended is None else ended
+    why = (
+        f"there {last.devices} devices are {text(last.speedup)} times as fast as one, at "
+        f"B = {last.batch_size}: the device-hours of one are multiplied by "
+        f"{rounded(last.factors[EXAMPLES])} for more examples to target, by "
+        f"{rounded(last.factors[SHARES])} for smaller shares, and by "
+        f"{rounded(last.factors[ALL_REDUCE])} for the all-reduce"
+    )
+    if ended is None:
+        return f"Strong scaling does not end within {last.devices} devices; {why}."
+    reason = max(ended.factors, key=lambda name: ended.factors[name])
+    b_crit = cost.analysis.b_crit
+    known = f" ({b_crit.estimate.text('b_crit')})" if b_crit and reason == EXAMPLES else ""
+    return (
+        f"Strong scaling ends before {ended.devices} devices, where less than half of a perfect "
+        f"speed-up is left, mostly because of {_REASONS[reason]}{known}; {why}."
+    )
+
+
+def _left_out(cost: StudyCost) -> tuple[str, ...]:
+    without = sorted({*cost.terms.devices} - {row.devices for row in cost.scaling})
+    if not without:
+        return ()
+    least = cost.costs.rows[0].batch_size
+    return (
+        f"No batch size gives each of {', '.join(map(str, without))} devices a share of {least} "
+        "examples or more, the smallest batch that was timed, so nothing is said of them.",
+    )
+
+
+def _timed(cost: StudyCost) -> str:
+    costs = cost.costs
+    if costs.source != MEASURED:
+        return f"Step times are those of {costs.source}, on {setting_text(cost)}."
+    repeats = [row.repeats for row in costs.rows if row.repeats]
+    return (
+        f"Steps were timed with one model at a time, on {setting_text(cost)}: medians of "
+        f"{span_text(min(repeats), max(repeats))} repeats, with the least and the most."
+    )
+
+
+def _unsteady(cost: StudyCost) -> tuple[str, ...]:
+    """Return which batch sizes another process seems to have disturbed."""
+    wide = [
+        row
+        for row in cost.rows
+        if row.step and row.step.seconds.high > _STEADY * row.step.seconds.low
+    ]
+    if cost.costs.source != MEASURED or not wide:
+        return ()
+    return (
+        f"B = {_listed(wide)}: the least and the most time of a step differ by more than a factor "
+        f"of {_STEADY:g}, as where other programs run; run `cost` again when they have ended, or "
+        "with fewer --threads.",
+    )
+
+
+def _evaluation(cost: StudyCost) -> tuple[str, ...]:
+    known = [
+        (row.evaluation_seconds, row.seconds.value)
+        for row in cost.costs.rows
+        if row.evaluation_seconds is not None
+    ]
+    if not known:
+        return ()
+    seconds, step = known[0]
+    return (
+        f"A measurement on the validation set takes {amount(seconds, TIME)}, as long as "
+        f"{rounded(seconds / step)} steps at B = {cost.costs.rows[0].batch_size}; none is in the "
+        "times to target.",
+    )
+
+
+def _intervals(cost: StudyCost) -> str:
+    analysis = cost.analysis
+    if not cost.held:
+        return (
+            "Steps to target have no interval: they are the fewest over trials, and there are "
+            "neither replicates nor a fit; set replicates.seeds and run `sweep` again."
+        )
+    *others, last = cost.held
+    held = f"{', '.join(others)} and {last}" if others else last
+    of = fitted_quantity(analysis.study, analysis.table)
+    what = f"the {of}" if analysis.fits is None else f"those of the curve fitted to the {of}"
+    missing = "" if analysis.tuning is None else analysis.tuning.missing
+    without = f"; under-tuning is in none: {missing}" if missing else ""
+    return (
+        f"Steps to target are {what}; their 95% intervals hold {held}, and those of times the "
+        f"spread of the step times too{without}."
+    )
+
+
+def _missing(cost: StudyCost) -> tuple[str, ...]:
+    missed = [row for row in cost.rows if row.steps is None]
+    untimed = [row for row in cost.rows if row.step is None]
+    return (
+        *([f"B = {_listed(missed)}: no steps to target, so no time to it."] if missed else []),
+        *([f"B = {_listed(untimed)}: no time of a step is given."] if untimed else []),
+    )

@@ -1,0 +1,212 @@
+"""What one training step costs at each batch size: `cost.parquet`, or a table of the user's own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from analysis.errors import AnalysisError
+from analysis.fitting.estimates import Estimate
+from analysis.runs.readers.table_files import READERS, is_table, read_table_of_runs
+from analysis.runs.rows import Rows
+from analysis.tables.files import write_table
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import COST_FILE, cost_schema
+from analysis.tables.study import read_table
+
+SIZE, SECONDS, LOW, HIGH, ENERGY = "batch_size", "seconds_per_step", "low", "high", "energy"
+"""Columns of a table of step times measured elsewhere; the last three may be absent."""
+ELSEWHERE = "a device elsewhere"
+_COLUMNS = {
+    SECONDS: "step_seconds",
+    LOW: "step_seconds_low",
+    HIGH: "step_seconds_high",
+    ENERGY: "step_joules",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepCost:
+    """What a training step costs at one batch size, on one device.
+
+    Attributes:
+        batch_size: examples per step.
+        seconds: of a step, the batch fetched, forward, backward and update included; an end of
+            its interval that is not known is the value itself.
+        repeats: how often it was timed; None where unknown, as is each of the following.
+        evaluation_seconds: of a measurement on the validation set, which is no part of a step.
+        memory: peak bytes: of the GPU's memory, or of the process on a CPU.
+        micro_batch: examples per forward and backward pass.
+        joules: energy of a step.
+    """
+
+    batch_size: int
+    seconds: Estimate
+    repeats: int | None = None
+    evaluation_seconds: float | None = None
+    memory: int | None = None
+    micro_batch: int | None = None
+    joules: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepCosts:
+    """The steps of a study on one device.
+
+    Attributes:
+        rows: one per batch size, rising.
+        device: what was timed, in words.
+        threads: of the CPU; None for a GPU, or where unknown, as are the following.
+        precision: arithmetic of the study.
+        parameters: trainable numbers of the model.
+        source: `measured`, or the name of the file that the times come from.
+    """
+
+    rows: tuple[StepCost, ...]
+    device: str
+    threads: int | None
+    precision: str | None
+    parameters: int | None
+    source: str
+
+    @classmethod
+    def of(cls, records: Sequence[Mapping[str, Any]]) -> Self:
+        """Return the costs in rows of `cost.parquet`, at least one; what they lack is unknown."""
+        first = records[0]
+        return cls(
+            rows=tuple(sorted(map(_row, records), key=lambda row: row.batch_size)),
+            device=first["device"],
+            source=first["source"],
+            **{name: first.get(name) for name in ("threads", "precision", "parameters")},
+        )
+
+    def at(self, batch_size: int) -> StepCost | None:
+        """Return the row of a batch size, if it was timed."""
+        return next((row for row in self.rows if row.batch_size == batch_size), None)
+
+
+def read_costs(folder: ResultsFolder) -> StepCosts | None:
+    """Return what `cost.parquet` holds; None where a folder has none.
+
+    Raises:
+        AnalysisError: the file is damaged, or holds values that batchscale does not write.
+    """
+    if not folder.exists(COST_FILE):
+        return None
+    table = read_table(folder, COST_FILE)
+    wrong = [
+        rule
+        for rule, broken in (
+            ("a row", table.empty),
+            ("each batch size once", table["batch_size"].duplicated().any()),
+            ("times above 0", (table["step_seconds"] <= 0).any()),
+            ("the time of a step within its interval", _outside(table).any()),
+        )
+        if broken
+    ]
+    if wrong:
+        raise AnalysisError(
+            f"{folder / COST_FILE} must have {wrong[0]}, got others; run `cost` to make it again"
+        )
+    return StepCosts.of(_records(table))
+
+
+def write_costs(folder: ResultsFolder, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `cost.parquet`, of rows with its columns; those that are absent are null."""
+    write_table(folder, COST_FILE, pa.Table.from_pylist(list(rows), schema=cost_schema()))
+
+
+def step_times(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of `cost.parquet` for step times measured elsewhere.
+
+    Args:
+        path: a CSV, TSV, Parquet or JSON lines file with the columns batch_size and
+            seconds_per_step, and low, high (ends of the interval, seconds) and energy (joules of a
+            step) where they are known.
+
+    Raises:
+        AnalysisError: a column or a value is not as described; the rows are named.
+    """
+    if not is_table(path):
+        raise AnalysisError(
+            f"--step-times must be a file of {', '.join(READERS)}, got {path}; export the times as "
+            "one of these"
+        )
+    rows = read_table_of_runs(path)
+    _check_columns(rows)
+    sizes = _positive(rows, SIZE, needed=True)
+    fraction = sizes[(sizes != sizes.round()) | (sizes > 2**53)]
+    if len(fraction):
+        rows.refuse(f"{SIZE} must be an integer", f"{fraction.iloc[0]:g}", list(fraction.index))
+    twice = sizes[sizes.duplicated(keep=False)]
+    if len(twice):
+        first = twice[twice == twice.iloc[0]]
+        rows.refuse("each batch size must have one row", f"{first.iloc[0]:g}", list(first.index))
+    table = pd.DataFrame({"batch_size": sizes.astype("int64")})
+    for column, name in _COLUMNS.items():
+        table[name] = _positive(rows, column, needed=column == SECONDS)
+    outside = _outside(table)
+    if outside.any():
+        at = table[outside].iloc[0]
+        got = " to ".join(f"{at[_COLUMNS[end]]:g}" for end in (LOW, HIGH))
+        rows.refuse(
+            f"{SECONDS} must lie within {LOW} and {HIGH}",
+            f"{at['step_seconds']:g} with {got}",
+            list(table.index[outside]),
+        )
+    return _records(table.assign(device=ELSEWHERE, source=path.name))
+
+
+def _check_columns(rows: Rows) -> None:
+    known = (SIZE, *_COLUMNS)
+    missing = [name for name in (SIZE, SECONDS) if name not in rows.names]
+    further = [name for name in rows.names if name not in known]
+    if missing or further:
+        got = f"no {missing[0]}" if missing else repr(further[0])[:60]
+        raise AnalysisError(
+            f"step times must have the columns {SIZE} and {SECONDS}, and may have {LOW}, {HIGH} "
+            f"and {ENERGY}, got {got} in {rows.where}; rename the columns"
+        )
+
+
+def _positive(rows: Rows, column: str, needed: bool) -> "pd.Series[float]":
+    """Return a column of finite numbers above 0, NaN where absent, if it may be."""
+    if column not in rows.names:
+        return pd.Series(np.nan, index=rows.frame.index)
+    values, given = rows.numbers(column)
+    wrong = (given | needed) & ~(np.isfinite(values) & (values > 0))
+    if wrong.any():
+        first = values[wrong].iloc[0]
+        got = f"{first:g}" if given[wrong].iloc[0] else "none"
+        rows.refuse(f"{column} must be a finite number above 0", got, list(values.index[wrong]))
+    return values
+
+
+def _outside(table: pd.DataFrame) -> "pd.Series[bool]":
+    seconds = table["step_seconds"]
+    low = table["step_seconds_low"].astype(float).fillna(0.0)
+    high = table["step_seconds_high"].astype(float).fillna(np.inf)
+    return (seconds < low) | (seconds > high)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    records = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in record.items()} for record in records]
+
+
+def _row(record: Mapping[str, Any]) -> StepCost:
+    seconds = record["step_seconds"]
+    low, high = (record.get(f"step_seconds_{end}") for end in ("low", "high"))
+    return StepCost(
+        batch_size=record["batch_size"],
+        seconds=Estimate(value=seconds, low=low or seconds, high=high or seconds),
+        repeats=record.get("repeats"),
+        evaluation_seconds=record.get("evaluation_seconds"),
+        memory=record.get("memory"),
+        micro_batch=record.get("micro_batch"),
+        joules=record.get("step_joules"),
+    )

@@ -1,0 +1,231 @@
+"""The cost of training to the target: steps to target times the cost of a step."""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import TypeAdapter, ValidationError
+
+from analysis.cost.devices import HALF, DeviceCost, Link, scaled
+from analysis.cost.estimates import ratio
+from analysis.cost.rows import CostRow, Doubling
+from analysis.cost.step_costs import StepCosts, read_costs
+from analysis.cost.steps import found_steps, steps_of
+from analysis.errors import AnalysisError
+from analysis.measures.federated import examples_per_step, is_federated
+from analysis.report.summary import Analysis
+from analysis.tables.files import read_file, remedy
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import COST_SUMMARY_FILE
+
+MOST_DEVICES = 10**9
+NEAR = 1.1
+"""Times the least time, or the most throughput, within which a batch size counts as near it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What a user pays, and would train on.
+
+    Attributes:
+        price: money per device-hour, > 0; None for no money.
+        devices: numbers of devices to spread a batch over, rising; none for one device only.
+        link: what connects them; needed for more than one.
+    """
+
+    price: float | None = None
+    devices: tuple[int, ...] = ()
+    link: Link | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a price that nobody pays, and devices that nothing connects.
+
+        Raises:
+            AnalysisError: the price, or a number of devices, is out of its range; or the link is
+                missing.
+        """
+        if self.price is not None and not 0 < self.price < math.inf:
+            raise AnalysisError(f"--price must be a finite number above 0, got {self.price:g}")
+        wrong = [count for count in self.devices if not 1 <= count <= MOST_DEVICES]
+        if wrong:
+            raise AnalysisError(
+                f"--devices must be 1 to {MOST_DEVICES:,} each, got {wrong[0]}; leave it out"
+            )
+        if self.link is None and any(count > 1 for count in self.devices):
+            raise AnalysisError(
+                f"--devices up to {max(self.devices)} need what connects them; give the bandwidth "
+                "of a device's link with --bandwidth, and the latency of a message with --latency"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyCost:
+    """What training to the target costs at every batch size of a study.
+
+    Attributes:
+        analysis: the analysis whose steps to target it joins.
+        costs: the cost of a step.
+        terms: price and devices.
+        rows: one per batch size of the study, rising.
+        held: what the intervals of steps hold, such as `seeds`; empty where there are none.
+        scaling: time to target on each of several numbers of devices; empty where not asked for.
+    """
+
+    analysis: Analysis
+    costs: StepCosts
+    terms: Terms
+    rows: tuple[CostRow, ...]
+    held: tuple[str, ...]
+    scaling: tuple[DeviceCost, ...] = ()
+
+    @cached_property
+    def timed(self) -> tuple[CostRow, ...]:
+        """The rows with a time to target."""
+        return tuple(row for row in self.rows if row.seconds is not None)
+
+    @property
+    def fastest(self) -> CostRow | None:
+        """The row of least time to target on one device, which is also the least money."""
+        return min(self.timed, key=_time, default=None)
+
+    @property
+    def as_fast(self) -> tuple[CostRow, ...]:
+        """Other rows of which the intervals do not show that they are slower than the fastest."""
+        best = self.fastest
+        if best is None or best.seconds is None or not self.held:
+            return ()
+        others = [(row, row.seconds) for row in self.timed if row is not best and row.seconds]
+        return tuple(row for row, own in others if ratio(own, best.seconds).low <= 1)
+
+    @property
+    def smallest_near(self) -> CostRow | None:
+        """The smallest batch size whose time to target is within 10 % of the least."""
+        best = self.fastest
+        if best is None:
+            return None
+        return next(row for row in self.timed if _time(row) <= NEAR * _time(best))
+
+    @property
+    def beyond(self) -> tuple[CostRow, ...]:
+        """Rows whose best point found takes more steps than the interval of the best there is.
+
+        Their searches are under-tuned.
+        """
+        found = [(row, row.steps_found, row.steps) for row in self.rows]
+        return tuple(row for row, own, best in found if own and best and own > best.high)
+
+    @property
+    def throughput_stops(self) -> CostRow | None:
+        """The smallest batch size of a throughput within 10 % of the most."""
+        rates = [(row, row.examples_per_second) for row in self.rows]
+        known = [(row, rate.value) for row, rate in rates if rate is not None]
+        most = max((rate for _, rate in known), default=0.0)
+        return next((row for row, rate in known if NEAR * rate >= most), None)
+
+    @cached_property
+    def doublings(self) -> tuple[Doubling, ...]:
+        """What each next larger batch size costs."""
+        pairs = zip(self.timed, self.timed[1:], strict=False)
+        return tuple(Doubling.of(one, other) for one, other in pairs)
+
+    @property
+    def fastest_scaled(self) -> DeviceCost | None:
+        """The number of devices with the least time to target."""
+        return min(self.scaling, key=lambda row: row.seconds.value, default=None)
+
+    @property
+    def cheapest_scaled(self) -> DeviceCost | None:
+        """The number of devices with the fewest device-hours to target."""
+        return min(self.scaling, key=lambda row: row.device_hours.value, default=None)
+
+    @property
+    def ended(self) -> DeviceCost | None:
+        """The least number of devices with less than half of a perfect speed-up."""
+        return next((row for row in self.scaling if row.efficiency < HALF), None)
+
+    @property
+    def cheapest_near(self) -> DeviceCost | None:
+        """The number of devices with the fewest device-hours within 10 % of the least time."""
+        best = self.fastest_scaled
+        if best is None:
+            return None
+        near = [row for row in self.scaling if row.seconds.value <= NEAR * best.seconds.value]
+        return min(near, key=lambda row: row.device_hours.value)
+
+
+def cost_of(
+    folder: ResultsFolder, analysis: Analysis, terms: Terms | None = None
+) -> StudyCost | None:
+    """Return what training costs, from the step times in a results folder.
+
+    Args:
+        folder: the study's results folder, with the `cost.parquet` of `batchscale cost`.
+        analysis: the analysis of the study in it, at the target wanted.
+        terms: price and devices; None for those of the latest `batchscale cost`.
+
+    Returns:
+        The cost of each batch size; None where the folder holds no step times.
+
+    Raises:
+        AnalysisError: a file is damaged, or the devices cannot be computed.
+    """  # noqa: DOC502  (raised inside)
+    costs = read_costs(folder)
+    if costs is None:
+        return None
+    return joined(analysis, costs, _recorded_terms(folder) if terms is None else terms)
+
+
+def joined(analysis: Analysis, costs: StepCosts, terms: Terms) -> StudyCost:
+    """Return what training costs at every batch size of an analysis.
+
+    Raises:
+        AnalysisError: no batch size of the study was timed, or the devices cannot be computed.
+    """
+    steps, held = steps_of(analysis)
+    found = found_steps(analysis)
+    config = analysis.study.config
+    rows = tuple(
+        CostRow(
+            batch_size=size,
+            step=costs.at(size),
+            steps=steps.get(size),
+            steps_found=found.get(size),
+            examples_per_step=examples_per_step(config, size),
+            price=terms.price,
+        )
+        for size in map(int, analysis.table["batch_size"])
+    )
+    if all(row.step is None for row in rows):
+        listed = ", ".join(str(row.batch_size) for row in rows)
+        raise AnalysisError(
+            f"step times must be of batch sizes of the study, {listed}, got none of them in "
+            f"{costs.source}; time at least one of these"
+        )
+    if terms.devices and is_federated(config):
+        raise AnalysisError(
+            "--devices spreads the batch of one model, got a federated study, whose clients are "
+            "devices already; leave it out"
+        )
+    scaling = scaled(steps, costs, terms.devices, terms.link, terms.price) if terms.devices else ()
+    return StudyCost(
+        analysis=analysis, costs=costs, terms=terms, rows=rows, held=held, scaling=scaling
+    )
+
+
+def _recorded_terms(folder: ResultsFolder) -> Terms:
+    """Return the terms of the latest `batchscale cost`; none where it was not run here."""
+    if not folder.exists(COST_SUMMARY_FILE):
+        return Terms()
+    try:
+        content = json.loads(read_file(folder, COST_SUMMARY_FILE))
+        return TypeAdapter(Terms).validate_python(content["terms"])
+    except (ValueError, KeyError, TypeError, ValidationError, RecursionError) as error:
+        raise AnalysisError(
+            f"{folder / COST_SUMMARY_FILE} must be as batchscale wrote it, got: {error}; "
+            f"{remedy(COST_SUMMARY_FILE)}"
+        ) from error
+
+
+def _time(row: CostRow) -> float:
+    return math.inf if row.seconds is None else row.seconds.value

@@ -1,0 +1,196 @@
+"""The cost of training against batch size, and time to target against the number of devices."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.cost.estimates import TIME, record, unit_of
+from analysis.cost.study_cost import StudyCost
+from analysis.figures.drawing.colors import color, ink, pale
+from analysis.figures.drawing.kind import FigureKind, write_all
+from analysis.figures.drawing.series import draw_points, perfect_line
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.style import Look
+from analysis.figures.drawing.ticks import batch_size_axis, label_axis, log_axis
+from analysis.fitting.estimates import Estimate
+from analysis.measures.federated import batch_axis, step_unit
+from analysis.tables.folder import ResultsFolder
+
+STEPS, STEP_SECONDS, SECONDS, MONEY, HOURS = (
+    "steps",
+    "step_seconds",
+    "seconds",
+    "money",
+    "device_hours",
+)
+FOUND = "found"
+"""Of the best point found, beside the best there is: rows without an interval."""
+_LABELS = {
+    STEP_SECONDS: "Time of a step ({})",
+    SECONDS: "Time to target ({})",
+    MONEY: "Money",
+    HOURS: "Device-hours",
+}
+_NUMBERS = ("value", "low", "high")
+_HEIGHT, _MARGIN = 1.45, 1.35
+_DEVICES_HEIGHT = 3.6
+
+
+def costs_data(cost: StudyCost) -> pd.DataFrame:
+    """Return the rows of the panels: quantity, series, batch_size, value, low, high.
+
+    Quantities are steps, step_seconds, seconds, and money, or device_hours without a price. Series
+    `best` are of the best point there is, with intervals; `found` of the best point found.
+    """
+    last = HOURS if cost.terms.price is None else MONEY
+    rows: list[dict[str, Any]] = []
+    for row in cost.rows:
+        step = None if row.step is None else row.step.seconds
+        values: dict[str, Estimate | None] = {
+            STEPS: row.steps,
+            STEP_SECONDS: step,
+            SECONDS: row.seconds,
+            last: row.money if last == MONEY else row.device_hours,
+        }
+        for name, value in values.items():
+            if value is not None:
+                own = {"quantity": name, "series": "best", "batch_size": row.batch_size}
+                rows.append(own | (record(value) or {}))
+        for name, found in ((STEPS, row.steps_found), (SECONDS, row.seconds_found)):
+            if found is not None:
+                own = {"quantity": name, "series": FOUND, "batch_size": row.batch_size}
+                rows.append(own | {"value": found})
+    return pd.DataFrame(rows, columns=["quantity", "series", "batch_size", "value", "low", "high"])
+
+
+def draw_costs(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
+    """Draw the rows of `costs_data`: panels below one another with one axis of batch sizes."""
+    config = cost.analysis.study.config
+    shown = list(dict.fromkeys(data["quantity"]))
+    labels = _LABELS | {STEPS: f"{step_unit(config).capitalize()} to target"}
+    panels = sheet.stack([_HEIGHT] * len(shown), sharex=True)
+    for axes, name in zip(panels, shown, strict=True):
+        rows = data[data["quantity"] == name]
+        size, unit = _time_unit(rows["value"]) if name in {STEP_SECONDS, SECONDS} else (1.0, "")
+        _draw_panel(axes, rows, size)
+        label_axis(axes.yaxis, labels[name].format(unit))
+        if cost.fastest is not None:
+            axes.axvline(cost.fastest.batch_size, zorder=1, **_verdict())
+    batch_size_axis(panels[-1], data["batch_size"])
+    label_axis(panels[-1].xaxis, batch_axis([config]))
+    sheet.title(f"{cost.analysis.title}, on one device")
+    handles = [key("best point there is, 95% interval", ls="", **_best())]
+    if (data["series"] == FOUND).any():
+        handles.append(key("best point found", ls="", **_found()))
+    if cost.fastest is not None:
+        handles.append(key("fastest batch size", **_verdict()))
+    sheet.legend(handles)
+
+
+def _time_unit(seconds: "pd.Series[float]") -> tuple[float, str]:
+    """Return size and name of the unit for an axis of times."""
+    return unit_of(float(np.exp(np.log(seconds.astype(float)).mean())), TIME)
+
+
+def _draw_panel(axes: Axes, rows: pd.DataFrame, size: float) -> None:
+    rows = rows.assign(**{name: rows[name].astype(float) / size for name in _NUMBERS})
+    best, found = (rows[(rows["series"] == FOUND) == own] for own in (False, True))
+    numbers = rows[list(_NUMBERS)]
+    low, top = float(numbers.min().min()) / _MARGIN, float(numbers.max().max()) * _MARGIN
+    log_axis(axes.yaxis, low, top, least=3)
+    points = best.rename(columns={"value": "steps"})
+    draw_points(axes, points, top, zorder=5, **_best())
+    axes.plot(found["batch_size"], found["value"], ls="", zorder=4, **_found())
+
+
+def _best() -> dict[str, Any]:
+    return {"marker": "o", "markersize": 4, "color": color(0)}
+
+
+def _found() -> dict[str, Any]:
+    return {"marker": "_", "markersize": 9, "markeredgewidth": 1.6, "color": color(1)}
+
+
+def _verdict() -> dict[str, Any]:
+    return {"color": pale(0.5), "ls": ":", "lw": 1.1}
+
+
+def devices_data(cost: StudyCost) -> pd.DataFrame:
+    """Return devices, batch_size, seconds, low, high, perfect; no rows for one number of devices.
+
+    `perfect` is the time of perfect scaling from one device.
+    """
+    if len(cost.scaling) < 2:  # noqa: PLR2004
+        return pd.DataFrame()
+    return pd.DataFrame(
+        [
+            {
+                "devices": row.devices,
+                "batch_size": row.batch_size,
+                "seconds": row.seconds.value,
+                "low": (ends := record(row.seconds) or {})["low"],
+                "high": ends["high"],
+                "perfect": row.seconds.value * row.efficiency,
+            }
+            for row in cost.scaling
+        ]
+    )
+
+
+def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
+    """Draw the rows of `devices_data` on logarithmic axes, each with its batch size."""
+    axes = sheet.axes(_DEVICES_HEIGHT)
+    batch_size_axis(axes, data["devices"])
+    size, unit = _time_unit(data["seconds"])
+    numbers = data[["seconds", "low", "high", "perfect"]].astype(float) / size
+    low, top = float(numbers.min().min()) / _MARGIN, float(numbers.max().max()) * _MARGIN**2
+    log_axis(axes.yaxis, low, top)
+    axes.plot(data["devices"], numbers["perfect"], **perfect_line())
+    points = numbers.rename(columns={"seconds": "steps"}).assign(batch_size=data["devices"])
+    draw_points(axes, points, top, zorder=5, **_best())
+    tops = numbers["high"].fillna(numbers["seconds"])
+    for devices, batch, height in zip(data["devices"], data["batch_size"], tops, strict=True):
+        axes.annotate(
+            f"B = {batch}",
+            (devices, height),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize="x-small",
+            color=ink(),
+        )
+    label_axis(axes.xaxis, "Devices")
+    label_axis(axes.yaxis, _LABELS[SECONDS].format(unit))
+    sheet.title(cost.analysis.title)
+    handles = [
+        key("at the fastest batch size B there, 95% interval", ls="", **_best()),
+        key("perfect scaling (time falls as 1/N)", **perfect_line()),
+    ]
+    if cost.ended is not None:
+        axes.axvline(cost.ended.devices, zorder=1, **_verdict())
+        handles.append(key("from here on less than half of a perfect speed-up", **_verdict()))
+    sheet.legend(handles)
+
+
+COST_FIGURES: Mapping[str, FigureKind[StudyCost]] = {
+    "cost": FigureKind(data=costs_data, draw=draw_costs, needs="step times"),
+    "cost_devices": FigureKind(
+        data=devices_data, draw=draw_devices, needs="--devices with two numbers or more"
+    ),
+}
+"""The figures of `batchscale cost` by name, which is also the stem of their files."""
+
+
+def write_cost_figures(
+    cost: StudyCost, folder: ResultsFolder, look: Look | None = None
+) -> list[str]:
+    """Write the figures of the cost: pictures, and the data as CSV.
+
+    Returns:
+        The names of the files written.
+    """
+    return write_all(COST_FIGURES, cost, folder, look)

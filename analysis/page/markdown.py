@@ -1,0 +1,49 @@
+"""A page as Markdown, for pull requests and repositories: sentences and tables, no drawings."""
+
+from collections.abc import Iterable
+
+from analysis.comparison.sentences import comparison_sentences
+from analysis.escaping import escape_markdown
+from analysis.page.record import Page, StudyPage
+from analysis.page.tables import PageTable
+from analysis.report.write import markdown_table
+
+
+def page_markdown(page: Page) -> str:
+    """Return a page as Markdown: verdicts first, details folded."""
+    parts = [f"# {escape_markdown(page.title)}"]
+    if page.comparison is not None:
+        parts.append(_listed(comparison_sentences(page.comparison)))
+        parts += [_folded(table) for table in page.comparison_tables]
+    for study in page.studies:
+        parts += _study(study)
+    return "\n\n".join(parts) + "\n"
+
+
+def _study(study: StudyPage) -> list[str]:
+    analysis, verdict = study.analysis, study.verdict
+    steps, *others = study.tables
+    return [
+        f"## {escape_markdown(verdict.headline)}",
+        escape_markdown(f"{analysis.study.name}: {analysis.title}"),
+        _listed(verdict.reasons),
+        "How sure that is:",
+        _listed(verdict.sure),
+        markdown_table(steps.rows),
+        _details("All that was found", _listed(study.summary["sentences"])),
+        *(_folded(table) for table in others),
+    ]
+
+
+def _listed(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences)
+
+
+def _folded(table: PageTable) -> str:
+    note = f"\n\n{escape_markdown(table.note)}" if table.note else ""
+    return _details(table.caption, markdown_table(table.rows, table.names_first) + note)
+
+
+def _details(summary: str, content: str) -> str:
+    """Return content that GitHub and GitLab fold; the blank lines make it Markdown inside."""
+    return f"<details><summary>{escape_markdown(summary)}</summary>\n\n{content}\n\n</details>"

@@ -1,0 +1,167 @@
+"""What a page shows, as one value and as the data that its script reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.comparison.compare import Comparison
+from analysis.comparison.report import comparison_record
+from analysis.figures.one_study.metaparameters import metaparameters_data
+from analysis.measures.federated import batch_axis, local_steps, steps_axis
+from analysis.measures.near_best import near_best
+from analysis.page.searches import Room, axes_record, searches
+from analysis.page.tables import PageTable, study_tables, tables_of_comparison
+from analysis.page.verdict import Verdict, verdict_of
+from analysis.page.views import curve_points, json_rows, shortened, views
+from analysis.report.record import summary_record
+from analysis.report.summary import Analysis
+from analysis.tables.schema import STATUSES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StudyPage:
+    """What is shown of one study.
+
+    Attributes:
+        analysis: its analysis.
+        label: what tells it from the other studies of the page.
+        summary: its `summary_record`, the content of `summary.json`.
+        verdict: which batch size to use.
+        views: the curve at each target, the analysis itself first.
+        near: the hyperparameters near the best, from `near_best`.
+        tables: its tables as text.
+        study_file: the text of its `study.toml`.
+        sweeps: what is recorded of each sweep, text by name; none for imported runs.
+    """
+
+    analysis: Analysis
+    label: str
+    summary: Mapping[str, Any]
+    verdict: Verdict
+    views: Sequence[Mapping[str, Any]]
+    near: pd.DataFrame
+    tables: Sequence[PageTable]
+    study_file: str
+    sweeps: Sequence[Mapping[str, str]]
+
+    @classmethod
+    def of(
+        cls,
+        analysis: Analysis,
+        label: str,
+        study_file: str,
+        sweeps: Sequence[Mapping[str, str]] = (),
+    ) -> "StudyPage":
+        """Return what is shown of an analysis; the arguments are attributes."""
+        summary = summary_record(analysis)
+        near = near_best(analysis.study, analysis.target)
+        return cls(
+            analysis=analysis,
+            label=label,
+            summary=summary,
+            verdict=verdict_of(summary),
+            views=views(analysis),
+            near=near,
+            tables=study_tables(analysis, summary, near),
+            study_file=study_file,
+            sweeps=sweeps,
+        )
+
+    @property
+    def failures(self) -> Sequence[Mapping[str, Any]]:
+        """The batch sizes at which trials failed."""
+        found: Sequence[Mapping[str, Any]] = self.summary["failures"]
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Page:
+    """A page.
+
+    Attributes:
+        studies: what is shown of each study, at least one.
+        comparison: of all of them; None for one.
+        reload_seconds: how often the page loads itself anew; None for never.
+    """
+
+    studies: Sequence[StudyPage]
+    comparison: Comparison | None = None
+    reload_seconds: int | None = None
+
+    @property
+    def title(self) -> str:
+        """What the page is about, in one line."""
+        names = [study.analysis.study.name for study in self.studies]
+        return names[0] if len(names) == 1 else f"{len(names)} studies compared"
+
+    @property
+    def comparison_tables(self) -> Sequence[PageTable]:
+        """The tables of the comparison; none for one study."""
+        return [] if self.comparison is None else tables_of_comparison(self.comparison)
+
+
+def page_record(page: Page, room: Room) -> dict[str, Any]:
+    """Return the data that the page's script reads.
+
+    Args:
+        page: what is shown.
+        room: how many trials and training curves it holds, over all studies.
+    """
+    share = room.of(1 / len(page.studies))
+    return {
+        "statuses": list(STATUSES),
+        "studies": [_study_record(study, share) for study in page.studies],
+        "comparison": None if page.comparison is None else _comparison_record(page.comparison),
+        "reload_seconds": page.reload_seconds,
+    }
+
+
+def thinned_sentences(record: Mapping[str, Any]) -> list[str]:
+    """Return what a `page_record` leaves out of the trials of its studies, in sentences."""
+    found = [search for study in record["studies"] for search in study["searches"]]
+    trials = sum(search["of"] for search in found)
+    shown = sum(len(search["trial"]) for search in found)
+    curves = sum(len(search["curves"]["trial"]) for search in found)
+    sentences = []
+    if shown < trials:
+        sentences.append(
+            f"The scatter plots show {shown:,} of {trials:,} trials: at each batch size the "
+            "fastest and, of the others, evenly chosen ones. All numbers are of all trials."
+        )
+    if curves < trials:
+        sentences.append(
+            f"{curves:,} training curves are shown, of {trials:,} trials, chosen in the same way."
+        )
+    return sentences
+
+
+def _study_record(study: StudyPage, room: Room) -> dict[str, Any]:
+    analysis = study.analysis
+    config = analysis.study.config
+    return {
+        "label": study.label,
+        "title": analysis.title,
+        "summary": study.summary,
+        "batch_axis": batch_axis([config]),
+        "steps_axis": steps_axis([config]),
+        "local_steps": local_steps(config),
+        "views": study.views,
+        "space": axes_record(analysis),
+        "searches": searches(analysis, [view["target"] for view in study.views], room),
+        "near_best": json_rows(study.near),
+        "rules": json_rows(metaparameters_data(analysis)),
+    }
+
+
+def _comparison_record(comparison: Comparison) -> dict[str, Any]:
+    at = curve_points(comparison.table["batch_size"])
+    return {
+        "at": at.tolist(),
+        "record": comparison_record(comparison),
+        "curves": {
+            study.name: None if study.fit is None else shortened(study.fit.predict(at))
+            for study in comparison.studies
+        },
+    }

@@ -1,0 +1,115 @@
+"""A page as one HTML file, which holds its data, its script and its style and loads nothing.
+
+No text of a study can become markup or script: templates escape it, the data stand as JSON in which
+no tag can occur, and a content security policy names the one script and the one style that may act.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from importlib.metadata import version
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from analysis.errors import AnalysisError
+from analysis.escaping import printable
+from analysis.page.record import Page, page_record, thinned_sentences
+from analysis.page.searches import Room
+
+MOST_BYTES = 1_000_000
+"""No page is larger."""
+ROOM = Room(trials=10_000, curves=1_200)
+_SHARES = (1.0, 0.7, 0.5, 0.3, 0.15, 0.07, 0.03)
+"""Shares of the room that are tried until the page is small enough."""
+_SCRIPTS = (
+    "page.js",
+    "scales.js",
+    "chart.js",
+    "steps.js",
+    "search.js",
+    "hyperparameters.js",
+    "comparison.js",
+    "tables.js",
+    "start.js",
+)
+"""In the order in which they are read; each one uses only those before it."""
+_IN_JSON = {ord(char): f"\\u{ord(char):04x}" for char in "<>&"}
+
+
+def page_html(page: Page) -> str:
+    """Return a page as HTML, of at most `MOST_BYTES`.
+
+    Raises:
+        AnalysisError: the studies are so many that even the least of each does not fit.
+    """
+    for share in _SHARES:
+        html = _rendered(page, page_record(page, ROOM.of(share)))
+        if len(html.encode()) < MOST_BYTES:
+            return html
+    raise AnalysisError(
+        f"a page must have less than {MOST_BYTES:,} bytes, got more for {len(page.studies)} "
+        "studies; report fewer studies at once"
+    )
+
+
+def _rendered(page: Page, record: Mapping[str, Any]) -> str:
+    script = "".join(_text("script", name) for name in _SCRIPTS)
+    style = _text("style", "page.css")
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            page=page,
+            comparison_sentences=record["comparison"]["record"]["sentences"]
+            if page.comparison
+            else (),
+            thinned=thinned_sentences(record),
+            version=version("batchscale"),
+            data=Markup(_as_json(record)),  # noqa: S704 - no tag can occur in it
+            script=Markup(script),  # noqa: S704 - a file of this package
+            style=Markup(style),  # noqa: S704 - a file of this package
+            policy=_policy(script, style),
+        )
+    )
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("analysis.page"),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _shown(value: object) -> object:
+    """Return a value as templates show it: text without invisible characters."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return printable(str(value)) if is_text else value
+
+
+def _as_json(record: Mapping[str, Any]) -> str:
+    """Return JSON of plain ASCII in which no tag and no comment of HTML can begin."""
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).translate(_IN_JSON)
+
+
+def _policy(script: str, style: str) -> str:
+    """Return a content security policy that allows this script and this style, and no request."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _text(folder: str, name: str) -> str:
+    return resources.files("analysis.page").joinpath(folder, name).read_text("utf-8")

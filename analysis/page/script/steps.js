@@ -1,0 +1,277 @@
+/* Steps to target against batch size: points, curves, regimes, critical batch sizes. */
+
+/* What the y axis may show: name, label of the axis, and the factor of a step at a batch size. */
+const QUANTITIES = {
+  steps: { label: "Steps", axis: (study) => study.steps_axis, factor: () => 1, unit: "steps" },
+  examples: {
+    label: "Examples",
+    axis: () => "Examples to target",
+    factor: (study, size) => size * study.local_steps,
+    unit: "examples",
+  },
+};
+
+/** Show the curve of a study; `choose(size)` is called when the reader takes a batch size. */
+function stepsChart(section, study, key, now, choose) {
+  const controls = section.querySelector("[data-controls=steps]");
+  const legend = section.querySelector("[data-legend=steps]");
+  const host = section.querySelector("[data-chart=steps]");
+  let on = {};
+  let redraw = () => {};
+
+  const quantities = Object.entries(QUANTITIES)
+    .filter(([, one]) => !one.known || one.known(study))
+    .map(([name, one]) => [name, one.label]);
+  now.quantity = radios(controls, `${key} quantity`, "Show", quantities, (name) => {
+    now.quantity = name;
+    redraw();
+  });
+  const quantity = study.summary.quantity;
+  const targets = study.views.map((view, index) => [index, `${quantity} < ${view.target} (${view.of})`]);
+  now.view = list(controls, `${key} target`, "Target", targets, (index) => {
+    now.view = index;
+    relist();
+    redraw();
+    choose(now.size);
+  }).value;
+
+  /** List what can be shown at the target chosen. */
+  function relist() {
+    legend.replaceChildren();
+    const view = study.views[now.view];
+    const curves = Object.keys(view.fits).map((name) => ({
+      name,
+      label: name === view.chosen ? `${name} fit, ${100 * view.level}% band` : `${name} fit`,
+      mark: `line ${name}`,
+      on: name === view.chosen,
+    }));
+    const others = [
+      { name: "perfect", label: "perfect scaling", mark: "line perfect", on: true },
+      { name: "regimes", label: "regimes", mark: "shade", on: true },
+    ];
+    on = {
+      curves: switches(legend, `${key} curves`, "Curves", [...curves, ...others], () => redraw()),
+      critical: switches(
+        legend,
+        `${key} critical`,
+        "Critical batch sizes",
+        Object.entries(view.critical).map(([name, size]) => ({
+          name,
+          label: `${name} ${estimate(size)}`,
+          mark: name === "b_crit" ? "square headline" : "square",
+          on: name === "b_crit",
+        })),
+        () => redraw(),
+      ),
+    };
+  }
+
+  relist();
+  const label = () => {
+    const view = study.views[now.view];
+    return `${QUANTITIES[now.quantity].label} to target against batch size, ${view.rows.length} batch sizes; the tables below hold the same numbers`;
+  };
+  redraw = chart(host, (width) => Math.max(320, Math.min(520, width * 0.52)), label, (frame) => {
+    drawSteps(frame, study, now, on, choose);
+  });
+  return redraw;
+}
+
+function drawSteps(frame, study, now, on, choose) {
+  const view = study.views[now.view];
+  const quantity = QUANTITIES[now.quantity];
+  const times = (size, steps) => (steps === null ? null : steps * quantity.factor(study, size));
+  const sizes = view.rows.map((row) => row.batch_size);
+  const marks = Object.entries(view.critical).filter(([name]) => on.critical.has(name));
+  frame.top += 22 * marks.length;
+  const [least, most] = logExtent(sizes, 1.3);
+  const x = logScale(least, most, frame.left, frame.right);
+  const points = view.rows.map((row) => pointOf(row, view, times));
+  const y = logScale(...stepsExtent(points, view, times), frame.bottom, frame.top);
+  if (on.curves.has("regimes")) drawRegimes(frame, view, x, sizes);
+  axes(frame, x, y, [study.batch_axis, quantity.axis(study)], sizes);
+  const inside = clipped(frame);
+  drawCurves(inside, view, on.curves, x, y, times);
+  marks.forEach(([name, size], index) => drawCritical(frame, x, name, size, frame.top - 22 * index - 11));
+  const chosen = drawn(inside, "rect", { class: "chosen", y: frame.top, height: frame.bottom - frame.top, width: 0 });
+  points.forEach((point) => drawPoint(inside, point, x, y));
+  columns(frame, study, now, points, { x, y, choose, chosen, times });
+}
+
+/** Return what is drawn at a batch size: the median or the fewest steps, or only a bound. */
+function pointOf(row, view, times) {
+  const bound = view.bounds.find(([size]) => size === row.batch_size);
+  const value = (steps) => times(row.batch_size, steps ?? null);
+  return {
+    row,
+    fewest: value(row.steps),
+    median: value(row.steps_median),
+    low: value(row.low),
+    high: value(row.high),
+    bound: bound ? value(bound[1]) : null,
+    leftOut: bound ? bound[2] : false,
+    fitted: view.medians ? "median" : "fewest",
+  };
+}
+
+/** Return the range of y: an interval that few seeds leave wide would squeeze all else. */
+function stepsExtent(points, view, times) {
+  const main = points.flatMap((point) => [point.fewest, point.median, point.bound]).filter((one) => one > 0);
+  const [least, most] = logExtent(main, 1);
+  const ends = points.flatMap((point) => [point.low, point.high]).filter((one) => one > least / 4 && one < most * 4);
+  const curve = view.chosen ? view.fits[view.chosen].steps.map((steps, index) => times(view.at[index], steps)) : [];
+  return logExtent([...main, ...ends, ...curve], 1.35);
+}
+
+function drawRegimes(frame, view, x, sizes) {
+  const group = drawn(frame.svg, "g", { class: "regimes" });
+  view.regimes.forEach(([regime, low, high]) => {
+    const left = low <= sizes[0] ? frame.left : x.at(low);
+    const right = high >= sizes.at(-1) ? frame.right : x.at(high);
+    const shade = { x: left, y: frame.top, width: right - left, height: frame.bottom - frame.top };
+    drawn(group, "rect", { ...shade, class: regime.replace(" ", "-") });
+    const words = right - left > regime.length * 6.5 ? regime : "";
+    drawn(group, "text", { x: (left + right) / 2, y: frame.bottom - 8, "text-anchor": "middle" }, words);
+  });
+}
+
+function drawCurves(inside, view, on, x, y, times) {
+  const at = (steps) => view.at.map((size, index) => [x.at(size), steps[index] === null ? null : y.at(times(size, steps[index]))]);
+  for (const [name, fit] of Object.entries(view.fits)) {
+    if (!on.has(name)) continue;
+    if (name === view.chosen) {
+      const band = [...at(fit.low), ...at(fit.high).reverse()].filter(([, one]) => one !== null);
+      drawn(inside, "path", { class: `band ${name}`, d: `${path(band)}Z` });
+    }
+    drawn(inside, "path", { class: `line ${name}${name === view.chosen ? " best" : ""}`, d: path(at(fit.steps)) });
+  }
+  const first = view.rows.find((row) => row.steps !== null);
+  if (on.has("perfect") && first) {
+    const examples = first.batch_size * (view.medians && first.steps_median ? first.steps_median : first.steps);
+    drawn(inside, "path", { class: "line perfect", d: path(at(view.at.map((size) => examples / size))) });
+  }
+}
+
+/** Draw a critical batch size with its interval in a row of its own above the plot. */
+function drawCritical(frame, x, name, size, height) {
+  const group = drawn(frame.svg, "g", { class: `critical${name === "b_crit" ? " headline" : ""}` });
+  const within = (value) => Math.max(frame.left, Math.min(frame.right, x.at(value)));
+  const low = size.low === null ? frame.left : within(size.low);
+  const high = size.high === null ? frame.right : within(size.high);
+  if (size.low !== null || size.high !== null) {
+    drawn(group, "line", { class: "interval", x1: low, x2: high, y1: height, y2: height });
+  }
+  if (size.value !== null) {
+    const at = within(size.value);
+    drawn(group, "line", { class: "drop", x1: at, x2: at, y1: height, y2: frame.bottom });
+    drawn(group, "rect", { x: at - 4, y: height - 4, width: 8, height: 8 });
+  }
+  const text = `${name} ${estimate(size)}`;
+  const beside = high + 8 + text.length * 7 < frame.right;
+  const place = beside ? { x: high + 8 } : { x: Math.max(low - 8, frame.left + text.length * 7), "text-anchor": "end" };
+  drawn(group, "text", { ...place, y: height, dy: "0.34em" }, text);
+}
+
+function drawPoint(inside, point, x, y) {
+  const at = x.at(point.row.batch_size);
+  const group = drawn(inside, "g", { class: "point" });
+  if (point.bound !== null) {
+    const from = y.at(point.bound);
+    const arrow = `M${at} ${from}V${from - 22}M${at - 5} ${from - 15}L${at} ${from - 23}L${at + 5} ${from - 15}`;
+    drawn(group, "path", { class: `bound${point.leftOut ? " left-out" : ""}`, d: arrow });
+  }
+  if (point.median !== null && point.fitted === "median") {
+    const low = point.low === null ? point.median : point.low;
+    const high = point.high === null ? y.high : point.high;
+    drawn(group, "line", { class: "bar", x1: at, x2: at, y1: y.at(low), y2: y.at(high) });
+  }
+  for (const name of ["fewest", "median"]) {
+    if (point[name] === null) continue;
+    const main = name === point.fitted;
+    drawn(group, "circle", { class: main ? "main" : "other", cx: at, cy: y.at(point[name]), r: main ? 5 : 3.5 });
+  }
+}
+
+/** Lay a button over the column of each batch size: to hover, to press, to reach by keys. */
+function columns(frame, study, now, points, { x, y, choose, chosen, times }) {
+  const centers = points.map((point) => x.at(point.row.batch_size));
+  const buttons = points.map((point, index) => {
+    const left = index ? (centers[index - 1] + centers[index]) / 2 : frame.left;
+    const right = index < points.length - 1 ? (centers[index] + centers[index + 1]) / 2 : frame.right;
+    const lines = stepsLines(study, now, point, times);
+    const spoken = lines.map((line) => [line].flat().join(" ")).join("; ");
+    const button = element("button", { type: "button", class: "column", "aria-label": spoken });
+    Object.assign(button.style, { left: `${left}px`, width: `${right - left}px`, top: `${frame.top}px`, height: `${frame.bottom - frame.top}px` });
+    const height = y.at(point[point.fitted] ?? point.fewest ?? point.bound ?? y.low);
+    const show = () => showTip(frame.canvas, centers[index], height, lines);
+    button.addEventListener("pointerenter", show);
+    button.addEventListener("focus", show);
+    button.addEventListener("pointerleave", hideTip);
+    button.addEventListener("blur", hideTip);
+    button.addEventListener("click", () => {
+      mark(index);
+      choose(point.row.batch_size);
+    });
+    button.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      const next = step && buttons[index + step];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
+    });
+    frame.canvas.append(button);
+    return button;
+  });
+  const mark = (index) => {
+    buttons.forEach((button, one) => {
+      button.setAttribute("aria-pressed", String(one === index));
+      button.tabIndex = one === index ? 0 : -1;
+    });
+    chosen.setAttribute("x", centers[index] - 11);
+    chosen.setAttribute("width", 22);
+  };
+  mark(Math.max(0, points.findIndex((point) => point.row.batch_size === now.size)));
+}
+
+/** Return what is known of a batch size, line by line. */
+function stepsLines(study, now, point, times) {
+  const { row } = point;
+  const view = study.views[now.view];
+  const unit = now.quantity === "steps" ? study.summary.unit : QUANTITIES[now.quantity].unit;
+  const search = study.searches.find((one) => one.batch_size === row.batch_size);
+  const lines = [["B =", String(row.batch_size)]];
+  if (point.median !== null) {
+    const ends = point.low === null || point.high === null ? "" : ` (${rounded(point.low)}–${rounded(point.high)})`;
+    lines.push([`${rounded(point.median)} ${unit}${ends}`, `median over ${row.seeds} fresh seeds of ${row.replicate_of}`]);
+    const seeds = search ? [...search.fresh].sort((one, other) => (one ?? Infinity) - (other ?? Infinity)) : [];
+    if (seeds.length) lines.push(`seeds: ${seeds.map((steps) => (steps === null ? "missed" : count(times(row.batch_size, steps)))).join(", ")}`);
+    lines.push(valuesText(search, row.replicate_of));
+  }
+  if (point.fewest !== null) {
+    const winner = `${row.role} ${row.trial}`;
+    lines.push([`${count(point.fewest)} ${unit}`, `fewest over ${row.trials} trials, ${winner}`]);
+    lines.push(valuesText(search, winner));
+  } else if (point.bound !== null) {
+    lines.push([`> ${count(point.bound)} ${unit}`, `no trial of ${row.trials} reached the target`]);
+  }
+  const counts = data.statuses.filter((status) => row[status]).map((status) => `${row[status]} ${status}`);
+  if (counts.length) lines.push(counts.join(", "));
+  if (view.chosen) {
+    const [fit, place] = [view.fits[view.chosen], view.at.indexOf(row.batch_size)];
+    const of = (name) => rounded(times(row.batch_size, fit[name][place]));
+    lines.push(`${view.chosen} fit: ${of("steps")} (${of("low")}–${of("high")})`);
+  }
+  return lines.filter((line) => line);
+}
+
+/** Return the hyperparameters of the trial of that role and number, if it is shown. */
+function valuesText(search, name) {
+  const index = search ? search.trial.findIndex((trial, one) => `${search.role[one]} ${trial}` === name) : -1;
+  return index < 0 ? "" : pointText(search, index);
+}
+
+function pointText(search, index) {
+  return Object.entries(search.point)
+    .map(([name, values]) => `${name} ${values[index] === null ? "–" : digits(values[index])}`)
+    .join(", ");
+}

@@ -1,0 +1,132 @@
+"""The tables of a page: text in columns, one row per batch size or definition."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.comparison.compare import Comparison
+from analysis.comparison.report import comparison_tables
+from analysis.fitting.estimates import Estimate, span_text
+from analysis.measures.near_best import NEAR
+from analysis.report.goals import LEAST_STEPS, goals_table
+from analysis.report.summary import Analysis
+from analysis.report.write import readable_table
+from analysis.search_quality.table import readable_quality
+
+_Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PageTable:
+    """A table as text.
+
+    Attributes:
+        caption: what it shows.
+        rows: its columns of text, at least one row.
+        note: what a reader must know besides; may be empty.
+        names_first: whether the first column holds names, which read from the left.
+    """
+
+    caption: str
+    rows: pd.DataFrame
+    note: str = ""
+    names_first: bool = False
+
+
+def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> list[PageTable]:
+    """Return the tables of a study that have rows.
+
+    Args:
+        analysis: the study.
+        record: its `analysis.report.record.summary_record`.
+        near: from `analysis.measures.near_best.near_best`.
+    """
+    tables = [
+        PageTable(caption="Steps to target", rows=readable_table(analysis), note=_AFTER),
+        PageTable(
+            caption="Critical batch sizes, with 95% intervals",
+            rows=_critical(record),
+            names_first=True,
+        ),
+        PageTable(
+            caption="Fitted curves, with 95% intervals", rows=_fits(record), names_first=True
+        ),
+        PageTable(
+            caption="Critical batch size at several targets",
+            rows=goals_table(analysis.goals),
+            note=f"Targets that some batch size reaches in fewer than {LEAST_STEPS} steps are left "
+            "out, as steps are too coarse there. All rows come from the same trials.",
+        ),
+        PageTable(
+            caption=f"Hyperparameters of all trials within {NEAR:.0%} of the fewest steps",
+            rows=_near(near),
+        ),
+        PageTable(caption="Quality of the searches", rows=readable_quality(analysis.search)),
+    ]
+    return [table for table in tables if len(table.rows)]
+
+
+def tables_of_comparison(comparison: Comparison) -> list[PageTable]:
+    """Return the tables of a comparison that have rows."""
+    return [
+        PageTable(caption=caption, rows=rows, names_first=True)
+        for caption, rows in comparison_tables(comparison).items()
+    ]
+
+
+_AFTER = (
+    "The measurement at step `after` was still above the target; `median` is over fresh seeds of "
+    "the best point. All digits are in tables/steps.csv, which `batchscale analyze` writes."
+)
+
+
+def _critical(record: _Record) -> pd.DataFrame:
+    rows = [
+        (name, *_value_and_ends(size), record["definitions"][name])
+        for name, size in record["critical_batch_sizes"].items()
+    ]
+    return pd.DataFrame(rows, columns=["name", "batch size", "interval", "definition"])
+
+
+def _value_and_ends(size: _Record) -> tuple[str, str]:
+    """Return a value, "-" where it is not identified, and its interval or bound as text."""
+    text = Estimate.of(size).text("").strip()
+    if not text.startswith("= "):
+        return "-", text
+    value, _, ends = text.removeprefix("= ").partition(" ")
+    return value, ends.strip("()")
+
+
+def _fits(record: _Record) -> pd.DataFrame:
+    rows = []
+    for name, fit in (record["fits"] or {}).items():
+        quantities = {key: fit[key] for key in ("s_min", "e_min", "b_crit", "exponent")}
+        rows.append(
+            {
+                "model": name + (" (chosen)" if name == record["chosen"] else ""),
+                "formula": fit["formula"],
+                **{
+                    key: "-" if value is None else Estimate.of(value).text("").removeprefix(" = ")
+                    for key, value in quantities.items()
+                },
+                "AICc": "-" if fit["aicc"] is None else f"{fit['aicc']:.1f}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _near(near: pd.DataFrame) -> pd.DataFrame:
+    if near.empty:
+        return near
+    rows = []
+    for size, group in near.groupby("batch_size", sort=True):
+        row = {"B": str(size), "trials": str(group["trials"].iloc[0])}
+        for name, low, high in zip(
+            group["hyperparameter"], group["low"], group["high"], strict=True
+        ):
+            heading = "lr/(1-m)" if name == "effective_lr" else name
+            row[heading] = span_text(f"{low:.3g}", f"{high:.3g}")
+        rows.append(row)
+    return pd.DataFrame(rows)

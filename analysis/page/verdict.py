@@ -1,0 +1,183 @@
+"""Which batch size to use, and how sure that is: the first thing that a page says.
+
+Made from the summary of a study as plain data, as all sentences are.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.fitting.estimates import Estimate, Interval, rounded
+from analysis.measures.replicates import MEDIANS
+from analysis.report.fits import b_crit_sentences
+from analysis.search_quality.best_of_n import SearchVerdict
+
+WIDE = 10.0
+"""Factor between the ends of an interval from which on no batch size is named."""
+_Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What a study says on the choice of a batch size.
+
+    Attributes:
+        headline: in a few words.
+        reasons: sentences on what to choose when.
+        sure: sentences on how sure that is.
+    """
+
+    headline: str
+    reasons: tuple[str, ...]
+    sure: tuple[str, ...]
+
+
+def verdict_of(record: _Record) -> Verdict:
+    """Return the verdict of a study.
+
+    Args:
+        record: from `analysis.report.record.summary_record`, or read back from `summary.json`.
+    """
+    if record["fits"] is None:
+        return Verdict(
+            headline="No batch size can be named yet",
+            reasons=tuple(text for text in record["sentences"] if text.startswith("No fit: ")),
+            sure=_searches(record),
+        )
+    critical = record["critical_batch_sizes"]
+    b_crit = Estimate.of(critical["b_crit"])
+    sizes = [row["batch_size"] for row in record["table"] if row["steps"] is not None]
+    headline, reason = _CHOICES[b_crit.interval](b_crit, sizes[0], sizes[-1])
+    return Verdict(
+        headline=headline,
+        reasons=(*reason, *_edges(critical, record["unit"]), _nearest(record, b_crit)),
+        sure=(
+            *_unfinished(record),
+            *b_crit_sentences(record, critical["b_crit"]),
+            *_searches(record),
+        ),
+    )
+
+
+def _found(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
+    value, low, high = (rounded(end) for end in (b_crit.value, b_crit.low, b_crit.high))
+    interval = f"{low}\N{EN DASH}{high}"
+    reason = (
+        f"The critical batch size is {value} (95% interval {interval}): smaller batches take more "
+        "steps, larger ones use more examples than they save steps."
+    )
+    if not first <= b_crit.value <= last:
+        reason += f" It lies outside the batch sizes measured, {first} to {last}."
+    if b_crit.high > WIDE * b_crit.low:
+        return (
+            f"The batch size to use is between {low} and {high}",
+            (f"{reason} So wide an interval names no batch size: more trials or seeds narrow it.",),
+        )
+    return f"Use a batch size of about {value} ({interval})", (reason,)
+
+
+def _above(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
+    del first
+    low = rounded(b_crit.low)
+    return (
+        f"Use a batch size of at least {low}",
+        (
+            f"The critical batch size is above {low}; the data set no upper bound, because steps "
+            f"still fall at B = {last}. Measure larger batch sizes to find where that ends.",
+        ),
+    )
+
+
+def _below(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
+    del last
+    high = rounded(b_crit.high)
+    return (
+        f"Use a batch size below {high}",
+        (
+            f"The critical batch size is below {high}; the data set no lower bound, because steps "
+            f"hardly fall from B = {first} on. Measure smaller batch sizes to find where that "
+            "begins.",
+        ),
+    )
+
+
+def _open(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
+    del b_crit
+    return (
+        "The data do not say which batch size to use",
+        (
+            f"They do not bound the critical batch size between B = {first} and {last}: measure "
+            "batch sizes further apart, run more trials, or add fresh seeds.",
+        ),
+    )
+
+
+_CHOICES = {
+    Interval.CLOSED: _found,
+    Interval.NO_UPPER: _above,
+    Interval.NO_LOWER: _below,
+    Interval.OPEN: _open,
+}
+
+
+def _edges(critical: _Record, unit: str) -> tuple[str, ...]:
+    """Return where doubling the batch size pays in full, and where no longer."""
+    perfect, plateau = (Estimate.of(critical[name]) for name in ("b_perfect", "b_plateau"))
+    sentences = []
+    if perfect.identified:
+        sentences.append(
+            f"Up to B = {_with_interval(perfect)}, twice the batch size takes half the {unit}: "
+            "stay there where examples are what costs."
+        )
+    if plateau.identified:
+        sentences.append(
+            f"From B = {_with_interval(plateau)} on, a larger batch saves hardly any {unit}: go "
+            "there only where time is all that counts."
+        )
+    return tuple(sentences)
+
+
+def _with_interval(estimate: Estimate) -> str:
+    return estimate.text("").strip().removeprefix("= ")
+
+
+def _nearest(record: _Record, b_crit: Estimate) -> str:
+    """Return what the measured batch size next to the critical one took."""
+    rows = [row for row in record["table"] if row["steps"] is not None]
+    first, last = rows[0]["batch_size"], rows[-1]["batch_size"]
+    wanted = {Interval.CLOSED: b_crit.value, Interval.NO_LOWER: first}.get(b_crit.interval, last)
+    row = min(rows, key=lambda row: abs(math.log(row["batch_size"] / wanted)))
+    return (
+        f"Of the batch sizes measured, B = {row['batch_size']} is the nearest: "
+        f"{record['quantity']} < {record['target']:g} after {_steps(row, record)}."
+    )
+
+
+def _steps(row: _Record, record: _Record) -> str:
+    unit = record["unit"]
+    if record["fitted"] != MEDIANS or row["steps_median"] is None:
+        return f"{row['steps']} {unit}, the fewest over {row['trials']} trials"
+    interval = ""
+    if row["low"] is not None and row["high"] is not None:
+        interval = f" ({rounded(row['low'])}\N{EN DASH}{rounded(row['high'])})"
+    return f"{rounded(row['steps_median'])} {unit}{interval}, the median over {row['seeds']} seeds"
+
+
+def _unfinished(record: _Record) -> tuple[str, ...]:
+    return tuple(text for text in record["sentences"] if text.startswith("Unfinished: "))
+
+
+def _searches(record: _Record) -> tuple[str, ...]:
+    """Return how many searches are good enough, and by how much the others may yet fall."""
+    rows = record["search"]
+    falling = [row for row in rows if row["search"] == SearchVerdict.FALLING]
+    settled = sum(row["search"] == SearchVerdict.SETTLED for row in rows)
+    text = f"{settled} of {len(rows)} searches are settled"
+    gains = [row["gain"] for row in falling if row["gain"] is not None]
+    if gains:
+        text += (
+            f"; {len(falling)} are still falling: half the trials there would have taken up to "
+            f"{max(gains):.0%} more {record['unit']}, so more trials may lower them yet"
+        )
+    return (f"{text}.",)

@@ -1,0 +1,102 @@
+"""What the curve of a study shows at one target, as plain data: rows, bounds, fits, regimes."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.figures.drawing.series import LEFT_OUT, curve_sizes
+from analysis.figures.one_study.bounds import bound_rows
+from analysis.fitting.critical import critical_batch_sizes
+from analysis.fitting.fit import Fits
+from analysis.fitting.models import Floats
+from analysis.fitting.regimes import Regime, regimes_of
+from analysis.measures.replicates import all_have_replicates, fitted_quantity
+from analysis.report.fits import critical_record
+from analysis.report.summary import Analysis
+
+_DIGITS = 4
+_EVERY = 2
+"""Of the points at which figures draw a curve, a screen needs every second one."""
+
+
+def views(analysis: Analysis) -> list[dict[str, Any]]:
+    """Return what is shown at each target: the analysis itself, then its other goals."""
+    of = fitted_quantity(analysis.study, analysis.table)
+    own = _view(analysis.target, of, analysis.table, analysis.fits)
+    others = [
+        _view(goal.target, goal.of, goal.table, goal.fits)
+        for goal in analysis.goals
+        if (goal.target, goal.of) != (analysis.target, of)
+    ]
+    return [own, *others]
+
+
+def curve_points(batch_sizes: object) -> Floats:
+    """Return the batch sizes at which a page draws a curve over these, these among them."""
+    between = [float(f"{size:.{_DIGITS}g}") for size in curve_sizes(batch_sizes)[::_EVERY]]
+    sizes = np.asarray(batch_sizes, dtype=np.float64)
+    inside = [size for size in between if sizes.min() < size < sizes.max()]
+    return np.union1d(sizes, np.array(inside, dtype=np.float64))
+
+
+def shortened(values: "Floats | pd.Series[float]") -> list[float | None]:
+    """Return numbers with four digits, which no eye can tell from all; null where there is none."""
+    return [_short(float(value)) if math.isfinite(value) else None for value in values]
+
+
+def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table as rows of JSON data with all digits; null where unknown."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows
+
+
+def _short(value: float) -> float:
+    short = float(f"{value:.{_DIGITS}g}")
+    return int(short) if short.is_integer() else short  # a digit less in JSON
+
+
+def _view(target: float, of: str, table: pd.DataFrame, fits: Fits | None) -> dict[str, Any]:
+    at = curve_points(table["batch_size"])
+    view = {
+        "target": target,
+        "of": of,
+        "medians": all_have_replicates(table),
+        "rows": json_rows(table),
+        "bounds": [
+            [size, steps, series == LEFT_OUT]
+            for series, size, steps in bound_rows(table).to_numpy().tolist()
+        ],
+        "at": at.tolist(),
+    }
+    if fits is None:
+        return {**view, "chosen": None, "level": None, "fits": {}, "critical": {}, "regimes": []}
+    return {
+        **view,
+        "chosen": fits.best.model.name,
+        "level": fits.best.level,
+        "fits": dict(_curves(fits, at)),
+        "critical": critical_record(critical_batch_sizes(fits)),
+        "regimes": [
+            [str(span.regime), span.low, span.high]
+            for span in regimes_of(fits).spans()
+            if span.regime is not Regime.NOT_RESOLVED
+        ],
+    }
+
+
+def _curves(fits: Fits, at: Floats) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, fit in fits.by_name.items():
+        low, high = fit.band(at)
+        yield (
+            name,
+            {
+                "formula": fit.model.formula,
+                "steps": shortened(fit.predict(at)),
+                "low": shortened(low),
+                "high": shortened(high),
+            },
+        )

@@ -1,0 +1,211 @@
+"""The command that says what training costs: `cost`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from study.commands.options import (
+    DataDir,
+    FontSize,
+    Formats,
+    Json,
+    RunCode,
+    StudyFolder,
+    Title,
+    Width,
+    finite,
+    integers,
+    use_data,
+)
+from study.commands.terminal import Terminal
+from study.errors import StudyError
+
+if TYPE_CHECKING:
+    from analysis.cost.step_costs import StepCosts
+    from analysis.cost.study_cost import Terms
+    from analysis.tables.folder import ResultsFolder
+    from study.costing.measuring import Job
+
+app = typer.Typer()
+console = Terminal()
+_GIGA, _MICRO = 1e9, 1e-6
+
+
+@app.command()
+def cost(  # noqa: PLR0913 - one argument for each flag of the command
+    location: StudyFolder,
+    step_times: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Step times measured elsewhere: columns batch_size, seconds_per_step.",
+            show_default=False,
+        ),
+    ] = None,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Use the step times of the last time.")
+    ] = False,
+    seconds: Annotated[
+        float,
+        typer.Option(min=0.01, callback=finite, help="Seconds to time each batch size for."),
+    ] = 0.3,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="Threads of the CPU.", show_default="one per core"),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Time on a Ray cluster: auto, or host:port.", show_default=False),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option(callback=finite, help="Price of a device-hour.", show_default=False),
+    ] = None,
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,...", help="Numbers of devices to spread a batch over.", show_default=False
+        ),
+    ] = None,
+    bandwidth: Annotated[
+        float | None,
+        typer.Option(
+            callback=finite, help="Bandwidth of a device's link, GB/s.", show_default=False
+        ),
+    ] = None,
+    latency: Annotated[
+        float,
+        typer.Option(min=0, callback=finite, help="Latency of a message, microseconds."),
+    ] = 10.0,
+    parameters: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trainable parameters of the model.", show_default="of the model timed"
+        ),
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(help="Another target; must be looser if trials raced.", show_default=False),
+    ] = None,
+    run_code: RunCode = False,
+    data_dir: DataDir = None,
+    formats: Formats = "png,svg",
+    width: Width = None,
+    font_size: FontSize = None,
+    title: Title = True,
+    as_json: Json = False,
+) -> None:
+    """Time a training step at every batch size, and say what training to the target costs."""
+    if sum((step_times is not None, recorded, address is not None)) > 1:
+        raise StudyError(
+            "step times must come from one place, got two of --step-times, --recorded and "
+            "--address; leave one out"
+        )
+    use_data(data_dir)
+    from analysis.cost.record import cost_record, print_costs, write_cost
+    from analysis.cost.step_costs import StepCosts, write_costs
+    from analysis.cost.step_costs import step_times as times_in
+    from analysis.cost.study_cost import joined
+    from analysis.figures.drawing.style import look_of
+    from analysis.figures.one_study.costs import write_cost_figures
+    from analysis.report.summary import analyze
+    from analysis.tables.folder import ResultsFolder
+    from analysis.tables.study import read_study
+    from study.orchestration.resources import check_address
+    from study.storage.tables import study_tables
+
+    look = look_of(formats, width, font_size, title)
+    terms = _terms(price, devices, bandwidth, latency, parameters)
+    folder = ResultsFolder.at(location)
+    check_address(address)
+    rows = None if step_times is None else times_in(step_times)
+    known = _recorded(folder) if recorded else None
+    analysis = analyze(study_tables(folder) or read_study(folder), target)
+    if known is None:
+        rows = rows or _timed(_job(folder, seconds, threads), address, run_code)
+        known = StepCosts.of(rows)
+    found = joined(analysis, known, terms)
+    if rows is not None:
+        write_costs(folder, rows)
+    figures = folder / "figures"
+    written = write_cost(found, folder)
+    written += [figures / name for name in write_cost_figures(found, figures, look)]
+    if as_json:
+        console.document(cost_record(found))
+        return
+    print_costs(found, console)
+    for file in written:
+        if file.name.endswith(f".{look.formats[0]}"):
+            console.print(str(file))
+
+
+def _terms(
+    price: float | None,
+    devices: str | None,
+    bandwidth: float | None,
+    latency: float,
+    parameters: int | None,
+) -> "Terms":
+    """Return the terms that the options give.
+
+    Raises:
+        StudyError: an option has no effect without another one.
+    """
+    from analysis.cost.devices import Link
+    from analysis.cost.study_cost import Terms
+
+    if devices is None and (bandwidth is not None or parameters is not None):
+        raise StudyError(
+            "--bandwidth and --parameters say what an all-reduce between devices takes, got no "
+            "--devices; give them, as in --devices 1,2,4,8"
+        )
+    counts = [] if devices is None else integers("--devices", devices)
+    link = None
+    if bandwidth is not None:
+        link = Link(bandwidth=_GIGA * bandwidth, latency=_MICRO * latency, parameters=parameters)
+    return Terms(price=price, devices=tuple(sorted(set(counts))), link=link)
+
+
+def _recorded(folder: "ResultsFolder") -> "StepCosts":
+    """Return the step times of an earlier command.
+
+    Raises:
+        StudyError: there are none.
+    """
+    from analysis.cost.step_costs import read_costs
+
+    costs = read_costs(folder)
+    if costs is None:
+        raise StudyError(
+            f"--recorded needs the step times of an earlier `cost`, got none in {folder}; leave it "
+            "out to measure them"
+        )
+    return costs
+
+
+def _job(folder: "ResultsFolder", seconds: float, threads: int | None) -> "Job":
+    """Return what to time.
+
+    Raises:
+        StudyError: the study cannot be trained.
+    """
+    from analysis.tables.files import read_study_file
+    from study.costing.measuring import Job
+
+    if "imported" in read_study_file(folder):
+        raise StudyError(
+            f"only a study that batchscale trains can be timed, got an imported one in {folder}; "
+            "give the times of its steps with --step-times"
+        )
+    return Job.of(folder, seconds, threads)
+
+
+def _timed(job: "Job", address: str | None, run_code: bool) -> list[dict[str, Any]]:
+    """Return the rows of `cost.parquet`, timed here or on a cluster."""
+    from study.costing.measuring import timed_here, timed_on_cluster
+
+    with console.status("timing training steps") as status:
+        if address is not None:
+            return timed_on_cluster(job, address, run_code)
+        return timed_here(job, run_code, lambda size: status.update(f"timing batch size {size}"))

@@ -1,0 +1,150 @@
+"""The page of results as commands write it: once, or again and again while a sweep runs."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from analysis.comparison.labels import study_folders
+from analysis.page.markdown import page_markdown
+from analysis.page.record import Page
+from analysis.page.rendering import page_html
+from analysis.page.sources import Source, page_of
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.study import read_study
+from batchscale.errors import BatchscaleError
+from study.storage.parts import part_names
+from study.storage.provenance import recorded_sweeps
+from study.storage.tables import study_tables
+
+RELOAD_SECONDS = 10
+"""How often the page of a running sweep loads itself anew."""
+SEVERAL = "comparison"
+"""Folder of the page of several studies if none is given."""
+_LOOK_SECONDS = 2.0
+_POLITE = 10
+"""By how much a process that writes pages steps back behind the sweep's (`os.nice`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageOptions:
+    """What a page shows and where it is written.
+
+    Attributes:
+        locations: results folders, at least one.
+        to: folder of the page; None for the study's own, or `SEVERAL`.
+        target: validation error to get below in all; None for each study's own.
+    """
+
+    locations: tuple[str, ...]
+    to: str | None = None
+    target: float | None = None
+
+
+def make_page(options: PageOptions) -> Page:
+    """Return the page of one study or of several, as they are now.
+
+    Raises:
+        BatchscaleError: a folder is damaged or given twice, or a study cannot be analyzed.
+    """  # noqa: DOC502  (raised inside)
+    first = ResultsFolder.at(options.locations[0])
+    several = len(options.locations) > 1
+    folders = study_folders(options.locations) if several else {first.name: first}
+    sources = {
+        name: Source(
+            folder=folder,
+            # parts are the truth: a sweep may be running, or have been stopped before its tables
+            tables=study_tables(folder) or read_study(folder),
+            sweeps=recorded_sweeps(folder),
+        )
+        for name, folder in folders.items()
+    }
+    return page_of(sources, options.target)
+
+
+def write_page(page: Page, options: PageOptions) -> list[str]:
+    """Write a page as HTML and as Markdown; return where the files are."""
+    own = SEVERAL if len(options.locations) > 1 else options.locations[0]
+    folder = ResultsFolder.at(options.to or own)
+    files = {"report.html": page_html(page), "report.md": page_markdown(page)}
+    for name, text in files.items():
+        folder.write(name, text.encode())
+    return [str(folder / name) for name in files]
+
+
+def keep_current(
+    options: PageOptions, say: Callable[[str], None], ended: Callable[[], bool] = lambda: False
+) -> None:
+    """Write a page whenever more trials are recorded, until none is to come.
+
+    Args:
+        options: the page.
+        say: is told where it is, and why there is none yet.
+        ended: whether to stop watching.
+    """
+    seen, said = None, ""
+    while not ended():
+        recorded = [part_names(ResultsFolder.at(location)) for location in options.locations]
+        if recorded != seen:
+            seen = recorded
+            done, text = _written(options)
+            if text != said:
+                say(text)
+            said = text
+            if done:
+                return
+        time.sleep(_LOOK_SECONDS)
+
+
+def _written(options: PageOptions) -> tuple[bool, str]:
+    """Write a page; return whether it is the last one, and what to say."""
+    try:
+        page = make_page(options)
+        unfinished = any(study.summary["unfinished"] for study in page.studies)
+        reload_seconds = RELOAD_SECONDS if unfinished else None
+        files = write_page(replace(page, reload_seconds=reload_seconds), options)
+        return not unfinished, files[0]
+    except BatchscaleError as error:
+        return False, f"no page yet: {error}"
+
+
+@contextlib.contextmanager
+def page_kept_current(folder: ResultsFolder) -> Iterator[list[str]]:
+    """Keep the page of a study current while the body runs, from a process of its own.
+
+    Yields:
+        A list that holds, in the end, where the page is, or why there is none.
+    """
+    said: list[str] = []
+    watcher = subprocess.Popen(
+        [sys.executable, "-P", "-m", "study.commands.pages", folder.location],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is the sweep's
+    )
+    try:
+        yield said
+    finally:
+        watcher.kill()
+        watcher.wait()
+    options = PageOptions(locations=(folder.location,))
+    try:
+        said.append(write_page(make_page(options), options)[0])
+    except BatchscaleError as error:
+        said.append(f"no page: {error}")
+
+
+def _watch(location: str) -> None:
+    """Keep a page current until the process that asked for it is gone."""
+    os.nice(_POLITE)
+    parent = os.getppid()
+    options = PageOptions(locations=(location,))
+    keep_current(options, lambda _: None, lambda: os.getppid() != parent)
+
+
+if __name__ == "__main__":
+    _watch(sys.argv[1])

@@ -1,0 +1,70 @@
+"""Energy counters of this machine: of a GPU by NVML, of the CPU's packages by RAPL."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+Counter = Callable[[], float]
+"""Returns the joules counted so far."""
+_RAPL = Path("/sys/class/powercap")
+
+
+def energy_since(device: str, rapl: Path = _RAPL) -> Counter | None:
+    """Return what tells the joules spent since this call; None where no driver tells.
+
+    A package of cores is counted as a whole, with whatever else runs on it.
+
+    Args:
+        device: cpu or cuda, the current one.
+        rapl: folder of the kernel's power capping zones.
+    """
+    counters = _gpu() if device == "cuda" else _packages(rapl)
+    if not counters:
+        return None
+    before = [count() for count, _ in counters]
+
+    def since() -> float:
+        spent = 0.0
+        for (count, wraps_at), start in zip(counters, before, strict=True):
+            joules = count() - start
+            spent += joules if joules >= 0 else joules + wraps_at
+        return spent
+
+    return since
+
+
+def _packages(rapl: Path) -> list[tuple[Counter, float]]:
+    """Return a counter for each package of cores, and the joules at which it starts again."""
+    counters = []
+    for zone in sorted(rapl.glob("intel-rapl:?")):  # cores and memory are zones within these
+        try:
+            most = _joules(zone / "max_energy_range_uj")
+            _joules(zone / "energy_uj")
+        except (OSError, ValueError):  # since 2020 for root only, unless the system says else
+            return []
+        counters.append((_reader(zone / "energy_uj"), most))
+    return counters
+
+
+def _reader(file: Path) -> Counter:
+    return lambda: _joules(file)
+
+
+def _joules(file: Path) -> float:
+    return int(file.read_text()) / 1e6
+
+
+def _gpu() -> list[tuple[Counter, float]]:
+    try:
+        import pynvml  # a user's own package: `pip install nvidia-ml-py`
+    except ImportError:
+        return []
+    try:
+        pynvml.nvmlInit()
+        # of all GPUs of the machine, the one that torch calls the current one
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties().uuid}")
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except pynvml.NVMLError:
+        return []
+    return [(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0)]

@@ -1,0 +1,168 @@
+"""The steps of a study timed at each of its batch sizes, here or on a Ray cluster."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Self
+
+import torch
+
+from analysis.tables.folder import ResultsFolder
+from study.config.study import ResolvedStudy
+from study.costing.timing import alone, timed_program, timed_steps
+from study.engine.networks.training import Trainable, prepare
+from study.errors import StudyError
+from study.planning.cores import cores
+from study.records import Point, TrialResult
+from study.replay.recorded import recorded_trials
+from study.storage.study_folder import read_study_toml
+from workloads.command.program import Command
+from workloads.registry import files_refused
+from workloads.registry import resolve as resolve_workload
+
+Row = dict[str, Any]
+Tell = Callable[[int], None]
+"""Is told each batch size before it is timed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What to time, for any machine.
+
+    Attributes:
+        resolved: the study as plain data.
+        points: a recorded good point at each batch size.
+        seconds: to time each batch size for.
+        threads: of the CPU; None for one per core.
+        data_dir: folder of data files; None leaves it to the environment.
+    """
+
+    resolved: Mapping[str, Any]
+    points: Mapping[int, Point] = field(repr=False)
+    seconds: float
+    threads: int | None = None
+    data_dir: str | None = None
+
+    @classmethod
+    def of(cls, folder: ResultsFolder, seconds: float, threads: int | None = None) -> Self:
+        """Return what to time of the study in a folder.
+
+        Raises:
+            StudyError: it holds no trial, or no study that batchscale ran.
+        """  # noqa: DOC502  (raised inside)
+        resolved = read_study_toml(folder)
+        points = good_points(resolved, recorded_trials(folder, resolved))
+        return cls(
+            resolved=resolved.as_data(),
+            points=points,
+            seconds=seconds,
+            threads=threads,
+            data_dir=os.environ.get("BATCHSCALE_DATA"),
+        )
+
+
+def good_points(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> dict[int, Point]:
+    """Return the best recorded point at each batch size, of the nearest one where it has none.
+
+    Steps take as long at any point, except where numbers diverge or vanish.
+
+    Raises:
+        StudyError: no trial is recorded.
+    """
+    best: dict[int, TrialResult] = {}
+    for result in recorded:
+        if _standing(result) < _standing(best.get(result.batch_size)):
+            best[result.batch_size] = result
+    if not best:
+        raise StudyError(
+            "the cost of a step is measured with a point of a recorded trial, got a study without "
+            "any that was measured; run `sweep` first"
+        )
+    nearest = {
+        size: min(best, key=lambda other: max(size / other, other / size))
+        for size in resolved.batch_sizes
+    }
+    return {size: best[other].point for size, other in nearest.items()}
+
+
+def _standing(result: TrialResult | None) -> tuple[float, float]:
+    """Return what sorts trials: the fewest steps first, then those that missed by their error."""
+    if result is None or result.outcome.best_error is None:
+        return float("inf"), float("inf")
+    steps = result.outcome.steps
+    return float("inf") if steps is None else steps, result.outcome.best_error
+
+
+def timed_here(job: Job, run_code: bool, tell: Tell) -> list[Row]:
+    """Return the rows of `cost.parquet`, timed on the GPU of this machine, or on its cores.
+
+    Raises:
+        StudyError: the workload cannot be trained.
+    """  # noqa: DOC502  (raised inside)
+    resolved = alone(ResolvedStudy.model_validate(job.resolved))
+    with files_refused(not run_code):
+        workload = resolve_workload(resolved.workload, resolved.workload_options)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    trainable = prepare(workload, device, resolved.compute.precision)
+    return timed(job, trainable, tell)
+
+
+def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
+    """Return the rows of `cost.parquet`, timed on a machine of a Ray cluster, alone on it.
+
+    That is one with a GPU, if there is any, else the one with the most cores.
+
+    Raises:
+        StudyError: the study is one of programs, or the cluster cannot be joined.
+    """
+    from study.orchestration.actor import shared_data, shared_form
+    from study.orchestration.task import run_alone
+
+    resolved = ResolvedStudy.model_validate(job.resolved)
+    with files_refused(not run_code):
+        workload = resolve_workload(resolved.workload, resolved.workload_options)
+    if isinstance(workload, Command):
+        raise StudyError(
+            "--address times networks that batchscale trains, got a study of a program; run `cost` "
+            "on the machine that is to be timed, or give its times with --step-times"
+        )
+    here = prepare(workload, "cpu", resolved.compute.precision)
+    return run_alone(address, partial(_timed_there, job), shared_data(here), shared_form(here))
+
+
+def _timed_there(job: Job, device: str, data: Any, form: bytes | None) -> list[Row]:
+    """Return the rows, timed by a task on the cluster."""
+    from study.orchestration.actor import received
+
+    if job.data_dir is not None:
+        os.environ["BATCHSCALE_DATA"] = job.data_dir
+    resolved = alone(ResolvedStudy.model_validate(job.resolved))
+    workload = resolve_workload(resolved.workload, resolved.workload_options)
+    trainable = prepare(workload, device, resolved.compute.precision, received(data, form))
+    return timed(job, trainable)
+
+
+def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> list[Row]:
+    """Return the rows of `cost.parquet` for a workload that is ready to be trained."""
+    resolved = alone(ResolvedStudy.model_validate(job.resolved))
+    rows = []
+    with _threads(job.threads or cores()):
+        for size, point in job.points.items():
+            tell(size)
+            if isinstance(trainable, Command):
+                rows.append(timed_program(resolved, trainable, point, size, job.seconds))
+            else:
+                rows.append(timed_steps(resolved, trainable, point, size, job.seconds))
+    return rows
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,83 @@
+"""Muon: hidden weight matrices move by an orthogonalized momentum, all other parameters by AdamW.
+
+Jordan et al. 2024, in the form of `torch.optim.Muon` with `adjust_lr_fn="match_rms_adamw"` (Liu et
+al. 2025, arXiv 2502.16982): updates are as large as AdamW's, so both parts share a learning rate,
+its schedule and its scaling rule, up to the factor `adamw_lr_ratio`.
+"""
+
+from dataclasses import replace
+from math import prod, sqrt
+
+import torch
+from torch import Tensor
+
+from study.config.space import Hyperparameter
+from study.optimizers.adaptive import LR, MOMENTS, adamw_step
+from study.optimizers.parameters import Role
+from study.optimizers.update_rule import Optimizer, State
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_ITERATIONS = 5
+_LEAST_NORM = 1e-7
+_RMS = 0.2
+"""Root mean square of an update of AdamW, in units of the learning rate."""
+
+
+def _muon(state: State) -> None:
+    """Take Muon's step on hidden matrices, convolution kernels too, and AdamW's on all else."""
+    state.buffers["step"].add_(1)
+    lr = state.values["lr"]
+    others = {**state.values, "lr": lr * state.values["adamw_lr_ratio"]}
+    for tensor in state.each(MOMENTS):
+        if tensor.described[0].role is Role.MATRIX:
+            _orthogonal_step(tensor)
+        else:
+            adamw_step(replace(tensor, values=others))
+
+
+def _orthogonal_step(state: State) -> None:
+    """M <- m M + (1 - m) g; p <- (1 - lr wd) p - lr s O(g + m (M - g)), s = 0.2 sqrt(max(r, c)).
+
+    O makes all singular values of the r x c matrix about 1. A kernel's matrix has a row per filter.
+    """
+    (described,), momentum, lr = state.described, state.values["momentum"], state.values["lr"]
+    velocity = state.buffers["first_moment"].lerp_(state.gradients, 1 - momentum)
+    ahead = state.gradients.lerp_(velocity, momentum)
+    rows, columns = described.shape[0], prod(described.shape[1:])
+    matrices = ahead.view(-1, rows, columns)
+    wide = _orthogonal(matrices.mT).mT if rows > columns else _orthogonal(matrices)
+    update = wide.reshape(ahead.shape)
+    state.parameters.mul_(1 - lr * state.values["weight_decay"])
+    state.parameters.addcmul_(update, lr * sqrt(max(rows, columns)), value=-_RMS)
+
+
+def _orthogonal(matrices: Tensor) -> Tensor:
+    """Return matrices (lanes, r, c) with singular values between about 0.7 and 1.2.
+
+    Five steps of a quintic Newton-Schulz iteration, fastest where r <= c. It runs in the precision
+    of the parameters, where torch's runs in bfloat16.
+    """
+    linear, cubic, quintic = _COEFFICIENTS
+    norm = torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True)
+    result: Tensor = matrices / norm.clamp(min=_LEAST_NORM)
+    for _ in range(_ITERATIONS):
+        gram = result @ result.mT
+        result = (cubic * gram + quintic * gram @ gram) @ result + linear * result
+    return result
+
+
+MUON = Optimizer(
+    hyperparameters={
+        "lr": LR,
+        "momentum": Hyperparameter(default=0.95, low=0.0, high=1.0),
+        "weight_decay": Hyperparameter(default=0.1, low=0.0),
+        "adamw_lr_ratio": Hyperparameter(default=1.0, low=0.0, low_open=True),
+        "beta1": Hyperparameter(default=0.9, low=0.0, high=1.0),
+        "beta2": Hyperparameter(default=0.95, low=0.0, high=1.0),
+        "eps": Hyperparameter(default=1e-8, low=0.0, low_open=True),
+    },
+    buffers=MOMENTS,
+    counters=("step",),
+    update=_muon,
+    decoupled_decay=True,
+)

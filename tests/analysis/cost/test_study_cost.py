@@ -1,0 +1,108 @@
+"""The join of steps to target with step times, against a known truth."""
+
+import math
+
+import numpy as np
+import pytest
+
+from analysis.cost.estimates import TIME, amount, exactly, product, ratio, record, text
+from analysis.cost.study_cost import cost_of, joined
+from analysis.errors import AnalysisError
+from analysis.fitting.critical import FORM, SEEDS, TUNING
+from analysis.fitting.estimates import Estimate
+from analysis.tables.folder import ResultsFolder
+
+
+def test_the_interval_of_a_product_covers_it():
+    rng = np.random.default_rng(3)
+    # 95 % intervals of two log-normal numbers, whose product has one of 1.96 times its deviation
+    deviations = np.array([0.1, 0.25])
+    found = product(
+        *(Estimate(value=1.0, low=np.exp(-1.96 * s), high=np.exp(1.96 * s)) for s in deviations)
+    )
+    drawn = np.exp(rng.normal(0, deviations, (20_000, 2)).sum(axis=1))
+    assert np.mean((drawn > found.low) & (drawn < found.high)) == pytest.approx(0.95, abs=0.01)
+    assert found.low == pytest.approx(1 / found.high)
+
+
+def test_an_end_that_one_lacks_the_product_lacks():
+    open_above = Estimate(value=2.0, low=1.0, high=math.inf)
+    assert product(open_above, exactly(3.0)).high == math.inf
+    assert product(open_above, exactly(3.0)).low == pytest.approx(3.0)
+    under = ratio(exactly(3.0), open_above)
+    assert (under.low, under.high) == (0.0, pytest.approx(3.0))
+    assert record(under) == {"value": 1.5, "low": None, "high": pytest.approx(3.0)}
+    assert text(Estimate(value=2.0, low=0.0, high=math.inf), TIME) == "2.0 s"
+    assert text(open_above, TIME) == "2.0 s (> 1.0)"
+    assert amount(0.0, TIME) == "0 \N{MICRO SIGN}s"
+
+
+def test_costs_are_those_of_the_truth(cost, truth):
+    found = cost(price=3.6)
+    assert found.held == (SEEDS, TUNING, FORM)
+    for row in found.rows:
+        seconds = truth.steps(row.batch_size) * truth.seconds(row.batch_size)
+        assert row.seconds.low <= seconds <= row.seconds.high
+        assert row.seconds.value == pytest.approx(seconds, rel=0.1)
+        assert row.money.value == pytest.approx(row.seconds.value / 1000)
+        assert row.device_hours.value == pytest.approx(row.seconds.value / 3600)
+        assert row.examples.value == pytest.approx(row.steps.value * row.batch_size)
+        rate = row.examples_per_second
+        assert rate.value == pytest.approx(row.batch_size / truth.seconds(row.batch_size))
+        assert rate.low < rate.value < rate.high
+        assert row.joules is None
+        assert row.steps_found == round(truth.steps(row.batch_size))
+
+
+def test_the_verdicts_are_those_of_the_truth(cost, truth):
+    found = cost()
+    times = {size: truth.steps(size) * truth.seconds(size) for size in truth.sizes}
+    assert found.fastest.batch_size == min(times, key=times.get) == 64
+    slower = {row.batch_size for row in found.rows} - {64}
+    alike = {row.batch_size for row in found.as_fast}
+    # twice as slow is told apart, a tenth is not
+    assert {size for size in slower if times[size] > 2 * times[64]} <= slower - alike
+    assert {size for size in slower if times[size] < 1.05 * times[64]} <= alike
+    assert found.smallest_near.batch_size == 64
+    # the throughput at B is B / (B + 100) of the most: within 10 % of that of 1024 from 512 on
+    assert found.throughput_stops.batch_size == 512
+    at = next(at for at in found.doublings if at.batch_size == 32)
+    assert at.next == 64
+    assert at.seconds.low < times[64] / times[32] < at.seconds.high
+    assert at.examples.value == pytest.approx(2 * at.steps.value)
+    assert at.step_seconds.value == pytest.approx(truth.seconds(64) / truth.seconds(32))
+
+
+def test_without_a_fit_or_replicates_steps_have_no_interval(cost, without_fit):
+    found = cost(without_fit)
+    assert found.held == ()
+    assert [record(row.steps) for row in found.rows] == [
+        None,
+        {"value": 335.0, "low": None, "high": None},
+        {"value": 91.0, "low": None, "high": None},
+    ]
+    assert found.as_fast == ()
+
+
+def test_a_batch_size_that_missed_or_was_not_timed_has_no_time(cost, costs, without_fit):
+    found = cost(without_fit, costs((2, 4, 8)))
+    times = {row.batch_size: row.seconds is not None for row in found.rows}
+    assert times == {2: False, 4: True, 16: False}
+    with pytest.raises(AnalysisError, match="must be of batch sizes of the study, 2, 4, 16"):
+        joined(without_fit, costs((3, 5)), found.terms)
+
+
+def test_times_without_a_spread_leave_the_interval_of_steps(cost, costs):
+    found = cost(made=costs(step_seconds_low=None, step_seconds_high=None))
+    for row in found.rows:
+        step = row.step.seconds.value
+        assert record(row.seconds) == pytest.approx(record(row.steps.times(step)))
+
+
+def test_a_folder_without_step_times_has_no_cost(tmp_path, on_a_curve):
+    assert cost_of(ResultsFolder.at(tmp_path), on_a_curve) is None
+
+
+def test_energy_is_joined_where_it_is_known(cost, costs):
+    found = cost(made=costs(step_joules=2.0))
+    assert all(row.joules.value == pytest.approx(2 * row.steps.value) for row in found.rows)
