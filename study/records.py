@@ -50,6 +50,10 @@ class Role(StrEnum):
     """The point that a recipe's scaling rule predicts at a batch size, run without a search."""
 
 
+APART = frozenset({Role.REPLICATE, Role.RECIPE})
+"""Roles of trials that no search proposed."""
+
+
 class ScalingRule(StrEnum):
     """How hyperparameters follow the batch size when a point is transferred."""
 

@@ -40,7 +40,7 @@ class SmoothedBlobs(Blobs):
 
 
 class BatchNormBlobs(Blobs):
-    """The same with running batch statistics, which vmap cannot take."""
+    """The same with running batch statistics."""
 
     def model(self):
         return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))

@@ -35,7 +35,7 @@ class Observation:
     Attributes:
         state: a member of the model that changes while it trains and is no parameter, or that
             differs from model to model; None without one. Such models cannot share a trace.
-        buffer: whether that member is a buffer, which a checkpoint holds, as batch statistics.
+        buffer: whether only buffers change, which a checkpoint holds, as batch statistics.
         draws: names of the generators that training draws from; None without one.
         measure_draws: the same of a measurement.
     """
@@ -51,9 +51,9 @@ class Observation:
         return self.state is None or self.buffer
 
     @property
-    def only_draws_from_torch(self) -> bool:
-        """Whether all that there is beside computing are draws from torch in training."""
-        return self.draws == "torch" and self.state is None and self.measure_draws is None
+    def may_pack(self) -> bool:
+        """Whether all that there is beside computing are draws from torch, and buffers."""
+        return self.draws in {None, "torch"} and self.resumable and self.measure_draws is None
 
     def words(self) -> list[str]:
         """Return what was seen, a phrase each; none where there is nothing but computing."""
@@ -142,8 +142,11 @@ class _Observer:
             )
         members = changed(own, self._own(self._called))
         _refuse_switch(members)
-        late = changed(buffers, _buffers(self._called))
-        return _first(members), _first(late), drawn(generators, states(device))
+        after = _buffers(self._called)
+        late, random = changed(buffers, after), drawn(generators, states(device))
+        if after.keys() != buffers.keys():  # a new model lacks what a checkpoint would hold
+            return _first(members) or _first(late), None, random
+        return _first(members), _first(late), random
 
     def _gradient(self, train: Examples) -> float:
         """Take a training pass; return the largest element of the gradient."""

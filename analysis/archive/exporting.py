@@ -27,6 +27,7 @@ from analysis.archive.spaces import (
     parameter_configs,
 )
 from analysis.errors import AnalysisError
+from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import is_federated
 from analysis.measures.targets import trials_as_recorded
 from analysis.tables.files import read_file, remedy
@@ -79,6 +80,11 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
         raise AnalysisError(
             f"an export must be of a study whose steps are updates, got rounds of FedAvg in "
             f"{folder}; the layout has no place for clients: copy the folder instead"
+        )
+    if is_planned(study.config):
+        raise AnalysisError(
+            f"an export must be of a study of fixed batch sizes, got a batch schedule in {folder}; "
+            "the layout has no place for it: copy the folder instead"
         )
     trials = _numbered(trials_as_recorded(study, CANDIDATES))
     if trials.empty:

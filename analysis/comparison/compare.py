@@ -17,6 +17,7 @@ from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.ratios import EqualityTest, b_crit_ratio, equal_b_crit
 from analysis.fitting.tuned import fit_best
+from analysis.measures.batch_plan import is_planned
 from analysis.measures.replicates import all_have_replicates, fitted_points
 from analysis.measures.targets import equal_trials as most_equal_trials
 from analysis.report.summary import Analysis, analyze
@@ -208,7 +209,8 @@ def _compared(name: str, label: str, analysis: Analysis, medians: bool) -> Compa
     table = analysis.table if medians else analysis.table.drop(columns="seeds")
     points = fitted_points(table)
     fits, critical = analysis.fits, analysis.critical
-    if not medians and all_have_replicates(analysis.table):
+    planned = is_planned(analysis.study.config)
+    if not medians and not planned and all_have_replicates(analysis.table):
         # its own fit is of medians, which the others do not have
         kept = points.without(points.out_of_reach())
         fits = None

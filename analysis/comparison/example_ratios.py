@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.comparison.compare import Compared, Comparison
 from analysis.comparison.rule_costs import training
-from analysis.measures.federated import examples_per_step
+from analysis.measures.batch_plan import KEY, BatchPlan
 from analysis.measures.recipes import follows_rule
 
 _TYPES = {
@@ -33,7 +33,7 @@ def example_ratios(comparison: Comparison) -> pd.DataFrame:
         Columns study, over (the first study), batch_size, ratio, low and high (95 % interval for
         seeds; null where steps are no medians, or a median has no such interval). A row for each
         batch size at which both reached the target; none unless all studies are tuned to one target
-        of one workload, and their optimizers differ.
+        of one workload, and their optimizers or batch schedules differ.
     """
     first, *others = comparison.studies
     below = _examples(comparison, first)
@@ -52,7 +52,7 @@ def _comparable(comparison: Comparison) -> bool:
     return (
         all(study.analysis.target == first.analysis.target for study in others)
         and all(training(own.config) == training(tables[0].config) for own in tables)
-        and len({own.config["optimizer"] for own in tables}) > 1
+        and len({(c["optimizer"], str(c.get(KEY))) for c in (own.config for own in tables)}) > 1
         and not any(map(follows_rule, tables))
     )
 
@@ -63,9 +63,10 @@ def _examples(comparison: Comparison, study: Compared) -> _Spans:
     spans = {}
     for row in table.to_dict("records"):
         steps = [row["compared"], *(row[end] for end in ends)]
-        per_step = examples_per_step(study.analysis.study.config, row["batch_size"])
-        low, high = (math.nan, math.nan) if pd.isna(steps).any() or not ends else steps[1:]
-        spans[row["batch_size"]] = (steps[0] * per_step, low * per_step, high * per_step)
+        used = BatchPlan.of(study.analysis.study.config, row["batch_size"]).examples
+        known = bool(ends) and not pd.isna(steps).any()
+        low, high = map(used, steps[1:]) if known else (math.nan, math.nan)
+        spans[row["batch_size"]] = (used(steps[0]), low, high)
     return spans
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis.comparison.compare import Compared, Comparison
 from analysis.fitting.models import Floats
+from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.federated import examples_per_step
 from analysis.measures.replicates import representative_runs
 from analysis.tables.study import StudyTables
@@ -65,7 +66,8 @@ def _rows(study: Compared, epochs: float) -> list[tuple[object, ...]]:
     for size, group in runs.groupby("batch_size", sort=True):
         # the same count as that of `race.max_epochs`
         per_step = examples_per_step(tables.config, int(str(size)))
-        steps = max(1, math.floor(epochs * tables.config["examples"] / per_step))
+        whole = max(1, math.floor(epochs * tables.config["examples"] / per_step))
+        steps = max(1, BatchPlan.of(tables.config, int(str(size))).steps(whole * per_step))
         diverged = group["status"].eq("diverged")
         if (group.loc[~diverged, "stopped_at"] < steps).any():
             continue

@@ -32,7 +32,7 @@ _FIRST = (
     "seed",
 )
 # long, or derived from other keys: a folder's name says more
-_LEFT_OUT = ("batch_sizes", "examples", "imported")
+_LEFT_OUT = ("batch_sizes", "batch_plans", "examples", "imported")
 _MOST_KEYS = 2
 
 

@@ -18,7 +18,8 @@ from analysis.errors import AnalysisError
 from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import Estimate, rounded
-from analysis.measures.federated import examples_per_step, local_steps, step_unit
+from analysis.measures.batch_plan import BatchPlan, is_planned
+from analysis.measures.federated import local_steps, step_unit
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.write import markdown_table
 from analysis.tables.folder import ResultsFolder
@@ -143,7 +144,7 @@ def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     normalized = "" if comparison.normalisation.batch_size is None else " (normalized)"
     tables = {
         f"Steps to target{normalized}": steps_table(comparison),
-        "Examples to target, one batch in each local step of a round": examples_table(comparison),
+        _examples_caption(comparison): examples_table(comparison),
         "The hyperbola S_min + E_min / B and the critical batch sizes, with 95% intervals": (
             fits_table(comparison)
         ),
@@ -154,6 +155,12 @@ def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
         epochs_caption(comparison): epochs_table(comparison),
     }
     return {caption: rows for caption, rows in tables.items() if rows is not None and len(rows)}
+
+
+def _examples_caption(comparison: Comparison) -> str:
+    if any(is_planned(study.analysis.study.config) for study in comparison.studies):
+        return "Examples to target, with batch schedules"
+    return "Examples to target, one batch in each local step of a round"
 
 
 def steps_table(comparison: Comparison) -> pd.DataFrame:
@@ -177,17 +184,20 @@ def examples_table(comparison: Comparison) -> pd.DataFrame | None:
     """Return the examples that the steps of `steps_table` use, in the same form.
 
     Returns:
-        The table; None where all studies use equally many examples per step.
+        The table; None where all studies use as many examples per step, the same in all steps.
     """
     configs = {study.name: study.analysis.study.config for study in comparison.studies}
-    if len({local_steps(config) for config in configs.values()}) == 1:
+    planned = any(map(is_planned, configs.values()))
+    if len({local_steps(config) for config in configs.values()}) == 1 and not planned:
         return None
     used = comparison.table.copy()
-    per_step = [
-        examples_per_step(configs[name], size)
+    plans = [
+        BatchPlan.of(configs[name], size)
         for name, size in zip(used["study"], used["batch_size"], strict=True)
     ]
-    used[["compared", "bound"]] = used[["compared", "bound"]].mul(per_step, axis=0)
+    for column in ("compared", "bound"):
+        steps = zip(plans, used[column], strict=True)
+        used[column] = pd.array([n if pd.isna(n) else plan.examples(n) for plan, n in steps])
     return steps_table(replace(comparison, table=used.assign(normalised=None)))
 
 

@@ -137,6 +137,7 @@ def readable_costs(cost: StudyCost) -> pd.DataFrame:
     }
     return pd.DataFrame({name: [write(row) for row in rows] for name, write in of.items()}).drop(
         columns=[
+            *([] if cost.on_curve else ["found"]),
             *(["money"] if cost.terms.price is None else []),
             *(["energy"] if all(row.joules is None for row in rows) else []),
             *(["memory"] if all(r.step is None or r.step.memory is None for r in rows) else []),

@@ -15,7 +15,7 @@ class CostRow:
     Attributes:
         batch_size: examples per step.
         step: what a step costs; None where it was not timed.
-        steps: steps to target of the best point; None where the target was missed.
+        steps: steps to target (`analysis.cost.steps`); None where the target was missed.
         steps_found: those of the best point found: their median over fresh seeds where all batch
             sizes have it, else the fewest over trials; None where missed.
         examples_per_step: examples that a step uses.

@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from analysis.cost.devices import ALL_REDUCE, EXAMPLES, SHARES, DeviceCost
 from analysis.cost.estimates import ENERGY, TIME, amount, text
 from analysis.cost.rows import CostRow
+from analysis.cost.step_costs import MEASURED
 from analysis.cost.study_cost import StudyCost
-from analysis.fitting.estimates import rounded, span_text
+from analysis.fitting.estimates import REACH, rounded, span_text
 from analysis.measures.federated import step_unit
 from analysis.measures.replicates import fitted_quantity
 
-MEASURED = "measured"
-"""Source of step times that batchscale took itself."""
 _STEADY = 2.0
 """Factor between the repeats of a step beyond which they are said to be disturbed."""
 _REASONS = {
@@ -24,7 +23,7 @@ _REASONS = {
 def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
     """Return what was found, one sentence each: verdicts first, then what they rest on."""
     return (
-        *_fastest(cost),
+        *fastest_sentences(cost),
         *_throughput(cost),
         *_doubling(cost),
         *_under_tuned(cost),
@@ -34,6 +33,7 @@ def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
         *_unsteady(cost),
         *_evaluation(cost),
         _intervals(cost),
+        *_open(cost),
         *_missing(cost),
     )
 
@@ -50,7 +50,8 @@ def price_text(money: float) -> str:
     return f"{money:,.2f}" if money >= 1 else rounded(money)
 
 
-def _fastest(cost: StudyCost) -> tuple[str, ...]:
+def fastest_sentences(cost: StudyCost) -> tuple[str, ...]:
+    """Return which batch size is the fastest on one device, and the smallest that is near it."""
     best = cost.fastest
     if best is None or best.seconds is None or best.steps is None or best.step is None:
         return (
@@ -72,6 +73,8 @@ def _fastest(cost: StudyCost) -> tuple[str, ...]:
 
 
 def _as_fast(cost: StudyCost) -> str:
+    if len(cost.timed) == 1:
+        return ", the only batch size with a time"
     if not cost.held:
         return "; without intervals it is not known which others may be as fast"
     if not cost.as_fast:
@@ -96,6 +99,8 @@ def _throughput(cost: StudyCost) -> tuple[str, ...]:
     if stop is None or stop.examples_per_second is None:
         return ()
     timed = [row for row in cost.rows if row.examples_per_second is not None]
+    if len(timed) == 1:
+        return ()
     rate = f"{text(stop.examples_per_second)} examples/s"
     if stop is timed[-1]:
         return (
@@ -142,13 +147,14 @@ def _energy(cost: StudyCost) -> tuple[str, ...]:
 def _device_sentences(cost: StudyCost) -> tuple[str, ...]:
     fastest, cheapest, near = cost.fastest_scaled, cost.cheapest_scaled, cost.cheapest_near
     told = _left_out(cost)
-    if fastest is None or cheapest is None or near is None:
+    if fastest is None or cheapest is None or near is None or cost.scaling[-1].devices == 1:
         return told
     return (
         f"Fastest of the numbers of devices: {_scaled(fastest)}.",
         f"Cheapest: {_scaled(cheapest)}.",
         f"Cheapest within 10% of the fastest: {_scaled(near)}.",
         _end_of_scaling(cost),
+        *_link(cost),
         *told,
     )
 
@@ -183,6 +189,17 @@ def _end_of_scaling(cost: StudyCost) -> str:
     )
 
 
+def _link(cost: StudyCost) -> tuple[str, ...]:
+    link = cost.terms.link
+    if link is None:
+        return ()
+    on = "" if link.measured_on is None else f", as measured on {link.measured_on} GPUs"
+    return (
+        f"An all-reduce is a ring over links of {link.bandwidth / 1e9:.3g} GB/s, with "
+        f"{amount(link.latency, TIME)} for each message{on}; it does not overlap with a step.",
+    )
+
+
 def _left_out(cost: StudyCost) -> tuple[str, ...]:
     without = sorted({*cost.terms.devices} - {row.devices for row in cost.scaling})
     if not without:
@@ -201,7 +218,7 @@ def _timed(cost: StudyCost) -> str:
     repeats = [row.repeats for row in costs.rows if row.repeats]
     return (
         f"Steps were timed with one model at a time, on {setting_text(cost)}: medians of "
-        f"{span_text(min(repeats), max(repeats))} repeats, with the least and the most."
+        f"{span_text(min(repeats), max(repeats))} repeats, with their 95% intervals."
     )
 
 
@@ -214,10 +231,10 @@ def _unsteady(cost: StudyCost) -> tuple[str, ...]:
     ]
     if cost.costs.source != MEASURED or not wide:
         return ()
+    fewer = ", or with fewer --threads" if (cost.costs.threads or 1) > 1 else ""
     return (
-        f"B = {_listed(wide)}: the least and the most time of a step differ by more than a factor "
-        f"of {_STEADY:g}, as where other programs run; run `cost` again when they have ended, or "
-        "with fewer --threads.",
+        f"B = {_listed(wide)}: the ends of the interval of a step differ by more than a factor of "
+        f"{_STEADY:g}, as where other programs run; run `cost` again when they have ended{fewer}.",
     )
 
 
@@ -241,18 +258,28 @@ def _intervals(cost: StudyCost) -> str:
     analysis = cost.analysis
     if not cost.held:
         return (
-            "Steps to target have no interval: they are the fewest over trials, and there are "
-            "neither replicates nor a fit; set replicates.seeds and run `sweep` again."
+            "Steps to target have no interval: they are the fewest over trials, without replicates "
+            "and at too few batch sizes to compare fits; set replicates.seeds and `sweep` again."
         )
     *others, last = cost.held
     held = f"{', '.join(others)} and {last}" if others else last
     of = fitted_quantity(analysis.study, analysis.table)
-    what = f"the {of}" if analysis.fits is None else f"those of the curve fitted to the {of}"
+    what = f"those of the curve fitted to the {of}" if cost.on_curve else f"the {of}"
     missing = "" if analysis.tuning is None else analysis.tuning.missing
     without = f"; under-tuning is in none: {missing}" if missing else ""
     return (
         f"Steps to target are {what}; their 95% intervals hold {held}, and those of times the "
         f"spread of the step times too{without}."
+    )
+
+
+def _open(cost: StudyCost) -> tuple[str, ...]:
+    rows = [row for row in cost.rows if row.steps is not None and not row.steps.identified]
+    if not rows or not cost.held:
+        return ()
+    return (
+        f"B = {_listed(rows)}: the data do not bound the steps on both sides within a factor of "
+        f"{REACH:g}; run more trials (search.trials) or seeds (replicates.seeds) there.",
     )
 
 

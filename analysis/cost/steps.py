@@ -1,63 +1,93 @@
 """Steps to target with their intervals, as the cost of training takes them from an analysis.
 
 They are those of the best points there are: of the curve that the analysis fits, with an interval
-that holds the noise of seeds, under-tuning and the form of the curve, each where the study shows
-it. Without fits they are the medians over fresh seeds, or the fewest steps found, which have no
-interval.
+that holds the noise of seeds, under-tuning and the form of the curve. With too few batch sizes to
+compare forms, each has its own instead: the median over fresh seeds of the best point found, with
+an interval that holds these seeds and under-tuning; or the fewest steps found, which have none.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from analysis.fitting.critical import FORM, SEEDS, TUNING
-from analysis.fitting.estimates import Estimate
+from analysis.fitting.estimates import REACH, Estimate
 from analysis.fitting.fit import Fits, ScalingFit
+from analysis.fitting.tuning_gap import GAPS, TuningGap
 from analysis.measures.replicates import all_have_replicates, fitted_points
 from analysis.report.fits import ALIKE
+from analysis.report.goals import LEVEL
 from analysis.report.summary import Analysis
+
+_LEAST_SCALE = 1e-9
 
 
 def steps_of(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
-    """Return steps to target by batch size that reached it, and what their intervals hold."""
-    found = found_steps(analysis)
-    if analysis.fits is not None:
-        sizes = np.array(list(found), dtype=float)
-        alike = _alike(analysis.fits)
-        bands = [fit.band(sizes) for fit in alike]
-        low = np.min([band[0] for band in bands], axis=0)
-        high = np.max([band[1] for band in bands], axis=0)
-        values = analysis.fits.best.predict(sizes)
-        columns = zip(sizes.tolist(), values.tolist(), low.tolist(), high.tolist(), strict=True)
-        tuned = analysis.tuning is not None and not analysis.tuning.missing
-        chosen = analysis.fits.best.aicc is not None
-        held = ((SEEDS, True), (TUNING, tuned), (FORM, chosen))
-        return (
-            {int(size): Estimate(value=v, low=lo, high=hi) for size, v, lo, hi in columns},
-            tuple(name for name, is_held in held if is_held),
-        )
-    unknown = {size: Estimate(value=v, low=0.0, high=math.inf) for size, v in found.items()}
+    """Return steps to target by batch size that reached it, and what their intervals hold.
+
+    An end that lies more than a factor of `REACH` away is not set by the data, and so open.
+    """
+    steps, held = _with_any_ends(analysis)
+    near = {n: own.within(own.value / REACH, own.value * REACH) for n, own in steps.items()}
+    return near, held
+
+
+def _with_any_ends(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
+    found, tuning = found_steps(analysis), analysis.tuning
+    tuned = (TUNING,) if tuning is not None and not tuning.missing else ()
+    if analysis.fits is not None and analysis.fits.best.aicc is not None:
+        return _on_the_curve(analysis.fits, list(found)), (SEEDS, *tuned, FORM)
     if not all_have_replicates(analysis.table):
-        return unknown, ()
+        return {n: Estimate(value=v, low=0.0, high=math.inf) for n, v in found.items()}, ()
     table = analysis.table.set_index("batch_size")
     low, high = table["low"].astype(float).fillna(0.0), table["high"].astype(float).fillna(math.inf)
-    return {
-        size: replace(one, low=float(low[size]), high=float(high[size]))
-        for size, one in unknown.items()
-    }, (SEEDS,)
+    steps = {}
+    for size, value in found.items():
+        own = Estimate(value=value, low=float(low[size]), high=float(high[size]))
+        gap = None if tuning is None else tuning.gaps.get(float(size))
+        steps[size] = own if gap is None else with_gap(own, gap)
+    return steps, (SEEDS, *tuned)
 
 
-def _alike(fits: Fits) -> Sequence[ScalingFit]:
-    """Return the best fit and those that fit about as well."""
-    least = fits.best.aicc
-    close = [
-        fit
-        for fit in fits.by_name.values()
-        if least is not None and fit.aicc is not None and fit.aicc - least <= ALIKE
-    ]
-    return close or [fits.best]
+def with_gap(found: Estimate, gap: TuningGap) -> Estimate:
+    """Return steps found with an interval that also reaches to those of the best point there is.
+
+    Its lower end is a quantile of log steps that are normal, as wide as the interval of the steps
+    found, less the gap.
+    """
+    if found.low <= 0:
+        return found
+    tail = (1 - LEVEL) / 2
+    scale = max(math.log(found.value / found.low) / -float(ndtri(tail)), _LEAST_SCALE)
+
+    def below(log_ratio: float) -> float:
+        return float(gap.weights @ ndtr((log_ratio + GAPS) / scale)) - tail
+
+    least = brentq(below, -GAPS[-1] - 9 * scale, 0.0)
+    return replace(found, low=found.value * math.exp(least))
+
+
+def _on_the_curve(fits: Fits, batch_sizes: list[int]) -> dict[int, Estimate]:
+    sizes = np.array(batch_sizes, dtype=float)
+    bands = np.array([fit.band(sizes) for fit in _alike(fits)])
+    columns = zip(
+        batch_sizes,
+        fits.best.predict(sizes).tolist(),
+        bands[:, 0].min(axis=0).tolist(),
+        bands[:, 1].max(axis=0).tolist(),
+        strict=True,
+    )
+    return {size: Estimate(value=value, low=low, high=high) for size, value, low, high in columns}
+
+
+def _alike(fits: Fits) -> list[ScalingFit]:
+    """Return the fits that fit about as well as the best one, and itself."""
+    criteria = [(fit, fit.aicc) for fit in fits.by_name.values()]
+    least = min(aicc for _, aicc in criteria if aicc is not None)
+    return [fit for fit, aicc in criteria if aicc is not None and aicc - least <= ALIKE]
 
 
 def found_steps(analysis: Analysis) -> dict[int, float]:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from analysis.fitting.estimates import two_digits
 from analysis.fitting.models import Floats
-from analysis.measures.federated import examples_per_step
-from analysis.measures.targets import competing_trials
+from analysis.measures.batch_plan import BatchPlan
+from analysis.measures.targets import by_trial, competing_trials
 from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
@@ -49,13 +49,9 @@ class Budget:
     unit: Unit
     amount: int
 
-    def steps(self, examples: int) -> int:
-        """Return the complete steps within the budget, >= 0, at so many examples per step."""
-        return self.amount // _per_step(self.unit, examples)
-
-
-def _per_step(unit: Unit, examples: int) -> int:
-    return examples if unit is Unit.EXAMPLES else 1
+    def steps(self, plan: BatchPlan) -> int:
+        """Return the complete steps within the budget, >= 0."""
+        return plan.steps(self.amount) if self.unit is Unit.EXAMPLES else self.amount
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -101,7 +97,7 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
         (budget.unit.value, budget.amount, size, steps, here.within(steps), steps <= here.known_to)
         for budget in budgets
         for size, here in best.items()
-        for steps in [budget.steps(examples_per_step(study.config, size))]
+        for steps in [budget.steps(BatchPlan.of(study.config, size))]
     ]
     columns = ["unit", "budget", "batch_size", "steps", "best_error", "exact"]
     table = pd.DataFrame(rows, columns=columns)
@@ -117,12 +113,13 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
     best = _least_errors(study)
     chosen: list[Budget] = []
     for unit in Unit:
-        per_step = {b: _per_step(unit, examples_per_step(study.config, b)) for b in best}
-        gains = sorted(per_step[b] * here.last_gain() for b, here in best.items())
+        plans = {b: BatchPlan.of(study.config, b) for b in best}
+        used = {b: plan.examples if unit is Unit.EXAMPLES else int for b, plan in plans.items()}
+        gains = sorted(int(used[b](here.last_gain())) for b, here in best.items())
         most = gains[-_LEAST_EXACT] if len(gains) >= _LEAST_EXACT else min(gains, default=0)
         if most < 1:
             continue
-        least = min(per_step.values())
+        least = min(int(used[b](1)) for b in best)
         most = max(int(two_digits(most, down=True)), least)
         amounts = {most, *(int(two_digits(most / GROWTH**k)) for k in range(1, MOST_BUDGETS))}
         chosen += [Budget(unit=unit, amount=n) for n in sorted(amounts) if n >= least]
@@ -133,19 +130,24 @@ def _least_errors(study: StudyTables) -> Mapping[int, _LeastErrors]:
     """Return the least errors of each batch size with measurements, batch sizes rising."""
     trials = competing_trials(study)
     ran = trials[trials["status"] != "failed"]
-    curves = study.curves[(study.curves["step"] >= 1) & study.curves["val_error"].notna()]
-    curves = curves.merge(ran[_KEY], on=_KEY)
-    least = curves.groupby(["batch_size", "step"], as_index=False)["val_error"].min()
-    known_to = _known_to(ran)
-    best: dict[int, _LeastErrors] = {}
-    for size in sorted(least["batch_size"].unique().tolist()):
-        here = least[least["batch_size"] == size]
-        best[size] = _LeastErrors(
-            steps=here["step"].to_numpy(np.int64),
-            errors=np.minimum.accumulate(here["val_error"].to_numpy(np.float64)),
-            known_to=known_to[size],
+    trial, keys = by_trial(study.curves)
+    step, error = study.curves["step"].to_numpy("int64"), study.curves["val_error"].to_numpy("f8")
+    runs = keys.merge(ran[_KEY], on=_KEY, how="left", indicator=True)["_merge"] == "both"
+    counts = runs.to_numpy()[trial] & (step >= 1) & ~np.isnan(error)
+    size, sizes = pd.factorize(keys["batch_size"].to_numpy("int64"), sort=True)
+    place, steps = pd.factorize(step[counts], sort=True)
+    least = np.full((len(sizes), len(steps)), np.inf)
+    np.minimum.at(least, (size[trial[counts]], place), error[counts])
+    known_to, measured = _known_to(ran), np.isfinite(least)
+    return {
+        batch_size: _LeastErrors(
+            steps=steps[there],
+            errors=np.minimum.accumulate(row[there]),
+            known_to=known_to[batch_size],
         )
-    return best
+        for batch_size, row, there in zip(sizes.tolist(), least, measured, strict=True)
+        if there.any()
+    }
 
 
 def _known_to(trials: pd.DataFrame) -> Mapping[int, int]:

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from analysis.errors import AnalysisError
-from analysis.measures.federated import examples_per_step
+from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.tables.schema import (
     CANDIDATES,
@@ -221,9 +224,11 @@ def steps_to_target(
     ]
     columns = _columns(names, statuses) | dict.fromkeys(tested, "Float64")
     table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
-    table["examples"] = table["steps"] * [
-        examples_per_step(study.config, size) for size in table["batch_size"]
+    used = [
+        steps if pd.isna(steps) else BatchPlan.of(study.config, size).examples(steps)
+        for size, steps in zip(table["batch_size"], table["steps"], strict=True)
     ]
+    table["examples"] = pd.array(used, dtype="Int64")
     if "effective_lr" in table:
         table["effective_lr"] = table["lr"] / (1 - table["momentum"])
     return table
@@ -268,16 +273,32 @@ def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.Da
 def _crossings(curves: pd.DataFrame, target: float) -> pd.DataFrame:
     """Return each trial's step of its first measurement below the target and of the one before."""
     # published studies have millions of measurements: a merge would copy each with its key
-    trial = curves.groupby(_KEY, sort=False).ngroup().to_numpy()
+    trial, keys = by_trial(curves)
     step = curves["step"].to_numpy("int64")
     below = (step >= 1) & (curves["val_error"] < target).to_numpy(bool)
-    keys = curves[_KEY].drop_duplicates()
     crossing = np.full(len(keys), _NEVER)
     np.minimum.at(crossing, trial[below], step[below])
     earlier = step < crossing[trial]
     before = np.zeros(len(keys), dtype=np.int64)
     np.maximum.at(before, trial[earlier], step[earlier])
     return keys.assign(crossing=crossing, before=before)[crossing < _NEVER]
+
+
+def by_trial(curves: pd.DataFrame) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Return the number of the trial of each measurement, and the `TRIAL_KEY` of each number.
+
+    The measurements of a trial stand together as a rule, so only the first of each run is grouped:
+    that is many times faster.
+    """
+    begins = np.zeros(len(curves), dtype=bool)
+    begins[:1] = True
+    for name in _KEY:
+        column = pa.array(curves[name])
+        begins[1:] |= pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
+    runs = curves.loc[begins, _KEY]
+    number = runs.groupby(_KEY, sort=False).ngroup().to_numpy(np.int64)
+    keys = runs.drop_duplicates().reset_index(drop=True)
+    return np.repeat(number, np.diff(np.append(np.flatnonzero(begins), len(curves)))), keys
 
 
 def _row(

@@ -23,6 +23,7 @@ def page_markdown(page: Page) -> str:
 def _study(study: StudyPage) -> list[str]:
     analysis, verdict = study.analysis, study.verdict
     steps, *others = study.tables
+    diagnoses = [text for told in study.diagnoses.values() for text in told]
     return [
         f"## {escape_markdown(verdict.headline)}",
         escape_markdown(f"{analysis.study.name}: {analysis.title}"),
@@ -30,8 +31,11 @@ def _study(study: StudyPage) -> list[str]:
         "How sure that is:",
         _listed(verdict.sure),
         markdown_table(steps.rows),
-        _details("All that was found", _listed(study.summary["sentences"])),
-        *(_folded(table) for table in others),
+        _details(
+            "All that was found",
+            _listed([*study.summary["sentences"], *study.cost_sentences, *diagnoses]),
+        ),
+        *(_folded(table) for table in (*study.cost_tables, *study.diagnostic_tables, *others)),
     ]
 
 

@@ -8,16 +8,43 @@ import pandas as pd
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.report import comparison_record
+from analysis.cost.record import cost_record
+from analysis.cost.sentences import cost_sentences
+from analysis.cost.study_cost import StudyCost
 from analysis.figures.one_study.metaparameters import metaparameters_data
+from analysis.measures.diagnostics import Diagnosed, diagnostic_sentences
 from analysis.measures.federated import batch_axis, local_steps, steps_axis
 from analysis.measures.near_best import near_best
 from analysis.page.searches import Room, axes_record, searches
-from analysis.page.tables import PageTable, study_tables, tables_of_comparison
-from analysis.page.verdict import Verdict, verdict_of
+from analysis.page.tables import (
+    PageTable,
+    study_tables,
+    tables_of_comparison,
+    tables_of_cost,
+    tables_of_diagnostics,
+)
+from analysis.page.verdict import Verdict, verdict_of, with_cost
 from analysis.page.views import curve_points, json_rows, shortened, views
 from analysis.report.record import summary_record
 from analysis.report.summary import Analysis
-from analysis.tables.schema import STATUSES
+from analysis.tables.schema import ROLES, STATUSES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Records:
+    """What lies in the folder of a study beside its tables.
+
+    Attributes:
+        study_file: the text of its `study.toml`.
+        sweeps: what is recorded of each sweep, text by name; none for imported runs.
+        cost: what training costs; None where no step was timed.
+        diagnosed: what `batchscale diagnose` measured; None where it did not run.
+    """
+
+    study_file: str = ""
+    sweeps: Sequence[Mapping[str, str]] = ()
+    cost: StudyCost | None = None
+    diagnosed: Diagnosed | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -27,47 +54,63 @@ class StudyPage:
     Attributes:
         analysis: its analysis.
         label: what tells it from the other studies of the page.
+        records: what else is known of it.
         summary: its `summary_record`, the content of `summary.json`.
         verdict: which batch size to use.
         views: the curve at each target, the analysis itself first.
         near: the hyperparameters near the best, from `near_best`.
         tables: its tables as text.
-        study_file: the text of its `study.toml`.
-        sweeps: what is recorded of each sweep, text by name; none for imported runs.
     """
 
     analysis: Analysis
     label: str
+    records: Records
     summary: Mapping[str, Any]
     verdict: Verdict
     views: Sequence[Mapping[str, Any]]
     near: pd.DataFrame
     tables: Sequence[PageTable]
-    study_file: str
-    sweeps: Sequence[Mapping[str, str]]
 
     @classmethod
-    def of(
-        cls,
-        analysis: Analysis,
-        label: str,
-        study_file: str,
-        sweeps: Sequence[Mapping[str, str]] = (),
-    ) -> "StudyPage":
+    def of(cls, analysis: Analysis, label: str, records: Records) -> "StudyPage":
         """Return what is shown of an analysis; the arguments are attributes."""
         summary = summary_record(analysis)
+        verdict = verdict_of(summary)
         near = near_best(analysis.study, analysis.target)
         return cls(
             analysis=analysis,
             label=label,
+            records=records,
             summary=summary,
-            verdict=verdict_of(summary),
+            verdict=verdict if records.cost is None else with_cost(verdict, records.cost),
             views=views(analysis),
             near=near,
             tables=study_tables(analysis, summary, near),
-            study_file=study_file,
-            sweeps=sweeps,
         )
+
+    @property
+    def cost_sentences(self) -> Sequence[str]:
+        """What training costs, in sentences; none where no step was timed."""
+        cost = self.records.cost
+        return () if cost is None else cost_sentences(cost)
+
+    @property
+    def cost_tables(self) -> Sequence[PageTable]:
+        """What training costs, as tables; none where no step was timed."""
+        cost = self.records.cost
+        return () if cost is None else tables_of_cost(cost)
+
+    @property
+    def diagnoses(self) -> Mapping[str, Sequence[str]]:
+        """What was diagnosed, in sentences by diagnostic; none where nothing was."""
+        found = self.records.diagnosed
+        return {} if found is None else diagnostic_sentences(found)
+
+    @property
+    def diagnostic_tables(self) -> Sequence[PageTable]:
+        """What was diagnosed at the end of training, as a table."""
+        found = self.records.diagnosed
+        return () if found is None else tables_of_diagnostics(found)
 
     @property
     def failures(self) -> Sequence[Mapping[str, Any]]:
@@ -112,6 +155,7 @@ def page_record(page: Page, room: Room) -> dict[str, Any]:
     share = room.of(1 / len(page.studies))
     return {
         "statuses": list(STATUSES),
+        "roles": list(ROLES),
         "studies": [_study_record(study, share) for study in page.studies],
         "comparison": None if page.comparison is None else _comparison_record(page.comparison),
         "reload_seconds": page.reload_seconds,
@@ -152,6 +196,7 @@ def _study_record(study: StudyPage, room: Room) -> dict[str, Any]:
         "searches": searches(analysis, [view["target"] for view in study.views], room),
         "near_best": json_rows(study.near),
         "rules": json_rows(metaparameters_data(analysis)),
+        "cost": None if study.records.cost is None else cost_record(study.records.cost),
     }
 
 

@@ -7,13 +7,14 @@ no tag can occur, and a content security policy names the one script and the one
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from importlib import resources
 from importlib.metadata import version
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from analysis.errors import AnalysisError
 from analysis.escaping import printable
@@ -29,6 +30,8 @@ _SCRIPTS = (
     "page.js",
     "scales.js",
     "chart.js",
+    "quantities.js",
+    "columns.js",
     "steps.js",
     "search.js",
     "hyperparameters.js",
@@ -37,6 +40,7 @@ _SCRIPTS = (
     "start.js",
 )
 """In the order in which they are read; each one uses only those before it."""
+_CODE = re.compile(r"`([^`]+)`")
 _IN_JSON = {ord(char): f"\\u{ord(char):04x}" for char in "<>&"}
 
 
@@ -52,7 +56,7 @@ def page_html(page: Page) -> str:
             return html
     raise AnalysisError(
         f"a page must have less than {MOST_BYTES:,} bytes, got more for {len(page.studies)} "
-        "studies; report fewer studies at once"
+        "studies; report fewer studies at once, or fewer batch sizes"
     )
 
 
@@ -78,7 +82,7 @@ def _rendered(page: Page, record: Mapping[str, Any]) -> str:
 
 
 def _templates() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("analysis.page"),
         autoescape=True,
         finalize=_shown,
@@ -86,12 +90,20 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["coded"] = _coded
+    return made
 
 
 def _shown(value: object) -> object:
     """Return a value as templates show it: text without invisible characters."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(str(value)) if is_text else value
+
+
+def _coded(text: str) -> Markup:
+    """Return text as HTML in which what stands in backticks is code."""
+    safe = str(escape(printable(text)))
+    return Markup(_CODE.sub(r"<code>\1</code>", safe))  # noqa: S704 - escaped before
 
 
 def _as_json(record: Mapping[str, Any]) -> str:

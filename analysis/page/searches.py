@@ -18,7 +18,7 @@ from analysis.page.views import shortened
 from analysis.report.summary import Analysis
 from analysis.search_quality.best_of_n import best_of_n_at, search_sample
 from analysis.search_quality.table import EVEN_ROLES
-from analysis.tables.schema import STATUSES, TRIAL_KEY, hyperparameters
+from analysis.tables.schema import ROLES, STATUSES, TRIAL_KEY, hyperparameters
 
 _Key = tuple[Any, ...]
 _Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -75,12 +75,12 @@ def searches(analysis: Analysis, targets: Sequence[float], room: Room) -> list[d
             {
                 "batch_size": int(size),
                 "of": len(every[0]),
-                "role": [str(role) for role in own["role"]],
+                "role": _digits(own["role"], ROLES),
                 "trial": own["trial"].tolist(),
                 "point": {name: shortened(own[name]) for name in hyperparameters(own)},
                 "stopped_at": _whole(own["stopped_at"]),
                 "best_error": shortened(own["best_error"].to_numpy(float)),
-                "status": [_letters(trials.iloc[kept]) for trials in every],
+                "status": [_digits(trials["status"].iloc[kept], STATUSES) for trials in every],
                 "steps": [_whole(trials["steps"].iloc[kept]) for trials in every],
                 "curves": _curves(own, curves, share["curves"]),
                 "best_of_n": [] if study.adaptive else [_best_of_n(trials) for trials in every],
@@ -110,9 +110,9 @@ def _kept(trials: pd.DataFrame, most: int) -> list[int]:
     return sorted({*best.tolist(), *others[chosen].tolist()})
 
 
-def _letters(trials: pd.DataFrame) -> str:
-    """Return statuses as one digit each, their place in `STATUSES`."""
-    return "".join(str(STATUSES.index(status)) for status in trials["status"])
+def _digits(column: "pd.Series[str]", names: Sequence[str]) -> str:
+    """Return a column of names as one digit each, their place among all names."""
+    return "".join(str(names.index(name)) for name in column)
 
 
 def _whole(column: "pd.Series[int]") -> list[int | None]:

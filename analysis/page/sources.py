@@ -1,15 +1,17 @@
 """Where what a page shows comes from: the analyses of studies, and the records in their folders."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis.comparison.compare import compare
-from analysis.page.record import Page, StudyPage
-from analysis.report.summary import analyze
+from analysis.cost.study_cost import cost_of
+from analysis.measures.diagnostics import read_diagnostics
+from analysis.page.record import Page, Records, StudyPage
+from analysis.report.summary import Analysis, analyze
 from analysis.tables.files import read_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import STUDY_FILE
+from analysis.tables.schema import DIAGNOSTICS_FILE, STUDY_FILE
 from analysis.tables.study import StudyTables
 
 
@@ -40,7 +42,7 @@ def page_of(
 
     Raises:
         AnalysisError: a study cannot be analyzed at the target, the studies cannot be compared, or
-            a study file is damaged.
+            a file is damaged.
     """  # noqa: DOC502  (raised inside)
     comparison, labels = None, list(studies)
     if len(studies) == 1:
@@ -50,15 +52,24 @@ def page_of(
         analyses = [study.analysis for study in comparison.studies]
         labels = [study.label for study in comparison.studies]
     shown = [
-        StudyPage.of(
-            analysis,
-            label,
-            read_file(source.folder, STUDY_FILE).decode(),
-            [_as_text(sweep) for sweep in source.sweeps],
-        )
+        StudyPage.of(analysis, label, _records(source, analysis))
         for analysis, label, source in zip(analyses, labels, studies.values(), strict=True)
     ]
     return Page(studies=shown, comparison=comparison, reload_seconds=reload_seconds)
+
+
+def _records(source: Source, analysis: Analysis) -> Records:
+    folder, diagnosed = source.folder, None
+    if folder.exists(DIAGNOSTICS_FILE):
+        b_crit = None if analysis.b_crit is None else analysis.b_crit.estimate
+        found = read_diagnostics(folder, source.tables.config)
+        diagnosed = replace(found, b_crit=b_crit)  # of this analysis, not of an earlier one
+    return Records(
+        study_file=read_file(folder, STUDY_FILE).decode(),
+        sweeps=[_as_text(sweep) for sweep in source.sweeps],
+        cost=cost_of(folder, analysis),
+        diagnosed=diagnosed,
+    )
 
 
 def _as_text(sweep: Mapping[str, Any]) -> dict[str, str]:

@@ -8,7 +8,10 @@ import pandas as pd
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.report import comparison_tables
+from analysis.cost.record import readable_costs, readable_devices
+from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import Estimate, span_text
+from analysis.measures.diagnostics import END, Diagnosed
 from analysis.measures.near_best import NEAR
 from analysis.report.goals import LEAST_STEPS, goals_table
 from analysis.report.summary import Analysis
@@ -68,6 +71,36 @@ def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> lis
     return [table for table in tables if len(table.rows)]
 
 
+def tables_of_cost(cost: StudyCost) -> list[PageTable]:
+    """Return the tables of what training costs that have rows."""
+    tables = [
+        PageTable(
+            caption="Cost of training to the target, on one device",
+            rows=readable_costs(cost),
+            note="`time` is of the best point there is, with its interval; `found` of the best "
+            "point found.",
+        ),
+        PageTable(caption="The same on several devices", rows=readable_devices(cost)),
+    ]
+    return [table for table in tables if len(table.rows)]
+
+
+def tables_of_diagnostics(found: Diagnosed) -> list[PageTable]:
+    """Return the numbers of each winner at the end of its training, those that are one each."""
+    rows = found.table[found.table["what"].isin(_ONE_NUMBER) & found.table["moment"].eq(END)]
+    if rows.empty:
+        return []
+    names = rows["quantity"].str.replace("_", " ") + rows["variant"].map(
+        lambda variant: f", {variant}" if variant else ""
+    )
+    wide = rows.assign(name=names).pivot_table(
+        index="batch_size", columns="name", values="value", sort=False
+    )
+    text = wide.sort_index().map(lambda value: "-" if pd.isna(value) else f"{value:.3g}")
+    text.insert(0, "B", text.index.astype(str))
+    return [PageTable(caption="Diagnostics at the target", rows=text)]
+
+
 def tables_of_comparison(comparison: Comparison) -> list[PageTable]:
     """Return the tables of a comparison that have rows."""
     return [
@@ -76,6 +109,8 @@ def tables_of_comparison(comparison: Comparison) -> list[PageTable]:
     ]
 
 
+_ONE_NUMBER = ("noise", "curvature", "sharpness", "gap")
+"""Diagnostics that give one number per batch size and variant."""
 _AFTER = (
     "The measurement at step `after` was still above the target; `median` is over fresh seeds of "
     "the best point. All digits are in tables/steps.csv, which `batchscale analyze` writes."
@@ -84,10 +119,10 @@ _AFTER = (
 
 def _critical(record: _Record) -> pd.DataFrame:
     rows = [
-        (name, *_value_and_ends(size), record["definitions"][name])
+        (name, *_value_and_ends(size), size["note"] or "-")
         for name, size in record["critical_batch_sizes"].items()
     ]
-    return pd.DataFrame(rows, columns=["name", "batch size", "interval", "definition"])
+    return pd.DataFrame(rows, columns=["name", "batch size", "interval", "note"])
 
 
 def _value_and_ends(size: _Record) -> tuple[str, str]:

@@ -5,9 +5,11 @@ Made from the summary of a study as plain data, as all sentences are.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from analysis.cost.sentences import fastest_sentences
+from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import Estimate, Interval, rounded
 from analysis.measures.replicates import MEDIANS
 from analysis.report.fits import b_crit_sentences
@@ -34,7 +36,7 @@ class Verdict:
 
 
 def verdict_of(record: _Record) -> Verdict:
-    """Return the verdict of a study.
+    """Return the verdict of a study on its steps alone.
 
     Args:
         record: from `analysis.report.record.summary_record`, or read back from `summary.json`.
@@ -43,7 +45,7 @@ def verdict_of(record: _Record) -> Verdict:
         return Verdict(
             headline="No batch size can be named yet",
             reasons=tuple(text for text in record["sentences"] if text.startswith("No fit: ")),
-            sure=_searches(record),
+            sure=(*_unfinished(record), *_searches(record)),
         )
     critical = record["critical_batch_sizes"]
     b_crit = Estimate.of(critical["b_crit"])
@@ -60,12 +62,24 @@ def verdict_of(record: _Record) -> Verdict:
     )
 
 
+def with_cost(verdict: Verdict, cost: StudyCost) -> Verdict:
+    """Return a verdict that says first which batch size is the fastest on one device."""
+    best = cost.fastest
+    if best is None:
+        return verdict
+    headline = f"On one device, use a batch size of {best.batch_size}"
+    if cost.as_fast:
+        sizes = sorted(row.batch_size for row in (best, *cost.as_fast))
+        headline += f" ({sizes[0]} to {sizes[-1]} may be as fast)"
+    return replace(verdict, headline=headline, reasons=(*fastest_sentences(cost), *verdict.reasons))
+
+
 def _found(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
     value, low, high = (rounded(end) for end in (b_crit.value, b_crit.low, b_crit.high))
     interval = f"{low}\N{EN DASH}{high}"
     reason = (
-        f"The critical batch size is {value} (95% interval {interval}): smaller batches take more "
-        "steps, larger ones use more examples than they save steps."
+        f"The critical batch size is {value} (95% interval {interval}): well below it training "
+        "takes more steps, well above it more examples."
     )
     if not first <= b_crit.value <= last:
         reason += f" It lies outside the batch sizes measured, {first} to {last}."
@@ -177,7 +191,8 @@ def _searches(record: _Record) -> tuple[str, ...]:
     gains = [row["gain"] for row in falling if row["gain"] is not None]
     if gains:
         text += (
-            f"; {len(falling)} are still falling: half the trials there would have taken up to "
-            f"{max(gains):.0%} more {record['unit']}, so more trials may lower them yet"
+            f"; {len(falling)} still {'falls' if len(falling) == 1 else 'fall'}: half the trials "
+            f"there would have taken up to {max(gains):.0%} more {record['unit']}, so more trials "
+            "may lower them yet"
         )
     return (f"{text}.",)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.fitting.critical import DEFINITIONS
+from analysis.measures.batch_plan import is_planned
 from analysis.measures.budgets import budget_records
 from analysis.measures.federated import local_steps, step_unit
 from analysis.measures.recipes import recipe_record
@@ -53,6 +54,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "imported": study.imported,
         "unfinished": list(analysis.unfinished),
         "federated": config.get("federated"),
+        **({"batch_schedule": config["batch_schedule"]} if is_planned(config) else {}),
         "recipe": recipe_record(study),
         "replicates_planned": bool(config.get("replicates", {}).get("seeds", 0)),
         "table": _rows(analysis.table),

@@ -63,7 +63,9 @@ def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
 def _fit_sentences(record: _Record) -> tuple[str, ...]:
     if record["fits"] is None:
         return (_no_fit(record),)
-    tuned = "" if record["tuning"]["missing"] else ", less the gap that each search leaves"
+    tuning = record["tuning"]
+    plain = tuning["missing"] or tuning.get("common")
+    tuned = "" if plain else ", less the gap that each search leaves"
     return (
         f"The fits use the {record['fitted']}{tuned}.",
         *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
@@ -73,6 +75,12 @@ def _fit_sentences(record: _Record) -> tuple[str, ...]:
 
 
 def _no_fit(record: _Record) -> str:
+    if "batch_schedule" in record:
+        return (
+            "No fit: batches change as a trial trains, so its examples are not steps times B, and "
+            "the curves are of fixed batch sizes. B names the batch of multiple 1; `batchscale "
+            "compare` with a study of fixed batches tells steps and examples."
+        )
     rows = record["table"]
     reached = sum(row["steps"] is not None for row in rows)
     least = MODELS["hyperbola"].least_points

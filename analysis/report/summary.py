@@ -12,6 +12,7 @@ from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.fitting.tuned import fit_best
+from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import is_federated
 from analysis.measures.replicates import fitted_points, with_replicates
 from analysis.measures.scaling_rules import scaling_rules
@@ -87,14 +88,18 @@ class Analysis:
 
     @property
     def subject(self) -> str:
-        """Workload and optimizer on one line, with the scaling rule of a recipe."""
+        """Workload and optimizer on one line, averages that count, and the rule of a recipe."""
         config = self.study.config
-        workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, without its path
+        # a plug-in's class, without its path
+        workload, optimizer = (
+            str(config[key]).rpartition(":")[2] for key in ("workload", "optimizer")
+        )
         rule = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
-        optimizer = str(config["optimizer"])
         if is_federated(config):
             optimizer = f"FedAvg of {optimizer}"
-        return f"{workload}, {optimizer}{rule}"
+        averaged = ", averaged weights" if config["race"].get("weights") == "averaged" else ""
+        batches = ", batch schedule" if is_planned(config) else ""
+        return f"{workload}, {optimizer}{averaged}{rule}{batches}"
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:
@@ -123,19 +128,20 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
             f"a study must have a trial that trained, got {study.name} where none took a step; see "
             "`message` in trials.parquet, fix the workload, delete the parts and run `sweep` again"
         )
+    planned = is_planned(study.config)  # no curve of fixed batch sizes
     found = Analysis(
         study=study,
         target=study.target if target is None else target,
         table=table,
         search=quality_table(study, target),
         rules=scaling_rules(study, table, target),
-        goals=find_goals(study),
+        goals=() if planned else find_goals(study),
         first=first,
         unfinished=tuple(unfinished),
         target_for_all=target_for_all(study) if table["steps"].isna().any() else None,
     )
     points = fitted_points(table)
-    if points.observed < MODELS["hyperbola"].least_points:
+    if planned or points.observed < MODELS["hyperbola"].least_points:
         return found
     left_out = points.out_of_reach()
     tuning = tuning_of(study, table, target)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import is_federated
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.imported import NO_OPTIMIZER
@@ -32,10 +33,11 @@ def export_table(folder: ResultsFolder, to: Path) -> Path:
             or the file is there or cannot be written.
     """
     study = read_study(folder)
-    if is_federated(study.config) or study.config.get("mode") == "recipe":
+    rounds = is_federated(study.config) or is_planned(study.config)
+    if rounds or study.config.get("mode") == "recipe":
         raise AnalysisError(
             f"a table must be of a study that tunes every batch size by updates, got {folder}, "
-            "federated or a recipe; copy the folder instead"
+            "federated, a recipe or with a batch schedule; copy the folder instead"
         )
     file = to / f"{study.name}.csv"
     if file.exists():

@@ -103,7 +103,9 @@ class SearchSample:
         Steps vary by factors, so their logarithms are averaged. Subsets without a trial that
         reached enter with `bound`: the mean is a lower bound unless `reach` is 1.
         """
-        missing = self.none_of_fastest(n)
+        return self._mean(self.none_of_fastest(n))
+
+    def _mean(self, missing: NDArray[np.float64]) -> float:
         log_mean = -np.diff(missing) @ np.log(self.steps)
         return float(np.exp(log_mean + missing[-1] * np.log(self.bound)))
 
@@ -113,8 +115,17 @@ class SearchSample:
         It needs no bound for misses, but does not see the last doubling: half of all subsets of
         N / 2 trials hold the very best one.
         """
-        hits = np.flatnonzero(self.none_of_fastest(n)[1:] <= 0.5 + 1e-12)
+        return self._median(self.none_of_fastest(n))
+
+    def _median(self, missing: NDArray[np.float64]) -> float | None:
+        hits = np.flatnonzero(missing[1:] <= 0.5 + 1e-12)
         return float(self.steps[hits[0]]) if len(hits) else None
+
+    def row(self, n: int) -> tuple[int, float, float | None, float | None]:
+        """Return n, `reach`, `mean` and `median`; the mean is None if no trial reached."""
+        missing = self.none_of_fastest(n)
+        mean = self._mean(missing) if len(self.steps) else None
+        return n, float(1 - missing[-1]), mean, self._median(missing)
 
     @property
     def gain(self) -> float | None:
@@ -168,12 +179,6 @@ def best_of_n_at(sample: SearchSample, sizes: Sequence[int]) -> pd.DataFrame:
     One row for each n: n, reach, steps (geometric mean, a lower bound where reach is below 1; null
     if no trial reached), median (null if over half the subsets miss).
     """
-    hit = len(sample.steps) > 0
-    return pd.DataFrame(
-        {
-            "n": list(sizes),
-            "reach": [sample.reach(n) for n in sizes],
-            "steps": [sample.mean(n) if hit else None for n in sizes],
-            "median": [sample.median(n) for n in sizes],
-        }
-    ).astype({"steps": "Float64", "median": "Float64"})
+    rows = [sample.row(n) for n in sizes]
+    names = ["n", "reach", "steps", "median"]
+    return pd.DataFrame(rows, columns=names).astype({"steps": "Float64", "median": "Float64"})

@@ -118,10 +118,10 @@ def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
     write_file(folder, name, as_parquet(table))
 
 
-def as_parquet(table: pa.Table) -> pa.Buffer:
+def as_parquet(table: pa.Table, compression: str = "zstd") -> pa.Buffer:
     """Return the content of a parquet file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression=compression)
     return sink.getvalue()
 
 

@@ -1,6 +1,6 @@
 """A study as analysis reads it: its configuration and its tables."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,14 @@ from analysis.tables.schema import (
     CURVES_FILE,
     STATUSES,
     STUDY_FILE,
+    TRIAL_KEY,
     TRIALS_FILE,
     box_schema,
 )
 from analysis.tables.validation import check_config, check_table
 
+ANALYZED = (*TRIAL_KEY, "step", "val_error")
+"""Columns of the curves that `analyze` reads; there may be millions of measurements."""
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}
 
 
@@ -111,8 +114,12 @@ class StudyTables:
         }
 
 
-def read_study(folder: ResultsFolder) -> StudyTables:
+def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -> StudyTables:
     """Return the study in a results folder.
+
+    Args:
+        folder: the folder.
+        measured: columns of the curves to hold, such as `ANALYZED`; None for all. All are checked.
 
     Raises:
         AnalysisError: a file is missing, damaged, or of another schema version.
@@ -129,17 +136,20 @@ def read_study(folder: ResultsFolder) -> StudyTables:
         name=folder.name,
         config=config,
         trials=read_table(folder, TRIALS_FILE),
-        curves=read_table(folder, CURVES_FILE),
+        curves=read_table(folder, CURVES_FILE, measured),
         boxes=read_table(folder, BOXES_FILE),
     )
 
 
-def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
+def read_table(
+    folder: ResultsFolder, name: str, columns: Collection[str] | None = None
+) -> pd.DataFrame:
     """Return one table of a results folder; integer columns may hold nulls.
 
     Args:
         folder: where the table is.
         name: its file, a key of `schema.COLUMNS`.
+        columns: those to return, all of which are in that schema; None for all.
 
     Raises:
         AnalysisError: the file is missing, damaged, not parquet, of another schema version, or
@@ -147,7 +157,7 @@ def read_table(folder: ResultsFolder, name: str) -> pd.DataFrame:
     """  # noqa: DOC502  (raised by read_table_file and check_table)
     table = read_table_file(folder, name)
     check_table(str(folder / name), table, COLUMNS[name])
-    return as_frame(table)
+    return as_frame(table if columns is None else table.select(list(columns)))
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -106,6 +107,17 @@ class _Imported(BaseModel):
     ] = []
 
 
+_Stage = tuple[Annotated[int, Field(ge=0, lt=2**53)], Annotated[int, Field(ge=1, lt=2**53)]]
+"""A stage of a batch schedule: its first step, and its batch."""
+
+
+def _rising(stages: list[_Stage]) -> list[_Stage]:
+    first = [step for step, _ in stages]
+    if not first or first[0] != 0 or first != sorted(set(first)):
+        raise ValueError("stages must begin at step 0, each after the one before")
+    return stages
+
+
 class _Config(BaseModel):
     """What analysis reads of a study file."""
 
@@ -114,6 +126,7 @@ class _Config(BaseModel):
     race: _Race
     search: _Search
     adaptive: Annotated[bool, Field(strict=True)]
+    batch_plans: dict[str, Annotated[list[_Stage], AfterValidator(_rising)]] = {}
     imported: _Imported | None = None
 
 

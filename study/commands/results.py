@@ -103,7 +103,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.tables.files import read_file
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import SUMMARY_FILE
-    from analysis.tables.study import read_study
+    from analysis.tables.study import ANALYZED, read_study
     from study.storage.consolidate import consolidate
     from study.storage.parts import Parts, part_names
     from study.storage.study_folder import read_study_toml
@@ -115,7 +115,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
         if target is not None:
             check_target(target, resolved.as_data()["race"])
         consolidate(Parts(folder, resolved))
-    study = read_study(folder)
+    study = read_study(folder, ANALYZED)
     first = most_equal_trials(study) if equal_trials else None
     analysis = analyze_study(study, target, first)
     figures, tables = folder / "figures", folder / TABLES

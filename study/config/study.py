@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
+from analysis.measures.batch_plan import BatchPlan
 from analysis.tables.nested import leaves
+from study.config.batch_schedule import POWERS, BatchScheduleConfig
 from study.config.coordinates import complete, replaced
 from study.config.federated import FederatedConfig
 from study.config.sections import (
@@ -37,8 +39,8 @@ class StudyConfig(Section):
     workload: Annotated[str, Field(max_length=4096)]
     """Built-in name, entry point, path/to/file.py:Class, or "command" for a program."""
     optimizer: str = "nesterov"
-    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, muon, or a
-    plug-in."""
+    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, muon, an entry point,
+    or path/to/file.py:Class."""
     batch_sizes: Annotated[
         Annotated[BatchSizes, Tag("<table>")] | Annotated[tuple[BatchSize, ...], Tag("<list>")],
         Discriminator(kind_of),
@@ -56,6 +58,7 @@ class StudyConfig(Section):
     replicates: ReplicatesConfig = Field(default_factory=ReplicatesConfig)
     until: UntilConfig | None = None
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+    batch_schedule: BatchScheduleConfig | None = None
     federated: FederatedConfig | None = None
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
 
@@ -124,6 +127,8 @@ class ResolvedStudy(StudyConfig):
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
     quantities: tuple[str, ...] | None = None
     """What is measured besides loss and error; none where it is left out."""
+    batch_plans: dict[str, tuple[tuple[int, int], ...]] | None = None
+    """First step and batch of each stage of a batch schedule, by batch size."""
     granted: tuple[Grant, ...] | None = None
     """Trials and seeds of batch sizes that `until` gave more."""
 
@@ -133,6 +138,11 @@ class ResolvedStudy(StudyConfig):
         if self.race.target is None:
             raise ValueError("a resolved study has a target; build it with study.resolve")
         return self.race.target
+
+    @property
+    def counts_averages(self) -> bool:
+        """Whether the target counts on averaged weights."""
+        return self.race.weights == "averaged"
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:
@@ -204,13 +214,29 @@ class ResolvedStudy(StudyConfig):
         return None if micro == "auto" else micro
 
     def budget(self, batch_size: int) -> int:
-        """Return the step budget at a batch size."""
+        """Return the step budget at a batch size: the updates within its horizon."""
+        steps, plan = self.horizon(batch_size), self.plan(batch_size)
+        return steps if plan is None else max(1, plan.steps(steps * batch_size))
+
+    def horizon(self, batch_size: int) -> int:
+        """Return the steps of this batch size that budget and schedules count."""
         return self.race.budget(batch_size, self.examples_per_step(batch_size), self.examples)
+
+    def plan(self, batch_size: int) -> BatchPlan | None:
+        """Return how the batches of a trial change; None where they do not."""
+        if self.batch_plans is None:
+            return None
+        return BatchPlan(self.batch_plans[str(batch_size)])
+
+    @property
+    def lr_power(self) -> float:
+        """The power of a batch's multiple to which its learning rate is proportional."""
+        return 0.0 if self.batch_schedule is None else POWERS[self.batch_schedule.lr]
 
     @property
     def budgets_differ(self) -> bool:
         """Whether the study gives batch sizes budgets of their own, which its tables then hold."""
-        return not isinstance(self.race.max_steps, int)
+        return not isinstance(self.race.max_steps, int) or self.batch_plans is not None
 
     def local_batch_size(self, batch_size: int) -> int:
         """Return the examples in one gradient: the batch, or a client's share of it."""
@@ -225,7 +251,7 @@ class ResolvedStudy(StudyConfig):
     def identity(self) -> dict[str, Any]:
         """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
-        for key in ("batch_sizes", "until", "granted"):
+        for key in ("batch_sizes", "batch_plans", "until", "granted"):
             data.pop(key, None)
         for section, key in _MAY_GROW if self.recipe is None else _COMPUTE:
             data[section].pop(key, None)  # absent where it is not set

@@ -10,10 +10,11 @@ from typing import Any, Self
 import torch
 
 from analysis.tables.folder import ResultsFolder
+from batchscale.errors import BatchscaleError
 from study.config.study import ResolvedStudy
 from study.costing.timing import alone, timed_program, timed_steps
-from study.engine.networks.training import Trainable, prepare
-from study.errors import StudyError
+from study.engine.networks.training import LoadedWorkload, Trainable, prepare
+from study.errors import StudyError, cause
 from study.planning.cores import cores
 from study.records import Point, TrialResult
 from study.replay.recorded import recorded_trials
@@ -45,6 +46,11 @@ class Job:
     threads: int | None = None
     data_dir: str | None = None
 
+    @property
+    def study(self) -> ResolvedStudy:
+        """The study."""
+        return ResolvedStudy.model_validate(self.resolved)
+
     @classmethod
     def of(cls, folder: ResultsFolder, seconds: float, threads: int | None = None) -> Self:
         """Return what to time of the study in a folder.
@@ -53,7 +59,7 @@ class Job:
             StudyError: it holds no trial, or no study that batchscale ran.
         """  # noqa: DOC502  (raised inside)
         resolved = read_study_toml(folder)
-        points = good_points(resolved, recorded_trials(folder, resolved))
+        points = good_points(recorded_trials(folder, resolved))
         return cls(
             resolved=resolved.as_data(),
             points=points,
@@ -63,8 +69,8 @@ class Job:
         )
 
 
-def good_points(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> dict[int, Point]:
-    """Return the best recorded point at each batch size, of the nearest one where it has none.
+def good_points(recorded: Sequence[TrialResult]) -> dict[int, Point]:
+    """Return the best recorded point at each batch size at which any trial trained.
 
     Steps take as long at any point, except where numbers diverge or vanish.
 
@@ -80,11 +86,7 @@ def good_points(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> dic
             "the cost of a step is measured with a point of a recorded trial, got a study without "
             "any that was measured; run `sweep` first"
         )
-    nearest = {
-        size: min(best, key=lambda other: max(size / other, other / size))
-        for size in resolved.batch_sizes
-    }
-    return {size: best[other].point for size, other in nearest.items()}
+    return {size: best[size].point for size in sorted(best)}
 
 
 def _standing(result: TrialResult | None) -> tuple[float, float]:
@@ -101,7 +103,7 @@ def timed_here(job: Job, run_code: bool, tell: Tell) -> list[Row]:
     Raises:
         StudyError: the workload cannot be trained.
     """  # noqa: DOC502  (raised inside)
-    resolved = alone(ResolvedStudy.model_validate(job.resolved))
+    resolved = job.study
     with files_refused(not run_code):
         workload = resolve_workload(resolved.workload, resolved.workload_options)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -120,7 +122,7 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
     from study.orchestration.actor import shared_data, shared_form
     from study.orchestration.task import run_alone
 
-    resolved = ResolvedStudy.model_validate(job.resolved)
+    resolved = job.study
     with files_refused(not run_code):
         workload = resolve_workload(resolved.workload, resolved.workload_options)
     if isinstance(workload, Command):
@@ -138,23 +140,41 @@ def _timed_there(job: Job, device: str, data: Any, form: bytes | None) -> list[R
 
     if job.data_dir is not None:
         os.environ["BATCHSCALE_DATA"] = job.data_dir
-    resolved = alone(ResolvedStudy.model_validate(job.resolved))
+    resolved = job.study
     workload = resolve_workload(resolved.workload, resolved.workload_options)
     trainable = prepare(workload, device, resolved.compute.precision, received(data, form))
     return timed(job, trainable)
 
 
 def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> list[Row]:
-    """Return the rows of `cost.parquet` for a workload that is ready to be trained."""
-    resolved = alone(ResolvedStudy.model_validate(job.resolved))
+    """Return the rows of `cost.parquet` for a workload that is ready to be trained.
+
+    Raises:
+        StudyError: the workload trains no network and runs no program, or a step raises.
+    """
+    if isinstance(trainable, Command):
+        time_one, resolved = partial(timed_program, command=trainable), job.study
+    elif isinstance(trainable, LoadedWorkload):
+        time_one, resolved = partial(timed_steps, trainable=trainable), alone(job.study)
+    else:
+        raise StudyError(
+            f"only a network or a program takes time to train, got {job.study.workload!r}, a "
+            "workload with its own dynamics; give the times of its steps with --step-times"
+        )
     rows = []
     with _threads(job.threads or cores()):
         for size, point in job.points.items():
             tell(size)
-            if isinstance(trainable, Command):
-                rows.append(timed_program(resolved, trainable, point, size, job.seconds))
-            else:
-                rows.append(timed_steps(resolved, trainable, point, size, job.seconds))
+            try:
+                row = time_one(resolved, point=point, batch_size=size, seconds=job.seconds)
+            except Exception as error:
+                if isinstance(error, BatchscaleError):
+                    raise
+                raise StudyError(
+                    f"a step at batch size {size} must train as it did in the sweep, got "
+                    f"{cause(error)}; free memory if it is short, or give times with --step-times"
+                ) from error
+            rows.append(row)
     return rows
 
 

@@ -8,41 +8,45 @@ timed apart.
 import platform
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from analysis.cost.step_costs import MEASURED
+from analysis.fitting.order_statistics import LEAST_FREE, median_interval
 from study.config.study import ResolvedStudy
 from study.costing.energy import energy_since
 from study.engine.cohort import build_lanes
 from study.engine.ensemble import Ensemble
-from study.engine.networks.training import Lockstep
+from study.engine.networks.training import LoadedWorkload
 from study.engine.peak_memory import peak, reset_peak
+from study.errors import StudyError
 from study.planning.trial_run import require_measured, trial_run
-from study.records import Cohort, Execution, Point
+from study.records import Cohort, Execution, Floats, Point
 from study.replay.trial import with_execution
 from workloads.command.program import Command
 from workloads.workload import Lanes
 
-REPEATS = 7
-"""Timed repeats: the least and the most of seven hold the median in 98 of 100 cases."""
+REPEATS, LEAST_REPEATS = 21, 7
+"""Timed repeats of a step that takes no time, and of one that takes longer than all of them."""
 _EVALUATIONS = 3
-_MEASURED = "measured"
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def alone(resolved: ResolvedStudy) -> ResolvedStudy:
     """Return a study whose trials are trained one by one, in micro-batches that fit into memory."""
-    own = resolved.compute.mode
-    mode = "looped" if own in {"packed", "looped"} else own
-    return with_execution(resolved, Execution(mode, 1, None))
+    return with_execution(resolved, Execution("looped", 1, None))
 
 
 def timed_steps(
-    resolved: ResolvedStudy, trainable: Lockstep, point: Point, batch_size: int, seconds: float
+    resolved: ResolvedStudy,
+    trainable: LoadedWorkload,
+    point: Point,
+    batch_size: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Return the row of `cost.parquet` for one batch size.
 
@@ -51,31 +55,25 @@ def timed_steps(
         trainable: its workload, on the device that trains.
         point: hyperparameters to train with.
         batch_size: examples per step.
-        seconds: to time for, > 0; a step that takes longer is still timed seven times.
+        seconds: to time for, > 0; slow steps are still timed seven times.
     """
-    device = device_of(trainable)
+    device = trainable.device.type
     reset_peak()
     lanes = build_lanes(resolved, trainable, Cohort(batch_size=batch_size, points=(point,)))
     lanes.measure()
     lanes.advance(1)  # one-time work, such as the first allocations
     steps = _steps_that_take(lanes, seconds / REPEATS)
-    times, evaluations = [], []
-    for repeat in range(REPEATS):
-        times.append(_timed(lanes, steps))
-        if repeat < _EVALUATIONS:  # after training, as in a run: not one after another
-            started = time.perf_counter()
-            lanes.measure()
-            evaluations.append(time.perf_counter() - started)
-    row = {
+    times, evaluations = _repeats(lanes, steps, seconds)
+    assert isinstance(lanes, Ensemble)  # of a network
+    return {
         **_spread(batch_size, times),
         "evaluation_seconds": statistics.median(evaluations),
         "memory": peak(),
-        "step_joules": _joules(lanes, steps * REPEATS, device),
+        "micro_batch": lanes.micro_batch,
+        "step_joules": _joules(lanes, steps * len(times), device),
+        "parameters": lanes.parameters.shape[1],
         **machine(device, resolved),
     }
-    if isinstance(lanes, Ensemble):
-        row |= {"micro_batch": lanes.micro_batch, "parameters": lanes.parameters.shape[1]}
-    return row
 
 
 def timed_program(
@@ -83,31 +81,31 @@ def timed_program(
 ) -> dict[str, Any]:
     """Return the row of a program's batch size, from a brief run; arguments as `timed_steps`.
 
-    The time of its steps is what passes between its reports, measurements included.
+    The time of a step is what passes between its first report and its last, over the steps between
+    them, measurements included.
 
     Raises:
-        StudyError: the program fails.
-    """  # noqa: DOC502  (raised by require_measured)
-    cohort = Cohort(batch_size=batch_size, points=(point,))
-    run = trial_run(resolved, command, cohort, seconds)
+        StudyError: the program fails, or reports nothing while it trains.
+    """
+    run = trial_run(resolved, command, Cohort(batch_size=batch_size, points=(point,)), seconds)
     require_measured(run)
-    curve = run.curve
-    between = np.diff(curve.seconds) / np.diff(curve.step)
-    times = between.tolist() if len(between) else [run.step_seconds]
+    if run.step_seconds <= 0:
+        raise StudyError(
+            "the time of a step is what passes between the reports of a program, got "
+            f"{run.curve.step.size} at once at batch size {batch_size}; print them as it trains, "
+            "with flush=True"
+        )
+    between = np.diff(run.curve.seconds) / np.diff(run.curve.step)
     options = command.options
     device = f"{options.gpus:g} GPUs" if options.gpus else processor()
     return {
-        **_spread(batch_size, times),
+        # reports that were held back say nothing of the time between them
+        **_spread(batch_size, between if (between > 0).all() else np.empty(0), run.step_seconds),
         "memory": run.memory or None,
         "device": device,
         "threads": options.cpus,
-        "source": _MEASURED,
+        "source": MEASURED,
     }
-
-
-def device_of(trainable: Lockstep) -> str:
-    """Return cpu or cuda: where a workload trains."""
-    return str(getattr(trainable, "device", "cpu")).partition(":")[0]
 
 
 def machine(device: str, resolved: ResolvedStudy) -> Mapping[str, Any]:
@@ -117,7 +115,7 @@ def machine(device: str, resolved: ResolvedStudy) -> Mapping[str, Any]:
         "device": torch.cuda.get_device_name() if gpu else processor(),
         "threads": None if gpu else torch.get_num_threads(),
         "precision": str(resolved.compute.precision),
-        "source": _MEASURED,
+        "source": MEASURED,
     }
 
 
@@ -139,6 +137,19 @@ def _steps_that_take(lanes: Lanes, seconds: float) -> int:
     return max(1, round(count * seconds / taken))
 
 
+def _repeats(lanes: Lanes, steps: int, seconds: float) -> tuple[list[float], list[float]]:
+    """Return seconds of a step, and of a measurement, again and again until the time is over."""
+    times: list[float] = []
+    evaluations: list[float] = []
+    while len(times) < LEAST_REPEATS or (len(times) < REPEATS and steps * sum(times) < seconds):
+        times.append(_timed(lanes, steps))
+        if len(evaluations) < _EVALUATIONS:  # after training, as in a run: not one after another
+            started = time.perf_counter()
+            lanes.measure()
+            evaluations.append(time.perf_counter() - started)
+    return times, evaluations
+
+
 def _timed(lanes: Lanes, steps: int) -> float:
     """Return the seconds of a step, from some steps; what is read back ends them on a GPU too."""
     started = time.perf_counter()
@@ -155,11 +166,18 @@ def _joules(lanes: Lanes, steps: int, device: str) -> float | None:
     return since() / steps or None  # a counter that stood still has told nothing
 
 
-def _spread(batch_size: int, times: list[float]) -> dict[str, Any]:
-    return {
-        "batch_size": batch_size,
-        "step_seconds": statistics.median(times),
-        "step_seconds_low": min(times),
-        "step_seconds_high": max(times),
-        "repeats": len(times),
-    }
+def _spread(
+    batch_size: int, times: Sequence[float] | Floats, value: float | None = None
+) -> dict[str, Any]:
+    """Return a value, by default the median of some times, with the interval of that median.
+
+    Too few times have no interval.
+    """
+    rising = np.sort(np.asarray(times, dtype=np.float64))
+    value = float(np.median(rising)) if value is None else value
+    row = {"batch_size": batch_size, "step_seconds": value, "repeats": max(1, len(rising))}
+    if len(rising) < LEAST_FREE:
+        return row
+    interval = median_interval(rising, np.zeros(len(rising), bool))
+    ends = {"step_seconds_low": min(interval.low, value)}
+    return row | ends | {"step_seconds_high": max(interval.high, value)}

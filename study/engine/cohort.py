@@ -19,8 +19,15 @@ from study.engine.programs.cohort import run_programs
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.optimizers import optimizer_named, schedule_named
-from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
-from study.optimizers.schedules import Span, lr_factor
+from study.optimizers.hyperparameters import (
+    EMA_DECAY,
+    Group,
+    of_averaging,
+    of_optimizer,
+    of_schedule,
+    of_workload,
+)
+from study.optimizers.schedules import Span, lr_factor, planned_factor
 from study.records import Cohort, Execution, Floats, TrialResult
 from workloads.command.program import Command
 from workloads.workload import Lanes, LaneSetup
@@ -128,7 +135,7 @@ def _race(
         if checkpoint is not None and isinstance(lanes, Ensemble) and not race.over:
             _keep(checkpoint, race, lanes)
     execution = Execution(
-        mode=_mode(resolved, trainable, cohort),
+        mode=mode_at(resolved, trainable, cohort.batch_size),
         pack=min(len(cohort.points), resolved.pack_at(cohort.batch_size)),
         micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
     )
@@ -177,9 +184,11 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
 
     per_step = resolved.examples_per_step(cohort.batch_size)
     epoch = None if resolved.examples is None else resolved.examples / per_step
-    span = Span(resolved.budget(cohort.batch_size), epoch)
+    span, plan = Span(resolved.horizon(cohort.batch_size), epoch), resolved.plan(cohort.batch_size)
     schedule = schedule_named(resolved.schedule.name)
     own = lr_factor(schedule, span, values_of(of_schedule(resolved.schedule.name)))
+    if plan is not None:
+        own = planned_factor(plan, cohort.batch_size, resolved.lr_power, own)
     # a schedule of a user's may give one number for all lanes
     factor = None if own is None else lambda step: np.broadcast_to(own(step), (len(seeds),))
     if not isinstance(trainable, LoadedWorkload):
@@ -189,15 +198,22 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
                 batch_size=cohort.batch_size,
                 hyperparameters=values_of(of_optimizer(resolved.optimizer)),
                 lr_factor=factor,
+                ema_decay=values_of(of_averaging()).get(EMA_DECAY),
+                counts_averages=resolved.counts_averages,
                 seeds=np.array(seeds, dtype=np.int64),
+                batch_size_at=None if plan is None else plan.size_at,
             )
         )
+    decays = values_of(of_averaging())
     settings = UpdateSettings(
         optimizer=optimizer_named(resolved.optimizer),
         batch_size=resolved.local_batch_size(cohort.batch_size),
+        batch_plan=plan,
         hyperparameters=values_of(of_optimizer(resolved.optimizer)),
         lr_factor=factor,
         micro_batch=resolved.micro_batch,
+        ema_decay=decays.get(EMA_DECAY),
+        counts_averages=resolved.counts_averages,
     )
     return _packs(resolved, trainable, cohort, settings, values_of(of_workload(trainable.workload)))
 
@@ -210,7 +226,8 @@ def _packs(
     loss_values: Mapping[str, Floats],
 ) -> Ensemble:
     seeds = [point.seed for point in cohort.points]
-    make, size = _NETWORKS[_mode(resolved, loaded, cohort)], resolved.pack_at(cohort.batch_size)
+    make = _NETWORKS[mode_at(resolved, loaded, cohort.batch_size)]
+    size = resolved.pack_at(cohort.batch_size)
     federated, examples = resolved.federated, loaded.data.train.size
     shards = client_shards(resolved, loaded, cohort.batch_size)
     packs: list[GradientLanes] = []
@@ -220,7 +237,7 @@ def _packs(
         values = {name: column[lanes] for name, column in loss_values.items()}
         networks = make(loaded, some, values)
         if federated is None:
-            order = DataOrder(some, examples, own.batch_size, loaded.device)
+            order = DataOrder(some, examples, own.batch_size, loaded.device, own.batch_plan)
             packs.append(GradientLanes(loaded, networks, own, order))
         else:
             clients = ClientOrder(some, shards, federated.local_steps, own.batch_size)
@@ -228,11 +245,11 @@ def _packs(
     return Ensemble(packs)
 
 
-def _mode(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) -> str:
-    """Return the mode of a cohort: that of the study, except that single conv lanes are looped."""
+def mode_at(resolved: ResolvedStudy, trainable: Lockstep, batch_size: int) -> str:
+    """Return the mode at a batch size: of the study, except that single conv lanes are looped."""
     if isinstance(trainable, LoadedWorkload) and resolved.compute.mode == "packed":
         # the gradient of a convolution cannot be compiled, so a pack of one lane is only slower
-        single = resolved.pack_at(cohort.batch_size) == 1
+        single = resolved.pack_at(batch_size) == 1
         return "looped" if single and trainable.convolutional else "packed"
     return resolved.compute.mode
 

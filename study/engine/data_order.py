@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from analysis.measures.batch_plan import BatchPlan
 from study.seeding import generator as make_generator
 
 
@@ -20,7 +21,12 @@ class DataOrder:
     """
 
     def __init__(
-        self, seeds: Sequence[int], examples: int, batch_size: int, device: torch.device
+        self,
+        seeds: Sequence[int],
+        examples: int,
+        batch_size: int,
+        device: torch.device,
+        plan: BatchPlan | None = None,
     ) -> None:
         """Shuffle the first epoch of every lane.
 
@@ -29,17 +35,21 @@ class DataOrder:
             examples: size of the training set, >= 1.
             batch_size: B, examples per batch, >= 1.
             device: device of the returned indices.
+            plan: batch sizes of the steps, where they change; None for B in all.
         """
         self._generators = [make_generator(seed, "order") for seed in seeds]
         self._examples = examples
         self._batch_size = batch_size
         self._device = device
+        self._plan, self._taken = plan, 0
         self._epoch = self._shuffle()
         self._position = 0
 
     def next(self) -> Tensor:
         """Return the indices of the next batch, shape (lanes, B)."""
-        start, end = self._position, self._position + self._batch_size
+        size = self._batch_size if self._plan is None else self._plan.size_at(self._taken)
+        self._taken += 1
+        start, end = self._position, self._position + size
         parts = [self._epoch[:, start:end]]
         while end > self._examples:
             end -= self._examples
@@ -59,6 +69,7 @@ class DataOrder:
             "generators": [generator.get_state() for generator in self._generators],
             "epoch": self._epoch,
             "position": self._position,
+            "taken": self._taken,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -66,6 +77,7 @@ class DataOrder:
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.set_state(saved)
         self._epoch, self._position = state["epoch"].to(self._device), state["position"]
+        self._taken = state["taken"]
 
     def _shuffle(self) -> Tensor:
         permutations = [torch.randperm(self._examples, generator=g) for g in self._generators]

@@ -1,15 +1,33 @@
 """How trials ended: judged when their race ends, and again when all trials are known."""
 
-from collections.abc import Iterable, Sequence
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from study.config.study import ResolvedStudy
 from study.engine.stopping_rules import StoppingRules
-from study.records import Curve, Outcome, Role, Seconds, Status, TrialResult
+from study.records import (
+    Curve,
+    Floats,
+    Outcome,
+    Role,
+    Seconds,
+    Status,
+    Steps,
+    TrialResult,
+)
 
-_Key = tuple[int, Role | None, int | None]
+Texts = NDArray[np.str_]
+Recorded = tuple[str, int, int | None, tuple[str | None, int | None]]
+"""Role and number of a trial, its steps to target as recorded, and role and number of the trial
+that its point comes from, if any."""
+JUDGED = ("step", "val_loss", "val_error")
+"""Measurements that decide how a trial ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,77 +56,186 @@ LOST = (
 """Run and outcome of a trial that failed."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Runs:
+    """The measurements of many lanes, one array for all of them.
+
+    Attributes:
+        sizes: number of measurements of each lane, shape (lanes,).
+        step: steps of all measurements, those of the first lane first.
+        val_loss: losses, in the same order.
+        val_error: errors, in the same order.
+        diverged_at: as in `Run`, -1 for None; this and what follows has shape (lanes,).
+        pruned: as in `Run`.
+        finished: as in `Run`.
+    """
+
+    sizes: Steps
+    step: Steps
+    val_loss: Floats
+    val_error: Floats
+    diverged_at: Steps
+    pruned: NDArray[np.bool_]
+    finished: NDArray[np.bool_]
+
+    @classmethod
+    def recorded(
+        cls, sizes: Steps, values: Mapping[str, NDArray[Any]], status: Texts, stopped_at: Steps
+    ) -> "Runs":
+        """Return the runs of recorded trials.
+
+        Args:
+            sizes: as in `Runs`.
+            values: measurements by name.
+            status: how each trial was judged.
+            stopped_at: its last step.
+        """
+        step = values["step"]
+        last = np.full(sizes.shape, -1)
+        last[sizes > 0] = step[np.cumsum(sizes)[sizes > 0] - 1]
+        return cls(
+            sizes=sizes,
+            step=step,
+            val_loss=values["val_loss"],
+            val_error=values["val_error"],
+            diverged_at=np.where((sizes == 0) | (stopped_at > last), stopped_at, -1),
+            pruned=status == Status.PRUNED,
+            finished=status == Status.EXHAUSTED,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcomes:
+    """How many lanes ended; every array has shape (lanes,).
+
+    Attributes:
+        rows: number of measurements up to the cap or the target.
+        status: as in `Outcome`, and so is what follows.
+        steps: -1 for None.
+        steps_before: -1 for None.
+        stopped_at: last step taken.
+        best_error: NaN for None.
+    """
+
+    rows: Steps
+    status: Texts
+    steps: Steps
+    steps_before: Steps
+    stopped_at: Steps
+    best_error: Floats
+
+    def outcome(self, lane: int) -> Outcome:
+        """Return the outcome of one lane."""
+        steps, before = int(self.steps[lane]), int(self.steps_before[lane])
+        best = float(self.best_error[lane])
+        return Outcome(
+            status=Status(self.status[lane]),
+            steps=None if steps < 0 else steps,
+            steps_before=None if before < 0 else before,
+            stopped_at=int(self.stopped_at[lane]),
+            best_error=None if math.isnan(best) else best,
+        )
+
+
 def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
-    """Return a run cut at the cap of the rules, and its outcome.
+    """Return a run cut at the cap of the rules, and its outcome, as `judge_all` does."""
+    curve = run.curve
+    diverged = -1 if run.diverged_at is None else run.diverged_at
+    runs = Runs(
+        sizes=np.array([curve.step.size]),
+        step=curve.step,
+        val_loss=curve.val_loss,
+        val_error=curve.val_error,
+        diverged_at=np.array([diverged]),
+        pruned=np.array([run.pruned]),
+        finished=np.array([run.finished]),
+    )
+    judged = judge_all(runs, rules, np.array([rules.cap]))
+    return replace(run, curve=curve.until(int(judged.rows[0]))), judged.outcome(0)
+
+
+def judge_all(runs: Runs, rules: StoppingRules, caps: Floats) -> Outcomes:
+    """Return the outcomes of runs that are cut at their caps.
 
     A pure function: it is applied when a race ends, and again when other cohorts have lowered the
     cap, so the result does not depend on the order of cohorts.
+
+    Args:
+        runs: the runs.
+        rules: what they have in common.
+        caps: step of the last measurement that matters of each, shape (lanes,).
     """
-    run = _cut(run, rules.cap)
-    curve = run.curve
+    sizes = runs.sizes
+    lane = np.repeat(np.arange(sizes.size), sizes)
+    first = np.cumsum(sizes) - sizes
+    row = np.arange(runs.step.size) - first[lane]
+    beyond = _first_row(lane, row, runs.step >= caps[lane], sizes)
+    rows, capped = np.minimum(beyond + 1, sizes), beyond < sizes
+    diverged_at = np.where(capped, -1, runs.diverged_at)
+    pruned = runs.pruned & ~capped
+
+    def at(values: NDArray[Any], place: Steps) -> NDArray[Any]:
+        """Return the values at a row of every lane; of lanes without measurements, any."""
+        if not values.size:
+            return np.zeros(sizes.size, values.dtype)
+        found: NDArray[Any] = values[np.minimum(first + np.maximum(place, 0), values.size - 1)]
+        return found
+
     # a program need not measure before its first step
-    start = int(curve.step.size > 0 and curve.step[0] == 0)
-    after = curve.val_error[start:]
-    hits = np.flatnonzero(after < rules.target)
-    last = int(curve.step[-1]) if run.diverged_at is None else run.diverged_at
-    if hits.size:
-        row = int(hits[0]) + start
-        if not rules.to_budget:
-            run = replace(run, curve=curve.until(row + 1), diverged_at=None)
-        outcome = Outcome(
-            status=Status.REACHED,
-            steps=int(curve.step[row]),
-            steps_before=int(curve.step[row - 1]) if row else 0,
-            stopped_at=last if rules.to_budget else int(curve.step[row]),
-            best_error=float(run.curve.val_error[start:].min()),
-        )
-        return run, outcome
-    outcome = Outcome(
-        status=_status_above_target(run, rules),
-        steps=None,
-        steps_before=None,
-        stopped_at=last,
-        best_error=float(after.min()) if after.size else None,
-    )
-    return run, outcome
-
-
-def _cut(run: Run, cap: float) -> Run:
-    beyond = np.flatnonzero(run.curve.step >= cap)
-    if beyond.size == 0:
-        return run
-    return replace(run, curve=run.curve.until(int(beyond[0]) + 1), diverged_at=None, pruned=False)
-
-
-def _status_above_target(run: Run, rules: StoppingRules) -> Status:
-    curve = run.curve
-    if run.diverged_at is not None or curve.step.size == 0:
-        return Status.DIVERGED
-    first = curve.val_loss[0], curve.val_error[0]
-    last = curve.val_loss[-1], curve.val_error[-1]
+    from_start = (sizes > 0) & (at(runs.step, np.zeros_like(sizes)) == 0)
+    trained = (row >= from_start[lane]) & (row < rows[lane])
+    hit = _first_row(lane, row, trained & (runs.val_error < rules.target), sizes)
+    reached = hit < sizes
+    if not rules.to_budget:
+        rows = np.where(reached, hit + 1, rows)
+        diverged_at = np.where(reached, -1, diverged_at)
+        trained &= row < rows[lane]
+    best = np.full(sizes.shape, np.inf)
+    np.minimum.at(best, lane[trained], runs.val_error[trained])
+    last = at(runs.step, rows - 1)
+    ended = [(at(values, rows - 1)) for values in (runs.val_loss, runs.val_error)]
+    began = [at(values, np.zeros_like(sizes)) for values in (runs.val_loss, runs.val_error)]
+    diverged = (diverged_at >= 0) | (sizes == 0)
     # a program need not report step 0, and later losses say nothing of where it began
-    if curve.step[0] == 0 and has_diverged(first, last, rules.target):
-        return Status.DIVERGED
-    spent = run.finished or curve.step[-1] >= rules.max_steps
-    if spent and rules.cap > rules.max_steps:
-        return Status.EXHAUSTED
-    return Status.PRUNED if run.pruned else Status.CAPPED
+    diverged |= from_start & has_diverged(began, ended, rules.target)
+    spent = (runs.finished | (last >= rules.max_steps)) & (caps > rules.max_steps)
+    status = np.select(
+        [reached, diverged, spent, pruned],
+        [Status.REACHED, Status.DIVERGED, Status.EXHAUSTED, Status.PRUNED],
+        Status.CAPPED,
+    )
+    before = np.where(hit > 0, at(runs.step, hit - 1), 0)
+    return Outcomes(
+        rows=rows,
+        status=status,
+        steps=np.where(reached, at(runs.step, hit), -1),
+        steps_before=np.where(reached, before, -1),
+        stopped_at=np.where(diverged_at >= 0, diverged_at, last),
+        best_error=np.where(np.isinf(best), np.nan, best),
+    )
+
+
+def _first_row(lane: Steps, row: Steps, found: NDArray[np.bool_], sizes: Steps) -> Steps:
+    """Return the first row of each lane where something is found; its size where it is not."""
+    rows = sizes.copy()
+    np.minimum.at(rows, lane[found], row[found])
+    return rows
 
 
 def has_diverged(
-    first: Sequence[float], last: Sequence[float], target: float, times: float = 1.0
-) -> bool:
+    first: Sequence[Any], last: Sequence[Any], target: float, times: float = 1.0
+) -> Any:
     """Return whether the last loss and error show that a lane has diverged.
 
     Args:
-        first: loss and error at step 0.
+        first: loss and error at step 0, of one lane or arrays of many.
         last: finite loss and error of a later measurement.
         target: error to get below.
         times: the loss must be above so many times its initial value.
     """
     # the error alone cannot show it: a diverged classifier still guesses as well as at step 0
     halfway = (first[1] + target) / 2
-    return bool(last[0] > times * first[0] and last[1] > halfway)
+    return (last[0] > times * first[0]) & (last[1] > halfway)
 
 
 def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> list[TrialResult]:
@@ -117,56 +244,66 @@ def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> li
     A replicate is judged by the steps of its point in the search. Curves are cut at the final cap;
     the result is grouped by batch size and does not depend on the order of training.
     """
-    results = list(results)
-    best = _best_steps_by_size(results)
-    steps = {_key(result): result.outcome.steps for result in results}
     by_size: dict[int, list[TrialResult]] = {}
     for result in results:
         by_size.setdefault(result.batch_size, []).append(result)
-    return [
-        _judge_again(result, _rules(resolved, result, best, steps))
-        for group in by_size.values()
-        for result in group
+    found = []
+    for size, group in by_size.items():
+        outcomes = [result.outcome for result in group]
+        values = {
+            name: np.concatenate([getattr(result.curve, name) for result in group])
+            for name in JUDGED
+        }
+        runs = Runs.recorded(
+            np.array([result.curve.step.size for result in group]),
+            values,
+            np.array([outcome.status for outcome in outcomes]),
+            np.array([outcome.stopped_at for outcome in outcomes]),
+        )
+        judged = judge_recorded(resolved, size, [_recorded(result) for result in group], runs)
+        found += [
+            result
+            if result.outcome.status is Status.FAILED
+            else replace(
+                result,
+                curve=result.curve.until(int(judged.rows[lane])),
+                outcome=judged.outcome(lane),
+            )
+            for lane, result in enumerate(group)
+        ]
+    return found
+
+
+def judge_recorded(
+    resolved: ResolvedStudy, batch_size: int, trials: Sequence[Recorded], runs: Runs
+) -> Outcomes:
+    """Return how the trials of a batch size ended, judged by the fewest steps over all of them.
+
+    A replicate is judged by the steps of its point in the search.
+
+    Args:
+        resolved: the study.
+        batch_size: of the trials.
+        trials: all of them.
+        runs: what they measured, in the same order; for trials that failed the outcome is void.
+    """
+    known = {(role, trial): steps for role, trial, steps, _ in trials}
+    competing = [steps for role, _, steps, _ in trials if role != Role.REPLICATE]
+    best = min((steps for steps in competing if steps is not None), default=None)
+
+    @functools.cache
+    def cap(role: str, steps: int | None) -> float:
+        return StoppingRules.for_role(Role(role), resolved, batch_size, steps).cap
+
+    caps = [
+        cap(role, known.get((source[0] or "", source[1] or 0)) if role == Role.REPLICATE else best)
+        for role, _, _, source in trials
     ]
+    rules = StoppingRules.for_search(resolved, batch_size, None)
+    return judge_all(runs, rules, np.array(caps, dtype=np.float64))
 
 
-def _best_steps_by_size(results: Iterable[TrialResult]) -> dict[int, int]:
-    best: dict[int, int] = {}
-    for result in results:
-        steps = result.outcome.steps
-        if steps is not None and result.point.role is not Role.REPLICATE:
-            best[result.batch_size] = min(steps, best.get(result.batch_size, steps))
-    return best
-
-
-def _key(result: TrialResult) -> _Key:
-    return result.batch_size, result.point.role, result.point.trial
-
-
-def _rules(
-    resolved: ResolvedStudy,
-    result: TrialResult,
-    best: dict[int, int],
-    steps: dict[_Key, int | None],
-) -> StoppingRules:
-    role, source = result.point.role, result.point.source
-    known = best.get(result.batch_size)
-    if role is Role.REPLICATE and source is not None:
-        known = steps.get((source.batch_size, source.role, source.trial))
-    return StoppingRules.for_role(role, resolved, result.batch_size, known)
-
-
-def _judge_again(result: TrialResult, rules: StoppingRules) -> TrialResult:
-    if result.outcome.status is Status.FAILED:
-        return result
-    steps, stopped = result.curve.step, result.outcome.stopped_at
-    diverged_at = stopped if steps.size == 0 or stopped > steps[-1] else None
-    run = Run(
-        curve=result.curve,
-        diverged_at=diverged_at,
-        seconds=result.seconds,
-        pruned=result.outcome.status is Status.PRUNED,
-        finished=result.outcome.status is Status.EXHAUSTED,
-    )
-    run, outcome = judge(run, rules)
-    return replace(result, curve=run.curve, outcome=outcome)
+def _recorded(result: TrialResult) -> Recorded:
+    point, source = result.point, result.point.source
+    origin = (None, None) if source is None else (source.role, source.trial)
+    return point.role, point.trial, result.outcome.steps, origin

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.measures.batch_plan import BatchPlan
 from study.config.space import Hyperparameter, Range, Scale
 from study.records import Floats
 
@@ -65,6 +66,32 @@ def lr_factor(
         return product
 
     return factor
+
+
+def planned_factor(
+    plan: BatchPlan, batch_size: int, power: float, factor: Callable[[int], Floats] | None
+) -> Callable[[int], Floats]:
+    """Return the factors of a trial whose batches change, as a function of the step.
+
+    The schedule counts examples in steps of the study's batch size, and the rate is proportional to
+    a power of the batch.
+
+    Args:
+        plan: examples of every step.
+        batch_size: the study's.
+        power: of the batch over the study's batch size.
+        factor: the factor by steps of that size; None for a constant 1.
+    """
+
+    def planned(step: int) -> Floats:
+        own = np.float64((plan.size_at(step) / batch_size) ** power)
+        along: Floats = (
+            np.ones(1) if factor is None else factor(int(plan.examples(step)) // batch_size)
+        )
+        product: Floats = own * along
+        return product
+
+    return planned
 
 
 def _warm_steps(span: Span, values: Mapping[str, Floats]) -> Floats | None:

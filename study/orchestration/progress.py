@@ -3,12 +3,12 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Self
 
 from study.config.study import ResolvedStudy
-from study.records import Lap, Role, Status, TrialResult
+from study.records import APART, Lap, Role, Status, TrialResult
 from study.search.standing import Standing, expected_cost
 
 
@@ -81,8 +81,14 @@ class Progress:
         # counts, not trials: a sweep may record very many, each with its curve
         self._ends: dict[int, Counter[_End]] = {size: Counter() for size in resolved.batch_sizes}
         self.listeners: list[Callable[[Sequence[TrialResult]], None]] = []
+        for _ in self.counting(recorded):
+            pass
+
+    def counting(self, recorded: Iterable[TrialResult]) -> Iterator[TrialResult]:
+        """Yield trials that are recorded already, and count them on the way."""
         for result in recorded:
             self._ends[result.batch_size][_End.of(result)] += 1
+            yield result
 
     def grow(self, resolved: ResolvedStudy) -> None:
         """Count on towards what the study has now."""
@@ -109,6 +115,12 @@ class Progress:
     def recorded(self) -> int:
         """Number of trials counted so far."""
         return sum(sum(counted.values()) for counted in self._ends.values())
+
+    @property
+    def searched(self) -> int:
+        """Number of those that belong to a search: neither replicates nor of a scaling rule."""
+        counts = (counted.items() for counted in self._ends.values())
+        return sum(count for counted in counts for end, count in counted if end.role not in APART)
 
     @property
     def share_done(self) -> float:

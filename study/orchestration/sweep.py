@@ -27,7 +27,7 @@ from study.orchestration.worker import Worker
 from study.records import Lap
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
-from study.storage.consolidate import Ended, consolidated
+from study.storage.consolidate import Ended, consolidate, ended_by_tables
 from study.storage.parts import Parts
 from study.storage.provenance import check_readable, record_end, record_start
 from study.storage.study_folder import open_folder
@@ -81,8 +81,8 @@ class Sweep:
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
         check_readable(folder)
         self._parts = Parts(folder, resolved)
-        self._queue = CohortQueue(resolved, self._parts)
-        self.progress = Progress(resolved, self._parts)
+        self.progress = Progress(resolved)
+        self._queue = CohortQueue(resolved, self.progress.counting(self._parts))
         self._laps: Callable[[], Sequence[Lap]] = tuple
         # both are replaced where Ray takes over
         self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
@@ -115,9 +115,8 @@ class Sweep:
             errors += self._unusable_base()
         trials: list[Ended] = []
         try:
-            tables = consolidated(self._parts)
-            trials = tables.ended
-            tables.write(self._folder)
+            whole = None if missing else ended_by_tables(self._folder, self.progress.recorded)
+            trials = consolidate(self._parts) if whole is None else whole
             if missing:
                 record_end(self._folder)
             if self._queue.empty and not dispatch.errors and not stop.requested:
@@ -234,8 +233,8 @@ class Sweep:
 
     def _journal(self, path: Path) -> Journal:
         try:
-            journal, searches = Journal(path), self._queue.searches()
-            for size, results in self._parts.by_size():
+            journal, searches = Journal(path, self.progress.searched), self._queue.searches()
+            for size, results in () if journal.whole else self._parts.by_size():
                 journal.add(searches[size], results)
         except OSError as error:
             raise AnalysisError(self._folder.unwritable(error)) from error

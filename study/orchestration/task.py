@@ -40,7 +40,11 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
         gpu = any(machine.get("GPU", 0) >= 1 for machine in machines)
         most = max(machine.get("CPU", 0) for machine in machines)
         share = {"num_gpus": 1} if gpu else {"num_cpus": most}
-        task = ray.remote(max_retries=0, **share)(work)
+
+        @ray.remote(max_retries=0, **share)
+        def task(device: str, *given: Any) -> T:
+            return work(device, *given)  # which need not be a function itself
+
         try:
             result: T = ray.get(task.remote("cuda" if gpu else "cpu", *arguments))
         except RayError as error:

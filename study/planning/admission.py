@@ -99,9 +99,7 @@ def _require_means(loaded: LoadedWorkload) -> None:
 def _known_reason(loaded: LoadedWorkload) -> str:
     if not loaded.data.held:
         return "its training examples are loaded batch by batch"
-    if loaded.observed.only_draws_from_torch:
-        return ""  # a pack may do that too
-    return "; ".join(loaded.observed.words())
+    return "" if loaded.observed.may_pack else "; ".join(loaded.observed.words())
 
 
 def _found_reason(training: "_Training", looped: "_Trained", precision: Precision) -> str:

@@ -88,4 +88,6 @@ def _least_factor(resolved: ResolvedStudy, batch_size: int, steps: int) -> float
     ends = [(e.low, e.high) if isinstance(e, Range) else (e,) for e in entries]
     corners = np.array(list(product(*ends))).T
     values = dict(zip(schedule.hyperparameters, corners, strict=True))
-    return float(np.min(schedule.factor(steps - 1, resolved.budget(batch_size), values)))
+    horizon, plan = resolved.horizon(batch_size), resolved.plan(batch_size)
+    before = steps - 1 if plan is None else int(plan.examples(steps - 1)) // batch_size
+    return float(np.min(schedule.factor(before, horizon, values)))

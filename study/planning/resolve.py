@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from analysis.tables.schema import TEST_ERROR
 from batchscale.errors import BatchscaleError
 from study.config.coordinates import refuse_coordinates
 from study.config.sections import BatchSizes
@@ -17,6 +18,7 @@ from study.errors import StudyError, cause, not_among, shown
 from study.optimizers import schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
+from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
 from study.planning.dry_build import dry_build
 from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
@@ -24,6 +26,7 @@ from study.planning.search_space import (
     applicable,
     full_space,
     groups_of,
+    measured_beside,
     refuse_names,
     refuse_warm_up,
 )
@@ -53,7 +56,8 @@ def resolve(
         StudyError: a key, a value, or what the workload makes of them is wrong.
     """  # noqa: DOC502  (raised inside)
     recorded = {key: data[key] for key in FOUND if key in data}
-    recorded.pop("granted", None)  # of a folder, which keeps it
+    for key in ("granted", "batch_plans"):  # of a folder, which keeps it; of its batch sizes
+        recorded.pop(key, None)
     data = {key: value for key, value in data.items() if key not in FOUND}
     written = validated(StudyConfig, data)
     workload = resolve_workload(written.workload, written.workload_options)
@@ -70,11 +74,16 @@ def resolve(
         _refuse_warm_start(config, space)
         if not isinstance(workload, Command):  # which may use the names otherwise
             refuse_warm_up(space, endless=isinstance(workload, Dynamics))
+        refuse_batch_schedule(config, workload)
+        schedule = staged(config, space)
         target = _target(config, sound_target(workload.target))
         if isinstance(workload, Command) and device is not None:
             refuse_gpus(device.share)
+        beside = measured_beside(config, space)
         built = dry_build(config, workload, target, space)
-        refuse_names(built.quantities, space)
+        own = (TEST_ERROR,) if isinstance(workload, Command) else ()
+        refuse_names(built.quantities, space, allowed=own)
+        quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
     batch_sizes = _batch_sizes(config, built.examples)
     if not isinstance(workload, Command):
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
@@ -85,7 +94,7 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
-        "quantities": built.quantities or None,
+        "quantities": quantities or None,
         "adaptive": SAMPLERS[config.search.sampler].learns,
     }
     resolved["search"]["space"] = _plain(space)
@@ -99,7 +108,10 @@ def resolve(
         "mode": built.mode,
         "pack": pack_lanes(config, built.size, device or Device()),
     }
+    if schedule is not None:
+        resolved["batch_schedule"] = schedule.model_dump(mode="json", exclude_none=True)
     study = validated(ResolvedStudy, resolved)
+    study = study.model_copy(update={"batch_plans": batch_plans(study)})
     _refuse_idle_pruning(study)
     _refuse_other(recorded, study)
     return study, built.trainable

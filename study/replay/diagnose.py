@@ -158,6 +158,11 @@ def _network_of(resolved: ResolvedStudy, trainable: Trainable) -> LoadedWorkload
             f"only a network can be diagnosed, got {resolved.workload!r}, a workload with its own "
             "dynamics; choose a study of another workload"
         )
+    if resolved.batch_schedule is not None:
+        raise StudyError(
+            "diagnostics are measured on mini-batches of one size, got a study with a batch "
+            "schedule; choose a study without `batch_schedule`"
+        )
     if resolved.federated is not None:
         raise StudyError(
             "diagnostics are measured on the mini-batches of a single model, got a federated study "

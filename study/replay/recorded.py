@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 import torch
@@ -82,7 +81,7 @@ def trials_of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Tri
         rows = by_trial.get(tuple(row[name] for name in _KEY), curves.head(0))
         named = {str(name): value for name, value in row.items()}
         curve = _curve(rows, (*CURVE_FIELDS, *resolved.further))
-        results.append(replace(from_row(named, resolved.hyperparameters), curve=curve))
+        results.append(from_row(named, resolved.hyperparameters, curve))
     return results
 
 

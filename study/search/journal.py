@@ -1,6 +1,7 @@
 """The searches as a journal file for `optuna-dashboard`, derived from the results."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,24 +10,37 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
-from study.records import Role, TrialResult
+from study.records import APART, TrialResult
 from study.search.sampler import Search
+
+_BEGINNING = rb'^\{"op_code":0,.*\}$'
+"""The line that begins a study."""
 
 
 class Journal:
-    """A journal that grows with the results."""
+    """A journal that grows with the results.
 
-    def __init__(self, path: Path) -> None:
-        """Start a new journal; an old file is replaced."""
-        for old in (path, path.with_name(f"{path.name}.lock")):  # a killed sweep may have locked it
-            old.unlink(missing_ok=True)
+    Attributes:
+        whole: whether it holds all trials that were recorded when it was opened; else it is new.
+    """
+
+    def __init__(self, path: Path, trials: int = 0) -> None:
+        """Go on with the file of an earlier sweep if it is whole; start a new one otherwise.
+
+        Args:
+            path: the file.
+            trials: how many are recorded, which a whole file holds.
+        """
+        path.with_name(f"{path.name}.lock").unlink(missing_ok=True)  # of a killed sweep
         self._lines = _Lines(path)
-        self._names: set[str] = set()
+        self._names = self._lines.resume(trials)
+        self.whole = bool(self._names)
+        if not self.whole:
+            path.unlink(missing_ok=True)
 
     def add(self, search: Search, results: Sequence[TrialResult]) -> None:
         """Add finished trials of one batch size that belong to its search."""
-        apart = {Role.REPLICATE, Role.RECIPE}
-        results = [result for result in results if result.point.role not in apart]
+        results = [result for result in results if result.point.role not in APART]
         if not results:
             return
         # a storage keeps all trials it has seen, so each add has one of its own
@@ -55,6 +69,15 @@ class _Lines(BaseJournalBackend):
         self._path = path
         self._waiting: list[str] = []
         self.known: list[dict[str, Any]] = []
+
+    def resume(self, trials: int) -> set[str]:
+        """Return the studies in the file, if it holds a line for each and for so many trials."""
+        content = self._path.read_bytes() if trials and self._path.is_file() else b""
+        begun = re.findall(_BEGINNING, content, re.MULTILINE)
+        if not begun or content[-1:] != b"\n" or content.count(b"\n") != len(begun) + trials:
+            return set()
+        self.known = [json.loads(line) for line in begun]
+        return {log["study_name"] for log in self.known}
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         return self.known[log_number_from:]

@@ -2,29 +2,38 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from analysis.tables.files import as_parquet, write_file
+from analysis.errors import AnalysisError
+from analysis.tables.files import as_parquet, read_file, read_table_file, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     BOXES_FILE,
+    BUDGET,
     CURVES_FILE,
+    TEST_ERROR,
+    TRIAL_KEY,
     TRIALS_FILE,
     box_schema,
     curve_schema,
 )
 from study.config.study import ResolvedStudy
-from study.engine.outcomes import final_results
-from study.records import TrialResult
+from study.engine.outcomes import Runs, judge_recorded
+from study.records import Status, Steps, TrialResult
 from study.storage.boxes import Regions, box_rows
-from study.storage.curve_columns import curve_table
+from study.storage.curve_columns import curve_rows, curve_table, curve_values
 from study.storage.parts import Parts
 from study.storage.trial_rows import schema_of, trial_table
 
 Ended = tuple[int, str, str]
 """A trial's batch size, status and message."""
+_ENDED = ("batch_size", "status", "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +69,27 @@ def consolidate(parts: Parts) -> list[Ended]:
     return tables.ended
 
 
+def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
+    """Return how each trial ended by the tables of a study whose parts have not changed.
+
+    Args:
+        folder: where the tables are.
+        trials: how many are recorded.
+
+    Returns:
+        As `consolidate`; None where a table is missing or damaged, or holds other trials.
+    """
+    try:
+        for name in (CURVES_FILE, BOXES_FILE):
+            read_file(folder, name)
+        table = read_table_file(folder, TRIALS_FILE, _ENDED)
+    except AnalysisError:
+        return None
+    return _ended(table) if table.num_rows == trials and len(table.schema) == len(_ENDED) else None
+
+
 def consolidated(parts: Parts) -> Consolidated:
-    """Return the tables of a study; the trials of one batch size at a time are held as rows.
+    """Return the tables of a study; the trials of one batch size at a time are held.
 
     Raises:
         StudyError: a part is damaged.
@@ -76,12 +104,12 @@ def consolidated(parts: Parts) -> Consolidated:
         pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
         pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
     ):
-        for _, recorded in parts.by_size():
-            results = final_results(resolved, recorded)
-            trials.write_table(trial_table(resolved, results))
-            curves.write_table(curve_table(results, resolved.further))
-            regions.update(_regions(results))
-            ended += [(r.batch_size, str(r.outcome.status), r.message) for r in results]
+        for size, table, here in parts.tables():
+            rows, measurements = _judged(resolved, size, table)
+            trials.write_table(rows)
+            curves.write_table(measurements)
+            regions.update({(size, region.number): region.box for region in here})
+            ended += _ended(rows)
     tables = {TRIALS_FILE: files[0].getvalue(), CURVES_FILE: files[1].getvalue()}
     tables[BOXES_FILE] = as_parquet(_box_table(resolved, regions))
     return Consolidated(tables, ended)
@@ -102,6 +130,59 @@ def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[s
         CURVES_FILE: curve_table(results, resolved.further),
         BOXES_FILE: _box_table(resolved, _regions(results)),
     }
+
+
+def _ended(trials: pa.Table) -> list[Ended]:
+    return list(zip(*(trials[name].to_pylist() for name in _ENDED), strict=True))
+
+
+def _judged(resolved: ResolvedStudy, batch_size: int, table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return the trials of a batch size and their curves as `final_results` judges them.
+
+    Column by column, as a study may have very many.
+    """
+    sizes, values = curve_values(table, resolved.further)
+    status, stopped_at = (table[name].to_numpy() for name in ("status", "stopped_at"))
+    failed = status == Status.FAILED
+    runs = Runs.recorded(sizes, values, status, stopped_at)
+    names = ("role", "trial", "steps", "source_role", "source_trial")
+    known = zip(*(table[name].to_pylist() for name in names), strict=True)
+    trials = [(role, trial, steps, (its_role, its)) for role, trial, steps, its_role, its in known]
+    judged = judge_recorded(resolved, batch_size, trials, runs)
+
+    def column(name: str) -> pa.Array:
+        if name == BUDGET:
+            return pa.array([resolved.budget(batch_size)] * table.num_rows)
+        recorded = table[name].combine_chunks()
+        now = getattr(judged, name, None)
+        if now is None:
+            return recorded
+        absent = None if name in {"status", "stopped_at"} else np.isnan(now) | (now < 0)
+        return pc.if_else(pa.array(failed), recorded, pa.array(now, recorded.type, mask=absent))
+
+    kept = np.where(failed, sizes, judged.rows)
+    row = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    within = row < np.repeat(kept, sizes)
+    if not within.all():
+        values = {name: measured[within] for name, measured in values.items()}
+    schema = schema_of(resolved)
+    columns = {name: column(name) for name in schema.names if name != TEST_ERROR}
+    if TEST_ERROR in schema.names:
+        ends = pc.coalesce(columns["steps"], columns["stopped_at"]).to_numpy()
+        columns[TEST_ERROR] = _test_errors(ends, kept, values)
+    final = pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    keys = {name: table[name].combine_chunks() for name in TRIAL_KEY}
+    return final, curve_rows(keys, kept, values)
+
+
+def _test_errors(ends: Steps, kept: Steps, values: Mapping[str, NDArray[Any]]) -> pa.Array:
+    """Return the last test error up to the end of each trial, as `trial_rows.test_error` does."""
+    trial = np.repeat(np.arange(kept.size), kept)
+    counts = np.bincount(trial[values["step"] <= ends[trial]], minlength=kept.size)
+    last = np.full(kept.size, np.nan)
+    measured = counts > 0
+    last[measured] = values[TEST_ERROR][(np.cumsum(kept) - kept + counts - 1)[measured]]
+    return pa.array(last, pa.float64(), mask=~np.isfinite(last))
 
 
 def _box_table(resolved: ResolvedStudy, regions: Regions) -> pa.Table:

@@ -1,6 +1,6 @@
 """Curves as columns: one list per trial in parts, one row per measurement in `curves.parquet`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from analysis.tables.schema import curve_schema
-from study.records import CURVE_FIELDS, Curve, TrialResult
+from study.records import CURVE_FIELDS, Curve, Steps, TrialResult
 
+CURVE_STEP = "curve_step"
 _NEVER_NULL = {"step", "val_error", "seconds"}
 
 
@@ -18,61 +19,90 @@ def curve_kinds(further: Iterable[str]) -> dict[str, pa.DataType]:
 
     `further` names what is measured besides loss and error.
     """
-    return {
-        f"curve_{name}": pa.list_(pa.int64() if name == "step" else pa.float64())
-        for name in (*CURVE_FIELDS, *further)
-    }
+    return {f"curve_{name}": pa.list_(_kind(name)) for name in (*CURVE_FIELDS, *further)}
+
+
+def _kind(name: str) -> pa.DataType:
+    return pa.int64() if name == "step" else pa.float64()
 
 
 def curve_lists(curves: Sequence[Curve], further: Sequence[str]) -> list[pa.Array]:
     """Return curves as the columns of `curve_kinds`; what is NaN, and no error, becomes null."""
     ends = np.cumsum([0, *(curve.step.size for curve in curves)], dtype=np.int32)
-    values = _values(curves, further)
+    values = _arrays(_together(curves, further))
     return [pa.ListArray.from_arrays(pa.array(ends), column) for column in values.values()]
+
+
+def curve_values(table: pa.Table, further: Sequence[str]) -> tuple[Steps, dict[str, NDArray[Any]]]:
+    """Return the lengths of the curves in a part's columns, and all their measurements by name.
+
+    Raises:
+        ValueError: a column has nulls, or the columns differ in length.
+    """
+    values, lengths = {}, []
+    for name in (*CURVE_FIELDS, *further):
+        column = table[f"curve_{name}"].combine_chunks()
+        inner = column.flatten()
+        if column.null_count or (name == "step" and inner.null_count):
+            raise ValueError(f"curve_{name} is a list of numbers for every trial")
+        values[name] = inner.to_numpy(zero_copy_only=False)
+        lengths.append(column.value_lengths().to_numpy())
+    if any(not np.array_equal(own, lengths[0]) for own in lengths):
+        raise ValueError("a curve whose columns differ in length")
+    return lengths[0].astype(np.int64), values
 
 
 def read_curves(table: pa.Table, further: Sequence[str]) -> list[Curve]:
     """Return the curves of a part, one per row of the table.
 
     Raises:
-        ValueError: a column has another type or nulls, or the columns differ in length.
-    """
-    columns, lengths = {}, set()
-    for name, kind in curve_kinds(further).items():
-        column = table[name].combine_chunks()
-        if column.type != kind or column.null_count:
-            raise ValueError(f"{name} is a list of numbers for every trial, not {column.type}")
-        inner = column.flatten()
-        if name == "curve_step" and inner.null_count:
-            raise ValueError("a measurement without a step")
-        columns[name] = inner.to_numpy(zero_copy_only=False)
-        lengths.add(tuple(column.value_lengths().to_pylist()))
-    if len(lengths) != 1:
-        raise ValueError("a curve whose columns differ in length")
-    ends = np.cumsum(lengths.pop(), dtype=np.int64)[:-1]
-    split: list[list[NDArray[Any]]] = [np.split(values, ends) for values in columns.values()]
-    names = (*CURVE_FIELDS, *further)
-    return [Curve.of(dict(zip(names, arrays, strict=True))) for arrays in zip(*split, strict=True)]
+        ValueError: as of `curve_values`.
+    """  # noqa: DOC502  (raised there)
+    sizes, values = curve_values(table, further)
+    ends = np.cumsum(sizes).tolist()
+    return [
+        Curve.of({name: column[start:end] for name, column in values.items()})
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
 
 
 def curve_table(results: Sequence[TrialResult], further: Sequence[str] = ()) -> pa.Table:
     """Return the curves of trials as rows of `curves.parquet`."""
-    sizes = [result.curve.step.size for result in results]
-    batch_sizes = np.repeat([result.batch_size for result in results], sizes)
-    roles = np.repeat([str(result.point.role) for result in results], sizes)
-    trials = np.repeat([result.point.trial for result in results], sizes)
-    keys = {"batch_size": batch_sizes, "role": roles, "trial": trials}
-    schema = curve_schema(further)
-    columns = keys | _values([result.curve for result in results], further)
-    arrays = [pa.array(columns[field.name], field.type) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    keys = {
+        "batch_size": pa.array([result.batch_size for result in results], pa.int64()),
+        "role": pa.array([str(result.point.role) for result in results], pa.string()),
+        "trial": pa.array([result.point.trial for result in results], pa.int64()),
+    }
+    sizes = np.array([result.curve.step.size for result in results], dtype=np.int64)
+    return curve_rows(keys, sizes, _together([result.curve for result in results], further))
 
 
-def _values(curves: Sequence[Curve], further: Sequence[str]) -> dict[str, pa.Array]:
-    found = {}
-    for name in (*CURVE_FIELDS, *further):
-        parts = [curve.column(name) for curve in curves]
-        values = np.concatenate(parts) if parts else np.empty(0)
-        absent = None if name in _NEVER_NULL else np.isnan(values)
-        found[name] = pa.array(values, pa.int64() if name == "step" else pa.float64(), mask=absent)
-    return found
+def curve_rows(
+    keys: Mapping[str, pa.Array], sizes: Steps, values: Mapping[str, NDArray[Any]]
+) -> pa.Table:
+    """Return the rows of `curves.parquet`.
+
+    Args:
+        keys: batch size, role and number of each trial.
+        sizes: number of measurements of each.
+        values: all measurements by name, in the order of the trials; what is NaN, and no error,
+            becomes null.
+    """
+    further = [name for name in values if name not in CURVE_FIELDS]
+    schema, trial = curve_schema(further), pa.array(np.repeat(np.arange(sizes.size), sizes))
+    columns = {name: column.take(trial) for name, column in keys.items()} | _arrays(values)
+    return pa.Table.from_arrays([columns[field.name] for field in schema], schema=schema)
+
+
+def _together(curves: Sequence[Curve], further: Sequence[str]) -> dict[str, NDArray[Any]]:
+    return {
+        name: np.concatenate([curve.column(name) for curve in curves]) if curves else np.empty(0)
+        for name in (*CURVE_FIELDS, *further)
+    }
+
+
+def _arrays(values: Mapping[str, NDArray[Any]]) -> dict[str, pa.Array]:
+    return {
+        name: pa.array(column, _kind(name), mask=None if name in _NEVER_NULL else np.isnan(column))
+        for name, column in values.items()
+    }

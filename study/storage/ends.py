@@ -21,14 +21,13 @@ from study.config.study import ResolvedStudy
 from study.engine.stopping_rules import StoppingRules
 from study.records import Role
 from study.storage.boxes import Regions, box_rows
+from study.storage.part_values import CorruptPartError, of_schema, refused_if_corrupt
 from study.storage.parts import (
     PARTS,
-    CorruptPartError,
-    check_place,
+    check_places,
     part_names,
     part_table,
     read_part,
-    refused_if_corrupt,
     region_of,
 )
 
@@ -57,8 +56,8 @@ def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
 
     Raises:
         AnalysisError: a part or a table is damaged.
-        StudyError: a part belongs to another study.
-    """  # noqa: DOC502  (raised inside)
+        StudyError: a part belongs to another study, or holds what no worker writes.
+    """  # noqa: DOC501, DOC502  (raised inside)
     names = part_names(folder)
     if not names and folder.exists(TRIALS_FILE):
         return _of_tables(folder, resolved)
@@ -69,30 +68,31 @@ def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
         with refused_if_corrupt(folder, name):
             if (region := region_of(table, resolved)) is not None:
                 regions[table["batch_size"][0].as_py(), region.number] = region.box
-            return _in_place(name, table)
+            return of_schema(table, _SCHEMA)
 
     with ThreadPoolExecutor() as threads:  # which wait for the disk, or for an object store
         tables = list(threads.map(read, names))
     try:
-        # without a table pyarrow would import pandas to make one
-        trials = _trials(folder, PARTS, pa.concat_tables(tables), resolved) if tables else []
-    except AnalysisError:
+        trials = _of_parts(folder, names, tables, resolved)
+    except (AnalysisError, CorruptPartError):
         for name in names:  # says which part, and what no worker would have written
             read_part(folder, name, resolved)
         raise
     return Ends(_judged(_once(trials), resolved), box_rows(resolved, regions))
 
 
-def _in_place(name: str, table: pa.Table) -> pa.Table:
-    """Return the columns of a part, which must be there, of their types, and of this part."""
-    if not table.num_rows:
+def _of_parts(
+    folder: ResultsFolder, names: Sequence[str], tables: Sequence[pa.Table], resolved: ResolvedStudy
+) -> list[_Row]:
+    if not tables:  # without a table pyarrow would import pandas to make one
+        return []
+    counts = [table.num_rows for table in tables]
+    if not all(counts):
         raise CorruptPartError("no trial")
-    own = table.select(list(_READ))
-    own = own if own.schema.equals(_SCHEMA) else own.cast(_SCHEMA)
-    sizes, cohorts = (own[column].unique().to_pylist() for column in ("batch_size", "cohort"))
-    role = Role(own["role"][0].as_py())
-    check_place(name, role, ((size, cohort) for size in sizes for cohort in cohorts))
-    return own
+    table = pa.concat_tables(tables)
+    trials = _trials(folder, PARTS, table, resolved)
+    check_places(names, counts, table)
+    return trials
 
 
 def _of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:

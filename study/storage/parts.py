@@ -4,29 +4,24 @@ A part's metadata holds the digest of its study, the machine that trained it, an
 box that its points were drawn from.
 """
 
-import contextlib
-import math
 import re
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from analysis.tables.files import read_table_file, remedy, write_table
+from analysis.tables.files import as_parquet, read_table_file, write_file
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
-from study.errors import StudyError, cause
-from study.records import (
-    Region,
-    Role,
-    Status,
-    TrialResult,
-    record_from_json,
-    record_to_json,
-)
-from study.storage.curve_columns import curve_kinds, curve_lists, read_curves
+from study.errors import StudyError
+from study.records import Region, Role, TrialResult, record_from_json, record_to_json
+from study.storage.curve_columns import CURVE_STEP, curve_kinds, curve_lists, read_curves
+from study.storage.part_values import CORRUPT, CorruptPartError, checked, refused_if_corrupt
 from study.storage.trial_rows import from_row, trial_table
 
 PARTS = "parts"
@@ -40,11 +35,6 @@ _LETTERS = {Role.SEARCH: "c", Role.EXTENSION: "x", Role.REPLICATE: "r", Role.REC
 _PART = re.compile(
     rf"{PARTS}/b(?P<size>\d+)-(?P<letter>[{''.join(_LETTERS.values())}])(?P<cohort>\d+)\.parquet"
 )
-_ROLES = list(Role)
-
-
-class CorruptPartError(ValueError):
-    """A part holds what no worker writes; the message says what."""
 
 
 def part_name(batch_size: int, cohort: int, role: Role = Role.SEARCH) -> str:
@@ -80,6 +70,15 @@ def parts_by_size(folder: ResultsFolder) -> dict[int, list[str]]:
     return sizes
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part as it was read, its values not yet checked."""
+
+    table: pa.Table
+    region: Region | None
+    measurements: int
+
+
 class Parts:
     """The parts of a study, each read from the folder once.
 
@@ -96,23 +95,19 @@ class Parts:
             resolved: the study that they must belong to.
         """
         self.folder, self.resolved = folder, resolved
-        self._kept: OrderedDict[str, list[TrialResult]] = OrderedDict()
+        self._digest = resolved.digest()
+        self._kept: OrderedDict[str, _Part] = OrderedDict()
         self._measurements = 0
 
     def read(self, name: str) -> list[TrialResult]:
         """Return the trials of one part, from memory where it has been read.
 
         Raises:
-            BatchscaleError: the part is damaged, or belongs to another study or schema version.
-        """  # noqa: DOC502  (raised by read_part)
-        results = self._kept.pop(name, None)
-        if results is None:
-            results = read_part(self.folder, name, self.resolved)
-            self._measurements += _measurements(results)
-        self._kept[name] = results
-        while self._measurements > KEPT_MEASUREMENTS and len(self._kept) > 1:
-            self._measurements -= _measurements(self._kept.popitem(last=False)[1])
-        return results
+            StudyError: the part belongs to another study or cohort, or holds values that no worker
+                writes.
+            AnalysisError: its bytes are not those that were written.
+        """  # noqa: DOC502  (raised inside)
+        return self._results(*self._joined([name]))
 
     def read_cohort(self, batch_size: int, cohort: int, role: Role) -> list[TrialResult] | None:
         """Return the trials of a cohort; None where it has left no part."""
@@ -128,22 +123,99 @@ class Parts:
         for batch_size, names in parts_by_size(self.folder).items():
             yield batch_size, self._merged(names)
 
+    def tables(self) -> Iterator[tuple[int, pa.Table, list[Region]]]:
+        """Yield each batch size, ascending, with its trials as `at` sorts them, and its regions.
+
+        The columns are those of parts, with one list of values for each curve.
+        """
+        for batch_size, names in parts_by_size(self.folder).items():
+            table, regions = self._joined(names)
+            here = [region for _, region in regions if region is not None]
+            yield batch_size, _taken(table, _order(table)), here
+
     def __iter__(self) -> Iterator[TrialResult]:
         """Yield every trial, sorted by batch size, role and number."""
         for _, results in self.by_size():
             yield from results
 
     def _merged(self, names: Sequence[str]) -> list[TrialResult]:
-        trials: dict[tuple[int, int], TrialResult] = {}
-        for name in names:
-            for result in self.read(name):
-                key = _ROLES.index(result.point.role), result.point.trial
-                trials.setdefault(key, result)
-        return [trials[key] for key in sorted(trials)]
+        if not names:
+            return []
+        table, regions = self._joined(names)
+        results = self._results(table, regions)
+        return [results[row] for row in _order(table)]
+
+    def _results(
+        self, table: pa.Table, parts: Sequence[tuple[int, Region | None]]
+    ) -> list[TrialResult]:
+        """Return the trials of parts, given what `_joined` gives."""
+        regions = chain.from_iterable([region] * count for count, region in parts)
+        further = self.resolved.further
+        rows = table.drop_columns(list(curve_kinds(further))).to_pylist()
+        return [
+            from_row(row, self.resolved.hyperparameters, curve, region)
+            for row, curve, region in zip(rows, read_curves(table, further), regions, strict=True)
+        ]
+
+    def _joined(self, names: Sequence[str]) -> tuple[pa.Table, list[tuple[int, Region | None]]]:
+        """Return the checked rows of parts, in order, and number and region of those of each."""
+        parts = {name: self._part(name) for name in names}
+        tables = {name: part.table for name, part in parts.items()}
+        try:
+            table = joined(tables, self.resolved)
+        except CORRUPT:
+            for name, own in tables.items():  # says which part
+                with refused_if_corrupt(self.folder, name):
+                    joined({name: own}, self.resolved)
+            raise
+        return table, [(part.table.num_rows, part.region) for part in parts.values()]
+
+    def _part(self, name: str) -> _Part:
+        """Return a part from memory, or read it."""
+        part = self._kept.pop(name, None)
+        if part is None:
+            table = part_table(self.folder, name, self._digest)
+            with refused_if_corrupt(self.folder, name):
+                counts = pc.list_value_length(table[CURVE_STEP])
+                region = region_of(table, self.resolved)
+                part = _Part(table, region, pc.sum(counts).as_py() or 0)
+            self._measurements += part.measurements
+        self._kept[name] = part
+        while self._measurements > KEPT_MEASUREMENTS and len(self._kept) > 1:
+            self._measurements -= self._kept.popitem(last=False)[1].measurements
+        return part
 
 
-def _measurements(results: Sequence[TrialResult]) -> int:
-    return sum(result.curve.step.size for result in results)
+def joined(parts: Mapping[str, pa.Table], resolved: ResolvedStudy) -> pa.Table:
+    """Return the rows of parts, checked together: that is far cheaper than each by itself.
+
+    Args:
+        parts: tables of parts by path.
+        resolved: the study.
+
+    Raises:
+        CorruptPartError: they hold what no worker writes, or one is in the place of another.
+        ValueError: a value is not of its type.
+        KeyError: a column is missing.
+    """  # noqa: DOC502  (raised inside)
+    table = checked(list(parts.values()), resolved)
+    check_places(parts, [part.num_rows for part in parts.values()], table)
+    return table
+
+
+def _order(table: pa.Table) -> NDArray[np.int64]:
+    """Return the rows of a table of trials sorted by role and number, each trial once."""
+    rank = pc.index_in(table["role"], pa.array([role.value for role in Role])).to_numpy()
+    trial = table["trial"].to_numpy()
+    order = np.lexsort((trial, rank))
+    again = (np.diff(rank[order]) == 0) & (np.diff(trial[order]) == 0)
+    return np.delete(order, np.flatnonzero(again) + 1)
+
+
+def _taken(table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
+    if np.array_equal(rows, np.arange(table.num_rows)):
+        return table
+    return table.take(pa.array(rows))
 
 
 def write_part(
@@ -173,23 +245,15 @@ def write_part(
     for (column, kind), values in zip(curve_kinds(further).items(), columns, strict=True):
         table = table.append_column(pa.field(column, kind), values)
     name = part_name(first.batch_size, first.cohort, first.point.role)
-    write_table(folder, name, table.replace_schema_metadata(metadata))
+    # parts are small and many: compressed ones would take twice the time to read, for a tenth less
+    content = as_parquet(table.replace_schema_metadata(metadata), compression="none")
+    write_file(folder, name, content)
     return name
 
 
 def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list[TrialResult]:
-    """Return the trials of one part.
-
-    Raises:
-        StudyError: the part belongs to another study or cohort, or holds values that no worker
-            writes.
-        AnalysisError: its bytes are not those that were written.
-    """  # noqa: DOC502  (raised inside)
-    table = part_table(folder, name, resolved.digest())
-    with refused_if_corrupt(folder, name):
-        results = _results(table, resolved, region_of(table, resolved))
-        check_place(name, results[0].point.role, ((r.batch_size, r.cohort) for r in results))
-        return results
+    """Return the trials of one part, as `Parts.read` does."""
+    return Parts(folder, resolved).read(name)
 
 
 def part_table(
@@ -227,64 +291,23 @@ def region_of(table: pa.Table, resolved: ResolvedStudy) -> Region | None:
     return region
 
 
-_CORRUPT = (KeyError, TypeError, ValueError, RecursionError, OverflowError, NotImplementedError)
-"""What reading such values raises; pyarrow the last one, for a type that cannot be another."""
-
-
-@contextlib.contextmanager
-def refused_if_corrupt(folder: ResultsFolder, name: str) -> Iterator[None]:
-    """Turn what reading a part raises, if no worker wrote its values, into a StudyError."""
-    try:
-        yield
-    except _CORRUPT as error:
-        got = str(error) if isinstance(error, CorruptPartError) else cause(error)
-        raise StudyError(
-            f"a part must be as a worker wrote it, got {got} in {folder / name}; {remedy(name)}"
-        ) from error
-
-
-def _results(table: pa.Table, resolved: ResolvedStudy, region: Region | None) -> list[TrialResult]:
-    rows = table.drop_columns(list(curve_kinds(resolved.further))).to_pylist()
-    if not rows:
-        raise CorruptPartError("no trial")
-    results = [
-        replace(from_row(row, resolved.hyperparameters), curve=curve, region=region)
-        for row, curve in zip(rows, read_curves(table, resolved.further), strict=True)
-    ]
-    for result in results:
-        _check(result, resolved)
-    return results
-
-
-def check_place(name: str, role: Role, cohorts: Iterable[tuple[int, int]]) -> None:
+def check_places(names: Iterable[str], counts: Sequence[int], table: pa.Table) -> None:
     """Refuse a part that is in the place of another one.
 
     Args:
-        name: path of the part.
-        role: that of its first trial.
-        cohorts: batch size and cohort of its trials.
+        names: paths of parts.
+        counts: number of trials of each, >= 1.
+        table: batch size, cohort and role of all these trials, in order.
 
     Raises:
         CorruptPartError: a trial belongs into another part.
     """
-    for size, cohort in cohorts:
-        own = part_name(size, cohort, role)
-        if own != name:
-            raise CorruptPartError(f"a trial of {own}")
-
-
-def _check(result: TrialResult, resolved: ResolvedStudy) -> None:
-    """Refuse values that the types allow and no worker writes: a part may come from anybody."""
-    curve, outcome = result.curve, result.outcome
-    if result.batch_size not in resolved.batch_sizes or not 0 <= result.point.trial <= 2**53:
-        raise CorruptPartError(f"trial {result.point.trial} at batch size {result.batch_size}")
-    if not all(math.isfinite(value) for value in result.point.values.values()):
-        raise CorruptPartError(f"hyperparameters {dict(result.point.values)}")
-    if curve.step.size and (curve.step[0] < 0 or (np.diff(curve.step) <= 0).any()):
-        raise CorruptPartError("a curve whose steps do not rise from 0")
-    if not np.isfinite(curve.val_error).all():
-        raise CorruptPartError("a curve with errors that are not finite")
-    if min(outcome.stopped_at, outcome.steps or 0, outcome.steps_before or 0) < 0:
-        raise CorruptPartError("steps below 0")
-    if (outcome.steps is not None) is not (outcome.status is Status.REACHED):
-        raise CorruptPartError(f"status {outcome.status} with steps {outcome.steps}")
+    sizes, cohorts = (table[column].to_pylist() for column in ("batch_size", "cohort"))
+    roles, start = table["role"].to_pylist(), 0
+    for name, count in zip(names, counts, strict=True):
+        role, end = Role(roles[start]), start + count
+        for size, cohort in set(zip(sizes[start:end], cohorts[start:end], strict=True)):
+            own = part_name(size, cohort, role)
+            if own != name:
+                raise CorruptPartError(f"a trial of {own}")
+        start = end

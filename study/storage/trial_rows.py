@@ -14,6 +14,7 @@ from study.records import (
     Execution,
     Outcome,
     Point,
+    Region,
     Role,
     ScalingRule,
     Seconds,
@@ -32,6 +33,11 @@ def schema_of(resolved: ResolvedStudy) -> pa.Schema:
     """Return the schema of a study's trials."""
     there = {BUDGET: resolved.budgets_differ, TEST_ERROR: TEST_ERROR in resolved.further}
     return trial_schema(resolved.hyperparameters, [name for name, has in there.items() if has])
+
+
+def recorded_schema(resolved: ResolvedStudy) -> pa.Schema:
+    """Return the schema of what a part must hold of its trials, besides their curves."""
+    return trial_schema(resolved.hyperparameters)
 
 
 def trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
@@ -74,8 +80,13 @@ def _end(result: TrialResult) -> int:
     return result.outcome.stopped_at if steps is None else steps
 
 
-def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialResult:
-    """Return the trial of a row of `trial_table`, with an empty curve."""
+def from_row(
+    row: Mapping[str, Any],
+    hyperparameters: Sequence[str],
+    curve: Curve,
+    region: Region | None = None,
+) -> TrialResult:
+    """Return the trial of a row of `trial_table`, with its curve and the region of its cohort."""
     return TrialResult(
         batch_size=row["batch_size"],
         cohort=row["cohort"],
@@ -86,7 +97,8 @@ def from_row(row: Mapping[str, Any], hyperparameters: Sequence[str]) -> TrialRes
             values={name: row[name] for name in hyperparameters},
             source=_source(row),
         ),
-        curve=Curve.empty(),
+        curve=curve,
+        region=region,
         outcome=Outcome(status=Status(row["status"]), **{name: row[name] for name in _OUTCOME}),
         seconds=Seconds(row["seconds"], row["training_seconds"], row["evaluation_seconds"]),
         message=row["message"],

@@ -52,10 +52,10 @@ def bare(training: LoadedWorkload, batch_size: int) -> Callable[[int], None]:
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, nesterov=True)
 
     def train(steps: int) -> None:
-        order, at = torch.randperm(len(inputs)), 0
+        order, at = torch.randperm(len(inputs), device=inputs.device), 0
         for _ in range(steps):
             if at + batch_size > len(inputs):
-                order, at = torch.randperm(len(inputs)), 0
+                order, at = torch.randperm(len(inputs), device=inputs.device), 0
             batch = order[at : at + batch_size]
             at += batch_size
             optimizer.zero_grad()
@@ -82,7 +82,7 @@ def engine(
         some = seeds[part]
         networks = PackedNetworks(training, some) if pack else LoopedNetwork(training, *some)
         order = DataOrder(some, len(training.data.train.inputs), batch_size, training.device)
-        made.append(GradientLanes(training, networks, rule.of(part), order))
+        made.append(GradientLanes(training, networks, rule.select(part), order))
     return Ensemble(made).advance
 
 

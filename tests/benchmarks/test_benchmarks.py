@@ -20,6 +20,7 @@ BENCHMARKS = (
     "load",
     "memory",
     "orchestration",
+    "packs",
     "programs",
     "shares",
     "single_runs",

@@ -62,8 +62,8 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
         assert self.num_batches_tracked is not None
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum or 0.0)
-            self.running_var.lerp_(variance, self.momentum or 0.0)
+            for running, own in ((self.running_mean, mean), (self.running_var, variance)):
+                running.add_(own - running, alpha=self.momentum or 0.0)  # vmap is slow at lerp_
 
 
 _NORMS: Mapping[str, Callable[[int], Norm]] = {

@@ -43,7 +43,8 @@ def costs_data(cost: StudyCost) -> pd.DataFrame:
     """Return the rows of the panels: quantity, series, batch_size, value, low, high.
 
     Quantities are steps, step_seconds, seconds, and money, or device_hours without a price. Series
-    `best` are of the best point there is, with intervals; `found` of the best point found.
+    `best` are those that the cost is of, with intervals; `found` of the best point found, where
+    the former are of the best there is.
     """
     last = HOURS if cost.terms.price is None else MONEY
     rows: list[dict[str, Any]] = []
@@ -60,7 +61,7 @@ def costs_data(cost: StudyCost) -> pd.DataFrame:
                 own = {"quantity": name, "series": "best", "batch_size": row.batch_size}
                 rows.append(own | (record(value) or {}))
         for name, found in ((STEPS, row.steps_found), (SECONDS, row.seconds_found)):
-            if found is not None:
+            if found is not None and cost.on_curve:
                 own = {"quantity": name, "series": FOUND, "batch_size": row.batch_size}
                 rows.append(own | {"value": found})
     return pd.DataFrame(rows, columns=["quantity", "series", "batch_size", "value", "low", "high"])
@@ -82,7 +83,8 @@ def draw_costs(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
     batch_size_axis(panels[-1], data["batch_size"])
     label_axis(panels[-1].xaxis, batch_axis([config]))
     sheet.title(f"{cost.analysis.title}, on one device")
-    handles = [key("best point there is, 95% interval", ls="", **_best())]
+    which = "there is" if cost.on_curve else "found"
+    handles = [key(f"best point {which}, 95% interval", ls="", **_best())]
     if (data["series"] == FOUND).any():
         handles.append(key("best point found", ls="", **_found()))
     if cost.fastest is not None:
@@ -172,7 +174,7 @@ def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
     ]
     if cost.ended is not None:
         axes.axvline(cost.ended.devices, zorder=1, **_verdict())
-        handles.append(key("from here on less than half of a perfect speed-up", **_verdict()))
+        handles.append(key("less than half of a perfect speed-up", **_verdict()))
     sheet.legend(handles)
 
 

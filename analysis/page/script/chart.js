@@ -1,5 +1,6 @@
 /* A chart: a drawing that is made anew for each width, its axes, and what a pointer finds in it. */
 
+const NARROW = 600;
 const tip = element("div", { class: "tip", role: "tooltip", hidden: "" });
 document.body.append(tip);
 
@@ -16,7 +17,9 @@ function showTip(host, x, y, lines) {
   const wide = document.documentElement.clientWidth;
   const right = box.left + x + 14;
   const left = right + tip.offsetWidth > wide - 8 ? box.left + x - 14 - tip.offsetWidth : right;
-  const top = Math.min(Math.max(box.top + y - tip.offsetHeight / 2, 8), innerHeight - tip.offsetHeight - 8);
+  const beside = Math.min(Math.max(box.top + y - tip.offsetHeight / 2, 8), innerHeight - tip.offsetHeight - 8);
+  // where a tip would cover half of the drawing, it stands below
+  const top = 2 * tip.offsetWidth > box.width && box.width < NARROW ? box.bottom : beside;
   tip.style.left = `${Math.max(8, Math.min(left, wide - tip.offsetWidth - 8)) + scrollX}px`;
   tip.style.top = `${top + scrollY}px`;
 }

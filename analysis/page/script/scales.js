@@ -18,6 +18,14 @@ function count(value) {
   return Number.isInteger(value) ? value.toLocaleString("en") : rounded(value);
 }
 
+const TIMES = [[172800, 86400, "days"], [7200, 3600, "h"], [120, 60, "min"], [1, 1, "s"], [1e-3, 1e-3, "ms"], [0, 1e-6, "µs"]];
+
+/** Return seconds in the unit that suits them. */
+function duration(seconds) {
+  const [, size, unit] = TIMES.find(([least]) => seconds >= least);
+  return `${rounded(seconds / size)} ${unit}`;
+}
+
 /** Return an estimate of the data as text, or the bound that the data set. */
 function estimate(record) {
   const { value, low, high, interval } = record;

@@ -136,7 +136,7 @@ function trialLines(study, search, now, index) {
   const how = steps === null ? `${status} at step ${search.stopped_at[index] ?? "–"}` : `reached the target in ${steps} ${unit}`;
   const error = search.best_error[index];
   return [
-    [`${search.role[index]} ${search.trial[index]}`, how],
+    [nameOf(search, index), how],
     pointText(search, index),
     error === null ? "" : `least ${study.summary.quantity} ${digits(error)}`,
   ].filter((line) => line);
@@ -176,8 +176,8 @@ function drawTraining(frame, study, search, now) {
   });
   const all = curves.flatMap((curve) => curve.points);
   const x = logScale(...logExtent(all.map((point) => point[0]), 1.05), frame.left, frame.right);
-  const y = logScale(...logExtent(all.map((point) => point[1]), 1.1), frame.bottom, frame.top);
   const { target } = study.views[now.view];
+  const y = logScale(...logExtent([target, ...all.map((point) => point[1])], 1.1), frame.bottom, frame.top);
   const quantity = `Validation ${study.summary.quantity}`;
   axes(frame, x, y, [study.summary.unit === "rounds" ? "Round" : "Step", quantity]);
   const inside = clipped(frame);
@@ -188,7 +188,7 @@ function drawTraining(frame, study, search, now) {
   const best = curves.filter((curve) => fastest.includes(curve.index));
   for (const curve of best) drawn(inside, "path", { class: "line main", d: line(curve) });
   drawn(inside, "line", { class: "target", x1: frame.left, x2: frame.right, y1: y.at(target), y2: y.at(target) });
-  drawn(frame.svg, "text", { class: "note", x: frame.right - 4, y: y.at(target) - 5, "text-anchor": "end" }, `target ${target}`);
+  drawn(frame.svg, "text", { class: "note", x: frame.left + 4, y: y.at(target) - 5 }, `target ${target}`);
   const lit = drawn(inside, "path", { class: "line lit" });
   const points = curves.flatMap((curve) => {
     const lines = trialLines(study, search, now, curve.index);
@@ -201,6 +201,7 @@ function drawTraining(frame, study, search, now) {
   return (index) => light(curves.find((curve) => curve.index === index));
 }
 
+/** Say in place of a drawing why there is none. */
 function note(frame, text) {
-  drawn(frame.svg, "text", { class: "note", x: frame.width / 2, y: frame.height / 2, "text-anchor": "middle" }, text);
+  frame.canvas.replaceChildren(element("p", { class: "note" }, text));
 }

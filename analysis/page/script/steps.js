@@ -1,16 +1,5 @@
 /* Steps to target against batch size: points, curves, regimes, critical batch sizes. */
 
-/* What the y axis may show: name, label of the axis, and the factor of a step at a batch size. */
-const QUANTITIES = {
-  steps: { label: "Steps", axis: (study) => study.steps_axis, factor: () => 1, unit: "steps" },
-  examples: {
-    label: "Examples",
-    axis: () => "Examples to target",
-    factor: (study, size) => size * study.local_steps,
-    unit: "examples",
-  },
-};
-
 /** Show the curve of a study; `choose(size)` is called when the reader takes a batch size. */
 function stepsChart(section, study, key, now, choose) {
   const controls = section.querySelector("[data-controls=steps]");
@@ -24,8 +13,10 @@ function stepsChart(section, study, key, now, choose) {
     .map(([name, one]) => [name, one.label]);
   now.quantity = radios(controls, `${key} quantity`, "Show", quantities, (name) => {
     now.quantity = name;
+    retitle();
     redraw();
   });
+  retitle();
   const quantity = study.summary.quantity;
   const targets = study.views.map((view, index) => [index, `${quantity} < ${view.target} (${view.of})`]);
   now.view = list(controls, `${key} target`, "Target", targets, (index) => {
@@ -34,6 +25,11 @@ function stepsChart(section, study, key, now, choose) {
     redraw();
     choose(now.size);
   }).value;
+
+  function retitle() {
+    const own = now.quantity === "steps" ? study.summary.unit : QUANTITIES[now.quantity].label;
+    section.querySelector("[data-quantity]").textContent = own[0].toUpperCase() + own.slice(1);
+  }
 
   /** List what can be shown at the target chosen. */
   function relist() {
@@ -45,10 +41,9 @@ function stepsChart(section, study, key, now, choose) {
       mark: `line ${name}`,
       on: name === view.chosen,
     }));
-    const others = [
-      { name: "perfect", label: "perfect scaling", mark: "line perfect", on: true },
-      { name: "regimes", label: "regimes", mark: "shade", on: true },
-    ];
+    const others = [];
+    if (view.rows.some((row) => row.steps !== null)) others.push({ name: "perfect", label: "perfect scaling", mark: "line perfect", on: true });
+    if (view.regimes.length) others.push({ name: "regimes", label: "regimes", mark: "shade", on: true });
     on = {
       curves: switches(legend, `${key} curves`, "Curves", [...curves, ...others], () => redraw()),
       critical: switches(
@@ -80,13 +75,17 @@ function stepsChart(section, study, key, now, choose) {
 function drawSteps(frame, study, now, on, choose) {
   const view = study.views[now.view];
   const quantity = QUANTITIES[now.quantity];
-  const times = (size, steps) => (steps === null ? null : steps * quantity.factor(study, size));
+  const times = (size, steps) => {
+    const value = steps === null ? NaN : steps * quantity.factor(study, size);
+    return Number.isFinite(value) ? value : null;
+  };
   const sizes = view.rows.map((row) => row.batch_size);
   const marks = Object.entries(view.critical).filter(([name]) => on.critical.has(name));
   frame.top += 22 * marks.length;
   const [least, most] = logExtent(sizes, 1.3);
   const x = logScale(least, most, frame.left, frame.right);
   const points = view.rows.map((row) => pointOf(row, view, times));
+  if (quantity.of && now.view === 0) points.forEach((point) => takeCost(point, study, quantity));
   const y = logScale(...stepsExtent(points, view, times), frame.bottom, frame.top);
   if (on.curves.has("regimes")) drawRegimes(frame, view, x, sizes);
   axes(frame, x, y, [study.batch_axis, quantity.axis(study)], sizes);
@@ -114,13 +113,23 @@ function pointOf(row, view, times) {
   };
 }
 
+/** Take what `batchscale cost` computed for the target of the study, with its intervals. */
+function takeCost(point, study, quantity) {
+  const row = study.cost.rows.find((one) => one.batch_size === point.row.batch_size);
+  const found = row && row.seconds_found;
+  const { value = null, low = null, high = null } = (row && row[quantity.of]) || {};
+  Object.assign(point, { median: value, low, high, fitted: "median", cost: row });
+  point.fewest = found && (quantity.of === "money" ? found * hourly(study) : found);
+}
+
 /** Return the range of y: an interval that few seeds leave wide would squeeze all else. */
 function stepsExtent(points, view, times) {
   const main = points.flatMap((point) => [point.fewest, point.median, point.bound]).filter((one) => one > 0);
   const [least, most] = logExtent(main, 1);
   const ends = points.flatMap((point) => [point.low, point.high]).filter((one) => one > least / 4 && one < most * 4);
   const curve = view.chosen ? view.fits[view.chosen].steps.map((steps, index) => times(view.at[index], steps)) : [];
-  return logExtent([...main, ...ends, ...curve], 1.35);
+  const [low, high] = logExtent([...main, ...ends, ...curve], 1.35);
+  return points.some((point) => point.bound !== null) ? [low, high * (high / low) ** 0.1] : [low, high];
 }
 
 function drawRegimes(frame, view, x, sizes) {
@@ -136,7 +145,8 @@ function drawRegimes(frame, view, x, sizes) {
 }
 
 function drawCurves(inside, view, on, x, y, times) {
-  const at = (steps) => view.at.map((size, index) => [x.at(size), steps[index] === null ? null : y.at(times(size, steps[index]))]);
+  const place = (value) => (value === null ? null : y.at(value));
+  const at = (steps) => view.at.map((size, index) => [x.at(size), place(times(size, steps[index]))]);
   for (const [name, fit] of Object.entries(view.fits)) {
     if (!on.has(name)) continue;
     if (name === view.chosen) {
@@ -145,9 +155,10 @@ function drawCurves(inside, view, on, x, y, times) {
     }
     drawn(inside, "path", { class: `line ${name}${name === view.chosen ? " best" : ""}`, d: path(at(fit.steps)) });
   }
-  const first = view.rows.find((row) => row.steps !== null);
+  const fitted = view.medians ? "steps_median" : "steps";
+  const first = view.rows.find((row) => row[fitted]);
   if (on.has("perfect") && first) {
-    const examples = first.batch_size * (view.medians && first.steps_median ? first.steps_median : first.steps);
+    const examples = first.batch_size * first[fitted];
     drawn(inside, "path", { class: "line perfect", d: path(at(view.at.map((size) => examples / size))) });
   }
 }
@@ -190,88 +201,4 @@ function drawPoint(inside, point, x, y) {
     const main = name === point.fitted;
     drawn(group, "circle", { class: main ? "main" : "other", cx: at, cy: y.at(point[name]), r: main ? 5 : 3.5 });
   }
-}
-
-/** Lay a button over the column of each batch size: to hover, to press, to reach by keys. */
-function columns(frame, study, now, points, { x, y, choose, chosen, times }) {
-  const centers = points.map((point) => x.at(point.row.batch_size));
-  const buttons = points.map((point, index) => {
-    const left = index ? (centers[index - 1] + centers[index]) / 2 : frame.left;
-    const right = index < points.length - 1 ? (centers[index] + centers[index + 1]) / 2 : frame.right;
-    const lines = stepsLines(study, now, point, times);
-    const spoken = lines.map((line) => [line].flat().join(" ")).join("; ");
-    const button = element("button", { type: "button", class: "column", "aria-label": spoken });
-    Object.assign(button.style, { left: `${left}px`, width: `${right - left}px`, top: `${frame.top}px`, height: `${frame.bottom - frame.top}px` });
-    const height = y.at(point[point.fitted] ?? point.fewest ?? point.bound ?? y.low);
-    const show = () => showTip(frame.canvas, centers[index], height, lines);
-    button.addEventListener("pointerenter", show);
-    button.addEventListener("focus", show);
-    button.addEventListener("pointerleave", hideTip);
-    button.addEventListener("blur", hideTip);
-    button.addEventListener("click", () => {
-      mark(index);
-      choose(point.row.batch_size);
-    });
-    button.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      const next = step && buttons[index + step];
-      if (!next) return;
-      event.preventDefault();
-      next.focus();
-    });
-    frame.canvas.append(button);
-    return button;
-  });
-  const mark = (index) => {
-    buttons.forEach((button, one) => {
-      button.setAttribute("aria-pressed", String(one === index));
-      button.tabIndex = one === index ? 0 : -1;
-    });
-    chosen.setAttribute("x", centers[index] - 11);
-    chosen.setAttribute("width", 22);
-  };
-  mark(Math.max(0, points.findIndex((point) => point.row.batch_size === now.size)));
-}
-
-/** Return what is known of a batch size, line by line. */
-function stepsLines(study, now, point, times) {
-  const { row } = point;
-  const view = study.views[now.view];
-  const unit = now.quantity === "steps" ? study.summary.unit : QUANTITIES[now.quantity].unit;
-  const search = study.searches.find((one) => one.batch_size === row.batch_size);
-  const lines = [["B =", String(row.batch_size)]];
-  if (point.median !== null) {
-    const ends = point.low === null || point.high === null ? "" : ` (${rounded(point.low)}–${rounded(point.high)})`;
-    lines.push([`${rounded(point.median)} ${unit}${ends}`, `median over ${row.seeds} fresh seeds of ${row.replicate_of}`]);
-    const seeds = search ? [...search.fresh].sort((one, other) => (one ?? Infinity) - (other ?? Infinity)) : [];
-    if (seeds.length) lines.push(`seeds: ${seeds.map((steps) => (steps === null ? "missed" : count(times(row.batch_size, steps)))).join(", ")}`);
-    lines.push(valuesText(search, row.replicate_of));
-  }
-  if (point.fewest !== null) {
-    const winner = `${row.role} ${row.trial}`;
-    lines.push([`${count(point.fewest)} ${unit}`, `fewest over ${row.trials} trials, ${winner}`]);
-    lines.push(valuesText(search, winner));
-  } else if (point.bound !== null) {
-    lines.push([`> ${count(point.bound)} ${unit}`, `no trial of ${row.trials} reached the target`]);
-  }
-  const counts = data.statuses.filter((status) => row[status]).map((status) => `${row[status]} ${status}`);
-  if (counts.length) lines.push(counts.join(", "));
-  if (view.chosen) {
-    const [fit, place] = [view.fits[view.chosen], view.at.indexOf(row.batch_size)];
-    const of = (name) => rounded(times(row.batch_size, fit[name][place]));
-    lines.push(`${view.chosen} fit: ${of("steps")} (${of("low")}–${of("high")})`);
-  }
-  return lines.filter((line) => line);
-}
-
-/** Return the hyperparameters of the trial of that role and number, if it is shown. */
-function valuesText(search, name) {
-  const index = search ? search.trial.findIndex((trial, one) => `${search.role[one]} ${trial}` === name) : -1;
-  return index < 0 ? "" : pointText(search, index);
-}
-
-function pointText(search, index) {
-  return Object.entries(search.point)
-    .map(([name, values]) => `${name} ${values[index] === null ? "–" : digits(values[index])}`)
-    .join(", ");
 }

@@ -1,4 +1,8 @@
-"""The models of several lanes as one computation: vmap over lanes, traced and compiled."""
+"""The models of several lanes as one computation: vmap over lanes, traced and compiled.
+
+Buffers that training changes, as batch statistics, are stacked like parameters: a step computes
+their new values beside the gradients and writes them back.
+"""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
@@ -52,6 +56,8 @@ class PackedNetworks:
         self.parameters = torch.stack([self._layout.flatten(model) for model in models])
         constants = [self._layout.constants(model) for model in models]
         self._constants = {n: torch.stack([c[n] for c in constants]) for n in constants[0]}
+        buffers = dict(self._model.named_buffers()) if loaded.observed.buffer else {}
+        self._changing = tuple(name for name in self._constants if name in buffers)
         self._loss_values = {
             name: torch.from_numpy(values).to(self.parameters)
             for name, values in (loss_values or {}).items()
@@ -68,11 +74,18 @@ class PackedNetworks:
         """A model's parameter tensors, in their order in `parameters`."""
         return self._layout.described
 
+    @property
+    def statistics(self) -> list[Tensor]:
+        """None: models whose buffers change are never packed."""
+        return []
+
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
         read = self._read(indices)
         key = ("gradients", *self._loss_values, len(self.parameters), indices.shape)
-        gradients, losses = self._trace(key, self._gradient_graph, read)(*read)
+        gradients, losses, *buffers = self._trace(key, self._gradient_graph, read)(*read)
+        for name, buffer in zip(self._changing, buffers, strict=True):
+            self._constants[name].copy_(buffer)
         return gradients, losses
 
     def step(
@@ -103,9 +116,12 @@ class PackedNetworks:
 
             def take(*inputs: Tensor) -> Tensor:
                 held, read = inputs[: len(names)], inputs[len(names) :]
-                gradients, losses = gradient(*read)
+                gradients, losses, *buffers = gradient(*read)
                 named = dict(zip(names, held, strict=True))
                 update(read[0], gradients, named, named)
+                own = dict(zip(self._constants, read[1:], strict=False))
+                for name, buffer in zip(self._changing, buffers, strict=True):
+                    own[name].copy_(buffer)
                 return cast(Tensor, losses)
 
             return take
@@ -135,13 +151,16 @@ class PackedNetworks:
             self._generators = [self._generators[lane] for lane in lanes.tolist()]
 
     def state(self) -> dict[str, Tensor]:
-        """Return parameters and generators; models whose buffers change are never packed."""
+        """Return parameters, buffers such as batch statistics, and generators."""
         random = {f"random {i}": own.get_state() for i, own in enumerate(self._generators)}
-        return {"parameters": self.parameters, **random}
+        buffers = {f"buffer {name}": self._constants[name] for name in self._changing}
+        return {"parameters": self.parameters, **buffers, **random}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Restore a state of the same lanes."""
         copy_into(self.parameters, state["parameters"])
+        for name in self._changing:
+            copy_into(self._constants[name], state[f"buffer {name}"])
         for i, own in enumerate(self._generators):
             own.set_state(state[f"random {i}"].cpu())
 
@@ -163,7 +182,8 @@ class PackedNetworks:
     def _draws(self, indices: Tensor) -> Sequence[Draw]:
         """Return what a lane draws in a step, found by computing its loss."""
         computation = Computation(self._model, self._loaded.loss)
-        state = self._state(self.parameters[0], tuple(c[0] for c in self._constants.values()))
+        own = tuple(tensor[0].clone() for tensor in self._constants.values())
+        state = self._state(self.parameters[0], own)
         values = {name: value[0] for name, value in self._loss_values.items()}
         with forked(indices.device), torch.no_grad(), Recorded() as recorded:
             computation.on(state, self._loaded.batch(indices), **values)
@@ -187,19 +207,23 @@ class PackedNetworks:
         end = own + len(self._examples)
         computation = Computation(self._model, self._loaded.loss)
 
-        def loss(flat: Tensor, held: Tensors, drawn: Tensors, *batch: Tensor) -> Tensor:
+        def loss(
+            flat: Tensor, held: Tensors, drawn: Tensors, *batch: Tensor
+        ) -> tuple[Tensor, list[Tensor]]:
             values = dict(zip(names, held[count:], strict=True))
             state = self._state(flat, held[:count])
+            # copies, which the model may change in place: those are of this transform alone
+            state |= {name: state[name].clone() for name in self._changing}
             with Given(drawn):
-                return cast(Tensor, computation.on(state, rebuilt(train, batch), **values))
+                found = cast(Tensor, computation.on(state, rebuilt(train, batch), **values))
+            return found, [state[name] for name in self._changing]
 
-        def gradients(parameters: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
+        def gradients(parameters: Tensor, *rest: Tensor) -> Tensors:
             held, examples, drawn = rest[:own], rest[own:end], rest[end:-1]
             batch = (tensor[rest[-1]] for tensor in examples)
-            both: tuple[Tensor, Tensor] = vmap(grad_and_value(loss))(
-                parameters, held, drawn, *batch
-            )
-            return both
+            take = vmap(grad_and_value(loss, has_aux=True))
+            found, (value, buffers) = take(parameters, held, drawn, *batch)
+            return found, value, *buffers
 
         return trace(gradients, inputs)
 

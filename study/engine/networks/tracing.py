@@ -33,6 +33,8 @@ def trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> fx.Grap
     with torch.no_grad(), warnings.catch_warnings():
         # a loss may clear gradients, which the tensors of a trace do not have
         warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not")
+        # a model of the user's may be slow in a pack, which is no fault of the user's
+        warnings.filterwarnings("ignore", message="There is a performance drop because")
         graph: fx.GraphModule = make_fx(function)(*examples)
     simplify(graph)
     return graph

@@ -1,6 +1,6 @@
 """What a worker trains: a workload with its data on a device, and models as flat parameters."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -214,10 +214,15 @@ class Computation(nn.Module):
         """Return the result of the computation on the model as it is now."""
         return self._compute(self.model, *arguments, **keywords)
 
-    def on(self, state: Mapping[str, Tensor], *arguments: Any, **keywords: Any) -> Any:
-        """Return the result on the model with the parameters and buffers of `state`."""
+    def on(self, state: MutableMapping[str, Tensor], *arguments: Any, **keywords: Any) -> Any:
+        """Return the result on the model with the parameters and buffers of `state`.
+
+        What the model puts in place of a buffer is then in `state`.
+        """
         named = {f"model.{name}": tensor for name, tensor in state.items()}
-        return functional_call(self, named, arguments, keywords)
+        result = functional_call(self, named, arguments, keywords)
+        state.update({name: named[f"model.{name}"] for name in state})
+        return result
 
 
 @contextmanager

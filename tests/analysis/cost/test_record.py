@@ -116,11 +116,14 @@ def test_what_is_not_known_is_said(cost, costs, without_fit):
     assert "B = 4: no time of a step is given." in words
     assert any("have no interval: they are the fewest over trials" in text for text in words)
     assert any("no driver told it" in text for text in words)
-    assert any(text.startswith("B = 2, 16: the least and the most time") for text in words)
+    assert any(text.startswith("B = 2, 16: the ends of the interval") for text in words)
     table = readable_costs(found).set_index("B")
     assert list(table.loc["2", ["steps", "time", "95% CI"]]) == ["-", "-", "-"]
     assert not {"money", "energy", "memory"} & set(table)
     json.dumps(cost_record(found), allow_nan=False)
+    one = cost_sentences(cost(without_fit, costs((4,)), devices=(1,)))
+    assert "the only batch size with a time" in one[0]
+    assert not any("hroughput" in text or "Strong scaling" in text for text in one)
     nothing = cost(without_fit, costs((2,)))
     assert "so there is no verdict" in cost_sentences(nothing)[0]
     assert cost_record(nothing)["verdicts"]["fastest"] is None

@@ -1,16 +1,26 @@
 """The join of steps to target with step times, against a known truth."""
 
 import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.cost.estimates import TIME, amount, exactly, product, ratio, record, text
+from analysis.cost.sentences import cost_sentences
+from analysis.cost.steps import steps_of, with_gap
 from analysis.cost.study_cost import cost_of, joined
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import FORM, SEEDS, TUNING
 from analysis.fitting.estimates import Estimate
+from analysis.fitting.tuning_gap import GAPS, TuningGap
+from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.study import read_study
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "search"
 
 
 def test_the_interval_of_a_product_covers_it():
@@ -106,3 +116,56 @@ def test_a_folder_without_step_times_has_no_cost(tmp_path, on_a_curve):
 def test_energy_is_joined_where_it_is_known(cost, costs):
     found = cost(made=costs(step_joules=2.0))
     assert all(row.joules.value == pytest.approx(2 * row.steps.value) for row in found.rows)
+
+
+def test_the_gap_widens_an_interval_downward_by_as_much_as_it_is():
+    rng = np.random.default_rng(5)
+    weights = np.exp(-(((np.log(GAPS) - np.log(0.2)) / 0.5) ** 2))
+    gap = TuningGap(weights=weights / weights.sum())
+    found = Estimate(value=100.0, low=100 * np.exp(-1.96 * 0.1), high=100 * np.exp(1.96 * 0.1))
+    drawn = rng.normal(0, 0.1, 100_000) - rng.choice(GAPS, 100_000, p=gap.weights)
+    wide = with_gap(found, gap)
+    assert wide.low == pytest.approx(100 * np.exp(np.quantile(drawn, 0.025)), rel=0.01)
+    assert (wide.value, wide.high) == (found.value, found.high)
+    certain = with_gap(exactly(100.0), gap)
+    assert certain.low == pytest.approx(100 / (1 + gap.excess(0.975)), rel=0.02)
+    unbounded = Estimate(value=100.0, low=0.0, high=math.inf)
+    assert with_gap(unbounded, gap) == unbounded
+
+
+def test_too_few_batch_sizes_to_compare_forms_have_steps_of_their_own(tmp_path):
+    shutil.copytree(GOLDEN, tmp_path / "golden")
+    analysis = analyze(read_study(ResultsFolder.at(tmp_path / "golden")))
+    steps, held = steps_of(analysis)
+    assert analysis.fits is not None
+    assert held == (SEEDS, TUNING)
+    table = analysis.table.set_index("batch_size")
+    for size, own in steps.items():
+        assert own.value == table.at[size, "steps_median"]
+        assert own.low < table.at[size, "low"]
+        assert own.high == table.at[size, "high"]
+
+
+def test_an_end_out_of_reach_is_open(tmp_path, cost, costs):
+    shutil.copytree(GOLDEN, tmp_path / "golden")
+    analysis = analyze(read_study(ResultsFolder.at(tmp_path / "golden")))
+    unknown = TuningGap(weights=np.eye(len(GAPS))[-1])  # the best there is, e^8 times as fast
+    tuning = replace(analysis.tuning, gaps=dict.fromkeys(analysis.tuning.gaps, unknown))
+    found = cost(replace(analysis, tuning=tuning), costs((64, 256)))
+    first = found.rows[0]
+    assert (first.steps.low, first.seconds.low) == (0.0, 0.0)
+    assert first.steps.high < 10 * first.steps.value
+    assert any("do not bound the steps on both sides" in text for text in cost_sentences(found))
+
+
+@pytest.mark.parametrize(
+    ("key", "terms", "message"),
+    [
+        ({"batch_plans": {"4": [[0, 2], [10, 4]]}}, {}, "batch_schedule changes the batch along"),
+        ({"federated": {"local_steps": 1}}, {"devices": (1,)}, "whose clients are devices already"),
+    ],
+)
+def test_steps_without_one_cost_are_refused(cost, without_fit, key, terms, message):
+    study = replace(without_fit.study, config={**without_fit.study.config, **key})
+    with pytest.raises(AnalysisError, match=message):
+        cost(replace(without_fit, study=study), **terms)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.budgets import (
     Budget,
     Unit,
@@ -39,10 +40,13 @@ def least(study, size, steps):
     )
 
 
+PLAN = BatchPlan(((0, 32),))
+
+
 def test_steps_within_a_budget():
-    assert Budget(unit=Unit.STEPS, amount=100).steps(32) == 100
-    assert Budget(unit=Unit.EXAMPLES, amount=100).steps(32) == 3
-    assert Budget(unit=Unit.EXAMPLES, amount=31).steps(32) == 0
+    assert Budget(unit=Unit.STEPS, amount=100).steps(PLAN) == 100
+    assert Budget(unit=Unit.EXAMPLES, amount=100).steps(PLAN) == 3
+    assert Budget(unit=Unit.EXAMPLES, amount=31).steps(PLAN) == 0
 
 
 @settings(max_examples=6, deadline=None)
@@ -55,7 +59,11 @@ def test_errors_agree_with_a_loop_over_all_trials(small_races, seed):
             assert row.steps == amount >= 1
             assert row.best_error == least(study, row.batch_size, amount)
         cells = len(SOME) * study.trials["batch_size"].nunique()
-        none = sum(b.steps(size) < 1 for b in SOME for size in study.trials["batch_size"].unique())
+        none = sum(
+            b.steps(BatchPlan(((0, size),))) < 1
+            for b in SOME
+            for size in study.trials["batch_size"].unique()
+        )
         assert len(table) == cells - none
 
 

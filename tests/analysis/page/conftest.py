@@ -5,8 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.page.record import Page, StudyPage
+from analysis.cost.step_costs import StepCosts
+from analysis.cost.study_cost import Terms, joined
+from analysis.page.record import Page, Records, StudyPage
 from analysis.report.summary import analyze
+from tests.analysis.made_diagnostics import diagnosed
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +18,23 @@ def analysis(made):
 
 
 @pytest.fixture(scope="session")
-def page(analysis):
-    return Page(studies=[StudyPage.of(analysis, "made", "")])
+def cost(analysis):
+    rows = [
+        {
+            "batch_size": size,
+            **dict.fromkeys(("step_seconds", "step_seconds_low", "step_seconds_high"), seconds),
+            "device": "made",
+            "source": "measured",
+            "repeats": 7,
+        }
+        for size, seconds in ((4, 1.0), (16, 1.1), (64, 1.2), (256, 4.0))
+    ]
+    return joined(analysis, StepCosts.of(rows), Terms(price=3.6))
+
+
+@pytest.fixture(scope="session")
+def page(analysis, cost):
+    return Page(studies=[StudyPage.of(analysis, "made", Records(cost=cost, diagnosed=diagnosed()))])
 
 
 HOSTILE = (
@@ -38,5 +56,7 @@ def hostile(study):
 @pytest.fixture(scope="session")
 def attacked(made):
     study = hostile(made({4: 335, 16: 91, 64: None}))
-    shown = StudyPage.of(analyze(study), HOSTILE, HOSTILE, [{"command": HOSTILE}])
+    shown = StudyPage.of(
+        analyze(study), HOSTILE, Records(study_file=HOSTILE, sweeps=[{"command": HOSTILE}])
+    )
     return Page(studies=[shown])

@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from analysis.cost.record import cost_record
+from analysis.measures.diagnostics import diagnostic_sentences
 from analysis.measures.near_best import near_best
 from analysis.page.record import page_record, thinned_sentences
 from analysis.page.rendering import ROOM
 from analysis.page.searches import BEST, POINTS, Room
 from analysis.report.record import summary_record
 from analysis.search_quality.best_of_n import best_of_n, search_sample
+from tests.analysis.made_diagnostics import diagnosed
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +23,19 @@ def shown(page):
 
 def test_the_page_holds_the_summary(shown, analysis):
     assert shown["summary"] == json.loads(json.dumps(summary_record(analysis)))
+
+
+def test_the_page_holds_the_cost(shown, cost):
+    assert shown["cost"] == json.loads(json.dumps(cost_record(cost)))
+
+
+def test_the_diagnoses_are_said_and_tabled(page):
+    study = page.studies[0]
+    assert study.diagnoses == diagnostic_sentences(diagnosed())
+    [table] = study.diagnostic_tables
+    assert table.rows["B"].tolist() == ["16", "64", "256"]
+    assert table.rows["eigenvalue, 1"].tolist() == ["4", "16", "64"]
+    assert table.rows["noise scale, euclidean"].tolist() == ["50", "50", "50"]  # at the end
 
 
 def test_the_first_view_is_the_analysis(shown, analysis):

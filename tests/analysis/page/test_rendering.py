@@ -4,7 +4,9 @@ import base64
 import hashlib
 import json
 import re
+import tomllib
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +84,16 @@ def test_the_twin_has_no_html_of_strangers(attacked):
     assert {tag for tag, _ in tags(text)} == {"details", "summary"}
     assert "\u202e" not in text
     assert text.startswith("# &lt;/script>")
+
+
+def test_every_file_of_the_page_is_in_it_and_in_the_package():
+    folder = Path(rendering.__file__).parent
+    settings = tomllib.loads((folder.parents[1] / "pyproject.toml").read_text())
+    patterns = settings["tool"]["setuptools"]["package-data"]["analysis.page"]
+    files = {path for part in folder.iterdir() if part.is_dir() for path in part.glob("*.*")}
+    files = {path for path in files if path.suffix not in {".py", ".pyc"}}
+    assert files == {path for pattern in patterns for path in folder.glob(pattern)}
+    assert {path.name for path in files if path.suffix == ".js"} == {*rendering._SCRIPTS}
 
 
 def test_a_large_page_is_thinned_until_it_is_small(page, monkeypatch):

@@ -1,9 +1,11 @@
 """The verdict says the numbers of the summary, and never more than the data do."""
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.fitting.estimates import Interval
-from analysis.page.verdict import verdict_of
+from analysis.page.verdict import verdict_of, with_cost
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +53,23 @@ def test_without_a_fit_no_batch_size_is_named(attacked):
     verdict = attacked.studies[0].verdict
     assert verdict.headline == "No batch size can be named yet"
     assert verdict.reasons[0].startswith("No fit: 2 of 3 batch sizes reached the target")
+
+
+def test_where_steps_were_timed_the_fastest_batch_size_comes_first(page, cost):
+    verdict = page.studies[0].verdict
+    assert verdict.headline.startswith("On one device, use a batch size of 64")
+    assert verdict.reasons[0].startswith("Fastest on one device: B = 64, ")
+    assert verdict.reasons[0] in page.studies[0].cost_sentences
+    assert "critical batch size" in " ".join(verdict.reasons)
+
+
+def test_without_a_time_to_target_the_steps_alone_decide(record, cost):
+    verdict = verdict_of(record)
+    assert with_cost(verdict, replace(cost, rows=())) == verdict
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_an_unfinished_study_says_so_first(record, fitted):
+    sentences = ["Unfinished: at least 8 trials are still to come.", "No fit: too few."]
+    found = record | {"sentences": sentences} | ({} if fitted else {"fits": None})
+    assert verdict_of(found).sure[0] == sentences[0]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.study.conftest import BLOBS
+
 REFERENCE = Path(__file__).parents[3] / "results" / "reference"
 
 
@@ -33,6 +35,19 @@ def test_the_page_lies_beside_its_study(command, folder):
     assert shown["table"] == then["table"]
     assert shown["critical_batch_sizes"].keys() == then["critical_batch_sizes"].keys()
     assert "examples/language_model.toml" in html  # from provenance.json
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_sweep_leaves_its_page(command):
+    Path("mine.toml").write_text(
+        f'workload = "{BLOBS}:Blobs"\nbatch_sizes = [8]\nsearch.trials = 2\n'
+        "race.max_steps = 40\nreplicates.seeds = 0\n"
+    )
+    code, out, err = command("sweep", "mine.toml", "--workers", "1", "--no-ray", "--report")
+    assert code == 0, err
+    assert "results/mine/report.html\n" in out
+    assert '"reload_seconds":null' in Path("results/mine/report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -95,11 +95,13 @@ CASES = {
     "several packs": ("plain", {"optimizer": "adam", "pack": 2}),
     "micro-batches": ("plain", {"optimizer": "lars", "micro_batch": 3}),
     "looped": ("plain", {"optimizer": "lamb", "mode": "looped"}),
-    "batch norm": ("batch norm", {"optimizer": "heavy-ball", "mode": "looped"}),
+    "batch norm": ("batch norm", {"optimizer": "heavy-ball", "pack": 3}),
     "dropout": ("dropout", {"mode": "looped", "to": "budget"}),
     "dropout in packs": ("dropout", {"pack": 3, "to": "budget"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
     "measured": ("measured", {"to": "budget"}),
+    "averaged": ("plain", {"space": {"ema_decay": 0.9}, "weights": "averaged", "pack": 2}),
+    "averaged batch norm": ("batch norm", {"space": {"ema_decay": 0.9}, "mode": "looped"}),
     "pruned": ("plain", {"prune": [0.25], "target": 1e-9}),
 }
 

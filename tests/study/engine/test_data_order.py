@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.measures.batch_plan import BatchPlan
 from study.engine.data_order import DataOrder
 
 CPU = torch.device("cpu")
@@ -32,3 +33,14 @@ def test_the_batches_of_a_lane_do_not_depend_on_other_lanes():
 def test_epochs_are_reshuffled():
     order = DataOrder([0], 50, 50, CPU)
     assert not torch.equal(order.next(), order.next())
+
+
+def test_a_plan_sets_the_batch_of_each_step_also_after_a_restart():
+    plan = BatchPlan(((0, 2), (3, 5)))
+    order, plain = DataOrder([7], 11, 99, CPU, plan), DataOrder([7], 11, 1, CPU)
+    before = [order.next() for _ in range(2)]
+    again = DataOrder([7], 11, 99, CPU, plan)
+    again.restore(order.state())
+    batches = before + [again.next() for _ in range(4)]
+    assert [batch.shape[1] for batch in batches] == [2, 2, 2, 5, 5, 5]
+    assert torch.equal(torch.cat(batches, 1), torch.cat([plain.next() for _ in range(21)], 1))

@@ -135,6 +135,7 @@ def test_a_lane_of_any_optimizer_does_not_depend_on_dropped_lanes(training, opti
         ("plain", packed),
         ("plain", looped),
         ("batch norm", looped),
+        ("batch norm", packed),
         ("dropout", looped),
         ("dropout", packed),
     ],

@@ -13,6 +13,7 @@ from workloads.errors import WorkloadError
 
 CPU = torch.device("cpu")
 PACKED = [
+    BatchNormBlobs,
     Blobs,
     DropoutBlobs,
     strange.NoDropout,
@@ -26,7 +27,6 @@ PACKED = [
     strange.blobs_of(strange.PlainMask),
 ]
 LOOPED = {
-    BatchNormBlobs: "num_batches_tracked changes",
     strange.AttentionDropout: "from torch; vmap does not support it",
     strange.MaskInPlace: "from torch; vmap does not support it",
     strange.TwoSources: "from torch and numpy.random",

@@ -42,11 +42,12 @@ COMPUTED = {
     "one pack": ("plain", {"compute": {"pack": {"lanes": 8}}}, {}),
     "several packs": ("plain", {"compute": {"pack": {"lanes": 2}}}, {}),
     "looped": ("plain", {"compute": {"mode": "looped"}}, {}),
-    "batch norm": ("batch norm", {"compute": {"mode": "looped"}}, {}),
+    "batch norm": ("batch norm", {"compute": {"pack": {"lanes": 3}}}, {}),
     "dropout": ("dropout", {"compute": {"mode": "looped"}}, {}),
     "dropout in packs": ("dropout", {"compute": {"pack": {"lanes": 3}}}, {}),
     "micro-batches": ("plain", {"compute": {"pack": {"lanes": 4}, "micro_batch": 3}}, {}),
     "to the budget": ("plain", {"race": {"to": "budget", "max_steps": 60}}, {}),
+    "averaged": ("plain", {"race": {"weights": "averaged"}}, {"ema_decay": 0.9}),
     "optimizer with buffers": ("plain", {"optimizer": "adam"}, ADAM),
     "schedule": ("plain", {"schedule": {"name": "linear-decay"}}, DECAY),
 }

@@ -138,7 +138,16 @@ def test_a_journal_grows_by_a_line_for_each_trial_and_each_study(tmp_path, make_
     counts = {s.study_name: s.n_trials for s in optuna.get_all_study_summaries(storage)}
     assert counts == {"batch size 4": 9, "batch size 16": 6}
     assert len(path.read_text().splitlines()) == 15 + 2
+    again = Journal(path, 15)
+    assert again.whole
+    again.add(searches[16], finished(searches[16].propose(range(3)), range(3), [9, 9, 9], 16))
+    assert len(path.read_text().splitlines()) == 18 + 2
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(path)))
+    counts = {s.study_name: s.n_trials for s in optuna.get_all_study_summaries(storage)}
+    assert counts == {"batch size 4": 9, "batch size 16": 9}
     assert list(tmp_path.iterdir()) == [path]
+    assert not Journal(path, 17).whole
+    assert not path.exists()
 
 
 def test_the_queue_lets_the_first_cohort_set_the_cap_for_the_rest(make_study):

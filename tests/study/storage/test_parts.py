@@ -8,7 +8,7 @@ from study.orchestration.progress import Progress
 from study.records import Role
 from study.search.queue import CohortQueue
 from study.storage import parts as reading
-from study.storage.consolidate import consolidate
+from study.storage.consolidate import consolidate, ended_by_tables
 from study.storage.parts import Parts, part_names, write_part
 
 
@@ -47,6 +47,10 @@ def test_a_sweep_reads_each_part_once(make_study, training, tmp_path, reads):
     again, _ = sweep(study, folder, training())
     assert again == ended
     assert reads == dict.fromkeys(part_names(folder), 1)
+    assert ended_by_tables(folder, len(ended)) == ended
+    assert ended_by_tables(folder, len(ended) + 1) is None
+    folder.write("curves.parquet", b"")
+    assert ended_by_tables(folder, len(ended)) is None
 
 
 def test_a_large_study_is_read_again_rather_than_kept(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.page.record import Page, StudyPage
+from analysis.page.record import Page, Records, StudyPage
 from analysis.page.rendering import MOST_BYTES, page_html
 from analysis.page.sources import Source, page_of
 from analysis.report.summary import analyze
@@ -54,7 +54,9 @@ def test_every_reference_study_opens_and_works(name, opened, tmp_path):
 def test_ten_thousand_trials_open_within_a_second(made, opened, tmp_path):
     steps = {2**k: max(20, round(8000 / 2**k)) for k in range(20)}
     analysis = analyze(made(steps, trials=500))
-    path = written(Page(studies=[StudyPage.of(analysis, "large", "")]), tmp_path / "report.html")
+    path = written(
+        Page(studies=[StudyPage.of(analysis, "large", Records())]), tmp_path / "report.html"
+    )
     assert "training curves are shown, of 10,000 trials" in path.read_text()
     paints = []
     for _ in range(3):

@@ -1,0 +1,73 @@
+"""Examples that the steps of a trial use: with one batch size, or one that changes as it trains.
+
+A study with a batch schedule records for each batch size the steps at which its batches change.
+Its batch size is that of multiple 1, by which its tables are ordered.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from analysis.measures.federated import examples_per_step
+
+KEY = "batch_plans"
+"""Key of a recorded study file with the plans by batch size."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """Stages of a trial: for each the step before which it begins, and the examples per step.
+
+    Attributes:
+        stages: (first step, examples per step), steps rising from 0.
+    """
+
+    stages: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], batch_size: int) -> Self:
+        """Return the plan of a batch size in a resolved study file as plain data."""
+        plans: Mapping[str, Sequence[Sequence[int]]] = config.get(KEY, {})
+        constant = [(0, examples_per_step(config, batch_size))]
+        return cls(tuple((first, size) for first, size in plans.get(str(batch_size), constant)))
+
+    @classmethod
+    def made(cls, multiples: Sequence[tuple[float, float]], batch_size: int, examples: int) -> Self:
+        """Return the plan of multiples of a batch size that begin at shares of so many examples.
+
+        A stage begins with the first step at which its share has been used; one that no step falls
+        into is left out. Batches are rounded to whole examples, at least 1.
+        """
+        stages: list[tuple[int, int]] = []
+        step = used = 0
+        ends = [share * examples for share, _ in multiples[1:]]
+        for (_, multiple), end in zip(multiples, [*ends, examples], strict=True):
+            size = max(1, round(batch_size * multiple))
+            steps = max(0, -int((used - end) // size))
+            if steps:
+                stages.append((step, size))
+            step, used = step + steps, used + steps * size
+        return cls(tuple(stages))
+
+    def size_at(self, step: int) -> int:
+        """Return the examples in the update after `step` >= 0 updates."""
+        return self.stages[bisect_right(self.stages, step, key=lambda stage: stage[0]) - 1][1]
+
+    def examples(self, steps: float) -> float:
+        """Return the examples in the first `steps` >= 0 updates, of which a median may be half."""
+        ends = [first for first, _ in self.stages[1:]]
+        return sum(
+            max(0, min(steps, end) - first) * size
+            for (first, size), end in zip(self.stages, [*ends, steps], strict=True)
+        )
+
+    def steps(self, examples: int) -> int:
+        """Return the complete updates within so many examples, >= 0."""
+        first, size = next(s for s in reversed(self.stages) if self.examples(s[0]) <= examples)
+        return first + int(examples - self.examples(first)) // size
+
+
+def is_planned(config: Mapping[str, Any]) -> bool:
+    """Return whether the batch size of a study changes as it trains."""
+    return KEY in config

@@ -1,0 +1,54 @@
+"""The table of a study file on a batch size that changes as a trial trains."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from study.config.sections import Number, Section
+
+_Stage = tuple[Annotated[Number, Field(ge=0, lt=1)], Annotated[Number, Field(gt=0, le=1024)]]
+POWERS = {"same": 0.0, "square-root": 0.5, "linear": 1.0}
+
+
+class BatchScheduleConfig(Section):
+    """Batch sizes along a trial, as multiples of the study's batch size.
+
+    Budgets, learning-rate schedules and warm-ups count examples: they are those of as many steps of
+    the study's batch size.
+    """
+
+    stages: tuple[_Stage, ...] | None = None
+    """From which share of the budget's examples on, which multiple of the batch size; for a batch
+    warm-up [[0.0, 0.25], [0.1, 0.5], [0.3, 1.0]]."""
+    rule: Literal["seesaw"] | None = None
+    """In place of stages: where the learning-rate schedule halves the rate, the batch doubles and
+    the rate falls by the square root of 2."""
+    most: Annotated[Number, Field(ge=2, le=1024)] | None = None
+    """Greatest multiple under the rule, 8 unless given."""
+    lr: Literal["same", "square-root", "linear"] = "square-root"
+    """How the learning rate follows the multiple, beside its schedule."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.stages is None) == (self.rule is None):
+            got = "neither" if self.rule is None else "both"
+            raise ValueError(f"one of `stages` and `rule` must be given, got {got}")
+        if self.rule is None and self.most is not None:
+            raise ValueError("`most` must be left out beside `stages`, which have their multiples")
+        if self.rule is not None and self.lr != "square-root":
+            raise ValueError(
+                f"`lr` must be left out beside `rule`, got {self.lr!r}: the rule is square-root"
+            )
+        if self.stages is None:
+            return self
+        shares = [share for share, _ in self.stages]
+        if not shares or shares[0] != 0 or shares != sorted(set(shares)):
+            raise ValueError(
+                f"`stages` must begin at a share of 0, each after the one before, got {shares}"
+            )
+        if 1.0 not in [multiple for _, multiple in self.stages]:
+            raise ValueError(
+                "one of `stages` must have the multiple 1, by which a batch size of the study is "
+                f"named, got {[multiple for _, multiple in self.stages]}"
+            )
+        return self

@@ -1,0 +1,113 @@
+"""Batch schedules: stages of a rule, plans at each batch size, and where they are refused."""
+
+import math
+
+import numpy as np
+
+from analysis.measures.batch_plan import BatchPlan
+from study.config.batch_schedule import BatchScheduleConfig
+from study.config.space import Range, Space
+from study.config.study import ResolvedStudy, StudyConfig
+from study.errors import StudyError
+from study.optimizers import schedule_named
+from workloads.command.program import Command
+from workloads.workload import Dynamics, Workload
+
+_MOST = 8.0
+_FINE = 1_000_000
+"""Steps by which shares of a schedule are found, whatever the budget is."""
+
+
+def staged(config: StudyConfig, space: Space) -> BatchScheduleConfig | None:
+    """Return a study's batch schedule as stages, also where a rule gives it.
+
+    Raises:
+        StudyError: the rule has no learning-rate schedule that it could follow.
+    """  # noqa: DOC502  (raised inside)
+    given = config.batch_schedule
+    if given is None or given.rule is None:
+        return given
+    return BatchScheduleConfig(stages=_seesaw(config, space, given.most or _MOST))
+
+
+def _seesaw(config: StudyConfig, space: Space, most: float) -> tuple[tuple[float, float], ...]:
+    """Return where the learning-rate schedule falls to 1/2, 1/4, ... (arXiv 2510.14717)."""
+    name = config.schedule.name
+    schedule = schedule_named(name)
+    factor = schedule.factor
+    if factor is None:
+        raise StudyError(
+            f"batch_schedule.rule needs a schedule of the learning rate, got {name!r}; set "
+            'schedule.name, for example "cosine", or give batch_schedule.stages'
+        )
+    values = {}
+    for key in schedule.hyperparameters:
+        entry = space[key]
+        if isinstance(entry, Range):
+            raise StudyError(
+                f"search.space.{key} must be a number for batch_schedule.rule, got a range: all "
+                "trials of a batch size change their batches at the same steps"
+            )
+        values[key] = np.array([entry])
+    falls = np.array([float(np.min(factor(step, _FINE, values))) for step in _probes()])
+    stages = [(0.0, 1.0)]
+    for doubling in range(1, int(math.log2(most)) + 1):
+        below = np.flatnonzero(falls <= 0.5**doubling)
+        if not below.size:
+            break
+        stages.append((_probes()[below[0]] / _FINE, 2.0**doubling))
+    if len(stages) == 1:
+        raise StudyError(
+            f"batch_schedule.rule needs a schedule that falls to half of the learning rate, got "
+            f"{name!r} down to {falls.min():g}; lower end_factor"
+        )
+    return tuple(stages)
+
+
+def _probes() -> range:
+    return range(0, _FINE, _FINE // 2_000)
+
+
+def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] | None:
+    """Return the plan of each batch size of a resolved study; None for one that never changes.
+
+    Raises:
+        StudyError: a batch would be larger than the training set.
+    """
+    if study.batch_schedule is None or study.batch_schedule.stages is None:
+        return None
+    plans = {
+        str(size): BatchPlan.made(study.batch_schedule.stages, size, size * study.horizon(size))
+        for size in study.batch_sizes
+    }
+    for size, plan in plans.items():
+        greatest = max(examples for _, examples in plan.stages)
+        if study.examples is not None and greatest > study.examples:
+            raise StudyError(
+                f"batch_schedule must keep batches within the {study.examples:,} training "
+                f"examples, got {greatest:,} at batch size {size}; leave out that batch size, or "
+                "lower the multiples"
+            )
+    return {size: plan.stages for size, plan in plans.items()}
+
+
+def refuse_batch_schedule(config: StudyConfig, workload: Workload | Dynamics | Command) -> None:
+    """Refuse a batch schedule where it has no meaning.
+
+    Raises:
+        StudyError: steps are rounds or belong to a program, a curve of fixed batch sizes is asked
+            for, or the workload's own dynamics have one batch size.
+    """
+    if config.batch_schedule is None:
+        return
+    reasons = {
+        "a program, which makes its batches itself": isinstance(workload, Command),
+        "a federated study, whose clients have the batches": config.federated is not None,
+        'mode = "recipe", whose scaling rule is about one batch size': config.mode == "recipe",
+        "until, which fits a curve of fixed batch sizes": config.until is not None,
+        "a workload whose own dynamics do not know it": isinstance(workload, Dynamics)
+        and not getattr(workload, "batch_schedules", False),
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise StudyError(f"batch_schedule must be left out for {reason}")

@@ -1,0 +1,96 @@
+"""What the values of a part must be: it may come from anybody, and no worker writes others."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.tables.files import remedy
+from analysis.tables.folder import ResultsFolder
+from study.config.study import ResolvedStudy
+from study.errors import StudyError, cause
+from study.records import Role, ScalingRule, Status
+from study.storage.curve_columns import curve_kinds, curve_values
+from study.storage.trial_rows import recorded_schema
+
+CORRUPT = (KeyError, TypeError, ValueError, RecursionError, OverflowError, NotImplementedError)
+"""What reading such values raises; pyarrow the last one, for a type that cannot be another."""
+_ALWAYS = ("batch_size", "trial", "role", "cohort", "seed", "status", "stopped_at", "message")
+_CHOICES = {"role": Role, "status": Status, "source_role": Role, "rule": ScalingRule}
+_MOST = 2**53
+
+
+class CorruptPartError(ValueError):
+    """A part holds what no worker writes; the message says what."""
+
+
+@contextlib.contextmanager
+def refused_if_corrupt(folder: ResultsFolder, name: str) -> Iterator[None]:
+    """Turn what reading a part raises, if no worker wrote its values, into a StudyError."""
+    try:
+        yield
+    except CORRUPT as error:
+        got = str(error) if isinstance(error, CorruptPartError) else cause(error)
+        raise StudyError(
+            f"a part must be as a worker wrote it, got {got} in {folder / name}; {remedy(name)}"
+        ) from error
+
+
+def of_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return the columns of a schema, in its order and of its types.
+
+    Raises:
+        KeyError: a column is missing.
+        ValueError: a value is not of its type.
+    """  # noqa: DOC502  (raised by pyarrow)
+    own = table.select(schema.names)
+    return own if own.schema.equals(schema) else own.cast(schema)
+
+
+def checked(tables: Sequence[pa.Table], resolved: ResolvedStudy) -> pa.Table:
+    """Return the rows of one or more parts as one table with sound values.
+
+    Raises:
+        CorruptPartError: the types allow the values, and no worker writes them.
+        ValueError: a value is not of its type.
+        KeyError: a column is missing.
+    """  # noqa: DOC502  (raised inside)
+    schema = pa.schema([*recorded_schema(resolved), *curve_kinds(resolved.further).items()])
+    if not all(table.num_rows for table in tables):
+        raise CorruptPartError("no trial")
+    table = pa.concat_tables([of_schema(table, schema) for table in tables]).combine_chunks()
+    _check_trials(table, resolved)
+    sizes, values = curve_values(table, resolved.further)
+    step = values["step"]
+    rises = np.diff(step) > 0
+    rises[np.cumsum(sizes[sizes > 0])[:-1] - 1] = True  # from one curve to the next
+    if not rises.all() or (step < 0).any():
+        raise CorruptPartError("a curve whose steps do not rise from 0")
+    if not np.isfinite(values["val_error"]).all():
+        raise CorruptPartError("a curve with errors that are not finite")
+    return table
+
+
+def _check_trials(table: pa.Table, resolved: ResolvedStudy) -> None:
+    for name in (*_ALWAYS, *resolved.hyperparameters):
+        if table[name].null_count:
+            raise CorruptPartError(f"a trial without {name}")
+    for name, kind in _CHOICES.items():
+        if others := set(pc.unique(table[name]).to_pylist()) - {*kind, None}:
+            raise CorruptPartError(f"a {name} of {min(others)!r}")
+    sizes, trials = (table[name].to_numpy() for name in ("batch_size", "trial"))
+    known = np.isin(sizes, resolved.batch_sizes) & (trials >= 0) & (trials <= _MOST)
+    if not known.all():
+        row = np.argmin(known)
+        raise CorruptPartError(f"trial {trials[row]} at batch size {sizes[row]}")
+    for name in resolved.hyperparameters:
+        if not pc.all(pc.is_finite(table[name])).as_py():
+            raise CorruptPartError(f"a {name} that is not finite")
+    for name in ("stopped_at", "steps", "steps_before"):
+        if (pc.min(table[name]).as_py() or 0) < 0:
+            raise CorruptPartError(f"{name} below 0")
+    reached = pc.is_in(table["status"], pa.array([Status.REACHED.value]))
+    if not pc.is_valid(table["steps"]).equals(reached):
+        raise CorruptPartError("steps where the status is not reached, or none where it is")

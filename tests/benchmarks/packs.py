@@ -1,0 +1,106 @@
+"""Measures how many lanes are best computed together, and what the automatic choice costs.
+
+A training step of one lane of built-in models, on one thread: the engine's lanes looped, and in
+packs of 1 to 32. best: the fastest of them all; auto: what a study gets by default. The last column
+is the time of auto by that of the best.
+
+CPU seconds of this process, not wall-clock, so that other work on the machine disturbs little. Not
+measured: evaluation.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from engine import engine
+from measuring import arguments, interleaved, number, positives, progress, show, times, write_json
+
+from study.engine.cohort import mode_at
+from study.engine.networks.training import LoadedWorkload
+from study.planning.resolve import resolve
+
+MODELS = (
+    "digits-mlp",
+    "digits-cnn",
+    "digits-resnet8",
+    "digits-resnet8+batch",
+    "fashion-mnist-mlp",
+    "fashion-mnist-simple-cnn",
+    "text-transformer",
+    "text-lstm",
+)
+"""Built-in workloads whose data come with Python, scikit-learn or Debian; after a plus the norm."""
+LONGEST = 0.4
+"""CPU seconds of a step of all lanes beyond which larger packs are left out."""
+SECONDS = 0.15
+"""CPU time of one timing: enough steps to take about so long."""
+
+
+def timing(train: Callable[[int], Any], lanes: int) -> tuple[Callable[[], float], float]:
+    """Return a function that times steps, as CPU seconds for a step of one lane; and one of all."""
+    train(1)  # traces
+    began = time.process_time()
+    train(1)
+    once = time.process_time() - began
+    steps = max(1, round(SECONDS / once))
+
+    def timed() -> float:
+        began = time.process_time()
+        train(steps)
+        return (time.process_time() - began) / steps / lanes
+
+    return timed, once
+
+
+def measured(
+    training: LoadedWorkload, batch_size: int, packs: list[int], repeats: int
+) -> dict[str, list[float]]:
+    """Times every way to train at one batch size, interleaved; no larger packs once it is slow."""
+    cases = {"looped": timing(engine(training, batch_size, 1, None), 1)[0]}
+    for pack in packs:
+        cases[str(pack)], once = timing(engine(training, batch_size, pack, pack), pack)
+        if once > LONGEST:
+            break
+    return interleaved(cases, repeats)
+
+
+def main() -> None:
+    parser = arguments(__doc__, repeats=5)
+    parser.add_argument("--models", default=",".join(MODELS), help="names, separated by commas")
+    parser.add_argument("--packs", type=positives, default=[1, 2, 4, 8, 16, 32], metavar="L,L,...")
+    parser.add_argument("--batch-sizes", type=positives, default=[1, 8, 64, 512], metavar="B,B,...")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    columns = ["looped", *map(str, chosen.packs)]
+    rows, runs = [], {}
+    for name in chosen.models.split(","):
+        workload, _, norm = name.partition("+")
+        options = {"workload_options": {"norm": norm}} if norm else {}
+        study, training = resolve({"workload": workload, **options})
+        assert isinstance(training, LoadedWorkload)
+        for size in chosen.batch_sizes:
+            progress(f"{name} at {size}")
+            found = runs[f"{name}|{size}"] = measured(training, size, chosen.packs, chosen.repeats)
+            taken = {way: 1e6 * float(np.median(values)) for way, values in found.items()}
+            best = min(taken, key=lambda way: taken[way])
+            pack = study.pack_at(size)
+            way = max(p for p in map(int, list(taken)[1:]) if p <= max(1, pack))
+            auto = str(way) if mode_at(study, training, size) == "packed" else "looped"
+            rows.append(
+                [name, f"{size:,}"]
+                + [number(taken[way]) if way in taken else "" for way in columns]
+                + [best, auto, times(taken[auto] / taken[best])]
+            )
+    show(
+        "A training step of one lane, us of CPU time, one thread",
+        ["model", "batch size", *columns, "best", "auto", "auto / best"],
+        rows,
+        f"Medians of {chosen.repeats} interleaved repeats.",
+    )
+    write_json(chosen, repeats=runs)
+
+
+if __name__ == "__main__":
+    main()
