@@ -191,6 +191,10 @@ class LaneSetup:
         lr_factor: maps a step (0 for the first update) to the factor on the learning rate, shape
             (lanes,); None for a constant learning rate.
         seeds: one seed per lane, shape (lanes,).
+        ema_decay: decays of the averages of the weights, shape (lanes,); None for no averages. Only
+            given to a workload whose attribute `averages` is True.
+        counts_averages: whether the error is that of the averages, and the quantity `raw_error`
+            that of the weights; otherwise `averaged_error` is the one of the averages.
         batch_size_at: maps a step (0 for the first update) to its examples, where a study changes
             them; None where they are `batch_size` in all. Only dynamics with an attribute
             `batch_schedules = True` are given it.
@@ -201,6 +205,8 @@ class LaneSetup:
     hyperparameters: Mapping[str, Floats]
     lr_factor: Callable[[int], Floats] | None
     seeds: NDArray[np.int64]
+    ema_decay: Floats | None = None
+    counts_averages: bool = False
     batch_size_at: Callable[[int], int] | None = None
 
 

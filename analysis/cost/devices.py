@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.cost.estimates import exactly, product, ratio
-from analysis.cost.step_costs import StepCosts
+from analysis.cost.step_costs import MOST, StepCosts
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import Estimate
 
@@ -35,11 +35,13 @@ class Link:
         bandwidth: of each device's link, bytes per second, > 0.
         latency: of a message, seconds, >= 0.
         parameters: trainable numbers of the model, >= 1; None for those of the timed model.
+        measured_on: number of devices that it was measured on; None where it was given.
     """
 
     bandwidth: float
     latency: float = 0.0
     parameters: int | None = None
+    measured_on: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a link that no message passes.
@@ -47,14 +49,12 @@ class Link:
         Raises:
             AnalysisError: a number is out of its range.
         """
-        if not 0 < self.bandwidth < math.inf:
+        if not 1 <= self.bandwidth < math.inf:
             raise AnalysisError(
-                f"--bandwidth must be a finite number above 0, got {self.bandwidth:g} bytes/s"
+                f"--bandwidth must be at least 1 byte/s, got {self.bandwidth:g} bytes/s"
             )
-        if not 0 <= self.latency < math.inf:
-            raise AnalysisError(
-                f"--latency must be a finite number from 0, got {self.latency:g} seconds"
-            )
+        if not 0 <= self.latency <= MOST:
+            raise AnalysisError(f"--latency must be 0 to {MOST:g} s, got {self.latency:g} s")
         if self.parameters is not None and self.parameters < 1:
             raise AnalysisError(f"--parameters must be 1 or more, got {self.parameters}")
 
@@ -137,6 +137,28 @@ def all_reduce_seconds(devices: int, size: float, bandwidth: float, latency: flo
     """
     messages = 2 * (devices - 1)
     return messages * (latency + size / devices / bandwidth)
+
+
+def link_of(devices: int, small: float, large: float, size: float) -> Link:
+    """Return the link of a ring all-reduce that takes some measured times.
+
+    >>> link_of(4, 6e-5, 6e-5 + 0.15, 1e9).bandwidth
+    10000000000.0
+
+    Args:
+        devices: how many took part, >= 2.
+        small: seconds for a message of a few bytes.
+        large: seconds for a large message.
+        size: bytes of the large message.
+    """
+    messages = 2 * (devices - 1)
+    # a large message that is as fast as a small one tells a bandwidth beyond what can be measured
+    sending = max(large - small, 1e-9)
+    return Link(
+        bandwidth=messages * size / devices / sending,
+        latency=small / messages,
+        measured_on=devices,
+    )
 
 
 def scaled(

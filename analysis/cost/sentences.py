@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from analysis.cost.devices import ALL_REDUCE, EXAMPLES, SHARES, DeviceCost
 from analysis.cost.estimates import ENERGY, TIME, amount, text
 from analysis.cost.rows import CostRow
+from analysis.cost.step_costs import MEASURED
 from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import REACH, rounded, span_text
 from analysis.measures.federated import step_unit
 from analysis.measures.replicates import fitted_quantity
 
-MEASURED = "measured"
-"""Source of step times that batchscale took itself."""
 _STEADY = 2.0
 """Factor between the repeats of a step beyond which they are said to be disturbed."""
 _REASONS = {
@@ -155,6 +154,7 @@ def _device_sentences(cost: StudyCost) -> tuple[str, ...]:
         f"Cheapest: {_scaled(cheapest)}.",
         f"Cheapest within 10% of the fastest: {_scaled(near)}.",
         _end_of_scaling(cost),
+        *_link(cost),
         *told,
     )
 
@@ -189,6 +189,17 @@ def _end_of_scaling(cost: StudyCost) -> str:
     )
 
 
+def _link(cost: StudyCost) -> tuple[str, ...]:
+    link = cost.terms.link
+    if link is None:
+        return ()
+    on = "" if link.measured_on is None else f", as measured on {link.measured_on} GPUs"
+    return (
+        f"An all-reduce is a ring over links of {link.bandwidth / 1e9:.3g} GB/s, with "
+        f"{amount(link.latency, TIME)} for each message{on}; it does not overlap with a step.",
+    )
+
+
 def _left_out(cost: StudyCost) -> tuple[str, ...]:
     without = sorted({*cost.terms.devices} - {row.devices for row in cost.scaling})
     if not without:
@@ -220,10 +231,10 @@ def _unsteady(cost: StudyCost) -> tuple[str, ...]:
     ]
     if cost.costs.source != MEASURED or not wide:
         return ()
+    fewer = ", or with fewer --threads" if (cost.costs.threads or 1) > 1 else ""
     return (
         f"B = {_listed(wide)}: the ends of the interval of a step differ by more than a factor of "
-        f"{_STEADY:g}, as where other programs run; run `cost` again when they have ended, or "
-        "with fewer --threads.",
+        f"{_STEADY:g}, as where other programs run; run `cost` again when they have ended{fewer}.",
     )
 
 

@@ -15,12 +15,17 @@ from analysis.runs.readers.table_files import READERS, is_table, read_table_of_r
 from analysis.runs.rows import Rows
 from analysis.tables.files import write_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import COST_FILE, cost_schema
+from analysis.tables.schema import COST_COLUMNS, COST_FILE, cost_schema
 from analysis.tables.study import read_table
 
 SIZE, SECONDS, LOW, HIGH, ENERGY = "batch_size", "seconds_per_step", "low", "high", "energy"
 """Columns of a table of step times measured elsewhere; the last three may be absent."""
 ELSEWHERE = "a device elsewhere"
+MEASURED = "measured"
+"""Source of step times that batchscale took itself."""
+LEAST, MOST = 1e-15, 1e15
+"""Bounds of a time in seconds, an energy in joules and a price: no product of them overflows."""
+_NUMBERS = [name for name, kind in COST_COLUMNS.items() if kind == pa.float64()]
 _COLUMNS = {
     SECONDS: "step_seconds",
     LOW: "step_seconds_low",
@@ -103,7 +108,10 @@ def read_costs(folder: ResultsFolder) -> StepCosts | None:
         for rule, broken in (
             ("a row", table.empty),
             ("each batch size once", table["batch_size"].duplicated().any()),
-            ("times above 0", (table["step_seconds"] <= 0).any()),
+            (
+                f"numbers from {LEAST:g} to {MOST:g}",
+                any(_out_of_range(table[name].dropna()).any() for name in _NUMBERS),
+            ),
             ("the time of a step within its interval", _outside(table).any()),
         )
         if broken
@@ -139,7 +147,7 @@ def step_times(path: Path) -> list[dict[str, Any]]:
     rows = read_table_of_runs(path)
     _check_columns(rows)
     sizes = _positive(rows, SIZE, needed=True)
-    fraction = sizes[(sizes != sizes.round()) | (sizes > 2**53)]
+    fraction = sizes[sizes != sizes.round()]
     if len(fraction):
         rows.refuse(f"{SIZE} must be an integer", f"{fraction.iloc[0]:g}", list(fraction.index))
     twice = sizes[sizes.duplicated(keep=False)]
@@ -174,16 +182,21 @@ def _check_columns(rows: Rows) -> None:
 
 
 def _positive(rows: Rows, column: str, needed: bool) -> "pd.Series[float]":
-    """Return a column of finite numbers above 0, NaN where absent, if it may be."""
+    """Return a column of numbers in range, NaN where absent, if it may be."""
     if column not in rows.names:
         return pd.Series(np.nan, index=rows.frame.index)
     values, given = rows.numbers(column)
-    wrong = (given | needed) & ~(np.isfinite(values) & (values > 0))
+    wrong = (given | needed) & _out_of_range(values)
     if wrong.any():
         first = values[wrong].iloc[0]
         got = f"{first:g}" if given[wrong].iloc[0] else "none"
-        rows.refuse(f"{column} must be a finite number above 0", got, list(values.index[wrong]))
+        rule = f"{column} must be a number from {LEAST:g} to {MOST:g}"
+        rows.refuse(rule, got, list(values.index[wrong]))
     return values
+
+
+def _out_of_range(values: "pd.Series[float]") -> "pd.Series[bool]":
+    return ~values.between(LEAST, MOST)  # NaN is not between
 
 
 def _outside(table: pd.DataFrame) -> "pd.Series[bool]":

@@ -10,10 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 from analysis.cost.devices import HALF, DeviceCost, Link, scaled
 from analysis.cost.estimates import ratio
 from analysis.cost.rows import CostRow, Doubling
-from analysis.cost.step_costs import StepCosts, read_costs
+from analysis.cost.step_costs import LEAST, MOST, StepCosts, read_costs
 from analysis.cost.steps import found_steps, steps_of
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import FORM
+from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import examples_per_step, is_federated
 from analysis.report.summary import Analysis
 from analysis.tables.files import read_file, remedy
@@ -46,8 +47,10 @@ class Terms:
             AnalysisError: the price, or a number of devices, is out of its range; or the link is
                 missing.
         """
-        if self.price is not None and not 0 < self.price < math.inf:
-            raise AnalysisError(f"--price must be a finite number above 0, got {self.price:g}")
+        if self.price is not None and not LEAST <= self.price <= MOST:
+            raise AnalysisError(
+                f"--price must be a number from {LEAST:g} to {MOST:g}, got {self.price:g}"
+            )
         wrong = [count for count in self.devices if not 1 <= count <= MOST_DEVICES]
         if wrong:
             raise AnalysisError(
@@ -182,12 +185,33 @@ def cost_of(
     return joined(analysis, costs, _recorded_terms(folder) if terms is None else terms)
 
 
+def check_joinable(analysis: Analysis, terms: Terms) -> None:
+    """Refuse studies whose steps have no one cost, before anything is timed.
+
+    Raises:
+        AnalysisError: batches change along a trial, or clients would be spread over devices.
+    """
+    config = analysis.study.config
+    if is_planned(config):
+        raise AnalysisError(
+            "the cost is that of steps of one batch size, got a study whose batch_schedule changes "
+            "the batch along a trial; give a study of fixed batch sizes"
+        )
+    if terms.devices and is_federated(config):
+        raise AnalysisError(
+            "--devices spreads the batch of one model, got a federated study, whose clients are "
+            "devices already; leave it out"
+        )
+
+
 def joined(analysis: Analysis, costs: StepCosts, terms: Terms) -> StudyCost:
     """Return what training costs at every batch size of an analysis.
 
     Raises:
-        AnalysisError: no batch size of the study was timed, or the devices cannot be computed.
+        AnalysisError: no batch size of the study was timed, or the study or its devices have no
+            such cost.
     """
+    check_joinable(analysis, terms)
     steps, held = steps_of(analysis)
     found = found_steps(analysis)
     config = analysis.study.config
@@ -207,11 +231,6 @@ def joined(analysis: Analysis, costs: StepCosts, terms: Terms) -> StudyCost:
         raise AnalysisError(
             f"step times must be of batch sizes of the study, {listed}, got none of them in "
             f"{costs.source}; time at least one of these"
-        )
-    if terms.devices and is_federated(config):
-        raise AnalysisError(
-            "--devices spreads the batch of one model, got a federated study, whose clients are "
-            "devices already; leave it out"
         )
     scaling = scaled(steps, costs, terms.devices, terms.link, terms.price) if terms.devices else ()
     return StudyCost(

@@ -24,7 +24,7 @@ class Average:
     """The fitted models and their weights.
 
     Attributes:
-        shapes: the shapes of each model.
+        shapes: the shapes of each model, those across its ridge included.
         weights: of the models, summing to 1.
         points: what was fitted.
         level: coverage of intervals.
@@ -57,8 +57,9 @@ def average_of(fits: Fits) -> Average:
     criteria = np.array([s.heights.max() - s.model.parameters - 1 for s in shapes])
     weights = np.exp(criteria - criteria.max())
     weights /= weights.sum()
+    fitted = zip(shapes, fits.by_name.values(), strict=True)
     return Average(
-        shapes=shapes,
+        shapes=tuple(each.across(fit) for each, fit in fitted),
         weights=weights,
         points=fits.best.points,
         level=fits.best.level,

@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from analysis.fitting.average import average_of
-from analysis.fitting.estimates import Estimate, size_text
+from analysis.fitting.estimates import REACH, Estimate, size_text
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import MODELS, batch_size_at_overhead, diversity_bound
 from analysis.fitting.regimes import OVERHEAD, Regime, Verdict, edges_of, regimes_of
+from analysis.fitting.tuning_gap import margins
 
 SEEDS, TUNING, FORM = "seeds", "under-tuning", "form of the curve"
 """Sources of uncertainty."""
+NO_TUNING = "the interval holds no under-tuning"
+"""Note of a `b_crit` whose fits are not of the best points there are."""
 
 DEFINITIONS: Mapping[str, str] = {
     "b_crit": "E_min / S_min, where perfect scaling and plateau would cross: the models averaged, "
@@ -82,16 +85,27 @@ def b_crit_of(fits: Fits) -> CriticalBatchSize:
     Its interval holds the noise of seeds, under-tuning where the fits are of the best points there
     are, and the form of the curve where more than the hyperbola is fitted. It is that of the
     average, widened to hold that of seeds alone; parts of one model are of that of least AICc.
+    A tuning gap that batch sizes have in common is a margin about both.
     """
     chosen, average = fits.best.model.name, average_of(fits).b_crit_estimate
     seeds = (fits.found or fits)[chosen].b_crit
     parts = {SEEDS: seeds}
     if fits.found is not None:
         parts[TUNING] = fits[chosen].b_crit
+    if fits.common:
+        average, parts[TUNING] = (_with_margins(found, fits) for found in (average, seeds))
     if len(fits.by_name) > 1:
         parts[FORM] = average
     widened = replace(average, low=min(average.low, seeds.low), high=max(average.high, seeds.high))
-    return CriticalBatchSize(name="b_crit", estimate=widened, parts=parts)
+    note = "" if TUNING in parts else NO_TUNING
+    return CriticalBatchSize(name="b_crit", estimate=widened, note=note, parts=parts)
+
+
+def _with_margins(found: Estimate, fits: Fits) -> Estimate:
+    down, up = margins(fits.common, found.value)
+    sizes = fits.best.points.batch_sizes
+    widened = replace(found, low=found.low / down, high=found.high * up)
+    return widened.within(sizes.min() / REACH, sizes.max() * REACH)
 
 
 def _transformed(b_crit: Estimate, function: Callable[[float], float]) -> Estimate:

@@ -21,6 +21,7 @@ from analysis.fitting.likelihood import NOISES, Noise, maximize, threshold
 from analysis.fitting.models import MODELS, Floats, Model
 from analysis.fitting.points import Points
 from analysis.fitting.profile import BestShape, ConfidenceSet, ProfileLikelihood
+from analysis.fitting.tuning_gap import TuningGap
 
 if TYPE_CHECKING:
     from analysis.fitting.shapes import Shapes
@@ -114,11 +115,13 @@ class Fits:
         missing: reason why a model was not fitted, by name of the model.
         found: where these are curves of the best points there are, those of the points found;
             else None.
+        common: tuning gaps that batch sizes have in common, by batch size: only b_crit holds them.
     """
 
     by_name: Mapping[str, ScalingFit]
     missing: Mapping[str, str]
     found: "Fits | None" = None
+    common: Mapping[float, TuningGap] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ScalingFit:
         return self.by_name[name]

@@ -1,7 +1,7 @@
 """The likelihood of a fitted model over its shapes: b_crit, and the exponent where it has one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from analysis.fitting.profile import GREATEST_EXPONENT, LEAST_EXPONENT, LIMIT, N
 _EXPONENTS = np.geomspace(LEAST_EXPONENT, GREATEST_EXPONENT, 9)
 _FINER = (_EXPONENTS[1] / _EXPONENTS[0]) ** np.linspace(-0.7, 0.7, 5)
 _RUNGS = (_FINER, _FINER ** (1 / 3))
+_BOX, _ACROSS = np.linspace(-1.0, 1.0, 31), np.geomspace(0.4, 2.5, 21)
 _NEIGHBORHOOD = 1.0
 _KNEES, _KNEES_WITH_EXPONENT = 80, 30
 
@@ -66,6 +67,22 @@ class Shapes:
             heights=heights,
             observed=fit.points.observed,
         )
+
+    def across(self, fit: ScalingFit) -> "Shapes":
+        """Return these shapes of a fit with a box of others about the best one.
+
+        Those of `of` lie along the ridge of each b_crit. A quantity that changes with the exponent
+        too needs the likeliest shape for each of its values, which may lie beside that ridge.
+        """
+        best = int(self.heights.argmax())
+        center, exponent = self.log_b_crit[best], self.exponent[best]
+        if self.model.exponent is None or abs(center) == BEYOND:
+            return self
+        added = _scanned(fit, center + _BOX, np.full_like(_BOX, exponent), (_ACROSS,))
+        log_b_crit, exponents, heights = np.concatenate(
+            [[self.log_b_crit, self.exponent, self.heights], added], axis=1
+        )
+        return replace(self, log_b_crit=log_b_crit, exponent=exponents, heights=heights)
 
     def rises(self, log_sizes: Floats) -> Floats:
         """Return log steps over S_min at batch sizes, shape (m, n)."""

@@ -34,7 +34,9 @@ _LEAST_DENSITY = 1e-300
 
 
 def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = 0.95) -> Fits:
-    """Return curves of the best points there are; of the points found where no gaps are known.
+    """Return curves of the best points there are.
+
+    Where no gaps are known, or batch sizes have them in common, they are those of the points found.
 
     Args:
         points: the points found.
@@ -45,6 +47,8 @@ def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = 0.9
         AnalysisError: fewer than three batch sizes reached the target.
     """  # noqa: DOC502  (raised by fit_all)
     fits = fit_all(points, level)
+    if any(gap.common for gap in gaps.values()):
+        return replace(fits, common=gaps)
     return tuned_fits(fits, gaps) if gaps else fits
 
 

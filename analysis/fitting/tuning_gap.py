@@ -9,9 +9,14 @@ that diverged or that were exhausted say that nothing more lies below the cap.
 
 The gap is what is left when alpha and c are integrated out: alpha evenly from d / 4 to d, the gap
 evenly, and c as a scale, 1 / c, down to `LEAST_SHARE`. Nothing is drawn.
+
+The trials of one search over all batch sizes crowd where its surrogate takes the best to be, and
+miss it by alike at neighboring ones. Their gap is that of the law above, made `CROWDED` times as
+great and blurred, and common to them: so it is no noise of each point, but shifts the curve.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +30,13 @@ LEAST_SHARE = 1 / 20
 """Share of the range of each hyperparameter within a factor e of the fewest steps, at least: what
 bounds the gap where a single trial came near the best."""
 
+CROWDED, BLUR = 3.0, 0.9
+"""How many times greater the gap of a common search is than its trials show, and the standard
+deviation of the logarithm of that: chosen on 432 searches of the bank's landscapes tuned on."""
+MARGIN = 0.75
+"""Level of common gaps that the interval of b_crit holds: with it, those of 24 such studies held
+the truth in 23."""
+
 GAPS: Floats = np.geomspace(1e-3, 8.0, 100)
 """Gaps in log steps at which a `TuningGap` has its weights."""
 _INDICES = 7
@@ -37,9 +49,11 @@ class TuningGap:
 
     Attributes:
         weights: probability of each of `GAPS`, shape (gaps,).
+        common: whether gaps at neighboring batch sizes are alike.
     """
 
     weights: Floats
+    common: bool = False
 
     def excess(self, level: float) -> float:
         """Return the share of steps above the best there is, at a quantile.
@@ -48,6 +62,29 @@ class TuningGap:
             level: probability that the share is no greater; 0.5 for the median.
         """
         return math.expm1(float(np.interp(level, np.cumsum(self.weights), GAPS)))
+
+    def of_common_search(self) -> "TuningGap":
+        """Return the gap of a search that all batch sizes share, given what its trials show."""
+        logs = np.log(GAPS)
+        away = (np.subtract.outer(logs, logs) - math.log(CROWDED)) / BLUR
+        spread = np.exp(-(away**2) / 2)
+        weights = spread / spread.sum(axis=0) @ self.weights
+        return TuningGap(weights=weights, common=True)
+
+
+def margins(gaps: Mapping[float, TuningGap], b_crit: float) -> tuple[float, float]:
+    """Return by which factors common gaps may have moved b_crit up and down.
+
+    Gaps below b_crit make E_min and b_crit too great; gaps above make S_min so, and b_crit small.
+
+    Args:
+        gaps: the common gap at each batch size.
+        b_crit: of the points found.
+    """
+    high = {size: math.log1p(gap.excess(MARGIN)) for size, gap in gaps.items()}
+    below = [gap for size, gap in high.items() if size <= b_crit] or [*high.values()]
+    above = [gap for size, gap in high.items() if size > b_crit] or [*high.values()]
+    return math.exp(float(np.mean(below))), math.exp(float(np.mean(above)))
 
 
 def tuning_gap(

@@ -107,7 +107,8 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
         if name in parts
     ]
     alone = f" Of the {record['chosen']} fit alone: {', '.join(texts)}." if others else ""
-    found = f"{Estimate.of(b_crit).text('b_crit')}; {level:.0%} interval for {held}.{alone}"
+    note = f"; {b_crit['note']}" if b_crit["note"] else ""
+    found = f"{Estimate.of(b_crit).text('b_crit')}; {level:.0%} interval for {held}{note}.{alone}"
     if FORM in parts:
         return (found,)
     return found, (

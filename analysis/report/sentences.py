@@ -63,7 +63,9 @@ def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
 def _fit_sentences(record: _Record) -> tuple[str, ...]:
     if record["fits"] is None:
         return (_no_fit(record),)
-    tuned = "" if record["tuning"]["missing"] else ", less the gap that each search leaves"
+    tuning = record["tuning"]
+    plain = tuning["missing"] or tuning.get("common")
+    tuned = "" if plain else ", less the gap that each search leaves"
     return (
         f"The fits use the {record['fitted']}{tuned}.",
         *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),

@@ -88,15 +88,18 @@ class Analysis:
 
     @property
     def subject(self) -> str:
-        """Workload and optimizer on one line, with the scaling rule of a recipe."""
+        """Workload and optimizer on one line, averages that count, and the rule of a recipe."""
         config = self.study.config
-        workload = str(config["workload"]).rpartition(":")[2]  # a plug-in's class, without its path
+        # a plug-in's class, without its path
+        workload, optimizer = (
+            str(config[key]).rpartition(":")[2] for key in ("workload", "optimizer")
+        )
         rule = f", {config['recipe']['rule']} rule" if config.get("mode") == "recipe" else ""
-        optimizer = str(config["optimizer"])
         if is_federated(config):
             optimizer = f"FedAvg of {optimizer}"
+        averaged = ", averaged weights" if config["race"].get("weights") == "averaged" else ""
         batches = ", batch schedule" if is_planned(config) else ""
-        return f"{workload}, {optimizer}{rule}{batches}"
+        return f"{workload}, {optimizer}{averaged}{rule}{batches}"
 
 
 def analyze(study: StudyTables, target: float | None = None, first: int | None = None) -> Analysis:

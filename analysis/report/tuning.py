@@ -8,6 +8,10 @@ from analysis.search_quality.tuning import Tuning
 
 LARGE = 0.1
 """Share of additional steps from which a search is said to be under-tuned."""
+COMMON = (
+    "All batch sizes share one search, so these factors are alike at neighboring ones: they are a "
+    "margin in the interval of b_crit, and in no other interval."
+)
 _Record = Mapping[str, Any]
 
 
@@ -17,6 +21,7 @@ def tuning_record(tuning: Tuning | None) -> dict[str, Any] | None:
         return None
     return {
         "missing": tuning.missing,
+        "common": any(gap.common for gap in tuning.gaps.values()),
         "excess": [
             {"batch_size": int(size), "median": gap.excess(0.5), "high": gap.excess(0.95)}
             for size, gap in tuning.gaps.items()
@@ -32,6 +37,8 @@ def tuning_sentences(record: _Record) -> tuple[str, ...]:
     """
     if record["missing"]:
         return (f"Under-tuning is in no interval: {record['missing']}.",)
+    if record.get("common"):
+        return _excess(record["excess"]), COMMON
     return (_excess(record["excess"]),)
 
 

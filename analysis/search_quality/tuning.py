@@ -18,7 +18,15 @@ NO_BOX = (
     "the ranges that the imported runs were drawn from are not known (import with --space), so "
     "their best points may need more steps than the best there are, by an unknown factor"
 )
-ADAPTIVE = "the trials of an adaptive sampler do not show it"
+ADAPTIVE = (
+    "the trials of this sampler do not show it, as they crowd where it takes the best to be (with "
+    "other samplers they do)"
+)
+_COMMON: Mapping[str, bool] = {"tpe": False, "shared": True}
+"""Samplers that learn and whose trials show the gap, and whether batch sizes have it in common.
+In 288 searches of `tpe` on the bank, shares of 0.1, 0.25, 0.5, 0.75 and 0.9 of the true gaps lay
+below the quantiles 0.19, 0.34, 0.57, 0.75 and 0.92, as for even trials; of `shared`, which crowds,
+below 0.37, 0.67, 0.87, 0.97 and 1."""
 NONE_REACHED = "no trial spread evenly over the box reached the target at B = {sizes}"
 
 
@@ -47,7 +55,8 @@ def tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None = No
         return Tuning(gaps={}, missing=NO_BOX)
     if follows_rule(study) or not study.space:
         return Tuning(gaps={}, missing=NO_TUNING)
-    if study.adaptive:
+    sampler = study.config["search"].get("sampler")
+    if study.adaptive and sampler not in _COMMON:
         return Tuning(gaps={}, missing=ADAPTIVE)
     even = search_trials(study, target)
     even = even[even["role"].isin(EVEN_ROLES)]
@@ -57,13 +66,15 @@ def tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None = No
         if not len(sample.steps):
             without.append(str(row["batch_size"]))
             continue
-        gaps[float(row["batch_size"])] = tuning_gap(
+        gap = tuning_gap(
             np.log(sample.steps),
             sample.trials,
             len(study.space),
             best=float(np.log(row["steps"])),
             bound=float(np.log(sample.bound)),
         )
+        common = study.adaptive and _COMMON[sampler]
+        gaps[float(row["batch_size"])] = gap.of_common_search() if common else gap
     if without:
         return Tuning(gaps={}, missing=NONE_REACHED.format(sizes=", ".join(without)))
     return Tuning(gaps=gaps, missing="")

@@ -61,6 +61,9 @@ OPTIONAL_TRIAL_COLUMNS: Mapping[str, pa.DataType] = {BUDGET: pa.int64(), TEST_ER
 """Columns that only some studies have, at the end: the budget where batch sizes have their own, and
 the test error where there is a test split."""
 
+RAW_ERROR, AVERAGED_ERROR = "raw_error", "averaged_error"
+"""Columns of the curves where weights are averaged: the error that the target does not count on."""
+
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
     "role": pa.string(),
@@ -147,6 +150,7 @@ RESERVED_COLUMNS = frozenset(
     {
         *TRIAL_COLUMNS,
         *OPTIONAL_TRIAL_COLUMNS,
+        *(RAW_ERROR, AVERAGED_ERROR),
         *CURVE_COLUMNS,
         *BOX_COLUMNS,
         *STATUSES,

@@ -1,5 +1,6 @@
 """The command that says what training costs: `cost`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,8 +23,8 @@ from study.commands.terminal import Terminal
 from study.errors import StudyError
 
 if TYPE_CHECKING:
+    from analysis.cost.devices import Link
     from analysis.cost.step_costs import StepCosts
-    from analysis.cost.study_cost import Terms
     from analysis.tables.folder import ResultsFolder
     from study.costing.measuring import Job
 
@@ -71,7 +72,9 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     bandwidth: Annotated[
         float | None,
         typer.Option(
-            callback=finite, help="Bandwidth of a device's link, GB/s.", show_default=False
+            callback=finite,
+            help="Bandwidth of a device's link, GB/s.",
+            show_default="measured where there are several GPUs",
         ),
     ] = None,
     latency: Annotated[
@@ -103,10 +106,11 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
             "--address; leave one out"
         )
     use_data(data_dir)
+    from analysis.cost.devices import Link
     from analysis.cost.record import cost_record, print_costs, write_cost
     from analysis.cost.step_costs import StepCosts, write_costs
     from analysis.cost.step_costs import step_times as times_in
-    from analysis.cost.study_cost import joined
+    from analysis.cost.study_cost import Terms, check_joinable, joined
     from analysis.figures.drawing.style import look_of
     from analysis.figures.one_study.costs import write_cost_figures
     from analysis.report.summary import analyze
@@ -116,12 +120,18 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     from study.storage.tables import study_tables
 
     look = look_of(formats, width, font_size, title)
-    terms = _terms(price, devices, bandwidth, latency, parameters)
+    link, counts = None, _counts(devices, has_link=bandwidth is not None or parameters is not None)
+    if bandwidth is not None:
+        link = Link(bandwidth=_GIGA * bandwidth, latency=_MICRO * latency, parameters=parameters)
+    elif max(counts, default=1) > 1 and step_times is None and address is None:
+        link = _measured_link(parameters)
+    terms = Terms(price=price, devices=counts, link=link)
     folder = ResultsFolder.at(location)
     check_address(address)
     rows = None if step_times is None else times_in(step_times)
     known = _recorded(folder) if recorded else None
     analysis = analyze(study_tables(folder) or read_study(folder), target)
+    check_joinable(analysis, terms)
     if known is None:
         rows = rows or _timed(_job(folder, seconds, threads), address, run_code)
         known = StepCosts.of(rows)
@@ -140,31 +150,31 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
             console.print(str(file))
 
 
-def _terms(
-    price: float | None,
-    devices: str | None,
-    bandwidth: float | None,
-    latency: float,
-    parameters: int | None,
-) -> "Terms":
-    """Return the terms that the options give.
+def _counts(devices: str | None, has_link: bool) -> tuple[int, ...]:
+    """Return the numbers of devices, rising.
 
     Raises:
-        StudyError: an option has no effect without another one.
+        StudyError: they are no integers, or a link is described between none.
     """
-    from analysis.cost.devices import Link
-    from analysis.cost.study_cost import Terms
-
-    if devices is None and (bandwidth is not None or parameters is not None):
+    if devices is None and has_link:
         raise StudyError(
             "--bandwidth and --parameters say what an all-reduce between devices takes, got no "
             "--devices; give them, as in --devices 1,2,4,8"
         )
-    counts = [] if devices is None else integers("--devices", devices)
-    link = None
-    if bandwidth is not None:
-        link = Link(bandwidth=_GIGA * bandwidth, latency=_MICRO * latency, parameters=parameters)
-    return Terms(price=price, devices=tuple(sorted(set(counts))), link=link)
+    return () if devices is None else tuple(sorted(set(integers("--devices", devices))))
+
+
+def _measured_link(parameters: int | None) -> "Link | None":
+    """Return the link between the GPUs of this machine; None where there are not several."""
+    import torch
+
+    count = torch.cuda.device_count()
+    if count < 2:  # noqa: PLR2004
+        return None
+    from study.costing.all_reduce import measured_link
+
+    with Terminal(stderr=True).status(f"timing all-reduces over {count} GPUs"):
+        return replace(measured_link(count), parameters=parameters)
 
 
 def _recorded(folder: "ResultsFolder") -> "StepCosts":

@@ -1,5 +1,6 @@
 """The tables of a study file: every key with its meaning, its default and its own rule."""
 
+import math
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -95,6 +96,10 @@ class SearchConfig(Section):
     """Whether the scaled best points of neighboring batch sizes are among the first trials."""
 
 
+_ROOMY = 8
+"""Lanes from which on more of them pay off ever less."""
+
+
 class LaneLimit(Section):
     """Lanes at a batch size: at most `lanes`, with at most `examples` in their batches."""
 
@@ -102,12 +107,19 @@ class LaneLimit(Section):
     """Most lanes at any batch size."""
     examples: Positive | None = None
     """Most examples in the batches of all lanes together."""
+    gradual: Annotated[bool, Field(strict=True)] | None = None
+    """Whether more than eight lanes are only the square root of eight times as many, and every
+    number of lanes a power of two: what pays off on a CPU."""
 
     def at(self, batch_size: int) -> int:
         """Return the number of lanes at a batch size, >= 1."""
         if self.examples is None:
             return self.lanes
-        return max(1, min(self.lanes, self.examples // batch_size))
+        room = self.examples // batch_size
+        if self.gradual and room > 1:
+            few = min(room, math.isqrt(_ROOMY * room))
+            room = 1 << (few.bit_length() - 1)
+        return max(1, min(self.lanes, room))
 
 
 Lanes = Annotated[
@@ -145,6 +157,9 @@ class RaceConfig(Section):
     """Validation error (or loss) to get below; the workload's own by default."""
     quantity: Literal["error", "loss"] | None = None
     """What the target refers to; must be what the workload measures."""
+    weights: Literal["raw", "averaged"] | None = None
+    """What the target counts on: the weights that are trained, or their average, which
+    `search.space.ema_decay` turns on."""
     max_steps: Annotated[
         Annotated[Positive, Tag("<number>")]
         | Annotated[dict[str, Positive], Tag("<table>")]
@@ -164,7 +179,7 @@ class RaceConfig(Section):
     """Trials that race together."""
     prune: tuple[Share, ...] | None = None
     """At each of these shares of the expected fewest steps, the worse half of the lanes left in a
-    cohort is dropped, for example [0.25, 0.5]; left out for none."""
+    cohort is dropped, for example [0.25, 0.5]; left out or [] for none."""
 
     @field_validator("max_steps", mode="after")
     @classmethod
@@ -181,15 +196,20 @@ class RaceConfig(Section):
             )
         return value
 
+    @field_validator("weights", mode="after")
+    @classmethod
+    def _as_left_out(cls, value: str | None) -> str | None:
+        return None if value == "raw" else value
+
     @field_validator("prune", mode="after")
     @classmethod
     def _rising(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if value is not None and (not value or list(value) != sorted(set(value))):
+        if value and list(value) != sorted(set(value)):
             raise ValueError(
-                f"`prune` must list at least one share, each above the one before, got "
-                f"{list(value)}; for example [0.25, 0.5], or leave it out"
+                f"`prune` must list shares, each above the one before, got {list(value)}; for "
+                "example [0.25, 0.5], or [] for none"
             )
-        return value
+        return value or None  # so that off has one form in study files, and in what was recorded
 
     @model_validator(mode="after")
     def _to_target(self) -> Self:

@@ -39,8 +39,8 @@ class StudyConfig(Section):
     workload: Annotated[str, Field(max_length=4096)]
     """Built-in name, entry point, path/to/file.py:Class, or "command" for a program."""
     optimizer: str = "nesterov"
-    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, muon, or a
-    plug-in."""
+    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, muon, an entry point,
+    or path/to/file.py:Class."""
     batch_sizes: Annotated[
         Annotated[BatchSizes, Tag("<table>")] | Annotated[tuple[BatchSize, ...], Tag("<list>")],
         Discriminator(kind_of),
@@ -138,6 +138,11 @@ class ResolvedStudy(StudyConfig):
         if self.race.target is None:
             raise ValueError("a resolved study has a target; build it with study.resolve")
         return self.race.target
+
+    @property
+    def counts_averages(self) -> bool:
+        """Whether the target counts on averaged weights."""
+        return self.race.weights == "averaged"
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:

@@ -10,10 +10,11 @@ from typing import Any, Self
 import torch
 
 from analysis.tables.folder import ResultsFolder
+from batchscale.errors import BatchscaleError
 from study.config.study import ResolvedStudy
 from study.costing.timing import alone, timed_program, timed_steps
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
-from study.errors import StudyError
+from study.errors import StudyError, cause
 from study.planning.cores import cores
 from study.records import Point, TrialResult
 from study.replay.recorded import recorded_trials
@@ -58,7 +59,7 @@ class Job:
             StudyError: it holds no trial, or no study that batchscale ran.
         """  # noqa: DOC502  (raised inside)
         resolved = read_study_toml(folder)
-        points = good_points(resolved, recorded_trials(folder, resolved))
+        points = good_points(recorded_trials(folder, resolved))
         return cls(
             resolved=resolved.as_data(),
             points=points,
@@ -68,8 +69,8 @@ class Job:
         )
 
 
-def good_points(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> dict[int, Point]:
-    """Return the best recorded point at each batch size, of the nearest one where it has none.
+def good_points(recorded: Sequence[TrialResult]) -> dict[int, Point]:
+    """Return the best recorded point at each batch size at which any trial trained.
 
     Steps take as long at any point, except where numbers diverge or vanish.
 
@@ -85,11 +86,7 @@ def good_points(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> dic
             "the cost of a step is measured with a point of a recorded trial, got a study without "
             "any that was measured; run `sweep` first"
         )
-    nearest = {
-        size: min(best, key=lambda other: max(size / other, other / size))
-        for size in resolved.batch_sizes
-    }
-    return {size: best[other].point for size, other in nearest.items()}
+    return {size: best[size].point for size in sorted(best)}
 
 
 def _standing(result: TrialResult | None) -> tuple[float, float]:
@@ -153,7 +150,7 @@ def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> lis
     """Return the rows of `cost.parquet` for a workload that is ready to be trained.
 
     Raises:
-        StudyError: the workload trains no network and runs no program.
+        StudyError: the workload trains no network and runs no program, or a step raises.
     """
     if isinstance(trainable, Command):
         time_one, resolved = partial(timed_program, command=trainable), job.study
@@ -168,7 +165,16 @@ def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> lis
     with _threads(job.threads or cores()):
         for size, point in job.points.items():
             tell(size)
-            rows.append(time_one(resolved, point=point, batch_size=size, seconds=job.seconds))
+            try:
+                row = time_one(resolved, point=point, batch_size=size, seconds=job.seconds)
+            except Exception as error:
+                if isinstance(error, BatchscaleError):
+                    raise
+                raise StudyError(
+                    f"a step at batch size {size} must train as it did in the sweep, got "
+                    f"{cause(error)}; free memory if it is short, or give times with --step-times"
+                ) from error
+            rows.append(row)
     return rows
 
 

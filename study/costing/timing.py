@@ -8,13 +8,14 @@ timed apart.
 import platform
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from analysis.cost.step_costs import MEASURED
 from analysis.fitting.order_statistics import LEAST_FREE, median_interval
 from study.config.study import ResolvedStudy
 from study.costing.energy import energy_since
@@ -22,8 +23,9 @@ from study.engine.cohort import build_lanes
 from study.engine.ensemble import Ensemble
 from study.engine.networks.training import LoadedWorkload
 from study.engine.peak_memory import peak, reset_peak
+from study.errors import StudyError
 from study.planning.trial_run import require_measured, trial_run
-from study.records import Cohort, Execution, Point
+from study.records import Cohort, Execution, Floats, Point
 from study.replay.trial import with_execution
 from workloads.command.program import Command
 from workloads.workload import Lanes
@@ -31,7 +33,6 @@ from workloads.workload import Lanes
 REPEATS, LEAST_REPEATS = 21, 7
 """Timed repeats of a step that takes no time, and of one that takes longer than all of them."""
 _EVALUATIONS = 3
-_MEASURED = "measured"
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -80,25 +81,30 @@ def timed_program(
 ) -> dict[str, Any]:
     """Return the row of a program's batch size, from a brief run; arguments as `timed_steps`.
 
-    The time of its steps is what passes between its reports, measurements included.
+    The time of a step is what passes between its first report and its last, over the steps between
+    them, measurements included.
 
     Raises:
-        StudyError: the program fails.
-    """  # noqa: DOC502  (raised by require_measured)
-    cohort = Cohort(batch_size=batch_size, points=(point,))
-    run = trial_run(resolved, command, cohort, seconds)
+        StudyError: the program fails, or reports nothing while it trains.
+    """
+    run = trial_run(resolved, command, Cohort(batch_size=batch_size, points=(point,)), seconds)
     require_measured(run)
-    curve = run.curve
-    between = np.diff(curve.seconds) / np.diff(curve.step)
-    times = between.tolist() if len(between) else [run.step_seconds]
+    if run.step_seconds <= 0:
+        raise StudyError(
+            "the time of a step is what passes between the reports of a program, got "
+            f"{run.curve.step.size} at once at batch size {batch_size}; print them as it trains, "
+            "with flush=True"
+        )
+    between = np.diff(run.curve.seconds) / np.diff(run.curve.step)
     options = command.options
     device = f"{options.gpus:g} GPUs" if options.gpus else processor()
     return {
-        **_spread(batch_size, times),
+        # reports that were held back say nothing of the time between them
+        **_spread(batch_size, between if (between > 0).all() else np.empty(0), run.step_seconds),
         "memory": run.memory or None,
         "device": device,
         "threads": options.cpus,
-        "source": _MEASURED,
+        "source": MEASURED,
     }
 
 
@@ -109,7 +115,7 @@ def machine(device: str, resolved: ResolvedStudy) -> Mapping[str, Any]:
         "device": torch.cuda.get_device_name() if gpu else processor(),
         "threads": None if gpu else torch.get_num_threads(),
         "precision": str(resolved.compute.precision),
-        "source": _MEASURED,
+        "source": MEASURED,
     }
 
 
@@ -160,18 +166,18 @@ def _joules(lanes: Lanes, steps: int, device: str) -> float | None:
     return since() / steps or None  # a counter that stood still has told nothing
 
 
-def _spread(batch_size: int, times: list[float]) -> dict[str, Any]:
-    """Return the median of some times, with its interval; of few, with the least and the most."""
-    rising = np.sort(np.array(times))
-    low, high = float(rising[0]), float(rising[-1])
-    if len(times) >= LEAST_FREE:
-        interval = median_interval(rising, np.zeros(len(times), bool))
-        low, high = interval.low, interval.high
-    median = statistics.median(times)
-    return {
-        "batch_size": batch_size,
-        "step_seconds": median,
-        "step_seconds_low": min(low, median),  # which are the same, up to rounding
-        "step_seconds_high": max(high, median),
-        "repeats": len(times),
-    }
+def _spread(
+    batch_size: int, times: Sequence[float] | Floats, value: float | None = None
+) -> dict[str, Any]:
+    """Return a value, by default the median of some times, with the interval of that median.
+
+    Too few times have no interval.
+    """
+    rising = np.sort(np.asarray(times, dtype=np.float64))
+    value = float(np.median(rising)) if value is None else value
+    row = {"batch_size": batch_size, "step_seconds": value, "repeats": max(1, len(rising))}
+    if len(rising) < LEAST_FREE:
+        return row
+    interval = median_interval(rising, np.zeros(len(rising), bool))
+    ends = {"step_seconds_low": min(interval.low, value)}
+    return row | ends | {"step_seconds_high": max(interval.high, value)}

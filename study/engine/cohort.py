@@ -19,7 +19,14 @@ from study.engine.programs.cohort import run_programs
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.optimizers import optimizer_named, schedule_named
-from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
+from study.optimizers.hyperparameters import (
+    EMA_DECAY,
+    Group,
+    of_averaging,
+    of_optimizer,
+    of_schedule,
+    of_workload,
+)
 from study.optimizers.schedules import Span, lr_factor, planned_factor
 from study.records import Cohort, Execution, Floats, TrialResult
 from workloads.command.program import Command
@@ -191,10 +198,13 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
                 batch_size=cohort.batch_size,
                 hyperparameters=values_of(of_optimizer(resolved.optimizer)),
                 lr_factor=factor,
+                ema_decay=values_of(of_averaging()).get(EMA_DECAY),
+                counts_averages=resolved.counts_averages,
                 seeds=np.array(seeds, dtype=np.int64),
                 batch_size_at=None if plan is None else plan.size_at,
             )
         )
+    decays = values_of(of_averaging())
     settings = UpdateSettings(
         optimizer=optimizer_named(resolved.optimizer),
         batch_size=resolved.local_batch_size(cohort.batch_size),
@@ -202,6 +212,8 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
         hyperparameters=values_of(of_optimizer(resolved.optimizer)),
         lr_factor=factor,
         micro_batch=resolved.micro_batch,
+        ema_decay=decays.get(EMA_DECAY),
+        counts_averages=resolved.counts_averages,
     )
     return _packs(resolved, trainable, cohort, settings, values_of(of_workload(trainable.workload)))
 

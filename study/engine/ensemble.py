@@ -30,11 +30,6 @@ class Ensemble:
         return self._packs[0].quantities
 
     @property
-    def tested(self) -> bool:
-        """Whether there is a test split."""
-        return self._packs[0].tested
-
-    @property
     def learning_rates(self) -> Tensor:
         """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
         return torch.cat([pack.learning_rates for pack in self._packs])
@@ -58,10 +53,11 @@ class Ensemble:
         every = zip(*(pack.measure() for pack in self._packs), strict=True)
         return tuple(np.concatenate(parts) for parts in every)
 
-    def test(self, lanes: NDArray[np.bool_]) -> Floats:
-        """Return the test error of the lanes where `lanes` is True, NaN of others, (lanes,)."""
-        parts = zip(self._packs, self._split(lanes), strict=True)
-        return np.concatenate([pack.test(mask) for pack, mask in parts])
+    def beside(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
+        """Return what is not part of every measurement, as `GradientLanes.beside` does."""
+        masks = zip(self._packs, self._split(ending), strict=True)
+        parts = [pack.beside(mask) for pack, mask in masks]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""

@@ -1,6 +1,7 @@
 """Lanes that train networks with an optimizer on mini-batches, in lockstep."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis.measures.batch_plan import BatchPlan
+from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, TEST_ERROR
+from study.engine.averages import Averages
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload, copy_into
@@ -23,6 +26,10 @@ EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
 """Examples x lanes in one evaluation pass; on a CPU, activations should stay in the cache."""
 LOADED_AT_ONCE = 512
 """The same of examples that are loaded one by one, and so are not in memory already."""
+BESIDE_EVERY = 24
+"""Of so many measurements, one is also made of the weights that the target does not count on: on
+the usual grid, one in each doubling of steps. More would nearly double the time of a race in which
+measuring takes longer than training."""
 
 
 class Networks(Protocol):
@@ -35,6 +42,10 @@ class Networks(Protocol):
 
     parameters: Tensor
     supports_cuda_graph: bool
+
+    @property
+    def statistics(self) -> list[Tensor]:
+        """Floating-point buffers of the only lane; none of packed lanes."""
 
     @property
     def described(self) -> ParameterTensors:
@@ -96,6 +107,8 @@ class UpdateSettings:
         lr_factor: maps a step to learning-rate factors, shape (lanes,); None when constant.
         micro_batch: examples per forward and backward pass, >= 1; None for the complete batch, or
             as much of it as fits into memory.
+        ema_decay: decays of the averages of the weights, shape (lanes,); None for no averages.
+        counts_averages: whether the averages are what is measured, and the weights beside them.
     """
 
     optimizer: Optimizer
@@ -104,6 +117,8 @@ class UpdateSettings:
     lr_factor: Callable[[int], Floats] | None = None
     batch_plan: BatchPlan | None = None
     micro_batch: int | None = None
+    ema_decay: Floats | None = None
+    counts_averages: bool = False
 
     def select(self, lanes: slice) -> "UpdateSettings":
         """Return the settings of some of the lanes."""
@@ -112,6 +127,7 @@ class UpdateSettings:
             self,
             hyperparameters={n: v[lanes] for n, v in self.hyperparameters.items()},
             lr_factor=None if factor is None else lambda step: factor(step)[lanes],
+            ema_decay=None if self.ema_decay is None else self.ema_decay[lanes],
         )
 
 
@@ -123,7 +139,6 @@ class GradientLanes:
 
     Attributes:
         quantities: names of the further quantities that are measured.
-        tested: whether there is a test split.
     """
 
     def __init__(
@@ -136,7 +151,9 @@ class GradientLanes:
         self._buffers = settings.optimizer.zeros(networks.parameters)
         self._update = Step.of(settings.optimizer, networks.described, settings.hyperparameters)
         self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
-        self.quantities, self.tested = loaded.quantities, loaded.data.test is not None
+        self.quantities, self._measured = loaded.quantities, 0
+        decays = settings.ema_decay
+        self._averages = None if decays is None else Averages(networks, decays)
         count = len(networks.parameters)
         self._computed = self._live = np.arange(count)
         plan = settings.batch_plan
@@ -185,11 +202,45 @@ class GradientLanes:
         with torch.no_grad():
             for _ in range(steps):
                 total += self._step_once(self._values_now())
+                if self._averages is not None:
+                    self._averages.update()
                 self._step += 1
         return _as_floats(total[self._rows()] / steps)
 
     def measure(self) -> tuple[Floats, ...]:
         """Return validation loss, error and further quantities of every lane, each (lanes,)."""
+        self._measured += 1
+        with self._weights(averaged=self._settings.counts_averages):
+            return tuple(self._evaluated())
+
+    def beside(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
+        """Return by name what is not part of every measurement, NaN where it is not known.
+
+        Args:
+            ending: lanes that get below the target or spend their budget, shape (lanes,).
+
+        Returns:
+            The error of the weights that the target does not count on, of all lanes now and then;
+            and the test error. Both of the lanes that end. Each has shape (lanes,).
+        """
+        counts_averages, found = self._settings.counts_averages, {}
+        if self._averages is not None:
+            with self._weights(averaged=not counts_averages):
+                if self._measured % BESIDE_EVERY == 1 or ending.all():
+                    errors = self._evaluated()[1]
+                else:
+                    errors = self._one_by_one(self._validation, ending)
+            found[RAW_ERROR if counts_averages else AVERAGED_ERROR] = errors
+        if self._loaded.data.test is not None:
+            with self._weights(averaged=counts_averages):
+                found[TEST_ERROR] = self._one_by_one(self._loaded.data.test, ending)
+        return found
+
+    def _weights(self, *, averaged: bool) -> AbstractContextManager[None]:
+        """Measure averaged weights while the body runs, or those that are trained."""
+        return self._averages.in_place() if self._averages and averaged else nullcontext()
+
+    def _evaluated(self) -> NDArray[np.float64]:
         versions = [tensor._version for tensor in self._validation.tensors]
         measured = self._evaluation_batch.run(self._evaluate)
         if versions != [tensor._version for tensor in self._validation.tensors]:
@@ -197,14 +248,14 @@ class GradientLanes:
                 "the validation examples must stay as they are, but the workload has written into "
                 "them while they were measured; compute new tensors in place of changing them"
             )
-        return tuple(measured)
+        return measured
 
-    def test(self, lanes: NDArray[np.bool_]) -> Floats:
-        """Return the test error of the lanes where `lanes` is True, NaN of others, (lanes,)."""
-        errors, test = np.full(len(self), np.nan), self._loaded.data.test
+    def _one_by_one(self, split: Split, lanes: NDArray[np.bool_]) -> Floats:
+        """Return the error of the lanes where `lanes` is True on a split, NaN of others."""
+        errors = np.full(len(self), np.nan)
         for lane in np.flatnonzero(lanes):
-            # one by one: few lanes end at a time, and each number of lanes needs a trace
-            alone = partial(self._evaluate_lanes, test, lanes=self._rows()[lane : lane + 1])
+            # few lanes end at a time, and each number of lanes needs a trace
+            alone = partial(self._evaluate_lanes, split, lanes=self._rows()[lane : lane + 1])
             errors[lane] = self._evaluation_batch.run(alone)[1, 0]
         return errors
 
@@ -225,6 +276,8 @@ class GradientLanes:
             "live": self._live.tolist(),
             "networks": self._networks.state(),
             "buffers": dict(self._buffers),
+            "averages": None if self._averages is None else self._averages.state(),
+            "measured": self._measured,
             "order": self._order.state(),
             "micro_batches": [self._micro_batch.size, self._evaluation_batch.size],
         }
@@ -238,12 +291,17 @@ class GradientLanes:
         self._networks.restore(state["networks"])
         for name, buffer in self._buffers.items():
             copy_into(buffer, state["buffers"][name])
+        if self._averages is not None:
+            self._averages.restore(state["averages"])
+        self._measured = state["measured"]
         self._order.restore(state["order"])
         self._micro_batch.size, self._evaluation_batch.size = state["micro_batches"]
 
     def _compact(self, rows: NDArray[np.int64]) -> None:
         index = torch.from_numpy(rows).to(self._device)
         self._networks.keep(index)
+        if self._averages is not None:
+            self._averages.keep(index)
         self._buffers = {name: buffer[index] for name, buffer in self._buffers.items()}
         self._values = {name: value[index] for name, value in self._values.items()}
         self._order.keep(rows)

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.tables.schema import TEST_ERROR
 from study.engine.ensemble import Ensemble
 from study.engine.outcomes import Run, has_diverged
 from study.engine.stopping_rules import PATIENCE, StoppingRules, step_after
@@ -189,7 +188,8 @@ class Race:
             finite &= np.isfinite(train_loss)
         finite_others = (np.where(np.isfinite(other), other, np.nan) for other in others)
         further = dict(zip(getattr(lanes, "quantities", ()), finite_others, strict=True))
-        further |= self._measured_at_ends(lanes, finite, error)
+        if isinstance(lanes, Ensemble):
+            further |= lanes.beside(finite & self._ending(error))
         self._further = tuple(further)
         times = np.full(len(loss), seconds)
         values = np.stack([train_loss, loss, error, times, *further.values()]).T.tolist()
@@ -200,18 +200,19 @@ class Race:
                 self._record[lane].diverged_at = self.step
         self._keep(lanes, finite.tolist())
 
-    def _measured_at_ends(
-        self, lanes: Lanes, finite: NDArray[np.bool_], error: Floats
-    ) -> Mapping[str, Floats]:
-        """Return the test error of lanes that get below the target or spend the budget."""
-        if not isinstance(lanes, Ensemble) or not lanes.tested:
-            return {}
-        first = [
-            not any(row[3] < self.rules.target for row in self._record[lane].rows[1:])
-            for lane in self._racing
-        ]
-        hits = self.step > 0 and (error < self.rules.target) & np.array(first)
-        return {TEST_ERROR: lanes.test(finite & (hits | (self.step >= self.rules.max_steps)))}
+    def _ending(self, error: Floats) -> NDArray[np.bool_]:
+        """Return which lanes get below the target for the first time, or spend the budget."""
+        target = self.rules.target
+        if self.step >= self.rules.max_steps:
+            return np.ones(len(error), dtype=bool)
+        if self.step == 0:
+            return np.zeros(len(error), dtype=bool)
+        return np.array(
+            [
+                now < target and not any(row[3] < target for row in self._record[lane].rows[1:])
+                for lane, now in zip(self._racing, error, strict=True)
+            ]
+        )
 
     def _prune(self, lanes: Lanes) -> None:
         """Drop lanes that have plainly diverged, at a rung all but the best, and those leaving."""

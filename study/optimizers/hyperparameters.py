@@ -15,6 +15,8 @@ from study.errors import StudyError, shown
 from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.schedules import WARM_UP
 
+EMA_DECAY = "ema_decay"
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -53,6 +55,12 @@ def of_optimizer(name: str) -> Group:
 def of_schedule(name: str) -> Group:
     """Return the hyperparameters of a schedule; those of a warm-up are optional."""
     return Group(schedule_named(name).hyperparameters, WARM_UP)
+
+
+def of_averaging() -> Group:
+    """Return the decay of averaged weights, which is optional; 0 is off."""
+    decay = Hyperparameter(default=0.0, low=0.0, high=1.0)
+    return Group({}, {EMA_DECAY: decay})
 
 
 def of_program(names: Iterable[str], space: Space) -> Group:

@@ -1,10 +1,8 @@
-"""Find optimizers and schedules by name: in a table, or in a package as an entry point.
-
-A schedule may also be given as path/to/file.py:Class.
-"""
+"""Find optimizers and schedules by name: in a table, a package (entry points) or a file."""
 
 import functools
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -16,7 +14,7 @@ from study.optimizers.momentum import HEAVY_BALL, NESTEROV, SGD
 from study.optimizers.orthogonal import MUON
 from study.optimizers.schedules import SCHEDULES, Schedule
 from study.optimizers.update_rule import Optimizer
-from workloads.entry_points import Kind, package
+from workloads.entry_points import Kind
 from workloads.registry import class_in_file
 
 GROUP = "batchscale.optimizers"
@@ -34,22 +32,86 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
 """Built-in optimizers."""
 SCHEDULE_GROUP = "batchscale.schedules"
 _SCHEDULE_KIND = Kind(noun="schedule", article="a", builtin=SCHEDULES, error=StudyError)
+_OPTIMIZER_FIELDS = tuple(field.name for field in fields(Optimizer))
 _KIND = Kind(noun="optimizer", article="an", builtin=OPTIMIZERS, error=StudyError)
 
 
 def optimizer_named(name: str) -> Optimizer:
-    """Return the optimizer of a name in a study file.
+    """Return the optimizer of a name in a study file, or of path/to/file.py:Class.
 
     Raises:
-        StudyError: the name is unknown, two packages provide it, or its entry point does not refer
-            to an `Optimizer`.
-    """
+        StudyError: the name is unknown, two packages provide it, or what it names is no optimizer.
+        WorkloadError: the file does not import, or may not run.
+    """  # noqa: DOC502  (raised by class_in_file)
     plugins = _plugins()
     if name in OPTIMIZERS:
         return OPTIMIZERS[name]
+    made = class_in_file(name, "optimizer")
+    if made is not None:
+        return made_optimizer(made, name)
     if name in plugins:
-        return _load(plugins[name])
-    raise StudyError(not_among("optimizer", name, [*OPTIMIZERS, *sorted(plugins)]))
+        return made_optimizer(_KIND.load(plugins[name]), name)
+    known = [*OPTIMIZERS, *sorted(plugins), "path/to/file.py:Class"]
+    raise StudyError(not_among("optimizer", name, known))
+
+
+def made_optimizer(made: object, name: str) -> Optimizer:
+    """Return an optimizer as it is, or from a class with its attributes and a method `update`.
+
+    Raises:
+        StudyError: it is neither; `name` is what the message calls it.
+    """
+    try:
+        own: Any = _instance(made) if isinstance(made, type) else made
+        if isinstance(own, Optimizer):
+            found = own
+        else:
+            given = {n: getattr(own, n) for n in _OPTIMIZER_FIELDS if hasattr(own, n)}
+            named = {n: tuple(given.get(n, ())) for n in ("buffers", "counters")}
+            hyperparameters = dict(own.hyperparameters)
+            found = Optimizer(**{**given, **named, "hyperparameters": hyperparameters})
+    except Exception as error:
+        raise StudyError(
+            "an optimizer must be a study.optimizers.Optimizer, or a class with `hyperparameters`, "
+            f"`buffers` and `update(state)`, got {cause(error)} from {name}"
+        ) from error
+    _require_named(found, name)
+    return found
+
+
+@functools.cache  # traces are cached by its update, which must be the same in every call
+def _instance(made: type) -> Any:
+    return made()
+
+
+def _require_named(optimizer: Optimizer, name: str) -> None:
+    entries = optimizer.hyperparameters
+    _require_entries("an optimizer", entries, name)
+    if not callable(optimizer.update):
+        raise StudyError(
+            f"the update of an optimizer must be a method, got {optimizer.update!r} in {name}"
+        )
+    if "lr" not in entries:
+        raise StudyError(
+            "an optimizer must have a hyperparameter lr, which schedules scale, got "
+            f"{', '.join(entries) or 'none'} in {name}; one without a learning rate fixes it to 1"
+        )
+    names = [*entries, *optimizer.buffers, *optimizer.counters]
+    twice = [one for one in names if names.count(one) > 1 or not isinstance(one, str)]
+    if twice:
+        raise StudyError(
+            "hyperparameters, buffers and counters of an optimizer need names of their own, got "
+            f"{twice[0]!r} more than once, or no text, in {name}; rename it"
+        )
+
+
+def _require_entries(owner: str, entries: Mapping[str, Any], name: str) -> None:
+    wrong = [n for n, entry in entries.items() if not isinstance(entry, Hyperparameter)]
+    if wrong:
+        raise StudyError(
+            f"the hyperparameters of {owner} must each be a study.config.space.Hyperparameter, got "
+            f"{entries[wrong[0]]!r} for {wrong[0]!r} in {name}"
+        )
 
 
 def schedule_named(name: str) -> Schedule:
@@ -87,12 +149,9 @@ def made_schedule(made: object, name: str) -> Schedule:
             f"`hyperparameters` and `factor(step, max_steps, values)`, got {cause(error)} from "
             f"{name}"
         ) from error
-    wrong = [n for n, entry in entries.items() if not isinstance(entry, Hyperparameter)]
-    if wrong or not callable(factor):
-        raise StudyError(
-            "the hyperparameters of a schedule must each be a study.config.space.Hyperparameter, "
-            f"and factor a method, got {wrong[0] if wrong else factor!r} in {name}"
-        )
+    _require_entries("a schedule", entries, name)
+    if not callable(factor):
+        raise StudyError(f"the factor of a schedule must be a method, got {factor!r} in {name}")
     return Schedule(hyperparameters=entries, factor=factor)
 
 
@@ -104,13 +163,3 @@ def _schedule_points() -> tuple[EntryPoint, ...]:
 @functools.cache  # reads the metadata of every installed package
 def _plugins() -> dict[str, EntryPoint]:
     return _KIND.by_name(entry_points(group=GROUP))
-
-
-def _load(point: EntryPoint) -> Optimizer:
-    optimizer = _KIND.load(point)
-    if not isinstance(optimizer, Optimizer):
-        raise StudyError(
-            f"an entry point of {GROUP} must be a study.optimizers.Optimizer, got "
-            f"{type(optimizer).__name__} behind {point.name!r} from {package(point)}"
-        )
-    return optimizer

@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from analysis.tables.schema import TEST_ERROR
+from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR
 from study.config.coordinates import complete
 from study.config.space import Range, Space
 from study.config.study import StudyConfig
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
 from study.errors import StudyError
 from study.optimizers import Optimizer, optimizer_named
-from study.optimizers.hyperparameters import of_optimizer, of_workload
+from study.optimizers.hyperparameters import EMA_DECAY, of_averaging, of_optimizer, of_workload
 from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
@@ -37,7 +37,8 @@ _LEARNING_FLOPS = 5e6
 class Built:
     """Findings from building the workload once; the numbers are None if it has no data.
 
-    `quantities` names what is measured besides loss and error, the test error last.
+    `quantities` names what the workload measures besides loss and error; `tested` tells whether it
+    has a test split.
     """
 
     trainable: Trainable
@@ -45,6 +46,7 @@ class Built:
     examples: int | None = None
     size: ModelSize | None = None
     quantities: tuple[str, ...] = ()
+    tested: bool = False
 
 
 def dry_build(
@@ -62,15 +64,17 @@ def dry_build(
         return Built(workload, PROGRAM, options.examples, quantities=options.quantities)
     if isinstance(workload, Dynamics):
         _refuse_mode(config, {"dynamics"})
-        _refuse_unsupported(config, space)
+        _refuse_unsupported(config, workload, space)
         lanes = _dynamics_lanes(config, workload, space)
         _start_above(target, float(lanes.measure()[1][0]))
-        return Built(workload, "dynamics", quantities=tuple(getattr(lanes, "quantities", ())))
+        averages = {RAW_ERROR, AVERAGED_ERROR}
+        own = [name for name in getattr(lanes, "quantities", ()) if name not in averages]
+        return Built(workload, "dynamics", quantities=tuple(own))
     _refuse_mode(config, {"packed", "looped"})
     optimizer = optimizer_named(config.optimizer)
     require_sound(config.optimizer, optimizer)
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
-    start, size = _start(loaded, optimizer)
+    start, size = _start(loaded, optimizer, averaged=bool(of_averaging().used(space)))
     _refuse_score(loaded, size)
     _start_above(target, start)
     _refuse_micro_batches(config, loaded)
@@ -78,18 +82,8 @@ def dry_build(
     admission = admit(loaded, values)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
-    tested = () if loaded.data.test is None else (TEST_ERROR,)
-    return Built(loaded, mode, loaded.data.train.size, size, (*_own(loaded), *tested))
-
-
-def _own(loaded: LoadedWorkload) -> tuple[str, ...]:
-    """Return the names of a workload's quantities; that of the test error is not theirs."""
-    if TEST_ERROR in loaded.quantities:
-        raise StudyError(
-            f"{TEST_ERROR} is measured where data() has a test split, Data(..., test=...), got it "
-            "from `quantities`; rename it"
-        )
-    return loaded.quantities
+    tested = loaded.data.test is not None
+    return Built(loaded, mode, loaded.data.train.size, size, loaded.quantities, tested)
 
 
 def _refuse_score(loaded: LoadedWorkload, size: ModelSize) -> None:
@@ -117,7 +111,7 @@ def _refuse_mode(config: StudyConfig, possible: set[str]) -> None:
         )
 
 
-def _refuse_unsupported(config: StudyConfig, space: Space) -> None:
+def _refuse_unsupported(config: StudyConfig, workload: Dynamics, space: Space) -> None:
     if config.federated is not None:
         raise StudyError(
             "federated must be left out for a workload with its own dynamics, which has no data "
@@ -127,6 +121,11 @@ def _refuse_unsupported(config: StudyConfig, space: Space) -> None:
         raise StudyError(
             f"optimizer must be one of {', '.join(OF_DYNAMICS)} for a workload with its own "
             f"dynamics, got {config.optimizer!r}"
+        )
+    if of_averaging().used(space) and not getattr(workload, "averages", False):
+        raise StudyError(
+            f"search.space.{EMA_DECAY} must be left out for this workload, whose own dynamics have "
+            "no averages, got " + repr(space[EMA_DECAY])
         )
     group = of_optimizer(config.optimizer)
     extras = [name for name in group.used(space) if name in group.optional]
@@ -146,7 +145,7 @@ def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
         )
 
 
-def _start(loaded: LoadedWorkload, optimizer: Optimizer) -> tuple[float, ModelSize]:
+def _start(loaded: LoadedWorkload, optimizer: Optimizer, averaged: bool) -> tuple[float, ModelSize]:
     """Return the error of an untrained model, and the size of the model."""
     model, validation = fresh_model(loaded, 0).eval(), loaded.data.validation
     total, examples = 0.0, validation.size
@@ -158,7 +157,8 @@ def _start(loaded: LoadedWorkload, optimizer: Optimizer) -> tuple[float, ModelSi
             error = loaded.workload.error(model, part)
         sound_number("loss", loss)
         total += sound_number("error", error) * part.size
-    size = replace(model_size(loaded, model), buffers=max(1, len(optimizer.buffers)))
+    buffers = max(1, len(optimizer.buffers) + 2 * averaged)  # the average, and what it replaces
+    size = replace(model_size(loaded, model), buffers=buffers)
     return total / examples, size
 
 
@@ -181,6 +181,8 @@ def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> La
         hyperparameters=values,
         lr_factor=None,
         seeds=np.zeros(1, dtype=np.int64),
+        ema_decay=np.array([_middle(space[EMA_DECAY])]) if of_averaging().used(space) else None,
+        counts_averages=config.race.weights == "averaged",
     )
     return workload.lanes(setup)
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from analysis.tables.schema import TEST_ERROR
 from batchscale.errors import BatchscaleError
 from study.config.coordinates import refuse_coordinates
 from study.config.sections import BatchSizes
@@ -25,6 +26,7 @@ from study.planning.search_space import (
     applicable,
     full_space,
     groups_of,
+    measured_beside,
     refuse_names,
     refuse_warm_up,
 )
@@ -77,8 +79,11 @@ def resolve(
         target = _target(config, sound_target(workload.target))
         if isinstance(workload, Command) and device is not None:
             refuse_gpus(device.share)
+        beside = measured_beside(config, space)
         built = dry_build(config, workload, target, space)
-        refuse_names(built.quantities, space)
+        own = (TEST_ERROR,) if isinstance(workload, Command) else ()
+        refuse_names(built.quantities, space, allowed=own)
+        quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
     batch_sizes = _batch_sizes(config, built.examples)
     if not isinstance(workload, Command):
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
@@ -89,7 +94,7 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
-        "quantities": built.quantities or None,
+        "quantities": quantities or None,
         "adaptive": SAMPLERS[config.search.sampler].learns,
     }
     resolved["search"]["space"] = _plain(space)

@@ -7,13 +7,20 @@ of the optimizer, the schedule, or the workload's own hyperparameters.
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from analysis.tables.schema import RESERVED_COLUMNS, TEST_ERROR
+from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, RESERVED_COLUMNS
 from analysis.tables.validation import MOST_FURTHER, is_quantity
 from study.config.coordinates import COORDINATES, EXAMPLES, replaced
 from study.config.space import Hyperparameter, Range, Space
 from study.config.study import StudyConfig
 from study.errors import StudyError, not_among, shown
-from study.optimizers.hyperparameters import Group, of_optimizer, of_schedule, of_workload
+from study.optimizers.hyperparameters import (
+    EMA_DECAY,
+    Group,
+    of_averaging,
+    of_optimizer,
+    of_schedule,
+    of_workload,
+)
 from study.optimizers.schedules import WARM_UP
 from study.planning.programs import group_of
 from workloads.command.program import Command
@@ -31,12 +38,14 @@ def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> l
         _refuse_taken("a program", program, RESERVED_COLUMNS)
         return [program]
     groups = [of_optimizer(config.optimizer), of_schedule(config.schedule.name)]
-    _refuse_taken("an optimizer", groups[0], RESERVED_COLUMNS)
-    _refuse_taken("a schedule", groups[1], {*groups[0].known, *RESERVED_COLUMNS})
+    _refuse_taken("an optimizer", groups[0], {EMA_DECAY, *RESERVED_COLUMNS})
+    _refuse_taken("a schedule", groups[1], {*groups[0].known, EMA_DECAY, *RESERVED_COLUMNS})
+    groups.append(of_averaging())
     if isinstance(workload, Dynamics):
         return groups
     own = of_workload(workload)
-    _refuse_taken("a workload", own, {*groups[0].known, *groups[1].known, *RESERVED_COLUMNS})
+    taken = {name for group in groups for name in group.known}
+    _refuse_taken("a workload", own, taken | RESERVED_COLUMNS)
     return [*groups, own]
 
 
@@ -49,8 +58,37 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
         )
 
 
-def refuse_names(quantities: Sequence[str], space: Space) -> None:
+def measured_beside(config: StudyConfig, space: Space) -> tuple[str, ...]:
+    """Return the column of the weights that the target does not count on; none without averages.
+
+    Raises:
+        StudyError: the target counts on averages that there are not, or a decay is searched that no
+            target counts on.
+    """
+    decay, averaged = space.get(EMA_DECAY, 0.0), config.race.weights == "averaged"
+    if averaged and decay == 0.0:
+        raise StudyError(
+            'race.weights = "averaged" needs a decay of the average, got '
+            f"{'none' if EMA_DECAY not in space else 0}; add search.space.{EMA_DECAY}, for example "
+            "0.99"
+        )
+    if isinstance(decay, Range) and not averaged:
+        raise StudyError(
+            f"search.space.{EMA_DECAY} must be a number where the target counts on raw weights, "
+            'which it does not change, got a range; fix it, or set race.weights = "averaged"'
+        )
+    if decay == 0.0:
+        return ()
+    return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
+
+
+def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[str] = ()) -> None:
     """Refuse names of measured quantities that no column of the curves may have.
+
+    Args:
+        quantities: the names.
+        space: the search space, whose names are taken.
+        allowed: names that mean to a program what they mean to the tables.
 
     Raises:
         StudyError: a name is malformed, given twice, or taken.
@@ -60,7 +98,7 @@ def refuse_names(quantities: Sequence[str], space: Space) -> None:
             f"a workload must have at most {MOST_FURTHER} further quantities, got "
             f"{len(quantities)}; measure fewer"
         )
-    taken = (RESERVED_COLUMNS | space.keys()) - {TEST_ERROR}
+    taken = (RESERVED_COLUMNS | space.keys()) - set(allowed)
     for name in quantities:
         if not is_quantity(name):
             raise StudyError(

@@ -1,4 +1,13 @@
-"""Admission of an optimizer: its update must be tensor operations on each lane by itself."""
+"""Admission of an optimizer: its update must be tensor operations on each lane by itself.
+
+A sweep admits its optimizer before it starts. In the tests of an optimizer of your own:
+
+    from study.planning.update_rules import OptimizerContract
+
+    class TestMine(OptimizerContract):
+        def make(self):
+            return Mine
+"""
 
 from collections.abc import Mapping
 
@@ -9,8 +18,8 @@ from study.config.space import Range
 from study.engine.networks.tracing import compile_trace
 from study.errors import StudyError, cause
 from study.optimizers import Optimizer, Step
-from study.optimizers.hyperparameters import of_optimizer
 from study.optimizers.parameters import unnamed
+from study.optimizers.registry import made_optimizer
 from study.seeding import generator
 
 _SHAPES = ((4, 3), (4,), (1,))
@@ -28,12 +37,9 @@ def require_sound(name: str, optimizer: Optimizer) -> None:
         StudyError: the rule fails, keeps Python state, draws random numbers, or mixes lanes.
     """
     try:
-        packed = _trained(optimizer, name, slice(0, _LANES), traced=True)
+        packed = _trained(optimizer, slice(0, _LANES), traced=True)
         alone = torch.cat(
-            [
-                _trained(optimizer, name, slice(lane, lane + 1), traced=False)
-                for lane in range(_LANES)
-            ]
+            [_trained(optimizer, slice(lane, lane + 1), traced=False) for lane in range(_LANES)]
         )
     except Exception as error:
         raise StudyError(
@@ -47,12 +53,12 @@ def require_sound(name: str, optimizer: Optimizer) -> None:
         )
 
 
-def _trained(optimizer: Optimizer, name: str, lanes: slice, *, traced: bool) -> Tensor:
+def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
     """Return the parameters of some lanes after a few updates on random gradients."""
     parameters = _random("parameters", 0)[lanes].clone()
     step = Step.of(optimizer, unnamed(_SHAPES), ())
     buffers = optimizer.zeros(parameters)
-    values = {n: torch.full_like(parameters[:, :1], v) for n, v in _middles(name).items()}
+    values = {n: torch.full_like(parameters[:, :1], v) for n, v in _middles(optimizer).items()}
     held = (parameters, *buffers.values(), *values.values())
 
     def take(parameters: Tensor, *rest: Tensor) -> Tensor:
@@ -71,14 +77,29 @@ def _trained(optimizer: Optimizer, name: str, lanes: slice, *, traced: bool) -> 
     return parameters
 
 
-def _middles(name: str) -> Mapping[str, float]:
-    required = of_optimizer(name).required
+def _middles(optimizer: Optimizer) -> Mapping[str, float]:
     return {
         n: entry.default.at(0.5) if isinstance(entry.default, Range) else entry.default
-        for n, entry in required.items()
+        for n, entry in optimizer.hyperparameters.items()
     }
 
 
 def _random(stream: str, number: int) -> Tensor:
     size = sum(torch.Size(shape).numel() for shape in _SHAPES)
     return torch.randn(_LANES, size, generator=generator(number, stream))
+
+
+class OptimizerContract:
+    """A pytest kit: inherit from it and override `make`."""
+
+    def make(self) -> object:
+        """Return the optimizer to test: a class, or an `Optimizer`.
+
+        Raises:
+            NotImplementedError: the author has not overridden it.
+        """
+        raise NotImplementedError("override `make` to return your optimizer")
+
+    def test_update(self) -> None:
+        """Check the optimizer."""
+        require_sound("of this test", made_optimizer(self.make(), "make()"))

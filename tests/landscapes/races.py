@@ -3,6 +3,7 @@
 import numpy as np
 
 from study.engine.outcomes import Run, judge
+from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.planning.resolve import resolve
 from study.records import Curve, TrialResult
@@ -15,8 +16,9 @@ _PER_DOUBLING = 24
 _BLOWN_UP = 1e6
 
 
-def made_study(landscape, sampler, trials, *, lanes=8, seed=0, **search):
+def made_study(landscape, sampler, trials, *, lanes=8, seed=0, seeds=0, prune=None, **search):
     """Return a resolved study of a landscape."""
+    race = {"target": landscape.target, "max_steps": 2**18, "cohort": lanes}
     names = ("a", "b", "target", "dimension")
     return resolve(
         {
@@ -26,8 +28,8 @@ def made_study(landscape, sampler, trials, *, lanes=8, seed=0, **search):
             "batch_sizes": list(BATCH_SIZES),
             "seed": seed,
             "search": {"sampler": sampler, "trials": trials, "space": landscape.space} | search,
-            "race": {"target": landscape.target, "max_steps": 2**18, "cohort": lanes},
-            "replicates": {"seeds": 0},
+            "race": race if prune is None else race | {"prune": prune},
+            "replicates": {"seeds": seeds},
         }
     )[0]
 
@@ -50,15 +52,18 @@ def raced(study, landscape, cohort, noise):
     )
     grid, losses = _losses(landscape, cohort, stretch, rules[0])
     curves = [_curve(grid, *lane) for lane in zip(stretch, losses.T, strict=True)]
+    runs = [Run(curve=curve, diverged_at=diverged_at) for curve, diverged_at in curves]
+    if cohort.expected_steps is not None:
+        runs = _pruned(runs, StoppingRules.for_cohort(study, cohort))
     best = cohort.best_steps
-    for curve, _ in curves:
-        hits = curve.step[1:][curve.val_error[1:] < study.target]
+    for run in runs:
+        hits = run.curve.step[1:][run.curve.val_error[1:] < study.target]
         if rules[0].shared and hits.size:
             best = min(int(hits[0]), best or int(hits[0]))
     results = []
-    for point, (curve, diverged_at) in zip(cohort.points, curves, strict=True):
+    for point, run in zip(cohort.points, runs, strict=True):
         rule = StoppingRules.for_role(point.role, study, cohort.batch_size, best)
-        run, outcome = judge(Run(curve=curve, diverged_at=diverged_at), rule)
+        run, outcome = judge(run, rule)
         results.append(
             TrialResult(
                 batch_size=cohort.batch_size, cohort=cohort.number, point=point, curve=run.curve,
@@ -66,6 +71,40 @@ def raced(study, landscape, cohort, noise):
             )
         )  # fmt: skip
     return results
+
+
+class _Playback:
+    """Lanes whose losses are known, for a race that prunes."""
+
+    def __init__(self, runs):
+        self._runs, self._step = list(runs), 0
+
+    def advance(self, steps):
+        self._step += steps
+        return self.measure()[0]
+
+    def measure(self):
+        losses = np.array([self._loss(run) for run in self._runs])
+        return losses, losses
+
+    def keep(self, kept):
+        self._runs = [run for run, keep in zip(self._runs, kept, strict=True) if keep]
+
+    def _loss(self, run):
+        if run.diverged_at is not None and self._step >= run.diverged_at:
+            return np.nan
+        row = np.searchsorted(run.curve.step, self._step, side="right") - 1
+        return run.curve.val_loss[row]
+
+
+def _pruned(runs, rules):
+    """Return the runs as a race with rungs would have measured them; see `study.engine.race`."""
+    lanes, race = _Playback(runs), Race(len(runs), rules)
+    while race.fruitless or not race.over:
+        if race.fruitless:
+            lanes, race = _Playback(runs), Race(len(runs), rules.without_rungs())
+        race.lap(lanes)
+    return race.runs()
 
 
 def _losses(landscape, cohort, stretch, rules):

@@ -237,7 +237,7 @@ class Line:
 def test_a_plug_in_in_a_file_keeps_the_contract(tmp_path):
     (tmp_path / "line.py").write_text(PLUGIN)
     found = list(check(resolve(f"{tmp_path / 'line.py'}:Line")))
-    assert len(found) == 9
+    assert len(found) == 10
     assert [clause for clause in found if not clause.passed] == []
 
 

@@ -24,6 +24,7 @@ _MOMENTUM = {"low": 0.0, "high": 0.9999, "scale": "reverse-log"}
 class NoisyQuadratic:
     """The noisy quadratic with h_i = i^-a and c_i = i^-b; its error is the expected loss."""
 
+    averages = True
     batch_schedules = True
     study_defaults: Mapping[str, Any] = {
         "race": {"max_steps": 100_000},
@@ -99,20 +100,20 @@ _FORMS: Mapping[str, _Form] = {
 }
 
 _Map = tuple[Floats, Floats]
-"""An affine map of the k moments that an optimizer has per direction: (E theta^2) or
-(E theta^2, E theta v, E v^2). Matrix (k, k, lanes, dimension), offset (k, lanes, dimension)."""
+"""An affine map of the k second moments per direction, of theta, of v where there is one, and of
+the average of theta. Matrix (k, k, lanes, dimension), offset (k, lanes, dimension)."""
 
 
 class QuadraticLanes:
     """Second moments of every direction in every lane."""
 
     def __init__(self, curvature: Floats, noise: Floats, setup: LaneSetup) -> None:
-        """Start at E theta^2 = 1, v = 0.
+        """Start at E theta^2 = 1, v = 0, and the average of theta at theta.
 
         Args:
             curvature: h, shape (dimension,).
             noise: c, shape (dimension,).
-            setup: optimizer, batch size, hyperparameters.
+            setup: optimizer, batch size, hyperparameters, averaging.
         """
         self._h, self._form = curvature, _FORMS[setup.optimizer]
         self._noise, self._batch_size_at = noise, setup.batch_size_at
@@ -121,9 +122,15 @@ class QuadraticLanes:
         self._momentum = setup.hyperparameters.get("momentum", np.zeros_like(self._lr))
         self._lr_factor, self._step = setup.lr_factor, 0
         self._kept = np.arange(len(self._lr))
-        moments = 3 if self._form.has_velocity else 1
-        self._moments = np.zeros((moments, len(self._lr), len(curvature)))
-        self._moments[0] = 1.0
+        self._decay, self._counts_averages = setup.ema_decay, setup.counts_averages
+        averaged = self._decay is not None
+        size = 1 + self._form.has_velocity + averaged
+        self._pairs = [(i, j) for i in range(size) for j in range(i, size)]
+        start = {0, size - 1} if averaged else {0}
+        self._moments = np.zeros((len(self._pairs), len(self._lr), len(curvature)))
+        self._moments[[place for place, pair in enumerate(self._pairs) if {*pair} <= start]] = 1.0
+        beside = "raw_error" if self._counts_averages else "averaged_error"
+        self.quantities = (beside,) if averaged else ()
 
     def advance(self, steps: int) -> Floats:
         """Take `steps` >= 1 updates; return the expected loss after the last, shape (lanes,)."""
@@ -136,20 +143,30 @@ class QuadraticLanes:
         self._step += steps
         return self._loss()
 
-    def measure(self) -> tuple[Floats, Floats]:
-        """Return the expected loss of every lane as loss and as error, each of shape (lanes,)."""
-        loss = self._loss()
-        return loss, loss
+    def measure(self) -> tuple[Floats, ...]:
+        """Return the expected loss of every lane as loss and as error, each of shape (lanes,).
+
+        With averages, that of the weights that the target does not count on is a third.
+        """
+        raw = self._loss()
+        if self._decay is None:
+            return raw, raw
+        averaged = self._loss(of=-1)
+        counted, beside = (averaged, raw) if self._counts_averages else (raw, averaged)
+        return counted, counted, beside
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drop every lane where `lanes`, shape (lanes,), is False."""
         self._lr, self._momentum = self._lr[lanes], self._momentum[lanes]
         self._moments, self._kept = self._moments[:, lanes], self._kept[lanes]
+        if self._decay is not None:
+            self._decay = self._decay[lanes]
 
-    def _loss(self) -> Floats:
+    def _loss(self, of: int = 0) -> Floats:
+        """Return the expected loss of theta, or of its average, whose moment is the last."""
         with np.errstate(over="ignore", invalid="ignore"):
             # moments of a diverging lane may overflow to minus infinity, which must not pass as low
-            loss: Floats = 0.5 * (np.abs(self._moments[0]) @ self._h)
+            loss: Floats = 0.5 * (np.abs(self._moments[of]) @ self._h)
         return loss
 
     def _jump(self, update: _Map, steps: int) -> None:
@@ -171,24 +188,37 @@ class QuadraticLanes:
         return self._update(lr, self._batch_size if at is None else at(step))
 
     def _update(self, lr: Floats, batch_size: int) -> _Map:
-        """Return one update's map: (theta, v) <- [[p, q], [r, s]] (theta, v) + noise (x, y)."""
+        """Return the map of one update: z <- M z + noise n, for z = (theta, v, average)."""
         lr, m, h = lr[:, None], self._momentum[:, None], self._h
-        variance = self._noise / batch_size
-        if not self._form.has_velocity:
-            return np.array([[(1 - lr * h) ** 2]]), np.array([lr**2 * variance])
-        weight = self._form.gradient_weight + m**self._form.momentum_power
-        p, q = 1 - lr * weight * h, -lr * m ** (1 + self._form.momentum_power)
-        r, s = h, m
-        x, y = -lr * weight, 1.0
-        rows = [
-            [p * p, 2 * p * q, q * q],
-            [p * r, p * s + q * r, q * s],
-            [r * r, 2 * r * s, s * s],
-        ]
+        power, weight = self._form.momentum_power, np.array(self._form.gradient_weight)
+        if self._form.has_velocity:
+            weight = weight + m**power
+        rows: list[list[Any]] = [[1 - lr * weight * h]]
+        noise: list[Any] = [-lr * weight]
+        if self._form.has_velocity:
+            rows = [[*rows[0], -lr * m ** (1 + power)], [h, m]]
+            noise.append(1.0)
+        if self._decay is not None:  # a <- d a + (1 - d) theta, of the new theta
+            taken = 1 - self._decay[:, None]
+            rows = [*([*row, 0.0] for row in rows), [*(taken * p for p in rows[0]), 1 - taken]]
+            noise.append(taken * noise[0])
+        return self._moments_map(rows, noise, self._noise / batch_size)
+
+    def _moments_map(self, rows: list[list[Any]], noise: list[Any], variance: Floats) -> _Map:
+        """Return the map of the moments E z_i z_j, i <= j, given M, n and the variance of noise."""
         shape = self._moments.shape[1:]
-        matrix = np.array([[np.broadcast_to(entry, shape) for entry in row] for row in rows])
-        noise = [np.broadcast_to(entry * variance, shape) for entry in (x * x, x * y, y * y)]
-        return matrix, np.array(noise)
+        matrix = [
+            [
+                rows[i][a] * rows[j][b] + (rows[i][b] * rows[j][a] if a < b else 0.0)
+                for a, b in self._pairs
+            ]
+            for i, j in self._pairs
+        ]
+        offset = [noise[i] * noise[j] * variance for i, j in self._pairs]
+        return (
+            np.array([[np.broadcast_to(entry, shape) for entry in row] for row in matrix]),
+            np.array([np.broadcast_to(entry, shape) for entry in offset]),
+        )
 
 
 def _twice(update: _Map) -> _Map:

@@ -74,9 +74,11 @@ BUILTIN: Mapping[str, BuiltIn] = {
         "your images, a network by name",
     ),
     "text-transformer": BuiltIn(
-        "workloads.builtin.language:TextTransformer", _TEXT, "bytes, decoder-only Transformer"
+        "workloads.builtin.language:TextTransformer",
+        _TEXT,
+        "bytes or tokens, decoder-only Transformer",
     ),
-    "text-lstm": BuiltIn("workloads.builtin.language:TextLSTM", _TEXT, "bytes, LSTM"),
+    "text-lstm": BuiltIn("workloads.builtin.language:TextLSTM", _TEXT, "bytes or tokens, LSTM"),
     "noisy-quadratic": BuiltIn(
         "workloads.builtin.quadratic:NoisyQuadratic",
         "none",

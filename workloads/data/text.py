@@ -1,12 +1,13 @@
-"""Text as bytes in windows of a fixed length: Python's standard library, or the user's files.
+"""Text in windows of a fixed length: Python's standard library, or the user's files.
 
-A window is an example: its inputs are `context` bytes, its targets the byte after each. Windows
-follow each other without overlap of their inputs.
+A window is an example: its inputs are `context` tokens, its targets the token after each. Windows
+follow each other without overlap of their inputs. Tokens are bytes, or made from the training text.
 """
 
 import os
 import sysconfig
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,10 +17,10 @@ from batchscale.files import checked_size
 from workloads.data.hub import hub_file
 from workloads.data.mapped import mapped
 from workloads.data.places import VARIABLE
+from workloads.data.tokens import BYTES, Tokenizer
 from workloads.errors import WorkloadError
 from workloads.workload import Data, Examples
 
-SYMBOLS = 256
 TRAIN_BYTES, VALIDATION_BYTES = 2**20, 2**14
 """Sizes of the default corpus; no corpus validates on more."""
 EVERY = 10
@@ -43,8 +44,21 @@ _PACKED = {
 _LONGEST = max(map(len, _PACKED))
 
 
-def text(path: str | None, context: int) -> Data:
-    """Return windows of text, inputs and targets (windows, context) of bytes.
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Windows of text, inputs and targets (windows, context) of tokens.
+
+    Attributes:
+        data: the windows.
+        tokens_per_byte: of the text that validates; 1 where tokens are bytes.
+    """
+
+    data: Data
+    tokens_per_byte: float
+
+
+def text(path: str | None, context: int, vocabulary: int = BYTES) -> Text:
+    """Return windows of text.
 
     At most 16 KiB validate. The training set of a file over 256 MiB is mapped and not read.
 
@@ -52,13 +66,14 @@ def text(path: str | None, context: int) -> Data:
         path: a file, whose last tenth validates; a folder, of which every tenth file validates, in
             the order of their paths; `hub:owner/name:file`, a file on the Hugging Face hub; None
             for the text of `library`. A path is absolute, or in BATCHSCALE_DATA.
-        context: bytes in a window's inputs, >= 1.
+        context: tokens in a window's inputs, >= 1.
+        vocabulary: number of tokens, made from the training text; 256 for its bytes.
 
     Raises:
-        WorkloadError: there is no such file, or it is too short.
+        WorkloadError: there is no such file, it is too short, or too large to make tokens from.
     """
     if context < 1:
-        raise WorkloadError(f"`context` must be at least 1 byte, got {context}")
+        raise WorkloadError(f"`context` must be at least 1 token, got {context}")
     place = None if path is None else _found(path)
     is_mapped = False
     if place is None:
@@ -68,20 +83,27 @@ def text(path: str | None, context: int) -> Data:
     else:
         _check(place, MOST_BYTES)
         train, validation, is_mapped = _by_position(place)
+    if is_mapped and vocabulary != BYTES:
+        raise WorkloadError(
+            f"`vocabulary` must be {BYTES} for a file over {IN_MEMORY:,} bytes, which is not read "
+            f"into memory, got {vocabulary}; split the file"
+        )
+    size = len(validation)
+    if vocabulary != BYTES:
+        tokenizer = Tokenizer.learned(train.numpy().tobytes(), vocabulary)
+        train, validation = (tokenizer.encoded(t.numpy().tobytes()) for t in (train, validation))
     trained, validated = _windows(train, context), _windows(validation, context)
     if not is_mapped:
         trained = Examples(*(part.contiguous() for part in trained))
     for name, count in (("training", len(trained.inputs)), ("validation", len(validated.inputs))):
         if count == 0:
             raise WorkloadError(
-                f"text must give at least one window of {context} + 1 bytes for {name}, got none "
+                f"text must give at least one window of {context} + 1 tokens for {name}, got none "
                 f"in {path or 'the library'}; give more text or a shorter `context`"
             )
-    return Data(
-        train=trained,
-        validation=Examples(*(part.contiguous() for part in validated)),
-        mapped=is_mapped,
-    )
+    validating = Examples(*(part.contiguous() for part in validated))
+    data = Data(train=trained, validation=validating, mapped=is_mapped)
+    return Text(data, len(validation) / size)
 
 
 def library() -> tuple[Tensor, Tensor]:

@@ -24,6 +24,19 @@ _WORD = re.compile(rb" ?[A-Za-z_]+| ?[0-9]+| ?[^\sA-Za-z_0-9]+|\s+", re.DOTALL)
 _Pair = tuple[int, int]
 
 
+def require_size(vocabulary: int) -> None:
+    """Refuse a number of tokens.
+
+    Raises:
+        WorkloadError: it is no integer from 256 to `MOST_TOKENS`.
+    """
+    if not isinstance(vocabulary, int) or not BYTES <= vocabulary <= MOST_TOKENS:
+        raise WorkloadError(
+            f"`vocabulary` must be an integer from {BYTES} (bytes) to {MOST_TOKENS:,}, got "
+            f"{vocabulary!r}"
+        )
+
+
 class Tokenizer:
     """Byte-pair merges in the order in which they were learned."""
 
@@ -40,13 +53,7 @@ class Tokenizer:
             tokens: number of tokens, 256 (bytes) to `MOST_TOKENS`; fewer where the text has no
                 more pairs that repeat.
 
-        Raises:
-            WorkloadError: the number of tokens is outside this range.
         """
-        if not BYTES <= tokens <= MOST_TOKENS:
-            raise WorkloadError(
-                f"`vocabulary` must be from {BYTES} (bytes) to {MOST_TOKENS:,}, got {tokens}"
-            )
         return cls(_merges(Counter(_WORD.findall(text)), tokens - BYTES))
 
     @property

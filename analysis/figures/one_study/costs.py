@@ -174,7 +174,7 @@ def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
     ]
     if cost.ended is not None:
         axes.axvline(cost.ended.devices, zorder=1, **_verdict())
-        handles.append(key("from here on less than half of a perfect speed-up", **_verdict()))
+        handles.append(key("less than half of a perfect speed-up", **_verdict()))
     sheet.legend(handles)
 
 

@@ -89,6 +89,11 @@ class LoopedNetwork:
         self._model.train()
         return measured.unsqueeze(1)
 
+    @property
+    def statistics(self) -> list[Tensor]:
+        """Buffers that training may change, such as batch statistics."""
+        return [buffer for buffer in self._model.buffers() if buffer.is_floating_point()]
+
     def keep(self, lanes: Tensor) -> None:
         """Do nothing: the only lane is kept, or dropped together with this object."""
 

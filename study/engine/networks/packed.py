@@ -74,6 +74,11 @@ class PackedNetworks:
         """A model's parameter tensors, in their order in `parameters`."""
         return self._layout.described
 
+    @property
+    def statistics(self) -> list[Tensor]:
+        """None: models whose buffers change are never packed."""
+        return []
+
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
         read = self._read(indices)

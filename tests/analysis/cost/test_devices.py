@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from analysis.cost.devices import Link, all_reduce_seconds, step_seconds
+from analysis.cost.devices import Link, all_reduce_seconds, link_of, step_seconds
 from analysis.cost.sentences import cost_sentences
 from analysis.cost.step_costs import StepCosts
 from analysis.errors import AnalysisError
@@ -27,6 +27,14 @@ def test_the_all_reduce_is_that_of_a_ring(devices):
 
 def test_a_large_ring_takes_twice_the_time_to_send_everything():
     assert all_reduce_seconds(10**6, 1e9, 1e9, 0.0) == pytest.approx(2.0, rel=1e-5)
+
+
+def test_a_measured_link_gives_the_times_that_it_was_measured_by():
+    link = link_of(8, 1.4e-4, 3e-3, 2**26)
+    assert all_reduce_seconds(8, 0, link.bandwidth, link.latency) == pytest.approx(1.4e-4)
+    assert all_reduce_seconds(8, 2**26, link.bandwidth, link.latency) == pytest.approx(3e-3)
+    assert link.measured_on == 8
+    assert math.isfinite(link_of(2, 1e-4, 1e-4, 4).bandwidth)
 
 
 def test_times_between_those_measured_follow_a_power_law(costs):

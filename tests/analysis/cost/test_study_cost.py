@@ -156,3 +156,16 @@ def test_an_end_out_of_reach_is_open(tmp_path, cost, costs):
     assert (first.steps.low, first.seconds.low) == (0.0, 0.0)
     assert first.steps.high < 10 * first.steps.value
     assert any("do not bound the steps on both sides" in text for text in cost_sentences(found))
+
+
+@pytest.mark.parametrize(
+    ("key", "terms", "message"),
+    [
+        ({"batch_plans": {"4": [[0, 2], [10, 4]]}}, {}, "batch_schedule changes the batch along"),
+        ({"federated": {"local_steps": 1}}, {"devices": (1,)}, "whose clients are devices already"),
+    ],
+)
+def test_steps_without_one_cost_are_refused(cost, without_fit, key, terms, message):
+    study = replace(without_fit.study, config={**without_fit.study.config, **key})
+    with pytest.raises(AnalysisError, match=message):
+        cost(replace(without_fit, study=study), **terms)

@@ -24,7 +24,8 @@ def unidentified(name, found):
 def test_both_curves_are_named_where_the_best_is_no_hyperbola():
     b_crit, hyperbola_text, best_text, choice, critical = sentences_of(SIZES, QUADRATIC)
     assert b_crit.startswith("b_crit = 4")
-    assert "; 95% interval for seeds and form of the curve. Of the smooth fit alone: " in b_crit
+    held = "; 95% interval for seeds and form of the curve; the interval holds no under-tuning. Of "
+    assert f"{held}the smooth fit alone: " in b_crit
     assert hyperbola_text.startswith("S(B) = S_min + E_min / B: S_min = 68 steps (63")
     assert best_text.startswith("S(B) = (S_min^g + (E_min / B)^g)^(1/g): S_min = 72 steps (69")
     assert "g = 1.2 (1.1" in best_text

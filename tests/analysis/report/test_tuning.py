@@ -1,9 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 
+from analysis.fitting.critical import SEEDS, TUNING
 from analysis.report.record import summary_record
-from analysis.report.tuning import tuning_record, tuning_sentences
+from analysis.report.summary import analyze
+from analysis.report.tuning import COMMON, tuning_record, tuning_sentences
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,19 @@ def test_only_large_gaps_ask_for_trials(record):
 def test_a_reason_stands_in_for_the_numbers():
     tuning = {"missing": "nothing was tuned", "excess": []}
     assert tuning_sentences(tuning) == ("Under-tuning is in no interval: nothing was tuned.",)
+
+
+def test_a_common_gap_is_in_the_interval_of_b_crit_alone(study, record):
+    search = study.config["search"] | {"sampler": "shared"}
+    learned = replace(study, config={**study.config, "adaptive": True, "search": search})
+    said = json.loads(json.dumps(summary_record(analyze(learned))))
+    assert COMMON in said["sentences"]
+    b_crit = said["critical_batch_sizes"]["b_crit"]
+    seeds, tuning = b_crit["parts"][SEEDS], b_crit["parts"][TUNING]
+    assert b_crit["note"] == ""
+    assert tuning["low"] < seeds["low"]
+    assert tuning["high"] > seeds["high"]
+    assert said["fits"] != record["fits"]  # of the points found, not of the best there are
 
 
 def test_without_fits_there_is_nothing():

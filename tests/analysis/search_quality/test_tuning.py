@@ -42,6 +42,25 @@ def test_where_the_trials_do_not_show_it_there_is_a_reason(study, change, reason
     assert gaps_of(replace(study, config={**study.config, **change})) == ({}, reason)
 
 
+def searched_by(study, sampler):
+    search = study.config["search"] | {"sampler": sampler}
+    learned = replace(study, config={**study.config, "adaptive": True, "search": search})
+    return gaps_of(learned)[0]
+
+
+def test_the_trials_of_tpe_show_it_as_even_ones_do(study):
+    found, even = searched_by(study, "tpe"), gaps_of(study)[0]
+    assert [found[size].excess(0.5) for size in even] == [gap.excess(0.5) for gap in even.values()]
+
+
+def test_trials_that_crowd_show_less_than_there_is(study):
+    found, even = searched_by(study, "shared"), gaps_of(study)[0]
+    for size, gap in even.items():
+        assert found[size].common
+        assert found[size].excess(0.5) > 2 * gap.excess(0.5)
+    assert searched_by(study, "gp") == {}
+
+
 def test_batch_sizes_that_only_points_from_elsewhere_reached_are_named(study):
     trials = study.trials.copy()
     trials.loc[trials["batch_size"].isin([16, 32]), "role"] = "warm"

@@ -68,13 +68,16 @@ def test_times_from_elsewhere_with_a_price_and_devices(command, digits):
 WRONG = {
     "two places": (["--recorded", "--step-times", "times.csv"], "must come from one place"),
     "nothing recorded": (["--recorded"], "needs the step times of an earlier `cost`"),
-    "a free device": (["--price", "0"], "--price must be a finite number above 0, got 0"),
+    "a free device": (["--price", "0"], "--price must be a number from 1e-15 to 1e+15, got 0"),
     "a price of nothing": (["--price", "nan"], "nan is not a finite number"),
     "no link": (["--devices", "1,8"], "give the bandwidth of a device's link"),
     "no device": (["--devices", "0"], "--devices must be 1 to"),
     "words": (["--devices", "many"], "--devices must be integers separated by commas"),
     "a link of no devices": (["--bandwidth", "3"], "got no --devices; give them"),
-    "a dead link": (["--devices", "2", "--bandwidth", "-1"], "--bandwidth must be a finite"),
+    "a dead link": (
+        ["--devices", "2", "--bandwidth", "-1"],
+        "--bandwidth must be at least 1 byte/s",
+    ),
     "no address": (["--address", "nowhere"], "--address must be `auto` or host:port"),
     "no time": (["--seconds", "0"], "0.01"),
     "no table": (["--step-times", "missing.csv"], "must be a file that can be read"),

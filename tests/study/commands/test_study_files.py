@@ -24,15 +24,16 @@ STUDY_FILES = [
 
 def uncommented(text):
     """Return a template with its defaults set, but for the tables that need more than that."""
-    kept = re.sub(r"^#\[(recipe|federated)\]$.*?(?=^#?\[)", "", text, flags=re.M | re.S)
+    kept = re.sub(r"^#\[(recipe|federated|batch_schedule)\]$.*?(?=^#?\[)", "", text, flags=re.M | re.S)
     return re.sub(r"^#(?=[a-z])", "", kept, flags=re.M)
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in names()])
-def test_a_first_study_file_sets_the_workload_alone_and_shows_what_the_others_are(name):
+def test_a_first_study_file_sets_workload_and_pruning_and_shows_what_the_others_are(name):
     text = study_template(name)
     written = tomllib.loads(text)
-    assert {key: value for key, value in written.items() if value} == {"workload": name}
+    set_there = {key: value for key, value in written.items() if value}
+    assert set_there == {"workload": name, "race": {"prune": [0.25, 0.5]}}
     plain = validated(StudyConfig, written)
     shown = tomllib.loads(uncommented(text))
     config = validated(StudyConfig, shown)
@@ -62,6 +63,7 @@ def test_init_writes_a_study_file_that_runs_and_overwrites_nothing(command):
     text = Path("study.toml").read_text()
     assert tomllib.loads(text)["workload"] == "digits-mlp"
     assert "\n#trials = 64\n" in text
+    assert tomllib.loads(text)["race"] == {"prune": [0.25, 0.5]}
     code, out, err = command("init", "--workload", "noisy-quadratic")
     assert (code, out) == (2, "")
     assert "must not overwrite anything, got study.toml" in err

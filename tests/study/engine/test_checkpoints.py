@@ -100,6 +100,8 @@ CASES = {
     "dropout in packs": ("dropout", {"pack": 3, "to": "budget"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
     "measured": ("measured", {"to": "budget"}),
+    "averaged": ("plain", {"space": {"ema_decay": 0.9}, "weights": "averaged", "pack": 2}),
+    "averaged batch norm": ("batch norm", {"space": {"ema_decay": 0.9}, "mode": "looped"}),
     "pruned": ("plain", {"prune": [0.25], "target": 1e-9}),
 }
 

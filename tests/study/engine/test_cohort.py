@@ -65,7 +65,9 @@ def test_a_linear_decay_slows_the_lanes_down(training, make_study):
     assert curve.val_loss[-1] == pytest.approx(curve.val_loss[10], abs=1e-9)
 
 
-IDLE = {"weight_decay": 0.0, "clip_norm": 0.0, "warmup_steps": 0.0, "label_smoothing": 0.0}
+IDLE = dict.fromkeys(
+    ("weight_decay", "clip_norm", "warmup_steps", "ema_decay", "label_smoothing"), 0.0
+)
 
 
 @pytest.mark.parametrize("mode", ["packed", "looped"])

@@ -8,7 +8,7 @@ import torch
 
 from study.engine.cohort import build_lanes
 from study.engine.networks.training import load
-from study.orchestration.actor import _received, shared_data, shared_form
+from study.orchestration.actor import received, shared_data, shared_form
 from study.planning.admission import admit
 from study.records import Cohort, Point
 from tests import containers
@@ -103,9 +103,9 @@ def test_random_items_go_on_from_a_saved_state(make_study):
 @pytest.mark.parametrize("workload", TREES, ids=lambda kind: kind.__name__)
 def test_trees_arrive_at_workers_as_they_were_sent(workload):
     made = load(workload(), CPU)
-    received = _received(shared_data(made), shared_form(made))
+    there = received(shared_data(made), shared_form(made))
     for split in ("train", "validation"):
-        sent, got = getattr(made.data, split), getattr(received, split)
+        sent, got = getattr(made.data, split), getattr(there, split)
         assert type(got.inputs) is type(sent.inputs)
         assert all(map(torch.equal, sent.tensors, got.tensors))
 

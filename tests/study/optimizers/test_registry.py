@@ -59,7 +59,8 @@ def test_an_entry_point_provides_an_optimizer(installed):
             "'mine' from third and other-package",
         ),
         ("mine", [Point("mine", ImportError("no torch"))], "must import, got ImportError: no torc"),
-        ("mine", [Point("mine", 3)], r"must be a study\.optimizers\.Optimizer, got int behind"),
+        ("mine", [Point("mine", 3)], r"must be a study\.optimizers\.Optimizer, or a class"),
+        ("mine", [Point("mine", {})], r"must be a study\.optimizers\.Optimizer, or a class"),
     ],
 )
 def test_anything_but_an_optimizer_is_refused(installed, name, points, message):

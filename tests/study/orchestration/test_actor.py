@@ -1,18 +1,18 @@
 import torch
 
-from study.orchestration.actor import _received, shared_data, shared_form
+from study.orchestration.actor import received, shared_data, shared_form
 from workloads.registry import resolve
 
 
 def test_data_arrive_as_they_were_sent(training):
-    made = training()
+    made = training("measured")
     arrays = shared_data(made)
     for array in arrays:
         array.flags.writeable = False  # as in Ray's object store
-    received = _received(arrays, shared_form(made))
+    there = received(arrays, shared_form(made))
     for sent, got in zip(
-        (*made.data.train, *made.data.validation),
-        (*received.train, *received.validation),
+        [t for split in made.data.splits.values() for t in split],
+        [t for split in there.splits.values() for t in split],
         strict=True,
     ):
         assert torch.equal(sent, got)
@@ -21,4 +21,4 @@ def test_data_arrive_as_they_were_sent(training):
 
 def test_own_dynamics_have_no_data_to_send():
     assert shared_data(resolve("noisy-quadratic")) is None
-    assert _received(None, None) is None
+    assert received(None, None) is None

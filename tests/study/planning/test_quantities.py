@@ -18,7 +18,7 @@ class Mine(MeasuredBlobs):
 ONE = "torch.ones(())"
 FAULTS = {
     "a column": (f"{{'val_loss': {ONE}}}", "name of its own, got 'val_loss'"),
-    "the test error": (f"{{'test_error': {ONE}}}", "where data\\(\\) has a test split"),
+    "the test error": (f"{{'test_error': {ONE}}}", "name of its own, got 'test_error'"),
     "a hyperparameter": (f"{{'lr': {ONE}}}", "name of its own, got 'lr'"),
     "of an export": (f"{{'target': {ONE}}}", "name of its own, got 'target'"),
     "a line break": (f"{{'a\\nb': {ONE}}}", "letters, digits and any of"),

@@ -31,14 +31,15 @@ def test_a_round_holds_where_it_started_and_its_mean_change():
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "lanes"), [(1, 32), (32, 32), (64, 16), (512, 2), (1024, 1), (65_536, 1)]
+    ("batch_size", "lanes"), [(1, 32), (512, 32), (1024, 16), (4096, 8), (65_536, 1)]
 )
 def test_a_pack_holds_few_enough_examples_for_the_cache(batch_size, lanes):
     assert pack_lanes(config(), SMALL, Device()).at(batch_size) == lanes
 
 
 @pytest.mark.parametrize(
-    ("flops", "batch_size", "lanes"), [(4_736, 4, 32), (5_000_000, 1, 13), (5_000_000, 16, 1)]
+    ("flops", "batch_size", "lanes"),
+    [(4_736, 4, 32), (5_000_000, 1, 16), (5_000_000, 16, 4), (5_000_000, 256, 1)],
 )
 def test_a_pack_of_a_heavy_model_is_small(flops, batch_size, lanes):
     assert pack_lanes(config(), ModelSize(10_000, flops), Device()).at(batch_size) == lanes

@@ -47,6 +47,7 @@ COMPUTED = {
     "dropout in packs": ("dropout", {"compute": {"pack": {"lanes": 3}}}, {}),
     "micro-batches": ("plain", {"compute": {"pack": {"lanes": 4}, "micro_batch": 3}}, {}),
     "to the budget": ("plain", {"race": {"to": "budget", "max_steps": 60}}, {}),
+    "averaged": ("plain", {"race": {"weights": "averaged"}}, {"ema_decay": 0.9}),
     "optimizer with buffers": ("plain", {"optimizer": "adam"}, ADAM),
     "schedule": ("plain", {"schedule": {"name": "linear-decay"}}, DECAY),
 }

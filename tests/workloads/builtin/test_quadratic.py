@@ -167,3 +167,57 @@ def test_a_spectrum_that_is_none_is_refused(options, message):
 def test_an_optimizer_without_a_known_recursion_is_refused():
     with pytest.raises(WorkloadError, match="knows the optimizers sgd, heavy-ball, nesterov"):
         lanes_of(NoisyQuadratic(), "adam", 1, 0.1)
+
+
+def averaging(optimizer, lr, decay, batch_size=8, momentum=0.6):
+    """Return lanes of every learning rate with every decay, measured by their averages."""
+    lrs, decays = (grid.ravel() for grid in np.meshgrid(lr, decay))
+    values = {"lr": lrs} | ({} if optimizer == "sgd" else {"momentum": 0 * lrs + momentum})
+    return NoisyQuadratic().lanes(
+        LaneSetup(
+            optimizer=optimizer,
+            batch_size=batch_size,
+            hyperparameters=values,
+            lr_factor=None,
+            seeds=np.zeros(len(lrs), dtype=np.int64),
+            ema_decay=decays,
+            counts_averages=True,
+        )
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "heavy-ball", "nesterov"])
+def test_the_expected_loss_of_averages_is_that_of_simulated_runs(optimizer):
+    lr, momentum, decay, rng = 0.3, 0.6, 0.9, np.random.default_rng(0)
+    workload = NoisyQuadratic()
+    h, deviation = workload.curvature, np.sqrt(workload.noise / 8)
+    theta = rng.standard_normal((2000, 100))
+    velocity, average = np.zeros_like(theta), theta.copy()
+    for _ in range(20):
+        gradient = h * theta + deviation * rng.standard_normal(theta.shape)
+        velocity = momentum * velocity + gradient
+        forms = {"sgd": gradient, "heavy-ball": velocity}
+        theta = theta - lr * forms.get(optimizer, gradient + momentum * velocity)
+        average = decay * average + (1 - decay) * theta
+    lanes = averaging(optimizer, [lr], [decay])
+    lanes.advance(20)
+    loss, error, raw = (values[0] for values in lanes.measure())
+    assert lanes.quantities == ("raw_error",)
+    assert loss == error == pytest.approx(0.5 * (average**2 @ h).mean(), rel=0.02)
+    assert raw == pytest.approx(0.5 * (theta**2 @ h).mean(), rel=0.02)
+
+
+def test_averages_help_at_small_batch_sizes_only():
+    """As in Zhang et al. 2019, section 3: the fewest steps over learning rates and decays."""
+
+    def fewest(batch_size, decays):
+        lanes, step = averaging("sgd", np.geomspace(0.05, 1.99, 30), decays, batch_size), 0
+        while not (lanes.measure()[1] < 0.01).any():
+            wide = max(1, step // 20)
+            lanes.advance(wide)
+            step += wide
+        return step
+
+    gains = [fewest(b, [0.0]) / fewest(b, [0.0, 0.9, 0.99]) for b in (16, 4096)]
+    assert gains[0] > 3
+    assert gains[1] < 1.1

@@ -29,14 +29,14 @@ def test_the_default_text_is_pythons_library_the_same_on_every_call():
 def test_no_file_both_trains_and_validates(place):
     for number in range(20):
         (place / f"{number:02}.txt").write_bytes(bytes([number]) * 9)
-    data = text(str(place), 8)
+    data = text(str(place), 8).data
     assert data.train.inputs.unique().tolist() == [n for n in range(20) if n not in {9, 19}]
     assert data.validation.inputs.unique().tolist() == [9, 19]
 
 
 def test_the_last_tenth_of_a_file_validates(place):
     (place / "t.txt").write_bytes(bytes(range(200)))
-    data = text("t.txt", 9)
+    data = text("t.txt", 9).data
     assert data.train.inputs.shape == (19, 9)
     assert torch.equal(data.train.targets, data.train.inputs + 1)
     assert data.train.inputs[:, 0].tolist() == list(range(0, 171, 9))
@@ -46,9 +46,9 @@ def test_the_last_tenth_of_a_file_validates(place):
 
 def test_a_large_file_is_mapped_and_gives_the_same(place, monkeypatch):
     (place / "t.txt").write_bytes(bytes(range(200)))
-    held = text("t.txt", 9)
+    held = text("t.txt", 9).data
     monkeypatch.setattr(module, "IN_MEMORY", 100)
-    mapped = text("t.txt", 9)
+    mapped = text("t.txt", 9).data
     assert mapped.mapped
     for split in ("train", "validation"):
         for one, other in zip(getattr(held, split), getattr(mapped, split), strict=True):
@@ -65,7 +65,7 @@ def test_a_file_of_the_hub_is_fetched(place, monkeypatch):
             return place / "t.txt"
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
-    assert len(text("hub:owner/name:deep/t.txt", 9).train.inputs) == 19
+    assert len(text("hub:owner/name:deep/t.txt", 9).data.train.inputs) == 19
 
 
 @pytest.mark.parametrize(
@@ -100,16 +100,16 @@ def test_a_relative_path_needs_a_folder_that_every_worker_knows(tmp_path, monkey
     (tmp_path / "t.txt").write_bytes(bytes(200))
     with pytest.raises(WorkloadError, match="must be an absolute path"):
         text("t.txt", 9)
-    assert len(text(str(tmp_path / "t.txt"), 9).train.inputs) == 19
+    assert len(text(str(tmp_path / "t.txt"), 9).data.train.inputs) == 19
 
 
 @pytest.mark.parametrize(("size", "split"), [(0, "training"), (5, "training"), (50, "validation")])
 def test_text_that_is_too_short_is_refused(place, size, split):
     (place / "t.txt").write_bytes(bytes(size))
-    with pytest.raises(WorkloadError, match=rf"window of 9 \+ 1 bytes for {split}, got none in t"):
+    with pytest.raises(WorkloadError, match=rf"window of 9 \+ 1 tokens for {split}, got none in t"):
         text("t.txt", 9)
 
 
 def test_a_context_must_be_positive():
-    with pytest.raises(WorkloadError, match="`context` must be at least 1 byte, got 0"):
+    with pytest.raises(WorkloadError, match="`context` must be at least 1 token, got 0"):
         text(None, 0)

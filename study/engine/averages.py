@@ -1,0 +1,80 @@
+"""Averaged weights: exponential moving averages of the weights of several lanes.
+
+After every step a <- d a + (1 - d) w, from the initial weights on, so that early averages lag
+behind. Batch statistics are averaged in the same way, since those of the trained weights do not fit
+to averaged ones. Training never sees an average.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from study.engine.networks.training import copy_into
+from study.records import Floats
+
+
+class Averaged(Protocol):
+    """Networks as they are averaged.
+
+    Attributes:
+        parameters: all trainable parameters, shape (lanes, parameters).
+    """
+
+    parameters: Tensor
+
+    @property
+    def statistics(self) -> list[Tensor]:
+        """Floating-point buffers of a lane alone, which training changes; none of packed lanes."""
+
+
+class Averages:
+    """The averages of the weights of several lanes, which start at the weights."""
+
+    def __init__(self, networks: Averaged, decays: Floats) -> None:
+        """Start at step 0; `decays` has shape (lanes,), each in [0, 1)."""
+        self._networks = networks
+        self._means = [tensor.clone() for tensor in self._tensors]
+        rates = torch.from_numpy(1.0 - decays)
+        self._rates = rates.to(networks.parameters).unsqueeze(1)
+        self._rate = float(rates[0])
+        """Of the only lane, where there are batch statistics."""
+
+    @property
+    def _tensors(self) -> list[Tensor]:
+        return [self._networks.parameters, *self._networks.statistics]
+
+    def update(self) -> None:
+        """Take in the weights after a step."""
+        weights, *statistics = self._tensors
+        self._means[0].lerp_(weights, self._rates)
+        for mean, now in zip(self._means[1:], statistics, strict=True):
+            mean.lerp_(now, self._rate)
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the averages in the place of the weights while the body runs."""
+        tensors = self._tensors
+        trained = [tensor.clone() for tensor in tensors]
+        try:
+            for tensor, mean in zip(tensors, self._means, strict=True):
+                tensor.copy_(mean)
+            yield
+        finally:
+            for tensor, own in zip(tensors, trained, strict=True):
+                tensor.copy_(own)
+
+    def keep(self, lanes: Tensor) -> None:
+        """Keep the lanes of these indices, in this order; called of packed lanes alone."""
+        self._means, self._rates = [self._means[0][lanes]], self._rates[lanes]
+
+    def state(self) -> dict[str, Any]:
+        """Return the averages."""
+        return {"means": self._means}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore the averages of the same lanes."""
+        for mean, values in zip(self._means, state["means"], strict=True):
+            copy_into(mean, values)

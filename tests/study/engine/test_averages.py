@@ -1,0 +1,150 @@
+"""Averaged weights: the exact recursion, in every mode, beside weights that never see them."""
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR
+from study.engine.cohort import build_lanes, run_cohort
+from study.engine.lanes import BESIDE_EVERY
+from study.engine.networks.training import Layout, fresh_model
+from study.errors import StudyError
+from study.planning.resolve import resolve
+from study.records import Cohort, Point
+from study.replay.trial import same_curve
+from tests.study.planning.test_resolve import BLOBS
+
+DECAYS = (0.0, 0.5, 0.9)
+SPACE = {"lr": 0.1, "momentum": 0.5, "ema_decay": {"low": 0.0, "high": 0.99}}
+
+
+def cohort_of(study, decays=DECAYS):
+    values = {"lr": 0.1, "momentum": 0.5}
+    points = tuple(
+        Point(trial=i, seed=100 + i, values=values | {"ema_decay": decay})
+        for i, decay in enumerate(decays)
+    )
+    return Cohort(batch_size=study.batch_sizes[0], points=points)
+
+
+@pytest.fixture
+def averaging(make_study):
+    """Return a function that makes a study of which the target counts on averages."""
+
+    def make(weights="averaged", **changes):
+        race = {"weights": weights} | changes.pop("race", {})
+        return make_study(search={"space": SPACE}, race=race, **changes)
+
+    return make
+
+
+COMPUTED = {
+    "packed": ("plain", {}),
+    "several packs": ("plain", {"compute": {"pack": {"lanes": 2}}}),
+    "micro-batches": ("plain", {"compute": {"micro_batch": 3}}),
+    "looped": ("plain", {"compute": {"mode": "looped"}}),
+    "federated": ("plain", {"federated": {"clients": 2, "local_steps": 2, "shards": "iid"}}),
+}
+
+
+@pytest.mark.parametrize(("kind", "changes"), COMPUTED.values(), ids=COMPUTED)
+def test_what_is_measured_is_the_exact_average(shared_training, averaging, kind, changes):
+    study, made = averaging(**changes), shared_training(kind)
+    lanes = build_lanes(study, made, cohort_of(study))
+    means = lanes.parameters.double()
+    decays = torch.tensor(DECAYS, dtype=torch.float64).unsqueeze(1)
+    for _ in range(7):
+        lanes.advance(1)
+        means = decays * means + (1 - decays) * lanes.parameters.double()
+    trained = lanes.parameters.clone()
+    losses = lanes.measure()[0]
+    raw = lanes.beside(np.ones(3, dtype=bool))[RAW_ERROR]
+    assert torch.equal(lanes.parameters, trained)
+    model = fresh_model(made, 0).eval()
+    for lane in range(3):
+        for weights, expected in ((means, losses), (trained, None)):
+            model.load_state_dict(Layout(model).unflatten(weights[lane].float()))
+            with torch.no_grad():
+                loss, error = made.measured(model, made.data.validation)
+            if expected is None:
+                assert raw[lane] == pytest.approx(float(error))
+            else:
+                assert expected[lane] == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_batch_statistics_are_averaged_with_the_weights(shared_training, averaging):
+    study, made = averaging(compute={"mode": "looped"}), shared_training("batch norm")
+    lanes = build_lanes(study, made, cohort_of(study, decays=(0.5,)))
+    network, averages = lanes._packs[0]._networks, lanes._packs[0]._averages
+    means = [buffer.double() for buffer in network.statistics]
+    for _ in range(5):
+        lanes.advance(1)
+        means = [0.5 * m + 0.5 * b for m, b in zip(means, network.statistics, strict=True)]
+    with averages.in_place():
+        for mean, buffer in zip(means, network.statistics, strict=True):
+            torch.testing.assert_close(buffer.double(), mean, rtol=1e-5, atol=1e-6)
+
+
+def test_training_never_sees_an_average(shared_training, make_study):
+    made, plain = shared_training("plain"), make_study()
+    values = {"ema_decay": 0.9}
+    beside = make_study(search={"space": plain.search.space | values})
+    cohort = cohort_of(plain, decays=(0.9, 0.9))
+    with_average = run_cohort(beside, made, cohort)
+    for one, other in zip(with_average, run_cohort(plain, made, cohort), strict=True):
+        assert one.outcome == other.outcome
+        averaged = one.curve.further[AVERAGED_ERROR]
+        known = np.flatnonzero(np.isfinite(averaged))
+        reached = [] if one.outcome.steps is None else [len(averaged) - 1]
+        assert known.tolist() == sorted({*range(0, len(averaged), BESIDE_EVERY), *reached})
+        assert same_curve(
+            one.curve.until(len(averaged)),
+            type(one.curve).of(
+                {n: other.curve.column(n) for n in ("step", "train_loss", "val_loss")}
+                | {"val_error": other.curve.val_error, "seconds": other.curve.seconds}
+                | {AVERAGED_ERROR: averaged}
+            ),
+        )
+
+
+def test_a_decay_of_zero_is_the_weights_themselves(shared_training, averaging):
+    study, made = averaging(), shared_training("plain")
+    own = run_cohort(study, made, cohort_of(study, decays=(0.0,)))[0].curve
+    raw = own.further[RAW_ERROR]
+    known = np.isfinite(raw)
+    assert known.any()
+    np.testing.assert_array_equal(raw[known], own.val_error[known])
+
+
+FAULTS = {
+    "no decay": ({"race": {"weights": "averaged"}}, "needs a decay of the average, got none"),
+    "a decay of 0": (
+        {"race": {"weights": "averaged"}, "search": {"space": {"ema_decay": 0.0}}},
+        "needs a decay of the average, got 0",
+    ),
+    "an idle search": (
+        {"search": {"space": {"ema_decay": {"low": 0.5, "high": 0.9}}}},
+        "must be a number where the target counts on raw weights",
+    ),
+    "a decay of 1": ({"search": {"space": {"ema_decay": 1.0}}}, r"must lie in \[0, 1\)"),
+    "a typo": ({"race": {"weights": "ema"}}, "race.weights"),
+}
+
+
+@pytest.mark.parametrize(("changes", "match"), FAULTS.values(), ids=FAULTS)
+def test_faulty_averaging_is_refused(changes, match):
+    with pytest.raises(StudyError, match=match):
+        resolve({"workload": f"{BLOBS}:Blobs", "batch_sizes": [4], **changes})
+
+
+def test_the_study_records_what_is_measured_beside():
+    decay = {"search": {"space": {"ema_decay": 0.9}}}
+    study = {"workload": f"{BLOBS}:MeasuredBlobs", "batch_sizes": [4], **decay}
+    own = ("accuracy", "surely wrong")
+    assert resolve(study)[0].further == (*own, AVERAGED_ERROR, "test_error")
+    averaged = resolve(study | {"race": {"weights": "averaged"}})[0]
+    assert averaged.further == (*own, RAW_ERROR, "test_error")
+    raw = resolve(study | {"race": {"weights": "raw"}})[0]
+    assert raw.digest() == resolve(study)[0].digest()
+    off = resolve(study | {"search": {"space": {"ema_decay": 0.0}}})[0]
+    assert off.further == (*own, "test_error")
