@@ -225,7 +225,7 @@ def _refuse_written(given: Examples, kept: Examples) -> None:
         if not same or not torch.equal(now[name], before[name]):
             raise WorkloadError(
                 f"the validation {name.removeprefix('.')} must stay as they are, but `loss`, "
-                "`error` or the model writes into them, and the next "
-                "measurement would see other data; compute a new tensor, such as x = x - 0.5 "
-                "in place of x.sub_(0.5), and a new dict"
+                "`error`, `quantities` or the model writes into them, and the next measurement "
+                "would see other data; compute a new tensor, such as x = x - 0.5 in place of "
+                "x.sub_(0.5), and a new dict"
             )

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, RESERVED_COLUMNS
-from analysis.tables.validation import MOST_FURTHER, is_quantity
+from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
 from study.config.coordinates import COORDINATES, EXAMPLES, replaced
 from study.config.space import Hyperparameter, Range, Space
 from study.config.study import StudyConfig
@@ -50,6 +50,12 @@ def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> l
 
 
 def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
+    odd = [name for name in group.known if not (isinstance(name, str) and is_name(name))]
+    if odd:
+        raise StudyError(
+            f"{owner}'s hyperparameter needs a name of letters, digits and any of _ . + -, which "
+            f"becomes a column, got {shown(odd[0])}; rename it"
+        )
     names = set(taken) & group.known.keys()
     if names:
         raise StudyError(

@@ -10,7 +10,8 @@ from study.config.sections import Precision
 from study.config.space import Range
 from study.engine.data_order import DataOrder
 from study.engine.ensemble import Ensemble
-from study.engine.lanes import EXAMPLES_PER_EVALUATION, GradientLanes, UpdateSettings
+from study.engine.evaluation import EXAMPLES_PER_EVALUATION
+from study.engine.lanes import GradientLanes, UpdateSettings
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import fresh_model
