@@ -45,7 +45,7 @@ class Networks(Protocol):
 
     @property
     def statistics(self) -> list[Tensor]:
-        """Floating-point buffers of the only lane; none of packed lanes."""
+        """Floating-point buffers that training may change, as views, each (lanes, ...)."""
 
     @property
     def described(self) -> ParameterTensors:

@@ -42,7 +42,8 @@ function stepsChart(section, study, key, now, choose) {
       on: name === view.chosen,
     }));
     const others = [];
-    if (view.rows.some((row) => row.steps !== null)) others.push({ name: "perfect", label: "perfect scaling", mark: "line perfect", on: true });
+    const planned = Object.keys(study.batch_plans).length > 0;
+    if (!planned && view.rows.some((row) => row.steps !== null)) others.push({ name: "perfect", label: "perfect scaling", mark: "line perfect", on: true });
     if (view.regimes.length) others.push({ name: "regimes", label: "regimes", mark: "shade", on: true });
     on = {
       curves: switches(legend, `${key} curves`, "Curves", [...curves, ...others], () => redraw()),
@@ -76,7 +77,7 @@ function drawSteps(frame, study, now, on, choose) {
   const view = study.views[now.view];
   const quantity = QUANTITIES[now.quantity];
   const times = (size, steps) => {
-    const value = steps === null ? NaN : steps * quantity.factor(study, size);
+    const value = steps === null ? NaN : quantity.amount(study, size, steps);
     return Number.isFinite(value) ? value : null;
   };
   const sizes = view.rows.map((row) => row.batch_size);

@@ -24,7 +24,8 @@ STUDY_FILES = [
 
 def uncommented(text):
     """Return a template with its defaults set, but for the tables that need more than that."""
-    kept = re.sub(r"^#\[(recipe|federated|batch_schedule)\]$.*?(?=^#?\[)", "", text, flags=re.M | re.S)
+    tables = "recipe|federated|batch_schedule"
+    kept = re.sub(rf"^#\[({tables})\]$.*?(?=^#?\[)", "", text, flags=re.M | re.S)
     return re.sub(r"^#(?=[a-z])", "", kept, flags=re.M)
 
 
