@@ -207,6 +207,9 @@ def _gap(found: Diagnosed) -> Iterator[str]:
             for _, row in rows.iloc[[0, -1] if len(rows) > 1 else [0]].iterrows()
         ]
         yield f"At {equal} validation error less training error is {', '.join(told)}."
+    tested = found.rows("gap", "test_error")
+    if len(tested):
+        yield _against("Test error at the target is", tested)
 
 
 def _signed(row: "pd.Series[Any]") -> str:

@@ -1,4 +1,4 @@
-"""Training and validation error against batch size, at equal target, steps and examples."""
+"""Errors of the splits against batch size, at equal target, steps and examples."""
 
 from typing import Any
 
@@ -11,7 +11,8 @@ from analysis.measures.diagnostics import EQUAL, Diagnosed
 
 _PANEL = (15, 17)
 _MARGIN = 1.35
-_SPLITS = {"train_error": "training", "val_error": "validation"}
+_SPLITS = {"train_error": "training", "val_error": "validation", "test_error": "test"}
+_LINES = ("o-", "s--", "^:")
 
 
 def gap_data(found: Diagnosed) -> pd.DataFrame:
@@ -34,7 +35,7 @@ def draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         for place, quantity in enumerate(_SPLITS):
             own = data[(data["equal"] == name) & (data["quantity"] == quantity)]
             style: dict[str, Any] = {"color": color(place), "markersize": 4, "lw": 1.2}
-            axes.plot(own["batch_size"], own["value"], "s--" if place else "o-", **style)
+            axes.plot(own["batch_size"], own["value"], _LINES[place], **style)
             known = own.dropna(subset=["low", "high"])
             axes.vlines(known["batch_size"], known["low"], known["high"], color=color(place), lw=1)
         batch_size_axis(axes, data["batch_size"])
@@ -44,7 +45,8 @@ def draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     sheet.label_y("Error")
     sheet.title(f"{found.subject}: the winners of the target")
     keys = [
-        key(name, color=color(place), marker="s" if place else "o", ls="--" if place else "-")
-        for place, name in enumerate(_SPLITS.values())
+        key(name, color=color(place), marker=_LINES[place][0], ls=_LINES[place][1:])
+        for place, (quantity, name) in enumerate(_SPLITS.items())
+        if (data["quantity"] == quantity).any()
     ]
     sheet.legend(keys)
