@@ -6,11 +6,10 @@ import pandas as pd
 
 from analysis.figures.drawing.colors import color
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.figures.drawing.ticks import batch_size_axis, fitted_axis
 from analysis.measures.diagnostics import EQUAL, Diagnosed
 
 _PANEL = (15, 17)
-_MARGIN = 1.35
 _SPLITS = {"train_error": "training", "val_error": "validation", "test_error": "test"}
 _LINES = ("o-", "s--", "^:")
 
@@ -39,9 +38,7 @@ def draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
             known = own.dropna(subset=["low", "high"])
             axes.vlines(known["batch_size"], known["low"], known["high"], color=color(place), lw=1)
         batch_size_axis(axes, data["batch_size"])
-    positive = data["value"][data["value"] > 0].to_numpy(float)
-    if positive.size:
-        log_axis(panels[0].yaxis, positive.min() / _MARGIN**2, positive.max() * _MARGIN, least=3)
+    fitted_axis(panels[0].yaxis, data["value"], margin=1.8)
     sheet.label_y("Error")
     sheet.title(f"{found.subject}: the winners of the target")
     keys = [
