@@ -100,8 +100,8 @@ def mean_sentences(
     if passed:
         where = ", ".join(f"{row['steps']:,} at B = {row['batch_size']}" for row in passed)
         sentences.append(
-            f"The mean {quantity} is below {target:g} ({test}) from step {where}; each is the first "
-            "of many looks, so single ones may be luck."
+            f"The mean {quantity} is below {target:g} ({test}) from step {where}; each is the "
+            "first of many looks, so single ones may be luck."
         )
     if missed:
         sentences.append(f"At B = {missed} the mean is at no step below it by that test.")
