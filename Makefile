@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := install
-.PHONY: help install demo docs lint doctest test test-all test-fast clean
+.PHONY: help install demo docs lint doctest test test-all test-fast gpu clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-10s %s\n", $$1, $$2}'
@@ -44,5 +44,8 @@ test-all: install lint doctest ## lint, the examples in docstrings, then every t
 test-fast: install ## the tests that take less than a few seconds each
 	$(PYTEST) -m 'not slow'
 
+gpu: ## every test and benchmark of a GPU, by $(PYTHON) and its torch; WHEELS=folder of what it lacks
+	$(PYTHON) tests/gpu.py $(if $(WHEELS),--wheels $(WHEELS))
+
 clean: ## remove .venv, the built documentation and the caches of the tools
-	rm -rf $(VENV) docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

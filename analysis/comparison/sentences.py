@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.example_ratios import example_ratio_sentences
 from analysis.comparison.rule_costs import rule_cost_sentences, times
-from analysis.fitting.critical import FORM
+from analysis.fitting.critical import FORM, TUNING
 from analysis.fitting.estimates import rounded, size_text
 from analysis.fitting.ratios import LEVEL, EqualityTest
 from analysis.measures.federated import round_sentences
@@ -216,13 +216,18 @@ def _b_crit(comparison: Comparison) -> tuple[str, ...]:
 def _caveats(comparison: Comparison) -> tuple[str, ...]:
     """Return what the intervals and the test of b_crit do not hold."""
     fitted = [s for s in comparison.studies if s.fits is not None]
-    blind = [s.label for s in fitted if s.fits is not None and s.fits.found is None]
+    blind = [s.label for s in fitted if TUNING not in s.critical["b_crit"].parts]
+    margin = [s.label for s in fitted if s.fits is not None and s.fits.common]
     plain = [s.label for s in fitted if FORM not in s.critical["b_crit"].parts]
     sentences = []
     if blind:
         sentences.append(
             f"Intervals and test hold no under-tuning of {_listed(blind)}: a search cut short "
             "moves b_crit by more."
+        )
+    if margin:
+        sentences.append(
+            f"Ratio and test hold no under-tuning of {_listed(margin)}; the intervals of b_crit do."
         )
     if plain:
         sentences.append(

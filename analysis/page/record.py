@@ -12,6 +12,7 @@ from analysis.cost.record import cost_record
 from analysis.cost.sentences import cost_sentences
 from analysis.cost.study_cost import StudyCost
 from analysis.figures.one_study.metaparameters import metaparameters_data
+from analysis.measures.batch_plan import KEY as BATCH_PLANS
 from analysis.measures.diagnostics import Diagnosed, diagnostic_sentences
 from analysis.measures.federated import batch_axis, local_steps, steps_axis
 from analysis.measures.near_best import near_best
@@ -191,6 +192,7 @@ def _study_record(study: StudyPage, room: Room) -> dict[str, Any]:
         "batch_axis": batch_axis([config]),
         "steps_axis": steps_axis([config]),
         "local_steps": local_steps(config),
+        "batch_plans": config.get(BATCH_PLANS, {}),
         "views": study.views,
         "space": axes_record(analysis),
         "searches": searches(analysis, [view["target"] for view in study.views], room),

@@ -35,6 +35,7 @@ _SCRIPTS = (
     "steps.js",
     "search.js",
     "hyperparameters.js",
+    "devices.js",
     "comparison.js",
     "tables.js",
     "start.js",

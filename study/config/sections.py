@@ -85,7 +85,7 @@ class SearchConfig(Section):
 
     sampler: str = "halton"
     """Where points come from: halton, sobol or random; tpe and gp learn from earlier trials of a
-    batch size, shared from those of all."""
+    batch size, shared from those of all; or an entry point, or path/to/file.py:Class."""
     trials: Count = 64
     """Trials at each batch size."""
     space: dict[str, SpaceEntry] = Field(default_factory=dict)

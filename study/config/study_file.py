@@ -35,14 +35,14 @@ _EXPECTED = {
 """What a value must be, by the type of pydantic's error."""
 
 
-NAMES_OF_FILES = {"workload", "schedule.name"}
+NAMES_OF_FILES = ("workload", "optimizer", "schedule.name", "search.sampler")
 """Keys whose value may be path/to/file.py:Class."""
 
 
 def read_study(source: str) -> dict[str, Any]:
     """Return a study file as plain data, or one that only names a workload.
 
-    The path of a workload file becomes absolute.
+    The paths of plug-in files become absolute.
 
     Args:
         source: path of a `.toml` file, or a workload.
@@ -58,11 +58,11 @@ def read_study(source: str) -> dict[str, Any]:
         data = tomllib.loads(text)
     except _NO_TOML as error:
         raise StudyError(f"a study file must be valid TOML, got {path}: {error}") from error
-    folder, schedule = path.resolve().parent, data.get("schedule")
-    if isinstance(data.get("workload"), str):
-        data["workload"] = absolute(data["workload"], folder)
-    if isinstance(schedule, dict) and isinstance(schedule.get("name"), str):
-        schedule["name"] = absolute(schedule["name"], folder)
+    for key in NAMES_OF_FILES:
+        section, _, name = key.rpartition(".")
+        table = data.get(section) if section else data
+        if isinstance(table, dict) and isinstance(table.get(name), str):
+            table[name] = absolute(table[name], path.resolve().parent)
     return data
 
 

@@ -27,7 +27,7 @@ class Averaged(Protocol):
 
     @property
     def statistics(self) -> list[Tensor]:
-        """Floating-point buffers of a lane alone, which training changes; none of packed lanes."""
+        """Floating-point buffers that training may change, as views, each (lanes, ...)."""
 
 
 class Averages:
@@ -38,9 +38,7 @@ class Averages:
         self._networks = networks
         self._means = [tensor.clone() for tensor in self._tensors]
         rates = torch.from_numpy(1.0 - decays)
-        self._rates = rates.to(networks.parameters).unsqueeze(1)
-        self._rate = float(rates[0])
-        """Of the only lane, where there are batch statistics."""
+        self._rates = [rates.to(mean).view(-1, *[1] * (mean.dim() - 1)) for mean in self._means]
 
     @property
     def _tensors(self) -> list[Tensor]:
@@ -48,10 +46,8 @@ class Averages:
 
     def update(self) -> None:
         """Take in the weights after a step."""
-        weights, *statistics = self._tensors
-        self._means[0].lerp_(weights, self._rates)
-        for mean, now in zip(self._means[1:], statistics, strict=True):
-            mean.lerp_(now, self._rate)
+        for mean, now, rate in zip(self._means, self._tensors, self._rates, strict=True):
+            mean.lerp_(now, rate)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -67,8 +63,9 @@ class Averages:
                 tensor.copy_(own)
 
     def keep(self, lanes: Tensor) -> None:
-        """Keep the lanes of these indices, in this order; called of packed lanes alone."""
-        self._means, self._rates = [self._means[0][lanes]], self._rates[lanes]
+        """Keep the lanes of these indices, in this order."""
+        self._means = [mean[lanes] for mean in self._means]
+        self._rates = [rate[lanes] for rate in self._rates]
 
     def state(self) -> dict[str, Any]:
         """Return the averages."""

@@ -34,10 +34,12 @@ class Ensemble:
         """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
         return torch.cat([pack.learning_rates for pack in self._packs])
 
-    def model_buffers(self, place: int) -> dict[str, Tensor]:
-        """Return copies of the buffers of a remaining lane's model that training changes."""
-        last = np.cumsum([len(pack) for pack in self._packs])
-        return self._packs[int(np.searchsorted(last, place, side="right"))].model_buffers
+    def measured_weights(self, place: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a remaining lane's parameters, shape (parameters,), and buffers, as measured."""
+        ends = np.cumsum([len(pack) for pack in self._packs])
+        number = int(np.searchsorted(ends, place, side="right"))
+        parameters, buffers = self._packs[number].measured_weights()
+        return parameters[place - ends[number]], buffers
 
     @property
     def micro_batch(self) -> int:

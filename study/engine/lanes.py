@@ -45,7 +45,7 @@ class Networks(Protocol):
 
     @property
     def statistics(self) -> list[Tensor]:
-        """Floating-point buffers of the only lane; none of packed lanes."""
+        """Floating-point buffers that training may change, as views, each (lanes, ...)."""
 
     @property
     def described(self) -> ParameterTensors:
@@ -185,11 +185,17 @@ class GradientLanes:
         """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
         return self._values_now()["lr"][self._rows(), 0]
 
-    @property
-    def model_buffers(self) -> dict[str, Tensor]:
-        """Copies of the model's buffers that training changes, such as batch statistics."""
-        state = self._networks.state().items()
-        return {n.removeprefix("buffer "): t.clone() for n, t in state if n.startswith("buffer ")}
+    def measured_weights(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return copies of the weights that are measured, averaged ones where these count.
+
+        They are the parameters, shape (lanes, parameters), and the buffers of a looped model that
+        training changes, such as batch statistics, by name.
+        """
+        with self._weights(averaged=self._settings.counts_averages):
+            state = self._networks.state().items()
+            named = {n: t for n, t in state if n.startswith("buffer ")}
+            changed = {n.removeprefix("buffer "): t.clone() for n, t in named.items()}
+            return self.parameters.clone(), changed
 
     @property
     def micro_batch(self) -> int:

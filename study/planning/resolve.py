@@ -14,7 +14,7 @@ from study.config.study import FOUND, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload, Trainable
-from study.errors import StudyError, cause, not_among, shown
+from study.errors import StudyError, cause, shown
 from study.optimizers import schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
@@ -32,7 +32,8 @@ from study.planning.search_space import (
 )
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
-from study.search.sampler import SAMPLERS
+from study.search.sampler import sampler_named
+from study.search.testing import require_sound_sampler
 from workloads.command.program import Command
 from workloads.registry import resolve as resolve_workload
 from workloads.soundness import above_one, sound_target
@@ -64,7 +65,7 @@ def resolve(
     with plug_in_errors():
         defaults = study_defaults(workload)
         config = validated(StudyConfig, merged(defaults, data))
-        _known("search.sampler", config.search.sampler, SAMPLERS)
+        sampler = sampler_named(config.search.sampler)
         _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
         written_for = defaults.get("optimizer", _OPTIMIZER)
@@ -79,6 +80,7 @@ def resolve(
         target = _target(config, sound_target(workload.target))
         if isinstance(workload, Command) and device is not None:
             refuse_gpus(device.share)
+        require_sound_sampler(config.search.sampler, sampler, space)
         beside = measured_beside(config, space)
         built = dry_build(config, workload, target, space)
         own = (TEST_ERROR,) if isinstance(workload, Command) else ()
@@ -95,7 +97,7 @@ def resolve(
         "batch_sizes": batch_sizes,
         "examples": built.examples,
         "quantities": quantities or None,
-        "adaptive": SAMPLERS[config.search.sampler].learns,
+        "adaptive": sampler.learns,
     }
     resolved["search"]["space"] = _plain(space)
     resolved["race"] |= {
@@ -184,11 +186,6 @@ def _check_schedule(name: str) -> None:
     schedule = schedule_named(name)
     if name not in SCHEDULES and schedule.factor is not None:
         require_sound_schedule(name, schedule)
-
-
-def _known(key: str, name: str, table: Mapping[str, object]) -> None:
-    if name not in table:
-        raise StudyError(not_among(key, name, table))
 
 
 def _refuse_warm_start(config: StudyConfig, space: Space) -> None:

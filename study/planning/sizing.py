@@ -89,7 +89,8 @@ def cohort_lanes(config: StudyConfig, size: ModelSize | None, device: Device) ->
     given = _given(config.race.cohort)
     if given is not None:
         return given
-    most = ROUND_LANES if SAMPLERS[config.search.sampler].together else sys.maxsize
+    builtin = SAMPLERS.get(config.search.sampler)
+    most = ROUND_LANES if builtin and builtin.together else sys.maxsize
     if size is None:
         return LaneLimit(lanes=min(most, DYNAMICS_LANES))
     tensors = _TENSORS + size.buffers + (0 if config.federated is None else _FEDERATED_TENSORS)

@@ -91,15 +91,13 @@ class Replay:
         return self._race.runs()[self._lane].curve
 
     def weights(self) -> Weights:
-        """Return a copy of what the trial's model has learned so far."""
+        """Return a copy of what the trial's model has learned so far, as it is measured."""
         assert isinstance(self._lanes, Ensemble)  # a workload with its own dynamics has none
         place = self._race.place(self._lane)
         assert place is not None  # called between measurements, while the trial is in the race
-        return Weights(
-            parameters=self._lanes.parameters[place].clone(),
-            buffers=self._lanes.model_buffers(place),
-            lr=float(self._lanes.learning_rates[place]),
-        )
+        parameters, buffers = self._lanes.measured_weights(place)
+        lr = float(self._lanes.learning_rates[place])
+        return Weights(parameters=parameters, buffers=buffers, lr=lr)
 
 
 def pack_of(trial: TrialResult, recorded: Sequence[TrialResult]) -> list[TrialResult]:

@@ -29,8 +29,8 @@ class CohortQueue:
             recorded: the trials of earlier sweeps, sorted by batch size, role and number.
         """
         self._resolved = resolved
-        together = SAMPLERS[resolved.search.sampler].together
-        self._shared = together(resolved) if together else None
+        builtin = SAMPLERS.get(resolved.search.sampler)
+        self._shared = builtin.together(resolved) if builtin and builtin.together else None
         stages = {
             size: Stages(resolved, size, list(results), self._shared)
             for size, results in groupby(recorded, key=attrgetter("batch_size"))

@@ -10,42 +10,44 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import qmc
 
 from study.config.space import Range, Scale
 from study.config.study import ResolvedStudy
+from study.errors import StudyError, not_among
 from study.records import Outcome, Region, Status, TrialResult
+from study.search.own_sampler import Finished, Make, UnitPoints, names, own_sampler, suggested
 from study.search.shared import SharedSearch
 from study.seeding import derive_seed
-
-UnitPoints = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampler:
-    """A source of points; `points` or `adaptive` is set, and not both.
+    """A source of points; one of `points`, `adaptive` and `own` is set.
 
     Attributes:
         points: maps (dimensions, count, seed) to the first `count` points of a fixed sequence in
             the unit cube, shape (count, dimensions); fewer points are a prefix of more.
         adaptive: maps a seed to an Optuna sampler that learns from finished trials.
+        own: maps dimensions and seed to a sampler of a user's own that learns.
         together: makes what replaces most of the `points`, given the trials of all batch sizes.
     """
 
     points: Callable[[int, int, int], UnitPoints] | None = None
     adaptive: Callable[[int], optuna.samplers.BaseSampler] | None = None
+    own: Make | None = None
     together: Callable[[ResolvedStudy], SharedSearch] | None = None
 
     @property
     def learns(self) -> bool:
         """Whether points depend on earlier results, so that trials are no even sample."""
-        return self.adaptive is not None or self.together is not None
+        return any(kind is not None for kind in (self.adaptive, self.own, self.together))
 
 
 def _halton(dimensions: int, count: int, seed: int) -> UnitPoints:
@@ -82,6 +84,34 @@ SAMPLERS: Mapping[str, Sampler] = {
     "shared": Sampler(points=_halton, together=SharedSearch),
 }
 
+
+def sampler_named(name: str) -> Sampler:
+    """Return the sampler of a name in a study file, or of path/to/file.py:Class.
+
+    Raises:
+        StudyError: the name is unknown, two packages provide it, or what it names is no sampler.
+        WorkloadError: the file does not import, or may not run.
+    """  # noqa: DOC502  (raised inside)
+    make = own_sampler(name)
+    if name in SAMPLERS:
+        return SAMPLERS[name]
+    if make is None:
+        known = [*SAMPLERS, *names(), "path/to/file.py:Class"]
+        raise StudyError(not_among("search.sampler", name, known))
+    return of_class(name, make)
+
+
+def of_class(name: str, make: Make) -> Sampler:
+    """Return the sampler of a user's class."""
+    if make.adaptive:
+        return Sampler(own=make)
+
+    def points(dimensions: int, count: int, seed: int) -> UnitPoints:
+        return suggested(name, make, (dimensions, seed), range(count), ())
+
+    return Sampler(points=points)
+
+
 _DISTRIBUTIONS: Mapping[Scale, Callable[[Range], FloatDistribution]] = {
     Scale.LINEAR: lambda r: FloatDistribution(r.low, r.high),
     Scale.LOG: lambda r: FloatDistribution(r.low, r.high, log=True),
@@ -99,7 +129,8 @@ class Search:
         self._batch_size, self._shared = batch_size, shared
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._seed = derive_seed(resolved.seed, batch_size, "search")
-        self._sampler = SAMPLERS[resolved.search.sampler]
+        self._name, self._learns = resolved.search.sampler, resolved.adaptive
+        self._told: list[TrialResult] = []
         self._budget = resolved.budget(batch_size)
         self._fixed = {n: e for n, e in resolved.search.space.items() if not isinstance(e, Range)}
         self._box = {n: e for n, e in resolved.search.space.items() if isinstance(e, Range)}
@@ -110,7 +141,12 @@ class Search:
     @property
     def adaptive(self) -> bool:
         """Whether points depend on earlier results, so that cohorts must wait for one another."""
-        return self._sampler.learns
+        return self._learns
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        # found when it is asked: whoever only counts the trials of a stranger runs no code
+        return sampler_named(self._name)
 
     @property
     def ranges(self) -> Mapping[str, Range]:
@@ -164,7 +200,9 @@ class Search:
         """
         if self._shared is not None:
             self._shared.learn(results)
-        if self._sampler.adaptive is None:
+        if self._name not in SAMPLERS and self._learns:
+            self._told += [result.without_curve() for result in results]
+        if self._name not in SAMPLERS or self._sampler.adaptive is None:
             return
         done = [t for t in self._optuna.get_trials() if t.state is TrialState.COMPLETE]
         sampler = self._optuna.sampler
@@ -192,8 +230,11 @@ class Search:
 
     def _points(self, trials: Sequence[int], region: Region | None) -> list[dict[str, float]]:
         """Return points of the sequence over the box or the region, or what replaces them."""
-        if self._sampler.points is None or not self._ranges:
+        if not self._ranges:
             return [{} for _ in trials]
+        if self._sampler.own is not None:
+            return self._own_points(self._sampler.own, trials, region)
+        assert self._sampler.points is not None  # the only kind that is left
         dimensions = len(self._ranges)
         if region is None:
             ranges, places = self._box, np.array(trials)
@@ -210,6 +251,30 @@ class Search:
             return points
         better = self._shared.points(self._batch_size, trials, region, self._ranges)
         return [better.get(trial, point) for trial, point in zip(trials, points, strict=True)]
+
+    def _own_points(
+        self, make: Make, trials: Sequence[int], region: Region | None
+    ) -> list[dict[str, float]]:
+        """Return what a user's sampler suggests in the box with its extensions."""
+        path = (trials[0],) if region is None else ("extension", trials[0])
+        size = len(self._ranges), derive_seed(self._seed, *path)
+        told = [self._finished(result) for result in self._told]
+        unit = suggested(self._name, make, size, trials, told)
+        return [
+            {n: e.at(float(u)) for (n, e), u in zip(self._ranges.items(), row, strict=True)}
+            for row in unit
+        ]
+
+    def _finished(self, result: TrialResult) -> Finished:
+        outcome, values = result.outcome, result.point.values
+        position = [entry.position(values[name]) for name, entry in self._ranges.items()]
+        return Finished(
+            point=np.clip(position, 0.0, 1.0),
+            objective=_objective(outcome, self._budget),
+            status=str(outcome.status),
+            steps=outcome.steps,
+            best_error=outcome.best_error,
+        )
 
     def _to_parameters(self, values: Mapping[str, float]) -> dict[str, float]:
         parameters = {}

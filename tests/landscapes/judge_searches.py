@@ -25,11 +25,27 @@ from tests.landscapes.races import made_study, run_study
 
 @dataclass(frozen=True)
 class Setting:
-    """A sampler, its trials at each batch size and the lanes of a cohort."""
+    """A sampler, its trials at each batch size, the lanes of a cohort, and whether it prunes."""
 
     sampler: str
     trials: int
     lanes: int
+    prune: bool = False
+
+    def __str__(self):
+        return f"{self.sampler} {self.trials}{', pruned' * self.prune}"
+
+    def study(self, landscape, seed, seeds=0):
+        """Return the study of a landscape, with so many seeds of each best point."""
+        return made_study(
+            landscape,
+            self.sampler,
+            self.trials,
+            lanes=self.lanes,
+            seed=seed,
+            seeds=seeds,
+            prune=[0.25, 0.5] if self.prune else None,
+        )
 
 
 SETTINGS = (
@@ -61,8 +77,8 @@ class Found:
 
 def found(landscape, setting, seed):
     """Return what one simulated study found; the exact steps of its points are judged, not luck."""
-    study = made_study(landscape, setting.sampler, setting.trials, lanes=setting.lanes, seed=seed)
-    results, fewest = run_study(study, landscape), fewest_steps(landscape)
+    results = run_study(setting.study(landscape, seed), landscape)
+    fewest = fewest_steps(landscape)
     exact = np.array([_exact(landscape, size, some) for size, some in results.items()])
     spent = [sum(r.outcome.stopped_at for r in some) for some in results.values()]
     seen = np.isfinite(exact)

@@ -6,7 +6,7 @@ from study.engine.outcomes import Run, judge
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.planning.resolve import resolve
-from study.records import Curve, TrialResult
+from study.records import Curve, Role, TrialResult
 from study.search.queue import CohortQueue
 from tests.landscapes.quadratic import BATCH_SIZES, _lanes
 from workloads.builtin import quadratic
@@ -151,9 +151,21 @@ def _curve(grid, stretch, losses):
     return curve, int(np.ceil(grid[blown[0]] * stretch)) if blown.size else None
 
 
-def run_study(study, landscape, noise=0.05):
-    """Return all results of a study, searches, extensions and replicates, one worker at a time."""
-    queue, results = CohortQueue(study, []), {size: [] for size in study.batch_sizes}
+def run_study(study, landscape, noise=0.05, recorded=None):
+    """Return all results of a study, searches, extensions and replicates, one worker at a time.
+
+    Args:
+        study: the resolved study.
+        landscape: what is searched.
+        noise: standard deviation of log steps over the seeds of one point.
+        recorded: results that are there, by batch size.
+    """
+    order = list(Role)
+    results = {
+        size: sorted(some, key=lambda r: (order.index(r.point.role), r.point.trial))
+        for size, some in (recorded or dict.fromkeys(study.batch_sizes, ())).items()
+    }
+    queue = CohortQueue(study, [result for some in results.values() for result in some])
     while (cohort := queue.take()) is not None:
         done = raced(study, landscape, cohort, noise)
         results[cohort.batch_size] += done

@@ -7,7 +7,7 @@ Names of settings after that, such as `"shared 64"`, leave the others out.
 
 import csv
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -19,39 +19,15 @@ from analysis.tables.study import StudyTables, as_frame
 from study.engine.outcomes import final_results
 from study.storage.consolidate import tables_of
 from tests.landscapes.judge import b_crits
+from tests.landscapes.judge_searches import Setting
 from tests.landscapes.quadratic import BATCH_SIZES, HELD_OUT, TUNED_ON, fewest_steps, true_b_crit
-from tests.landscapes.races import made_study, run_study
+from tests.landscapes.races import run_study
 
 TABLE = Path(__file__).parents[2] / "docs" / "tables" / "judged.csv"
 SEEDS, STUDIES = 5, 201
 """Seeds of each best point, and studies in a row of the table."""
 _COLUMNS = ("landscapes", "optimizer", "search", "value", "low", "high", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A sampler, its trials at each batch size, the lanes of a cohort, and whether it prunes."""
-
-    sampler: str
-    trials: int
-    lanes: int
-    prune: bool = False
-
-    def __str__(self):
-        return f"{self.sampler} {self.trials}{', pruned' * self.prune}"
-
-    def study(self, landscape, seed):
-        """Return the study of a landscape."""
-        return made_study(
-            landscape,
-            self.sampler,
-            self.trials,
-            lanes=self.lanes,
-            seed=seed,
-            seeds=SEEDS,
-            prune=[0.25, 0.5] if self.prune else None,
-        )
 
 
 SETTINGS = (
@@ -88,7 +64,7 @@ def judged(landscape, setting, seed):
     These are value, low and high of b_crit as shares of the truth, trial-steps over the fewest
     steps there are, and how far the steps of the best points are off: median and greatest but one.
     """
-    study = setting.study(landscape, seed)
+    study = setting.study(landscape, seed, SEEDS)
     results = [result for some in run_study(study, landscape).values() for result in some]
     fits, b_crit = b_crits(tables(study, results))
     fewest = dict(zip(BATCH_SIZES, np.ceil(fewest_steps(landscape)), strict=True))

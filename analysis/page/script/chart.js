@@ -47,7 +47,7 @@ function chart(host, height, label, draw) {
     const svg = document.createElementNS(SVG, "svg");
     filled(svg, { width, height: high, viewBox: `0 0 ${width} ${high}`, role: "img", "aria-label": label() }, []);
     canvas.replaceChildren(svg);
-    draw({ canvas, svg, width, height: high, left: 58, right: width - 14, top: 12, bottom: high - 46 });
+    draw({ canvas, svg, width, height: high, left: 64, right: width - 14, top: 12, bottom: high - 46 });
   };
   new ResizeObserver(() => {
     if (canvas.clientWidth !== width) redraw();

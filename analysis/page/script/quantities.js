@@ -1,27 +1,27 @@
 /* What the curve may show: steps, examples, time, money. */
 
 /*
- * What the y axis may show: its label, the factor of a step at a batch size, how a value is written,
- * and for what `batchscale cost` computed, the names in its rows.
+ * What the y axis may show: its label, how much of it steps at a batch size take, how a value is
+ * written, and for what `batchscale cost` computed, the name in its rows.
  */
 const QUANTITIES = {
   steps: {
     label: "Steps",
     axis: (study) => study.steps_axis,
-    factor: () => 1,
+    amount: (study, size, steps) => steps,
     write: (value, study) => `${count(value)} ${study.summary.unit}`,
   },
   examples: {
     label: "Examples",
     axis: () => "Examples to target",
-    factor: (study, size) => size * study.local_steps,
+    amount: examplesOf,
     write: (value) => `${count(value)} examples`,
   },
   time: {
     label: "Time",
     known: (study) => study.cost !== null,
     axis: () => "Time to target on one device (s)",
-    factor: stepSeconds,
+    amount: (study, size, steps) => steps * stepSeconds(study, size),
     write: duration,
     of: "seconds",
   },
@@ -29,11 +29,20 @@ const QUANTITIES = {
     label: "Money",
     known: (study) => study.cost !== null && study.cost.terms.price !== null,
     axis: (study) => `Money to target, at ${study.cost.terms.price} an hour`,
-    factor: (study, size) => stepSeconds(study, size) * hourly(study),
+    amount: (study, size, steps) => steps * stepSeconds(study, size) * hourly(study),
     write: (value) => rounded(value),
     of: "money",
   },
 };
+
+/** Return the examples of so many steps, of batches that change where the study has plans. */
+function examplesOf(study, size, steps) {
+  const stages = study.batch_plans[size] || [[0, size * study.local_steps]];
+  return stages.reduce((sum, [first, each], index) => {
+    const end = index + 1 < stages.length ? stages[index + 1][0] : steps;
+    return sum + each * Math.max(0, Math.min(steps, end) - first);
+  }, 0);
+}
 
 function hourly(study) {
   return study.cost.terms.price / 3600;

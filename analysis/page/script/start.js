@@ -13,6 +13,8 @@ function showStudy(section, study, key) {
   };
   const steps = stepsChart(section, study, key, now, choose);
   if (section.querySelector("[data-part=search]")) search = searchCharts(section, study, key, now, choose);
+  const devices = section.querySelector("[data-chart=devices]");
+  if (devices) devicesChart(devices, study.cost.devices);
   if (section.querySelector("[data-part=hyperparameters]")) hyperparameterCharts(section, study);
 }
 

@@ -91,8 +91,9 @@ class LoopedNetwork:
 
     @property
     def statistics(self) -> list[Tensor]:
-        """Buffers that training may change, such as batch statistics."""
-        return [buffer for buffer in self._model.buffers() if buffer.is_floating_point()]
+        """Buffers that training may change, such as batch statistics, each (1, ...)."""
+        buffers = self._model.buffers()
+        return [buffer.unsqueeze(0) for buffer in buffers if buffer.is_floating_point()]
 
     def keep(self, lanes: Tensor) -> None:
         """Do nothing: the only lane is kept, or dropped together with this object."""

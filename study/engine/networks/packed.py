@@ -76,8 +76,9 @@ class PackedNetworks:
 
     @property
     def statistics(self) -> list[Tensor]:
-        """None: models whose buffers change are never packed."""
-        return []
+        """Buffers that training may change, such as batch statistics, each (lanes, ...)."""
+        changing = [self._constants[name] for name in self._changing]
+        return [buffer for buffer in changing if buffer.is_floating_point()]
 
     def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""

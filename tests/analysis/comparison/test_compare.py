@@ -171,6 +171,15 @@ def test_under_tuning_is_in_the_ratio_or_named(comparison, pair):
         assert study.b_crit.low < other.b_crit.low
 
 
+def test_of_a_common_search_the_interval_alone_holds_under_tuning(made):
+    study = made(curve(40, 40), trials=64)
+    search = study.config["search"] | {"sampler": "shared"}
+    shared = replace(study, config={**study.config, "adaptive": True, "search": search})
+    said = text_of(compare({"a": shared, "b": shared}))
+    assert "Ratio and test hold no under-tuning of " in said
+    assert "Intervals and test" not in said
+
+
 def test_equal_studies_do_not_differ_significantly(made):
     found = compare({"a": made(curve(40, 40)), "b": made(curve(44, 40))})
     assert not found.equality.significant

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.cost.devices import Link
 from analysis.cost.step_costs import StepCosts
 from analysis.cost.study_cost import Terms, joined
 from analysis.page.record import Page, Records, StudyPage
@@ -29,7 +30,9 @@ def cost(analysis):
         }
         for size, seconds in ((4, 1.0), (16, 1.1), (64, 1.2), (256, 4.0))
     ]
-    return joined(analysis, StepCosts.of(rows), Terms(price=3.6))
+    link = Link(bandwidth=1e9, parameters=1000)
+    terms = Terms(price=3.6, devices=(1, 2, 4), link=link)
+    return joined(analysis, StepCosts.of(rows), terms)
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,18 @@ from study.config.study_file import override, read_study, validated
 from study.errors import StudyError
 
 
-def test_a_study_file_is_read_and_its_workload_file_made_absolute(tmp_path):
-    (tmp_path / "s.toml").write_text('workload = "mine.py:Mine"\n')
-    assert read_study(str(tmp_path / "s.toml")) == {"workload": f"{tmp_path / 'mine.py'}:Mine"}
+def test_a_study_file_is_read_and_its_plug_in_files_made_absolute(tmp_path):
+    (tmp_path / "s.toml").write_text(
+        'workload = "mine.py:Mine"\noptimizer = "mine.py:Mine"\n'
+        '[schedule]\nname = "mine.py:Mine"\n[search]\nsampler = "mine.py:Mine"\n'
+    )
+    mine = f"{tmp_path / 'mine.py'}:Mine"
+    assert read_study(str(tmp_path / "s.toml")) == {
+        "workload": mine,
+        "optimizer": mine,
+        "schedule": {"name": mine},
+        "search": {"sampler": mine},
+    }
 
 
 def test_a_name_stands_for_a_study_with_every_default():

@@ -72,11 +72,13 @@ def test_what_is_measured_is_the_exact_average(shared_training, averaging, kind,
                 assert expected[lane] == pytest.approx(float(loss), rel=1e-4)
 
 
-def test_batch_statistics_are_averaged_with_the_weights(shared_training, averaging):
-    study, made = averaging(compute={"mode": "looped"}), shared_training("batch norm")
+@pytest.mark.parametrize("mode", ["packed", "looped"])
+def test_batch_statistics_are_averaged_with_the_weights(shared_training, averaging, mode):
+    study, made = averaging(compute={"mode": mode}), shared_training("batch norm")
     lanes = build_lanes(study, made, cohort_of(study, decays=(0.5,)))
     network, averages = lanes._packs[0]._networks, lanes._packs[0]._averages
     means = [buffer.double() for buffer in network.statistics]
+    assert [mean.shape for mean in means] == [(1, 8), (1, 8)]
     for _ in range(5):
         lanes.advance(1)
         means = [0.5 * m + 0.5 * b for m, b in zip(means, network.statistics, strict=True)]

@@ -214,3 +214,15 @@ def test_names_of_diagnostics_are_read_once_each_and_in_order():
     ):
         with pytest.raises(StudyError, match=message):
             diagnostics_named(text)
+
+
+def test_averaged_weights_are_diagnosed_where_they_count(shared_training, make_study):
+    space = make_study().as_data()["search"]["space"] | {"ema_decay": 0.9}
+    study = make_study(batch_sizes=[8], search={"space": space}, race={"weights": "averaged"})
+    made = shared_training()
+    recorded = trained(study, made, ema_decay=0.9)
+    trial = recorded[1]
+    rows = measured(study, made, trial, recorded, "gap")
+    at_end = {row["quantity"]: row["value"] for row in rows if row["moment"] == "end"}
+    assert at_end["val_error"] == pytest.approx(trial.outcome.best_error)
+    assert at_end["val_loss"] == pytest.approx(trial.curve.val_loss[-1], rel=1e-5)

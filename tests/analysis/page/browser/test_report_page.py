@@ -82,6 +82,15 @@ def test_the_axis_shows_time_and_money(tab):
     assert "fewest over 24 trials" in tip(tab)
 
 
+@pytest.mark.long
+def test_devices_are_found_by_keys(tab):
+    tab.locator("[data-chart=devices] .cover").focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("ArrowRight")
+    assert "Devices: 2" in tip(tab)
+    assert "times as fast as one" in tip(tab)
+
+
 def test_another_target_is_chosen(tab):
     choice = tab.get_by_role("combobox", name="Target")
     choice.select_option(index=1)

@@ -40,6 +40,12 @@ def failed():
     return replace(study, trials=trials)
 
 
+def planned():
+    study = make_study({4: 335, 16: 91, 64: 35})
+    plans = {str(size): [[0, size], [20, 2 * size]] for size in (4, 16, 64)}
+    return replace(study, config=study.config | {"batch_schedule": {}, "batch_plans": plans})
+
+
 STUDIES = {
     "one batch size": lambda: make_study({64: 35}),
     "none reached": lambda: make_study({4: None, 64: None}),
@@ -49,6 +55,7 @@ STUDIES = {
     "many batch sizes": lambda: make_study({2 * k: 400 // k + 20 for k in range(1, 60)}, trials=4),
     "no curves": without_curves,
     "failed": failed,
+    "batch schedule": planned,
     "recipe": lambda: recorded("recipe"),
     "search": lambda: recorded("search"),
 }
@@ -57,13 +64,19 @@ STUDIES = {
 @pytest.mark.parametrize("name", STUDIES)
 @pytest.mark.parametrize("width", [1200, 360])
 def test_what_is_missing_breaks_nothing(name, width, opened, tmp_path):
-    page = Page(studies=[StudyPage.of(analyze(STUDIES[name]()), name, Records())])
+    analysis = analyze(STUDIES[name]())
+    page = Page(studies=[StudyPage.of(analysis, name, Records())])
     path = tmp_path / "report.html"
     path.write_text(page_html(page))
     watched = opened(path, viewport={"width": width, "height": 800})
     tab = watched.tab
     for column in tab.locator(".column").all():
         column.click(force=True)
+    tab.get_by_role("radio", name="Examples").check()
+    for place, examples in enumerate(analysis.table["examples"]):
+        if not pd.isna(examples):
+            said = tab.locator(".column").nth(place).get_attribute("aria-label")
+            assert f"{examples:,} examples fewest" in said
     for control in tab.locator("input:visible").all():
         control.click(force=True)
     for cover in tab.locator(".cover:visible").all():

@@ -1,0 +1,162 @@
+"""A sampler of a user's own: found by file or entry point, asked for points, told of results.
+
+A new object is made for every cohort, told all that its points may depend on, and asked once. So
+points follow from the study alone, for any number of workers, also after a stop.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.errors import StudyError, cause, shown
+from workloads.entry_points import Kind
+from workloads.registry import class_in_file
+
+GROUP = "batchscale.samplers"
+UnitPoints = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """A trial that has ended, as a sampler is told of it.
+
+    Attributes:
+        point: where it was in the box, each coordinate from 0 (low) to 1 (high) on the scale of its
+            hyperparameter; shape (dimensions,).
+        objective: finite number to minimize: steps to target, else the budget and more, the nearer
+            to the target the less.
+        status: how it ended, as in `trials.parquet`.
+        steps: steps to target; None unless reached.
+        best_error: least validation error; None without a finite measurement.
+    """
+
+    point: UnitPoints
+    objective: float
+    status: str
+    steps: int | None
+    best_error: float | None
+
+
+class OwnSampler(Protocol):
+    """A sampler of a user's own, without results yet."""
+
+    def tell(self, finished: Sequence[Finished]) -> None:
+        """Take in all trials of this search that have ended, in the order of their numbers."""
+
+    def suggest(self, trials: Sequence[int]) -> Any:
+        """Return a point per trial number, shape (trials, dimensions), each from 0 to 1."""
+
+
+class Make(Protocol):
+    """The class of such samplers.
+
+    Attributes:
+        adaptive: whether points depend on what the sampler is told. If not, they depend on seed and
+            trial number alone, and `tell` is never called.
+    """
+
+    adaptive: bool
+
+    def __call__(self, dimensions: int, seed: int) -> OwnSampler:
+        """Return a sampler that knows nothing.
+
+        Args:
+            dimensions: number of searched hyperparameters, >= 1, in the order of their columns.
+            seed: of all random draws: of the batch size and, if adaptive, of the cohort.
+        """
+
+
+def own_sampler(name: str) -> Make | None:
+    """Return the class of a sampler by path/to/file.py:Class or entry point; None for no such one.
+
+    Raises:
+        StudyError: it is not a sampler's class, or two packages provide it.
+        WorkloadError: the file does not import, or may not run.
+    """  # noqa: DOC502  (raised inside)
+    points = _KIND.by_name(_points())
+    made = class_in_file(name, "sampler")
+    if made is None and name in points:
+        made = _KIND.load(points[name])
+    return None if made is None else made_sampler(made, name)
+
+
+def made_sampler(made: object, name: str) -> Make:
+    """Return a sampler's class, checked to have what is asked of it.
+
+    Raises:
+        StudyError: it has not; `name` is what the message calls it.
+    """
+    adaptive = getattr(made, "adaptive", None)
+    wanted = ["suggest", "tell"] if adaptive else ["suggest"]
+    missing = [f"{method}()" for method in wanted if not callable(getattr(made, method, None))]
+    if not isinstance(made, type) or not isinstance(adaptive, bool):
+        missing.insert(0, "adaptive = True or False")
+    if missing:
+        raise StudyError(
+            "a sampler must be a class with `adaptive`, __init__(dimensions, seed), "
+            "suggest(trials) and, if adaptive, tell(finished), got none of "
+            f"{' and '.join(missing)} from {name}; add it"
+        )
+    found: Any = made
+    return found  # type: ignore[no-any-return]
+
+
+def names() -> list[str]:
+    """Return the names of the samplers of installed packages."""
+    return sorted(point.name for point in _points())
+
+
+def suggested(
+    name: str, make: Make, size: tuple[int, int], trials: Sequence[int], told: Sequence[Finished]
+) -> UnitPoints:
+    """Return the points of some trials from a new sampler, checked.
+
+    Args:
+        name: the sampler's, for messages.
+        make: its class.
+        size: dimensions and seed.
+        trials: numbers of the trials, rising.
+        told: what it knows; none of this unless it is adaptive.
+
+    Raises:
+        StudyError: it fails, or its points have another shape or lie outside of [0, 1].
+    """
+    try:
+        sampler = make(*size)
+        if make.adaptive:
+            sampler.tell(list(told))
+        points = np.array(sampler.suggest(list(trials)), dtype=np.float64)
+    except Exception as error:
+        raise StudyError(
+            f"sampler {name} must suggest points, got {cause(error)} for trials {shown(trials)}"
+        ) from error
+    expected = len(trials), size[0]
+    if points.shape != expected:
+        raise StudyError(
+            f"sampler {name} must suggest points of shape {expected}, one row for each trial, got "
+            f"{points.shape}"
+        )
+    if not ((points >= 0) & (points <= 1)).all():
+        raise StudyError(
+            f"the points of sampler {name} must be numbers from 0 to 1, got {points.min():g} to "
+            f"{points.max():g}"
+        )
+    return points
+
+
+@functools.cache
+def _points() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))
+
+
+_KIND = Kind(
+    noun="sampler",
+    article="a",
+    builtin=("halton", "sobol", "random", "tpe", "gp", "shared"),
+    error=StudyError,
+)

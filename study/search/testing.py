@@ -1,0 +1,90 @@
+"""Tests of a sampler of your own: for a sweep before it starts, and as a pytest kit.
+
+In the tests of its package:
+
+    from study.search.testing import SamplerContract
+
+    class TestMine(SamplerContract):
+        def make(self):
+            return Mine
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from study.config.space import Range, Space
+from study.errors import StudyError
+from study.search.own_sampler import Finished, Make, made_sampler, suggested
+from study.search.sampler import SAMPLERS, Sampler, of_class
+
+_TRIALS = 8
+_SEED = 1
+
+
+def require_sound_sampler(name: str, sampler: Sampler, space: Space) -> None:
+    """Refuse a sampler of a user's own whose points do not follow from what it may depend on.
+
+    Raises:
+        StudyError: it fails, leaves the unit cube, or suggests other points to the same question.
+    """  # noqa: DOC502  (raised inside)
+    dimensions = sum(isinstance(entry, Range) for entry in space.values())
+    if name in SAMPLERS or not dimensions:
+        return
+    if sampler.own is not None:
+        _require_repeatable(name, sampler.own, dimensions)
+    elif sampler.points is not None:
+        few, more = (sampler.points(dimensions, n, _SEED) for n in (_TRIALS // 2, _TRIALS))
+        if not np.array_equal(few, more[: len(few)]):
+            raise StudyError(
+                f"sampler {name} must suggest the same point for a trial whenever it is asked, and "
+                "whatever for beside it, as it is not adaptive, got others; let points depend on "
+                "the seed and the trial's number alone, or set adaptive = True"
+            )
+
+
+def _require_repeatable(name: str, make: Make, dimensions: int) -> None:
+    size, trials = (dimensions, _SEED), range(_TRIALS, 2 * _TRIALS)
+    suggested(name, make, size, range(_TRIALS), ())
+    told = _made_up(dimensions)
+    one, other = (suggested(name, make, size, trials, told) for _ in range(2))
+    if not np.array_equal(one, other):
+        raise StudyError(
+            f"sampler {name} must suggest the same points to the same seed, trials and results, "
+            "got others; draw from np.random.default_rng(seed), and keep nothing outside of the "
+            "object"
+        )
+
+
+def _made_up(dimensions: int) -> Sequence[Finished]:
+    """Return trials that reached the target, missed it, and diverged."""
+    points = np.random.default_rng(_SEED).random((_TRIALS, dimensions))
+    kinds = [
+        ("reached", 40, 0.04, 40.0),
+        ("capped", None, 0.2, 119.7),
+        ("diverged", None, None, 300.0),
+    ]
+    return [
+        Finished(point=point, status=status, steps=steps, best_error=error, objective=value)
+        for place, point in enumerate(points)
+        for status, steps, error, value in [kinds[place % len(kinds)]]
+    ]
+
+
+class SamplerContract:
+    """A pytest kit: inherit from it and override `make`."""
+
+    def make(self) -> object:
+        """Return the sampler's class.
+
+        Raises:
+            NotImplementedError: the author has not overridden it.
+        """
+        raise NotImplementedError("override `make` to return your sampler's class")
+
+    def test_points(self) -> None:
+        """Check the points in one and in several dimensions."""
+        sampler = of_class("of this test", made_sampler(self.make(), "make()"))
+        for dimensions in (1, 2, 5):
+            space = {f"x{axis}": Range(low=0.0, high=1.0) for axis in range(dimensions)}
+            require_sound_sampler("of this test", sampler, space)

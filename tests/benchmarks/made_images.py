@@ -1,0 +1,52 @@
+"""A workload of the shape of MNIST whose images are made up: for machines without data and network.
+
+Each class is a smooth picture, each image one of them with noise. `gpu.py` trains on it.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from workloads import Data, Examples, Target
+from workloads.builtin.classification import cross_entropy, misclassified
+from workloads.models.simple_cnn import simple_cnn, sizes_of
+
+SIDE, CLASSES = 28, 10
+TRAIN, VALIDATION = 55_000, 5_000
+NOISE = 1.5
+
+
+class MadeImages:
+    """The Simple CNN of `mnist-simple-cnn` on made images, 3 % validation error."""
+
+    target = Target(0.03)
+    loss = staticmethod(cross_entropy)
+    error = staticmethod(misclassified)
+
+    def __init__(self, train: int = TRAIN, validation: int = VALIDATION) -> None:
+        """Set the numbers of images."""
+        self._counts = train, validation
+
+    def data(self) -> Data:
+        """Return the images, the same on every call."""
+        return _made(*self._counts)
+
+    def model(self) -> nn.Module:
+        """Return a new network."""
+        return simple_cnn((1, SIDE, SIDE), CLASSES, sizes_of("base"))
+
+
+@cache
+def _made(train: int, validation: int) -> Data:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(CLASSES, 1, 7, 7, generator=generator)
+    pictures = nn.functional.interpolate(coarse, size=SIDE, mode="bilinear")
+    labels = torch.randint(CLASSES, (train + validation,), generator=generator)
+    noisy = torch.empty(len(labels), 1, SIDE, SIDE).normal_(0, NOISE, generator=generator)
+    inputs = (noisy.add_(pictures[labels]).sigmoid_() * 255).to(torch.uint8)
+
+    def part(rows: slice) -> Examples[Tensor, Tensor]:
+        return Examples(inputs[rows], labels[rows])
+
+    return Data(train=part(slice(train)), validation=part(slice(train, None)))
