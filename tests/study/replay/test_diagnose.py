@@ -216,11 +216,19 @@ def test_names_of_diagnostics_are_read_once_each_and_in_order():
             diagnostics_named(text)
 
 
-def test_averaged_weights_are_diagnosed_where_they_count(shared_training, make_study):
-    space = make_study().as_data()["search"]["space"] | {"ema_decay": 0.9}
-    study = make_study(batch_sizes=[8], search={"space": space}, race={"weights": "averaged"})
-    made = shared_training()
-    recorded = trained(study, made, ema_decay=0.9)
+@pytest.mark.parametrize("mode", ["packed", "looped"])
+@pytest.mark.parametrize(
+    ("kind", "averaged"), [("plain", True), ("batch norm", True), ("batch norm", False)]
+)
+def test_what_is_diagnosed_is_what_reached_the_target(
+    shared_training, make_study, mode, kind, averaged
+):
+    decay = {"ema_decay": 0.9} if averaged else {}
+    space = make_study().as_data()["search"]["space"] | decay
+    race = {"weights": "averaged"} if averaged else {}
+    changes = {"race": race, "compute": {"mode": mode}, "search": {"space": space}}
+    study, made = make_study(batch_sizes=[8], **changes), shared_training(kind)
+    recorded = trained(study, made, **decay)
     trial = recorded[1]
     rows = measured(study, made, trial, recorded, "gap")
     at_end = {row["quantity"]: row["value"] for row in rows if row["moment"] == "end"}
