@@ -34,7 +34,8 @@ class Observation:
 
     Attributes:
         state: a member of the model that changes while it trains and is no parameter, or that
-            differs from model to model; None without one. Such models cannot share a trace.
+            differs from model to model; None without one. Unless they are
+            buffers, such models cannot share a trace.
         buffer: whether only buffers change, which a checkpoint holds, as batch statistics.
         draws: names of the generators that training draws from; None without one.
         measure_draws: the same of a measurement.
@@ -224,7 +225,7 @@ def _refuse_written(given: Examples, kept: Examples) -> None:
         if not same or not torch.equal(now[name], before[name]):
             raise WorkloadError(
                 f"the validation {name.removeprefix('.')} must stay as they are, but `loss`, "
-                "`error` or the model writes into them, and the next "
-                "measurement would see other data; compute a new tensor, such as x = x - 0.5 "
-                "in place of x.sub_(0.5), and a new dict"
+                "`error`, `quantities` or the model writes into them, and the next measurement "
+                "would see other data; compute a new tensor, such as x = x - 0.5 in place of "
+                "x.sub_(0.5), and a new dict"
             )

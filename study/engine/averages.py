@@ -7,33 +7,20 @@ to averaged ones. Training never sees an average.
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from study.engine.networks.interface import Networks
 from study.engine.networks.training import copy_into
 from study.records import Floats
-
-
-class Averaged(Protocol):
-    """Networks as they are averaged.
-
-    Attributes:
-        parameters: all trainable parameters, shape (lanes, parameters).
-    """
-
-    parameters: Tensor
-
-    @property
-    def statistics(self) -> list[Tensor]:
-        """Floating-point buffers that training may change, as views, each (lanes, ...)."""
 
 
 class Averages:
     """The averages of the weights of several lanes, which start at the weights."""
 
-    def __init__(self, networks: Averaged, decays: Floats) -> None:
+    def __init__(self, networks: Networks, decays: Floats) -> None:
         """Start at step 0; `decays` has shape (lanes,), each in [0, 1)."""
         self._networks = networks
         self._means = [tensor.clone() for tensor in self._tensors]

@@ -10,7 +10,8 @@ from study.engine.checkpoints import Checkpoint, SavedError
 from study.engine.data_order import DataOrder
 from study.engine.ensemble import Ensemble
 from study.engine.federated import ClientOrder, FederatedLanes, client_shards
-from study.engine.lanes import GradientLanes, Networks, UpdateSettings
+from study.engine.lanes import GradientLanes, UpdateSettings
+from study.engine.networks.interface import Networks
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable

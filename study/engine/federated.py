@@ -15,7 +15,8 @@ from torch import Tensor
 from study.config.federated import FederatedConfig
 from study.config.study import ResolvedStudy
 from study.engine.data_order import DataOrder
-from study.engine.lanes import GradientLanes, Networks, UpdateSettings
+from study.engine.lanes import GradientLanes, UpdateSettings
+from study.engine.networks.interface import Networks
 from study.engine.networks.training import LoadedWorkload
 from study.engine.shards import dirichlet_shards, iid_shards, shares
 from study.errors import StudyError

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,72 +13,18 @@ from torch import Tensor
 from analysis.measures.batch_plan import BatchPlan
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, TEST_ERROR
 from study.engine.averages import Averages
+from study.engine.evaluation import Evaluation
 from study.engine.networks.cuda_graph import CapturedStep
+from study.engine.networks.interface import Networks
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload, copy_into
-from study.optimizers import Optimizer, ParameterTensors, Step
+from study.optimizers import Optimizer, Step
 from study.records import Floats
-from workloads.errors import WorkloadError
-from workloads.workload import Examples, Split
 
-EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
-"""Examples x lanes in one evaluation pass; on a CPU, activations should stay in the cache."""
-LOADED_AT_ONCE = 512
-"""The same of examples that are loaded one by one, and so are not in memory already."""
 BESIDE_EVERY = 24
 """Of so many measurements, one is also made of the weights that the target does not count on: on
 the usual grid, one in each doubling of steps. More would nearly double the time of a race in which
 measuring takes longer than training."""
-
-
-class Networks(Protocol):
-    """The models of several lanes.
-
-    Attributes:
-        parameters: all trainable parameters, shape (lanes, parameters); updated in place.
-        supports_cuda_graph: whether a step consists of kernel launches only.
-    """
-
-    parameters: Tensor
-    supports_cuda_graph: bool
-
-    @property
-    def statistics(self) -> list[Tensor]:
-        """Floating-point buffers that training may change, as views, each (lanes, ...)."""
-
-    @property
-    def described(self) -> ParameterTensors:
-        """A model's parameter tensors, in their order in `parameters`."""
-
-    def gradients(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return gradients (lanes, parameters) and losses (lanes,) on batches (lanes, B)."""
-
-    def step(
-        self,
-        update: Step,
-        buffers: Mapping[str, Tensor],
-        values: Mapping[str, Tensor],
-        indices: Tensor,
-    ) -> Tensor:
-        """Take one update in every lane; return the losses before it, (lanes,)."""
-
-    def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Return mean loss, error and further quantities of some lanes on shared examples.
-
-        The shape is (2 + further quantities, lanes).
-        """
-
-    def buffers(self, lane: int) -> dict[str, Tensor]:
-        """Return copies of the buffers of a lane that training may change, by name."""
-
-    def keep(self, lanes: Tensor) -> None:
-        """Keep the lanes of these indices, in this order."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Return everything that training changes."""
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Restore a state of the same lanes."""
 
 
 class Order(Protocol):
@@ -149,8 +94,7 @@ class GradientLanes:
     ) -> None:
         """Start every lane at step 0."""
         self._networks, self._settings, self._order = networks, settings, order
-        self._loaded, self._device = loaded, loaded.device
-        self._validation = loaded.data.validation
+        self._device = loaded.device
         self._buffers = settings.optimizer.zeros(networks.parameters)
         self._update = Step.of(settings.optimizer, networks.described, settings.hyperparameters)
         self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
@@ -163,15 +107,7 @@ class GradientLanes:
         most = settings.batch_size if plan is None else max(size for _, size in plan.stages)
         size = min(settings.micro_batch or most, most)
         self._micro_batch = MicroBatch(size, minimum=1 if loaded.splits_batches else size)
-        at_once = max(1, EXAMPLES_PER_EVALUATION[loaded.device.type] // count)
-        if not self._validation.tensors:
-            at_once = min(at_once, LOADED_AT_ONCE)
-        examples = loaded.data.validation.size
-        self._evaluation_batch = (
-            MicroBatch(max(at_once, examples), minimum=examples)
-            if loaded.whole
-            else MicroBatch(at_once)
-        )
+        self._evaluation = Evaluation(loaded, networks)
         self._captured: dict[int, CapturedStep] = {}
         self._step = 0
 
@@ -218,7 +154,7 @@ class GradientLanes:
         """Return validation loss, error and further quantities of every lane, each (lanes,)."""
         self._measured += 1
         with self._weights(averaged=self._settings.counts_averages):
-            return tuple(self._evaluated())
+            return tuple(self._evaluation.validation(self._rows()))
 
     def beside(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
         """Return by name what is not part of every measurement, NaN where it is not known.
@@ -230,41 +166,22 @@ class GradientLanes:
             The error of the weights that the target does not count on, of all lanes now and then;
             and the test error. Both of the lanes that end. Each has shape (lanes,).
         """
-        counts_averages, found = self._settings.counts_averages, {}
+        counts_averages, found, rows = self._settings.counts_averages, {}, self._rows()
         if self._averages is not None:
             with self._weights(averaged=not counts_averages):
                 if self._measured % BESIDE_EVERY == 1 or ending.all():
-                    errors = self._evaluated()[1]
+                    errors = self._evaluation.validation(rows)[1]
                 else:
-                    errors = self._one_by_one(self._validation, ending)
+                    errors = self._evaluation.errors("validation", rows, ending)
             found[RAW_ERROR if counts_averages else AVERAGED_ERROR] = errors
-        if self._loaded.data.test is not None:
+        if self._evaluation.tests:
             with self._weights(averaged=counts_averages):
-                found[TEST_ERROR] = self._one_by_one(self._loaded.data.test, ending)
+                found[TEST_ERROR] = self._evaluation.errors("test", rows, ending)
         return found
 
     def _weights(self, *, averaged: bool) -> AbstractContextManager[None]:
         """Measure averaged weights while the body runs, or those that are trained."""
         return self._averages.in_place() if self._averages and averaged else nullcontext()
-
-    def _evaluated(self) -> NDArray[np.float64]:
-        versions = [tensor._version for tensor in self._validation.tensors]
-        measured = self._evaluation_batch.run(self._evaluate)
-        if versions != [tensor._version for tensor in self._validation.tensors]:
-            raise WorkloadError(
-                "the validation examples must stay as they are, but the workload has written into "
-                "them while they were measured; compute new tensors in place of changing them"
-            )
-        return measured
-
-    def _one_by_one(self, split: Split, lanes: NDArray[np.bool_]) -> Floats:
-        """Return the error of the lanes where `lanes` is True on a split, NaN of others."""
-        errors = np.full(len(self), np.nan)
-        for lane in np.flatnonzero(lanes):
-            # few lanes end at a time, and each number of lanes needs a trace
-            alone = partial(self._evaluate_lanes, split, lanes=self._rows()[lane : lane + 1])
-            errors[lane] = self._evaluation_batch.run(alone)[1, 0]
-        return errors
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
@@ -286,7 +203,7 @@ class GradientLanes:
             "averages": None if self._averages is None else self._averages.state(),
             "measured": self._measured,
             "order": self._order.state(),
-            "micro_batches": [self._micro_batch.size, self._evaluation_batch.size],
+            "micro_batches": [self._micro_batch.size, self._evaluation.portion.size],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -302,7 +219,7 @@ class GradientLanes:
             self._averages.restore(state["averages"])
         self._measured = state["measured"]
         self._order.restore(state["order"])
-        self._micro_batch.size, self._evaluation_batch.size = state["micro_batches"]
+        self._micro_batch.size, self._evaluation.portion.size = state["micro_batches"]
 
     def _compact(self, rows: NDArray[np.int64]) -> None:
         index = torch.from_numpy(rows).to(self._device)
@@ -356,34 +273,6 @@ class GradientLanes:
             total.add_(gradients, alpha=share)
             losses.add_(part_losses, alpha=share)
         return total, losses
-
-    def _evaluate(self, size: int) -> NDArray[np.float64]:
-        rows, computed = self._rows(), len(self._computed)
-        examples = self._validation.size
-        # `whole` measures of large sets: fewer lanes at once, since the examples cannot be split
-        lanes = max(1, EXAMPLES_PER_EVALUATION[self._device.type] // min(size, examples))
-        if len(rows) <= lanes:
-            every = None if len(rows) == computed else rows
-            return self._evaluate_lanes(self._validation, size, every)
-        return np.concatenate(
-            [
-                self._evaluate_lanes(self._validation, size, some)
-                for some in torch.split(rows, lanes)
-            ],
-            axis=1,
-        )
-
-    def _evaluate_lanes(self, split: Split, size: int, lanes: Tensor | None) -> NDArray[np.float64]:
-        """Return loss, error and further quantities on a split, shape (2 + more, lanes)."""
-        count, examples = len(self._computed) if lanes is None else len(lanes), split.size
-        rows = 2 + len(self._loaded.quantities)
-        total = torch.zeros(rows, count, device=self._device, dtype=torch.float64)
-        size = examples if self._loaded.whole else size
-        for start in range(0, examples, size):
-            part = split.rows(slice(start, start + size)).to(self._device)
-            total += self._networks.evaluate(part, lanes) * part.size
-        measured: NDArray[np.float64] = (total / examples).cpu().numpy()
-        return measured
 
     def _values_now(self) -> Mapping[str, Tensor]:
         if self._settings.lr_factor is None:

@@ -129,7 +129,9 @@ class Search:
         self._batch_size, self._shared = batch_size, shared
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._seed = derive_seed(resolved.seed, batch_size, "search")
-        self._name, self._learns = resolved.search.sampler, resolved.adaptive
+        self._name = resolved.search.sampler
+        builtin = SAMPLERS.get(self._name)
+        self._learns = builtin.learns if builtin else resolved.adaptive
         self._told: list[TrialResult] = []
         self._budget = resolved.budget(batch_size)
         self._fixed = {n: e for n, e in resolved.search.space.items() if not isinstance(e, Range)}

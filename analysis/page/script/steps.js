@@ -88,10 +88,11 @@ function drawSteps(frame, study, now, on, choose) {
   const points = view.rows.map((row) => pointOf(row, view, times));
   if (quantity.of && now.view === 0) points.forEach((point) => takeCost(point, study, quantity));
   const y = logScale(...stepsExtent(points, view, times), frame.bottom, frame.top);
-  if (on.curves.has("regimes")) drawRegimes(frame, view, x, sizes);
+  const names = on.curves.has("regimes") ? drawRegimes(frame, view, x, sizes) : [];
   axes(frame, x, y, [study.batch_axis, quantity.axis(study)], sizes);
   const inside = clipped(frame);
   drawCurves(inside, view, on.curves, x, y, times);
+  nameRegimes(frame, names);
   marks.forEach(([name, size], index) => drawCritical(frame, x, name, size, frame.top - 22 * index - 11));
   const chosen = drawn(inside, "rect", { class: "chosen", y: frame.top, height: frame.bottom - frame.top, width: 0 });
   points.forEach((point) => drawPoint(inside, point, x, y));
@@ -133,16 +134,25 @@ function stepsExtent(points, view, times) {
   return points.some((point) => point.bound !== null) ? [low, high * (high / low) ** 0.1] : [low, high];
 }
 
+/** Shade the regimes; return their names, empty where there is no room, and their middles. */
 function drawRegimes(frame, view, x, sizes) {
   const group = drawn(frame.svg, "g", { class: "regimes" });
+  const names = [];
   view.regimes.forEach(([regime, low, high]) => {
     const left = low <= sizes[0] ? frame.left : x.at(low);
     const right = high >= sizes.at(-1) ? frame.right : x.at(high);
     const shade = { x: left, y: frame.top, width: right - left, height: frame.bottom - frame.top };
     drawn(group, "rect", { ...shade, class: regime.replace(" ", "-") });
     const words = right - left > regime.length * 6.5 ? regime : "";
-    drawn(group, "text", { x: (left + right) / 2, y: frame.bottom - 8, "text-anchor": "middle" }, words);
+    names.push([words, (left + right) / 2]);
   });
+  return names;
+}
+
+/** Name the regimes above the lines that cross them; the style gives each letter a margin. */
+function nameRegimes(frame, names) {
+  const group = drawn(frame.svg, "g", { class: "regimes" });
+  for (const [words, x] of names) drawn(group, "text", { x, y: frame.bottom - 8, "text-anchor": "middle" }, words);
 }
 
 function drawCurves(inside, view, on, x, y, times) {

@@ -83,6 +83,7 @@ FAULTS = {
     "no learning rate": (["hyperparameters = {}"], "must have a hyperparameter lr"),
     "a name twice": (["buffers = ('lr',)"], "names of their own, got 'lr'"),
     "a taken name": (["hyperparameters = {'lr': RATE, 'ema_decay': RATE}"], "got 'ema_decay'"),
+    "a blank": (["hyperparameters = {'lr': RATE, 'my rate': RATE}"], "letters, digits and any of"),
     "a column": (["hyperparameters = {'lr': RATE, 'steps': RATE}"], "got 'steps'"),
     "needs arguments": (["def __init__(self, rate): pass"], "class with `hyperparameters`"),
     "raises": (["def update(self, state): raise OSError('no')"], "must take a step, got OSError"),

@@ -103,7 +103,7 @@ def test_an_output_that_the_loss_writes_into_is_not_what_the_error_sees():
 @pytest.mark.parametrize("pack", [1, 4])
 def test_a_whole_measure_is_of_all_examples_at_once_for_any_number_of_lanes(pack, monkeypatch):
     monkeypatch.setitem(
-        __import__("study.engine.lanes", fromlist=["x"]).EXAMPLES_PER_EVALUATION, "cpu", 7
+        __import__("study.engine.evaluation", fromlist=["x"]).EXAMPLES_PER_EVALUATION, "cpu", 7
     )
     loaded = load(strange.WholeRootMeanSquare(), CPU)
     seeds = tuple(range(SEED, SEED + pack))
