@@ -234,3 +234,22 @@ def test_what_is_diagnosed_is_what_reached_the_target(
     at_end = {row["quantity"]: row["value"] for row in rows if row["moment"] == "end"}
     assert at_end["val_error"] == pytest.approx(trial.outcome.best_error)
     assert at_end["val_loss"] == pytest.approx(trial.curve.val_loss[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        ({"batch_schedule": object()}, "got a study with a batch schedule"),
+        ({"federated": object()}, "got a federated study"),
+    ],
+)
+def test_studies_without_mini_batches_of_one_model_are_refused(shared_training, study, message):
+    refused = SimpleNamespace(**{"batch_schedule": None, "federated": None, **study})
+    with pytest.raises(StudyError, match=message):
+        next(diagnose(refused, shared_training(), [], [], ["noise"]))
+
+
+def test_a_program_is_refused():
+    program = SimpleNamespace(compute=SimpleNamespace(mode="program"))
+    with pytest.raises(StudyError, match="got a study of a program; measure it in the program"):
+        best_trials(program, [], None)
