@@ -15,6 +15,7 @@ HERE = Path(__file__).parent
 BENCHMARKS = (
     "against_optuna",
     "against_ray_tune",
+    "averages",
     "engine",
     "growth",
     "load",
