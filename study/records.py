@@ -205,6 +205,8 @@ class Curve:
 
     def until(self, rows: int) -> "Curve":
         """Return the first `rows` measurements."""
+        if rows >= self.step.size:
+            return self
         columns = {name: getattr(self, name)[:rows] for name in CURVE_FIELDS}
         return Curve(**columns, further={n: column[:rows] for n, column in self.further.items()})
 

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "build" / "gpu"
 TEST_PACKAGES = ("pytest>=8.3", "pytest-timeout>=2.3")
-REHEARSAL = "--device cpu --trials 2 --max-steps 2 --batch-sizes 1,8 --seconds 0.05 --repeats 1"
+REHEARSAL = "--device cpu --trials 2 --max-steps 2 --batch-sizes 1,8 --seconds 0.05 --images 550"
 _TEST_SECONDS = 1200
 
 

@@ -34,7 +34,8 @@ class Observation:
 
     Attributes:
         state: a member of the model that changes while it trains and is no parameter, or that
-            differs from model to model; None without one. Such models cannot share a trace.
+            differs from model to model; None without one. Unless they are
+            buffers, such models cannot share a trace.
         buffer: whether only buffers change, which a checkpoint holds, as batch statistics.
         draws: names of the generators that training draws from; None without one.
         measure_draws: the same of a measurement.

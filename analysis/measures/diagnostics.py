@@ -189,6 +189,8 @@ def _landscape(found: Diagnosed) -> Iterator[str]:
             rows = found.rows("landscape", f"{split}_loss", variant)
             ends = rows[np.isclose(rows["x"], 0) | np.isclose(rows["x"], 1)]["value"].to_numpy()
             inside = rows[rows["x"].between(0, 1)]
+            if len(ends) < 2:  # noqa: PLR2004
+                continue
             name = {"train": "training", "val": "validation"}[split]
             yield (
                 f"From the solution of B = {rows['batch_size'].iloc[0]} {variant} the {name} loss "
@@ -207,6 +209,9 @@ def _gap(found: Diagnosed) -> Iterator[str]:
             for _, row in rows.iloc[[0, -1] if len(rows) > 1 else [0]].iterrows()
         ]
         yield f"At {equal} validation error less training error is {', '.join(told)}."
+    tested = found.rows("gap", "test_error")
+    if len(tested):
+        yield _against("Test error at the target is", tested)
 
 
 def _signed(row: "pd.Series[Any]") -> str:

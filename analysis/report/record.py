@@ -10,6 +10,7 @@ from analysis.fitting.critical import DEFINITIONS
 from analysis.measures.batch_plan import is_planned
 from analysis.measures.budgets import budget_records
 from analysis.measures.federated import local_steps, step_unit
+from analysis.measures.mean_target import mean_records
 from analysis.measures.recipes import recipe_record
 from analysis.measures.replicates import fitted_quantity
 from analysis.report.failures import failure_records
@@ -41,6 +42,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
     study, regimes = analysis.study, analysis.regimes
     config = study.config
     recorded = study.trials.drop_duplicates(list(TRIAL_KEY))
+    mean = mean_records(study, analysis.target)
     trials = recorded[["batch_size", "status", "message"]].itertuples(index=False)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -54,6 +56,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "imported": study.imported,
         "unfinished": list(analysis.unfinished),
         "federated": config.get("federated"),
+        **({"mean_target": mean} if mean else {}),
         **({"batch_schedule": config["batch_schedule"]} if is_planned(config) else {}),
         "recipe": recipe_record(study),
         "replicates_planned": bool(config.get("replicates", {}).get("seeds", 0)),

@@ -12,6 +12,7 @@ from analysis.fitting.estimates import Estimate, rounded, span_text
 from analysis.fitting.models import MODELS
 from analysis.measures.budgets import best_batch_size_sentences
 from analysis.measures.federated import round_sentences
+from analysis.measures.mean_target import mean_sentences
 from analysis.measures.recipes import recipe_sentences
 from analysis.measures.replicates import MEDIANS, replicate_sentences, seed_sentences
 from analysis.measures.scaling_rules import scaling_rule_sentences
@@ -47,6 +48,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *(() if ran else recipe_sentences(recipe)),
         *failure_sentences(record["failures"]),
         *_replicate_sentences(record, table, ran),
+        *mean_sentences(record.get("mean_target", ()), record["target"], record["quantity"]),
         *quality_sentences(_frame(record["search"]), record["imported"]),
         *_pruned_sentences(table),
         *best_batch_size_sentences(record["budgets"], record["quantity"]),

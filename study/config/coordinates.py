@@ -33,9 +33,11 @@ def _half_life(name: str) -> Coordinate:
     )
 
 
+EMA_HALF_LIFE = "ema_half_life"
 DECAY_TIME = "weight_decay_time"
 COORDINATES: Mapping[str, Coordinate] = {
     **{f"{name}_half_life": _half_life(name) for name in ("momentum", "beta1", "beta2")},
+    EMA_HALF_LIFE: _half_life("ema_decay"),
     DECAY_TIME: Coordinate(
         hyperparameter="weight_decay",
         value=lambda examples, batch_size, lr: batch_size / (lr * examples),

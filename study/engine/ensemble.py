@@ -36,10 +36,9 @@ class Ensemble:
 
     def measured_weights(self, place: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return a remaining lane's parameters, shape (parameters,), and buffers, as measured."""
-        ends = np.cumsum([len(pack) for pack in self._packs])
-        number = int(np.searchsorted(ends, place, side="right"))
-        parameters, buffers = self._packs[number].measured_weights()
-        return parameters[place - ends[number]], buffers
+        begins = np.cumsum([0, *(len(pack) for pack in self._packs)])
+        number = int(np.searchsorted(begins, place, side="right")) - 1
+        return self._packs[number].measured_weights(place - int(begins[number]))
 
     @property
     def micro_batch(self) -> int:

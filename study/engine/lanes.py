@@ -124,17 +124,15 @@ class GradientLanes:
         """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
         return self._values_now()["lr"][self._rows(), 0]
 
-    def measured_weights(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return copies of the weights that are measured, averaged ones where these count.
+    def measured_weights(self, place: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return copies of the weights of a remaining lane as measured, averages where they count.
 
-        They are the parameters, shape (lanes, parameters), and the buffers of a looped model that
-        training changes, such as batch statistics, by name.
+        They are the parameters, shape (parameters,), and by name the buffers that training may
+        change, such as batch statistics.
         """
+        lane = int(self._live[place])
         with self._weights(averaged=self._settings.counts_averages):
-            state = self._networks.state().items()
-            named = {n: t for n, t in state if n.startswith("buffer ")}
-            changed = {n.removeprefix("buffer "): t.clone() for n, t in named.items()}
-            return self.parameters.clone(), changed
+            return self._networks.parameters[lane].clone(), self._networks.buffers(lane)
 
     @property
     def micro_batch(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from study.config.coordinates import COORDINATES, replaced
+from study.config.coordinates import COORDINATES, EMA_HALF_LIFE, EXAMPLES, replaced
 from study.config.sections import Flag, Number
 from study.config.space import Hyperparameter, Range, Scale, Space
 from study.errors import StudyError, shown
@@ -58,9 +58,9 @@ def of_schedule(name: str) -> Group:
 
 
 def of_averaging() -> Group:
-    """Return the decay of averaged weights, which is optional; 0 is off."""
+    """Return the decay of averaged weights, which is optional; 0 is off. Or its half-life."""
     decay = Hyperparameter(default=0.0, low=0.0, high=1.0)
-    return Group({}, {EMA_DECAY: decay})
+    return Group({}, {EMA_DECAY: decay, EMA_HALF_LIFE: EXAMPLES})
 
 
 def of_program(names: Iterable[str], space: Space) -> Group:

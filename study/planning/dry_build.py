@@ -124,8 +124,8 @@ def _refuse_unsupported(config: StudyConfig, workload: Dynamics, space: Space) -
         )
     if of_averaging().used(space) and not getattr(workload, "averages", False):
         raise StudyError(
-            f"search.space.{EMA_DECAY} must be left out for this workload, whose own dynamics have "
-            "no averages, got " + repr(space[EMA_DECAY])
+            f"search.space.{EMA_DECAY}, or its half-life, must be left out for this workload, "
+            "whose own dynamics have no averages"
         )
     group = of_optimizer(config.optimizer)
     extras = [name for name in group.used(space) if name in group.optional]
@@ -181,7 +181,7 @@ def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> La
         hyperparameters=values,
         lr_factor=None,
         seeds=np.zeros(1, dtype=np.int64),
-        ema_decay=np.array([_middle(space[EMA_DECAY])]) if of_averaging().used(space) else None,
+        ema_decay=np.array([middle[EMA_DECAY]]) if of_averaging().used(space) else None,
         counts_averages=config.race.weights == "averaged",
     )
     return workload.lanes(setup)

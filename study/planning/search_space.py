@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, RESERVED_COLUMNS
 from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
-from study.config.coordinates import COORDINATES, EXAMPLES, replaced
+from study.config.coordinates import COORDINATES, EMA_HALF_LIFE, EXAMPLES, replaced
 from study.config.space import Hyperparameter, Range, Space
 from study.config.study import StudyConfig
 from study.errors import StudyError, not_among, shown
@@ -71,7 +71,8 @@ def measured_beside(config: StudyConfig, space: Space) -> tuple[str, ...]:
         StudyError: the target counts on averages that there are not, or a decay is searched that no
             target counts on.
     """
-    decay, averaged = space.get(EMA_DECAY, 0.0), config.race.weights == "averaged"
+    name = EMA_HALF_LIFE if EMA_HALF_LIFE in space else EMA_DECAY
+    decay, averaged = space.get(name, 0.0), config.race.weights == "averaged"
     if averaged and decay == 0.0:
         raise StudyError(
             'race.weights = "averaged" needs a decay of the average, got '
@@ -80,7 +81,7 @@ def measured_beside(config: StudyConfig, space: Space) -> tuple[str, ...]:
         )
     if isinstance(decay, Range) and not averaged:
         raise StudyError(
-            f"search.space.{EMA_DECAY} must be a number where the target counts on raw weights, "
+            f"search.space.{name} must be a number where the target counts on raw weights, "
             'which it does not change, got a range; fix it, or set race.weights = "averaged"'
         )
     if decay == 0.0:

@@ -246,7 +246,7 @@ def write_part(
         table = table.append_column(pa.field(column, kind), values)
     name = part_name(first.batch_size, first.cohort, first.point.role)
     # parts are small and many: compressed ones would take twice the time to read, for a tenth less
-    content = as_parquet(table.replace_schema_metadata(metadata), compression="none")
+    content = as_parquet(table.replace_schema_metadata(metadata), plain=True)
     write_file(folder, name, content)
     return name
 

@@ -18,13 +18,14 @@ from measuring import (
     cores,
     interleaved,
     number,
+    peers,
     positive,
     positives,
     ratio,
+    ratios,
     run,
     show,
     spread,
-    times,
     write_json,
 )
 
@@ -157,7 +158,7 @@ def _ratios(runs: Mapping[str, Sequence[Ended]]) -> dict[str, float]:
 
 
 def _show_times(chosen: argparse.Namespace, runs: Mapping[str, Sequence[Ended]]) -> None:
-    ratios = _ratios(runs)
+    ours = [ended.finished.seconds for ended in runs[OURS]]
     rows = []
     for name, ends in runs.items():
         phases = [
@@ -168,7 +169,7 @@ def _show_times(chosen: argparse.Namespace, runs: Mapping[str, Sequence[Ended]])
             [
                 name,
                 str(spread(ended.finished.seconds for ended in ends)),
-                times(ratios[name]) if name in ratios else "1",
+                "1" if name == OURS else ratios([e.finished.seconds for e in ends], ours),
                 *phases,
                 number(statistics.median(ended.finished.cpu_seconds for ended in ends)),
                 f"{statistics.median(ended.steps_trained for ended in ends):,.0f}",
@@ -180,7 +181,8 @@ def _show_times(chosen: argparse.Namespace, runs: Mapping[str, Sequence[Ended]])
         ["", "whole, s", "ratio", "start-up", "training", "end", "CPU s", "steps trained"],
         rows,
         f"Medians of {chosen.repeats} interleaved repeats (least to most). whole: process start to "
-        "exit; ratio: of that to batchscale's; steps trained: over all trials.",
+        "exit; ratio: of that to batchscale's; steps trained: over all trials. "
+        f"{peers('ray', 'optuna', 'torch')}.",
     )
 
 

@@ -20,9 +20,11 @@ from measuring import (
     arguments,
     interleaved,
     number,
+    peers,
     positives,
     progress,
     ratio,
+    ratios,
     show,
     times,
     write_json,
@@ -142,7 +144,7 @@ def main() -> None:
             [
                 f"{size:,}",
                 number(1e6 * float(np.median(found["bare"]))),
-                times(ratio(found["looped"], found["bare"])),
+                ratios(found["looped"], found["bare"]),
                 *(number(1e6 * float(np.median(values))) for values in packed),
                 *(times(ratio(found["looped"], values)) for values in packed),
             ]
@@ -157,7 +159,7 @@ def main() -> None:
             *(f"looped / packed {count}" for count in chosen.lanes),
         ],
         rows,
-        f"Medians of {chosen.repeats} interleaved repeats.",
+        f"Medians of {chosen.repeats} interleaved repeats (least to most). {peers('torch')}.",
     )
     write_json(chosen, repeats={str(size): found for size, found in runs.items()})
 

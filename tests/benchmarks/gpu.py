@@ -27,13 +27,14 @@ from measuring import (
     arguments,
     interleaved,
     number,
+    peers,
     positive,
     positives,
     progress,
+    ratios,
     run,
     show,
     spread,
-    times,
     write_json,
 )
 from torch import nn
@@ -56,6 +57,7 @@ def study_of(chosen: argparse.Namespace) -> dict[str, Any]:
     """Return the study file of the sweep."""
     return {
         "workload": WORKLOAD,
+        "workload_options": {"train": chosen.images, "validation": -(-chosen.images // 11)},
         "batch_sizes": chosen.batch_sizes,
         "search": {"trials": chosen.trials},
         "race": {"max_steps": chosen.max_steps},
@@ -142,14 +144,13 @@ def steps(chosen: argparse.Namespace, training: LoadedWorkload, pack: Callable[[
         together = [lanes / seconds for seconds in found["packed"]]
         best = 1 / floor(training, size, rate)
         runs[size] = {"bare": alone, "packed": together, "floor": best, "pack": width}
-        ratios = spread(a / b for a, b in zip(together, alone, strict=True))
         rows.append(
             [
                 f"{size:,}",
                 str(width),
                 number(spread(alone).median),
                 number(spread(together).median),
-                f"{times(ratios.median)} ({number(ratios.low)} to {number(ratios.high)})",
+                ratios(together, alone),
                 number(best),
                 f"{spread(together).median / best:.1%}",
             ]
@@ -158,7 +159,7 @@ def steps(chosen: argparse.Namespace, training: LoadedWorkload, pack: Callable[[
         f"Trial-steps a second, {name_of(chosen.device)}, {chosen.trials} trials",
         ["batch size", "pack", "bare", "packed", "packed / bare", "floor", "of the floor"],
         rows,
-        f"torch {torch.__version__}. Medians of {chosen.repeats} interleaved repeats (least to "
+        f"{peers('torch')}. Medians of {chosen.repeats} interleaved repeats (least to "
         f"most). Measured: {rate[0] / 1e9:,.0f} GB/s copied, {rate[1] / 1e12:,.1f} TFLOP/s.",
     )
     return runs
@@ -193,6 +194,7 @@ def main() -> None:
     parser.add_argument("--trials", type=positive, default=100, help="default 100")
     parser.add_argument("--max-steps", type=positive, default=2000, help="default 2000")
     parser.add_argument("--batch-sizes", type=positives, default=BATCH_SIZES, metavar="B,B,...")
+    parser.add_argument("--images", type=positive, default=55_000, help="to train; default 55000")
     parser.add_argument("--seconds", type=float, default=LEAST_SECONDS, help="of one timing")
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds of the sweep, at most")
     parser.add_argument("--no-sweep", action="store_true", help="only the table of steps")

@@ -324,6 +324,12 @@ def ratio(over: Iterable[float], under: Iterable[float]) -> float:
     return statistics.median(over) / statistics.median(under)
 
 
+def ratios(over: Sequence[float], under: Sequence[float]) -> str:
+    """Write the ratio of two medians, with the least and the greatest ratio of one repeat."""
+    pairs = [a / b for a, b in zip(over, under, strict=True)]
+    return f"{times(ratio(over, under))} ({number(min(pairs))} to {number(max(pairs))})"
+
+
 # --- output -----------------------------------------------------------------------------------
 
 
@@ -445,6 +451,11 @@ def versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             found[name] = None
     return found | {"commit": _commit()}
+
+
+def peers(*names: str) -> str:
+    """Return packages with their versions, for the note under a comparison."""
+    return ", ".join(f"{name} {versions()[name]}" for name in names)
 
 
 def _commit() -> str | None:

@@ -75,6 +75,7 @@ def test_every_benchmark_is_in_the_readme():
 
 def test_a_ratio_is_of_medians(measuring):
     assert measuring.ratio([30, 20, 1000], [10, 11, 1]) == 3.0
+    assert measuring.ratios([30, 20, 10], [10, 10, 10]) == "2.00x (1.00 to 3.00)"
     spread = measuring.spread([3.0, 1.0, 200.0])
     assert (spread.median, spread.low, spread.high, spread.repeats) == (3.0, 1.0, 200.0, 3)
     assert str(spread) == "3.00 (1.00 to 200)"

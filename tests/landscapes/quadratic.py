@@ -85,7 +85,7 @@ def steps_to_target(landscape, batch_size, places, sets, beyond=BEYOND):
     live, before = np.arange(len(places)), lanes._loss()
     step, stride = 0, 1
     with np.errstate(over="ignore", invalid="ignore"):
-        update = lanes._update(lanes._lr)
+        update = lanes._update(lanes._lr, batch_size)
         while len(live) and step < _LAST:
             if step == 2 * stride * _FINE:
                 stride, update = 2 * stride, quadratic._twice(update)

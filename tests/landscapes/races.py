@@ -117,7 +117,7 @@ def _losses(landscape, cohort, stretch, rules):
         end = rules.slack * rules.best_steps / stretch.min()
     stride = 1
     with np.errstate(over="ignore", invalid="ignore"):
-        update = lanes._update(lanes._lr)
+        update = lanes._update(lanes._lr, cohort.batch_size)
         while len(live) and grid[-1] < end * 1.05:
             if grid[-1] == 2 * stride * _PER_DOUBLING:
                 stride, update = 2 * stride, quadratic._twice(update)

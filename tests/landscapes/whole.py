@@ -24,8 +24,8 @@ from tests.landscapes.quadratic import BATCH_SIZES, HELD_OUT, TUNED_ON, fewest_s
 from tests.landscapes.races import run_study
 
 TABLE = Path(__file__).parents[2] / "docs" / "tables" / "judged.csv"
-SEEDS, STUDIES = 5, 201
-"""Seeds of each best point, and studies in a row of the table."""
+SEEDS, STUDIES, LEAST = 5, 201, 10
+"""Seeds of each best point, studies in a row of the table, and the fewest that make a row."""
 _COLUMNS = ("landscapes", "optimizer", "search", "value", "low", "high", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
 
@@ -98,6 +98,8 @@ def table(path):
     studies = pd.read_csv(path, names=names)
     rows = []
     for keys, found in studies.groupby(["landscapes", "optimizer", "search"]):
+        if len(found) < LEAST:
+            continue
         error = (found["value"] - 1).abs()
         held = (found["low"] <= 1) & (found["high"] >= 1)
         half, most = found["steps"].median(), found["most"].median()

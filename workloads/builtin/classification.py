@@ -140,8 +140,7 @@ class DigitsResNet8:
     ) -> None:
         """Set the normalization and the filters of each block.
 
-        `norm` is none, batch, or ghost with at most `ghost` examples; batch statistics make the
-        lanes looped.
+        `norm` is none, batch, or ghost with at most `ghost` examples.
         """
         self._norm, self._ghost, self._widths = norm, ghost, tuple(widths)
         with torch.device("meta"):

@@ -152,10 +152,7 @@ class Cifar10ResNet8(_Cifar10):
         classes: float = 1.0,
         download: bool = False,
     ) -> None:
-        """Set the normalization: none, batch, or ghost with at most `ghost` examples.
-
-        Batch statistics make the lanes looped.
-        """
+        """Set the normalization: none, batch, or ghost with at most `ghost` examples."""
         self._norm, self._ghost = norm, ghost
         super().__init__(images, classes, download)
 

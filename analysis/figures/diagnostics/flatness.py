@@ -3,15 +3,13 @@
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 
 from analysis.figures.drawing.colors import color, pale
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.figures.drawing.ticks import batch_size_axis, fitted_axis
 from analysis.measures.diagnostics import END, Diagnosed
 
 _PANEL = (18, 14)
-_MARGIN = 1.35
 _PANELS = {
     "Hessian": ("eigenvalue", "trace"),
     "Learning rate times eigenvalue": ("lr_times_eigenvalue", "stability_limit"),
@@ -58,7 +56,7 @@ def draw_flatness(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
             axes.vlines(known["batch_size"], known["low"], known["high"], color=style["color"])
             handles.append(key(_NAMES.get(quantity, quantity.replace("_", " ")), **style))
         batch_size_axis(axes, data["batch_size"])
-        _scale(axes, rows)
+        fitted_axis(axes.yaxis, rows["value"])
     sheet.title(f"{found.subject}: solutions at the target")
     sheet.legend(handles)
 
@@ -67,9 +65,3 @@ def _style(quantity: str, place: int) -> dict[str, Any]:
     if quantity == "stability_limit":
         return {"color": pale(0.34), "linestyle": "--", "lw": 1.0}
     return {"color": color(place), "marker": "o", "markersize": 4, "lw": 1.2}
-
-
-def _scale(axes: Axes, rows: pd.DataFrame) -> None:
-    values = rows["value"][rows["value"] > 0].to_numpy(float)
-    if values.size:
-        log_axis(axes.yaxis, values.min() / _MARGIN, values.max() * _MARGIN, least=3)

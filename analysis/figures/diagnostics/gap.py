@@ -1,4 +1,4 @@
-"""Training and validation error against batch size, at equal target, steps and examples."""
+"""Errors of the splits against batch size, at equal target, steps and examples."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ import pandas as pd
 
 from analysis.figures.drawing.colors import color
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.figures.drawing.ticks import batch_size_axis, fitted_axis
 from analysis.measures.diagnostics import EQUAL, Diagnosed
 
 _PANEL = (15, 17)
-_MARGIN = 1.35
-_SPLITS = {"train_error": "training", "val_error": "validation"}
+_SPLITS = {"train_error": "training", "val_error": "validation", "test_error": "test"}
+_LINES = ("o-", "s--", "^:")
 
 
 def gap_data(found: Diagnosed) -> pd.DataFrame:
@@ -34,17 +34,16 @@ def draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         for place, quantity in enumerate(_SPLITS):
             own = data[(data["equal"] == name) & (data["quantity"] == quantity)]
             style: dict[str, Any] = {"color": color(place), "markersize": 4, "lw": 1.2}
-            axes.plot(own["batch_size"], own["value"], "s--" if place else "o-", **style)
+            axes.plot(own["batch_size"], own["value"], _LINES[place], **style)
             known = own.dropna(subset=["low", "high"])
             axes.vlines(known["batch_size"], known["low"], known["high"], color=color(place), lw=1)
         batch_size_axis(axes, data["batch_size"])
-    positive = data["value"][data["value"] > 0].to_numpy(float)
-    if positive.size:
-        log_axis(panels[0].yaxis, positive.min() / _MARGIN**2, positive.max() * _MARGIN, least=3)
+    fitted_axis(panels[0].yaxis, data["value"], margin=1.8)
     sheet.label_y("Error")
     sheet.title(f"{found.subject}: the winners of the target")
     keys = [
-        key(name, color=color(place), marker="s" if place else "o", ls="--" if place else "-")
-        for place, name in enumerate(_SPLITS.values())
+        key(name, color=color(place), marker=_LINES[place][0], ls=_LINES[place][1:])
+        for place, (quantity, name) in enumerate(_SPLITS.items())
+        if (data["quantity"] == quantity).any()
     ]
     sheet.legend(keys)

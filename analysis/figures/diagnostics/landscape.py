@@ -5,13 +5,12 @@ import pandas as pd
 
 from analysis.figures.drawing.colors import color, paper, ramp
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.ticks import log_axis
+from analysis.figures.drawing.ticks import fitted_axis
 from analysis.measures.diagnostics import Diagnosed
 
 _HEIGHT = 3.4
 _PANEL = (18, 18)
 _MOST_NAMED = 12
-_MARGIN = 1.1
 _LEVELS = 9
 _LOSS = "Training loss"
 
@@ -33,7 +32,7 @@ def draw_line(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         if size in (sizes[0], sizes[-1]):
             low = own["low"].clip(lower=data["value"].min())
             axes.fill_between(own["x"], low, own["high"], color=shade, alpha=0.15, lw=0)
-    log_axis(axes.yaxis, data["value"].min() / _MARGIN, data["value"].max() * _MARGIN)
+    fitted_axis(axes.yaxis, data["value"], margin=1.1)
     axes.set_xlabel("Distance along the direction (lengths of each filter)")
     axes.set_ylabel(f"{_LOSS}, mean of directions")
     sheet.title(f"{found.subject}: around the solutions at the target")
@@ -53,7 +52,8 @@ def draw_plane(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     names = [f"B = {size}" for size in sizes]
     panels = sheet.grid(names, _PANEL, "Along one direction", sharex=True, sharey=True)
     values = data["value"].to_numpy(float)
-    levels = np.geomspace(max(values.min(), 1e-12), values.max(), _LEVELS + 2)[1:-1]
+    space = np.geomspace if values.min() > 0 else np.linspace
+    levels = space(values.min(), values.max(), _LEVELS + 2)[1:-1]
     shades = ramp(_LEVELS)
     for axes, size in zip(panels, sizes, strict=True):
         grid = data[data["batch_size"] == size].pivot_table(index="y", columns="x", values="value")
@@ -72,6 +72,7 @@ def between_data(found: Diagnosed) -> pd.DataFrame:
     """Return quantity (train and val, loss and error), x and value on the line of two solutions."""
     table = found.table
     rows = table[(table["what"] == "landscape") & table["variant"].str.startswith("to B = ")]
+    rows = rows[rows["value"].notna()]
     return rows[["batch_size", "variant", "quantity", "x", "value"]].reset_index(drop=True)
 
 
@@ -85,8 +86,7 @@ def draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         for x in (0, 1):
             axes.axvline(x, color=color(4), lw=0.8, ls=":")
         axes.set_ylabel(quantity.capitalize())
-    values = data.loc[data["quantity"].str.endswith("loss"), "value"].to_numpy(float)
-    log_axis(losses.yaxis, values[values > 0].min() / _MARGIN, values.max() * _MARGIN, least=3)
+    fitted_axis(losses.yaxis, data.loc[data["quantity"].str.endswith("loss"), "value"])
     first, other = data["batch_size"].iloc[0], data["variant"].iloc[0].removeprefix("to ")
     errors.set_xlabel(f"Place on the line: 0 is the solution of B = {first}, 1 that of {other}")
     sheet.title(f"{found.subject}: from one solution to another")

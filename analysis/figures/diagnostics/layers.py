@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import color, pale, paper, ramp
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.figures.drawing.ticks import batch_size_axis, fitted_axis
 from analysis.measures.diagnostics import Diagnosed, layer_table
 from analysis.measures.layers import ENDS
 
@@ -23,7 +22,6 @@ _RATIO = r"Gradient norm / weight norm, $|g|\,/\,|w|$"
 # of the font size
 _PANEL = (18, 17)
 _LAYER, _AROUND = 1.7, 5.0
-_MARGIN = 1.35
 
 
 def layers_vs_batch_data(found: Diagnosed) -> pd.DataFrame:
@@ -53,17 +51,10 @@ def draw_layers_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) ->
             if len(layers) <= _MOST_NAMED:
                 axes.plot(sizes, own["full_ratio"], ":", color=color, lw=1.0)
         batch_size_axis(axes, data["batch_size"])
-    _scale(panels[0].yaxis, data[["ratio", "full_ratio"]])
+    fitted_axis(panels[0].yaxis, data[["ratio", "full_ratio"]])
     sheet.label_y(_RATIO)
     sheet.title(f"{source.subject}: layer by layer")
     sheet.legend(_legend(layers, colors))
-
-
-def _scale(axis: Axis, ratios: pd.DataFrame) -> None:
-    values = ratios.to_numpy(float)
-    positive = values[values > 0]
-    if positive.size:
-        log_axis(axis, positive.min() / _MARGIN, positive.max() * _MARGIN, least=3)
 
 
 def _layer_style(layer: str, color: str) -> dict[str, Any]:
@@ -105,7 +96,7 @@ def draw_layers_start_end(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -
     panels = sheet.grid([f"B = {size}" for size in sizes], least, _RATIO, sharex=True, sharey=True)
     for axes, size in zip(panels, sizes, strict=True):
         _draw_course(axes, data[data["batch_size"] == size], layers)
-    _scale(panels[0].xaxis, data[["ratio"]])
+    fitted_axis(panels[0].xaxis, data[["ratio"]])
     panels[0].set_yticks(np.arange(len(layers)), layers)
     panels[0].set_ylim(len(layers) - 0.5, -0.5)  # the first layer on top
     sheet.title(f"{source.subject}: start and end of training")

@@ -71,6 +71,17 @@ def log_axis(
     _set_ticks(axis, _round_ticks(axis, low, min(high, ticks_to), least))
 
 
+def fitted_axis(axis: Axis, values: "pd.Series[Any] | pd.DataFrame", margin: float = 1.35) -> None:
+    """Scale an axis to what it shows, by logarithm unless some of it is negative.
+
+    Zeros, which a logarithm cannot show, are left out where all else is positive.
+    """
+    numbers = values.to_numpy(float)
+    positive = numbers[numbers > 0]
+    if positive.size and not (numbers < 0).any():
+        log_axis(axis, positive.min() / margin, positive.max() * margin, least=3)
+
+
 def label_axis(axis: Axis, text: str) -> None:
     """Label an axis, on several lines where it is too short for one."""
     size = float(FontProperties(size=matplotlib.rcParams["axes.labelsize"]).get_size_in_points())

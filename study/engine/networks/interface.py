@@ -46,6 +46,9 @@ class Networks(Protocol):
         The shape is (2 + further quantities, lanes).
         """
 
+    def buffers(self, lane: int) -> dict[str, Tensor]:
+        """Return copies of the buffers of a lane that training may change, by name."""
+
     def keep(self, lanes: Tensor) -> None:
         """Keep the lanes of these indices, in this order."""
 

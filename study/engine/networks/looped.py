@@ -95,6 +95,10 @@ class LoopedNetwork:
         buffers = self._model.buffers()
         return [buffer.unsqueeze(0) for buffer in buffers if buffer.is_floating_point()]
 
+    def buffers(self, lane: int) -> dict[str, Tensor]:
+        """Return copies of the buffers of the only lane, by name."""
+        return {name: buffer.clone() for name, buffer in self._model.named_buffers()}
+
     def keep(self, lanes: Tensor) -> None:
         """Do nothing: the only lane is kept, or dropped together with this object."""
 

@@ -143,6 +143,10 @@ class PackedNetworks:
         build = partial(self._evaluation_graph, examples)
         return torch.stack(self._trace(key, build, inputs)(*inputs))
 
+    def buffers(self, lane: int) -> dict[str, Tensor]:
+        """Return copies of the buffers of a lane that training may change, by name."""
+        return {name: self._constants[name][lane].clone() for name in self._changing}
+
     def keep(self, lanes: Tensor) -> None:
         """Keep the lanes of these indices, in this order."""
         self.parameters = self.parameters[lanes]

@@ -1,4 +1,4 @@
-"""Training and validation error, and the gap between them, at equal target, steps and examples."""
+"""Errors of the splits and the gap between them, at equal target, steps and examples."""
 
 import math
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ PARTS = 32
 
 
 def gap(network: Network) -> Iterator[Row]:
-    """Yield losses and errors of both splits and the gaps, with intervals over examples."""
-    sample = network.sample
-    splits = {"train": sample.train, "val": sample.validation}
+    """Yield losses and errors of every split and the gaps, with intervals over examples."""
+    splits = network.sample.splits
     found = {name: _measured(network, examples) for name, examples in splits.items()}
     for place, quantity in enumerate(("loss", "error")):
-        both = {name: (value[place], far[place]) for name, (value, far) in found.items()}
-        for name, (value, far) in both.items():
-            about = {"examples": splits[name].size}
-            yield row(f"{name}_{quantity}", value, **_ends(value, far), **about)
-        difference = both["val"][0] - both["train"][0]
-        far = math.hypot(both["val"][1], both["train"][1])
-        yield row(f"{quantity}_gap", difference, **_ends(difference, far))
+        for name, (value, far) in found.items():
+            about = {"examples": splits[name].size, "samples": min(PARTS, splits[name].size)}
+            yield row(
+                f"{name}_{quantity}", value[place], **_ends(value[place], far[place]), **about
+            )
+        difference = found["val"][0][place] - found["train"][0][place]
+        doubt = math.hypot(found["val"][1][place], found["train"][1][place])
+        yield row(f"{quantity}_gap", difference, **_ends(difference, doubt))
 
 
 def _measured(network: Network, examples: Examples) -> tuple[Floats, Floats]:
@@ -46,7 +46,5 @@ def _measured(network: Network, examples: Examples) -> tuple[Floats, Floats]:
     return value, reach(parts)
 
 
-def _ends(value: float, far: float) -> dict[str, float | int | None]:
-    if math.isnan(far):
-        return {}
-    return {"low": value - far, "high": value + far, "samples": PARTS}
+def _ends(value: float, far: float) -> dict[str, float]:
+    return {"low": value - far, "high": value + far}

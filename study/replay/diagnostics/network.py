@@ -21,7 +21,7 @@ from study.records import TrialResult
 from study.replay.trial import Weights
 from study.seeding import derive_seed, generator
 from workloads.randomness import forked, seed_all
-from workloads.workload import Examples
+from workloads.workload import Examples, Split
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -49,6 +49,7 @@ class Sample:
         indices: numbers of the training examples, in random order.
         train: these examples.
         validation: validation examples, in random order.
+        test: test examples, in random order; None where there are none.
         share: share of the training set that they are; 0 where the loss draws random numbers, so
             that no number of examples makes a gradient exact.
     """
@@ -56,15 +57,26 @@ class Sample:
     indices: Tensor
     train: Examples
     validation: Examples
+    test: Examples | None
     share: float
+
+    @property
+    def splits(self) -> Mapping[str, Examples]:
+        """The examples of each split, by the first part of the names of what is measured on it."""
+        test = {} if self.test is None else {"test": self.test}
+        return {"train": self.train, "val": self.validation, **test}
 
 
 def sample_of(resolved: ResolvedStudy, loaded: LoadedWorkload, examples: int) -> Sample:
-    """Return at most `examples` training and validation examples, drawn by the study's seed."""
+    """Return at most `examples` examples of each split, drawn by the study's seed."""
     source, data = generator(resolved.seed, "diagnostics"), loaded.data
 
     def drawn(size: int) -> Tensor:
         return torch.randperm(size, generator=source)[:examples]
+
+    def rows(split: Split) -> Examples:
+        found: Examples = split.rows(drawn(split.size)).to(loaded.device)
+        return found
 
     indices = drawn(data.train.size).to(loaded.device)
     draws = loaded.observed.draws or hasattr(loaded.workload, "augment")
@@ -73,7 +85,8 @@ def sample_of(resolved: ResolvedStudy, loaded: LoadedWorkload, examples: int) ->
         return Sample(
             indices=indices,
             train=loaded.batch(indices),
-            validation=data.validation.rows(drawn(data.validation.size)).to(loaded.device),
+            validation=rows(data.validation),
+            test=None if data.test is None else rows(data.test),
             share=0.0 if draws else len(indices) / data.train.size,
         )
 

@@ -55,6 +55,18 @@ def test_a_half_life_replaces_the_default_of_the_workload():
     assert study.hyperparameters[-1] == "momentum"
 
 
+def test_an_average_of_the_weights_has_a_half_life_too():
+    space = {"ema_half_life": {"low": 20, "high": 2000, "scale": "log"}}
+    study = made(search={"space": space}, race={"weights": "averaged"})
+    cohort = CohortQueue(study, []).take()
+    for point in cohort.points:
+        assert point.values["ema_decay"] == 0.5 ** (
+            cohort.batch_size / point.values["ema_half_life"]
+        )
+    with pytest.raises(StudyError, match="ema_half_life must be a number where the target counts"):
+        made(search={"space": space})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.measures.batch_plan import BatchPlan
 from study.config.sections import Precision
 from study.config.space import Range
 from study.engine.data_order import DataOrder
@@ -67,7 +68,8 @@ def lanes_of(training, networks, optimizer="nesterov", batch_size=7, **changes):
 
 def plain(training, networks, settings, seeds):
     examples = len(training.data.train.inputs)
-    order = DataOrder(seeds, examples, settings.batch_size, training.device)
+    plan = settings.batch_plan
+    order = DataOrder(seeds, examples, settings.batch_size, training.device, plan)
     return GradientLanes(training, networks, settings, order)
 
 
@@ -116,6 +118,16 @@ def test_packed_and_looped_lanes_have_the_same_curves(training, optimizer, extra
         np.testing.assert_allclose(together.advance(steps), apart.advance(steps), rtol=5e-4)
         for ours, theirs in zip(together.measure(), apart.measure(), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=5e-4)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 3])
+def test_lanes_whose_batches_change_are_the_same_packed_looped_and_in_parts(training, micro_batch):
+    made, plan = training(), BatchPlan(((0, 2), (3, 4), (6, 9)))
+    whole = lanes_of(made, looped, batch_plan=plan)
+    other = lanes_of(made, packed, batch_plan=plan, micro_batch=micro_batch)
+    for steps in (1, 4, 4):
+        np.testing.assert_allclose(whole.advance(steps), other.advance(steps), rtol=5e-4)
+    torch.testing.assert_close(whole.parameters, other.parameters, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("networks", [packed, looped])

@@ -216,13 +216,40 @@ def test_names_of_diagnostics_are_read_once_each_and_in_order():
             diagnostics_named(text)
 
 
-def test_averaged_weights_are_diagnosed_where_they_count(shared_training, make_study):
-    space = make_study().as_data()["search"]["space"] | {"ema_decay": 0.9}
-    study = make_study(batch_sizes=[8], search={"space": space}, race={"weights": "averaged"})
-    made = shared_training()
-    recorded = trained(study, made, ema_decay=0.9)
+@pytest.mark.parametrize("mode", ["packed", "looped"])
+@pytest.mark.parametrize(
+    ("kind", "averaged"), [("plain", True), ("batch norm", True), ("batch norm", False)]
+)
+def test_what_is_diagnosed_is_what_reached_the_target(
+    shared_training, make_study, mode, kind, averaged
+):
+    decay = {"ema_decay": 0.9} if averaged else {}
+    space = make_study().as_data()["search"]["space"] | decay
+    race = {"weights": "averaged"} if averaged else {}
+    changes = {"race": race, "compute": {"mode": mode}, "search": {"space": space}}
+    study, made = make_study(batch_sizes=[8], **changes), shared_training(kind)
+    recorded = trained(study, made, **decay)
     trial = recorded[1]
     rows = measured(study, made, trial, recorded, "gap")
     at_end = {row["quantity"]: row["value"] for row in rows if row["moment"] == "end"}
     assert at_end["val_error"] == pytest.approx(trial.outcome.best_error)
     assert at_end["val_loss"] == pytest.approx(trial.curve.val_loss[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        ({"batch_schedule": object()}, "got a study with a batch schedule"),
+        ({"federated": object()}, "got a federated study"),
+    ],
+)
+def test_studies_without_mini_batches_of_one_model_are_refused(shared_training, study, message):
+    refused = SimpleNamespace(**{"batch_schedule": None, "federated": None, **study})
+    with pytest.raises(StudyError, match=message):
+        next(diagnose(refused, shared_training(), [], [], ["noise"]))
+
+
+def test_a_program_is_refused():
+    program = SimpleNamespace(compute=SimpleNamespace(mode="program"))
+    with pytest.raises(StudyError, match="got a study of a program; measure it in the program"):
+        best_trials(program, [], None)

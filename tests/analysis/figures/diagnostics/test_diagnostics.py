@@ -42,3 +42,14 @@ def test_flatness_draws_the_first_eigenvalue_and_the_limit():
     hessian, product = figure.axes[:2]
     np.testing.assert_allclose(hessian.lines[0].get_ydata(), [4, 16, 64])
     np.testing.assert_allclose(product.lines[1].get_ydata(), 2)
+
+
+@pytest.mark.parametrize("name", ["landscape_line", "landscape_plane", "landscape_between"])
+def test_losses_that_are_negative_or_unknown_are_drawn(name):
+    found = diagnosed()
+    losses = found.table["quantity"].str.endswith("_loss")
+    found.table.loc[losses, "value"] -= 0.5
+    found.table.loc[losses & (found.table["x"] == -1), "value"] = np.nan
+    figure = draw_named(DIAGNOSTIC_FIGURES, name, found)
+    assert figure.axes[0].get_yscale() == "linear"
+    figure.draw_without_rendering()

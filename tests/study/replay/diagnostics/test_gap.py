@@ -1,5 +1,7 @@
 """Losses and errors of both splits, with intervals over examples."""
 
+from dataclasses import replace
+
 import pytest
 
 from study.replay.diagnostics.gap import gap
@@ -29,4 +31,15 @@ def test_an_error_of_all_examples_together_has_no_interval(network):
     class Whole(Quadratic):
         whole = True
 
-    assert "low" not in by_name(gap(network(Whole())))["val_error", ""]
+    assert by_name(gap(network(Whole())))["val_error", ""]["low"] is None
+
+
+def test_a_test_split_is_measured_too(network):
+    class Tested(Quadratic):
+        def data(self):
+            data = super().data()
+            return replace(data, test=data.train.rows(slice(100, 200)))
+
+    found = by_name(gap(network(Tested())))
+    assert found["test_error", ""]["examples"] == 100
+    assert found["test_error", ""]["low"] < found["test_error", ""]["high"]

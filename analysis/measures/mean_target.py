@@ -1,0 +1,108 @@
+"""Steps until the mean over seeds is below the target, by a stated test.
+
+Communities that race to a loss accept a result by the mean over seeds and a test of it, since a
+single run reaches the target by luck, or misses it. That needs runs that go on past the target, so
+it is known where a study runs to its budget and has fresh seeds.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.measures.batch_plan import BatchPlan
+from analysis.measures.replicates import representative_runs
+from analysis.tables.schema import TRIAL_KEY
+from analysis.tables.study import StudyTables
+
+LEVEL = 0.05
+_LEAST_SEEDS = 2
+_TYPES = {
+    "batch_size": "int64",
+    "seeds": "int64",
+    "steps": "Int64",
+    "examples": "Int64",
+    "mean": "Float64",
+    "p_value": "Float64",
+}
+
+
+def mean_steps(study: StudyTables, target: float) -> pd.DataFrame:
+    """Return the first measured step at which the mean over fresh seeds is below a target.
+
+    It is where a one-sided t-test of the seeds' errors against the target has p < 0.05: the mean is
+    t s / sqrt(n) or more below it. No step passes that some seed, diverged before, did not reach.
+
+    Returns:
+        One row per batch size with two or more fresh seeds: batch_size, seeds, steps, examples,
+        mean and p_value there; null where no measurement passes. No rows for a study that races to
+        its target, whose runs end there.
+    """
+    rows = []
+    runs = representative_runs(study) if not study.raced else study.trials.iloc[:0]
+    for size, group in runs.groupby("batch_size", sort=True):
+        if len(group) >= _LEAST_SEEDS:
+            passed = _first_below(_errors(study, group), target)
+            steps = None if passed is None else passed[0]
+            plan = BatchPlan.of(study.config, int(str(size)))
+            used = None if steps is None else int(plan.examples(steps))
+            mean, p_value = (None, None) if passed is None else passed[1:]
+            rows.append((size, len(group), steps, used, mean, p_value))
+    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+
+
+def _errors(study: StudyTables, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the errors of runs, a row per step that all of them measured, a column per run."""
+    key = list(TRIAL_KEY)
+    curves = study.curves.merge(runs[key], on=key)
+    table = curves.pivot_table(index="step", columns=["role", "trial"], values="val_error")
+    complete = table.loc[table.index > 0].dropna()
+    return complete if table.shape[1] == len(runs) else complete.iloc[:0]
+
+
+def _first_below(errors: pd.DataFrame, target: float) -> tuple[int, float, float] | None:
+    """Return step, mean and p of the first row whose mean is below the target, by the test."""
+    if errors.empty:
+        return None
+    values = errors.to_numpy(np.float64)
+    means, count = values.mean(axis=1), values.shape[1]
+    spread = values.std(axis=1, ddof=1) / np.sqrt(count)
+    with np.errstate(divide="ignore", invalid="ignore"):  # seeds may agree to the last digit
+        p_values = np.nan_to_num(stats.t.cdf((means - target) / spread, count - 1), nan=1.0)
+    passes = np.flatnonzero(p_values < LEVEL)
+    if not passes.size:
+        return None
+    first = int(passes[0])
+    return int(errors.index[first]), float(means[first]), float(p_values[first])
+
+
+def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
+    """Return the rows of `mean_steps` as plain data; none at another target than the study's own.
+
+    The fresh seeds are of the points that are best at that one.
+    """
+    table = mean_steps(study, target) if target == study.target else pd.DataFrame()
+    records: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    return records
+
+
+def mean_sentences(
+    rows: Sequence[Mapping[str, Any]], target: float, quantity: str
+) -> tuple[str, ...]:
+    """Return where the mean passes, given the rows of `mean_records`."""
+    passed = [row for row in rows if row["steps"] is not None]
+    missed = ", ".join(str(row["batch_size"]) for row in rows if row["steps"] is None)
+    test = f"a one-sided t-test over the fresh seeds, p < {LEVEL:g} at that step"
+    sentences = []
+    if passed:
+        where = ", ".join(f"{row['steps']:,} at B = {row['batch_size']}" for row in passed)
+        sentences.append(
+            f"The mean {quantity} is below {target:g} ({test}) from step {where}; each is the "
+            "first of many looks, so single ones may be luck."
+        )
+    if missed:
+        sentences.append(f"At B = {missed} the mean is at no step below it by that test.")
+    return tuple(sentences)
