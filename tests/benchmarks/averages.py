@@ -2,6 +2,7 @@
 
 Training and measuring of a cohort that spends its budget, in processor time on one thread, in the
 mode that the study gets by default. Each first race, which makes the traces, is not counted.
+Not measured: networks on a GPU.
 """
 
 import time
