@@ -23,6 +23,7 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
     data_dir: str | Path | None = None,
     track: Sequence[str] = (),
     track_by: str = "trial",
+    report: bool = False,
 ) -> Study | list[Study]:
     """Tune at every batch size and record steps to target; call again to resume or extend.
 
@@ -43,6 +44,7 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         data_dir: folder of data files; None leaves it to the variable BATCHSCALE_DATA.
         track: trackers that show the runs: wandb, mlflow, tensorboard, trackio, or plug-ins.
         track_by: what becomes a run there: `trial`, or `batch-size` for the best trial of each.
+        report: whether the study's report.html is kept current.
 
     Returns:
         The study, loaded; a list of studies where the study file has a grid.
@@ -62,6 +64,7 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         run_code=run_code,
         track=tuple(track),
         track_by=track_by,
+        report=report,
     )
     source = study if isinstance(study, Mapping) else str(study)
     before = os.environ.get("BATCHSCALE_DATA")
