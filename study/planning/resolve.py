@@ -32,7 +32,7 @@ from study.planning.search_space import (
 )
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
-from study.search.sampler import sampler_named
+from study.search.samplers import sampler_named
 from study.search.testing import require_sound_sampler
 from workloads.command.program import Command
 from workloads.registry import resolve as resolve_workload

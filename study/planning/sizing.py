@@ -13,7 +13,7 @@ import torch
 from study.config.sections import LaneLimit
 from study.config.study import StudyConfig
 from study.errors import StudyError
-from study.search.sampler import SAMPLERS
+from study.search.samplers import SAMPLERS
 
 Kind = Literal["cpu", "cuda"]
 

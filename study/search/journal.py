@@ -11,7 +11,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from study.records import APART, TrialResult
-from study.search.sampler import Search
+from study.search.search import Search
 
 _BEGINNING = rb'^\{"op_code":0,.*\}$'
 """The line that begins a study."""

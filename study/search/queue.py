@@ -12,7 +12,8 @@ from study.config.interpolation import interpolated
 from study.config.study import ResolvedStudy
 from study.records import Cohort, Point, Role, TrialResult
 from study.search.replicates import fastest
-from study.search.sampler import SAMPLERS, Search
+from study.search.samplers import SAMPLERS
+from study.search.search import Search
 from study.search.stages import Stages
 from study.search.standing import Standing, expected_cost
 from study.search.warm_start import inner_neighbor, warm_points

@@ -19,7 +19,7 @@ from study.search.blocks import Block, Key, missing_blocks
 from study.search.extension import next_region
 from study.search.recipes import recipe_points
 from study.search.replicates import confirmed, replicate_points
-from study.search.sampler import Search
+from study.search.search import Search
 from study.search.shared import SharedSearch
 from study.seeding import trial_seed
 

@@ -15,8 +15,15 @@ import numpy as np
 
 from study.config.space import Range, Space
 from study.errors import StudyError
-from study.search.own_sampler import Finished, Make, made_sampler, suggested
-from study.search.sampler import SAMPLERS, Sampler, of_class
+from study.search.samplers import (
+    SAMPLERS,
+    Finished,
+    Make,
+    Sampler,
+    made_sampler,
+    of_class,
+    suggested,
+)
 
 _TRIALS = 8
 _SEED = 1

@@ -72,7 +72,7 @@ def points(study: "ResolvedStudy") -> Points:
     """Return the very points that a sweep tries, for a sampler that does not learn."""
     import optuna
 
-    from study.search.sampler import Search
+    from study.search.search import Search
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials = range(study.search.trials)

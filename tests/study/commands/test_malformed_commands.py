@@ -12,7 +12,7 @@ from typer.main import get_command
 from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
 from study.commands import app as cli
-from study.search.sampler import SAMPLERS
+from study.search.samplers import SAMPLERS
 from workloads.registry import names
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "search"

@@ -5,7 +5,8 @@ import pytest
 from study.records import Curve, Outcome, Point, Status, TrialResult
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
-from study.search.sampler import SAMPLERS, Search
+from study.search.samplers import SAMPLERS
+from study.search.search import Search
 
 FIXED = [name for name, sampler in SAMPLERS.items() if sampler.points]
 ADAPTIVE = [name for name, sampler in SAMPLERS.items() if sampler.adaptive]

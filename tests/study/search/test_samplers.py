@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from tests.study.search.test_search import finished
 
 from study.config.space import Range
 from study.errors import StudyError
 from study.planning.resolve import resolve
 from study.records import Region
 from study.search.queue import CohortQueue
-from study.search.sampler import Search, sampler_named
+from study.search.samplers import sampler_named
+from study.search.search import Search
 from study.search.testing import SamplerContract
-from tests.study.search.test_sampler import finished
 from workloads.errors import WorkloadError
 from workloads.registry import files_refused
 

@@ -1,19 +1,24 @@
-"""A sampler of a user's own: found by file or entry point, asked for points, told of results.
+"""Samplers: the built-in ones, and those of users, found by file or entry point.
 
-A new object is made for every cohort, told all that its points may depend on, and asked once. So
-points follow from the study alone, for any number of workers, also after a stop.
+Of a user's class, a new object is made for every cohort, told all that its points may depend on,
+and asked once. So points follow from the study alone, for any number of workers, also after a stop.
 """
 
 import functools
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 import numpy as np
+import optuna
 from numpy.typing import NDArray
+from scipy.stats import qmc
 
-from study.errors import StudyError, cause, shown
+from study.config.study import ResolvedStudy
+from study.errors import StudyError, cause, not_among, shown
+from study.search.shared import SharedSearch
 from workloads.entry_points import Kind
 from workloads.registry import class_in_file
 
@@ -160,3 +165,88 @@ _KIND = Kind(
     builtin=("halton", "sobol", "random", "tpe", "gp", "shared"),
     error=StudyError,
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampler:
+    """A source of points; one of `points`, `adaptive` and `own` is set.
+
+    Attributes:
+        points: maps (dimensions, count, seed) to the first `count` points of a fixed sequence in
+            the unit cube, shape (count, dimensions); fewer points are a prefix of more.
+        adaptive: maps a seed to an Optuna sampler that learns from finished trials.
+        own: maps dimensions and seed to a sampler of a user's own that learns.
+        together: makes what replaces most of the `points`, given the trials of all batch sizes.
+    """
+
+    points: Callable[[int, int, int], UnitPoints] | None = None
+    adaptive: Callable[[int], optuna.samplers.BaseSampler] | None = None
+    own: Make | None = None
+    together: Callable[[ResolvedStudy], SharedSearch] | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether points depend on earlier results, so that trials are no even sample."""
+        return any(kind is not None for kind in (self.adaptive, self.own, self.together))
+
+
+def _halton(dimensions: int, count: int, seed: int) -> UnitPoints:
+    return qmc.Halton(dimensions, scramble=True, rng=np.random.default_rng(seed)).random(count)
+
+
+def _sobol(dimensions: int, count: int, seed: int) -> UnitPoints:
+    engine = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
+    return engine.random_base2((count - 1).bit_length())[:count]
+
+
+def _random(dimensions: int, count: int, seed: int) -> UnitPoints:
+    return np.random.default_rng(seed).random((count, dimensions))
+
+
+def _tpe(seed: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True)
+
+
+def _gp(seed: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.GPSampler(seed=seed % 2**32, deterministic_objective=True)
+
+
+SAMPLERS: Mapping[str, Sampler] = {
+    "halton": Sampler(points=_halton),
+    "sobol": Sampler(points=_sobol),
+    "random": Sampler(points=_random),
+    "tpe": Sampler(adaptive=_tpe),
+    "gp": Sampler(adaptive=_gp),
+    "shared": Sampler(points=_halton, together=SharedSearch),
+}
+
+
+def sampler_named(name: str) -> Sampler:
+    """Return the sampler of a name in a study file, or of path/to/file.py:Class.
+
+    Raises:
+        StudyError: the name is unknown, two packages provide it, or what it names is no sampler.
+        WorkloadError: the file does not import, or may not run.
+    """  # noqa: DOC502  (raised inside)
+    make = own_sampler(name)
+    if name in SAMPLERS:
+        return SAMPLERS[name]
+    if make is None:
+        known = [*SAMPLERS, *names(), "path/to/file.py:Class"]
+        raise StudyError(not_among("search.sampler", name, known))
+    return of_class(name, make)
+
+
+def of_class(name: str, make: Make) -> Sampler:
+    """Return the sampler of a user's class."""
+    if make.adaptive:
+        return Sampler(own=make)
+
+    def points(dimensions: int, count: int, seed: int) -> UnitPoints:
+        return suggested(name, make, (dimensions, seed), range(count), ())
+
+    return Sampler(points=points)
