@@ -84,7 +84,8 @@ def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
 
     The fresh seeds are of the points that are best at that one.
     """
-    table = mean_steps(study, target) if target == study.target else pd.DataFrame()
+    own = study.config["race"].get("target")
+    table = mean_steps(study, target) if target == own else pd.DataFrame()
     records: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
     return records
 

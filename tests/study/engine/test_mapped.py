@@ -42,7 +42,7 @@ def resident():
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 def test_a_file_larger_than_memory_is_loaded_without_being_read(large):
     before = resident()
-    data = text.text("large.txt", 64)
+    data = text.text("large.txt", 64).data
     assert data.mapped
     assert len(data.train.inputs) > SIZE // 65
     assert data.validation.inputs[0, :5].tolist() == list(b"words")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tests.study.search.test_search import finished
 
 from study.config.space import Range
 from study.errors import StudyError
@@ -12,6 +11,7 @@ from study.search.queue import CohortQueue
 from study.search.samplers import sampler_named
 from study.search.search import Search
 from study.search.testing import SamplerContract
+from tests.study.search.test_search import finished
 from workloads.errors import WorkloadError
 from workloads.registry import files_refused
 
