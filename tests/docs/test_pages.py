@@ -1,6 +1,7 @@
 """Links and figures of the pages lead somewhere; the references are complete."""
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from analysis.fitting.estimates import Estimate
 from study.commands.app import app
 from study.config.study import StudyConfig
 from workloads.registry import names
@@ -46,6 +48,22 @@ def test_every_figure_was_made_from_data_in_the_repository(page):
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 140
+
+
+def test_the_readme_tells_what_the_reference_study_found():
+    study = ROOT / "results" / "reference" / "digits"
+    critical = json.loads((study / "summary.json").read_text())["critical_batch_sizes"]
+    told = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    found = [
+        Estimate(**{end: critical[name][end] for end in ("value", "low", "high")})
+        for name in ("b_crit", "b_perfect", "b_plateau")
+    ]
+    b_crit, perfect, plateau = (estimate.text("").removeprefix(" = ") for estimate in found)
+    assert f"b_crit = {b_crit}, 95 % interval" in told
+    assert f"Perfect scaling ends at {perfect}, the plateau begins at {plateau}." in told
+    fastest = json.loads((study / "cost.json").read_text())["sentences"][0]
+    size, time = re.match(r"Fastest on one device: B = (\d+), (.*?) to target", fastest).groups()
+    assert f"fastest at B = {size}, {time} to the target" in told
 
 
 def test_the_built_in_workloads_are_listed():
