@@ -25,8 +25,8 @@ class Built:
 
     Attributes:
         parameters: number of trainable parameters; None where it depends on the data.
-        lanes: packed, with the lanes of a pack at `BATCH_SIZE` on a CPU; looped, and why; or
-            that the data are missing.
+        lanes: packed, with the lanes of a pack at `BATCH_SIZE` on a CPU; looped, and why; that
+            the data are missing; or that it is refused.
     """
 
     parameters: int | None
@@ -48,7 +48,15 @@ def built(entries: list[Entry]) -> Iterator[Built]:
         try:
             yield Built(parameters=_parameters(workload), lanes=_lanes(entry.name, workload))
         except WorkloadError:
-            yield Built(parameters=_parameters(workload), lanes="needs files")
+            yield Built(parameters=_parameters(workload), lanes=_hindrance(entry.name, workload))
+
+
+def _hindrance(name: str, workload: Workload) -> str:
+    try:
+        workload.data()
+    except WorkloadError:
+        return "needs files"
+    return f"refused: `batchscale check {name}` says why"
 
 
 def _parameters(workload: Workload) -> int | None:

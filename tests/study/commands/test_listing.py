@@ -23,14 +23,17 @@ def test_every_kind_of_workload_is_told():
     ]
 
 
-def test_a_looped_workload_says_why(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "lanes"), [("self.training", "looped: "), ("1", "refused: `batchscale check ")]
+)
+def test_a_workload_that_is_not_packed_says_why(tmp_path, changes, lanes):
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"
         "from workloads.builtin.classification import DigitsMLP\n"
         "class Counting(nn.Sequential):\n"
         "    calls = 0\n"
         "    def forward(self, inputs):\n"
-        "        self.calls += self.training\n"
+        f"        self.calls += {changes}\n"
         "        return super().forward(inputs)\n"
         "class Mine(DigitsMLP):\n"
         "    def model(self):\n"
@@ -38,5 +41,4 @@ def test_a_looped_workload_says_why(tmp_path):
     )
     mine = Entry(name=f"{tmp_path}/mine.py:Mine", source="a file", data="", summary="")
     (told,) = built([mine])
-    assert told.lanes.startswith("looped: ")
-    assert "calls" in told.lanes
+    assert told.lanes.startswith(lanes)
