@@ -23,6 +23,7 @@ _REASONS = {
 def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
     """Return what was found, one sentence each: verdicts first, then what they rest on."""
     return (
+        *disturbed_sentences(cost),
         *fastest_sentences(cost),
         *_throughput(cost),
         *_doubling(cost),
@@ -35,6 +36,20 @@ def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
         _intervals(cost),
         *_open(cost),
         *_missing(cost),
+    )
+
+
+def disturbed_sentences(cost: StudyCost) -> tuple[str, ...]:
+    """Return at which batch sizes other programs used cores that the timed threads lacked."""
+    disturbed = cost.costs.disturbed
+    if not disturbed:
+        return ()
+    sizes = ", ".join(str(row.batch_size) for row in disturbed)
+    most = max(row.lacking or 0.0 for row in disturbed)
+    return (
+        f"B = {sizes}: while steps were timed, other programs kept up to {most:.1f} cores from "
+        f"the {cost.costs.threads or 1} threads, so what follows is not of this machine alone; "
+        "run `cost` again when they have ended, or with fewer --threads.",
     )
 
 

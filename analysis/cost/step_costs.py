@@ -21,6 +21,8 @@ from analysis.tables.study import read_table
 SIZE, SECONDS, LOW, HIGH, ENERGY = "batch_size", "seconds_per_step", "low", "high", "energy"
 """Columns of a table of step times measured elsewhere; the last three may be absent."""
 ELSEWHERE = "a device elsewhere"
+DISTURBED = 0.1
+"""Cores that each thread must lack for its times to be said to be disturbed."""
 MEASURED = "measured"
 """Source of step times that batchscale took itself."""
 LEAST, MOST = 1e-15, 1e15
@@ -47,6 +49,7 @@ class StepCost:
         memory: peak bytes: of the GPU's memory, or of the process on a CPU.
         micro_batch: examples per forward and backward pass.
         joules: energy of a step.
+        lacking: cores that other programs kept from the threads while it was timed.
     """
 
     batch_size: int
@@ -56,6 +59,7 @@ class StepCost:
     memory: int | None = None
     micro_batch: int | None = None
     joules: float | None = None
+    lacking: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +92,12 @@ class StepCosts:
             source=first["source"],
             **{name: first.get(name) for name in ("threads", "precision", "parameters")},
         )
+
+    @property
+    def disturbed(self) -> tuple[StepCost, ...]:
+        """Rows that were timed while other programs used cores that the threads lacked."""
+        least = DISTURBED * (self.threads or 1)
+        return tuple(row for row in self.rows if (row.lacking or 0.0) > least)
 
     def at(self, batch_size: int) -> StepCost | None:
         """Return the row of a batch size, if it was timed."""
@@ -222,4 +232,5 @@ def _row(record: Mapping[str, Any]) -> StepCost:
         memory=record.get("memory"),
         micro_batch=record.get("micro_batch"),
         joules=record.get("step_joules"),
+        lacking=record.get("cores_lacking"),
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from analysis.cost.sentences import fastest_sentences
+from analysis.cost.sentences import disturbed_sentences, fastest_sentences
 from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import Estimate, Interval, rounded
 from analysis.measures.replicates import MEDIANS
@@ -63,10 +63,15 @@ def verdict_of(record: _Record) -> Verdict:
 
 
 def with_cost(verdict: Verdict, cost: StudyCost) -> Verdict:
-    """Return a verdict that says first which batch size is the fastest on one device."""
+    """Return a verdict that says first which batch size is the fastest on one device.
+
+    Where other programs ran while steps were timed, that is said in its place.
+    """
     best = cost.fastest
     if best is None:
         return verdict
+    if cost.costs.disturbed:
+        return replace(verdict, reasons=(*verdict.reasons, *disturbed_sentences(cost)))
     headline = f"On one device, use a batch size of {best.batch_size}"
     if cost.as_fast:
         sizes = sorted(row.batch_size for row in (best, *cost.as_fast))

@@ -117,6 +117,7 @@ COST_COLUMNS: Mapping[str, pa.DataType] = {
     "memory": pa.int64(),
     "micro_batch": pa.int64(),
     "step_joules": pa.float64(),
+    "cores_lacking": pa.float64(),
     "parameters": pa.int64(),
     "device": pa.string(),
     "threads": pa.int64(),

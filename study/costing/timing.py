@@ -19,6 +19,7 @@ from analysis.cost.step_costs import MEASURED
 from analysis.fitting.order_statistics import LEAST_FREE, median_interval
 from study.config.study import ResolvedStudy
 from study.costing.energy import energy_since
+from study.costing.other_programs import lacking_since
 from study.engine.cohort import build_lanes
 from study.engine.ensemble import Ensemble
 from study.engine.networks.training import LoadedWorkload
@@ -63,7 +64,9 @@ def timed_steps(
     lanes.measure()
     lanes.advance(1)  # one-time work, such as the first allocations
     steps = _steps_that_take(lanes, seconds / REPEATS)
+    lacking = lacking_since(1 if device == "cuda" else torch.get_num_threads())
     times, evaluations = _repeats(lanes, steps, seconds)
+    kept = None if lacking is None else lacking()
     assert isinstance(lanes, Ensemble)  # of a network
     return {
         **_spread(batch_size, times),
@@ -71,6 +74,7 @@ def timed_steps(
         "memory": peak(),
         "micro_batch": lanes.micro_batch,
         "step_joules": _joules(lanes, steps * len(times), device),
+        "cores_lacking": kept,
         "parameters": lanes.parameters.shape[1],
         **machine(device, resolved),
     }

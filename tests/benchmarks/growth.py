@@ -198,7 +198,13 @@ def records(chosen: argparse.Namespace) -> dict[str, Any]:
             read(result.folder)  # so that no timed call imports anything
         cases: dict[str, Callable[[], Took]] = {}
         for name, folder in folders.items():
-            again = ["sweep", str(folder / "study.toml"), "--results", str(folder.parent)]
+            again = [
+                "sweep",
+                str(folder / "study.toml"),
+                "--results",
+                str(folder.parent),
+                "--run-code",
+            ]
             cases |= {
                 f"read the parts|{name}": partial(called, read, folder),
                 f"consolidate|{name}": partial(called, consolidate, folder),

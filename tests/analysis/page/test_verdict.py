@@ -73,3 +73,11 @@ def test_an_unfinished_study_says_so_first(record, fitted):
     sentences = ["Unfinished: at least 8 trials are still to come.", "No fit: too few."]
     found = record | {"sentences": sentences} | ({} if fitted else {"fits": None})
     assert verdict_of(found).sure[0] == sentences[0]
+
+
+def test_times_beside_other_programs_name_no_batch_size(record, cost):
+    (first, *others), verdict = cost.costs.rows, verdict_of(record)
+    disturbed = replace(cost.costs, rows=(replace(first, lacking=0.9), *others))
+    told = with_cost(verdict, replace(cost, costs=disturbed))
+    assert told.headline == verdict.headline
+    assert "other programs kept up to 0.9 cores" in told.reasons[-1]
