@@ -77,7 +77,7 @@ def test_intervals_cover_at_the_stated_rate(design, name, repeats):
     assert medians == pytest.approx(1, abs=0.03)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "repeats"), [("hyperbola", 500), ("smooth", 60)])
 def test_heavy_tails_are_tolerated(name, repeats):
     rates, medians = covered(DESIGNS["heavy tails"], name, repeats, seed=5)

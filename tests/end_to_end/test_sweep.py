@@ -24,7 +24,7 @@ NARROW = (
     ("sampler", "way"),
     [
         pytest.param("halton", "--no-ray", marks=pytest.mark.long),
-        ("halton", "--ray"),
+        pytest.param("halton", "--ray", marks=pytest.mark.long),
         pytest.param("tpe", "--no-ray", marks=pytest.mark.long),
         pytest.param("tpe", "--ray", marks=pytest.mark.long),
         pytest.param("shared", "--no-ray", marks=pytest.mark.long),

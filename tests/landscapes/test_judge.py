@@ -5,7 +5,7 @@ from tests.landscapes.judge import judged
 from tests.landscapes.quadratic import HELD_OUT, TUNED_ON
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_headline_covers_where_seeds_alone_do_not():
     # heavy ball, where under-tuning is large; of those landscapes the fastest
     found = judged([TUNED_ON[2]], range(16))

@@ -27,7 +27,7 @@ def test_exact_steps_are_those_of_a_race_step_by_step(heavy_ball_steps):
         assert found[place] == pytest.approx(stepped, abs=1, rel=0.02)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_fewest_steps_are_those_known():
     for steps, known in zip(fewest_steps(TUNED_ON[0]), KNOWN.values(), strict=False):
         assert steps == pytest.approx(known, rel=0.01, abs=1)

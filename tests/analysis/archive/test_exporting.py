@@ -87,6 +87,7 @@ def test_an_exported_study_reads_back_with_its_steps(digits, tmp_path):
     assert raced["early_stopping"] is True
 
 
+@pytest.mark.long
 def test_capped_trials_count_at_a_looser_target_only_where_all_do(digits, tmp_path):
     before = steps_to_target(read_study(ResultsFolder.at(DIGITS)), 0.2)
     everything = back(digits, tmp_path / "all", target=0.05, all_trials=True)

@@ -55,7 +55,13 @@ def analyses():
     return of
 
 
-@pytest.mark.parametrize("look", LOOKS.values(), ids=list(LOOKS))
+@pytest.mark.parametrize(
+    "look",
+    [
+        pytest.param(look, id=name, marks=[pytest.mark.long] * (name == "column"))
+        for name, look in LOOKS.items()
+    ],
+)
 @pytest.mark.parametrize("folder", holding("study.toml"))
 def test_the_figures_of_a_study(folder, look, analyses, assert_readable):
     assert_all_readable(FIGURES, analyses(folder), look, assert_readable)

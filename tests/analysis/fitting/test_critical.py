@@ -96,10 +96,9 @@ def test_the_reference_is_a_batch_size_that_reached(missed):
     assert found["b_20"].note == f"with B_ref = {4 if missed else 1}"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
-    ("name", "b_crit", "exponent"),
-    [("hyperbola", 60, 1.0), pytest.param("smooth", 60, 1.6, marks=pytest.mark.long)],
+    ("name", "b_crit", "exponent"), [("hyperbola", 60, 1.0), ("smooth", 60, 1.6)]
 )
 def test_edges_cover_and_lean_to_no_side(name, b_crit, exponent):
     rng = np.random.default_rng(21)

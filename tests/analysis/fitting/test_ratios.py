@@ -79,7 +79,7 @@ def test_size_of_the_test(name):
     assert 0.03 <= np.mean(rejected) <= 0.07
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["few against many"])
 def test_power_for_a_factor_of_four_and_coverage_of_it(name):
     rng = np.random.default_rng(2)

@@ -14,6 +14,8 @@ from tests import strange
 from workloads import registry
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+DEAR = ("recipes",)
+"""Examples of many studies."""
 STUDY = """
 workload = "digits-mlp"
 batch_sizes = [4]
@@ -111,7 +113,13 @@ def test_a_plan_of_a_grid_is_the_sum_of_its_studies(command):
     assert "all 2 studies with" in out
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.long] * (path.stem in DEAR))
+        for path in sorted(EXAMPLES.glob("*.toml"))
+    ],
+)
 def test_the_studies_of_an_example_resolve(path):
     from study.commands.studies import Studies
     from study.config.grid import read_members

@@ -45,7 +45,7 @@ def broken(on_made_data, small, monkeypatch):
     return check_quickly
 
 
-DEAR = ("cifar10-alexnet-bn", "cifar10-resnet50", "cifar10-vgg11")
+DEAR = ("cifar10-alexnet", "cifar10-alexnet-bn", "cifar10-resnet50", "cifar10-vgg11")
 
 
 @pytest.mark.parametrize(
