@@ -27,7 +27,8 @@ MEASURED = "measured"
 """Source of step times that batchscale took itself."""
 LEAST, MOST = 1e-15, 1e15
 """Bounds of a time in seconds, an energy in joules and a price: no product of them overflows."""
-_NUMBERS = [name for name, kind in COST_COLUMNS.items() if kind == pa.float64()]
+_LACKING = "cores_lacking"
+_NUMBERS = [n for n, kind in COST_COLUMNS.items() if kind == pa.float64() and n != _LACKING]
 _COLUMNS = {
     SECONDS: "step_seconds",
     LOW: "step_seconds_low",
@@ -123,6 +124,7 @@ def read_costs(folder: ResultsFolder) -> StepCosts | None:
                 any(_out_of_range(table[name].dropna()).any() for name in _NUMBERS),
             ),
             ("the time of a step within its interval", _outside(table).any()),
+            (f"{_LACKING} of at least 0", (table[_LACKING].dropna() < 0).any()),
         )
         if broken
     ]
@@ -232,5 +234,5 @@ def _row(record: Mapping[str, Any]) -> StepCost:
         memory=record.get("memory"),
         micro_batch=record.get("micro_batch"),
         joules=record.get("step_joules"),
-        lacking=record.get("cores_lacking"),
+        lacking=record.get(_LACKING),
     )

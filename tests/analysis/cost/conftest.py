@@ -51,6 +51,7 @@ def costs(tmp_path, truth):
                 "step_seconds_low": truth.seconds(size) / spread,
                 "step_seconds_high": truth.seconds(size) * spread,
                 "repeats": 7,
+                "cores_lacking": 0.0,
                 "device": "made",
                 "source": "measured",
             }

@@ -79,6 +79,7 @@ ROW = {"batch_size": 4, "step_seconds": 1.0, "device": "made", "source": "measur
         ([ROW | {"step_seconds": float("nan")}], "must have a finite step_seconds"),
         ([ROW | {"step_seconds_low": 2.0}], "must have the time of a step within its interval"),
         ([ROW | {"step_joules": 1e300}], "must have numbers from 1e-15 to"),
+        ([ROW | {"cores_lacking": -0.5}], "must have cores_lacking of at least 0"),
         ([ROW | {"batch_size": 0}], "must have a batch_size from 1"),
         ([ROW | {"device": None}], "must have a device in every row"),
     ],
