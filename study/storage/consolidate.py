@@ -1,6 +1,6 @@
 """The tables of a study, made from its parts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,15 +104,31 @@ def consolidated(parts: Parts) -> Consolidated:
         pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
         pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
     ):
-        for size, table, here in parts.tables():
-            rows, measurements = _judged(resolved, size, table)
+        for rows, measurements, here in _by_size(parts):
             trials.write_table(rows)
             curves.write_table(measurements)
-            regions.update({(size, region.number): region.box for region in here})
+            regions.update(here)
             ended += _ended(rows)
     tables = {TRIALS_FILE: files[0].getvalue(), CURVES_FILE: files[1].getvalue()}
     tables[BOXES_FILE] = as_parquet(_box_table(resolved, regions))
     return Consolidated(tables, ended)
+
+
+def tables_of_parts(parts: Parts) -> dict[str, pa.Table]:
+    """Return the tables of at least one part by file name, as `consolidated` writes them.
+
+    Raises:
+        StudyError: a part is damaged.
+        AnalysisError: the folder cannot be read.
+    """  # noqa: DOC502  (raised by the parts)
+    trials, curves, regions = zip(*_by_size(parts), strict=True)
+    return {
+        TRIALS_FILE: pa.concat_tables(trials),
+        CURVES_FILE: pa.concat_tables(curves),
+        BOXES_FILE: _box_table(
+            parts.resolved, {at: box for here in regions for at, box in here.items()}
+        ),
+    }
 
 
 def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:
@@ -134,6 +150,13 @@ def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[s
 
 def _ended(trials: pa.Table) -> list[Ended]:
     return list(zip(*(trials[name].to_pylist() for name in _ENDED), strict=True))
+
+
+def _by_size(parts: Parts) -> Iterator[tuple[pa.Table, pa.Table, Regions]]:
+    """Yield trials, curves and regions of each batch size, ascending."""
+    for size, table, here in parts.tables():
+        regions = {(size, region.number): region.box for region in here}
+        yield *_judged(parts.resolved, size, table), regions
 
 
 def _judged(resolved: ResolvedStudy, batch_size: int, table: pa.Table) -> tuple[pa.Table, pa.Table]:

@@ -3,8 +3,7 @@
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
 from analysis.tables.study import StudyTables, as_frame
-from study.engine.outcomes import final_results
-from study.storage.consolidate import tables_of
+from study.storage.consolidate import tables_of_parts
 from study.storage.parts import Parts, part_names
 from study.storage.study_folder import read_study_toml
 
@@ -21,7 +20,7 @@ def study_tables(folder: ResultsFolder) -> StudyTables | None:
     if not part_names(folder):
         return None
     resolved = read_study_toml(folder)
-    tables = tables_of(resolved, final_results(resolved, Parts(folder, resolved)))
+    tables = tables_of_parts(Parts(folder, resolved))
     return StudyTables(
         name=folder.name,
         config=resolved.as_data(),

@@ -10,7 +10,7 @@ from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import TEST_ERROR
 from study.engine.outcomes import final_results
 from study.records import Curve, Outcome, Point, Role, Seconds, Status, TrialResult
-from study.storage.consolidate import consolidated, tables_of
+from study.storage.consolidate import consolidated, tables_of, tables_of_parts
 from study.storage.parts import Parts, write_part
 
 
@@ -59,7 +59,9 @@ def test_tables_by_columns_are_those_by_trials(tmp_path, make_study, seed):
         write_part(folder, study, rows)
     results = final_results(study, list(Parts(folder, study)))
     by_trial, by_column = tables_of(study, results), consolidated(Parts(folder, study)).files
+    in_memory = tables_of_parts(Parts(folder, study))
     for name, table in by_trial.items():
         found = pq.read_table(io.BytesIO(by_column[name]))
         assert found.to_pylist() == table.to_pylist(), name
+        assert in_memory[name].to_pylist() == table.to_pylist(), name
     assert any(row[TEST_ERROR] is not None for row in by_trial["trials.parquet"].to_pylist())
