@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from analysis.cost.devices import ALL_REDUCE, EXAMPLES, SHARES, DeviceCost
 from analysis.cost.estimates import ENERGY, TIME, amount, text
 from analysis.cost.rows import CostRow
-from analysis.cost.step_costs import MEASURED
+from analysis.cost.step_costs import MEASURED, StepCost
 from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import REACH, rounded, span_text
 from analysis.measures.federated import step_unit
@@ -44,12 +44,11 @@ def disturbed_sentences(cost: StudyCost) -> tuple[str, ...]:
     disturbed = cost.costs.disturbed
     if not disturbed:
         return ()
-    sizes = ", ".join(str(row.batch_size) for row in disturbed)
     most = max(row.lacking or 0.0 for row in disturbed)
     return (
-        f"B = {sizes}: while steps were timed, other programs kept up to {most:.1f} cores from "
-        f"the {cost.costs.threads or 1} threads, so what follows is not of this machine alone; "
-        "run `cost` again when they have ended, or with fewer --threads.",
+        f"B = {_listed(disturbed)}: while steps were timed, other programs kept up to {most:.1f} "
+        f"cores from the {cost.costs.threads or 1} threads, so what follows is not of this machine "
+        "alone; run `cost` again when they have ended, or with fewer --threads.",
     )
 
 
@@ -105,7 +104,7 @@ def _bill(row: CostRow) -> str:
     return f"{hours}, {text(row.money)} at {row.price:g} an hour"
 
 
-def _listed(rows: Iterable[CostRow]) -> str:
+def _listed(rows: Iterable[CostRow | StepCost]) -> str:
     return ", ".join(str(row.batch_size) for row in rows)
 
 

@@ -111,8 +111,9 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.cost.step_costs import StepCosts, write_costs
     from analysis.cost.step_costs import step_times as times_in
     from analysis.cost.study_cost import Terms, check_joinable, joined
+    from analysis.figures.drawing.kind import write_all
     from analysis.figures.drawing.style import look_of
-    from analysis.figures.one_study.costs import write_cost_figures
+    from analysis.figures.one_study.costs import COST_FIGURES
     from analysis.report.summary import analyze
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.study import read_study
@@ -140,7 +141,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
         write_costs(folder, rows)
     figures = folder / "figures"
     written = write_cost(found, folder)
-    written += [figures / name for name in write_cost_figures(found, figures, look)]
+    written += [figures / name for name in write_all(COST_FIGURES, found, figures, look)]
     if as_json:
         console.document(cost_record(found))
         return

@@ -10,14 +10,12 @@ from matplotlib.axes import Axes
 from analysis.cost.estimates import TIME, record, unit_of
 from analysis.cost.study_cost import StudyCost
 from analysis.figures.drawing.colors import color, ink, pale
-from analysis.figures.drawing.kind import FigureKind, write_all
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.series import draw_points, perfect_line
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.style import Look
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis, log_axis
 from analysis.fitting.estimates import Estimate
 from analysis.measures.federated import batch_axis, step_unit
-from analysis.tables.folder import ResultsFolder
 
 STEPS, STEP_SECONDS, SECONDS, MONEY, HOURS = (
     "steps",
@@ -164,6 +162,7 @@ def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
             va="bottom",
             fontsize="x-small",
             color=ink(),
+            backgroundcolor=axes.get_facecolor(),  # a line of the verdict may pass behind
         )
     label_axis(axes.xaxis, "Devices")
     label_axis(axes.yaxis, _LABELS[SECONDS].format(unit))
@@ -185,14 +184,3 @@ COST_FIGURES: Mapping[str, FigureKind[StudyCost]] = {
     ),
 }
 """The figures of `batchscale cost` by name, which is also the stem of their files."""
-
-
-def write_cost_figures(
-    cost: StudyCost, folder: ResultsFolder, look: Look | None = None
-) -> list[str]:
-    """Write the figures of the cost: pictures, and the data as CSV.
-
-    Returns:
-        The names of the files written.
-    """
-    return write_all(COST_FIGURES, cost, folder, look)
