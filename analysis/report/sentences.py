@@ -40,6 +40,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
     ran = recipe is not None and recipe["ran"]
     return (
         *unfinished_sentences(record["unfinished"]),
+        *_begun_sentences(record),
         *(() if record["federated"] is None else round_sentences(record)),
         *_fit_sentences(record),
         *_goal_sentences(record),
@@ -73,6 +74,17 @@ def _fit_sentences(record: _Record) -> tuple[str, ...]:
         *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
         *tuning_sentences(record["tuning"]),
         *regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]]),
+    )
+
+
+def _begun_sentences(record: _Record) -> tuple[str, ...]:
+    begun = record.get("begun_below")
+    if begun is None:
+        return ()
+    trials = f"{begun} trial was" if begun == 1 else f"{begun} trials were"
+    return (
+        f"{trials} below the target before training, so that steps to it are partly luck of the "
+        "start: lower race.target, in a new results folder.",
     )
 
 
