@@ -79,8 +79,8 @@ def dry_build(
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
     start, size = _start(loaded), model_size(loaded, fresh_model(loaded, 0).eval())
     # an average of the weights, and what it replaces
-    averages = 2 * bool(of_averaging().used(space))
-    size = replace(size, buffers=max(1, len(optimizer.buffers) + averages))
+    copies = 2 * bool(of_averaging().used(space))
+    size = replace(size, buffers=max(1, len(optimizer.buffers) + copies))
     _refuse_score(loaded, size)
     _start_above(target, start)
     _refuse_lucky_starts(loaded, size, target)
@@ -164,7 +164,7 @@ def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
             error = loaded.workload.error(model, part)
         sound_number("loss", loss)
         total += sound_number("error", error) * part.size
-    return total / examples
+    return total / int(examples)
 
 
 def _refuse_lucky_starts(loaded: LoadedWorkload, size: ModelSize, target: Target) -> None:
