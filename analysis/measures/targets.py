@@ -254,13 +254,6 @@ def check_target(target: float, race: Mapping[str, Any]) -> None:
         )
 
 
-def begun_below(study: StudyTables, target: float) -> int:
-    """Return how many trials were below a target before they took a step."""
-    start = study.curves[study.curves["step"] == 0]
-    below: int = start[start["val_error"] < target].drop_duplicates(_KEY).shape[0]
-    return below
-
-
 def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.DataFrame:
     """Judge trials by their curves; a trial keeps a status that does not count."""
     crossings = _crossings(study.curves, target)
