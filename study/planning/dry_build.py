@@ -14,7 +14,7 @@ from study.config.space import Range, Space
 from study.config.study import StudyConfig
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
 from study.errors import StudyError
-from study.optimizers import Optimizer, optimizer_named
+from study.optimizers import optimizer_named
 from study.optimizers.hyperparameters import EMA_DECAY, of_averaging, of_optimizer, of_workload
 from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
@@ -29,6 +29,9 @@ OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
 """Optimizers that a workload with its own dynamics may support."""
 EXAMPLES_AT_ONCE = 512
 """Portion of the first evaluation: activations on all of it may need gigabytes."""
+_OTHER_SEEDS = range(1, 5)
+_STARTING_FLOPS = 2e9
+"""Operations up to which a pass over the validation set takes an instant."""
 _LEARNING_FLOPS = 5e6
 """Operations for one example up to which a model may learn a few examples in an instant."""
 
@@ -74,9 +77,13 @@ def dry_build(
     optimizer = optimizer_named(config.optimizer)
     require_sound(config.optimizer, optimizer)
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
-    start, size = _start(loaded, optimizer, averaged=bool(of_averaging().used(space)))
+    start, size = _start(loaded), model_size(loaded, fresh_model(loaded, 0).eval())
+    # an average of the weights, and what it replaces
+    copies = 2 * bool(of_averaging().used(space))
+    size = replace(size, buffers=max(1, len(optimizer.buffers) + copies))
     _refuse_score(loaded, size)
     _start_above(target, start)
+    _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
     values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
     admission = admit(loaded, values)
@@ -145,9 +152,9 @@ def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
         )
 
 
-def _start(loaded: LoadedWorkload, optimizer: Optimizer, averaged: bool) -> tuple[float, ModelSize]:
-    """Return the error of an untrained model, and the size of the model."""
-    model, validation = fresh_model(loaded, 0).eval(), loaded.data.validation
+def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
+    """Return the error of an untrained model."""
+    model, validation = fresh_model(loaded, seed).eval(), loaded.data.validation
     total, examples = 0.0, validation.size
     portion = examples if loaded.whole else EXAMPLES_AT_ONCE
     for start in range(0, examples, portion):
@@ -157,9 +164,14 @@ def _start(loaded: LoadedWorkload, optimizer: Optimizer, averaged: bool) -> tupl
             error = loaded.workload.error(model, part)
         sound_number("loss", loss)
         total += sound_number("error", error) * part.size
-    buffers = max(1, len(optimizer.buffers) + 2 * averaged)  # the average, and what it replaces
-    size = replace(model_size(loaded, model), buffers=buffers)
-    return total / examples, size
+    return total / int(examples)
+
+
+def _refuse_lucky_starts(loaded: LoadedWorkload, size: ModelSize, target: Target) -> None:
+    """Refuse a target that some models meet untrained; large ones would be measured for long."""
+    if size.flops * loaded.data.validation.size <= _STARTING_FLOPS:
+        for seed in _OTHER_SEEDS:
+            _start_above(target, _start(loaded, seed))
 
 
 def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
