@@ -5,6 +5,7 @@ al. 2025, arXiv 2502.16982): updates are as large as AdamW's, so both parts shar
 its schedule and its scaling rule, up to the factor `adamw_lr_ratio`.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod, sqrt
 
@@ -26,13 +27,17 @@ _RMS = 0.2
 def _muon(state: State) -> None:
     """Take Muon's step on hidden matrices, convolution kernels too, and AdamW's on all else."""
     state.buffers["step"].add_(1)
-    lr = state.values["lr"]
-    others = {**state.values, "lr": lr * state.values["adamw_lr_ratio"]}
+    rest = values_of_rest(state)
     for tensor in state.each(MOMENTS):
         if tensor.described[0].role is Role.MATRIX:
             _orthogonal_step(tensor)
         else:
-            adamw_step(replace(tensor, values=others))
+            adamw_step(replace(tensor, values=rest))
+
+
+def values_of_rest(state: State) -> Mapping[str, Tensor]:
+    """Return the hyperparameters of AdamW's step on all that is no hidden matrix."""
+    return {**state.values, "lr": state.values["lr"] * state.values["adamw_lr_ratio"]}
 
 
 def _orthogonal_step(state: State) -> None:

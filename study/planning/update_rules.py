@@ -57,7 +57,7 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
     """Return the parameters of some lanes after a few updates on random gradients."""
     parameters = _random("parameters", 0)[lanes].clone()
     step = Step.of(optimizer, unnamed(_SHAPES), ())
-    buffers = optimizer.zeros(parameters)
+    buffers = optimizer.zeros(parameters, step.described)
     values = {n: torch.full_like(parameters[:, :1], v) for n, v in _middles(optimizer).items()}
     held = (parameters, *buffers.values(), *values.values())
 
@@ -73,8 +73,11 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
         if traced and number == 0:
             run = compile_trace(take, (*held, gradients))
         with torch.no_grad():
+            step.prepare(number, parameters, buffers, values)
             run(*held, gradients)
-    return parameters
+    if optimizer.average is None:
+        return parameters
+    return optimizer.average(step.between(parameters, buffers, values))
 
 
 def _middles(optimizer: Optimizer) -> Mapping[str, float]:
