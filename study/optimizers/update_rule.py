@@ -126,10 +126,17 @@ class Optimizer:
         }
 
     def zeros(self, parameters: Tensor, described: ParameterTensors) -> dict[str, Tensor]:
-        """Return the initial state tensors for parameters of shape (lanes, parameters)."""
+        """Return the initial state tensors for parameters of shape (lanes, parameters).
+
+        Raises:
+            ValueError: a name of `widths` is taken.
+        """
         lanes, count = parameters.shape
         widths = dict.fromkeys(self.buffers, count) | dict.fromkeys(self.counters, 1)
-        widths |= {} if self.widths is None else self.widths(described)
+        own = {} if self.widths is None else self.widths(described)
+        if taken := own.keys() & {*widths, *self.hyperparameters}:
+            raise ValueError(f"widths with the name {min(taken)!r}, which is taken; rename it")
+        widths |= own
         return {name: parameters.new_zeros(lanes, width) for name, width in widths.items()}
 
 
