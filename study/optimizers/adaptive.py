@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from study.config.space import Hyperparameter
-from study.optimizers.momentum import MOMENTUM, searched_on_log_scale
+from study.optimizers.momentum import MOMENTUM, fraction, positive, searched_on_log_scale
 from study.optimizers.update_rule import Optimizer, State
 
 LR = searched_on_log_scale(1e-5, 1.0)
 """For update rules whose step of each parameter is about the learning rate."""
 BETA1 = MOMENTUM
 EPS = searched_on_log_scale(1e-8, 0.1)
-_BETA2 = Hyperparameter(default=0.999, low=0.0, high=1.0)
+_BETA2 = fraction(0.999)
 _LEAST_LENGTH = 5
 """Steps that an average of squares must be worth, beyond which RAdam divides by its root."""
 
@@ -103,11 +103,12 @@ def _radam(state: State) -> None:
     """
     steps, values = state.buffers["step"].add_(1), state.values
     first, second = moments(state)
-    missing = one_minus_power(values["beta2"], steps)
-    most = 2 / (1 - values["beta2"]) - 1
+    beta2 = values["beta2"].double()  # the length is a small difference of large numbers
+    missing = one_minus_power(beta2, steps)
+    most = 2 / (1 - beta2) - 1
     length = most - 2 * steps * (1 - missing) / missing
     ratio = (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)
-    factor = (ratio * missing).sqrt() / second.sqrt().add_(values["eps"])
+    factor = (ratio * missing).sqrt().to(second) / second.sqrt().add_(values["eps"])
     factor = torch.where(length > _LEAST_LENGTH, factor, 1.0)
     rate = values["lr"] / one_minus_power(values["beta1"], steps)
     state.parameters.addcmul_(factor.mul_(first), rate, value=-1.0)
@@ -153,7 +154,7 @@ RADAM = Optimizer(
     hyperparameters=_ADAM, buffers=MOMENTS, counters=("step",), update=_radam, coupled_decay=True
 )
 ADAMAX = Optimizer(
-    hyperparameters=_ADAM | {"eps": Hyperparameter(default=1e-8, low=0.0, low_open=True)},
+    hyperparameters=_ADAM | {"eps": positive(1e-8)},
     buffers=("first_moment", "greatest"),
     counters=("step",),
     update=_adamax,

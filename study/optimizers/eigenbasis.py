@@ -19,12 +19,13 @@ from torch import Tensor
 
 from study.config.space import Hyperparameter
 from study.optimizers.adaptive import LR, MOMENTS, adamw_step, one_minus_power
+from study.optimizers.momentum import fraction, positive
 from study.optimizers.orthogonal import values_of_rest
 from study.optimizers.parameters import ParameterTensor, ParameterTensors, Role
 from study.optimizers.update_rule import Optimizer, State
 
 LARGEST_SIDE = 2048
-"""Rows, or columns, up to which a side has a basis; a longer one keeps its axes (section 7.2)."""
+"""Rows, or columns, up to which a side has a basis; a longer one keeps its axes, one-sided."""
 _LEAST_SHARE = 1e-4
 """Eigenvalue over the largest one below which rounding decides on an eigenvector."""
 _SQUARES = ("averages", "bases")
@@ -158,11 +159,11 @@ def _told(eigenvalues: Tensor) -> Tensor:
 SOAP = Optimizer(
     hyperparameters={
         "lr": LR,
-        "beta1": Hyperparameter(default=0.95, low=0.0, high=1.0),
-        "beta2": Hyperparameter(default=0.95, low=0.0, high=1.0),
-        "eps": Hyperparameter(default=1e-8, low=0.0, low_open=True),
+        "beta1": fraction(0.95),
+        "beta2": fraction(0.95),
+        "eps": positive(1e-8),
         "weight_decay": Hyperparameter(default=0.01, low=0.0),
-        "adamw_lr_ratio": Hyperparameter(default=1.0, low=0.0, low_open=True),
+        "adamw_lr_ratio": positive(1.0),
     },
     buffers=MOMENTS,
     counters=("step",),

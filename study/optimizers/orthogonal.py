@@ -14,6 +14,7 @@ from torch import Tensor
 
 from study.config.space import Hyperparameter
 from study.optimizers.adaptive import LR, MOMENTS, adamw_step
+from study.optimizers.momentum import fraction, positive
 from study.optimizers.parameters import Role
 from study.optimizers.update_rule import Optimizer, State
 
@@ -74,12 +75,12 @@ def _orthogonal(matrices: Tensor) -> Tensor:
 MUON = Optimizer(
     hyperparameters={
         "lr": LR,
-        "momentum": Hyperparameter(default=0.95, low=0.0, high=1.0),
+        "momentum": fraction(0.95),
         "weight_decay": Hyperparameter(default=0.1, low=0.0),
-        "adamw_lr_ratio": Hyperparameter(default=1.0, low=0.0, low_open=True),
-        "beta1": Hyperparameter(default=0.9, low=0.0, high=1.0),
-        "beta2": Hyperparameter(default=0.95, low=0.0, high=1.0),
-        "eps": Hyperparameter(default=1e-8, low=0.0, low_open=True),
+        "adamw_lr_ratio": positive(1.0),
+        "beta1": fraction(0.9),
+        "beta2": fraction(0.95),
+        "eps": positive(1e-8),
     },
     buffers=MOMENTS,
     counters=("step",),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from study.config.space import Hyperparameter
 from study.optimizers.adaptive import EPS
-from study.optimizers.momentum import MOMENTUM, searched_on_log_scale
+from study.optimizers.momentum import MOMENTUM, fraction, positive, searched_on_log_scale
 from study.optimizers.parameters import ParameterTensors
 from study.optimizers.update_rule import Optimizer, State
 
@@ -122,7 +122,7 @@ def _tiny(tensor: Tensor) -> float:
 
 
 ADAGRAD = Optimizer(
-    hyperparameters={"lr": LR, "eps": Hyperparameter(default=1e-10, low=0.0, low_open=True)},
+    hyperparameters={"lr": LR, "eps": positive(1e-10)},
     buffers=("total",),
     update=_adagrad,
     coupled_decay=True,
@@ -131,7 +131,7 @@ RMSPROP = Optimizer(
     hyperparameters={
         "lr": LR,
         "momentum": MOMENTUM,
-        "beta2": Hyperparameter(default=0.99, low=0.0, high=1.0),
+        "beta2": fraction(0.99),
         "eps": EPS,
     },
     buffers=("mean_square", "velocity"),
@@ -141,8 +141,8 @@ RMSPROP = Optimizer(
 ADADELTA = Optimizer(
     hyperparameters={
         "lr": searched_on_log_scale(1e-2, 100.0),  # around its 1.0
-        "beta2": Hyperparameter(default=0.9, low=0.0, high=1.0),
-        "eps": Hyperparameter(default=1e-6, low=0.0, low_open=True),
+        "beta2": fraction(0.9),
+        "eps": positive(1e-6),
     },
     buffers=("mean_square", "changes"),
     update=_adadelta,
@@ -151,8 +151,8 @@ ADADELTA = Optimizer(
 ADAFACTOR = Optimizer(
     hyperparameters={
         "lr": LR,
-        "decay_power": Hyperparameter(default=0.8, low=0.0, low_open=True),
-        "clip_threshold": Hyperparameter(default=1.0, low=0.0, low_open=True),
+        "decay_power": positive(0.8),
+        "clip_threshold": positive(1.0),
         "weight_decay": Hyperparameter(default=0.0, low=0.0),
     },
     buffers=(),

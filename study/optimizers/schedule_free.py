@@ -16,11 +16,11 @@ from torch import Tensor
 
 from study.config.space import Hyperparameter, Range, Scale
 from study.optimizers.adaptive import LR, one_minus_power
-from study.optimizers.momentum import searched_on_log_scale
+from study.optimizers.momentum import fraction, positive, searched_on_log_scale
 from study.optimizers.update_rule import Optimizer, State
 
 _GAP, _WEIGHTS = "base_less_average", "weights"
-# 0.9 by default, and 0.95 or 0.98 for long runs, in the paper
+# 0.9, and 0.95 or 0.98 for long runs, say the authors
 INTERPOLATION = Hyperparameter(
     default=Range(low=0.5, high=0.99, scale=Scale.REVERSE_LOG), low=0.0, high=1.0
 )
@@ -75,8 +75,8 @@ SCHEDULE_FREE_ADAMW = Optimizer(
     hyperparameters={
         "lr": LR,
         "interpolation": INTERPOLATION,
-        "beta2": Hyperparameter(default=0.999, low=0.0, high=1.0),
-        "eps": Hyperparameter(default=1e-8, low=0.0, low_open=True),
+        "beta2": fraction(0.999),
+        "eps": positive(1e-8),
         "weight_decay": Hyperparameter(default=0.0, low=0.0),
     },
     buffers=(_GAP, "second_moment"),

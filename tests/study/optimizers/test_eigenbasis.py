@@ -58,3 +58,23 @@ def test_all_but_hidden_matrices_move_by_adamw(role):
         step(flat, gradient.clone(), optimizer.zeros(flat, described), rates)
         moved.append(flat)
     assert torch.allclose(*moved)
+
+
+def test_rounding_has_no_say_in_the_first_bases():
+    """Of the gradient of two examples, all but two directions are told by nothing."""
+    generator = torch.Generator().manual_seed(1)
+    gradients = torch.randn(3, 8, 2, generator=generator)
+    gradients[1, 3] = 0  # an input that is always zero
+    average = gradients @ gradients.mT
+    average[2] = torch.nan
+    bases = eigenbasis._eigenvectors(average)
+    torch.testing.assert_close(bases.mT @ bases, torch.eye(8).expand(3, 8, 8), rtol=0, atol=1e-5)
+    turned = bases.mT @ average @ bases
+    torch.testing.assert_close(
+        turned[:2], torch.diag_embed(turned.diagonal(dim1=1, dim2=2))[:2], rtol=0, atol=1e-4
+    )
+    assert (turned[:2].diagonal(dim1=1, dim2=2).diff() < 1e-4).all()
+    noise = 1e-7 * torch.randn(8, 8, generator=generator) * average.abs()
+    again = eigenbasis._eigenvectors(average + noise + noise.mT)
+    alike = (bases * again).sum(1).abs()
+    torch.testing.assert_close(alike, torch.ones(3, 8), rtol=0, atol=1e-4)
