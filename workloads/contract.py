@@ -27,6 +27,7 @@ from workloads.soundness import (
 )
 from workloads.trees import named_leaves
 from workloads.workload import (
+    DYNAMICS_OPTIMIZERS,
     Data,
     Dynamics,
     Examples,
@@ -38,7 +39,6 @@ from workloads.workload import (
 _PORTION = 512
 _TRAINING_STEPS = 300
 _RATES = (0.01, 0.1, 0.5)
-_OPTIMIZERS = ("sgd", "heavy-ball", "nesterov")
 _SEEDED = "; draw from a generator with a seed of its own"
 _SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
@@ -256,7 +256,7 @@ def _trained_error(workload: Workload, rate: float) -> float:
 def _lanes(workload: Dynamics) -> Lanes:
     """Return lanes with the first optimizer that the dynamics support."""
     refusal: WorkloadError | None = None
-    for optimizer in _OPTIMIZERS:
+    for optimizer in DYNAMICS_OPTIMIZERS:
         values = {"lr": np.array(_RATES)}
         if optimizer != "sgd":
             values["momentum"] = np.full(len(_RATES), 0.5)
@@ -271,4 +271,6 @@ def _lanes(workload: Dynamics) -> Lanes:
             return workload.lanes(setup)
         except WorkloadError as error:
             refusal = refusal or error
-    raise BrokenClauseError(f"one of {', '.join(_OPTIMIZERS)} must be known, got: {refusal}")
+    raise BrokenClauseError(
+        f"one of {', '.join(DYNAMICS_OPTIMIZERS)} must be known, got: {refusal}"
+    )

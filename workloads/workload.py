@@ -227,6 +227,10 @@ class Lanes(Protocol):
         """Drop the lanes where `lanes`, shape (lanes,), is False; the others keep their order."""
 
 
+DYNAMICS_OPTIMIZERS = ("sgd", "heavy-ball", "nesterov")
+"""Optimizers of which a workload with its own dynamics supports some."""
+
+
 @runtime_checkable
 class Dynamics(Protocol):
     """A workload with its own training dynamics, in place of data, model, loss and error."""

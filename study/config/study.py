@@ -39,8 +39,8 @@ class StudyConfig(Section):
     workload: Annotated[str, Field(max_length=4096)]
     """Built-in name, entry point, path/to/file.py:Class, or "command" for a program."""
     optimizer: str = "nesterov"
-    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, muon, an entry point,
-    or path/to/file.py:Class."""
+    """Update rule: a built-in one, such as nesterov, adamw or soap (the guide to optimizers has
+    all), an entry point, or path/to/file.py:Class."""
     batch_sizes: Annotated[
         Annotated[BatchSizes, Tag("<table>")] | Annotated[tuple[BatchSize, ...], Tag("<list>")],
         Discriminator(kind_of),

@@ -15,7 +15,7 @@ from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError, cause, shown
-from study.optimizers import schedule_named
+from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
@@ -69,7 +69,10 @@ def resolve(
         _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
         written_for = defaults.get("optimizer", _OPTIMIZER)
+        own = _averages(config, workload)
         fitting = applicable(defaults, written_for, groups, written.search.space)
+        if own:
+            fitting = merged({"race": {"weights": "averaged"}}, fitting)
         config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
@@ -81,10 +84,10 @@ def resolve(
         if isinstance(workload, Command) and device is not None:
             refuse_gpus(device.share)
         require_sound_sampler(config.search.sampler, sampler, space)
-        beside = measured_beside(config, space)
+        beside = measured_beside(config, space, own=own)
         built = dry_build(config, workload, target, space)
-        own = (TEST_ERROR,) if isinstance(workload, Command) else ()
-        refuse_names(built.quantities, space, allowed=own)
+        allowed = (TEST_ERROR,) if isinstance(workload, Command) else ()
+        refuse_names(built.quantities, space, allowed=allowed)
         quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
     batch_sizes = _batch_sizes(config, built.examples)
     if not isinstance(workload, Command):
@@ -106,6 +109,8 @@ def resolve(
         "quantity": target.quantity,
         "cohort": cohort_lanes(config, built.size, device or Device()),
     }
+    if config.race.weights == "raw" and not own:
+        del resolved["race"]["weights"]  # as left out
     resolved["compute"] |= {
         "mode": built.mode,
         "pack": pack_lanes(config, built.size, device or Device()),
@@ -180,6 +185,13 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
 
 def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:
     return recipe_defaults(config, endless=isinstance(workload, Dynamics))
+
+
+def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> bool:
+    """Return whether the optimizer averages the weights itself; a program has its own."""
+    if isinstance(workload, Command):
+        return False
+    return optimizer_named(config.optimizer).average is not None
 
 
 def _check_schedule(name: str) -> None:
