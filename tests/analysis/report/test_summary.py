@@ -214,3 +214,11 @@ def test_the_first_trials_only(study, analyzed):
     assert set(analysis.table["trials"]) == set(analysis.search["trials"]) == {8}
     assert "fewest over the first 8 trials at each" in sentences(analysis)[-1]
     assert (summary_record(analysis)["first"], summary_record(analyzed)["first"]) == (8, None)
+
+
+def test_a_study_in_tokens_tells_its_critical_batch_size_in_both(study):
+    analysis = analyze(replace(study, config={**study.config, "tokens_per_example": 16}))
+    told = [text for text in sentences(analysis) if "In tokens" in text]
+    found = analysis.b_crit.estimate.times(16).text("b_crit", "tokens")
+    assert told == [f"In tokens, 16 to an example: {found}."]
+    assert not any("tokens" in text for text in sentences(analyze(study)))
