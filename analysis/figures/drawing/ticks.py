@@ -58,7 +58,7 @@ def batch_size_axis(axes: Axes, sizes: "pd.Series[Any]") -> None:
 def token_axis(axes: Axes, tokens: int) -> None:
     """Show the ticks of an axis of batch sizes above in tokens too, `tokens` to an example."""
     both_ways = (partial(np.multiply, tokens), partial(np.multiply, 1 / tokens))
-    top = axes.secondary_xaxis("top", functions=both_ways)
+    top = axes.secondary_xaxis(1.02, functions=both_ways)  # clear of what stands at the top
     _set_ticks(top.xaxis, [tick * tokens for tick in axes.get_xticks()])
     top.set_xlabel("Batch size (tokens)")
 
