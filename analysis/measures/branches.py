@@ -30,8 +30,8 @@ def local_sentences(table: pd.DataFrame, b_crit: Estimate | None) -> Iterator[st
     first = local.iloc[0]
     if (rows["quantity"] == CRITICAL).all():
         yield (
-            f"The run at B = {first['batch_size']} takes too few steps to branch from; choose "
-            "a smaller batch size by --batch-sizes."
+            f"The run at B = {first['batch_size']} takes too few steps, or most of the data in "
+            "one, to branch from; choose a smaller batch size by --batch-sizes."
         )
         return
     most = f"{rows['x'].max():.0f}"

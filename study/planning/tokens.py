@@ -27,7 +27,8 @@ def tokens_of(workload: object) -> int | None:
 
 def counts_tokens(data: Mapping[str, Any]) -> bool:
     """Return whether a study file, as plain data, gives anything in tokens."""
-    return data.get("batch_unit") == _TOKENS or "max_tokens" in data.get("race", {})
+    in_tokens = data.get("batch_unit") == _TOKENS
+    return in_tokens or data.get("race", {}).get("max_tokens") is not None
 
 
 def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
         )
     race = dict(data.get("race", {}))
     if (budget := race.pop("max_tokens", None)) is not None:
-        if "max_examples" in race:
+        if race.get("max_examples") is not None:
             raise StudyError(
                 "one of race.max_examples and race.max_tokens must be left out, got both: they are "
                 "one budget"

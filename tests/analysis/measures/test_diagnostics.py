@@ -79,8 +79,8 @@ def test_a_run_too_short_to_branch_from_is_told():
     alone = table[(table["what"] == "branch") & table["x"].isna()].assign(value=np.nan, low=np.nan)
     short = replace(found, table=alone)
     assert diagnostic_sentences(short)["branch"] == [
-        "The run at B = 16 takes too few steps to branch from; choose a smaller batch size by "
-        "--batch-sizes."
+        "The run at B = 16 takes too few steps, or most of the data in one, to branch from; choose "
+        "a smaller batch size by --batch-sizes."
     ]
     assert branch_data(short).empty
 

@@ -24,6 +24,7 @@ class Of16:
         ),
         ({"recipe": {"rule": "linear", "base": 64}}, {"recipe": {"rule": "linear", "base": 4}}),
         ({"recipe": {"rule": "lamb"}}, {"recipe": {"rule": "lamb"}}),
+        ({"race": {"max_tokens": None}}, {"race": {"max_tokens": None}}),
     ],
 )
 def test_every_batch_size_of_a_file_is_turned_into_examples(given, examples):
