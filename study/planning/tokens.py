@@ -6,6 +6,8 @@ from typing import Any
 from study.errors import StudyError, shown
 
 _TOKENS = "tokens"
+_IN_SECTIONS = (("recipe", "base"), ("federated", "local_batch_size"))
+"""Batch sizes beside `batch_sizes` and the keys of `race.max_steps`."""
 
 
 def tokens_of(workload: object) -> int | None:
@@ -77,10 +79,11 @@ def _batch_sizes(data: Mapping[str, Any], per_example: int) -> dict[str, Any]:
         }
     elif sizes is not None:
         found[key] = [_examples(key, size, per_example) for size in sizes]
-    recipe = data.get("recipe")
-    if recipe is not None and recipe.get("base") is not None:
-        base = _examples("recipe.base", recipe["base"], per_example)
-        found["recipe"] = {**recipe, "base": base}
+    for section, name in _IN_SECTIONS:
+        table = data.get(section) or {}
+        if table.get(name) is not None:
+            size = _examples(f"{section}.{name}", table[name], per_example)
+            found[section] = {**table, name: size}
     return found
 
 

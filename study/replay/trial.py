@@ -59,8 +59,8 @@ class Replay:
         cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
         execution = trial.execution or Execution(resolved.compute.mode, len(pack), None)
         self._execution, self._trainable, self._cohort = execution, trainable, cohort
-        self._lanes = build_lanes(with_execution(resolved, execution), trainable, cohort)
-        self._resolved = resolved
+        self._resolved = with_execution(resolved, execution)
+        self._lanes = build_lanes(self._resolved, trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not what it computes
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._lane = [result.point for result in pack].index(trial.point)
@@ -120,8 +120,7 @@ class Replay:
         """Return a state of the trial's lane alone; nothing of a workload's own dynamics."""
         if not isinstance(self._lanes, Ensemble):
             return {}
-        study = with_execution(self._resolved, self._execution)
-        lanes = build_lanes(study, self._trainable, self._cohort)
+        lanes = build_lanes(self._resolved, self._trainable, self._cohort)
         assert isinstance(lanes, Ensemble)  # as the others are
         lanes.restore(self._lanes.state())
         lanes.keep(np.arange(self._race.racing) == self._race.place(self._lane))

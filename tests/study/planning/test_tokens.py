@@ -23,6 +23,7 @@ class Of16:
             {"race": {"max_steps": {"times": 4.0, "of": "64"}}},
         ),
         ({"recipe": {"rule": "linear", "base": 64}}, {"recipe": {"rule": "linear", "base": 4}}),
+        ({"federated": {"local_batch_size": 32}}, {"federated": {"local_batch_size": 2}}),
         ({"recipe": {"rule": "lamb"}}, {"recipe": {"rule": "lamb"}}),
         ({"race": {"max_tokens": None}}, {"race": {"max_tokens": None}}),
     ],
