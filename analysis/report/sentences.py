@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.fitting.estimates import Estimate, rounded, span_text
 from analysis.fitting.models import MODELS
 from analysis.measures.budgets import best_batch_size_sentences
-from analysis.measures.federated import round_sentences
+from analysis.measures.federated import TOKENS, round_sentences
 from analysis.measures.mean_target import mean_sentences
 from analysis.measures.recipes import recipe_sentences
 from analysis.measures.replicates import MEDIANS, replicate_sentences, seed_sentences
@@ -73,9 +73,19 @@ def _fit_sentences(record: _Record) -> tuple[str, ...]:
     return (
         f"The fits use the {record['fitted']}{tuned}.",
         *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
+        *_token_sentences(record),
         *tuning_sentences(record["tuning"]),
         *regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]]),
     )
+
+
+def _token_sentences(record: _Record) -> tuple[str, ...]:
+    """Return the critical batch size in tokens, where the study file counts them."""
+    tokens = record.get(TOKENS)
+    if tokens is None:
+        return ()
+    found = Estimate.of(record["critical_batch_sizes"]["b_crit"]).times(tokens)
+    return (f"In tokens, {tokens} to an example: {found.text('b_crit', 'tokens')}.",)
 
 
 def _no_fit(record: _Record) -> str:

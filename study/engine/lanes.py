@@ -219,15 +219,20 @@ class GradientLanes:
         computed = np.array(state["computed"])
         if len(computed) < len(self._computed):
             self._compact(computed)
-        self._live, self._step = np.array(state["live"]), state["step"]
+        self._live, self._measured = np.array(state["live"]), state["measured"]
+        self.adopt(state)
+        self._order.restore(state["order"])
+        self._micro_batch.size, self._evaluation.portion.size = state["micro_batches"]
+
+    def adopt(self, state: Mapping[str, Any]) -> None:
+        """Go on from the state of other lanes, one for one, with batches of one's own."""
+        self._step = state["step"]
         self._networks.restore(state["networks"])
         for name, buffer in self._buffers.items():
             copy_into(buffer, state["buffers"][name])
         if self._averages is not None:
             self._averages.restore(state["averages"])
-        self._measured = state["measured"]
-        self._order.restore(state["order"])
-        self._micro_batch.size, self._evaluation.portion.size = state["micro_batches"]
+        self._order.restore({**self._order.state(), "taken": self._step})
 
     def _compact(self, rows: NDArray[np.int64]) -> None:
         index = torch.from_numpy(rows).to(self._device)

@@ -31,6 +31,7 @@ from study.planning.search_space import (
     refuse_warm_up,
 )
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
+from study.planning.tokens import counts_tokens, in_examples, tokens_of
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.samplers import sampler_named
 from study.search.testing import require_sound_sampler
@@ -64,6 +65,8 @@ def resolve(
     workload = resolve_workload(written.workload, written.workload_options)
     with plug_in_errors():
         defaults = study_defaults(workload)
+        in_tokens = "tokens_per_example" in recorded or any(map(counts_tokens, (data, defaults)))
+        data, defaults = (in_examples(given, workload) for given in (data, defaults))
         config = validated(StudyConfig, merged(defaults, data))
         sampler = sampler_named(config.search.sampler)
         _check_schedule(config.schedule.name)
@@ -99,6 +102,7 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
+        "tokens_per_example": tokens_of(workload) if in_tokens else None,
         "quantities": quantities or None,
         "adaptive": sampler.learns,
     }

@@ -235,3 +235,11 @@ def test_a_trial_that_begins_below_the_raced_target_is_told(made):
         "1 trial was below the target before training" in sentence
         for sentence in sentences(analyze(_begun_at(made(FEW), 0.01)))
     )
+
+
+def test_a_study_in_tokens_tells_its_critical_batch_size_in_both(study):
+    analysis = analyze(replace(study, config={**study.config, "tokens_per_example": 16}))
+    told = [text for text in sentences(analysis) if "In tokens" in text]
+    found = analysis.b_crit.estimate.times(16).text("b_crit", "tokens")
+    assert told == [f"In tokens, 16 to an example: {found}."]
+    assert not any("tokens" in text for text in sentences(analyze(study)))
