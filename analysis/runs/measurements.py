@@ -1,5 +1,7 @@
 """The measurements of runs: steps that rise, errors that are finite, losses of the same step."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -10,15 +12,20 @@ from analysis.runs.units import Units
 
 
 def curves_of(
-    table: RunTable, columns: Columns, metric: str, units: Units, sizes: "pd.Series[float]"
+    table: RunTable,
+    columns: Columns,
+    metric: str,
+    units: Units,
+    sizes: "pd.Series[float]",
+    quantities: Sequence[str],
 ) -> "tuple[pd.DataFrame, pd.Series[int]]":
     """Return the finite measurements, and how many of each run are not."""
     rows = table.rows
     steps, stepped = rows.counts(columns.of["step"])
     curves = pd.DataFrame({"run": table.codes, "step": units.updates(steps, sizes)})
     given = {}
-    for name in (name for name in MEASURED if name in columns):
-        curves[name], given[name] = rows.numbers(columns.of[name])
+    for name in (*(name for name in MEASURED if name in columns), *quantities):
+        curves[name], given[name] = rows.numbers(columns.of.get(name, name))
     curves["val_error"] = _error(rows, columns, metric, curves[metric], given[metric])
     measured = given[metric]
     if (measured & ~stepped).any():
