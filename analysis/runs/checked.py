@@ -93,7 +93,7 @@ def checked_runs(
     runs["not_finite"] = not_finite.reindex(runs.index, fill_value=0)
     runs["diverged"] = runs["not_finite"] > 0
     if measured:
-        blank = ends_blank(table, columns, chosen).reindex(runs.index, fill_value=False)
+        blank = ends_blank(table, columns, chosen, quantities).reindex(runs.index, fill_value=False)
         runs["diverged"] |= blank & runs["status"].isna()
         runs["stopped_at"] = stops(table, columns, units, sizes, runs)
     else:
@@ -157,9 +157,15 @@ def _settings_and_quantities(
     quantities = [name for name in quantities if name not in CURVE_COLUMNS]
     quantities += [n for n in given if measured and table.is_measured(columns.of[n])]
     named = [name for name in given if name not in quantities]
+    odd = [name for name in named if not is_name(name)]
+    if odd:
+        raise AnalysisError(
+            f"a hyperparameter must have a name of letters, digits and any of _ . + -, got "
+            f"{odd[0]!r} in --columns, which no run changes; choose another"
+        )
     found, left_out = [*known, *named], []
     for name in rows.names:
-        if name in used or name.startswith("_"):
+        if name in used or not name or name.startswith("_"):
             continue
         ours = name not in RESERVED_COLUMNS and name not in KNOWN and rows.is_numeric(name)
         if ours and measured and is_quantity(name) and table.is_measured(name):

@@ -7,6 +7,7 @@ from typing import NoReturn
 from analysis.errors import AnalysisError
 from analysis.runs.rows import Rows
 from analysis.tables.schema import QUANTITIES, RESERVED_COLUMNS
+from analysis.tables.validation import is_quantity
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "run": ("run_id", "Name"),
@@ -76,6 +77,11 @@ def columns_of(rows: Rows, mapping: Mapping[str, str]) -> Columns:
     for name, column in mapping.items():
         if column and column not in names:
             _refuse(rows, f"the columns that --columns names, {column!r} for {name}")
+        if name not in KNOWN and not is_quantity(name):
+            raise AnalysisError(
+                f"a name in --columns must be of letters, digits and any of _ . + - /, got {name!r}"
+                "; choose another"
+            )
         if name in RESERVED_COLUMNS - KNOWN - {*QUANTITIES}:
             raise AnalysisError(
                 "a hyperparameter or a quantity must not have the name of a column of the tables, "
@@ -84,7 +90,8 @@ def columns_of(rows: Rows, mapping: Mapping[str, str]) -> Columns:
     found = {name: column for name, column in mapping.items() if column}
     for name in (*KNOWN, *HYPERPARAMETERS, *QUANTITIES):
         candidates = (name, *ALIASES.get(name, ()))
-        known = [column for column in candidates if column in names]
+        # a column that was given a name has no other one
+        known = [c for c in candidates if c in names and c not in mapping.values()]
         if name not in mapping and known:
             found[name] = known[0]
     dropped = [(name, *ALIASES.get(name, ())) for name, column in mapping.items() if not column]

@@ -43,14 +43,16 @@ def curves_of(
     return kept[finite].reset_index(drop=True), (~finite).groupby(kept["run"]).sum()
 
 
-def ends_blank(table: RunTable, columns: Columns, metric: str) -> "pd.Series[bool]":
+def ends_blank(
+    table: RunTable, columns: Columns, metric: str, quantities: Sequence[str]
+) -> "pd.Series[bool]":
     """Return which runs end in rows of a step alone: NaN, as many a table leaves such cells empty.
 
     A run of which a row before its last measurement is so has no such end: it was measured only now
     and then.
     """
     frame, codes = table.rows.frame, table.codes
-    same = {columns.of[name] for name in columns.of if name not in MEASURED}
+    same = {columns.of[name] for name in columns.of if name not in (*MEASURED, *quantities)}
     filled = pd.Series(False, index=frame.index)
     for name in frame.columns:
         there = pd.Series([not is_absent(cell) for cell in frame[name]], index=frame.index)
@@ -74,14 +76,16 @@ def _error(
     values: "pd.Series[float]",
     given: "pd.Series[bool]",
 ) -> "pd.Series[float]":
-    if metric != "val_accuracy":
+    if metric == "val_loss":
         return values
     beyond = given & ((values < 0) | (values > 1)) & np.isfinite(values)
     if beyond.any():
         row = beyond.index[beyond][0]
-        rule = f"{columns.of[metric]} must be a share from 0 to 1"
-        rows.refuse(rule, f"{values[row]:g}", [row], "divide percentages by 100")
-    return 1 - values
+        column = columns.of[metric]
+        rule = f"{column} must be a share from 0 to 1"
+        remedy = f"divide percentages by 100, or name a loss as such, --columns val_loss={column}"
+        rows.refuse(rule, f"{values[row]:g}", [row], remedy)
+    return 1 - values if metric == "val_accuracy" else values
 
 
 def _check_rising(table: RunTable, kept: pd.DataFrame, column: str) -> None:

@@ -46,7 +46,8 @@ class Rows:
         values = [as_number(cell) for cell in self.frame[column]]
         for row, cell, value in zip(self.frame.index, self.frame[column], values, strict=True):
             if value is None and not is_absent(cell):
-                self.refuse(f"{column} must be a number", repr(cell)[:60], [row])
+                remedy = "write it as 0.05, not as 0,05 or 5%, or leave the cell empty"
+                self.refuse(f"{column} must be a number", repr(cell)[:60], [row], remedy)
         given = [value is not None for value in values]
         index = self.frame.index
         return (
