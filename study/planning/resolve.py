@@ -86,6 +86,12 @@ def resolve(
         own = (TEST_ERROR,) if isinstance(workload, Command) else ()
         refuse_names(built.quantities, space, allowed=own)
         quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
+    if config.race.max_epochs is not None and built.examples is None:
+        raise StudyError(
+            f"race.max_epochs must be left out where there is no number of training examples, got "
+            f"{config.race.max_epochs:g}; set race.max_steps, or for a program "
+            "workload_options.examples"
+        )
     batch_sizes = _batch_sizes(config, built.examples)
     if not isinstance(workload, Command):
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)

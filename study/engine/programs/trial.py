@@ -129,6 +129,8 @@ class ProgramTrial:
             self._check_time()
         except BadLineError as bad:
             self._conclude(End(str(bad)))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            self._conclude(End(f"a program must leave the folder of its trial, got {error}"))
         if code is not None:
             ended = self._settled(code)
         if code is not None and ended:
@@ -279,8 +281,11 @@ class ProgramTrial:
     def _nothing(self) -> str:
         options, keys = self._command.options, ", ".join(sorted(self._reader.keys))
         there = f"JSON with the keys {keys}" if keys else "none"
+        if {options.step, self._command.measured} <= self._reader.keys:
+            there = "them null, or on lines apart"
         return (
             "the program must report measurements, JSON objects with the keys "
             f"{options.step} and {self._command.measured}, on lines of its output or of "
-            f"$BATCHSCALE_LOG, got {there}; {self.output.last_lines()}"
+            f"$BATCHSCALE_LOG, got {there}; print each on a line of its own, in double quotes, and "
+            f"not to the errors; {self.output.last_lines()}"
         )
