@@ -73,8 +73,8 @@ def of_program(names: Iterable[str], space: Space) -> Group:
     missing = sorted(set(names) - space.keys())
     if missing:
         raise StudyError(
-            f"search.space must give a range or a number to each hyperparameter of the program, got "
-            f"none for {', '.join(missing)}; add search.space.{missing[0]}, or correct "
+            "search.space must give a range or a number to each hyperparameter of the program, "
+            f"got none for {', '.join(missing)}; add search.space.{missing[0]}, or correct "
             "workload_options.run"
         )
     return Group({name: open_domain(space[name]) for name in space if name in set(names)}, {})

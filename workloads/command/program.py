@@ -185,8 +185,8 @@ def _refuse_names(options: Options) -> None:
     given = sorted(GIVEN.keys() & set(options.hyperparameters))
     if given:
         raise WorkloadError(
-            f"workload_options.hyperparameters must not name what batchscale gives, got {given[0]!r}"
-            "; leave it out"
+            "workload_options.hyperparameters must not name what batchscale gives, got "
+            f"{given[0]!r}; leave it out"
         )
     measured = options.measured or f"val_{options.quantity}"
     if options.step in {measured, options.loss, options.train_loss, *options.quantities}:
