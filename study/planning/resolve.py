@@ -145,7 +145,7 @@ def plug_in_errors() -> Iterator[None]:
         yield
     except BatchscaleError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             f"the workload must return data, a model, a loss and an error, got {cause(error)}; run "
             "`batchscale check` on it"
