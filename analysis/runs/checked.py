@@ -98,6 +98,11 @@ def checked_runs(
         runs["stopped_at"] = stops(table, columns, units, sizes, runs)
     else:
         runs = outcomes(table, columns, units, runs)
+    beyond = runs[runs["stopped_at"] * runs["batch_size"] > 2**53]
+    if len(beyond):
+        at = beyond.iloc[0]
+        got = f"{at['stopped_at']:.3g} x {at['batch_size']:.3g}"
+        rows.refuse("a run must take at most 2^53 examples, steps x batch_size", got, [at["row"]])
     runs["status"] = statuses(table, runs)
     remarks = list(rows.remarks)
     if left_out:

@@ -22,6 +22,7 @@ WRONG = {
         "val_error must be a number, got 'oops' in row 3",
     ),
     "comma": (f'{HEAD}a,8,.1,1,"0,5"', "val_error must be a number, got '0,5' in row 2"),
+    "too many examples": (f"{HEAD}a,4000000000,.1,9000000000000000,.5", "9e.15 x 4e.09 in row 2"),
     "percentages": (
         f"{HEAD}a,8,.1,1,55",
         "must be a share from 0 to 1, got 55 in row 2.*val_loss=",
