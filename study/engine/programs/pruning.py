@@ -42,7 +42,7 @@ class Pruning:
         self.order: list[int] = list(range(count))
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             saved = json.loads(path.read_text(encoding="utf-8"))
-            if saved["levels"] == list(self._levels):
+            if saved["levels"] == list(self._levels) and len(saved["order"]) == count:
                 self.dropped = {int(lane): rung for lane, rung in saved["dropped"].items()}
                 self.order, self._judged = list(saved["order"]), saved["judged"]
 
@@ -68,7 +68,7 @@ class Pruning:
             self._drop(runs, rules.target)
             self._judged += 1
         else:
-            if rules.best_steps is None:
+            if not any(self._reached(lane, run, rules.target) for lane, run in enumerate(runs)):
                 self.dropped = {}
             self._judged += 1
         saved = {"levels": self._levels, "judged": self._judged}
@@ -82,6 +82,12 @@ class Pruning:
         curve = run.curve.until(rows)
         return replace(run, curve=curve, diverged_at=None, finished=False, pruned=True)
 
+    def _reached(self, lane: int, run: Run, target: float) -> bool:
+        """Return whether a trial was at the target by the level."""
+        # not whether it is there by now: one that had a place for itself may have run ahead
+        seen = (run.curve.step > 0) & (run.curve.step <= self.level)
+        return lane not in self.dropped and bool((run.curve.val_error[seen] < target).any())
+
     def _drop(self, runs: Sequence[Run], target: float) -> None:
         rung = self.level
         standings: list[Standing] = []
@@ -91,7 +97,7 @@ class Pruning:
             seen = (curve.step > 0) & (curve.step <= rung)
             if lane in self.dropped:
                 continue
-            if (curve.val_error[seen] < target).any():
+            if self._reached(lane, run, target):
                 done += 1
             elif not _lasted(run, rung):
                 continue

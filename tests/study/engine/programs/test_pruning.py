@@ -26,8 +26,8 @@ for step in range(int(saved.read_text()) + 5 if saved.exists() else 0, steps + 1
         if step not in (5, 10) or judged and judged["judged"] >= step // 5:
             break
         time.sleep(0.02)
-    if judged and lr < 4 / 2 ** (judged["judged"] - 1):
-        wait()
+    if judged and lr < (4, 2, 4, 4)[judged["judged"]]:
+        wait()  # it is dropped
 """
 DROPPED = {
     4.0: ("reached", 20),
@@ -86,6 +86,20 @@ def test_rungs_that_dropped_every_good_trial_are_void(pruned, at_once):
     """
     found = pruned.run(body, (1.0, 0.5))
     assert ends(found) == {1.0: ("capped", 94), 0.5: ("reached", 62)}
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_trial_that_ran_ahead_makes_no_rung_sound(pruned, at_once):
+    pruned.at_once, pruned.expected = at_once, 10
+    pruned.race["prune"] = [0.5]
+    body = """
+    for step in range(0, steps + 1, 5):
+        if step == 15 and lr == 1.0:
+            time.sleep(0.5)
+        say(step, 0.9 - 0.01 * step * lr)
+    """
+    found = pruned.run(body, (2.1, 1.0, 0.5))
+    assert ends(found) == {2.1: ("reached", 30), 1.0: ("capped", 45), 0.5: ("capped", 45)}
 
 
 ENDS = {
