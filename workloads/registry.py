@@ -216,11 +216,16 @@ def _check_members(workload: object, reference: str) -> None:
         members = _OWN_DYNAMICS if hasattr(workload, "lanes") else _TRAINED
         methods = [*members, *(name for name in _OPTIONAL if hasattr(workload, name))]
         there = {name: getattr(workload, name) for name in methods if hasattr(workload, name)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise WorkloadError(
             f"a workload's members must be readable, got {type(error).__name__}: {error} in "
             f"{reference}"
         ) from error
+    whole = getattr(workload, "whole", False)
+    if not isinstance(whole, bool):
+        raise WorkloadError(
+            f"`whole` of a workload must be True or False, got {whole!r:.100} in {reference}"
+        )
     missing = [name for name in members if name not in there]
     if missing:
         raise WorkloadError(
@@ -230,5 +235,5 @@ def _check_members(workload: object, reference: str) -> None:
     if values:
         raise WorkloadError(
             f"{', '.join(methods[1:])} of a workload must be methods; {values[0]} of {reference} "
-            f"is {there[values[0]]!r}"
+            f"is {there[values[0]]!r:.100}"
         )

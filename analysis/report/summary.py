@@ -134,9 +134,12 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     study = study if first is None else first_trials(study, first)
     table = with_replicates(steps_to_target(study, target), study, target)
     if not table["stopped_at"].gt(0).any():
+        remedy = "fix the workload, delete the parts and run `sweep` again"
+        if study.imported:
+            remedy = "import runs with measurements after step 0"
         raise AnalysisError(
             f"a study must have a trial that trained, got {study.name} where none took a step; see "
-            "`message` in trials.parquet, fix the workload, delete the parts and run `sweep` again"
+            f"`message` in trials.parquet, {remedy}"
         )
     planned = is_planned(study.config)  # no curve of fixed batch sizes
     found = Analysis(

@@ -6,7 +6,8 @@ from typing import NoReturn
 
 from analysis.errors import AnalysisError
 from analysis.runs.rows import Rows
-from analysis.tables.schema import RESERVED_COLUMNS
+from analysis.tables.schema import QUANTITIES, RESERVED_COLUMNS
+from analysis.tables.validation import is_quantity
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "run": ("run_id", "Name"),
@@ -33,7 +34,7 @@ class Columns:
 
     Attributes:
         of: columns by known name or name of a hyperparameter.
-        given: the names that the user mapped.
+        given: the names that the user mapped and that have no meaning of their own.
         dropped: columns that the user leaves out, as in `--columns lr=`.
     """
 
@@ -76,21 +77,27 @@ def columns_of(rows: Rows, mapping: Mapping[str, str]) -> Columns:
     for name, column in mapping.items():
         if column and column not in names:
             _refuse(rows, f"the columns that --columns names, {column!r} for {name}")
-        if name not in KNOWN and name in RESERVED_COLUMNS:
+        if name not in KNOWN and not is_quantity(name):
             raise AnalysisError(
-                f"a hyperparameter must not have the name of a column of the tables, got {name!r} "
-                "in --columns; choose another"
+                f"a name in --columns must be of letters, digits and any of _ . + - /, got {name!r}"
+                "; choose another"
+            )
+        if name in RESERVED_COLUMNS - KNOWN - {*QUANTITIES}:
+            raise AnalysisError(
+                "a hyperparameter or a quantity must not have the name of a column of the tables, "
+                f"got {name!r} in --columns; choose another"
             )
     found = {name: column for name, column in mapping.items() if column}
-    for name in (*KNOWN, *HYPERPARAMETERS):
+    for name in (*KNOWN, *HYPERPARAMETERS, *QUANTITIES):
         candidates = (name, *ALIASES.get(name, ()))
-        known = [column for column in candidates if column in names]
+        # a column that was given a name has no other one
+        known = [c for c in candidates if c in names and c not in mapping.values()]
         if name not in mapping and known:
             found[name] = known[0]
     dropped = [(name, *ALIASES.get(name, ())) for name, column in mapping.items() if not column]
     return Columns(
         of=found,
-        given=tuple(name for name in mapping if mapping[name] and name not in KNOWN),
+        given=tuple(n for n in mapping if mapping[n] and n not in KNOWN.union(QUANTITIES)),
         dropped=frozenset(column for group in dropped for column in group),
     )
 

@@ -12,13 +12,14 @@ from analysis.runs.checked import Runs
 from analysis.runs.space import Space
 from analysis.tables.schema import (
     BOXES_FILE,
-    CURVE_COLUMNS,
     CURVES_FILE,
     STATUSES,
+    TEST_ERROR,
     TRIAL_KEY,
     TRIALS_FILE,
     box_schema,
     curve_schema,
+    hyperparameters,
     trial_schema,
 )
 
@@ -48,6 +49,8 @@ def convert(runs: Runs, space: Space, target: float | None) -> Converted:
     trials = _trial_table(runs, frame)
     if runs.measured:
         trials = judged(trials, curves, target, STATUSES)
+    if TEST_ERROR in runs.quantities:
+        trials = _with_test_errors(trials, curves)
     boxes = [
         {"batch_size": size, "region": 0, "hyperparameter": name, **entry}
         for size in sorted(frame["batch_size"].astype(int).unique().tolist())
@@ -115,15 +118,28 @@ def _message(row: Mapping[Any, Any]) -> str:
 def _curve_table(runs: Runs, frame: pd.DataFrame) -> pa.Table:
     keys = frame.loc[runs.curves["run"].to_numpy(), list(TRIAL_KEY)].reset_index(drop=True)
     columns = runs.curves.reset_index(drop=True).assign(**{name: keys[name] for name in TRIAL_KEY})
-    schema = curve_schema()
+    schema = curve_schema(runs.quantities)
     arrays = [
-        _array(columns[name], schema.field(name))
-        if name in columns
-        else pa.nulls(len(columns), kind)
-        for name, kind in CURVE_COLUMNS.items()
+        _array(columns[field.name], field)
+        if field.name in columns
+        else pa.nulls(len(columns), field.type)
+        for field in schema
     ]
     order = [(name, "ascending") for name in (*TRIAL_KEY, "step")]
     return pa.Table.from_arrays(arrays, schema=schema).sort_by(order)
+
+
+def _with_test_errors(trials: pa.Table, curves: pa.Table) -> pa.Table:
+    """Return trials with the test error at the target, else at the last measurement."""
+    measured = curves.select([*TRIAL_KEY, "step", TEST_ERROR]).to_pandas()
+    ends = trials.select([*TRIAL_KEY, "steps"]).to_pandas()
+    steps = measured.merge(ends, on=list(TRIAL_KEY), how="left")["steps"]
+    last = measured[~(measured["step"] > steps)].drop_duplicates(list(TRIAL_KEY), keep="last")
+    found = ends.merge(last, on=list(TRIAL_KEY), how="left")[TEST_ERROR]
+    schema = trial_schema(hyperparameters(trials.column_names), [TEST_ERROR])
+    return pa.Table.from_arrays(
+        [*trials.columns, _array(found, schema.field(TEST_ERROR))], schema=schema
+    )
 
 
 def _array(column: "pd.Series[Any]", field: pa.Field) -> pa.Array:

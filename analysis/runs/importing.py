@@ -12,7 +12,7 @@ import pandas as pd
 import tomlkit
 
 from analysis.errors import AnalysisError
-from analysis.runs.checked import Runs, checked_runs
+from analysis.runs.checked import Runs, checked_runs, listed
 from analysis.runs.conversion import Converted, convert
 from analysis.runs.readers.table_files import READERS
 from analysis.runs.rows import Rows
@@ -269,6 +269,8 @@ def _sentence(runs: Runs, converted: Converted, choices: Choices) -> str:
         f"measurements of {runs.metric}; hyperparameters: "
         f"{', '.join(runs.hyperparameters) or 'none known'}; {repeats:,} replicates"
     )
+    if runs.quantities:
+        text += f"; further quantities: {listed(runs.quantities)}"
     if not_finite := runs.runs["not_finite"].sum():
         text += f"; measurements left out for not being finite: {not_finite:,}"
     if not choices.space:

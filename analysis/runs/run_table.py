@@ -122,8 +122,13 @@ class RunTable:
         texts = self.rows.texts(column).fillna("")
         return bool((texts.groupby(self.codes).nunique() > 1).any())
 
-    def varying(self, column: str) -> tuple[int, int]:
-        """Return in how many runs a column varies, and how many have two rows or more with it."""
+    def is_measured(self, column: str) -> bool:
+        """Return whether a column of numbers is a measurement: it changes along most runs.
+
+        So is one that no run has in its first row, such as a score at the end.
+        """
         values, given = self.rows.numbers(column)
         groups = values[given].groupby(self.codes[given])
-        return int((groups.nunique(dropna=False) > 1).sum()), int((groups.size() > 1).sum())
+        varying = int((groups.nunique(dropna=False) > 1).sum())
+        late = given.any() and not given[~self.codes.duplicated()].any()
+        return bool(late or (varying and 2 * varying >= int((groups.size() > 1).sum())))

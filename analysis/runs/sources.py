@@ -1,6 +1,7 @@
 """The kinds of sources of finished runs, and which reader each has."""
 
 import os
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -30,7 +31,14 @@ def may_be_archive(source: str) -> bool:
     path = Path(source)
     tars = {".tar", ".tgz", ".tbz2", ".txz"}
     # os.path says False of what can be no path, where pathlib raises
-    return not os.path.isfile(source) or not path.suffix or bool(tars & set(path.suffixes))
+    return not os.path.isfile(source) or bool(tars & set(path.suffixes)) or _is_tar(path)
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return not path.suffix and tarfile.is_tarfile(path)
+    except OSError:
+        return False
 
 
 def joined(rows: Rows, table: Path, mapping: Mapping[str, str]) -> Rows:

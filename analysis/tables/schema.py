@@ -63,6 +63,8 @@ the test error where there is a test split."""
 
 RAW_ERROR, AVERAGED_ERROR = "raw_error", "averaged_error"
 """Columns of the curves where weights are averaged: the error that the target does not count on."""
+QUANTITIES = (TEST_ERROR, RAW_ERROR, AVERAGED_ERROR)
+"""Further quantities whose meaning is known; others have names of a workload's own."""
 
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -151,7 +153,7 @@ RESERVED_COLUMNS = frozenset(
     {
         *TRIAL_COLUMNS,
         *OPTIONAL_TRIAL_COLUMNS,
-        *(RAW_ERROR, AVERAGED_ERROR),
+        *QUANTITIES,
         *CURVE_COLUMNS,
         *BOX_COLUMNS,
         *STATUSES,

@@ -103,6 +103,7 @@ CASES = {
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
     "measured": ("measured", {"to": "budget"}),
     "averaged": ("plain", {"space": {"ema_decay": 0.9}, "weights": "averaged", "pack": 2}),
+    "tail average": ("plain", {"space": {"tail_average": 0.5}, "weights": "averaged", "pack": 2}),
     "averaged batch norm": ("batch norm", {"space": {"ema_decay": 0.9}, "weights": "averaged"}),
     "pruned": ("plain", {"prune": [0.25], "target": 1e-9}),
 }
