@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from study.engine.networks.cross_entropy import NARROW
+
 Trace = Callable[..., Any]
 
 _aten = torch.ops.aten
 _RESHAPES = {_aten.expand.default, _aten.view.default, _aten._unsafe_view.default}
-_NARROW = 64
-"""Softmax over a narrower last axis is slow on a CPU: about 10 times slower at 10 classes."""
 
 
 def trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> fx.GraphModule:
@@ -70,7 +70,7 @@ def simplify(module: fx.GraphModule) -> None:
     The graph holds aten operations, as `make_fx` returns it. Results change by rounding at most.
     """
     graph = module.graph
-    for rewrite in (_drop_identity, _widen_softmax):
+    for rewrite in (_drop_identity, _multiply_outer, _widen_softmax):
         for node in list(graph.nodes):
             if node.op == "call_function":
                 rewrite(node)
@@ -86,8 +86,10 @@ def _drop_identity(node: fx.Node) -> None:
         return
     if node.target in _RESHAPES:
         identity = _value(source).shape == _value(node).shape
+    elif node.target is _aten.mul.Tensor and _is_ones(node.args[1]):
+        identity = _same_kind(source, node)
     elif node.target is _aten.mul.Scalar:
-        identity = node.args[1] == 1 and _value(source).dtype == _value(node).dtype
+        identity = node.args[1] == 1 and _same_kind(source, node)
     elif node.target is _aten.transpose.int and source.target is _aten.transpose.int:
         identity = set(source.args[1:]) == set(node.args[1:])
         source = source.all_input_nodes[0]
@@ -95,6 +97,24 @@ def _drop_identity(node: fx.Node) -> None:
         return
     if identity:
         _replace(node, source)
+
+
+def _is_ones(operand: object) -> bool:
+    """Return whether an operand is the slope of a loss by itself, reshaped or not."""
+    while isinstance(operand, fx.Node) and operand.target in _RESHAPES:
+        operand = operand.args[0]
+    return isinstance(operand, fx.Node) and operand.target is _aten.ones_like.default
+
+
+def _same_kind(one: fx.Node, other: fx.Node) -> bool:
+    a, b = _value(one), _value(other)
+    return bool(a.shape == b.shape and a.dtype == b.dtype)
+
+
+def _multiply_outer(node: fx.Node) -> None:
+    """Make a matrix product over one number, as of single examples, a product of numbers."""
+    if node.target is _aten.bmm.default and _value(node.args[0]).shape[-1] == 1:  # type: ignore[arg-type]
+        node.target = _aten.mul.Tensor
 
 
 def _widen_softmax(node: fx.Node) -> None:
@@ -107,7 +127,7 @@ def _widen_softmax(node: fx.Node) -> None:
         return
     value, axis = _value(node), node.args[len(inputs)]
     last = value.dim() - 1
-    if axis not in {-1, last} or last < 1 or value.shape[-1] >= _NARROW:
+    if axis not in {-1, last} or last < 1 or value.shape[-1] >= NARROW:
         return
     graph = node.graph
     with graph.inserting_before(node):
