@@ -74,7 +74,7 @@ class Examples(NamedTuple):
         if isinstance(index, slice):
             chosen: Examples = mapped(lambda tensor: tensor[index], self)
         else:
-            chosen = mapped(lambda tensor: tensor[index.to(tensor.device)], self)
+            chosen = mapped(lambda tensor: tensor.index_select(0, index.to(tensor.device)), self)
         return chosen
 
     def to(self, device: torch.device) -> "Examples":
