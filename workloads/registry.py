@@ -156,7 +156,7 @@ def _named(name: str) -> Any:
     refuse_unknown(name)
     if name in BUILTIN:
         module, _, attribute = BUILTIN[name].attribute.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return getattr(importlib.import_module(f"workloads.builtin.{module}"), attribute)
     return _KIND.load(_plugins()[name])
 
 

@@ -236,7 +236,7 @@ def _e_min(study: Compared) -> Estimate | None:
 
 
 def _text(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else estimate.text("").strip().removeprefix("= ")
+    return "-" if estimate is None else estimate.text()
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

@@ -6,7 +6,7 @@ from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.example_ratios import example_ratio_sentences
 from analysis.comparison.rule_costs import rule_cost_sentences, times
 from analysis.fitting.critical import FORM, TUNING
-from analysis.fitting.estimates import rounded, size_text
+from analysis.fitting.estimates import rounded, size_text, span_text
 from analysis.fitting.ratios import LEVEL, EqualityTest
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
@@ -92,7 +92,8 @@ def _measures(comparison: Comparison) -> tuple[str, ...]:
             f" in all studies: {_listed(some)} {'has' if len(some) == 1 else 'have'} medians over "
             "fresh seeds, but some studies or batch sizes lack them, and the two do not mix"
         )
-    counts = [_trials(study) for study in studies]
+    trials = [study.analysis.table["trials"] for study in studies]
+    counts = [span_text(number.min(), number.max()) for number in trials]
     if len(set(counts)) == 1:
         return (f"{measure}; {counts[0]} trials at each batch size.",)
     shown = _listed(
@@ -104,12 +105,6 @@ def _measures(comparison: Comparison) -> tuple[str, ...]:
         f"{measure}.",
         f"Trials at each batch size: {shown}. More trials find fewer steps{remedy}.",
     )
-
-
-def _trials(study: Compared) -> str:
-    trials = study.analysis.table["trials"]
-    low, high = int(trials.min()), int(trials.max())
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _misses(studies: Sequence[Compared]) -> tuple[str, ...]:
@@ -261,17 +256,14 @@ def _ratio(ratio: Ratio, by_name: Mapping[str, Compared]) -> str:
     if factor.value < 1:
         factor, over, under = factor.inverse(), under, over
     sizes = " against ".join(
-        study.b_crit.text("b_crit").removeprefix("b_crit = ")
-        for study in (over, under)
-        if study.b_crit is not None
+        study.b_crit.text() for study in (over, under) if study.b_crit is not None
     )
     other = f"that of {under.label}"
     if not factor.identified:
         return f"The data do not bound the ratio of b_crit of {over.label} to {other}: {sizes}."
-    ends = f"{rounded(factor.low)}\N{EN DASH}{rounded(factor.high)}"
     return (
         f"b_crit of {over.label} is {rounded(factor.value)} times {other} ({LEVEL:.0%} interval "
-        f"{ends}): {sizes}."
+        f"{factor.ends}): {sizes}."
     )
 
 

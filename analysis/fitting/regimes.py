@@ -3,7 +3,7 @@
 Perfect scaling ends where examples to target exceed those of the smallest batch size by `OVERHEAD`;
 the plateau starts where steps come within `MARGIN` of those of the largest. Both depend on the
 measured range. Read off noisy points, even made monotonic by isotonic regression, edges lie too far
-out; `find_regimes` does that for points without noise.
+out.
 
 By these definitions the smallest batch size always scales and the largest is always on the plateau,
 so one batch size shows nothing: a regime is seen if at least two lie in it, and is there none if
@@ -18,10 +18,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.optimize import isotonic_regression
 
-from analysis.errors import AnalysisError
 from analysis.fitting.average import average_of
 from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits
@@ -134,7 +131,7 @@ def regimes_of(fits: Fits) -> Regimes:
     observed = average.points.without(average.points.missed)
     b_crits = [average.b_crit_estimate, *(fit.b_crit for fit in fits.shown)]
     perfect, plateau = edges_of(fits)
-    return _regimes(observed.batch_sizes, (perfect.value, plateau.value), b_crits)
+    return regimes_between(observed.batch_sizes, (perfect.value, plateau.value), b_crits)
 
 
 def edges_of(fits: Fits) -> tuple[Estimate, Estimate]:
@@ -153,8 +150,8 @@ def edges_of(fits: Fits) -> tuple[Estimate, Estimate]:
         estimate = found.estimate(average.level)
         return [_inside(end, sizes) for end in (estimate.value, estimate.low, estimate.high)]
 
-    perfect, first, last = edge(_perfect_to)
-    plateau, low, high = edge(_plateau_from)
+    perfect, first, last = edge(end_of_perfect_scaling)
+    plateau, low, high = edge(start_of_plateau)
     return (
         Estimate(value=perfect, low=min(first, sizes[-1]), high=last),
         Estimate(value=plateau, low=low, high=max(high, sizes[0])),
@@ -173,30 +170,17 @@ def _inside(edge: float, sizes: Floats) -> float:
     return edge if _from(edge, float(sizes[0])) else 0.0
 
 
-def find_regimes(
-    batch_sizes: ArrayLike, steps: ArrayLike, b_crits: Sequence[Estimate] = ()
+def regimes_between(
+    sizes: Floats, crossed: tuple[float, float], b_crits: Sequence[Estimate] = ()
 ) -> Regimes:
-    """Return the regimes of a curve of steps to target, read from its points.
+    """Return the regimes of batch sizes, given where a curve leaves and comes to the limits.
 
     Args:
-        batch_sizes: examples per step, > 0, rising, shape (n,), n >= 2.
-        steps: steps to target, > 0, shape (n,).
+        sizes: measured batch sizes, rising, shape (n,), n >= 2.
+        crossed: the end of perfect scaling, and the start of the plateau.
         b_crits: critical batch sizes of fitted curves, whose intervals say what the noise leaves
             open; none for points without noise.
-
-    Raises:
-        AnalysisError: there are fewer than two batch sizes, or they do not rise.
     """
-    sizes = np.asarray(batch_sizes, dtype=np.float64)
-    if sizes.size < LEAST_SEEN or not (np.diff(sizes) > 0).all():
-        raise AnalysisError(
-            f"regimes need two or more batch sizes in rising order, got {sizes.tolist()}; sort them"
-        )
-    crossed = crossings(np.log(sizes), np.log(np.asarray(steps, dtype=np.float64)))
-    return _regimes(sizes, crossed, b_crits)
-
-
-def _regimes(sizes: Floats, crossed: tuple[float, float], b_crits: Sequence[Estimate]) -> Regimes:
     edges = _in_order(*crossed)
     members = _members(sizes.tolist(), crossed, edges)
     verdicts = _verdicts(sizes.tolist(), members, b_crits)
@@ -300,39 +284,16 @@ def _verdicts(
     return verdicts
 
 
-def crossings(log_sizes: Floats, log_steps: Floats) -> tuple[float, float]:
-    """Return the end of perfect scaling and the start of the plateau.
-
-    Args:
-        log_sizes: log batch sizes, rising, shape (n,), n >= 2.
-        log_steps: log steps to target, shape (n,).
-
-    Returns:
-        Batch sizes within the measured range; infinite if perfect scaling does not end, 0 if all
-        steps are on the plateau.
-    """
-    examples = _made_rising(log_sizes + log_steps) - log_sizes
-    falling = _made_rising(log_steps[::-1])[::-1]
-    return (
-        float(_perfect_to(log_sizes, examples[None])[0]),
-        float(_plateau_from(log_sizes, falling[None])[0]),
-    )
-
-
-def _perfect_to(log_sizes: Floats, log_steps: Floats) -> Floats:
+def end_of_perfect_scaling(log_sizes: Floats, log_steps: Floats) -> Floats:
     """Return where rows of curves leave perfect scaling, infinite where they do not."""
     edge = _crossing(log_sizes, log_sizes + log_steps, math.log1p(OVERHEAD))
     return np.where(np.isnan(edge), math.inf, edge)
 
 
-def _plateau_from(log_sizes: Floats, log_steps: Floats) -> Floats:
+def start_of_plateau(log_sizes: Floats, log_steps: Floats) -> Floats:
     """Return where rows of curves come to the plateau, 0 where they are on it throughout."""
     # read from the largest batch size down, steps to target rise
     return np.nan_to_num(_crossing(log_sizes[::-1], log_steps[:, ::-1], math.log1p(MARGIN)))
-
-
-def _made_rising(values: Floats) -> Floats:
-    return isotonic_regression(values, increasing=True).x
 
 
 def _crossing(log_sizes: Floats, curves: Floats, margin: float) -> Floats:

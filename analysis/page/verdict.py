@@ -80,20 +80,19 @@ def with_cost(verdict: Verdict, cost: StudyCost) -> Verdict:
 
 
 def _found(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
-    value, low, high = (rounded(end) for end in (b_crit.value, b_crit.low, b_crit.high))
-    interval = f"{low}\N{EN DASH}{high}"
+    value = rounded(b_crit.value)
     reason = (
-        f"The critical batch size is {value} (95% interval {interval}): well below it training "
+        f"The critical batch size is {value} (95% interval {b_crit.ends}): well below it training "
         "takes more steps, well above it more examples."
     )
     if not first <= b_crit.value <= last:
         reason += f" It lies outside the batch sizes measured, {first} to {last}."
     if b_crit.high > WIDE * b_crit.low:
         return (
-            f"The batch size to use is between {low} and {high}",
+            f"The batch size to use is between {rounded(b_crit.low)} and {rounded(b_crit.high)}",
             (f"{reason} So wide an interval names no batch size: more trials or seeds narrow it.",),
         )
-    return f"Use a batch size of about {value} ({interval})", (reason,)
+    return f"Use a batch size of about {b_crit.text()}", (reason,)
 
 
 def _above(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
@@ -146,19 +145,15 @@ def _edges(critical: _Record, unit: str) -> tuple[str, ...]:
     sentences = []
     if perfect.identified:
         sentences.append(
-            f"Up to B = {_with_interval(perfect)}, twice the batch size takes half the {unit}: "
+            f"Up to B = {perfect.text()}, twice the batch size takes half the {unit}: "
             "stay there where examples are what costs."
         )
     if plateau.identified:
         sentences.append(
-            f"From B = {_with_interval(plateau)} on, a larger batch saves hardly any {unit}: go "
+            f"From B = {plateau.text()} on, a larger batch saves hardly any {unit}: go "
             "there only where time is all that counts."
         )
     return tuple(sentences)
-
-
-def _with_interval(estimate: Estimate) -> str:
-    return estimate.text("").strip().removeprefix("= ")
 
 
 def _nearest(record: _Record, b_crit: Estimate) -> str:

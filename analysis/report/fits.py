@@ -102,7 +102,7 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
     *others, last = parts
     held = f"{', '.join(others)} and {last}" if others else last
     texts = [
-        f"{Estimate.of(parts[name]).text('').strip().removeprefix('= ')} {word}"
+        f"{Estimate.of(parts[name]).text()} {word}"
         for name, word in ((SEEDS, "by seeds alone"), (TUNING, "with under-tuning"))
         if name in parts
     ]

@@ -184,4 +184,4 @@ def _steps_text(goal: Goal) -> str:
 def _b_crit_text(goal: Goal) -> str:
     if goal.b_crit is None:
         return f"no fit: fewer than {LEAST_POINTS} batch sizes reached it"
-    return goal.b_crit.text("b_crit").removeprefix("b_crit ").removeprefix("= ")
+    return goal.b_crit.text()

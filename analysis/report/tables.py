@@ -96,7 +96,7 @@ def critical_latex(title: str, record: Mapping[str, Any]) -> str:
         record: from `analysis.report.record.summary_record`.
     """
     found = [
-        (name, Estimate.of(size).text("").strip().removeprefix("= "), record["definitions"][name])
+        (name, Estimate.of(size).text(), record["definitions"][name])
         for name, size in record["critical_batch_sizes"].items()
     ]
     headings = [("Name", ""), ("Batch size", "examples (95% interval)"), (_DEFINITION, "")]

@@ -30,33 +30,13 @@ COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
 """All figures of a comparison by name, which is also the stem of their files."""
 
 
-def draw(
-    comparison: Comparison,
-    name: str = "comparison",
-    ax: Axes | None = None,
-    look: Look | None = None,
-) -> Figure:
-    """Return the figure of that name in `COMPARISON_FIGURES`, without writing anything.
-
-    Args:
-        comparison: what it shows.
-        name: its name.
-        ax: the user's axes to draw into; None for a figure of its own.
-        look: its look; None for the usual one.
-
-    Raises:
-        AnalysisError: there is no figure of that name, the studies lack the data for it, or it has
-            several panels and axes are given.
-    """  # noqa: DOC502  (raised inside)
-    return draw_named(COMPARISON_FIGURES, name, comparison, ax, look)
+def draw(comparison: Comparison, name: str = "comparison", ax: Axes | None = None) -> Figure:
+    """Return the figure of that name in `COMPARISON_FIGURES`; nothing is written."""
+    return draw_named(COMPARISON_FIGURES, name, comparison, ax)
 
 
 def write_comparison_figures(
     comparison: Comparison, folder: ResultsFolder, look: Look | None = None
 ) -> list[str]:
-    """Write every figure that the comparison has data for: pictures, and the data as CSV.
-
-    Returns:
-        The names of the files written.
-    """
+    """Write the figures of a comparison, as `write_all` does; return the names of the files."""
     return write_all(COMPARISON_FIGURES, comparison, folder, look)

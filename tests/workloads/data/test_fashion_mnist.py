@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from workloads.data import fashion_mnist as module
-from workloads.data.fashion_mnist import DEBIAN_FOLDER, fashion_mnist
-from workloads.data.mnist import MNIST
+from workloads.data.fashion_mnist import fashion_mnist
+from workloads.data.idx_images import FASHION_MNIST, MNIST
 from workloads.errors import WorkloadError
+
+DEBIAN_FOLDER = FASHION_MNIST.package
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
@@ -157,7 +158,7 @@ def test_the_hubs_form_is_read(tmp_path, monkeypatch):
     class Hub:
         @staticmethod
         def hf_hub_download(repository, file, repo_type):
-            assert (repository, repo_type) == (module.FASHION_MNIST.hub.repository, "dataset")
+            assert (repository, repo_type) == (FASHION_MNIST.hub.repository, "dataset")
             return tmp_path / "train.parquet"
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
