@@ -83,9 +83,6 @@ def resolve(
 def maker(reference: str) -> Any:
     """Return the class of a workload, or whatever else makes it from its options.
 
-    Args:
-        reference: a name, or path/to/file.py:Class.
-
     Raises:
         WorkloadError: it is not found, or does not import.
     """  # noqa: DOC502  (raised inside)

@@ -214,22 +214,14 @@ def _caveats(comparison: Comparison) -> tuple[str, ...]:
     blind = [s.label for s in fitted if TUNING not in s.critical["b_crit"].parts]
     margin = [s.label for s in fitted if s.fits is not None and s.fits.common]
     plain = [s.label for s in fitted if FORM not in s.critical["b_crit"].parts]
-    sentences = []
-    if blind:
-        sentences.append(
-            f"Intervals and test hold no under-tuning of {_listed(blind)}: a search cut short "
-            "moves b_crit by more."
-        )
-    if margin:
-        sentences.append(
-            f"Ratio and test hold no under-tuning of {_listed(margin)}; the intervals of b_crit do."
-        )
-    if plain:
-        sentences.append(
-            f"They take the curve of {_listed(plain)} for a hyperbola, as too few batch sizes "
-            "reached the target to fit another."
-        )
-    return tuple(sentences)
+    told = (
+        (blind, "Intervals and test hold no under-tuning of {}: a search cut short moves b_crit by "
+         "more."),
+        (margin, "Ratio and test hold no under-tuning of {}; the intervals of b_crit do."),
+        (plain, "They take the curve of {} for a hyperbola, as too few batch sizes reached the "
+         "target to fit another."),
+    )  # fmt: skip
+    return tuple(text.format(_listed(labels)) for labels, text in told if labels)
 
 
 def _not_identified(studies: Sequence[Compared]) -> list[str]:

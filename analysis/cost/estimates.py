@@ -106,3 +106,8 @@ def amount(value: float, units: Units) -> str:
 def unit_of(value: float, units: Units) -> tuple[float, str]:
     """Return size and name of the unit that suits a number; 1 and no name without units."""
     return next(((size, name) for least, size, name in units if value >= least), (1.0, ""))
+
+
+def price_text(money: float) -> str:
+    """Return an amount of money, in whatever currency the price was."""
+    return f"{money:,.2f}" if money >= 1 else rounded(money)

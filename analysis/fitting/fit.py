@@ -278,9 +278,9 @@ def estimates(
     if model.counts_examples:
         examples = points.steps * points.batch_sizes
         e_min = e_min.within(examples.min() / REACH, examples.max() * REACH)
-    at_limit = 0.0 if best.plateau_only else math.inf
+    limit = math.inf if best.perfect_only else math.exp(best.log_b_crit)
     b_crit = Estimate(
-        value=at_limit if best.at_limit else math.exp(best.log_b_crit),
+        value=0.0 if best.plateau_only else limit,
         low=0.0 if e_min.low == 0 else math.exp(float(accepted.log_b_crit.min())),
         high=math.inf if s_min.low == 0 else math.exp(float(accepted.log_b_crit.max())),
     ).within(points.batch_sizes.min() / REACH, points.batch_sizes.max() * REACH)

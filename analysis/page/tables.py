@@ -39,13 +39,7 @@ class PageTable:
 
 
 def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> list[PageTable]:
-    """Return the tables of a study that have rows.
-
-    Args:
-        analysis: the study.
-        record: its `analysis.report.record.summary_record`.
-        near: from `analysis.measures.near_best.near_best`.
-    """
+    """Return the tables of a study that have rows, given its `summary_record` and `near_best`."""
     tables = [
         PageTable(caption="Steps to target", rows=readable_table(analysis), note=_AFTER),
         PageTable(

@@ -15,8 +15,8 @@ from analysis.tables.schema import (
     STATUSES,
     TRIAL_KEY,
     TRIALS_FILE,
-    box_schema,
     curve_schema,
+    file_schema,
     trial_schema,
 )
 
@@ -24,12 +24,8 @@ from analysis.tables.schema import (
 def convert(runs: Runs, space: Space, target: float | None) -> dict[str, pa.Table]:
     """Return runs as the tables of a study by file name, in the order in which they are written.
 
-    A run of a point with another seed is a replicate of the first.
-
-    Args:
-        runs: of one study.
-        space: the ranges that the points were drawn from; empty if unknown.
-        target: what runs that were measured are judged at; None for no target.
+    A run of a point with another seed is a replicate of the first. Runs that were measured are
+    judged at the target, if there is one.
     """
     frame = _with_roles(runs)
     curves = _curve_table(runs, frame)
@@ -42,7 +38,7 @@ def convert(runs: Runs, space: Space, target: float | None) -> dict[str, pa.Tabl
         for name, entry in space.items()
     ]
     return {
-        BOXES_FILE: pa.Table.from_pylist(boxes, schema=box_schema()),
+        BOXES_FILE: pa.Table.from_pylist(boxes, schema=file_schema(BOXES_FILE)),
         CURVES_FILE: curves,
         TRIALS_FILE: trials,
     }

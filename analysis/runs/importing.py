@@ -14,12 +14,12 @@ import tomlkit
 
 from analysis.errors import AnalysisError
 from analysis.runs.checked import Runs, checked_runs
+from analysis.runs.columns import Units
 from analysis.runs.conversion import convert
 from analysis.runs.readers.table_files import READERS
 from analysis.runs.rows import Rows
 from analysis.runs.sources import DATABASES, joined, reader_of
 from analysis.runs.space import Space, check_space, space_of
-from analysis.runs.units import Units
 from analysis.tables.files import as_parquet
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.imported import NO_OPTIMIZER, Imported, check_new, status_counts, write_study
@@ -56,12 +56,8 @@ class Choices:
 def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[Imported]:
     """Make a results folder for each workload and optimizer of finished runs.
 
-    Nothing is written unless everything could be read.
-
-    Args:
-        source: a table, a tracker's folder or file, or `wandb:entity/project`.
-        results: where the folders are made.
-        choices: what the columns mean, and how runs are judged.
+    Nothing is written unless everything could be read. The source is a table, a tracker's folder or
+    file, or `wandb:entity/project`.
 
     Returns:
         The folders made.

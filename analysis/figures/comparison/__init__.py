@@ -7,8 +7,12 @@ from matplotlib.figure import Figure
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.fixed_epochs import fixed_epochs
-from analysis.figures.comparison.curves import draw_comparison, draw_normalised
-from analysis.figures.comparison.data import comparison_data, normalised_data
+from analysis.figures.comparison.curves import (
+    comparison_data,
+    draw_comparison,
+    draw_normalised,
+    normalised_data,
+)
 from analysis.figures.comparison.epochs import draw_epochs
 from analysis.figures.drawing.kind import FigureKind, draw_named, write_all
 from analysis.figures.drawing.style import Look

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from analysis.fitting.regimes import end_of_perfect_scaling, regimes_between, start_of_plateau
+from analysis.fitting.edges import end_of_perfect_scaling, start_of_plateau
+from analysis.fitting.regimes import regimes_between
 
 
 def crossings(sizes, steps):
