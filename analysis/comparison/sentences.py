@@ -6,8 +6,8 @@ from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.example_ratios import example_ratio_sentences
 from analysis.comparison.rule_costs import rule_cost_sentences, times
 from analysis.fitting.critical import FORM, TUNING
-from analysis.fitting.estimates import rounded, size_text, span_text
-from analysis.fitting.ratios import LEVEL, EqualityTest
+from analysis.fitting.estimates import LEVEL, rounded, size_text, span_text
+from analysis.fitting.ratios import EqualityTest
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import all_have_replicates

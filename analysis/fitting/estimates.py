@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+LEVEL = 0.95
+"""Coverage of the intervals that are reported; 1 - LEVEL is the size of the tests."""
 REACH = 10.0
 """Factor beyond the measured range up to which an end of an interval is a number.
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import AnalysisError
-from analysis.fitting.estimates import REACH, Estimate
+from analysis.fitting.estimates import LEVEL, REACH, Estimate
 from analysis.fitting.likelihood import NOISES, Noise, maximize, threshold
 from analysis.fitting.models import MODELS, Floats, Model
 from analysis.fitting.points import Points
@@ -141,7 +141,7 @@ class Fits:
         )
 
 
-def fit_all(points: Points, level: float = 0.95) -> Fits:
+def fit_all(points: Points, level: float = LEVEL) -> Fits:
     """Return fits of all models with enough points; `level` is the coverage of the intervals.
 
     Raises:
@@ -162,7 +162,7 @@ def fit_all(points: Points, level: float = 0.95) -> Fits:
 def fit(
     points: Points,
     model: Model = MODELS["hyperbola"],
-    level: float = 0.95,
+    level: float = LEVEL,
     noise: Noise | None = None,
 ) -> ScalingFit:
     """Return a maximum-likelihood fit in log steps with profile-likelihood intervals.

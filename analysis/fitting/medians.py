@@ -6,12 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from analysis.fitting.estimates import NOT_IDENTIFIED, REACH, Estimate
+from analysis.fitting.estimates import LEVEL, NOT_IDENTIFIED, REACH, Estimate
 from analysis.fitting.likelihood import NOISES, accepted_locations, maximize, threshold
 from analysis.fitting.models import Floats, Mask
 
-LEVEL = 0.95
-"""Coverage of the intervals."""
 LEAST_VALUES = 2
 """Fewest values that carry an interval if they are log-normal."""
 LEAST_FREE = 6

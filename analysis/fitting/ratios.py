@@ -21,11 +21,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import chdtrc, chdtri
 
 from analysis.fitting.deviates import Deviates
-from analysis.fitting.estimates import Estimate
+from analysis.fitting.estimates import LEVEL, Estimate
 from analysis.fitting.models import Floats
-
-LEVEL = 0.95
-"""Coverage of the intervals; 1 - LEVEL is the size of the tests."""
 
 _ANGLES = np.linspace(0.0, math.tau, 1441)
 

@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from analysis.fitting.estimates import REACH
+from analysis.fitting.estimates import LEVEL, REACH
 from analysis.fitting.fit import Fits, ScalingFit, estimates, fit_all
 from analysis.fitting.likelihood import NOISES, Noise, threshold
 from analysis.fitting.models import Floats
@@ -33,7 +33,7 @@ _AWAY = np.geomspace(2e-3, 4.0, 40)
 _LEAST_DENSITY = 1e-300
 
 
-def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = 0.95) -> Fits:
+def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = LEVEL) -> Fits:
     """Return curves of the best points there are.
 
     Where no gaps are known, or batch sizes have them in common, they are those of the points found.
