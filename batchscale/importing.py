@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.runs.columns import Units
 from analysis.runs.importing import Choices, import_rows
 from analysis.runs.importing import import_runs as import_source
 from analysis.runs.rows import Rows
 from analysis.runs.space import parse_space
-from analysis.runs.units import Units
 from analysis.tables.folder import ResultsFolder
 from batchscale.errors import BatchscaleError
 from batchscale.loading import Study, load

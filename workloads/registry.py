@@ -83,9 +83,6 @@ def resolve(
 def maker(reference: str) -> Any:
     """Return the class of a workload, or whatever else makes it from its options.
 
-    Args:
-        reference: a name, or path/to/file.py:Class.
-
     Raises:
         WorkloadError: it is not found, or does not import.
     """  # noqa: DOC502  (raised inside)
@@ -156,7 +153,7 @@ def _named(name: str) -> Any:
     refuse_unknown(name)
     if name in BUILTIN:
         module, _, attribute = BUILTIN[name].attribute.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return getattr(importlib.import_module(f"workloads.builtin.{module}"), attribute)
     return _KIND.load(_plugins()[name])
 
 

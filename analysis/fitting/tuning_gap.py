@@ -75,11 +75,8 @@ class TuningGap:
 def margins(gaps: Mapping[float, TuningGap], b_crit: float) -> tuple[float, float]:
     """Return by which factors common gaps may have moved b_crit up and down.
 
-    Gaps below b_crit make E_min and b_crit too great; gaps above make S_min so, and b_crit small.
-
-    Args:
-        gaps: the common gap at each batch size.
-        b_crit: of the points found.
+    Gaps below the b_crit of the points found make E_min and b_crit too great; gaps above make S_min
+    so, and b_crit small.
     """
     high = {size: math.log1p(gap.excess(MARGIN)) for size, gap in gaps.items()}
     below = [gap for size, gap in high.items() if size <= b_crit] or [*high.values()]

@@ -13,6 +13,7 @@ from analysis.runs.columns import (
     MEASURED,
     METRICS,
     Columns,
+    Units,
     check_needed,
     columns_of,
 )
@@ -20,7 +21,6 @@ from analysis.runs.measurements import curves_of, ends_blank, no_curves
 from analysis.runs.outcomes import outcomes, statuses, stops
 from analysis.runs.rows import Rows
 from analysis.runs.run_table import ATTEMPT, RunTable
-from analysis.runs.units import Units
 from analysis.tables.schema import CURVE_COLUMNS, QUANTITIES, RESERVED_COLUMNS
 from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
 
@@ -62,13 +62,7 @@ class Runs:
 def checked_runs(
     rows: Rows, mapping: Mapping[str, str], units: Units, metric: str | None = None
 ) -> Runs:
-    """Return the runs in a table.
-
-    Args:
-        rows: the table.
-        mapping: columns by the names that batchscale has for them.
-        units: what steps count.
-        metric: what becomes the error, of `columns.METRICS`; None for the first that there is.
+    """Return the runs in a table; the arguments are those of `importing.Choices`.
 
     Raises:
         AnalysisError: columns are missing, a cell is no number, or rows contradict each other.

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.runs.columns import MEASURED, Columns
+from analysis.runs.columns import MEASURED, Columns, Units
 from analysis.runs.rows import Rows, is_absent
 from analysis.runs.run_table import ATTEMPT, RunTable
-from analysis.runs.units import Units
 
 
 def curves_of(

@@ -184,19 +184,9 @@ def curve_schema(further: Iterable[str] = ()) -> pa.Schema:
     return _versioned(pa.schema(list(kinds.items())))
 
 
-def box_schema() -> pa.Schema:
-    """Return the schema of `boxes.parquet`."""
-    return _versioned(pa.schema(list(BOX_COLUMNS.items())))
-
-
-def diagnostic_schema() -> pa.Schema:
-    """Return the schema of `diagnostics.parquet`."""
-    return _versioned(pa.schema(list(DIAGNOSTIC_COLUMNS.items())))
-
-
-def cost_schema() -> pa.Schema:
-    """Return the schema of `cost.parquet`."""
-    return _versioned(pa.schema(list(COST_COLUMNS.items())))
+def file_schema(file: str) -> pa.Schema:
+    """Return the schema of a file whose columns are always the same, by its name."""
+    return _versioned(pa.schema(list(COLUMNS[file].items())))
 
 
 def hyperparameters(trials: Iterable[Hashable]) -> tuple[str, ...]:

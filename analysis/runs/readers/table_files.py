@@ -46,9 +46,9 @@ def _unpacked(content: bytes) -> bytes:
     return unpacked
 
 
-def is_table(path: Path) -> bool:
+def is_table(path: Path | str) -> bool:
     """Return whether a file's name is that of a table that is read here."""
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    suffixes = [suffix for suffix in Path(path).suffixes if suffix != ".gz"]
     return bool(suffixes) and suffixes[-1] in READERS
 
 
