@@ -44,11 +44,7 @@ def options(
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse a secret before anything repeats it: typer, a log, or the record of the sweep.
-
-    Raises:
-        StudyError: an argument is a URI with a password, a key or a token.
-    """
+    """Refuse a secret before anything repeats it: typer, a log, or the record of the sweep."""
     for number, argument in enumerate(arguments, start=1):
         if redacted(argument) != argument:
             raise StudyError(

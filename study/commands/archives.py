@@ -128,11 +128,7 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
 
 
 def _refuse_options(source: str, kind: str, given: Mapping[str, object]) -> None:
-    """Refuse options that say nothing of a source of this kind.
-
-    Raises:
-        StudyError: there is one.
-    """
+    """Refuse options that say nothing of a source of this kind."""
     named = [name for name, value in given.items() if value]
     if named:
         raise StudyError(

@@ -152,11 +152,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
 
 
 def _counts(devices: str | None, has_link: bool) -> tuple[int, ...]:
-    """Return the numbers of devices, rising.
-
-    Raises:
-        StudyError: they are no integers, or a link is described between none.
-    """
+    """Return the numbers of devices, rising; refuse a link that is described between none."""
     if devices is None and has_link:
         raise StudyError(
             "--bandwidth and --parameters say what an all-reduce between devices takes, got no "
@@ -179,11 +175,7 @@ def _measured_link(parameters: int | None) -> "Link | None":
 
 
 def _recorded(folder: "ResultsFolder") -> "StepCosts":
-    """Return the step times of an earlier command.
-
-    Raises:
-        StudyError: there are none.
-    """
+    """Return the step times of an earlier command, which there must be."""
     from analysis.cost.step_costs import read_costs
 
     costs = read_costs(folder)
@@ -196,11 +188,7 @@ def _recorded(folder: "ResultsFolder") -> "StepCosts":
 
 
 def _job(folder: "ResultsFolder", seconds: float, threads: int | None) -> "Job":
-    """Return what to time.
-
-    Raises:
-        StudyError: the study cannot be trained.
-    """
+    """Return what to time, which must be a study that batchscale trains."""
     from analysis.tables.files import read_study_file
     from study.costing.measuring import Job
 

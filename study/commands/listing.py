@@ -34,11 +34,7 @@ class Built:
 
 
 def built(entries: list[Entry]) -> Iterator[Built]:
-    """Build workloads with their default options, one after another.
-
-    Yields:
-        The findings on each, in the order of `entries`.
-    """
+    """Yield what building each workload with its default options shows, one after another."""
     for entry in entries:
         workload = resolve(entry.name)
         assert not isinstance(workload, Command)  # it has no entry

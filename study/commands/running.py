@@ -102,7 +102,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
         Where the results are, and how the sweep ended.
 
     Raises:
-        StudyError: wrong input; nothing has been run or written.
+        StudyError: wrong input in any of them; nothing has been run or written.
     """  # noqa: DOC502  (raised inside)
     studies, folders, resources = _prepared(source, options)
     complete, stopped = True, None
@@ -121,16 +121,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
 
 
 def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> None:
-    """Check what a sweep checks before it trains, and say what it would train; write nothing.
-
-    Args:
-        source: as for `run_sweep`.
-        options: where and how the sweep would run.
-        console: where it is said.
-
-    Raises:
-        StudyError: wrong input.
-    """  # noqa: DOC502  (raised inside)
+    """Check what a sweep checks before it trains, and say what it would train; write nothing."""
     studies, folders, resources = _prepared(source, options)
     for folder in folders:
         folder.check_writable()

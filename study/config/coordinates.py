@@ -71,11 +71,7 @@ def complete(values: Mapping[str, float], batch_size: int) -> dict[str, float]:
 
 
 def refuse_coordinates(space: Space, batch_sizes: Iterable[int], *, federated: bool) -> None:
-    """Refuse coordinates that have no meaning in a study.
-
-    Raises:
-        StudyError: clients share the batch, or weights would be gone within one step.
-    """
+    """Refuse coordinates of clients, or those by which weights would be gone within one step."""
     named = [name for name in space if name in COORDINATES]
     if federated and named:
         raise StudyError(

@@ -76,10 +76,6 @@ class _Choice:
 def read_members(source: str, settings: Iterable[str]) -> list[Member]:
     """Return the studies of a study file, or of the name of a workload.
 
-    Args:
-        source: path of a `.toml` file, or a workload.
-        settings: such as `search.trials=32`; applied before the grid is expanded.
-
     Returns:
         One study, or those of the grid; the last key varies fastest.
     """

@@ -60,11 +60,7 @@ class BatchSizes(Section):
     """Largest batch size; "all" is the training set (65,536 if the data never end)."""
 
     def expand(self, largest: int) -> tuple[int, ...]:
-        """Return the batch sizes in rising order; `largest` replaces "all".
-
-        Raises:
-            ValueError: `to` is below `from`.
-        """
+        """Return the batch sizes in rising order; `largest` replaces "all"."""
         last = largest if self.last == "all" else self.last
         if last < self.first:
             raise ValueError(
@@ -221,13 +217,7 @@ class RaceConfig(Section):
         return self
 
     def budget(self, batch_size: int, per_step: int, examples: int | None) -> int:
-        """Return the step budget at a batch size whose steps take `per_step` examples.
-
-        It is the smaller one of both limits.
-
-        Raises:
-            ValueError: the study is not resolved.
-        """
+        """Return the smaller step budget at a batch size whose steps take `per_step` examples."""
         steps = self.max_steps
         if isinstance(steps, MeasuredSteps):
             raise ValueError("a resolved study has step budgets; build it with study.resolve")

@@ -67,15 +67,7 @@ def read_study(source: str) -> dict[str, Any]:
 
 
 def refuse_imported(data: Mapping[str, Any], where: object) -> None:
-    """Refuse the study file of imported results: nothing of them can be trained.
-
-    Args:
-        data: the study file as plain data.
-        where: the results folder, for the message.
-
-    Raises:
-        StudyError: it is one.
-    """
+    """Refuse the study file of results imported into a folder: nothing of them can be trained."""
     if "imported" in data:
         kind = "an archive" if "path" in data["imported"] else "finished runs"
         raise StudyError(
@@ -153,11 +145,7 @@ def validated(form: type[Config], data: Mapping[str, Any]) -> Config:
 
 
 def absolute(workload: str, folder: Path) -> str:
-    """Return a plug-in's name; in path/to/file.py:Class the path becomes absolute.
-
-    Raises:
-        StudyError: the path is invalid.
-    """
+    """Return a plug-in's name; in path/to/file.py:Class the path, if valid, becomes absolute."""
     path, colon, name = workload.rpartition(":")
     if not colon or not path.endswith(".py"):
         return workload

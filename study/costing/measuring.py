@@ -53,11 +53,7 @@ class Job:
 
     @classmethod
     def of(cls, folder: ResultsFolder, seconds: float, threads: int | None = None) -> Self:
-        """Return what to time of the study in a folder.
-
-        Raises:
-            StudyError: it holds no trial, or no study that batchscale ran.
-        """  # noqa: DOC502  (raised inside)
+        """Return what to time of the study in a folder, which batchscale must have run."""
         resolved = read_study_toml(folder)
         points = good_points(recorded_trials(folder, resolved))
         return cls(
@@ -98,11 +94,7 @@ def _standing(result: TrialResult | None) -> tuple[float, float]:
 
 
 def timed_here(job: Job, run_code: bool, tell: Tell) -> list[Row]:
-    """Return the rows of `cost.parquet`, timed on the GPU of this machine, or on its cores.
-
-    Raises:
-        StudyError: the workload cannot be trained.
-    """  # noqa: DOC502  (raised inside)
+    """Return the rows of `cost.parquet`, timed on the GPU of this machine, or on its cores."""
     resolved = job.study
     with files_refused(not run_code):
         workload = resolve_workload(resolved.workload, resolved.workload_options)

@@ -28,14 +28,7 @@ class Dispatch:
     def __init__(
         self, parts: Parts, queue: CohortQueue, journal: Journal, progress: Progress
     ) -> None:
-        """Start with nothing handed out.
-
-        Args:
-            parts: the study's parts; each finished cohort is read through it.
-            queue: the missing cohorts.
-            journal: shows finished trials to Optuna's dashboard.
-            progress: counts finished trials for the terminal.
-        """
+        """Start with nothing handed out."""
         self.queue = queue
         self._parts, self._journal, self._progress = parts, journal, progress
         self._resolved = parts.resolved

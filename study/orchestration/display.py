@@ -61,13 +61,7 @@ class Display:
         standings: Callable[[], Sequence[Standing]],
         laps: Callable[[], Sequence[Lap]],
     ) -> None:
-        """Begin now.
-
-        Args:
-            progress: counts what is recorded.
-            standings: returns what is racing; called from another thread.
-            laps: returns how far workers are; called from another thread.
-        """
+        """Begin now; what is racing and how far workers are is asked for from another thread."""
         self._progress, self._standings, self._laps = progress, standings, laps
         self._started, self._before = time.monotonic(), progress.share_done
         self._finished = self._ended()

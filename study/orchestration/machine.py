@@ -80,11 +80,7 @@ class Machine:
 
 
 def check_machine(machine: Machine) -> None:
-    """Refuse to start Ray where it would fail.
-
-    Raises:
-        StudyError: something is missing; one line for each.
-    """
+    """Refuse to start Ray where it would fail; one line for each thing that is missing."""
     if found := [line for check in CHECKS if (line := check(machine)) is not None]:
         raise StudyError("\n".join(found))
 

@@ -71,12 +71,7 @@ class Progress:
     """
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult] = ()) -> None:
-        """Count the trials that are recorded already.
-
-        Args:
-            resolved: the study.
-            recorded: its trials so far, in any order.
-        """
+        """Count the trials that are recorded already, in any order."""
         self._resolved = resolved
         # counts, not trials: a sweep may record very many, each with its curve
         self._ends: dict[int, Counter[_End]] = {size: Counter() for size in resolved.batch_sizes}

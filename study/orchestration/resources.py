@@ -46,11 +46,7 @@ class Resources:
         return next((reason for reason, applies in reasons.items() if applies), None)
 
     def check(self, folder: ResultsFolder) -> None:
-        """Refuse `--no-ray` where only Ray can run the sweep.
-
-        Raises:
-            StudyError: it was asked for, with the reason against it.
-        """
+        """Refuse `--no-ray` where only Ray can run the sweep."""
         reason = self.needs_ray(folder)
         if self.ray is False and reason is not None:
             raise StudyError(f"--no-ray must be left out with {reason}, which needs Ray; remove it")

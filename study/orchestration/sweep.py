@@ -71,13 +71,7 @@ class Sweep:
     def __init__(
         self, folder: ResultsFolder, resolved: ResolvedStudy, trainable: Trainable
     ) -> None:
-        """Rebuild the searches from the parts of earlier sweeps; nothing is written.
-
-        Args:
-            folder: the study's results folder.
-            resolved: the study.
-            trainable: its workload, whose data are sent to every worker.
-        """
+        """Rebuild the searches from the parts of earlier sweeps; nothing is written."""
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
         check_readable(folder)
         self._parts = Parts(folder, resolved)
@@ -88,15 +82,7 @@ class Sweep:
         self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
-        """Run every missing cohort and write the tables.
-
-        Args:
-            resources: where to run, and how many cohorts at once.
-            stop: whether to end early; the tables are written all the same.
-
-        Returns:
-            How the trials ended, and what went wrong.
-        """
+        """Run every missing cohort and write the tables, also where a stop ends it early."""
         started, grants = time.monotonic(), self._next_grants()
         missing = bool(grants and grants.granted) or not self._queue.empty
         if missing:

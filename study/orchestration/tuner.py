@@ -33,14 +33,7 @@ class RayWorkers:
         resources: Resources,
         stop: Stop,
     ) -> None:
-        """Start without a Ray.
-
-        Args:
-            dispatch: hands out cohorts and takes them back.
-            study: its results folder, itself, and its workload, whose data every worker is sent.
-            resources: where to run, and how many cohorts at once.
-            stop: a request to end early.
-        """
+        """Start without a Ray; `study` is its results folder, itself, and its workload."""
         self._dispatch, self._study = dispatch, study
         self._resources, self._stop = resources, stop
         self._board = Board()

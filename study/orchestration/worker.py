@@ -64,10 +64,6 @@ class Worker:
         """Return how a cohort ended, once it is trained and its part written.
 
         With `compute.cohort_minutes`, a cohort that takes longer ends the process.
-
-        Args:
-            cohort: the cohort.
-            node: name of this machine, noted in the part.
         """
         stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
         checkpoint = Checkpoint(self.folder, stem, self.resolved, cohort, self.device)

@@ -10,12 +10,7 @@ from workloads.command.program import PROGRAM, Command, Options
 
 
 def group_of(config: StudyConfig, command: Command) -> Group:
-    """Return the hyperparameters of a program, which its command line names.
-
-    Raises:
-        StudyError: the search space and the command line do not agree, or the study asks for what
-            batchscale cannot do to a program.
-    """
+    """Return the hyperparameters of a program, which its command line names as the space does."""
     _refuse_inapplicable(config, command)
     space, names = config.search.space, command.hyperparameters
     unused = [name for name in space if name not in names]
@@ -39,11 +34,7 @@ def worker_share(resolved: ResolvedStudy) -> tuple[int, float] | None:
 
 
 def refuse_gpus(gpus_per_worker: float) -> None:
-    """Refuse GPUs of workers, which follow from those of a trial.
-
-    Raises:
-        StudyError: there are some.
-    """
+    """Refuse GPUs of workers, which follow from those of a trial."""
     if gpus_per_worker:
         raise StudyError(
             f"--gpus-per-worker must be left out for a program, got {gpus_per_worker:g}; set "

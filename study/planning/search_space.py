@@ -28,11 +28,7 @@ from workloads.workload import Dynamics, Workload
 
 
 def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> list[Group]:
-    """Return the hyperparameters of a study's optimizer, its known schedule and its workload.
-
-    Raises:
-        StudyError: the optimizer is unknown, or the workload declares a name that is taken.
-    """  # noqa: DOC502  (raised inside)
+    """Return the hyperparameters of a study's optimizer, its known schedule and its workload."""
     if isinstance(workload, Command):
         program = group_of(config, workload)
         _refuse_taken("a program", program, RESERVED_COLUMNS)
@@ -65,12 +61,7 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
 
 
 def measured_beside(config: StudyConfig, space: Space) -> tuple[str, ...]:
-    """Return the column of the weights that the target does not count on; none without averages.
-
-    Raises:
-        StudyError: the target counts on averages that there are not, or a decay is searched that no
-            target counts on.
-    """
+    """Return the column of the weights that the target does not count on; none without averages."""
     name = EMA_HALF_LIFE if EMA_HALF_LIFE in space else EMA_DECAY
     decay, averaged = space.get(name, 0.0), config.race.weights == "averaged"
     if averaged and decay == 0.0:
@@ -154,14 +145,11 @@ def applicable(
 
 
 def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range | float]:
-    """Return the search space with defaults filled in.
+    """Return the search space with defaults filled in, required hyperparameters first.
 
     Args:
         config: the study file with the workload's defaults.
         groups: the hyperparameters of the study.
-
-    Returns:
-        What is required and what is named, in the order of their columns: required ones first.
 
     Raises:
         StudyError: an entry has an unknown name, or leaves its domain.
@@ -184,11 +172,7 @@ def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range 
 
 
 def refuse_warm_up(space: Space, *, endless: bool) -> None:
-    """Refuse a warm-up that is given twice, or in part, or in epochs of endless data.
-
-    Raises:
-        StudyError: the warm-up is one of these.
-    """
+    """Refuse a warm-up that is given twice, or in part, or in epochs of endless data."""
     lengths = [name for name in WARM_UP if name in space and name != "warmup_factor"]
     if len(lengths) > 1:
         raise StudyError(

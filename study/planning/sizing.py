@@ -68,11 +68,7 @@ class Device:
 
 
 def check_gpus(per_worker: float) -> None:
-    """Refuse more GPUs per worker than this machine has; Ray itself would wait for ever.
-
-    Raises:
-        StudyError: there are not as many.
-    """
+    """Refuse more GPUs per worker than this machine has; Ray itself would wait for ever."""
     there = torch.cuda.device_count() if per_worker else 0
     if per_worker > there:
         raise StudyError(

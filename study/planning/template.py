@@ -30,15 +30,7 @@ _OPTIONS, _SPACE, _PRUNED = "workload_options", "search.space", "race.prune"
 
 
 def study_template(workload: str) -> str:
-    """Return a study file in which only the workload and pruning are set.
-
-    Args:
-        workload: a name, or path/to/file.py:Class.
-
-    Raises:
-        WorkloadError: there is no such workload.
-        StudyError: what it says of its defaults is malformed.
-    """  # noqa: DOC502  (raised inside)
+    """Return a study file in which only the workload and pruning are set."""
     if workload == COMMAND:
         return _of_program()
     make = maker(workload)

@@ -66,12 +66,9 @@ def first_cohort(resolved: ResolvedStudy, batch_size: int) -> Cohort:
 def trial_run(
     resolved: ResolvedStudy, command: Command, cohort: Cohort, seconds: float
 ) -> TrialRun:
-    """Run the first trial of a cohort until it has reported twice, and for some seconds > 0 more.
+    """Return what the first trial of a cohort shows in two reports, and in some seconds > 0 more.
 
     A trial at the target or its budget ends before.
-
-    Returns:
-        What was seen.
     """
     rules = StoppingRules.for_search(resolved, cohort.batch_size, None)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as place:
@@ -97,21 +94,13 @@ def trial_run(
 
 
 def require_measured(run: TrialRun) -> None:
-    """Refuse a program that failed.
-
-    Raises:
-        StudyError: it did.
-    """
+    """Refuse a program that failed."""
     if run.message:
         raise StudyError(f"the program must run: {run.message}")
 
 
 def check_program(resolved: ResolvedStudy, command: Command) -> Iterator[Clause]:
-    """Check a program by two brief runs of the first trial at the smallest batch size.
-
-    Yields:
-        One clause for each thing that a sweep relies on.
-    """
+    """Yield a clause for each thing that a sweep relies on, from two brief runs of one trial."""
     size, key = resolved.batch_sizes[0], command.measured
     cohort = first_cohort(resolved, size)
     run = trial_run(resolved, command, cohort, _CHECK_SECONDS)

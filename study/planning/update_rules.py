@@ -93,11 +93,7 @@ class OptimizerContract:
     """A pytest kit: inherit from it and override `make`."""
 
     def make(self) -> object:
-        """Return the optimizer to test: a class, or an `Optimizer`.
-
-        Raises:
-            NotImplementedError: the author has not overridden it.
-        """
+        """Return the optimizer to test: a class, or an `Optimizer`; authors override this."""
         raise NotImplementedError("override `make` to return your optimizer")
 
     def test_update(self) -> None:

@@ -59,11 +59,7 @@ class Consolidated:
 
 
 def consolidate(parts: Parts) -> list[Ended]:
-    """Write `trials.parquet`, `curves.parquet` and `boxes.parquet` beside the parts.
-
-    Returns:
-        How each trial ended, in the order of the tables.
-    """
+    """Write the tables beside the parts; return how each trial ended, in their order."""
     tables = consolidated(parts)
     tables.write(parts.folder)
     return tables.ended
@@ -132,15 +128,7 @@ def tables_of_parts(parts: Parts) -> dict[str, pa.Table]:
 
 
 def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:
-    """Return the tables of a study by file name.
-
-    Args:
-        resolved: the study.
-        results: all its trials, with their final outcomes.
-
-    Returns:
-        `trials.parquet`, `curves.parquet` and `boxes.parquet`.
-    """
+    """Return `trials`, `curves` and `boxes.parquet` of all trials of a study, as they ended."""
     return {
         TRIALS_FILE: trial_table(resolved, results),
         CURVES_FILE: curve_table(results, resolved.further),

@@ -88,12 +88,7 @@ class Parts:
     """
 
     def __init__(self, folder: ResultsFolder, resolved: ResolvedStudy) -> None:
-        """Start with nothing read.
-
-        Args:
-            folder: where the parts are.
-            resolved: the study that they must belong to.
-        """
+        """Start with nothing read."""
         self.folder, self.resolved = folder, resolved
         self._digest = resolved.digest()
         self._kept: OrderedDict[str, _Part] = OrderedDict()

@@ -88,12 +88,7 @@ def differences(folder: ResultsFolder) -> list[str]:
 
 
 def changed_files(folder: ResultsFolder, files: Mapping[str, str]) -> list[str]:
-    """Return how a program's files differ from those of the latest sweep, one phrase each.
-
-    Args:
-        folder: the results.
-        files: SHA-256 of the files that its command line names now, by name.
-    """
+    """Return how a program's files, SHA-256 by name, differ from those of the latest sweep."""
     latest = [sweep.get("admission", {}).get("files", {}) for sweep in recorded_sweeps(folder)[-1:]]
     then = latest[0] if latest else {}
     return [f"{name} has changed" for name in then if files.get(name) != then[name]]

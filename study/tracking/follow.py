@@ -35,13 +35,6 @@ def tracked(
 ) -> Iterator[list[str]]:
     """Let trackers follow what is recorded while the body runs.
 
-    Args:
-        names: trackers that `check_trackers` allowed; none is fine.
-        by: what becomes a run: `trial` or `batch-size`.
-        folder: the study's results folder.
-        resolved: the study.
-        progress: is told of the trials.
-
     Yields:
         A list that holds, in the end, a sentence for each tracker that failed.
     """
@@ -64,14 +57,7 @@ class Following:
     def __init__(
         self, names: Sequence[str], folder: ResultsFolder, resolved: ResolvedStudy, by: str
     ) -> None:
-        """Start the trackers' process.
-
-        Args:
-            names: trackers that `check_trackers` allowed.
-            folder: the study's results folder.
-            resolved: the study.
-            by: what becomes a run: `trial` or `batch-size`.
-        """
+        """Start the process of trackers that `check_trackers` allowed."""
         self._resolved, self._folder, self._by = resolved, folder, by
         self._best: dict[int, TrialResult] = {}
         self._problem, self._runs = "", 0
@@ -107,11 +93,7 @@ class Following:
                 self._best[result.batch_size] = result
 
     def finish(self) -> list[str]:
-        """Hand over what the study found, and wait for the trackers.
-
-        Returns:
-            A sentence for each tracker that failed.
-        """
+        """Hand over what the study found; return a sentence for each tracker that failed."""
         for size, result in sorted(self._best.items()):
             run = finished_run(self._resolved, result, name=f"B{size}")
             self._write(run.as_json())
