@@ -75,19 +75,12 @@ class SweepOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Swept:
-    """How a sweep ended.
+    """How a sweep ended."""
 
-    Attributes:
-        folders: results folder of each study, in the order of the grid.
-        grid: whether the study file has a grid.
-        complete: whether no trial failed and no cohort was lost.
-        stopped: exit code of the signal that stopped the sweep; None where none came.
-    """
-
-    folders: list[ResultsFolder]
-    grid: bool
-    complete: bool
-    stopped: int | None = None
+    folders: list[ResultsFolder]  # of each study, in the order of the grid
+    grid: bool  # whether the study file has one
+    complete: bool  # no trial failed and no cohort was lost
+    stopped: int | None = None  # exit code of the signal that stopped the sweep
 
 
 def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> Swept:

@@ -16,14 +16,10 @@ from study.errors import StudyError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coordinate:
-    """What a study may name in `search.space` in place of a hyperparameter.
-
-    Attributes:
-        hyperparameter: its name.
-        value: maps (the coordinate in examples, batch size, learning rate) to its value.
-    """
+    """What a study may name in `search.space` in place of a hyperparameter."""
 
     hyperparameter: str
+    # of the coordinate in examples, the batch size and the learning rate
     value: Callable[[float, int, float], float]
 
 

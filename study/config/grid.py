@@ -38,15 +38,10 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One of the studies of a file.
+    """One of the studies of a file."""
 
-    Attributes:
-        name: its results folder inside that of the file; None without a grid.
-        data: its study file as plain data, without a grid.
-    """
-
-    name: str | None
-    data: dict[str, Any]
+    name: str | None  # its results folder inside that of the file; None without a grid
+    data: dict[str, Any]  # its study file, without a grid
 
 
 @dataclass(frozen=True, slots=True)

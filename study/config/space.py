@@ -86,20 +86,12 @@ def _between(start: float, end: float, position: float) -> float:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hyperparameter:
-    """A number that the search may set.
+    """A number that the search may set."""
 
-    Attributes:
-        default: range or fixed value if the study file has no entry.
-        low: least allowed value.
-        high: greatest allowed value.
-        low_open: whether `low` itself is excluded.
-        high_open: whether `high` itself is excluded.
-    """
-
-    default: Range | float
+    default: Range | float  # if the study file has no entry
     low: float
     high: float = math.inf
-    low_open: bool = False
+    low_open: bool = False  # whether `low` itself is excluded
     high_open: bool = True
 
     def allows(self, value: float) -> bool:

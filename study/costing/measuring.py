@@ -30,21 +30,13 @@ Tell = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What to time, for any machine.
+    """What to time, for any machine."""
 
-    Attributes:
-        resolved: the study as plain data.
-        points: a recorded good point at each batch size.
-        seconds: to time each batch size for.
-        threads: of the CPU; None for one per core.
-        data_dir: folder of data files; None leaves it to the environment.
-    """
-
-    resolved: Mapping[str, Any]
-    points: Mapping[int, Point] = field(repr=False)
-    seconds: float
-    threads: int | None = None
-    data_dir: str | None = None
+    resolved: Mapping[str, Any]  # the study as plain data
+    points: Mapping[int, Point] = field(repr=False)  # a recorded good point at each batch size
+    seconds: float  # to time each batch size for
+    threads: int | None = None  # of the CPU; None for one per core
+    data_dir: str | None = None  # None leaves it to the environment
 
     @property
     def study(self) -> ResolvedStudy:

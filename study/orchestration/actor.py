@@ -36,8 +36,8 @@ class RaceTrainable(tune.Trainable):
             config: the first cohort, as Tune passes it; read in `step`.
             **job: `folder`, the results folder; `resolved`, the study as plain data;
                 `data` and `form`, from `shared_data` and `shared_form`; `data_dir`, the folder of
-                data files or None; `sign`, which tells that the sweep is to stop; `board`, where it
-                is told how far it is.
+                data files or None; `board`, where workers tell how far they are, and see whether to
+                stop.
         """
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
@@ -56,7 +56,7 @@ class RaceTrainable(tune.Trainable):
             resolved=resolved,
             trainable=trainable,
             device=device,
-            stopping=job["sign"].seen,
+            stopping=job["board"].stopping,
             tell=job["board"].teller(),
         )
 

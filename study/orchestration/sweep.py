@@ -44,20 +44,12 @@ SECONDS_WITHOUT_RAY = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepEnd:
-    """How a sweep ended.
+    """How a sweep ended."""
 
-    Attributes:
-        trials: batch size, status and message of every recorded trial; none if the parts could not
-            be read.
-        errors: sentences on lost cohorts, and on why the sweep stopped.
-        notes: sentences on checkpoints.
-        seconds: wall-clock time of this sweep.
-    """
-
-    trials: list[Ended]
-    errors: list[str]
-    notes: list[str]
-    seconds: float
+    trials: list[Ended]  # every recorded one; none if the parts could not be read
+    errors: list[str]  # sentences on lost cohorts, and on why the sweep stopped
+    notes: list[str]  # sentences on checkpoints
+    seconds: float  # wall-clock time of this sweep
 
 
 class Sweep:

@@ -14,9 +14,8 @@ from study.orchestration.board import Board
 from study.orchestration.cluster import joined
 from study.orchestration.dispatch import Dispatch
 from study.orchestration.resources import Resources
-from study.orchestration.searcher import PerBatchSearch
+from study.orchestration.searcher import Ending, PerBatchSearch
 from study.orchestration.signals import Stop
-from study.orchestration.stopping import Ending, StopSign
 
 
 class RayWorkers:
@@ -42,15 +41,15 @@ class RayWorkers:
     def run(self, work: Path) -> None:
         """Train cohorts until none is left or a stop is asked for; `work` is a folder for Ray."""
         with joined(work, self._resources, self._stop):
-            searcher, sign = PerBatchSearch(self._dispatch), StopSign()
-            trainable, tune_config = self._with_data(sign), self._tune_config(searcher)
+            searcher = PerBatchSearch(self._dispatch)
+            trainable, tune_config = self._with_data(), self._tune_config(searcher)
             unfinished = True
             while unfinished:
                 try:
                     with tempfile.TemporaryDirectory(
                         prefix="batchscale-", ignore_cleanup_errors=True
                     ) as scratch:
-                        ending = Ending(self._stop, sign, self._dispatch)
+                        ending = Ending(self._stop, self._board, self._dispatch)
                         tune.Tuner(
                             trainable,
                             tune_config=tune_config,
@@ -61,10 +60,9 @@ class RayWorkers:
                         raise
                     self._dispatch.end(_no_scratch(error))
                 unfinished = searcher.needs_another_run() and not self._stop.requested
-            sign.take_down()
             self._board.clear()
 
-    def _with_data(self, sign: StopSign) -> Any:  # Ray gives no type
+    def _with_data(self) -> Any:  # Ray gives no type
         folder, resolved, trainable = self._study
         actor = tune.with_parameters(
             RaceTrainable,
@@ -73,7 +71,6 @@ class RayWorkers:
             data=shared_data(trainable),
             form=shared_form(trainable),
             data_dir=self._resources.data_dir,
-            sign=sign,
             board=self._board,
         )
         # one bundle of a placement group, so that all of it is on one machine

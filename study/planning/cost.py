@@ -33,23 +33,14 @@ _MEASUREMENT_BYTES, _TRIAL_BYTES = 40, 1_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """Measurements of brief training at one batch size.
-
-    Attributes:
-        batch_size: examples per step.
-        step_seconds: seconds of a training step of a cohort.
-        evaluation_seconds: seconds of a measurement of a cohort.
-        reached: steps at which the first trial was below the target; None if none was.
-        memory: peak bytes of the process, or of the GPU if there is one.
-        start_seconds: seconds of a cohort before the first steps of its programs.
-    """
+    """Measurements of brief training at one batch size."""
 
     batch_size: int
-    step_seconds: float
-    evaluation_seconds: float
-    reached: int | None
-    memory: int
-    start_seconds: float = 0.0
+    step_seconds: float  # of a training step of a cohort
+    evaluation_seconds: float  # of a measurement of a cohort
+    reached: int | None  # steps at which the first trial was below the target; None if none was
+    memory: int  # peak bytes of the process, or of the GPU if there is one
+    start_seconds: float = 0.0  # of a cohort before the first steps of its programs
 
     def seconds(self, steps: int, measurements: int) -> float:
         """Return the seconds of a cohort for a number of steps and measurements."""
@@ -59,21 +50,13 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """The expected cost of one batch size.
-
-    Attributes:
-        probe: what was measured there.
-        steps: fewest steps to target, measured or carried over; else the budget.
-        seconds: worker time if the fewest steps are these.
-        seconds_at_most: worker time if every trial spends its budget.
-        disk: bytes written.
-    """
+    """The expected cost of one batch size."""
 
     probe: Probe
-    steps: int
-    seconds: float
-    seconds_at_most: float
-    disk: int
+    steps: int  # fewest to the target, measured or carried over; else the budget
+    seconds: float  # of workers if the fewest steps are these
+    seconds_at_most: float  # of workers if every trial spends its budget
+    disk: int  # bytes written
 
 
 def probe(resolved: ResolvedStudy, trainable: Trainable, batch_size: int, seconds: float) -> Probe:

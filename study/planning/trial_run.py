@@ -24,19 +24,12 @@ _CHECK_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRun:
-    """What a brief run of a program has shown.
+    """What a brief run of a program has shown."""
 
-    Attributes:
-        curve: its measurements; empty where it failed.
-        message: why it failed; empty where it did not.
-        memory: peak bytes of its processes; 0 where unknown.
-        ended_softly: whether it ended itself when asked to; also if it ended before.
-    """
-
-    curve: Curve
-    message: str
-    memory: int
-    ended_softly: bool
+    curve: Curve  # its measurements; empty where it failed
+    message: str  # why it failed; empty where it did not
+    memory: int  # peak bytes of its processes; 0 where unknown
+    ended_softly: bool  # it ended itself when asked to, or before
 
     @property
     def step_seconds(self) -> float:

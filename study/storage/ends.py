@@ -38,15 +38,10 @@ _Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How the trials of a study ended.
+    """How the trials of a study ended."""
 
-    Attributes:
-        trials: the columns of `unfinished.COLUMNS` for every trial, each once.
-        boxes: rows of `boxes.parquet`.
-    """
-
-    trials: Sequence[_Row]
-    boxes: Sequence[_Row]
+    trials: Sequence[_Row]  # the columns of `unfinished.COLUMNS`, each trial once
+    boxes: Sequence[_Row]  # rows of `boxes.parquet`
 
 
 def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
