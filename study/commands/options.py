@@ -45,10 +45,7 @@ StudyWorkload = Annotated[
         autocompletion=_workload_names,
     ),
 ]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder of data files; or set BATCHSCALE_DATA.", show_default=False),
-]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of data files; or set BATCHSCALE_DATA.")]
 
 
 def holding_studies(locations: T) -> T:
@@ -69,7 +66,10 @@ StudyFolder = Annotated[
         callback=holding_studies,
     ),
 ]
-
+Target = Annotated[
+    float | None,
+    typer.Option(help="Another target; must be looser if trials raced.", show_default="own"),
+]
 Formats = Annotated[
     str, typer.Option("--format", help="Formats of the figures: png, svg, pdf; commas between.")
 ]

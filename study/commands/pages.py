@@ -16,9 +16,9 @@ from analysis.page.sources import Source, page_of
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
 from batchscale.errors import BatchscaleError
+from study.storage.consolidate import study_tables
 from study.storage.parts import part_names
 from study.storage.provenance import recorded_sweeps
-from study.storage.tables import study_tables
 
 RELOAD_SECONDS = 10
 """How often the page of a running sweep loads itself anew."""

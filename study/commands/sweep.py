@@ -41,8 +41,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = 0.0,
     address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster to join: auto, or host:port.", show_default=False),
+        str | None, typer.Option(help="Ray cluster to join: auto, or host:port.")
     ] = None,
     ray: Annotated[
         bool | None,
@@ -64,15 +63,13 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         typer.Option(
             metavar="NAME,...",
             help="Trackers that show the runs: wandb, mlflow, tensorboard, trackio.",
-            show_default=False,
         ),
     ] = None,
     track_by: Annotated[
         str, typer.Option(help="What becomes a run there: trial, or the best of each batch-size.")
     ] = "trial",
     report: Annotated[
-        bool,
-        typer.Option("--report", help="Keep the study's report.html current."),
+        bool, typer.Option("--report", help="Keep the study's report.html current.")
     ] = False,
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
@@ -115,12 +112,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     gpus_per_worker: GpusPerWorker = 0.0,
     max_hours: Annotated[
         float | None,
-        typer.Option(
-            min=0,
-            callback=finite,
-            help="Refuse a study expected to take longer.",
-            show_default=False,
-        ),
+        typer.Option(min=0, callback=finite, help="Refuse a study expected to take longer."),
     ] = None,
     seconds: Annotated[
         float,

@@ -100,20 +100,8 @@ def sections() -> Iterator[str]:
             yield key
 
 
-_COMPUTE = (
-    ("compute", "pack"),
-    ("compute", "micro_batch"),
-    ("compute", "checkpoint_minutes"),
-    ("compute", "cohort_minutes"),
-)
-_MAY_GROW = (
-    ("search", "trials"),
-    ("search", "extend"),
-    ("replicates", "seeds"),
-    ("replicates", "top"),
-    ("replicates", "confirm"),
-    *_COMPUTE,
-)
+_COMPUTE = {"compute": ("pack", "micro_batch", "checkpoint_minutes", "cohort_minutes")}
+_MAY_GROW = {"search": ("trials", "extend"), "replicates": ("seeds", "top", "confirm"), **_COMPUTE}
 """In a recipe only the batch sizes may grow: more trials might change what is scaled."""
 
 
@@ -253,8 +241,9 @@ class ResolvedStudy(StudyConfig):
         data = self.as_data()
         for key in ("batch_sizes", "batch_plans", "until", "granted"):
             data.pop(key, None)
-        for section, key in _MAY_GROW if self.recipe is None else _COMPUTE:
-            data[section].pop(key, None)  # absent where it is not set
+        for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
+            for key in keys:
+                data[section].pop(key, None)  # absent where it is not set
         return data
 
     def digest(self) -> str:

@@ -27,11 +27,10 @@ from study.orchestration.worker import Worker
 from study.records import Lap
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
-from study.storage.consolidate import Ended, consolidate, ended_by_tables
+from study.storage.consolidate import Ended, consolidate, ended_by_tables, study_tables
 from study.storage.parts import Parts
-from study.storage.provenance import check_readable, record_end, record_start
+from study.storage.provenance import record_end, record_start, recorded_sweeps
 from study.storage.study_folder import open_folder
-from study.storage.tables import study_tables
 from workloads.command.program import Command
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Sweep:
     ) -> None:
         """Rebuild the searches from the parts of earlier sweeps; nothing is written."""
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
-        check_readable(folder)
+        recorded_sweeps(folder)  # refuses a damaged record before anything is added to it
         self._parts = Parts(folder, resolved)
         self.progress = Progress(resolved)
         self._queue = CohortQueue(resolved, self.progress.counting(self._parts))

@@ -1,8 +1,7 @@
 """The tables of a study, made from its parts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,41 +27,46 @@ from study.engine.outcomes import Runs, judge_recorded
 from study.records import Status, Steps, TrialResult
 from study.storage.boxes import Regions, box_rows
 from study.storage.curve_columns import curve_rows, curve_table, curve_values
-from study.storage.parts import Parts
+from study.storage.parts import Parts, part_names
+from study.storage.study_folder import read_study_toml
 from study.storage.trial_rows import schema_of, trial_table
+
+if TYPE_CHECKING:
+    from analysis.tables.study import StudyTables
 
 Ended = tuple[int, str, str]
 """A trial's batch size, status and message."""
 _ENDED = ("batch_size", "status", "message")
 
 
-@dataclass(frozen=True, slots=True)
-class Consolidated:
-    """The tables of a study, as they will be written.
-
-    Attributes:
-        files: content by file name.
-        ended: how each trial ended, in the order of the tables.
-    """
-
-    files: Mapping[str, pa.Buffer]
-    ended: list[Ended]
-
-    def write(self, folder: ResultsFolder) -> None:
-        """Write the tables.
-
-        Raises:
-            AnalysisError: the folder cannot be written.
-        """  # noqa: DOC502  (raised by the folder)
-        for name, content in self.files.items():
-            write_file(folder, name, content)
-
-
 def consolidate(parts: Parts) -> list[Ended]:
-    """Write the tables beside the parts; return how each trial ended, in their order."""
-    tables = consolidated(parts)
-    tables.write(parts.folder)
-    return tables.ended
+    """Write the tables beside the parts, holding the trials of one batch size at a time.
+
+    Returns:
+        How each trial ended, in the order of the tables.
+
+    Raises:
+        StudyError: a part is damaged.
+        AnalysisError: the folder cannot be read or written.
+    """  # noqa: DOC502  (raised inside)
+    resolved = parts.resolved
+    regions: Regions = {}
+    ended: list[Ended] = []
+    files = pa.BufferOutputStream(), pa.BufferOutputStream()
+    schemas = schema_of(resolved), curve_schema(resolved.further)
+    with (
+        pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
+        pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
+    ):
+        for rows, measurements, here in _by_size(parts):
+            trials.write_table(rows)
+            curves.write_table(measurements)
+            regions.update(here)
+            ended += _ended(rows)
+    write_file(parts.folder, TRIALS_FILE, files[0].getvalue())
+    write_file(parts.folder, CURVES_FILE, files[1].getvalue())
+    write_file(parts.folder, BOXES_FILE, as_parquet(_box_table(resolved, regions)))
+    return ended
 
 
 def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
@@ -84,47 +88,29 @@ def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
     return _ended(table) if table.num_rows == trials and len(table.schema) == len(_ENDED) else None
 
 
-def consolidated(parts: Parts) -> Consolidated:
-    """Return the tables of a study; the trials of one batch size at a time are held.
+def study_tables(folder: ResultsFolder) -> "StudyTables | None":
+    """Return the tables that `consolidate` would write; None where there are no parts.
+
+    A study that was imported or moved without its parts has tables only.
 
     Raises:
-        StudyError: a part is damaged.
-        AnalysisError: the folder cannot be read.
-    """  # noqa: DOC502  (raised by the parts)
-    resolved = parts.resolved
-    regions: Regions = {}
-    ended: list[Ended] = []
-    files = pa.BufferOutputStream(), pa.BufferOutputStream()
-    schemas = schema_of(resolved), curve_schema(resolved.further)
-    with (
-        pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
-        pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
-    ):
-        for rows, measurements, here in _by_size(parts):
-            trials.write_table(rows)
-            curves.write_table(measurements)
-            regions.update(here)
-            ended += _ended(rows)
-    tables = {TRIALS_FILE: files[0].getvalue(), CURVES_FILE: files[1].getvalue()}
-    tables[BOXES_FILE] = as_parquet(_box_table(resolved, regions))
-    return Consolidated(tables, ended)
+        StudyError: the study file or a part is damaged.
+        AnalysisError: the folder cannot be read, or holds no study.
+    """  # noqa: DOC502  (raised inside)
+    from analysis.tables.study import StudyTables, as_frame  # with pandas, which few sweeps need
 
-
-def tables_of_parts(parts: Parts) -> dict[str, pa.Table]:
-    """Return the tables of at least one part by file name, as `consolidated` writes them.
-
-    Raises:
-        StudyError: a part is damaged.
-        AnalysisError: the folder cannot be read.
-    """  # noqa: DOC502  (raised by the parts)
-    trials, curves, regions = zip(*_by_size(parts), strict=True)
-    return {
-        TRIALS_FILE: pa.concat_tables(trials),
-        CURVES_FILE: pa.concat_tables(curves),
-        BOXES_FILE: _box_table(
-            parts.resolved, {at: box for here in regions for at, box in here.items()}
-        ),
-    }
+    if not part_names(folder):
+        return None
+    resolved = read_study_toml(folder)
+    trials, curves, regions = zip(*_by_size(Parts(folder, resolved)), strict=True)
+    boxes = {at: box for here in regions for at, box in here.items()}
+    return StudyTables(
+        name=folder.name,
+        config=resolved.as_data(),
+        trials=as_frame(pa.concat_tables(trials)),
+        curves=as_frame(pa.concat_tables(curves)),
+        boxes=as_frame(_box_table(resolved, boxes)),
+    )
 
 
 def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:

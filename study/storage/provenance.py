@@ -21,11 +21,6 @@ from study.errors import StudyError
 _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
 
 
-def check_readable(folder: ResultsFolder) -> None:
-    """Refuse a folder whose provenance is damaged, before anything is added to it."""
-    recorded_sweeps(folder)
-
-
 def record_start(
     folder: ResultsFolder, resources: dict[str, Any], admission: dict[str, Any]
 ) -> None:
