@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
@@ -238,6 +239,12 @@ class TrialResult:
     message: str = ""
     execution: Execution | None = None
     region: Region | None = None
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What sorts trials of a batch size: the fewest steps first, then the lowest error."""
+        steps, error = self.outcome.steps, self.outcome.best_error
+        return math.inf if steps is None else steps, math.inf if error is None else error
 
     def without_curve(self) -> "TrialResult":
         """Return the result with an empty curve, to save memory."""

@@ -31,17 +31,11 @@ _POLITE = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageOptions:
-    """What a page shows and where it is written.
+    """What a page shows and where it is written."""
 
-    Attributes:
-        locations: results folders, at least one.
-        to: folder of the page; None for the study's own, or `SEVERAL`.
-        target: validation error to get below in all; None for each study's own.
-    """
-
-    locations: tuple[str, ...]
-    to: str | None = None
-    target: float | None = None
+    locations: tuple[str, ...]  # results folders, at least one
+    to: str | None = None  # folder of the page; None for the study's own, or `SEVERAL`
+    target: float | None = None  # to get below in all; None for each study's own
 
 
 def make_page(options: PageOptions) -> Page:

@@ -10,7 +10,7 @@ arXiv 2505.13738).
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from study.config.space import Hyperparameter, Range, Space
+from study.config.space import Hyperparameter, Space, ends
 from study.errors import StudyError
 
 
@@ -76,7 +76,7 @@ def refuse_coordinates(space: Space, batch_sizes: Iterable[int], *, federated: b
             f"{COORDINATES[named[0]].hyperparameter} itself"
         )
     entry, most = space.get(DECAY_TIME), max(batch_sizes)
-    if entry is not None and (entry.low if isinstance(entry, Range) else entry) <= most:
+    if entry is not None and ends(entry)[0] <= most:
         raise StudyError(
             f"search.space.{DECAY_TIME} must be more examples than the greatest batch size, "
             f"{most:,}, got {entry!r}: one step would take all of the weights; raise it"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -108,3 +108,18 @@ class Hyperparameter:
 
 Space = Mapping[str, Range | float]
 """Hyperparameters by name: a range is searched, a plain number is fixed."""
+
+
+def ends(entry: Range | float) -> tuple[float, float]:
+    """Return the least and the greatest value of an entry of a space."""
+    return (entry.low, entry.high) if isinstance(entry, Range) else (entry, entry)
+
+
+def middle(entry: Range | float) -> float:
+    """Return the value in the middle of an entry of a space, on its scale."""
+    return entry.at(0.5) if isinstance(entry, Range) else entry
+
+
+def plain(space: Space) -> dict[str, Any]:
+    """Return a space as plain data for a study file."""
+    return {n: e.model_dump(mode="json") if isinstance(e, Range) else e for n, e in space.items()}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import Any, Self
 
 import torch
@@ -67,22 +68,15 @@ def good_points(recorded: Sequence[TrialResult]) -> dict[int, Point]:
     """
     best: dict[int, TrialResult] = {}
     for result in recorded:
-        if _standing(result) < _standing(best.get(result.batch_size)):
-            best[result.batch_size] = result
+        if result.outcome.best_error is not None:
+            size = result.batch_size
+            best[size] = min(best.get(size, result), result, key=attrgetter("rank"))
     if not best:
         raise StudyError(
             "the cost of a step is measured with a point of a recorded trial, got a study without "
             "any that was measured; run `sweep` first"
         )
     return {size: best[size].point for size in sorted(best)}
-
-
-def _standing(result: TrialResult | None) -> tuple[float, float]:
-    """Return what sorts trials: the fewest steps first, then those that missed by their error."""
-    if result is None or result.outcome.best_error is None:
-        return float("inf"), float("inf")
-    steps = result.outcome.steps
-    return float("inf") if steps is None else steps, result.outcome.best_error
 
 
 def timed_here(job: Job, run_code: bool, tell: Tell) -> list[Row]:

@@ -28,7 +28,6 @@ class Dispatch:
     def __init__(
         self, parts: Parts, queue: CohortQueue, journal: Journal, progress: Progress
     ) -> None:
-        """Start with nothing handed out."""
         self.queue = queue
         self._parts, self._journal, self._progress = parts, journal, progress
         self._resolved = parts.resolved
@@ -36,10 +35,6 @@ class Dispatch:
         self.notes: list[str] = []
         self._any_ran = False
         self._failed_sizes: set[int] = set()
-
-    def take(self) -> Cohort | None:
-        """Return the next cohort; None while all must wait, or when nothing is left."""
-        return self.queue.take()
 
     def ended(self, cohort: Cohort, report: Report | None, began: float | None) -> None:
         """Read the part of a cohort that ended.

@@ -88,7 +88,7 @@ class ForkedWorkers:
 
     def _hand_out(self) -> bool:
         """Give idle workers a cohort each; return whether any cohort is in training."""
-        while self._racing() < self._count and (cohort := self._dispatch.take()) is not None:
+        while self._racing() < self._count and (cohort := self._dispatch.queue.take()) is not None:
             worker = next((w for w in self._workers if w.cohort is None), None) or self._fork()
             worker.cohort, worker.began = cohort, time.monotonic()
             with contextlib.suppress(OSError):  # it died as it waited, which is noticed below

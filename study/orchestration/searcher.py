@@ -26,7 +26,6 @@ class PerBatchSearch(Searcher):
     """Hands out cohorts to Ray Tune and takes them back."""
 
     def __init__(self, dispatch: Dispatch) -> None:
-        """Start with nothing handed out."""
         super().__init__(metric="reached", mode="max")
         self._dispatch = dispatch
         self._running: dict[str, Cohort] = {}
@@ -37,7 +36,7 @@ class PerBatchSearch(Searcher):
         """Return the next cohort; None while all must wait, FINISHED after the last of the run."""
         if self._handed_out >= COHORTS_PER_RUN:
             return Searcher.FINISHED
-        cohort = self._dispatch.take()
+        cohort = self._dispatch.queue.take()
         if cohort is None:
             return Searcher.FINISHED if self._dispatch.queue.empty else None
         self._running[trial_id] = cohort

@@ -14,7 +14,7 @@ import numpy as np
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
 from study.config.sections import MOST, MeasuredSteps
-from study.config.space import Range
+from study.config.space import ends
 from study.config.study import ResolvedStudy
 from study.errors import StudyError
 from study.optimizers import schedule_named
@@ -85,8 +85,7 @@ def _least_factor(resolved: ResolvedStudy, batch_size: int, steps: int) -> float
     if schedule.factor is None:
         return 0.0
     entries = [resolved.search.space[name] for name in schedule.hyperparameters]
-    ends = [(e.low, e.high) if isinstance(e, Range) else (e,) for e in entries]
-    corners = np.array(list(product(*ends))).T
+    corners = np.array(list(product(*map(ends, entries)))).T
     values = dict(zip(schedule.hyperparameters, corners, strict=True))
     horizon, plan = resolved.horizon(batch_size), resolved.plan(batch_size)
     before = steps - 1 if plan is None else int(plan.examples(steps - 1)) // batch_size

@@ -9,7 +9,7 @@ from analysis.tables.schema import TEST_ERROR
 from batchscale.errors import BatchscaleError
 from study.config.coordinates import refuse_coordinates
 from study.config.sections import BatchSizes
-from study.config.space import Range, Space
+from study.config.space import Range, Space, plain
 from study.config.study import FOUND, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
@@ -99,7 +99,7 @@ def resolve(
         "quantities": quantities or None,
         "adaptive": sampler.learns,
     }
-    resolved["search"]["space"] = _plain(space)
+    resolved["search"]["space"] = plain(space)
     resolved["race"] |= {
         "max_steps": step_budgets(config.race.max_steps),
         "target": target.value,
@@ -219,10 +219,6 @@ def _refuse_idle_pruning(study: ResolvedStudy) -> None:
             f"race.prune needs searches in cohorts of at least two trials, got {got}, or leave it "
             "out"
         )
-
-
-def _plain(space: Space) -> dict[str, Any]:
-    return {n: e.model_dump(mode="json") if isinstance(e, Range) else e for n, e in space.items()}
 
 
 def _target(config: StudyConfig, own: Target) -> Target:

@@ -10,7 +10,7 @@ from typing import Any
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, RESERVED_COLUMNS
 from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
 from study.config.coordinates import COORDINATES, EMA_HALF_LIFE, EXAMPLES, replaced
-from study.config.space import Hyperparameter, Range, Space
+from study.config.space import Hyperparameter, Range, Space, ends
 from study.config.study import StudyConfig
 from study.errors import StudyError, not_among, shown
 from study.optimizers.hyperparameters import (
@@ -197,8 +197,7 @@ def _known(groups: Sequence[Group]) -> dict[str, Hyperparameter]:
 
 
 def _in_domain(name: str, entry: Range | float, hyperparameter: Hyperparameter) -> None:
-    ends = (entry.low, entry.high) if isinstance(entry, Range) else (entry,)
-    for value in ends:
+    for value in ends(entry):
         if not hyperparameter.allows(value):
             raise StudyError(
                 f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}"

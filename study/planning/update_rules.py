@@ -9,12 +9,10 @@ A sweep admits its optimizer before it starts. In the tests of an optimizer of y
             return Mine
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from study.config.space import Range
+from study.config.space import middle
 from study.engine.networks.tracing import compile_trace
 from study.errors import StudyError, cause
 from study.optimizers import Optimizer, Step
@@ -58,7 +56,10 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
     parameters = _random("parameters", 0)[lanes].clone()
     step = Step.of(optimizer, unnamed(_SHAPES), ())
     buffers = optimizer.zeros(parameters)
-    values = {n: torch.full_like(parameters[:, :1], v) for n, v in _middles(optimizer).items()}
+    values = {
+        name: torch.full_like(parameters[:, :1], middle(entry.default))
+        for name, entry in optimizer.hyperparameters.items()
+    }
     held = (parameters, *buffers.values(), *values.values())
 
     def take(parameters: Tensor, *rest: Tensor) -> Tensor:
@@ -75,13 +76,6 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
         with torch.no_grad():
             run(*held, gradients)
     return parameters
-
-
-def _middles(optimizer: Optimizer) -> Mapping[str, float]:
-    return {
-        n: entry.default.at(0.5) if isinstance(entry.default, Range) else entry.default
-        for n, entry in optimizer.hyperparameters.items()
-    }
 
 
 def _random(stream: str, number: int) -> Tensor:

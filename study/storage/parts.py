@@ -88,7 +88,6 @@ class Parts:
     """
 
     def __init__(self, folder: ResultsFolder, resolved: ResolvedStudy) -> None:
-        """Start with nothing read."""
         self.folder, self.resolved = folder, resolved
         self._digest = resolved.digest()
         self._kept: OrderedDict[str, _Part] = OrderedDict()
