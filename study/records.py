@@ -111,23 +111,15 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cohort:
-    """Trials of one batch size that one worker trains in lockstep.
-
-    Attributes:
-        batch_size: examples per step, >= 1.
-        points: the trials, one lane each; those of the first point's role have consecutive numbers.
-        best_steps: fewest steps to target among the cohorts that had to end before this one
-            starts; None where no trial of theirs reached the target.
-        expected_steps: fewest steps that its race is expected to take, of which the rungs are
-            fractions; None where nothing is known, or where no lane is pruned at rungs.
-        region: region of the points of an extension; None for other cohorts.
-    """
+    """Trials of one batch size that one worker trains in lockstep, one lane each."""
 
     batch_size: int
-    points: tuple[Point, ...]
+    points: tuple[Point, ...]  # those of the first point's role have consecutive numbers
+    # fewest steps to target among the cohorts that had to end before this one starts
     best_steps: int | None = None
+    # fewest steps that its race may take, of which the rungs are fractions; None without rungs
     expected_steps: int | None = None
-    region: Region | None = None
+    region: Region | None = None  # of an extension
 
     @property
     def number(self) -> int:

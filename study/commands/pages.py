@@ -72,13 +72,7 @@ def write_page(page: Page, options: PageOptions) -> list[str]:
 def keep_current(
     options: PageOptions, say: Callable[[str], None], ended: Callable[[], bool] = lambda: False
 ) -> None:
-    """Write a page whenever more trials are recorded, until none is to come.
-
-    Args:
-        options: the page.
-        say: is told where it is, and why there is none yet.
-        ended: whether to stop watching.
-    """
+    """Write a page whenever more trials are recorded, to the last; say where it is, or why not."""
     seen, said = None, ""
     while not ended():
         recorded = [part_names(ResultsFolder.at(location)) for location in options.locations]

@@ -46,8 +46,7 @@ class Studies:
     def folders(self, place: ResultsFolder) -> list[ResultsFolder]:
         """Return the results folder of each study, checked to be free or its own; write nothing.
 
-        Args:
-            place: the folder of the only study, or the parent of the folders of a grid.
+        `place` is the folder of the only study, or the parent of the folders of a grid.
 
         Raises:
             StudyError: a folder belongs to another study, or the parent is itself a study's folder.

@@ -69,22 +69,13 @@ class _Choice:
 
 
 def read_members(source: str, settings: Iterable[str]) -> list[Member]:
-    """Return the studies of a study file, or of the name of a workload.
-
-    Returns:
-        One study, or those of the grid; the last key varies fastest.
-    """
+    """Return the studies of a study file or of a workload's name; the last key varies fastest."""
     folder = Path(source).resolve().parent if source.endswith(".toml") else Path.cwd()
     return members_of(override(read_study(source), settings), folder)
 
 
 def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
-    """Return the studies of a study file's content.
-
-    Args:
-        data: the content as plain data.
-        folder: what paths of workload files in a grid, and folders of programs, are relative to.
-    """
+    """Return the studies of a study file's content, whose relative paths begin at a folder."""
     if "grid" not in data:
         members = [Member(None, dict(data))]
     else:
@@ -94,12 +85,7 @@ def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
 
 
 def expand(base: Mapping[str, Any], grid: object, folder: Path) -> list[Member]:
-    """Return the studies of a grid, one per combination or per table.
-
-    Args:
-        base: the study file without its grid.
-        grid: lists of values by key, or a list of tables.
-        folder: what paths of workload files in the grid are relative to.
+    """Return the studies of a grid over a study file without it, one per combination or per table.
 
     Raises:
         StudyError: the grid has neither form, sets a key twice, or makes a name twice.

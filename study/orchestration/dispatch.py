@@ -37,12 +37,9 @@ class Dispatch:
         self._failed_sizes: set[int] = set()
 
     def ended(self, cohort: Cohort, report: Report | None, began: float | None) -> None:
-        """Read the part of a cohort that ended.
+        """Read the part of a cohort that ended; a worker that died reported nothing.
 
-        Args:
-            cohort: the cohort.
-            report: what its worker reported; None if it died.
-            began: when training began, by the monotonic clock; None if that is not known.
+        `began` is when training began, by the monotonic clock; None if that is not known.
         """
         report = report or Report()
         self.notes += report.notes

@@ -47,14 +47,7 @@ class ForkedWorkers:
     """The workers of a sweep as child processes of this one; Linux on CPUs only."""
 
     def __init__(self, dispatch: Dispatch, worker: Worker, count: int, stop: Stop) -> None:
-        """Start without a process.
-
-        Args:
-            dispatch: hands out cohorts and takes them back.
-            worker: trains in each process; its `stopping` is replaced by this sweep's sign.
-            count: most cohorts trained at once, >= 1.
-            stop: a request to end early.
-        """
+        """Start without a process; the worker's `stopping` is replaced by this sweep's sign."""
         self._dispatch, self._worker, self._count, self._stop = dispatch, worker, count, stop
         self._context = multiprocessing.get_context("fork")
         self._sign = self._context.Event()

@@ -22,11 +22,6 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
     The task has all cores of the machine, or a whole GPU where any machine has one, and waits until
     they are free. It is told the device, cpu or cuda.
 
-    Args:
-        address: the cluster, as of `Resources`.
-        work: a function that can be pickled.
-        *arguments: further arguments, which travel through Ray.
-
     Raises:
         StudyError: the cluster cannot be joined, or the work fails there.
     """

@@ -53,14 +53,9 @@ def step_budgets(given: int | dict[str, int] | MeasuredSteps) -> int | dict[str,
 
 
 def still_schedules(resolved: ResolvedStudy, steps: Mapping[int, int]) -> list[str]:
-    """Return a sentence on the batch sizes where the schedule hardly moves before the target.
+    """Return a sentence, or none, on batch sizes where the schedule hardly moves to the target.
 
-    Args:
-        resolved: the study.
-        steps: fewest steps to target by batch size, measured or expected.
-
-    Returns:
-        One sentence, or none: where no point of the search space has a factor below `MOVED` there.
+    There no point of the search space has a factor below `MOVED` after so many steps.
     """
     least = {size: _least_factor(resolved, size, count) for size, count in steps.items()}
     still = {size: factor for size, factor in least.items() if factor > MOVED}

@@ -83,10 +83,7 @@ def measured_beside(config: StudyConfig, space: Space) -> tuple[str, ...]:
 def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[str] = ()) -> None:
     """Refuse names of measured quantities that no column of the curves may have.
 
-    Args:
-        quantities: the names.
-        space: the search space, whose names are taken.
-        allowed: names that mean to a program what they mean to the tables.
+    `allowed` mean to a program what they mean to the tables.
 
     Raises:
         StudyError: a name is malformed, given twice, or taken.
@@ -113,18 +110,11 @@ def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[st
 def applicable(
     defaults: Mapping[str, Any], optimizer: str, groups: Sequence[Group], space: Space
 ) -> dict[str, Any]:
-    """Drop a workload's entries for hyperparameters that this study lacks, or means otherwise.
+    """Return a workload's `study_defaults` with the search space that applies to a study.
 
-    Args:
-        defaults: the workload's `study_defaults`.
-        optimizer: the one that these were written for.
-        groups: the hyperparameters of the study.
-        space: what the study file names.
-
-    Returns:
-        A copy without entries of unknown names, of those that the study gives in another unit,
-        and of those for which the two optimizers have different defaults: a range of SGD's learning
-        rate says nothing about Adam's.
+    It lacks unknown names, those that the study gives in another unit, and those for which the
+    optimizer that they were written for has another default: a range of SGD's learning rate says
+    nothing about Adam's.
     """
     own = defaults.get("search", {}).get("space")
     if own is None:
@@ -146,10 +136,6 @@ def applicable(
 
 def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range | float]:
     """Return the search space with defaults filled in, required hyperparameters first.
-
-    Args:
-        config: the study file with the workload's defaults.
-        groups: the hyperparameters of the study.
 
     Raises:
         StudyError: an entry has an unknown name, or leaves its domain.

@@ -70,15 +70,7 @@ def consolidate(parts: Parts) -> list[Ended]:
 
 
 def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
-    """Return how each trial ended by the tables of a study whose parts have not changed.
-
-    Args:
-        folder: where the tables are.
-        trials: how many are recorded.
-
-    Returns:
-        As `consolidate`; None where a table is missing or damaged, or holds other trials.
-    """
+    """Return how each of so many trials ended by the tables; None where these are not whole."""
     try:
         for name in (CURVES_FILE, BOXES_FILE):
             read_file(folder, name)
