@@ -56,7 +56,7 @@ class Range(BaseModel):
         >>> round(Range(low=1e-4, high=1.0, scale="log").at(0.5), 12)
         0.01
         """
-        return self._clip(self.beyond(position))
+        return min(max(self.beyond(position), self.low), self.high)
 
     def beyond(self, position: float) -> float:
         """Return the value at any position on the scale, also below 0 or above 1."""
@@ -75,9 +75,6 @@ class Range(BaseModel):
         else:
             low, high, here = self.low, self.high, value
         return (here - low) / (high - low)
-
-    def _clip(self, value: float) -> float:
-        return min(max(value, self.low), self.high)
 
 
 def _between(start: float, end: float, position: float) -> float:

@@ -43,8 +43,9 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
         try:
             result: T = ray.get(task.remote("cuda" if gpu else "cpu", *arguments))
         except RayError as error:
+            last = str(error).strip().rpartition("\n")[2]  # it is as long as the traceback there
             raise StudyError(
-                f"the work must end well on a machine of the cluster, got: {_last(error)}"
+                f"the work must end well on a machine of the cluster, got: {last}"
             ) from error
     return result
 
@@ -54,8 +55,3 @@ class _Unstopped(Stop):
 
     def listen(self) -> None:
         """Install no handlers."""
-
-
-def _last(error: Exception) -> str:
-    """Return the last line of an error, which Ray makes as long as the traceback there."""
-    return str(error).strip().rpartition("\n")[2]

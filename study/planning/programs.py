@@ -15,9 +15,10 @@ def group_of(config: StudyConfig, command: Command) -> Group:
     space, names = config.search.space, command.hyperparameters
     unused = [name for name in space if name not in names]
     if unused:
+        placeholders = ", ".join(sorted(command.placeholders)) or "none"
         raise StudyError(
             f"search.space.{unused[0]} must have a placeholder {{{unused[0]}}} in "
-            f"workload_options.run, which has {_listed(command)}; add it, or name it in "
+            f"workload_options.run, which has {placeholders}; add it, or name it in "
             "workload_options.hyperparameters if the program takes it from batchscale.trial()"
         )
     return of_program(names, space)
@@ -40,10 +41,6 @@ def refuse_gpus(gpus_per_worker: float) -> None:
             f"--gpus-per-worker must be left out for a program, got {gpus_per_worker:g}; set "
             "workload_options.gpus to the GPUs of a trial"
         )
-
-
-def _listed(command: Command) -> str:
-    return ", ".join(sorted(command.placeholders)) or "none"
 
 
 def _refuse_inapplicable(config: StudyConfig, command: Command) -> None:

@@ -37,7 +37,7 @@ from study.search.testing import require_sound_sampler
 from workloads.command.program import Command
 from workloads.registry import resolve as resolve_workload
 from workloads.soundness import above_one, sound_target
-from workloads.workload import Dynamics, Target, Workload
+from workloads.workload import Dynamics, Target
 
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
 UNLIMITED_TO = 65_536
@@ -70,11 +70,13 @@ def resolve(
         groups = groups_of(config, workload)
         written_for = defaults.get("optimizer", _OPTIMIZER)
         fitting = applicable(defaults, written_for, groups, written.search.space)
-        config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
+        endless = isinstance(workload, Dynamics)
+        recipe = recipe_defaults(config, endless=endless)
+        config = validated(StudyConfig, merged(merged(fitting, recipe), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
         if not isinstance(workload, Command):  # which may use the names otherwise
-            refuse_warm_up(space, endless=isinstance(workload, Dynamics))
+            refuse_warm_up(space, endless=endless)
         refuse_batch_schedule(config, workload)
         schedule = staged(config, space)
         target = _target(config, sound_target(workload.target))
@@ -176,10 +178,6 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
         alone = key == "max_steps" or (isinstance(value, Mapping) and "low" in value)
         whole[key] = merged(old, value) if tables and not alone else value  # type: ignore[arg-type]
     return whole
-
-
-def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:
-    return recipe_defaults(config, endless=isinstance(workload, Dynamics))
 
 
 def _check_schedule(name: str) -> None:

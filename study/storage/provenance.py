@@ -59,7 +59,7 @@ def environment() -> dict[str, Any]:
             "system": platform.platform(),
             "processor": platform.machine(),
             "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-            "device": _device(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         },
     }
 
@@ -129,10 +129,6 @@ def _write(folder: ResultsFolder, sweeps: list[dict[str, Any]]) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _device() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def _git_state() -> dict[str, Any] | None:

@@ -23,15 +23,20 @@ from study.tracking.registry import TRACKERS, check_trackers, tracker_class
 REFERENCE = Path(__file__).parents[3] / "results" / "reference" / "digits"
 
 
-@pytest.fixture
-def study(tmp_path):
-    """A recorded study, and a few of its trials: two cohorts with their replicates."""
-    folder = ResultsFolder.at(shutil.copytree(REFERENCE, tmp_path / "digits"))
+@pytest.fixture(scope="module")
+def recorded():
+    """Return a recorded study, and a few of its trials: two cohorts with their replicates."""
+    folder = ResultsFolder.at(REFERENCE)
     resolved = read_study_toml(folder)
     results = trials_of_tables(folder, resolved)
     sizes = resolved.batch_sizes[:2]
-    chosen = [r for r in results if r.batch_size in sizes and r.point.trial < 3]
-    return folder, resolved, chosen
+    return resolved, [r for r in results if r.batch_size in sizes and r.point.trial < 3]
+
+
+@pytest.fixture
+def study(recorded, tmp_path):
+    """Return a folder of the recorded study, which may be changed, and what is in it."""
+    return ResultsFolder.at(shutil.copytree(REFERENCE, tmp_path / "digits")), *recorded
 
 
 def outcome(results):
