@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.tables.nested import leaves, value_at
-from study.config.study import sections
+from study.config.study import SECTIONS
 from study.config.study_file import (
     NAMES_OF_FILES,
     absolute,
@@ -28,7 +28,7 @@ from study.errors import StudyError, shown
 
 LONGEST_NAME = 100
 MOST_STUDIES = 10_000
-_TABLES = {"workload_options", "search.space", *sections()}
+_TABLES = {"workload_options", "search.space", *SECTIONS}
 """Tables of a study file whose keys are set one by one; any other table is a value."""
 _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9._+-]+")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+,-]*[A-Za-z0-9_+-])?")

@@ -7,8 +7,8 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
@@ -17,6 +17,7 @@ from analysis.tables.nested import leaves
 from study.config.batch_schedule import POWERS, BatchScheduleConfig
 from study.config.coordinates import complete, replaced
 from study.config.federated import FederatedConfig
+from study.config.reference import section_of
 from study.config.sections import (
     BatchSize,
     BatchSizes,
@@ -90,14 +91,8 @@ class StudyConfig(Section):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def sections() -> Iterator[str]:
-    """Yield the keys of a study file that hold a section, such as "search"."""
-    for key, field in StudyConfig.model_fields.items():
-        kinds = (field.annotation, *get_args(field.annotation))
-        if key != "batch_sizes" and any(
-            isinstance(kind, type) and issubclass(kind, Section) for kind in kinds
-        ):
-            yield key
+SECTIONS = [key for key, field in StudyConfig.model_fields.items() if section_of(field)]
+"""Keys of a study file that hold a section, such as "search"."""
 
 
 _COMPUTE = {"compute": ("pack", "micro_batch", "checkpoint_minutes", "cohort_minutes")}

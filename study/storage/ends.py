@@ -22,14 +22,7 @@ from study.engine.stopping_rules import StoppingRules
 from study.records import Role
 from study.storage.boxes import Regions, box_rows
 from study.storage.part_values import CorruptPartError, of_schema, refused_if_corrupt
-from study.storage.parts import (
-    PARTS,
-    check_places,
-    part_names,
-    part_table,
-    read_part,
-    region_of,
-)
+from study.storage.parts import PARTS, check_places, part_names, part_table, read_part, region_of
 
 _READ = {name: TRIAL_COLUMNS[name] for name in (*COLUMNS, "cohort", "steps_before", "stopped_at")}
 _SCHEMA = pa.schema(list(_READ.items()))
