@@ -97,7 +97,7 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
     Raises:
         StudyError: the study is one of programs, or the cluster cannot be joined.
     """
-    from study.orchestration.actor import shared_data, shared_form
+    from study.orchestration.actor import shared_data
     from study.orchestration.task import run_alone
 
     resolved = job.study
@@ -109,7 +109,7 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
             "on the machine that is to be timed, or give its times with --step-times"
         )
     here = prepare(workload, "cpu", resolved.compute.precision)
-    return run_alone(address, partial(_timed_there, job), shared_data(here), shared_form(here))
+    return run_alone(address, partial(_timed_there, job), *shared_data(here))
 
 
 def _timed_there(job: Job, device: str, data: Any, form: bytes | None) -> list[Row]:

@@ -9,7 +9,7 @@ from ray import tune
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import Trainable
-from study.orchestration.actor import RaceTrainable, shared_data, shared_form
+from study.orchestration.actor import RaceTrainable, shared_data
 from study.orchestration.board import Board
 from study.orchestration.cluster import joined
 from study.orchestration.dispatch import Dispatch
@@ -64,12 +64,13 @@ class RayWorkers:
 
     def _with_data(self) -> Any:  # Ray gives no type
         folder, resolved, trainable = self._study
+        data, form = shared_data(trainable)
         actor = tune.with_parameters(
             RaceTrainable,
             folder=folder,
             resolved=resolved.as_data(),
-            data=shared_data(trainable),
-            form=shared_form(trainable),
+            data=data,
+            form=form,
             data_dir=self._resources.data_dir,
             board=self._board,
         )
