@@ -94,7 +94,7 @@ RunCode = Annotated[
 
 
 def use_data(folder: Path | None) -> None:
-    """Make workloads look for data in a folder, if it exists; None leaves it to BATCHSCALE_DATA."""
+    """Make workloads look for data in an existing folder; None leaves it to BATCHSCALE_DATA."""
     if folder is None:
         return
     if not os.path.isdir(folder):  # which, unlike pathlib, takes a name of any length

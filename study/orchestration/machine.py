@@ -103,7 +103,7 @@ def _faults_of_folder(machine: Machine) -> Iterator[str]:
 
 
 def _missing(machine: Machine) -> Iterator[str]:
-    """Yield of what there is too little, what was found, and what to do."""
+    """Yield what there is too little of, what was found, and what to do."""
     workers, disk, shared = machine.workers, machine.disk, machine.shared
     memory = LEAST_MEMORY + MEMORY_PER_WORKER * workers
     if machine.memory < memory:

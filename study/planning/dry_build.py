@@ -172,16 +172,16 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
 
 
 def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> Lanes:
-    centre = complete({name: middle(entry) for name, entry in space.items()}, 1)
+    center = complete({name: middle(entry) for name, entry in space.items()}, 1)
     required = of_optimizer(config.optimizer).required
-    values = {name: np.array([centre[name]]) for name in required}
+    values = {name: np.array([center[name]]) for name in required}
     setup = LaneSetup(
         optimizer=config.optimizer,
         batch_size=1,
         hyperparameters=values,
         lr_factor=None,
         seeds=np.zeros(1, dtype=np.int64),
-        ema_decay=np.array([centre[EMA_DECAY]]) if of_averaging().used(space) else None,
+        ema_decay=np.array([center[EMA_DECAY]]) if of_averaging().used(space) else None,
         counts_averages=config.race.weights == "averaged",
     )
     return workload.lanes(setup)
