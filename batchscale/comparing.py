@@ -14,7 +14,7 @@ from analysis.comparison.sentences import comparison_sentences
 from analysis.tables.study import read_study
 from batchscale.loading import Study
 from batchscale.notebook import page
-from study.storage.tables import study_tables
+from study.storage.consolidate import study_tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -60,11 +60,7 @@ class BatchSizes(Section):
     """Largest batch size; "all" is the training set (65,536 if the data never end)."""
 
     def expand(self, largest: int) -> tuple[int, ...]:
-        """Return the batch sizes in rising order; `largest` replaces "all".
-
-        Raises:
-            ValueError: `to` is below `from`.
-        """
+        """Return the batch sizes in rising order; `largest` replaces "all"."""
         last = largest if self.last == "all" else self.last
         if last < self.first:
             raise ValueError(

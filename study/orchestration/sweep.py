@@ -28,17 +28,16 @@ from study.orchestration.worker import Worker
 from study.records import Lap
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
-from study.storage.consolidate import Ended, consolidate, ended_by_tables
+from study.storage.consolidate import Ended, consolidate, ended_by_tables, study_tables
 from study.storage.parts import Parts
 from study.storage.provenance import (
     changed_files,
     changed_workload,
-    check_readable,
     record_end,
     record_start,
+    recorded_sweeps,
 )
 from study.storage.study_folder import open_folder
-from study.storage.tables import study_tables
 from workloads.command.program import Command
 
 if TYPE_CHECKING:
@@ -51,20 +50,12 @@ SECONDS_WITHOUT_RAY = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepEnd:
-    """How a sweep ended.
+    """How a sweep ended."""
 
-    Attributes:
-        trials: batch size, status and message of every recorded trial; none if the parts could not
-            be read.
-        errors: sentences on lost cohorts, and on why the sweep stopped.
-        notes: sentences on checkpoints.
-        seconds: wall-clock time of this sweep.
-    """
-
-    trials: list[Ended]
-    errors: list[str]
-    notes: list[str]
-    seconds: float
+    trials: list[Ended]  # every recorded one; none if the parts could not be read
+    errors: list[str]  # sentences on lost cohorts, and on why the sweep stopped
+    notes: list[str]  # sentences on checkpoints
+    seconds: float  # wall-clock time of this sweep
 
 
 class Sweep:
@@ -80,16 +71,11 @@ class Sweep:
     ) -> None:
         """Rebuild the searches from the parts of earlier sweeps; nothing is written.
 
-        Args:
-            folder: the study's results folder.
-            resolved: the study.
-            trainable: its workload, whose data are sent to every worker.
-
         Raises:
             StudyError: trials that are recorded are of another workload of the same name.
         """  # noqa: DOC502  (raised inside)
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
-        check_readable(folder)
+        recorded_sweeps(folder)  # refuses a damaged record before anything is added to it
         self._parts = Parts(folder, resolved)
         self.progress = Progress(resolved)
         self._queue = CohortQueue(resolved, self.progress.counting(self._parts))
@@ -100,15 +86,7 @@ class Sweep:
         self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
-        """Run every missing cohort and write the tables.
-
-        Args:
-            resources: where to run, and how many cohorts at once.
-            stop: whether to end early; the tables are written all the same.
-
-        Returns:
-            How the trials ended, and what went wrong.
-        """
+        """Run every missing cohort and write the tables, also where a stop ends it early."""
         started, grants = time.monotonic(), self._next_grants()
         missing = bool(grants and grants.granted) or not self._queue.empty
         if missing:

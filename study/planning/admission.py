@@ -42,15 +42,10 @@ _ALIKE = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-4, Precision.BF16: 0.1}
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How a workload's lanes may be trained.
+    """How a workload's lanes may be trained."""
 
-    Attributes:
-        mode: packed or looped.
-        reason: why they are looped; empty for packed lanes.
-    """
-
-    mode: str
-    reason: str = ""
+    mode: str  # packed or looped
+    reason: str = ""  # why they are looped; empty for packed lanes
 
 
 def admit(loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None) -> Admission:
@@ -141,15 +136,10 @@ def _found_reason(training: "_Training", looped: "_Trained", precision: Precisio
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """Two lanes after each of a few steps: how far they have moved, and what was measured.
+    """Two lanes after each of a few steps: how far they have moved, and what was measured."""
 
-    Attributes:
-        moved: parameters less their start, shape (steps, lanes, parameters).
-        measured: loss, error and more on a few validation examples, shape (steps, 2 + more, lanes).
-    """
-
-    moved: Tensor
-    measured: Tensor
+    moved: Tensor  # parameters less their start, shape (steps, lanes, parameters)
+    measured: Tensor  # loss, error and more on a few examples, shape (steps, 2 + more, lanes)
 
     def distance_to(self, other: "_Trained") -> float:
         """Return the maximum distance to `other`, relative to what that moved or measured."""

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR
 from study.config.coordinates import complete
-from study.config.space import Range, Space
+from study.config.space import Space, middle
 from study.config.study import StudyConfig
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
 from study.errors import StudyError
@@ -99,7 +99,7 @@ def dry_build(
     _start_above(target, start)
     _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
-    values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
+    values = {name: middle(space[name]) for name in of_workload(workload).used(space)}
     admission = admit(loaded, values)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
@@ -226,10 +226,10 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
 
 
 def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> Lanes:
-    middle = complete({name: _middle(entry) for name, entry in space.items()}, 1)
+    center = complete({name: middle(entry) for name, entry in space.items()}, 1)
     required = of_optimizer(config.optimizer).required
-    values = {name: np.array([middle[name]]) for name in required}
-    averaging = {name: np.array([middle[name]]) for name in of_averaging().used(space)}
+    values = {name: np.array([center[name]]) for name in required}
+    averaging = {name: np.array([center[name]]) for name in of_averaging().used(space)}
     setup = LaneSetup(
         optimizer=config.optimizer,
         batch_size=1,
@@ -241,10 +241,6 @@ def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> La
         counts_averages=config.race.weights == "averaged",
     )
     return workload.lanes(setup)
-
-
-def _middle(entry: Range | float) -> float:
-    return entry.at(0.5) if isinstance(entry, Range) else entry
 
 
 def _start_above(target: Target, start: float) -> None:

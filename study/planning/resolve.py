@@ -9,7 +9,7 @@ from analysis.tables.schema import TEST_ERROR
 from batchscale.errors import BatchscaleError
 from study.config.coordinates import refuse_coordinates
 from study.config.sections import BatchSizes
-from study.config.space import Range, Space
+from study.config.space import Range, Space, plain
 from study.config.study import FOUND, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
@@ -76,11 +76,13 @@ def resolve(
         fitting = applicable(defaults, written_for, groups, written.search.space)
         if own:
             fitting = merged({"race": {"weights": "averaged"}}, fitting)
-        config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
+        endless = isinstance(workload, Dynamics)
+        recipe = recipe_defaults(config, endless=endless)
+        config = validated(StudyConfig, merged(merged(fitting, recipe), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
         if not isinstance(workload, Command):  # which may use the names otherwise
-            refuse_warm_up(space, endless=isinstance(workload, Dynamics))
+            refuse_warm_up(space, endless=endless)
         refuse_batch_schedule(config, workload)
         schedule = staged(config, space)
         target = _target(config, sound_target(workload.target))
@@ -112,7 +114,7 @@ def resolve(
         "quantities": quantities or None,
         "adaptive": sampler.learns,
     }
-    resolved["search"]["space"] = _plain(space)
+    resolved["search"]["space"] = plain(space)
     resolved["race"] |= {
         "max_steps": step_budgets(config.race.max_steps),
         "target": target.value,
@@ -193,10 +195,6 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     return whole
 
 
-def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:
-    return recipe_defaults(config, endless=isinstance(workload, Dynamics))
-
-
 def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> bool:
     """Return whether the optimizer averages the weights itself; a program has its own."""
     if isinstance(workload, Command):
@@ -241,10 +239,6 @@ def _refuse_idle_pruning(study: ResolvedStudy) -> None:
             f"race.prune needs searches in cohorts of at least two trials, got {got}, or leave it "
             "out"
         )
-
-
-def _plain(space: Space) -> dict[str, Any]:
-    return {n: e.model_dump(mode="json") if isinstance(e, Range) else e for n, e in space.items()}
 
 
 def _target(config: StudyConfig, own: Target) -> Target:

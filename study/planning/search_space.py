@@ -10,7 +10,7 @@ from typing import Any
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, RESERVED_COLUMNS
 from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
 from study.config.coordinates import COORDINATES, EXAMPLES, replaced
-from study.config.space import Hyperparameter, Range, Space
+from study.config.space import Hyperparameter, Range, Space, ends
 from study.config.study import StudyConfig
 from study.errors import StudyError, not_among, shown
 from study.optimizers.hyperparameters import (
@@ -29,11 +29,7 @@ from workloads.workload import Dynamics, Workload
 
 
 def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> list[Group]:
-    """Return the hyperparameters of a study's optimizer, its known schedule and its workload.
-
-    Raises:
-        StudyError: the optimizer is unknown, or the workload declares a name that is taken.
-    """  # noqa: DOC502  (raised inside)
+    """Return the hyperparameters of a study's optimizer, its known schedule and its workload."""
     if isinstance(workload, Command):
         program = group_of(config, workload)
         _refuse_taken("a program", program, RESERVED_COLUMNS)
@@ -116,10 +112,7 @@ def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[st
 def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[str] = ()) -> None:
     """Refuse names of measured quantities that no column of the curves may have.
 
-    Args:
-        quantities: the names.
-        space: the search space, whose names are taken.
-        allowed: names that mean to a program what they mean to the tables.
+    `allowed` mean to a program what they mean to the tables.
 
     Raises:
         StudyError: a name is malformed, given twice, or taken.
@@ -146,18 +139,11 @@ def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[st
 def applicable(
     defaults: Mapping[str, Any], optimizer: str, groups: Sequence[Group], space: Space
 ) -> dict[str, Any]:
-    """Drop a workload's entries for hyperparameters that this study lacks, or means otherwise.
+    """Return a workload's `study_defaults` with the search space that applies to a study.
 
-    Args:
-        defaults: the workload's `study_defaults`.
-        optimizer: the one that these were written for.
-        groups: the hyperparameters of the study.
-        space: what the study file names.
-
-    Returns:
-        A copy without entries of unknown names, of those that the study gives in another unit,
-        and of those for which the two optimizers have different defaults: a range of SGD's learning
-        rate says nothing about Adam's.
+    It lacks unknown names, those that the study gives in another unit, and those for which the
+    optimizer that they were written for has another default: a range of SGD's learning rate says
+    nothing about Adam's.
     """
     own = defaults.get("search", {}).get("space")
     if own is None:
@@ -178,14 +164,7 @@ def applicable(
 
 
 def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range | float]:
-    """Return the search space with defaults filled in.
-
-    Args:
-        config: the study file with the workload's defaults.
-        groups: the hyperparameters of the study.
-
-    Returns:
-        What is required and what is named, in the order of their columns: required ones first.
+    """Return the search space with defaults filled in, required hyperparameters first.
 
     Raises:
         StudyError: an entry has an unknown name, or leaves its domain.
@@ -208,11 +187,7 @@ def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range 
 
 
 def refuse_warm_up(space: Space, *, endless: bool) -> None:
-    """Refuse a warm-up that is given twice, or in part, or in epochs of endless data.
-
-    Raises:
-        StudyError: the warm-up is one of these.
-    """
+    """Refuse a warm-up that is given twice, or in part, or in epochs of endless data."""
     lengths = [name for name in WARM_UP if name in space and name != "warmup_factor"]
     if len(lengths) > 1:
         raise StudyError(
@@ -237,8 +212,7 @@ def _known(groups: Sequence[Group]) -> dict[str, Hyperparameter]:
 
 
 def _in_domain(name: str, entry: Range | float, hyperparameter: Hyperparameter) -> None:
-    ends = (entry.low, entry.high) if isinstance(entry, Range) else (entry,)
-    for value in ends:
+    for value in ends(entry):
         if not hyperparameter.allows(value):
             raise StudyError(
                 f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}"

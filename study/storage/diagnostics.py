@@ -16,11 +16,7 @@ Rows = Sequence[Mapping[str, Any]]
 def rows_to_keep(folder: ResultsFolder, what: Collection[str], best: Sequence[TrialResult]) -> Rows:
     """Return the rows of `diagnostics.parquet` that stay when some diagnostics are measured anew.
 
-    Args:
-        folder: of the study.
-        what: the diagnostics.
-        best: the best trials of the study: nothing is kept of others, which were the best before
-            the search went on.
+    Nothing is kept of trials that are not among the best, as they were before the search went on.
     """
     if not folder.exists(DIAGNOSTICS_FILE):
         return []

@@ -24,11 +24,6 @@ _ROUNDED = 1e-2
 _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
 
 
-def check_readable(folder: ResultsFolder) -> None:
-    """Refuse a folder whose provenance is damaged, before anything is added to it."""
-    recorded_sweeps(folder)
-
-
 def record_start(
     folder: ResultsFolder, resources: dict[str, Any], admission: dict[str, Any]
 ) -> None:
@@ -67,7 +62,7 @@ def environment() -> dict[str, Any]:
             "system": platform.platform(),
             "processor": platform.machine(),
             "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-            "device": _device(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         },
     }
 
@@ -91,12 +86,7 @@ def differences(folder: ResultsFolder) -> list[str]:
 
 
 def changed_files(folder: ResultsFolder, files: Mapping[str, str]) -> list[str]:
-    """Return how a program's files differ from those of the latest sweep, one phrase each.
-
-    Args:
-        folder: the results.
-        files: SHA-256 of the files that its command line names now, by name.
-    """
+    """Return how a program's files, SHA-256 by name, differ from those of the latest sweep."""
     latest = [sweep.get("admission", {}).get("files", {}) for sweep in recorded_sweeps(folder)[-1:]]
     then = latest[0] if latest else {}
     return [f"{name} has changed" for name in then if files.get(name) != then[name]]
@@ -167,10 +157,6 @@ def _write(folder: ResultsFolder, sweeps: list[dict[str, Any]]) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _device() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def _git_state() -> dict[str, Any] | None:
