@@ -67,8 +67,16 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
         )
 
 
-def measured_beside(config: StudyConfig, space: Space) -> tuple[str, ...]:
+def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[str, ...]:
     """Return the column of the weights that the target does not count on; none without averages.
+
+    Args:
+        config: the study.
+        space: its search space.
+        own: whether the optimizer averages the weights itself.
+
+    Returns:
+        Its name, or nothing.
 
     Raises:
         StudyError: the target counts on averages that there are not, there are two kinds of them,
@@ -77,6 +85,13 @@ def measured_beside(config: StudyConfig, space: Space) -> tuple[str, ...]:
     named = [name for name in of_averaging().known if name in space]
     used = [name for name in named if space[name] != 0.0]
     averaged = config.race.weights == "averaged"
+    if own:
+        if named:
+            raise StudyError(
+                f"search.space.{named[0]} must be left out for the optimizer {config.optimizer}, "
+                f"which measures an average of its own, got {space[named[0]]!r}"
+            )
+        return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
     if averaged and not used:
         got = f"{named[0]} = 0" if named else "none"
         raise StudyError(

@@ -43,8 +43,8 @@ class ModelSize:
     Attributes:
         parameters: number of trainable parameters, >= 1.
         flops: floating-point operations of a forward pass for one example, >= 1.
-        buffers: optimizer buffers of the size of the parameters; one also for SGD, so that it and
-            the momentum optimizers have cohorts of one size.
+        buffers: optimizer buffers in units of the parameters' size; one also for SGD, so that it
+            and the momentum optimizers have cohorts of one size.
     """
 
     parameters: int
