@@ -10,8 +10,8 @@ that diverged or that were exhausted say that nothing more lies below the cap.
 The gap is what is left when alpha and c are integrated out: alpha evenly from d / 4 to d, the gap
 evenly, and c as a scale, 1 / c, down to `LEAST_SHARE`. Nothing is drawn.
 
-The trials of one search over all batch sizes crowd where its surrogate takes the best to be, and
-miss it by alike at neighboring ones. Their gap is that of the law above, made `CROWDED` times as
+The trials of one search over all batch sizes crowd where it takes the best to be, and miss it by
+alike at neighboring ones. Their gap is that of the law above, made `CROWDED` times as
 great and blurred, and common to them: so it is no noise of each point, but shifts the curve.
 """
 
