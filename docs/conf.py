@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "command_line",
+    "reports",
     "study_file",
 ]
 exclude_patterns = ["_build"]

@@ -107,7 +107,8 @@ def test_the_site_builds_without_a_warning(tmp_path):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "reference" / "study_file.html").is_file()
+    assert (tmp_path / "reports" / "digits" / "report.html").is_file()
