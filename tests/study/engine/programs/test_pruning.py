@@ -19,7 +19,8 @@ for step in range(int(saved.read_text()) + 5 if saved.exists() else 0, steps + 1
     with open("trained", "a") as trained:
         print(lr, step, file=trained)
     say(step, max(0.0, 0.9 - 0.01 * step * lr))
-    saved.write_text(str(step))
+    saved.with_name("new").write_text(str(step))
+    saved.with_name("new").replace(saved)  # it may be ended at any time
     for _ in range(3000):
         rungs = next(place.parents[1].glob("*.rungs.json"), None)
         judged = rungs and json.loads(rungs.read_text())
