@@ -4,6 +4,7 @@ Each returns what it found as text, or raises `BrokenClauseError`.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from workloads.soundness import (
     sound_number,
     sound_target,
 )
+from workloads.splits import remarks
 from workloads.trees import named_leaves
 from workloads.workload import (
     DYNAMICS_OPTIMIZERS,
@@ -38,6 +40,7 @@ from workloads.workload import (
 _PORTION = 512
 _TRAINING_STEPS = 300
 _RATES = (0.01, 0.1, 0.5)
+_SEEDED = "; draw from a generator with a seed of its own"
 _SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -51,14 +54,27 @@ def target_is_in_range(workload: Workload | Dynamics) -> str:
     return f"{target.quantity} < {target.value:g}"
 
 
-def data_are_identical_on_two_calls(workload: Workload) -> str:
-    """Check that `data()` gives the same split on every call."""
-    first, second = _data(workload), _data(workload)
+def kept(clause: Callable[[], str]) -> None:
+    """Refuse a workload that breaks a clause, in its words.
+
+    Raises:
+        WorkloadError: it does.
+    """
+    try:
+        clause()
+    except BrokenClauseError as broken:
+        raise WorkloadError(str(broken)) from broken
+
+
+def data_are_identical_on_two_calls(workload: Workload, first: Data | None = None) -> str:
+    """Check that `data()` gives the same split on every call; `first` is that of an earlier one."""
+    first, second = first or _data(workload), _data(workload)
     for split in first.splits:
         one, other = (_compared(getattr(data, split)) for data in (first, second))
         same = one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
-        _require(same, f"two calls of data() must agree, got different {split} tensors")
-    return ", ".join(f"{part.size:,} {_SPLITS[name]}" for name, part in first.splits.items())
+        _require(same, f"two calls of data() must agree, got different {split} tensors{_SEEDED}")
+    sizes = ", ".join(f"{part.size:,} {_SPLITS[name]}" for name, part in first.splits.items())
+    return "; ".join([sizes, *remarks(first)])
 
 
 def inputs_and_targets_agree_in_length(workload: Workload) -> str:

@@ -7,8 +7,8 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
@@ -17,6 +17,7 @@ from analysis.tables.nested import leaves
 from study.config.batch_schedule import POWERS, BatchScheduleConfig
 from study.config.coordinates import complete, replaced
 from study.config.federated import FederatedConfig
+from study.config.reference import section_of
 from study.config.sections import (
     BatchSize,
     BatchSizes,
@@ -46,6 +47,9 @@ class StudyConfig(Section):
         Discriminator(kind_of),
     ] = Field(default_factory=BatchSizes)
     """Batch sizes to study: powers of two between two ends, or a list."""
+    batch_unit: Literal["examples", "tokens"] | None = None
+    """What all batch sizes of this file count, examples if left out; tokens where the workload's
+    examples have a fixed number of them. The study runs, and is recorded, in examples."""
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     """All random draws of the study follow from it."""
     mode: Literal["search", "recipe"] = "search"
@@ -90,30 +94,12 @@ class StudyConfig(Section):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def sections() -> Iterator[str]:
-    """Yield the keys of a study file that hold a section, such as "search"."""
-    for key, field in StudyConfig.model_fields.items():
-        kinds = (field.annotation, *get_args(field.annotation))
-        if key != "batch_sizes" and any(
-            isinstance(kind, type) and issubclass(kind, Section) for kind in kinds
-        ):
-            yield key
+SECTIONS = [key for key, field in StudyConfig.model_fields.items() if section_of(field)]
+"""Keys of a study file that hold a section, such as "search"."""
 
 
-_COMPUTE = (
-    ("compute", "pack"),
-    ("compute", "micro_batch"),
-    ("compute", "checkpoint_minutes"),
-    ("compute", "cohort_minutes"),
-)
-_MAY_GROW = (
-    ("search", "trials"),
-    ("search", "extend"),
-    ("replicates", "seeds"),
-    ("replicates", "top"),
-    ("replicates", "confirm"),
-    *_COMPUTE,
-)
+_COMPUTE = {"compute": ("pack", "micro_batch", "checkpoint_minutes", "cohort_minutes")}
+_MAY_GROW = {"search": ("trials", "extend"), "replicates": ("seeds", "top", "confirm"), **_COMPUTE}
 """In a recipe only the batch sizes may grow: more trials might change what is scaled."""
 
 
@@ -123,6 +109,8 @@ class ResolvedStudy(StudyConfig):
     batch_sizes: tuple[BatchSize, ...]
     examples: int | None = None
     """Size of the training set; None if the data never end."""
+    tokens_per_example: int | None = None
+    """Tokens in an example; None where the study file counts none."""
     adaptive: bool
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
     quantities: tuple[str, ...] | None = None
@@ -236,7 +224,12 @@ class ResolvedStudy(StudyConfig):
     @property
     def budgets_differ(self) -> bool:
         """Whether the study gives batch sizes budgets of their own, which its tables then hold."""
-        return not isinstance(self.race.max_steps, int) or self.batch_plans is not None
+        race = self.race
+        return (
+            not isinstance(race.max_steps, int)
+            or race.max_examples is not None
+            or self.batch_plans is not None
+        )
 
     def local_batch_size(self, batch_size: int) -> int:
         """Return the examples in one gradient: the batch, or a client's share of it."""
@@ -251,10 +244,11 @@ class ResolvedStudy(StudyConfig):
     def identity(self) -> dict[str, Any]:
         """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
-        for key in ("batch_sizes", "batch_plans", "until", "granted"):
+        for key in ("batch_sizes", "batch_plans", "until", "granted", "tokens_per_example"):
             data.pop(key, None)
-        for section, key in _MAY_GROW if self.recipe is None else _COMPUTE:
-            data[section].pop(key, None)  # absent where it is not set
+        for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
+            for key in keys:
+                data[section].pop(key, None)  # absent where it is not set
         return data
 
     def digest(self) -> str:

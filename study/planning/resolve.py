@@ -9,7 +9,7 @@ from analysis.tables.schema import TEST_ERROR
 from batchscale.errors import BatchscaleError
 from study.config.coordinates import refuse_coordinates
 from study.config.sections import BatchSizes
-from study.config.space import Range, Space
+from study.config.space import Range, Space, plain
 from study.config.study import FOUND, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
@@ -31,6 +31,7 @@ from study.planning.search_space import (
     refuse_warm_up,
 )
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
+from study.planning.tokens import counts_tokens, in_examples, tokens_of
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.samplers import sampler_named
 from study.search.testing import require_sound_sampler
@@ -64,6 +65,8 @@ def resolve(
     workload = resolve_workload(written.workload, written.workload_options)
     with plug_in_errors():
         defaults = study_defaults(workload)
+        in_tokens = "tokens_per_example" in recorded or any(map(counts_tokens, (data, defaults)))
+        data, defaults = (in_examples(given, workload) for given in (data, defaults))
         config = validated(StudyConfig, merged(defaults, data))
         sampler = sampler_named(config.search.sampler)
         _check_schedule(config.schedule.name)
@@ -73,11 +76,13 @@ def resolve(
         fitting = applicable(defaults, written_for, groups, written.search.space)
         if own:
             fitting = merged({"race": {"weights": "averaged"}}, fitting)
-        config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
+        endless = isinstance(workload, Dynamics)
+        recipe = recipe_defaults(config, endless=endless)
+        config = validated(StudyConfig, merged(merged(fitting, recipe), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
         if not isinstance(workload, Command):  # which may use the names otherwise
-            refuse_warm_up(space, endless=isinstance(workload, Dynamics))
+            refuse_warm_up(space, endless=endless)
         refuse_batch_schedule(config, workload)
         schedule = staged(config, space)
         target = _target(config, sound_target(workload.target))
@@ -89,6 +94,12 @@ def resolve(
         allowed = (TEST_ERROR,) if isinstance(workload, Command) else ()
         refuse_names(built.quantities, space, allowed=allowed)
         quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
+    if config.race.max_epochs is not None and built.examples is None:
+        raise StudyError(
+            f"race.max_epochs must be left out where there is no number of training examples, got "
+            f"{config.race.max_epochs:g}; set race.max_steps, or for a program "
+            "workload_options.examples"
+        )
     batch_sizes = _batch_sizes(config, built.examples)
     if not isinstance(workload, Command):
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
@@ -99,10 +110,11 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
+        "tokens_per_example": tokens_of(workload) if in_tokens else None,
         "quantities": quantities or None,
         "adaptive": sampler.learns,
     }
-    resolved["search"]["space"] = _plain(space)
+    resolved["search"]["space"] = plain(space)
     resolved["race"] |= {
         "max_steps": step_budgets(config.race.max_steps),
         "target": target.value,
@@ -144,7 +156,7 @@ def plug_in_errors() -> Iterator[None]:
         yield
     except BatchscaleError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             f"the workload must return data, a model, a loss and an error, got {cause(error)}; run "
             "`batchscale check` on it"
@@ -181,10 +193,6 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
         alone = key == "max_steps" or (isinstance(value, Mapping) and "low" in value)
         whole[key] = merged(old, value) if tables and not alone else value  # type: ignore[arg-type]
     return whole
-
-
-def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:
-    return recipe_defaults(config, endless=isinstance(workload, Dynamics))
 
 
 def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> bool:
@@ -231,10 +239,6 @@ def _refuse_idle_pruning(study: ResolvedStudy) -> None:
             f"race.prune needs searches in cohorts of at least two trials, got {got}, or leave it "
             "out"
         )
-
-
-def _plain(space: Space) -> dict[str, Any]:
-    return {n: e.model_dump(mode="json") if isinstance(e, Range) else e for n, e in space.items()}
 
 
 def _target(config: StudyConfig, own: Target) -> Target:

@@ -9,12 +9,10 @@ A sweep admits its optimizer before it starts. In the tests of an optimizer of y
             return Mine
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from study.config.space import Range
+from study.config.space import middle
 from study.engine.networks.tracing import compile_trace
 from study.errors import StudyError, cause
 from study.optimizers import Optimizer, State, Step
@@ -59,7 +57,10 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
     parameters = _random("parameters", 0)[lanes].clone()
     step = Step.of(optimizer, unnamed(_SHAPES), ())
     buffers = optimizer.zeros(parameters, step.described)
-    values = {n: torch.full_like(parameters[:, :1], v) for n, v in _middles(optimizer).items()}
+    values = {
+        name: torch.full_like(parameters[:, :1], middle(entry.default))
+        for name, entry in optimizer.hyperparameters.items()
+    }
     held = (parameters, *buffers.values(), *values.values())
 
     def take(parameters: Tensor, *rest: Tensor) -> Tensor:
@@ -92,13 +93,6 @@ def _measured(optimizer: Optimizer, state: State) -> Tensor:
     return average
 
 
-def _middles(optimizer: Optimizer) -> Mapping[str, float]:
-    return {
-        n: entry.default.at(0.5) if isinstance(entry.default, Range) else entry.default
-        for n, entry in optimizer.hyperparameters.items()
-    }
-
-
 def _random(stream: str, number: int) -> Tensor:
     size = sum(torch.Size(shape).numel() for shape in _SHAPES)
     return torch.randn(_LANES, size, generator=generator(number, stream))
@@ -108,11 +102,7 @@ class OptimizerContract:
     """A pytest kit: inherit from it and override `make`."""
 
     def make(self) -> object:
-        """Return the optimizer to test: a class, or an `Optimizer`.
-
-        Raises:
-            NotImplementedError: the author has not overridden it.
-        """
+        """Return the optimizer to test: a class, or an `Optimizer`; authors override this."""
         raise NotImplementedError("override `make` to return your optimizer")
 
     def test_update(self) -> None:

@@ -61,6 +61,8 @@ class Options(BaseModel):
     error on a test split, on the lines that have it."""
     examples: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Number of training examples, for budgets in epochs."""
+    tokens_per_example: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Tokens in each example, where a study file counts in tokens; programs are told examples."""
     trial_minutes: _Minutes | None = None
     """A trial that runs for longer has failed."""
     silent_minutes: _Minutes | None = None
@@ -100,6 +102,7 @@ class Command:
             raise WorkloadError(
                 "workload_options.run must be one text where shell = true, got a list; join it"
             )
+        _refuse_names(options)
         self.target = Target(options.target, options.quantity)
         self._words = _words(options)
         self.placeholders = frozenset(
@@ -112,6 +115,11 @@ class Command:
     def hyperparameters(self) -> frozenset[str]:
         """Names of the hyperparameters that the program takes."""
         return self.placeholders - GIVEN.keys() | set(self.options.hyperparameters)
+
+    @property
+    def tokens_per_example(self) -> int | None:
+        """Tokens in each example; None where the study does not say."""
+        return self.options.tokens_per_example
 
     @property
     def measured(self) -> str:
@@ -179,6 +187,28 @@ def made(**options: Any) -> Command:
         raise WorkloadError("\n".join(lines)) from error
 
 
+def _refuse_names(options: Options) -> None:
+    """Refuse names that something else has."""
+    given = sorted(GIVEN.keys() & set(options.hyperparameters))
+    if given:
+        raise WorkloadError(
+            "workload_options.hyperparameters must not name what batchscale gives, got "
+            f"{given[0]!r}; leave it out"
+        )
+    measured = options.measured or f"val_{options.quantity}"
+    if options.step in {measured, options.loss, options.train_loss, *options.quantities}:
+        raise WorkloadError(
+            f"workload_options.step must be a key of its own, got {options.step!r}, which is that "
+            "of a measurement too; name another"
+        )
+    for name in options.environment:
+        if not name or set(name) & set("=\0") or name.startswith("BATCHSCALE_"):
+            raise WorkloadError(
+                "workload_options.environment must have names without =, that do not begin with "
+                f"BATCHSCALE_, got {name!r}; rename it"
+            )
+
+
 def _words(options: Options) -> list[str]:
     run = options.run
     if options.shell:
@@ -202,5 +232,6 @@ def _sentence(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = ", ".join(Options.model_fields)
         return f"{where} is no option of a program; these are {known}"
-    rule = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    rule = error["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
+    rule = rule.replace("a valid ", "a ")
     return f"{where} must be {_RULES.get(key, rule)}, got {error['input']!r}"
