@@ -244,7 +244,7 @@ LONG = (pytest.mark.slow, pytest.mark.long)
 
 
 @pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=LONG if seed >= 10 else ()) for seed in range(60)]
+    "seed", [pytest.param(seed, marks=LONG if seed >= 7 else ()) for seed in range(60)]
 )
 def test_words_tables_and_json_agree(made, seed):
     study = random_study(made, seed)

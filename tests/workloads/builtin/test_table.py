@@ -37,7 +37,10 @@ def broken(on_made_data, small, monkeypatch):
     return check_quickly
 
 
-DEAR = ("cifar10-alexnet", "cifar10-alexnet-bn", "cifar10-resnet50", "cifar10-vgg11")
+DEAR = (
+    *("cifar10-alexnet", "cifar10-alexnet-bn", "cifar10-resnet50", "cifar10-vgg11"),
+    "fashion-mnist-simple-cnn",  # the class of mnist-simple-cnn, on other images
+)
 
 
 @pytest.mark.parametrize(
