@@ -154,6 +154,9 @@ class Workload(Protocol):
     measured. It may draw from torch's global generator (and, at the price of looped lanes, from
     those of numpy and random), which is seeded by trial.
 
+    Optional: `tokens_per_example`, an integer, where all examples have as many tokens. A study file
+    may then give batch sizes and budgets in tokens.
+
     Optional: `hyperparameters`, numbers that the loss takes and a search may set. Each name maps to
     `default` (a number, or a range of low, high and scale), the allowed `low` and `high`, and
     `low_open` and `high_open` (whether an end is excluded; `high` is by default). One whose default
@@ -225,6 +228,10 @@ class Lanes(Protocol):
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drop the lanes where `lanes`, shape (lanes,), is False; the others keep their order."""
+
+
+DYNAMICS_OPTIMIZERS = ("sgd", "heavy-ball", "nesterov")
+"""Optimizers of which a workload with its own dynamics supports some."""
 
 
 @runtime_checkable

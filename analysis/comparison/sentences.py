@@ -11,6 +11,7 @@ from analysis.fitting.ratios import LEVEL, EqualityTest
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import all_have_replicates
+from analysis.measures.starts import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.fits import fits_record, unidentified_sentences
 
@@ -25,7 +26,10 @@ def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
         *(
             f"{study.label}: {sentence}"
             for study in comparison.studies
-            for sentence in unfinished_sentences(study.analysis.unfinished)
+            for sentence in (
+                *unfinished_sentences(study.analysis.unfinished),
+                *begun_sentences(study.analysis.begun_below),
+            )
         ),
         *_targets(comparison),
         *_measures(comparison),
@@ -73,11 +77,18 @@ def _targets(comparison: Comparison) -> tuple[str, ...]:
         sentences.append(
             f"The studies have different targets, {targets}: each one's steps are to its own."
         )
-    if len({str(study.analysis.study.config["workload"]) for study in studies}) > 1:
+    tables = [study.analysis.study for study in studies]
+    if len({str(study.config["workload"]) for study in tables}) > 1:
         sentences.append(
             "The studies train different workloads: compare how their steps fall with batch size, "
             "not the steps themselves."
         )
+    else:
+        sentences += [
+            f"The studies have different {split} data: their steps differ by that as well."
+            for name, split in (("train", "training"), ("validation", "validation"))
+            if len({str(study.data[name]) for study in tables if name in study.data}) > 1
+        ]
     return tuple(sentences)
 
 

@@ -1,4 +1,4 @@
-"""What replayed trials show of noise, curvature, sharpness, landscape and gap, in sentences.
+"""What replayed trials show of noise, curvature and the other diagnostics, in sentences.
 
 `diagnostics.parquet` has one row per number, by trial, moment and quantity.
 """
@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from analysis.fitting.estimates import Estimate, rounded
+from analysis.measures.branches import BRANCH, local_sentences
 from analysis.measures.layers import layer_sentences
 from analysis.tables.files import read_file
 from analysis.tables.folder import ResultsFolder
@@ -22,8 +23,12 @@ from analysis.tables.study import read_table
 START, END = "start", "end"
 EQUAL = {END: "equal target", "equal steps": "equal steps", "equal examples": "equal examples"}
 """Moments at which trials of all batch sizes are compared, and what is equal there."""
+_BY_SIGN = (
+    *("adam", "adamw", "nadam", "radam", "adamax", "adagrad", "rmsprop", "adadelta", "adafactor"),
+    *("merit", "schedule-free-adamw", "signum", "lion"),
+)
 MOVES_BY: Mapping[str, str] = {
-    **dict.fromkeys(("adam", "adamw", "merit", "signum", "lion"), "sign"),
+    **dict.fromkeys(_BY_SIGN, "sign"),
     **dict.fromkeys(("muon", "shampoo", "soap"), "spectral"),
 }
 """The norm of the noise scale that fits an optimizer; Euclidean for all others."""
@@ -61,6 +66,11 @@ class Diagnosed:
     def only(self, what: Sequence[str]) -> "Diagnosed":
         """Return the same with some diagnostics only."""
         return replace(self, table=self.table[self.table["what"].isin(what)])
+
+    @property
+    def measured_b_crit(self) -> Estimate | None:
+        """The critical batch size that `analyze` found; None where it is not identified."""
+        return self.b_crit if self.b_crit is not None and self.b_crit.identified else None
 
     @property
     def norm(self) -> str:
@@ -131,11 +141,12 @@ def _noise(found: Diagnosed) -> Iterator[str]:
         yield f"The noise scale {name} goes from start to end of training {', '.join(told)}."
         typical = float(np.median([_mean(own) for _, own in runs.groupby("batch_size")]))
         text = f"Its mean over the steps of a run is {rounded(typical)}, the median of all runs"
-        if found.b_crit is None or not found.b_crit.identified:
+        b_crit = found.measured_b_crit
+        if b_crit is None:
             yield f"{text}; run `analyze` on more batch sizes for the critical one beside it."
             continue
-        ratio = rounded(typical / found.b_crit.value)
-        yield f"{text}, {ratio} times the measured {found.b_crit.text('b_crit')}."
+        ratio = rounded(typical / b_crit.value)
+        yield f"{text}, {ratio} times the measured {b_crit.text('b_crit')}."
     yield _CAVEAT
 
 
@@ -237,6 +248,7 @@ SENTENCES: Mapping[str, Callable[[Diagnosed], Iterator[str] | tuple[str, ...]]] 
     "sharpness": _sharpness,
     "landscape": _landscape,
     "gap": _gap,
+    BRANCH: lambda found: local_sentences(found.table, found.measured_b_crit),
     "layers": lambda found: layer_sentences(layer_table(found)),
 }
 """What is said of each diagnostic."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 STEPS, ROUNDS = "steps", "rounds"
+TOKENS = "tokens_per_example"
+"""Key of a recorded study file that was written in tokens."""
 _AXES = {
     (STEPS,): "Steps to target (optimizer updates)",
     (ROUNDS,): "Rounds to target (averages of the clients)",
@@ -46,7 +48,9 @@ def steps_axis(configs: Sequence[Mapping[str, Any]]) -> str:
 
 def batch_axis(configs: Sequence[Mapping[str, Any]]) -> str:
     """Return the label of an axis of batch sizes, for one study or several."""
-    return f"{'Global batch' if any(map(is_federated, configs)) else 'Batch'} size (examples)"
+    (tokens, *others) = {config.get(TOKENS) for config in configs}
+    unit = f"examples of {tokens} tokens" if tokens and not others else "examples"
+    return f"{'Global batch' if any(map(is_federated, configs)) else 'Batch'} size ({unit})"
 
 
 def clients_text(config: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.fitting.critical import DEFINITIONS
 from analysis.measures.batch_plan import is_planned
 from analysis.measures.budgets import budget_records
-from analysis.measures.federated import local_steps, step_unit
+from analysis.measures.federated import TOKENS, local_steps, step_unit
 from analysis.measures.mean_target import mean_records
 from analysis.measures.recipes import recipe_record
 from analysis.measures.replicates import fitted_quantity
@@ -56,7 +56,9 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "imported": study.imported,
         "unfinished": list(analysis.unfinished),
         "federated": config.get("federated"),
+        **({TOKENS: config[TOKENS]} if TOKENS in config else {}),
         **({"mean_target": mean} if mean else {}),
+        **({"begun_below": analysis.begun_below} if analysis.begun_below else {}),
         **({"batch_schedule": config["batch_schedule"]} if is_planned(config) else {}),
         "recipe": recipe_record(study),
         "replicates_planned": bool(config.get("replicates", {}).get("seeds", 0)),

@@ -11,11 +11,12 @@ import pandas as pd
 from analysis.fitting.estimates import Estimate, rounded, span_text
 from analysis.fitting.models import MODELS
 from analysis.measures.budgets import best_batch_size_sentences
-from analysis.measures.federated import round_sentences
+from analysis.measures.federated import TOKENS, round_sentences
 from analysis.measures.mean_target import mean_sentences
 from analysis.measures.recipes import recipe_sentences
 from analysis.measures.replicates import MEDIANS, replicate_sentences, seed_sentences
 from analysis.measures.scaling_rules import scaling_rule_sentences
+from analysis.measures.starts import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.failures import failure_sentences
 from analysis.report.fits import fit_sentences, lower_bounds
@@ -40,6 +41,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
     ran = recipe is not None and recipe["ran"]
     return (
         *unfinished_sentences(record["unfinished"]),
+        *begun_sentences(record.get("begun_below", 0)),
         *(() if record["federated"] is None else round_sentences(record)),
         *_fit_sentences(record),
         *_goal_sentences(record),
@@ -71,9 +73,19 @@ def _fit_sentences(record: _Record) -> tuple[str, ...]:
     return (
         f"The fits use the {record['fitted']}{tuned}.",
         *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
+        *_token_sentences(record),
         *tuning_sentences(record["tuning"]),
         *regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]]),
     )
+
+
+def _token_sentences(record: _Record) -> tuple[str, ...]:
+    """Return the critical batch size in tokens, where the study file counts them."""
+    tokens = record.get(TOKENS)
+    if tokens is None:
+        return ()
+    found = Estimate.of(record["critical_batch_sizes"]["b_crit"]).times(tokens)
+    return (f"In tokens, {tokens} to an example: {found.text('b_crit', 'tokens')}.",)
 
 
 def _no_fit(record: _Record) -> str:

@@ -195,12 +195,27 @@ def _target(rows: Rows, runs: Runs, given: float | None) -> float | None:
         )
     if target is not None and not 0 < target < float("inf"):
         raise AnalysisError(f"a target must be a finite number above 0, got {target:g}")
+    if target is not None and runs.measured and runs.metric != "val_loss" and target >= 1:
+        raise AnalysisError(
+            f"a target of {runs.metric} must be an error below 1, got {target:g}; write "
+            f"{target / 100:g} for {target:g} %, or choose --metric val_loss"
+        )
     return target
 
 
 def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
-    """Refuse steps to a target that the least error contradicts."""
-    if runs.measured or target is None:
+    """Refuse steps to a target that the least error contradicts, and a target that all begin at."""
+    if target is None:
+        return
+    if runs.measured:
+        first = runs.curves.groupby("run")["val_error"].first()
+        if len(first) and (first < target).all():
+            accuracy = f"; for an accuracy of {target:g}, write --target {1 - target:g}"
+            raise AnalysisError(
+                f"a target must be an error that runs first miss, got {target:g}, which every run "
+                f"of {rows.where} meets at its first measurement; give a tighter one"
+                f"{accuracy if runs.metric == 'val_accuracy' else ''}"
+            )
         return
     frame = runs.runs
     below = frame["best_error"] < target

@@ -67,14 +67,19 @@ def _error(
     values: "pd.Series[float]",
     given: "pd.Series[bool]",
 ) -> "pd.Series[float]":
-    if metric != "val_accuracy":
+    if metric == "val_loss":
         return values
     beyond = given & ((values < 0) | (values > 1)) & np.isfinite(values)
     if beyond.any():
         row = beyond.index[beyond][0]
         rule = f"{columns.of[metric]} must be a share from 0 to 1"
-        rows.refuse(rule, f"{values[row]:g}", [row], "divide percentages by 100")
-    return 1 - values
+        rows.refuse(
+            rule,
+            f"{values[row]:g}",
+            [row],
+            "divide percentages by 100, and give what is no share as val_loss by --columns",
+        )
+    return 1 - values if metric == "val_accuracy" else values
 
 
 def _check_rising(table: RunTable, kept: pd.DataFrame, column: str) -> None:

@@ -54,7 +54,7 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
         str | None,
         typer.Option(
             metavar="NAME,NAME,...",
-            help="What to measure: noise, curvature, sharpness, landscape, gap, layers.",
+            help="What to measure: noise, curvature, sharpness, landscape, gap, layers, branch.",
             show_default="all",
         ),
     ] = None,
@@ -73,7 +73,7 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Train the best trials again and measure noise, curvature, sharpness, landscape and gap."""
+    """Train the best trials again and measure noise, curvature, landscape, branches and more."""
     from analysis.figures.diagnostics import DIAGNOSTIC_FIGURES
     from analysis.figures.drawing.kind import write_all
     from analysis.measures.diagnostics import diagnostic_sentences, read_diagnostics

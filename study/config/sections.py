@@ -155,7 +155,8 @@ class RaceConfig(Section):
     """What the target refers to; must be what the workload measures."""
     weights: Literal["raw", "averaged"] | None = None
     """What the target counts on: the weights that are trained, or their average, which
-    `search.space.ema_decay` turns on."""
+    `search.space.ema_decay` turns on. A schedule-free optimizer has an average of its own, which
+    counts unless this says raw."""
     max_steps: Annotated[
         Annotated[Positive, Tag("<number>")]
         | Annotated[dict[str, Positive], Tag("<table>")]
@@ -166,7 +167,11 @@ class RaceConfig(Section):
     in the logarithms, below in inverse proportion, above the same. Or a multiple of measured steps,
     `{ times = 4, of = "results/pilot" }`, which is recorded as such a table."""
     max_epochs: Annotated[Number, Field(ge=1)] | None = None
-    """Budget in epochs; the smaller of both budgets applies."""
+    """Budget in epochs; the smallest of all budgets applies."""
+    max_examples: Positive | None = None
+    """Budget in examples: the same data at every batch size."""
+    max_tokens: Positive | None = None
+    """The same in tokens, of a workload whose examples have a fixed number of them."""
     slack: Annotated[Number, Field(ge=1)] = 1.5
     """Trials stop at this multiple of the fewest steps at their batch size."""
     resolution: Annotated[Number, Field(gt=0, le=1)] = 0.03
@@ -192,11 +197,6 @@ class RaceConfig(Section):
             )
         return value
 
-    @field_validator("weights", mode="after")
-    @classmethod
-    def _as_left_out(cls, value: str | None) -> str | None:
-        return None if value == "raw" else value
-
     @field_validator("prune", mode="after")
     @classmethod
     def _rising(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
@@ -217,15 +217,17 @@ class RaceConfig(Section):
         return self
 
     def budget(self, batch_size: int, per_step: int, examples: int | None) -> int:
-        """Return the smaller step budget at a batch size whose steps take `per_step` examples."""
+        """Return the least step budget at a batch size whose steps take `per_step` examples."""
         steps = self.max_steps
         if isinstance(steps, MeasuredSteps):
             raise ValueError("a resolved study has step budgets; build it with study.resolve")
         if not isinstance(steps, int):
             steps = min(MOST, interpolated(batch_size, {int(k): v for k, v in steps.items()}))
-        if self.max_epochs is None or examples is None:
-            return steps
-        return max(1, min(steps, int(self.max_epochs * examples / per_step)))
+        if self.max_epochs is not None and examples is not None:
+            steps = min(steps, int(self.max_epochs * examples / per_step))
+        if self.max_examples is not None:
+            steps = min(steps, self.max_examples // per_step)
+        return max(1, steps)
 
 
 class ReplicatesConfig(Section):

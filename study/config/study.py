@@ -40,13 +40,16 @@ class StudyConfig(Section):
     workload: Annotated[str, Field(max_length=4096)]
     """Built-in name, entry point, path/to/file.py:Class, or "command" for a program."""
     optimizer: str = "nesterov"
-    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, muon, an entry point,
-    or path/to/file.py:Class."""
+    """Update rule: a built-in one, such as nesterov, adamw or soap (the guide to optimizers has
+    all), an entry point, or path/to/file.py:Class."""
     batch_sizes: Annotated[
         Annotated[BatchSizes, Tag("<table>")] | Annotated[tuple[BatchSize, ...], Tag("<list>")],
         Discriminator(kind_of),
     ] = Field(default_factory=BatchSizes)
     """Batch sizes to study: powers of two between two ends, or a list."""
+    batch_unit: Literal["examples", "tokens"] | None = None
+    """What all batch sizes of this file count, examples if left out; tokens where the workload's
+    examples have a fixed number of them. The study runs, and is recorded, in examples."""
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     """All random draws of the study follow from it."""
     mode: Literal["search", "recipe"] = "search"
@@ -106,6 +109,8 @@ class ResolvedStudy(StudyConfig):
     batch_sizes: tuple[BatchSize, ...]
     examples: int | None = None
     """Size of the training set; None if the data never end."""
+    tokens_per_example: int | None = None
+    """Tokens in an example; None where the study file counts none."""
     adaptive: bool
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
     quantities: tuple[str, ...] | None = None
@@ -219,7 +224,12 @@ class ResolvedStudy(StudyConfig):
     @property
     def budgets_differ(self) -> bool:
         """Whether the study gives batch sizes budgets of their own, which its tables then hold."""
-        return not isinstance(self.race.max_steps, int) or self.batch_plans is not None
+        race = self.race
+        return (
+            not isinstance(race.max_steps, int)
+            or race.max_examples is not None
+            or self.batch_plans is not None
+        )
 
     def local_batch_size(self, batch_size: int) -> int:
         """Return the examples in one gradient: the batch, or a client's share of it."""
@@ -234,7 +244,7 @@ class ResolvedStudy(StudyConfig):
     def identity(self) -> dict[str, Any]:
         """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
-        for key in ("batch_sizes", "batch_plans", "until", "granted"):
+        for key in ("batch_sizes", "batch_plans", "until", "granted", "tokens_per_example"):
             data.pop(key, None)
         for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
             for key in keys:

@@ -5,8 +5,8 @@ behind. Batch statistics are averaged in the same way, since those of the traine
 to averaged ones. Training never sees an average.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -36,18 +36,9 @@ class Averages:
         for mean, now, rate in zip(self._means, self._tensors, self._rates, strict=True):
             mean.lerp_(now, rate)
 
-    @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
+    def in_place(self) -> AbstractContextManager[None]:
         """Put the averages in the place of the weights while the body runs."""
-        tensors = self._tensors
-        trained = [tensor.clone() for tensor in tensors]
-        try:
-            for tensor, mean in zip(tensors, self._means, strict=True):
-                tensor.copy_(mean)
-            yield
-        finally:
-            for tensor, own in zip(tensors, trained, strict=True):
-                tensor.copy_(own)
+        return in_place(self._tensors, self._means)
 
     def keep(self, lanes: Tensor) -> None:
         """Keep the lanes of these indices, in this order."""
@@ -62,3 +53,16 @@ class Averages:
         """Restore the averages of the same lanes."""
         for mean, values in zip(self._means, state["means"], strict=True):
             copy_into(mean, values)
+
+
+@contextmanager
+def in_place(tensors: Sequence[Tensor], means: Sequence[Tensor]) -> Iterator[None]:
+    """Put averages in the place of tensors while the body runs."""
+    trained = [tensor.clone() for tensor in tensors]
+    try:
+        for tensor, mean in zip(tensors, means, strict=True):
+            tensor.copy_(mean)
+        yield
+    finally:
+        for tensor, own in zip(tensors, trained, strict=True):
+            tensor.copy_(own)

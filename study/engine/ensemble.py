@@ -78,6 +78,11 @@ class Ensemble:
         for pack, saved in zip(self._packs, state["packs"], strict=True):
             pack.restore(saved)
 
+    def adopt(self, state: Mapping[str, Any]) -> None:
+        """Go on from the state of as many lanes in packs as these, with batches of one's own."""
+        for pack, saved in zip(self._packs, state["packs"], strict=True):
+            pack.adopt(saved)
+
     def _split(self, lanes: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
         """Return the part of a mask of lanes that belongs to each pack."""
         return np.split(lanes, np.cumsum([len(pack) for pack in self._packs])[:-1])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from analysis.measures.batch_plan import BatchPlan
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, TEST_ERROR
-from study.engine.averages import Averages
+from study.engine.averages import Averages, in_place
 from study.engine.evaluation import Evaluation
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.interface import Networks
@@ -56,7 +56,8 @@ class UpdateSettings:
         micro_batch: examples per forward and backward pass, >= 1; None for the complete batch, or
             as much of it as fits into memory.
         ema_decay: decays of the averages of the weights, shape (lanes,); None for no averages.
-        counts_averages: whether the averages are what is measured, and the weights beside them.
+        counts_averages: whether the averages, of this decay or the optimizer's own, are what is
+            measured, and the weights beside them.
     """
 
     optimizer: Optimizer
@@ -95,7 +96,7 @@ class GradientLanes:
         """Start every lane at step 0."""
         self._networks, self._settings, self._order = networks, settings, order
         self._device = loaded.device
-        self._buffers = settings.optimizer.zeros(networks.parameters)
+        self._buffers = settings.optimizer.zeros(networks.parameters, networks.described)
         self._update = Step.of(settings.optimizer, networks.described, settings.hyperparameters)
         self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
         self.quantities, self._measured = loaded.quantities, 0
@@ -144,7 +145,7 @@ class GradientLanes:
         total = torch.zeros(len(self._computed), device=self._device)
         with torch.no_grad():
             for _ in range(steps):
-                total += self._step_once(self._values_now())
+                total += self._step_once(self._step, self._values_now())
                 if self._averages is not None:
                     self._averages.update()
                 self._step += 1
@@ -167,7 +168,7 @@ class GradientLanes:
             and the test error. Both of the lanes that end. Each has shape (lanes,).
         """
         counts_averages, found, rows = self._settings.counts_averages, {}, self._rows()
-        if self._averages is not None:
+        if self._averages is not None or self._settings.optimizer.average is not None:
             with self._weights(averaged=not counts_averages):
                 if self._measured % BESIDE_EVERY == 1 or ending.all():
                     errors = self._evaluation.validation(rows)[1]
@@ -181,7 +182,14 @@ class GradientLanes:
 
     def _weights(self, *, averaged: bool) -> AbstractContextManager[None]:
         """Measure averaged weights while the body runs, or those that are trained."""
-        return self._averages.in_place() if self._averages and averaged else nullcontext()
+        own = self._settings.optimizer.average
+        if averaged and self._averages is not None:
+            return self._averages.in_place()
+        if averaged and own is not None:
+            parameters = self._networks.parameters
+            state = self._update.between(parameters, self._buffers, self._values)
+            return in_place([parameters], [own(state)])
+        return nullcontext()
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
@@ -211,15 +219,20 @@ class GradientLanes:
         computed = np.array(state["computed"])
         if len(computed) < len(self._computed):
             self._compact(computed)
-        self._live, self._step = np.array(state["live"]), state["step"]
+        self._live, self._measured = np.array(state["live"]), state["measured"]
+        self.adopt(state)
+        self._order.restore(state["order"])
+        self._micro_batch.size, self._evaluation.portion.size = state["micro_batches"]
+
+    def adopt(self, state: Mapping[str, Any]) -> None:
+        """Go on from the state of other lanes, one for one, with batches of one's own."""
+        self._step = state["step"]
         self._networks.restore(state["networks"])
         for name, buffer in self._buffers.items():
             copy_into(buffer, state["buffers"][name])
         if self._averages is not None:
             self._averages.restore(state["averages"])
-        self._measured = state["measured"]
-        self._order.restore(state["order"])
-        self._micro_batch.size, self._evaluation.portion.size = state["micro_batches"]
+        self._order.restore({**self._order.state(), "taken": self._step})
 
     def _compact(self, rows: NDArray[np.int64]) -> None:
         index = torch.from_numpy(rows).to(self._device)
@@ -235,9 +248,10 @@ class GradientLanes:
     def _rows(self) -> Tensor:
         return torch.from_numpy(self._live).to(self._device)
 
-    def _step_once(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Take one step in every lane; return the losses before it, (lanes,)."""
+    def _step_once(self, number: int, values: Mapping[str, Tensor]) -> Tensor:
+        """Take a step of the optimizer in every lane; return the losses before it, (lanes,)."""
         indices = self._order.next()
+        self._update.prepare(number, self._networks.parameters, self._buffers, values)
         return self._micro_batch.run(lambda size: self._update_once(size, indices, values))
 
     def _update_once(self, size: int, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:

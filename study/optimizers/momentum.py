@@ -14,6 +14,16 @@ def searched_on_log_scale(low: float, high: float) -> Hyperparameter:
     )
 
 
+def positive(default: float) -> Hyperparameter:
+    """Return a positive hyperparameter that a study searches only where it says so."""
+    return Hyperparameter(default=default, low=0.0, low_open=True)
+
+
+def fraction(default: float) -> Hyperparameter:
+    """Return a hyperparameter from 0 to below 1 that a study searches only where it says so."""
+    return Hyperparameter(default=default, low=0.0, high=1.0)
+
+
 LR = searched_on_log_scale(1e-4, 10.0)
 MOMENTUM = Hyperparameter(
     default=Range(low=0.0, high=0.999, scale=Scale.REVERSE_LOG), low=0.0, high=1.0

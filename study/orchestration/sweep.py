@@ -15,6 +15,7 @@ from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.config.until import Grant
 from study.engine.checkpoints import CHECKPOINTS
+from study.engine.fingerprint import fingerprint
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError
 from study.orchestration.dispatch import Dispatch
@@ -29,7 +30,13 @@ from study.search.journal import Journal
 from study.search.queue import CohortQueue
 from study.storage.consolidate import Ended, consolidate, ended_by_tables, study_tables
 from study.storage.parts import Parts
-from study.storage.provenance import record_end, record_start, recorded_sweeps
+from study.storage.provenance import (
+    changed_files,
+    changed_workload,
+    record_end,
+    record_start,
+    recorded_sweeps,
+)
 from study.storage.study_folder import open_folder
 from workloads.command.program import Command
 
@@ -62,12 +69,18 @@ class Sweep:
     def __init__(
         self, folder: ResultsFolder, resolved: ResolvedStudy, trainable: Trainable
     ) -> None:
-        """Rebuild the searches from the parts of earlier sweeps; nothing is written."""
+        """Rebuild the searches from the parts of earlier sweeps; nothing is written.
+
+        Raises:
+            StudyError: trials that are recorded are of another workload of the same name.
+        """  # noqa: DOC502  (raised inside)
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
         recorded_sweeps(folder)  # refuses a damaged record before anything is added to it
         self._parts = Parts(folder, resolved)
         self.progress = Progress(resolved)
         self._queue = CohortQueue(resolved, self.progress.counting(self._parts))
+        self._notes: list[str] = []
+        self._workload = self._unchanged()
         self._laps: Callable[[], Sequence[Lap]] = tuple
         # both are replaced where Ray takes over
         self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
@@ -104,9 +117,27 @@ class Sweep:
         return SweepEnd(
             trials=trials,
             errors=errors,
-            notes=[*dispatch.notes, *([] if grants is None else [grants.why])],
+            notes=[*self._notes, *dispatch.notes, *([] if grants is None else [grants.why])],
             seconds=time.monotonic() - started,
         )
+
+    def _unchanged(self) -> dict[str, Any]:
+        """Return the workload's fingerprint, which must be that of all trials so far."""
+        begun = self.progress.recorded or self._folder.names(CHECKPOINTS)
+        if isinstance(self._trainable, Command) and begun:
+            changed = changed_files(self._folder, self._trainable.record()["files"])
+            self._notes += [f"{phrase} since trials before were recorded" for phrase in changed]
+        if not isinstance(self._trainable, LoadedWorkload):
+            return {}
+        found = fingerprint(self._trainable)
+        other = changed_workload(self._folder, found) if begun else []
+        if other:
+            raise StudyError(
+                f"the workload must be as it was when the trials in {self._folder} were trained, "
+                f"got other {'; '.join(other)}; undo the change of its code or data, or choose "
+                "another --results"
+            )
+        return found
 
     def _next_grants(self) -> "Grants | None":
         """Return what `until` gives a study that lacks nothing; None where it says nothing."""
@@ -196,7 +227,8 @@ class Sweep:
         if not isinstance(self._trainable, LoadedWorkload):
             return {"mode": mode}
         seen = self._trainable.observed.words()
-        return {"mode": mode, "reason": self._trainable.looped_because, "observed": seen}
+        why = self._trainable.looped_because
+        return {"mode": mode, "reason": why, "observed": seen, "workload": self._workload}
 
     def _unusable_base(self) -> list[str]:
         recipe = self._resolved.recipe

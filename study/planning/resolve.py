@@ -15,7 +15,7 @@ from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError, cause, shown
-from study.optimizers import schedule_named
+from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
@@ -31,13 +31,14 @@ from study.planning.search_space import (
     refuse_warm_up,
 )
 from study.planning.sizing import Device, cohort_lanes, pack_lanes
+from study.planning.tokens import counts_tokens, in_examples, tokens_of
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.samplers import sampler_named
 from study.search.testing import require_sound_sampler
 from workloads.command.program import Command
 from workloads.registry import resolve as resolve_workload
 from workloads.soundness import above_one, sound_target
-from workloads.workload import Dynamics, Target
+from workloads.workload import Dynamics, Target, Workload
 
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
 UNLIMITED_TO = 65_536
@@ -64,12 +65,17 @@ def resolve(
     workload = resolve_workload(written.workload, written.workload_options)
     with plug_in_errors():
         defaults = study_defaults(workload)
+        in_tokens = "tokens_per_example" in recorded or any(map(counts_tokens, (data, defaults)))
+        data, defaults = (in_examples(given, workload) for given in (data, defaults))
         config = validated(StudyConfig, merged(defaults, data))
         sampler = sampler_named(config.search.sampler)
         _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
         written_for = defaults.get("optimizer", _OPTIMIZER)
+        own = _averages(config, workload)
         fitting = applicable(defaults, written_for, groups, written.search.space)
+        if own:
+            fitting = merged({"race": {"weights": "averaged"}}, fitting)
         endless = isinstance(workload, Dynamics)
         recipe = recipe_defaults(config, endless=endless)
         config = validated(StudyConfig, merged(merged(fitting, recipe), data))
@@ -83,10 +89,10 @@ def resolve(
         if isinstance(workload, Command) and device is not None:
             refuse_gpus(device.share)
         require_sound_sampler(config.search.sampler, sampler, space)
-        beside = measured_beside(config, space)
+        beside = measured_beside(config, space, own=own)
         built = dry_build(config, workload, target, space)
-        own = (TEST_ERROR,) if isinstance(workload, Command) else ()
-        refuse_names(built.quantities, space, allowed=own)
+        allowed = (TEST_ERROR,) if isinstance(workload, Command) else ()
+        refuse_names(built.quantities, space, allowed=allowed)
         quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
     batch_sizes = _batch_sizes(config, built.examples)
     if not isinstance(workload, Command):
@@ -98,6 +104,7 @@ def resolve(
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
+        "tokens_per_example": tokens_of(workload) if in_tokens else None,
         "quantities": quantities or None,
         "adaptive": sampler.learns,
     }
@@ -108,6 +115,8 @@ def resolve(
         "quantity": target.quantity,
         "cohort": cohort_lanes(config, built.size, device or Device()),
     }
+    if config.race.weights == "raw" and not own:
+        del resolved["race"]["weights"]  # as left out
     resolved["compute"] |= {
         "mode": built.mode,
         "pack": pack_lanes(config, built.size, device or Device()),
@@ -178,6 +187,13 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
         alone = key == "max_steps" or (isinstance(value, Mapping) and "low" in value)
         whole[key] = merged(old, value) if tables and not alone else value  # type: ignore[arg-type]
     return whole
+
+
+def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> bool:
+    """Return whether the optimizer averages the weights itself; a program has its own."""
+    if isinstance(workload, Command):
+        return False
+    return optimizer_named(config.optimizer).average is not None
 
 
 def _check_schedule(name: str) -> None:

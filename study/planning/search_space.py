@@ -60,10 +60,27 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
         )
 
 
-def measured_beside(config: StudyConfig, space: Space) -> tuple[str, ...]:
-    """Return the column of the weights that the target does not count on; none without averages."""
+def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[str, ...]:
+    """Return the column of the weights that the target does not count on; none without averages.
+
+    Args:
+        config: the study.
+        space: its search space.
+        own: whether the optimizer averages the weights itself.
+
+    Raises:
+        StudyError: the target counts on averages that there are not, or a decay is searched that no
+            target counts on.
+    """
     name = EMA_HALF_LIFE if EMA_HALF_LIFE in space else EMA_DECAY
     decay, averaged = space.get(name, 0.0), config.race.weights == "averaged"
+    if own:
+        if name in space:
+            raise StudyError(
+                f"search.space.{name} must be left out for the optimizer {config.optimizer}, which "
+                f"measures an average of its own, got {decay!r}"
+            )
+        return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
     if averaged and decay == 0.0:
         raise StudyError(
             'race.weights = "averaged" needs a decay of the average, got '

@@ -42,7 +42,7 @@ class ModelSize:
 
     parameters: int  # trainable ones, >= 1
     flops: int  # floating-point operations of a forward pass for one example, >= 1
-    # of the optimizer, each of the size of the parameters; one also for SGD, so that it and the
+    # of the optimizer, in units of the parameters' size; one also for SGD, so that it and the
     # momentum optimizers have cohorts of one size
     buffers: int = 1
 

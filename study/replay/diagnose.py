@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.measures.branches import BRANCH
 from study.config.study import ResolvedStudy
-from study.engine.networks.training import LoadedWorkload, Trainable
+from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable
 from study.errors import StudyError, not_among
 from study.records import TrialResult
-from study.replay.diagnostics import curvature, gap, landscape, layers, noise, sharpness
+from study.replay.diagnostics import branch, curvature, gap, landscape, layers, noise, sharpness
 from study.replay.diagnostics.network import EXAMPLES, Network, Row, sample_of
 from study.replay.recorded import winners
 from study.replay.trial import Replay
-from workloads.command.program import PROGRAM
+from workloads.command.program import PROGRAM, Command
+from workloads.workload import Dynamics
 
 MOMENTS_BETWEEN = 3
 """Moments measured between start and end, evenly spaced in the logarithm of the step."""
@@ -45,6 +47,8 @@ DIAGNOSTICS: Mapping[str, Diagnostic] = {
     "gap": Diagnostic(measure=gap.gap, moments=frozenset({END, EQUAL_STEPS, EQUAL_EXAMPLES})),
     "layers": Diagnostic(measure=layers.layers, moments=_COURSE),
 }
+NAMES = (*DIAGNOSTICS, BRANCH)
+"""What can be asked for: diagnostics of a network, and branches from the smallest batch size."""
 
 
 def diagnostics_named(text: str | None) -> list[str]:
@@ -54,12 +58,12 @@ def diagnostics_named(text: str | None) -> list[str]:
         StudyError: one is unknown, or there is none.
     """
     if text is None:
-        return list(DIAGNOSTICS)
+        return list(NAMES)
     names = [word.strip() for word in text.split(",") if word.strip()]
-    wrong = [name for name in names or [""] if name not in DIAGNOSTICS]
+    wrong = [name for name in names or [""] if name not in NAMES]
     if wrong:
-        raise StudyError(not_among("--what", wrong[0], DIAGNOSTICS))
-    return [name for name in DIAGNOSTICS if name in names]
+        raise StudyError(not_among("--what", wrong[0], NAMES))
+    return [name for name in NAMES if name in names]
 
 
 def best_trials(
@@ -113,50 +117,78 @@ def diagnose(
         trainable: the loaded workload.
         recorded: all trials of the study, sorted by batch size, role and number.
         trials: the trials, which reached the target, by batch size.
-        what: keys of `DIAGNOSTICS`.
+        what: some of `NAMES`.
         examples: training and validation examples on which they are measured, at most.
 
     Yields:
-        Each trial with its rows of `diagnostics.parquet`; the landscape on the plane and between
-        the smallest and the largest batch size follows at the end, with the trial of its rows.
+        Each trial with its rows of `diagnostics.parquet`, branches with the first; the landscape on
+        the plane and between the smallest and the largest batch size follows at the end, with the
+        trial of its rows.
 
     Raises:
-        StudyError: the workload trains no network, or a trial does not reach the target at the
-            recorded step.
-    """  # noqa: DOC502  (raised by _network_of and _refuse_another_end)
-    loaded, wanted = _network_of(resolved, trainable), {name: DIAGNOSTICS[name] for name in what}
-    sample = sample_of(resolved, loaded, examples)
+        StudyError: the study or its workload cannot be measured so, or a trial does not reach the
+            target at the recorded step.
+    """  # noqa: DOC502  (raised inside)
+    wanted = {name: DIAGNOSTICS[name] for name in what if name != BRANCH}
+    lanes = _sound(resolved, trainable, networks=bool(wanted))
+    loaded = lanes if wanted and isinstance(lanes, LoadedWorkload) else None
+    sample = None if loaded is None else sample_of(resolved, loaded, examples)
     budgets = _equal_steps(resolved, trials)
     ends: list[Network] = []
-    for trial in trials:
-        network = Network(resolved, loaded, trial, sample)
+    for trial in trials if wanted else trials[:1]:
         moments = _moments(trial, budgets(trial.batch_size))
+        network = Network(resolved, loaded, trial, sample) if loaded and sample else None
         rows: list[Row] = []
-        replay = Replay(resolved, loaded, trial, recorded)
-        end = _end(trial)
+        replay, end = Replay(resolved, lanes, trial, recorded), _end(trial)
         for step in replay.measurements(end):
             for moment in moments.get(step, ()):
-                due = [name for name, one in wanted.items() if moment in one.moments]
-                if due:
-                    network.set(replay.weights(), step)
-                for name in due:
-                    rows += _keyed(name, network, moment, wanted[name].measure(network))
+                if network is not None:
+                    rows += _measured(network, wanted, replay, moment)
+                if BRANCH in what and trial is trials[0] and moment in _COURSE:
+                    found = branch.branches(resolved, lanes, trial, replay)
+                    rows += _keyed(BRANCH, trial, moment, step, found)
         _refuse_another_end(resolved, trial, replay, end)
-        ends = [*ends[:1], network]
+        ends = ends if network is None else [*ends[:1], network]
         yield trial, rows
     if LANDSCAPE in wanted:
-        for network in ends:
-            yield network.trial, _keyed(LANDSCAPE, network, END, landscape.plane(network))
-        if len(ends) > 1:
-            line = landscape.between(ends[0], ends[-1])
-            yield ends[0].trial, _keyed(LANDSCAPE, ends[0], END, line)
+        yield from _landscapes(ends)
 
 
-def _network_of(resolved: ResolvedStudy, trainable: Trainable) -> LoadedWorkload:
-    if not isinstance(trainable, LoadedWorkload):
+def _measured(
+    network: Network, wanted: Mapping[str, Diagnostic], replay: Replay, moment: str
+) -> list[Row]:
+    """Return the rows of the diagnostics that are due at a moment."""
+    due = {name: one for name, one in wanted.items() if moment in one.moments}
+    if due:
+        network.set(replay.weights(), replay.step)
+    return [
+        row
+        for name, one in due.items()
+        for row in _keyed(name, network.trial, moment, replay.step, one.measure(network))
+    ]
+
+
+def _landscapes(ends: Sequence[Network]) -> Iterator[tuple[TrialResult, list[Row]]]:
+    """Yield the landscapes of the smallest and the largest batch size, and between them."""
+    for network in ends:
+        plane = landscape.plane(network)
+        yield network.trial, _keyed(LANDSCAPE, network.trial, END, network.step, plane)
+    if len(ends) > 1:
+        one, line = ends[0], landscape.between(ends[0], ends[-1])
+        yield one.trial, _keyed(LANDSCAPE, one.trial, END, one.step, line)
+
+
+def _sound(resolved: ResolvedStudy, trainable: Trainable, *, networks: bool) -> Lockstep:
+    """Return a workload whose trials can be measured, as `networks` or only in branches."""
+    if networks and not isinstance(trainable, LoadedWorkload):
         raise StudyError(
             f"only a network can be diagnosed, got {resolved.workload!r}, a workload with its own "
-            "dynamics; choose a study of another workload"
+            f"dynamics; choose a study of another workload, or --what {BRANCH}"
+        )
+    if isinstance(trainable, Dynamics) and not getattr(trainable, "batch_schedules", False):
+        raise StudyError(
+            "branches need a workload whose own dynamics know batch schedules, got "
+            f"{resolved.workload!r}; choose a study of another workload"
         )
     if resolved.batch_schedule is not None:
         raise StudyError(
@@ -168,6 +200,7 @@ def _network_of(resolved: ResolvedStudy, trainable: Trainable) -> LoadedWorkload
             "diagnostics are measured on the mini-batches of a single model, got a federated study "
             "with one model per client; choose a study without `federated`"
         )
+    assert not isinstance(trainable, Command)  # refused with its trials
     return trainable
 
 
@@ -208,14 +241,14 @@ def _moments(trial: TrialResult, budgets: Mapping[str, int]) -> dict[int, list[s
     return found
 
 
-def _keyed(what: str, network: Network, moment: str, rows: Iterable[Row]) -> list[Row]:
+def _keyed(what: str, trial: TrialResult, moment: str, step: int, rows: Iterable[Row]) -> list[Row]:
     key = {
         "what": what,
-        "batch_size": network.trial.batch_size,
-        "role": str(network.trial.point.role),
-        "trial": network.trial.point.trial,
+        "batch_size": trial.batch_size,
+        "role": str(trial.point.role),
+        "trial": trial.point.trial,
         "moment": moment,
-        "step": network.step,
+        "step": step,
         "variant": "",
     }
     return [{**key, **row} for row in rows]

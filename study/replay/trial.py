@@ -5,8 +5,9 @@ the last bit. A trial is therefore replayed among the trials of its pack, whose 
 are dropped as they were. On the same machine with the same versions, every bit is the same.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -18,7 +19,7 @@ from study.engine.ensemble import Ensemble
 from study.engine.networks.training import Lockstep
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
-from study.records import CURVE_FIELDS, Cohort, Curve, Execution, Role, Status, TrialResult
+from study.records import CURVE_FIELDS, Cohort, Curve, Execution, Point, Role, Status, TrialResult
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -57,7 +58,9 @@ class Replay:
         pack = pack_of(trial, recorded)
         cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
         execution = trial.execution or Execution(resolved.compute.mode, len(pack), None)
-        self._lanes = build_lanes(with_execution(resolved, execution), trainable, cohort)
+        self._execution, self._trainable, self._cohort = execution, trainable, cohort
+        self._resolved = with_execution(resolved, execution)
+        self._lanes = build_lanes(self._resolved, trainable, cohort)
         # without the cap that the cohort knew: it decides when a race ends, not what it computes
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._lane = [result.point for result in pack].index(trial.point)
@@ -85,6 +88,43 @@ class Replay:
             yield self._race.step
             if self._race.step == until:
                 return
+
+    @property
+    def step(self) -> int:
+        """Updates taken."""
+        return self._race.step
+
+    def branching(self) -> Callable[[ResolvedStudy, Point, int], float]:
+        """Return what trains the trial on from here and gives the validation loss then.
+
+        The trial itself stays where it is. It takes another study with the same batch size and
+        hyperparameters, the trial's point with the seed of the batches to come, and the number of
+        updates, at least 1.
+        """
+        execution = replace(self._execution, micro_batch=None)  # batches may be larger
+        step, start = self._race.step, self._alone()
+
+        def trained_on(resolved: ResolvedStudy, point: Point, steps: int) -> float:
+            cohort = Cohort(batch_size=self._cohort.batch_size, points=(point,))
+            lanes = build_lanes(with_execution(resolved, execution), self._trainable, cohort)
+            if isinstance(lanes, Ensemble):
+                lanes.adopt(start)
+            elif step:  # a workload's own dynamics have no state to copy
+                lanes.advance(step)
+            lanes.advance(steps)
+            return float(lanes.measure()[0][0])
+
+        return trained_on
+
+    def _alone(self) -> Mapping[str, Any]:
+        """Return a state of the trial's lane alone; nothing of a workload's own dynamics."""
+        if not isinstance(self._lanes, Ensemble):
+            return {}
+        lanes = build_lanes(self._resolved, self._trainable, self._cohort)
+        assert isinstance(lanes, Ensemble)  # as the others are
+        lanes.restore(self._lanes.state())
+        lanes.keep(np.arange(self._race.racing) == self._race.place(self._lane))
+        return lanes.state()
 
     def curve(self) -> Curve:
         """Return what has been measured so far."""

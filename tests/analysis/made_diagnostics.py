@@ -59,6 +59,19 @@ def gap_rows(size):
             yield _row("gap", size, moment, quantity, value, **_interval(value))
 
 
+def branch_rows(size):
+    """Return branches that lose 1 % with each doubling, and at the end next to nothing."""
+    about = {"variant": "linear", "examples": 128, "samples": 5}
+    for moment, _ in MOMENTS:
+        for k in range(8):
+            excess = 0.001 * k if moment == "end" else 0.01 * k
+            row = {**about, "x": size * 2.0**k, **_interval(excess)}
+            yield _row("branch", size, moment, "excess_loss", excess, **row)
+        known = (None, 64.0 * size, None) if moment == "end" else (32.0 * size, 20.0 * size, None)
+        ends = dict(zip(("low", "high"), known[1:], strict=True))
+        yield _row("branch", size, moment, "critical_batch_size", known[0], **about, **ends)
+
+
 def layer_rows(size, count):
     for moment, step in MOMENTS:
         for place in range(count):
@@ -78,6 +91,7 @@ def diagnosed(sizes=(16, 64, 256), count=3, optimizer="sgd", b_crit=(50.0, 40.0,
         other = sizes[-1] if size == sizes[0] != sizes[-1] else None
         rows += [*noise_rows(size), *flat_rows(size), *landscape_rows(size, other)]
         rows += [*gap_rows(size), *layer_rows(size, count)]
+    rows += branch_rows(sizes[0])
     table = pd.DataFrame(rows).reindex(columns=list(DIAGNOSTIC_COLUMNS))
     table["variant"] = table["variant"].fillna("")
     value, low, high = b_crit or (1.0, 1.0, 1.0)

@@ -39,6 +39,11 @@ class _Text:
         with torch.device("meta"):
             self.model()  # refuses wrong options at once
 
+    @property
+    def tokens_per_example(self) -> int:
+        """Tokens in a window."""
+        return self._context
+
     @cached_property
     def _text(self) -> Text:
         return text(self._path, self._context, self._vocabulary)

@@ -61,6 +61,8 @@ class Options(BaseModel):
     error on a test split, on the lines that have it."""
     examples: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Number of training examples, for budgets in epochs."""
+    tokens_per_example: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Tokens in each example, where a study file counts in tokens; programs are told examples."""
     trial_minutes: _Minutes | None = None
     """A trial that runs for longer has failed."""
     silent_minutes: _Minutes | None = None
@@ -112,6 +114,11 @@ class Command:
     def hyperparameters(self) -> frozenset[str]:
         """Names of the hyperparameters that the program takes."""
         return self.placeholders - GIVEN.keys() | set(self.options.hyperparameters)
+
+    @property
+    def tokens_per_example(self) -> int | None:
+        """Tokens in each example; None where the study does not say."""
+        return self.options.tokens_per_example
 
     @property
     def measured(self) -> str:

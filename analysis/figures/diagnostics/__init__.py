@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from analysis.figures.diagnostics.branches import branch_data, draw_branches
 from analysis.figures.diagnostics.flatness import draw_flatness, flatness_data
 from analysis.figures.diagnostics.gap import draw_gap, gap_data
 from analysis.figures.diagnostics.landscape import (
@@ -34,6 +35,7 @@ DIAGNOSTIC_FIGURES: Mapping[str, FigureKind[Diagnosed]] = {
         data=between_data, draw=draw_between, needs=f"a landscape at {_TWO}"
     ),
     "gap": FigureKind(data=gap_data, draw=draw_gap, needs=f"a gap at {_TWO}"),
+    "branches": FigureKind(data=branch_data, draw=draw_branches, needs="branches"),
     "layers_vs_batch": FigureKind(
         data=layers_vs_batch_data, draw=draw_layers_vs_batch, needs=f"layers at {_TWO}"
     ),

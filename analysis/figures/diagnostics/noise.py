@@ -1,16 +1,19 @@
 """The gradient noise scale against batch size and along each run, beside b_crit."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import color, pale, paper, ramp
 from analysis.figures.drawing.marks import B_CRIT_SIGN
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.fitting.estimates import Estimate
 from analysis.measures.diagnostics import END, START, Diagnosed, course
 
 _PANEL = (18, 17)
@@ -48,16 +51,21 @@ def draw_noise(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         key(f"run at B = {sizes[0]}", color=ramp(len(sizes))[0]),
         *([key(f"run at B = {sizes[-1]}", color=ramp(len(sizes))[-1])] if len(sizes) > 1 else []),
     ]
-    if found.b_crit is not None and found.b_crit.identified:
-        ends = [min(ends[0], found.b_crit.low), max(ends[1], found.b_crit.high)]
-        for axes in panels:
-            axes.axhspan(found.b_crit.low, found.b_crit.high, color=pale(0.82), lw=0, zorder=0)
-            axes.axhline(found.b_crit.value, color=pale(0.34), lw=0.9, zorder=1)
-        handles.append(key(f"{B_CRIT_SIGN} as measured", color=pale(0.34), lw=0.9))
+    if (b_crit := found.measured_b_crit) is not None:
+        ends = [min(ends[0], b_crit.low), max(ends[1], b_crit.high)]
+        handles.append(draw_b_crit(panels, b_crit))
     log_axis(by_size.yaxis, *ends)
     sheet.label_y("Gradient noise scale (examples)")
     sheet.title(f"{found.subject}: gradient noise, {found.norm.replace('euc', 'Euc')} norm")
     sheet.legend(handles)
+
+
+def draw_b_crit(panels: Sequence[Axes], b_crit: Estimate) -> Line2D:
+    """Draw the measured critical batch size across panels; return its entry of the legend."""
+    for axes in panels:
+        axes.axhspan(b_crit.low, b_crit.high, color=pale(0.82), lw=0, zorder=0)
+        axes.axhline(b_crit.value, color=pale(0.34), lw=0.9, zorder=1)
+    return key(f"{B_CRIT_SIGN} as measured", color=pale(0.34), lw=0.9)
 
 
 def _draw_intervals(axes: Axes, rows: pd.DataFrame, edge: str, filled: str) -> None:

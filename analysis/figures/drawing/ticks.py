@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import matplotlib
@@ -52,6 +53,14 @@ def batch_size_axis(axes: Axes, sizes: "pd.Series[Any]") -> None:
         if not ticks or math.log(ticks[-1] / tick) >= room:
             ticks.append(tick)
     _set_ticks(axes.xaxis, ticks[::-1])
+
+
+def token_axis(axes: Axes, tokens: int) -> None:
+    """Show the ticks of an axis of batch sizes above in tokens too, `tokens` to an example."""
+    both_ways = (partial(np.multiply, tokens), partial(np.multiply, 1 / tokens))
+    top = axes.secondary_xaxis(1.02, functions=both_ways)  # clear of what stands at the top
+    _set_ticks(top.xaxis, [tick * tokens for tick in axes.get_xticks()])
+    top.set_xlabel("Batch size (tokens)")
 
 
 def log_axis(

@@ -31,14 +31,14 @@ from analysis.figures.drawing.series import (
     steps_axis_scale,
 )
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
-from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis
+from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis, token_axis
 from analysis.figures.one_study.bounds import bound_rows
 from analysis.fitting.critical import SEEDS
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats, hyperbola
 from analysis.fitting.regimes import Regime
-from analysis.measures.federated import batch_axis, steps_axis
+from analysis.measures.federated import TOKENS, batch_axis, steps_axis
 from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import all_have_replicates
 from analysis.report.summary import Analysis
@@ -113,6 +113,8 @@ def draw_steps(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     for place, mark in enumerate(marks):
         _draw_b_crit(axes, *mark, height=1 - free + (place + _BELOW) * row, top=1 - free)
     label_axis(axes.xaxis, batch_axis([analysis.study.config]))
+    if tokens := analysis.study.config.get(TOKENS):
+        token_axis(axes, tokens)
     label_axis(axes.yaxis, steps_axis([analysis.study.config]))
     sheet.title(analysis.title)
     sheet.legend(handles)

@@ -24,6 +24,8 @@ from study.engine.networks.training import (
 from study.optimizers import ParameterTensors, Step
 from study.records import Floats
 from study.seeding import derive_seed
+from workloads.errors import WorkloadError
+from workloads.python_state import Snapshot, changed, snapshot
 from workloads.randomness import forked
 from workloads.trees import rebuilt
 from workloads.workload import Examples
@@ -203,8 +205,26 @@ class PackedNetworks:
         # cached per worker: a trace fixes shapes and Python values, so the key names all of them
         traces = self._loaded.traces
         if key not in traces:
-            traces[key] = compile_trace(build(inputs), inputs)
+            traces[key] = compile_trace(self._built(build, inputs), inputs)
         return cast(Trace, traces[key])
+
+    def _built(self, build: Callable[[Tensors], Trace], inputs: Tensors) -> Trace:
+        """Return a trace; refuse Python state that only these shapes change, as it is frozen."""
+        for _ in range(2):  # what the first call only fills, a cache, is not refused
+            before = self._python()
+            built = build(inputs)
+            found = changed(before, self._python())
+            if not found:
+                return built
+        raise WorkloadError(
+            f"{min(found)} changes with batches or measurements of this size only, which a pack of "
+            'lanes cannot follow; set compute.mode = "looped"'
+        )
+
+    def _python(self) -> Snapshot:
+        fixed = {n: held for n, held in self._constants.items() if n not in self._changing}
+        versions = {f"buffer {name}": held._version for name, held in fixed.items()}
+        return {**snapshot(model=self._model, workload=self._loaded.workload), **versions}
 
     def _gradient_graph(self, inputs: Tensors) -> Trace:
         names, count = list(self._loss_values), len(self._constants)

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
+from analysis.figures.diagnostics.branches import branch_data
 from analysis.fitting.estimates import Estimate
 from analysis.measures.diagnostics import SENTENCES, diagnostic_sentences, read_diagnostics
 from analysis.tables.files import write_table
@@ -55,6 +59,30 @@ def test_flatness_says_small_against_large_and_whether_it_follows_the_batch_size
         "At equal target validation error less training error is 0.1 (0.08 to 0.12) at B = 4, 0.1 "
         "(0.08 to 0.12) at B = 1024."
     )
+
+
+def test_branches_say_where_larger_batches_lose():
+    said = diagnostic_sentences(diagnosed())["branch"]
+    assert said == [
+        "In branches from the run at B = 16, the largest batch whose loss is at most 5% worse "
+        "after the next 128 examples is 512 (320 to no upper bound) at step 0; 512 (320 to no "
+        "upper bound) at step 5; above 2048 (1020 to no upper bound) at step 40.",
+        "The learning rate follows the linear rule and is not tuned at the larger batches, so "
+        "these may be too low. b_crit = 50 (40\N{EN DASH}70) is of tuned runs to the target.",
+    ]
+    assert diagnostic_sentences(diagnosed(b_crit=None))["branch"][1].endswith("too low.")
+
+
+def test_a_run_too_short_to_branch_from_is_told():
+    found = diagnosed()
+    table = found.table
+    alone = table[(table["what"] == "branch") & table["x"].isna()].assign(value=np.nan, low=np.nan)
+    short = replace(found, table=alone)
+    assert diagnostic_sentences(short)["branch"] == [
+        "The run at B = 16 takes too few steps, or most of the data in one, to branch from; choose "
+        "a smaller batch size by --batch-sizes."
+    ]
+    assert branch_data(short).empty
 
 
 def test_only_what_was_measured_is_told():

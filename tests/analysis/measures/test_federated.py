@@ -84,6 +84,9 @@ def test_axes_of_mixed_studies_name_steps_and_rounds():
     fedavg = PLAIN | {"federated": FEDAVG}
     assert steps_axis([PLAIN]) == "Steps to target (optimizer updates)"
     assert batch_axis([PLAIN, PLAIN]) == "Batch size (examples)"
+    tokens = {**PLAIN, "tokens_per_example": 16}
+    assert batch_axis([tokens, tokens]) == "Batch size (examples of 16 tokens)"
+    assert batch_axis([tokens, PLAIN]) == "Batch size (examples)"
     assert steps_axis([fedavg, PLAIN]) == steps_axis([PLAIN, fedavg])
     assert "rounds" in steps_axis([PLAIN, fedavg])
     assert batch_axis([PLAIN, fedavg]).startswith("Global")

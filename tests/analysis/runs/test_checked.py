@@ -35,6 +35,8 @@ WRONG = {
         "run,batch_size,step,val_accuracy\na,8,1,93",
         "a share from 0 to 1, got 93 in row 2",
     ),
+    "percents": (f"{HEAD}a,8,.1,1,.5\na,8,.1,2,40", "share .* got 40 in row 3 .* val_loss"),
+    "score": (f"{HEAD}a,8,.1,1,-.5", "a share from 0 to 1, got -0.5 in row 2"),
     "header alone": (HEAD, "a header and at least one row"),
     "empty": ("", "a header and at least one row"),
     "one name twice": ("run,run\na,b", "different names, got 'run' more than once"),

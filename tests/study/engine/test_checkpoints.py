@@ -98,6 +98,8 @@ CASES = {
     "batch norm": ("batch norm", {"optimizer": "heavy-ball", "pack": 3}),
     "dropout": ("dropout", {"mode": "looped", "to": "budget"}),
     "dropout in packs": ("dropout", {"pack": 3, "to": "budget"}),
+    "bases of gradients": ("plain", {"optimizer": "soap", "pack": 3}),
+    "schedule-free": ("plain", {"optimizer": "schedule-free-adamw", "weights": "averaged"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
     "measured": ("measured", {"to": "budget"}),
     "averaged": ("plain", {"space": {"ema_decay": 0.9}, "weights": "averaged", "pack": 2}),

@@ -207,7 +207,7 @@ def test_a_workload_without_a_network_is_refused(shared_training, make_study):
 
 def test_names_of_diagnostics_are_read_once_each_and_in_order():
     assert diagnostics_named("gap, noise,gap") == ["noise", "gap"]
-    assert len(diagnostics_named(None)) == 6
+    assert len(diagnostics_named(None)) == 7
     for text, message in (
         ("noise,curve", "did you mean 'curvature'"),
         (" ,", "must be one of noise"),

@@ -14,7 +14,7 @@ def test_can_be_read(name, assert_readable):
 
 def test_one_batch_size_makes_no_figure_against_batch_size(tmp_path):
     written = write_all(DIAGNOSTIC_FIGURES, diagnosed(sizes=(16,)), ResultsFolder.at(tmp_path))
-    drawn = ("noise", "landscape_line", "landscape_plane", "layers_start_end")
+    drawn = ("noise", "landscape_line", "landscape_plane", "branches", "layers_start_end")
     assert written == [f"{stem}.{form}" for stem in drawn for form in ("png", "svg", "csv")]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(written)
 

@@ -168,3 +168,13 @@ def test_every_regime_seen_is_named(made):
     analysis = analyze(made(PLATEAU))
     names = {label.removeprefix("regime: ") for label in legend_of(analysis)}
     assert {str(span.regime) for span in analysis.regimes.spans()} <= names
+
+
+def test_a_study_in_tokens_has_a_second_axis(study, analyzed, assert_readable):
+    in_tokens = analyze(replace(study, config={**study.config, "tokens_per_example": 16}))
+    figure = draw(in_tokens)
+    (axes,) = figure.axes
+    (top,) = axes.child_axes
+    np.testing.assert_allclose(top.get_xticks(), 16 * axes.get_xticks())
+    assert_readable(figure)
+    assert not draw(analyzed).axes[0].child_axes

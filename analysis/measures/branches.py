@@ -1,0 +1,56 @@
+"""What branches from a trial show of the local critical batch size, in sentences and as rows."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from analysis.fitting.estimates import Estimate, rounded
+
+BRANCH = "branch"
+LOSS, EXCESS, CRITICAL = "branch_loss", "excess_loss", "critical_batch_size"
+TOLERANCE = 0.05
+"""Share by which the loss of a larger batch may be worse."""
+
+
+def branch_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of branches in a table of diagnostics, by step and batch size."""
+    return table[table["what"] == BRANCH].sort_values(["step", "x"]).reset_index(drop=True)
+
+
+def local_sentences(table: pd.DataFrame, b_crit: Estimate | None) -> Iterator[str]:
+    """Yield the local critical batch sizes along the trial, and what they stand beside.
+
+    Args:
+        table: of diagnostics.
+        b_crit: the critical batch size of steps to target; None where it is not identified.
+    """
+    rows = branch_rows(table)
+    local = rows[rows["quantity"] == CRITICAL]
+    first = local.iloc[0]
+    if (rows["quantity"] == CRITICAL).all():
+        yield (
+            f"The run at B = {first['batch_size']} takes too few steps, or most of the data in "
+            "one, to branch from; choose a smaller batch size by --batch-sizes."
+        )
+        return
+    most = f"{rows['x'].max():.0f}"
+    told = "; ".join(f"{_local(one, most)} at step {one['step']}" for _, one in local.iterrows())
+    yield (
+        f"In branches from the run at B = {first['batch_size']}, the largest batch whose loss is "
+        f"at most {TOLERANCE:.0%} worse after the next {first['examples']:.0f} examples is {told}."
+    )
+    beside = "" if b_crit is None else f" {b_crit.text('b_crit')} is of tuned runs to the target."
+    yield (
+        f"The learning rate follows the {first['variant']} rule and is not tuned at the larger "
+        f"batches, so these may be too low.{beside}"
+    )
+
+
+def _local(row: "pd.Series[Any]", most: str) -> str:
+    """Return a local critical batch size with its interval, or that it is beyond the branches."""
+    value = f"above {most}" if pd.isna(row["value"]) else rounded(row["value"])
+    if pd.isna(row["low"]):
+        return value
+    high = "no upper bound" if pd.isna(row["high"]) else rounded(row["high"])
+    return f"{value} ({rounded(row['low'])} to {high})"

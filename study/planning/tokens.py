@@ -1,0 +1,98 @@
+"""Batch sizes and budgets in tokens, turned into examples before anything else is resolved."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from study.errors import StudyError, shown
+
+_TOKENS = "tokens"
+_IN_SECTIONS = (("recipe", "base"), ("federated", "local_batch_size"))
+"""Batch sizes beside `batch_sizes` and the keys of `race.max_steps`."""
+
+
+def tokens_of(workload: object) -> int | None:
+    """Return the tokens in each example of a workload; None where it does not say.
+
+    Raises:
+        StudyError: what it says is no positive integer.
+    """
+    tokens = getattr(workload, "tokens_per_example", None)
+    if tokens is None:
+        return None
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
+        raise StudyError(
+            "a workload's tokens_per_example must be a positive integer, the tokens in each of its "
+            f"examples, got {shown(tokens)}"
+        )
+    return tokens
+
+
+def counts_tokens(data: Mapping[str, Any]) -> bool:
+    """Return whether a study file, as plain data, gives anything in tokens."""
+    in_tokens = data.get("batch_unit") == _TOKENS
+    return in_tokens or data.get("race", {}).get("max_tokens") is not None
+
+
+def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
+    """Return a study file, as plain data of the right types, with examples in place of tokens.
+
+    Raises:
+        StudyError: the workload has no fixed number of tokens, or a number is no multiple of it.
+    """
+    unit = data.get("batch_unit")
+    found = {key: value for key, value in data.items() if key != "batch_unit"}
+    if not counts_tokens(data):
+        return found
+    per_example = tokens_of(workload)
+    if per_example is None:
+        key = "batch_unit" if unit == _TOKENS else "race.max_tokens"
+        raise StudyError(
+            f"{key} needs a workload whose examples have a fixed number of tokens, got one that "
+            "names none; count in examples, or give the workload its tokens_per_example"
+        )
+    race = dict(data.get("race", {}))
+    if (budget := race.pop("max_tokens", None)) is not None:
+        if race.get("max_examples") is not None:
+            raise StudyError(
+                "one of race.max_examples and race.max_tokens must be left out, got both: they are "
+                "one budget"
+            )
+        race["max_examples"] = _examples("race.max_tokens", budget, per_example)
+    if unit == _TOKENS:
+        found |= _batch_sizes(data, per_example)
+        if isinstance(steps := race.get("max_steps"), Mapping) and "of" not in steps:
+            race["max_steps"] = {
+                str(_examples("race.max_steps", int(size), per_example)): count
+                for size, count in steps.items()
+            }
+    return found | ({"race": race} if race else {})
+
+
+def _batch_sizes(data: Mapping[str, Any], per_example: int) -> dict[str, Any]:
+    """Return the keys that hold batch sizes, in examples."""
+    found: dict[str, Any] = {}
+    sizes, key = data.get("batch_sizes"), "batch_sizes"
+    if isinstance(sizes, Mapping):
+        found[key] = {
+            end: size if size == "all" else _examples(f"{key}.{end}", size, per_example)
+            for end, size in sizes.items()
+        }
+    elif sizes is not None:
+        found[key] = [_examples(key, size, per_example) for size in sizes]
+    for section, name in _IN_SECTIONS:
+        table = data.get(section) or {}
+        if table.get(name) is not None:
+            size = _examples(f"{section}.{name}", table[name], per_example)
+            found[section] = {**table, name: size}
+    return found
+
+
+def _examples(key: str, tokens: int, per_example: int) -> int:
+    examples, rest = divmod(tokens, per_example)
+    if rest or not examples:
+        near = sorted({max(1, examples) * per_example, (examples + 1) * per_example})
+        raise StudyError(
+            f"{key} must be a multiple of the {per_example} tokens in an example, got "
+            f"{tokens:,} tokens; give {' or '.join(f'{number:,}' for number in near)}"
+        )
+    return examples

@@ -1,0 +1,116 @@
+"""The local critical batch size, by branches from one moment of a trial.
+
+After Merrill et al. 2025 (arXiv:2505.23971): training goes on with k times the batch and a learning
+rate scaled by a rule, from the same weights and optimizer state, for as many examples. The critical
+batch size there is the largest one whose loss then is no worse than that of k = 1 by a tolerance.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from analysis.measures.branches import CRITICAL, EXCESS, LOSS, TOLERANCE
+from study.config.batch_schedule import BatchScheduleConfig
+from study.config.study import ResolvedStudy
+from study.engine.networks.training import Lockstep
+from study.records import Floats, Point, TrialResult
+from study.replay.diagnostics.intervals import reach
+from study.replay.diagnostics.network import Row, row
+from study.replay.trial import Replay
+from study.seeding import derive_seed
+from workloads.workload import Dynamics
+
+ORDERS = 8
+"""Data orders of the window, each the same for all batches, over which losses are averaged."""
+SHARE, LEAST_STEPS = 2, 4
+"""The window is at most this fraction of the trial's steps, and the largest batch takes so many."""
+_LINEAR = ("sgd", "heavy-ball", "nesterov")
+"""Update rules that move along the gradient; others by a length that hardly depends on it."""
+_Rule = Literal["linear", "square-root"]
+_WORST = 1.0
+"""Excess of a branch that diverges, and the most that is told of any."""
+
+
+def branches(
+    resolved: ResolvedStudy, trainable: Lockstep, trial: TrialResult, replay: Replay
+) -> Iterator[Row]:
+    """Yield losses after the window, their excess over the trial's own batch, and what follows.
+
+    Args:
+        resolved: the study.
+        trainable: the loaded workload; dynamics must know batch schedules.
+        trial: the trial.
+        replay: the same, trained to the moment.
+    """
+    size, steps = trial.batch_size, window(trial)
+    multiples = [2**k for k in range(steps.bit_length()) if steps >> k >= LEAST_STEPS]
+    if resolved.examples is not None:
+        multiples = [k for k in multiples if k * size <= resolved.examples]
+    rule: _Rule = "linear" if resolved.optimizer in _LINEAR else "square-root"
+    points = list(_points(trial.point, trainable))
+    about: dict[str, Any] = {"variant": rule, "examples": steps * size, "samples": len(points)}
+    if len(multiples) < 2:  # noqa: PLR2004
+        yield row(CRITICAL, None, **about)
+        return
+    trained_on = replay.branching()
+    studies = {k: _study(resolved, size, k, rule, replay.step) for k in multiples}
+    losses = np.array(
+        [[trained_on(own, point, steps // k) for point in points] for k, own in studies.items()]
+    )
+    with np.errstate(all="ignore"):
+        relative = (losses - losses[0]) / np.abs(losses[0])
+    excess = np.nan_to_num(relative, nan=_WORST, posinf=_WORST).clip(max=_WORST)
+    batches = size * np.array(multiples)
+    for batch, loss, more in zip(batches, losses, excess, strict=True):
+        for quantity, values in ((LOSS, loss), (EXCESS, more)):
+            mean, far = float(values.mean()), float(_reach(values))
+            ends = {"low": mean - far, "high": mean + far}
+            yield row(quantity, mean, x=float(batch), **ends, **about)
+    means, fars = excess.mean(axis=1), np.array([_reach(more) for more in excess])
+    value, low, high = (_crossing(batches, e) for e in (means, means + fars, means - fars))
+    bound = float(batches[-1]) if low is None else low
+    yield row(CRITICAL, value, low=None if math.isnan(fars[0]) else bound, high=high, **about)
+
+
+def window(trial: TrialResult) -> int:
+    """Return the steps of the trial's own batch in a window, a power of two, at least 1."""
+    assert trial.outcome.steps is not None  # it reached the target
+    return 1 << (max(1, trial.outcome.steps // SHARE).bit_length() - 1)
+
+
+def _points(point: Point, trainable: Lockstep) -> Iterator[Point]:
+    """Yield the trial's point with the seed of each data order; dynamics keep their own."""
+    if isinstance(trainable, Dynamics):
+        yield point
+        return
+    for order in range(ORDERS):
+        yield replace(point, seed=derive_seed(point.seed, "branch", order))
+
+
+def _study(
+    resolved: ResolvedStudy, size: int, multiple: int, rule: _Rule, step: int
+) -> ResolvedStudy:
+    """Return the study as one whose batch grows at a step, and the learning rate with it."""
+    stages = ((0, size), (step, multiple * size)) if step else ((0, multiple * size),)
+    grown = BatchScheduleConfig(stages=((0.0, 1.0),), lr=rule)
+    return resolved.model_copy(update={"batch_plans": {str(size): stages}, "batch_schedule": grown})
+
+
+def _reach(values: Floats) -> Floats:
+    return reach(values) if len(values) > 1 else np.array(math.nan)
+
+
+def _crossing(batches: Floats, excess: Floats) -> float | None:
+    """Return where the excess, made to rise, passes the tolerance; None where it does not."""
+    if np.isnan(excess).any():
+        return None
+    rising = isotonic_regression(excess).x
+    if rising[-1] <= TOLERANCE:
+        return None
+    after = int(np.argmax(rising > TOLERANCE))
+    share = (TOLERANCE - rising[after - 1]) / (rising[after] - rising[after - 1])
+    return float(batches[after - 1] * (batches[after] / batches[after - 1]) ** share)
