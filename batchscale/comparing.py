@@ -1,6 +1,7 @@
 """Several studies side by side."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,13 +48,7 @@ class StudyComparison:
     def b_crit_ratios(self) -> pd.DataFrame:
         """Ratio of critical batch sizes, one row per pair: over, under, value, low, high."""
         rows = [
-            {
-                "over": ratio.over,
-                "under": ratio.under,
-                "value": ratio.estimate.value,
-                "low": ratio.estimate.low,
-                "high": ratio.estimate.high,
-            }
+            {"over": ratio.over, "under": ratio.under, **asdict(ratio.estimate)}
             for ratio in self._comparison.ratios
         ]
         return pd.DataFrame(rows, columns=["over", "under", "value", "low", "high"])

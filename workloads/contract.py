@@ -25,6 +25,7 @@ from workloads.soundness import (
     sound_number,
     sound_target,
 )
+from workloads.splits import remarks
 from workloads.trees import named_leaves
 from workloads.workload import (
     DYNAMICS_OPTIMIZERS,
@@ -72,7 +73,8 @@ def data_are_identical_on_two_calls(workload: Workload, first: Data | None = Non
         one, other = (_compared(getattr(data, split)) for data in (first, second))
         same = one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
         _require(same, f"two calls of data() must agree, got different {split} tensors{_SEEDED}")
-    return ", ".join(f"{part.size:,} {_SPLITS[name]}" for name, part in first.splits.items())
+    sizes = ", ".join(f"{part.size:,} {_SPLITS[name]}" for name, part in first.splits.items())
+    return "; ".join([sizes, *remarks(first)])
 
 
 def inputs_and_targets_agree_in_length(workload: Workload) -> str:

@@ -86,13 +86,9 @@ def few(examples: Examples | Items) -> Examples:
 def observe(
     workload: Workload, make: Callable[[int], nn.Module], train: Examples, validation: Examples
 ) -> Observation:
-    """Return what a workload does besides computing.
+    """Return what a workload does besides computing, on copies of a few examples.
 
-    Args:
-        workload: the workload.
-        make: returns a new model for a seed, on the device of the examples.
-        train: a few training examples, which are copied.
-        validation: a few validation examples, which are copied.
+    `make` returns a new model for a seed, on the device of the examples.
 
     Raises:
         WorkloadError: it changes the examples that it measures, what all trials share, or a model

@@ -56,10 +56,7 @@ def scaling_rules(
 ) -> pd.DataFrame:
     """Compare what the scaling rules propose with what was tuned.
 
-    Args:
-        study: the tables.
-        table: its steps to target, as `analysis.measures.targets.steps_to_target` returns them.
-        target: that table's target; None for the one raced to.
+    The table is of `steps_to_target` at the target; None is the one raced to.
 
     Returns:
         One row per batch size that reached the target, neighbor that did, and scaling rule:

@@ -43,7 +43,8 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
     config = study.config
     recorded = study.trials.drop_duplicates(list(TRIAL_KEY))
     mean = mean_records(study, analysis.target)
-    trials = recorded[["batch_size", "status", "message"]].itertuples(index=False)
+    # lists, since the rows of a table hold numpy's integers, which JSON does not take
+    of_failures = (recorded[name].tolist() for name in ("batch_size", "status", "message"))
     return {
         "schema_version": SCHEMA_VERSION,
         "study": study.name,
@@ -65,7 +66,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "table": _rows(analysis.table),
         "first": analysis.first,
         "target_for_all": analysis.target_for_all,
-        "failures": failure_records(trials),
+        "failures": failure_records(zip(*of_failures, strict=True)),
         "search": _rows(analysis.search),
         "fitted": fitted_quantity(study, analysis.table),
         **fits_record(analysis.fits, local_steps(config)),

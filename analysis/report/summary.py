@@ -14,10 +14,11 @@ from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.fitting.tuned import fit_best
 from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import is_federated
+from analysis.measures.first_trials import first_trials
 from analysis.measures.replicates import fitted_points, with_replicates
 from analysis.measures.scaling_rules import scaling_rules
 from analysis.measures.starts import begun_below
-from analysis.measures.targets import first_trials, steps_to_target
+from analysis.measures.targets import steps_to_target
 from analysis.measures.unfinished import unfinished_records
 from analysis.report.goals import Goal, find_goals, target_for_all
 from analysis.search_quality.table import quality_table
@@ -134,9 +135,12 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     study = study if first is None else first_trials(study, first)
     table = with_replicates(steps_to_target(study, target), study, target)
     if not table["stopped_at"].gt(0).any():
+        remedy = "fix the workload, delete the parts and run `sweep` again"
+        if study.imported:
+            remedy = "import runs with measurements after step 0"
         raise AnalysisError(
             f"a study must have a trial that trained, got {study.name} where none took a step; see "
-            "`message` in trials.parquet, fix the workload, delete the parts and run `sweep` again"
+            f"`message` in trials.parquet, {remedy}"
         )
     planned = is_planned(study.config)  # no curve of fixed batch sizes
     found = Analysis(

@@ -20,7 +20,7 @@ from analysis.tables.schema import (
     STUDY_FILE,
     TRIAL_KEY,
     TRIALS_FILE,
-    box_schema,
+    file_schema,
 )
 from analysis.tables.validation import check_config, check_table
 
@@ -30,7 +30,7 @@ _NULLABLE = {pa.int64(): pd.Int64Dtype()}
 
 
 def _no_boxes() -> pd.DataFrame:
-    frame: pd.DataFrame = box_schema().empty_table().to_pandas()
+    frame: pd.DataFrame = file_schema(BOXES_FILE).empty_table().to_pandas()
     return frame
 
 
@@ -43,7 +43,7 @@ class StudyTables:
         config: the resolved study file as plain data.
         trials: one row per trial, columns as in `trial_schema`.
         curves: one row per measurement, columns as in `curve_schema`.
-        boxes: searched ranges, columns as in `box_schema`; a batch size without rows was searched
+        boxes: searched ranges, columns as in `BOX_COLUMNS`; a batch size without rows was searched
             in the study's `space`.
         data: digests of the data by split, where they were recorded.
     """
@@ -158,12 +158,9 @@ def _data(folder: ResultsFolder) -> Mapping[str, Any]:
 def read_table(
     folder: ResultsFolder, name: str, columns: Collection[str] | None = None
 ) -> pd.DataFrame:
-    """Return one table of a results folder; integer columns may hold nulls.
+    """Return a table of a results folder, a key of `schema.COLUMNS`, or some of its columns.
 
-    Args:
-        folder: where the table is.
-        name: its file, a key of `schema.COLUMNS`.
-        columns: those to return, all of which are in that schema; None for all.
+    Integer columns may hold nulls.
 
     Raises:
         AnalysisError: the file is missing, damaged, not parquet, of another schema version, or

@@ -77,12 +77,11 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
 ) -> None:
     """Make results folders of finished runs, or of the workloads in a published archive."""
     from analysis.archive.importing import Choices, import_archive
-    from analysis.runs.columns import parse_mapping
+    from analysis.runs.columns import Units, parse_mapping
     from analysis.runs.importing import Choices as RunChoices
     from analysis.runs.importing import import_runs
     from analysis.runs.sources import may_be_archive, reader_of
     from analysis.runs.space import parse_space
-    from analysis.runs.units import Units
     from analysis.tables.folder import ResultsFolder
 
     folder = ResultsFolder.at(results)

@@ -83,8 +83,8 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     """Fit the three regimes, print the table and draw the figures."""
     from analysis.figures import write_figures
     from analysis.figures.drawing.style import look_of
+    from analysis.measures.first_trials import equal_trials as most_equal_trials
     from analysis.measures.targets import check_target
-    from analysis.measures.targets import equal_trials as most_equal_trials
     from analysis.report.summary import analyze as analyze_study
     from analysis.report.tables import TABLES, write_tables
     from analysis.report.write import print_analysis, write_summary

@@ -155,8 +155,8 @@ class RaceConfig(Section):
     """What the target refers to; must be what the workload measures."""
     weights: Literal["raw", "averaged"] | None = None
     """What the target counts on: the weights that are trained, or their average, which
-    `search.space.ema_decay` turns on. A schedule-free optimizer has an average of its own, which
-    counts unless this says raw."""
+    `search.space.ema_decay` or `search.space.tail_average` turns on. A schedule-free optimizer
+    has an average of its own, which counts unless this says raw."""
     max_steps: Annotated[
         Annotated[Positive, Tag("<number>")]
         | Annotated[dict[str, Positive], Tag("<table>")]

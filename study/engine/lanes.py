@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,8 +55,8 @@ class UpdateSettings:
         lr_factor: maps a step to learning-rate factors, shape (lanes,); None when constant.
         micro_batch: examples per forward and backward pass, >= 1; None for the complete batch, or
             as much of it as fits into memory.
-        ema_decay: decays of the averages of the weights, shape (lanes,); None for no averages.
-        counts_averages: whether the averages, of this decay or the optimizer's own, are what is
+        averaging: by name what averages the weights, shape (lanes,); empty for no averages.
+        counts_averages: whether the averages, of these or the optimizer's own, are what is
             measured, and the weights beside them.
     """
 
@@ -66,7 +66,7 @@ class UpdateSettings:
     lr_factor: Callable[[int], Floats] | None = None
     batch_plan: BatchPlan | None = None
     micro_batch: int | None = None
-    ema_decay: Floats | None = None
+    averaging: Mapping[str, Floats] = field(default_factory=dict)
     counts_averages: bool = False
 
     def select(self, lanes: slice) -> "UpdateSettings":
@@ -76,7 +76,7 @@ class UpdateSettings:
             self,
             hyperparameters={n: v[lanes] for n, v in self.hyperparameters.items()},
             lr_factor=None if factor is None else lambda step: factor(step)[lanes],
-            ema_decay=None if self.ema_decay is None else self.ema_decay[lanes],
+            averaging={n: v[lanes] for n, v in self.averaging.items()},
         )
 
 
@@ -100,8 +100,7 @@ class GradientLanes:
         self._update = Step.of(settings.optimizer, networks.described, settings.hyperparameters)
         self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
         self.quantities, self._measured = loaded.quantities, 0
-        decays = settings.ema_decay
-        self._averages = None if decays is None else Averages(networks, decays)
+        self._averages = Averages(networks, settings.averaging) if settings.averaging else None
         count = len(networks.parameters)
         self._computed = self._live = np.arange(count)
         plan = settings.batch_plan
@@ -146,9 +145,9 @@ class GradientLanes:
         with torch.no_grad():
             for _ in range(steps):
                 total += self._step_once(self._step, self._values_now())
-                if self._averages is not None:
-                    self._averages.update()
                 self._step += 1
+                if self._averages is not None:
+                    self._averages.update(self._step)
         return _as_floats(total[self._rows()] / steps)
 
     def measure(self) -> tuple[Floats, ...]:

@@ -83,7 +83,7 @@ def made_optimizer(made: object, name: str) -> Optimizer:
             named = {n: tuple(given.get(n, ())) for n in ("buffers", "counters")}
             hyperparameters = dict(own.hyperparameters)
             found = Optimizer(**{**given, **named, "hyperparameters": hyperparameters})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             "an optimizer must be a study.optimizers.Optimizer, or a class with `hyperparameters`, "
             f"`buffers` and `update(state)`, got {cause(error)} from {name}"
@@ -156,7 +156,7 @@ def made_schedule(made: object, name: str) -> Schedule:
         if isinstance(own, Schedule):
             return own
         entries, factor = dict(own.hyperparameters), own.factor
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             "a schedule must be a study.optimizers.schedules.Schedule, or a class with "
             f"`hyperparameters` and `factor(step, max_steps, values)`, got {cause(error)} from "

@@ -39,6 +39,7 @@ from study.storage.provenance import (
 )
 from study.storage.study_folder import open_folder
 from workloads.command.program import Command
+from workloads.splits import remarks
 
 if TYPE_CHECKING:
     from study.search.until import Grants
@@ -80,6 +81,7 @@ class Sweep:
         self.progress = Progress(resolved)
         self._queue = CohortQueue(resolved, self.progress.counting(self._parts))
         self._notes: list[str] = []
+        self._remarks: list[str] = []
         self._workload = self._unchanged()
         self._laps: Callable[[], Sequence[Lap]] = tuple
         # both are replaced where Ray takes over
@@ -114,10 +116,11 @@ class Sweep:
                 self._folder.remove_all(CHECKPOINTS)
         except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
             errors.append(f"the tables could not be written: {error}")
+        why = [] if grants is None else [grants.why]
         return SweepEnd(
             trials=trials,
             errors=errors,
-            notes=[*self._notes, *dispatch.notes, *([] if grants is None else [grants.why])],
+            notes=[*self._remarks, *self._notes, *dispatch.notes, *why],
             seconds=time.monotonic() - started,
         )
 
@@ -129,6 +132,7 @@ class Sweep:
             self._notes += [f"{phrase} since trials before were recorded" for phrase in changed]
         if not isinstance(self._trainable, LoadedWorkload):
             return {}
+        self._remarks = remarks(self._trainable.data)
         found = fingerprint(self._trainable)
         other = changed_workload(self._folder, found) if begun else []
         if other:
@@ -226,7 +230,7 @@ class Sweep:
             return {"mode": mode, **self._trainable.record()}
         if not isinstance(self._trainable, LoadedWorkload):
             return {"mode": mode}
-        seen = self._trainable.observed.words()
+        seen = [*self._trainable.observed.words(), *self._remarks]
         why = self._trainable.looped_because
         return {"mode": mode, "reason": why, "observed": seen, "workload": self._workload}
 

@@ -16,7 +16,13 @@ from study.config.study import StudyConfig
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
 from study.errors import StudyError
 from study.optimizers import Optimizer, optimizer_named
-from study.optimizers.hyperparameters import EMA_DECAY, of_averaging, of_optimizer, of_workload
+from study.optimizers.hyperparameters import (
+    EMA_DECAY,
+    TAIL_AVERAGE,
+    of_averaging,
+    of_optimizer,
+    of_workload,
+)
 from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
@@ -39,6 +45,8 @@ _OTHER_SEEDS = range(1, 5)
 _STARTING_FLOPS = 2e9
 """Operations up to which a pass over the validation set takes an instant."""
 _LEARNING_FLOPS = 5e6
+_AVERAGES = {EMA_DECAY: "averages", TAIL_AVERAGE: "tail_averages"}
+"""Attributes of dynamics that have the averages of these names."""
 """Operations for one example up to which a model may learn a few examples in an instant."""
 
 
@@ -135,11 +143,12 @@ def _refuse_unsupported(config: StudyConfig, workload: Dynamics, space: Space) -
             f"optimizer must be one of {', '.join(DYNAMICS_OPTIMIZERS)} for a workload with its "
             f"own dynamics, got {config.optimizer!r}"
         )
-    if of_averaging().used(space) and not getattr(workload, "averages", False):
-        raise StudyError(
-            f"search.space.{EMA_DECAY}, or its half-life, must be left out for this workload, "
-            "whose own dynamics have no averages"
-        )
+    for name in of_averaging().used(space):
+        if not getattr(workload, _AVERAGES[name], False):
+            raise StudyError(
+                f"search.space.{name}, or its half-life, must be left out for this workload, whose "
+                "own dynamics have no such averages"
+            )
     group = of_optimizer(config.optimizer)
     extras = [name for name in group.used(space) if name in group.optional]
     if extras:
@@ -220,13 +229,15 @@ def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> La
     center = complete({name: middle(entry) for name, entry in space.items()}, 1)
     required = of_optimizer(config.optimizer).required
     values = {name: np.array([center[name]]) for name in required}
+    averaging = {name: np.array([center[name]]) for name in of_averaging().used(space)}
     setup = LaneSetup(
         optimizer=config.optimizer,
         batch_size=1,
         hyperparameters=values,
         lr_factor=None,
         seeds=np.zeros(1, dtype=np.int64),
-        ema_decay=np.array([center[EMA_DECAY]]) if of_averaging().used(space) else None,
+        ema_decay=averaging.get(EMA_DECAY),
+        tail_average=averaging.get(TAIL_AVERAGE),
         counts_averages=config.race.weights == "averaged",
     )
     return workload.lanes(setup)

@@ -61,11 +61,6 @@ def _refuse_inapplicable(config: StudyConfig, command: Command) -> None:
                 f"{key} must be left out for a program, got {shown(value)}: the program decides "
                 "it by itself, as it does how often it measures"
             )
-    if config.race.prune:
-        raise StudyError(
-            f"race.prune must be left out for programs, got {shown(list(config.race.prune))}: "
-            "they do not train in step, so a rung has nothing to compare; their cap ends them"
-        )
     if compute.micro_batch != "auto" and "micro_batch" not in command.placeholders:
         raise StudyError(
             f"compute.micro_batch must be left out, got {compute.micro_batch}: the command line "

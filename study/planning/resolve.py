@@ -94,6 +94,12 @@ def resolve(
         allowed = (TEST_ERROR,) if isinstance(workload, Command) else ()
         refuse_names(built.quantities, space, allowed=allowed)
         quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
+    if config.race.max_epochs is not None and built.examples is None:
+        raise StudyError(
+            f"race.max_epochs must be left out where there is no number of training examples, got "
+            f"{config.race.max_epochs:g}; set race.max_steps, or for a program "
+            "workload_options.examples"
+        )
     batch_sizes = _batch_sizes(config, built.examples)
     if not isinstance(workload, Command):
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
@@ -150,7 +156,7 @@ def plug_in_errors() -> Iterator[None]:
         yield
     except BatchscaleError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             f"the workload must return data, a model, a loss and an error, got {cause(error)}; run "
             "`batchscale check` on it"

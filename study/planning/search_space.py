@@ -9,12 +9,13 @@ from typing import Any
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, RESERVED_COLUMNS
 from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
-from study.config.coordinates import COORDINATES, EMA_HALF_LIFE, EXAMPLES, replaced
+from study.config.coordinates import COORDINATES, EXAMPLES, replaced
 from study.config.space import Hyperparameter, Range, Space, ends
 from study.config.study import StudyConfig
 from study.errors import StudyError, not_among, shown
 from study.optimizers.hyperparameters import (
     EMA_DECAY,
+    TAIL_AVERAGE,
     Group,
     of_averaging,
     of_optimizer,
@@ -34,9 +35,11 @@ def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> l
         _refuse_taken("a program", program, RESERVED_COLUMNS)
         return [program]
     groups = [of_optimizer(config.optimizer), of_schedule(config.schedule.name)]
-    _refuse_taken("an optimizer", groups[0], {EMA_DECAY, *RESERVED_COLUMNS})
-    _refuse_taken("a schedule", groups[1], {*groups[0].known, EMA_DECAY, *RESERVED_COLUMNS})
-    groups.append(of_averaging())
+    averaging = of_averaging()
+    of_all = RESERVED_COLUMNS | averaging.known.keys()
+    _refuse_taken("an optimizer", groups[0], of_all)
+    _refuse_taken("a schedule", groups[1], of_all | groups[0].known.keys())
+    groups.append(averaging)
     if isinstance(workload, Dynamics):
         return groups
     own = of_workload(workload)
@@ -69,31 +72,37 @@ def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[st
         own: whether the optimizer averages the weights itself.
 
     Raises:
-        StudyError: the target counts on averages that there are not, or a decay is searched that no
-            target counts on.
+        StudyError: the target counts on averages that there are not, there are two kinds of them,
+            or one is searched that no target counts on.
     """
-    name = EMA_HALF_LIFE if EMA_HALF_LIFE in space else EMA_DECAY
-    decay, averaged = space.get(name, 0.0), config.race.weights == "averaged"
+    named = [name for name in of_averaging().known if name in space]
+    used = [name for name in named if space[name] != 0.0]
+    averaged = config.race.weights == "averaged"
     if own:
-        if name in space:
+        if named:
             raise StudyError(
-                f"search.space.{name} must be left out for the optimizer {config.optimizer}, which "
-                f"measures an average of its own, got {decay!r}"
+                f"search.space.{named[0]} must be left out for the optimizer {config.optimizer}, "
+                f"which measures an average of its own, got {space[named[0]]!r}"
             )
         return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
-    if averaged and decay == 0.0:
+    if averaged and not used:
+        got = f"{named[0]} = 0" if named else "none"
         raise StudyError(
-            'race.weights = "averaged" needs a decay of the average, got '
-            f"{'none' if EMA_DECAY not in space else 0}; add search.space.{EMA_DECAY}, for example "
-            "0.99"
+            f'race.weights = "averaged" needs an average, got {got}; add search.space.{EMA_DECAY}, '
+            f"for example 0.99, or search.space.{TAIL_AVERAGE}, for example 0.5"
         )
-    if isinstance(decay, Range) and not averaged:
+    if len(used) > 1:
         raise StudyError(
-            f"search.space.{name} must be a number where the target counts on raw weights, "
+            f"search.space must have one average of the weights, got {' and '.join(used)}; leave "
+            "one out"
+        )
+    if not used:
+        return ()
+    if isinstance(space[used[0]], Range) and not averaged:
+        raise StudyError(
+            f"search.space.{used[0]} must be a number where the target counts on raw weights, "
             'which it does not change, got a range; fix it, or set race.weights = "averaged"'
         )
-    if decay == 0.0:
-        return ()
     return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
 
 

@@ -66,7 +66,7 @@ def trial_run(
     rules = StoppingRules.for_search(resolved, cohort.batch_size, None)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as place:
         values = placeholder_values(resolved, cohort, 0, Path(place, CHECKPOINT))
-        trial = ProgramTrial(command, Path(place), rules.max_steps)
+        trial = ProgramTrial(command, Path(place), rules)
         trial.start(command.words(values), environment(command, cohort.points[0], values, 0))
         begun, memory = time.monotonic(), 0
         try:

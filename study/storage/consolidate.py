@@ -19,8 +19,8 @@ from analysis.tables.schema import (
     TEST_ERROR,
     TRIAL_KEY,
     TRIALS_FILE,
-    box_schema,
     curve_schema,
+    file_schema,
 )
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import Runs, judge_recorded
@@ -175,7 +175,7 @@ def _test_errors(ends: Steps, kept: Steps, values: Mapping[str, NDArray[Any]]) -
 
 
 def _box_table(resolved: ResolvedStudy, regions: Regions) -> pa.Table:
-    return pa.Table.from_pylist(box_rows(resolved, regions), schema=box_schema())
+    return pa.Table.from_pylist(box_rows(resolved, regions), schema=file_schema(BOXES_FILE))
 
 
 def _regions(results: Iterable[TrialResult]) -> Regions:

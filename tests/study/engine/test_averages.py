@@ -1,5 +1,7 @@
 """Averaged weights: the exact recursion, in every mode, beside weights that never see them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -105,6 +107,40 @@ def test_what_is_measured_is_the_average_of_the_optimizer(
 
 
 @pytest.mark.parametrize("mode", ["packed", "looped"])
+def test_the_average_of_a_tail_counts_late_weights_by_a_power_of_their_step(
+    shared_training, make_study, mode
+):
+    """Shamir & Zhang 2013, section 4: a_t = (1 - (e + 1)/(t + e)) a_(t-1) + (e + 1)/(t + e) w_t."""
+    shares = {"low": 0.1, "high": 1.0}
+    space = {"lr": 0.1, "momentum": 0.5, "tail_average": shares}
+    made, race = shared_training("plain"), {"weights": "averaged"}
+    study = make_study(search={"space": space}, race=race, compute={"mode": mode})
+    tails = (0.0, 0.5, 1.0)
+    points = [
+        replace(point, values={"lr": 0.1, "momentum": 0.5, "tail_average": tail})
+        for point, tail in zip(cohort_of(study).points, tails, strict=True)
+    ]
+    lanes = build_lanes(study, made, Cohort(batch_size=study.batch_sizes[0], points=tuple(points)))
+    weights = []
+    for _ in range(9):
+        lanes.advance(1)
+        weights.append(lanes.parameters.double())
+    mean = weights[0][1]
+    for step, now in enumerate(weights[1:], start=2):
+        mean = mean + (2 + 1) / (step + 2) * (now[1] - mean)  # e = 2 / 0.5 - 2
+    expected = [weights[-1][0], mean, torch.stack(weights).mean(0)[2]]
+    model = fresh_model(made, 0).eval()
+    for _ in range(3):
+        for loss, tail in zip(lanes.measure()[0], expected, strict=True):
+            model.load_state_dict(Layout(model).unflatten(tail.float()))
+            with torch.no_grad():
+                own = made.measured(model, made.data.validation)[0]
+            assert loss == pytest.approx(float(own), rel=1e-4)
+        lanes.keep(np.arange(len(expected)) > 0)
+        expected = expected[1:]
+
+
+@pytest.mark.parametrize("mode", ["packed", "looped"])
 def test_batch_statistics_are_averaged_with_the_weights(shared_training, averaging, mode):
     study, made = averaging(compute={"mode": mode}), shared_training("batch norm")
     lanes = build_lanes(study, made, cohort_of(study, decays=(0.5,)))
@@ -151,10 +187,10 @@ def test_a_decay_of_zero_is_the_weights_themselves(shared_training, averaging):
 
 
 FAULTS = {
-    "no decay": ({"race": {"weights": "averaged"}}, "needs a decay of the average, got none"),
+    "no decay": ({"race": {"weights": "averaged"}}, "needs an average, got none; add"),
     "a decay of 0": (
         {"race": {"weights": "averaged"}, "search": {"space": {"ema_decay": 0.0}}},
-        "needs a decay of the average, got 0",
+        "needs an average, got ema_decay = 0; add",
     ),
     "an idle search": (
         {"search": {"space": {"ema_decay": {"low": 0.5, "high": 0.9}}}},
@@ -172,6 +208,11 @@ FAULTS = {
     "batch statistics of other weights": (
         OWN | {"workload": f"{BLOBS}:BatchNormBlobs"},
         "schedule-free-sgd needs a model of which training changes nothing but parameters",
+    ),
+    "a share above 1": ({"search": {"space": {"tail_average": 1.1}}}, r"must lie in \[0, 1\]"),
+    "two kinds": (
+        {"search": {"space": {"ema_decay": 0.9, "tail_average": 0.5}}},
+        "must have one average of the weights, got ema_decay and tail_average",
     ),
     "a typo": ({"race": {"weights": "ema"}}, "race.weights"),
 }

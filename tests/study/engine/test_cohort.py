@@ -66,7 +66,8 @@ def test_a_linear_decay_slows_the_lanes_down(training, make_study):
 
 
 IDLE = dict.fromkeys(
-    ("weight_decay", "clip_norm", "warmup_steps", "ema_decay", "label_smoothing"), 0.0
+    ("weight_decay", "clip_norm", "warmup_steps", "ema_decay", "tail_average", "label_smoothing"),
+    0.0,
 )
 
 

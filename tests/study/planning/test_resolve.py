@@ -239,6 +239,7 @@ def test_what_cannot_run_is_refused_in_words(plugin, change, message):
         ({"loss": "model(batch.inputs)"}, "loss must be one finite number"),
         ({"loss": "model(batch.missing)"}, "AttributeError.*batchscale check"),
         ({"error": "torch.tensor(float('x'))"}, "ValueError.*batchscale check"),
+        ({"error": "exit(4)"}, "SystemExit: 4; run .batchscale check"),
         ({"target": "1.5"}, r"a target on the error must lie in \(0, 1\), got 1.5"),
     ],
 )
