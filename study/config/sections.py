@@ -217,13 +217,7 @@ class RaceConfig(Section):
         return self
 
     def budget(self, batch_size: int, per_step: int, examples: int | None) -> int:
-        """Return the step budget at a batch size whose steps take `per_step` examples.
-
-        It is the smallest one of all limits.
-
-        Raises:
-            ValueError: the study is not resolved.
-        """
+        """Return the least step budget at a batch size whose steps take `per_step` examples."""
         steps = self.max_steps
         if isinstance(steps, MeasuredSteps):
             raise ValueError("a resolved study has step budgets; build it with study.resolve")

@@ -71,9 +71,6 @@ def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[st
         space: its search space.
         own: whether the optimizer averages the weights itself.
 
-    Returns:
-        Its name, or nothing.
-
     Raises:
         StudyError: the target counts on averages that there are not, there are two kinds of them,
             or one is searched that no target counts on.
