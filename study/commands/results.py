@@ -23,6 +23,7 @@ console = Terminal()
 @app.command()
 def status(location: StudyFolder, as_json: Json = False) -> None:
     """Show the progress of a sweep, one row per batch size, and what is still to come."""
+    from analysis.fitting.estimates import percent
     from analysis.measures.unfinished import missing_trials, unfinished_sentences
     from analysis.tables.files import read_study_file
     from analysis.tables.folder import ResultsFolder
@@ -64,7 +65,7 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
         )
         return
     console.print(progress_table(rows))
-    console.print(f"{share_done(rows):.0%} of the expected work recorded")
+    console.print(f"{percent(share_done(rows))} of the expected work recorded")
     for sentence in unfinished_sentences(missing):
         console.print(sentence)
 
