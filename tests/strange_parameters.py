@@ -118,3 +118,11 @@ class SharedLayer(Blobs):
 
     def model(self):
         return nn.Sequential(self.inner, nn.Tanh(), nn.Linear(8, 3))
+
+
+class Contrasting(Blobs):
+    """A penalty on the mean output of a batch, only while training."""
+
+    def loss(self, model, batch):
+        penalty = model(batch.inputs).mean(0).square().sum() if model.training else 0.0
+        return super().loss(model, batch) + penalty

@@ -15,6 +15,9 @@ At a critical batch size of 10 times the largest measured one, steps there diffe
 those of perfect scaling, and at a tenth of the smallest by a tenth from those of the plateau. What
 lies beyond is decided by the model and the noise, not by the data."""
 
+_ZERO = 1e-6
+"""Share up to which one is a matter of rounding."""
+
 
 class Interval(StrEnum):
     """Which ends of an interval the data set."""
@@ -165,6 +168,18 @@ def two_digits(value: float, down: bool = False) -> float:
     count = value / 10.0**place + 1e-9
     whole = math.floor(count) if down else round(count)
     return float(f"{whole}e{place}")
+
+
+def percent(share: float) -> str:
+    """Return a share in whole percent; what is not 0 is not shown as 0, nor what misses 1 as 1.
+
+    >>> percent(0.0), percent(0.004), percent(0.5), percent(0.996), percent(1.0)
+    ('0%', '<1%', '50%', '>99%', '100%')
+    """
+    whole = f"{share:.0%}"
+    if whole == "0%" and share > _ZERO:
+        return "<1%"
+    return ">99%" if whole == "100%" and share < 1 else whole
 
 
 def span_text(low: object, high: object) -> str:

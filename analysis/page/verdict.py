@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.cost.sentences import disturbed_sentences, fastest_sentences
 from analysis.cost.study_cost import StudyCost
-from analysis.fitting.estimates import Estimate, Interval, rounded
+from analysis.fitting.estimates import Estimate, Interval, percent, rounded
 from analysis.measures.replicates import MEDIANS
 from analysis.report.fits import b_crit_sentences
 from analysis.search_quality.best_of_n import SearchVerdict
@@ -174,7 +174,7 @@ def _searches(record: _Record) -> tuple[str, ...]:
     if gains:
         text += (
             f"; {len(falling)} still {'falls' if len(falling) == 1 else 'fall'}: half the trials "
-            f"there would have taken up to {max(gains):.0%} more {record['unit']}, so more trials "
-            "may lower them yet"
+            f"there would have taken up to {percent(max(gains))} more {record['unit']}, so more "
+            "trials may lower them yet"
         )
     return (f"{text}.",)

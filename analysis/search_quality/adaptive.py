@@ -7,7 +7,7 @@ the later ones did find is known.
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.estimates import span_text
+from analysis.fitting.estimates import percent, span_text
 
 LATE_COLUMNS = {"late_gain": "Float64", "looked": "str"}
 """Columns that the table of a search that learns has besides those of others."""
@@ -45,10 +45,11 @@ def late_sentences(table: pd.DataFrame) -> list[str]:
         return []
     sentences, gains = [], table["late_gain"].dropna()
     if len(gains):
-        span = span_text(f"{gains.min():.0%}", f"{gains.max():.0%}")
+        span = span_text(percent(gains.min()), percent(gains.max()))
         sentences.append(
-            f"The first half of the trials took {span} more steps than all, {gains.mean():.0%} on "
-            "average over batch sizes; of as many again expect less than that (search.trials)."
+            f"The first half of the trials took {span} more steps than all, "
+            f"{percent(gains.mean())} on average over batch sizes; of as many again expect less "
+            "than that (search.trials)."
         )
     looked = table[table["looked"].ne("")]
     ends = pd.concat([looked.head(1), looked.tail(1)]).drop_duplicates("batch_size")

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.fitting.estimates import span_text
+from analysis.fitting.estimates import percent, span_text
 from analysis.measures.scaling_rules import EFFECTIVE
 from analysis.search_quality.adaptive import late_sentences
 from analysis.search_quality.best_of_n import SETTLED_GAIN, SearchVerdict
@@ -146,7 +146,8 @@ def _sizes(rows: pd.DataFrame, table: pd.DataFrame) -> str:
 
 
 def _percent(column: "pd.Series[float]") -> str:
-    return f"{span_text(round(100 * column.min()), round(100 * column.max()))}%"
+    low, high = percent(column.min()), percent(column.max())
+    return span_text(low.removesuffix("%"), high.removesuffix("%")) + "%"
 
 
 def _more(column: "pd.Series[float]") -> str:

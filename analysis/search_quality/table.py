@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.fitting.estimates import percent
 from analysis.measures.targets import search_trials
 from analysis.search_quality.adaptive import LATE_COLUMNS, late_row
 from analysis.search_quality.best_of_n import (
@@ -145,7 +146,7 @@ def readable_quality(table: pd.DataFrame) -> pd.DataFrame:
         "bracket": "bracket",
         "gain of last doubling": "gain",
     }.items():
-        shown[heading] = ["-" if pd.isna(share) else f"{share:.0%}" for share in table[name]]
+        shown[heading] = ["-" if pd.isna(share) else percent(share) for share in table[name]]
     for name in ("search", "box", "edges", "walls"):
         shown[name] = [text or "-" for text in table[name]]
     return shown

@@ -27,6 +27,7 @@ console = Terminal()
 @app.command()
 def status(location: StudyFolder, as_json: Json = False) -> None:
     """Show the progress of a sweep, one row per batch size, and what is still to come."""
+    from analysis.fitting.estimates import percent
     from analysis.measures.unfinished import missing_trials, unfinished_sentences
     from analysis.tables.files import read_study_file
     from analysis.tables.folder import ResultsFolder
@@ -51,7 +52,7 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
         rows = Progress.of_rows(resolved, ends.trials).rows()
         share, recorded = share_done(rows), [recorded_row(row) for row in rows]
         missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
-        said += [progress_table(rows), f"{share:.0%} of the expected work recorded"]
+        said += [progress_table(rows), f"{percent(share)} of the expected work recorded"]
         said += unfinished_sentences(missing)
     if as_json:
         record = {"share_done": share, "batch_sizes": recorded, "unfinished": missing}

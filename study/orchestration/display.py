@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from analysis.fitting.estimates import percent
 from study.orchestration.progress import Progress, Row, seconds_left, share_done
 from study.records import Lap
 from study.search.standing import Standing
@@ -87,7 +88,7 @@ class Display:
 
     def _caption(self, rows: Sequence[Row], laps: Sequence[Lap]) -> str:
         elapsed, share = time.monotonic() - self._started, share_done(rows)
-        parts = [f"{share:.0%} of the expected work", f"{_clock(elapsed)} elapsed"]
+        parts = [f"{percent(share)} of the expected work", f"{_clock(elapsed)} elapsed"]
         if laps:
             parts.append(f"{sum(lap.steps_per_second for lap in laps):,.0f} steps/s")
         left = seconds_left(elapsed, self._before, share)

@@ -160,10 +160,9 @@ def _refuse_unsupported(config: StudyConfig, workload: Dynamics, space: Space) -
 
 def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
     if config.compute.micro_batch != "auto" and not loaded.splits_batches:
-        why = "`whole = True`" if loaded.whole else f"batch statistics in {loaded.mixing}"
         raise StudyError(
-            f"compute.micro_batch must be left out for a workload with {why}, which needs the "
-            f"whole batch, got {config.compute.micro_batch}"
+            f"compute.micro_batch must be left out for a workload with {loaded.indivisible}, "
+            f"which needs the whole batch, got {config.compute.micro_batch}"
         )
 
 

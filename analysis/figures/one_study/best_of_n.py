@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from analysis.figures.drawing.colors import color, ink, pale, readable
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import log_axis
+from analysis.fitting.estimates import percent
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
 from analysis.search_quality.best_of_n import LEAST_REACH, SearchVerdict, best_of_n, search_sample
@@ -69,7 +70,7 @@ def _verdict(quality: "pd.Series[float]") -> SearchVerdict:
 def _name(size: int, quality: "pd.Series[float]") -> str:
     if _verdict(quality) is SearchVerdict.UNKNOWN:
         return f"B = {size}"
-    return f"B = {size}: +{float(quality['gain']):.0%}"
+    return f"B = {size}: +{percent(float(quality['gain']))}"
 
 
 def _scale(panel: Axes, data: pd.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """What a worker trains: a workload with its data on a device, and models as flat parameters."""
 
+import math
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, quantities, sound_data, sound_model
 from workloads.workload import Data, Dynamics, Examples, Workload
 
+_NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
 
 
@@ -38,7 +40,7 @@ class LoadedWorkload:
         device: the device.
         precision: arithmetic of forward and backward passes.
         observed: what training and measuring do besides computing (dropout, Python state).
-        mixing: name of a layer that mixes the examples of a batch (batch norm); None without one.
+        mixing: what mixes the examples of a batch in training, as batch norm; None for nothing.
         looped_because: why lanes are looped; empty where they are packed or nobody has asked.
         convolutional: whether the model has convolutions.
         traces: cache of compiled traces, and of what they draw, by purpose and shapes.
@@ -66,9 +68,15 @@ class LoadedWorkload:
         return bool(getattr(self.workload, "whole", False))
 
     @property
+    def indivisible(self) -> str | None:
+        """Why the mean over parts of a batch is not that of the batch, in words; None if it is."""
+        state = self.observed.state and f"{self.observed.state}, which every pass may change"
+        return "`whole = True`" if self.whole else self.mixing or state or self.observed.touches
+
+    @property
     def splits_batches(self) -> bool:
         """Whether the mean over parts of a batch is that of the batch."""
-        return self.mixing is None and not self.whole
+        return self.indivisible is None
 
     def loss(self, model: nn.Module, batch: Examples, **values: Tensor) -> Tensor:
         """Return the training loss, a scalar, computed in this precision.
@@ -123,7 +131,6 @@ def load(
     loaded = LoadedWorkload(workload=workload, data=moved, device=device, precision=precision)
     with torch.no_grad():
         further = quantities(workload, fresh_model(loaded, 0).eval(), few(moved.validation))
-    layers = dict(fresh_model(loaded, 0).named_modules())
     observed = observe(
         workload,
         lambda seed: fresh_model(loaded, seed),
@@ -132,13 +139,33 @@ def load(
     )
     if isinstance(data.train, Items):
         observed = replace(observed, draws=observed.draws or data.train.draws)
+    layers = dict(fresh_model(loaded, 0).named_modules())
+    norm = next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None)
+    # random numbers differ between a batch and its halves, so nothing is known of their losses
+    mixing = None if observed.draws else _mixing(loaded)
     return replace(
         loaded,
         quantities=tuple(further),
         observed=observed,
-        mixing=next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None),
+        mixing=mixing if norm is None else f"batch statistics in {norm}",
         convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
     )
+
+
+def _mixing(loaded: LoadedWorkload) -> str | None:
+    """Return that the training loss of a batch is not the mean over its halves; None if it is."""
+    batch = few(loaded.data.train).to(loaded.device)
+    half = batch.size // 2
+
+    def loss(rows: slice) -> float:
+        with torch.no_grad():
+            return float(loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows)))
+
+    halves = [slice(half), slice(half, batch.size)] if half else [slice(batch.size)]
+    mean = sum(loss(rows) * len(range(batch.size)[rows]) for rows in halves) / batch.size
+    whole = loss(slice(batch.size))
+    near = math.isclose(mean, whole, rel_tol=_NEAR[loaded.precision], abs_tol=1e-6)
+    return None if near else "a training loss that is no mean over the examples of a batch"
 
 
 def _first_data(workload: Workload) -> Data:

@@ -15,8 +15,9 @@ from study.engine.evaluation import EXAMPLES_PER_EVALUATION
 from study.engine.lanes import GradientLanes, UpdateSettings
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
-from study.engine.networks.training import fresh_model
+from study.engine.networks.training import fresh_model, load
 from study.optimizers import OPTIMIZERS
+from tests import strange, strange_parameters
 from workloads.workload import Examples
 
 SEEDS = [11, 12, 13]
@@ -231,6 +232,23 @@ def test_a_batch_that_exceeds_memory_is_split(training, networks):
 def test_batch_statistics_are_never_those_of_a_micro_batch(training):
     made = training("batch norm")
     assert made.mixing is not None
+    little = replace(made, workload=LittleMemory(made.workload, holds=4))
+    with pytest.raises(torch.OutOfMemoryError, match="more than 4"):
+        lanes_of(little, looped, batch_size=13).advance(1)
+
+
+@pytest.mark.parametrize(
+    ("workload", "words"),
+    [
+        (strange_parameters.Contrasting, "training loss that is no mean"),
+        (strange_parameters.Hooked, "parameter 0.weight has a hook"),
+        (strange.blobs_of(strange.Counting), "model.calls, which every pass may change"),
+    ],
+    ids=["loss", "hook", "count"],
+)
+def test_what_parts_of_a_batch_would_change_is_not_split(workload, words):
+    made = load(workload(), torch.device("cpu"))
+    assert words in made.indivisible
     little = replace(made, workload=LittleMemory(made.workload, holds=4))
     with pytest.raises(torch.OutOfMemoryError, match="more than 4"):
         lanes_of(little, looped, batch_size=13).advance(1)
