@@ -251,7 +251,7 @@ def _packs(
 def mode_at(resolved: ResolvedStudy, trainable: Lockstep, batch_size: int) -> str:
     """Return the mode at a batch size: of the study, except that single conv lanes are looped."""
     if isinstance(trainable, LoadedWorkload) and resolved.compute.mode == "packed":
-        # the gradient of a convolution cannot be compiled, so a pack of one lane is only slower
+        # the gradient of a convolution cannot be compiled, so a pack of one lane gains nothing
         single = resolved.pack_at(batch_size) == 1
         return "looped" if single and trainable.convolutional else "packed"
     return resolved.compute.mode

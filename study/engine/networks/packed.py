@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
+from torch.utils._pytree import tree_map
 
 from study.engine.networks.cross_entropy import FewOperations
 from study.engine.networks.noise import Draw, Given, Recorded
@@ -253,7 +254,7 @@ class PackedNetworks:
         def gradients(parameters: Tensor, *rest: Tensor) -> Tensors:
             held, examples, drawn = rest[:own], rest[own:end], rest[end:-1]
             batch = (_rows(tensor, rest[-1]) for tensor in examples)
-            take = vmap(grad_and_value(loss, has_aux=True))
+            take = _over_lanes(grad_and_value(loss, has_aux=True), len(parameters))
             found, (value, buffers) = take(parameters, held, drawn, *batch)
             return found, value, *buffers
 
@@ -271,7 +272,7 @@ class PackedNetworks:
 
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
             constants, given = rest[:count], rest[count:]
-            lanes = vmap(measure, in_dims=(0, 0, *[None] * len(given)))
+            lanes = _over_lanes(measure, len(parameters), (0, 0, *[None] * len(given)))
             return lanes(parameters, constants, *given)
 
         self._model.eval()
@@ -282,6 +283,25 @@ class PackedNetworks:
     def _state(self, flat: Tensor, constants: Tensors) -> dict[str, Tensor]:
         named = dict(zip(self._constants, constants, strict=True))
         return self._layout.unflatten(flat) | named
+
+
+def _over_lanes(
+    function: Callable[..., Any], lanes: int, in_dims: int | tuple[int | None, ...] = 0
+) -> Callable[..., Any]:
+    """Return a function of lanes, stacked where `in_dims` says 0; None is shared by all.
+
+    A single lane does without vmap, whose operations take up to 1.1 times as long as torch's own.
+    """
+    if lanes > 1:
+        return vmap(function, in_dims=in_dims)
+
+    def alone(*stacked: Any) -> Any:
+        shared = in_dims if isinstance(in_dims, tuple) else [in_dims] * len(stacked)
+        pairs = zip(stacked, shared, strict=True)
+        own = (part if dim is None else tree_map(lambda t: t[0], part) for part, dim in pairs)
+        return tree_map(lambda t: t.unsqueeze(0), function(*own))
+
+    return alone
 
 
 def _rows(examples: Tensor, indices: Tensor) -> Tensor:

@@ -69,6 +69,8 @@ def test_a_pack_changes_buffers_as_its_lanes_do_alone(workload):
     pack, pair = PackedNetworks(made, SEEDS), PackedNetworks(made, SEEDS[1:])
     together, changed = trained(pack, batches), trained(pair, [some[1:] for some in batches])
     torch.testing.assert_close(changed, together[1:], rtol=1e-5, atol=1e-6)
+    single = trained(PackedNetworks(made, SEEDS[:1]), [some[:1] for some in batches])
+    torch.testing.assert_close(single, together[:1], rtol=1e-4, atol=1e-6)
     measured = pack.evaluate(made.data.validation)
     for lane, seed in enumerate(SEEDS):
         alone = LoopedNetwork(made, seed)

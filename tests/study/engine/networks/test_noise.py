@@ -61,6 +61,8 @@ def test_a_pack_draws_what_its_lanes_draw_alone(workload):
         torch.testing.assert_close(together[[lane]], alone, rtol=1e-5, atol=1e-7)
     changed = trained(PackedNetworks(made, SEEDS[1:]), [some[1:] for some in batches])
     torch.testing.assert_close(changed, together[1:], rtol=1e-5, atol=1e-7)
+    single = trained(PackedNetworks(made, SEEDS[:1]), [some[:1] for some in batches])
+    torch.testing.assert_close(single, together[:1], rtol=1e-5, atol=1e-7)
 
 
 def test_a_pack_goes_on_drawing_after_it_is_cut_and_restored():
