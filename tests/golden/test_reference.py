@@ -45,8 +45,11 @@ def test_the_summary_is_made_from_the_tables(folder):
     record = json.loads(json.dumps(summary_record(analyze(read_study(ResultsFolder.at(folder))))))
     then = json.loads((folder / "summary.json").read_text())
     assert record["table"] == then["table"]
-    assert record["regimes"]["of"] == then["regimes"]["of"]
     assert record["chosen"] == then["chosen"]
+    if record["fits"] is None:  # batches that change
+        assert then["fits"] is None
+        return
+    assert record["regimes"]["of"] == then["regimes"]["of"]
     for name, fit in record["fits"].items():
         recorded = then["fits"][name]["b_crit"]
         assert fit["b_crit"].pop("interval") == recorded.pop("interval")
