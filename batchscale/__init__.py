@@ -41,18 +41,8 @@ _MODULES = {
     "Study": "batchscale.loading",
     "load": "batchscale.loading",
     "sweep": "batchscale.sweeping",
-    "Data": "workloads",
-    "Dynamics": "workloads",
-    "Examples": "workloads",
-    "Items": "workloads",
-    "Lanes": "workloads",
-    "LaneSetup": "workloads",
-    "Model": "workloads",
-    "Target": "workloads",
-    "Workload": "workloads",
-    "WorkloadError": "workloads",
 }
-"""Module of each name that is imported when it is used."""
+"""Module of each name that is imported when it is used; the others are those of `workloads`."""
 
 __all__ = [
     "BatchscaleError",
@@ -86,14 +76,14 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("batchscale")
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module 'batchscale' has no attribute {name!r}")
     from batchscale.packages import find_clash
 
     clash = find_clash()
     if clash is not None:
         raise ImportError(clash)
-    value = getattr(importlib.import_module(_MODULES[name]), name)
+    value = getattr(importlib.import_module(_MODULES.get(name, "workloads")), name)
     globals()[name] = value  # the next use of the name does not come here
     return value
 

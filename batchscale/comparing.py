@@ -1,6 +1,7 @@
 """Several studies side by side."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from analysis.comparison.sentences import comparison_sentences
 from analysis.tables.study import read_study
 from batchscale.loading import Study
 from batchscale.notebook import page
-from study.storage.tables import study_tables
+from study.storage.consolidate import study_tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,13 +48,7 @@ class StudyComparison:
     def b_crit_ratios(self) -> pd.DataFrame:
         """Ratio of critical batch sizes, one row per pair: over, under, value, low, high."""
         rows = [
-            {
-                "over": ratio.over,
-                "under": ratio.under,
-                "value": ratio.estimate.value,
-                "low": ratio.estimate.low,
-                "high": ratio.estimate.high,
-            }
+            {"over": ratio.over, "under": ratio.under, **asdict(ratio.estimate)}
             for ratio in self._comparison.ratios
         ]
         return pd.DataFrame(rows, columns=["over", "under", "value", "low", "high"])

@@ -1,16 +1,18 @@
 """Finished runs of any trainer as a study, from Python."""
 
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 
 import pandas as pd
 
+from analysis.runs.columns import Units
 from analysis.runs.importing import Choices, import_rows
 from analysis.runs.importing import import_runs as import_source
 from analysis.runs.rows import Rows
 from analysis.runs.space import parse_space
-from analysis.runs.units import Units
 from analysis.tables.folder import ResultsFolder
+from batchscale.errors import BatchscaleError
 from batchscale.loading import Study, load
 
 
@@ -49,22 +51,52 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
 
     Raises:
         BatchscaleError: the runs contradict themselves, or lack a column; nothing is written.
-    """  # noqa: DOC502  (raised inside)
+    """
     choices = Choices(
-        mapping=dict(columns or {}),
+        mapping=_checked("columns", columns or {}),
         units=Units(step=step_unit, tokens_per_example=tokens_per_example),
-        target=target,
+        target=None if target is None else _number(target),
         metric=metric,
-        space=parse_space([f"{key}={text}" for key, text in (space or {}).items()]),
+        space=parse_space(
+            [f"{key}={text}" for key, text in _checked("space", space or {}).items()]
+        ),
         join=None if join is None else Path(join),
     )
     folder = ResultsFolder.at(results)
     if isinstance(runs, pd.DataFrame):
-        frame = runs.reset_index(drop=True).astype(object)
-        frame.columns = [str(column) for column in runs.columns]
-        frame = frame.where(frame.notna(), None)
-        made = import_rows(Rows(where="the table", frame=frame), name, folder, choices)
-    else:
+        made = import_rows(_rows(runs), name, folder, choices)
+    elif isinstance(runs, str | Path):
         made = import_source(str(runs), folder, choices)
+    else:
+        raise BatchscaleError(
+            f"runs must be a DataFrame or a path, got {type(runs).__name__}; make a DataFrame of it"
+        )
     studies = [load(one.folder.location) for one in made]
     return studies[0] if len(studies) == 1 else studies
+
+
+def _rows(runs: pd.DataFrame) -> Rows:
+    """Return the rows of a DataFrame, of whose index the levels with a name are columns."""
+    named = [level for level in runs.index.names if level is not None]
+    frame = runs.reset_index([level for level in named if level not in runs.columns])
+    frame = frame.reset_index(drop=True).astype(object)
+    frame.columns = [str(column) for column in frame.columns]
+    return Rows(where="the table", frame=frame.where(frame.notna(), None))
+
+
+def _checked(name: str, mapping: Mapping[str, str]) -> dict[str, str]:
+    sound = isinstance(mapping, Mapping) and all(
+        isinstance(text, str) for pair in mapping.items() for text in pair
+    )
+    if not sound:
+        raise BatchscaleError(
+            f"{name} must be a mapping of texts by name, got {mapping!r:.100}; for example "
+            '{"step": "global_step"}'
+        )
+    return dict(mapping)
+
+
+def _number(target: object) -> float:
+    if isinstance(target, bool) or not isinstance(target, Real):
+        raise BatchscaleError(f"target must be a number, got {target!r:.100}")
+    return float(target)

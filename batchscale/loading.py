@@ -17,7 +17,7 @@ from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import StudyTables, read_study
 from batchscale.notebook import page
-from study.storage.tables import study_tables
+from study.storage.consolidate import study_tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

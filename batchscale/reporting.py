@@ -72,7 +72,9 @@ def report(*, step: int, **values: float) -> None:
     """
     if any(os.environ.get(name, "0") != "0" for name in ("RANK", "OMPI_COMM_WORLD_RANK")):
         return
-    line = json.dumps({"step": int(step), **{name: float(v) for name, v in values.items()}})
+    # a step that is no whole number is for batchscale to refuse, not for this to cut
+    whole = int(step) if int(step) == float(step) else float(step)
+    line = json.dumps({"step": whole, **{name: float(v) for name, v in values.items()}})
     path = os.environ.get("BATCHSCALE_LOG")
     if path is None:
         print(line, file=sys.stdout, flush=True)

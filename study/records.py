@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
@@ -100,40 +101,25 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Region:
-    """A piece of search space by which the box of a batch size was widened.
+    """A piece of search space by which the box of a batch size was widened."""
 
-    Attributes:
-        number: counted from 1 in the order of widening.
-        box: (low, high) by searched hyperparameter.
-        first: number of its first trial.
-        trials: number of trials sampled in it.
-    """
-
-    number: int
-    box: Mapping[str, tuple[float, float]]
-    first: int
-    trials: int
+    number: int  # counted from 1 in the order of widening
+    box: Mapping[str, tuple[float, float]]  # (low, high) by searched hyperparameter
+    first: int  # number of its first trial
+    trials: int  # sampled in it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cohort:
-    """Trials of one batch size that one worker trains in lockstep.
-
-    Attributes:
-        batch_size: examples per step, >= 1.
-        points: the trials, one lane each; those of the first point's role have consecutive numbers.
-        best_steps: fewest steps to target among the cohorts that had to end before this one
-            starts; None where no trial of theirs reached the target.
-        expected_steps: fewest steps that its race is expected to take, of which the rungs are
-            fractions; None where nothing is known, or where no lane is pruned at rungs.
-        region: region of the points of an extension; None for other cohorts.
-    """
+    """Trials of one batch size that one worker trains in lockstep, one lane each."""
 
     batch_size: int
-    points: tuple[Point, ...]
+    points: tuple[Point, ...]  # those of the first point's role have consecutive numbers
+    # fewest steps to target among the cohorts that had to end before this one starts
     best_steps: int | None = None
+    # fewest steps that its race may take, of which the rungs are fractions; None without rungs
     expected_steps: int | None = None
-    region: Region | None = None
+    region: Region | None = None  # of an extension
 
     @property
     def number(self) -> int:
@@ -148,40 +134,24 @@ class Cohort:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lap:
-    """How far the race of a cohort is.
-
-    Attributes:
-        batch_size: of the cohort.
-        share: share of the race that is over, from 0 to 1.
-        loss: lowest validation loss in the last lap; None where there was none.
-        steps_per_second: training steps per second since the race began, added up over trials.
-    """
+    """How far the race of a cohort is."""
 
     batch_size: int
-    share: float
-    loss: float | None
-    steps_per_second: float
+    share: float  # of the race that is over, from 0 to 1
+    loss: float | None  # lowest validation loss in the last lap; None where there was none
+    steps_per_second: float  # since the race began, added up over trials
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """A trial's finite measurements in step order, the first at step 0; each array (measurements,).
+    """A trial's finite measurements in step order from step 0, arrays of shape (measurements,)."""
 
-    Attributes:
-        step: optimizer updates before the measurement.
-        train_loss: mean mini-batch loss since the previous measurement; NaN at step 0.
-        val_loss: mean loss over the validation examples.
-        val_error: validation error, the quantity that the target refers to.
-        seconds: wall-clock time of the cohort since its race began.
-        further: what else was measured, by name; NaN where it was not.
-    """
-
-    step: Steps
-    train_loss: Floats
-    val_loss: Floats
-    val_error: Floats
-    seconds: Floats
-    further: Mapping[str, Floats] = field(default_factory=dict)
+    step: Steps  # optimizer updates before the measurement
+    train_loss: Floats  # mean mini-batch loss since the previous measurement; NaN at step 0
+    val_loss: Floats  # mean loss over the validation examples
+    val_error: Floats  # the quantity that the target refers to
+    seconds: Floats  # wall-clock time of the cohort since its race began
+    further: Mapping[str, Floats] = field(default_factory=dict)  # by name; NaN where not measured
 
     @classmethod
     def empty(cls) -> "Curve":
@@ -217,51 +187,31 @@ CURVE_FIELDS = tuple(field.name for field in fields(Curve) if field.name != "fur
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """How a trial ended.
-
-    Attributes:
-        status: the reason.
-        steps: steps to target; None unless reached.
-        steps_before: step of the last measurement before the target; None unless reached.
-        stopped_at: last step taken.
-        best_error: lowest validation error after step 0; None without a finite measurement.
-    """
+    """How a trial ended."""
 
     status: Status
-    steps: int | None
-    steps_before: int | None
-    stopped_at: int
-    best_error: float | None
+    steps: int | None  # to the target; None unless reached
+    steps_before: int | None  # step of the last measurement before the target; None unless reached
+    stopped_at: int  # last step taken
+    best_error: float | None  # lowest validation error after step 0; None without a finite one
 
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """A trial's share of its cohort's wall-clock time in seconds; never used in a result.
+    """A trial's share of its cohort's wall-clock time in seconds; never used in a result."""
 
-    Attributes:
-        total: share of the race.
-        training: part of the total spent in training steps.
-        evaluation: part of the total spent in measurements.
-    """
-
-    total: float = 0.0
-    training: float = 0.0
-    evaluation: float = 0.0
+    total: float = 0.0  # of the race
+    training: float = 0.0  # of the total, spent in training steps
+    evaluation: float = 0.0  # of the total, spent in measurements
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How a cohort was computed.
+    """How a cohort was computed."""
 
-    Attributes:
-        mode: packed, looped or dynamics.
-        pack: lanes computed together, >= 1.
-        micro_batch: examples per forward and backward pass; None for lanes without batches.
-    """
-
-    mode: str
-    pack: int
-    micro_batch: int | None
+    mode: str  # packed, looped, dynamics or program
+    pack: int  # lanes computed together, >= 1
+    micro_batch: int | None  # examples per pass; None for lanes without batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -281,6 +231,12 @@ class TrialResult:
     message: str = ""
     execution: Execution | None = None
     region: Region | None = None
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What sorts trials of a batch size: the fewest steps first, then the lowest error."""
+        steps, error = self.outcome.steps, self.outcome.best_error
+        return math.inf if steps is None else steps, math.inf if error is None else error
 
     def without_curve(self) -> "TrialResult":
         """Return the result with an empty curve, to save memory."""

@@ -2,13 +2,17 @@
 
 import hashlib
 import logging
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import torch
+from hypothesis import settings
 
+settings.register_profile("loaded", deadline=None)  # a loaded machine is slow, not wrong
+settings.load_profile("loaded")
 SECONDS = {"long": 1800, "slow": 600}  # before a test counts as hung
 
 
@@ -29,6 +33,31 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Return what runs the command in this process and an empty folder: exit code, stdout, stderr.
+
+    A process of its own would spend seconds on imports.
+    """
+    from study.commands import app as cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("BATCHSCALE_DATA", "")  # also undoes what --data-dir sets
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["batchscale", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ Each returns what it found as text, or raises `BrokenClauseError`.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,8 +25,10 @@ from workloads.soundness import (
     sound_number,
     sound_target,
 )
+from workloads.splits import remarks
 from workloads.trees import named_leaves
 from workloads.workload import (
+    DYNAMICS_OPTIMIZERS,
     Data,
     Dynamics,
     Examples,
@@ -37,7 +40,7 @@ from workloads.workload import (
 _PORTION = 512
 _TRAINING_STEPS = 300
 _RATES = (0.01, 0.1, 0.5)
-_OPTIMIZERS = ("sgd", "heavy-ball", "nesterov")
+_SEEDED = "; draw from a generator with a seed of its own"
 _SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -51,14 +54,27 @@ def target_is_in_range(workload: Workload | Dynamics) -> str:
     return f"{target.quantity} < {target.value:g}"
 
 
-def data_are_identical_on_two_calls(workload: Workload) -> str:
-    """Check that `data()` gives the same split on every call."""
-    first, second = _data(workload), _data(workload)
+def kept(clause: Callable[[], str]) -> None:
+    """Refuse a workload that breaks a clause, in its words.
+
+    Raises:
+        WorkloadError: it does.
+    """
+    try:
+        clause()
+    except BrokenClauseError as broken:
+        raise WorkloadError(str(broken)) from broken
+
+
+def data_are_identical_on_two_calls(workload: Workload, first: Data | None = None) -> str:
+    """Check that `data()` gives the same split on every call; `first` is that of an earlier one."""
+    first, second = first or _data(workload), _data(workload)
     for split in first.splits:
         one, other = (_compared(getattr(data, split)) for data in (first, second))
         same = one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
-        _require(same, f"two calls of data() must agree, got different {split} tensors")
-    return ", ".join(f"{part.size:,} {_SPLITS[name]}" for name, part in first.splits.items())
+        _require(same, f"two calls of data() must agree, got different {split} tensors{_SEEDED}")
+    sizes = ", ".join(f"{part.size:,} {_SPLITS[name]}" for name, part in first.splits.items())
+    return "; ".join([sizes, *remarks(first)])
 
 
 def inputs_and_targets_agree_in_length(workload: Workload) -> str:
@@ -242,7 +258,7 @@ def _trained_error(workload: Workload, rate: float) -> float:
 def _lanes(workload: Dynamics) -> Lanes:
     """Return lanes with the first optimizer that the dynamics support."""
     refusal: WorkloadError | None = None
-    for optimizer in _OPTIMIZERS:
+    for optimizer in DYNAMICS_OPTIMIZERS:
         values = {"lr": np.array(_RATES)}
         if optimizer != "sgd":
             values["momentum"] = np.full(len(_RATES), 0.5)
@@ -257,4 +273,6 @@ def _lanes(workload: Dynamics) -> Lanes:
             return workload.lanes(setup)
         except WorkloadError as error:
             refusal = refusal or error
-    raise BrokenClauseError(f"one of {', '.join(_OPTIMIZERS)} must be known, got: {refusal}")
+    raise BrokenClauseError(
+        f"one of {', '.join(DYNAMICS_OPTIMIZERS)} must be known, got: {refusal}"
+    )

@@ -25,10 +25,7 @@ _RISEN = {"error": 0.2, "loss": 0.1}
 def refuse_rising(workload: Workload, make: Callable[[int], nn.Module], examples: Examples) -> None:
     """Refuse an error that rises while a model learns the few examples that it is measured on.
 
-    Args:
-        workload: the workload.
-        make: returns a new model for a seed; two must show it.
-        examples: a few training examples.
+    Two models, which `make` returns for a seed each, must show it.
 
     Raises:
         WorkloadError: the error rises, so that it is none.

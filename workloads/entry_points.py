@@ -42,7 +42,7 @@ class Kind:
         """Return the object of an entry point; one that does not import is refused."""
         try:
             return point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.error(
                 f"the plug-in behind {self.noun} {point.name!r} must import, got "
                 f"{type(error).__name__}: {error} from {package(point)}; update or uninstall it"

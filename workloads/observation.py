@@ -6,21 +6,22 @@ alone. `observe` tells the others apart, and refuses what no way of training cou
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from workloads.broadcasting import RefuseBroadcasting
 from workloads.errors import WorkloadError
 from workloads.items import Items
-from workloads.python_state import Snapshot, changed, snapshot
+from workloads.python_state import UNSEEN, Snapshot, changed, digest, snapshot, watch
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, copied, quantities, sound_number
 from workloads.trees import named_leaves
 from workloads.workload import Examples, Workload
+from workloads.writes import Writes
 
 _FEW = 13
 _SEEDS = (0, 1)
@@ -39,12 +40,15 @@ class Observation:
         buffer: whether only buffers change, which a checkpoint holds, as batch statistics.
         draws: names of the generators that training draws from; None without one.
         measure_draws: the same of a measurement.
+        touches: what it does to a parameter that no trace keeps, as a hook on its gradient, in
+            words; None where it only reads them.
     """
 
     state: str | None = None
     buffer: bool = False
     draws: str | None = None
     measure_draws: str | None = None
+    touches: str | None = None
 
     @property
     def resumable(self) -> bool:
@@ -54,7 +58,8 @@ class Observation:
     @property
     def may_pack(self) -> bool:
         """Whether all that there is beside computing are draws from torch, and buffers."""
-        return self.draws in {None, "torch"} and self.resumable and self.measure_draws is None
+        computes = self.measure_draws is None and self.touches is None
+        return self.draws in {None, "torch"} and self.resumable and computes
 
     def words(self) -> list[str]:
         """Return what was seen, a phrase each; none where there is nothing but computing."""
@@ -62,6 +67,7 @@ class Observation:
             f"{self.state} changes while it trains, or differs between models": self.state,
             f"training draws random numbers from {self.draws}": self.draws,
             f"measuring draws random numbers from {self.measure_draws}": self.measure_draws,
+            str(self.touches): self.touches,
         }
         return [phrase for phrase, found in seen.items() if found]
 
@@ -80,13 +86,9 @@ def few(examples: Examples | Items) -> Examples:
 def observe(
     workload: Workload, make: Callable[[int], nn.Module], train: Examples, validation: Examples
 ) -> Observation:
-    """Return what a workload does besides computing.
+    """Return what a workload does besides computing, on copies of a few examples.
 
-    Args:
-        workload: the workload.
-        make: returns a new model for a seed, on the device of the examples.
-        train: a few training examples, which are copied.
-        validation: a few validation examples, which are copied.
+    `make` returns a new model for a seed, on the device of the examples.
 
     Raises:
         WorkloadError: it changes the examples that it measures, what all trials share, or a model
@@ -103,8 +105,10 @@ class _Observer:
     """Two models of a workload: one that is called, and one that must not notice."""
 
     def __init__(self, workload: Workload, models: list[nn.Module]) -> None:
+        watch(workload)
         self._workload = workload
         self._called, self._other = models
+        self._writes = Writes(dict(self._called.named_parameters()))
 
     def observed(self, train: Examples, validation: Examples) -> Observation:
         """Train and measure a few times; return what changed."""
@@ -112,7 +116,9 @@ class _Observer:
         differing = _first(changed(self._own(self._called), self._own(self._other)))
         state, buffer, draws = self._while_training(train)
         measure_draws = self._while_measuring(validation)
+        written = [f"the model writes into parameter {name}" for name in self._writes.found]
         return Observation(
+            touches=_hooked(self._called) or _first(written),
             state=buffer or state or differing,
             buffer=buffer is not None and state is None and differing is None,
             draws=draws,
@@ -125,16 +131,20 @@ class _Observer:
     def _while_training(self, train: Examples) -> tuple[str | None, str | None, str | None]:
         """Return a Python member and a buffer that training changes, and a generator it uses."""
         device = train.tensors[0].device
-        own, other = self._own(self._called), self._own(self._other)
+        own, places = self._own(self._called), _places(self._called)
         shared: Snapshot = {}
         buffers, generators = _buffers(self._called), states(device)
         largest = 0.0
         for number in range(_PASSES):
             largest = max(largest, self._gradient(train))
             if number == 0:  # what the first call only fills, a cache, is not refused
-                shared, other = snapshot(workload=self._workload), self._own(self._other)
-        _refuse_shared(changed(other, self._own(self._other)))
-        _refuse_shared(changed(shared, snapshot(workload=self._workload)))
+                shared = self._shared()
+        _refuse_shared(changed(shared, self._shared()))
+        if places != _places(self._called):
+            raise WorkloadError(
+                "a model must keep its parameters, whose memory training shares, but puts others "
+                "in their place; write into them, such as p.data.clamp_() for p.data = ..."
+            )
         if largest == 0:
             raise WorkloadError(
                 "the gradient of the loss must not be zero in every parameter, got 0 in "
@@ -152,7 +162,7 @@ class _Observer:
     def _gradient(self, train: Examples) -> float:
         """Take a training pass; return the largest element of the gradient."""
         trainable = [p for p in self._called.parameters() if p.requires_grad]
-        with torch.enable_grad(), RefuseBroadcasting(train.size):
+        with torch.enable_grad(), RefuseBroadcasting(train.size), self._writes:
             batch = augmented(self._workload, copied(train))
             loss = self._workload.loss(self._called, batch)
             sound_number("loss", loss)
@@ -170,31 +180,66 @@ class _Observer:
         try:
             given, kept = copied(validation), copied(validation)
             self._measure(given, kept)
-            before = self._own(self._called), _buffers(self._called), states(device)
+            shared, before, generators = self._shared(), self._everything(), states(device)
             self._measure(given, kept)
-            after = self._own(self._called), _buffers(self._called), states(device)
+            random = drawn(generators, states(device))
+            member = _first(changed(before, self._everything()))
+            _refuse_shared(changed(shared, self._shared()))
         finally:
             self._called.train()
-        member = _first(changed(before[0], after[0])) or _first(changed(before[1], after[1]))
         if member is not None:
             raise WorkloadError(
                 "a measurement must leave the model as it is, since how many there are depends on "
                 f"the study: {member} changes while `loss` and `error` are computed in "
                 "evaluation mode; change it only `if self.training`"
             )
-        return drawn(before[2], after[2])
+        return random
+
+    def _shared(self) -> Snapshot:
+        return {**snapshot(workload=self._workload), **self._own(self._other)}
+
+    def _everything(self) -> Snapshot:
+        """Return what a measurement may not change; no parameter changes that is not written."""
+        parameters = dict(self._called.named_parameters())
+        written = {f"parameter {name}": parameters[name] for name in self._writes.found}
+        return {**self._own(self._called), **_buffers(self._called), **_contents(written)}
 
     def _measure(self, validation: Examples, kept: Examples) -> None:
         further = partial(quantities, self._workload)
         for measure in (self._workload.loss, self._workload.error, further):
-            with torch.no_grad(), RefuseBroadcasting(validation.size):
+            writes = Writes(dict(named_leaves(validation)))
+            with torch.no_grad(), RefuseBroadcasting(validation.size), self._writes, writes:
                 measure(self._called, validation)
-            _refuse_written(validation, kept)
+            _refuse_written(validation, kept, writes.found)
 
 
 def _buffers(model: nn.Module) -> Snapshot:
-    held = {f"buffer {name}": buffer for name, buffer in model.named_buffers()}
-    return {name: snapshot(value=buffer.detach().clone()) for name, buffer in held.items()}
+    return _contents({f"buffer {name}": buffer for name, buffer in model.named_buffers()})
+
+
+def _contents(named: Mapping[str, Tensor]) -> Snapshot:
+    return {name: (tuple(held.shape), held.dtype, digest(held)) for name, held in named.items()}
+
+
+def _places(model: nn.Module) -> list[tuple[int, int]]:
+    return [(id(parameter), parameter.data_ptr()) for parameter in model.parameters()]
+
+
+def _hooked(model: nn.Module) -> str | None:
+    """Return that a gradient hook is on a parameter, which a trace does not run; None without one.
+
+    Raises:
+        WorkloadError: a hook would run where gradients are accumulated, which never happens.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter._post_accumulate_grad_hooks:
+            raise WorkloadError(
+                f"parameter {name} must have no hook for when its gradient is accumulated, since "
+                "an update takes the gradient itself; use register_hook, which may change it"
+            )
+        if parameter._backward_hooks:
+            return f"parameter {name} has a hook on its gradient"
+    return None
 
 
 def _first(paths: list[str]) -> str | None:
@@ -202,10 +247,11 @@ def _first(paths: list[str]) -> str | None:
 
 
 def _refuse_shared(paths: list[str]) -> None:
+    paths = [path for path in paths if path != UNSEEN]
     if paths:
         raise WorkloadError(
-            "what all trials share must not change while one of them trains, since the result "
-            f"would depend on which others ran before: {_first(paths)} changes; {_REMEDY}"
+            "what all trials share must not change while one trains or is measured, since the "
+            f"result would depend on which others ran before: {_first(paths)} changes; {_REMEDY}"
         )
 
 
@@ -218,11 +264,11 @@ def _refuse_switch(paths: list[str]) -> None:
         )
 
 
-def _refuse_written(given: Examples, kept: Examples) -> None:
+def _refuse_written(given: Examples, kept: Examples, written: list[str]) -> None:
     now, before = (dict(named_leaves(examples)) for examples in (given, kept))
     for name in {**before, **now}:
         same = name in now and name in before and now[name].dtype == before[name].dtype
-        if not same or not torch.equal(now[name], before[name]):
+        if not same or name in written or not torch.equal(now[name], before[name]):
             raise WorkloadError(
                 f"the validation {name.removeprefix('.')} must stay as they are, but `loss`, "
                 "`error`, `quantities` or the model writes into them, and the next measurement "

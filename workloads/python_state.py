@@ -8,6 +8,7 @@ Two snapshots tell which of them a call has changed.
 import hashlib
 import inspect
 import itertools
+import os
 import random
 import sys
 import sysconfig
@@ -16,7 +17,9 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from contextvars import ContextVar
+from functools import cache, partial
+from multiprocessing.sharedctypes import SynchronizedBase
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +30,26 @@ from torch import Tensor, nn
 Snapshot = Mapping[str, Any]
 """Values by path, for example `model.net.calls`; comparable with `==`."""
 
-_MOST = 50_000
-"""Values of a snapshot at most; what lies beyond is not watched."""
+_MOST = 200_000
+"""Values of a snapshot at most."""
+UNSEEN = f"one of more than {_MOST:,} values"
+"""Path that stands for what lies beyond; it always counts as changed."""
+_SHORT = 100
+"""Longer lists and mappings of plain values, as a vocabulary, are one value."""
 _HASHED = 1 << 20
 """Tensors and arrays of more elements are told by place and version in place of their content."""
+_AUTHORS: set[str] = set()
+"""Installed packages that hold a workload, so that their files are the author's all the same."""
 _TENSORS = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
 _OURS = {"workloads", "study", "analysis", "batchscale"}
 _LIBRARY = str(Path(sysconfig.get_path("stdlib")).resolve())
 _INSTALLED = {"site-packages", "dist-packages"}
 """Folders of installed packages, of which an environment may have several."""
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
-_HOLDERS = {"types", "collections", "__main__"}
+_HOLDERS = {"types", "collections", "argparse", "_thread", "multiprocessing", "__main__"}
+"""Modules of Python whose objects hold what their users put there."""
+_WHOLE_FILE = {"globals", "modules"}
+"""Names by which a function may reach all globals of its file."""
 _ITERATORS = (
     *(type(iter(kind())) for kind in (list, tuple, str, dict, set)),
     *(getattr(itertools, name) for name in ("count", "cycle", "repeat", "chain", "islice")),
@@ -61,6 +73,11 @@ def snapshot(**roots: object) -> Snapshot:
     return walk.values
 
 
+def watch(workload: object) -> None:
+    """Count the package of a workload as its author's, also where it is installed."""
+    _AUTHORS.add(type(workload).__module__.partition(".")[0])
+
+
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
     """Return the paths whose value differs, or that only one of two snapshots has."""
     return [
@@ -78,7 +95,10 @@ class _Walk:
 
     def visit(self, path: str, value: object) -> None:
         """Record a value, or what it refers to."""
-        if len(self.values) >= _MOST or id(value) in self.seen:
+        if id(value) in self.seen:
+            return
+        if len(self.values) >= _MOST:
+            self.values[UNSEEN] = object()
             return
         if isinstance(value, _PLAIN):
             self.values[path] = (type(value), repr(value))
@@ -96,19 +116,23 @@ class _Walk:
                 return
 
 
-def _content(value: Any) -> tuple[Any, ...]:
+def digest(value: Tensor | np.ndarray[Any, Any]) -> bytes:
+    """Return a digest of the elements of a tensor, or of an array of no objects."""
     if isinstance(value, Tensor):
-        kind: tuple[Any, ...] = (tuple(value.shape), value.dtype)
+        value = value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
+    return hashlib.sha256(np.ascontiguousarray(value).data).digest()
+
+
+def _content(value: Any) -> tuple[Any, ...]:
+    kind = (tuple(value.shape), value.dtype)
+    if isinstance(value, Tensor):
         if value.numel() > _HASHED or value.is_meta:
             return (*kind, id(value), value._version)
-        value = value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
-    else:
-        kind = (value.shape, value.dtype)
-        if value.size > _HASHED:
-            return (*kind, value.ctypes.data)
-        if value.dtype.hasobject:
-            return (*kind, repr(value))
-    return (*kind, hashlib.sha256(np.ascontiguousarray(value).tobytes()).digest())
+    elif value.size > _HASHED:
+        return (*kind, value.ctypes.data)
+    elif value.dtype.hasobject:
+        return (*kind, repr(value))
+    return (*kind, digest(value))
 
 
 def _position(iterator: Any) -> Any:
@@ -123,14 +147,32 @@ def _position(iterator: Any) -> Any:
 def _of_object(value: Any) -> Iterator[tuple[str, Any]]:
     kind = type(value)
     if kind.__module__.partition(".")[0] in sys.stdlib_module_names - _HOLDERS:
-        return  # a lock, a logger, a file: nothing that a model computes with
-    for name, member in list(getattr(value, "__dict__", {}).items()):
-        yield f".{name}", member
+        yield from _of_library(value)
+        return
+    yield from _attributes(value)
     for base in kind.__mro__:
         for name in getattr(base, "__slots__", ()):
             if name != "__dict__" and hasattr(value, name):
                 yield f".{name}", getattr(value, name)
     yield "", kind
+
+
+def _of_library(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a copy of an object of Python's own would be made from, as of a range or a date.
+
+    A lock, a file or a pool has no copy, and is nothing that a model computes with.
+    """
+    try:
+        made_from = value.__reduce_ex__(4)
+    except Exception:  # noqa: BLE001 - each type refuses in its own way
+        return
+    if isinstance(made_from, tuple):
+        yield from _of_sequence(made_from[1:3])
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    for name, member in list(getattr(value, "__dict__", {}).items()):
+        yield f".{name}", member
 
 
 def _of_module(module: nn.Module) -> Iterator[tuple[str, Any]]:
@@ -162,11 +204,16 @@ def _of_function(function: Any) -> Iterator[tuple[str, Any]]:
             continue
     for place, default in enumerate(function.__defaults__ or ()):
         yield f"<default {place}>", default
-    for name, member in vars(function).items():
-        yield f".{name}", member
-    for name in _global_names(function.__code__):
+    for name, default in (function.__kwdefaults__ or {}).items():
+        yield f"<default {name}>", default
+    yield from _attributes(function)
+    names, package = _global_names(function.__code__), function.__module__.rpartition(".")[0]
+    for name in function.__globals__ if names & _WHOLE_FILE else names:
         if name in function.__globals__:
             yield f"<global {name}>", function.__globals__[name]
+        else:  # imported where it is used, perhaps from beside a plug-in
+            for module in {name, f"{package}.{name}"} & sys.modules.keys():
+                yield f"<import {name}>", sys.modules[module]
 
 
 def _global_names(code: types.CodeType) -> set[str]:
@@ -175,6 +222,8 @@ def _global_names(code: types.CodeType) -> set[str]:
 
 
 def _of_file(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
+    if module is os:
+        yield ".environ", os.environ
     if _written_by_the_author(module):
         for name, member in list(vars(module).items()):
             if not name.startswith("__"):
@@ -189,12 +238,25 @@ def _of_generator(generator: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _of_mapping(mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in list(mapping.items()):
-        yield f"[{key!r:.40}]", value
+    yield from _of_items(list(mapping.items()))
+    yield from _attributes(mapping)
 
 
 def _of_sequence(values: Any) -> Iterator[tuple[str, Any]]:
-    return ((f"[{place}]", value) for place, value in enumerate(list(values)))
+    yield from _of_items(list(enumerate(list(values))))
+    yield from _attributes(values)
+
+
+def _of_items(items: list[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
+    if len(items) > _SHORT and all(_is_plain(value) for _, value in items):
+        yield "", repr(items)
+    else:
+        yield from ((f"[{key!r:.40}]", value) for key, value in items)
+
+
+def _is_plain(value: Any) -> bool:
+    parts = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(part, _PLAIN) for part in parts)
 
 
 def _nothing(value: object) -> Iterator[tuple[str, Any]]:
@@ -203,8 +265,11 @@ def _nothing(value: object) -> Iterator[tuple[str, Any]]:
 
 def _written_by_the_author(module: types.ModuleType | None) -> bool:
     """Return whether a module is neither Python's, nor an installed package, nor batchscale's."""
-    if module is None or module.__name__.partition(".")[0] in _OURS:
+    package = "" if module is None else module.__name__.partition(".")[0]
+    if module is None or package in _OURS:
         return False
+    if package in _AUTHORS:
+        return True
     file = getattr(module, "__file__", None)
     if file is None:
         return module.__name__ == "__main__"
@@ -234,6 +299,9 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterator[tuple[str, Any]]]], ...] = (
     (types.MethodType, lambda method: iter([("", method.__func__), ("", method.__self__)])),
     ((staticmethod, classmethod), lambda method: iter([("", method.__func__)])),
     (property, lambda member: iter([("", member.fget)])),
+    (type(cache(len)), lambda cached: iter([("", cached.__wrapped__)])),
+    (ContextVar, lambda variable: iter([("", variable.get(None))])),
+    (SynchronizedBase, lambda shared: iter([("", shared.get_obj())])),
     (partial, lambda call: _of_sequence([call.func, *call.args, *call.keywords.values()])),
     (types.GeneratorType, _of_generator),
     (Mapping, _of_mapping),

@@ -83,9 +83,6 @@ def resolve(
 def maker(reference: str) -> Any:
     """Return the class of a workload, or whatever else makes it from its options.
 
-    Args:
-        reference: a name, or path/to/file.py:Class.
-
     Raises:
         WorkloadError: it is not found, or does not import.
     """  # noqa: DOC502  (raised inside)
@@ -156,7 +153,7 @@ def _named(name: str) -> Any:
     refuse_unknown(name)
     if name in BUILTIN:
         module, _, attribute = BUILTIN[name].attribute.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return getattr(importlib.import_module(f"workloads.builtin.{module}"), attribute)
     return _KIND.load(_plugins()[name])
 
 
@@ -216,11 +213,16 @@ def _check_members(workload: object, reference: str) -> None:
         members = _OWN_DYNAMICS if hasattr(workload, "lanes") else _TRAINED
         methods = [*members, *(name for name in _OPTIONAL if hasattr(workload, name))]
         there = {name: getattr(workload, name) for name in methods if hasattr(workload, name)}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise WorkloadError(
             f"a workload's members must be readable, got {type(error).__name__}: {error} in "
             f"{reference}"
         ) from error
+    whole = getattr(workload, "whole", False)
+    if not isinstance(whole, bool):
+        raise WorkloadError(
+            f"`whole` of a workload must be True or False, got {whole!r:.100} in {reference}"
+        )
     missing = [name for name in members if name not in there]
     if missing:
         raise WorkloadError(
@@ -230,5 +232,5 @@ def _check_members(workload: object, reference: str) -> None:
     if values:
         raise WorkloadError(
             f"{', '.join(methods[1:])} of a workload must be methods; {values[0]} of {reference} "
-            f"is {there[values[0]]!r}"
+            f"is {there[values[0]]!r:.100}"
         )

@@ -37,7 +37,7 @@ def sound_target(target: object) -> Target:
     upper, value = _UPPER[target.quantity], target.value
     if isinstance(value, bool | str) or not _is_between(0, value, upper):
         raise WorkloadError(
-            f"a target on the {target.quantity} must lie in (0, {upper:g}), got {value}"
+            f"a target on the {target.quantity} must lie in (0, {upper:g}), got {value!r:.100}"
             f"{above_one(value)}"
         )
     return target
@@ -178,7 +178,9 @@ def sound_number(name: str, value: object) -> float:
             return number
         got = str(number)
     else:
-        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.100}"
+        got = f"{value!r:.100}"
+        if isinstance(value, Tensor):
+            got = f"shape {tuple(value.shape)} of {value.dtype}"
     raise WorkloadError(
         f"the workload's {name} must be one finite number in a tensor before training, got {got}; "
         "take the mean, and run `batchscale check` on it"

@@ -68,7 +68,7 @@ def check(workload: Workload | Dynamics) -> Iterator[Clause]:
             yield Clause(name=name, passed=True, detail=clause(workload))
         except (contract.BrokenClauseError, WorkloadError) as broken:
             yield Clause(name=name, passed=False, detail=str(broken))
-        except Exception as error:  # noqa: BLE001 - reported to the author, clause by clause
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - reported to the author, clause by clause
             yield Clause(name=name, passed=False, detail=f"{type(error).__name__}: {error}")
 
 

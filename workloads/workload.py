@@ -74,7 +74,7 @@ class Examples(NamedTuple):
         if isinstance(index, slice):
             chosen: Examples = mapped(lambda tensor: tensor[index], self)
         else:
-            chosen = mapped(lambda tensor: tensor[index.to(tensor.device)], self)
+            chosen = mapped(lambda tensor: tensor.index_select(0, index.to(tensor.device)), self)
         return chosen
 
     def to(self, device: torch.device) -> "Examples":
@@ -183,6 +183,21 @@ class Workload(Protocol):
         """
 
 
+def tail_rate(share: Any, step: int) -> Any:
+    """Return the share that the newest weights have in the average of the tail of a trial.
+
+    With a <- a + rate (w - a) from step 1 on, the weights of step s count in proportion to about
+    s^(2 / share - 2): polynomial-decay averaging (Shamir & Zhang 2013, arXiv 1212.1824). At every
+    step they are as old on average as those of the last `share` of all steps, which a uniform
+    average of a tail can only hold at one step, known before.
+
+    Args:
+        share: from 0, the newest weights alone, to 1, all alike; a number, array or tensor.
+        step: of the newest weights, >= 1.
+    """
+    return (2 - share) / (2 + share * (step - 2))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSetup:
     """The lanes that a workload with its own dynamics must run.
@@ -194,8 +209,10 @@ class LaneSetup:
         lr_factor: maps a step (0 for the first update) to the factor on the learning rate, shape
             (lanes,); None for a constant learning rate.
         seeds: one seed per lane, shape (lanes,).
-        ema_decay: decays of the averages of the weights, shape (lanes,); None for no averages. Only
-            given to a workload whose attribute `averages` is True.
+        ema_decay: decays of the averages of the weights, shape (lanes,); None for no such averages.
+            Only given to a workload whose attribute `averages` is True.
+        tail_average: shares of the steps so far that the averages hold (see `tail_rate`), shape
+            (lanes,); None for no such averages. Only given to one with `tail_averages = True`.
         counts_averages: whether the error is that of the averages, and the quantity `raw_error`
             that of the weights; otherwise `averaged_error` is the one of the averages.
         batch_size_at: maps a step (0 for the first update) to its examples, where a study changes
@@ -209,6 +226,7 @@ class LaneSetup:
     lr_factor: Callable[[int], Floats] | None
     seeds: NDArray[np.int64]
     ema_decay: Floats | None = None
+    tail_average: Floats | None = None
     counts_averages: bool = False
     batch_size_at: Callable[[int], int] | None = None
 
@@ -228,6 +246,10 @@ class Lanes(Protocol):
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drop the lanes where `lanes`, shape (lanes,), is False; the others keep their order."""
+
+
+DYNAMICS_OPTIMIZERS = ("sgd", "heavy-ball", "nesterov")
+"""Optimizers of which a workload with its own dynamics supports some."""
 
 
 @runtime_checkable

@@ -21,11 +21,12 @@ from analysis.archive.spaces import Entry, entries, hyperparameter_name, union
 from analysis.errors import AnalysisError
 from analysis.measures.imported import judged
 from analysis.tables.schema import (
+    BOXES_FILE,
     CURVE_COLUMNS,
     OPTIONAL_TRIAL_COLUMNS,
     TRIAL_COLUMNS,
-    box_schema,
     curve_schema,
+    file_schema,
     trial_schema,
 )
 
@@ -39,7 +40,7 @@ class Tables:
     Attributes:
         trials: as in `trial_schema`.
         curves: as in `curve_schema`, then one column for each further measurement.
-        boxes: as in `box_schema`, one region per batch size.
+        boxes: as in `BOX_COLUMNS`, one region per batch size.
         space: the smallest space that contains all boxes.
         not_finite: number of measurements left out because their error is not finite.
         unmeasured: number of trials without a measurement.
@@ -77,12 +78,8 @@ def choose_metric(workload: ArchivedWorkload, name: str | None) -> Metric:
 def convert(workload: ArchivedWorkload, metric: Metric, first_trials: int | None = None) -> Tables:
     """Return a workload as tables, without a target: COMPLETE trials are `exhausted`.
 
-    Trials have no seed, cohort or time, which the archive does not record.
-
-    Args:
-        workload: the workload.
-        metric: the measurement that becomes the error.
-        first_trials: how many COMPLETE trials to keep at each batch size; None for all.
+    Trials have no seed, cohort or time, which the archive does not record. Of each batch size the
+    first COMPLETE ones are kept, as many as asked for, and those up to there.
 
     Raises:
         AnalysisError: a batch size has too few trials, a COMPLETE trial lacks the metric, or a
@@ -111,7 +108,7 @@ def convert(workload: ArchivedWorkload, metric: Metric, first_trials: int | None
     return Tables(
         trials=pa.Table.from_pylist(rows, schema=trial_schema(tuple(names))),
         curves=curves,
-        boxes=pa.Table.from_pylist(boxes, schema=box_schema()),
+        boxes=pa.Table.from_pylist(boxes, schema=file_schema(BOXES_FILE)),
         space=union(spaces.values()),
         not_finite=not_finite,
         unmeasured=sum(len(trial.measurements) == 0 for _, trial in _all_trials(trials)),

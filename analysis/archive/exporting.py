@@ -56,7 +56,7 @@ class Exported:
 
 
 def export_study(folder: ResultsFolder, to: Path) -> Exported:
-    """Write a study in the published layout, to dataset/model/optimizer in a folder.
+    """Write a study in the published layout, to dataset/model/optimizer in the folder `to`.
 
     The data set is the workload's name and the model is `model`; for `path/to/file.py:Class` they
     are the file's stem and the class. An imported study goes back to its place, with its own
@@ -64,10 +64,6 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     `extension` and `warm` with the numbers after them. Replicates are left out: the archive would
     count a re-run of the best point as another trial of the search. The error of the study becomes
     `val/classification_error`, whatever it measures, unless it is a loss.
-
-    Args:
-        folder: the results folder.
-        to: where dataset/model/optimizer is made.
 
     Returns:
         What was written.

@@ -67,12 +67,8 @@ class Choices:
 def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> list[Imported]:
     """Make a results folder for each chosen workload of an archive.
 
-    Nothing is written unless everything chosen could be read.
-
-    Args:
-        archive: a folder or a tar file in the layout of `analysis.archive.layout`.
-        results: where the folders are made.
-        choices: what is imported, and how.
+    Nothing is written unless everything chosen could be read. An archive is a folder or a tar file
+    in the layout of `analysis.archive.layout`.
 
     Returns:
         The folders made, in the order of the archive.
@@ -87,7 +83,8 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
         if not made:
             raise AnalysisError(
                 f"an archive must hold a workload whose name matches --only, got none in {archive} "
-                f"for {choices.only!r}; names are as dataset-model-optimizer"
+                f"for {choices.only!r}; names are as dataset-model-optimizer, and of finished runs "
+                "give the table itself"
             )
         for one in made:
             there = Path(staged) / one.folder.name

@@ -144,12 +144,7 @@ def place_of(parts: Sequence[str]) -> Place | None:
 
 
 def check_name(kind: str, name: str, where: str) -> None:
-    """Check a name in an archive that becomes a name of a study.
-
-    Args:
-        kind: what has the name, in the plural.
-        name: the name.
-        where: the file, for the message.
+    """Check a name in the file `where` that becomes a name of a study; `kind` is a plural.
 
     Raises:
         AnalysisError: it is empty or has unusual characters.

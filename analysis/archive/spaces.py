@@ -26,12 +26,7 @@ def is_finite(value: object) -> bool:
 
 
 def check_parameter(where: str, name: str, config: object) -> None:
-    """Check an entry of `parameter_configs`.
-
-    Args:
-        where: the file, for the message.
-        name: the parameter.
-        config: its entry.
+    """Check an entry of `parameter_configs` in the file `where`.
 
     Raises:
         AnalysisError: its type is unknown, or its scale does not allow its range.

@@ -9,17 +9,17 @@ import pandas as pd
 
 from analysis.comparison.labels import LEAST_STUDIES, labels
 from analysis.errors import AnalysisError
-from analysis.fitting.average import average_of
 from analysis.fitting.critical import CriticalBatchSize, critical_batch_sizes
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.ratios import EqualityTest, b_crit_ratio, equal_b_crit
+from analysis.fitting.shapes import average_of
 from analysis.fitting.tuned import fit_best
 from analysis.measures.batch_plan import is_planned
+from analysis.measures.first_trials import equal_trials as most_equal_trials
 from analysis.measures.replicates import all_have_replicates, fitted_points
-from analysis.measures.targets import equal_trials as most_equal_trials
 from analysis.report.summary import Analysis, analyze
 from analysis.tables.study import StudyTables
 
@@ -133,6 +133,19 @@ class Comparison:
     def common(self) -> tuple[int, ...]:
         """The batch sizes at which every study reached its target, ascending."""
         return _common(self.studies)
+
+    def side_by_side(self, cells: Mapping[str, Mapping[int, str]]) -> pd.DataFrame:
+        """Return a table of text: one row per batch size, a column per study, "-" where none.
+
+        Args:
+            cells: by name of the study, text by batch size.
+        """
+        sizes = sorted({size for own in cells.values() for size in own})
+        labels = {study.name: study.label for study in self.studies}
+        columns = {
+            labels[name]: [own.get(size, "-") for size in sizes] for name, own in cells.items()
+        }
+        return pd.DataFrame({"B": list(map(str, sizes)), **columns})
 
 
 def compare(

@@ -87,12 +87,10 @@ def _ratio(
 def example_ratios_table(comparison: Comparison) -> pd.DataFrame:
     """Return the ratios as text: one row per batch size, a column per study but the first."""
     ratios = example_ratios(comparison)
-    sizes = sorted(set(ratios["batch_size"]))
-    shown = {"B": [str(size) for size in sizes]}
-    for study in comparison.studies[1:]:
-        cells = _cells(ratios[ratios["study"] == study.name])
-        shown[study.label] = [cells.get(size, "-") for size in sizes]
-    return pd.DataFrame(shown)
+    names = [study.name for study in comparison.studies[1:]]
+    return comparison.side_by_side(
+        {name: _cells(ratios[ratios["study"] == name]) for name in names}
+    )
 
 
 def example_ratio_sentences(comparison: Comparison) -> tuple[str, ...]:

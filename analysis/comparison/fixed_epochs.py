@@ -88,15 +88,11 @@ def _least(tables: StudyTables, runs: pd.DataFrame, steps: int) -> Floats:
 
 def epochs_table(comparison: Comparison) -> pd.DataFrame:
     """Return the errors as text: one row per batch size, a column per study."""
-    errors = fixed_epochs(comparison)
     loss = comparison.quantity == "loss"
-    shown = {"B": [str(size) for size in sorted(set(errors["batch_size"]))]}
-    for study in comparison.studies:
-        rows = errors[errors["study"] == study.name]
-        cells = {str(row["batch_size"]): _cell(row, loss) for row in rows.to_dict("records")}
-        if cells:
-            shown[study.label] = [cells.get(size, "-") for size in shown["B"]]
-    return pd.DataFrame(shown)
+    cells: dict[str, dict[int, str]] = {}
+    for row in fixed_epochs(comparison).to_dict("records"):
+        cells.setdefault(row["study"], {})[row["batch_size"]] = _cell(row, loss)
+    return comparison.side_by_side(cells)
 
 
 def _cell(row: Mapping[Hashable, Any], loss: bool) -> str:

@@ -30,11 +30,7 @@ COMPARISON_MD = "comparison.md"
 
 
 def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> None:
-    """Refuse a folder that holds anything but an earlier comparison of the same studies.
-
-    Args:
-        folder: where the comparison is to be written.
-        locations: of the studies, by name.
+    """Refuse a folder that holds anything but an earlier comparison of the studies there.
 
     Raises:
         AnalysisError: it holds something else.
@@ -60,12 +56,7 @@ def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> No
 def write_comparison(
     comparison: Comparison, folder: ResultsFolder, locations: Mapping[str, str]
 ) -> list[str]:
-    """Write `comparison.json` and `comparison.md`.
-
-    Args:
-        comparison: the comparison.
-        folder: where to write; made if it does not exist.
-        locations: of the studies, by name.
+    """Write `comparison.json` and `comparison.md`; `locations` are those of the studies, by name.
 
     Returns:
         The names of the files written.
@@ -170,14 +161,11 @@ def steps_table(comparison: Comparison) -> pd.DataFrame:
         Column B, and for each study its steps with the normalized ones in parentheses, or "> n"
         where n steps were not enough.
     """
-    sizes = sorted(set(comparison.table["batch_size"]))
-    shown = {"B": [str(size) for size in sizes]}
-    for study in comparison.studies:
-        rows = comparison.table[comparison.table["study"] == study.name]
-        numbers = (rows[name] for name in ("batch_size", "compared", "bound", "normalised"))
-        cells = {int(size): _cell(*row) for size, *row in zip(*numbers, strict=True)}
-        shown[study.label] = [cells.get(size, "-") for size in sizes]
-    return pd.DataFrame(shown)
+    cells: dict[str, dict[int, str]] = {study.name: {} for study in comparison.studies}
+    columns = ("study", "batch_size", "compared", "bound", "normalised")
+    for name, size, *row in zip(*(comparison.table[column] for column in columns), strict=True):
+        cells[name][int(size)] = _cell(*row)
+    return comparison.side_by_side(cells)
 
 
 def examples_table(comparison: Comparison) -> pd.DataFrame | None:
@@ -236,7 +224,7 @@ def _e_min(study: Compared) -> Estimate | None:
 
 
 def _text(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else estimate.text("").strip().removeprefix("= ")
+    return "-" if estimate is None else estimate.text()
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

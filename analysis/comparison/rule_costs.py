@@ -65,20 +65,16 @@ def training(config: Mapping[str, Any]) -> tuple[object, object]:
 
 def rule_costs_table(comparison: Comparison) -> pd.DataFrame:
     """Return the costs as text: one row per batch size, one column per recipe."""
-    costs, labels = rule_costs(comparison), _labels(comparison)
-    shown = {"B": [str(size) for size in sorted(set(costs["batch_size"]))]}
-    for name, rows in costs.groupby("study", sort=False):
-        cells = {
-            str(size): "missed" if pd.isna(ratio) else f"{ratio:.2f}x"
-            for size, ratio in zip(rows["batch_size"], rows["ratio"], strict=True)
-        }
-        shown[labels[str(name)]] = [cells.get(size, "-") for size in shown["B"]]
-    return pd.DataFrame(shown)
+    costs = rule_costs(comparison)
+    cells: dict[str, dict[int, str]] = {}
+    for name, size, ratio in zip(costs["study"], costs["batch_size"], costs["ratio"], strict=True):
+        cells.setdefault(name, {})[size] = "missed" if pd.isna(ratio) else f"{ratio:.2f}x"
+    return comparison.side_by_side(cells)
 
 
 def rule_cost_sentences(comparison: Comparison) -> tuple[str, ...]:
     """Return what each recipe costs, one sentence each."""
-    costs, labels = rule_costs(comparison), _labels(comparison)
+    costs, labels = rule_costs(comparison), {s.name: s.label for s in comparison.studies}
     return tuple(
         f"{labels[str(study)]} against {labels[str(tuned)]}, tuned at every batch size: "
         f"{_clauses(rows)}."
@@ -107,7 +103,3 @@ def times(ratio: float) -> str:
     ('1.20 times', '10.5 times')
     """
     return f"{ratio:.{2 if ratio < 10 else 1}f} times"  # noqa: PLR2004
-
-
-def _labels(comparison: Comparison) -> dict[str, str]:
-    return {study.name: study.label for study in comparison.studies}

@@ -6,11 +6,12 @@ from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.example_ratios import example_ratio_sentences
 from analysis.comparison.rule_costs import rule_cost_sentences, times
 from analysis.fitting.critical import FORM, TUNING
-from analysis.fitting.estimates import rounded, size_text
-from analysis.fitting.ratios import LEVEL, EqualityTest
+from analysis.fitting.estimates import LEVEL, rounded, size_text, span_text
+from analysis.fitting.ratios import EqualityTest
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import all_have_replicates
+from analysis.measures.starts import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.fits import fits_record, unidentified_sentences
 
@@ -25,7 +26,10 @@ def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
         *(
             f"{study.label}: {sentence}"
             for study in comparison.studies
-            for sentence in unfinished_sentences(study.analysis.unfinished)
+            for sentence in (
+                *unfinished_sentences(study.analysis.unfinished),
+                *begun_sentences(study.analysis.begun_below),
+            )
         ),
         *_targets(comparison),
         *_measures(comparison),
@@ -73,11 +77,18 @@ def _targets(comparison: Comparison) -> tuple[str, ...]:
         sentences.append(
             f"The studies have different targets, {targets}: each one's steps are to its own."
         )
-    if len({str(study.analysis.study.config["workload"]) for study in studies}) > 1:
+    tables = [study.analysis.study for study in studies]
+    if len({str(study.config["workload"]) for study in tables}) > 1:
         sentences.append(
             "The studies train different workloads: compare how their steps fall with batch size, "
             "not the steps themselves."
         )
+    else:
+        sentences += [
+            f"The studies have different {split} data: their steps differ by that as well."
+            for name, split in (("train", "training"), ("validation", "validation"))
+            if len({str(study.data[name]) for study in tables if name in study.data}) > 1
+        ]
     return tuple(sentences)
 
 
@@ -92,7 +103,8 @@ def _measures(comparison: Comparison) -> tuple[str, ...]:
             f" in all studies: {_listed(some)} {'has' if len(some) == 1 else 'have'} medians over "
             "fresh seeds, but some studies or batch sizes lack them, and the two do not mix"
         )
-    counts = [_trials(study) for study in studies]
+    trials = [study.analysis.table["trials"] for study in studies]
+    counts = [span_text(number.min(), number.max()) for number in trials]
     if len(set(counts)) == 1:
         return (f"{measure}; {counts[0]} trials at each batch size.",)
     shown = _listed(
@@ -104,12 +116,6 @@ def _measures(comparison: Comparison) -> tuple[str, ...]:
         f"{measure}.",
         f"Trials at each batch size: {shown}. More trials find fewer steps{remedy}.",
     )
-
-
-def _trials(study: Compared) -> str:
-    trials = study.analysis.table["trials"]
-    low, high = int(trials.min()), int(trials.max())
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def _misses(studies: Sequence[Compared]) -> tuple[str, ...]:
@@ -219,22 +225,14 @@ def _caveats(comparison: Comparison) -> tuple[str, ...]:
     blind = [s.label for s in fitted if TUNING not in s.critical["b_crit"].parts]
     margin = [s.label for s in fitted if s.fits is not None and s.fits.common]
     plain = [s.label for s in fitted if FORM not in s.critical["b_crit"].parts]
-    sentences = []
-    if blind:
-        sentences.append(
-            f"Intervals and test hold no under-tuning of {_listed(blind)}: a search cut short "
-            "moves b_crit by more."
-        )
-    if margin:
-        sentences.append(
-            f"Ratio and test hold no under-tuning of {_listed(margin)}; the intervals of b_crit do."
-        )
-    if plain:
-        sentences.append(
-            f"They take the curve of {_listed(plain)} for a hyperbola, as too few batch sizes "
-            "reached the target to fit another."
-        )
-    return tuple(sentences)
+    told = (
+        (blind, "Intervals and test hold no under-tuning of {}: a search cut short moves b_crit by "
+         "more."),
+        (margin, "Ratio and test hold no under-tuning of {}; the intervals of b_crit do."),
+        (plain, "They take the curve of {} for a hyperbola, as too few batch sizes reached the "
+         "target to fit another."),
+    )  # fmt: skip
+    return tuple(text.format(_listed(labels)) for labels, text in told if labels)
 
 
 def _not_identified(studies: Sequence[Compared]) -> list[str]:
@@ -261,17 +259,14 @@ def _ratio(ratio: Ratio, by_name: Mapping[str, Compared]) -> str:
     if factor.value < 1:
         factor, over, under = factor.inverse(), under, over
     sizes = " against ".join(
-        study.b_crit.text("b_crit").removeprefix("b_crit = ")
-        for study in (over, under)
-        if study.b_crit is not None
+        study.b_crit.text() for study in (over, under) if study.b_crit is not None
     )
     other = f"that of {under.label}"
     if not factor.identified:
         return f"The data do not bound the ratio of b_crit of {over.label} to {other}: {sizes}."
-    ends = f"{rounded(factor.low)}\N{EN DASH}{rounded(factor.high)}"
     return (
         f"b_crit of {over.label} is {rounded(factor.value)} times {other} ({LEVEL:.0%} interval "
-        f"{ends}): {sizes}."
+        f"{factor.ends}): {sizes}."
     )
 
 

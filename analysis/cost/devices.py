@@ -10,7 +10,7 @@ and at each N the best of the study's batch sizes is taken.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,62 +61,82 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceCost:
-    """The cost of training to the target on several devices, at the fastest batch size there.
+    """The cost of training to the target at a batch size on several devices.
 
     Attributes:
         devices: their number N.
         batch_size: of all of them together, B.
-        share: examples of a batch on the busiest device, B / N rounded up.
-        step_seconds: time of a step, all-reduce included.
-        all_reduce_seconds: of that, in the all-reduce.
-        seconds: time to target.
-        device_hours: N times that time, in hours.
-        money: price of these hours; None without a price.
-        speedup: how many times as fast as the fastest batch size on one device.
-        factors: what multiplies the device-hours of one device: `examples` for the examples to
-            target at this batch size over those at that one, `shares` for the time of an example
-            where each device has a share of the batch, and `all-reduce`. Their product is N over
-            the speed-up.
+        steps: steps to target.
+        share_seconds: time of a step on the busiest device, which has the `share` of a batch.
+        all_reduce_seconds: of a step, in the all-reduce.
+        price: money per device-hour, if known.
+        alone: the fastest batch size on one device; None for that itself.
     """
 
     devices: int
     batch_size: int
-    share: int
-    step_seconds: Estimate
+    steps: Estimate
+    share_seconds: Estimate
     all_reduce_seconds: float
-    seconds: Estimate
-    device_hours: Estimate
-    money: Estimate | None
-    speedup: Estimate
-    factors: Mapping[str, float]
+    price: float | None
+    alone: "DeviceCost | None" = None
 
     @property
-    def efficiency(self) -> float:
-        """Share of the speed-up of perfect scaling."""
-        return self.speedup.value / self.devices
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Setting:
-    """A batch size on a number of devices."""
-
-    devices: int
-    batch_size: int
-    steps: Estimate
-    share: int
-    share_seconds: Estimate
-    all_reduce: float
+    def share(self) -> int:
+        """Examples of a batch on the busiest device, B / N rounded up."""
+        return math.ceil(self.batch_size / self.devices)
 
     @property
     def step_seconds(self) -> Estimate:
-        """Time of a step."""
-        own, more = self.share_seconds, self.all_reduce
+        """Time of a step, all-reduce included."""
+        own, more = self.share_seconds, self.all_reduce_seconds
         return Estimate(value=own.value + more, low=own.low + more, high=own.high + more)
 
     @property
     def seconds(self) -> Estimate:
         """Time to target."""
         return product(self.steps, self.step_seconds)
+
+    @property
+    def device_hours(self) -> Estimate:
+        """N times that time, in hours."""
+        return self.seconds.times(self.devices / 3600)
+
+    @property
+    def money(self) -> Estimate | None:
+        """Price of these hours; None without a price."""
+        return None if self.price is None else self.device_hours.times(self.price)
+
+    @property
+    def speedup(self) -> Estimate:
+        """How many times as fast as the fastest batch size on one device."""
+        if self.alone is None or self.devices == 1:
+            return exactly(1.0)
+        # at one batch size the steps are the same, whatever they are
+        same = self.batch_size == self.alone.batch_size
+        steps = exactly(1.0) if same else ratio(self.alone.steps, self.steps)
+        return product(steps, ratio(self.alone.step_seconds, self.step_seconds))
+
+    @property
+    def efficiency(self) -> float:
+        """Share of the speed-up of perfect scaling."""
+        return self.speedup.value / self.devices
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """What multiplies the device-hours of one device; the product is N over the speed-up.
+
+        `examples` is for the examples to target at this batch size over those at that one, `shares`
+        for the time of an example where each device has a share of the batch, and `all-reduce`.
+        """
+        alone = self.alone or self
+        examples = self.steps.value * self.batch_size / (alone.steps.value * alone.batch_size)
+        whole = self.share_seconds.value * self.devices / self.batch_size
+        return {
+            EXAMPLES: examples,
+            SHARES: whole / (alone.share_seconds.value / alone.batch_size),
+            ALL_REDUCE: self.step_seconds.value / self.share_seconds.value,
+        }
 
 
 def all_reduce_seconds(devices: int, size: float, bandwidth: float, latency: float) -> float:
@@ -172,31 +192,34 @@ def scaled(
 
     A batch size is left out where the share of a device is smaller than every batch size that was
     timed: what a step takes there is not known. A number of devices for which none is left is, too.
-
-    Args:
-        steps: steps to target by batch size.
-        costs: the cost of a step.
-        devices: numbers of devices, rising.
-        link: what connects them; it may be missing where there is but one.
-        price: money per device-hour, if known.
+    Numbers of devices rise; the link may be missing where there is but one.
 
     Raises:
         AnalysisError: the size of the model is not known.
     """  # noqa: DOC502  (raised by _message_bytes)
     size = _message_bytes(costs, link)
-    settings = [
-        [
-            setting
+    best: list[DeviceCost] = []
+    for count in (1, *devices):
+        slow = 0.0
+        if link is not None:
+            slow = all_reduce_seconds(count, size, link.bandwidth, link.latency)
+        tried = [
+            DeviceCost(
+                devices=count,
+                batch_size=batch_size,
+                steps=own,
+                share_seconds=seconds,
+                all_reduce_seconds=slow,
+                price=price,
+            )
             for batch_size, own in steps.items()
-            if (setting := _setting(count, batch_size, own, costs, link, size)) is not None
+            if batch_size >= count
+            and (seconds := step_seconds(costs, math.ceil(batch_size / count))) is not None
         ]
-        for count in (1, *devices)
-    ]
-    best = [min(tried, key=lambda at: at.seconds.value) for tried in settings if tried]
-    alone = next((setting for setting in best if setting.devices == 1), None)
-    if alone is None:
+        best += [min(tried, key=lambda at: at.seconds.value)] if tried else []
+    if not best or best[0].devices != 1:
         return ()
-    return tuple(_cost(setting, alone, price) for setting in best[1:])
+    return tuple(replace(cost, alone=best[0]) for cost in best[1:])
 
 
 def _message_bytes(costs: StepCosts, link: Link | None) -> float:
@@ -210,31 +233,6 @@ def _message_bytes(costs: StepCosts, link: Link | None) -> float:
             f"got step times without it ({costs.source}); give it with --parameters"
         )
     return float(parameters * _BYTES_PER_PARAMETER)
-
-
-def _setting(
-    devices: int,
-    batch_size: int,
-    steps: Estimate,
-    costs: StepCosts,
-    link: Link | None,
-    size: float,
-) -> _Setting | None:
-    share = math.ceil(batch_size / devices)
-    seconds = step_seconds(costs, share)
-    if seconds is None or batch_size < devices:
-        return None
-    slow = 0.0
-    if link is not None:
-        slow = all_reduce_seconds(devices, size, link.bandwidth, link.latency)
-    return _Setting(
-        devices=devices,
-        batch_size=batch_size,
-        steps=steps,
-        share=share,
-        share_seconds=seconds,
-        all_reduce=slow,
-    )
 
 
 def step_seconds(costs: StepCosts, batch_size: int) -> Estimate | None:
@@ -259,33 +257,4 @@ def step_seconds(costs: StepCosts, batch_size: int) -> Estimate | None:
         value=between(below.value, above.value),
         low=between(below.low, above.low),
         high=between(below.high, above.high),
-    )
-
-
-def _cost(setting: _Setting, alone: _Setting, price: float | None) -> DeviceCost:
-    seconds, step = setting.seconds, setting.step_seconds
-    hours = seconds.times(setting.devices / 3600)
-    # at one batch size the steps are the same, whatever they are
-    steps = exactly(1.0)
-    if setting.batch_size != alone.batch_size:
-        steps = ratio(alone.steps, setting.steps)
-    same = setting.devices == 1
-    speedup = exactly(1.0) if same else product(steps, ratio(alone.step_seconds, step))
-    examples = setting.steps.value * setting.batch_size / (alone.steps.value * alone.batch_size)
-    whole = setting.share_seconds.value * setting.devices / setting.batch_size
-    return DeviceCost(
-        devices=setting.devices,
-        batch_size=setting.batch_size,
-        share=setting.share,
-        step_seconds=step,
-        all_reduce_seconds=setting.all_reduce,
-        seconds=seconds,
-        device_hours=hours,
-        money=None if price is None else hours.times(price),
-        speedup=speedup,
-        factors={
-            EXAMPLES: examples,
-            SHARES: whole / (alone.share_seconds.value / alone.batch_size),
-            ALL_REDUCE: step.value / setting.share_seconds.value,
-        },
     )

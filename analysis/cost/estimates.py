@@ -85,12 +85,12 @@ def text(estimate: Estimate, units: Units = ()) -> str:
 
 def interval_text(estimate: Estimate, size: float = 1.0) -> str:
     """Return the ends of an estimate in units of a size; empty where none is known."""
-    low, high = estimate.low / size, estimate.high / size
-    if low > 0 and math.isfinite(high):
-        return f"{rounded(low)}\N{EN DASH}{rounded(high)}"
-    if low > 0:
-        return f"> {rounded(low)}"
-    return f"< {rounded(high)}" if math.isfinite(high) else ""
+    own = estimate.times(1 / size)
+    if own.identified:
+        return own.ends
+    if own.low > 0:
+        return f"> {rounded(own.low)}"
+    return f"< {rounded(own.high)}" if math.isfinite(own.high) else ""
 
 
 def amount(value: float, units: Units) -> str:
@@ -106,3 +106,8 @@ def amount(value: float, units: Units) -> str:
 def unit_of(value: float, units: Units) -> tuple[float, str]:
     """Return size and name of the unit that suits a number; 1 and no name without units."""
     return next(((size, name) for least, size, name in units if value >= least), (1.0, ""))
+
+
+def price_text(money: float) -> str:
+    """Return an amount of money, in whatever currency the price was."""
+    return f"{money:,.2f}" if money >= 1 else rounded(money)

@@ -15,12 +15,13 @@ from analysis.cost.estimates import (
     TIME,
     amount,
     interval_text,
+    price_text,
     record,
     text,
     unit_of,
 )
 from analysis.cost.rows import CostRow
-from analysis.cost.sentences import cost_sentences, price_text
+from analysis.cost.sentences import cost_sentences
 from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import Estimate, rounded
 from analysis.measures.federated import step_unit

@@ -55,13 +55,8 @@ def disturbed_sentences(cost: StudyCost) -> tuple[str, ...]:
 def setting_text(cost: StudyCost) -> str:
     """Return what was timed: device, threads and precision."""
     threads = cost.costs.threads
-    parts = [cost.costs.device, f"{threads} thread{'s' if threads != 1 else ''}" if threads else ""]
-    return ", ".join(part for part in (*parts, cost.costs.precision or "") if part)
-
-
-def price_text(money: float) -> str:
-    """Return an amount of money, in whatever currency the price was."""
-    return f"{money:,.2f}" if money >= 1 else rounded(money)
+    told = f"{threads} thread{'s' if threads != 1 else ''}" if threads else ""
+    return ", ".join(filter(None, (cost.costs.device, told, cost.costs.precision)))
 
 
 def fastest_sentences(cost: StudyCost) -> tuple[str, ...]:
@@ -109,11 +104,8 @@ def _listed(rows: Iterable[CostRow | StepCost]) -> str:
 
 
 def _throughput(cost: StudyCost) -> tuple[str, ...]:
-    stop = cost.throughput_stops
-    if stop is None or stop.examples_per_second is None:
-        return ()
-    timed = [row for row in cost.rows if row.examples_per_second is not None]
-    if len(timed) == 1:
+    stop, timed = cost.throughput_stops, [row for row in cost.rows if row.step is not None]
+    if stop is None or stop.examples_per_second is None or len(timed) == 1:
         return ()
     rate = f"{text(stop.examples_per_second)} examples/s"
     if stop is timed[-1]:
@@ -129,12 +121,13 @@ def _throughput(cost: StudyCost) -> tuple[str, ...]:
 def _doubling(cost: StudyCost) -> tuple[str, ...]:
     if not cost.doublings:
         return ()
-    listed = "; ".join(f"{at.batch_size} to {at.next}: {text(at.seconds)}" for at in cost.doublings)
-    sentences = [f"The next larger batch size takes so many times the time to target: {listed}."]
-    examples = "; ".join(
-        f"{at.batch_size} to {at.next}: {rounded(at.examples.value)}" for at in cost.doublings
+    steps = [(f"{at.batch_size} to {at.next}", at) for at in cost.doublings]
+    times = "; ".join(f"{which}: {text(at.seconds)}" for which, at in steps)
+    examples = "; ".join(f"{which}: {rounded(at.examples.value)}" for which, at in steps)
+    return (
+        f"The next larger batch size takes so many times the time to target: {times}.",
+        f"And so many times the examples: {examples}.",
     )
-    return (*sentences, f"And so many times the examples: {examples}.")
 
 
 def _under_tuned(cost: StudyCost) -> tuple[str, ...]:

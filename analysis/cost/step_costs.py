@@ -15,7 +15,7 @@ from analysis.runs.readers.table_files import READERS, is_table, read_table_of_r
 from analysis.runs.rows import Rows
 from analysis.tables.files import write_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import COST_COLUMNS, COST_FILE, cost_schema
+from analysis.tables.schema import COST_COLUMNS, COST_FILE, file_schema
 from analysis.tables.study import read_table
 
 SIZE, SECONDS, LOW, HIGH, ENERGY = "batch_size", "seconds_per_step", "low", "high", "energy"
@@ -137,7 +137,7 @@ def read_costs(folder: ResultsFolder) -> StepCosts | None:
 
 def write_costs(folder: ResultsFolder, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `cost.parquet`, of rows with its columns; those that are absent are null."""
-    write_table(folder, COST_FILE, pa.Table.from_pylist(list(rows), schema=cost_schema()))
+    write_table(folder, COST_FILE, pa.Table.from_pylist(list(rows), schema=file_schema(COST_FILE)))
 
 
 def step_times(path: Path) -> list[dict[str, Any]]:

@@ -14,12 +14,11 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from analysis.fitting.critical import FORM, SEEDS, TUNING
-from analysis.fitting.estimates import REACH, Estimate
+from analysis.fitting.estimates import LEVEL, REACH, Estimate
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.tuning_gap import GAPS, TuningGap
 from analysis.measures.replicates import all_have_replicates, fitted_points
 from analysis.report.fits import ALIKE
-from analysis.report.goals import LEVEL
 from analysis.report.summary import Analysis
 
 _LEAST_SCALE = 1e-9

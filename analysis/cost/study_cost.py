@@ -163,26 +163,17 @@ class StudyCost:
         return min(near, key=lambda row: row.device_hours.value)
 
 
-def cost_of(
-    folder: ResultsFolder, analysis: Analysis, terms: Terms | None = None
-) -> StudyCost | None:
-    """Return what training costs, from the step times in a results folder.
+def cost_of(folder: ResultsFolder, analysis: Analysis) -> StudyCost | None:
+    """Return what training costs at each batch size, from the step times in a results folder.
 
-    Args:
-        folder: the study's results folder, with the `cost.parquet` of `batchscale cost`.
-        analysis: the analysis of the study in it, at the target wanted.
-        terms: price and devices; None for those of the latest `batchscale cost`.
-
-    Returns:
-        The cost of each batch size; None where the folder holds no step times.
+    Price and devices are those of the latest `batchscale cost`; None where the folder holds no step
+    times.
 
     Raises:
         AnalysisError: a file is damaged, or the devices cannot be computed.
     """  # noqa: DOC502  (raised inside)
     costs = read_costs(folder)
-    if costs is None:
-        return None
-    return joined(analysis, costs, _recorded_terms(folder) if terms is None else terms)
+    return None if costs is None else joined(analysis, costs, _recorded_terms(folder))
 
 
 def check_joinable(analysis: Analysis, terms: Terms) -> None:

@@ -51,31 +51,11 @@ FIGURES: Mapping[str, FigureKind[Analysis]] = {
 """All figures by name, which is also the stem of their files."""
 
 
-def draw(
-    analysis: Analysis,
-    name: str = "steps_vs_batch",
-    ax: Axes | None = None,
-    look: Look | None = None,
-) -> Figure:
-    """Return the figure of that name in `FIGURES`, without writing anything.
-
-    Args:
-        analysis: what it shows.
-        name: its name.
-        ax: the user's axes to draw into; None for a figure of its own.
-        look: its look; None for the usual one.
-
-    Raises:
-        AnalysisError: there is no figure of that name, the study lacks the data for it, or it has
-            several panels and axes are given.
-    """  # noqa: DOC502  (raised inside)
-    return draw_named(FIGURES, name, analysis, ax, look)
+def draw(analysis: Analysis, name: str = "steps_vs_batch", ax: Axes | None = None) -> Figure:
+    """Return the figure of that name in `FIGURES`, as `draw_named` does; nothing is written."""
+    return draw_named(FIGURES, name, analysis, ax)
 
 
 def write_figures(analysis: Analysis, folder: ResultsFolder, look: Look | None = None) -> list[str]:
-    """Write every figure that the analysis has data for: pictures, and the data as CSV.
-
-    Returns:
-        The names of the files written.
-    """
+    """Write the figures of an analysis, as `write_all` does; return the names of the files."""
     return write_all(FIGURES, analysis, folder, look)

@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from analysis.fitting.average import average_of
+from analysis.fitting.edges import OVERHEAD, edges_of
 from analysis.fitting.estimates import REACH, Estimate, size_text
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import MODELS, batch_size_at_overhead, diversity_bound
-from analysis.fitting.regimes import OVERHEAD, Regime, Verdict, edges_of, regimes_of
+from analysis.fitting.regimes import Regime, Verdict, regimes_of
+from analysis.fitting.shapes import average_of
 from analysis.fitting.tuning_gap import margins
 
 SEEDS, TUNING, FORM = "seeds", "under-tuning", "form of the curve"

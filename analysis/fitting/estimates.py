@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+LEVEL = 0.95
+"""Coverage of the intervals that are reported; 1 - LEVEL is the size of the tests."""
 REACH = 10.0
 """Factor beyond the measured range up to which an end of an interval is a number.
 
@@ -87,22 +89,30 @@ class Estimate:
         )
         return Estimate(value=value, low=low, high=high)
 
-    def text(self, name: str, unit: str = "") -> str:
-        """Return the estimate of a named quantity as text: value and interval, or only a bound.
+    def text(self, name: str = "", unit: str = "") -> str:
+        """Return the estimate as text: value and interval, or only a bound.
 
         >>> print(Estimate(value=61.2, low=48.4, high=79.1).text("S_min", "steps"))
         S_min = 61 steps (48–79)
+        >>> print(Estimate(value=61.2, low=48.4, high=79.1).text())
+        61 (48–79)
         >>> print(Estimate(value=900.0, low=484.0, high=math.inf).text("b_crit"))
         b_crit > 484 (no upper bound)
         """
         unit = f" {unit}" if unit else ""
         if self.identified:
-            ends = f"{rounded(self.low)}\N{EN DASH}{rounded(self.high)}"
-            return f"{name} = {rounded(self.value)}{unit} ({ends})"
+            equals = f"{name} = " if name else ""
+            return f"{equals}{rounded(self.value)}{unit} ({self.ends})"
+        named = f"{name} " if name else ""
         if self.interval is Interval.OPEN:
-            return f"{name} {self.interval}"
+            return f"{named}{self.interval}"
         sign, bound = (">", self.low) if self.low > 0 else ("<", self.high)
-        return f"{name} {sign} {rounded(bound)}{unit} ({self.interval})"
+        return f"{named}{sign} {rounded(bound)}{unit} ({self.interval})"
+
+    @property
+    def ends(self) -> str:
+        """The interval as text, where the data set both ends."""
+        return f"{rounded(self.low)}\N{EN DASH}{rounded(self.high)}"
 
     def record(self) -> dict[str, Any]:
         """Return value, low, high and interval as plain data.

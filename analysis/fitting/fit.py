@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import AnalysisError
-from analysis.fitting.estimates import REACH, Estimate
+from analysis.fitting.estimates import LEVEL, REACH, Estimate
 from analysis.fitting.likelihood import NOISES, Noise, maximize, threshold
 from analysis.fitting.models import MODELS, Floats, Model
 from analysis.fitting.points import Points
@@ -141,7 +141,7 @@ class Fits:
         )
 
 
-def fit_all(points: Points, level: float = 0.95) -> Fits:
+def fit_all(points: Points, level: float = LEVEL) -> Fits:
     """Return fits of all models with enough points; `level` is the coverage of the intervals.
 
     Raises:
@@ -162,7 +162,7 @@ def fit_all(points: Points, level: float = 0.95) -> Fits:
 def fit(
     points: Points,
     model: Model = MODELS["hyperbola"],
-    level: float = 0.95,
+    level: float = LEVEL,
     noise: Noise | None = None,
 ) -> ScalingFit:
     """Return a maximum-likelihood fit in log steps with profile-likelihood intervals.
@@ -278,9 +278,9 @@ def estimates(
     if model.counts_examples:
         examples = points.steps * points.batch_sizes
         e_min = e_min.within(examples.min() / REACH, examples.max() * REACH)
-    at_limit = 0.0 if best.plateau_only else math.inf
+    limit = math.inf if best.perfect_only else math.exp(best.log_b_crit)
     b_crit = Estimate(
-        value=at_limit if best.at_limit else math.exp(best.log_b_crit),
+        value=0.0 if best.plateau_only else limit,
         low=0.0 if e_min.low == 0 else math.exp(float(accepted.log_b_crit.min())),
         high=math.inf if s_min.low == 0 else math.exp(float(accepted.log_b_crit.max())),
     ).within(points.batch_sizes.min() / REACH, points.batch_sizes.max() * REACH)

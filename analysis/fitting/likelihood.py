@@ -20,17 +20,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import expit, fdtri, log_ndtr
 
-from analysis.errors import AnalysisError
-from analysis.fitting.estimates import NOT_IDENTIFIED, REACH, Estimate
 from analysis.fitting.models import Floats, Mask
 
 Derivatives = tuple[Floats, Floats, Floats]
 """A function's value and its first two derivatives."""
-
-LEAST_VALUES = 2
 
 # Values without scatter would make the likelihood infinite at sigma = 0: a penalty keeps sigma
 # above about this.
@@ -244,41 +239,3 @@ def threshold(observed: int, parameters: int, level: float) -> float:
     """
     freedom = observed - parameters
     return observed * math.log1p(float(fdtri(1, freedom, level)) / freedom) / 2
-
-
-def estimate_median(values: ArrayLike, missed: ArrayLike, level: float = 0.95) -> Estimate:
-    """Estimate the median of log-normal numbers, of which some are only lower bounds.
-
-    Without misses it is the geometric mean with its t-interval. Measured coverage of 95 % intervals
-    for five seeds with a log standard deviation of 0.4, in 2,000 repeats: 95.7 % without misses,
-    96.3 % with a budget of 1.6 times the median.
-
-    Args:
-        values: positive numbers, shape (r,), r >= 2: the steps of r fresh seeds; where missed, the
-            steps that did not suffice.
-        missed: which are lower bounds, shape (r,).
-        level: coverage of the interval, between 0 and 1.
-
-    Returns:
-        The estimate; an end more than `REACH` times beyond all values is open, and both are if
-        fewer than two values are observed, as nothing then determines the scatter.
-
-    Raises:
-        AnalysisError: fewer than two values, or one that is not positive and finite.
-    """
-    numbers, misses = np.asarray(values, dtype=np.float64), np.asarray(missed, dtype=np.bool_)
-    if numbers.size < LEAST_VALUES or not (np.isfinite(numbers) & (numbers > 0)).all():
-        raise AnalysisError(
-            f"a median needs {LEAST_VALUES} or more positive finite values, "
-            f"got {numbers.tolist()}; run more replicates"
-        )
-    observed = int((~misses).sum())
-    if observed < LEAST_VALUES:
-        return NOT_IDENTIFIED
-    logs, noise = np.log(numbers), NOISES["log-normal"]
-    best = maximize(logs, misses, noise)
-    least = float(best.log_likelihood) - threshold(observed, 1, level)
-    low, high = accepted_locations(logs, misses, noise, least)
-    return Estimate(
-        value=math.exp(float(best.location)), low=math.exp(float(low)), high=math.exp(float(high))
-    ).within(numbers.min() / REACH, numbers.max() * REACH)

@@ -66,11 +66,6 @@ class BestShape:
         """Whether the curve is perfect scaling throughout."""
         return self.knee == 1.0
 
-    @property
-    def at_limit(self) -> bool:
-        """Whether the curve is one of its limits and has no b_crit."""
-        return self.plateau_only or self.perfect_only
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ConfidenceSet:
@@ -127,7 +122,8 @@ class ProfileLikelihood:
         knees, heights = self._best_knees(np.array([sharpness]))
         knee, height = float(knees[0]), float(heights[0])
         for limit in (0.0, 1.0):
-            if self.log_likelihood(np.array(limit), np.array(sharpness)) >= height - _TIE:
+            at_limit = self._maximize(np.array(limit), np.array(sharpness))
+            if at_limit.log_likelihood >= height - _TIE:
                 knee = limit
         found = self._maximize(np.array(knee), np.array(sharpness))
         log_b_crit, exponent = self._parameters(np.array(knee), np.array(sharpness))
@@ -166,10 +162,6 @@ class ProfileLikelihood:
             sharpnesses=(first, last),
         )
 
-    def log_likelihood(self, knee: Floats, sharpness: Floats) -> Floats:
-        """Return the log-likelihood of shapes given by their places in the unit square."""
-        return self._maximize(knee, sharpness).log_likelihood
-
     def _maximize(self, knee: Floats, sharpness: Floats) -> LocationScale:
         return maximize(self._values(knee, sharpness), self.points.missed, self.noise)
 
@@ -194,7 +186,8 @@ class ProfileLikelihood:
         """Return the best knee for each sharpness and its log-likelihood, each of shape (m,)."""
 
         def log_likelihood(knees: Floats) -> Floats:
-            return self.log_likelihood(knees, np.broadcast_to(sharpnesses[:, None], knees.shape))
+            each = np.broadcast_to(sharpnesses[:, None], knees.shape)
+            return self._maximize(knees, each).log_likelihood
 
         grid = np.broadcast_to(np.linspace(0.0, 1.0, _KNEES), (sharpnesses.size, _KNEES))
         return _maximize_rows(log_likelihood, grid, levels)
@@ -225,7 +218,7 @@ class ProfileLikelihood:
 
         def accepted(places: Floats) -> Mask:
             shapes = np.broadcast_arrays(places, sharpnesses[:, None])
-            rows: Mask = self.log_likelihood(*shapes) >= least[:, None]
+            rows: Mask = self._maximize(*shapes).log_likelihood >= least[:, None]
             return rows
 
         return _outermost(accepted, knees, np.linspace(0.0, 1.0, _KNEES), sections=6)

@@ -21,11 +21,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import chdtrc, chdtri
 
 from analysis.fitting.deviates import Deviates
-from analysis.fitting.estimates import Estimate
+from analysis.fitting.estimates import LEVEL, Estimate
 from analysis.fitting.models import Floats
-
-LEVEL = 0.95
-"""Coverage of the intervals; 1 - LEVEL is the size of the tests."""
 
 _ANGLES = np.linspace(0.0, math.tau, 1441)
 
@@ -68,7 +65,7 @@ def equal_b_crit(studies: Sequence[Deviates]) -> EqualityTest:
     return EqualityTest(statistic=least, freedom=freedom, p_value=float(chdtrc(freedom, least)))
 
 
-def b_crit_ratio(over: Deviates, under: Deviates, level: float = LEVEL) -> Estimate:
+def b_crit_ratio(over: Deviates, under: Deviates) -> Estimate:
     """Estimate the factor by which the b_crit of `over` exceeds that of `under`.
 
     A ratio is in the interval if some pair of that ratio has squared deviates that sum to no more
@@ -80,7 +77,7 @@ def b_crit_ratio(over: Deviates, under: Deviates, level: float = LEVEL) -> Estim
         The ratio; an end is 0 or infinite if a study does not bound its b_crit, and so is the
         value if its best is a limit of the curve.
     """
-    radius = math.sqrt(float(chdtri(1, 1 - level)))
+    radius = math.sqrt(float(chdtri(1, 1 - LEVEL)))
     tops = over.log_values_at(radius * np.cos(_ANGLES))
     bottoms = under.log_values_at(radius * np.sin(_ANGLES))
     # two studies that may both be at the same limit may be so at any ratio

@@ -1,41 +1,26 @@
 """The three regimes of Shallue et al. 2018 (arXiv:1811.03600), read from the averaged curve.
 
-Perfect scaling ends where examples to target exceed those of the smallest batch size by `OVERHEAD`;
-the plateau starts where steps come within `MARGIN` of those of the largest. Both depend on the
-measured range. Read off noisy points, even made monotonic by isotonic regression, edges lie too far
-out; `find_regimes` does that for points without noise.
-
-By these definitions the smallest batch size always scales and the largest is always on the plateau,
-so one batch size shows nothing: a regime is seen if at least two lie in it, and is there none if
-the data exclude it. Otherwise it is not resolved, and neither is one that the noise leaves open,
-which the interval of b_crit says.
+By the definitions of their edges (`analysis.fitting.edges`) the smallest batch size always scales
+and the largest is always on the plateau, so one batch size shows nothing: a regime is seen if at
+least two lie in it, and is there none if the data exclude it. Otherwise it is not resolved, and
+neither is one that the noise leaves open, which the interval of b_crit says.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
-from scipy.optimize import isotonic_regression
-
-from analysis.errors import AnalysisError
-from analysis.fitting.average import average_of
+from analysis.fitting.edges import MARGIN, OVERHEAD, edges_of, onward, up_to
 from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
+from analysis.fitting.shapes import average_of
 
-OVERHEAD = 0.2
-"""Share of additional examples up to which scaling counts as perfect (Zhang et al. 2024)."""
-MARGIN = 0.1
-"""Share of additional steps up to which a batch size is on the plateau."""
 LEAST_SEEN = 2
 """Measured batch sizes that show a regime."""
 
-# batch sizes are rounded on the way through their logarithm
-_TOLERANCE = 1e-9
 _ALIKE = (-math.inf, math.inf)
 """Edges in a range so narrow that it is perfect scaling and plateau alike."""
 
@@ -134,69 +119,20 @@ def regimes_of(fits: Fits) -> Regimes:
     observed = average.points.without(average.points.missed)
     b_crits = [average.b_crit_estimate, *(fit.b_crit for fit in fits.shown)]
     perfect, plateau = edges_of(fits)
-    return _regimes(observed.batch_sizes, (perfect.value, plateau.value), b_crits)
+    return regimes_between(observed.batch_sizes, (perfect.value, plateau.value), b_crits)
 
 
-def edges_of(fits: Fits) -> tuple[Estimate, Estimate]:
-    """Return the end of perfect scaling and the start of the plateau, averaged over models.
-
-    Both are read from every curve at the measured batch sizes. Where the end of perfect scaling may
-    lie beyond the range, it is infinite, and bounded only by the end of the range; likewise the
-    start of the plateau, from 0.
-    """
-    average = average_of(fits)
-    sizes = average.points.batch_sizes[~average.points.missed]
-    log_sizes = np.log(sizes)
-
-    def edge(read: Callable[[Floats, Floats], Floats]) -> list[float]:
-        found = average.deviates(lambda shapes: _log(read(log_sizes, shapes.rises(log_sizes))))
-        estimate = found.estimate(average.level)
-        return [_inside(end, sizes) for end in (estimate.value, estimate.low, estimate.high)]
-
-    perfect, first, last = edge(_perfect_to)
-    plateau, low, high = edge(_plateau_from)
-    return (
-        Estimate(value=perfect, low=min(first, sizes[-1]), high=last),
-        Estimate(value=plateau, low=low, high=max(high, sizes[0])),
-    )
-
-
-def _log(values: Floats) -> Floats:
-    with np.errstate(divide="ignore"):
-        return np.log(values)
-
-
-def _inside(edge: float, sizes: Floats) -> float:
-    """Return an edge, infinite or 0 beyond the measured range."""
-    if not _up_to(edge, float(sizes[-1])):
-        return math.inf
-    return edge if _from(edge, float(sizes[0])) else 0.0
-
-
-def find_regimes(
-    batch_sizes: ArrayLike, steps: ArrayLike, b_crits: Sequence[Estimate] = ()
+def regimes_between(
+    sizes: Floats, crossed: tuple[float, float], b_crits: Sequence[Estimate] = ()
 ) -> Regimes:
-    """Return the regimes of a curve of steps to target, read from its points.
+    """Return the regimes of batch sizes, given where a curve leaves and comes to the limits.
 
     Args:
-        batch_sizes: examples per step, > 0, rising, shape (n,), n >= 2.
-        steps: steps to target, > 0, shape (n,).
+        sizes: measured batch sizes, rising, shape (n,), n >= 2.
+        crossed: the end of perfect scaling, and the start of the plateau.
         b_crits: critical batch sizes of fitted curves, whose intervals say what the noise leaves
             open; none for points without noise.
-
-    Raises:
-        AnalysisError: there are fewer than two batch sizes, or they do not rise.
     """
-    sizes = np.asarray(batch_sizes, dtype=np.float64)
-    if sizes.size < LEAST_SEEN or not (np.diff(sizes) > 0).all():
-        raise AnalysisError(
-            f"regimes need two or more batch sizes in rising order, got {sizes.tolist()}; sort them"
-        )
-    crossed = crossings(np.log(sizes), np.log(np.asarray(steps, dtype=np.float64)))
-    return _regimes(sizes, crossed, b_crits)
-
-
-def _regimes(sizes: Floats, crossed: tuple[float, float], b_crits: Sequence[Estimate]) -> Regimes:
     edges = _in_order(*crossed)
     members = _members(sizes.tolist(), crossed, edges)
     verdicts = _verdicts(sizes.tolist(), members, b_crits)
@@ -235,17 +171,9 @@ def _place(batch_size: float, edges: tuple[float, float]) -> Regime:
     """Return the regime of a batch size by the points alone, given edges in order."""
     if edges == _ALIKE:
         return Regime.NOT_RESOLVED
-    if _up_to(batch_size, edges[0]):
+    if up_to(batch_size, edges[0]):
         return Regime.PERFECT
-    return Regime.PLATEAU if _from(batch_size, edges[1]) else Regime.DIMINISHING
-
-
-def _up_to(batch_size: float, edge: float) -> bool:
-    return batch_size <= edge * (1 + _TOLERANCE)
-
-
-def _from(batch_size: float, edge: float) -> bool:
-    return batch_size >= edge * (1 - _TOLERANCE)
+    return Regime.PLATEAU if onward(batch_size, edges[1]) else Regime.DIMINISHING
 
 
 def _members(
@@ -254,8 +182,8 @@ def _members(
     """Return the batch sizes of each regime; an overlap belongs to both of its regimes."""
     # where one regime covers the whole range, the other's definition holds trivially
     perfect_to, plateau_from = edges if math.isinf(edges[0]) else crossed
-    perfect = tuple(size for size in sizes if edges == _ALIKE or _up_to(size, perfect_to))
-    plateau = tuple(size for size in sizes if edges == _ALIKE or _from(size, plateau_from))
+    perfect = tuple(size for size in sizes if edges == _ALIKE or up_to(size, perfect_to))
+    plateau = tuple(size for size in sizes if edges == _ALIKE or onward(size, plateau_from))
     between = tuple(size for size in sizes if size not in {*perfect, *plateau})
     return dict(zip(ORDER, (perfect, between, plateau), strict=True))
 
@@ -298,49 +226,3 @@ def _verdicts(
         if excluded[regime]:
             verdicts[regime] = Verdict.NONE
     return verdicts
-
-
-def crossings(log_sizes: Floats, log_steps: Floats) -> tuple[float, float]:
-    """Return the end of perfect scaling and the start of the plateau.
-
-    Args:
-        log_sizes: log batch sizes, rising, shape (n,), n >= 2.
-        log_steps: log steps to target, shape (n,).
-
-    Returns:
-        Batch sizes within the measured range; infinite if perfect scaling does not end, 0 if all
-        steps are on the plateau.
-    """
-    examples = _made_rising(log_sizes + log_steps) - log_sizes
-    falling = _made_rising(log_steps[::-1])[::-1]
-    return (
-        float(_perfect_to(log_sizes, examples[None])[0]),
-        float(_plateau_from(log_sizes, falling[None])[0]),
-    )
-
-
-def _perfect_to(log_sizes: Floats, log_steps: Floats) -> Floats:
-    """Return where rows of curves leave perfect scaling, infinite where they do not."""
-    edge = _crossing(log_sizes, log_sizes + log_steps, math.log1p(OVERHEAD))
-    return np.where(np.isnan(edge), math.inf, edge)
-
-
-def _plateau_from(log_sizes: Floats, log_steps: Floats) -> Floats:
-    """Return where rows of curves come to the plateau, 0 where they are on it throughout."""
-    # read from the largest batch size down, steps to target rise
-    return np.nan_to_num(_crossing(log_sizes[::-1], log_steps[:, ::-1], math.log1p(MARGIN)))
-
-
-def _made_rising(values: Floats) -> Floats:
-    return isotonic_regression(values, increasing=True).x
-
-
-def _crossing(log_sizes: Floats, curves: Floats, margin: float) -> Floats:
-    """Return where each row of rising curves exceeds its first value by a margin; NaN nowhere."""
-    level = curves[:, :1] + margin
-    right = (curves > level).argmax(axis=1)
-    rows, left = np.arange(len(curves)), np.maximum(right - 1, 0)
-    low, high = curves[rows, left], curves[rows, right]
-    share = (level[:, 0] - low) / np.where(right > 0, high - low, 1.0)
-    found = np.exp(log_sizes[left] + share * (log_sizes[right] - log_sizes[left]))
-    return np.where(right > 0, found, math.nan)

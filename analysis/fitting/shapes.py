@@ -1,13 +1,22 @@
-"""The likelihood of a fitted model over its shapes: b_crit, and the exponent where it has one."""
+"""The likelihood of fitted models over their shapes: b_crit, and the exponent where one has it.
 
-from collections.abc import Sequence
+Averaged, quantities of the curve have intervals that hold its form too. Every model counts by
+Akaike's weight, exp(l - p) for log-likelihood l and p parameters, as Turek and Fletcher 2012 advise
+for averaged tails; the small-sample term of AICc would rule forms out that few batch sizes cannot
+tell apart.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from analysis.fitting.deviates import BEYOND, Deviates
-from analysis.fitting.fit import ScalingFit
+from analysis.fitting.estimates import REACH, Estimate
+from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import Floats, Model
+from analysis.fitting.points import Points
 from analysis.fitting.profile import GREATEST_EXPONENT, LEAST_EXPONENT, LIMIT, NEAR
 
 _EXPONENTS = np.geomspace(LEAST_EXPONENT, GREATEST_EXPONENT, 9)
@@ -93,6 +102,54 @@ class Shapes:
         """Return the deviates of a quantity, given its logarithm at each shape, shape (m,)."""
         drops = self.heights.max() - self.heights
         return Deviates.of(log_values, drops, self.observed, self.model.parameters)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Average:
+    """The fitted models and their weights.
+
+    Attributes:
+        shapes: the shapes of each model, those across its ridge included.
+        weights: of the models, summing to 1.
+        points: what was fitted.
+        level: coverage of intervals.
+        b_crit: deviates of E_min / S_min, where perfect scaling and plateau would cross.
+    """
+
+    shapes: tuple[Shapes, ...]
+    weights: Floats
+    points: Points
+    level: float
+    b_crit: Deviates
+
+    def deviates(self, log_quantity: Callable[[Shapes], Floats]) -> Deviates:
+        """Return the averaged deviates of a quantity, given its logarithm at each shape."""
+        each = [shapes.deviates(log_quantity(shapes)) for shapes in self.shapes]
+        return Deviates.mean(each, self.weights)
+
+    @property
+    def b_crit_estimate(self) -> Estimate:
+        """The critical batch size with its interval."""
+        sizes = self.points.batch_sizes
+        return self.b_crit.estimate(self.level).within(sizes.min() / REACH, sizes.max() * REACH)
+
+
+@lru_cache(maxsize=32)
+def average_of(fits: Fits) -> Average:
+    """Return the average of fitted models; of a single one, that model."""
+    shapes = tuple(Shapes.of(fit) for fit in fits.by_name.values())
+    # the noise is a parameter too
+    criteria = np.array([s.heights.max() - s.model.parameters - 1 for s in shapes])
+    weights = np.exp(criteria - criteria.max())
+    weights /= weights.sum()
+    fitted = zip(shapes, fits.by_name.values(), strict=True)
+    return Average(
+        shapes=tuple(each.across(fit) for each, fit in fitted),
+        weights=weights,
+        points=fits.best.points,
+        level=fits.best.level,
+        b_crit=Deviates.mean([s.deviates(s.log_b_crit) for s in shapes], weights),
+    )
 
 
 def _scanned(fit: ScalingFit, knees: Floats, exponents: Floats, rungs: Sequence[Floats]) -> Floats:

@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from analysis.fitting.estimates import REACH
+from analysis.fitting.estimates import LEVEL, REACH
 from analysis.fitting.fit import Fits, ScalingFit, estimates, fit_all
 from analysis.fitting.likelihood import NOISES, Noise, threshold
 from analysis.fitting.models import Floats
@@ -33,7 +33,7 @@ _AWAY = np.geomspace(2e-3, 4.0, 40)
 _LEAST_DENSITY = 1e-300
 
 
-def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = 0.95) -> Fits:
+def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = LEVEL) -> Fits:
     """Return curves of the best points there are.
 
     Where no gaps are known, or batch sizes have them in common, they are those of the points found.
@@ -55,6 +55,8 @@ def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = 0.9
 def tuned_fits(fits: Fits, gaps: Mapping[float, TuningGap]) -> Fits:
     """Return the curves of the best points there are, of the same models.
 
+    Their residuals are those of the points less the gap expected of each.
+
     Args:
         fits: curves of the points found.
         gaps: the gap at each batch size that reached the target.
@@ -67,14 +69,6 @@ def tuned_fits(fits: Fits, gaps: Mapping[float, TuningGap]) -> Fits:
             likelihoods[noise] = _Likelihood.of(fit.points, gaps, fit.noise)
         by_name[name] = _tuned(fit, likelihoods[noise])
     return Fits(by_name=by_name, missing=fits.missing, found=fits)
-
-
-def tuned_fit(fit: ScalingFit, gaps: Mapping[float, TuningGap]) -> ScalingFit:
-    """Return the curve of the best points there are; see `tuned_fits`.
-
-    Its residuals are those of the points less the gap expected of each.
-    """
-    return _tuned(fit, _Likelihood.of(fit.points, gaps, fit.noise))
 
 
 def _tuned(fit: ScalingFit, likelihood: "_Likelihood") -> ScalingFit:

@@ -10,8 +10,8 @@ that diverged or that were exhausted say that nothing more lies below the cap.
 The gap is what is left when alpha and c are integrated out: alpha evenly from d / 4 to d, the gap
 evenly, and c as a scale, 1 / c, down to `LEAST_SHARE`. Nothing is drawn.
 
-The trials of one search over all batch sizes crowd where its surrogate takes the best to be, and
-miss it by alike at neighboring ones. Their gap is that of the law above, made `CROWDED` times as
+The trials of one search over all batch sizes crowd where it takes the best to be, and miss it by
+alike at neighboring ones. Their gap is that of the law above, made `CROWDED` times as
 great and blurred, and common to them: so it is no noise of each point, but shifts the curve.
 """
 
@@ -75,11 +75,8 @@ class TuningGap:
 def margins(gaps: Mapping[float, TuningGap], b_crit: float) -> tuple[float, float]:
     """Return by which factors common gaps may have moved b_crit up and down.
 
-    Gaps below b_crit make E_min and b_crit too great; gaps above make S_min so, and b_crit small.
-
-    Args:
-        gaps: the common gap at each batch size.
-        b_crit: of the points found.
+    Gaps below the b_crit of the points found make E_min and b_crit too great; gaps above make S_min
+    so, and b_crit small.
     """
     high = {size: math.log1p(gap.excess(MARGIN)) for size, gap in gaps.items()}
     below = [gap for size, gap in high.items() if size <= b_crit] or [*high.values()]

@@ -23,8 +23,12 @@ from analysis.tables.study import read_table
 START, END = "start", "end"
 EQUAL = {END: "equal target", "equal steps": "equal steps", "equal examples": "equal examples"}
 """Moments at which trials of all batch sizes are compared, and what is equal there."""
+_BY_SIGN = (
+    *("adam", "adamw", "nadam", "radam", "adamax", "adagrad", "rmsprop", "adadelta", "adafactor"),
+    *("merit", "schedule-free-adamw", "signum", "lion"),
+)
 MOVES_BY: Mapping[str, str] = {
-    **dict.fromkeys(("adam", "adamw", "merit", "signum", "lion"), "sign"),
+    **dict.fromkeys(_BY_SIGN, "sign"),
     **dict.fromkeys(("muon", "shampoo", "soap"), "spectral"),
 }
 """The norm of the noise scale that fits an optimizer; Euclidean for all others."""

@@ -14,11 +14,7 @@ def judged(
 ) -> pa.Table:
     """Return a table of trials as they stand at a target; unchanged for None.
 
-    Args:
-        trials: as in `trial_schema`.
-        curves: their measurements, as in `curve_schema`.
-        target: validation error to get below.
-        counted: statuses of the trials that may reach it.
+    Trials whose status is among those `counted` may reach it.
     """
     if target is None:
         return trials

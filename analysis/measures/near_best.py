@@ -25,19 +25,12 @@ _TYPES = {
 def near_best(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the ranges of the hyperparameters of all trials within 10 % of the fewest steps.
 
-    Args:
-        study: the tables.
-        target: as in `analysis.measures.targets.search_trials`.
-
     Returns:
         One row per batch size that reached the target and searched hyperparameter (effective_lr
         too, where learning rate and momentum are searched): batch_size, hyperparameter, best (the
         value of the fastest trial), low, high, trials (how many lie near the best, itself
         included). No rows where a scaling rule gives the values.
-
-    Raises:
-        AnalysisError: as `analysis.measures.targets.search_trials`.
-    """  # noqa: DOC502  (raised by judged_trials)
+    """
     trials = judged_trials(study, target)
     names = [] if follows_rule(study) else list(study.space)
     if {"lr", "momentum"} <= set(names):

@@ -11,9 +11,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.fitting.estimates import NOT_IDENTIFIED, Estimate, Interval, span_text
-from analysis.fitting.likelihood import LEAST_VALUES, estimate_median
+from analysis.fitting.medians import (
+    LEAST_FREE,
+    LEAST_VALUES,
+    estimate_median,
+    median_interval,
+)
 from analysis.fitting.models import Floats, Mask
-from analysis.fitting.order_statistics import LEAST_FREE, median_interval
 from analysis.fitting.points import Points
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import trials_at
@@ -167,14 +171,9 @@ def fitted_points(table: pd.DataFrame) -> Points:
 def replicate_sentences(
     table: pd.DataFrame, planned: bool, imported: bool = False
 ) -> tuple[str, ...]:
-    """Return sentences on a table of `with_replicates`.
+    """Return sentences on a table of `with_replicates`, with a remedy where there are none.
 
     They give the bias of the minimum, and the batch sizes whose seeds missed the target.
-
-    Args:
-        table: from `with_replicates`.
-        planned: whether the study asks for replicates.
-        imported: whether its trials are imported.
     """
     reached = table[table["steps"].notna()]
     known = reached[reached["seeds"].notna()]

@@ -30,8 +30,8 @@ EFFECTIVE = "lr / (1 - momentum)"
 
 HALF_LIFE = "half-life of beta2 in examples"
 DECAY_TIME = "time of weight decay in examples"
-_DECOUPLED = ("adamw", "muon")
-"""Optimizers whose weight decay is decoupled."""
+DECOUPLED = ("adamw", "adafactor", "muon", "soap")
+"""Built-in optimizers whose weight decay is decoupled."""
 
 _Rule = tuple[str, str, pd.Series, float]
 """A rule: its name, what it is about, that quantity in every row, its power of the batch size."""
@@ -56,10 +56,7 @@ def scaling_rules(
 ) -> pd.DataFrame:
     """Compare what the scaling rules propose with what was tuned.
 
-    Args:
-        study: the tables.
-        table: its steps to target, as `analysis.measures.targets.steps_to_target` returns them.
-        target: that table's target; None for the one raced to.
+    The table is of `steps_to_target` at the target; None is the one raced to.
 
     Returns:
         One row per batch size that reached the target, neighbor that did, and scaling rule:
@@ -113,7 +110,7 @@ def _rules(study: StudyTables, reached: pd.DataFrame) -> Iterator[_Rule]:
         half_life = sizes * np.log(0.5) / np.log(reached["beta2"])
         yield "half-life", HALF_LIFE, half_life, 0.0
         yield "same-beta2", HALF_LIFE, half_life, 1.0
-    decays = study.config.get("optimizer") in _DECOUPLED and "weight_decay" in study.space
+    decays = study.config.get("optimizer") in DECOUPLED and "weight_decay" in study.space
     if decays or "weight_decay_time" in study.space:
         time = sizes / (reached["lr"] * reached["weight_decay"].replace(0.0, np.nan))
         if time.notna().all():

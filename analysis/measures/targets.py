@@ -8,7 +8,6 @@ bracket `(steps_before, steps]` are recorded with it.
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,9 +33,7 @@ _KEY = list(TRIAL_KEY)
 _NEVER = np.iinfo(np.int64).max
 
 
-def search_trials(
-    study: StudyTables, target: float | None = None, first: int | None = None
-) -> pd.DataFrame:
+def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the trials of the searches as they stand at a target.
 
     Args:
@@ -44,17 +41,14 @@ def search_trials(
         target: validation error to get below; None for the study's own. Another one is judged by
             the curves: a trial that crossed it has reached it, however it ended. It may be below
             the study's own only if trials ran on past that.
-        first: as in `first_trials`; None for all.
 
     Returns:
         One row per trial that competes for the fewest steps, sorted by batch size, role and
         trial, columns as in `trials.parquet`.
 
     Raises:
-        AnalysisError: there is no such trial, there are fewer than `first`, or the target cannot
-            be judged from the curves.
+        AnalysisError: there is no such trial, or the target cannot be judged from the curves.
     """
-    study = study if first is None else first_trials(study, first)
     trials = trials_at(study, CANDIDATES, target)
     if trials.empty and not follows_rule(study):
         raise AnalysisError(
@@ -67,11 +61,8 @@ def search_trials(
 def judged_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the trials that steps to target are taken from, as they stand at a target.
 
-    These are the ones of `search_trials`; in a recipe its runs on fresh seeds.
-
-    Raises:
-        AnalysisError: as by `search_trials`.
-    """  # noqa: DOC502  (raised by search_trials)
+    These are the ones of `search_trials`, which may refuse; in a recipe its runs on fresh seeds.
+    """
     if follows_rule(study):
         return trials_at(recipe_runs(study), ROLES, target)
     return search_trials(study, target)
@@ -85,74 +76,6 @@ def competing_trials(study: StudyTables) -> pd.DataFrame:
     if follows_rule(study):
         return trials_as_recorded(recipe_runs(study), ROLES)
     return trials_as_recorded(study, CANDIDATES)
-
-
-def equal_trials(study: StudyTables) -> int:
-    """Return the greatest number of search trials that every batch size has, >= 0."""
-    trials = study.trials.drop_duplicates(_KEY)
-    searched = (trials["role"] == "search").groupby(trials["batch_size"]).sum()
-    return int(searched.min()) if len(searched) else 0
-
-
-def first_trials(study: StudyTables, first: int) -> StudyTables:
-    """Return a study with only the first trials of every search, for an equal tuning budget.
-
-    The fewest steps over trials depend on how many were run; the authors of the measure compare
-    the first `num_trials` of each (google-research/batch_science, data_loader.py). Trials from a
-    widened box or from other batch sizes are dropped, with the widened boxes, and so are the
-    replicates of dropped trials. A trial capped by a faster one stays a miss even if that one is
-    dropped: it needs more steps than its `stopped_at`. The fewest steps stay exact, since no trial
-    that reached ran past the cap of others; if none of the first trials reached, the batch size has
-    only that bound. Of a trial that was pruned because dropped ones were better nothing is known.
-
-    Args:
-        study: the tables.
-        first: how many trials of each search to keep, by trial number, >= 1.
-
-    Raises:
-        AnalysisError: a batch size has fewer, the study is a recipe, or a trial that is kept was
-            pruned in a cohort of which others are dropped.
-    """
-    if follows_rule(study):
-        raise AnalysisError(
-            "--equal-trials needs a study that tunes all batch sizes, got the recipe "
-            f"{study.name}; leave it out"
-        )
-    trials = study.trials.drop_duplicates(_KEY)
-    if not 1 <= first <= equal_trials(study):
-        counts = (trials["role"] == "search").groupby(trials["batch_size"]).sum()
-        least = f"{counts.min()} at B = {counts.idxmin()}" if len(counts) else "no trial at all"
-        raise AnalysisError(
-            f"the number of first trials must be at least 1 and at most the search trials of every "
-            f"batch size, {least}, got {first}; take fewer, or run more trials there"
-        )
-    searched = trials[trials["role"] == "search"].sort_values(_KEY).groupby("batch_size")
-    kept = searched.head(first)
-    _refuse_pruned(study, trials, kept)
-    keys = set(kept[_KEY].itertuples(index=False, name=None))
-    replicates = trials[trials["role"] == "replicate"]
-    sources = replicates[[f"source_{name}" for name in _KEY]].itertuples(index=False, name=None)
-    stays = pd.Series([source in keys for source in sources], index=replicates.index, dtype=bool)
-    return replace(
-        study,
-        trials=pd.concat([kept, replicates[stays]]).sort_index().reset_index(drop=True),
-        boxes=study.boxes.head(0),
-    )
-
-
-def _refuse_pruned(study: StudyTables, trials: pd.DataFrame, kept: pd.DataFrame) -> None:
-    pruned = kept[kept["status"] == "pruned"]
-    if pruned.empty:
-        return
-    dropped = trials[trials["role"].isin(CANDIDATES)].drop(kept.index)
-    cohort = ["batch_size", "cohort"]
-    apart = pruned.merge(dropped[cohort].drop_duplicates(), on=cohort)
-    if len(apart):
-        raise AnalysisError(
-            f"--equal-trials must leave whole cohorts where trials were pruned, got "
-            f"{len(apart)} trials in {study.name} that were pruned because others, which it drops, "
-            "were better; leave it out, or run as many trials at every batch size"
-        )
 
 
 def trials_at(
@@ -188,17 +111,10 @@ def trials_as_recorded(study: StudyTables, roles: tuple[str, ...]) -> pd.DataFra
     return trials.astype({"steps": "Int64", "steps_before": "Int64"})
 
 
-def steps_to_target(
-    study: StudyTables, target: float | None = None, first: int | None = None
-) -> pd.DataFrame:
+def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the fewest steps to target at each batch size, and the trial that took them.
 
     In a recipe they are the fewest over the fresh seeds of its one point.
-
-    Args:
-        study: the tables.
-        target: as in `search_trials`.
-        first: as in `first_trials`; None for all.
 
     Returns:
         One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
@@ -210,10 +126,9 @@ def steps_to_target(
         the winner at the target. Null if no trial reached the target.
 
     Raises:
-        AnalysisError: there is no search trial, there are fewer than `first`, or the target is
-            tighter than the raced one.
+        AnalysisError: there is no search trial, or the target is tighter than the raced one.
     """  # noqa: DOC502  (raised by search_trials)
-    trials = judged_trials(study if first is None else first_trials(study, first), target)
+    trials = judged_trials(study, target)
     names = hyperparameters(trials)
     tested = (TEST_ERROR,) if TEST_ERROR in trials else ()
     pruned = trials["status"].eq("pruned").any()  # by rungs, which most studies do not have

@@ -33,12 +33,10 @@ class Source:
 def page_of(
     studies: Mapping[str, Source], target: float | None = None, reload_seconds: int | None = None
 ) -> Page:
-    """Return the page of a study, or of several side by side.
+    """Return the page of a study, or of several side by side, by unique names.
 
-    Args:
-        studies: what is shown, by unique names.
-        target: validation error to get below in all; None for each study's own.
-        reload_seconds: how often the page loads itself anew; None for never.
+    The target holds for all; None is each study's own. The page loads itself anew every so many
+    seconds; None is never.
 
     Raises:
         AnalysisError: a study cannot be analyzed at the target, the studies cannot be compared, or

@@ -10,7 +10,7 @@ from analysis.comparison.compare import Comparison
 from analysis.comparison.report import comparison_tables
 from analysis.cost.record import readable_costs, readable_devices
 from analysis.cost.study_cost import StudyCost
-from analysis.fitting.estimates import Estimate, span_text
+from analysis.fitting.estimates import Estimate, rounded, span_text
 from analysis.measures.diagnostics import END, Diagnosed
 from analysis.measures.near_best import NEAR
 from analysis.report.goals import LEAST_STEPS, goals_table
@@ -39,13 +39,7 @@ class PageTable:
 
 
 def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> list[PageTable]:
-    """Return the tables of a study that have rows.
-
-    Args:
-        analysis: the study.
-        record: its `analysis.report.record.summary_record`.
-        near: from `analysis.measures.near_best.near_best`.
-    """
+    """Return the tables of a study that have rows, given its `summary_record` and `near_best`."""
     tables = [
         PageTable(caption="Steps to target", rows=readable_table(analysis), note=_AFTER),
         PageTable(
@@ -119,19 +113,15 @@ _AFTER = (
 
 def _critical(record: _Record) -> pd.DataFrame:
     rows = [
-        (name, *_value_and_ends(size), size["note"] or "-")
+        (name, *_value_and_ends(Estimate.of(size)), size["note"] or "-")
         for name, size in record["critical_batch_sizes"].items()
     ]
     return pd.DataFrame(rows, columns=["name", "batch size", "interval", "note"])
 
 
-def _value_and_ends(size: _Record) -> tuple[str, str]:
+def _value_and_ends(size: Estimate) -> tuple[str, str]:
     """Return a value, "-" where it is not identified, and its interval or bound as text."""
-    text = Estimate.of(size).text("").strip()
-    if not text.startswith("= "):
-        return "-", text
-    value, _, ends = text.removeprefix("= ").partition(" ")
-    return value, ends.strip("()")
+    return (rounded(size.value), size.ends) if size.identified else ("-", size.text())
 
 
 def _fits(record: _Record) -> pd.DataFrame:
@@ -143,7 +133,7 @@ def _fits(record: _Record) -> pd.DataFrame:
                 "model": name + (" (chosen)" if name == record["chosen"] else ""),
                 "formula": fit["formula"],
                 **{
-                    key: "-" if value is None else Estimate.of(value).text("").removeprefix(" = ")
+                    key: "-" if value is None else Estimate.of(value).text()
                     for key, value in quantities.items()
                 },
                 "AICc": "-" if fit["aicc"] is None else f"{fit['aicc']:.1f}",

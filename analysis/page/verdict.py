@@ -50,10 +50,10 @@ def verdict_of(record: _Record) -> Verdict:
     critical = record["critical_batch_sizes"]
     b_crit = Estimate.of(critical["b_crit"])
     sizes = [row["batch_size"] for row in record["table"] if row["steps"] is not None]
-    headline, reason = _CHOICES[b_crit.interval](b_crit, sizes[0], sizes[-1])
+    headline, reason = _choice(b_crit, sizes[0], sizes[-1])
     return Verdict(
         headline=headline,
-        reasons=(*reason, *_edges(critical, record["unit"]), _nearest(record, b_crit)),
+        reasons=(reason, *_edges(critical, record["unit"]), _nearest(record, b_crit)),
         sure=(
             *_unfinished(record),
             *b_crit_sentences(record, critical["b_crit"]),
@@ -79,65 +79,46 @@ def with_cost(verdict: Verdict, cost: StudyCost) -> Verdict:
     return replace(verdict, headline=headline, reasons=(*fastest_sentences(cost), *verdict.reasons))
 
 
-def _found(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
-    value, low, high = (rounded(end) for end in (b_crit.value, b_crit.low, b_crit.high))
-    interval = f"{low}\N{EN DASH}{high}"
+def _choice(b_crit: Estimate, first: int, last: int) -> tuple[str, str]:
+    """Return which batch size to use, in a few words and in a sentence, measured from B to B."""
+    if not b_crit.identified:
+        headline, reason = _BOUNDED[b_crit.interval]
+        words = {"low": rounded(b_crit.low), "first": first, "last": last}
+        words["high"] = rounded(b_crit.high) if math.isfinite(b_crit.high) else ""
+        return headline.format(**words), reason.format(**words)
+    value = rounded(b_crit.value)
     reason = (
-        f"The critical batch size is {value} (95% interval {interval}): well below it training "
+        f"The critical batch size is {value} (95% interval {b_crit.ends}): well below it training "
         "takes more steps, well above it more examples."
     )
     if not first <= b_crit.value <= last:
         reason += f" It lies outside the batch sizes measured, {first} to {last}."
     if b_crit.high > WIDE * b_crit.low:
         return (
-            f"The batch size to use is between {low} and {high}",
-            (f"{reason} So wide an interval names no batch size: more trials or seeds narrow it.",),
+            f"The batch size to use is between {rounded(b_crit.low)} and {rounded(b_crit.high)}",
+            f"{reason} So wide an interval names no batch size: more trials or seeds narrow it.",
         )
-    return f"Use a batch size of about {value} ({interval})", (reason,)
+    return f"Use a batch size of about {b_crit.text()}", reason
 
 
-def _above(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
-    del first
-    low = rounded(b_crit.low)
-    return (
-        f"Use a batch size of at least {low}",
-        (
-            f"The critical batch size is above {low}; the data set no upper bound, because steps "
-            f"still fall at B = {last}. Measure larger batch sizes to find where that ends.",
-        ),
-    )
-
-
-def _below(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
-    del last
-    high = rounded(b_crit.high)
-    return (
-        f"Use a batch size below {high}",
-        (
-            f"The critical batch size is below {high}; the data set no lower bound, because steps "
-            f"hardly fall from B = {first} on. Measure smaller batch sizes to find where that "
-            "begins.",
-        ),
-    )
-
-
-def _open(b_crit: Estimate, first: int, last: int) -> tuple[str, tuple[str, ...]]:
-    del b_crit
-    return (
+_BOUNDED = {
+    Interval.NO_UPPER: (
+        "Use a batch size of at least {low}",
+        "The critical batch size is above {low}; the data set no upper bound, because steps still "
+        "fall at B = {last}. Measure larger batch sizes to find where that ends.",
+    ),
+    Interval.NO_LOWER: (
+        "Use a batch size below {high}",
+        "The critical batch size is below {high}; the data set no lower bound, because steps "
+        "hardly fall from B = {first} on. Measure smaller batch sizes to find where that begins.",
+    ),
+    Interval.OPEN: (
         "The data do not say which batch size to use",
-        (
-            f"They do not bound the critical batch size between B = {first} and {last}: measure "
-            "batch sizes further apart, run more trials, or add fresh seeds.",
-        ),
-    )
-
-
-_CHOICES = {
-    Interval.CLOSED: _found,
-    Interval.NO_UPPER: _above,
-    Interval.NO_LOWER: _below,
-    Interval.OPEN: _open,
+        "They do not bound the critical batch size between B = {first} and {last}: measure batch "
+        "sizes further apart, run more trials, or add fresh seeds.",
+    ),
 }
+"""Headline and reason where the data do not bound b_crit on both sides."""
 
 
 def _edges(critical: _Record, unit: str) -> tuple[str, ...]:
@@ -146,19 +127,15 @@ def _edges(critical: _Record, unit: str) -> tuple[str, ...]:
     sentences = []
     if perfect.identified:
         sentences.append(
-            f"Up to B = {_with_interval(perfect)}, twice the batch size takes half the {unit}: "
+            f"Up to B = {perfect.text()}, twice the batch size takes half the {unit}: "
             "stay there where examples are what costs."
         )
     if plateau.identified:
         sentences.append(
-            f"From B = {_with_interval(plateau)} on, a larger batch saves hardly any {unit}: go "
+            f"From B = {plateau.text()} on, a larger batch saves hardly any {unit}: go "
             "there only where time is all that counts."
         )
     return tuple(sentences)
-
-
-def _with_interval(estimate: Estimate) -> str:
-    return estimate.text("").strip().removeprefix("= ")
 
 
 def _nearest(record: _Record, b_crit: Estimate) -> str:

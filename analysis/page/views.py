@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.drawing.series import LEFT_OUT, curve_sizes
-from analysis.figures.one_study.bounds import bound_rows
+from analysis.figures.drawing.series import LEFT_OUT, bound_rows, curve_sizes
 from analysis.fitting.critical import critical_batch_sizes
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats

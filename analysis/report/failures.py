@@ -5,10 +5,9 @@ from typing import Any
 
 
 def failure_records(trials: Iterable[tuple[int, str, str]]) -> list[dict[str, Any]]:
-    """Return one record for each batch size at which trials failed, with the first error.
+    """Return a record, with the first error, for each batch size at which trials failed.
 
-    Args:
-        trials: batch size, status and message of every trial.
+    Every trial is given by its batch size, status and message.
     """
     messages: dict[int, list[str]] = {}
     counts: dict[int, int] = {}

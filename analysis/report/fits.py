@@ -92,17 +92,12 @@ def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tupl
 
 
 def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
-    """Return the critical batch size with its interval, and the parts of that.
-
-    Args:
-        record: from `fits_record`.
-        b_crit: the entry of that name in a `critical_record`.
-    """
+    """Return the critical batch size with its interval and its parts, from `critical_record`."""
     level, parts = record["fits"]["hyperbola"]["level"], b_crit["parts"]
     *others, last = parts
     held = f"{', '.join(others)} and {last}" if others else last
     texts = [
-        f"{Estimate.of(parts[name]).text('').strip().removeprefix('= ')} {word}"
+        f"{Estimate.of(parts[name]).text()} {word}"
         for name, word in ((SEEDS, "by seeds alone"), (TUNING, "with under-tuning"))
         if name in parts
     ]

@@ -28,8 +28,6 @@ from analysis.tables.study import StudyTables
 
 MOST_TARGETS = 5
 LEAST_POINTS = MODELS["hyperbola"].least_points
-LEVEL = 0.95
-"""Coverage of the intervals."""
 LEAST_STEPS = 5
 """Fewest steps that a batch size may need at a target; below, one step is over a fifth of them."""
 _LEAST_RATIO = 1.15
@@ -61,7 +59,7 @@ class Goal:
         points = points.without(points.out_of_reach())
         if points.distinct < LEAST_POINTS:
             return None
-        return fit_best(points, tuning_of(self.study, self.table, self.target).gaps, LEVEL)
+        return fit_best(points, tuning_of(self.study, self.table, self.target).gaps)
 
     @property
     def b_crit(self) -> Estimate | None:
@@ -184,4 +182,4 @@ def _steps_text(goal: Goal) -> str:
 def _b_crit_text(goal: Goal) -> str:
     if goal.b_crit is None:
         return f"no fit: fewer than {LEAST_POINTS} batch sizes reached it"
-    return goal.b_crit.text("b_crit").removeprefix("b_crit ").removeprefix("= ")
+    return goal.b_crit.text()

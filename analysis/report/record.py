@@ -43,7 +43,8 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
     config = study.config
     recorded = study.trials.drop_duplicates(list(TRIAL_KEY))
     mean = mean_records(study, analysis.target)
-    trials = recorded[["batch_size", "status", "message"]].itertuples(index=False)
+    # lists, since the rows of a table hold numpy's integers, which JSON does not take
+    of_failures = (recorded[name].tolist() for name in ("batch_size", "status", "message"))
     return {
         "schema_version": SCHEMA_VERSION,
         "study": study.name,
@@ -58,13 +59,14 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "federated": config.get("federated"),
         **({TOKENS: config[TOKENS]} if TOKENS in config else {}),
         **({"mean_target": mean} if mean else {}),
+        **({"begun_below": analysis.begun_below} if analysis.begun_below else {}),
         **({"batch_schedule": config["batch_schedule"]} if is_planned(config) else {}),
         "recipe": recipe_record(study),
         "replicates_planned": bool(config.get("replicates", {}).get("seeds", 0)),
         "table": _rows(analysis.table),
         "first": analysis.first,
         "target_for_all": analysis.target_for_all,
-        "failures": failure_records(trials),
+        "failures": failure_records(zip(*of_failures, strict=True)),
         "search": _rows(analysis.search),
         "fitted": fitted_quantity(study, analysis.table),
         **fits_record(analysis.fits, local_steps(config)),

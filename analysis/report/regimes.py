@@ -20,11 +20,9 @@ _NONE = {
 
 
 def regime_sentences(record: Mapping[str, Any], bounds: Sequence[float] = ()) -> tuple[str, ...]:
-    """Return a sentence on each regime: where it lies, or what is unknown.
+    """Return a sentence on each regime of a `Regimes.record`: where it lies, or what is unknown.
 
-    Args:
-        record: from `Regimes.record`.
-        bounds: batch sizes of which only a lower bound of the steps is known, which have no regime.
+    Batch sizes of which only a lower bound of the steps is known, `bounds`, have no regime.
     """
     sizes = list(record["of"])
     by_points = record["by_points"]

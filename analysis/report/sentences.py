@@ -16,6 +16,7 @@ from analysis.measures.mean_target import mean_sentences
 from analysis.measures.recipes import recipe_sentences
 from analysis.measures.replicates import MEDIANS, replicate_sentences, seed_sentences
 from analysis.measures.scaling_rules import scaling_rule_sentences
+from analysis.measures.starts import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.failures import failure_sentences
 from analysis.report.fits import fit_sentences, lower_bounds
@@ -40,6 +41,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
     ran = recipe is not None and recipe["ran"]
     return (
         *unfinished_sentences(record["unfinished"]),
+        *begun_sentences(record.get("begun_below", 0)),
         *(() if record["federated"] is None else round_sentences(record)),
         *_fit_sentences(record),
         *_goal_sentences(record),

@@ -14,9 +14,11 @@ from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.fitting.tuned import fit_best
 from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import is_federated
+from analysis.measures.first_trials import first_trials
 from analysis.measures.replicates import fitted_points, with_replicates
 from analysis.measures.scaling_rules import scaling_rules
-from analysis.measures.targets import first_trials, steps_to_target
+from analysis.measures.starts import begun_below
+from analysis.measures.targets import steps_to_target
 from analysis.measures.unfinished import unfinished_records
 from analysis.report.goals import Goal, find_goals, target_for_all
 from analysis.search_quality.table import quality_table
@@ -44,6 +46,7 @@ class Analysis:
         critical: the critical batch sizes by name; empty without fits.
         tuning: what the trials say of under-tuning; None without fits.
         left_out: batch sizes that missed the target and that no curve can explain; in no fit.
+        begun_below: how many trials were below the target before they took a step.
     """
 
     study: StudyTables
@@ -60,6 +63,7 @@ class Analysis:
     critical: Mapping[str, CriticalBatchSize] = field(default_factory=dict)
     tuning: Tuning | None = None
     left_out: tuple[int, ...] = ()
+    begun_below: int = 0
 
     @property
     def fit(self) -> ScalingFit | None:
@@ -118,15 +122,25 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
 
     Raises:
         AnalysisError: there is no search trial, fewer than `first`, none that took a step, or the
-            target is tighter than the raced one.
+            target is tighter than the raced one, or loose enough for a model that is not trained.
     """
+    begun = begun_below(study, study.target if target is None else target)
+    if begun and target not in {None, study.target}:
+        raise AnalysisError(
+            f"a target must be below the {study.config['race'].get('quantity', 'error')} of every "
+            f"model before training, got {target:g}, which {begun} trials of {study.name} had met "
+            "at step 0; choose a tighter one"
+        )
     unfinished = unfinished_records(study)
     study = study if first is None else first_trials(study, first)
     table = with_replicates(steps_to_target(study, target), study, target)
     if not table["stopped_at"].gt(0).any():
+        remedy = "fix the workload, delete the parts and run `sweep` again"
+        if study.imported:
+            remedy = "import runs with measurements after step 0"
         raise AnalysisError(
             f"a study must have a trial that trained, got {study.name} where none took a step; see "
-            "`message` in trials.parquet, fix the workload, delete the parts and run `sweep` again"
+            f"`message` in trials.parquet, {remedy}"
         )
     planned = is_planned(study.config)  # no curve of fixed batch sizes
     found = Analysis(
@@ -138,6 +152,7 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
         goals=() if planned else find_goals(study),
         first=first,
         unfinished=tuple(unfinished),
+        begun_below=begun,
         target_for_all=target_for_all(study) if table["steps"].isna().any() else None,
     )
     points = fitted_points(table)

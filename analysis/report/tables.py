@@ -30,11 +30,7 @@ def write_tables(
 ) -> list[str]:
     """Write the tables that the analysis has rows for, and delete those that it no longer has.
 
-    Args:
-        analysis: what they show.
-        record: its `analysis.report.record.summary_record`, or the content of `summary.json`.
-        folder: where they are written.
-        latex: whether also as LaTeX.
+    The record is its `summary_record`, or the content of `summary.json`.
 
     Returns:
         The names of the files written.
@@ -89,14 +85,9 @@ def steps_latex(analysis: Analysis) -> str:
 
 
 def critical_latex(title: str, record: Mapping[str, Any]) -> str:
-    """Return the critical batch sizes by each definition, with their intervals, as LaTeX.
-
-    Args:
-        title: workload, optimizer and target.
-        record: from `analysis.report.record.summary_record`.
-    """
+    """Return the critical batch sizes in a `summary_record`, with their intervals, as LaTeX."""
     found = [
-        (name, Estimate.of(size).text("").strip().removeprefix("= "), record["definitions"][name])
+        (name, Estimate.of(size).text(), record["definitions"][name])
         for name, size in record["critical_batch_sizes"].items()
     ]
     headings = [("Name", ""), ("Batch size", "examples (95% interval)"), (_DEFINITION, "")]

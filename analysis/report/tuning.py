@@ -30,11 +30,7 @@ def tuning_record(tuning: Tuning | None) -> dict[str, Any] | None:
 
 
 def tuning_sentences(record: _Record) -> tuple[str, ...]:
-    """Return what the searches leave to gain, or why that is not known.
-
-    Args:
-        record: from `tuning_record`.
-    """
+    """Return what the searches leave to gain by a `tuning_record`, or why that is not known."""
     if record["missing"]:
         return (f"Under-tuning is in no interval: {record['missing']}.",)
     if record.get("common"):

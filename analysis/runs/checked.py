@@ -1,6 +1,6 @@
 """Runs out of rows: settings, measurements, outcome; what contradicts itself is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -10,8 +10,10 @@ from analysis.runs.columns import (
     ALIASES,
     HYPERPARAMETERS,
     KNOWN,
+    MEASURED,
     METRICS,
     Columns,
+    Units,
     check_needed,
     columns_of,
 )
@@ -19,12 +21,16 @@ from analysis.runs.measurements import curves_of, ends_blank, no_curves
 from analysis.runs.outcomes import outcomes, statuses, stops
 from analysis.runs.rows import Rows
 from analysis.runs.run_table import ATTEMPT, RunTable
-from analysis.runs.units import Units
-from analysis.tables.schema import RESERVED_COLUMNS
-from analysis.tables.validation import is_name
+from analysis.tables.schema import CURVE_COLUMNS, QUANTITIES, RESERVED_COLUMNS
+from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
 
 _SHOWN = 8
 """Columns that a remark names."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of some names as text."""
+    return ", ".join(names[:_SHOWN]) + " and more" * (len(names) > _SHOWN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,8 +42,9 @@ class Runs:
             `columns.KNOWN` that are no measurement, and the hyperparameters, NaN or None if absent;
             not_finite, the measurements left out because their error is not finite.
         curves: one row per measurement whose error is finite: run (row of `runs`), step in
-            updates, val_error and the other `columns.MEASURED`.
+            updates, val_error, the other `columns.MEASURED` and the quantities.
         hyperparameters: their names.
+        quantities: names of what else was measured.
         metric: what became the error, one of `columns.METRICS`.
         measured: whether there are curves; else `runs` has the steps to target.
         remarks: what was left out, for the user.
@@ -46,6 +53,7 @@ class Runs:
     runs: pd.DataFrame = field(repr=False)
     curves: pd.DataFrame = field(repr=False)
     hyperparameters: tuple[str, ...]
+    quantities: tuple[str, ...]
     metric: str
     measured: bool
     remarks: tuple[str, ...] = ()
@@ -54,13 +62,7 @@ class Runs:
 def checked_runs(
     rows: Rows, mapping: Mapping[str, str], units: Units, metric: str | None = None
 ) -> Runs:
-    """Return the runs in a table.
-
-    Args:
-        rows: the table.
-        mapping: columns by the names that batchscale has for them.
-        units: what steps count.
-        metric: what becomes the error, of `columns.METRICS`; None for the first that there is.
+    """Return the runs in a table; the arguments are those of `importing.Choices`.
 
     Raises:
         AnalysisError: columns are missing, a cell is no number, or rows contradict each other.
@@ -76,32 +78,36 @@ def checked_runs(
         second = ids.index[ids.duplicated()][0]
         first = ids.index[ids == ids[second]][0]
         rows.refuse("a run must have one row", f"run {ids[second]!r}", [first, second], ATTEMPT)
-    names, left_out = _hyperparameters(table, columns)
+    names, quantities, left_out = _settings_and_quantities(table, columns, chosen)
     runs = table.frame(columns, names)
     sizes = codes.map(runs["batch_size"])
     curves, not_finite = (
-        curves_of(table, columns, chosen, units, sizes) if measured else no_curves(runs)
+        curves_of(table, columns, chosen, units, sizes, quantities) if measured else no_curves(runs)
     )
     runs["not_finite"] = not_finite.reindex(runs.index, fill_value=0)
     runs["diverged"] = runs["not_finite"] > 0
     if measured:
-        blank = ends_blank(table, columns, chosen).reindex(runs.index, fill_value=False)
+        blank = ends_blank(table, columns, chosen, quantities).reindex(runs.index, fill_value=False)
         runs["diverged"] |= blank & runs["status"].isna()
         runs["stopped_at"] = stops(table, columns, units, sizes, runs)
     else:
         runs = outcomes(table, columns, units, runs)
+    beyond = runs[runs["stopped_at"] * runs["batch_size"] > 2**53]
+    if len(beyond):
+        at = beyond.iloc[0]
+        got = f"{at['stopped_at']:.3g} x {at['batch_size']:.3g}"
+        rows.refuse("a run must take at most 2^53 examples, steps x batch_size", got, [at["row"]])
     runs["status"] = statuses(table, runs)
     remarks = list(rows.remarks)
     if left_out:
-        more = " and more" if len(left_out) > _SHOWN else ""
         remarks.append(
-            f"columns left out: {', '.join(left_out[:_SHOWN])}{more}; name what is a "
-            "hyperparameter in --columns"
+            f"columns left out: {listed(left_out)}; name what is a hyperparameter in --columns"
         )
     return Runs(
         runs=runs,
         curves=curves,
         hyperparameters=names,
+        quantities=quantities,
         metric=chosen,
         measured=measured,
         remarks=tuple(remarks),
@@ -138,21 +144,34 @@ def _run_ids(rows: Rows, columns: Columns) -> "pd.Series[str]":
     return pd.Series(made, index=index)
 
 
-def _hyperparameters(table: RunTable, columns: Columns) -> tuple[tuple[str, ...], list[str]]:
-    """Return the hyperparameters of a table, and the columns that are left out."""
-    found = [name for name in (*HYPERPARAMETERS, *columns.given) if name in columns]
+def _settings_and_quantities(
+    table: RunTable, columns: Columns, metric: str
+) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
+    """Return hyperparameters, further measured quantities, and the columns that are left out."""
+    measured, rows = "step" in columns, table.rows
     used = {*columns.of.values(), *columns.dropped, *ALIASES["run"]}
-    left_out = []
-    for name in table.rows.names:
-        if name in used or name.startswith("_"):
+    known = [name for name in HYPERPARAMETERS if name in columns]
+    given = [name for name in columns.given if name not in known]
+    quantities = [n for n in (*MEASURED, *QUANTITIES) if n in columns and n != metric and measured]
+    quantities = [name for name in quantities if name not in CURVE_COLUMNS]
+    quantities += [n for n in given if measured and table.is_measured(columns.of[n])]
+    named = [name for name in given if name not in quantities]
+    odd = [name for name in named if not is_name(name)]
+    if odd:
+        raise AnalysisError(
+            f"a hyperparameter must have a name of letters, digits and any of _ . + -, got "
+            f"{odd[0]!r} in --columns, which no run changes; choose another"
+        )
+    found, left_out = [*known, *named], []
+    for name in rows.names:
+        if name in used or not name or name.startswith("_"):
             continue
-        ours = is_name(name) and name not in RESERVED_COLUMNS and name not in KNOWN
-        if columns.given or not ours or not table.rows.is_numeric(name):
-            left_out.append(name)
-            continue
-        varying, several = table.varying(name)
-        if varying and 2 * varying >= several:
-            left_out.append(name)  # a measurement
-        else:
+        ours = name not in RESERVED_COLUMNS and name not in KNOWN and rows.is_numeric(name)
+        if ours and measured and is_quantity(name) and table.is_measured(name):
+            quantities.append(name)
+        elif ours and is_name(name) and not named:
             found.append(name)  # where it differs within a run, that is refused
-    return tuple(dict.fromkeys(found)), left_out
+        else:
+            left_out.append(name)
+    left_out += quantities[MOST_FURTHER:]
+    return tuple(dict.fromkeys(found)), tuple(dict.fromkeys(quantities[:MOST_FURTHER])), left_out

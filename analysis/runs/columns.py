@@ -1,12 +1,15 @@
-"""What the columns of a table of runs mean: names that are known, and a mapping for the others."""
+"""What the columns of a table of runs mean: names, a mapping for the others, units of steps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+import pandas as pd
+
 from analysis.errors import AnalysisError
 from analysis.runs.rows import Rows
-from analysis.tables.schema import RESERVED_COLUMNS
+from analysis.tables.schema import QUANTITIES, RESERVED_COLUMNS
+from analysis.tables.validation import is_quantity
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "run": ("run_id", "Name"),
@@ -27,13 +30,55 @@ HYPERPARAMETERS = ("lr", "momentum", "weight_decay", "beta1", "beta2", "epsilon"
 """Those that must be numbers and the same in all rows of a run; others show it by being so."""
 
 
+UNITS = ("updates", "examples", "tokens")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Units:
+    """What a step of the rows counts.
+
+    Attributes:
+        step: one of `UNITS`.
+        tokens_per_example: of a sequence, where steps count tokens and batch sizes do not.
+    """
+
+    step: str = "updates"
+    tokens_per_example: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the units before anything is read."""
+        if self.step not in UNITS:
+            raise AnalysisError(
+                f"--step-unit must be one of {', '.join(UNITS)}, got {self.step!r}; convert others "
+                "in the table"
+            )
+        if (self.step == "tokens") != (self.tokens_per_example is not None):
+            raise AnalysisError(
+                "--step-unit tokens and --tokens-per-example go together, got "
+                f"{self.step} and {self.tokens_per_example}; where batch_size counts tokens too, "
+                "use --step-unit examples"
+            )
+        if self.tokens_per_example is not None and self.tokens_per_example < 1:
+            raise AnalysisError(
+                f"--tokens-per-example must be at least 1, got {self.tokens_per_example}"
+            )
+
+    def updates(
+        self, steps: "pd.Series[float]", batch_sizes: "pd.Series[float]"
+    ) -> "pd.Series[float]":
+        """Return steps as updates: those needed for so many examples, a last partial one too."""
+        if self.step == "updates":
+            return steps
+        return -(-steps // (batch_sizes * (self.tokens_per_example or 1)))
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The column of the table by the name that batchscale has for it.
 
     Attributes:
         of: columns by known name or name of a hyperparameter.
-        given: the names that the user mapped.
+        given: the names that the user mapped and that have no meaning of their own.
         dropped: columns that the user leaves out, as in `--columns lr=`.
     """
 
@@ -76,21 +121,27 @@ def columns_of(rows: Rows, mapping: Mapping[str, str]) -> Columns:
     for name, column in mapping.items():
         if column and column not in names:
             _refuse(rows, f"the columns that --columns names, {column!r} for {name}")
-        if name not in KNOWN and name in RESERVED_COLUMNS:
+        if name not in KNOWN and not is_quantity(name):
             raise AnalysisError(
-                f"a hyperparameter must not have the name of a column of the tables, got {name!r} "
-                "in --columns; choose another"
+                f"a name in --columns must be of letters, digits and any of _ . + - /, got {name!r}"
+                "; choose another"
+            )
+        if name in RESERVED_COLUMNS - KNOWN - {*QUANTITIES}:
+            raise AnalysisError(
+                "a hyperparameter or a quantity must not have the name of a column of the tables, "
+                f"got {name!r} in --columns; choose another"
             )
     found = {name: column for name, column in mapping.items() if column}
-    for name in (*KNOWN, *HYPERPARAMETERS):
+    for name in (*KNOWN, *HYPERPARAMETERS, *QUANTITIES):
         candidates = (name, *ALIASES.get(name, ()))
-        known = [column for column in candidates if column in names]
+        # a column that was given a name has no other one
+        known = [c for c in candidates if c in names and c not in mapping.values()]
         if name not in mapping and known:
             found[name] = known[0]
     dropped = [(name, *ALIASES.get(name, ())) for name, column in mapping.items() if not column]
     return Columns(
         of=found,
-        given=tuple(name for name in mapping if mapping[name] and name not in KNOWN),
+        given=tuple(n for n in mapping if mapping[n] and n not in KNOWN.union(QUANTITIES)),
         dropped=frozenset(column for group in dropped for column in group),
     )
 

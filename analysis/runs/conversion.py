@@ -1,7 +1,6 @@
 """Converts checked runs to the tables of a results folder."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,54 +11,41 @@ from analysis.runs.checked import Runs
 from analysis.runs.space import Space
 from analysis.tables.schema import (
     BOXES_FILE,
-    CURVE_COLUMNS,
     CURVES_FILE,
     STATUSES,
+    TEST_ERROR,
     TRIAL_KEY,
     TRIALS_FILE,
-    box_schema,
     curve_schema,
+    file_schema,
+    hyperparameters,
     trial_schema,
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Converted:
-    """Runs as the tables of a study, by file name."""
+def convert(runs: Runs, space: Space, target: float | None) -> dict[str, pa.Table]:
+    """Return runs as the tables of a study by file name, in the order in which they are written.
 
-    files: Mapping[str, pa.Table]
-
-    @property
-    def trials(self) -> pa.Table:
-        """One row per run, as in `trial_schema`."""
-        return self.files[TRIALS_FILE]
-
-
-def convert(runs: Runs, space: Space, target: float | None) -> Converted:
-    """Return runs as tables; a run of a point with another seed is a replicate of the first.
-
-    Args:
-        runs: of one study.
-        space: the ranges that the points were drawn from; empty if unknown.
-        target: what runs that were measured are judged at; None for no target.
+    A run of a point with another seed is a replicate of the first. Runs that were measured are
+    judged at the target, if there is one.
     """
     frame = _with_roles(runs)
     curves = _curve_table(runs, frame)
     trials = _trial_table(runs, frame)
     if runs.measured:
         trials = judged(trials, curves, target, STATUSES)
+    if TEST_ERROR in runs.quantities:
+        trials = _with_test_errors(trials, curves)
     boxes = [
         {"batch_size": size, "region": 0, "hyperparameter": name, **entry}
         for size in sorted(frame["batch_size"].astype(int).unique().tolist())
         for name, entry in space.items()
     ]
-    return Converted(
-        files={
-            BOXES_FILE: pa.Table.from_pylist(boxes, schema=box_schema()),
-            CURVES_FILE: curves,
-            TRIALS_FILE: trials,
-        }
-    )
+    return {
+        BOXES_FILE: pa.Table.from_pylist(boxes, schema=file_schema(BOXES_FILE)),
+        CURVES_FILE: curves,
+        TRIALS_FILE: trials,
+    }
 
 
 def _with_roles(runs: Runs) -> pd.DataFrame:
@@ -94,16 +80,7 @@ def _trial_table(runs: Runs, frame: pd.DataFrame) -> pa.Table:
         columns["best_error"] = least.reindex(frame.index)
     else:
         columns["status"] = columns["status"].mask(frame["steps"].notna(), "reached")
-    schema = trial_schema(runs.hyperparameters)
-    arrays = [
-        _array(columns[field.name], field)
-        if field.name in columns
-        else pa.nulls(len(frame), field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema).sort_by(
-        [(name, "ascending") for name in TRIAL_KEY]
-    )
+    return _table(columns, trial_schema(runs.hyperparameters), TRIAL_KEY)
 
 
 def _message(row: Mapping[Any, Any]) -> str:
@@ -115,15 +92,32 @@ def _message(row: Mapping[Any, Any]) -> str:
 def _curve_table(runs: Runs, frame: pd.DataFrame) -> pa.Table:
     keys = frame.loc[runs.curves["run"].to_numpy(), list(TRIAL_KEY)].reset_index(drop=True)
     columns = runs.curves.reset_index(drop=True).assign(**{name: keys[name] for name in TRIAL_KEY})
-    schema = curve_schema()
+    return _table(columns, curve_schema(runs.quantities), (*TRIAL_KEY, "step"))
+
+
+def _table(columns: pd.DataFrame, schema: pa.Schema, order: Sequence[str]) -> pa.Table:
+    """Return columns as a table of a schema, null where there is no such column, in an order."""
     arrays = [
-        _array(columns[name], schema.field(name))
-        if name in columns
-        else pa.nulls(len(columns), kind)
-        for name, kind in CURVE_COLUMNS.items()
+        _array(columns[field.name], field)
+        if field.name in columns
+        else pa.nulls(len(columns), field.type)
+        for field in schema
     ]
-    order = [(name, "ascending") for name in (*TRIAL_KEY, "step")]
-    return pa.Table.from_arrays(arrays, schema=schema).sort_by(order)
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    return table.sort_by([(name, "ascending") for name in order])
+
+
+def _with_test_errors(trials: pa.Table, curves: pa.Table) -> pa.Table:
+    """Return trials with the test error at the target, else at the last measurement."""
+    measured = curves.select([*TRIAL_KEY, "step", TEST_ERROR]).to_pandas()
+    ends = trials.select([*TRIAL_KEY, "steps"]).to_pandas()
+    steps = measured.merge(ends, on=list(TRIAL_KEY), how="left")["steps"]
+    last = measured[~(measured["step"] > steps)].drop_duplicates(list(TRIAL_KEY), keep="last")
+    found = ends.merge(last, on=list(TRIAL_KEY), how="left")[TEST_ERROR]
+    schema = trial_schema(hyperparameters(trials.column_names), [TEST_ERROR])
+    return pa.Table.from_arrays(
+        [*trials.columns, _array(found, schema.field(TEST_ERROR))], schema=schema
+    )
 
 
 def _array(column: "pd.Series[Any]", field: pa.Field) -> pa.Array:

@@ -9,27 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import tomlkit
 
 from analysis.errors import AnalysisError
-from analysis.runs.checked import Runs, checked_runs
-from analysis.runs.conversion import Converted, convert
+from analysis.runs.checked import Runs, checked_runs, listed
+from analysis.runs.columns import Units
+from analysis.runs.conversion import convert
 from analysis.runs.readers.table_files import READERS
 from analysis.runs.rows import Rows
 from analysis.runs.sources import DATABASES, joined, reader_of
 from analysis.runs.space import Space, check_space, space_of
-from analysis.runs.units import Units
 from analysis.tables.files import as_parquet
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.imported import NO_OPTIMIZER, Imported, check_new, status_counts, write_study
-from analysis.tables.schema import (
-    BOXES_FILE,
-    COLUMNS,
-    CURVES_FILE,
-    STATUSES,
-    STUDY_FILE,
-    TRIALS_FILE,
-)
+from analysis.tables.schema import COLUMNS, STATUSES, STUDY_FILE, TRIALS_FILE
 from analysis.tables.validation import check_config, check_table
 
 _MOST_CHARACTERS = 100
@@ -62,12 +56,8 @@ class Choices:
 def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[Imported]:
     """Make a results folder for each workload and optimizer of finished runs.
 
-    Nothing is written unless everything could be read.
-
-    Args:
-        source: a table, a tracker's folder or file, or `wandb:entity/project`.
-        results: where the folders are made.
-        choices: what the columns mean, and how runs are judged.
+    Nothing is written unless everything could be read. The source is a table, a tracker's folder or
+    file, or `wandb:entity/project`.
 
     Returns:
         The folders made.
@@ -144,12 +134,9 @@ def _studies(
             "race": _race(here, target),
         }
         _check(folder, config, converted)
-        files: dict[str, Any] = {
-            file: as_parquet(converted.files[file])
-            for file in (BOXES_FILE, CURVES_FILE, TRIALS_FILE)
-        }
+        files: dict[str, Any] = {file: as_parquet(table) for file, table in converted.items()}
         files[STUDY_FILE] = tomlkit.dumps(config).encode()
-        sentence = f"{folder}: {_sentence(here, converted, choices)}"
+        sentence = f"{folder}: {_sentence(here, converted[TRIALS_FILE], choices)}"
         made = Imported(folder=folder, sentence=sentence, has_target=target is not None)
         yield made, files
 
@@ -195,12 +182,27 @@ def _target(rows: Rows, runs: Runs, given: float | None) -> float | None:
         )
     if target is not None and not 0 < target < float("inf"):
         raise AnalysisError(f"a target must be a finite number above 0, got {target:g}")
+    if target is not None and runs.measured and runs.metric != "val_loss" and target >= 1:
+        raise AnalysisError(
+            f"a target of {runs.metric} must be an error below 1, got {target:g}; write "
+            f"{target / 100:g} for {target:g} %, or choose --metric val_loss"
+        )
     return target
 
 
 def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
-    """Refuse steps to a target that the least error contradicts."""
-    if runs.measured or target is None:
+    """Refuse steps to a target that the least error contradicts, and a target that all begin at."""
+    if target is None:
+        return
+    if runs.measured:
+        first = runs.curves.groupby("run")["val_error"].first()
+        if len(first) and (first < target).all():
+            accuracy = f"; for an accuracy of {target:g}, write --target {1 - target:g}"
+            raise AnalysisError(
+                f"a target must be an error that runs first miss, got {target:g}, which every run "
+                f"of {rows.where} meets at its first measurement; give a tighter one"
+                f"{accuracy if runs.metric == 'val_accuracy' else ''}"
+            )
         return
     frame = runs.runs
     below = frame["best_error"] < target
@@ -238,22 +240,25 @@ def _record(source: str, runs: Runs, choices: Choices) -> dict[str, Any]:
     return {key: value for key, value in record.items() if value is not None}
 
 
-def _check(folder: ResultsFolder, config: Mapping[str, Any], converted: Converted) -> None:
+def _check(
+    folder: ResultsFolder, config: Mapping[str, Any], converted: Mapping[str, pa.Table]
+) -> None:
     """Refuse now what no command could read later."""
     check_config(str(folder / STUDY_FILE), config)
-    for name, table in converted.files.items():
+    for name, table in converted.items():
         check_table(str(folder / name), table, COLUMNS[name])
 
 
-def _sentence(runs: Runs, converted: Converted, choices: Choices) -> str:
-    roles = converted.trials["role"].to_pylist()
-    repeats = sum(role == "replicate" for role in roles)
+def _sentence(runs: Runs, trials: pa.Table, choices: Choices) -> str:
+    repeats = trials["role"].to_pylist().count("replicate")
     text = (
-        f"{runs.runs['batch_size'].nunique()} batch sizes, {len(roles):,} runs "
-        f"({status_counts(converted.trials['status'].to_pylist())}), {len(runs.curves):,} "
+        f"{runs.runs['batch_size'].nunique()} batch sizes, {len(trials):,} runs "
+        f"({status_counts(trials['status'].to_pylist())}), {len(runs.curves):,} "
         f"measurements of {runs.metric}; hyperparameters: "
         f"{', '.join(runs.hyperparameters) or 'none known'}; {repeats:,} replicates"
     )
+    if runs.quantities:
+        text += f"; further quantities: {listed(runs.quantities)}"
     if not_finite := runs.runs["not_finite"].sum():
         text += f"; measurements left out for not being finite: {not_finite:,}"
     if not choices.space:

@@ -1,24 +1,30 @@
 """The measurements of runs: steps that rise, errors that are finite, losses of the same step."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from analysis.runs.columns import MEASURED, Columns
+from analysis.runs.columns import MEASURED, Columns, Units
 from analysis.runs.rows import Rows, is_absent
 from analysis.runs.run_table import ATTEMPT, RunTable
-from analysis.runs.units import Units
 
 
 def curves_of(
-    table: RunTable, columns: Columns, metric: str, units: Units, sizes: "pd.Series[float]"
+    table: RunTable,
+    columns: Columns,
+    metric: str,
+    units: Units,
+    sizes: "pd.Series[float]",
+    quantities: Sequence[str],
 ) -> "tuple[pd.DataFrame, pd.Series[int]]":
     """Return the finite measurements, and how many of each run are not."""
     rows = table.rows
     steps, stepped = rows.counts(columns.of["step"])
     curves = pd.DataFrame({"run": table.codes, "step": units.updates(steps, sizes)})
     given = {}
-    for name in (name for name in MEASURED if name in columns):
-        curves[name], given[name] = rows.numbers(columns.of[name])
+    for name in (*(name for name in MEASURED if name in columns), *quantities):
+        curves[name], given[name] = rows.numbers(columns.of.get(name, name))
     curves["val_error"] = _error(rows, columns, metric, curves[metric], given[metric])
     measured = given[metric]
     if (measured & ~stepped).any():
@@ -36,14 +42,16 @@ def curves_of(
     return kept[finite].reset_index(drop=True), (~finite).groupby(kept["run"]).sum()
 
 
-def ends_blank(table: RunTable, columns: Columns, metric: str) -> "pd.Series[bool]":
+def ends_blank(
+    table: RunTable, columns: Columns, metric: str, quantities: Sequence[str]
+) -> "pd.Series[bool]":
     """Return which runs end in rows of a step alone: NaN, as many a table leaves such cells empty.
 
     A run of which a row before its last measurement is so has no such end: it was measured only now
     and then.
     """
     frame, codes = table.rows.frame, table.codes
-    same = {columns.of[name] for name in columns.of if name not in MEASURED}
+    same = {columns.of[name] for name in columns.of if name not in (*MEASURED, *quantities)}
     filled = pd.Series(False, index=frame.index)
     for name in frame.columns:
         there = pd.Series([not is_absent(cell) for cell in frame[name]], index=frame.index)
@@ -67,14 +75,16 @@ def _error(
     values: "pd.Series[float]",
     given: "pd.Series[bool]",
 ) -> "pd.Series[float]":
-    if metric != "val_accuracy":
+    if metric == "val_loss":
         return values
     beyond = given & ((values < 0) | (values > 1)) & np.isfinite(values)
     if beyond.any():
         row = beyond.index[beyond][0]
-        rule = f"{columns.of[metric]} must be a share from 0 to 1"
-        rows.refuse(rule, f"{values[row]:g}", [row], "divide percentages by 100")
-    return 1 - values
+        column = columns.of[metric]
+        rule = f"{column} must be a share from 0 to 1"
+        remedy = f"divide percentages by 100, or name a loss as such, --columns val_loss={column}"
+        rows.refuse(rule, f"{values[row]:g}", [row], remedy)
+    return 1 - values if metric == "val_accuracy" else values
 
 
 def _check_rising(table: RunTable, kept: pd.DataFrame, column: str) -> None:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.runs.columns import Columns
+from analysis.runs.columns import Columns, Units
 from analysis.runs.run_table import RunTable
-from analysis.runs.units import Units
 from analysis.tables.schema import STATUSES
 
 _WORDS: Mapping[str, str] = {

@@ -32,6 +32,20 @@ class Rows:
     label: str = "row"
     remarks: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse a table without rows, or with two columns of one name."""
+        if self.frame.empty:
+            raise AnalysisError(
+                "a table of runs must have a header and at least one row, got none in "
+                f"{self.where}; check the export"
+            )
+        twice = [name for name in self.names if self.names.count(name) > 1]
+        if twice:
+            raise AnalysisError(
+                f"columns must have different names, got {twice[0]!r} more than once in "
+                f"{self.where}; rename one"
+            )
+
     @property
     def names(self) -> list[str]:
         """The columns."""
@@ -46,7 +60,8 @@ class Rows:
         values = [as_number(cell) for cell in self.frame[column]]
         for row, cell, value in zip(self.frame.index, self.frame[column], values, strict=True):
             if value is None and not is_absent(cell):
-                self.refuse(f"{column} must be a number", repr(cell)[:60], [row])
+                remedy = "write it as 0.05, not as 0,05 or 5%, or leave the cell empty"
+                self.refuse(f"{column} must be a number", repr(cell)[:60], [row], remedy)
         given = [value is not None for value in values]
         index = self.frame.index
         return (

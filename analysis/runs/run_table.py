@@ -36,26 +36,17 @@ class RunTable:
         """Return what is the same for a whole run, one row per run."""
         firsts = ~self.codes.duplicated()
         found = {"run": self.ids[firsts].to_numpy(), "row": self.ids.index[firsts]}
-        frame = pd.DataFrame(found)
-        for name, least in _COUNTS.items():
-            frame[name] = np.nan
-            if name in columns:
-                frame[name] = self.constant(name, *self.rows.counts(columns.of[name], least))
-        for name in _TEXTS:
+        frame = pd.DataFrame(found).assign(**dict.fromkeys((*_COUNTS, "target"), np.nan))
+        for name in (name for name in _COUNTS if name in columns):
+            counts = self.rows.counts(columns.of[name], _COUNTS[name])
+            frame[name] = self.constant(name, *counts)
+        for name in (*_TEXTS, "seed"):
             frame[name] = None
             if name in columns:
                 texts = self.rows.texts(columns.of[name])
                 frame[name] = self.constant(name, texts, texts.notna())
-        frame["seed"] = None
-        if "seed" in columns:
-            texts = self.rows.texts(columns.of["seed"])
-            seeds = [self._seed(text) for text in self.constant("seed", texts, texts.notna())]
-            frame["seed"] = np.array(seeds, dtype=object)
-        frame["target"] = np.nan
-        if "target" in columns:
-            numbers = self.rows.numbers(columns.of["target"])
-            frame["target"] = self.constant("target", *numbers, finite=True)
-        for name in hyperparameters:
+        frame["seed"] = np.array([self._seed(text) for text in frame["seed"]], dtype=object)
+        for name in (*(["target"] if "target" in columns else []), *hyperparameters):
             column = columns.of.get(name, name)
             frame[name] = self.constant(name, *self.rows.numbers(column), finite=True)
         lacking = frame[frame["batch_size"].isna()]
@@ -122,8 +113,13 @@ class RunTable:
         texts = self.rows.texts(column).fillna("")
         return bool((texts.groupby(self.codes).nunique() > 1).any())
 
-    def varying(self, column: str) -> tuple[int, int]:
-        """Return in how many runs a column varies, and how many have two rows or more with it."""
+    def is_measured(self, column: str) -> bool:
+        """Return whether a column of numbers is a measurement: it changes along most runs.
+
+        So is one that no run has in its first row, such as a score at the end.
+        """
         values, given = self.rows.numbers(column)
         groups = values[given].groupby(self.codes[given])
-        return int((groups.nunique(dropna=False) > 1).sum()), int((groups.size() > 1).sum())
+        varying = int((groups.nunique(dropna=False) > 1).sum())
+        late = given.any() and not given[~self.codes.duplicated()].any()
+        return bool(late or (varying and 2 * varying >= int((groups.size() > 1).sum())))

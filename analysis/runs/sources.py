@@ -1,6 +1,7 @@
 """The kinds of sources of finished runs, and which reader each has."""
 
 import os
+import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,7 +9,11 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.runs.columns import ALIASES
+from analysis.runs.readers.event_files import read_event_files
+from analysis.runs.readers.mlflow_store import read_database, read_files
 from analysis.runs.readers.table_files import READERS, is_table, read_table_of_runs
+from analysis.runs.readers.wandb_api import read_wandb
+from analysis.runs.readers.wandb_charts import unfolded
 from analysis.runs.rows import Rows
 
 Reader = Callable[[str, Mapping[str, str]], Rows]
@@ -30,7 +35,14 @@ def may_be_archive(source: str) -> bool:
     path = Path(source)
     tars = {".tar", ".tgz", ".tbz2", ".txz"}
     # os.path says False of what can be no path, where pathlib raises
-    return not os.path.isfile(source) or not path.suffix or bool(tars & set(path.suffixes))
+    return not os.path.isfile(source) or bool(tars & set(path.suffixes)) or _is_tar(path)
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return not path.suffix and tarfile.is_tarfile(path)
+    except OSError:
+        return False
 
 
 def joined(rows: Rows, table: Path, mapping: Mapping[str, str]) -> Rows:
@@ -66,53 +78,16 @@ def _run_column(rows: Rows, mapping: Mapping[str, str]) -> str:
     )
 
 
-def _read_table(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.readers.wandb_charts import unfolded
-
-    return unfolded(read_table_of_runs(Path(source)), mapping)
-
-
-def _read_wandb(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.readers.wandb_api import read_wandb
-
-    return read_wandb(source.removeprefix(WANDB), mapping)
-
-
-def _read_mlflow_files(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.readers.mlflow_store import read_files
-
-    return read_files(Path(source), mapping)
-
-
-def _read_mlflow_database(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.readers.mlflow_store import read_database
-
-    return read_database(Path(source), mapping)
-
-
-def _read_events(source: str, mapping: Mapping[str, str]) -> Rows:
-    from analysis.runs.readers.event_files import read_event_files
-
-    return read_event_files(Path(source), mapping)
-
-
-def _is_mlflow_files(source: str) -> bool:
-    return os.path.isdir(source) and any(Path(source).glob("*/meta.yaml"))
-
-
-def _is_mlflow_database(source: str) -> bool:
-    return Path(source).suffix in DATABASES
-
-
-def _has_events(source: str) -> bool:
-    return os.path.isdir(source) and any(Path(source).rglob("*.tfevents.*"))
+def _holds(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether a source is a folder with files of a pattern."""
+    return lambda source: os.path.isdir(source) and any(Path(source).glob(pattern))
 
 
 _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
-    (lambda source: source.startswith(WANDB), _read_wandb),
-    (lambda source: is_table(Path(source)), _read_table),
-    (_is_mlflow_database, _read_mlflow_database),
-    (_is_mlflow_files, _read_mlflow_files),
-    (_has_events, _read_events),
+    (lambda source: source.startswith(WANDB), lambda s, m: read_wandb(s.removeprefix(WANDB), m)),
+    (is_table, lambda source, _: unfolded(read_table_of_runs(Path(source)))),
+    (lambda source: Path(source).suffix in DATABASES, lambda s, m: read_database(Path(s), m)),
+    (_holds("*/meta.yaml"), lambda source, mapping: read_files(Path(source), mapping)),
+    (_holds("**/*.tfevents.*"), lambda source, mapping: read_event_files(Path(source), mapping)),
 )
 """How each kind of source is told, and its reader."""

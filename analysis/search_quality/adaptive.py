@@ -16,11 +16,7 @@ _LAST = 0.25
 
 
 def late_row(even: pd.DataFrame, searched: list[str]) -> dict[str, object]:
-    """Return the columns of one batch size.
-
-    Args:
-        even: its trials without those from elsewhere.
-        searched: names of the hyperparameters searched.
+    """Return the columns of one batch size, of its trials without those from elsewhere.
 
     Returns:
         late_gain: share of additional steps of the best trial of the first half, by number; null

@@ -18,8 +18,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.errors import AnalysisError
-
 SETTLED_GAIN = 0.05
 """A search is settled if half its trials would have needed less than 5 % more steps.
 
@@ -61,34 +59,12 @@ class SearchSample:
     trials: int
     bound: float
 
-    def __post_init__(self) -> None:
-        """Check the order.
-
-        Raises:
-            AnalysisError: more trials reached than there are, or the steps do not rise.
-        """
-        rising = np.array([1.0, *self.steps, self.bound])
-        if len(self.steps) > self.trials or not (np.diff(rising) >= 0).all():
-            raise AnalysisError(
-                "a sample must hold rising steps of at most all trials, from 1 up to the bound of "
-                f"misses, got {len(self.steps)} of {self.trials} trials with steps "
-                f"{self.steps.tolist()} and bound {self.bound:g}; sort them"
-            )
-
     def none_of_fastest(self, n: int) -> NDArray[np.float64]:
         """Return the probability that n trials hold none of the k fastest, for k = 0, 1, ...
 
         It is C(N - k, n) / C(N, n), as a product of factors, which loses no digits; k goes up to
-        the number that reached.
-
-        Args:
-            n: trials sampled, 1 to `trials`.
-
-        Raises:
-            AnalysisError: n is outside its range.
+        the number that reached, n from 1 to `trials`.
         """
-        if not 1 <= n <= self.trials:
-            raise AnalysisError(f"n must be from 1 to {self.trials}, the number of trials, got {n}")
         k = np.arange(len(self.steps))
         factors = np.maximum(self.trials - n - k, 0) / (self.trials - k)
         return np.concatenate(([1.0], np.cumprod(factors)))

@@ -15,9 +15,7 @@ MOSTLY = 0.5
 def quality_sentences(table: pd.DataFrame, imported: bool = False) -> tuple[str, ...]:
     """Return sentences on a table of `quality_table`, with the remedy where there is one.
 
-    Args:
-        table: from `quality_table`.
-        imported: whether the trials are imported runs, whose order says nothing.
+    The order of imported runs says nothing.
     """
     if table.empty:
         return ()
@@ -37,65 +35,45 @@ def _search_sentences(table: pd.DataFrame, imported: bool) -> list[str]:
         warm = rows["warm_gain"].fillna(0) >= SETTLED_GAIN
         none = ~warm & (rows["reached"] == 0)
         adaptive = ~warm & ~none & rows["gain"].isna() & (rows["trials"] > 1)
-        for which, write in (
+        for which, text in (
             (~warm & ~none & ~adaptive, _VERDICTS[verdict]),
-            (warm, _beaten),
-            (none, _none_reached),
-            (adaptive, _imported if imported else _adaptive),
+            (warm, _BEATEN),
+            (none, _NONE_REACHED),
+            (adaptive, _IMPORTED if imported else _ADAPTIVE),
         ):
             if which.any():
-                sentences.append(f"{_sizes(rows[which], table)}: {write(rows[which])}.")
+                told = text.format(**_numbers(rows[which]))
+                sentences.append(f"{_sizes(rows[which], table)}: {told}.")
     return sentences
 
 
-def _settled(rows: pd.DataFrame) -> str:
-    return f"the search is settled: half the trials would have taken {_more(rows['gain'])} steps"
-
-
-def _falling(rows: pd.DataFrame) -> str:
-    return (
-        f"still falling: half the {_span(rows['trials'])} trials would have taken "
-        f"{_more(rows['gain'])} steps; run more trials (search.trials)"
-    )
-
-
-def _too_few(rows: pd.DataFrame) -> str:
-    return (
-        f"only {_span(rows['reached'])} of {_span(rows['trials'])} trials reached the target, too "
-        "few to judge whether the search is settled; run more trials (search.trials)"
-    )
-
-
-def _beaten(rows: pd.DataFrame) -> str:
-    return (
-        f"still falling: the search took {_more(rows['warm_gain'])} steps than a point taken from "
-        "another batch size; run more trials (search.trials)"
-    )
-
-
-def _none_reached(rows: pd.DataFrame) -> str:
-    return (
-        f"none of {_span(rows['trials'])} trials reached the target: whether the search is settled "
-        "is unknown"
-    )
-
-
-def _adaptive(_: pd.DataFrame) -> str:
-    return "trials of an adaptive sampler cannot show whether the search is settled"
-
-
-def _imported(_: pd.DataFrame) -> str:
-    return (
-        "whether the search is settled is unknown, as is how the points of the imported runs were "
-        "chosen"
-    )
+def _numbers(rows: pd.DataFrame) -> dict[str, str]:
+    """Return what the texts of the verdicts name."""
+    return {
+        **{name: span_text(rows[name].min(), rows[name].max()) for name in ("trials", "reached")},
+        **{name: _more(rows[name].dropna()) for name in ("gain", "warm_gain")},
+    }
 
 
 _VERDICTS = {
-    SearchVerdict.SETTLED: _settled,
-    SearchVerdict.FALLING: _falling,
-    SearchVerdict.UNKNOWN: _too_few,
+    SearchVerdict.SETTLED: "the search is settled: half the trials would have taken {gain} steps",
+    SearchVerdict.FALLING: "still falling: half the {trials} trials would have taken {gain} steps; "
+    "run more trials (search.trials)",
+    SearchVerdict.UNKNOWN: "only {reached} of {trials} trials reached the target, too few to judge "
+    "whether the search is settled; run more trials (search.trials)",
 }
+_BEATEN = (
+    "still falling: the search took {warm_gain} steps than a point taken from another batch size; "
+    "run more trials (search.trials)"
+)
+_NONE_REACHED = (
+    "none of {trials} trials reached the target: whether the search is settled is unknown"
+)
+_ADAPTIVE = "trials of an adaptive sampler cannot show whether the search is settled"
+_IMPORTED = (
+    "whether the search is settled is unknown, as is how the points of the imported runs were "
+    "chosen"
+)
 _DIRECTIONS = {"low": "downward", "high": "upward"}
 _NAMES = {EFFECTIVE_LR: EFFECTIVE}
 
@@ -167,14 +145,10 @@ def _sizes(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     return f"B = {', '.join(parts)}"
 
 
-def _span(column: "pd.Series[int]") -> str:
-    return span_text(column.min(), column.max())
-
-
 def _percent(column: "pd.Series[float]") -> str:
     return f"{span_text(round(100 * column.min()), round(100 * column.max()))}%"
 
 
 def _more(column: "pd.Series[float]") -> str:
-    text = _percent(column)
+    text = _percent(column) if len(column) else ""
     return "no more" if text == "0%" else f"{text} more"

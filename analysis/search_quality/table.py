@@ -44,15 +44,8 @@ _COLUMNS = {
 }
 
 
-def quality_table(
-    study: StudyTables, target: float | None = None, first: int | None = None
-) -> pd.DataFrame:
-    """Return what is known of the search at each batch size.
-
-    Args:
-        study: the tables.
-        target: as in `analysis.measures.targets.search_trials`.
-        first: as in `analysis.measures.targets.first_trials`.
+def quality_table(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+    """Return what is known of the search at each batch size, of the trials of `search_trials`.
 
     Returns:
         One row per batch size, in rising order: batch_size; trials, reached, diverged and
@@ -63,15 +56,12 @@ def quality_table(
         even sample over a point from another batch size; search (`SearchVerdict`); box
         (`EdgeVerdict`), and the ends found to be edges and walls ("lr high, momentum low").
         Null if unknown. A search that learns has the columns of `late_row` too.
-
-    Raises:
-        AnalysisError: as `analysis.measures.targets.search_trials`.
-    """  # noqa: DOC502  (raised by search_trials)
-    trials = search_trials(study, target, first)
+    """
+    trials = search_trials(study, target)
     rows = []
     for size, group in trials.groupby("batch_size", sort=True):
         even = group[group["role"].isin(EVEN_ROLES)]
-        box = study.space if first else study.box(int(str(size)))
+        box = study.box(int(str(size)))
         natural = [
             (name, end)
             for name, bounds in NATURAL_ENDS.items()

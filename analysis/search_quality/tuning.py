@@ -46,10 +46,7 @@ class Tuning:
 def tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None = None) -> Tuning:
     """Return the gap at each batch size that reached the target, or no gap and why.
 
-    Args:
-        study: the tables.
-        table: from `steps_to_target`.
-        target: as in `analysis.measures.targets.search_trials`.
+    The table is of `steps_to_target` at the target; None is the study's own.
     """
     if not study.space_known:
         return Tuning(gaps={}, missing=NO_BOX)

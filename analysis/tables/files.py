@@ -61,13 +61,7 @@ _ATTEMPTS = 5
 
 
 def write_file(folder: ResultsFolder, name: str, content: "bytes | memoryview | pa.Buffer") -> None:
-    """Write a file and its digest: a reader on any machine sees the old content or the new.
-
-    Args:
-        folder: where the file is.
-        name: its path within the folder.
-        content: its bytes.
-    """
+    """Write a file and its digest: a reader on any machine sees the old content or the new."""
     digest = hashlib.sha256(content).hexdigest()
     known = _recorded(folder, name) or []
     if known != [digest]:
@@ -79,10 +73,6 @@ def write_file(folder: ResultsFolder, name: str, content: "bytes | memoryview | 
 
 def read_file(folder: ResultsFolder, name: str) -> bytes:
     """Return the content of a file, if it has the digest that was written with it.
-
-    Args:
-        folder: where the file is.
-        name: its path within the folder.
 
     Raises:
         AnalysisError: the file is missing, has no digest, or has another one.

@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,11 +17,11 @@ from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from analysis.errors import AnalysisError
+from analysis.tables.atomic import delete_stale, replace_file
 from analysis.tables.uri import check_uri, is_uri, with_retry_limit
 
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_STALE_SECONDS = 60.0
 _LEFTOVERS = re.compile(r"\.lock|\..*\.tmp|study\.toml\.sha256")
 _MOST_BYTES = {".parquet": 2**32}
 _MOST_BYTES_OF_TEXT = 2**26
@@ -145,7 +144,7 @@ class ResultsFolder:
         path = self._path(name)
         try:
             if self.on_disk:
-                _replace(Path(path), content)
+                replace_file(Path(path), content)
             else:
                 with self.filesystem.open_output_stream(path) as stream:
                     stream.write(content)
@@ -196,7 +195,7 @@ class ResultsFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-            _delete_stale(path.parent)
+            delete_stale(path.parent)
         except Timeout as error:
             holder = path.read_text().strip() or "another process"
             raise AnalysisError(
@@ -292,25 +291,3 @@ def _absolute(path: str) -> str:
         return absolute
     except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, or a NUL
         raise AnalysisError(f"a results folder needs a valid path, got {path}: {error}") from error
-
-
-def _replace(path: Path, content: "bytes | memoryview | pa.Buffer") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _delete_stale(folder: Path) -> None:
-    """Delete temporary files of killed writers; fresh ones may still be in use."""
-    for pattern in (".*.tmp", "*/.*.tmp"):
-        for path in folder.glob(pattern):
-            if path.stat().st_mtime < time.time() - _STALE_SECONDS:
-                path.unlink(missing_ok=True)

@@ -63,6 +63,8 @@ the test error where there is a test split."""
 
 RAW_ERROR, AVERAGED_ERROR = "raw_error", "averaged_error"
 """Columns of the curves where weights are averaged: the error that the target does not count on."""
+QUANTITIES = (TEST_ERROR, RAW_ERROR, AVERAGED_ERROR)
+"""Further quantities whose meaning is known; others have names of a workload's own."""
 
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -151,7 +153,7 @@ RESERVED_COLUMNS = frozenset(
     {
         *TRIAL_COLUMNS,
         *OPTIONAL_TRIAL_COLUMNS,
-        *(RAW_ERROR, AVERAGED_ERROR),
+        *QUANTITIES,
         *CURVE_COLUMNS,
         *BOX_COLUMNS,
         *STATUSES,
@@ -182,19 +184,9 @@ def curve_schema(further: Iterable[str] = ()) -> pa.Schema:
     return _versioned(pa.schema(list(kinds.items())))
 
 
-def box_schema() -> pa.Schema:
-    """Return the schema of `boxes.parquet`."""
-    return _versioned(pa.schema(list(BOX_COLUMNS.items())))
-
-
-def diagnostic_schema() -> pa.Schema:
-    """Return the schema of `diagnostics.parquet`."""
-    return _versioned(pa.schema(list(DIAGNOSTIC_COLUMNS.items())))
-
-
-def cost_schema() -> pa.Schema:
-    """Return the schema of `cost.parquet`."""
-    return _versioned(pa.schema(list(COST_COLUMNS.items())))
+def file_schema(file: str) -> pa.Schema:
+    """Return the schema of a file whose columns are always the same, by its name."""
+    return _versioned(pa.schema(list(COLUMNS[file].items())))
 
 
 def hyperparameters(trials: Iterable[Hashable]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """A study as analysis reads it: its configuration and its tables."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,17 +9,18 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
-from analysis.tables.files import read_study_file, read_table_file
+from analysis.tables.files import read_file, read_study_file, read_table_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     BOXES_FILE,
     COLUMNS,
     CURVES_FILE,
+    PROVENANCE_FILE,
     STATUSES,
     STUDY_FILE,
     TRIAL_KEY,
     TRIALS_FILE,
-    box_schema,
+    file_schema,
 )
 from analysis.tables.validation import check_config, check_table
 
@@ -28,7 +30,7 @@ _NULLABLE = {pa.int64(): pd.Int64Dtype()}
 
 
 def _no_boxes() -> pd.DataFrame:
-    frame: pd.DataFrame = box_schema().empty_table().to_pandas()
+    frame: pd.DataFrame = file_schema(BOXES_FILE).empty_table().to_pandas()
     return frame
 
 
@@ -41,8 +43,9 @@ class StudyTables:
         config: the resolved study file as plain data.
         trials: one row per trial, columns as in `trial_schema`.
         curves: one row per measurement, columns as in `curve_schema`.
-        boxes: searched ranges, columns as in `box_schema`; a batch size without rows was searched
+        boxes: searched ranges, columns as in `BOX_COLUMNS`; a batch size without rows was searched
             in the study's `space`.
+        data: digests of the data by split, where they were recorded.
     """
 
     name: str
@@ -50,6 +53,7 @@ class StudyTables:
     trials: pd.DataFrame
     curves: pd.DataFrame
     boxes: pd.DataFrame = field(default_factory=_no_boxes)
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def target(self) -> float:
@@ -138,18 +142,25 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
         trials=read_table(folder, TRIALS_FILE),
         curves=read_table(folder, CURVES_FILE, measured),
         boxes=read_table(folder, BOXES_FILE),
+        data=_data(folder),
     )
+
+
+def _data(folder: ResultsFolder) -> Mapping[str, Any]:
+    """Return what `provenance.json` has of the data; nothing of a folder that lacks a sound one."""
+    try:
+        sweeps = json.loads(read_file(folder, PROVENANCE_FILE))["sweeps"]
+        return dict(sweeps[-1]["admission"]["workload"]["data"])
+    except (AnalysisError, RecursionError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def read_table(
     folder: ResultsFolder, name: str, columns: Collection[str] | None = None
 ) -> pd.DataFrame:
-    """Return one table of a results folder; integer columns may hold nulls.
+    """Return a table of a results folder, a key of `schema.COLUMNS`, or some of its columns.
 
-    Args:
-        folder: where the table is.
-        name: its file, a key of `schema.COLUMNS`.
-        columns: those to return, all of which are in that schema; None for all.
+    Integer columns may hold nulls.
 
     Raises:
         AnalysisError: the file is missing, damaged, not parquet, of another schema version, or

@@ -234,11 +234,7 @@ def _check_steps(where: str, table: pa.Table) -> None:
 
 
 def check_config(where: str, config: Mapping[str, Any]) -> None:
-    """Check the keys of a resolved study file that analysis reads.
-
-    Args:
-        where: path of the file, for messages.
-        config: its content as plain data.
+    """Check the keys of a resolved study file, `where`, that analysis reads.
 
     Raises:
         AnalysisError: a key is missing, or has a value that batchscale does not write.

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from batchscale.errors import BatchscaleError, redacted
-from study.commands import archives, costs, replay, report, results, study_files, sweep, workloads
+from study.commands import archives, costs, replay, results, study_files, sweep, workloads
 from study.commands.options import WRONG_INPUT
 from study.commands.terminal import Terminal, show_any_character
 from study.errors import StudyError
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (sweep, workloads, study_files, results, report, costs, archives, replay):
+for part in (sweep, workloads, study_files, results, costs, archives, replay):
     app.add_typer(part.app)
 
 
@@ -44,11 +44,7 @@ def options(
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse a secret before anything repeats it: typer, a log, or the record of the sweep.
-
-    Raises:
-        StudyError: an argument is a URI with a password, a key or a token.
-    """
+    """Refuse a secret before anything repeats it: typer, a log, or the record of the sweep."""
     for number, argument in enumerate(arguments, start=1):
         if redacted(argument) != argument:
             raise StudyError(

@@ -30,9 +30,7 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
         str, typer.Option(help="Where the studies' folders are made: a path or a URI.")
     ] = "results",
     only: Annotated[str, typer.Option(help="Pattern of names to import, such as 'mnist-*'.")] = "*",
-    target: Annotated[
-        float | None, typer.Option(help="Validation error to get below.", show_default=False)
-    ] = None,
+    target: Annotated[float | None, typer.Option(help="Validation error to get below.")] = None,
     metric: Annotated[
         str | None,
         typer.Option(help="Measurement to use as the error.", show_default="the first known one"),
@@ -42,12 +40,10 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
         typer.Option(
             metavar="NAME=COLUMN,...",
             help="Runs: which column is what, such as step=global_step,lr=learning_rate.",
-            show_default=False,
         ),
     ] = None,
     join: Annotated[
-        Path | None,
-        typer.Option(help="Runs: a table of one row per run to add to them.", show_default=False),
+        Path | None, typer.Option(help="Runs: a table of one row per run to add to them.")
     ] = None,
     space: Annotated[
         list[str] | None,
@@ -81,12 +77,11 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
 ) -> None:
     """Make results folders of finished runs, or of the workloads in a published archive."""
     from analysis.archive.importing import Choices, import_archive
-    from analysis.runs.columns import parse_mapping
+    from analysis.runs.columns import Units, parse_mapping
     from analysis.runs.importing import Choices as RunChoices
     from analysis.runs.importing import import_runs
     from analysis.runs.sources import may_be_archive, reader_of
     from analysis.runs.space import parse_space
-    from analysis.runs.units import Units
     from analysis.tables.folder import ResultsFolder
 
     folder = ResultsFolder.at(results)
@@ -128,11 +123,7 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
 
 
 def _refuse_options(source: str, kind: str, given: Mapping[str, object]) -> None:
-    """Refuse options that say nothing of a source of this kind.
-
-    Raises:
-        StudyError: there is one.
-    """
+    """Refuse options that say nothing of a source of this kind."""
     named = [name for name, value in given.items() if value]
     if named:
         raise StudyError(
@@ -166,6 +157,4 @@ def export(
         return
 
     written = export_study(ResultsFolder.at(location), to)
-    console.print(
-        f"{written.trials:,} trials in {written.folder}, {written.left_out:,} left out",
-    )
+    console.print(f"{written.trials:,} trials in {written.folder}, {written.left_out:,} left out")

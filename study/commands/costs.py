@@ -13,6 +13,7 @@ from study.commands.options import (
     Json,
     RunCode,
     StudyFolder,
+    Target,
     Title,
     Width,
     finite,
@@ -41,27 +42,23 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
         typer.Option(
             metavar="FILE",
             help="Step times measured elsewhere: columns batch_size, seconds_per_step.",
-            show_default=False,
         ),
     ] = None,
     recorded: Annotated[
         bool, typer.Option("--recorded", help="Use the step times of the last time.")
     ] = False,
     seconds: Annotated[
-        float,
-        typer.Option(min=0.01, callback=finite, help="Seconds to time each batch size for."),
+        float, typer.Option(min=0.01, callback=finite, help="Seconds to time each batch size for.")
     ] = 0.3,
     threads: Annotated[
         int | None,
         typer.Option(min=1, max=10_000, help="Threads of the CPU.", show_default="one per core"),
     ] = None,
     address: Annotated[
-        str | None,
-        typer.Option(help="Time on a Ray cluster: auto, or host:port.", show_default=False),
+        str | None, typer.Option(help="Time on a Ray cluster: auto, or host:port.")
     ] = None,
     price: Annotated[
-        float | None,
-        typer.Option(callback=finite, help="Price of a device-hour.", show_default=False),
+        float | None, typer.Option(callback=finite, help="Price of a device-hour.")
     ] = None,
     devices: Annotated[
         str | None,
@@ -78,8 +75,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
         ),
     ] = None,
     latency: Annotated[
-        float,
-        typer.Option(min=0, callback=finite, help="Latency of a message, microseconds."),
+        float, typer.Option(min=0, callback=finite, help="Latency of a message, microseconds.")
     ] = 10.0,
     parameters: Annotated[
         int | None,
@@ -87,10 +83,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
             min=1, help="Trainable parameters of the model.", show_default="of the model timed"
         ),
     ] = None,
-    target: Annotated[
-        float | None,
-        typer.Option(help="Another target; must be looser if trials raced.", show_default=False),
-    ] = None,
+    target: Target = None,
     run_code: RunCode = False,
     data_dir: DataDir = None,
     formats: Formats = "png,svg",
@@ -118,7 +111,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.study import read_study
     from study.orchestration.resources import check_address
-    from study.storage.tables import study_tables
+    from study.storage.consolidate import study_tables
 
     look = look_of(formats, width, font_size, title)
     link, counts = None, _counts(devices, has_link=bandwidth is not None or parameters is not None)
@@ -152,11 +145,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
 
 
 def _counts(devices: str | None, has_link: bool) -> tuple[int, ...]:
-    """Return the numbers of devices, rising.
-
-    Raises:
-        StudyError: they are no integers, or a link is described between none.
-    """
+    """Return the numbers of devices, rising; refuse a link that is described between none."""
     if devices is None and has_link:
         raise StudyError(
             "--bandwidth and --parameters say what an all-reduce between devices takes, got no "
@@ -179,11 +168,7 @@ def _measured_link(parameters: int | None) -> "Link | None":
 
 
 def _recorded(folder: "ResultsFolder") -> "StepCosts":
-    """Return the step times of an earlier command.
-
-    Raises:
-        StudyError: there are none.
-    """
+    """Return the step times of an earlier command, which there must be."""
     from analysis.cost.step_costs import read_costs
 
     costs = read_costs(folder)
@@ -196,11 +181,7 @@ def _recorded(folder: "ResultsFolder") -> "StepCosts":
 
 
 def _job(folder: "ResultsFolder", seconds: float, threads: int | None) -> "Job":
-    """Return what to time.
-
-    Raises:
-        StudyError: the study cannot be trained.
-    """
+    """Return what to time, which must be a study that batchscale trains."""
     from analysis.tables.files import read_study_file
     from study.costing.measuring import Job
 

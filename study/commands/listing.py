@@ -21,24 +21,14 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
-    """What building a workload has shown.
+    """What building a workload has shown."""
 
-    Attributes:
-        parameters: number of trainable parameters; None where it depends on the data.
-        lanes: packed, with the lanes of a pack at `BATCH_SIZE` on a CPU; looped, and why; that
-            the data are missing; or that it is refused.
-    """
-
-    parameters: int | None
-    lanes: str
+    parameters: int | None  # trainable ones; None where it depends on the data
+    lanes: str  # how they train at `BATCH_SIZE` on a CPU, or why they cannot
 
 
 def built(entries: list[Entry]) -> Iterator[Built]:
-    """Build workloads with their default options, one after another.
-
-    Yields:
-        The findings on each, in the order of `entries`.
-    """
+    """Yield what building each workload with its default options shows, one after another."""
     for entry in entries:
         workload = resolve(entry.name)
         assert not isinstance(workload, Command)  # it has no entry

@@ -25,10 +25,6 @@ T = TypeVar("T")
 def members_in(source: str, settings: Sequence[str]) -> list[Member]:
     """Return the studies of a study file, or of the name of a workload.
 
-    Args:
-        source: path of a study file, or a workload.
-        settings: changes of the study file, such as `search.trials=32`.
-
     Raises:
         StudyError: the file cannot be read, a key breaks its own rule, or a workload's name is
             unknown; one line for each. The workload itself is not looked at.
@@ -55,11 +51,7 @@ def _check_recorded(source: str) -> None:
 
 
 def for_each(members: Sequence[Member], work: Callable[[Member], T]) -> list[T]:
-    """Return the results of a function for every study.
-
-    Raises:
-        StudyError: some studies were refused; each message once, with the studies concerned.
-    """
+    """Return a function's results for every study, or refuse with each message once."""
     done: list[T] = []
     refused: dict[str, list[str]] = {}
     for member in members:

@@ -45,18 +45,11 @@ StudyWorkload = Annotated[
         autocompletion=_workload_names,
     ),
 ]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder of data files; or set BATCHSCALE_DATA.", show_default=False),
-]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of data files; or set BATCHSCALE_DATA.")]
 
 
 def holding_studies(locations: T) -> T:
-    """Return the locations of results folders; a typer callback, before a command imports anything.
-
-    Raises:
-        AnalysisError: a folder holds no study file.
-    """  # noqa: DOC502  (raised by the folder)
+    """Refuse folders without a study file; a typer callback, before a command imports anything."""
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import STUDY_FILE
 
@@ -73,7 +66,10 @@ StudyFolder = Annotated[
         callback=holding_studies,
     ),
 ]
-
+Target = Annotated[
+    float | None,
+    typer.Option(help="Another target; must be looser if trials raced.", show_default="own"),
+]
 Formats = Annotated[
     str, typer.Option("--format", help="Formats of the figures: png, svg, pdf; commas between.")
 ]
@@ -98,11 +94,7 @@ RunCode = Annotated[
 
 
 def use_data(folder: Path | None) -> None:
-    """Make workloads look for data files in a folder; None leaves it to BATCHSCALE_DATA.
-
-    Raises:
-        StudyError: there is no such folder.
-    """
+    """Make workloads look for data in an existing folder; None leaves it to BATCHSCALE_DATA."""
     if folder is None:
         return
     if not os.path.isdir(folder):  # which, unlike pathlib, takes a name of any length
@@ -111,11 +103,7 @@ def use_data(folder: Path | None) -> None:
 
 
 def integers(option: str, text: str) -> list[int]:
-    """Return the integers of an option, in any order.
-
-    Raises:
-        StudyError: the text is not integers separated by commas.
-    """
+    """Return the integers of an option, in any order; refuse what is no list of them."""
     try:
         return [int(word) for word in text.split(",")]
     except ValueError as error:
@@ -125,11 +113,7 @@ def integers(option: str, text: str) -> list[int]:
 
 
 def finite(value: float | None) -> float | None:
-    """Return an option's value; typer refuses infinities and NaN by this callback.
-
-    Raises:
-        BadParameter: the value is not finite.
-    """
+    """Return an option's value; typer refuses infinities and NaN by this callback."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number.")
     return value

@@ -16,9 +16,9 @@ from analysis.page.sources import Source, page_of
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
 from batchscale.errors import BatchscaleError
+from study.storage.consolidate import study_tables
 from study.storage.parts import part_names
 from study.storage.provenance import recorded_sweeps
-from study.storage.tables import study_tables
 
 RELOAD_SECONDS = 10
 """How often the page of a running sweep loads itself anew."""
@@ -31,17 +31,11 @@ _POLITE = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PageOptions:
-    """What a page shows and where it is written.
+    """What a page shows and where it is written."""
 
-    Attributes:
-        locations: results folders, at least one.
-        to: folder of the page; None for the study's own, or `SEVERAL`.
-        target: validation error to get below in all; None for each study's own.
-    """
-
-    locations: tuple[str, ...]
-    to: str | None = None
-    target: float | None = None
+    locations: tuple[str, ...]  # results folders, at least one
+    to: str | None = None  # folder of the page; None for the study's own, or `SEVERAL`
+    target: float | None = None  # to get below in all; None for each study's own
 
 
 def make_page(options: PageOptions) -> Page:
@@ -78,13 +72,7 @@ def write_page(page: Page, options: PageOptions) -> list[str]:
 def keep_current(
     options: PageOptions, say: Callable[[str], None], ended: Callable[[], bool] = lambda: False
 ) -> None:
-    """Write a page whenever more trials are recorded, until none is to come.
-
-    Args:
-        options: the page.
-        say: is told where it is, and why there is none yet.
-        ended: whether to stop watching.
-    """
+    """Write a page whenever more trials are recorded, to the last; say where it is, or why not."""
     seen, said = None, ""
     while not ended():
         recorded = [part_names(ResultsFolder.at(location)) for location in options.locations]

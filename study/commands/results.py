@@ -1,7 +1,7 @@
-"""The commands on results: status, analysis, comparison."""
+"""The commands on results: status, analysis, comparison, and one page to share."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,11 +10,15 @@ from study.commands.options import (
     Formats,
     Json,
     StudyFolder,
+    Target,
     Title,
     Width,
     holding_studies,
 )
 from study.commands.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 app = typer.Typer()
 console = Terminal()
@@ -32,55 +36,39 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
     from study.storage.study_folder import read_study_toml
 
     folder = ResultsFolder.at(location)
+    said: list[str | Table] = []
+    missing: list[dict[str, Any]] = []
     if "imported" in read_study_file(folder):
         from analysis.tables.imported import imported_counts, imported_rows
         from analysis.tables.study import read_study
 
         tables = read_study(folder)
-        if as_json:
-            console.document(
-                {
-                    "study": folder.name,
-                    "share_done": 1.0,
-                    "batch_sizes": imported_rows(tables),
-                    "unfinished": [],
-                }
-            )
-            return
-        console.print(f"imported and complete: {imported_counts(tables)}")
-        return
-    resolved = read_study_toml(folder)
-    ends = read_ends(folder, resolved)
-    rows = Progress.of_rows(resolved, ends.trials).rows()
-    missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
+        share, recorded = 1.0, imported_rows(tables)
+        said += [f"imported and complete: {imported_counts(tables)}"]
+    else:
+        resolved = read_study_toml(folder)
+        ends = read_ends(folder, resolved)
+        rows = Progress.of_rows(resolved, ends.trials).rows()
+        share, recorded = share_done(rows), [recorded_row(row) for row in rows]
+        missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
+        said += [progress_table(rows), f"{share:.0%} of the expected work recorded"]
+        said += unfinished_sentences(missing)
     if as_json:
-        console.document(
-            {
-                "study": folder.name,
-                "share_done": share_done(rows),
-                "batch_sizes": [recorded_row(row) for row in rows],
-                "unfinished": missing,
-            }
-        )
+        record = {"share_done": share, "batch_sizes": recorded, "unfinished": missing}
+        console.document({"study": folder.name, **record})
         return
-    console.print(progress_table(rows))
-    console.print(f"{share_done(rows):.0%} of the expected work recorded")
-    for sentence in unfinished_sentences(missing):
-        console.print(sentence)
+    for line in said:
+        console.print(line)
 
 
 @app.command()
 def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     location: StudyFolder,
-    target: Annotated[
-        float | None,
-        typer.Option(help="Another target; must be looser if trials raced.", show_default=False),
-    ] = None,
+    target: Target = None,
     equal_trials: Annotated[
         bool,
         typer.Option(
-            "--equal-trials",
-            help="Use only as many search trials as every batch size has.",
+            "--equal-trials", help="Use only as many search trials as every batch size has."
         ),
     ] = False,
     formats: Formats = "png,svg",
@@ -95,8 +83,8 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     """Fit the three regimes, print the table and draw the figures."""
     from analysis.figures import write_figures
     from analysis.figures.drawing.style import look_of
+    from analysis.measures.first_trials import equal_trials as most_equal_trials
     from analysis.measures.targets import check_target
-    from analysis.measures.targets import equal_trials as most_equal_trials
     from analysis.report.summary import analyze as analyze_study
     from analysis.report.tables import TABLES, write_tables
     from analysis.report.write import print_analysis, write_summary
@@ -148,8 +136,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
         typer.Option(help="One target for all, looser than the raced ones.", show_default="own"),
     ] = None,
     equal_trials: Annotated[
-        bool,
-        typer.Option("--equal-trials", help="Use only as many search trials as all have."),
+        bool, typer.Option("--equal-trials", help="Use only as many search trials as all have.")
     ] = False,
     formats: Formats = "png,svg",
     width: Width = None,
@@ -186,3 +173,37 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     for name in written:
         if name.endswith((f".{look.formats[0]}", ".md")):
             console.print(str(folder / name))
+
+
+@app.command()
+def report(
+    locations: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR...", help="Results folders, one or more.", callback=holding_studies
+        ),
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder of the page: a path or a URI.",
+            show_default="the study's own; comparison for several",
+        ),
+    ] = None,
+    target: Target = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Write the page anew, until the sweep ends; it loads itself anew."
+        ),
+    ] = False,
+) -> None:
+    """Write report.html, one page for any browser, and report.md, the same without drawings."""
+    from study.commands.pages import PageOptions, keep_current, make_page, write_page
+
+    options = PageOptions(locations=tuple(locations), to=to, target=target)
+    if watch:
+        keep_current(options, console.print)
+        return
+    for file in write_page(make_page(options), options):
+        console.print(file)

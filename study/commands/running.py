@@ -39,22 +39,7 @@ RESULTS = "results"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepOptions:
-    """Where and how a sweep runs; what is studied is in the study file.
-
-    Attributes:
-        results: where the study's folder is made, a path or a URI; None for `results`, or for the
-            folder that the study file lies in if a sweep has recorded it there.
-        workers: cohorts trained at once, >= 1; None for one per core.
-        gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
-        address: Ray cluster to join, `auto` or host:port; None for this machine.
-        ray: whether to train under Ray from the start, or not at all; None leaves it to the sweep.
-        settings: changes of the study file, such as `search.trials=32`.
-        data_dir: folder of data files; None leaves it to BATCHSCALE_DATA.
-        run_code: whether a file that a results folder's study names as its workload may run.
-        track: trackers that show the trials, by name.
-        track_by: what becomes a run there: trial or batch-size.
-        report: whether each study's page is kept current.
-    """
+    """Where and how a sweep runs, as `batchscale.sweep` takes it."""
 
     results: str | None = None
     workers: int | None = None
@@ -75,19 +60,12 @@ class SweepOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Swept:
-    """How a sweep ended.
+    """How a sweep ended."""
 
-    Attributes:
-        folders: results folder of each study, in the order of the grid.
-        grid: whether the study file has a grid.
-        complete: whether no trial failed and no cohort was lost.
-        stopped: exit code of the signal that stopped the sweep; None where none came.
-    """
-
-    folders: list[ResultsFolder]
-    grid: bool
-    complete: bool
-    stopped: int | None = None
+    folders: list[ResultsFolder]  # of each study, in the order of the grid
+    grid: bool  # whether the study file has one
+    complete: bool  # no trial failed and no cohort was lost
+    stopped: int | None = None  # exit code of the signal that stopped the sweep
 
 
 def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> Swept:
@@ -102,7 +80,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
         Where the results are, and how the sweep ended.
 
     Raises:
-        StudyError: wrong input; nothing has been run or written.
+        StudyError: wrong input in any of them; nothing has been run or written.
     """  # noqa: DOC502  (raised inside)
     studies, folders, resources = _prepared(source, options)
     complete, stopped = True, None
@@ -121,16 +99,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
 
 
 def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> None:
-    """Check what a sweep checks before it trains, and say what it would train; write nothing.
-
-    Args:
-        source: as for `run_sweep`.
-        options: where and how the sweep would run.
-        console: where it is said.
-
-    Raises:
-        StudyError: wrong input.
-    """  # noqa: DOC502  (raised inside)
+    """Check what a sweep checks before it trains, and say what it would train; write nothing."""
     studies, folders, resources = _prepared(source, options)
     for folder in folders:
         folder.check_writable()
@@ -163,17 +132,12 @@ def _prepared(
     folders = studies.folders(_place(source, options.results))
     resources = [_resources(options, studies.resolved(member)) for member in studies.members]
     for own, folder in zip(resources, folders, strict=True):
-        _check(own, folder)
+        own.check(folder)
+        if own.address is None and (own.ray or own.needs_ray(folder)):
+            from study.orchestration.machine import Machine, check_machine
+
+            check_machine(Machine.here(own.workers))
     return studies, folders, resources
-
-
-def _check(resources: Resources, folder: ResultsFolder) -> None:
-    """Refuse resources that cannot be had, and a Ray that would not start where it is needed."""
-    resources.check(folder)
-    if resources.address is None and (resources.ray or resources.needs_ray(folder)):
-        from study.orchestration.machine import Machine, check_machine
-
-        check_machine(Machine.here(resources.workers))
 
 
 def _resources(options: SweepOptions, resolved: ResolvedStudy) -> Resources:
@@ -223,11 +187,9 @@ def _place(source: str | Mapping[str, Any], results: str | None) -> ResultsFolde
 
 def _name(source: str | Mapping[str, Any]) -> str:
     """Return the name of the study's folder: that of its file, or of its workload."""
-    if isinstance(source, Mapping):
-        return str(source["workload"]).rpartition(":")[2]
-    if source.endswith(".toml"):
+    if isinstance(source, str) and source.endswith(".toml"):
         return Path(source).stem
-    return source.rpartition(":")[2]
+    return str(source if isinstance(source, str) else source["workload"]).rpartition(":")[2]
 
 
 def _sweep_one(

@@ -18,12 +18,7 @@ class Studies:
     """Resolved studies; only the data of the one used last stay in memory."""
 
     def __init__(self, members: Sequence[Member], device: Device | None = None) -> None:
-        """Resolve every study, so that an error in the last one is found before any runs.
-
-        Args:
-            members: the studies of a file, >= 1, with distinct names.
-            device: what they will be computed on; None for a CPU.
-        """
+        """Resolve every study, so that an error in the last one is found before any runs."""
         self.members = tuple(members)
         self._device = device
         self._latest: tuple[Member, tuple[ResolvedStudy, Trainable]] | None = None
@@ -51,8 +46,7 @@ class Studies:
     def folders(self, place: ResultsFolder) -> list[ResultsFolder]:
         """Return the results folder of each study, checked to be free or its own; write nothing.
 
-        Args:
-            place: the folder of the only study, or the parent of the folders of a grid.
+        `place` is the folder of the only study, or the parent of the folders of a grid.
 
         Raises:
             StudyError: a folder belongs to another study, or the parent is itself a study's folder.

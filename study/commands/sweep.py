@@ -1,13 +1,17 @@
 """The commands that run studies, or say what running them will cost."""
 
 import shlex
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Source, finite, use_data
 from study.commands.terminal import Terminal
 from study.errors import StudyError
+
+if TYPE_CHECKING:
+    from study.planning.cost import Estimate
 
 app = typer.Typer()
 console = Terminal()
@@ -41,8 +45,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = 0.0,
     address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster to join: auto, or host:port.", show_default=False),
+        str | None, typer.Option(help="Ray cluster to join: auto, or host:port.")
     ] = None,
     ray: Annotated[
         bool | None,
@@ -64,15 +67,13 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         typer.Option(
             metavar="NAME,...",
             help="Trackers that show the runs: wandb, mlflow, tensorboard, trackio.",
-            show_default=False,
         ),
     ] = None,
     track_by: Annotated[
         str, typer.Option(help="What becomes a run there: trial, or the best of each batch-size.")
     ] = "trial",
     report: Annotated[
-        bool,
-        typer.Option("--report", help="Keep the study's report.html current."),
+        bool, typer.Option("--report", help="Keep the study's report.html current.")
     ] = False,
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
@@ -115,12 +116,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     gpus_per_worker: GpusPerWorker = 0.0,
     max_hours: Annotated[
         float | None,
-        typer.Option(
-            min=0,
-            callback=finite,
-            help="Refuse a study expected to take longer.",
-            show_default=False,
-        ),
+        typer.Option(min=0, callback=finite, help="Refuse a study expected to take longer."),
     ] = None,
     seconds: Annotated[
         float,
@@ -140,7 +136,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     from study.commands.running import read_studies
     from study.engine.networks.training import moved
     from study.planning.cores import default_workers
-    from study.planning.cost import duration, estimates, plan_records, plan_table, probe
+    from study.planning.cost import duration, estimates, plan_table, probe
     from study.planning.horizons import still_schedules
     from study.planning.programs import worker_share
     from study.planning.sizing import check_gpus
@@ -150,27 +146,27 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     torch.set_num_threads(1)  # as in a worker
     studies = read_studies(source, settings or (), gpus_per_worker, run_code=run_code)
     planned: list[dict[str, Any]] = []
+    rows: list[Estimate] = []
     for member in studies.members:
         resolved, trainable = studies.ready(member)
         trainable = moved(trainable, "cuda" if gpus_per_worker else "cpu")
         probes = [probe(resolved, trainable, size, seconds) for size in resolved.batch_sizes]
         found = estimates(resolved, probes)
-        records = plan_records(resolved, found)
-        still = still_schedules(resolved, {row.probe.batch_size: row.steps for row in found})
+        still = still_schedules(resolved, {row.batch_size: row.steps_to_target for row in found})
+        records = [asdict(row) for row in found]
         planned.append({"name": member.name, "batch_sizes": records, "notes": still})
+        rows += found
         if not as_json:
             if (title := studies.title(member)) is not None:
                 console.print(f"\n{title}", style="bold")
-            console.print(plan_table(records))
+            console.print(plan_table(found))
             for line in still:
                 console.print(line)
     shares = [worker_share(studies.resolved(m)) or (1, gpus_per_worker) for m in studies.members]
     count = workers or min(default_workers(gpus, cpus) for cpus, gpus in shares)
-    rows = [row for study in planned for row in study["batch_sizes"]]
-    expected, longest = (
-        sum(row[key] for row in rows) / count for key in ("seconds", "seconds_at_most")
-    )
-    memory, disk = max(row["memory"] for row in rows), sum(row["disk"] for row in rows)
+    expected = sum(row.seconds for row in rows) / count
+    longest = sum(row.seconds_at_most for row in rows) / count
+    memory, disk = max(row.memory for row in rows), sum(row.disk for row in rows)
     if as_json:
         whole = {"workers": count, "seconds": expected, "seconds_at_most": longest}
         console.document({**whole, "memory": memory, "disk": disk, "studies": planned})

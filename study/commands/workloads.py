@@ -65,11 +65,7 @@ def workloads(
 
 
 @app.command()
-def check(
-    workload: Workload,
-    run_code: RunCode = False,
-    data_dir: DataDir = None,
-) -> None:
+def check(workload: Workload, run_code: RunCode = False, data_dir: DataDir = None) -> None:
     """Check a workload against the contract, clause by clause."""
     use_data(data_dir)
     kept = True

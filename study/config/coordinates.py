@@ -10,20 +10,16 @@ arXiv 2505.13738).
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from study.config.space import Hyperparameter, Range, Space
+from study.config.space import Hyperparameter, Space, ends
 from study.errors import StudyError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coordinate:
-    """What a study may name in `search.space` in place of a hyperparameter.
-
-    Attributes:
-        hyperparameter: its name.
-        value: maps (the coordinate in examples, batch size, learning rate) to its value.
-    """
+    """What a study may name in `search.space` in place of a hyperparameter."""
 
     hyperparameter: str
+    # of the coordinate in examples, the batch size and the learning rate
     value: Callable[[float, int, float], float]
 
 
@@ -71,11 +67,7 @@ def complete(values: Mapping[str, float], batch_size: int) -> dict[str, float]:
 
 
 def refuse_coordinates(space: Space, batch_sizes: Iterable[int], *, federated: bool) -> None:
-    """Refuse coordinates that have no meaning in a study.
-
-    Raises:
-        StudyError: clients share the batch, or weights would be gone within one step.
-    """
+    """Refuse coordinates of clients, or those by which weights would be gone within one step."""
     named = [name for name in space if name in COORDINATES]
     if federated and named:
         raise StudyError(
@@ -84,7 +76,7 @@ def refuse_coordinates(space: Space, batch_sizes: Iterable[int], *, federated: b
             f"{COORDINATES[named[0]].hyperparameter} itself"
         )
     entry, most = space.get(DECAY_TIME), max(batch_sizes)
-    if entry is not None and (entry.low if isinstance(entry, Range) else entry) <= most:
+    if entry is not None and ends(entry)[0] <= most:
         raise StudyError(
             f"search.space.{DECAY_TIME} must be more examples than the greatest batch size, "
             f"{most:,}, got {entry!r}: one step would take all of the weights; raise it"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.tables.nested import leaves, value_at
-from study.config.study import sections
+from study.config.study import SECTIONS
 from study.config.study_file import (
     NAMES_OF_FILES,
     absolute,
@@ -28,7 +28,7 @@ from study.errors import StudyError, shown
 
 LONGEST_NAME = 100
 MOST_STUDIES = 10_000
-_TABLES = {"workload_options", "search.space", *sections()}
+_TABLES = {"workload_options", "search.space", *SECTIONS}
 """Tables of a study file whose keys are set one by one; any other table is a value."""
 _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9._+-]+")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+,-]*[A-Za-z0-9_+-])?")
@@ -38,15 +38,10 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One of the studies of a file.
+    """One of the studies of a file."""
 
-    Attributes:
-        name: its results folder inside that of the file; None without a grid.
-        data: its study file as plain data, without a grid.
-    """
-
-    name: str | None
-    data: dict[str, Any]
+    name: str | None  # its results folder inside that of the file; None without a grid
+    data: dict[str, Any]  # its study file, without a grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +69,13 @@ class _Choice:
 
 
 def read_members(source: str, settings: Iterable[str]) -> list[Member]:
-    """Return the studies of a study file, or of the name of a workload.
-
-    Args:
-        source: path of a `.toml` file, or a workload.
-        settings: such as `search.trials=32`; applied before the grid is expanded.
-
-    Returns:
-        One study, or those of the grid; the last key varies fastest.
-    """
+    """Return the studies of a study file or of a workload's name; the last key varies fastest."""
     folder = Path(source).resolve().parent if source.endswith(".toml") else Path.cwd()
     return members_of(override(read_study(source), settings), folder)
 
 
 def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
-    """Return the studies of a study file's content.
-
-    Args:
-        data: the content as plain data.
-        folder: what paths of workload files in a grid, and folders of programs, are relative to.
-    """
+    """Return the studies of a study file's content, whose relative paths begin at a folder."""
     if "grid" not in data:
         members = [Member(None, dict(data))]
     else:
@@ -103,12 +85,7 @@ def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
 
 
 def expand(base: Mapping[str, Any], grid: object, folder: Path) -> list[Member]:
-    """Return the studies of a grid, one per combination or per table.
-
-    Args:
-        base: the study file without its grid.
-        grid: lists of values by key, or a list of tables.
-        folder: what paths of workload files in the grid are relative to.
+    """Return the studies of a grid over a study file without it, one per combination or per table.
 
     Raises:
         StudyError: the grid has neither form, sets a key twice, or makes a name twice.

@@ -97,10 +97,6 @@ def _bounds(metadata: Any) -> str:
 
 def _number(value: float) -> str:
     power = int(value).bit_length() - 1
-    return (
-        f"2^{power}"
-        if value >= 2**20 and value == 2**power
-        else f"{value:,}"
-        if isinstance(value, int)
-        else f"{value:g}"
-    )
+    if value >= 2**20 and value == 2**power:
+        return f"2^{power}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"

@@ -60,11 +60,7 @@ class BatchSizes(Section):
     """Largest batch size; "all" is the training set (65,536 if the data never end)."""
 
     def expand(self, largest: int) -> tuple[int, ...]:
-        """Return the batch sizes in rising order; `largest` replaces "all".
-
-        Raises:
-            ValueError: `to` is below `from`.
-        """
+        """Return the batch sizes in rising order; `largest` replaces "all"."""
         last = largest if self.last == "all" else self.last
         if last < self.first:
             raise ValueError(
@@ -159,7 +155,8 @@ class RaceConfig(Section):
     """What the target refers to; must be what the workload measures."""
     weights: Literal["raw", "averaged"] | None = None
     """What the target counts on: the weights that are trained, or their average, which
-    `search.space.ema_decay` turns on."""
+    `search.space.ema_decay` or `search.space.tail_average` turns on. A schedule-free optimizer
+    has an average of its own, which counts unless this says raw."""
     max_steps: Annotated[
         Annotated[Positive, Tag("<number>")]
         | Annotated[dict[str, Positive], Tag("<table>")]
@@ -199,11 +196,6 @@ class RaceConfig(Section):
                 f"{repr(odd[0]) if odd else 'none'}; for example {{ 16 = 4000, 256 = 500 }}"
             )
         return value
-
-    @field_validator("weights", mode="after")
-    @classmethod
-    def _as_left_out(cls, value: str | None) -> str | None:
-        return None if value == "raw" else value
 
     @field_validator("prune", mode="after")
     @classmethod

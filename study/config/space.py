@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -56,7 +56,7 @@ class Range(BaseModel):
         >>> round(Range(low=1e-4, high=1.0, scale="log").at(0.5), 12)
         0.01
         """
-        return self._clip(self.beyond(position))
+        return min(max(self.beyond(position), self.low), self.high)
 
     def beyond(self, position: float) -> float:
         """Return the value at any position on the scale, also below 0 or above 1."""
@@ -76,9 +76,6 @@ class Range(BaseModel):
             low, high, here = self.low, self.high, value
         return (here - low) / (high - low)
 
-    def _clip(self, value: float) -> float:
-        return min(max(value, self.low), self.high)
-
 
 def _between(start: float, end: float, position: float) -> float:
     return start + (end - start) * position
@@ -86,20 +83,12 @@ def _between(start: float, end: float, position: float) -> float:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hyperparameter:
-    """A number that the search may set.
+    """A number that the search may set."""
 
-    Attributes:
-        default: range or fixed value if the study file has no entry.
-        low: least allowed value.
-        high: greatest allowed value.
-        low_open: whether `low` itself is excluded.
-        high_open: whether `high` itself is excluded.
-    """
-
-    default: Range | float
+    default: Range | float  # if the study file has no entry
     low: float
     high: float = math.inf
-    low_open: bool = False
+    low_open: bool = False  # whether `low` itself is excluded
     high_open: bool = True
 
     def allows(self, value: float) -> bool:
@@ -116,3 +105,18 @@ class Hyperparameter:
 
 Space = Mapping[str, Range | float]
 """Hyperparameters by name: a range is searched, a plain number is fixed."""
+
+
+def ends(entry: Range | float) -> tuple[float, float]:
+    """Return the least and the greatest value of an entry of a space."""
+    return (entry.low, entry.high) if isinstance(entry, Range) else (entry, entry)
+
+
+def middle(entry: Range | float) -> float:
+    """Return the value in the middle of an entry of a space, on its scale."""
+    return entry.at(0.5) if isinstance(entry, Range) else entry
+
+
+def plain(space: Space) -> dict[str, Any]:
+    """Return a space as plain data for a study file."""
+    return {n: e.model_dump(mode="json") if isinstance(e, Range) else e for n, e in space.items()}

@@ -7,8 +7,8 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
@@ -17,6 +17,7 @@ from analysis.tables.nested import leaves
 from study.config.batch_schedule import POWERS, BatchScheduleConfig
 from study.config.coordinates import complete, replaced
 from study.config.federated import FederatedConfig
+from study.config.reference import section_of
 from study.config.sections import (
     BatchSize,
     BatchSizes,
@@ -39,8 +40,8 @@ class StudyConfig(Section):
     workload: Annotated[str, Field(max_length=4096)]
     """Built-in name, entry point, path/to/file.py:Class, or "command" for a program."""
     optimizer: str = "nesterov"
-    """Update rule: sgd, heavy-ball, nesterov, adam, adamw, lars, lamb, merit, muon, an entry point,
-    or path/to/file.py:Class."""
+    """Update rule: a built-in one, such as nesterov, adamw or soap (the guide to optimizers has
+    all), an entry point, or path/to/file.py:Class."""
     batch_sizes: Annotated[
         Annotated[BatchSizes, Tag("<table>")] | Annotated[tuple[BatchSize, ...], Tag("<list>")],
         Discriminator(kind_of),
@@ -93,30 +94,12 @@ class StudyConfig(Section):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def sections() -> Iterator[str]:
-    """Yield the keys of a study file that hold a section, such as "search"."""
-    for key, field in StudyConfig.model_fields.items():
-        kinds = (field.annotation, *get_args(field.annotation))
-        if key != "batch_sizes" and any(
-            isinstance(kind, type) and issubclass(kind, Section) for kind in kinds
-        ):
-            yield key
+SECTIONS = [key for key, field in StudyConfig.model_fields.items() if section_of(field)]
+"""Keys of a study file that hold a section, such as "search"."""
 
 
-_COMPUTE = (
-    ("compute", "pack"),
-    ("compute", "micro_batch"),
-    ("compute", "checkpoint_minutes"),
-    ("compute", "cohort_minutes"),
-)
-_MAY_GROW = (
-    ("search", "trials"),
-    ("search", "extend"),
-    ("replicates", "seeds"),
-    ("replicates", "top"),
-    ("replicates", "confirm"),
-    *_COMPUTE,
-)
+_COMPUTE = {"compute": ("pack", "micro_batch", "checkpoint_minutes", "cohort_minutes")}
+_MAY_GROW = {"search": ("trials", "extend"), "replicates": ("seeds", "top", "confirm"), **_COMPUTE}
 """In a recipe only the batch sizes may grow: more trials might change what is scaled."""
 
 
@@ -263,8 +246,9 @@ class ResolvedStudy(StudyConfig):
         data = self.as_data()
         for key in ("batch_sizes", "batch_plans", "until", "granted", "tokens_per_example"):
             data.pop(key, None)
-        for section, key in _MAY_GROW if self.recipe is None else _COMPUTE:
-            data[section].pop(key, None)  # absent where it is not set
+        for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
+            for key in keys:
+                data[section].pop(key, None)  # absent where it is not set
         return data
 
     def digest(self) -> str:

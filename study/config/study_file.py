@@ -44,9 +44,6 @@ def read_study(source: str) -> dict[str, Any]:
 
     The paths of plug-in files become absolute.
 
-    Args:
-        source: path of a `.toml` file, or a workload.
-
     Raises:
         StudyError: the file cannot be read or is not TOML.
     """
@@ -67,15 +64,7 @@ def read_study(source: str) -> dict[str, Any]:
 
 
 def refuse_imported(data: Mapping[str, Any], where: object) -> None:
-    """Refuse the study file of imported results: nothing of them can be trained.
-
-    Args:
-        data: the study file as plain data.
-        where: the results folder, for the message.
-
-    Raises:
-        StudyError: it is one.
-    """
+    """Refuse the study file of results imported into a folder: nothing of them can be trained."""
     if "imported" in data:
         kind = "an archive" if "path" in data["imported"] else "finished runs"
         raise StudyError(
@@ -101,11 +90,9 @@ def _text(path: Path) -> str:
 
 
 def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """Return a copy of a study file with settings applied.
+    """Return a copy of a study file with settings such as `search.trials=32` applied.
 
-    Args:
-        data: the study file as plain data.
-        settings: `key=value` with a dotted key; a value that is not TOML is taken as text.
+    A value that is not TOML is taken as text.
 
     Raises:
         StudyError: a setting has another form.
@@ -153,11 +140,7 @@ def validated(form: type[Config], data: Mapping[str, Any]) -> Config:
 
 
 def absolute(workload: str, folder: Path) -> str:
-    """Return a plug-in's name; in path/to/file.py:Class the path becomes absolute.
-
-    Raises:
-        StudyError: the path is invalid.
-    """
+    """Return a plug-in's name; in path/to/file.py:Class the path, if valid, becomes absolute."""
     path, colon, name = workload.rpartition(":")
     if not colon or not path.endswith(".py"):
         return workload
@@ -181,13 +164,7 @@ def with_program_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 def with_value(
     data: Mapping[str, Any], keys: Sequence[str], value: object, setting: str
 ) -> dict[str, Any]:
-    """Return a copy of nested tables with one key set, at any depth.
-
-    Args:
-        data: the tables.
-        keys: the parts of the dotted key, at least one.
-        value: the new value; a table replaces a table.
-        setting: key and value as they were given, for the message.
+    """Return a copy of nested tables with one key set, at any depth; `setting` is for the message.
 
     Raises:
         StudyError: the key leads through a value that is not a table.

@@ -1,6 +1,7 @@
 """Energy counters of this machine: of a GPU by NVML, of the CPU's packages by RAPL."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -36,19 +37,15 @@ def energy_since(device: str, rapl: Path = _RAPL) -> Counter | None:
 
 def _packages(rapl: Path) -> list[tuple[Counter, float]]:
     """Return a counter for each package of cores, and the joules at which it starts again."""
-    counters = []
+    counters: list[tuple[Counter, float]] = []
     for zone in sorted(rapl.glob("intel-rapl:?")):  # cores and memory are zones within these
         try:
             most = _joules(zone / "max_energy_range_uj")
             _joules(zone / "energy_uj")
         except (OSError, ValueError):  # since 2020 for root only, unless the system says else
             return []
-        counters.append((_reader(zone / "energy_uj"), most))
+        counters.append((partial(_joules, zone / "energy_uj"), most))
     return counters
-
-
-def _reader(file: Path) -> Counter:
-    return lambda: _joules(file)
 
 
 def _joules(file: Path) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import Any, Self
 
 import torch
@@ -30,21 +31,13 @@ Tell = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What to time, for any machine.
+    """What to time, for any machine."""
 
-    Attributes:
-        resolved: the study as plain data.
-        points: a recorded good point at each batch size.
-        seconds: to time each batch size for.
-        threads: of the CPU; None for one per core.
-        data_dir: folder of data files; None leaves it to the environment.
-    """
-
-    resolved: Mapping[str, Any]
-    points: Mapping[int, Point] = field(repr=False)
-    seconds: float
-    threads: int | None = None
-    data_dir: str | None = None
+    resolved: Mapping[str, Any]  # the study as plain data
+    points: Mapping[int, Point] = field(repr=False)  # a recorded good point at each batch size
+    seconds: float  # to time each batch size for
+    threads: int | None = None  # of the CPU; None for one per core
+    data_dir: str | None = None  # None leaves it to the environment
 
     @property
     def study(self) -> ResolvedStudy:
@@ -53,11 +46,7 @@ class Job:
 
     @classmethod
     def of(cls, folder: ResultsFolder, seconds: float, threads: int | None = None) -> Self:
-        """Return what to time of the study in a folder.
-
-        Raises:
-            StudyError: it holds no trial, or no study that batchscale ran.
-        """  # noqa: DOC502  (raised inside)
+        """Return what to time of the study in a folder, which batchscale must have run."""
         resolved = read_study_toml(folder)
         points = good_points(recorded_trials(folder, resolved))
         return cls(
@@ -79,8 +68,9 @@ def good_points(recorded: Sequence[TrialResult]) -> dict[int, Point]:
     """
     best: dict[int, TrialResult] = {}
     for result in recorded:
-        if _standing(result) < _standing(best.get(result.batch_size)):
-            best[result.batch_size] = result
+        if result.outcome.best_error is not None:
+            size = result.batch_size
+            best[size] = min(best.get(size, result), result, key=attrgetter("rank"))
     if not best:
         raise StudyError(
             "the cost of a step is measured with a point of a recorded trial, got a study without "
@@ -89,20 +79,8 @@ def good_points(recorded: Sequence[TrialResult]) -> dict[int, Point]:
     return {size: best[size].point for size in sorted(best)}
 
 
-def _standing(result: TrialResult | None) -> tuple[float, float]:
-    """Return what sorts trials: the fewest steps first, then those that missed by their error."""
-    if result is None or result.outcome.best_error is None:
-        return float("inf"), float("inf")
-    steps = result.outcome.steps
-    return float("inf") if steps is None else steps, result.outcome.best_error
-
-
 def timed_here(job: Job, run_code: bool, tell: Tell) -> list[Row]:
-    """Return the rows of `cost.parquet`, timed on the GPU of this machine, or on its cores.
-
-    Raises:
-        StudyError: the workload cannot be trained.
-    """  # noqa: DOC502  (raised inside)
+    """Return the rows of `cost.parquet`, timed on the GPU of this machine, or on its cores."""
     resolved = job.study
     with files_refused(not run_code):
         workload = resolve_workload(resolved.workload, resolved.workload_options)
@@ -119,7 +97,7 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
     Raises:
         StudyError: the study is one of programs, or the cluster cannot be joined.
     """
-    from study.orchestration.actor import shared_data, shared_form
+    from study.orchestration.actor import shared_data
     from study.orchestration.task import run_alone
 
     resolved = job.study
@@ -131,7 +109,7 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
             "on the machine that is to be timed, or give its times with --step-times"
         )
     here = prepare(workload, "cpu", resolved.compute.precision)
-    return run_alone(address, partial(_timed_there, job), shared_data(here), shared_form(here))
+    return run_alone(address, partial(_timed_there, job), *shared_data(here))
 
 
 def _timed_there(job: Job, device: str, data: Any, form: bytes | None) -> list[Row]:

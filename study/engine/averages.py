@@ -1,12 +1,14 @@
-"""Averaged weights: exponential moving averages of the weights of several lanes.
+"""Averaged weights: moving averages of the weights of several lanes.
 
-After every step a <- d a + (1 - d) w, from the initial weights on, so that early averages lag
-behind. Batch statistics are averaged in the same way, since those of the trained weights do not fit
-to averaged ones. Training never sees an average.
+After every step a <- a + r (w - a), with r = 1 - d for an exponential moving average of decay d, in
+which the initial weights count, so that early averages lag behind. For the average of the tail, r
+falls with the step (`tail_rate`), and the initial weights do not count. Batch statistics are
+averaged in the same way, since those of the trained weights do not fit to averaged ones. Training
+never sees an average.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -14,45 +16,48 @@ from torch import Tensor
 
 from study.engine.networks.interface import Networks
 from study.engine.networks.training import copy_into
+from study.optimizers.hyperparameters import TAIL_AVERAGE
 from study.records import Floats
+from workloads.workload import tail_rate
 
 
 class Averages:
     """The averages of the weights of several lanes, which start at the weights."""
 
-    def __init__(self, networks: Networks, decays: Floats) -> None:
-        """Start at step 0; `decays` has shape (lanes,), each in [0, 1)."""
+    def __init__(self, networks: Networks, averaging: Mapping[str, Floats]) -> None:
+        """Start at step 0; `averaging` has decays or shares of the tail, of shape (lanes,)."""
         self._networks = networks
         self._means = [tensor.clone() for tensor in self._tensors]
-        rates = torch.from_numpy(1.0 - decays)
-        self._rates = [rates.to(mean).view(-1, *[1] * (mean.dim() - 1)) for mean in self._means]
+        ((name, values),) = averaging.items()
+        column = torch.from_numpy(values).to(networks.parameters.device)
+        self._tails = column if name == TAIL_AVERAGE else None
+        self._rates = self._shaped(1.0 - column)
 
     @property
     def _tensors(self) -> list[Tensor]:
         return [self._networks.parameters, *self._networks.statistics]
 
-    def update(self) -> None:
-        """Take in the weights after a step."""
+    def _shaped(self, rates: Tensor) -> list[Tensor]:
+        """Return the rates of the lanes, for each of the tensors."""
+        return [rates.to(mean).view(-1, *[1] * (mean.dim() - 1)) for mean in self._means]
+
+    def update(self, step: int) -> None:
+        """Take in the weights after `step` >= 1 steps."""
+        if self._tails is not None:
+            self._rates = self._shaped(tail_rate(self._tails, step))
         for mean, now, rate in zip(self._means, self._tensors, self._rates, strict=True):
             mean.lerp_(now, rate)
 
-    @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
+    def in_place(self) -> AbstractContextManager[None]:
         """Put the averages in the place of the weights while the body runs."""
-        tensors = self._tensors
-        trained = [tensor.clone() for tensor in tensors]
-        try:
-            for tensor, mean in zip(tensors, self._means, strict=True):
-                tensor.copy_(mean)
-            yield
-        finally:
-            for tensor, own in zip(tensors, trained, strict=True):
-                tensor.copy_(own)
+        return in_place(self._tensors, self._means)
 
     def keep(self, lanes: Tensor) -> None:
         """Keep the lanes of these indices, in this order."""
         self._means = [mean[lanes] for mean in self._means]
         self._rates = [rate[lanes] for rate in self._rates]
+        if self._tails is not None:
+            self._tails = self._tails[lanes]
 
     def state(self) -> dict[str, Any]:
         """Return the averages."""
@@ -62,3 +67,16 @@ class Averages:
         """Restore the averages of the same lanes."""
         for mean, values in zip(self._means, state["means"], strict=True):
             copy_into(mean, values)
+
+
+@contextmanager
+def in_place(tensors: Sequence[Tensor], means: Sequence[Tensor]) -> Iterator[None]:
+    """Put averages in the place of tensors while the body runs."""
+    trained = [tensor.clone() for tensor in tensors]
+    try:
+        for tensor, mean in zip(tensors, means, strict=True):
+            tensor.copy_(mean)
+        yield
+    finally:
+        for tensor, own in zip(tensors, trained, strict=True):
+            tensor.copy_(own)

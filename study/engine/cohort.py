@@ -22,6 +22,7 @@ from study.engine.stopping_rules import StoppingRules
 from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.hyperparameters import (
     EMA_DECAY,
+    TAIL_AVERAGE,
     Group,
     of_averaging,
     of_optimizer,
@@ -192,6 +193,7 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
         own = planned_factor(plan, cohort.batch_size, resolved.lr_power, own)
     # a schedule of a user's may give one number for all lanes
     factor = None if own is None else lambda step: np.broadcast_to(own(step), (len(seeds),))
+    averaging = values_of(of_averaging())
     if not isinstance(trainable, LoadedWorkload):
         return trainable.lanes(
             LaneSetup(
@@ -199,13 +201,13 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
                 batch_size=cohort.batch_size,
                 hyperparameters=values_of(of_optimizer(resolved.optimizer)),
                 lr_factor=factor,
-                ema_decay=values_of(of_averaging()).get(EMA_DECAY),
+                ema_decay=averaging.get(EMA_DECAY),
+                tail_average=averaging.get(TAIL_AVERAGE),
                 counts_averages=resolved.counts_averages,
                 seeds=np.array(seeds, dtype=np.int64),
                 batch_size_at=None if plan is None else plan.size_at,
             )
         )
-    decays = values_of(of_averaging())
     settings = UpdateSettings(
         optimizer=optimizer_named(resolved.optimizer),
         batch_size=resolved.local_batch_size(cohort.batch_size),
@@ -213,7 +215,7 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
         hyperparameters=values_of(of_optimizer(resolved.optimizer)),
         lr_factor=factor,
         micro_batch=resolved.micro_batch,
-        ema_decay=decays.get(EMA_DECAY),
+        averaging=averaging,
         counts_averages=resolved.counts_averages,
     )
     return _packs(resolved, trainable, cohort, settings, values_of(of_workload(trainable.workload)))

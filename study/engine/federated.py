@@ -93,7 +93,7 @@ class FederatedLanes(GradientLanes):
         super().__init__(loaded, networks, settings, order)
         self._shares, self._local_steps = order.shares, order.local_steps
 
-    def _step_once(self, values: Mapping[str, Tensor]) -> Tensor:
+    def _step_once(self, number: int, values: Mapping[str, Tensor]) -> Tensor:
         """Take one round; return the clients' mean loss over their local steps, (lanes,)."""
         start = self._networks.parameters.clone()
         change = torch.zeros_like(start)
@@ -102,8 +102,8 @@ class FederatedLanes(GradientLanes):
             self._networks.parameters.copy_(start)
             for buffer in self._buffers.values():
                 buffer.zero_()
-            for _ in range(self._local_steps):
-                losses.add_(super()._step_once(values), alpha=share / self._local_steps)
+            for own in range(self._local_steps):
+                losses.add_(super()._step_once(own, values), alpha=share / self._local_steps)
             change.add_(self._networks.parameters - start, alpha=share)
         # changes are averaged: weights that add up to 1 only nearly would scale the models
         torch.add(start, change, out=self._networks.parameters)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from analysis.measures.batch_plan import BatchPlan
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, TEST_ERROR
-from study.engine.averages import Averages
+from study.engine.averages import Averages, in_place
 from study.engine.evaluation import Evaluation
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.interface import Networks
@@ -55,8 +55,9 @@ class UpdateSettings:
         lr_factor: maps a step to learning-rate factors, shape (lanes,); None when constant.
         micro_batch: examples per forward and backward pass, >= 1; None for the complete batch, or
             as much of it as fits into memory.
-        ema_decay: decays of the averages of the weights, shape (lanes,); None for no averages.
-        counts_averages: whether the averages are what is measured, and the weights beside them.
+        averaging: by name what averages the weights, shape (lanes,); empty for no averages.
+        counts_averages: whether the averages, of these or the optimizer's own, are what is
+            measured, and the weights beside them.
     """
 
     optimizer: Optimizer
@@ -65,7 +66,7 @@ class UpdateSettings:
     lr_factor: Callable[[int], Floats] | None = None
     batch_plan: BatchPlan | None = None
     micro_batch: int | None = None
-    ema_decay: Floats | None = None
+    averaging: Mapping[str, Floats] = field(default_factory=dict)
     counts_averages: bool = False
 
     def select(self, lanes: slice) -> "UpdateSettings":
@@ -75,7 +76,7 @@ class UpdateSettings:
             self,
             hyperparameters={n: v[lanes] for n, v in self.hyperparameters.items()},
             lr_factor=None if factor is None else lambda step: factor(step)[lanes],
-            ema_decay=None if self.ema_decay is None else self.ema_decay[lanes],
+            averaging={n: v[lanes] for n, v in self.averaging.items()},
         )
 
 
@@ -95,12 +96,11 @@ class GradientLanes:
         """Start every lane at step 0."""
         self._networks, self._settings, self._order = networks, settings, order
         self._device = loaded.device
-        self._buffers = settings.optimizer.zeros(networks.parameters)
+        self._buffers = settings.optimizer.zeros(networks.parameters, networks.described)
         self._update = Step.of(settings.optimizer, networks.described, settings.hyperparameters)
         self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
         self.quantities, self._measured = loaded.quantities, 0
-        decays = settings.ema_decay
-        self._averages = None if decays is None else Averages(networks, decays)
+        self._averages = Averages(networks, settings.averaging) if settings.averaging else None
         count = len(networks.parameters)
         self._computed = self._live = np.arange(count)
         plan = settings.batch_plan
@@ -144,10 +144,10 @@ class GradientLanes:
         total = torch.zeros(len(self._computed), device=self._device)
         with torch.no_grad():
             for _ in range(steps):
-                total += self._step_once(self._values_now())
-                if self._averages is not None:
-                    self._averages.update()
+                total += self._step_once(self._step, self._values_now())
                 self._step += 1
+                if self._averages is not None:
+                    self._averages.update(self._step)
         return _as_floats(total[self._rows()] / steps)
 
     def measure(self) -> tuple[Floats, ...]:
@@ -167,7 +167,7 @@ class GradientLanes:
             and the test error. Both of the lanes that end. Each has shape (lanes,).
         """
         counts_averages, found, rows = self._settings.counts_averages, {}, self._rows()
-        if self._averages is not None:
+        if self._averages is not None or self._settings.optimizer.average is not None:
             with self._weights(averaged=not counts_averages):
                 if self._measured % BESIDE_EVERY == 1 or ending.all():
                     errors = self._evaluation.validation(rows)[1]
@@ -181,7 +181,14 @@ class GradientLanes:
 
     def _weights(self, *, averaged: bool) -> AbstractContextManager[None]:
         """Measure averaged weights while the body runs, or those that are trained."""
-        return self._averages.in_place() if self._averages and averaged else nullcontext()
+        own = self._settings.optimizer.average
+        if averaged and self._averages is not None:
+            return self._averages.in_place()
+        if averaged and own is not None:
+            parameters = self._networks.parameters
+            state = self._update.between(parameters, self._buffers, self._values)
+            return in_place([parameters], [own(state)])
+        return nullcontext()
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
         """Drop every lane where `lanes`, shape (lanes,), is False; the others keep their order."""
@@ -240,9 +247,10 @@ class GradientLanes:
     def _rows(self) -> Tensor:
         return torch.from_numpy(self._live).to(self._device)
 
-    def _step_once(self, values: Mapping[str, Tensor]) -> Tensor:
-        """Take one step in every lane; return the losses before it, (lanes,)."""
+    def _step_once(self, number: int, values: Mapping[str, Tensor]) -> Tensor:
+        """Take a step of the optimizer in every lane; return the losses before it, (lanes,)."""
         indices = self._order.next()
+        self._update.prepare(number, self._networks.parameters, self._buffers, values)
         return self._micro_batch.run(lambda size: self._update_once(size, indices, values))
 
     def _update_once(self, size: int, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:

@@ -10,14 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.engine.ensemble import Ensemble
-from study.engine.outcomes import Run, has_diverged
+from study.engine.outcomes import Run
+from study.engine.rungs import Standing, plainly_diverged, staying
 from study.engine.stopping_rules import PATIENCE, StoppingRules, step_after
 from study.records import CURVE_FIELDS, Curve, Floats, Seconds
 from workloads.workload import Lanes
-
-PLAINLY = 10.0
-"""Times its initial value that the loss of a lane is which has plainly diverged. Of 816 recorded
-trials that reached their target, none with so high an error was ever above 5 times."""
 
 
 @dataclass(slots=True, eq=False)
@@ -218,7 +215,7 @@ class Race:
         """Drop lanes that have plainly diverged, at a rung all but the best, and those leaving."""
         kept = set(self._racing) - {k for k, step in self._leaving.items() if step <= self.step}
         if self.rules.ends_diverged:
-            kept = {lane for lane in kept if not self._plainly_diverged(lane)}
+            kept = {lane for lane in kept if not self._diverged(lane)}
         passed = sum(rung <= self.step for rung in self.rules.rungs)
         if passed > self._rung:
             self._rung, best = passed, self._best(kept, passed)
@@ -227,22 +224,17 @@ class Race:
             kept = best
         self._keep(lanes, [lane in kept for lane in self._racing])
 
-    def _plainly_diverged(self, lane: int) -> bool:
+    def _diverged(self, lane: int) -> bool:
         rows = self._record[lane].rows
-        first, last = rows[0][2:4], rows[-1][2:4]
-        return first[0] > 0 and has_diverged(first, last, self.rules.target, PLAINLY)
+        return plainly_diverged(rows[0], rows[-1], self.rules.target)
 
     def _best(self, racing: set[int], rung: int) -> set[int]:
-        """Return the lanes to keep: with those that are done, the best 1 / 2^rung of all.
-
-        The best have the least error so far: then a lane dropped at a later rung never ends with a
-        greater one, and least errors rank all trials that missed the target.
-        """
+        """Return the lanes to keep at a rung."""
         done = set(filter(self._at_target, range(len(self._record))))
-        room = max(0, math.ceil(len(self._record) / 2**rung) - len(done))
-        return (racing & done) | set(sorted(racing - done, key=self._standing)[:room])
+        standings = [self._standing(lane) for lane in racing - done]
+        return (racing & done) | staying(standings, len(self._record), rung, len(done))
 
-    def _standing(self, lane: int) -> tuple[float, float, int]:
+    def _standing(self, lane: int) -> Standing:
         rows = self._record[lane].rows
         return min(row[3] for row in rows[1:]), rows[-1][2], lane
 

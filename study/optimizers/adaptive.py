@@ -1,4 +1,4 @@
-"""Update rules that divide by the gradient's root mean square: Adam and AdamW.
+"""Adam and its kin: Adam, AdamW, NAdam, RAdam and Adamax, each in torch's form.
 
 For large eps Adam is heavy-ball SGD with learning rate lr / eps, so tuned Adam can do what
 tuned momentum does (Choi et al. 2019). This is why eps is searched by default, on a log scale.
@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 
 from study.config.space import Hyperparameter
-from study.optimizers.momentum import MOMENTUM, searched_on_log_scale
+from study.optimizers.momentum import MOMENTUM, fraction, positive, searched_on_log_scale
 from study.optimizers.update_rule import Optimizer, State
 
 LR = searched_on_log_scale(1e-5, 1.0)
 """For update rules whose step of each parameter is about the learning rate."""
 BETA1 = MOMENTUM
+EPS = searched_on_log_scale(1e-8, 0.1)
+_BETA2 = fraction(0.999)
+_LEAST_LENGTH = 5
+"""Steps that an average of squares must be worth, beyond which RAdam divides by its root."""
 
 
 def moments(state: State) -> tuple[Tensor, Tensor]:
@@ -36,12 +40,12 @@ def corrected_direction(state: State) -> Tensor:
     """
     steps = state.buffers["step"]
     first, second = moments(state)
-    direction = state.gradients.copy_(second).div_(_one_minus_power(state.values["beta2"], steps))
+    direction = state.gradients.copy_(second).div_(one_minus_power(state.values["beta2"], steps))
     torch.div(first, direction.sqrt_().add_(state.values["eps"]), out=direction)
-    return direction.div_(_one_minus_power(state.values["beta1"], steps))
+    return direction.div_(one_minus_power(state.values["beta1"], steps))
 
 
-def _one_minus_power(beta: Tensor, steps: Tensor) -> Tensor:
+def one_minus_power(beta: Tensor, steps: Tensor) -> Tensor:
     """Return 1 - beta^t, (lanes, 1), without cancellation where beta^t is near 1."""
     return beta.log().mul_(steps).expm1_().neg_()
 
@@ -70,11 +74,62 @@ def adamw_step(state: State) -> None:
     _step(state)
 
 
+def _nadam(state: State) -> None:
+    """P <- p - lr (m' b' / (1 - P b') + (1 - b) g / (1 - P)) / (sqrt(v^) + eps), m' the new m.
+
+    Dozat 2016: b_t = b1 (1 - 0.96^(t d) / 2), d = momentum_decay, b' that of the next step, and P
+    the product of all b up to b_t.
+    """
+    steps, values = state.buffers["step"].add_(1), state.values
+
+    def now(step: Tensor) -> Tensor:
+        fall: Tensor = 0.96 ** (step * values["momentum_decay"])
+        return values["beta1"] * (1 - 0.5 * fall)
+
+    beta, ahead, rest = now(steps), now(steps + 1), state.buffers["one_less_product"]
+    rest.copy_(1 - (1 - rest) * beta)
+    direction = state.gradients * ((1 - beta) / rest)
+    first, second = moments(state)
+    direction.addcmul_(first, ahead / (1 - (1 - rest) * ahead))
+    root = (second / one_minus_power(values["beta2"], steps)).sqrt_().add_(values["eps"])
+    state.parameters.addcmul_(direction.div_(root), values["lr"], value=-1.0)
+
+
+def _radam(state: State) -> None:
+    """P <- p - lr m^ r sqrt(1 - b2^t) / (sqrt(v) + eps) where l > 5, else p - lr m^.
+
+    Liu et al. 2020 (arXiv 1908.03265): r = sqrt((l - 4) (l - 2) L / ((L - 4) (L - 2) l)), with the
+    length of the average of squares l = L - 2 t b2^t / (1 - b2^t), in the end L = 2 / (1 - b2) - 1.
+    """
+    steps, values = state.buffers["step"].add_(1), state.values
+    first, second = moments(state)
+    beta2 = values["beta2"].double()  # the length is a small difference of large numbers
+    missing = one_minus_power(beta2, steps)
+    most = 2 / (1 - beta2) - 1
+    length = most - 2 * steps * (1 - missing) / missing
+    ratio = (length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)
+    factor = (ratio * missing).sqrt().to(second) / second.sqrt().add_(values["eps"])
+    factor = torch.where(length > _LEAST_LENGTH, factor, 1.0)
+    rate = values["lr"] / one_minus_power(values["beta1"], steps)
+    state.parameters.addcmul_(factor.mul_(first), rate, value=-1.0)
+
+
+def _adamax(state: State) -> None:
+    """P <- p - lr m^ / u, u <- max(b2 u, |g| + eps) (Kingma and Ba 2015, Algorithm 2)."""
+    steps, values = state.buffers["step"].add_(1), state.values
+    greatest = state.buffers["greatest"].mul_(values["beta2"])
+    torch.maximum(greatest, state.gradients.abs().add_(values["eps"]), out=greatest)
+    first = state.buffers["first_moment"].mul_(values["beta1"])
+    first.addcmul_(state.gradients, 1 - values["beta1"])
+    rate = values["lr"] / one_minus_power(values["beta1"], steps)
+    state.parameters.addcmul_(first / greatest, rate, value=-1.0)
+
+
 _ADAM = {
     "lr": LR,
     "beta1": BETA1,
-    "beta2": Hyperparameter(default=0.999, low=0.0, high=1.0),
-    "eps": searched_on_log_scale(1e-8, 0.1),
+    "beta2": _BETA2,
+    "eps": EPS,
 }
 MOMENTS = ("first_moment", "second_moment")
 
@@ -87,4 +142,21 @@ ADAMW = Optimizer(
     counters=("step",),
     update=_adamw,
     decoupled_decay=True,
+)
+NADAM = Optimizer(
+    hyperparameters=_ADAM | {"momentum_decay": Hyperparameter(default=0.004, low=0.0)},
+    buffers=MOMENTS,
+    counters=("step", "one_less_product"),
+    update=_nadam,
+    coupled_decay=True,
+)
+RADAM = Optimizer(
+    hyperparameters=_ADAM, buffers=MOMENTS, counters=("step",), update=_radam, coupled_decay=True
+)
+ADAMAX = Optimizer(
+    hyperparameters=_ADAM | {"eps": positive(1e-8)},
+    buffers=("first_moment", "greatest"),
+    counters=("step",),
+    update=_adamax,
+    coupled_decay=True,
 )

@@ -15,7 +15,7 @@ from study.errors import StudyError, shown
 from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.schedules import WARM_UP
 
-EMA_DECAY = "ema_decay"
+EMA_DECAY, TAIL_AVERAGE = "ema_decay", "tail_average"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,10 @@ def of_schedule(name: str) -> Group:
 
 
 def of_averaging() -> Group:
-    """Return the decay of averaged weights, which is optional; 0 is off. Or its half-life."""
+    """Return what averages weights, of which one at most is used; 0 is off for the first two."""
     decay = Hyperparameter(default=0.0, low=0.0, high=1.0)
-    return Group({}, {EMA_DECAY: decay, EMA_HALF_LIFE: EXAMPLES})
+    tail = Hyperparameter(default=0.0, low=0.0, high=1.0, high_open=False)
+    return Group({}, {EMA_DECAY: decay, TAIL_AVERAGE: tail, EMA_HALF_LIFE: EXAMPLES})
 
 
 def of_program(names: Iterable[str], space: Space) -> Group:
@@ -72,7 +73,7 @@ def of_program(names: Iterable[str], space: Space) -> Group:
     missing = sorted(set(names) - space.keys())
     if missing:
         raise StudyError(
-            f"search.space must give a range or a number to each placeholder of the command line, "
+            "search.space must give a range or a number to each hyperparameter of the program, "
             f"got none for {', '.join(missing)}; add search.space.{missing[0]}, or correct "
             "workload_options.run"
         )

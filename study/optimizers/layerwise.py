@@ -12,7 +12,7 @@ from torch import Tensor
 
 from study.config.space import Hyperparameter
 from study.optimizers.adaptive import BETA1, LR, MOMENTS, corrected_direction, moments
-from study.optimizers.momentum import MOMENTUM, searched_on_log_scale
+from study.optimizers.momentum import MOMENTUM, fraction, positive, searched_on_log_scale
 from study.optimizers.update_rule import Optimizer, State
 
 
@@ -96,7 +96,7 @@ LARS = Optimizer(
     hyperparameters={
         "lr": searched_on_log_scale(0.1, 100.0),
         "momentum": MOMENTUM,
-        "trust_coefficient": Hyperparameter(default=1e-3, low=0.0, low_open=True),
+        "trust_coefficient": positive(1e-3),
         "weight_decay": Hyperparameter(default=5e-4, low=0.0),
     },
     buffers=("velocity",),
@@ -106,8 +106,8 @@ LAMB = Optimizer(
     hyperparameters={
         "lr": searched_on_log_scale(1e-4, 1.0),
         "beta1": BETA1,
-        "beta2": Hyperparameter(default=0.999, low=0.0, high=1.0),
-        "eps": Hyperparameter(default=1e-6, low=0.0, low_open=True),
+        "beta2": fraction(0.999),
+        "eps": positive(1e-6),
         "weight_decay": Hyperparameter(default=0.01, low=0.0),
     },
     buffers=MOMENTS,
@@ -118,8 +118,8 @@ MERIT = Optimizer(
     hyperparameters={
         "lr": LR,
         "beta1": BETA1,
-        "beta2": Hyperparameter(default=0.95, low=0.0, high=1.0),
-        "eps": Hyperparameter(default=1e-6, low=0.0, low_open=True),
+        "beta2": fraction(0.95),
+        "eps": positive(1e-6),
         "weight_decay": Hyperparameter(default=0.01, low=0.0),
     },
     buffers=MOMENTS,

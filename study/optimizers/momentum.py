@@ -3,6 +3,9 @@
 Weight decay, where a study sets it, is coupled: g + weight_decay p in place of g.
 """
 
+import torch
+from torch import Tensor
+
 from study.config.space import Hyperparameter, Range, Scale
 from study.optimizers.update_rule import Optimizer, State
 
@@ -12,6 +15,16 @@ def searched_on_log_scale(low: float, high: float) -> Hyperparameter:
     return Hyperparameter(
         default=Range(low=low, high=high, scale=Scale.LOG), low=0.0, low_open=True
     )
+
+
+def positive(default: float) -> Hyperparameter:
+    """Return a positive hyperparameter that a study searches only where it says so."""
+    return Hyperparameter(default=default, low=0.0, low_open=True)
+
+
+def fraction(default: float) -> Hyperparameter:
+    """Return a hyperparameter from 0 to below 1 that a study searches only where it says so."""
+    return Hyperparameter(default=default, low=0.0, high=1.0)
 
 
 LR = searched_on_log_scale(1e-4, 10.0)
@@ -27,17 +40,19 @@ def _sgd(state: State) -> None:
 
 def _heavy_ball(state: State) -> None:
     """V <- m v + g; p <- p - lr v (Polyak 1964, in torch's form)."""
-    velocity = state.buffers["velocity"]
-    velocity.mul_(state.values["momentum"]).add_(state.gradients)
-    state.parameters.addcmul_(velocity, state.values["lr"], value=-1.0)
+    state.parameters.addcmul_(_gathered(state), state.values["lr"], value=-1.0)
 
 
 def _nesterov(state: State) -> None:
     """V <- m v + g; p <- p - lr (g + m v) (Sutskever et al. 2013, in torch's form)."""
-    velocity, momentum = state.buffers["velocity"], state.values["momentum"]
-    velocity.mul_(momentum).add_(state.gradients)
-    look_ahead = state.gradients.addcmul_(velocity, momentum)
+    look_ahead = state.gradients.addcmul_(_gathered(state), state.values["momentum"])
     state.parameters.addcmul_(look_ahead, state.values["lr"], value=-1.0)
+
+
+def _gathered(state: State) -> Tensor:
+    """Return v <- m v + g, (lanes, parameters), in one pass over memory."""
+    velocity = state.buffers["velocity"]
+    return torch.addcmul(state.gradients, velocity, state.values["momentum"], out=velocity)
 
 
 SGD = Optimizer(hyperparameters={"lr": LR}, buffers=(), update=_sgd, coupled_decay=True)

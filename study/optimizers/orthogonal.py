@@ -5,6 +5,7 @@ al. 2025, arXiv 2502.16982): updates are as large as AdamW's, so both parts shar
 its schedule and its scaling rule, up to the factor `adamw_lr_ratio`.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod, sqrt
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from study.config.space import Hyperparameter
 from study.optimizers.adaptive import LR, MOMENTS, adamw_step
+from study.optimizers.momentum import fraction, positive
 from study.optimizers.parameters import Role
 from study.optimizers.update_rule import Optimizer, State
 
@@ -26,13 +28,17 @@ _RMS = 0.2
 def _muon(state: State) -> None:
     """Take Muon's step on hidden matrices, convolution kernels too, and AdamW's on all else."""
     state.buffers["step"].add_(1)
-    lr = state.values["lr"]
-    others = {**state.values, "lr": lr * state.values["adamw_lr_ratio"]}
+    rest = values_of_rest(state)
     for tensor in state.each(MOMENTS):
         if tensor.described[0].role is Role.MATRIX:
             _orthogonal_step(tensor)
         else:
-            adamw_step(replace(tensor, values=others))
+            adamw_step(replace(tensor, values=rest))
+
+
+def values_of_rest(state: State) -> Mapping[str, Tensor]:
+    """Return the hyperparameters of AdamW's step on all that is no hidden matrix."""
+    return {**state.values, "lr": state.values["lr"] * state.values["adamw_lr_ratio"]}
 
 
 def _orthogonal_step(state: State) -> None:
@@ -69,12 +75,12 @@ def _orthogonal(matrices: Tensor) -> Tensor:
 MUON = Optimizer(
     hyperparameters={
         "lr": LR,
-        "momentum": Hyperparameter(default=0.95, low=0.0, high=1.0),
+        "momentum": fraction(0.95),
         "weight_decay": Hyperparameter(default=0.1, low=0.0),
-        "adamw_lr_ratio": Hyperparameter(default=1.0, low=0.0, low_open=True),
-        "beta1": Hyperparameter(default=0.9, low=0.0, high=1.0),
-        "beta2": Hyperparameter(default=0.95, low=0.0, high=1.0),
-        "eps": Hyperparameter(default=1e-8, low=0.0, low_open=True),
+        "adamw_lr_ratio": positive(1.0),
+        "beta1": fraction(0.9),
+        "beta2": fraction(0.95),
+        "eps": positive(1e-8),
     },
     buffers=MOMENTS,
     counters=("step",),

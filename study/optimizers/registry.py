@@ -8,10 +8,13 @@ from typing import Any
 
 from study.config.space import Hyperparameter
 from study.errors import StudyError, cause, not_among
-from study.optimizers.adaptive import ADAM, ADAMW
+from study.optimizers.adaptive import ADAM, ADAMAX, ADAMW, NADAM, RADAM
+from study.optimizers.eigenbasis import SOAP
 from study.optimizers.layerwise import LAMB, LARS, MERIT
 from study.optimizers.momentum import HEAVY_BALL, NESTEROV, SGD
 from study.optimizers.orthogonal import MUON
+from study.optimizers.root_mean_square import ADADELTA, ADAFACTOR, ADAGRAD, RMSPROP
+from study.optimizers.schedule_free import SCHEDULE_FREE_ADAMW, SCHEDULE_FREE_SGD
 from study.optimizers.schedules import SCHEDULES, Schedule
 from study.optimizers.update_rule import Optimizer
 from workloads.entry_points import Kind
@@ -24,10 +27,20 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     "nesterov": NESTEROV,
     "adam": ADAM,
     "adamw": ADAMW,
+    "nadam": NADAM,
+    "radam": RADAM,
+    "adamax": ADAMAX,
+    "adagrad": ADAGRAD,
+    "rmsprop": RMSPROP,
+    "adadelta": ADADELTA,
+    "adafactor": ADAFACTOR,
     "lars": LARS,
     "lamb": LAMB,
     "merit": MERIT,
     "muon": MUON,
+    "soap": SOAP,
+    "schedule-free-sgd": SCHEDULE_FREE_SGD,
+    "schedule-free-adamw": SCHEDULE_FREE_ADAMW,
 }
 """Built-in optimizers."""
 SCHEDULE_GROUP = "batchscale.schedules"
@@ -70,7 +83,7 @@ def made_optimizer(made: object, name: str) -> Optimizer:
             named = {n: tuple(given.get(n, ())) for n in ("buffers", "counters")}
             hyperparameters = dict(own.hyperparameters)
             found = Optimizer(**{**given, **named, "hyperparameters": hyperparameters})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             "an optimizer must be a study.optimizers.Optimizer, or a class with `hyperparameters`, "
             f"`buffers` and `update(state)`, got {cause(error)} from {name}"
@@ -143,7 +156,7 @@ def made_schedule(made: object, name: str) -> Schedule:
         if isinstance(own, Schedule):
             return own
         entries, factor = dict(own.hyperparameters), own.factor
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             "a schedule must be a study.optimizers.schedules.Schedule, or a class with "
             f"`hyperparameters` and `factor(step, max_steps, values)`, got {cause(error)} from "

@@ -26,8 +26,10 @@ class State:
 
     Attributes:
         parameters: shape (lanes, parameters).
-        gradients: shape (lanes, parameters); an update rule may overwrite them.
-        buffers: by name, each (lanes, parameters), or (lanes, 1) for counters.
+        gradients: shape (lanes, parameters); an update rule may overwrite them. Zero between
+            steps.
+        buffers: by name, each (lanes, parameters), (lanes, 1) for counters, or of a width of its
+            own.
         values: hyperparameters by name, each (lanes, 1); `lr` as scheduled for this step.
         described: name, shape and role of the model's parameter tensors.
     """
@@ -68,6 +70,9 @@ class State:
         ]
 
 
+REFRESH_EVERY = 10
+"""Steps from one refresh of an optimizer's state to the next (f of Vyas et al. 2024)."""
+
 Update = Callable[[State], None]
 """Takes one step: changes parameters and buffers in place.
 
@@ -86,15 +91,24 @@ class Optimizer:
         buffers: names of the state tensors of shape (lanes, parameters), initially zero.
         update: the update rule.
         counters: names of the state tensors of shape (lanes, 1), initially zero.
+        widths: maps a model's parameter tensors to the widths of state tensors (lanes, width) by
+            name, initially zero; None without such ones.
+        refresh: changes the state, in place, before the second step and every tenth after it. It
+            is never traced or captured: for what is slow, or no plain kernel, as factorizations.
+        average: returns weights to measure in place of those that are trained, (lanes,
+            parameters); None for a rule that averages nothing.
         coupled_decay: whether a study may set `weight_decay`, which is added to the gradient.
-        decoupled_decay: whether a step begins with p <- (1 - lr weight_decay) p, so that a study
-            may give the time of this decay in examples.
+        decoupled_decay: whether a step has p <- (1 - lr weight_decay) p, so that a study may give
+            the time of this decay in examples.
     """
 
     hyperparameters: Mapping[str, Hyperparameter]
     buffers: tuple[str, ...]
     update: Update
     counters: tuple[str, ...] = ()
+    widths: Callable[[ParameterTensors], Mapping[str, int]] | None = None
+    refresh: Update | None = None
+    average: Callable[[State], Tensor] | None = None
     coupled_decay: bool = False
     decoupled_decay: bool = False
 
@@ -111,10 +125,19 @@ class Optimizer:
             and (name != DECAY_TIME or self.decoupled_decay)
         }
 
-    def zeros(self, parameters: Tensor) -> dict[str, Tensor]:
-        """Return the initial state tensors for parameters of shape (lanes, parameters)."""
-        buffers = {name: torch.zeros_like(parameters) for name in self.buffers}
-        return buffers | {name: torch.zeros_like(parameters[:, :1]) for name in self.counters}
+    def zeros(self, parameters: Tensor, described: ParameterTensors) -> dict[str, Tensor]:
+        """Return the initial state tensors for parameters of shape (lanes, parameters).
+
+        Raises:
+            ValueError: a name of `widths` is taken.
+        """
+        lanes, count = parameters.shape
+        widths = dict.fromkeys(self.buffers, count) | dict.fromkeys(self.counters, 1)
+        own = {} if self.widths is None else self.widths(described)
+        if taken := own.keys() & {*widths, *self.hyperparameters}:
+            raise ValueError(f"widths with the name {min(taken)!r}, which is taken; rename it")
+        widths |= own
+        return {name: parameters.new_zeros(lanes, width) for name, width in widths.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,12 +149,14 @@ class Step:
     Attributes:
         update: the update rule.
         described: the model's parameter tensors.
+        refresh: what changes the state between some steps, as in :class:`Optimizer`.
         clips: whether gradients are clipped.
         decays: whether coupled decay is added, after clipping as in torch.
     """
 
     update: Update
     described: ParameterTensors
+    refresh: Update | None = None
     clips: bool = False
     decays: bool = False
 
@@ -144,9 +169,28 @@ class Step:
         return cls(
             update=optimizer.update,
             described=described,
+            refresh=optimizer.refresh,
             clips="clip_norm" in used,
             decays="weight_decay" in used,
         )
+
+    def between(
+        self, parameters: Tensor, buffers: Mapping[str, Tensor], values: Mapping[str, Tensor]
+    ) -> State:
+        """Return the state between two steps."""
+        none = parameters.new_zeros(1, 1).expand_as(parameters)
+        return State(parameters, none, buffers, values, self.described)
+
+    def prepare(
+        self,
+        number: int,
+        parameters: Tensor,
+        buffers: Mapping[str, Tensor],
+        values: Mapping[str, Tensor],
+    ) -> None:
+        """Change the buffers in place where a refresh is due before a step; 0 is the first."""
+        if self.refresh is not None and number % REFRESH_EVERY == 1:
+            self.refresh(self.between(parameters, buffers, values))
 
     def __call__(
         self,

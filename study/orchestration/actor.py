@@ -34,10 +34,9 @@ class RaceTrainable(tune.Trainable):
 
         Args:
             config: the first cohort, as Tune passes it; read in `step`.
-            **job: `folder`, the results folder; `resolved`, the study as plain data;
-                `data` and `form`, from `shared_data` and `shared_form`; `data_dir`, the folder of
-                data files or None; `sign`, which tells that the sweep is to stop; `board`, where it
-                is told how far it is.
+            **job: `folder`, the results folder; `resolved`, the study as plain data; `data` and
+                `form`, from `shared_data`; `data_dir`, the folder of data files or None; `board`,
+                where workers tell how far they are, and see whether to stop.
         """
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
@@ -56,7 +55,7 @@ class RaceTrainable(tune.Trainable):
             resolved=resolved,
             trainable=trainable,
             device=device,
-            stopping=job["sign"].seen,
+            stopping=job["board"].stopping,
             tell=job["board"].teller(),
         )
 
@@ -76,38 +75,26 @@ class RaceTrainable(tune.Trainable):
         return True
 
 
-def shared_data(trainable: Trainable) -> Arrays | None:
-    """Return a workload's data as arrays, which Ray's object store holds once per machine.
+def shared_data(trainable: Trainable) -> tuple[Arrays, bytes] | tuple[None, None]:
+    """Return a workload's data as arrays and their form; both None where workers read data alone.
 
-    Returns:
-        Inputs and targets of every split; None where there are no data, or where each worker reads
-        a file or a data set itself.
+    Ray's object store holds the arrays once per machine. The form is the containers of all splits
+    with the places of arrays as leaves. It is pickled apart: its classes may be those of the
+    workload's own file, which a worker has to load first.
     """
-    if not isinstance(trainable, LoadedWorkload) or not _is_shared(trainable.data):
-        return None
-    tensors = [tensor for split in trainable.data.splits.values() for tensor in split.tensors]
-    return tuple(t if t.dtype is torch.bfloat16 else t.cpu().numpy() for t in tensors)
-
-
-def shared_form(trainable: Trainable) -> bytes | None:
-    """Return the containers of a workload's data with the places of `shared_data` as leaves.
-
-    They are pickled apart from the data: their classes may be those of the workload's own file,
-    which a worker has to load first.
-    """
-    if not isinstance(trainable, LoadedWorkload) or not _is_shared(trainable.data):
-        return None
-    places = count()
-    form = mapped(lambda _: next(places), trainable.data.splits)
-    return bytes(cloudpickle.dumps(form))  # type: ignore[no-untyped-call]
-
-
-def _is_shared(data: Data) -> bool:
-    return data.held and all(split.tensors for split in data.splits.values())
+    if not isinstance(trainable, LoadedWorkload) or not trainable.data.held:
+        return None, None
+    splits, places = trainable.data.splits, count()
+    if not all(split.tensors for split in splits.values()):
+        return None, None
+    tensors = [tensor for split in splits.values() for tensor in split.tensors]
+    arrays = tuple(t if t.dtype is torch.bfloat16 else t.cpu().numpy() for t in tensors)
+    form = cloudpickle.dumps(mapped(lambda _: next(places), splits))  # type: ignore[no-untyped-call]
+    return arrays, bytes(form)
 
 
 def received(arrays: Arrays | None, form: bytes | None) -> Data | None:
-    """Return the data of `shared_data` and `shared_form` on a worker; None where there are none."""
+    """Return the data of `shared_data` on a worker; None where there are none."""
     if arrays is None or form is None:
         return None
     with warnings.catch_warnings():

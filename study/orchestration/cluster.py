@@ -43,9 +43,6 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
         folder: a folder on this machine for this sweep alone, without Python files.
         resources: where to run, and with how many workers.
         stop: takes back the signals whose handlers Ray replaces.
-
-    Yields:
-        Nothing.
     """
     # by default Ray starts one actor after another; all workers are to start at once
     wanted = _QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": str(resources.workers)}

@@ -28,14 +28,6 @@ class Dispatch:
     def __init__(
         self, parts: Parts, queue: CohortQueue, journal: Journal, progress: Progress
     ) -> None:
-        """Start with nothing handed out.
-
-        Args:
-            parts: the study's parts; each finished cohort is read through it.
-            queue: the missing cohorts.
-            journal: shows finished trials to Optuna's dashboard.
-            progress: counts finished trials for the terminal.
-        """
         self.queue = queue
         self._parts, self._journal, self._progress = parts, journal, progress
         self._resolved = parts.resolved
@@ -44,17 +36,10 @@ class Dispatch:
         self._any_ran = False
         self._failed_sizes: set[int] = set()
 
-    def take(self) -> Cohort | None:
-        """Return the next cohort; None while all must wait, or when nothing is left."""
-        return self.queue.take()
-
     def ended(self, cohort: Cohort, report: Report | None, began: float | None) -> None:
-        """Read the part of a cohort that ended.
+        """Read the part of a cohort that ended; a worker that died reported nothing.
 
-        Args:
-            cohort: the cohort.
-            report: what its worker reported; None if it died.
-            began: when training began, by the monotonic clock; None if that is not known.
+        `began` is when training began, by the monotonic clock; None if that is not known.
         """
         report = report or Report()
         self.notes += report.notes

@@ -22,12 +22,7 @@ _LINE_SECONDS = 60.0
 
 
 def progress_table(rows: Sequence[Row], live: bool = False) -> Table:
-    """Return rows as a table for a terminal of 80 columns.
-
-    Args:
-        rows: one for each batch size.
-        live: whether trials may be racing, so that their loss and share are columns too.
-    """
+    """Return rows as a table for a terminal of 80 columns, if `live` with what is racing."""
     cells: dict[str, Callable[[Row], str | Text]] = {
         "batch\nsize": lambda row: f"{row.batch_size:,}",
         "trials": lambda row: f"{row.done}/{row.trials}" + (f" +{row.more}" if row.more else ""),
@@ -61,13 +56,7 @@ class Display:
         standings: Callable[[], Sequence[Standing]],
         laps: Callable[[], Sequence[Lap]],
     ) -> None:
-        """Begin now.
-
-        Args:
-            progress: counts what is recorded.
-            standings: returns what is racing; called from another thread.
-            laps: returns how far workers are; called from another thread.
-        """
+        """Begin now; what is racing and how far workers are is asked for from another thread."""
         self._progress, self._standings, self._laps = progress, standings, laps
         self._started, self._before = time.monotonic(), progress.share_done
         self._finished = self._ended()
@@ -122,13 +111,8 @@ def _finished_line(row: Row) -> str:
 def shown(display: Display, console: Console) -> Iterator[None]:
     """Show a sweep's progress while the body runs.
 
-    Args:
-        display: what is shown.
-        console: a terminal gets a live table, anything else a line a minute and one at each batch
-            size that has ended.
-
-    Yields:
-        Nothing.
+    A terminal gets a live table, anything else a line a minute and one at each batch size that has
+    ended.
     """
     if console.is_terminal:
         per_second = 1 / _REDRAW_SECONDS

@@ -47,14 +47,7 @@ class ForkedWorkers:
     """The workers of a sweep as child processes of this one; Linux on CPUs only."""
 
     def __init__(self, dispatch: Dispatch, worker: Worker, count: int, stop: Stop) -> None:
-        """Start without a process.
-
-        Args:
-            dispatch: hands out cohorts and takes them back.
-            worker: trains in each process; its `stopping` is replaced by this sweep's sign.
-            count: most cohorts trained at once, >= 1.
-            stop: a request to end early.
-        """
+        """Start without a process; the worker's `stopping` is replaced by this sweep's sign."""
         self._dispatch, self._worker, self._count, self._stop = dispatch, worker, count, stop
         self._context = multiprocessing.get_context("fork")
         self._sign = self._context.Event()
@@ -88,7 +81,7 @@ class ForkedWorkers:
 
     def _hand_out(self) -> bool:
         """Give idle workers a cohort each; return whether any cohort is in training."""
-        while self._racing() < self._count and (cohort := self._dispatch.take()) is not None:
+        while self._racing() < self._count and (cohort := self._dispatch.queue.take()) is not None:
             worker = next((w for w in self._workers if w.cohort is None), None) or self._fork()
             worker.cohort, worker.began = cohort, time.monotonic()
             with contextlib.suppress(OSError):  # it died as it waited, which is noticed below

@@ -9,7 +9,7 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,10 +17,7 @@ from typing import Self
 
 from ray._common.utils import get_default_ray_temp_dir
 from ray._private import ray_constants
-from ray._private.utils import (
-    estimate_available_memory,
-    resolve_object_store_memory,
-)
+from ray._private.utils import estimate_available_memory, resolve_object_store_memory
 
 from study.errors import StudyError
 
@@ -34,32 +31,22 @@ LEAST_DISK = 2**20
 LEAST_FILES, FILES_PER_WORKER = 48, 2
 OTHER_ADDRESSES = 2**32
 """Address space that Ray needs beside its object store."""
+_FOLDER = "Ray's folder of temporary files"
 _ELSEWHERE = "set RAY_TMPDIR to another folder"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What Ray finds on this machine; sizes in bytes.
+    """What Ray finds on this machine; sizes in bytes."""
 
-    Attributes:
-        folder: Ray's folder of temporary files, which need not exist.
-        workers: cohorts trained at once.
-        disk: free space for that folder; None if unknown.
-        shared: free shared memory; None where the system has none.
-        memory: memory not in use.
-        store: size that Ray will give its object store.
-        open_files: most files that a process may have open; None for no limit.
-        address_space: most virtual memory of a process; None for no limit.
-    """
-
-    folder: str
-    workers: int
-    disk: int | None
-    shared: int | None
-    memory: int
-    store: int
-    open_files: int | None
-    address_space: int | None
+    folder: str  # of Ray's temporary files; it need not exist
+    workers: int  # cohorts trained at once
+    disk: int | None  # free space for that folder; None if unknown
+    shared: int | None  # free shared memory; None where the system has none
+    memory: int  # not in use
+    store: int  # size that Ray will give its object store
+    open_files: int | None  # most of a process; None for no limit
+    address_space: int | None  # most virtual memory of a process; None for no limit
 
     @classmethod
     def here(cls, workers: int) -> Self:
@@ -80,114 +67,71 @@ class Machine:
 
 
 def check_machine(machine: Machine) -> None:
-    """Refuse to start Ray where it would fail.
-
-    Raises:
-        StudyError: something is missing; one line for each.
-    """
-    if found := [line for check in CHECKS if (line := check(machine)) is not None]:
+    """Refuse to start Ray where it would fail; one line for each thing that is missing."""
+    if found := [*_faults_of_folder(machine), *_missing(machine)]:
         raise StudyError("\n".join(found))
 
 
-def _long_path(machine: Machine) -> str | None:
+def _faults_of_folder(machine: Machine) -> Iterator[str]:
+    """Yield what is wrong with the folder of temporary files, what was found, and what to do."""
+    folder, there = machine.folder, _nearest(machine.folder)
     session = f"session_{datetime.now():%Y-%m-%d_%H-%M-%S_%f}_{os.getpid()}"
-    socket = f"{machine.folder}/{session}/sockets/plasma_store"
-    length = len(os.fsencode(socket))
-    if length <= LONGEST_SOCKET:
-        return None
-    most = LONGEST_SOCKET - length + len(os.fsencode(machine.folder))
-    return (
-        f"Ray's folder of temporary files must have a path of at most {most} bytes, so that its "
-        f"sockets have at most {LONGEST_SOCKET}, got {machine.folder}; set RAY_TMPDIR to a shorter "
-        "one, such as /tmp"
-    )
-
-
-def _other_letters(machine: Machine) -> str | None:
-    if machine.folder.isascii():
-        return None
-    return (
-        "Ray's folder of temporary files must have a path of ASCII characters, got "
-        f"{machine.folder}; {_ELSEWHERE}, such as /tmp"
-    )
-
-
-def _unwritable(machine: Machine) -> str | None:
-    there = _nearest(machine.folder)
+    excess = len(os.fsencode(f"{folder}/{session}/sockets/plasma_store")) - LONGEST_SOCKET
+    if excess > 0:
+        yield (
+            f"{_FOLDER} must have a path of at most {len(os.fsencode(folder)) - excess} bytes, so "
+            f"that its sockets have at most {LONGEST_SOCKET}, got {folder}; set RAY_TMPDIR to a "
+            "shorter one, such as /tmp"
+        )
+    if not folder.isascii():
+        yield (
+            f"{_FOLDER} must have a path of ASCII characters, got {folder}; {_ELSEWHERE}, such as "
+            "/tmp"
+        )
     try:
-        with tempfile.TemporaryDirectory(dir=there):
-            return None
+        tempfile.TemporaryDirectory(dir=there).cleanup()
     except OSError as error:
-        return (
-            f"Ray's folder of temporary files must be writable, got {machine.folder}: "
-            f"{error.strerror} in {there}{_owner(there)}; {_ELSEWHERE}"
+        yield (
+            f"{_FOLDER} must be writable, got {folder}: {error.strerror} in {there}{_owner(there)};"
+            f" {_ELSEWHERE}"
+        )
+    if machine.disk is not None and machine.disk < LEAST_DISK:
+        yield (
+            f"{_FOLDER} must have {_size(LEAST_DISK)} free, got {_size(machine.disk)} in {folder}; "
+            f"free some space, or {_ELSEWHERE}"
         )
 
 
-def _full_disk(machine: Machine) -> str | None:
-    if machine.disk is None or machine.disk >= LEAST_DISK:
-        return None
-    return (
-        f"Ray's folder of temporary files must have {_size(LEAST_DISK)} free, got "
-        f"{_size(machine.disk)} in {machine.folder}; free some space, or {_ELSEWHERE}"
-    )
-
-
-def _little_memory(machine: Machine) -> str | None:
-    least = LEAST_MEMORY + MEMORY_PER_WORKER * machine.workers
-    if machine.memory >= least:
-        return None
-    return (
-        f"Ray and {machine.workers} workers need {_size(least)} of memory that nothing else uses, "
-        f"got {_size(machine.memory)}; end other programs, raise the memory limit of the container "
-        "or job, or lower --workers"
-    )
-
-
-def _little_shared_memory(machine: Machine) -> str | None:
+def _missing(machine: Machine) -> Iterator[str]:
+    """Yield what there is too little of, what was found, and what to do."""
+    workers, disk, shared = machine.workers, machine.disk, machine.shared
+    memory = LEAST_MEMORY + MEMORY_PER_WORKER * workers
+    if machine.memory < memory:
+        yield (
+            f"Ray and {workers} workers need {_size(memory)} of memory that nothing else uses, got "
+            f"{_size(machine.memory)}; end other programs, raise the memory limit of the container "
+            "or job, or lower --workers"
+        )
     # with less shared memory than its store, Ray keeps the store in its folder
-    if machine.shared is None or machine.disk is None or machine.shared >= machine.store:
-        return None
-    if machine.disk >= LEAST_STORE or machine.disk < LEAST_DISK:  # the latter is told already
-        return None
-    return (
-        f"Ray needs {_size(LEAST_STORE)} for its object store, got {_size(machine.shared)} of "
-        f"shared memory in /dev/shm and {_size(machine.disk)} of disk in {machine.folder}; start a "
-        f"container with --shm-size={machine.store // 2**20 + 1}m, or {_ELSEWHERE}"
-    )
-
-
-def _few_files(machine: Machine) -> str | None:
-    least = LEAST_FILES + FILES_PER_WORKER * machine.workers
-    if machine.open_files is None or machine.open_files >= least:
-        return None
-    return (
-        f"Ray needs at least {least} open files for {machine.workers} workers, got a limit of "
-        f"{machine.open_files}; raise it with `ulimit -n 4096`, or lower --workers"
-    )
-
-
-def _few_addresses(machine: Machine) -> str | None:
-    least = machine.store + OTHER_ADDRESSES
-    if machine.address_space is None or machine.address_space >= least:
-        return None
-    return (
-        f"Ray needs {_size(least)} of virtual memory in a process, got a limit of "
-        f"{_size(machine.address_space)}; raise it with `ulimit -v unlimited`"
-    )
-
-
-CHECKS: Sequence[Callable[[Machine], str | None]] = (
-    _long_path,
-    _other_letters,
-    _unwritable,
-    _full_disk,
-    _little_memory,
-    _little_shared_memory,
-    _few_files,
-    _few_addresses,
-)
-"""Each returns a sentence on what is wrong, what was found, and what to do; None if all is well."""
+    in_folder = shared is not None and shared < machine.store
+    if in_folder and disk is not None and LEAST_DISK <= disk < LEAST_STORE:
+        yield (
+            f"Ray needs {_size(LEAST_STORE)} for its object store, got {_size(shared or 0)} of "
+            f"shared memory in /dev/shm and {_size(disk)} of disk in {machine.folder}; start a "
+            f"container with --shm-size={machine.store // 2**20 + 1}m, or {_ELSEWHERE}"
+        )
+    files = LEAST_FILES + FILES_PER_WORKER * workers
+    if machine.open_files is not None and machine.open_files < files:
+        yield (
+            f"Ray needs at least {files} open files for {workers} workers, got a limit of "
+            f"{machine.open_files}; raise it with `ulimit -n 4096`, or lower --workers"
+        )
+    addresses = machine.store + OTHER_ADDRESSES
+    if machine.address_space is not None and machine.address_space < addresses:
+        yield (
+            f"Ray needs {_size(addresses)} of virtual memory in a process, got a limit of "
+            f"{_size(machine.address_space)}; raise it with `ulimit -v unlimited`"
+        )
 
 
 def _limit(kind: int) -> int | None:

@@ -14,37 +14,21 @@ from study.search.standing import Standing, expected_cost
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One batch size in the table.
-
-    Attributes:
-        batch_size: examples per step.
-        trials: trials planned for the search, or for a recipe's scaling rule.
-        done: of those, recorded.
-        more: trials recorded in extensions of the box and from warm starts.
-        replicates: re-runs recorded.
-        replicates_planned: re-runs of the study; none where a search ended without a winner.
-        racing: trials racing now.
-        share: share of their races that is over, from 0 to 1.
-        loss: lowest validation loss among them; None where it is not known.
-        reached: of all but replicates, those that reached the target.
-        diverged: of these, those that diverged.
-        failed: of these, those that failed.
-        best_steps: fewest steps to target so far; None where none reached it.
-    """
+    """One batch size in the table."""
 
     batch_size: int
-    trials: int
-    done: int
-    more: int
-    replicates: int
-    replicates_planned: int
-    racing: int = 0
-    share: float = 0.0
-    loss: float | None = None
-    reached: int
+    trials: int  # planned for the search, or for a recipe's scaling rule
+    done: int  # of those, recorded
+    more: int  # recorded in extensions of the box and from warm starts
+    replicates: int  # recorded
+    replicates_planned: int  # none where a search ended without a winner
+    racing: int = 0  # trials racing now
+    share: float = 0.0  # of their races that is over, from 0 to 1
+    loss: float | None = None  # lowest validation loss among them; None where it is not known
+    reached: int  # of all but replicates; so are the next two
     diverged: int
     failed: int
-    best_steps: int | None
+    best_steps: int | None  # fewest steps to target so far; None where none reached it
 
 
 _LIVE = ("racing", "share", "loss")
@@ -71,12 +55,7 @@ class Progress:
     """
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult] = ()) -> None:
-        """Count the trials that are recorded already.
-
-        Args:
-            resolved: the study.
-            recorded: its trials so far, in any order.
-        """
+        """Count the trials that are recorded already, in any order."""
         self._resolved = resolved
         # counts, not trials: a sweep may record very many, each with its curve
         self._ends: dict[int, Counter[_End]] = {size: Counter() for size in resolved.batch_sizes}

@@ -15,24 +15,14 @@ _CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """Where a sweep runs and how many cohorts at once; the results do not depend on it.
+    """Where a sweep runs and how many cohorts at once; the results do not depend on it."""
 
-    Attributes:
-        workers: cohorts trained at once, >= 1.
-        gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
-        cpus_per_worker: CPU cores per worker, >= 1; more than one for programs.
-        address: a Ray cluster to join; None for this machine.
-        data_dir: folder of data files on the workers; None leaves it to their environment.
-        ray: True to train under Ray from the start, False not at all; None to begin without Ray
-            where that is possible, and to start it for what the first minute leaves.
-    """
-
-    workers: int
-    gpus_per_worker: float = 0.0
-    cpus_per_worker: int = 1
-    address: str | None = None
-    data_dir: str | None = None
-    ray: bool | None = None
+    workers: int  # cohorts trained at once, >= 1
+    gpus_per_worker: float = 0.0  # or a fraction of one; 0 trains on the CPU
+    cpus_per_worker: int = 1  # more than one for programs
+    address: str | None = None  # of a Ray cluster to join; None for this machine
+    data_dir: str | None = None  # on the workers; None leaves it to their environment
+    ray: bool | None = None  # from the start, or never; None after a minute
 
     def needs_ray(self, folder: ResultsFolder) -> str | None:
         """Return why workers cannot be forked from this process; None where they can."""
@@ -46,11 +36,7 @@ class Resources:
         return next((reason for reason, applies in reasons.items() if applies), None)
 
     def check(self, folder: ResultsFolder) -> None:
-        """Refuse `--no-ray` where only Ray can run the sweep.
-
-        Raises:
-            StudyError: it was asked for, with the reason against it.
-        """
+        """Refuse `--no-ray` where only Ray can run the sweep."""
         reason = self.needs_ray(folder)
         if self.ray is False and reason is not None:
             raise StudyError(f"--no-ray must be left out with {reason}, which needs Ray; remove it")

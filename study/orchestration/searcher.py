@@ -1,4 +1,4 @@
-"""The search algorithm that Ray Tune asks for cohorts, and reports them to.
+"""What Ray Tune asks for cohorts and reports them to, and asks whether to end.
 
 Ray sees scalars only: Tune's own records lose failed trials and swallow NaN.
 """
@@ -7,21 +7,25 @@ import time
 from dataclasses import fields
 from typing import Any
 
+from ray import tune
 from ray.tune.search import Searcher
 
+from study.orchestration.board import Board
 from study.orchestration.dispatch import Dispatch
+from study.orchestration.signals import Stop
 from study.orchestration.worker import Report
 from study.records import Cohort, record_to_json
 
 COHORTS_PER_RUN = 500
 """Cohorts in one run of Tune, which keeps some 60 KiB of each until the run ends."""
+SAVING_SECONDS = 10.0
+"""Time in which cohorts may save themselves or end; Tune then gives workers ten seconds more."""
 
 
 class PerBatchSearch(Searcher):
     """Hands out cohorts to Ray Tune and takes them back."""
 
     def __init__(self, dispatch: Dispatch) -> None:
-        """Start with nothing handed out."""
         super().__init__(metric="reached", mode="max")
         self._dispatch = dispatch
         self._running: dict[str, Cohort] = {}
@@ -32,7 +36,7 @@ class PerBatchSearch(Searcher):
         """Return the next cohort; None while all must wait, FINISHED after the last of the run."""
         if self._handed_out >= COHORTS_PER_RUN:
             return Searcher.FINISHED
-        cohort = self._dispatch.take()
+        cohort = self._dispatch.queue.take()
         if cohort is None:
             return Searcher.FINISHED if self._dispatch.queue.empty else None
         self._running[trial_id] = cohort
@@ -67,3 +71,29 @@ class PerBatchSearch(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Do nothing: a sweep resumes from its parts."""
+
+
+class Ending(tune.Stopper):
+    """Ends a run of Tune on request, once every cohort in training is saved or has ended."""
+
+    def __init__(self, stop: Stop, board: Board, dispatch: Dispatch) -> None:
+        self._stop, self._board, self._dispatch = stop, board, dispatch
+        self._since: float | None = None
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: no single cohort is stopped."""
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune pickles it for a restore that is never asked for."""
+        return {}
+
+    def stop_all(self) -> bool:
+        """Return whether the time for saving is over; with nothing in training Tune ends before."""
+        if not self._stop.requested:
+            return False
+        if self._since is None:
+            self._since = time.monotonic()
+            self._dispatch.close()
+            self._board.stop()
+        return time.monotonic() - self._since > SAVING_SECONDS

@@ -42,11 +42,7 @@ class Stop:
     """A request to stop, made by a signal; a second signal ends the process at once."""
 
     def __init__(self, wakeups: int | None = None) -> None:
-        """Start without a request.
-
-        Args:
-            wakeups: non-blocking file descriptor that Python writes the number of each signal to.
-        """
+        """Start without a request; `wakeups` has the number of each signal, and does not block."""
         self._signal: int | None = None
         self._wakeups = wakeups
 
@@ -84,11 +80,7 @@ class Stop:
 
 @contextlib.contextmanager
 def listening() -> Iterator[Stop]:
-    """Treat Ctrl-C, SIGTERM and a closed terminal as requests to stop while the body runs.
-
-    Yields:
-        The request, made or not.
-    """
+    """Treat Ctrl-C, SIGTERM and a closed terminal as requests to stop while the body runs."""
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     wakeups, written = os.pipe()
     os.set_blocking(wakeups, False)
@@ -108,11 +100,7 @@ def listening() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def outliving_terminal() -> Iterator[None]:
-    """Make processes started in the body go on when the terminal is closed.
-
-    Yields:
-        Nothing.
-    """
+    """Make processes started in the body go on when the terminal is closed."""
     handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes hand on
     try:
         yield
@@ -121,12 +109,7 @@ def outliving_terminal() -> Iterator[None]:
 
 
 def leave(code: int, message: str) -> NoReturn:
-    """End the process at once, from any thread; what Ray started ends with it.
-
-    Args:
-        code: exit code, 1 to 255.
-        message: one line that says why, and how to resume.
-    """
+    """End the process at once with a line why, from any thread; what Ray started ends with it."""
     _print_line(message)
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), _SHOW_CURSOR)  # the live table hid it
@@ -137,13 +120,8 @@ def leave(code: int, message: str) -> NoReturn:
 def no_orphans(folder: Path) -> Iterator[None]:
     """Make sure that processes started by Ray in the body end soon after this one, even if killed.
 
-    Only on Linux; elsewhere Ray starts a reaper of its own.
-
-    Args:
-        folder: working directory of Ray's workers, used by this sweep alone.
-
-    Yields:
-        Nothing.
+    Only on Linux; elsewhere Ray starts a reaper of its own. `folder` is the working directory of
+    Ray's workers, used by this sweep alone.
     """
     if sys.platform != "linux":
         yield
@@ -171,12 +149,6 @@ def ray_watched(stop: Stop) -> Iterator[None]:
     """End the process with a message if Ray dies on this machine while the body runs.
 
     Ray itself would notice after 15 to 60 s, and end the process without saying how to resume.
-
-    Args:
-        stop: tells a requested end from a failure.
-
-    Yields:
-        Nothing.
     """
     orderly = threading.Event()
 

@@ -15,6 +15,7 @@ from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.config.until import Grant
 from study.engine.checkpoints import CHECKPOINTS
+from study.engine.fingerprint import fingerprint
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError
 from study.orchestration.dispatch import Dispatch
@@ -27,12 +28,18 @@ from study.orchestration.worker import Worker
 from study.records import Lap
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
-from study.storage.consolidate import Ended, consolidate, ended_by_tables
+from study.storage.consolidate import Ended, consolidate, ended_by_tables, study_tables
 from study.storage.parts import Parts
-from study.storage.provenance import check_readable, record_end, record_start
+from study.storage.provenance import (
+    changed_files,
+    changed_workload,
+    record_end,
+    record_start,
+    recorded_sweeps,
+)
 from study.storage.study_folder import open_folder
-from study.storage.tables import study_tables
 from workloads.command.program import Command
+from workloads.splits import remarks
 
 if TYPE_CHECKING:
     from study.search.until import Grants
@@ -44,20 +51,12 @@ SECONDS_WITHOUT_RAY = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepEnd:
-    """How a sweep ended.
+    """How a sweep ended."""
 
-    Attributes:
-        trials: batch size, status and message of every recorded trial; none if the parts could not
-            be read.
-        errors: sentences on lost cohorts, and on why the sweep stopped.
-        notes: sentences on checkpoints.
-        seconds: wall-clock time of this sweep.
-    """
-
-    trials: list[Ended]
-    errors: list[str]
-    notes: list[str]
-    seconds: float
+    trials: list[Ended]  # every recorded one; none if the parts could not be read
+    errors: list[str]  # sentences on lost cohorts, and on why the sweep stopped
+    notes: list[str]  # sentences on checkpoints
+    seconds: float  # wall-clock time of this sweep
 
 
 class Sweep:
@@ -73,30 +72,23 @@ class Sweep:
     ) -> None:
         """Rebuild the searches from the parts of earlier sweeps; nothing is written.
 
-        Args:
-            folder: the study's results folder.
-            resolved: the study.
-            trainable: its workload, whose data are sent to every worker.
-        """
+        Raises:
+            StudyError: trials that are recorded are of another workload of the same name.
+        """  # noqa: DOC502  (raised inside)
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
-        check_readable(folder)
+        recorded_sweeps(folder)  # refuses a damaged record before anything is added to it
         self._parts = Parts(folder, resolved)
         self.progress = Progress(resolved)
         self._queue = CohortQueue(resolved, self.progress.counting(self._parts))
+        self._notes: list[str] = []
+        self._remarks: list[str] = []
+        self._workload = self._unchanged()
         self._laps: Callable[[], Sequence[Lap]] = tuple
         # both are replaced where Ray takes over
         self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
-        """Run every missing cohort and write the tables.
-
-        Args:
-            resources: where to run, and how many cohorts at once.
-            stop: whether to end early; the tables are written all the same.
-
-        Returns:
-            How the trials ended, and what went wrong.
-        """
+        """Run every missing cohort and write the tables, also where a stop ends it early."""
         started, grants = time.monotonic(), self._next_grants()
         missing = bool(grants and grants.granted) or not self._queue.empty
         if missing:
@@ -124,12 +116,32 @@ class Sweep:
                 self._folder.remove_all(CHECKPOINTS)
         except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
             errors.append(f"the tables could not be written: {error}")
+        why = [] if grants is None else [grants.why]
         return SweepEnd(
             trials=trials,
             errors=errors,
-            notes=[*dispatch.notes, *([] if grants is None else [grants.why])],
+            notes=[*self._remarks, *self._notes, *dispatch.notes, *why],
             seconds=time.monotonic() - started,
         )
+
+    def _unchanged(self) -> dict[str, Any]:
+        """Return the workload's fingerprint, which must be that of all trials so far."""
+        begun = self.progress.recorded or self._folder.names(CHECKPOINTS)
+        if isinstance(self._trainable, Command) and begun:
+            changed = changed_files(self._folder, self._trainable.record()["files"])
+            self._notes += [f"{phrase} since trials before were recorded" for phrase in changed]
+        if not isinstance(self._trainable, LoadedWorkload):
+            return {}
+        self._remarks = remarks(self._trainable.data)
+        found = fingerprint(self._trainable)
+        other = changed_workload(self._folder, found) if begun else []
+        if other:
+            raise StudyError(
+                f"the workload must be as it was when the trials in {self._folder} were trained, "
+                f"got other {'; '.join(other)}; undo the change of its code or data, or choose "
+                "another --results"
+            )
+        return found
 
     def _next_grants(self) -> "Grants | None":
         """Return what `until` gives a study that lacks nothing; None where it says nothing."""
@@ -218,8 +230,9 @@ class Sweep:
             return {"mode": mode, **self._trainable.record()}
         if not isinstance(self._trainable, LoadedWorkload):
             return {"mode": mode}
-        seen = self._trainable.observed.words()
-        return {"mode": mode, "reason": self._trainable.looped_because, "observed": seen}
+        seen = [*self._trainable.observed.words(), *self._remarks]
+        why = self._trainable.looped_because
+        return {"mode": mode, "reason": why, "observed": seen, "workload": self._workload}
 
     def _unusable_base(self) -> list[str]:
         recipe = self._resolved.recipe

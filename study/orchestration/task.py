@@ -22,11 +22,6 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
     The task has all cores of the machine, or a whole GPU where any machine has one, and waits until
     they are free. It is told the device, cpu or cuda.
 
-    Args:
-        address: the cluster, as of `Resources`.
-        work: a function that can be pickled.
-        *arguments: further arguments, which travel through Ray.
-
     Raises:
         StudyError: the cluster cannot be joined, or the work fails there.
     """
@@ -48,8 +43,9 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
         try:
             result: T = ray.get(task.remote("cuda" if gpu else "cpu", *arguments))
         except RayError as error:
+            last = str(error).strip().rpartition("\n")[2]  # it is as long as the traceback there
             raise StudyError(
-                f"the work must end well on a machine of the cluster, got: {_last(error)}"
+                f"the work must end well on a machine of the cluster, got: {last}"
             ) from error
     return result
 
@@ -59,8 +55,3 @@ class _Unstopped(Stop):
 
     def listen(self) -> None:
         """Install no handlers."""
-
-
-def _last(error: Exception) -> str:
-    """Return the last line of an error, which Ray makes as long as the traceback there."""
-    return str(error).strip().rpartition("\n")[2]

@@ -9,14 +9,13 @@ from ray import tune
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import Trainable
-from study.orchestration.actor import RaceTrainable, shared_data, shared_form
+from study.orchestration.actor import RaceTrainable, shared_data
 from study.orchestration.board import Board
 from study.orchestration.cluster import joined
 from study.orchestration.dispatch import Dispatch
 from study.orchestration.resources import Resources
-from study.orchestration.searcher import PerBatchSearch
+from study.orchestration.searcher import Ending, PerBatchSearch
 from study.orchestration.signals import Stop
-from study.orchestration.stopping import Ending, StopSign
 
 
 class RayWorkers:
@@ -33,14 +32,7 @@ class RayWorkers:
         resources: Resources,
         stop: Stop,
     ) -> None:
-        """Start without a Ray.
-
-        Args:
-            dispatch: hands out cohorts and takes them back.
-            study: its results folder, itself, and its workload, whose data every worker is sent.
-            resources: where to run, and how many cohorts at once.
-            stop: a request to end early.
-        """
+        """Start without a Ray; `study` is its results folder, itself, and its workload."""
         self._dispatch, self._study = dispatch, study
         self._resources, self._stop = resources, stop
         self._board = Board()
@@ -49,15 +41,15 @@ class RayWorkers:
     def run(self, work: Path) -> None:
         """Train cohorts until none is left or a stop is asked for; `work` is a folder for Ray."""
         with joined(work, self._resources, self._stop):
-            searcher, sign = PerBatchSearch(self._dispatch), StopSign()
-            trainable, tune_config = self._with_data(sign), self._tune_config(searcher)
+            searcher = PerBatchSearch(self._dispatch)
+            trainable, tune_config = self._with_data(), self._tune_config(searcher)
             unfinished = True
             while unfinished:
                 try:
                     with tempfile.TemporaryDirectory(
                         prefix="batchscale-", ignore_cleanup_errors=True
                     ) as scratch:
-                        ending = Ending(self._stop, sign, self._dispatch)
+                        ending = Ending(self._stop, self._board, self._dispatch)
                         tune.Tuner(
                             trainable,
                             tune_config=tune_config,
@@ -68,19 +60,18 @@ class RayWorkers:
                         raise
                     self._dispatch.end(_no_scratch(error))
                 unfinished = searcher.needs_another_run() and not self._stop.requested
-            sign.take_down()
             self._board.clear()
 
-    def _with_data(self, sign: StopSign) -> Any:  # Ray gives no type
+    def _with_data(self) -> Any:  # Ray gives no type
         folder, resolved, trainable = self._study
+        data, form = shared_data(trainable)
         actor = tune.with_parameters(
             RaceTrainable,
             folder=folder,
             resolved=resolved.as_data(),
-            data=shared_data(trainable),
-            form=shared_form(trainable),
+            data=data,
+            form=form,
             data_dir=self._resources.data_dir,
-            sign=sign,
             board=self._board,
         )
         # one bundle of a placement group, so that all of it is on one machine

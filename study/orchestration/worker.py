@@ -23,51 +23,30 @@ _TELL_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What the driver is told of a cohort; the results themselves are in its part.
+    """What the driver is told of a cohort; the results themselves are in its part."""
 
-    Attributes:
-        reached: trials that reached the target.
-        failed: trials that failed.
-        notes: what became of the cohort's checkpoint, one sentence each.
-        saved: whether training ended early, and goes on from the checkpoint.
-        unwritten: why the part could not be written; None if it was.
-    """
-
-    reached: int = 0
-    failed: int = 0
-    notes: tuple[str, ...] = ()
-    saved: bool = False
-    unwritten: str | None = None
+    reached: int = 0  # trials that reached the target
+    failed: int = 0  # trials that failed
+    notes: tuple[str, ...] = ()  # what became of the cohort's checkpoint, one sentence each
+    saved: bool = False  # training ended early, and goes on from the checkpoint
+    unwritten: str | None = None  # why the part could not be written; None if it was
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
-    """A workload ready for training, and where its results go.
+    """A workload ready for training, and where its results go."""
 
-    Attributes:
-        folder: the study's results folder.
-        resolved: the study.
-        trainable: its workload, on the device of this worker.
-        device: cpu or cuda.
-        stopping: returns whether what trains is to be saved and left.
-        tell: takes how far a race is, now and then; None at its end.
-    """
-
-    folder: ResultsFolder
+    folder: ResultsFolder  # of the study's results
     resolved: ResolvedStudy
-    trainable: Trainable
-    device: str
-    stopping: Callable[[], bool]
-    tell: Callable[[Lap | None], None] = lambda lap: None
+    trainable: Trainable  # its workload, on the device of this worker
+    device: str  # cpu or cuda
+    stopping: Callable[[], bool]  # whether what trains is to be saved and left
+    tell: Callable[[Lap | None], None] = lambda lap: None  # how far a race is; None at its end
 
     def train(self, cohort: Cohort, node: str) -> Report:
         """Return how a cohort ended, once it is trained and its part written.
 
         With `compute.cohort_minutes`, a cohort that takes longer ends the process.
-
-        Args:
-            cohort: the cohort.
-            node: name of this machine, noted in the part.
         """
         stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
         checkpoint = Checkpoint(self.folder, stem, self.resolved, cohort, self.device)

@@ -21,6 +21,7 @@ from study.engine.networks.training import LoadedWorkload, fresh_model, load
 from study.errors import cause
 from study.optimizers import Step, optimizer_named
 from study.seeding import generator
+from workloads.contract import kept, models_follow_the_seed
 from workloads.errors import WorkloadError
 from workloads.observation import few
 from workloads.soundness import quantity, sound_mean
@@ -36,19 +37,15 @@ _STEP_SIZE = 0.01
 _TOLERANCE = {Precision.FLOAT32: 5e-3, Precision.TF32: 5e-3, Precision.BF16: 0.2}
 """Allowed distance between both ways, relative to how far the lane has moved."""
 _REPEATABLE = 1e-6
+_ALIKE = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-4, Precision.BF16: 0.1}
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """How a workload's lanes may be trained.
+    """How a workload's lanes may be trained."""
 
-    Attributes:
-        mode: packed or looped.
-        reason: why they are looped; empty for packed lanes.
-    """
-
-    mode: str
-    reason: str = ""
+    mode: str  # packed or looped
+    reason: str = ""  # why they are looped; empty for packed lanes
 
 
 def admit(loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None) -> Admission:
@@ -59,10 +56,12 @@ def admit(loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None
         loss_values: hyperparameters of its loss for the trial steps.
 
     Raises:
-        WorkloadError: a measurement is no mean over examples and not declared `whole`, or two
-            trainings from one seed differ.
+        WorkloadError: a measurement is no mean over examples and not declared `whole`, models do
+            not follow the seed, or two trainings from one seed differ.
     """
     _require_means(loaded)
+    _require_one_output(loaded)
+    kept(lambda: models_follow_the_seed(loaded.workload))
     training = _Training(loaded, loss_values or {})
     looped = training.looped()
     if training.looped().distance_to(looped) > _REPEATABLE:
@@ -96,6 +95,28 @@ def _require_means(loaded: LoadedWorkload) -> None:
         sound_mean(name, quantity(loaded.workload, name), model, some)
 
 
+def _require_one_output(loaded: LoadedWorkload) -> None:
+    """Refuse a loss or error that is another where both share a forward pass, as they will."""
+    if loaded.observed.measure_draws is not None:
+        return
+    model, some = fresh_model(loaded, 0).eval(), few(loaded.data.validation)
+    # one by one, since errors of several examples agree by chance
+    parts = [some] if loaded.whole else [some.rows(slice(n, n + 1)) for n in range(some.size)]
+    measures = {"loss": loaded.workload.loss, "error": loaded.workload.error}
+    for part in parts:
+        with torch.no_grad():
+            alone = [float(measure(model, part)) for measure in measures.values()]
+            shared = loaded.measured(model, part)
+        for name, one, other in zip(measures, alone, shared, strict=False):
+            if not math.isclose(one, float(other), rel_tol=_ALIKE[loaded.precision], abs_tol=1e-6):
+                raise WorkloadError(
+                    "`loss` and `error` must leave to a call's arguments what the model computes, "
+                    f"since they share the output for equal ones, but the {name} is {one:.6g} by "
+                    f"itself and {float(other):.6g} beside the other; let forward() take an "
+                    "argument in place of an attribute that they set"
+                )
+
+
 def _known_reason(loaded: LoadedWorkload) -> str:
     if not loaded.data.held:
         return "its training examples are loaded batch by batch"
@@ -115,15 +136,10 @@ def _found_reason(training: "_Training", looped: "_Trained", precision: Precisio
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """Two lanes after each of a few steps: how far they have moved, and what was measured.
+    """Two lanes after each of a few steps: how far they have moved, and what was measured."""
 
-    Attributes:
-        moved: parameters less their start, shape (steps, lanes, parameters).
-        measured: loss, error and more on a few validation examples, shape (steps, 2 + more, lanes).
-    """
-
-    moved: Tensor
-    measured: Tensor
+    moved: Tensor  # parameters less their start, shape (steps, lanes, parameters)
+    measured: Tensor  # loss, error and more on a few examples, shape (steps, 2 + more, lanes)
 
     def distance_to(self, other: "_Trained") -> float:
         """Return the maximum distance to `other`, relative to what that moved or measured."""

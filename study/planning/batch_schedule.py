@@ -19,11 +19,7 @@ _FINE = 1_000_000
 
 
 def staged(config: StudyConfig, space: Space) -> BatchScheduleConfig | None:
-    """Return a study's batch schedule as stages, also where a rule gives it.
-
-    Raises:
-        StudyError: the rule has no learning-rate schedule that it could follow.
-    """  # noqa: DOC502  (raised inside)
+    """Return a study's batch schedule as stages, also where a rule gives it."""
     given = config.batch_schedule
     if given is None or given.rule is None:
         return given
@@ -69,11 +65,7 @@ def _probes() -> range:
 
 
 def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] | None:
-    """Return the plan of each batch size of a resolved study; None for one that never changes.
-
-    Raises:
-        StudyError: a batch would be larger than the training set.
-    """
+    """Return the plan of each batch size; None for a study whose batches never change."""
     if study.batch_schedule is None or study.batch_schedule.stages is None:
         return None
     plans = {
@@ -92,12 +84,7 @@ def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] 
 
 
 def refuse_batch_schedule(config: StudyConfig, workload: Workload | Dynamics | Command) -> None:
-    """Refuse a batch schedule where it has no meaning.
-
-    Raises:
-        StudyError: steps are rounds or belong to a program, a curve of fixed batch sizes is asked
-            for, or the workload's own dynamics have one batch size.
-    """
+    """Refuse a batch schedule where it has no meaning."""
     if config.batch_schedule is None:
         return
     reasons = {

@@ -36,12 +36,7 @@ def cores() -> int:
 
 
 def _quotas(membership: Path, root: Path) -> Iterator[float]:
-    """Yield the cores of each quota that holds for a process.
-
-    Args:
-        membership: the file that lists the control groups of the process.
-        root: where control groups are mounted.
-    """
+    """Yield the cores of each quota on a process, by its list of control groups and their root."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:  # not Linux

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -33,23 +32,14 @@ _MEASUREMENT_BYTES, _TRIAL_BYTES = 40, 1_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Probe:
-    """Measurements of brief training at one batch size.
-
-    Attributes:
-        batch_size: examples per step.
-        step_seconds: seconds of a training step of a cohort.
-        evaluation_seconds: seconds of a measurement of a cohort.
-        reached: steps at which the first trial was below the target; None if none was.
-        memory: peak bytes of the process, or of the GPU if there is one.
-        start_seconds: seconds of a cohort before the first steps of its programs.
-    """
+    """Measurements of brief training at one batch size."""
 
     batch_size: int
-    step_seconds: float
-    evaluation_seconds: float
-    reached: int | None
-    memory: int
-    start_seconds: float = 0.0
+    step_seconds: float  # of a training step of a cohort
+    evaluation_seconds: float  # of a measurement of a cohort
+    reached: int | None  # steps at which the first trial was below the target; None if none was
+    memory: int  # peak bytes of the process, or of the GPU if there is one
+    start_seconds: float = 0.0  # of a cohort before the first steps of its programs
 
     def seconds(self, steps: int, measurements: int) -> float:
         """Return the seconds of a cohort for a number of steps and measurements."""
@@ -59,20 +49,15 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """The expected cost of one batch size.
+    """The expected cost of one batch size: times in seconds, sizes in bytes."""
 
-    Attributes:
-        probe: what was measured there.
-        steps: fewest steps to target, measured or carried over; else the budget.
-        seconds: worker time if the fewest steps are these.
-        seconds_at_most: worker time if every trial spends its budget.
-        disk: bytes written.
-    """
-
-    probe: Probe
-    steps: int
-    seconds: float
-    seconds_at_most: float
+    batch_size: int
+    trial_step_seconds: float
+    steps_to_target: int  # the fewest, measured or scaled from the nearest; else the budget
+    measured: bool
+    seconds: float  # of workers if the fewest steps are these
+    seconds_at_most: float  # of workers if every trial spends its budget
+    memory: int  # of a worker
     disk: int
 
 
@@ -139,41 +124,21 @@ def estimates(resolved: ResolvedStudy, probes: Sequence[Probe]) -> list[Estimate
     return [_estimate(resolved, p, known) for p in probes]
 
 
-def plan_records(resolved: ResolvedStudy, rows: Sequence[Estimate]) -> list[dict[str, Any]]:
-    """Return estimates as plain data: times in seconds, sizes in bytes.
-
-    `steps_to_target` of a batch size that is not `measured` are scaled from the nearest one.
-    """
-    return [
-        {
-            "batch_size": row.probe.batch_size,
-            "trial_step_seconds": row.probe.step_seconds / _lanes(resolved, row.probe.batch_size),
-            "steps_to_target": row.steps,
-            "measured": row.probe.reached is not None,
-            "seconds": row.seconds,
-            "seconds_at_most": row.seconds_at_most,
-            "memory": row.probe.memory,
-            "disk": row.disk,
-        }
-        for row in rows
-    ]
-
-
-def plan_table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """Return `plan_records` as a table for a terminal, one row per batch size."""
+def plan_table(rows: Sequence[Estimate]) -> Table:
+    """Return estimates as a table for a terminal, one row per batch size."""
     table = Table(box=box.SIMPLE_HEAD)
     names = ("batch size", "ms per trial step", "steps to target", "time", "at most", "memory")
     for name in (*names, "disk"):
         table.add_column(name, justify="right")
-    for row in records:
+    for row in rows:
         table.add_row(
-            f"{row['batch_size']:,}",
-            f"{1e3 * row['trial_step_seconds']:.3g}",
-            f"{'' if row['measured'] else '~'}{row['steps_to_target']:,}",
-            duration(row["seconds"]),
-            duration(row["seconds_at_most"]),
-            f"{row['memory'] / 1e6:,.0f} MB",
-            f"{row['disk'] / 1e6:,.1f} MB",
+            f"{row.batch_size:,}",
+            f"{1e3 * row.trial_step_seconds:.3g}",
+            f"{'' if row.measured else '~'}{row.steps_to_target:,}",
+            duration(row.seconds),
+            duration(row.seconds_at_most),
+            f"{row.memory / 1e6:,.0f} MB",
+            f"{row.disk / 1e6:,.1f} MB",
         )
     return table
 
@@ -193,16 +158,20 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     trials = resolved.trials_at(size)
     if size in resolved.searched:
         trials += resolved.replicates_at(size)
-    cohorts = trials / _lanes(resolved, size)
+    lanes = min(resolved.trials_at(size), resolved.lanes_at(size))
+    cohorts = trials / lanes
     cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)
     measurements = _measurements(resolved, size, last)
     share = _share_left(resolved, last / steps) if known else 1.0  # nothing to set rungs by
     return Estimate(
-        probe=probe,
-        steps=steps,
+        batch_size=size,
+        trial_step_seconds=probe.step_seconds / lanes,
+        steps_to_target=steps,
+        measured=probe.reached is not None,
         seconds=cohorts * probe.seconds(last, measurements) * share,
         seconds_at_most=cohorts * probe.seconds(budget, _measurements(resolved, size, budget)),
+        memory=probe.memory,
         disk=trials * (_TRIAL_BYTES + measurements * _MEASUREMENT_BYTES),
     )
 
@@ -212,10 +181,6 @@ def _share_left(resolved: ResolvedStudy, last: float) -> float:
     ends = [*(resolved.race.prune or ()), last]
     lengths = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
     return sum(length * 0.5**rung for rung, length in enumerate(lengths)) / last
-
-
-def _lanes(resolved: ResolvedStudy, batch_size: int) -> int:
-    return min(resolved.trials_at(batch_size), resolved.lanes_at(batch_size))
 
 
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:

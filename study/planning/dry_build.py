@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 
 import numpy as np
 import torch
@@ -10,12 +11,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR
 from study.config.coordinates import complete
-from study.config.space import Range, Space
+from study.config.space import Space, middle
 from study.config.study import StudyConfig
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
 from study.errors import StudyError
 from study.optimizers import Optimizer, optimizer_named
-from study.optimizers.hyperparameters import EMA_DECAY, of_averaging, of_optimizer, of_workload
+from study.optimizers.hyperparameters import (
+    EMA_DECAY,
+    TAIL_AVERAGE,
+    of_averaging,
+    of_optimizer,
+    of_workload,
+)
 from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
@@ -23,13 +30,23 @@ from workloads.command.program import PROGRAM, Command
 from workloads.direction import refuse_rising
 from workloads.observation import few
 from workloads.soundness import sound_number
-from workloads.workload import Dynamics, Lanes, LaneSetup, Target, Workload
+from workloads.workload import (
+    DYNAMICS_OPTIMIZERS,
+    Dynamics,
+    Lanes,
+    LaneSetup,
+    Target,
+    Workload,
+)
 
-OF_DYNAMICS = ("sgd", "heavy-ball", "nesterov")
-"""Optimizers that a workload with its own dynamics may support."""
 EXAMPLES_AT_ONCE = 512
 """Portion of the first evaluation: activations on all of it may need gigabytes."""
+_OTHER_SEEDS = range(1, 5)
+_STARTING_FLOPS = 2e9
+"""Operations up to which a pass over the validation set takes an instant."""
 _LEARNING_FLOPS = 5e6
+_AVERAGES = {EMA_DECAY: "averages", TAIL_AVERAGE: "tail_averages"}
+"""Attributes of dynamics that have the averages of these names."""
 """Operations for one example up to which a model may learn a few examples in an instant."""
 
 
@@ -74,11 +91,15 @@ def dry_build(
     optimizer = optimizer_named(config.optimizer)
     require_sound(config.optimizer, optimizer)
     loaded = load(workload, torch.device("cpu"), config.compute.precision)
-    start, size = _start(loaded, optimizer, averaged=bool(of_averaging().used(space)))
+    if optimizer.average is not None:
+        _refuse_own_average(config, loaded)
+    start = _start(loaded)
+    size = _size(loaded, optimizer, averaged=bool(of_averaging().used(space)))
     _refuse_score(loaded, size)
     _start_above(target, start)
+    _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
-    values = {name: _middle(space[name]) for name in of_workload(workload).used(space)}
+    values = {name: middle(space[name]) for name in of_workload(workload).used(space)}
     admission = admit(loaded, values)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
@@ -117,16 +138,17 @@ def _refuse_unsupported(config: StudyConfig, workload: Dynamics, space: Space) -
             "federated must be left out for a workload with its own dynamics, which has no data "
             "to share among clients"
         )
-    if config.optimizer not in OF_DYNAMICS:
+    if config.optimizer not in DYNAMICS_OPTIMIZERS:
         raise StudyError(
-            f"optimizer must be one of {', '.join(OF_DYNAMICS)} for a workload with its own "
-            f"dynamics, got {config.optimizer!r}"
+            f"optimizer must be one of {', '.join(DYNAMICS_OPTIMIZERS)} for a workload with its "
+            f"own dynamics, got {config.optimizer!r}"
         )
-    if of_averaging().used(space) and not getattr(workload, "averages", False):
-        raise StudyError(
-            f"search.space.{EMA_DECAY}, or its half-life, must be left out for this workload, "
-            "whose own dynamics have no averages"
-        )
+    for name in of_averaging().used(space):
+        if not getattr(workload, _AVERAGES[name], False):
+            raise StudyError(
+                f"search.space.{name}, or its half-life, must be left out for this workload, whose "
+                "own dynamics have no such averages"
+            )
     group = of_optimizer(config.optimizer)
     extras = [name for name in group.used(space) if name in group.optional]
     if extras:
@@ -145,9 +167,25 @@ def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
         )
 
 
-def _start(loaded: LoadedWorkload, optimizer: Optimizer, averaged: bool) -> tuple[float, ModelSize]:
-    """Return the error of an untrained model, and the size of the model."""
-    model, validation = fresh_model(loaded, 0).eval(), loaded.data.validation
+def _refuse_own_average(config: StudyConfig, loaded: LoadedWorkload) -> None:
+    """Refuse an optimizer's own average where weights are not all that belongs to it."""
+    if config.federated is not None:
+        raise StudyError(
+            f"federated must be left out for the optimizer {config.optimizer}, which measures an "
+            "average of its own: the clients' averages are lost with their state"
+        )
+    if loaded.observed.state is not None:
+        raise StudyError(
+            f"the optimizer {config.optimizer} needs a model of which training changes nothing but "
+            f"parameters, got a change of {loaded.observed.state} (such as batch statistics), "
+            "which do not fit to the average that it measures; use a model with ghost norm or "
+            "without norm"
+        )
+
+
+def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
+    """Return the error of an untrained model."""
+    model, validation = fresh_model(loaded, seed).eval(), loaded.data.validation
     total, examples = 0.0, validation.size
     portion = examples if loaded.whole else EXAMPLES_AT_ONCE
     for start in range(0, examples, portion):
@@ -157,9 +195,25 @@ def _start(loaded: LoadedWorkload, optimizer: Optimizer, averaged: bool) -> tupl
             error = loaded.workload.error(model, part)
         sound_number("loss", loss)
         total += sound_number("error", error) * part.size
-    buffers = max(1, len(optimizer.buffers) + 2 * averaged)  # the average, and what it replaces
-    size = replace(model_size(loaded, model), buffers=buffers)
-    return total / examples, size
+    return total / int(examples)
+
+
+def _refuse_lucky_starts(loaded: LoadedWorkload, size: ModelSize, target: Target) -> None:
+    """Refuse a target that some models meet untrained; large ones would be measured for long."""
+    if size.flops * loaded.data.validation.size <= _STARTING_FLOPS:
+        for seed in _OTHER_SEEDS:
+            _start_above(target, _start(loaded, seed))
+
+
+def _size(loaded: LoadedWorkload, optimizer: Optimizer, averaged: bool) -> ModelSize:
+    """Return the size of the model, with all buffers that a lane needs."""
+    model = fresh_model(loaded, 0).eval()
+    size = model_size(loaded, model)
+    own = 0 if optimizer.widths is None else sum(optimizer.widths(Layout(model).described).values())
+    # an average, and what it replaces
+    averages = 2 * (averaged or optimizer.average is not None)
+    buffers = max(1, len(optimizer.buffers) + averages + ceil(own / size.parameters))
+    return replace(size, buffers=buffers)
 
 
 def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
@@ -172,23 +226,21 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
 
 
 def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> Lanes:
-    middle = complete({name: _middle(entry) for name, entry in space.items()}, 1)
+    center = complete({name: middle(entry) for name, entry in space.items()}, 1)
     required = of_optimizer(config.optimizer).required
-    values = {name: np.array([middle[name]]) for name in required}
+    values = {name: np.array([center[name]]) for name in required}
+    averaging = {name: np.array([center[name]]) for name in of_averaging().used(space)}
     setup = LaneSetup(
         optimizer=config.optimizer,
         batch_size=1,
         hyperparameters=values,
         lr_factor=None,
         seeds=np.zeros(1, dtype=np.int64),
-        ema_decay=np.array([middle[EMA_DECAY]]) if of_averaging().used(space) else None,
+        ema_decay=averaging.get(EMA_DECAY),
+        tail_average=averaging.get(TAIL_AVERAGE),
         counts_averages=config.race.weights == "averaged",
     )
     return workload.lanes(setup)
-
-
-def _middle(entry: Range | float) -> float:
-    return entry.at(0.5) if isinstance(entry, Range) else entry
 
 
 def _start_above(target: Target, start: float) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
 from study.config.sections import MOST, MeasuredSteps
-from study.config.space import Range
+from study.config.space import ends
 from study.config.study import ResolvedStudy
 from study.errors import StudyError
 from study.optimizers import schedule_named
@@ -53,14 +53,9 @@ def step_budgets(given: int | dict[str, int] | MeasuredSteps) -> int | dict[str,
 
 
 def still_schedules(resolved: ResolvedStudy, steps: Mapping[int, int]) -> list[str]:
-    """Return a sentence on the batch sizes where the schedule hardly moves before the target.
+    """Return a sentence, or none, on batch sizes where the schedule hardly moves to the target.
 
-    Args:
-        resolved: the study.
-        steps: fewest steps to target by batch size, measured or expected.
-
-    Returns:
-        One sentence, or none: where no point of the search space has a factor below `MOVED` there.
+    There no point of the search space has a factor below `MOVED` after so many steps.
     """
     least = {size: _least_factor(resolved, size, count) for size, count in steps.items()}
     still = {size: factor for size, factor in least.items() if factor > MOVED}
@@ -85,8 +80,7 @@ def _least_factor(resolved: ResolvedStudy, batch_size: int, steps: int) -> float
     if schedule.factor is None:
         return 0.0
     entries = [resolved.search.space[name] for name in schedule.hyperparameters]
-    ends = [(e.low, e.high) if isinstance(e, Range) else (e,) for e in entries]
-    corners = np.array(list(product(*ends))).T
+    corners = np.array(list(product(*map(ends, entries)))).T
     values = dict(zip(schedule.hyperparameters, corners, strict=True))
     horizon, plan = resolved.horizon(batch_size), resolved.plan(batch_size)
     before = steps - 1 if plan is None else int(plan.examples(steps - 1)) // batch_size

@@ -10,19 +10,15 @@ from workloads.command.program import PROGRAM, Command, Options
 
 
 def group_of(config: StudyConfig, command: Command) -> Group:
-    """Return the hyperparameters of a program, which its command line names.
-
-    Raises:
-        StudyError: the search space and the command line do not agree, or the study asks for what
-            batchscale cannot do to a program.
-    """
+    """Return the hyperparameters of a program, which its command line names as the space does."""
     _refuse_inapplicable(config, command)
     space, names = config.search.space, command.hyperparameters
     unused = [name for name in space if name not in names]
     if unused:
+        placeholders = ", ".join(sorted(command.placeholders)) or "none"
         raise StudyError(
             f"search.space.{unused[0]} must have a placeholder {{{unused[0]}}} in "
-            f"workload_options.run, which has {_listed(command)}; add it, or name it in "
+            f"workload_options.run, which has {placeholders}; add it, or name it in "
             "workload_options.hyperparameters if the program takes it from batchscale.trial()"
         )
     return of_program(names, space)
@@ -39,20 +35,12 @@ def worker_share(resolved: ResolvedStudy) -> tuple[int, float] | None:
 
 
 def refuse_gpus(gpus_per_worker: float) -> None:
-    """Refuse GPUs of workers, which follow from those of a trial.
-
-    Raises:
-        StudyError: there are some.
-    """
+    """Refuse GPUs of workers, which follow from those of a trial."""
     if gpus_per_worker:
         raise StudyError(
             f"--gpus-per-worker must be left out for a program, got {gpus_per_worker:g}; set "
             "workload_options.gpus to the GPUs of a trial"
         )
-
-
-def _listed(command: Command) -> str:
-    return ", ".join(sorted(command.placeholders)) or "none"
 
 
 def _refuse_inapplicable(config: StudyConfig, command: Command) -> None:
@@ -73,11 +61,6 @@ def _refuse_inapplicable(config: StudyConfig, command: Command) -> None:
                 f"{key} must be left out for a program, got {shown(value)}: the program decides "
                 "it by itself, as it does how often it measures"
             )
-    if config.race.prune:
-        raise StudyError(
-            f"race.prune must be left out for programs, got {shown(list(config.race.prune))}: "
-            "they do not train in step, so a rung has nothing to compare; their cap ends them"
-        )
     if compute.micro_batch != "auto" and "micro_batch" not in command.placeholders:
         raise StudyError(
             f"compute.micro_batch must be left out, got {compute.micro_batch}: the command line "

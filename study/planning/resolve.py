@@ -9,13 +9,13 @@ from analysis.tables.schema import TEST_ERROR
 from batchscale.errors import BatchscaleError
 from study.config.coordinates import refuse_coordinates
 from study.config.sections import BatchSizes
-from study.config.space import Range, Space
+from study.config.space import Range, Space, plain
 from study.config.study import FOUND, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError, cause, shown
-from study.optimizers import schedule_named
+from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
@@ -72,23 +72,34 @@ def resolve(
         _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
         written_for = defaults.get("optimizer", _OPTIMIZER)
+        own = _averages(config, workload)
         fitting = applicable(defaults, written_for, groups, written.search.space)
-        config = validated(StudyConfig, merged(merged(fitting, _recipe(config, workload)), data))
+        if own:
+            fitting = merged({"race": {"weights": "averaged"}}, fitting)
+        endless = isinstance(workload, Dynamics)
+        recipe = recipe_defaults(config, endless=endless)
+        config = validated(StudyConfig, merged(merged(fitting, recipe), data))
         space = full_space(config, groups)
         _refuse_warm_start(config, space)
         if not isinstance(workload, Command):  # which may use the names otherwise
-            refuse_warm_up(space, endless=isinstance(workload, Dynamics))
+            refuse_warm_up(space, endless=endless)
         refuse_batch_schedule(config, workload)
         schedule = staged(config, space)
         target = _target(config, sound_target(workload.target))
         if isinstance(workload, Command) and device is not None:
             refuse_gpus(device.share)
         require_sound_sampler(config.search.sampler, sampler, space)
-        beside = measured_beside(config, space)
+        beside = measured_beside(config, space, own=own)
         built = dry_build(config, workload, target, space)
-        own = (TEST_ERROR,) if isinstance(workload, Command) else ()
-        refuse_names(built.quantities, space, allowed=own)
+        allowed = (TEST_ERROR,) if isinstance(workload, Command) else ()
+        refuse_names(built.quantities, space, allowed=allowed)
         quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
+    if config.race.max_epochs is not None and built.examples is None:
+        raise StudyError(
+            f"race.max_epochs must be left out where there is no number of training examples, got "
+            f"{config.race.max_epochs:g}; set race.max_steps, or for a program "
+            "workload_options.examples"
+        )
     batch_sizes = _batch_sizes(config, built.examples)
     if not isinstance(workload, Command):
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
@@ -103,13 +114,15 @@ def resolve(
         "quantities": quantities or None,
         "adaptive": sampler.learns,
     }
-    resolved["search"]["space"] = _plain(space)
+    resolved["search"]["space"] = plain(space)
     resolved["race"] |= {
         "max_steps": step_budgets(config.race.max_steps),
         "target": target.value,
         "quantity": target.quantity,
         "cohort": cohort_lanes(config, built.size, device or Device()),
     }
+    if config.race.weights == "raw" and not own:
+        del resolved["race"]["weights"]  # as left out
     resolved["compute"] |= {
         "mode": built.mode,
         "pack": pack_lanes(config, built.size, device or Device()),
@@ -143,7 +156,7 @@ def plug_in_errors() -> Iterator[None]:
         yield
     except BatchscaleError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             f"the workload must return data, a model, a loss and an error, got {cause(error)}; run "
             "`batchscale check` on it"
@@ -182,8 +195,11 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     return whole
 
 
-def _recipe(config: StudyConfig, workload: Workload | Dynamics | Command) -> dict[str, Any]:
-    return recipe_defaults(config, endless=isinstance(workload, Dynamics))
+def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> bool:
+    """Return whether the optimizer averages the weights itself; a program has its own."""
+    if isinstance(workload, Command):
+        return False
+    return optimizer_named(config.optimizer).average is not None
 
 
 def _check_schedule(name: str) -> None:
@@ -223,10 +239,6 @@ def _refuse_idle_pruning(study: ResolvedStudy) -> None:
             f"race.prune needs searches in cohorts of at least two trials, got {got}, or leave it "
             "out"
         )
-
-
-def _plain(space: Space) -> dict[str, Any]:
-    return {n: e.model_dump(mode="json") if isinstance(e, Range) else e for n, e in space.items()}
 
 
 def _target(config: StudyConfig, own: Target) -> Target:

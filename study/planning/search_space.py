@@ -9,12 +9,13 @@ from typing import Any
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, RESERVED_COLUMNS
 from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
-from study.config.coordinates import COORDINATES, EMA_HALF_LIFE, EXAMPLES, replaced
-from study.config.space import Hyperparameter, Range, Space
+from study.config.coordinates import COORDINATES, EXAMPLES, replaced
+from study.config.space import Hyperparameter, Range, Space, ends
 from study.config.study import StudyConfig
 from study.errors import StudyError, not_among, shown
 from study.optimizers.hyperparameters import (
     EMA_DECAY,
+    TAIL_AVERAGE,
     Group,
     of_averaging,
     of_optimizer,
@@ -28,19 +29,17 @@ from workloads.workload import Dynamics, Workload
 
 
 def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> list[Group]:
-    """Return the hyperparameters of a study's optimizer, its known schedule and its workload.
-
-    Raises:
-        StudyError: the optimizer is unknown, or the workload declares a name that is taken.
-    """  # noqa: DOC502  (raised inside)
+    """Return the hyperparameters of a study's optimizer, its known schedule and its workload."""
     if isinstance(workload, Command):
         program = group_of(config, workload)
         _refuse_taken("a program", program, RESERVED_COLUMNS)
         return [program]
     groups = [of_optimizer(config.optimizer), of_schedule(config.schedule.name)]
-    _refuse_taken("an optimizer", groups[0], {EMA_DECAY, *RESERVED_COLUMNS})
-    _refuse_taken("a schedule", groups[1], {*groups[0].known, EMA_DECAY, *RESERVED_COLUMNS})
-    groups.append(of_averaging())
+    averaging = of_averaging()
+    of_all = RESERVED_COLUMNS | averaging.known.keys()
+    _refuse_taken("an optimizer", groups[0], of_all)
+    _refuse_taken("a schedule", groups[1], of_all | groups[0].known.keys())
+    groups.append(averaging)
     if isinstance(workload, Dynamics):
         return groups
     own = of_workload(workload)
@@ -64,38 +63,56 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
         )
 
 
-def measured_beside(config: StudyConfig, space: Space) -> tuple[str, ...]:
+def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[str, ...]:
     """Return the column of the weights that the target does not count on; none without averages.
 
+    Args:
+        config: the study.
+        space: its search space.
+        own: whether the optimizer averages the weights itself.
+
+    Returns:
+        Its name, or nothing.
+
     Raises:
-        StudyError: the target counts on averages that there are not, or a decay is searched that no
-            target counts on.
+        StudyError: the target counts on averages that there are not, there are two kinds of them,
+            or one is searched that no target counts on.
     """
-    name = EMA_HALF_LIFE if EMA_HALF_LIFE in space else EMA_DECAY
-    decay, averaged = space.get(name, 0.0), config.race.weights == "averaged"
-    if averaged and decay == 0.0:
+    named = [name for name in of_averaging().known if name in space]
+    used = [name for name in named if space[name] != 0.0]
+    averaged = config.race.weights == "averaged"
+    if own:
+        if named:
+            raise StudyError(
+                f"search.space.{named[0]} must be left out for the optimizer {config.optimizer}, "
+                f"which measures an average of its own, got {space[named[0]]!r}"
+            )
+        return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
+    if averaged and not used:
+        got = f"{named[0]} = 0" if named else "none"
         raise StudyError(
-            'race.weights = "averaged" needs a decay of the average, got '
-            f"{'none' if EMA_DECAY not in space else 0}; add search.space.{EMA_DECAY}, for example "
-            "0.99"
+            f'race.weights = "averaged" needs an average, got {got}; add search.space.{EMA_DECAY}, '
+            f"for example 0.99, or search.space.{TAIL_AVERAGE}, for example 0.5"
         )
-    if isinstance(decay, Range) and not averaged:
+    if len(used) > 1:
         raise StudyError(
-            f"search.space.{name} must be a number where the target counts on raw weights, "
+            f"search.space must have one average of the weights, got {' and '.join(used)}; leave "
+            "one out"
+        )
+    if not used:
+        return ()
+    if isinstance(space[used[0]], Range) and not averaged:
+        raise StudyError(
+            f"search.space.{used[0]} must be a number where the target counts on raw weights, "
             'which it does not change, got a range; fix it, or set race.weights = "averaged"'
         )
-    if decay == 0.0:
-        return ()
     return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
 
 
 def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[str] = ()) -> None:
     """Refuse names of measured quantities that no column of the curves may have.
 
-    Args:
-        quantities: the names.
-        space: the search space, whose names are taken.
-        allowed: names that mean to a program what they mean to the tables.
+    `allowed` mean to a program what they mean to the tables.
 
     Raises:
         StudyError: a name is malformed, given twice, or taken.
@@ -122,18 +139,11 @@ def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[st
 def applicable(
     defaults: Mapping[str, Any], optimizer: str, groups: Sequence[Group], space: Space
 ) -> dict[str, Any]:
-    """Drop a workload's entries for hyperparameters that this study lacks, or means otherwise.
+    """Return a workload's `study_defaults` with the search space that applies to a study.
 
-    Args:
-        defaults: the workload's `study_defaults`.
-        optimizer: the one that these were written for.
-        groups: the hyperparameters of the study.
-        space: what the study file names.
-
-    Returns:
-        A copy without entries of unknown names, of those that the study gives in another unit,
-        and of those for which the two optimizers have different defaults: a range of SGD's learning
-        rate says nothing about Adam's.
+    It lacks unknown names, those that the study gives in another unit, and those for which the
+    optimizer that they were written for has another default: a range of SGD's learning rate says
+    nothing about Adam's.
     """
     own = defaults.get("search", {}).get("space")
     if own is None:
@@ -154,14 +164,7 @@ def applicable(
 
 
 def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range | float]:
-    """Return the search space with defaults filled in.
-
-    Args:
-        config: the study file with the workload's defaults.
-        groups: the hyperparameters of the study.
-
-    Returns:
-        What is required and what is named, in the order of their columns: required ones first.
+    """Return the search space with defaults filled in, required hyperparameters first.
 
     Raises:
         StudyError: an entry has an unknown name, or leaves its domain.
@@ -184,11 +187,7 @@ def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range 
 
 
 def refuse_warm_up(space: Space, *, endless: bool) -> None:
-    """Refuse a warm-up that is given twice, or in part, or in epochs of endless data.
-
-    Raises:
-        StudyError: the warm-up is one of these.
-    """
+    """Refuse a warm-up that is given twice, or in part, or in epochs of endless data."""
     lengths = [name for name in WARM_UP if name in space and name != "warmup_factor"]
     if len(lengths) > 1:
         raise StudyError(
@@ -213,8 +212,7 @@ def _known(groups: Sequence[Group]) -> dict[str, Hyperparameter]:
 
 
 def _in_domain(name: str, entry: Range | float, hyperparameter: Hyperparameter) -> None:
-    ends = (entry.low, entry.high) if isinstance(entry, Range) else (entry,)
-    for value in ends:
+    for value in ends(entry):
         if not hyperparameter.allows(value):
             raise StudyError(
                 f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}"

@@ -38,17 +38,12 @@ _BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """The size of a model.
+    """The size of a model."""
 
-    Attributes:
-        parameters: number of trainable parameters, >= 1.
-        flops: floating-point operations of a forward pass for one example, >= 1.
-        buffers: optimizer buffers of the size of the parameters; one also for SGD, so that it and
-            the momentum optimizers have cohorts of one size.
-    """
-
-    parameters: int
-    flops: int
+    parameters: int  # trainable ones, >= 1
+    flops: int  # floating-point operations of a forward pass for one example, >= 1
+    # of the optimizer, in units of the parameters' size; one also for SGD, so that it and the
+    # momentum optimizers have cohorts of one size
     buffers: int = 1
 
 
@@ -68,11 +63,7 @@ class Device:
 
 
 def check_gpus(per_worker: float) -> None:
-    """Refuse more GPUs per worker than this machine has; Ray itself would wait for ever.
-
-    Raises:
-        StudyError: there are not as many.
-    """
+    """Refuse more GPUs per worker than this machine has; Ray itself would wait for ever."""
     there = torch.cuda.device_count() if per_worker else 0
     if per_worker > there:
         raise StudyError(

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from analysis.tables.nested import value_at
 from study.config.reference import default_of, describe, keys, toml
+from study.config.space import plain
 from study.config.study import StudyConfig
 from study.config.study_file import validated
 from study.planning.resolve import merged, plug_in_errors, study_defaults
@@ -30,15 +31,7 @@ _OPTIONS, _SPACE, _PRUNED = "workload_options", "search.space", "race.prune"
 
 
 def study_template(workload: str) -> str:
-    """Return a study file in which only the workload and pruning are set.
-
-    Args:
-        workload: a name, or path/to/file.py:Class.
-
-    Raises:
-        WorkloadError: there is no such workload.
-        StudyError: what it says of its defaults is malformed.
-    """  # noqa: DOC502  (raised inside)
+    """Return a study file in which only the workload and pruning are set."""
     if workload == COMMAND:
         return _of_program()
     make = maker(workload)
@@ -47,10 +40,7 @@ def study_template(workload: str) -> str:
         space = full_space(config, groups_of(config, make))
         options = inspect.signature(make).parameters
     data = config.as_data()
-    data["search"]["space"] = {
-        name: entry if isinstance(entry, float | int) else entry.model_dump(mode="json")
-        for name, entry in space.items()
-    }
+    data["search"]["space"] = plain(space)
     target = getattr(make, "target", None)
     if isinstance(target, Target):
         data["race"]["target"] = target.value

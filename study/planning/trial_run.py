@@ -24,19 +24,12 @@ _CHECK_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRun:
-    """What a brief run of a program has shown.
+    """What a brief run of a program has shown."""
 
-    Attributes:
-        curve: its measurements; empty where it failed.
-        message: why it failed; empty where it did not.
-        memory: peak bytes of its processes; 0 where unknown.
-        ended_softly: whether it ended itself when asked to; also if it ended before.
-    """
-
-    curve: Curve
-    message: str
-    memory: int
-    ended_softly: bool
+    curve: Curve  # its measurements; empty where it failed
+    message: str  # why it failed; empty where it did not
+    memory: int  # peak bytes of its processes; 0 where unknown
+    ended_softly: bool  # it ended itself when asked to, or before
 
     @property
     def step_seconds(self) -> float:
@@ -66,17 +59,14 @@ def first_cohort(resolved: ResolvedStudy, batch_size: int) -> Cohort:
 def trial_run(
     resolved: ResolvedStudy, command: Command, cohort: Cohort, seconds: float
 ) -> TrialRun:
-    """Run the first trial of a cohort until it has reported twice, and for some seconds > 0 more.
+    """Return what the first trial of a cohort shows in two reports, and in some seconds > 0 more.
 
     A trial at the target or its budget ends before.
-
-    Returns:
-        What was seen.
     """
     rules = StoppingRules.for_search(resolved, cohort.batch_size, None)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as place:
         values = placeholder_values(resolved, cohort, 0, Path(place, CHECKPOINT))
-        trial = ProgramTrial(command, Path(place), rules.max_steps)
+        trial = ProgramTrial(command, Path(place), rules)
         trial.start(command.words(values), environment(command, cohort.points[0], values, 0))
         begun, memory = time.monotonic(), 0
         try:
@@ -97,21 +87,13 @@ def trial_run(
 
 
 def require_measured(run: TrialRun) -> None:
-    """Refuse a program that failed.
-
-    Raises:
-        StudyError: it did.
-    """
+    """Refuse a program that failed."""
     if run.message:
         raise StudyError(f"the program must run: {run.message}")
 
 
 def check_program(resolved: ResolvedStudy, command: Command) -> Iterator[Clause]:
-    """Check a program by two brief runs of the first trial at the smallest batch size.
-
-    Yields:
-        One clause for each thing that a sweep relies on.
-    """
+    """Yield a clause for each thing that a sweep relies on, from two brief runs of one trial."""
     size, key = resolved.batch_sizes[0], command.measured
     cohort = first_cohort(resolved, size)
     run = trial_run(resolved, command, cohort, _CHECK_SECONDS)

@@ -9,15 +9,13 @@ A sweep admits its optimizer before it starts. In the tests of an optimizer of y
             return Mine
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from study.config.space import Range
+from study.config.space import middle
 from study.engine.networks.tracing import compile_trace
 from study.errors import StudyError, cause
-from study.optimizers import Optimizer, Step
+from study.optimizers import Optimizer, State, Step
 from study.optimizers.parameters import unnamed
 from study.optimizers.registry import made_optimizer
 from study.seeding import generator
@@ -34,7 +32,8 @@ def require_sound(name: str, optimizer: Optimizer) -> None:
     Two lanes take a few steps as one traced program, and each by itself in Python.
 
     Raises:
-        StudyError: the rule fails, keeps Python state, draws random numbers, or mixes lanes.
+        StudyError: the rule fails, keeps Python state, draws random numbers, or mixes lanes; or its
+            average is none of the parameters, or changes them.
     """
     try:
         packed = _trained(optimizer, slice(0, _LANES), traced=True)
@@ -57,8 +56,11 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
     """Return the parameters of some lanes after a few updates on random gradients."""
     parameters = _random("parameters", 0)[lanes].clone()
     step = Step.of(optimizer, unnamed(_SHAPES), ())
-    buffers = optimizer.zeros(parameters)
-    values = {n: torch.full_like(parameters[:, :1], v) for n, v in _middles(optimizer).items()}
+    buffers = optimizer.zeros(parameters, step.described)
+    values = {
+        name: torch.full_like(parameters[:, :1], middle(entry.default))
+        for name, entry in optimizer.hyperparameters.items()
+    }
     held = (parameters, *buffers.values(), *values.values())
 
     def take(parameters: Tensor, *rest: Tensor) -> Tensor:
@@ -73,15 +75,22 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
         if traced and number == 0:
             run = compile_trace(take, (*held, gradients))
         with torch.no_grad():
+            step.prepare(number, parameters, buffers, values)
             run(*held, gradients)
-    return parameters
+    return _measured(optimizer, step.between(parameters, buffers, values))
 
 
-def _middles(optimizer: Optimizer) -> Mapping[str, float]:
-    return {
-        n: entry.default.at(0.5) if isinstance(entry.default, Range) else entry.default
-        for n, entry in optimizer.hyperparameters.items()
-    }
+def _measured(optimizer: Optimizer, state: State) -> Tensor:
+    """Return the weights that an optimizer measures."""
+    if optimizer.average is None:
+        return state.parameters
+    before = state.parameters.clone()
+    average = optimizer.average(state)
+    if average.shape != before.shape:
+        raise ValueError(f"an average of shape {tuple(average.shape)}, not that of the parameters")
+    if not torch.allclose(before, state.parameters, rtol=0.0, atol=0.0, equal_nan=True):
+        raise ValueError("an average that changes the parameters; return a tensor of its own")
+    return average
 
 
 def _random(stream: str, number: int) -> Tensor:
@@ -93,11 +102,7 @@ class OptimizerContract:
     """A pytest kit: inherit from it and override `make`."""
 
     def make(self) -> object:
-        """Return the optimizer to test: a class, or an `Optimizer`.
-
-        Raises:
-            NotImplementedError: the author has not overridden it.
-        """
+        """Return the optimizer to test: a class, or an `Optimizer`; authors override this."""
         raise NotImplementedError("override `make` to return your optimizer")
 
     def test_update(self) -> None:

@@ -7,13 +7,14 @@ import numpy as np
 from analysis.tables.folder import ResultsFolder
 from batchscale.errors import BatchscaleError
 from study.config.study import ResolvedStudy
-from study.engine.networks.training import Trainable
+from study.engine.fingerprint import fingerprint
+from study.engine.networks.training import LoadedWorkload, Trainable
 from study.records import Curve, TrialResult
 from study.replay.programs import rerun_winners
 from study.replay.recorded import load_as_recorded, recorded_trials, winners
 from study.replay.trial import Replay, same_curve
 from study.replay.verification import Clause
-from study.storage.provenance import changed_files, differences
+from study.storage.provenance import changed_files, changed_workload, differences
 from study.storage.study_folder import read_study_toml
 from workloads.command.program import Command
 
@@ -40,6 +41,8 @@ def check_winners(folder: ResultsFolder) -> Iterator[Clause]:
     trainable = load_as_recorded(folder, resolved)
     if isinstance(trainable, Command):
         environment += changed_files(folder, trainable.record()["files"])
+    elif isinstance(trainable, LoadedWorkload):
+        environment += changed_workload(folder, fingerprint(trainable))
     yield from replay_winners(resolved, trainable, recorded, environment)
 
 

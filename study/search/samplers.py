@@ -136,7 +136,7 @@ def suggested(
         if make.adaptive:
             sampler.tell(list(told))
         points = np.array(sampler.suggest(list(trials)), dtype=np.float64)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(
             f"sampler {name} must suggest points, got {cause(error)} for trials {shown(trials)}"
         ) from error

@@ -1,16 +1,19 @@
 """What the searches of all batch sizes know together, in rounds.
 
+The best points of each batch size, the elite, lie near a line over log batch size; a weighted line
+through those of nearby batch sizes says where the best one of this batch size should be, and their
+spread about it how sure that is. New points are drawn about the best one so far and about the line.
+This is the cross-entropy method (Rubinstein 1999) with the ranks' weights of CMA-ES (Hansen 2016,
+arXiv 1604.00772, equation 49) and a mean that moves with the batch size.
+
 A cohort knows the trials of all cohorts that begin at a lower trial number, at every batch size; so
-its points follow from the study alone, whatever the number of workers. The first cohorts and every
-fourth trial after them stay quasi-random: a surrogate alone would stick to what it took for best.
+its points follow from the study alone, whatever the number of workers. The first trials and every
+eighth after them stay quasi-random, so that a search does not stick to one valley.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,48 +22,61 @@ from study.config.study import ResolvedStudy
 from study.records import Floats, Region, Status, TrialResult
 from study.seeding import derive_seed
 
-if TYPE_CHECKING:
-    from study.search.surrogate import Surrogate
-
-EVERY = 4
-"""Every so many trials, one is quasi-random."""
-_LEAST = 4
-"""Trials that did not diverge, per dimension, before a surrogate is asked."""
-_SIZE_SCALE = 0.1
-"""Of the log2 of the batch size: ten doublings weigh as much as the range of a hyperparameter."""
+FIRST, EVERY = 8, 8
+"""Trials per searched hyperparameter that are quasi-random, and how often one is after them."""
+ELITE = 8
+"""Best trials of a batch size that are learned from."""
+_NEARBY = 3.0
+"""Doublings of the batch size over which its trials lose their weight: a standard deviation."""
+_SLOPE = 1e-3
+"""Pull of the line toward no change over the batch size, where that is hardly known."""
+_LEAST_SPREAD = 0.01
+_WIDEN, _NARROWS = 1.3, 0.3
+"""Times the spread of the elite at which points are drawn after the first 16 trials, and the power
+of the number of trials by which that falls."""
+_ABOUT_BEST = 0.8
+"""Share of points about the best one so far; the others lie about the line."""
 _Key = tuple[bool, int, int]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Lane:
-    """What is kept of a trial: where it was, whether it diverged, its steps and its errors."""
+    """Where a trial was in the box, and how good it was: steps to target, then lowest error."""
 
-    batch_size: int
     position: tuple[float, ...]
-    diverged: bool
-    steps: int | None
-    step: Floats
-    error: Floats
+    rank: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Elite:
+    """The best trials of one batch size.
+
+    Attributes:
+        positions: shape (trials, searched), the best first.
+        weights: of each, with sum 1.
+        away: doublings from the batch size that is searched.
+    """
+
+    positions: Floats
+    weights: Floats
+    away: float
 
 
 class SharedSearch:
-    """The trials of all batch sizes, and the surrogate that learns from them."""
+    """The trials of all batch sizes, and where they say that the best points are."""
 
     def __init__(self, resolved: ResolvedStudy) -> None:
         """Start without trials."""
         self._box = {n: e for n, e in resolved.search.space.items() if isinstance(e, Range)}
-        self._target, self._seed = resolved.target, resolved.seed
+        self._seed = resolved.seed
         self._lanes: dict[_Key, list[_Lane]] = {}
-        self._fitted: tuple[list[_Key], Surrogate | None] = ([], None)
 
     def learn(self, results: Sequence[TrialResult]) -> None:
         """Add the results of one cohort, its warm-start points included."""
         first = results[0]
         key = (first.region is not None, first.cohort, first.batch_size)
-        trained = [
-            r for r in results if r.outcome.status is not Status.FAILED and len(r.curve.step)
-        ]
-        self._lanes[key] = [self._lane(result) for result in trained]
+        lost = {Status.FAILED, Status.DIVERGED}
+        self._lanes[key] = [self._lane(r) for r in results if r.outcome.status not in lost]
 
     def points(
         self,
@@ -77,38 +93,54 @@ class SharedSearch:
             region: of the cohort, if it extends the box.
             ranges: the box with its extensions, by searched hyperparameter.
         """
-        chosen = [trial for trial in trials if trial % EVERY]
-        surrogate = self._surrogate(self._known(batch_size, trials[0], region))
-        if surrogate is None or not chosen:
+        first = FIRST * len(ranges) if region is None else 0
+        chosen = [trial for trial in trials if trial >= first and trial % EVERY]
+        elites = self._elites(batch_size, trials[0], region)
+        if not elites or not chosen:
             return {}
         stage = "search" if region is None else "extension"
-        seed = derive_seed(self._seed, batch_size, "shared", stage, trials[0])
+        rng = np.random.default_rng(derive_seed(self._seed, batch_size, "shared", stage, trials[0]))
         ends = [
             [self._box[name].position(end) for end in (entry.low, entry.high)]
             for name, entry in ranges.items()
         ]
-        low, high = np.array(ends).T
-        points = surrogate.propose(
-            _log(batch_size), (low, high), len(chosen), np.random.default_rng(seed)
-        )
+        drawn = _drawn(elites, trials[0], len(chosen), rng)
+        inside = _reflected(drawn, *np.array(ends).T)
         return {
             trial: {
                 name: entry.beyond(float(at))
                 for (name, entry), at in zip(self._box.items(), point, strict=True)
             }
-            for trial, point in zip(chosen, points, strict=True)
+            for trial, point in zip(chosen, inside, strict=True)
         }
 
     def _lane(self, result: TrialResult) -> _Lane:
-        values, curve = result.point.values, result.curve
+        values, outcome = result.point.values, result.outcome
+        steps, error = outcome.steps, outcome.best_error
         return _Lane(
-            batch_size=result.batch_size,
             position=tuple(entry.position(values[name]) for name, entry in self._box.items()),
-            diverged=result.outcome.status is Status.DIVERGED,
-            steps=result.outcome.steps,
-            step=curve.step.astype(np.float64),
-            error=curve.val_error,
+            rank=(math.inf if steps is None else steps, math.inf if error is None else error),
         )
+
+    def _elites(self, batch_size: int, first: int, region: Region | None) -> list[_Elite]:
+        """Return the elite of each batch size with trials that a cohort may know."""
+        by_size: dict[int, list[_Lane]] = {}
+        for key in self._known(batch_size, first, region):
+            by_size.setdefault(key[2], []).extend(self._lanes[key])
+        found = []
+        for size, lanes in sorted(by_size.items()):
+            best = sorted(lanes, key=lambda lane: lane.rank)[:ELITE]
+            reached = [lane for lane in best if lane.rank[0] < math.inf] or best
+            if reached:
+                weights = math.log(ELITE + 0.5) - np.log(np.arange(len(reached)) + 1)
+                found.append(
+                    _Elite(
+                        positions=np.array([lane.position for lane in reached]),
+                        weights=weights / weights.sum(),
+                        away=math.log2(size / batch_size),
+                    )
+                )
+        return found
 
     def _known(self, batch_size: int, first: int, region: Region | None) -> list[_Key]:
         """Return the cohorts that one may know; an extension knows all searches and its own."""
@@ -118,41 +150,42 @@ class SharedSearch:
         own = [(True, start, batch_size) for start in range(first)]
         return [*searches, *(key for key in own if key in self._lanes)]
 
-    def _surrogate(self, known: list[_Key]) -> "Surrogate | None":
-        """Return the surrogate of some cohorts; batch sizes of a round share the last one."""
-        if self._fitted[0] != known:
-            lanes = [lane for key in known for lane in self._lanes[key]]
-            enough = sum(not lane.diverged for lane in lanes) >= _LEAST * (len(self._box) + 1)
-            self._fitted = known, self._fit(lanes) if enough and self._box else None
-        return self._fitted[1]
 
-    def _fit(self, lanes: list[_Lane]) -> "Surrogate":
-        from study.search.surrogate import Surrogate  # scikit-learn takes a second to import
+def _drawn(elites: Sequence[_Elite], known: int, count: int, rng: np.random.Generator) -> Floats:
+    """Return points about the best of a batch size and about the line, shape (count, searched).
 
-        lanes = sorted(lanes, key=attrgetter("batch_size"))
-        groups = [list(group) for _, group in groupby(lanes, key=attrgetter("batch_size"))]
-        return Surrogate(
-            np.array([[*lane.position, _log(lane.batch_size)] for lane in lanes]),
-            np.array([excess for group in groups for excess in self._excess(group)]),
-            np.array([lane.diverged for lane in lanes]),
-        )
-
-    def _excess(self, lanes: list[_Lane]) -> list[float]:
-        """Return log of error over target of trials of one batch size, at the winner's step.
-
-        There every trial has been measured, also those that stopped before they reached the target.
-        Without a winner it is the lowest error of each.
-        """
-        winner = min((lane.steps for lane in lanes if lane.steps is not None), default=None)
-        return [self._excess_at(lane, winner) for lane in lanes]
-
-    def _excess_at(self, lane: _Lane, step: int | None) -> float:
-        if step is None:
-            error = lane.error.min()
-        else:
-            error = lane.error[np.searchsorted(lane.step, step, side="right") - 1]
-        return math.log(max(error, self._target) / self._target)
+    Args:
+        elites: of all batch sizes, at least one.
+        known: trials of the batch size so far.
+        count: number of points; the last one lies on the line, if there are several.
+        rng: draws them.
+    """
+    positions = np.concatenate([elite.positions for elite in elites])
+    away = np.concatenate([np.full(len(elite.positions), elite.away) for elite in elites])
+    weights = np.concatenate(
+        [elite.weights * math.exp(-((elite.away / _NEARBY) ** 2) / 2) for elite in elites]
+    )
+    line = np.column_stack([np.ones(len(away)), away])
+    weighted = line.T * weights
+    pull = np.diag([1e-9, _SLOPE])
+    coefficients = np.linalg.solve(weighted @ line + pull, weighted @ positions)
+    off = positions - line @ coefficients
+    spread = (off.T * weights) @ off / weights.sum()
+    spread += _LEAST_SPREAD**2 * np.eye(len(spread))
+    widen = _WIDEN * (max(known, 16) / 16) ** -_NARROWS
+    centers = np.tile(coefficients[0], (count, 1))
+    for elite in elites:
+        if elite.away == 0:
+            centers[: round(_ABOUT_BEST * count)] = elite.positions[0]
+    steps = widen * rng.standard_normal(centers.shape) @ np.linalg.cholesky(spread).T
+    if count > 1:
+        centers[-1], steps[-1] = coefficients[0], 0.0
+    points: Floats = centers + steps
+    return points
 
 
-def _log(batch_size: int) -> float:
-    return _SIZE_SCALE * math.log2(batch_size)
+def _reflected(points: Floats, low: Floats, high: Floats) -> Floats:
+    """Return points mirrored at the ends of the box."""
+    span = high - low
+    folded: Floats = low + np.abs((points - low + span) % (2 * span) - span)
+    return folded

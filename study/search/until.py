@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.design import sensitivities
 from analysis.fitting.estimates import Estimate
+from analysis.fitting.models import sensitivities
 from analysis.measures.replicates import representative_runs
 from analysis.report.summary import Analysis
 from study.config.space import Range

@@ -1,8 +1,7 @@
 """The tables of a study, made from its parts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,81 +19,36 @@ from analysis.tables.schema import (
     TEST_ERROR,
     TRIAL_KEY,
     TRIALS_FILE,
-    box_schema,
     curve_schema,
+    file_schema,
 )
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import Runs, judge_recorded
 from study.records import Status, Steps, TrialResult
 from study.storage.boxes import Regions, box_rows
 from study.storage.curve_columns import curve_rows, curve_table, curve_values
-from study.storage.parts import Parts
+from study.storage.parts import Parts, part_names
+from study.storage.study_folder import read_study_toml
 from study.storage.trial_rows import schema_of, trial_table
+
+if TYPE_CHECKING:
+    from analysis.tables.study import StudyTables
 
 Ended = tuple[int, str, str]
 """A trial's batch size, status and message."""
 _ENDED = ("batch_size", "status", "message")
 
 
-@dataclass(frozen=True, slots=True)
-class Consolidated:
-    """The tables of a study, as they will be written.
-
-    Attributes:
-        files: content by file name.
-        ended: how each trial ended, in the order of the tables.
-    """
-
-    files: Mapping[str, pa.Buffer]
-    ended: list[Ended]
-
-    def write(self, folder: ResultsFolder) -> None:
-        """Write the tables.
-
-        Raises:
-            AnalysisError: the folder cannot be written.
-        """  # noqa: DOC502  (raised by the folder)
-        for name, content in self.files.items():
-            write_file(folder, name, content)
-
-
 def consolidate(parts: Parts) -> list[Ended]:
-    """Write `trials.parquet`, `curves.parquet` and `boxes.parquet` beside the parts.
+    """Write the tables beside the parts, holding the trials of one batch size at a time.
 
     Returns:
         How each trial ended, in the order of the tables.
-    """
-    tables = consolidated(parts)
-    tables.write(parts.folder)
-    return tables.ended
-
-
-def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
-    """Return how each trial ended by the tables of a study whose parts have not changed.
-
-    Args:
-        folder: where the tables are.
-        trials: how many are recorded.
-
-    Returns:
-        As `consolidate`; None where a table is missing or damaged, or holds other trials.
-    """
-    try:
-        for name in (CURVES_FILE, BOXES_FILE):
-            read_file(folder, name)
-        table = read_table_file(folder, TRIALS_FILE, _ENDED)
-    except AnalysisError:
-        return None
-    return _ended(table) if table.num_rows == trials and len(table.schema) == len(_ENDED) else None
-
-
-def consolidated(parts: Parts) -> Consolidated:
-    """Return the tables of a study; the trials of one batch size at a time are held.
 
     Raises:
         StudyError: a part is damaged.
-        AnalysisError: the folder cannot be read.
-    """  # noqa: DOC502  (raised by the parts)
+        AnalysisError: the folder cannot be read or written.
+    """  # noqa: DOC502  (raised inside)
     resolved = parts.resolved
     regions: Regions = {}
     ended: list[Ended] = []
@@ -109,38 +63,50 @@ def consolidated(parts: Parts) -> Consolidated:
             curves.write_table(measurements)
             regions.update(here)
             ended += _ended(rows)
-    tables = {TRIALS_FILE: files[0].getvalue(), CURVES_FILE: files[1].getvalue()}
-    tables[BOXES_FILE] = as_parquet(_box_table(resolved, regions))
-    return Consolidated(tables, ended)
+    write_file(parts.folder, TRIALS_FILE, files[0].getvalue())
+    write_file(parts.folder, CURVES_FILE, files[1].getvalue())
+    write_file(parts.folder, BOXES_FILE, as_parquet(_box_table(resolved, regions)))
+    return ended
 
 
-def tables_of_parts(parts: Parts) -> dict[str, pa.Table]:
-    """Return the tables of at least one part by file name, as `consolidated` writes them.
+def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
+    """Return how each of so many trials ended by the tables; None where these are not whole."""
+    try:
+        for name in (CURVES_FILE, BOXES_FILE):
+            read_file(folder, name)
+        table = read_table_file(folder, TRIALS_FILE, _ENDED)
+    except AnalysisError:
+        return None
+    return _ended(table) if table.num_rows == trials and len(table.schema) == len(_ENDED) else None
+
+
+def study_tables(folder: ResultsFolder) -> "StudyTables | None":
+    """Return the tables that `consolidate` would write; None where there are no parts.
+
+    A study that was imported or moved without its parts has tables only.
 
     Raises:
-        StudyError: a part is damaged.
-        AnalysisError: the folder cannot be read.
-    """  # noqa: DOC502  (raised by the parts)
-    trials, curves, regions = zip(*_by_size(parts), strict=True)
-    return {
-        TRIALS_FILE: pa.concat_tables(trials),
-        CURVES_FILE: pa.concat_tables(curves),
-        BOXES_FILE: _box_table(
-            parts.resolved, {at: box for here in regions for at, box in here.items()}
-        ),
-    }
+        StudyError: the study file or a part is damaged.
+        AnalysisError: the folder cannot be read, or holds no study.
+    """  # noqa: DOC502  (raised inside)
+    from analysis.tables.study import StudyTables, as_frame  # with pandas, which few sweeps need
+
+    if not part_names(folder):
+        return None
+    resolved = read_study_toml(folder)
+    trials, curves, regions = zip(*_by_size(Parts(folder, resolved)), strict=True)
+    boxes = {at: box for here in regions for at, box in here.items()}
+    return StudyTables(
+        name=folder.name,
+        config=resolved.as_data(),
+        trials=as_frame(pa.concat_tables(trials)),
+        curves=as_frame(pa.concat_tables(curves)),
+        boxes=as_frame(_box_table(resolved, boxes)),
+    )
 
 
 def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:
-    """Return the tables of a study by file name.
-
-    Args:
-        resolved: the study.
-        results: all its trials, with their final outcomes.
-
-    Returns:
-        `trials.parquet`, `curves.parquet` and `boxes.parquet`.
-    """
+    """Return `trials`, `curves` and `boxes.parquet` of all trials of a study, as they ended."""
     return {
         TRIALS_FILE: trial_table(resolved, results),
         CURVES_FILE: curve_table(results, resolved.further),
@@ -209,7 +175,7 @@ def _test_errors(ends: Steps, kept: Steps, values: Mapping[str, NDArray[Any]]) -
 
 
 def _box_table(resolved: ResolvedStudy, regions: Regions) -> pa.Table:
-    return pa.Table.from_pylist(box_rows(resolved, regions), schema=box_schema())
+    return pa.Table.from_pylist(box_rows(resolved, regions), schema=file_schema(BOXES_FILE))
 
 
 def _regions(results: Iterable[TrialResult]) -> Regions:

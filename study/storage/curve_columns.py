@@ -53,11 +53,7 @@ def curve_values(table: pa.Table, further: Sequence[str]) -> tuple[Steps, dict[s
 
 
 def read_curves(table: pa.Table, further: Sequence[str]) -> list[Curve]:
-    """Return the curves of a part, one per row of the table.
-
-    Raises:
-        ValueError: as of `curve_values`.
-    """  # noqa: DOC502  (raised there)
+    """Return the curves of a part, one per row of the table; errors are those of `curve_values`."""
     sizes, values = curve_values(table, further)
     ends = np.cumsum(sizes).tolist()
     return [

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from analysis.tables.files import read_table_file, write_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import DIAGNOSTICS_FILE, diagnostic_schema
+from analysis.tables.schema import DIAGNOSTICS_FILE, file_schema
 from study.records import TrialResult
 
 Rows = Sequence[Mapping[str, Any]]
@@ -16,11 +16,7 @@ Rows = Sequence[Mapping[str, Any]]
 def rows_to_keep(folder: ResultsFolder, what: Collection[str], best: Sequence[TrialResult]) -> Rows:
     """Return the rows of `diagnostics.parquet` that stay when some diagnostics are measured anew.
 
-    Args:
-        folder: of the study.
-        what: the diagnostics.
-        best: the best trials of the study: nothing is kept of others, which were the best before
-            the search went on.
+    Nothing is kept of trials that are not among the best, as they were before the search went on.
     """
     if not folder.exists(DIAGNOSTICS_FILE):
         return []
@@ -34,5 +30,5 @@ def rows_to_keep(folder: ResultsFolder, what: Collection[str], best: Sequence[Tr
 
 def write_diagnostics(folder: ResultsFolder, rows: Rows) -> None:
     """Write `diagnostics.parquet`."""
-    table = pa.Table.from_pylist(list(rows), schema=diagnostic_schema())
+    table = pa.Table.from_pylist(list(rows), schema=file_schema(DIAGNOSTICS_FILE))
     write_table(folder, DIAGNOSTICS_FILE, table)

@@ -22,14 +22,7 @@ from study.engine.stopping_rules import StoppingRules
 from study.records import Role
 from study.storage.boxes import Regions, box_rows
 from study.storage.part_values import CorruptPartError, of_schema, refused_if_corrupt
-from study.storage.parts import (
-    PARTS,
-    check_places,
-    part_names,
-    part_table,
-    read_part,
-    region_of,
-)
+from study.storage.parts import PARTS, check_places, part_names, part_table, read_part, region_of
 
 _READ = {name: TRIAL_COLUMNS[name] for name in (*COLUMNS, "cohort", "steps_before", "stopped_at")}
 _SCHEMA = pa.schema(list(_READ.items()))
@@ -38,15 +31,10 @@ _Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How the trials of a study ended.
+    """How the trials of a study ended."""
 
-    Attributes:
-        trials: the columns of `unfinished.COLUMNS` for every trial, each once.
-        boxes: rows of `boxes.parquet`.
-    """
-
-    trials: Sequence[_Row]
-    boxes: Sequence[_Row]
+    trials: Sequence[_Row]  # the columns of `unfinished.COLUMNS`, each trial once
+    boxes: Sequence[_Row]  # rows of `boxes.parquet`
 
 
 def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:

@@ -39,12 +39,7 @@ def refused_if_corrupt(folder: ResultsFolder, name: str) -> Iterator[None]:
 
 
 def of_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the columns of a schema, in its order and of its types.
-
-    Raises:
-        KeyError: a column is missing.
-        ValueError: a value is not of its type.
-    """  # noqa: DOC502  (raised by pyarrow)
+    """Return the columns of a schema, in its order and of its types; errors are among `CORRUPT`."""
     own = table.select(schema.names)
     return own if own.schema.equals(schema) else own.cast(schema)
 

@@ -88,12 +88,6 @@ class Parts:
     """
 
     def __init__(self, folder: ResultsFolder, resolved: ResolvedStudy) -> None:
-        """Start with nothing read.
-
-        Args:
-            folder: where the parts are.
-            resolved: the study that they must belong to.
-        """
         self.folder, self.resolved = folder, resolved
         self._digest = resolved.digest()
         self._kept: OrderedDict[str, _Part] = OrderedDict()
@@ -187,11 +181,7 @@ class Parts:
 
 
 def joined(parts: Mapping[str, pa.Table], resolved: ResolvedStudy) -> pa.Table:
-    """Return the rows of parts, checked together: that is far cheaper than each by itself.
-
-    Args:
-        parts: tables of parts by path.
-        resolved: the study.
+    """Return the rows of parts by path, checked together: that is far cheaper than each by itself.
 
     Raises:
         CorruptPartError: they hold what no worker writes, or one is in the place of another.
@@ -223,11 +213,7 @@ def write_part(
 ) -> str:
     """Write a cohort's results in one atomic step.
 
-    Args:
-        folder: where the study's results are.
-        resolved: the study that the cohort belongs to; its digest goes into the part.
-        results: all trials of the cohort.
-        node: name of the machine that trained them, for the part's metadata.
+    `node` is the name of the machine that trained them, for the part's metadata.
 
     Returns:
         The path of the part within the folder.
@@ -259,16 +245,10 @@ def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list
 def part_table(
     folder: ResultsFolder, name: str, digest: str, columns: Collection[str] | None = None
 ) -> pa.Table:
-    """Return the table of a part, its values not yet checked.
-
-    Args:
-        folder: where the study's results are.
-        name: path of the part within the folder.
-        digest: that of the study that the part must belong to.
-        columns: those to read; None for all.
+    """Return the table of a part, its values not yet checked, or some of its columns.
 
     Raises:
-        StudyError: the part belongs to another study.
+        StudyError: the part does not belong to the study of this digest.
         AnalysisError: its bytes are not those that were written.
     """  # noqa: DOC502  (raised by read_table_file)
     table = read_table_file(folder, name, columns)

@@ -1,6 +1,7 @@
 """Provenance of results: command, start and end, versions, machine and git commit of each sweep."""
 
 import json
+import math
 import platform
 import subprocess
 import sys
@@ -18,12 +19,9 @@ from analysis.tables.schema import PROVENANCE_FILE, SCHEMA_VERSION
 from batchscale.errors import redacted
 from study.errors import StudyError
 
+_ROUNDED = 1e-2
+"""Relative difference that rounding makes in numbers of an untrained model, in bf16 too."""
 _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
-
-
-def check_readable(folder: ResultsFolder) -> None:
-    """Refuse a folder whose provenance is damaged, before anything is added to it."""
-    recorded_sweeps(folder)
 
 
 def record_start(
@@ -64,7 +62,7 @@ def environment() -> dict[str, Any]:
             "system": platform.platform(),
             "processor": platform.machine(),
             "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-            "device": _device(),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         },
     }
 
@@ -88,15 +86,35 @@ def differences(folder: ResultsFolder) -> list[str]:
 
 
 def changed_files(folder: ResultsFolder, files: Mapping[str, str]) -> list[str]:
-    """Return how a program's files differ from those of the latest sweep, one phrase each.
-
-    Args:
-        folder: the results.
-        files: SHA-256 of the files that its command line names now, by name.
-    """
+    """Return how a program's files, SHA-256 by name, differ from those of the latest sweep."""
     latest = [sweep.get("admission", {}).get("files", {}) for sweep in recorded_sweeps(folder)[-1:]]
     then = latest[0] if latest else {}
     return [f"{name} has changed" for name in then if files.get(name) != then[name]]
+
+
+def changed_workload(folder: ResultsFolder, found: Mapping[str, Any]) -> list[str]:
+    """Return how a workload differs from that of the latest sweep, one phrase each.
+
+    Args:
+        folder: the results.
+        found: its fingerprint. Digests of data count only where the machine and all versions are
+            the same: data that are computed may be rounded otherwise elsewhere.
+    """
+    latest = [sweep.get("admission", {}).get("workload") for sweep in recorded_sweeps(folder)[-1:]]
+    then = latest[0] if latest and latest[0] else {"data": {}, "start": {}}
+    other = [
+        f"{name} {now:.6g}, recorded with {then['start'][name]:.6g}"
+        for name, now in found["start"].items()
+        if name in then["start"] and not _alike(now, then["start"][name])
+    ]
+    if not differences(folder):
+        same = found["data"].items() & then["data"].items()
+        other += [f"{name} data" for name, _ in then["data"].items() - same]
+    return other
+
+
+def _alike(now: float, then: float) -> bool:
+    return now == then or (isinstance(now, float) and math.isclose(now, then, rel_tol=_ROUNDED))
 
 
 def used_gpus(folder: ResultsFolder) -> bool:
@@ -139,10 +157,6 @@ def _write(folder: ResultsFolder, sweeps: list[dict[str, Any]]) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _device() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
 
 
 def _git_state() -> dict[str, Any] | None:

@@ -23,9 +23,6 @@ _Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
 def folder_of(study_file: str) -> ResultsFolder | None:
     """Return the results folder whose `study.toml` a path names; None if it is no such file.
 
-    Args:
-        study_file: path of a study file, which need not exist.
-
     Raises:
         StudyError: the folder's study cannot be run: its file is damaged, or was imported.
     """  # noqa: DOC502  (raised by read_study_toml)
@@ -41,12 +38,7 @@ def folder_of(study_file: str) -> ResultsFolder | None:
 
 
 def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
-    """Write `study.toml` into a new or existing results folder.
-
-    Returns:
-        The study that runs: `resolved`, with the batch sizes and trials that the folder already
-        has.
-    """
+    """Write `study.toml`; return the study with the batch sizes and trials that the folder has."""
     resolved = continued(folder, resolved)
     write_file(folder, STUDY_FILE, _as_toml(resolved).encode())
     return resolved

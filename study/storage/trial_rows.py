@@ -70,14 +70,11 @@ def _row(result: TrialResult) -> dict[str, Any]:
 
 def test_error(result: TrialResult) -> float | None:
     """Return the test error at the target, else at the end of the budget; None where unknown."""
-    curve = result.curve.until(int(np.searchsorted(result.curve.step, _end(result), "right")))
+    outcome = result.outcome
+    end = outcome.stopped_at if outcome.steps is None else outcome.steps
+    curve = result.curve.until(int(np.searchsorted(result.curve.step, end, "right")))
     measured = curve.column(TEST_ERROR)
     return float(measured[-1]) if measured.size and np.isfinite(measured[-1]) else None
-
-
-def _end(result: TrialResult) -> int:
-    steps = result.outcome.steps
-    return result.outcome.stopped_at if steps is None else steps
 
 
 def from_row(

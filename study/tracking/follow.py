@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,6 @@ def tracked(
 ) -> Iterator[list[str]]:
     """Let trackers follow what is recorded while the body runs.
 
-    Args:
-        names: trackers that `check_trackers` allowed; none is fine.
-        by: what becomes a run: `trial` or `batch-size`.
-        folder: the study's results folder.
-        resolved: the study.
-        progress: is told of the trials.
-
     Yields:
         A list that holds, in the end, a sentence for each tracker that failed.
     """
@@ -64,14 +59,7 @@ class Following:
     def __init__(
         self, names: Sequence[str], folder: ResultsFolder, resolved: ResolvedStudy, by: str
     ) -> None:
-        """Start the trackers' process.
-
-        Args:
-            names: trackers that `check_trackers` allowed.
-            folder: the study's results folder.
-            resolved: the study.
-            by: what becomes a run: `trial` or `batch-size`.
-        """
+        """Start the process of trackers that `check_trackers` allowed."""
         self._resolved, self._folder, self._by = resolved, folder, by
         self._best: dict[int, TrialResult] = {}
         self._problem, self._runs = "", 0
@@ -103,15 +91,12 @@ class Following:
         for result in results:
             if self._by == TRIAL:
                 self._write(finished_run(self._resolved, result).as_json())
-            elif _rank(result) < _rank(self._best.get(result.batch_size)):
-                self._best[result.batch_size] = result
+            else:
+                best = self._best.get(result.batch_size, result)
+                self._best[result.batch_size] = min(best, result, key=attrgetter("rank"))
 
     def finish(self) -> list[str]:
-        """Hand over what the study found, and wait for the trackers.
-
-        Returns:
-            A sentence for each tracker that failed.
-        """
+        """Hand over what the study found; return a sentence for each tracker that failed."""
         for size, result in sorted(self._best.items()):
             run = finished_run(self._resolved, result, name=f"B{size}")
             self._write(run.as_json())
@@ -159,7 +144,7 @@ def finished_run(resolved: ResolvedStudy, result: TrialResult, name: str = "") -
         name: curve.column(name).tolist()
         for name in ("step", "train_loss", "val_loss", "val_error", *curve.further)
     }
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    rows = (zip(columns, row, strict=True) for row in zip(*columns.values(), strict=True))
     return FinishedRun(
         name=name or f"B{result.batch_size}-{point.role}-{point.trial}",
         config={
@@ -170,36 +155,16 @@ def finished_run(resolved: ResolvedStudy, result: TrialResult, name: str = "") -
             "role": str(point.role),
             "trial": point.trial,
             "seed": str(point.seed),  # some trackers have no integers of 64 bits
-            **_source(result),
+            **{n: value for n, value in source_columns(point.source).items() if value is not None},
             **point.values,
         },
-        curve=[{k: v for k, v in row.items() if math.isfinite(v)} for row in rows],
+        curve=[{name: value for name, value in row if math.isfinite(value)} for row in rows],
         outcome={
+            **asdict(outcome),
             "status": str(outcome.status),
-            "steps": outcome.steps,
-            "steps_before": outcome.steps_before,
-            "stopped_at": outcome.stopped_at,
-            "best_error": outcome.best_error,
             **({} if (measured := test_error(result)) is None else {TEST_ERROR: measured}),
             "message": result.message or None,
         },
-    )
-
-
-def _source(result: TrialResult) -> dict[str, Any]:
-    """Return where a replicate's point comes from, in the columns of `trials.parquet`."""
-    columns = source_columns(result.point.source)
-    return {name: value for name, value in columns.items() if value is not None}
-
-
-def _rank(result: TrialResult | None) -> tuple[float, float]:
-    """Return how a trial ranks for its batch size: by steps to target, then by its error."""
-    if result is None:
-        return math.inf, math.inf
-    steps, error = result.outcome.steps, result.outcome.best_error
-    return (
-        math.inf if steps is None else steps,
-        1e300 if error is None else error,  # better than no trial at all
     )
 
 

@@ -36,15 +36,7 @@ _KIND = Kind(noun="tracker", article="a", builtin=TRACKERS, error=StudyError)
 
 
 def check_trackers(names: Sequence[str], by: str) -> None:
-    """Refuse trackers that are unknown or whose package is missing; nothing is imported.
-
-    Args:
-        names: as in `--track`.
-        by: as in `--track-by`.
-
-    Raises:
-        StudyError: there is one.
-    """
+    """Refuse trackers that are unknown or whose package is missing; nothing is imported."""
     if by not in (TRIAL, BATCH_SIZE):
         raise StudyError(not_among("--track-by", by, (TRIAL, BATCH_SIZE)))
     for name in names:

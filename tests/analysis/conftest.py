@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import qmc
 
+from analysis.fitting.tuned import fit_best
 from analysis.report.summary import Analysis, analyze
 from analysis.search_quality.best_of_n import SearchSample
 from analysis.tables.study import StudyTables
@@ -132,6 +133,25 @@ def _measured(last: int) -> np.ndarray:
         step = min(max(step + 1, int(step * 1.03)), last)
         steps.append(step)
     return np.array(steps)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fitted_once():
+    """Fit each set of points once: fits are pure, and most tests analyze the same few studies."""
+    known = {}
+
+    def fit_best_once(points, gaps, level=0.95):
+        data = (points.batch_sizes, points.steps, points.missed)
+        weights = [(size, gap.common, gap.weights.tobytes()) for size, gap in gaps.items()]
+        key = (*(column.tobytes() for column in data), *weights, level)
+        if key not in known:
+            known[key] = fit_best(points, gaps, level)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for user in ("report.summary", "report.goals", "comparison.compare"):
+            patch.setattr(f"analysis.{user}.fit_best", fit_best_once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -15,3 +15,24 @@ def test_a_table_in_memory_becomes_a_study(tmp_path):
         batchscale.import_runs(frame, tmp_path, name="other")
     with pytest.raises(BatchscaleError, match="finished runs must be a table .*got nowhere"):
         batchscale.import_runs("nowhere", tmp_path)
+
+
+def test_a_named_index_is_a_column(tmp_path):
+    study = batchscale.import_runs(measurements().set_index(["run", "step"]), tmp_path, target=0.1)
+    assert study.steps()["steps"].tolist() == [steps_needed(size) for size in SIZES]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda frame: frame.iloc[:0], {}, "at least one row, got none in the table"),
+        (lambda frame: frame[["lr", "lr"]], {}, "different names, got 'lr' more than once"),
+        (lambda frame: frame.to_dict("list"), {}, "must be a DataFrame or a path, got dict"),
+        (lambda frame: frame, {"columns": "lr=lr"}, "columns must be a mapping .* got 'lr=lr'"),
+        (lambda frame: frame, {"columns": {1: "lr"}}, "columns must be a mapping of texts"),
+        (lambda frame: frame, {"target": "0.1"}, "target must be a number, got '0.1'"),
+    ],
+)
+def test_what_is_no_table_is_said(tmp_path, change, options, message):
+    with pytest.raises(BatchscaleError, match=message):
+        batchscale.import_runs(change(measurements()), tmp_path, **options)

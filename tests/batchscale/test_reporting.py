@@ -25,6 +25,8 @@ def test_a_report_is_a_line_of_json(log):
     first, second = map(json.loads, log.read_text().splitlines())
     assert first == {"step": 10, "val_error": 0.5, "val_loss": 1.5}
     assert second["step"] == 20
+    batchscale.report(step=1.5, val_error=0.5)
+    assert json.loads(log.read_text().splitlines()[2])["step"] == 1.5  # for batchscale to refuse
 
 
 def test_outside_of_batchscale_a_report_is_printed(capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""Measures what averaged weights cost: whole races, with `search.space.ema_decay` and without.
+"""Measures what averaged weights cost: whole races, with each kind of average and without.
 
 Training and measuring of a cohort that spends its budget, in processor time on one thread, in the
 mode that the study gets by default. Each first race, which makes the traces, is not counted.
@@ -38,9 +38,11 @@ def cases(chosen: Any, batch_size: int) -> dict[str, Callable[[], float]]:
         "race": {"to": "budget", "max_steps": chosen.steps, "cohort": 8},
     }
     averaged: dict[str, Any] = {"search": {"space": {"ema_decay": 0.99}}}
+    tail: dict[str, Any] = {"search": {"space": {"tail_average": 0.25}}}
+    kinds = {"without": {}, "raw": averaged, "averaged": averaged, "tail": tail}
     made = {}
-    for name, more in {"without": {}, "raw": averaged, "averaged": averaged}.items():
-        weights = {"weights": "averaged"} if name == "averaged" else {}
+    for name, more in kinds.items():
+        weights = {"weights": "averaged"} if name in {"averaged", "tail"} else {}
         resolved, trainable = resolve(study | more | {"race": study["race"] | weights})
         made[name] = partial(race, resolved, trainable, batch_size)
         made[name]()
@@ -59,12 +61,13 @@ def main() -> None:
         progress(f"batch size {size}")
         found = runs[str(size)] = interleaved(cases(chosen, size), chosen.repeats)
         without = found["without"]
-        ratios = [f"{ratio(found[name], without):.3f}" for name in ("raw", "averaged")]
+        ratios = [f"{ratio(found[name], without):.3f}" for name in ("raw", "averaged", "tail")]
         rows.append([f"{size:,}", number(float(np.median(without))), *ratios])
     show(
         f"Races of 8 lanes over {chosen.steps} steps, {chosen.workload}, one thread",
-        ["batch size", "without, s", "target on raw / without", "target on averaged / without"],
+        ["batch size", "without, s", "raw / without", "averaged / without", "tail / without"],
         rows,
+        "The target on the weights as trained (raw), on averages with a decay, or on the tail's. "
         f"Medians of {chosen.repeats} interleaved repeats.",
     )
     write_json(chosen, repeats=runs)

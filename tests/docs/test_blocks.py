@@ -1,10 +1,10 @@
 """Every command and every piece of Python in the README and the tutorials runs as it stands."""
 
-import os
 import re
+import runpy
+import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,20 +65,6 @@ def named(page):
     return str(page.relative_to(ROOT))
 
 
-def run(command):
-    """Run a command of a page in the current folder; `batchscale` is that of this checkout."""
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        command.replace("batchscale ", f"{sys.executable} -m batchscale ", 1),
-        shell=True,
-        env=os.environ | {"PYTHONPATH": path, "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-
-
 def file_of(text, page):
     """Return the name under which a page tells its reader to save a block of Python."""
     (name,) = [
@@ -98,19 +84,24 @@ def file_of(text, page):
     [pytest.param(page, marks=[] if page.stem in ALWAYS else [pytest.mark.long]) for page in RUN],
     ids=named,
 )
-def test_a_page_runs_from_top_to_bottom(page, reader):
+def test_a_page_runs_from_top_to_bottom(page, reader, command):
     for block in blocks(page):
         if block.not_run is not None:
             continue
         if block.kind == "console":
             for line in block.text.splitlines():
-                assert line.startswith("$ "), line
-                run(line.removeprefix("$ "))
+                prompt, program, *words = shlex.split(line)
+                assert prompt == "$", line
+                if program == "batchscale":
+                    code, out, err = command(*words)
+                    assert code == 0, f"{line}\n{out}\n{err}"
+                else:
+                    subprocess.run([program, *words], check=True, timeout=100)
         elif block.kind == "python" and "\nclass " in block.text:
             Path(file_of(block.text, page)).write_text(block.text)
         elif block.kind == "python":
             Path("block.py").write_text(block.text)
-            run(f"{sys.executable} block.py")
+            runpy.run_path("block.py", run_name="__main__")
 
 
 def test_few_blocks_are_not_run_and_each_says_why():

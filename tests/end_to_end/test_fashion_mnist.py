@@ -2,7 +2,9 @@
 
 import pytest
 
-from workloads.data.fashion_mnist import DEBIAN_FOLDER
+from workloads.data.idx_images import FASHION_MNIST
+
+DEBIAN_FOLDER = FASHION_MNIST.package
 
 STUDY = """
 workload = "fashion-mnist-mlp"

@@ -46,17 +46,18 @@ def begun(make_place, tmp_path_factory, lasting_store):
         yield place, uri, ResultsFolder.at(lasting_store.uri("results/study"))
 
 
-def test_a_study_in_a_store_is_read_and_analysed_there(begun):
+def test_a_study_in_a_store_is_read_and_analysed_there(begun, command, tmp_path):
     place, _, folder = begun
-    code, out, err = place.run("status", folder)
+    code, out, err = command("status", folder)
     assert code == 0, err
     assert "of the expected work recorded" in out
-    code, out, err = place.run("analyze", folder)
+    code, out, err = command("analyze", folder)
     assert code == 0, err
     assert str(folder / "figures" / "steps_vs_batch.png") in out
     assert folder.read("figures/steps_vs_batch.png")[:4] == b"\x89PNG"
     assert json.loads(folder.read("summary.json"))["study"] == "study"
     assert b"batch size 90" in folder.read("optuna.log")
+    assert not list(tmp_path.iterdir())
     assert {path.name for path in place.folder.iterdir()} <= {
         "study.toml",
         "blobs.py",

@@ -85,7 +85,8 @@ def worker(place):
     ],
 )
 def test_programs_end_with_their_sweep_and_go_on_with_the_next(programs, whom, number, code):
-    command = programs.start("sweep", "study.toml", "--results", "hit", "--workers", 1)
+    way = ("--ray",) if whom == "worker" else ()  # where a worker has a name
+    command = programs.start("sweep", "study.toml", "--results", "hit", "--workers", 1, *way)
     until(lambda: saved(programs, "hit"))
     os.kill(command.pid if whom == "sweep" else worker(programs), number)
     out, err = command.communicate(timeout=120)

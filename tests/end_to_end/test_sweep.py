@@ -121,7 +121,7 @@ def test_a_sweep_goes_on_without_a_ray_that_cannot_start(place, monkeypatch):
     assert "32 trials recorded, 0 failed" in done.stdout
 
 
-def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place):
+def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place, command):
     text = (place.folder / "blobs.py").read_text()
     text = text.replace(
         "        return nn.functional.cross_entropy",
@@ -130,7 +130,7 @@ def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place):
         "        return nn.functional.cross_entropy",
     )
     (place.folder / "blobs.py").write_text(text)
-    code, out, err = place.run("sweep", "study.toml")
+    code, out, err = command("sweep", "study.toml")
     assert code == 1
     assert "32 trials recorded, 8 failed" in out
     assert 'B = 4: 8 of 8 trials failed, the first with "RuntimeError: no fours today".' in out

@@ -54,7 +54,7 @@ SETTINGS = (
     Setting("tpe", 64, 16),
     Setting("shared", 64, 16),
     Setting("shared", 96, 16),
-    Setting("shared", 64, 8),
+    Setting("shared", 128, 16, prune=True),
 )
 
 

@@ -1,6 +1,5 @@
 """A small workload, small studies of it, and scripted lanes that need no training."""
 
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from study.commands import app as cli
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import load
 from workloads.registry import resolve
@@ -91,23 +89,3 @@ class ScriptedLanes:
 def scripted():
     """Return the class of lanes whose errors are functions of the step."""
     return ScriptedLanes
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Return a function that runs the command in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("BATCHSCALE_DATA", "")  # also undoes what --data-dir sets
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["batchscale", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run

@@ -1,9 +1,17 @@
 """Snapshots of Python state: what a call changed is named, and nothing else."""
 
+import functools
+import importlib
 import itertools
+import os
 import random
-from collections import deque
+import threading
+from argparse import Namespace
+from collections import Counter, deque
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from fractions import Fraction
+from multiprocessing import Value
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +19,7 @@ import pytest
 import torch
 from torch import nn
 
+from workloads import python_state
 from workloads.plugin_files import module_of
 from workloads.python_state import changed, snapshot
 
@@ -50,6 +59,24 @@ def closure():
     return add
 
 
+CACHED = [0]
+CONTEXT = ContextVar("CONTEXT", default=0)
+
+
+@functools.cache
+def cached(key):
+    CACHED[0] += 1
+
+
+def keyword(*, held=[0]):  # noqa: B006 - the kind of state that is looked for
+    held[0] += 1
+    return os.environ
+
+
+def _set_environment(_):
+    os.environ["A_B"] = os.environ.get("A_B", "") + "c"
+
+
 CHANGES = {
     "a number": (lambda: SimpleNamespace(n=1), lambda o: setattr(o, "n", 2), "root.n"),
     "a list": (lambda: SimpleNamespace(n=[1]), lambda o: o.n.append(2), "root.n[1]"),
@@ -67,6 +94,22 @@ CHANGES = {
     "a cycle": (lambda: itertools.cycle([1, 2]), next, "root"),
     "an iterator": (lambda: iter([1, 2, 3]), next, "root"),
     "a generator function": (generator, next, "root.position"),
+    "a range": (lambda: [range(1)], lambda o: o.append(range(o.pop().stop + 1)), "root[0][0][1]"),
+    "a fraction": (lambda: [Fraction(1)], lambda o: o.append(o.pop() + 1), "root[0][0][0]"),
+    "bytes": (lambda: bytearray(1), lambda o: o.append(1), "root[0][0]"),
+    "options": (lambda: Namespace(n=1), lambda o: setattr(o, "n", 2), "root.n"),
+    "a value of a thread": (threading.local, lambda o: setattr(o, "n", 2), "root.n"),
+    "a value of a context": (lambda: CONTEXT, lambda o: o.set(1), "root"),
+    "a value of processes": (lambda: Value("i"), lambda o: setattr(o, "value", 2), "root[0][1][1]"),
+    "a cached function": (lambda: cached, lambda o: o(object()), "root<global CACHED>[0]"),
+    "an attribute of a mapping": (Counter, lambda o: setattr(o, "n", 2), "root.n"),
+    "a value beside a vocabulary": (
+        lambda: SimpleNamespace(words={str(n): n for n in range(70_000)}, n=1),
+        lambda o: setattr(o, "n", 2),
+        "root.n",
+    ),
+    "a keyword's default": (lambda: keyword, lambda o: o(), "root<default held>[0]"),
+    "the environment": (lambda: keyword, _set_environment, "root<global os>.environ._data[b'A_B']"),
     "a closure": (closure, lambda o: o(), "root<local count>"),
     "a global": (lambda: counted, lambda o: o(), "root<global TOTAL>"),
 }
@@ -100,6 +143,34 @@ def test_a_reference_to_itself_ends():
     held = SimpleNamespace()
     held.own, held.number = held, 1
     assert changed(snapshot(root=held), snapshot(root=held)) == []
+
+
+def test_what_a_function_imports_where_it_uses_it_is_seen(tmp_path):
+    (tmp_path / "held.py").write_text("N = 0\n")
+    (tmp_path / "own.py").write_text("def call():\n    import held\n    held.N += 1\n")
+    module = module_of(tmp_path / "own.py")
+    module.call()
+    before = snapshot(call=module.call)
+    module.call()
+    assert changed(before, snapshot(call=module.call)) == ["call<import held>.N"]
+
+
+def test_what_lies_beyond_the_most_values_counts_as_changed(monkeypatch):
+    monkeypatch.setattr(python_state, "_MOST", 3)
+    many = [[number] for number in range(5)]
+    assert changed(snapshot(root=many), snapshot(root=many)) == [python_state.UNSEEN]
+
+
+def test_the_package_of_a_workload_is_its_authors_also_where_it_is_installed(tmp_path, monkeypatch):
+    (tmp_path / "site-packages").mkdir()
+    file = tmp_path / "site-packages" / "installed_ones.py"
+    file.write_text("class Own:\n    calls = 0\n")
+    monkeypatch.syspath_prepend(str(file.parent))
+    own = importlib.import_module("installed_ones").Own()
+    python_state.watch(own)
+    before = snapshot(root=own)
+    type(own).calls = 1
+    assert changed(before, snapshot(root=own)) == ["root<class Own>.calls"]
 
 
 def test_what_a_file_beside_a_plug_in_holds_is_seen(tmp_path):

@@ -110,6 +110,12 @@ def test_what_is_not_there_is_said(reference, message):
         (GOOD.replace("width=3", "width"), {}, "must give width, got none"),
         (GOOD, {"widht": 3}, "got 'widht'; did you mean 'width'"),
         (GOOD, {"width": -1}, "ValueError: no negative width"),
+        (
+            f"{GOOD}\n    whole = 'yes'",
+            {},
+            "`whole` of a workload must be True or False, got 'yes'",
+        ),
+        (f"{GOOD}\n    data = ['x' * 10**6]", {}, r"data of .*Mine is \['x{98}$"),
     ],
 )
 def test_a_plug_in_that_cannot_be_used_says_why(written, code, options, message):

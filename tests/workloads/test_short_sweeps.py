@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import tomlkit
 
-from study.optimizers import OPTIMIZERS
 from workloads.builtin.table import BUILTIN
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -59,7 +58,11 @@ def test_every_built_in_workload_trains_in_a_sweep(sweep, small):
         assert searched["best_error"].notna().any()
 
 
-def test_every_optimizer_trains_packed_as_it_does_looped(sweep):
+OPTIMIZERS = ("nesterov", "lamb", "muon", "soap", "schedule-free-adamw")
+"""One of each kind that the engine treats otherwise; `tests/study/engine/test_lanes.py` has all."""
+
+
+def test_an_optimizer_of_every_kind_trains_packed_as_it_does_looped(sweep):
     members = [
         {"name": f"{optimizer}-{lanes}", "optimizer": optimizer, "compute": {"mode": lanes}}
         for optimizer in OPTIMIZERS

@@ -88,52 +88,47 @@ class DigitsMLP:
         return mlp(64, self._hidden, self._classes, self._dropout)
 
 
-def _digit_images() -> Data:
-    """Return the digits as images, (examples, 1, 8, 8)."""
-    flat = digits()
-    train, validation = (
-        Examples(split.inputs.view(-1, 1, 8, 8), split.targets)
-        for split in (flat.train, flat.validation)
-    )
-    return Data(train=train, validation=validation)
-
-
-class DigitsCNN:
-    """scikit-learn's handwritten digits, a convolutional network, 5 % validation error."""
+class _DigitImages:
+    """Workloads on scikit-learn's handwritten digits as images, (examples, 1, 8, 8)."""
 
     target = Target(0.05)
-    study_defaults: Mapping[str, Any] = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
-
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
+
+    def data(self) -> Data:
+        """Return the digits."""
+        flat = digits()
+        train, validation = (
+            Examples(split.inputs.view(-1, 1, 8, 8), split.targets)
+            for split in (flat.train, flat.validation)
+        )
+        return Data(train=train, validation=validation)
+
+
+class DigitsCNN(_DigitImages):
+    """scikit-learn's handwritten digits, a convolutional network, 5 % validation error."""
+
+    study_defaults: Mapping[str, Any] = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
 
     def __init__(self, filters: tuple[int, int] = (8, 16), hidden: int = 32) -> None:
         """Set the filters of the two 5x5 convolutions, and the units of the dense layer."""
         self._sizes = (*filters, hidden)
-
-    def data(self) -> Data:
-        """Return the digits."""
-        return _digit_images()
 
     def model(self) -> nn.Module:
         """Return a new network."""
         return simple_cnn((1, 8, 8), 10, self._sizes)
 
 
-class DigitsResNet8:
+class DigitsResNet8(_DigitImages):
     """scikit-learn's handwritten digits, a narrow ResNet-8, 5 % validation error.
 
     It is small enough to show on any machine how normalization changes the curve.
     """
 
-    target = Target(0.05)
     study_defaults: Mapping[str, Any] = {
         "search": {"space": momentum_space(lr=(1e-3, 10.0))},
         "race": {"max_steps": 5_000},
     }
-
-    loss = staticmethod(cross_entropy)
-    error = staticmethod(misclassified)
 
     def __init__(
         self, norm: str = "none", ghost: int = GHOST, widths: Sequence[int] = (4, 8, 16)
@@ -145,10 +140,6 @@ class DigitsResNet8:
         self._norm, self._ghost, self._widths = norm, ghost, tuple(widths)
         with torch.device("meta"):
             self.model()  # refuses wrong options at once
-
-    def data(self) -> Data:
-        """Return the digits."""
-        return _digit_images()
 
     def model(self) -> nn.Module:
         """Return a new network."""

@@ -15,10 +15,8 @@ from torch import nn
 from workloads.builtin.classification import cross_entropy, misclassified
 from workloads.builtin.defaults import momentum_space
 from workloads.data import cifar10 as cifar
-from workloads.data.fashion_mnist import FASHION_MNIST
-from workloads.data.idx_images import TRAIN, IdxImages
+from workloads.data.idx_images import FASHION_MNIST, MNIST, TRAIN, IdxImages
 from workloads.data.images import resolve_amount, split, subset
-from workloads.data.mnist import MNIST
 from workloads.models.alexnet import alexnet
 from workloads.models.mlp import mlp
 from workloads.models.normalization import GHOST

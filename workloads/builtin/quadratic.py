@@ -6,7 +6,7 @@ direction's second moments, which every update maps affinely.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
-from workloads.workload import Floats, LaneSetup, Target
+from workloads.workload import Floats, LaneSetup, Target, tail_rate
 
 # d = 100: holds every optimum from a batch of 4 on; that of batch 1 (lr 2e-6) would cost the others
 _LR = {"low": 1e-5, "high": 4.0, "scale": "log"}
@@ -24,7 +24,7 @@ _MOMENTUM = {"low": 0.0, "high": 0.9999, "scale": "reverse-log"}
 class NoisyQuadratic:
     """The noisy quadratic with h_i = i^-a and c_i = i^-b; its error is the expected loss."""
 
-    averages = True
+    averages = tail_averages = True
     batch_schedules = True
     study_defaults: Mapping[str, Any] = {
         "race": {"max_steps": 100_000},
@@ -122,8 +122,9 @@ class QuadraticLanes:
         self._momentum = setup.hyperparameters.get("momentum", np.zeros_like(self._lr))
         self._lr_factor, self._step = setup.lr_factor, 0
         self._kept = np.arange(len(self._lr))
-        self._decay, self._counts_averages = setup.ema_decay, setup.counts_averages
-        averaged = self._decay is not None
+        self._decay, self._tail = setup.ema_decay, setup.tail_average
+        self._counts_averages = setup.counts_averages
+        averaged = self._decay is not None or self._tail is not None
         size = 1 + self._form.has_velocity + averaged
         self._pairs = [(i, j) for i in range(size) for j in range(i, size)]
         start = {0, size - 1} if averaged else {0}
@@ -135,11 +136,11 @@ class QuadraticLanes:
     def advance(self, steps: int) -> Floats:
         """Take `steps` >= 1 updates; return the expected loss after the last, shape (lanes,)."""
         with np.errstate(over="ignore", invalid="ignore"):
-            if self._lr_factor is None:
+            if self._lr_factor is None and self._tail is None:
                 self._jump(self._update(self._lr, self._batch_size), steps)
             else:
                 for step in range(self._step, self._step + steps):
-                    self._apply(self._update_at(step, self._lr_factor))
+                    self._apply(self._update_at(step))
         self._step += steps
         return self._loss()
 
@@ -149,7 +150,7 @@ class QuadraticLanes:
         With averages, that of the weights that the target does not count on is a third.
         """
         raw = self._loss()
-        if self._decay is None:
+        if not self.quantities:
             return raw, raw
         averaged = self._loss(of=-1)
         counted, beside = (averaged, raw) if self._counts_averages else (raw, averaged)
@@ -161,6 +162,8 @@ class QuadraticLanes:
         self._moments, self._kept = self._moments[:, lanes], self._kept[lanes]
         if self._decay is not None:
             self._decay = self._decay[lanes]
+        if self._tail is not None:
+            self._tail = self._tail[lanes]
 
     def _loss(self, of: int = 0) -> Floats:
         """Return the expected loss of theta, or of its average, whose moment is the last."""
@@ -182,12 +185,13 @@ class QuadraticLanes:
     def _apply(self, update: _Map) -> None:
         self._moments = _times(update[0], self._moments) + update[1]
 
-    def _update_at(self, step: int, lr_factor: Callable[[int], Floats]) -> _Map:
-        at = self._batch_size_at
-        lr = self._lr * lr_factor(step)[self._kept]
-        return self._update(lr, self._batch_size if at is None else at(step))
+    def _update_at(self, step: int) -> _Map:
+        at, lr = self._batch_size_at, self._lr
+        if self._lr_factor is not None:
+            lr = lr * self._lr_factor(step)[self._kept]
+        return self._update(lr, self._batch_size if at is None else at(step), step)
 
-    def _update(self, lr: Floats, batch_size: int) -> _Map:
+    def _update(self, lr: Floats, batch_size: int, step: int = 0) -> _Map:
         """Return the map of one update: z <- M z + noise n, for z = (theta, v, average)."""
         lr, m, h = lr[:, None], self._momentum[:, None], self._h
         power, weight = self._form.momentum_power, np.array(self._form.gradient_weight)
@@ -198,8 +202,9 @@ class QuadraticLanes:
         if self._form.has_velocity:
             rows = [[*rows[0], -lr * m ** (1 + power)], [h, m]]
             noise.append(1.0)
-        if self._decay is not None:  # a <- d a + (1 - d) theta, of the new theta
-            taken = 1 - self._decay[:, None]
+        if self.quantities:  # a <- (1 - r) a + r theta, of the new theta
+            rate = tail_rate(self._tail, step + 1) if self._decay is None else 1 - self._decay
+            taken = rate[:, None]
             rows = [*([*row, 0.0] for row in rows), [*(taken * p for p in rows[0]), 1 - taken]]
             noise.append(taken * noise[0])
         return self._moments_map(rows, noise, self._noise / batch_size)

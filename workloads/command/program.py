@@ -102,6 +102,7 @@ class Command:
             raise WorkloadError(
                 "workload_options.run must be one text where shell = true, got a list; join it"
             )
+        _refuse_names(options)
         self.target = Target(options.target, options.quantity)
         self._words = _words(options)
         self.placeholders = frozenset(
@@ -186,6 +187,28 @@ def made(**options: Any) -> Command:
         raise WorkloadError("\n".join(lines)) from error
 
 
+def _refuse_names(options: Options) -> None:
+    """Refuse names that something else has."""
+    given = sorted(GIVEN.keys() & set(options.hyperparameters))
+    if given:
+        raise WorkloadError(
+            "workload_options.hyperparameters must not name what batchscale gives, got "
+            f"{given[0]!r}; leave it out"
+        )
+    measured = options.measured or f"val_{options.quantity}"
+    if options.step in {measured, options.loss, options.train_loss, *options.quantities}:
+        raise WorkloadError(
+            f"workload_options.step must be a key of its own, got {options.step!r}, which is that "
+            "of a measurement too; name another"
+        )
+    for name in options.environment:
+        if not name or set(name) & set("=\0") or name.startswith("BATCHSCALE_"):
+            raise WorkloadError(
+                "workload_options.environment must have names without =, that do not begin with "
+                f"BATCHSCALE_, got {name!r}; rename it"
+            )
+
+
 def _words(options: Options) -> list[str]:
     run = options.run
     if options.shell:
@@ -209,5 +232,6 @@ def _sentence(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = ", ".join(Options.model_fields)
         return f"{where} is no option of a program; these are {known}"
-    rule = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    rule = error["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
+    rule = rule.replace("a valid ", "a ")
     return f"{where} must be {_RULES.get(key, rule)}, got {error['input']!r}"

@@ -1,28 +1,13 @@
-"""Fashion-MNIST: 70,000 gray images of 28x28 pixels, 10 classes (Xiao et al. 2017)."""
-
-from pathlib import Path
+"""Fashion-MNIST as vectors: 60,000 gray images of 28x28 pixels, 10 classes (Xiao et al. 2017)."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from workloads.data.hub import HubImages
-from workloads.data.idx_images import TRAIN, IdxImages
+from workloads.data.idx_images import FASHION_MNIST, TRAIN
 from workloads.errors import WorkloadError
 from workloads.workload import Data, Examples
-
-DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-FASHION_MNIST = IdxImages(
-    name="Fashion-MNIST",
-    subfolder="fashion-mnist",
-    hub=HubImages(
-        repository="zalando-datasets/fashion_mnist",
-        file="fashion_mnist/train-00000-of-00001.parquet",
-    ),
-    package=DEBIAN_FOLDER,
-    remedy="install Debian's package dataset-fashion-mnist, ",
-)
 
 
 def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:

@@ -33,12 +33,9 @@ class HubImages:
 
 
 def hub_file(repository: str, file: str, remedy: str) -> Path:
-    """Return the local path of a file of a hub data set, fetched unless it is there already.
+    """Return the local path of a file of a hub data set, owner/name, fetched if it is not there.
 
-    Args:
-        repository: owner/name of the data set.
-        file: its path in the repository.
-        remedy: what else the user can do, for messages.
+    The remedy says what else the user can do, for messages.
 
     Raises:
         WorkloadError: the path leads outside, the extra is not installed, or the hub cannot be

@@ -1,7 +1,6 @@
 """MNIST and data sets in its form: 60,000 gray images of 28x28 pixels in two idx files."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,28 +19,8 @@ TRAIN = 55_000
 
 _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
-_FIRST = 20
 _MEAN_WITHIN = 0.001
 """How near a mean pixel must be to that of a known set, of 255."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What tells a data set from others of its form.
-
-    Attributes:
-        first_labels: labels of its first 20 training images.
-        mean_pixel: mean of all pixels of its training images, from 0 to 255.
-    """
-
-    first_labels: list[int]
-    mean_pixel: float
-
-
-_KNOWN: Mapping[str, _Known] = {
-    "MNIST": _Known([5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7, 2, 8, 6, 9], 33.31842),
-    "Fashion-MNIST": _Known([9, 0, 0, 3, 0, 2, 7, 2, 5, 5, 0, 9, 5, 5, 7, 9, 1, 0, 6, 4], 72.94035),
-}
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.integer]]
 
@@ -54,6 +33,8 @@ class IdxImages:
         name: its name in messages.
         subfolder: its usual folder in BATCHSCALE_DATA.
         hub: where it is on the hub.
+        first_labels: of its first 20 training images, by which it is told from the others.
+        mean_pixel: of its training images, from 0 to 255; so is this.
         package: folder of a system package that provides it; None without one.
         remedy: how to install that package; empty without one.
     """
@@ -61,6 +42,8 @@ class IdxImages:
     name: str
     subfolder: str
     hub: HubImages
+    first_labels: tuple[int, ...]
+    mean_pixel: float
     package: Path | None = None
     remedy: str = ""
 
@@ -110,16 +93,39 @@ class IdxImages:
 
     def _refuse_others(self, images: NDArray[np.uint8], labels: NDArray[np.integer]) -> None:
         """Refuse the files of another well-known set, which have the same names and shapes."""
-        first, mean = labels[:_FIRST].tolist(), float(images.mean())
-        for name, known in _KNOWN.items():
-            of_labels = first == known.first_labels
-            of_images = abs(mean - known.mean_pixel) < _MEAN_WITHIN
-            if name != self.name and (of_labels or of_images):
+        first, mean = tuple(labels[: len(self.first_labels)].tolist()), float(images.mean())
+        for other in (MNIST, FASHION_MNIST):
+            of_labels = first == other.first_labels
+            of_images = abs(mean - other.mean_pixel) < _MEAN_WITHIN
+            if other is not self and (of_labels or of_images):
                 raise WorkloadError(
                     f"{self.name} must have files of its own, got the "
-                    f"{'labels' if of_labels else 'images'} of {name}; put the files of each set "
-                    "into a folder of its own"
+                    f"{'labels' if of_labels else 'images'} of {other.name}; put the files of "
+                    "each set into a folder of its own"
                 )
+
+
+MNIST = IdxImages(
+    name="MNIST",
+    subfolder="mnist",
+    hub=HubImages(repository="ylecun/mnist", file="mnist/train-00000-of-00001.parquet"),
+    first_labels=(5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7, 2, 8, 6, 9),
+    mean_pixel=33.31842,
+)
+"""Handwritten digits (LeCun et al. 1998)."""
+FASHION_MNIST = IdxImages(
+    name="Fashion-MNIST",
+    subfolder="fashion-mnist",
+    hub=HubImages(
+        repository="zalando-datasets/fashion_mnist",
+        file="fashion_mnist/train-00000-of-00001.parquet",
+    ),
+    first_labels=(9, 0, 0, 3, 0, 2, 7, 2, 5, 5, 0, 9, 5, 5, 7, 9, 1, 0, 6, 4),
+    mean_pixel=72.94035,
+    package=Path("/usr/share/datasets/fashion-mnist"),
+    remedy="install Debian's package dataset-fashion-mnist, ",
+)
+"""Clothes (Xiao et al. 2017)."""
 
 
 def _read(folder: Path, name: str) -> NDArray[np.uint8]:

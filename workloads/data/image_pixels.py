@@ -26,11 +26,7 @@ _DEEP: Mapping[str, Callable[[Any], bool]] = {
 def read_pixels(source: Path | IO[bytes], name: object) -> NDArray[np.uint8]:
     """Return an image's colors, (height, width, 3); gray is repeated in each of them.
 
-    CMYK becomes RGB as in Pillow, without a color profile.
-
-    Args:
-        source: an image of one of the formats above.
-        name: what the image is called in messages.
+    CMYK becomes RGB as in Pillow, without a color profile. Messages call the image by its name.
 
     Raises:
         WorkloadError: it is damaged, has more than 8 bits per color, transparent pixels, or several

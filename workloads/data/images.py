@@ -28,12 +28,7 @@ def split(images: Bytes, labels: NDArray[np.integer], train: int) -> Data:
 
 
 def check_labels(labels: NDArray[np.integer], classes: int, source: object) -> None:
-    """Refuse labels that are none of the classes.
-
-    Args:
-        labels: integers, of any shape.
-        classes: number of classes; labels are 0 to classes - 1.
-        source: where they are from, for the message.
+    """Refuse labels of a source that are not 0 to `classes` - 1.
 
     Raises:
         WorkloadError: a label lies outside.

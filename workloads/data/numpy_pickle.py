@@ -204,9 +204,7 @@ _OPERATIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
 def read_pickle(content: bytes, source: object) -> Any:
     """Return the content of a pickle of dicts, lists, strings, bytes, numbers and number arrays.
 
-    Args:
-        content: the pickle; one from Python 2 has its strings as bytes.
-        source: where it is from, for messages.
+    One from Python 2 has its strings as bytes. Messages name the source.
 
     Raises:
         WorkloadError: it holds anything else, or is not a pickle.

@@ -74,11 +74,7 @@ _NORMS: Mapping[str, Callable[[int], Norm]] = {
 
 
 def normalization(norm: str, ghost: int) -> Norm:
-    """Return what makes the normalizing layers of a network.
-
-    Args:
-        norm: none, batch or ghost.
-        ghost: most examples of a ghost batch, >= 1.
+    """Return what makes the layers of a norm: none, batch, or ghost with at most `ghost` examples.
 
     Raises:
         WorkloadError: the norm is unknown.

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+_MEAN, _SPREAD = 0.5, 0.25
+"""What is subtracted from pixels in [0, 1], and by what they are then divided."""
+
 
 class Pixels(nn.Module):
     """Scale a batch of images to about zero mean and unit spread.
@@ -11,12 +14,7 @@ class Pixels(nn.Module):
     Images of floats are assumed to lie in [0, 1].
     """
 
-    def __init__(self, mean: float = 0.5, spread: float = 0.25) -> None:
-        """Set what is subtracted from pixels in [0, 1], and by what > 0 they are then divided."""
-        super().__init__()
-        self._mean, self._spread = mean, spread
-
     def forward(self, images: Tensor) -> Tensor:
         """Return images (examples, channels, height, width) as scaled floats of the same shape."""
         unit = 1 / 255 if images.dtype == torch.uint8 else 1.0
-        return images.to(torch.float32) * (unit / self._spread) - self._mean / self._spread
+        return images.to(torch.float32) * (unit / _SPREAD) - _MEAN / _SPREAD

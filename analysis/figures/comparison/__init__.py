@@ -7,8 +7,12 @@ from matplotlib.figure import Figure
 
 from analysis.comparison.compare import Comparison
 from analysis.comparison.fixed_epochs import fixed_epochs
-from analysis.figures.comparison.curves import draw_comparison, draw_normalised
-from analysis.figures.comparison.data import comparison_data, normalised_data
+from analysis.figures.comparison.curves import (
+    comparison_data,
+    draw_comparison,
+    draw_normalised,
+    normalised_data,
+)
 from analysis.figures.comparison.epochs import draw_epochs
 from analysis.figures.drawing.kind import FigureKind, draw_named, write_all
 from analysis.figures.drawing.style import Look
@@ -30,33 +34,13 @@ COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
 """All figures of a comparison by name, which is also the stem of their files."""
 
 
-def draw(
-    comparison: Comparison,
-    name: str = "comparison",
-    ax: Axes | None = None,
-    look: Look | None = None,
-) -> Figure:
-    """Return the figure of that name in `COMPARISON_FIGURES`, without writing anything.
-
-    Args:
-        comparison: what it shows.
-        name: its name.
-        ax: the user's axes to draw into; None for a figure of its own.
-        look: its look; None for the usual one.
-
-    Raises:
-        AnalysisError: there is no figure of that name, the studies lack the data for it, or it has
-            several panels and axes are given.
-    """  # noqa: DOC502  (raised inside)
-    return draw_named(COMPARISON_FIGURES, name, comparison, ax, look)
+def draw(comparison: Comparison, name: str = "comparison", ax: Axes | None = None) -> Figure:
+    """Return the figure of that name in `COMPARISON_FIGURES`; nothing is written."""
+    return draw_named(COMPARISON_FIGURES, name, comparison, ax)
 
 
 def write_comparison_figures(
     comparison: Comparison, folder: ResultsFolder, look: Look | None = None
 ) -> list[str]:
-    """Write every figure that the comparison has data for: pictures, and the data as CSV.
-
-    Returns:
-        The names of the files written.
-    """
+    """Write the figures of a comparison, as `write_all` does; return the names of the files."""
     return write_all(COMPARISON_FIGURES, comparison, folder, look)

@@ -17,6 +17,7 @@ from analysis.figures.drawing.marks import bound_mark, tip_mark
 from analysis.figures.drawing.sheet import bound_key, key
 from analysis.figures.drawing.ticks import log_axis
 from analysis.fitting.models import Floats
+from analysis.measures.replicates import fitted_points
 
 MEASURED = "measured"
 NOT_REACHED = "not reached"
@@ -39,6 +40,24 @@ def series_rows(name: str, batch_sizes: object, steps: object, **columns: object
     numbers = {"batch_size": batch_sizes, "steps": steps, **columns}
     rows = {column: np.asarray(values, dtype=np.float64) for column, values in numbers.items()}
     return pd.DataFrame({"series": name, **rows})
+
+
+def bound_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the bounds that a fit of a table of steps uses, and those that no curve explains.
+
+    Returns:
+        Columns series (`not reached` or `left out`), batch_size, steps.
+    """
+    points = fitted_points(table)
+    left_out = points.out_of_reach() if points.observed else np.zeros_like(points.missed)
+    fitted = points.missed & ~left_out
+    return pd.concat(
+        [
+            series_rows(NOT_REACHED, points.batch_sizes[fitted], points.steps[fitted]),
+            series_rows(LEFT_OUT, points.batch_sizes[left_out], points.steps[left_out]),
+        ],
+        ignore_index=True,
+    )
 
 
 def by_series(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:

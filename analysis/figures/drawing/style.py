@@ -100,13 +100,7 @@ class Look:
 
 
 def look_of(formats: str, width: float | None, font_size: float | None, title: bool) -> Look:
-    """Return the look that the options of a command ask for.
-
-    Args:
-        formats: names of formats with commas between them.
-        width: as of `Look`.
-        font_size: as of `Look`.
-        title: as of `Look`.
+    """Return the look that a command's options ask for: formats have commas between them.
 
     Raises:
         AnalysisError: there is no such format, or the figure has no room for its text.

@@ -13,8 +13,8 @@ from analysis.figures.drawing.colors import ink, pale, ramp
 from analysis.figures.drawing.marks import bound_mark
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import PLAIN, label_axis, log_axis
+from analysis.fitting.estimates import LEVEL
 from analysis.fitting.models import Floats
-from analysis.report.goals import LEVEL
 from analysis.report.summary import Analysis
 
 _HEIGHT = 3.6

@@ -6,6 +6,7 @@ from analysis.figures.drawing.colors import ramp
 from analysis.figures.drawing.series import (
     FIT,
     MEASURED,
+    bound_rows,
     curve_sizes,
     draw_series,
     series_keys,
@@ -14,7 +15,6 @@ from analysis.figures.drawing.series import (
 )
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis
-from analysis.figures.one_study.bounds import bound_rows
 from analysis.measures.federated import batch_axis, steps_axis
 from analysis.report.goals import Goal
 from analysis.report.summary import Analysis

@@ -8,10 +8,15 @@ from matplotlib.axes import Axes
 
 from analysis.figures.drawing.colors import color, ink, pale
 from analysis.figures.drawing.marks import bound_mark
-from analysis.figures.drawing.series import BOUND, LEFT_OUT_BOUND, left_out_color
+from analysis.figures.drawing.series import (
+    BOUND,
+    LEFT_OUT,
+    LEFT_OUT_BOUND,
+    bound_rows,
+    left_out_color,
+)
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis
-from analysis.figures.one_study.bounds import left_out_points
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats
 from analysis.measures.federated import batch_axis
@@ -38,8 +43,14 @@ def residuals_data(analysis: Analysis) -> pd.DataFrame:
         No rows without fits.
     """
     fits = {} if analysis.fits is None else analysis.fits.by_name
-    parts = [_rows(fit, left_out_points(analysis)) for fit in fits.values()]
+    parts = [_rows(fit, _left_out(analysis)) for fit in fits.values()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _left_out(analysis: Analysis) -> pd.DataFrame:
+    """Return the bounds of an analysis that are in no fit, as columns batch_size and steps."""
+    rows = bound_rows(analysis.table)
+    return rows.loc[rows["series"] == LEFT_OUT, ["batch_size", "steps"]]
 
 
 def _rows(fit: ScalingFit, left_out: pd.DataFrame) -> pd.DataFrame:

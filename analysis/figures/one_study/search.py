@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,24 +19,16 @@ from analysis.report.summary import Analysis
 BEST_ERROR = "best_error"
 
 
-@dataclass(frozen=True, slots=True)
-class _Marker:
-    """Marker of a status: its place in the cycle of colors (None for ink), and its size."""
-
-    shape: str
-    place: int | None
-    size: float
-    filled: bool = True
-
-
-_MARKERS: Mapping[str, _Marker] = {
-    "reached": _Marker("o", 0, 4.7),
-    "exhausted": _Marker("^", 1, 4.7),
-    "capped": _Marker("s", 2, 4.0, filled=False),
-    "pruned": _Marker("v", 3, 4.0, filled=False),
-    "diverged": _Marker("x", None, 4.2),
-    "failed": _Marker("+", 4, 5.1),
+_MARKERS: Mapping[str, tuple[str, int | None, float, bool]] = {
+    "reached": ("o", 0, 4.7, True),
+    "exhausted": ("^", 1, 4.7, True),
+    "capped": ("s", 2, 4.0, False),
+    "pruned": ("v", 3, 4.0, False),
+    "diverged": ("x", None, 4.2, True),
+    "failed": ("+", 4, 5.1, True),
 }
+"""Marker of a status: its shape, its place in the cycle of colors (None for ink), its size, and
+whether it is filled."""
 # of the font size
 _PANEL = (11.3, 10.5)
 _PAD = 0.04
@@ -97,15 +88,15 @@ def draw_search(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     sheet.legend(_legend(data, analysis))
 
 
-def _style(marker: _Marker) -> dict[str, Any]:
-    own = ink() if marker.place is None else color(marker.place)
-    fill = own if marker.filled else "none"
+def _style(status: str) -> dict[str, Any]:
+    shape, place, size, filled = _MARKERS[status]
+    own = ink() if place is None else color(place)
     return {
-        "marker": marker.shape,
+        "marker": shape,
         "linestyle": "",
         "color": own,
-        "markerfacecolor": fill,
-        "markersize": marker.size,
+        "markerfacecolor": own if filled else "none",
+        "markersize": size,
     }
 
 
@@ -123,9 +114,9 @@ def _draw_panel(panel: Axes, trials: pd.DataFrame, data: pd.DataFrame, analysis:
         _draw_effective_lr(panel)
     elif second == BEST_ERROR:
         panel.axhline(analysis.target, color=pale(0.34), lw=0.8, ls="--", zorder=1)
-    for status, marker in _MARKERS.items():
+    for status in _MARKERS:
         group = trials[(trials["status"] == status) & ~trials["best"]]
-        panel.plot(group[x].astype(float), group[y].astype(float), zorder=3, **_style(marker))
+        panel.plot(group[x].astype(float), group[y].astype(float), zorder=3, **_style(status))
     best = trials[trials["best"]]
     panel.plot(best[x].astype(float), best[y].astype(float), zorder=4, **_star(12))
 
@@ -177,11 +168,7 @@ def _axis_label(label: str, analysis: Analysis) -> str:
 
 def _legend(data: pd.DataFrame, analysis: Analysis) -> list[Line2D]:
     others = data.loc[~data["best"], "status"]
-    handles = [
-        key(status, **_style(marker))
-        for status, marker in _MARKERS.items()
-        if others.eq(status).any()
-    ]
+    handles = [key(status, **_style(status)) for status in _MARKERS if others.eq(status).any()]
     if data["best"].any():
         handles.append(key("best", **_star(9)))
     if _has_effective_lr(analysis):

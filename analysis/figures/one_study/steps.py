@@ -21,6 +21,7 @@ from analysis.figures.drawing.series import (
     NOT_REACHED,
     PERFECT,
     PERFECT_LINE,
+    bound_rows,
     by_series,
     curve_sizes,
     draw_bounds,
@@ -32,7 +33,6 @@ from analysis.figures.drawing.series import (
 )
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis, token_axis
-from analysis.figures.one_study.bounds import bound_rows
 from analysis.fitting.critical import SEEDS
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import ScalingFit
@@ -211,12 +211,10 @@ def _draw_regimes(axes: Axes, analysis: Analysis, top: float) -> Sequence[Artist
     spans = analysis.regimes.spans()
     handles: list[Artist] = []
     for index, span in enumerate(spans):
-        if span.regime is Regime.NOT_RESOLVED:
+        if span.regime not in shades:
             continue
         low = left if index == 0 else span.low
         high = right if index == len(spans) - 1 else span.high
-        if span.regime not in shades:
-            continue
         shade = shades[span.regime]
         axes.axvspan(low, high, ymax=top, color=shade, lw=0, zorder=0)
         label = f"regime: {span.regime}"

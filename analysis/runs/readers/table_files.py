@@ -28,18 +28,12 @@ def read_table_of_runs(path: Path) -> Rows:
     suffix = next(s for s in reversed(path.suffixes) if s != ".gz")
     try:
         content = _unpacked(read_file(path, MOST_BYTES))
-        rows = READERS[suffix](str(path), content)
+        return READERS[suffix](str(path), content)
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise AnalysisError(
             f"a table of runs must be a file that can be read, UTF-8 if it is text, got {path}: "
             f"{error}; check the path, or export it again"
         ) from error
-    if rows.frame.empty:
-        raise AnalysisError(
-            f"a table of runs must have a header and at least one row, got none in {path}; check "
-            "the export"
-        )
-    return rows
 
 
 def _unpacked(content: bytes) -> bytes:
@@ -52,9 +46,9 @@ def _unpacked(content: bytes) -> bytes:
     return unpacked
 
 
-def is_table(path: Path) -> bool:
+def is_table(path: Path | str) -> bool:
     """Return whether a file's name is that of a table that is read here."""
-    suffixes = [suffix for suffix in path.suffixes if suffix != ".gz"]
+    suffixes = [suffix for suffix in Path(path).suffixes if suffix != ".gz"]
     return bool(suffixes) and suffixes[-1] in READERS
 
 
@@ -68,7 +62,6 @@ def _read_csv(where: str, content: bytes) -> Rows:
             f"a table must be CSV, got another in {where}: {error}; export it again"
         ) from error
     names = [name.strip() for name in names]
-    _check_names(where, names)
     # the header is row 1
     rows = {number: row for number, row in enumerate(cells, start=2) if any(map(str.strip, row))}
     for number, row in rows.items():
@@ -116,15 +109,6 @@ def _read_json_lines(where: str, content: bytes) -> Rows:
     columns = {name: [record.get(name) for record in records] for name in names}
     frame = pd.DataFrame(columns, dtype=object, index=pd.Index(numbers))
     return Rows(where=where, frame=frame, label="line")
-
-
-def _check_names(where: str, names: list[str]) -> None:
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise AnalysisError(
-            f"columns must have different names, got {twice[0]!r} more than once in {where}; "
-            "rename one"
-        )
 
 
 READERS: Mapping[str, Callable[[str, bytes], Rows]] = {

@@ -1,7 +1,6 @@
 """The CSV that a chart of Weights & Biases exports: a column for each run, `run - metric`."""
 
 import re
-from collections.abc import Mapping
 
 import pandas as pd
 
@@ -10,7 +9,7 @@ from analysis.runs.rows import Rows, is_absent
 _COLUMN = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<bound>__MIN|__MAX)?")
 
 
-def unfolded(rows: Rows, mapping: Mapping[str, str]) -> Rows:
+def unfolded(rows: Rows) -> Rows:
     """Return such an export with a row for each measurement; other tables as they are."""
     columns = {name: _COLUMN.fullmatch(name) for name in rows.names[1:]}
     metrics = {name: found for name, found in columns.items() if found and not found["bound"]}

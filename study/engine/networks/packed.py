@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
+from study.engine.networks.cross_entropy import FewOperations
 from study.engine.networks.noise import Draw, Given, Recorded
 from study.engine.networks.tracing import Trace, compile_trace, trace
 from study.engine.networks.training import (
@@ -24,6 +25,8 @@ from study.engine.networks.training import (
 from study.optimizers import ParameterTensors, Step
 from study.records import Floats
 from study.seeding import derive_seed
+from workloads.errors import WorkloadError
+from workloads.python_state import Snapshot, changed, snapshot
 from workloads.randomness import forked
 from workloads.trees import rebuilt
 from workloads.workload import Examples
@@ -172,7 +175,8 @@ class PackedNetworks:
     def _read(self, indices: Tensor) -> Tensors:
         """Return the inputs of a gradient's trace, in order."""
         held = (self.parameters, *self._constants.values(), *self._loss_values.values())
-        return (*held, *self._examples, *self._drawn(indices), indices)
+        # a trace fixes strides too, and batches are slices of an epoch, or joined from two
+        return (*held, *self._examples, *self._drawn(indices), indices.contiguous())
 
     def _drawn(self, indices: Tensor) -> list[Tensor]:
         """Return what a step draws, each (lanes, ...)."""
@@ -203,14 +207,36 @@ class PackedNetworks:
         # cached per worker: a trace fixes shapes and Python values, so the key names all of them
         traces = self._loaded.traces
         if key not in traces:
-            traces[key] = compile_trace(build(inputs), inputs)
+            traces[key] = compile_trace(self._built(build, inputs), inputs)
         return cast(Trace, traces[key])
+
+    def _built(self, build: Callable[[Tensors], Trace], inputs: Tensors) -> Trace:
+        """Return a trace; refuse Python state that only these shapes change, as it is frozen."""
+        for _ in range(2):  # what the first call only fills, a cache, is not refused
+            before = self._python()
+            built = build(inputs)
+            found = changed(before, self._python())
+            if not found:
+                return built
+        raise WorkloadError(
+            f"{min(found)} changes with batches or measurements of this size only, which a pack of "
+            'lanes cannot follow; set compute.mode = "looped"'
+        )
+
+    def _python(self) -> Snapshot:
+        fixed = {n: held for n, held in self._constants.items() if n not in self._changing}
+        versions = {f"buffer {name}": held._version for name, held in fixed.items()}
+        return {**snapshot(model=self._model, workload=self._loaded.workload), **versions}
 
     def _gradient_graph(self, inputs: Tensors) -> Trace:
         names, count = list(self._loss_values), len(self._constants)
         train, own = self._train, count + len(names)
         end = own + len(self._examples)
         computation = Computation(self._model, self._loaded.loss)
+        whole = [
+            not tensor.is_floating_point() and bool((tensor >= 0).all())
+            for tensor in self._examples
+        ]
 
         def loss(
             flat: Tensor, held: Tensors, drawn: Tensors, *batch: Tensor
@@ -219,13 +245,14 @@ class PackedNetworks:
             state = self._state(flat, held[:count])
             # copies, which the model may change in place: those are of this transform alone
             state |= {name: state[name].clone() for name in self._changing}
-            with Given(drawn):
+            known = [tensor for tensor, is_whole in zip(batch, whole, strict=True) if is_whole]
+            with Given(drawn), FewOperations(known):
                 found = cast(Tensor, computation.on(state, rebuilt(train, batch), **values))
             return found, [state[name] for name in self._changing]
 
         def gradients(parameters: Tensor, *rest: Tensor) -> Tensors:
             held, examples, drawn = rest[:own], rest[own:end], rest[end:-1]
-            batch = (tensor[rest[-1]] for tensor in examples)
+            batch = (_rows(tensor, rest[-1]) for tensor in examples)
             take = vmap(grad_and_value(loss, has_aux=True))
             found, (value, buffers) = take(parameters, held, drawn, *batch)
             return found, value, *buffers
@@ -255,3 +282,9 @@ class PackedNetworks:
     def _state(self, flat: Tensor, constants: Tensors) -> dict[str, Tensor]:
         named = dict(zip(self._constants, constants, strict=True))
         return self._layout.unflatten(flat) | named
+
+
+def _rows(examples: Tensor, indices: Tensor) -> Tensor:
+    """Return examples (lanes, B, ...), copied as whole rows: indexing copies number by number."""
+    rows = examples.index_select(0, indices.flatten())
+    return rows.view(*indices.shape, *examples.shape[1:])

@@ -12,12 +12,18 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from study.engine.networks.cross_entropy import NARROW
+
 Trace = Callable[..., Any]
 
 _aten = torch.ops.aten
+_APART = {_aten.clone.default, _aten.eq_.Tensor, _aten.ne_.Tensor}
+"""Operations that are not shared, as their results are written into."""
+_CONTIGUOUS = {"memory_format": torch.contiguous_format}
+_VECTOR = 16
+"""Columns that a CPU's matrix product computes at once: 10 cost as much as 32, 16 rows of a
+transposed product half of that."""
 _RESHAPES = {_aten.expand.default, _aten.view.default, _aten._unsafe_view.default}
-_NARROW = 64
-"""Softmax over a narrower last axis is slow on a CPU: about 10 times slower at 10 classes."""
 
 
 def trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> fx.GraphModule:
@@ -65,36 +71,63 @@ def compile_trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) ->
 
 
 def simplify(module: fx.GraphModule) -> None:
-    """Remove operations without effect from a graph, in place, and transpose narrow softmaxes.
+    """Remove operations without effect from a graph, in place, and turn those over narrow axes.
 
     The graph holds aten operations, as `make_fx` returns it. Results change by rounding at most.
     """
     graph = module.graph
-    for rewrite in (_drop_identity, _widen_softmax):
-        for node in list(graph.nodes):
-            if node.op == "call_function":
-                rewrite(node)
-    if not any(_mutates(node) for node in graph.nodes):
+    writes = any(_mutates(node) for node in graph.nodes)
+    _rewrite(graph, _drop_view, _multiply_outer, _widen_softmax)
+    if not writes:  # into tensors that these take for unchanged, or for copies
+        _rewrite(graph, _drop_factor, _widen_argmax)
         _share_equal_nodes(graph)
+        _rewrite(graph, _turn_product)
     graph.eliminate_dead_code()
     module.recompile()
 
 
-def _drop_identity(node: fx.Node) -> None:
+def _rewrite(graph: fx.Graph, *rewrites: Callable[[fx.Node], None]) -> None:
+    for node in list(graph.nodes):
+        for rewrite in rewrites:
+            if node.op == "call_function":
+                rewrite(node)
+
+
+def _drop_view(node: fx.Node) -> None:
+    """Drop a view of the same shape."""
     source = node.args[0] if node.args else None
     if not isinstance(source, fx.Node):
         return
     if node.target in _RESHAPES:
         identity = _value(source).shape == _value(node).shape
-    elif node.target is _aten.mul.Scalar:
-        identity = node.args[1] == 1 and _value(source).dtype == _value(node).dtype
-    elif node.target is _aten.transpose.int and source.target is _aten.transpose.int:
+    elif _is(node, _aten.transpose.int) and _is(source, _aten.transpose.int):
         identity = set(source.args[1:]) == set(node.args[1:])
         source = source.all_input_nodes[0]
     else:
         return
     if identity:
         _replace(node, source)
+
+
+def _drop_factor(node: fx.Node) -> None:
+    """Drop a factor of 1, as the slope of a loss by itself."""
+    if node.target not in {_aten.mul.Scalar, _aten.mul.Tensor}:
+        return
+    source: Any = node.args[0]
+    factor = node.args[1]
+    while isinstance(factor, fx.Node) and factor.target in _RESHAPES:
+        factor = factor.args[0]
+    if not isinstance(source, fx.Node) or not (factor == 1 or _is(factor, _aten.ones_like.default)):
+        return
+    before, after = _value(source), _value(node)
+    if before.shape == after.shape and before.dtype == after.dtype:
+        _replace(node, source)
+
+
+def _multiply_outer(node: fx.Node) -> None:
+    """Make a matrix product over one number, as of single examples, a product of numbers."""
+    if node.target is _aten.bmm.default and _value(node.args[0]).shape[-1] == 1:  # type: ignore[arg-type]
+        node.target = _aten.mul.Tensor
 
 
 def _widen_softmax(node: fx.Node) -> None:
@@ -107,17 +140,11 @@ def _widen_softmax(node: fx.Node) -> None:
         return
     value, axis = _value(node), node.args[len(inputs)]
     last = value.dim() - 1
-    if axis not in {-1, last} or last < 1 or value.shape[-1] >= _NARROW:
+    if axis not in {-1, last} or last < 1 or value.shape[-1] >= NARROW:
         return
     graph = node.graph
     with graph.inserting_before(node):
-        transposed = [
-            graph.call_function(
-                _aten.contiguous.default,
-                (graph.call_function(_aten.transpose.int, (source, -1, -2)),),
-            )
-            for source in inputs
-        ]
+        transposed = [_turned(source) for source in inputs]
         rest = node.args[len(inputs) + 1 :]
         wide = graph.call_function(node.target, (*transposed, last - 1, *rest))
         back = graph.call_function(_aten.transpose.int, (wide, -1, -2))
@@ -125,10 +152,78 @@ def _widen_softmax(node: fx.Node) -> None:
     _replace(node, back)
 
 
+def _widen_argmax(node: fx.Node) -> None:
+    """Find the first greatest number, or the first NaN, along the axis before a narrow last one.
+
+    torch's argmax over it takes as long as a matrix product of a small network.
+    """
+    if node.target is not _aten.argmax.default or len(node.args) != 2:  # noqa: PLR2004 - no keepdim
+        return
+    source: Any = node.args[0]
+    axis = node.args[1]
+    value = _value(source)
+    few = value.dim() > 1 and value.shape[-1] < NARROW and value.shape[-2] >= _VECTOR
+    plain = value.is_floating_point() and value.device.type == "cpu"
+    if not (few and plain and axis in {-1, value.dim() - 1}):
+        return
+    call, classes = node.graph.call_function, value.shape[-1]
+    with node.graph.inserting_before(node):
+        wide = _turned(source)
+        # in place, so that truth is a number: comparisons that return booleans are slow
+        greatest = call(_aten.amax.default, (wide, [-2], True))
+        greatest = call(_aten.eq_.Tensor, (call(_aten.clone.default, (wide,)), greatest))
+        not_a_number = call(_aten.ne_.Tensor, (call(_aten.clone.default, (wide,)), wide))
+        first = call(_aten.maximum.default, (greatest, not_a_number))
+        places = call(_aten.arange.start_step, (classes, 0, -1), {"dtype": value.dtype})
+        places = call(_aten.unsqueeze.default, (places, 1))
+        place = call(_aten.amax.default, (call(_aten.mul.Tensor, (first, places)), [-2]))
+        place = call(_aten._to_copy.default, (place,), {"dtype": torch.int64})
+        found = call(_aten.rsub.Scalar, (place, classes))
+    found.meta = dict(node.meta)
+    _replace(node, found)
+
+
+def _turn_product(node: fx.Node) -> None:
+    """Compute a product of few columns, plus a bias, as its transpose where that is made of it."""
+    copied = _is(node, _aten.clone.default) and node.kwargs == _CONTIGUOUS
+    turned: Any = node.args[0] if copied or _is(node, _aten.contiguous.default) else None
+    total: Any = turned.args[0] if _is(turned, _aten.transpose.int) else None
+    if not _is(total, _aten.add.Tensor) or total.kwargs:
+        return
+    bias, product = total.args
+    if not _is(product, _aten.bmm.default) or not isinstance(bias, fx.Node):
+        return
+    once = all(len(part.users) == 1 for part in (product, total, turned))
+    last = {axis % 3 for axis in turned.args[1:]} == {1, 2}
+    value = _value(product)
+    few = value.shape[2] % _VECTOR > 0 and value.shape[1] >= _VECTOR
+    if not (once and last and few and value.device.type == "cpu" and _value(bias).dim() == 3):  # noqa: PLR2004
+        return
+    call = node.graph.call_function
+    with node.graph.inserting_before(node):
+        left, right, start = (
+            call(_aten.transpose.int, (part, 1, 2)) for part in (*product.args[::-1], bias)
+        )
+        found = call(_aten.add.Tensor, (start, call(_aten.bmm.default, (left, right))))
+        found = call(_aten.contiguous.default, (found,))
+    found.meta = dict(node.meta)
+    _replace(node, found)
+
+
+def _turned(source: Any) -> fx.Node:
+    """Return a copy of a tensor whose last two axes are exchanged, also in memory."""
+    call: Callable[..., fx.Node] = source.graph.call_function
+    return call(_aten.contiguous.default, (call(_aten.transpose.int, (source, -1, -2)),))
+
+
+def _is(node: Any, target: object) -> bool:
+    return isinstance(node, fx.Node) and node.target is target
+
+
 def _share_equal_nodes(graph: fx.Graph) -> None:
     seen: dict[tuple[Any, ...], fx.Node] = {}
     for node in list(graph.nodes):
-        if node.op != "call_function" or _is_random(node):
+        if node.op != "call_function" or _is_random(node) or node.target in _APART:
             continue
         key = (node.target, repr(node.args), repr(node.kwargs))
         if key in seen:

@@ -16,10 +16,11 @@ from study.config.sections import Precision
 from study.optimizers.parameters import parameter_tensors
 from study.seeding import derive_seed
 from workloads.command.program import Command
+from workloads.contract import data_are_identical_on_two_calls, kept
 from workloads.errors import WorkloadError
 from workloads.items import Items
 from workloads.observation import Observation, few, observe
-from workloads.randomness import forked, seed_all
+from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, quantities, sound_data, sound_model
 from workloads.workload import Data, Dynamics, Examples, Workload
 
@@ -113,7 +114,7 @@ def load(
     `data` are the workload's data where the caller has them; None loads them.
     """
     torch.set_float32_matmul_precision(_MATMUL[precision])
-    data = sound_data(workload.data()) if data is None else data
+    data = _first_data(workload) if data is None else data
     there = {
         name: split if name == "train" and data.mapped else split.to(device)
         for name, split in data.splits.items()
@@ -138,6 +139,16 @@ def load(
         mixing=next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None),
         convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
     )
+
+
+def _first_data(workload: Workload) -> Data:
+    """Return the data of a workload, loaded again for comparison where they are drawn."""
+    cpu = torch.device("cpu")
+    before = states(cpu)
+    data = sound_data(workload.data())
+    if drawn(before, states(cpu)) is not None:
+        kept(lambda: data_are_identical_on_two_calls(workload, data))
+    return data
 
 
 def copy_into(tensor: Tensor, values: Tensor) -> None:

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
+import math
 import tempfile
 import time
-from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +13,7 @@ from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
 from study.engine.outcomes import LOST, judge
 from study.engine.programs.environment import environment, placeholder_values
+from study.engine.programs.pruning import Pruning
 from study.engine.programs.trial import CHECKPOINT, ProgramTrial
 from study.engine.stopping_rules import StoppingRules
 from study.records import Cohort, Execution, Point, TrialResult
@@ -31,7 +32,8 @@ def run_programs(
     """Run a cohort of programs.
 
     A trial is ended where nothing that it may still report can matter. The results are judged by
-    the fewest steps of all trials, so they do not depend on which of them ran first.
+    the fewest steps of all trials, and by the rungs that all of them passed, so they do not depend
+    on which of them ran first.
 
     Args:
         resolved: the study.
@@ -65,89 +67,120 @@ class _Programs:
     ) -> None:
         self._resolved, self._command, self._cohort = resolved, command, cohort
         self._checkpoint = checkpoint
-        self._rules = StoppingRules.for_role(
-            cohort.role, resolved, cohort.batch_size, cohort.best_steps
-        )
+        self._rules = StoppingRules.for_cohort(resolved, cohort)
         self._slots = resolved.pack_at(cohort.batch_size)
         self._folders = [place / _folder(resolved, cohort, point) for point in cohort.points]
-        budget = self._rules.max_steps
-        self._trials = [ProgramTrial(command, folder, budget) for folder in self._folders]
+        self._trials = [ProgramTrial(command, folder, self._rules) for folder in self._folders]
+        rungs = self._folders[0].with_suffix(".rungs.json")
+        self._pruning = Pruning(self._rules, len(self._trials), rungs)
+        for index in range(len(self._trials)):
+            self._note(index)
 
     def run(self) -> list[TrialResult]:
         """Run every trial to its end; return the results."""
-        waiting = deque(enumerate(self._trials))
-        running: dict[int, ProgramTrial] = {}
+        running: dict[int, int] = {}
         try:
-            while waiting or running:
+            while running or self._open():
                 if self._checkpoint is not None and self._checkpoint.stopping():
-                    self._end_all(running)
-                self._fill(waiting, running)
+                    self._end_all([self._trials[index] for index in running.values()])
+                self._fill(running)
                 self._look(running)
+                self._judge_rungs()
         finally:
-            for trial in running.values():
-                trial.close()
+            for index in running.values():
+                self._trials[index].close()
         return [self._result(index) for index in range(len(self._trials))]
 
-    def _fill(
-        self, waiting: "deque[tuple[int, ProgramTrial]]", running: dict[int, ProgramTrial]
-    ) -> None:
-        """Start programs in the free slots."""
-        while waiting and len(running) < self._slots:
-            index, trial = waiting.popleft()
-            self._note(trial)
-            if trial.end is None and trial.past(self._rules):
-                trial.conclude()
-            if trial.end is not None:
-                continue
-            slot = min(set(range(self._slots)) - running.keys())
-            values = placeholder_values(
-                self._resolved, self._cohort, index, self._folders[index] / CHECKPOINT
-            )
-            trial.start(
-                self._command.words(values),
-                environment(self._command, self._cohort.points[index], values, slot),
-            )
-            running[slot] = trial
+    def _open(self) -> list[int]:
+        """Return the trials that have not ended, those first that did best at the last rung."""
+        dropped = self._pruning.dropped
+        return [k for k in self._pruning.order if k not in dropped and self._trials[k].end is None]
 
-    def _look(self, running: dict[int, ProgramTrial]) -> None:
+    def _waiting(self, running: Mapping[int, int]) -> list[int]:
+        """Return the trials that may run and do not; those past the next rung wait for others."""
+        level, busy = self._pruning.level, set(running.values())
+        return [k for k in self._open() if k not in busy and self._trials[k].step < level]
+
+    def _fill(self, running: dict[int, int]) -> None:
+        """Start programs in the free slots; `running` has the trial of every slot in use."""
+        for index in self._waiting(running):
+            trial = self._trials[index]
+            if trial.past(self._rules):
+                trial.conclude()
+            elif len(running) < self._slots:
+                slot = min(set(range(self._slots)) - running.keys())
+                values = placeholder_values(
+                    self._resolved, self._cohort, index, self._folders[index] / CHECKPOINT
+                )
+                trial.start(
+                    self._command.words(values),
+                    environment(self._command, self._cohort.points[index], values, slot),
+                )
+                running[slot] = index
+
+    def _look(self, running: dict[int, int]) -> None:
         """Take in what the programs report, and end those that are past."""
-        changed = look_at(running.values())
-        for slot, trial in list(running.items()):
+        changed = look_at([self._trials[index] for index in running.values()])
+        for slot, index in list(running.items()):
+            trial = self._trials[index]
             if trial in changed:
-                self._note(trial)
+                self._note(index)
             if trial.process is None:
                 del running[slot]
-                self._keep_output(trial)
-        for trial in running.values():
+                self._keep_output(index)
+                if trial.end is None:  # it goes on later, from what it reported while it ended
+                    self._trials[index] = ProgramTrial(
+                        self._command, self._folders[index], self._rules
+                    )
+                    self._note(index)
+        others_wait = bool(self._waiting(running))
+        for index in running.values():
+            trial = self._trials[index]
             if trial.end is None and trial.past(self._rules):
                 trial.conclude()
+            elif index in self._pruning.dropped or (
+                others_wait and trial.step >= self._pruning.level
+            ):
+                trial.stop()
 
-    def _note(self, trial: ProgramTrial) -> None:
-        """Lower the cap if the trial has reached the target."""
-        steps = judge(trial.run(), self._rules)[1].steps if trial.step >= 0 else None
-        if steps is not None:
-            self._rules = self._rules.after_reaching(steps)
+    def _note(self, index: int) -> None:
+        """Lower the cap if a trial has reached the target, and no rung may drop it."""
+        if self._trials[index].step >= 0 and index not in self._pruning.dropped:
+            steps = judge(self._trials[index].run(), self._rules)[1].steps
+            if steps is not None and self._pruning.settled(steps):
+                self._rules = self._rules.after_reaching(steps)
 
-    def _keep_output(self, trial: ProgramTrial) -> None:
-        point = self._cohort.points[self._trials.index(trial)]
+    def _judge_rungs(self) -> None:
+        """Judge the rungs that every trial has passed."""
+        while math.isfinite(self._pruning.level) and all(
+            self._trials[index].step >= self._pruning.level for index in self._open()
+        ):
+            self._pruning.judge([trial.run() for trial in self._trials], self._rules)
+            for index in range(len(self._trials)):
+                self._note(index)
+
+    def _keep_output(self, index: int) -> None:
+        point = self._cohort.points[index]
         name = f"{OUTPUT}/b{self._cohort.batch_size:05d}-{point.role}-{point.trial:03d}.log"
         if self._checkpoint is not None:
-            self._checkpoint.write_beside(name, trial.output.kept())
+            self._checkpoint.write_beside(name, self._trials[index].output.kept())
 
-    def _end_all(self, running: Mapping[int, ProgramTrial]) -> None:
+    def _end_all(self, running: Collection[ProgramTrial]) -> None:
         """End the programs, which may save themselves, and raise `SavedError`."""
         deadline = time.monotonic() + STOPPING_SECONDS
-        for trial in running.values():
+        for trial in running:
             trial.stop(grace=STOPPING_SECONDS)
-        while any(t.process for t in running.values()) and time.monotonic() < deadline + 1:
-            look_at(running.values())
+        while any(trial.process for trial in running) and time.monotonic() < deadline + 1:
+            look_at(running)
         raise SavedError
 
     def _result(self, index: int) -> TrialResult:
         trial, cohort = self._trials[index], self._cohort
         # one that broke down past the cap would have been ended there, had the cap been known
-        message = trial.end.message if trial.end and not trial.past(self._rules) else ""
-        run, outcome = LOST if message else judge(trial.run(), self._rules)
+        past = index in self._pruning.dropped or trial.past(self._rules)
+        message = trial.end.message if trial.end and not past else ""
+        run = self._pruning.cut(index, trial.run())
+        run, outcome = LOST if message else judge(run, self._rules)
         micro_batch = self._resolved.micro_batch
         return TrialResult(
             batch_size=cohort.batch_size,

@@ -14,6 +14,8 @@ _LONGEST = 2**16
 
 _NOT_FINITE = re.compile(r":\s*[-+]?(?:nan|inf|infinity)\s*(?=[,}])", re.IGNORECASE)
 """What C's printf and Python's f-strings write where a number is not finite; JSON has no word."""
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+"""What loggers put around a line for terminals."""
 
 
 class BadLineError(Exception):
@@ -59,7 +61,8 @@ class Lines:
 
 def _text(line: bytes) -> str:
     # a progress bar begins its line anew with a carriage return
-    return line.strip().rpartition(b"\r")[2].decode("utf-8", errors="replace").strip()
+    text = line.strip().rpartition(b"\r")[2].decode("utf-8", errors="replace")
+    return _COLOR.sub("", text).strip().lstrip("\ufeff")
 
 
 class Reader:

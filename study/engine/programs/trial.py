@@ -20,6 +20,7 @@ from study.engine.programs.saved import (
     read_rows,
     write,
 )
+from study.engine.rungs import plainly_diverged
 from study.engine.stopping_rules import StoppingRules
 from study.records import Seconds
 from workloads.command.program import Command
@@ -46,15 +47,15 @@ class ProgramTrial:
         killed: whether it did not end itself in time when it was asked to.
     """
 
-    def __init__(self, command: Command, folder: Path, max_steps: int) -> None:
+    def __init__(self, command: Command, folder: Path, rules: StoppingRules) -> None:
         """Read what an earlier process has left in the trial's folder.
 
         Args:
             command: the program.
             folder: the trial's own; it need not exist.
-            max_steps: the step budget, >= 1.
+            rules: the step budget, the target, and whether a trial that diverges ends at once.
         """
-        self._command, self._folder, self._max_steps = command, folder, max_steps
+        self._command, self._folder, self._rules = command, folder, rules
         self._rows: list[Row] = read_rows(folder / _CURVE)
         self.end = read_end(folder / _ENDED)
         self.killed = False
@@ -128,6 +129,8 @@ class ProgramTrial:
             self._check_time()
         except BadLineError as bad:
             self._conclude(End(str(bad)))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            self._conclude(End(f"a program must leave the folder of its trial, got {error}"))
         if code is not None:
             ended = self._settled(code)
         if code is not None and ended:
@@ -218,11 +221,12 @@ class ProgramTrial:
                 f"{self._command.options.step} must rise from one measurement to the next, got "
                 f"{found.step} after {self.step}; of several processes, let one report"
             )
-        if found.step > self._max_steps:
+        if found.step > self._rules.max_steps:
             if not self._rows:
                 raise BadLineError(
-                    f"a program must be measured within its budget of {self._max_steps:,} steps, "
-                    f"got its first measurement at step {found.step:,}; measure more often"
+                    f"a program must be measured within its budget of "
+                    f"{self._rules.max_steps:,} steps, got its first measurement at "
+                    f"step {found.step:,}; measure more often"
                 )
             self._conclude(End(finished=True))
         elif not found.finite:
@@ -234,6 +238,13 @@ class ProgramTrial:
             self._rows.append(row)
             with (self._folder / _CURVE).open("a", encoding="utf-8") as file:
                 file.write(line_of(row))
+            if self._rules.ends_diverged and self._plainly_diverged():
+                self._conclude(End(diverged_at=found.step))
+
+    def _plainly_diverged(self) -> bool:
+        first, last = self._rows[0], self._rows[-1]
+        # a program need not report step 0, and later losses say nothing of where it began
+        return first[0] == 0 and plainly_diverged(first, last, self._rules.target)
 
     def _elapsed(self) -> float:
         """Return the seconds that the program has run, here and before."""
@@ -260,18 +271,21 @@ class ProgramTrial:
         if not self._rows:
             return End(self._nothing())
         before = self._rows[-2][0] if len(self._rows) > 1 else 0
-        if 2 * self.step - max(before, 0) > self._max_steps:
+        if 2 * self.step - max(before, 0) > self._rules.max_steps:
             return End(finished=True)  # its next measurement would lie beyond the budget
         return End(
-            f"the program must train for {{max_steps}} = {self._max_steps:,} steps unless it is "
-            f"ended, got an end after step {self.step:,}; {self.output.last_lines()}"
+            f"the program must train for {{max_steps}} = {self._rules.max_steps:,} steps unless it "
+            f"is ended, got an end after step {self.step:,}; {self.output.last_lines()}"
         )
 
     def _nothing(self) -> str:
         options, keys = self._command.options, ", ".join(sorted(self._reader.keys))
         there = f"JSON with the keys {keys}" if keys else "none"
+        if {options.step, self._command.measured} <= self._reader.keys:
+            there = "them null, or on lines apart"
         return (
             "the program must report measurements, JSON objects with the keys "
             f"{options.step} and {self._command.measured}, on lines of its output or of "
-            f"$BATCHSCALE_LOG, got {there}; {self.output.last_lines()}"
+            f"$BATCHSCALE_LOG, got {there}; print each on a line of its own, in double quotes, and "
+            f"not to the errors; {self.output.last_lines()}"
         )

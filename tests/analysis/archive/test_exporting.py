@@ -18,8 +18,8 @@ from analysis.tables.schema import (
     CURVES_FILE,
     STUDY_FILE,
     TRIALS_FILE,
-    box_schema,
     curve_schema,
+    file_schema,
     trial_schema,
 )
 from analysis.tables.study import read_study
@@ -111,7 +111,7 @@ def folder(made, tmp_path):
     for name, frame, schema in (
         (TRIALS_FILE, trials, trial_schema(("lr", "momentum"))),
         (CURVES_FILE, study.curves, curve_schema()),
-        (BOXES_FILE, study.boxes, box_schema()),
+        (BOXES_FILE, study.boxes, file_schema(BOXES_FILE)),
     ):
         write_table(folder, name, pa.Table.from_pandas(frame, schema, preserve_index=False))
     return folder

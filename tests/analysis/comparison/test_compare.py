@@ -242,6 +242,15 @@ def test_different_targets_and_workloads_are_named(made):
     assert "different targets" not in text_of(compare(studies, target=0.1))
 
 
+def test_other_validation_data_are_named(made):
+    one = made(curve(40, 40))
+    data = [{"train": "a", "validation": digest} for digest in "bc"]
+    studies = {digests["validation"]: replace(one, data=digests) for digests in data}
+    text = text_of(compare(studies))
+    assert "different validation data" in text
+    assert "different training data" not in text
+
+
 def test_different_quantities_and_single_studies_are_refused(made):
     first = made(curve(40, 40))
     with pytest.raises(AnalysisError, match="2 or more studies, got 1"):

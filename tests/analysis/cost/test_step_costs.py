@@ -7,7 +7,7 @@ from analysis.cost.step_costs import StepCosts, read_costs, step_times, write_co
 from analysis.errors import AnalysisError
 from analysis.tables.files import write_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import COST_FILE, cost_schema
+from analysis.tables.schema import COST_FILE, file_schema
 
 GOOD = "batch_size,seconds_per_step,low,high,energy\n8,0.2,0.1,0.3,5\n4,0.1,,,\n"
 
@@ -86,6 +86,6 @@ ROW = {"batch_size": 4, "step_seconds": 1.0, "device": "made", "source": "measur
 )
 def test_a_damaged_table_is_refused(tmp_path, rows, message):
     folder = ResultsFolder.at(tmp_path)
-    write_table(folder, COST_FILE, pa.Table.from_pylist(rows, schema=cost_schema()))
+    write_table(folder, COST_FILE, pa.Table.from_pylist(rows, schema=file_schema(COST_FILE)))
     with pytest.raises(AnalysisError, match=message):
         read_costs(folder)

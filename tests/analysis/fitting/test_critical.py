@@ -7,8 +7,9 @@ from analysis.fitting.critical import DEFINITIONS, FORM, SEEDS, critical_batch_s
 from analysis.fitting.fit import fit_all
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.regimes import crossings, regimes_of
+from analysis.fitting.regimes import regimes_of
 from analysis.report.fits import critical_record, critical_text
+from tests.analysis.fitting.reading import crossings
 
 QUADRATIC_SIZES = 4.0 ** np.arange(9)
 QUADRATIC_STEPS = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
@@ -104,7 +105,7 @@ def test_edges_cover_and_lean_to_no_side(name, b_crit, exponent):
     rng = np.random.default_rng(21)
     sizes = 2.0 ** np.arange(13)
     truth = MODELS[name].steps(sizes, 20.0, b_crit, exponent)
-    edges = crossings(np.log(sizes), np.log(truth))
+    edges = crossings(sizes, truth)
     repeats, covered, values = 60, np.zeros(2), []
     for noise in np.exp(0.1 * rng.standard_normal((repeats, sizes.size))):
         found = critical(sizes, truth * noise)

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from analysis.errors import AnalysisError
 from analysis.fitting.likelihood import (
     NOISES,
     accepted_locations,
-    estimate_median,
     maximize,
     threshold,
 )
@@ -99,49 +97,3 @@ def test_noise_families_match_scipy(name):
 
 def test_threshold_tends_to_chi_squared():
     assert threshold(10**6, 3, 0.95) == pytest.approx(stats.chi2.ppf(0.95, 1) / 2, rel=1e-4)
-
-
-def test_the_median_without_misses_has_the_t_interval():
-    values = np.array([310, 355, 290, 402, 333])
-    found = estimate_median(values, np.zeros(5, bool))
-    logs = np.log(values)
-    low, high = stats.t.interval(0.95, 4, logs.mean(), logs.std(ddof=1) / math.sqrt(5))
-    assert found.value == pytest.approx(stats.gmean(values))
-    assert (found.low, found.high) == pytest.approx((math.exp(low), math.exp(high)))
-
-
-def test_a_miss_moves_the_median_up():
-    seen = estimate_median([310, 355, 290, 402], [False] * 4)
-    found = estimate_median([310, 355, 290, 402, 450], [False] * 4 + [True])
-    assert found.value > seen.value
-    assert found.high > seen.high
-
-
-@pytest.mark.parametrize("missed", [[True, True, True], [True, True, False]])
-def test_one_value_has_no_interval(missed):
-    found = estimate_median([300, 300, 300], missed)
-    assert found.text("steps") == "steps not identified"
-
-
-@pytest.mark.parametrize("values", [[], [5.0], [5.0, math.nan], [5.0, 0.0], [5.0, math.inf]])
-def test_a_median_needs_two_positive_numbers(values):
-    with pytest.raises(AnalysisError, match="needs 2 or more positive finite values, got"):
-        estimate_median(values, [False] * len(values))
-
-
-@pytest.mark.parametrize(
-    ("budget", "least", "most"),
-    [(math.inf, 0.94, 0.96), (1.6, 0.94, 0.98)],
-    ids=["all", "censored"],
-)
-def test_the_interval_of_five_seeds_covers(budget, least, most):
-    rng = np.random.default_rng(8)
-    covered = []
-    for values in 100 * np.exp(0.4 * rng.standard_normal((2000, 5))):
-        missed = values > 100 * budget
-        if missed.sum() > 3:
-            continue
-        found = estimate_median(np.minimum(values, 100 * budget), missed)
-        covered.append(found.low <= 100 <= found.high)
-    assert len(covered) > 1990
-    assert least < np.mean(covered) < most

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.errors import AnalysisError
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.models import hyperbola
-from analysis.fitting.regimes import ORDER, Regime, Verdict, crossings, find_regimes
+from analysis.fitting.regimes import ORDER, Regime, Verdict
 from analysis.report.regimes import regime_sentences
+from tests.analysis.fitting.reading import crossings, find_regimes
 
 QUADRATIC_SIZES = 4.0 ** np.arange(9)
 SIZES_OF_FIVE = np.array([2.0, 16.0, 128.0, 1024.0, 8192.0])
@@ -149,16 +149,10 @@ def test_units_of_batch_size_scale_the_answer(factor):
     assert regimes.b_plateau == pytest.approx(4096 * factor, rel=0.01)
 
 
-@pytest.mark.parametrize("sizes", [[4, 2], [2, 2], [2]])
-def test_batch_sizes_must_rise(sizes):
-    with pytest.raises(AnalysisError, match="in rising order, got .*; sort them"):
-        find_regimes(sizes, [10] * len(sizes))
-
-
 def test_crossings_lie_within_the_range_or_at_a_limit():
-    log_sizes = np.log([1.0, 2.0, 4.0, 8.0])
-    assert crossings(log_sizes, -log_sizes)[0] == np.inf
-    assert crossings(log_sizes, 0 * log_sizes)[1] == 0
-    perfect_to, plateau_from = crossings(log_sizes, -log_sizes / 2)
+    sizes = np.array([1.0, 2.0, 4.0, 8.0])
+    assert crossings(sizes, 1 / sizes)[0] == np.inf
+    assert crossings(sizes, np.ones(4))[1] == 0
+    perfect_to, plateau_from = crossings(sizes, sizes**-0.5)
     assert 1 < perfect_to < 2
     assert 4 < plateau_from < 8

@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from analysis.fitting.fit import fit, fit_all
+from analysis.fitting.fit import Fits, fit, fit_all
 from analysis.fitting.models import MODELS, hyperbola
 from analysis.fitting.points import Points
-from analysis.fitting.tuned import tuned_fit, tuned_fits
+from analysis.fitting.tuned import tuned_fits
 from analysis.fitting.tuning_gap import GAPS, TuningGap
 
 SIZES = 4.0 ** np.arange(9)
@@ -20,6 +20,10 @@ def gap_about(center, spread=0.02):
 
 def gaps_of(centers, **spread):
     return {size: gap_about(g, **spread) for size, g in zip(SIZES, centers, strict=True)}
+
+
+def tuned_fit(found, gaps):
+    return tuned_fits(Fits(by_name={"one": found}, missing={}), gaps)["one"]
 
 
 @pytest.mark.parametrize(("name", "exponent"), [("hyperbola", 1), ("smooth", 1.6), ("power", 0.9)])

@@ -10,7 +10,7 @@ from analysis.fitting.estimates import Estimate
 from analysis.measures.diagnostics import SENTENCES, diagnostic_sentences, read_diagnostics
 from analysis.tables.files import write_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import DIAGNOSTICS_FILE, diagnostic_schema
+from analysis.tables.schema import DIAGNOSTICS_FILE, file_schema
 from tests.analysis.made_diagnostics import diagnosed
 
 
@@ -98,7 +98,9 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     config = {"workload": "blobs.py:Blobs", "optimizer": "sgd"}
     with pytest.raises(AnalysisError, match="diagnostics.parquet"):
         read_diagnostics(folder, config)
-    table = pa.Table.from_pandas(made.table, schema=diagnostic_schema(), preserve_index=False)
+    table = pa.Table.from_pandas(
+        made.table, schema=file_schema(DIAGNOSTICS_FILE), preserve_index=False
+    )
     write_table(folder, DIAGNOSTICS_FILE, table)
     again = read_diagnostics(folder, config)
     assert again.subject == "Blobs, sgd"

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
-from analysis.measures.targets import equal_trials, first_trials, search_trials, steps_to_target
+from analysis.measures.first_trials import equal_trials, first_trials
+from analysis.measures.targets import search_trials, steps_to_target
 from analysis.tables.schema import STATUSES
 
 HYPERPARAMETERS = {"lr", "momentum"}
@@ -199,25 +200,25 @@ def test_an_empty_study_is_refused(study):
 
 
 def test_the_first_trials_by_number(study):
-    first = search_trials(study, first=5)
+    first = search_trials(first_trials(study, 5))
     assert first.groupby("batch_size")["trial"].apply(list).tolist() == [[0, 1, 2, 3, 4]] * 10
-    table = steps_to_target(study, first=5)
+    table = steps_to_target(first_trials(study, 5))
     assert set(table["trials"]) == {5}
     assert table["steps"].tolist() == steps_to_target(study)["steps"].tolist()  # trial 3 is in
-    pd.testing.assert_frame_equal(steps_to_target(study, first=16), steps_to_target(study))
+    pd.testing.assert_frame_equal(steps_to_target(first_trials(study, 16)), steps_to_target(study))
 
 
 def test_a_trial_capped_by_a_dropped_one_is_a_miss(made):
     study = made({4: 100})
     capped = study.trials[(study.trials["status"] == "capped") & (study.trials["trial"] < 3)]
     assert len(capped)
-    row = steps_to_target(study, first=3).iloc[0]
+    row = steps_to_target(first_trials(study, 3)).iloc[0]
     reached = study.trials[(study.trials["trial"] < 3) & (study.trials["status"] == "reached")]
     assert row["steps"] is pd.NA if reached.empty else row["steps"] == reached["steps"].min()
     only = with_trials(
         study, study.trials[study.trials["status"].ne("reached") | (study.trials["trial"] == 3)]
     )
-    row = steps_to_target(only, first=3).iloc[0]
+    row = steps_to_target(first_trials(only, 3)).iloc[0]
     assert row["steps"] is pd.NA
     assert row["stopped_at"] == 150
 
@@ -226,7 +227,7 @@ def test_a_trial_capped_by_a_dropped_one_is_a_miss(made):
 def test_fewer_trials_never_take_fewer_steps(study, target):
     last = steps_to_target(study, target)["steps"]
     for first in range(15, 0, -1):
-        steps = steps_to_target(study, target, first)["steps"]
+        steps = steps_to_target(first_trials(study, first), target)["steps"]
         assert (steps.fillna(10**9) >= last.fillna(10**9)).all()
         last = steps
 
@@ -238,7 +239,7 @@ def test_only_searches_count_as_equal(made):
     uneven = with_trials(study, pd.concat([fewer, more, study.trials.head(5)]))
     assert equal_trials(study) == 16
     assert equal_trials(uneven) == 13
-    table = steps_to_target(uneven, first=13)
+    table = steps_to_target(first_trials(uneven, 13))
     assert table["trials"].tolist() == [13, 13]
     assert table["steps"].tolist() == [100, 60]
     assert set(first_trials(uneven, 13).trials["role"]) == {"search"}
@@ -257,7 +258,7 @@ def test_replicates_are_dropped_with_their_source(made):
 def test_as_many_trials_as_the_batch_size_with_fewest(study, first):
     fewer = study.trials.drop(study.trials.index[(study.trials["batch_size"] == 8)][:2])
     with pytest.raises(AnalysisError, match=f"every batch size, 14 at B = 8, got {first}; take"):
-        search_trials(with_trials(study, fewer), first=first)
+        first_trials(with_trials(study, fewer), first)
 
 
 def test_first_trials_of_no_trial_are_refused(study):

@@ -1,5 +1,6 @@
 """A study of which trials failed says so, and its other batch sizes are analysed."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from analysis.figures import draw
 from analysis.figures.one_study.goals import goals_data
 from analysis.figures.one_study.steps import NOT_REACHED, steps_data
 from analysis.report.failures import failure_records, failure_sentences
-from analysis.report.record import sentences
+from analysis.report.record import sentences, summary_record
 from analysis.report.summary import analyze
 
 STEPS = {4: 1600, 8: 800, 16: 400, 32: 200, 64: 100}
@@ -37,7 +38,11 @@ def test_failures_are_counted_and_quoted_by_batch_size():
 
 
 def test_a_summary_names_what_failed(made):
-    found = sentences(analyze(failing(made(STEPS), [8], trials=2)))
+    study = failing(made(STEPS), [8], trials=2)
+    as_read = study.trials.astype({"batch_size": "Int64"})
+    analysis = analyze(replace(study, trials=as_read))
+    assert json.loads(json.dumps(summary_record(analysis)))["failures"][0]["batch_size"] == 8
+    found = sentences(analysis)
     assert 'B = 8: 2 of 16 trials failed, the first with "RuntimeError: no".' in found
     assert not any("failed" in sentence for sentence in sentences(analyze(made(STEPS))))
 

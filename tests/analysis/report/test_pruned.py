@@ -8,6 +8,7 @@ import pytest
 from analysis.archive.layout import ARCHIVED_AS, INCOMPLETE
 from analysis.errors import AnalysisError
 from analysis.measures.budgets import Budget, Unit, best_errors, budget_sentence
+from analysis.measures.first_trials import first_trials
 from analysis.measures.targets import search_trials, steps_to_target
 from analysis.report.record import sentences, summary_record
 from analysis.report.summary import analyze
@@ -69,24 +70,25 @@ def test_budgets_are_exact_up_to_the_first_that_was_pruned(half):
 
 
 def test_fewer_trials_are_refused_where_the_others_pruned_them(half):
-    assert steps_to_target(half, first=16)["trials"].tolist() == [16] * 10
-    assert steps_to_target(half, first=8)["trials"].tolist() == [8] * 10
+    assert steps_to_target(first_trials(half, 16))["trials"].tolist() == [16] * 10
+    assert steps_to_target(first_trials(half, 8))["trials"].tolist() == [8] * 10
     with pytest.raises(AnalysisError, match="must leave whole cohorts.*got 40 trials in made"):
-        steps_to_target(half, first=12)
+        first_trials(half, 12)
 
 
 def test_whole_cohorts_may_be_dropped(half):
     cohorts = (half.trials["trial"] // 12).astype("int64") * 12
     apart = replace(half, trials=half.trials.assign(cohort=cohorts))
-    assert steps_to_target(apart, first=12)["pruned"].tolist() == [4] * 10
+    assert steps_to_target(first_trials(apart, 12))["pruned"].tolist() == [4] * 10
 
 
 def test_a_summary_says_that_trials_were_pruned(analyzed, half):
-    assert "80 of 160 trials were pruned (race.prune)" in " ".join(sentences(analyze(half)))
-    assert readable_table(analyze(half))["pruned"].tolist() == ["8"] * 10
+    found = analyze(half)
+    assert "80 of 160 trials were pruned (race.prune)" in " ".join(sentences(found))
+    assert readable_table(found)["pruned"].tolist() == ["8"] * 10
     assert "pruned" not in readable_table(analyzed)
     assert not any("pruned" in sentence for sentence in sentences(analyzed))
-    assert summary_record(analyze(half))["table"][0]["pruned"] == 8
+    assert summary_record(found)["table"][0]["pruned"] == 8
 
 
 def test_at_a_looser_target_a_trial_counts_that_crossed_it_before_it_was_pruned(half):

@@ -216,6 +216,27 @@ def test_the_first_trials_only(study, analyzed):
     assert (summary_record(analysis)["first"], summary_record(analyzed)["first"]) == (8, None)
 
 
+def _begun_at(study, error):
+    curves = study.curves.copy()
+    first = curves.index[curves["step"] == 0][0]
+    curves.loc[first, "val_error"] = error
+    return replace(study, curves=curves)
+
+
+def test_a_target_that_an_untrained_model_meets_is_refused(made):
+    study = _begun_at(made(FEW), 0.45)
+    assert analyze(study, 0.3).target == 0.3
+    with pytest.raises(AnalysisError, match=r"got 0\.5, which \d+ trials? of .* at step 0"):
+        analyze(study, 0.5)
+
+
+def test_a_trial_that_begins_below_the_raced_target_is_told(made):
+    assert any(
+        "1 trial was below the target before training" in sentence
+        for sentence in sentences(analyze(_begun_at(made(FEW), 0.01)))
+    )
+
+
 def test_a_study_in_tokens_tells_its_critical_batch_size_in_both(study):
     analysis = analyze(replace(study, config={**study.config, "tokens_per_example": 16}))
     told = [text for text in sentences(analysis) if "In tokens" in text]

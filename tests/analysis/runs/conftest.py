@@ -6,10 +6,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from analysis.runs.columns import parse_mapping
+from analysis.runs.columns import Units, parse_mapping
 from analysis.runs.importing import Choices, import_runs
 from analysis.runs.space import parse_space
-from analysis.runs.units import Units
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
 

@@ -22,6 +22,11 @@ WRONG = {
         "val_error must be a number, got 'oops' in row 3",
     ),
     "comma": (f'{HEAD}a,8,.1,1,"0,5"', "val_error must be a number, got '0,5' in row 2"),
+    "too many examples": (f"{HEAD}a,4000000000,.1,9000000000000000,.5", "9e.15 x 4e.09 in row 2"),
+    "percentages": (
+        f"{HEAD}a,8,.1,1,55",
+        "must be a share from 0 to 1, got 55 in row 2.*val_loss=",
+    ),
     "text in a setting": (f"{HEAD}a,8,fast,1,.5", "lr must be a number, got 'fast' in row 2"),
     "infinite setting": (f"{HEAD}a,8,inf,1,.5", "lr must be finite, got inf in row 2"),
     "half a step": (f"{HEAD}a,8,.1,1.5,.5", r"step must be an integer from 0, got 1\.5 in row 2"),
@@ -35,6 +40,8 @@ WRONG = {
         "run,batch_size,step,val_accuracy\na,8,1,93",
         "a share from 0 to 1, got 93 in row 2",
     ),
+    "percents": (f"{HEAD}a,8,.1,1,.5\na,8,.1,2,40", "share .* got 40 in row 3 .* val_loss"),
+    "score": (f"{HEAD}a,8,.1,1,-.5", "a share from 0 to 1, got -0.5 in row 2"),
     "header alone": (HEAD, "a header and at least one row"),
     "empty": ("", "a header and at least one row"),
     "one name twice": ("run,run\na,b", "different names, got 'run' more than once"),
@@ -83,6 +90,10 @@ def test_a_line_of_json_is_named(imports):
         ("step=a,step=b", "each name once, got 'step=b'"),
         ("step=at", "'at' for step, got the columns run, batch_size"),
         ("interval=lr", "must not have the name of a column of the tables, got 'interval'"),
+        ("a b=lr", "a hyperparameter must have a name of letters, .* got 'a b' in --columns"),
+        ("a;b=lr", "a name in --columns must be of letters, .* got 'a;b'"),
+        ("x=val_error", "must have a column of val_error, val_accuracy, val_loss"),
+        ("lr=batch_size", "must have a column batch_size"),
     ],
 )
 def test_a_mapping_that_says_nothing_is_refused(imports, columns, message):
@@ -116,8 +127,9 @@ def test_settings_may_stand_in_one_row_and_losses_in_rows_of_their_own(imports):
 
 def test_a_column_that_is_left_out_is_no_setting(imports):
     text = f"{HEAD}a,8,.1,1,.5\na,8,.2,2,.4"
-    made = imports(text, columns="lr=")
+    made = imports(text.replace("\n", ",\n") + ",", columns="lr=")
     assert "lr" not in made.trials
+    assert "columns left out" not in made.sentence  # one without a name
 
 
 def test_without_an_id_a_run_is_its_settings(imports):

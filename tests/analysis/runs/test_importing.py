@@ -175,6 +175,17 @@ def test_accuracy_becomes_an_error_and_a_loss_a_loss(imports):
     assert loss.study.config["race"]["quantity"] == "loss"
 
 
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [(5, r"below 1, got 5; write 0\.05 for 5 %"), (0.95, "accuracy of 0.95, write --target 0.05")],
+)
+def test_a_target_of_the_other_side_or_in_percent_is_refused(imports, target, words):
+    frame = measurements()
+    accuracy = frame.assign(val_accuracy=1 - frame["val_error"]).drop(columns="val_error")
+    with pytest.raises(AnalysisError, match=words):
+        imports(accuracy, target=target)
+
+
 def test_a_taken_folder_is_refused(imports):
     imports(measurements())
     with pytest.raises(AnalysisError, match="a folder that is new or empty"):

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.errors import AnalysisError
 from analysis.search_quality.best_of_n import SearchSample, SearchVerdict, best_of_n, search_sample
 
 
@@ -92,20 +91,6 @@ def test_digits_survive_many_trials():
 )
 def test_verdicts(sample, verdict):
     assert sample.verdict is SearchVerdict(verdict)
-
-
-@pytest.mark.parametrize("n", [0, 5])
-def test_a_subset_has_one_to_all_trials(n):
-    with pytest.raises(AnalysisError, match=f"from 1 to 4, the number of trials, got {n}"):
-        made_sample([10, 20], 2).mean(n)
-
-
-@pytest.mark.parametrize(
-    ("steps", "trials", "bound"), [([3, 2], 2, 9), ([2, 3], 1, 9), ([2, 3], 2, 1), ([0], 1, 2)]
-)
-def test_a_sample_is_in_order(steps, trials, bound):
-    with pytest.raises(AnalysisError, match="rising steps of at most all trials.*; sort them"):
-        SearchSample(steps=np.array(steps, dtype=float), trials=trials, bound=bound)
 
 
 def trials_table(*rows):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.measures.first_trials import first_trials
 from analysis.measures.targets import steps_to_target
 from analysis.search_quality.best_of_n import SearchVerdict, search_sample
 from analysis.search_quality.sentences import quality_sentences
@@ -121,7 +122,7 @@ def test_edges_are_those_of_the_box_that_was_searched(study, box, values, points
     assert quality_table(study)["box"].tolist() == ["edge"]
     assert quality_table(widened(study))["edges"].tolist() == [""]
     # the first trials are of the study's own box, not the widened one
-    assert quality_table(widened(study), first=64)["edges"].tolist() == ["lr high"]
+    assert quality_table(first_trials(widened(study), 64))["edges"].tolist() == ["lr high"]
 
 
 def test_momentum_is_not_widened_below_zero(study, box, values, points, race):

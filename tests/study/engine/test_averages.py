@@ -1,5 +1,7 @@
 """Averaged weights: the exact recursion, in every mode, beside weights that never see them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from study.replay.trial import same_curve
 from tests.study.planning.test_resolve import BLOBS
 
 DECAYS = (0.0, 0.5, 0.9)
+OWN = {"optimizer": "schedule-free-sgd"}
 SPACE = {"lr": 0.1, "momentum": 0.5, "ema_decay": {"low": 0.0, "high": 0.99}}
 
 
@@ -73,6 +76,71 @@ def test_what_is_measured_is_the_exact_average(shared_training, averaging, kind,
 
 
 @pytest.mark.parametrize("mode", ["packed", "looped"])
+@pytest.mark.parametrize("weights", ["averaged", "raw"])
+def test_what_is_measured_is_the_average_of_the_optimizer(
+    shared_training, make_study, mode, weights
+):
+    """Without interpolation the average is the mean of all weights after the first step."""
+    space, race = {"lr": 0.1, "interpolation": 0.0}, {"weights": weights}
+    study = make_study(compute={"mode": mode}, search={"space": space}, race=race, **OWN)
+    made = shared_training("plain")
+    points = (Point(trial=0, seed=100, values=space), Point(trial=1, seed=101, values=space))
+    lanes = build_lanes(study, made, Cohort(batch_size=study.batch_sizes[0], points=points))
+    passed = []
+    for _ in range(5):
+        lanes.advance(1)
+        passed.append(lanes.parameters.double())
+    means = torch.stack(passed).mean(0)
+    lanes.keep(np.array([False, True]))
+    (parameters, _), losses = lanes.measured_weights(0), lanes.measure()[0]
+    expected = means if weights == "averaged" else passed[-1]
+    torch.testing.assert_close(parameters.double(), expected[1], rtol=1e-4, atol=1e-6)
+    other = AVERAGED_ERROR if weights == "raw" else RAW_ERROR
+    assert lanes.beside(np.ones(1, dtype=bool)).keys() >= {other}
+    torch.testing.assert_close(lanes.parameters[0].double(), passed[-1][1])
+    model = fresh_model(made, 0).eval()
+    model.load_state_dict(Layout(model).unflatten(parameters))
+    with torch.no_grad():
+        assert losses[0] == pytest.approx(
+            float(made.measured(model, made.data.validation)[0]), rel=1e-4
+        )
+
+
+@pytest.mark.parametrize("mode", ["packed", "looped"])
+def test_the_average_of_a_tail_counts_late_weights_by_a_power_of_their_step(
+    shared_training, make_study, mode
+):
+    """Shamir & Zhang 2013, section 4: a_t = (1 - (e + 1)/(t + e)) a_(t-1) + (e + 1)/(t + e) w_t."""
+    shares = {"low": 0.1, "high": 1.0}
+    space = {"lr": 0.1, "momentum": 0.5, "tail_average": shares}
+    made, race = shared_training("plain"), {"weights": "averaged"}
+    study = make_study(search={"space": space}, race=race, compute={"mode": mode})
+    tails = (0.0, 0.5, 1.0)
+    points = [
+        replace(point, values={"lr": 0.1, "momentum": 0.5, "tail_average": tail})
+        for point, tail in zip(cohort_of(study).points, tails, strict=True)
+    ]
+    lanes = build_lanes(study, made, Cohort(batch_size=study.batch_sizes[0], points=tuple(points)))
+    weights = []
+    for _ in range(9):
+        lanes.advance(1)
+        weights.append(lanes.parameters.double())
+    mean = weights[0][1]
+    for step, now in enumerate(weights[1:], start=2):
+        mean = mean + (2 + 1) / (step + 2) * (now[1] - mean)  # e = 2 / 0.5 - 2
+    expected = [weights[-1][0], mean, torch.stack(weights).mean(0)[2]]
+    model = fresh_model(made, 0).eval()
+    for _ in range(3):
+        for loss, tail in zip(lanes.measure()[0], expected, strict=True):
+            model.load_state_dict(Layout(model).unflatten(tail.float()))
+            with torch.no_grad():
+                own = made.measured(model, made.data.validation)[0]
+            assert loss == pytest.approx(float(own), rel=1e-4)
+        lanes.keep(np.arange(len(expected)) > 0)
+        expected = expected[1:]
+
+
+@pytest.mark.parametrize("mode", ["packed", "looped"])
 def test_batch_statistics_are_averaged_with_the_weights(shared_training, averaging, mode):
     study, made = averaging(compute={"mode": mode}), shared_training("batch norm")
     lanes = build_lanes(study, made, cohort_of(study, decays=(0.5,)))
@@ -119,16 +187,33 @@ def test_a_decay_of_zero_is_the_weights_themselves(shared_training, averaging):
 
 
 FAULTS = {
-    "no decay": ({"race": {"weights": "averaged"}}, "needs a decay of the average, got none"),
+    "no decay": ({"race": {"weights": "averaged"}}, "needs an average, got none; add"),
     "a decay of 0": (
         {"race": {"weights": "averaged"}, "search": {"space": {"ema_decay": 0.0}}},
-        "needs a decay of the average, got 0",
+        "needs an average, got ema_decay = 0; add",
     ),
     "an idle search": (
         {"search": {"space": {"ema_decay": {"low": 0.5, "high": 0.9}}}},
         "must be a number where the target counts on raw weights",
     ),
     "a decay of 1": ({"search": {"space": {"ema_decay": 1.0}}}, r"must lie in \[0, 1\)"),
+    "a second average": (
+        OWN | {"search": {"space": {"ema_half_life": 100.0}}},
+        "ema_half_life must be left out for the optimizer schedule-free-sgd, .*got 100",
+    ),
+    "an average of clients": (
+        OWN | {"federated": {"clients": 2, "local_steps": 2, "shards": "iid"}},
+        "federated must be left out for the optimizer schedule-free-sgd",
+    ),
+    "batch statistics of other weights": (
+        OWN | {"workload": f"{BLOBS}:BatchNormBlobs"},
+        "schedule-free-sgd needs a model of which training changes nothing but parameters",
+    ),
+    "a share above 1": ({"search": {"space": {"tail_average": 1.1}}}, r"must lie in \[0, 1\]"),
+    "two kinds": (
+        {"search": {"space": {"ema_decay": 0.9, "tail_average": 0.5}}},
+        "must have one average of the weights, got ema_decay and tail_average",
+    ),
     "a typo": ({"race": {"weights": "ema"}}, "race.weights"),
 }
 
@@ -148,5 +233,11 @@ def test_the_study_records_what_is_measured_beside():
     assert averaged.further == (*own, RAW_ERROR, "test_error")
     raw = resolve(study | {"race": {"weights": "raw"}})[0]
     assert raw.digest() == resolve(study)[0].digest()
+    of_optimizer = {"workload": study["workload"], "batch_sizes": [4], **OWN}
+    own_average = resolve(of_optimizer)[0]
+    assert (own_average.race.weights, own_average.further[-2]) == ("averaged", RAW_ERROR)
+    own_raw = resolve(of_optimizer | {"race": {"weights": "raw"}})[0]
+    assert (own_raw.race.weights, own_raw.further[-2]) == ("raw", AVERAGED_ERROR)
+    assert resolve(own_raw.as_data())[0].digest() == own_raw.digest()
     off = resolve(study | {"search": {"space": {"ema_decay": 0.0}}})[0]
     assert off.further == (*own, "test_error")

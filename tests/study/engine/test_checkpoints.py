@@ -98,9 +98,12 @@ CASES = {
     "batch norm": ("batch norm", {"optimizer": "heavy-ball", "pack": 3}),
     "dropout": ("dropout", {"mode": "looped", "to": "budget"}),
     "dropout in packs": ("dropout", {"pack": 3, "to": "budget"}),
+    "bases of gradients": ("plain", {"optimizer": "soap", "pack": 3}),
+    "schedule-free": ("plain", {"optimizer": "schedule-free-adamw", "weights": "averaged"}),
     "to the budget": ("plain", {"optimizer": "sgd", "to": "budget"}),
     "measured": ("measured", {"to": "budget"}),
     "averaged": ("plain", {"space": {"ema_decay": 0.9}, "weights": "averaged", "pack": 2}),
+    "tail average": ("plain", {"space": {"tail_average": 0.5}, "weights": "averaged", "pack": 2}),
     "averaged batch norm": ("batch norm", {"space": {"ema_decay": 0.9}, "weights": "averaged"}),
     "pruned": ("plain", {"prune": [0.25], "target": 1e-9}),
 }
@@ -179,7 +182,7 @@ def corrupted(content):
         "empty": b"",
         "foreign": b"\x80\x04K\x01." * 200,
         "one bit": content[:-300] + bytes([content[-300] ^ 1]) + content[-299:],
-        "another format": content.replace(b'"format": 2', b'"format": 1', 1),
+        "another format": content.replace(b'"format": 3', b'"format": 1', 1),
     }
 
 
@@ -190,7 +193,7 @@ def corrupted(content):
         ("empty", "batchscale did not write it"),
         ("foreign", "batchscale did not write it"),
         ("one bit", "it is incomplete or corrupt"),
-        ("another format", "it must have format 2, got 1"),
+        ("another format", "it must have format 3, got 1"),
     ],
 )
 def test_a_corrupt_checkpoint_is_ignored(training, make_slow, place, monkeypatch, damage, reason):

@@ -8,7 +8,7 @@ import torch
 
 from study.engine.cohort import build_lanes
 from study.engine.networks.training import load
-from study.orchestration.actor import received, shared_data, shared_form
+from study.orchestration.actor import received, shared_data
 from study.planning.admission import admit
 from study.records import Cohort, Point
 from tests import containers
@@ -73,7 +73,7 @@ def test_trees_are_packed(workload):
 def test_what_is_loaded_is_looped_and_each_worker_reads_it_itself(workload):
     made = load(workload(), CPU)
     assert admit(made).reason == "its training examples are loaded batch by batch"
-    assert shared_data(made) is None
+    assert shared_data(made) == (None, None)
 
 
 def test_random_items_follow_from_the_trial_alone(make_study):
@@ -103,7 +103,7 @@ def test_random_items_go_on_from_a_saved_state(make_study):
 @pytest.mark.parametrize("workload", TREES, ids=lambda kind: kind.__name__)
 def test_trees_arrive_at_workers_as_they_were_sent(workload):
     made = load(workload(), CPU)
-    there = received(shared_data(made), shared_form(made))
+    there = received(*shared_data(made))
     for split in ("train", "validation"):
         sent, got = getattr(made.data, split), getattr(there, split)
         assert type(got.inputs) is type(sent.inputs)

@@ -22,9 +22,6 @@ from workloads.workload import Examples
 SEEDS = [11, 12, 13]
 LR = np.array([0.3, 0.05, 0.01])
 MOMENTUM = np.array([0.0, 0.5, 0.95])
-RATES = {"lars": 30 * LR, "lamb": LR / 3} | dict.fromkeys(
-    ("adam", "adamw", "merit", "muon"), LR / 10
-)
 TORCH_FORM = {
     "sgd": lambda m: {},
     "heavy-ball": lambda m: {"momentum": m},
@@ -45,7 +42,8 @@ def values_of(optimizer, **extras):
     known = {n: entry.default for n, entry in OPTIMIZERS[optimizer].hyperparameters.items()}
     middle = {n: d.at(0.5) if isinstance(d, Range) else d for n, d in known.items()}
     values = {name: np.full(len(SEEDS), value) for name, value in middle.items()}
-    return values | {"lr": RATES.get(optimizer, LR)} | extras
+    scale = known["lr"].high / 10  # that of SGD's range is 10
+    return values | {"lr": scale * LR} | extras
 
 
 def lanes_of(training, networks, optimizer="nesterov", batch_size=7, **changes):
@@ -107,8 +105,10 @@ EXTRAS = {
 }
 
 
-@pytest.mark.parametrize("extras", EXTRAS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("optimizer", "extras"),
+    [*((name, "plain") for name in OPTIMIZERS), ("nesterov", "clipped"), ("nadam", "decaying")],
+)
 def test_packed_and_looped_lanes_have_the_same_curves(training, optimizer, extras):
     made, values = training(), values_of(optimizer, **EXTRAS[extras])
     together, apart = (
@@ -130,11 +130,10 @@ def test_lanes_whose_batches_change_are_the_same_packed_looped_and_in_parts(trai
     torch.testing.assert_close(whole.parameters, other.parameters, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("networks", [packed, looped])
 @pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name not in TORCH_FORM])
-def test_a_lane_of_any_optimizer_does_not_depend_on_dropped_lanes(training, optimizer, networks):
+def test_a_lane_of_any_optimizer_does_not_depend_on_dropped_lanes(training, optimizer):
     made, values = training(), values_of(optimizer)
-    full, cut = (lanes_of(made, networks, optimizer, values=values) for _ in range(2))
+    full, cut = (lanes_of(made, packed, optimizer, values=values) for _ in range(2))
     full.advance(9)
     cut.advance(4)
     cut.keep(np.array([False, False, True]))

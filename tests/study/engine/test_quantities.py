@@ -14,10 +14,9 @@ from study.engine.networks.training import Layout, fresh_model
 from study.records import Cohort, Curve, Point, Status
 from study.replay.recorded import recorded_trials, trials_of_tables
 from study.replay.trial import Replay, same_curve
-from study.storage.consolidate import consolidate
+from study.storage.consolidate import consolidate, study_tables
 from study.storage.parts import Parts, read_part, write_part
 from study.storage.study_folder import open_folder
-from study.storage.tables import study_tables
 from study.tracking.follow import finished_run
 
 NAMES = ("accuracy", "surely wrong", TEST_ERROR)

@@ -24,16 +24,24 @@ class Setting:
     rates: list
 
     def moved(self):
-        """Return each lane's tensors after all steps."""
+        """Return each lane's tensors after all steps, and their averages if the rule has some."""
         optimizer = OPTIMIZERS[self.name]
         step = Step.of(optimizer, unnamed(SHAPES), self.values)
         flat = _flat(self.start)
-        buffers = optimizer.zeros(flat)
+        buffers = optimizer.zeros(flat, step.described)
         values = {
             name: torch.tensor(v, dtype=flat.dtype)[:, None] for name, v in self.values.items()
         }
-        for gradients, rate in zip(self.gradients, self.rates, strict=True):
-            step(flat, _flat(gradients), buffers, values | {"lr": rate * values["lr"]})
+        for number, rate in enumerate(self.rates):
+            now = values | {"lr": rate * values["lr"]}
+            step.prepare(number, flat, buffers, now)
+            step(flat, _flat(self.gradients[number]), buffers, now)
+        if optimizer.average is None:
+            return self._tensors(flat)
+        average = optimizer.average(step.between(flat, buffers, values))
+        return self._tensors(flat), self._tensors(average)
+
+    def _tensors(self, flat):
         sizes = [tensor[0].numel() for tensor in self.start]
         pieces = torch.split(flat, sizes, dim=1)
         return [p.view(t.shape) for p, t in zip(pieces, self.start, strict=True)]
@@ -52,7 +60,7 @@ def _flat(tensors):
 @pytest.fixture(params=["constant", "scheduled"])
 def setting(request):
     """Return a function that makes a setting from hyperparameters, one value per lane."""
-    steps = 8
+    steps = 13
     rates = [1.0] * steps if request.param == "constant" else [0.9**t for t in range(steps)]
 
     def make(name, **values):

@@ -66,6 +66,6 @@ def test_only_hidden_matrices_move_by_muon(role):
         flat, optimizer = torch.ones(1, 12), OPTIMIZERS[name]
         step = Step.of(optimizer, (ParameterTensor("weight", shape, role),), columns)
         rates = columns | {"lr": columns["lr"] * (columns["adamw_lr_ratio"] if moved else 1)}
-        step(flat, gradient.clone(), optimizer.zeros(flat), rates)
+        step(flat, gradient.clone(), optimizer.zeros(flat, step.described), rates)
         moved.append(flat)
     assert torch.allclose(*moved) is (role is not Role.MATRIX)

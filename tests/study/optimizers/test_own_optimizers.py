@@ -39,6 +39,39 @@ class Signs:
         state.parameters.sub_(state.values["lr"] * state.gradients.sign())
 
 
+class Normalized:
+    """Steps of a fixed length, in a direction that is renewed now and then, and their mean."""
+
+    hyperparameters = Signs.hyperparameters
+    buffers = ("total",)
+    counters = ("steps",)
+
+    def widths(self, described):
+        return {"lengths": len(described)}
+
+    def update(self, state):
+        for tensor, length in zip(
+            state.each(self.buffers), state.buffers["lengths"].split(1, 1), strict=True
+        ):
+            tensor.parameters.sub_(state.values["lr"] * tensor.gradients * length)
+        state.buffers["total"].add_(state.parameters)
+        state.buffers["steps"].add_(1)
+
+    def refresh(self, state):
+        for length, tensor in zip(
+            state.buffers["lengths"].split(1, 1), state.tensors(state.parameters), strict=True
+        ):
+            length.copy_(1 / tensor.norm(dim=1, keepdim=True))
+
+    def average(self, state):
+        return state.buffers["total"] / state.buffers["steps"]
+
+
+class TestNormalized(OptimizerContract):
+    def make(self):
+        return Normalized
+
+
 class TestSigns(OptimizerContract):
     def make(self):
         return Signs
@@ -85,6 +118,25 @@ FAULTS = {
     "a taken name": (["hyperparameters = {'lr': RATE, 'ema_decay': RATE}"], "got 'ema_decay'"),
     "a blank": (["hyperparameters = {'lr': RATE, 'my rate': RATE}"], "letters, digits and any of"),
     "a column": (["hyperparameters = {'lr': RATE, 'steps': RATE}"], "got 'steps'"),
+    "a taken width": (
+        ["def widths(self, described): return {'velocity': 3}"],
+        "must take a step, got ValueError: widths with the name 'velocity', which is taken",
+    ),
+    "an average of one number": (
+        ["def average(self, state): return state.parameters[:, :1]"],
+        r"must take a step, got ValueError: an average of shape \(2, 1\)",
+    ),
+    "an average in place": (
+        ["def average(self, state): return state.parameters.mul_(0.5)"],
+        "an average that changes the parameters; return a tensor of its own",
+    ),
+    "an average that mixes lanes": (
+        [
+            "def average(self, state): return state.parameters.mean(0) "
+            "+ torch.zeros_like(state.parameters)"
+        ],
+        "must update each lane by tensor operations on its own row",
+    ),
     "needs arguments": (["def __init__(self, rate): pass"], "class with `hyperparameters`"),
     "raises": (["def update(self, state): raise OSError('no')"], "must take a step, got OSError"),
     "Python state": (

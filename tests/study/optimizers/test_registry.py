@@ -1,5 +1,9 @@
+from pathlib import Path
+
 import pytest
 
+from analysis.measures.diagnostics import MOVES_BY
+from analysis.measures.scaling_rules import DECOUPLED
 from study.errors import StudyError
 from study.optimizers import OPTIMIZERS, registry
 from study.optimizers.momentum import NESTEROV
@@ -35,6 +39,17 @@ def installed(monkeypatch):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_built_in_name_is_found(name):
     assert optimizer_named(name) is OPTIMIZERS[name]
+
+
+def test_what_analysis_knows_of_optimizers_is_what_the_table_has():
+    assert set(DECOUPLED) == {n for n, rule in OPTIMIZERS.items() if rule.decoupled_decay}
+    along_the_gradient = {"sgd", "heavy-ball", "nesterov", "lars", "lamb", "schedule-free-sgd"}
+    assert OPTIMIZERS.keys() - MOVES_BY.keys() == along_the_gradient
+
+
+def test_the_guide_has_every_optimizer():
+    guide = Path("docs/guide/optimizers.md").read_text()
+    assert [name for name in OPTIMIZERS if f"`{name}`" not in guide] == []
 
 
 def test_an_entry_point_provides_an_optimizer(installed):

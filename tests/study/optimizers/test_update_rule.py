@@ -12,6 +12,14 @@ def middle(entry):
     return entry.default.at(0.5) if isinstance(entry.default, Range) else entry.default
 
 
+def taken(optimizer, flat, values, gradient=None, steps=12):
+    step = Step.of(optimizer, TENSORS, values)
+    buffers = optimizer.zeros(flat, TENSORS)
+    for number in range(steps):
+        step.prepare(number, flat, buffers, values)
+        step(flat, torch.ones(2, 6) if gradient is None else gradient.clone(), buffers, values)
+
+
 def columns_of(name, lr):
     known = {n: middle(entry) for n, entry in OPTIMIZERS[name].hyperparameters.items()}
     columns = {n: torch.full((len(lr), 1), value) for n, value in known.items()}
@@ -21,9 +29,8 @@ def columns_of(name, lr):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_lane_depends_only_on_its_own_hyperparameters(name):
     optimizer = OPTIMIZERS[name]
-    start, gradient = torch.ones(2, 6), torch.ones(2, 6)
-    values = columns_of(name, [0.5, 0.0])
-    Step.of(optimizer, TENSORS, values)(start, gradient, optimizer.zeros(start), values)
+    start, values = torch.ones(2, 6), columns_of(name, [0.5, 0.0])
+    taken(optimizer, start, values, steps=2)
     assert torch.equal(start[1], torch.ones(6))
     assert (start[0] < 1).all()
 
@@ -36,7 +43,7 @@ def test_a_diverging_lane_leaves_the_others_unchanged(name):
     for bad in (1.0, torch.inf, torch.nan):
         flat, gradient = torch.ones(2, 6), torch.full((2, 6), 0.3)
         gradient[1] = bad
-        Step.of(optimizer, TENSORS, values)(flat, gradient, optimizer.zeros(flat), values)
+        taken(optimizer, flat, values, gradient)
         moved.append(flat[0])
     assert torch.equal(moved[0], moved[1])
     assert torch.equal(moved[0], moved[2])

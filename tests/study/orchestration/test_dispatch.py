@@ -28,7 +28,7 @@ def dispatch(make_study, tmp_path):
 @pytest.fixture
 def cohort(dispatch):
     """Return the first cohort, handed out."""
-    cohort = dispatch.take()
+    cohort = dispatch.queue.take()
     assert [point.trial for point in cohort.points] == [0, 1, 2, 3]
     return cohort
 
@@ -46,7 +46,7 @@ def test_a_cohort_that_was_saved_at_a_stop_is_no_loss(dispatch, cohort):
     dispatch.ended(cohort, Report(notes=("saved",), saved=True), None)
     assert (dispatch.errors, dispatch.notes) == ([], ["saved"])
     assert dispatch.queue.empty
-    assert dispatch.take() is None
+    assert dispatch.queue.take() is None
 
 
 def test_a_part_that_cannot_be_read_stops_the_sweep(dispatch, cohort, tmp_path):
@@ -59,11 +59,11 @@ def test_a_part_that_cannot_be_read_stops_the_sweep(dispatch, cohort, tmp_path):
 
 
 def test_a_part_that_could_not_be_written_stops_the_sweep_and_is_told_once(dispatch, cohort):
-    for lost in (cohort, dispatch.take()):
+    for lost in (cohort, dispatch.queue.take()):
         dispatch.ended(lost, Report(unwritten="no space left; free some"), None)
     assert dispatch.errors == ["the sweep stopped: no space left; free some"]
     assert dispatch.queue.empty
-    assert dispatch.take() is None
+    assert dispatch.queue.take() is None
 
 
 def test_a_journal_that_cannot_be_written_stops_the_sweep(dispatch, cohort, make_study, tmp_path):
@@ -84,7 +84,7 @@ def test_a_sweep_stops_when_its_first_batch_sizes_only_fail(
     study, folder = make_study(batch_sizes=batch_sizes), ResultsFolder.at(tmp_path)
     dispatch = dispatching(folder, study)
     for expected in stopped:
-        cohort = dispatch.take()
+        cohort = dispatch.queue.take()
         write_part(folder, study, failed(cohort, "RuntimeError: no"), "here")
         dispatch.ended(cohort, Report(), None)
         assert dispatch.queue.empty is expected
@@ -99,7 +99,7 @@ def test_a_cohort_that_took_too_long_has_failed(make_study, tmp_path, monkeypatc
     folder = ResultsFolder.at(tmp_path)
     dispatch = dispatching(folder, study)
     monkeypatch.setattr("study.orchestration.dispatch.time.monotonic", lambda: 1000.0)
-    dispatch.ended(dispatch.take(), None, began)
+    dispatch.ended(dispatch.queue.take(), None, began)
     assert bool(dispatch.errors) is not over
     assert folder.exists(part_name(4, 0)) is over
     if over:

@@ -15,7 +15,6 @@ class Dispatch:
 
     def __init__(self, study: ResolvedStudy) -> None:
         self.queue = CohortQueue(study, [])
-        self.take = self.queue.take
         self.came = []
 
     def ended(self, cohort, report, began):

@@ -5,9 +5,10 @@ import re
 import pytest
 import torch
 
+from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import load
 from study.planning.admission import admit
-from tests import strange
+from tests import strange, strange_parameters
 from tests.blobs import BatchNormBlobs, Blobs, DropoutBlobs
 from workloads.errors import WorkloadError
 
@@ -31,6 +32,7 @@ LOOPED = {
     strange.MaskInPlace: "from torch; vmap does not support it",
     strange.TwoSources: "from torch and numpy.random",
     strange.ClassInModel: "<local calls> changes",
+    strange_parameters.Hooked: "parameter 0.weight has a hook",
     **{
         strange.blobs_of(net): reason
         for net, reason in {
@@ -45,6 +47,7 @@ LOOPED = {
             strange.DrawnAtBirth: "model.scale",
             strange.MaskAtBirth: "model.mask",
             strange.Branching: "vmap does not support it",
+            strange_parameters.Clipped: "writes into parameter net.0.bias",
         }.items()
     },
 }
@@ -62,6 +65,13 @@ REFUSED = {
     strange.Regression: r"same shape, got \(13, 1\) and \(13,\)",
     strange.RegressionByFunction: r"same shape, got \(13, 1\) and \(13,\)",
     strange.BroadcastError: r"same shape, got \(13, 1\) and \(13,\)",
+    strange_parameters.HookedLater: "parameter 0.weight must have no hook for when",
+    strange_parameters.HardlyWritten: "validation inputs must stay as they are",
+    strange_parameters.CountingErrors: "class CountingErrors>.calls changes; keep it as",
+    strange_parameters.SetByTheLoss: "the error is .* by itself and .* beside the other",
+    strange_parameters.OneStart: "different seeds must give different models",
+    strange_parameters.DrawnData: "two calls of data.* must agree, .* validation",
+    strange_parameters.SharedLayer: "two trainings from one seed must agree",
     strange.RootMeanSquare: "error must be a mean over the examples, .* `whole = True`",
     **{
         strange.blobs_of(net): words
@@ -69,6 +79,8 @@ REFUSED = {
             strange.CountingInTheClass: r"class CountingInTheClass>.count changes; keep it as",
             strange.CountingGlobally: r"<global CALLS>\[0\] changes; keep it as",
             strange.GlobalGenerator: "<global RNG> changes; keep it as",
+            strange_parameters.Decayed: "parameter net.0.bias changes while `loss` and `error`",
+            strange_parameters.Replaced: "must keep its parameters",
             strange.CountingWhenMeasured: "model.calls changes while `loss` and `error`",
         }.items()
     },
@@ -93,3 +105,10 @@ def test_what_no_way_of_training_makes_right_is_refused_and_named(workload):
         admit(load(workload(), CPU))
     with pytest.raises(WorkloadError, match=REFUSED[workload]):  # not only the first time
         admit(load(workload(), CPU))
+
+
+def test_state_that_only_larger_batches_change_is_refused_where_it_would_be_frozen():
+    networks = PackedNetworks(load(strange.blobs_of(strange_parameters.LargeBatches)(), CPU), [0])
+    networks.gradients(torch.arange(13)[None])
+    with pytest.raises(WorkloadError, match=r"model.calls changes with batches .*looped"):
+        networks.gradients(torch.arange(14)[None])

@@ -3,7 +3,7 @@
 import pytest
 
 from study.engine.stopping_rules import StoppingRules, measured_steps
-from study.planning.cost import Probe, duration, estimates, plan_records, plan_table, probe
+from study.planning.cost import Probe, duration, estimates, plan_table, probe
 
 
 def seen(batch_size, reached, step=0.01, evaluation=0.1):
@@ -20,9 +20,9 @@ def test_steps_are_measured_carried_over_or_the_budget(make_study):
     study = make_study(batch_sizes=[2, 4, 8, 16, 32, 64])
     probes = [seen(size, {8: 40, 16: 30}.get(size)) for size in study.batch_sizes]
     # half the batch takes at most twice the steps, twice the batch at most as many; budget 200
-    assert [row.steps for row in estimates(study, probes)] == [160, 80, 40, 30, 30, 30]
+    assert [row.steps_to_target for row in estimates(study, probes)] == [160, 80, 40, 30, 30, 30]
     unknown = [seen(size, None) for size in study.batch_sizes]
-    assert {row.steps for row in estimates(study, unknown)} == {200}
+    assert {row.steps_to_target for row in estimates(study, unknown)} == {200}
 
 
 def test_the_time_is_that_of_steps_and_measurements(make_study):
@@ -62,7 +62,7 @@ def test_a_probe_trains_until_the_target_or_its_time(make_study, training, lanes
 
 def test_the_table_has_a_row_for_each_batch_size(make_study):
     study = make_study(batch_sizes=[4, 16])
-    table = plan_table(plan_records(study, estimates(study, [seen(4, None), seen(16, 7)])))
+    table = plan_table(estimates(study, [seen(4, None), seen(16, 7)]))
     assert list(table.columns[0].cells) == ["4", "16"]
     assert list(table.columns[2].cells) == ["~28", "7"]
 

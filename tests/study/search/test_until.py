@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.fitting.design import sensitivities
 from analysis.fitting.fit import fit
+from analysis.fitting.models import sensitivities
 from analysis.fitting.points import Points
 from analysis.report.summary import analyze
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE

@@ -1,17 +1,18 @@
 """Tables made column by column from parts are those of the same trials one by one."""
 
-import io
-
 import numpy as np
-import pyarrow.parquet as pq
+import pandas as pd
 import pytest
 
+from analysis.tables.files import read_table_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import TEST_ERROR
+from analysis.tables.study import as_frame
 from study.engine.outcomes import final_results
 from study.records import Curve, Outcome, Point, Role, Seconds, Status, TrialResult
-from study.storage.consolidate import consolidated, tables_of, tables_of_parts
+from study.storage.consolidate import consolidate, study_tables, tables_of
 from study.storage.parts import Parts, write_part
+from study.storage.study_folder import open_folder
 
 
 def made_trial(rng, trial, cohort):
@@ -54,14 +55,16 @@ def test_tables_by_columns_are_those_by_trials(tmp_path, make_study, seed):
     rng = np.random.default_rng(seed)
     study = make_study(quantities=["f1", TEST_ERROR])
     folder = ResultsFolder.at(tmp_path)
+    open_folder(folder, study)
     for cohort in range(2):
         rows = [made_trial(rng, 4 * cohort + number, cohort) for number in range(4)]
         write_part(folder, study, rows)
     results = final_results(study, list(Parts(folder, study)))
-    by_trial, by_column = tables_of(study, results), consolidated(Parts(folder, study)).files
-    in_memory = tables_of_parts(Parts(folder, study))
+    by_trial = tables_of(study, results)
+    consolidate(Parts(folder, study))
+    in_memory = study_tables(folder)
     for name, table in by_trial.items():
-        found = pq.read_table(io.BytesIO(by_column[name]))
-        assert found.to_pylist() == table.to_pylist(), name
-        assert in_memory[name].to_pylist() == table.to_pylist(), name
+        assert read_table_file(folder, name).to_pylist() == table.to_pylist(), name
+        frame = getattr(in_memory, name.removesuffix(".parquet"))
+        pd.testing.assert_frame_equal(frame, as_frame(table))
     assert any(row[TEST_ERROR] is not None for row in by_trial["trials.parquet"].to_pylist())

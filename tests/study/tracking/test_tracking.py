@@ -20,18 +20,24 @@ from study.storage.study_folder import read_study_toml
 from study.tracking.follow import finished_run, tracked
 from study.tracking.registry import TRACKERS, check_trackers, tracker_class
 
-REFERENCE = Path(__file__).parents[3] / "results" / "reference" / "digits"
+GOLDEN = Path(__file__).parents[2] / "golden" / "search"
+FIGURES = Path(__file__).parents[3] / "results" / "reference" / "digits" / "figures"
 
 
-@pytest.fixture
-def study(tmp_path):
-    """A recorded study, and a few of its trials: two cohorts with their replicates."""
-    folder = ResultsFolder.at(shutil.copytree(REFERENCE, tmp_path / "digits"))
+@pytest.fixture(scope="module")
+def recorded():
+    """Return a recorded study, and a few of its trials: two cohorts with their replicates."""
+    folder = ResultsFolder.at(GOLDEN)
     resolved = read_study_toml(folder)
     results = trials_of_tables(folder, resolved)
     sizes = resolved.batch_sizes[:2]
-    chosen = [r for r in results if r.batch_size in sizes and r.point.trial < 3]
-    return folder, resolved, chosen
+    return resolved, [r for r in results if r.batch_size in sizes and r.point.trial < 3]
+
+
+@pytest.fixture
+def study(recorded, tmp_path):
+    """Return a folder of the recorded study, which may be changed, and what is in it."""
+    return ResultsFolder.at(shutil.copytree(GOLDEN, tmp_path / "digits")), *recorded
 
 
 def outcome(results):
@@ -122,7 +128,7 @@ def shown_by(name, study, tmp_path):
     )
     _, resolved, results = study
     runs = [finished_run(resolved, result) for result in results[:2]]
-    figure = next(REFERENCE.rglob("steps_vs_batch.png"))
+    figure = FIGURES / "steps_vs_batch.png"
     tracker = tracker_class(name)("digits", tmp_path / "files")
     for run in runs:
         tracker.log(run)

@@ -6,7 +6,7 @@ import torch
 
 from workloads.builtin.quadratic import NoisyQuadratic
 from workloads.errors import WorkloadError
-from workloads.workload import LaneSetup
+from workloads.workload import LaneSetup, tail_rate
 
 # steps to an expected loss below 0.01, d = 100, fixed learning rate tuned densely
 PUBLISHED_SGD = {
@@ -169,8 +169,8 @@ def test_an_optimizer_without_a_known_recursion_is_refused():
         lanes_of(NoisyQuadratic(), "adam", 1, 0.1)
 
 
-def averaging(optimizer, lr, decay, batch_size=8, momentum=0.6):
-    """Return lanes of every learning rate with every decay, measured by their averages."""
+def averaging(optimizer, lr, decay, batch_size=8, momentum=0.6, kind="ema_decay"):
+    """Return lanes of every learning rate with every average, measured by it."""
     lrs, decays = (grid.ravel() for grid in np.meshgrid(lr, decay))
     values = {"lr": lrs} | ({} if optimizer == "sgd" else {"momentum": 0 * lrs + momentum})
     return NoisyQuadratic().lanes(
@@ -180,26 +180,30 @@ def averaging(optimizer, lr, decay, batch_size=8, momentum=0.6):
             hyperparameters=values,
             lr_factor=None,
             seeds=np.zeros(len(lrs), dtype=np.int64),
-            ema_decay=decays,
             counts_averages=True,
+            **{kind: decays},
         )
     )
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "heavy-ball", "nesterov"])
-def test_the_expected_loss_of_averages_is_that_of_simulated_runs(optimizer):
+@pytest.mark.parametrize(
+    ("optimizer", "kind"),
+    [("sgd", "ema_decay"), ("heavy-ball", "ema_decay"), ("nesterov", "tail_average")],
+)
+def test_the_expected_loss_of_averages_is_that_of_simulated_runs(optimizer, kind):
     lr, momentum, decay, rng = 0.3, 0.6, 0.9, np.random.default_rng(0)
     workload = NoisyQuadratic()
     h, deviation = workload.curvature, np.sqrt(workload.noise / 8)
     theta = rng.standard_normal((2000, 100))
     velocity, average = np.zeros_like(theta), theta.copy()
-    for _ in range(20):
+    for step in range(1, 21):
+        rate = 1 - decay if kind == "ema_decay" else tail_rate(decay, step)
         gradient = h * theta + deviation * rng.standard_normal(theta.shape)
         velocity = momentum * velocity + gradient
         forms = {"sgd": gradient, "heavy-ball": velocity}
         theta = theta - lr * forms.get(optimizer, gradient + momentum * velocity)
-        average = decay * average + (1 - decay) * theta
-    lanes = averaging(optimizer, [lr], [decay])
+        average += rate * (theta - average)
+    lanes = averaging(optimizer, [lr], [decay], kind=kind)
     lanes.advance(20)
     loss, error, raw = (values[0] for values in lanes.measure())
     assert lanes.quantities == ("raw_error",)

@@ -11,19 +11,11 @@ from workloads.registry import resolve
 from workloads.testing import check
 from workloads.workload import Dynamics
 
-STEPS = {
-    "mnist-simple-cnn": 20,
-    "fashion-mnist-simple-cnn": 20,
-    "cifar10-resnet8": 20,
-    "cifar10-resnet50": 15,
-    "cifar10-alexnet": 60,
-    "cifar10-alexnet-bn": 20,
-}
-"""Of training in the contract: fewer where each is dear."""
+STEPS = {"cifar10-resnet50": 15, "cifar10-alexnet": 60}
+"""Of training in the contract, where they are not 20."""
 
 VARIANTS = [
     ("digits-resnet8", {"norm": "batch"}),
-    ("digits-resnet8", {"norm": "ghost", "ghost": 8}),
     ("mnist-simple-cnn", {"width": "narrow", "dropout": 0.4, "classes": 0.2, "images": 200}),
     ("cifar10-resnet8", {"norm": "ghost", "ghost": 16}),
     ("cifar10-vgg11", {"width": 4, "dropout": 0.0}),
@@ -36,7 +28,7 @@ def broken(on_made_data, small, monkeypatch):
     """Return the clauses that a workload breaks in few steps, and how it can be trained."""
 
     def check_quickly(name):
-        monkeypatch.setattr(contract, "_TRAINING_STEPS", STEPS.get(name, 100))
+        monkeypatch.setattr(contract, "_TRAINING_STEPS", STEPS.get(name, 20))
         workload = resolve(name, small.get(name, {}))
         found = list(check(workload))
         how = None if isinstance(workload, Dynamics) else admission.clause(workload).detail

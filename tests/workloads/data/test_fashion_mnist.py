@@ -4,15 +4,19 @@ import gzip
 import re
 import struct
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
-from workloads.data import fashion_mnist as module
-from workloads.data.fashion_mnist import DEBIAN_FOLDER, fashion_mnist
-from workloads.data.mnist import MNIST
+from workloads.data import hub
+from workloads.data.fashion_mnist import fashion_mnist
+from workloads.data.idx_images import FASHION_MNIST, MNIST
+from workloads.data.image_pixels import read_pixels
 from workloads.errors import WorkloadError
+
+DEBIAN_FOLDER = FASHION_MNIST.package
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
@@ -157,10 +161,13 @@ def test_the_hubs_form_is_read(tmp_path, monkeypatch):
     class Hub:
         @staticmethod
         def hf_hub_download(repository, file, repo_type):
-            assert (repository, repo_type) == (module.FASHION_MNIST.hub.repository, "dataset")
+            assert (repository, repo_type) == (FASHION_MNIST.hub.repository, "dataset")
             return tmp_path / "train.parquet"
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    # ten pictures 6,000 times: each is decoded once
+    decoded = cache(lambda content: read_pixels(io.BytesIO(content), "made"))
+    monkeypatch.setattr(hub, "read_pixels", lambda source, _: decoded(source.getvalue()))
     data = fashion_mnist(str(tmp_path / "none"), 2, download=True)
     torch.testing.assert_close(data.train.inputs[:10, 0], torch.arange(10) * 25 / 255)
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from workloads.data import numpy_pickle
 from workloads.data.numpy_pickle import read_pickle
 from workloads.errors import WorkloadError
 
@@ -117,15 +118,17 @@ BOMBS = {
     + b"X\x06\x00\x00\x00latin1\x86q\x01R"
     + b"h\x00h\x01R" * 100_000
     + b"e.",
-    "many marks": b"(" * 3_000_000 + b".",
-    "many values": b"\x80\x02](" + b"N" * 3_000_000 + b"e.",
+    "many marks": b"(" * 300_000 + b".",
+    "many values": b"\x80\x02](" + b"N" * 300_000 + b"e.",
     "enormous number": b"\x80\x02]" + b"\x8b\x00\x00\x10\x00" + b"\xff" * 2**20 + b"a.",
 }
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS)
-def test_time_and_memory_are_bounded_by_the_size_of_the_file(content):
+def test_time_and_memory_are_bounded_by_the_size_of_the_file(monkeypatch, content):
+    # a tenth of the operations, which take long to trace; a file may have more of them
+    monkeypatch.setattr(numpy_pickle, "_MOST_OPERATIONS", 2**17)
     tracemalloc.start()
     try:
         with contextlib.suppress(WorkloadError):
@@ -133,7 +136,7 @@ def test_time_and_memory_are_bounded_by_the_size_of_the_file(content):
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert most < 2**28
+    assert most < 2**25
 
 
 def test_a_key_that_takes_long_to_hash_is_refused():

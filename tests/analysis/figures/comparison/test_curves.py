@@ -7,7 +7,7 @@ import pytest
 
 from analysis.comparison.compare import compare
 from analysis.figures.comparison import COMPARISON_FIGURES, draw, write_comparison_figures
-from analysis.figures.comparison.data import (
+from analysis.figures.comparison.curves import (
     B_CRIT,
     FIT,
     LEFT_OUT,

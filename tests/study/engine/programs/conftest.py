@@ -40,6 +40,7 @@ class Programs:
     options: dict[str, Any] = field(default_factory=dict)
     race: dict[str, Any] = field(default_factory=lambda: {"max_steps": 100})
     at_once: int = 1
+    expected: int | None = None
     stopping: Any = staticmethod(lambda: False)
     notes: list[str] = field(default_factory=list)
 
@@ -61,7 +62,7 @@ class Programs:
         """Run one trial for each learning rate; return the results by learning rate."""
         resolved, command = self.resolved(body)
         points = tuple(Point(trial=n, seed=n, values={"lr": lr}) for n, lr in enumerate(lrs))
-        cohort = Cohort(batch_size=8, points=points)
+        cohort = Cohort(batch_size=8, points=points, expected_steps=self.expected)
         checkpoint = None
         if kept:
             place = ResultsFolder.at(self.folder / "results")

@@ -92,10 +92,18 @@ def test_how_a_trial_above_the_target_ends(programs, body, expected):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("print('working')", "must report measurements.*got none; it printed last: working"),
-        ("print({'step': 1, 'val_error': 0.5})", "got none; it printed last: {'step'"),
+        (
+            "print('working')",
+            "must report measurements.*got none; print each .*; it printed last: working",
+        ),
+        ("print({'step': 1, 'val_error': 0.5})", "in double quotes, .*; it printed last: {'step'"),
         ('print(\'{"step": 1, "error": 0.5}\')', "got JSON with the keys error, step"),
-        ('print(\'{"step": 1, "val_error": null}\')', "got JSON with the keys step, val_error"),
+        ('print(\'{"step": 1, "val_error": null}\')', "got them null, or on lines apart; print"),
+        (
+            "import shutil; shutil.rmtree(os.path.dirname(os.environ['BATCHSCALE_CHECKPOINT']))\n"
+            "say(10, 0.5)",
+            "a program must leave the folder of its trial, got .* No such file",
+        ),
         ("say(10, 0.5); say(5, 0.4)", "step must rise .* got 5 after 10"),
         ("say(10, 0.5); say(10, 0.5)", "got 10 after 10; of several processes, let one report"),
         ("say(-1, 0.5)", "step must be a whole number of at least 0, got -1"),

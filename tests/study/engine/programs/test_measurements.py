@@ -57,3 +57,10 @@ def test_a_last_line_counts_without_its_break_unless_it_is_torn():
     assert whole.end() == ['{"step": 1}']
     torn.add(b'{"step": 1, "val_err')
     assert torn.end() == []
+
+
+def test_what_terminals_and_other_systems_put_around_a_line_is_left_out():
+    lines = Lines().add(
+        b'\xef\xbb\xbf{"step": 1}\r\n 50%|#\r{"step": 2}\n\x1b[1;32m{"step": 3}\x1b[0m\n'
+    )
+    assert lines == ['{"step": 1}', '{"step": 2}', '{"step": 3}']

@@ -1,0 +1,49 @@
+"""What tells a workload from another one of its name: its data, and numbers before training."""
+
+import hashlib
+from typing import Any
+
+import torch
+
+from study.engine.networks.looped import LoopedNetwork
+from study.engine.networks.training import LoadedWorkload
+from workloads.observation import few
+from workloads.python_state import digest
+from workloads.trees import named_leaves
+
+_FEW = 13
+_MOST = 2**26
+"""Elements that are all read; windows of a text overlap, and would fill more memory than it."""
+_SAMPLE = 4096
+
+
+def fingerprint(loaded: LoadedWorkload) -> dict[str, Any]:
+    """Return a workload's fingerprint.
+
+    Returns:
+        SHA-256 of each split, of some examples where there are very many or they are loaded one by
+        one; and by name the number of parameters and what an untrained model gives on a few.
+    """
+    network = LoopedNetwork(loaded, 0)
+    examples = torch.arange(min(_FEW, loaded.data.train.size)).unsqueeze(0)
+    gradient, train_loss = network.gradients(examples)
+    measured = network.evaluate(few(loaded.data.validation).to(loaded.device))
+    start = {
+        "gradient": float(torch.linalg.vector_norm(gradient).nan_to_num()),
+        "training loss": float(train_loss),
+        "validation loss": float(measured[0]),
+        "validation error": float(measured[1]),
+    }
+    data = {name: _of_split(split) for name, split in loaded.data.splits.items()}
+    return {"data": data, "start": {"number of parameters": gradient.numel(), **start}}
+
+
+def _of_split(split: Any) -> str:
+    if not split.tensors:
+        split = few(split)
+    elif sum(tensor.numel() for tensor in split.tensors) > _MOST:
+        split = split.rows(torch.arange(_SAMPLE) * split.size // _SAMPLE)
+    whole = hashlib.sha256()
+    for path, leaf in named_leaves(split):
+        whole.update(f"{path} {leaf.dtype} {tuple(leaf.shape)}".encode() + digest(leaf))
+    return whole.hexdigest()

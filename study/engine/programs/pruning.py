@@ -1,0 +1,121 @@
+"""Pruning of a cohort of programs, which do not train in step: a rung waits for all of them.
+
+A trial is compared by its last measurement at or before the rung, whatever it reported later, so
+what is dropped does not depend on which trial ran first.
+"""
+
+import contextlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from study.engine.outcomes import Run
+from study.engine.programs.saved import write
+from study.engine.rungs import Standing, staying
+from study.engine.stopping_rules import PATIENCE, StoppingRules
+
+
+class Pruning:
+    """Which trials of a cohort its rungs have dropped, kept in a file that outlives its worker.
+
+    Attributes:
+        dropped: step of the rung at which a trial was dropped, by its place in the cohort.
+        order: places of all trials, those first that did best at the last rung.
+    """
+
+    def __init__(self, rules: StoppingRules, count: int, path: Path) -> None:
+        """Take up what an earlier process has judged of the same rungs.
+
+        Args:
+            rules: of the cohort, when it was handed out.
+            count: number of its trials.
+            path: the file; it need not exist.
+        """
+        self._rungs, self._path, self._judged = rules.rungs, path, 0
+        hopes = rules.expected_steps is not None and rules.best_steps is None
+        # a first cohort, whose rungs may have dropped every trial that gets below the target
+        patience = (PATIENCE * (rules.expected_steps or 0),) if hopes else ()
+        self._levels = (*rules.rungs, *patience)
+        self.dropped: dict[int, float] = {}
+        self.order: list[int] = list(range(count))
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            saved = json.loads(path.read_text(encoding="utf-8"))
+            if saved["levels"] == list(self._levels) and len(saved["order"]) == count:
+                self.dropped = {int(lane): rung for lane, rung in saved["dropped"].items()}
+                self.order, self._judged = list(saved["order"]), saved["judged"]
+
+    @property
+    def level(self) -> float:
+        """Step that all trials must pass before any goes on; infinite where nothing is left."""
+        return self._levels[self._judged] if self._judged < len(self._levels) else math.inf
+
+    def settled(self, steps: int) -> bool:
+        """Return whether a trial at the target after `steps` can be dropped no more."""
+        return self._judged >= len(self._rungs) or steps <= self._rungs[self._judged]
+
+    def judge(self, runs: Sequence[Run], rules: StoppingRules) -> None:
+        """Judge the level that all trials not dropped have passed, or left the race before.
+
+        Args:
+            runs: the measurements of every trial.
+            rules: with the fewest steps to target up to the level.
+        """
+        if rules.cap <= self.level:  # nobody runs so far
+            self._judged = len(self._levels)
+        elif self._judged < len(self._rungs):
+            self._drop(runs, rules.target)
+            self._judged += 1
+        else:
+            if not any(self._reached(lane, run, rules.target) for lane, run in enumerate(runs)):
+                self.dropped = {}
+            self._judged += 1
+        saved = {"levels": self._levels, "judged": self._judged}
+        write(self._path, json.dumps(saved | {"dropped": self.dropped, "order": self.order}))
+
+    def cut(self, lane: int, run: Run) -> Run:
+        """Return the run of a trial up to the rung at which it was dropped, if it was."""
+        if lane not in self.dropped:
+            return run
+        rows = int((run.curve.step <= self.dropped[lane]).sum())
+        curve = run.curve.until(rows)
+        return replace(run, curve=curve, diverged_at=None, finished=False, pruned=True)
+
+    def _reached(self, lane: int, run: Run, target: float) -> bool:
+        """Return whether a trial was at the target by the level."""
+        # not whether it is there by now: one that had a place for itself may have run ahead
+        seen = (run.curve.step > 0) & (run.curve.step <= self.level)
+        return lane not in self.dropped and bool((run.curve.val_error[seen] < target).any())
+
+    def _drop(self, runs: Sequence[Run], target: float) -> None:
+        rung = self.level
+        standings: list[Standing] = []
+        done = unmeasured = 0
+        for lane, run in enumerate(runs):
+            curve = run.curve
+            seen = (curve.step > 0) & (curve.step <= rung)
+            if lane in self.dropped:
+                continue
+            if self._reached(lane, run, target):
+                done += 1
+            elif not _lasted(run, rung):
+                continue
+            elif not seen.any():  # nothing to compare it by, so it stays, beside the best
+                unmeasured += 1
+            else:
+                loss = float(curve.val_loss[seen][-1])
+                # a program need not report a loss
+                last = math.inf if math.isnan(loss) else loss
+                standings.append((float(curve.val_error[seen].min()), last, lane))
+        stay = staying(standings, len(runs) - unmeasured, self._judged + 1, done)
+        ranked = [lane for *_, lane in sorted(standings)]
+        self.dropped |= {lane: rung for lane in ranked if lane not in stay}
+        self.order = [*ranked, *sorted(set(self.order) - set(ranked))]
+
+
+def _lasted(run: Run, rung: float) -> bool:
+    """Return whether a trial was in the race at a rung; one that failed before it was not."""
+    if run.diverged_at is not None:
+        return run.diverged_at > rung
+    return run.finished or bool(run.curve.step.size and run.curve.step[-1] >= rung)

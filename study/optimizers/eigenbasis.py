@@ -1,0 +1,174 @@
+"""SOAP: hidden weight matrices move by Adam in the eigenbases of Shampoo, all else by AdamW.
+
+Vyas et al. 2024 (arXiv 2409.11321), Algorithm 3, as its authors' code has it: with the averages
+L of G G' and R of G' G, whose eigenvectors Q and S are renewed every ten steps by one power
+iteration,
+
+    M <- b1 M + (1 - b1) G;  V <- b2 V + (1 - b2) (Q' G S)^2
+    W <- (1 - lr wd) (W - lr Q N S'),  N = Q' M^ S / (sqrt(V^) + eps)
+
+The first gradient gives the first bases, and does not move a matrix.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import prod
+
+import torch
+from torch import Tensor
+
+from study.config.space import Hyperparameter
+from study.optimizers.adaptive import LR, MOMENTS, adamw_step, one_minus_power
+from study.optimizers.momentum import fraction, positive
+from study.optimizers.orthogonal import values_of_rest
+from study.optimizers.parameters import ParameterTensor, ParameterTensors, Role
+from study.optimizers.update_rule import Optimizer, State
+
+LARGEST_SIDE = 2048
+"""Rows, or columns, up to which a side has a basis; a longer one keeps its axes, one-sided."""
+_LEAST_SHARE = 1e-4
+"""Eigenvalue over the largest one below which rounding decides on an eigenvector."""
+_SQUARES = ("averages", "bases")
+_Pair = tuple[Tensor | None, Tensor | None]
+"""Square matrices of rows and columns, each (lanes, side, side); None for a side without basis."""
+
+
+def _sides(tensor: ParameterTensor) -> tuple[int, int]:
+    """Return the sides of a tensor's bases, 0 for none; a kernel's matrix has a row per filter."""
+    if tensor.role is not Role.MATRIX:
+        return 0, 0
+    rows, columns = tensor.shape[0], prod(tensor.shape[1:])
+    return (rows if rows <= LARGEST_SIDE else 0), (columns if columns <= LARGEST_SIDE else 0)
+
+
+def _widths(described: ParameterTensors) -> Mapping[str, int]:
+    width = sum(side * side for tensor in described for side in _sides(tensor))
+    return dict.fromkeys(_SQUARES, width)
+
+
+def _squares(state: State, name: str) -> Iterator[_Pair]:
+    """Yield views of a buffer's square matrices, a pair per parameter tensor."""
+    place = 0
+    for tensor in state.described:
+        pair: list[Tensor | None] = []
+        for side in _sides(tensor):
+            flat = state.buffers[name][:, place : place + side * side]
+            pair.append(flat.view(-1, side, side) if side else None)
+            place += side * side
+        yield pair[0], pair[1]
+
+
+def _each(state: State) -> Iterator[tuple[State, _Pair, _Pair]]:
+    """Yield the state of each parameter tensor with its averages and its bases."""
+    return zip(state.each(MOMENTS), *(_squares(state, name) for name in _SQUARES), strict=True)
+
+
+def _soap(state: State) -> None:
+    state.buffers["step"].add_(1)
+    rest = values_of_rest(state)
+    for tensor, averages, bases in _each(state):
+        if any(_sides(tensor.described[0])):
+            _turned_step(tensor, averages, bases)
+        else:
+            adamw_step(replace(tensor, values=rest))
+
+
+def _turned_step(state: State, averages: _Pair, bases: _Pair) -> None:
+    """Take the step of a matrix. The bases are zero in the first one, and with them N."""
+    values, steps = state.values, state.buffers["step"]
+    later, counted = steps > 1, (steps - 1).clamp_(min=1.0)
+    gradients = _matrices(state, state.gradients)
+    for average, sides in zip(averages, (gradients, gradients.mT), strict=True):
+        if average is not None:
+            average.lerp_(sides @ sides.mT, (1 - values["beta2"]).unsqueeze(2))
+    turned = _turned(gradients, bases).flatten(1)
+    first = state.buffers["first_moment"].lerp_(state.gradients, (1 - values["beta1"]) * later)
+    second = state.buffers["second_moment"].mul_(values["beta2"])
+    second.addcmul_(turned.square_(), 1 - values["beta2"])
+    root = (second / one_minus_power(values["beta2"], counted)).sqrt_().add_(values["eps"])
+    direction = _turned(_matrices(state, first), bases).flatten(1).div_(root)
+    back = _turned(_matrices(state, direction), _transposed(bases)).flatten(1)
+    lr = values["lr"] * later
+    rate = lr / one_minus_power(values["beta1"], counted)
+    state.parameters.addcmul_(back, rate, value=-1.0).mul_(1 - lr * values["weight_decay"])
+
+
+def _turned(matrices: Tensor, bases: _Pair) -> Tensor:
+    """Return Q' G S."""
+    left, right = bases
+    matrices = matrices if left is None else left.mT @ matrices
+    return matrices if right is None else matrices @ right
+
+
+def _transposed(bases: _Pair) -> _Pair:
+    left, right = bases
+    return None if left is None else left.mT, None if right is None else right.mT
+
+
+def _matrices(state: State, flat: Tensor) -> Tensor:
+    """Return a view of one tensor's numbers as (lanes, rows, columns)."""
+    shape = state.described[0].shape
+    return flat.view(-1, shape[0], prod(shape[1:]))
+
+
+def _refresh(state: State) -> None:
+    """Renew the bases by a power iteration, in order of falling eigenvalues; V moves with them."""
+    started = bool((state.buffers["step"] > 1).all())
+    for tensor, averages, bases in _each(state):
+        second = _matrices(tensor, tensor.buffers["second_moment"])
+        for axis, (average, basis) in enumerate(zip(averages, bases, strict=True), 1):
+            if average is None or basis is None:
+                continue
+            if not started:
+                basis.copy_(_eigenvectors(average))
+                continue
+            product = average @ basis
+            sizes = (basis * product).sum(1)
+            order = sizes.argsort(dim=1, descending=True, stable=True).unsqueeze(1)
+            second.copy_(torch.take_along_dim(second, order.mT if axis == 1 else order, dim=axis))
+            columns = torch.where(_told(sizes).unsqueeze(1), product, basis)
+            basis.copy_(torch.linalg.qr(torch.take_along_dim(columns, order, dim=2)).Q)
+
+
+def _eigenvectors(matrices: Tensor) -> Tensor:
+    """Return eigenvectors as columns, those of the largest eigenvalue first.
+
+    Where the first gradient tells nothing, any basis is one of eigenvectors, and rounding would
+    choose it, in another way for a pack than for a lane alone. There they are those of the axes'
+    numbers, a diagonal matrix, in what the others leave.
+    """
+    # eigh raises on what is not finite, and would end the lanes beside a diverged one
+    finite = matrices.isfinite().flatten(1).all(1).view(-1, 1, 1)
+    values, vectors = torch.linalg.eigh(torch.where(finite, matrices, 0.0).double())
+    told = _told(values)
+    kept = vectors * told.unsqueeze(1)
+    sizes = torch.where(told, 1 + values / values.amax(1, keepdim=True), 0.0)
+    axes = torch.eye(values.shape[1]).to(values)
+    left = axes - kept @ kept.mT
+    numbers = torch.linspace(0.5, 1.0, values.shape[1]).to(values)
+    both = (kept * sizes.unsqueeze(1)) @ kept.mT + (left * numbers) @ left
+    found: Tensor = torch.linalg.eigh(both).eigenvectors
+    return found.flip(2).to(matrices.dtype)
+
+
+def _told(eigenvalues: Tensor) -> Tensor:
+    """Return which eigenvalues (lanes, side) are large enough to know their eigenvectors."""
+    return eigenvalues > _LEAST_SHARE * eigenvalues.amax(1, keepdim=True)
+
+
+SOAP = Optimizer(
+    hyperparameters={
+        "lr": LR,
+        "beta1": fraction(0.95),
+        "beta2": fraction(0.95),
+        "eps": positive(1e-8),
+        "weight_decay": Hyperparameter(default=0.01, low=0.0),
+        "adamw_lr_ratio": positive(1.0),
+    },
+    buffers=MOMENTS,
+    counters=("step",),
+    widths=_widths,
+    refresh=_refresh,
+    update=_soap,
+    decoupled_decay=True,
+)
