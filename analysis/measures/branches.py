@@ -11,6 +11,8 @@ BRANCH = "branch"
 LOSS, EXCESS, CRITICAL = "branch_loss", "excess_loss", "critical_batch_size"
 TOLERANCE = 0.05
 """Share by which the loss of a larger batch may be worse."""
+ENOUGH = 0.25
+"""Share from which on no larger batch is tried."""
 
 
 def branch_rows(table: pd.DataFrame) -> pd.DataFrame:

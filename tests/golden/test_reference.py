@@ -1,6 +1,7 @@
 """The README's figures are what the code makes of the data in the repository."""
 
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -34,17 +35,25 @@ def holding(name):
     ]
 
 
+def bounded(estimate):
+    """Return an estimate of a record with infinity for null, which has no tolerance."""
+    return {name: math.inf if end is None else end for name, end in estimate.items()}
+
+
 @pytest.mark.parametrize("folder", holding("study.toml"))
 def test_the_summary_is_made_from_the_tables(folder):
     record = json.loads(json.dumps(summary_record(analyze(read_study(ResultsFolder.at(folder))))))
     then = json.loads((folder / "summary.json").read_text())
     assert record["table"] == then["table"]
-    assert record["regimes"]["of"] == then["regimes"]["of"]
     assert record["chosen"] == then["chosen"]
+    if record["fits"] is None:  # batches that change
+        assert then["fits"] is None
+        return
+    assert record["regimes"]["of"] == then["regimes"]["of"]
     for name, fit in record["fits"].items():
         recorded = then["fits"][name]["b_crit"]
         assert fit["b_crit"].pop("interval") == recorded.pop("interval")
-        assert fit["b_crit"] == pytest.approx(recorded, rel=1e-6)
+        assert bounded(fit["b_crit"]) == pytest.approx(bounded(recorded), rel=1e-6)
 
 
 @pytest.mark.parametrize("folder", holding("study.toml"))

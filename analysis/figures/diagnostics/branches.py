@@ -12,13 +12,11 @@ from analysis.figures.drawing.colors import color, pale, ramp
 from analysis.figures.drawing.marks import bound_mark
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, log_axis
-from analysis.measures.branches import CRITICAL, EXCESS, TOLERANCE, branch_rows
+from analysis.measures.branches import CRITICAL, ENOUGH, EXCESS, TOLERANCE, branch_rows
 from analysis.measures.diagnostics import Diagnosed
 
 _PANEL = (18, 17)
 _MARGIN = 1.35
-_MOST = 5 * TOLERANCE
-"""Excess up to which it is drawn."""
 
 
 def branch_data(found: Diagnosed) -> pd.DataFrame:
@@ -77,7 +75,7 @@ def _draw_excess(axes: Axes, rows: pd.DataFrame) -> list[Artist]:
     axes.axhline(100 * TOLERANCE, color=pale(0.34), ls="--", lw=0.9)
     batch_size_axis(axes, rows["x"])
     least = 100 * rows["value"].min()
-    axes.set_ylim(min(_MARGIN * least, -100 * TOLERANCE), 100 * _MOST)
+    axes.set_ylim(min(_MARGIN * least, -100 * TOLERANCE), 100 * ENOUGH)
     axes.set_xlabel("Batch size (examples)", fontsize="small")
     axes.set_ylabel("Excess loss (%)", fontsize="small")
     shades = ramp(len(steps))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from analysis.measures.branches import CRITICAL, EXCESS, LOSS, TOLERANCE
+from analysis.measures.branches import CRITICAL, ENOUGH, EXCESS, LOSS, TOLERANCE
 from study.config.batch_schedule import BatchScheduleConfig
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import Lockstep
@@ -24,7 +24,7 @@ from study.replay.trial import Replay
 from study.seeding import derive_seed
 from workloads.workload import Dynamics
 
-ORDERS = 8
+ORDERS = 5
 """Data orders of the window, each the same for all batches, over which losses are averaged."""
 SHARE, LEAST_STEPS = 2, 4
 """The window is at most this fraction of the trial's steps, and the largest batch takes so many."""
@@ -56,21 +56,21 @@ def branches(
     if len(multiples) < 2:  # noqa: PLR2004
         yield row(CRITICAL, None, **about)
         return
-    trained_on = replay.branching()
-    studies = {k: _study(resolved, size, k, rule, replay.step) for k in multiples}
-    losses = np.array(
-        [[trained_on(own, point, steps // k) for point in points] for k, own in studies.items()]
-    )
-    with np.errstate(all="ignore"):
-        relative = (losses - losses[0]) / np.abs(losses[0])
-    excess = np.nan_to_num(relative, nan=_WORST, posinf=_WORST).clip(max=_WORST)
-    batches = size * np.array(multiples)
+    trained_on, losses, excess = replay.branching(), [], []
+    for k in multiples:
+        own = _study(resolved, size, k, rule, replay.step)
+        losses.append(np.array([trained_on(own, point, steps // k) for point in points]))
+        excess.append(_excess(losses[-1], losses[0]))
+        mean, far = float(excess[-1].mean()), float(np.nan_to_num(_reach(excess[-1])))
+        if mean > ENOUGH and mean - far > TOLERANCE:
+            break
+    batches = size * np.array(multiples[: len(losses)])
     for batch, loss, more in zip(batches, losses, excess, strict=True):
         for quantity, values in ((LOSS, loss), (EXCESS, more)):
             mean, far = float(values.mean()), float(_reach(values))
             ends = {"low": mean - far, "high": mean + far}
             yield row(quantity, mean, x=float(batch), **ends, **about)
-    means, fars = excess.mean(axis=1), np.array([_reach(more) for more in excess])
+    means, fars = np.mean(excess, axis=1), np.array([_reach(more) for more in excess])
     value, low, high = (_crossing(batches, e) for e in (means, means + fars, means - fars))
     bound = float(batches[-1]) if low is None else low
     yield row(CRITICAL, value, low=None if math.isnan(fars[0]) else bound, high=high, **about)
@@ -98,6 +98,14 @@ def _study(
     stages = ((0, size), (step, multiple * size)) if step else ((0, multiple * size),)
     grown = BatchScheduleConfig(stages=((0.0, 1.0),), lr=rule)
     return resolved.model_copy(update={"batch_plans": {str(size): stages}, "batch_schedule": grown})
+
+
+def _excess(losses: Floats, base: Floats) -> Floats:
+    """Return by which share losses are worse than others of the same data orders."""
+    with np.errstate(all="ignore"):
+        relative = (losses - base) / np.abs(base)
+    found: Floats = np.nan_to_num(relative, nan=_WORST, posinf=_WORST).clip(max=_WORST)
+    return found
 
 
 def _reach(values: Floats) -> Floats:
