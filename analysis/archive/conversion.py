@@ -19,7 +19,7 @@ from analysis.archive.layout import (
 from analysis.archive.reading import ArchivedTrial, ArchivedWorkload
 from analysis.archive.spaces import Entry, entries, hyperparameter_name, union
 from analysis.errors import AnalysisError
-from analysis.measures.imported import judged
+from analysis.measures.targets import judged
 from analysis.tables.schema import (
     BOXES_FILE,
     CURVE_COLUMNS,

@@ -7,7 +7,7 @@ bracket `(steps_before, steps]` are recorded with it.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -252,3 +252,23 @@ def _columns(names: tuple[str, ...], statuses: tuple[str, ...]) -> dict[str, str
         "stopped_at": "Int64",
         "best_error": "Float64",
     }
+
+
+def judged(
+    trials: pa.Table, curves: pa.Table, target: float | None, counted: Sequence[str]
+) -> pa.Table:
+    """Return a table of trials as they stand at a target; unchanged for None.
+
+    Trials whose status is among those `counted` may reach it.
+    """
+    if target is None:
+        return trials
+    study = StudyTables(
+        name="",
+        config={"race": {"to": "budget"}, "imported": {"counted_statuses": list(counted)}},
+        trials=trials.to_pandas(),
+        curves=curves.select([*TRIAL_KEY, "step", "val_error"]).to_pandas(),
+    )
+    roles = tuple(trials["role"].unique().to_pylist())
+    found = trials_at(study, roles, target)
+    return pa.Table.from_pandas(found, schema=trials.schema, preserve_index=False)

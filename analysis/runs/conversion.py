@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from analysis.measures.imported import judged
+from analysis.measures.targets import judged
 from analysis.runs.checked import Runs
 from analysis.runs.space import Space
 from analysis.tables.schema import (
