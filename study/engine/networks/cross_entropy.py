@@ -51,7 +51,7 @@ class FewOperations(TorchFunctionMode):
 
 def _few_classes(logits: Tensor, targets: Tensor) -> bool:
     kinds = logits.dtype is torch.float32 and targets.dtype is torch.int64
-    shapes = targets.dim() == 1 and logits.dim() == 2 and logits.shape[1] < NARROW
+    shapes = logits.shape[:-1] == targets.shape and targets.dim() == 1 and logits.shape[1] < NARROW
     return kinds and shapes and logits.device.type == "cpu"
 
 
@@ -71,14 +71,18 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """Keep what the gradient needs."""
-        ctx.mark_non_differentiable(output[1])
+        """Keep what the gradient needs; its own gradient flows through the logarithms."""
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(inputs[1], output[1])
 
     @staticmethod
     def backward(ctx: FunctionCtx, *slopes: Any) -> tuple[Tensor, None]:
         """Return the gradient by the logits."""
         targets, logs = ctx.saved_tensors  # type: ignore[attr-defined]
-        of_logs = torch.zeros_like(logs).scatter(0, targets.unsqueeze(0), -1 / len(targets))
+        of_loss, of_logs = slopes  # None where nothing follows from it
+        if of_loss is not None:
+            of_label = torch.zeros_like(logs).scatter(0, targets.unsqueeze(0), -1 / len(targets))
+            of_label = of_label * of_loss
+            of_logs = of_label if of_logs is None else of_logs + of_label
         found = torch.ops.aten._log_softmax_backward_data(of_logs, logs, 0, logs.dtype)
-        return found.mT * slopes[0], None
+        return found.mT, None

@@ -20,6 +20,14 @@ LOGITS = 3 * torch.randn(LANES, EXAMPLES, CLASSES, generator=RANDOM)
 TARGETS = torch.randint(CLASSES, (LANES, EXAMPLES), generator=RANDOM)
 WEIGHT = torch.arange(1.0, CLASSES + 1)
 
+
+def with_a_penalty(logits, targets):
+    """Return the loss with the square of its gradient, whose own gradient is of second order."""
+    own = grad_and_value(lambda given: functional.cross_entropy(given, targets))
+    slopes, loss = own(logits)
+    return loss + 10 * slopes.square().sum()
+
+
 LOSSES = {
     "plain": functional.cross_entropy,
     "module": nn.CrossEntropyLoss(),
@@ -29,6 +37,7 @@ LOSSES = {
     ),
 }
 OTHERS = {
+    "penalty": with_a_penalty,
     "sum": nn.CrossEntropyLoss(reduction="sum"),
     "weighted": nn.CrossEntropyLoss(weight=WEIGHT),
     "smoothed": nn.CrossEntropyLoss(label_smoothing=0.1),
