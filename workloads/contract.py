@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workloads.direction import refuse_rising
 from workloads.errors import WorkloadError
+from workloads.examination.direction import refuse_rising
+from workloads.examination.observation import few, observe
 from workloads.items import Items
-from workloads.observation import few, observe
 from workloads.soundness import (
     Measure,
     augmented,

@@ -23,7 +23,7 @@ from study.optimizers import Step, optimizer_named
 from study.seeding import generator
 from workloads.contract import kept, models_follow_the_seed
 from workloads.errors import WorkloadError
-from workloads.observation import few
+from workloads.examination.observation import few
 from workloads.soundness import quantity, sound_mean
 from workloads.testing import Clause
 from workloads.workload import Workload

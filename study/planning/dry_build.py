@@ -27,8 +27,8 @@ from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
 from workloads.command.program import PROGRAM, Command
-from workloads.direction import refuse_rising
-from workloads.observation import few
+from workloads.examination.direction import refuse_rising
+from workloads.examination.observation import few
 from workloads.soundness import sound_number
 from workloads.workload import (
     DYNAMICS_OPTIMIZERS,

@@ -27,7 +27,7 @@ from study.optimizers import ParameterTensors, Step
 from study.records import Floats
 from study.seeding import derive_seed
 from workloads.errors import WorkloadError
-from workloads.python_state import Snapshot, changed, snapshot
+from workloads.examination.python_state import Snapshot, changed, snapshot
 from workloads.randomness import forked
 from workloads.trees import rebuilt
 from workloads.workload import Examples

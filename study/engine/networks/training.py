@@ -19,8 +19,8 @@ from study.seeding import derive_seed
 from workloads.command.program import Command
 from workloads.contract import data_are_identical_on_two_calls, kept
 from workloads.errors import WorkloadError
+from workloads.examination.observation import Observation, few, observe
 from workloads.items import Items
-from workloads.observation import Observation, few, observe
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, quantities, sound_data, sound_model
 from workloads.workload import Data, Dynamics, Examples, Workload

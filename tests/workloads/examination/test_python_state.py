@@ -19,9 +19,9 @@ import pytest
 import torch
 from torch import nn
 
-from workloads import python_state
+from workloads.examination import python_state
+from workloads.examination.python_state import changed, snapshot
 from workloads.plugin_files import module_of
-from workloads.python_state import changed, snapshot
 
 TOTAL = 0
 

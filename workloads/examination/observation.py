@@ -13,15 +13,15 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from workloads.broadcasting import RefuseBroadcasting
 from workloads.errors import WorkloadError
+from workloads.examination.broadcasting import RefuseBroadcasting
+from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot, watch
+from workloads.examination.writes import Writes
 from workloads.items import Items
-from workloads.python_state import UNSEEN, Snapshot, changed, digest, snapshot, watch
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, copied, quantities, sound_number
 from workloads.trees import named_leaves
 from workloads.workload import Examples, Workload
-from workloads.writes import Writes
 
 _FEW = 13
 _SEEDS = (0, 1)

@@ -5,9 +5,9 @@ import torch
 
 from tests import strange
 from tests.blobs import BatchNormBlobs, Blobs, DropoutBlobs
-from workloads.direction import refuse_rising
 from workloads.errors import WorkloadError
-from workloads.observation import few
+from workloads.examination.direction import refuse_rising
+from workloads.examination.observation import few
 
 
 def judged(workload):
