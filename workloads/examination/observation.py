@@ -6,7 +6,7 @@ alone. `observe` tells the others apart, and refuses what no way of training cou
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -131,7 +131,7 @@ class _Observer:
     def _while_training(self, train: Examples) -> tuple[str | None, str | None, str | None]:
         """Return a Python member and a buffer that training changes, and a generator it uses."""
         device = train.tensors[0].device
-        own, places = self._own(self._called), _places(self._called)
+        own, held = self._own(self._called), _held(self._called)
         shared: Snapshot = {}
         buffers, generators = _buffers(self._called), states(device)
         largest = 0.0
@@ -140,7 +140,7 @@ class _Observer:
             if number == 0:  # what the first call only fills, a cache, is not refused
                 shared = self._shared()
         _refuse_shared(changed(shared, self._shared()))
-        if places != _places(self._called):
+        if not _keeps(self._called, held):
             raise WorkloadError(
                 "a model must keep its parameters, whose memory training shares, but puts others "
                 "in their place; write into them, such as p.data.clamp_() for p.data = ..."
@@ -221,8 +221,16 @@ def _contents(named: Mapping[str, Tensor]) -> Snapshot:
     return {name: (tuple(held.shape), held.dtype, digest(held)) for name, held in named.items()}
 
 
-def _places(model: nn.Module) -> list[tuple[int, int]]:
-    return [(id(parameter), parameter.data_ptr()) for parameter in model.parameters()]
+def _held(model: nn.Module) -> list[tuple[nn.Parameter, Tensor]]:
+    """Return parameters and their memory, which no other tensor can get while it is held."""
+    return [(parameter, parameter.detach()) for parameter in model.parameters()]
+
+
+def _keeps(model: nn.Module, held: Sequence[tuple[nn.Parameter, Tensor]]) -> bool:
+    """Return whether a model has the same parameters, in the same memory."""
+    pairs = zip(model.parameters(), held, strict=False)
+    same = all(now is then and now.detach().is_set_to(memory) for now, (then, memory) in pairs)
+    return same and len(held) == sum(1 for _ in model.parameters())
 
 
 def _hooked(model: nn.Module) -> str | None:

@@ -184,7 +184,10 @@ def _widen_argmax(node: fx.Node) -> None:
 
 
 def _turn_product(node: fx.Node) -> None:
-    """Compute a product of few columns, plus a bias, as its transpose where that is made of it."""
+    """Compute a product of few columns, plus a bias, as its transpose where that is made of it.
+
+    Also where the product itself is needed, so that what else is measured changes no bit of a loss.
+    """
     copied = _is(node, _aten.clone.default) and node.kwargs == _CONTIGUOUS
     turned: Any = node.args[0] if copied or _is(node, _aten.contiguous.default) else None
     total: Any = turned.args[0] if _is(turned, _aten.transpose.int) else None
@@ -193,11 +196,10 @@ def _turn_product(node: fx.Node) -> None:
     bias, product = total.args
     if not _is(product, _aten.bmm.default) or not isinstance(bias, fx.Node):
         return
-    once = all(len(part.users) == 1 for part in (product, total, turned))
     last = {axis % 3 for axis in turned.args[1:]} == {1, 2}
     value = _value(product)
     few = value.shape[2] % _VECTOR > 0 and value.shape[1] >= _VECTOR
-    if not (once and last and few and value.device.type == "cpu" and _value(bias).dim() == 3):  # noqa: PLR2004
+    if not (last and few and value.device.type == "cpu" and _value(bias).dim() == 3):  # noqa: PLR2004
         return
     call = node.graph.call_function
     with node.graph.inserting_before(node):

@@ -15,6 +15,7 @@ TAKES_SIGNALS = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 """
 LISTENS = """
 import signal, sys, time
