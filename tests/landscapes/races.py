@@ -13,7 +13,7 @@ from workloads.builtin import quadratic
 
 _PER_DOUBLING = 24
 """Measurements while the step doubles, so that two are 3 to 4 % apart, as in a race."""
-_BLOWN_UP = 1e6
+_BLOWN_UP, _FOLLOWED = 1e6, 64.0
 
 
 def made_study(landscape, sampler, trials, *, lanes=8, seed=0, seeds=0, prune=None, **search):
@@ -50,7 +50,9 @@ def raced(study, landscape, cohort, noise):
     stretch = np.exp(
         [noise * np.random.default_rng(p.seed).standard_normal() for p in cohort.points]
     )
-    grid, losses = _losses(landscape, cohort, stretch, rules[0])
+    # those that stay at a rung may be slower than one that goes, and are followed further
+    far = 1.0 if cohort.expected_steps is None else _FOLLOWED
+    grid, losses = _losses(landscape, cohort, stretch, rules[0], far)
     curves = [_curve(grid, *lane) for lane in zip(stretch, losses.T, strict=True)]
     runs = [Run(curve=curve, diverged_at=diverged_at) for curve, diverged_at in curves]
     if cohort.expected_steps is not None:
@@ -107,14 +109,17 @@ def _pruned(runs, rules):
     return race.runs()
 
 
-def _losses(landscape, cohort, stretch, rules):
-    """Return the steps of measurements and the loss of every lane there; NaN once it is dropped."""
+def _losses(landscape, cohort, stretch, rules, far):
+    """Return the steps of measurements and the loss of every lane there; NaN once it is dropped.
+
+    Lanes are followed `far` times as long as the race without rungs would follow them.
+    """
     values = {n: np.array([p.values[n] for p in cohort.points]) for n in landscape.space}
     lanes = _lanes(landscape, cohort.batch_size, values)
     live, rows, grid = np.arange(len(stretch)), [lanes._loss()], [0]
     end = rules.max_steps / stretch.min()
     if rules.best_steps is not None:
-        end = rules.slack * rules.best_steps / stretch.min()
+        end = far * rules.slack * rules.best_steps / stretch.min()
     stride = 1
     with np.errstate(over="ignore", invalid="ignore"):
         update = lanes._update(lanes._lr, cohort.batch_size)
@@ -130,7 +135,7 @@ def _losses(landscape, cohort, stretch, rules):
             hit = loss < landscape.target
             if rules.shared and hit.any():
                 fewest = (grid[-1] * stretch[live[hit]]).min()
-                end = min(end, rules.slack * fewest / stretch.min())
+                end = min(end, far * rules.slack * fewest / stretch.min())
             stay = ~hit & (loss < _BLOWN_UP)
             if not stay.all():
                 live = live[stay]
