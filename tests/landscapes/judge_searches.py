@@ -111,7 +111,8 @@ def row(setting, studies):
     held = np.mean([study.held for study in studies])
     cost = np.mean([study.cost for study in studies])
     return (
-        f"| `{setting.sampler}`, {setting.trials} trials, cohorts of {setting.lanes} | "
+        f"| `{setting.sampler}`, {setting.trials} trials, cohorts of {setting.lanes}"
+        f"{', pruned' * setting.prune} | "
         f"{cost:,.0f} | {middle:.0%} | {most:.0%} | {np.median(off):.0%} | {held:.0%} |"
     )
 

@@ -38,6 +38,7 @@ SETTINGS = (
     Setting("shared", 64, 16),
     Setting("shared", 64, 16, prune=True),
     Setting("shared", 128, 16, prune=True),
+    Setting("shared", 256, 16, prune=True),
 )
 
 
