@@ -33,7 +33,7 @@ def test_pruning_leaves_the_estimate_of_under_tuning_as_it_is(landscape):
     truth, shares, reached = true_b_crit(landscape), {}, {}
     for make in (simulated_study, pruned_study):
         studies = [make(landscape, number) for number in range(SETS)]
-        found = [b_crits(study)[1] for study in studies]
+        found = [b_crits(study)[1].estimate for study in studies]
         shares[make] = Judgment(np.array([[e.value, e.low, e.high] for e in found]) / truth)
         reached[make] = sum(study.trials["status"].eq("reached").sum() for study in studies)
     whole, pruned = shares.values()
