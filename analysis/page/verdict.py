@@ -139,13 +139,16 @@ def _edges(critical: _Record, unit: str) -> tuple[str, ...]:
 
 
 def _nearest(record: _Record, b_crit: Estimate) -> str:
-    """Return what the measured batch size next to the critical one took."""
+    """Return what the measured batch size next to the critical one took, or next to its bound."""
     rows = [row for row in record["table"] if row["steps"] is not None]
     first, last = rows[0]["batch_size"], rows[-1]["batch_size"]
-    wanted = {Interval.CLOSED: b_crit.value, Interval.NO_LOWER: first}.get(b_crit.interval, last)
+    wanted, place = {
+        Interval.CLOSED: (b_crit.value, "nearest"),
+        Interval.NO_LOWER: (first, "smallest"),
+    }.get(b_crit.interval, (last, "largest"))
     row = min(rows, key=lambda row: abs(math.log(row["batch_size"] / wanted)))
     return (
-        f"Of the batch sizes measured, B = {row['batch_size']} is the nearest: "
+        f"Of the batch sizes measured, B = {row['batch_size']} is the {place}: "
         f"{record['quantity']} < {record['target']:g} after {_steps(row, record)}."
     )
 
