@@ -228,9 +228,11 @@ def _held(model: nn.Module) -> list[tuple[nn.Parameter, Tensor]]:
 
 def _keeps(model: nn.Module, held: Sequence[tuple[nn.Parameter, Tensor]]) -> bool:
     """Return whether a model has the same parameters, in the same memory."""
-    pairs = zip(model.parameters(), held, strict=False)
-    same = all(now is then and now.detach().is_set_to(memory) for now, (then, memory) in pairs)
-    return same and len(held) == sum(1 for _ in model.parameters())
+    now = list(model.parameters())
+    return len(now) == len(held) and all(
+        parameter is then and parameter.detach().is_set_to(memory)
+        for parameter, (then, memory) in zip(now, held, strict=True)
+    )
 
 
 def _hooked(model: nn.Module) -> str | None:
