@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.tables.nested import leaves
+from analysis.tables.nested import leaves, once
 from study.errors import shown
 from workloads.command.program import Command
 
@@ -150,15 +150,8 @@ def _object(line: str) -> dict[str, Any] | None:
     text = line[line.find("{") : line.rfind("}") + 1]
     for form in (text, _NOT_FINITE.sub(": NaN", text)):
         with contextlib.suppress(ValueError, RecursionError):
-            return dict(leaves(json.loads(form, object_pairs_hook=_once)))
+            return dict(leaves(json.loads(form, object_pairs_hook=once)))
     return None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def _number(key: str, found: dict[str, Any]) -> float:
