@@ -17,7 +17,7 @@ from batchscale.files import read_file
 
 _MOST_BYTES = 2**31
 _MOST_CHECKED = 2**12
-"""Bytes of a record whose checksum is verified; larger ones are images, of which nothing is read."""
+"""Bytes of a record whose checksum is verified; larger ones are images, which are not read."""
 _HPARAMS = "hparams"
 _START = "_hparams_/session_start_info"
 
