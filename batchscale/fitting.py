@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from analysis.fitting.points import Points
 from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.report.fits import critical_record, fit_sentences, fits_record, lower_bounds
 from analysis.report.regimes import regime_sentences
+from batchscale.arguments import is_number, refuse_unless
 from batchscale.loading import critical_table
 from batchscale.notebook import page
 
@@ -153,7 +154,8 @@ def _numbers(
 ) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Return values as numbers, NaN where there is none."""
     try:
-        cells = [np.nan if value is None or value is pd.NA else value for value in values]
+        cells: list[Any] = list(values)
+        cells = [np.nan if cell is None or cell is pd.NA else cell for cell in cells]
         if isinstance(values, Mapping) or any(isinstance(c, bool | np.bool_ | str) for c in cells):
             raise TypeError
         return np.array(cells, dtype=np.float64)
@@ -175,8 +177,7 @@ def _check(
             "batch_sizes, steps and bounds must be flat and of one length, got shapes "
             f"{sizes.shape}, {steps.shape} and {bounds.shape}"
         )
-    if not (isinstance(level, float) and 0 < level < 1):
-        raise AnalysisError(f"level must lie between 0 and 1, got {level!r}; 0.95 is usual")
+    refuse_unless(is_number(level) and 0 < level < 1, "level", "between 0 and 1", level)
     distinct, counts = np.unique(sizes, return_counts=True)
     if (counts > 1).any():
         repeated = distinct[counts > 1][0]
