@@ -13,7 +13,7 @@ from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
 from study.engine.cohort import run_cohort
 from study.engine.networks.training import Trainable
-from study.engine.race import Race
+from study.engine.race import Race, Racing
 from study.records import Cohort, Lap, Status
 from study.storage.parts import cohort_stem, write_part
 
@@ -80,7 +80,7 @@ class _Teller:
         self._began = self._told = time.monotonic()
         self._step, self._steps = math.inf, 0.0
 
-    def __call__(self, race: Race) -> None:
+    def __call__(self, race: Racing) -> None:
         # a race that is resumed begins at a later step, one of half of the lanes at step 0
         self._steps += race.racing * max(0, race.step - self._step)
         self._step, now = race.step, time.monotonic()

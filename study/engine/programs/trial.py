@@ -73,6 +73,11 @@ class ProgramTrial:
         """The last step that was measured; -1 before any."""
         return int(self._rows[-1][0]) if self._rows else -1
 
+    @property
+    def first_and_last(self) -> tuple[Row, ...]:
+        """The first and the last measurement; empty before any."""
+        return (self._rows[0], self._rows[-1]) if self._rows else ()
+
     def run(self) -> Run:
         """Return the measurements as the run of a lane."""
         total = self._rows[-1][4] if self._rows else 0.0

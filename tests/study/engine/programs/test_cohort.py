@@ -1,3 +1,4 @@
+import math
 import os
 import re
 import time
@@ -6,6 +7,7 @@ import pytest
 
 from study.engine.checkpoints import SavedError
 from study.engine.programs import trial
+from study.engine.race import Race
 from study.errors import StudyError
 from study.storage import trial_rows
 from study.storage.curve_columns import curve_table
@@ -28,6 +30,18 @@ def test_steps_and_bracket_are_those_that_the_program_measured(programs):
     assert result.curve.step.tolist() == [0, 7, 19, 40]
     assert result.execution.mode == "program"
     assert (result.curve.seconds >= 0).all()
+
+
+def test_programs_tell_while_they_run_how_far_they_are(programs, monkeypatch):
+    told = []
+    monkeypatch.setattr(Race, "after_lap", lambda p: told.append((p.step, p.share, p.least_loss)))
+    programs.race |= {"slack": 2.0}
+    body = "say(0, 0.9, val_loss=3.0)\nsay(10, 0.6, val_loss=2.0)\ntime.sleep(0.3)\nsay(30, 0.2)"
+    programs.run(body, (1.0, 2.0))
+    half = math.log(0.6 / 0.9) / math.log(0.3 / 0.9) / 2  # the cap is twice the steps to target
+    assert (10, pytest.approx(half / 2), 2.0) in told
+    assert told[-1][:2] == (60, 1.0)
+    assert all(0 <= share <= 1 for _, share, _ in told)
 
 
 def test_a_target_met_by_the_first_measurement_has_a_bracket_from_the_start(programs):
