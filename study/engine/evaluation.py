@@ -14,8 +14,11 @@ from study.records import Floats
 from workloads.errors import WorkloadError
 from workloads.workload import Split
 
-EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
-"""Examples x lanes in one evaluation pass; on a CPU, activations should stay in the cache."""
+EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 65_536}
+"""Examples x lanes in one evaluation pass.
+
+On a CPU activations should stay in the cache; on a GPU those of a deep network must fit into its
+memory, beside other workers."""
 LOADED_AT_ONCE = 512
 """The same of examples that are loaded one by one, and so are not in memory already."""
 

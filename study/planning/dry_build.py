@@ -228,7 +228,10 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         loaded.workload.loss(model, one)
     parameters = len(Layout(model).flatten(model))
-    return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
+    flops = counter.get_total_flops()
+    convolutions = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)
+    convolutional = 2 * convolutions > flops
+    return ModelSize(max(1, parameters), max(1, flops), convolutional=convolutional)
 
 
 def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> Lanes:

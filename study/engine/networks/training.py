@@ -121,7 +121,7 @@ def load(
 
     `data` are the workload's data where the caller has them; None loads them.
     """
-    torch.set_float32_matmul_precision(_MATMUL[precision])
+    _set_arithmetic(precision)
     data = _first_data(workload) if data is None else data
     there = {
         name: split if name == "train" and data.mapped else split.to(device)
@@ -150,6 +150,14 @@ def load(
         mixing=mixing if norm is None else f"batch statistics in {norm}",
         convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
     )
+
+
+def _set_arithmetic(precision: Precision) -> None:
+    """Set the arithmetic of this process: float32 means float32, and repeats bit for bit."""
+    torch.set_float32_matmul_precision(_MATMUL[precision])
+    # torch allows cuDNN to round the inputs of convolutions to tf32, unless it is told not to
+    torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32
+    torch.backends.cudnn.deterministic = True
 
 
 def _mixing(loaded: LoadedWorkload) -> str | None:
