@@ -25,7 +25,7 @@ EQUAL = {END: "equal target", "equal steps": "equal steps", "equal examples": "e
 """Moments at which trials of all batch sizes are compared, and what is equal there."""
 _BY_SIGN = (
     *("adam", "adamw", "nadam", "radam", "adamax", "adagrad", "rmsprop", "adadelta", "adafactor"),
-    *("merit", "schedule-free-adamw", "signum", "lion"),
+    *("rprop", "merit", "schedule-free-adamw", "signum", "lion"),
 )
 MOVES_BY: Mapping[str, str] = {
     **dict.fromkeys(_BY_SIGN, "sign"),
