@@ -274,9 +274,9 @@ def _interval(steps: Floats, missed: Mask, median: float | None) -> Estimate:
     """
     if len(steps) < LEAST_VALUES:
         return NOT_IDENTIFIED
-    if len(steps) >= LEAST_FREE:
-        return median_interval(steps, missed)
-    found = estimate_median(steps, missed)
+    free = len(steps) >= LEAST_FREE
+    found = median_interval(steps, missed) if free else estimate_median(steps, missed)
     if median is None:
         return found
+    # an end is rounded by its logarithm, even if it is the median itself
     return replace(found, low=min(found.low, median), high=max(found.high, median))

@@ -113,6 +113,8 @@ class ResolvedStudy(StudyConfig):
     """Tokens in an example; None where the study file counts none."""
     adaptive: bool
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
+    normalized_momentum: bool | None = None
+    """Whether the optimizer's step does not grow with its momentum; false where it is left out."""
     quantities: tuple[str, ...] | None = None
     """What is measured besides loss and error; none where it is left out."""
     batch_plans: dict[str, tuple[tuple[int, int], ...]] | None = None
@@ -244,7 +246,8 @@ class ResolvedStudy(StudyConfig):
     def identity(self) -> dict[str, Any]:
         """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
-        for key in ("batch_sizes", "batch_plans", "until", "granted", "tokens_per_example"):
+        told = ("tokens_per_example", "normalized_momentum")
+        for key in ("batch_sizes", "batch_plans", "until", "granted", *told):
             data.pop(key, None)
         for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
             for key in keys:

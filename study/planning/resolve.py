@@ -38,7 +38,7 @@ from study.search.testing import require_sound_sampler
 from workloads.command.program import Command
 from workloads.registry import resolve as resolve_workload
 from workloads.soundness import above_one, sound_target
-from workloads.workload import Dynamics, Target, Workload
+from workloads.workload import Dynamics, Target
 
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
 UNLIMITED_TO = 65_536
@@ -72,7 +72,8 @@ def resolve(
         _check_schedule(config.schedule.name)
         groups = groups_of(config, workload)
         written_for = defaults.get("optimizer", _OPTIMIZER)
-        own = _averages(config, workload)
+        optimizer = None if isinstance(workload, Command) else optimizer_named(config.optimizer)
+        own = optimizer is not None and optimizer.average is not None
         fitting = applicable(defaults, written_for, groups, written.search.space)
         if own:
             fitting = merged({"race": {"weights": "averaged"}}, fitting)
@@ -113,6 +114,7 @@ def resolve(
         "tokens_per_example": tokens_of(workload) if in_tokens else None,
         "quantities": quantities or None,
         "adaptive": sampler.learns,
+        "normalized_momentum": (optimizer and optimizer.normalized_momentum) or None,
     }
     resolved["search"]["space"] = plain(space)
     resolved["race"] |= {
@@ -193,13 +195,6 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
         alone = key == "max_steps" or (isinstance(value, Mapping) and "low" in value)
         whole[key] = merged(old, value) if tables and not alone else value  # type: ignore[arg-type]
     return whole
-
-
-def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> bool:
-    """Return whether the optimizer averages the weights itself; a program has its own."""
-    if isinstance(workload, Command):
-        return False
-    return optimizer_named(config.optimizer).average is not None
 
 
 def _check_schedule(name: str) -> None:

@@ -87,6 +87,26 @@ def confirmed(results: Sequence[TrialResult], seeds: int | None = None) -> Trial
     )
 
 
+def fresh_seeds(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """Return the re-runs that reached the target of the best point at a batch size, by number.
+
+    The point is that of `confirmed`; in a recipe it is the one that its scaling rule gives.
+    """
+    best = confirmed(results)
+    if best is None:
+        return []
+
+    def again(point: Point) -> bool:
+        source = point.source
+        if source is None or best.point.role is Role.RECIPE:
+            return point.role is Role.RECIPE
+        name = (source.role, source.trial)
+        return point.role is Role.REPLICATE and name == (best.point.role, best.point.trial)
+
+    found = [r for r in results if again(r.point) and r.outcome.steps is not None]
+    return sorted(found, key=lambda result: result.point.trial)
+
+
 def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]:
     """Return up to `count` trials of a batch size that reached the target, the fastest first.
 

@@ -177,6 +177,13 @@ def test_six_seeds_or_more_carry_an_interval_free_of_a_distribution(made):
     assert "Intervals of medians over fewer than 6 seeds assume log-normal steps" in told
 
 
+def test_an_interval_that_ends_at_the_median_does_not_end_before_it_by_rounding(made):
+    study = replicated(made, {4: [26] * 4 + [28] * 26})
+    row = with_replicates(steps_to_target(study), study).iloc[0]
+    assert row["steps_median"] == pytest.approx(28)
+    assert row["low"] <= row["steps_median"] <= row["high"]
+
+
 def test_replicates_never_lower_the_minimum(made):
     study = replicated(made, {4: [12, 13, 14]})
     assert steps_to_target(study)["steps"].tolist() == list(STEPS.values())
