@@ -12,6 +12,7 @@ from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload
 from study.records import Floats
 from workloads.errors import WorkloadError
+from workloads.soundness import sound_error
 from workloads.workload import Split
 
 EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 65_536}
@@ -49,7 +50,7 @@ class Evaluation:
         """Return loss, error and further quantities of lanes, shape (2 + more, lanes).
 
         Raises:
-            WorkloadError: the workload writes into the examples.
+            WorkloadError: the workload writes into the examples, or an error is no fraction.
         """
         split = self._splits["validation"]
         versions = [tensor._version for tensor in split.tensors]
@@ -59,6 +60,9 @@ class Evaluation:
                 "the validation examples must stay as they are, but the workload has written into "
                 "them while they were measured; compute new tensors in place of changing them"
             )
+        finite = measured[1][np.isfinite(measured[1])]
+        for error in (finite.min(initial=0.0), finite.max(initial=0.0)):
+            sound_error(self._loaded.workload.target, float(error))
         return measured
 
     def errors(self, split: str, lanes: Tensor, chosen: NDArray[np.bool_]) -> Floats:

@@ -101,7 +101,7 @@ def dry_build(
     _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
     values = {name: middle(space[name]) for name in of_workload(workload).used(space)}
-    admission = admit(loaded, values)
+    admission = admit(loaded, values, learns=size.flops <= _LEARNING_FLOPS)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
     tested = loaded.data.test is not None
