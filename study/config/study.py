@@ -171,13 +171,14 @@ class ResolvedStudy(StudyConfig):
         return max([self.search.trials, *(grant.trials for grant in self._grants(batch_size))])
 
     def seeds_at(self, batch_size: int) -> int:
-        """Return the re-runs of each of the best points at a batch size."""
+        """Return the re-runs of the best point at a batch size, `replicates.confirm` aside."""
         return max([self.replicates.seeds, *(grant.seeds for grant in self._grants(batch_size))])
 
     def replicates_at(self, batch_size: int) -> int:
         """Return the re-runs of all points together at a batch size whose search has a winner."""
         section = self.replicates
-        return self.seeds_at(batch_size) * section.top + (section.confirm or 0)
+        more = self.seeds_at(batch_size) - section.seeds + (section.confirm or 0)
+        return section.seeds * section.top + more
 
     def with_grants(self, granted: Iterable[Grant]) -> Self:
         """Return the study with grants; each replaces that of its batch size."""
