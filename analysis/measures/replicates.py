@@ -230,12 +230,12 @@ def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
         f"{row['seeds_missed']} of {row['seeds']} at B = {row['batch_size']}"
         for row in missed.to_dict("records")
     )
-    which = "Fresh seeds that missed the target, which rank as slower than all that reached it"
+    which = "Fresh seeds that missed the target, ranked as slower than all that reached it"
     open_ones = known[known["interval"] != Interval.CLOSED]
     few = known[known["seeds"].between(LEAST_VALUES, LEAST_FREE - 1)]
     assumed = (
         f"Intervals of medians over fewer than {LEAST_FREE} seeds assume log-normal steps, because "
-        "so few carry no 95% interval that is free of assumptions."
+        "so few seeds allow no 95% interval without assumptions."
     )
     return (
         *([assumed] if len(few) else []),

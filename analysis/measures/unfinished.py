@@ -41,7 +41,7 @@ def unfinished_records(study: "StudyTables") -> list[dict[str, Any]]:
 def missing_trials(
     config: Mapping[str, Any], trials: Iterable[_Row], boxes: Iterable[_Row]
 ) -> list[dict[str, Any]]:
-    """Return how many trials are still to come, one record per batch size and role.
+    """Return how many trials are missing, one record per batch size and role.
 
     Those of a later stage are counted once the stage before has ended, as their number follows from
     it.
@@ -161,13 +161,13 @@ def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...
     if not records:
         return ()
     return (
-        f"Unfinished: at least {missing_text(records)}. All numbers here are of the trials so far "
-        "and may change; run the same `sweep` again to finish it.",
+        f"Unfinished: at least {missing_text(records)}. All numbers here are from the trials so "
+        "far and may change; run the same `sweep` again to finish it.",
     )
 
 
 def missing_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return `missing_trials` as a clause, such as "8 trials are still to come (4 of the ...)"."""
+    """Return `missing_trials` as a clause, such as "8 trials are missing (4 of the ...)"."""
     parts: dict[tuple[str, int], list[str]] = {}
     for row in records:
         parts.setdefault((row["role"], row["trials"]), []).append(str(row["batch_size"]))
@@ -176,4 +176,4 @@ def missing_text(records: Sequence[Mapping[str, Any]]) -> str:
         f"{count} {_NAMES[role]} at {'each of ' if len(sizes) > 1 else ''}B = {', '.join(sizes)}"
         for (role, count), sizes in parts.items()
     )
-    return f"{total} trials are still to come ({listed})"
+    return f"{total} trials are missing ({listed})"

@@ -48,10 +48,10 @@ class StudyConfig(Section):
     ] = Field(default_factory=BatchSizes)
     """Batch sizes to study: powers of two between two ends, or a list."""
     batch_unit: Literal["examples", "tokens"] | None = None
-    """What all batch sizes of this file count, examples if left out; tokens where the workload's
+    """Unit of all batch sizes in this file: examples if left out, or tokens if the workload's
     examples have a fixed number of them. The study runs, and is recorded, in examples."""
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
-    """All random draws of the study follow from it."""
+    """Seed of all random draws of the study."""
     mode: Literal["search", "recipe"] = "search"
     """Whether every batch size is tuned, or only one, from which a recipe follows."""
     workload_options: dict[str, Any] = Field(default_factory=dict)

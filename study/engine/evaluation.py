@@ -57,8 +57,8 @@ class Evaluation:
         measured = self.portion.run(partial(self._together, split, lanes))
         if versions != [tensor._version for tensor in split.tensors]:
             raise WorkloadError(
-                "the validation examples must stay as they are, but the workload has written into "
-                "them while they were measured; compute new tensors in place of changing them"
+                "the validation examples must not change, but the workload wrote into them during "
+                "a measurement; compute new tensors instead of changing them in place"
             )
         finite = measured[1][np.isfinite(measured[1])]
         for error in (finite.min(initial=0.0), finite.max(initial=0.0)):

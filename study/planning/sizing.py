@@ -13,7 +13,7 @@ import torch
 from study.config.sections import LaneLimit
 from study.config.study import StudyConfig
 from study.errors import StudyError
-from study.search.samplers import SAMPLERS
+from study.search.samplers import shared_search
 
 Kind = Literal["cpu", "cuda"]
 
@@ -87,8 +87,7 @@ def cohort_lanes(config: StudyConfig, size: ModelSize | None, device: Device) ->
     given = _given(config.race.cohort)
     if given is not None:
         return given
-    builtin = SAMPLERS.get(config.search.sampler)
-    most = ROUND_LANES if builtin and builtin.together else sys.maxsize
+    most = sys.maxsize if shared_search(config.search.sampler) is None else ROUND_LANES
     if size is None:
         return LaneLimit(lanes=min(most, DYNAMICS_LANES))
     tensors = _TENSORS + size.buffers + (0 if config.federated is None else _FEDERATED_TENSORS)

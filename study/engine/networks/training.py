@@ -177,7 +177,7 @@ def _mixing(loaded: LoadedWorkload) -> str | None:
     mean = sum(loss(rows) * len(range(batch.size)[rows]) for rows in halves) / batch.size
     whole = loss(slice(batch.size))
     near = math.isclose(mean, whole, rel_tol=_NEAR[loaded.precision], abs_tol=1e-6)
-    return None if near else "a training loss that is no mean over the examples of a batch"
+    return None if near else "a training loss that is not a mean over the examples of a batch"
 
 
 def _refuse_sum(losses: list[float]) -> None:

@@ -211,8 +211,8 @@ def test_sentences_and_table_show_the_bias_of_the_minimum(made):
     )
     assert "than all that reached it: 1 of 5 at B = 16, 3 of 5 at B = 64." in words
     assert {
-        "The fits use the medians over fresh seeds, less the gap that each search leaves.",
-        "B = 64: half or more of the fresh seeds missed the target, so that their median is more "
+        "The fits use the medians over fresh seeds, corrected for the gap that each search leaves.",
+        "B = 64: half or more of the fresh seeds missed the target, so their median is more "
         "than 170 steps.",
     } <= {*sentences(analysis)}
     shown = readable_table(analysis)

@@ -133,7 +133,7 @@ def test_validation_examples_written_into_late_end_the_training():
     lanes = lanes_of(loaded, lambda loaded: LoopedNetwork(loaded, SEED))
     lanes.measure()
     workload.measured = 3
-    with pytest.raises(WorkloadError, match="validation examples must stay as they are"):
+    with pytest.raises(WorkloadError, match="validation examples must not change"):
         lanes.measure()
 
 
