@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class StudyComparison:
     """Studies compared at a target, as `batchscale compare` compares them; nothing is written.
 
-    A notebook shows the curves, the table and what was found.
+    A notebook shows the curves, the table and the findings.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class StudyComparison:
         return pd.DataFrame(rows, columns=["over", "under", "value", "low", "high"])
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what was found, one sentence each, as `comparison.md` has it."""
+        """Return the findings, one sentence each, as in `comparison.md`."""
         return comparison_sentences(self._comparison)
 
     def figure(self, name: str = "comparison", ax: "Axes | None" = None) -> "Figure":
@@ -67,8 +67,7 @@ class StudyComparison:
 
         Args:
             name: a key of `analysis.figures.comparison.COMPARISON_FIGURES`.
-            ax: matplotlib axes to draw into, for a figure of one panel; None for a figure of its
-                own.
+            ax: matplotlib axes to draw into, for a figure of one panel; None for a new figure.
 
         Raises:
             BatchscaleError: there is no such figure, the studies lack the data for it, or it has

@@ -1,4 +1,4 @@
-"""Fits of anybody's steps to target, by the same statistics as a study's."""
+"""Fits of your own steps to target, with the same statistics as for a study."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from analysis.errors import AnalysisError
 from analysis.fitting.critical import b_crit_of, critical_batch_sizes
 from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits, ScalingFit, fit_all
-from analysis.fitting.models import MODELS
+from analysis.fitting.models import MODELS, Floats
 from analysis.fitting.points import Points
 from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.report.fits import critical_record, fit_sentences, fits_record, lower_bounds
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class StepsFit:
     """Curves fitted to steps to target at several batch sizes.
 
-    A notebook shows the curve, the points and what was found.
+    A notebook shows the curve, the points and the findings.
 
     Attributes:
         points: what was fitted; a batch size that missed the target is a lower bound.
@@ -50,8 +50,8 @@ class StepsFit:
     def b_crit(self) -> Estimate:
         """The critical batch size E_min / S_min, averaged over the models (`analysis.fitting`).
 
-        Its interval holds the scatter of the steps and the form of the curve, but no under-tuning:
-        numbers alone do not show how far a search came.
+        Its interval covers the scatter of the steps and the form of the curve, not under-tuning:
+        numbers alone do not show how good a search was.
         """
         return b_crit_of(self.fits).estimate
 
@@ -64,7 +64,7 @@ class StepsFit:
         return critical_table(critical_batch_sizes(self.fits))
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what was found, one sentence each."""
+        """Return the findings, one sentence each."""
         critical = critical_record(critical_batch_sizes(self.fits))
         record = fits_record(self.fits)
         regimes = regime_sentences(self.regimes.record(), lower_bounds(record))
@@ -74,7 +74,7 @@ class StepsFit:
         """Return points, bounds and the hyperbola with its band, on logarithmic axes.
 
         Args:
-            ax: matplotlib axes to draw into; None for a figure of its own.
+            ax: matplotlib axes to draw into; None for a new figure.
         """
         from analysis.figures.points import draw_points
 
@@ -115,7 +115,7 @@ def fit(
     """Fit steps to target against batch size by maximum likelihood in log steps.
 
     Args:
-        batch_sizes: examples per step, > 0, each once.
+        batch_sizes: examples per step, > 0, no repeats.
         steps: updates to the target, > 0, at each batch size; None or NaN where it was missed.
         bounds: for each missed batch size, steps that did not suffice, > 0; other entries are not
             used.
@@ -149,9 +149,7 @@ def fit(
     return StepsFit(points=points, fits=fits, regimes=regimes_of(fits))
 
 
-def _numbers(
-    name: str, values: Sequence[float | None]
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _numbers(name: str, values: Sequence[float | None]) -> Floats:
     """Return values as numbers, NaN where there is none."""
     try:
         cells: list[Any] = list(values)
@@ -166,12 +164,7 @@ def _numbers(
         ) from error
 
 
-def _check(
-    sizes: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
-    steps: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
-    bounds: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
-    level: float,
-) -> None:
+def _check(sizes: Floats, steps: Floats, bounds: Floats, level: float) -> None:
     if not sizes.shape == steps.shape == bounds.shape or sizes.ndim != 1:
         raise AnalysisError(
             "batch_sizes, steps and bounds must be flat and of one length, got shapes "

@@ -28,7 +28,7 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
     tokens_per_example: int | None = None,
     join: str | Path | None = None,
 ) -> Study | list[Study]:
-    """Make a results folder of finished runs, as `batchscale import` does.
+    """Import finished runs as a results folder, as `batchscale import` does.
 
     Args:
         runs: a DataFrame, or what the command takes: a table, MLflow's store, a folder of event
@@ -36,8 +36,8 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
             has no other; infinity is a divergence.
         results: where the study's folder is made, a path or a URI.
         name: of the study of a DataFrame.
-        columns: columns by the names that batchscale has for them; an empty one leaves it out.
-        target: validation error to get below; None where runs were measured, for any later.
+        columns: names of columns by those that batchscale uses; an empty name leaves one out.
+        target: validation error to get below; None to choose it later, if runs have measurements.
         metric: what becomes the error: val_error, val_accuracy or val_loss; None for the first.
         space: the ranges that the points were drawn from evenly and independently, such as
             `{"lr": "1e-4:1:log"}`; None if unknown.

@@ -40,8 +40,9 @@ def export_table(folder: ResultsFolder, to: Path) -> Path:
     rounds = is_federated(study.config) or is_planned(study.config)
     if rounds or study.config.get("mode") == "recipe":
         raise AnalysisError(
-            f"a table must be of a study that tunes every batch size by updates, got {folder}, "
-            "federated, a recipe or with a batch schedule; copy the folder instead"
+            "only a study that tunes every batch size and counts updates can be exported as a "
+            f"table, got {folder}, which is federated, a recipe or has a batch schedule; copy the "
+            "folder instead"
         )
     file = to if to.suffix == ".csv" else to / f"{study.name}.csv"
     if file.exists():
@@ -53,8 +54,8 @@ def export_table(folder: ResultsFolder, to: Path) -> Path:
         _table(study).to_csv(file, index=False)
     except OSError as error:
         raise AnalysisError(
-            f"an export must be into a folder that can be written, got {to}: "
-            f"{error.strerror or error}; choose another --to"
+            f"an export needs a writable folder, got {to}: {error.strerror or error}; choose "
+            "another --to"
         ) from error
     return file
 

@@ -61,7 +61,7 @@ class StudyTables:
         target = self.config["race"].get("target")
         if target is None:
             raise AnalysisError(
-                f"a study without a target of its own needs --target, got none for {self.name}"
+                f"a study without its own target needs --target, got none for {self.name}"
             )
         return float(target)
 
@@ -74,6 +74,12 @@ class StudyTables:
     def adaptive(self) -> bool:
         """Whether the sampler learns from earlier trials, so that later ones are better."""
         return bool(self.config.get("adaptive", False))
+
+    @property
+    def gathers_momentum(self) -> bool:
+        """Whether lr / (1 - momentum) is an effective learning rate, if both are there."""
+        muon = self.config.get("optimizer") == "muon"  # the first folders do not say more
+        return not self.config.get("normalized_momentum", muon)
 
     @property
     def imported(self) -> bool:

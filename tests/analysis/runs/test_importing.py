@@ -29,7 +29,7 @@ def test_steps_to_target_are_those_that_the_runs_were_made_with(imports):
     found = analyze(made.study)
     assert found.fit is not None
     text = " ".join(sentences(found))
-    assert "the ranges that the imported runs were drawn from are not known" in text
+    assert "the ranges from which the imported runs were drawn are unknown" in text
     assert "run the best points again with other seeds" in text
     assert "best trials lie inside the searched box" not in text
 
@@ -142,7 +142,7 @@ def test_known_ranges_let_the_search_be_judged(imports):
     made = imports(measurements(), target=0.1, space="lr=1e-3:1:log")
     assert made.study.box(8) == {"lr": {"low": 1e-3, "high": 1.0, "scale": "log"}}
     assert not made.study.adaptive
-    assert "are not known" not in " ".join(sentences(analyze(made.study)))
+    assert "drawn are unknown" not in " ".join(sentences(analyze(made.study)))
     with pytest.raises(AnalysisError, match=r"hold every lr, got 0\.1 in row 2 of"):
         imports(measurements(), "narrow.csv", space="lr=0.001:0.05:log")
     with pytest.raises(AnalysisError, match="must name hyperparameters of the runs, lr, got 'rl'"):
