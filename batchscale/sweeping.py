@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,9 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
     }
     for name, (sound, rule) in _RULES.items():
         refuse_unless(sound(given[name]), name, rule, given[name])
+    thread = threading.current_thread()
+    rule = "called in the main thread, which receives signals"
+    refuse_unless(thread is threading.main_thread(), "sweep", rule, thread.name)
     options = SweepOptions(
         results=None if results is None else str(results),
         workers=workers,

@@ -156,8 +156,8 @@ def check_needed(rows: Rows, columns: Columns) -> None:
         _refuse(rows, "a column batch_size")
     if "step" in columns and not any(name in columns for name in METRICS):
         _refuse(rows, f"a column of {', '.join(METRICS)}")
-    column = columns.of.get("step", "")
-    if "epoch" in column.lower():
+    counts = (columns.of.get(name, "") for name in ("step", "steps", "steps_before", "stopped_at"))
+    for column in (name for name in counts if "epoch" in name.lower()):
         raise AnalysisError(
             f"a step must count updates, examples or tokens, got epochs, the column {column!r} of "
             f"{rows.where}; multiply it by the number of training examples and give --step-unit "

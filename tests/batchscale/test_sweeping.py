@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -47,6 +48,11 @@ def test_wrong_input_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
     ]:
         with pytest.raises(batchscale.BatchscaleError, match=message):
             batchscale.sweep(STUDY, **argument)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(batchscale.BatchscaleError, match="sweep must be called in the main thread"),
+    ):
+        pool.submit(batchscale.sweep, STUDY).result()
     assert not list(tmp_path.iterdir())
 
 

@@ -1,5 +1,6 @@
 """Where a figure is drawn: a figure of its own that grows with its legend, or the user's axes."""
 
+import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -30,6 +31,15 @@ _MOST_COLUMNS = 5
 _WIDEST_LEGEND = 0.98
 
 
+class _ShownFigure(Figure):
+    """A figure that a notebook shows, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        image = io.BytesIO()
+        self.savefig(image, format="png")
+        return image.getvalue()
+
+
 class Sheet:
     """A figure to be drawn, within the style that it is to have.
 
@@ -43,7 +53,7 @@ class Sheet:
         self.ax = ax
         self._titled = titled
         self._label: Text | None = None
-        self.figure = Figure(layout="constrained") if ax is None else _figure_of(ax)
+        self.figure = _ShownFigure(layout="constrained") if ax is None else _figure_of(ax)
 
     def axes(self, height: float) -> Axes:
         """Return the one pair of axes of a figure.
@@ -166,7 +176,9 @@ def bound_key(label: str, color: str, downward: bool = False) -> Line2D:
 
 
 def _figure_of(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
+    figure = ax.get_figure(root=True) if isinstance(ax, Axes) else None
     if figure is None:
-        raise AnalysisError("ax must belong to a figure, got removed axes; make new ones")
+        raise AnalysisError(
+            f"ax must be matplotlib axes of a figure, got {ax!r:.100}; make new ones"
+        )
     return figure
