@@ -42,7 +42,7 @@ def flatness_data(found: Diagnosed) -> pd.DataFrame:
 def draw_flatness(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     """Draw the rows of `flatness_data`, a panel for each kind of measure."""
     names = [name for name in _PANELS if (data["panel"] == name).any()]
-    panels = sheet.grid(names, _PANEL, "Batch size (examples)")
+    panels = sheet.grid(names, _PANEL, f"Batch size ({found.unit})")
     handles = []
     for axes, name in zip(panels, names, strict=True):
         rows = data[data["panel"] == name]
