@@ -213,8 +213,8 @@ def check_comparable(configs: Mapping[str, Mapping[str, object]]) -> None:
     if len(set(quantities.values())) > 1:
         listed = ", ".join(f"{quantity} ({name})" for name, quantity in quantities.items())
         raise AnalysisError(
-            f"studies to compare must have targets of one quantity, got {listed}; compare those "
-            "of each quantity separately"
+            f"studies to compare must have targets of one quantity, got {listed}; compare the "
+            "studies of each quantity separately"
         )
 
 

@@ -35,6 +35,8 @@ _FIRST = (
 # long, or derived from other keys: a folder's name says more
 _LEFT_OUT = ("batch_sizes", "batch_plans", "examples", "imported")
 _MOST_KEYS = 2
+_LONGEST = 60
+"""Characters up to which a label says more than the name of a folder."""
 
 
 def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
@@ -46,7 +48,7 @@ def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
     if len(locations) < LEAST_STUDIES:
         raise AnalysisError(
             f"a comparison needs {LEAST_STUDIES} or more results folders, got {len(locations)}; "
-            "give another"
+            "add one"
         )
     folders: dict[str, ResultsFolder] = {}
     for location in locations:
@@ -54,7 +56,7 @@ def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
         place = f"{folder.filesystem.type_name}:{folder.base}"
         if place in folders:
             raise AnalysisError(
-                f"a comparison needs different results folders, got {location} twice; leave one out"
+                f"a comparison needs different results folders, got {location} twice; remove one"
             )
         folders[place] = folder
     names = unique_names([folder.base for folder in folders.values()])
@@ -80,7 +82,7 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
 
     Args:
         configs: resolved study files as plain data.
-        names: names of the studies, used where no two keys distinguish all.
+        names: names of the studies, used where no two keys distinguish all in few words.
     """
     flat = [dict(_flattened(config)) for config in configs]
     keys = sorted(dict.fromkeys(key for config in flat for key in config), key=_rank)
@@ -98,7 +100,7 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
                 ", ".join(f"{key} = {_value(config, key)}" for key in chosen) for config in flat
             )
             if len(set(found)) == len(found):
-                return found
+                return found if max(map(len, found)) <= _LONGEST else tuple(names)
     return tuple(names)
 
 

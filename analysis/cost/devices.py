@@ -229,8 +229,8 @@ def _message_bytes(costs: StepCosts, link: Link | None) -> float:
     parameters = link.parameters or costs.parameters
     if parameters is None:
         raise AnalysisError(
-            "--devices need the number of trainable parameters, whose gradients the devices sum, "
-            f"got step times without it ({costs.source}); give it with --parameters"
+            "--devices needs the number of trainable parameters, whose gradients are all-reduced, "
+            f"got step times without it ({costs.source}); add --parameters"
         )
     return float(parameters * _BYTES_PER_PARAMETER)
 

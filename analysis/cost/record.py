@@ -29,11 +29,12 @@ from analysis.report.tables import TABLES
 from analysis.report.write import print_table
 from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.rows import csv_bytes
 from analysis.tables.schema import COST_SUMMARY_FILE, SCHEMA_VERSION
 
 _ROW = ("steps", "examples_per_second", "examples", "seconds", "device_hours", "money", "joules")
 _CSV, _DEVICES_CSV = "cost.csv", "cost_devices.csv"
-_DISPENSABLE = ("memory", "energy", "examples", "found", "examples/s", "device-h")
+_DISPENSABLE = ("memory", "energy", "examples", "found", "examples/s")
 """Columns that a narrow terminal leaves out, the first one first."""
 
 
@@ -131,7 +132,6 @@ def readable_costs(cost: StudyCost) -> pd.DataFrame:
         "time": lambda row: _time(None if row.seconds is None else row.seconds.value),
         "95% CI": lambda row: _ends(row.seconds),
         "found": lambda row: _time(row.seconds_found),
-        "device-h": lambda row: _value(row.device_hours),
         "money": lambda row: "-" if row.money is None else price_text(row.money.value),
         "energy": lambda row: "-" if row.joules is None else text(row.joules, ENERGY),
         "memory": lambda row: "-" if row.step is None else _bytes(row.step.memory),
@@ -156,7 +156,7 @@ def readable_devices(cost: StudyCost) -> pd.DataFrame:
         "time": lambda row: amount(row.seconds.value, TIME),
         "95% CI": lambda row: _ends(row.seconds),
         "speed-up": lambda row: rounded(row.speedup.value),
-        "device-h": lambda row: _value(row.device_hours),
+        "device time": lambda row: _time(row.seconds.times(row.devices).value),
         "money": lambda row: "-" if row.money is None else price_text(row.money.value),
     }
     shown = pd.DataFrame({name: [write(row) for row in cost.scaling] for name, write in of.items()})
@@ -206,7 +206,6 @@ def write_cost(cost: StudyCost, folder: ResultsFolder) -> list[ResultsFolder]:
         if not content[key]:
             tables.remove(name)
             continue
-        table = pd.json_normalize(content[key], sep="_")
-        tables.write(name, table.to_csv(index=False, lineterminator="\n").encode())
+        tables.write(name, csv_bytes(pd.json_normalize(content[key], sep="_")))
         files.append(tables / name)
     return files

@@ -58,8 +58,9 @@ class Terms:
             )
         if self.link is None and any(count > 1 for count in self.devices):
             raise AnalysisError(
-                f"--devices up to {max(self.devices)} need what connects them; give the bandwidth "
-                "of a device's link with --bandwidth, and the latency of a message with --latency"
+                f"--devices up to {max(self.devices)} needs the link between them; give the "
+                "bandwidth of each device's link with --bandwidth, and the latency of a message "
+                "with --latency"
             )
 
 
@@ -185,13 +186,13 @@ def check_joinable(analysis: Analysis, terms: Terms) -> None:
     config = analysis.study.config
     if is_planned(config):
         raise AnalysisError(
-            "the cost is that of steps of one batch size, got a study whose batch_schedule changes "
-            "the batch along a trial; give a study of fixed batch sizes"
+            "a cost needs steps of one batch size, got a study whose batch_schedule changes the "
+            "batch during a trial; give a study of fixed batch sizes"
         )
     if terms.devices and is_federated(config):
         raise AnalysisError(
-            "--devices spreads the batch of one model, got a federated study, whose clients are "
-            "devices already; leave it out"
+            "--devices splits the batch of one model, got a federated study, whose clients are "
+            "already separate devices; leave it out"
         )
 
 

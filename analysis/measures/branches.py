@@ -33,8 +33,8 @@ def local_sentences(table: pd.DataFrame, b_crit: Estimate | None, unit: str) -> 
     first = local.iloc[0]
     if (rows["quantity"] == CRITICAL).all():
         yield (
-            f"The run at B = {first['batch_size']} takes too few steps, or most of the data in "
-            "one, to branch from; choose a smaller batch size by --batch-sizes."
+            f"The run at B = {first['batch_size']} is too short to branch from, or uses most of "
+            "the data in one step; choose a smaller batch size with --batch-sizes."
         )
         return
     most = f"{rows['x'].max():.0f}"
@@ -43,7 +43,7 @@ def local_sentences(table: pd.DataFrame, b_crit: Estimate | None, unit: str) -> 
         f"In branches from the run at B = {first['batch_size']}, the largest batch whose loss is "
         f"at most {TOLERANCE:.0%} worse after the next {first['examples']:.0f} {unit} is {told}."
     )
-    beside = "" if b_crit is None else f" {b_crit.text('b_crit')} is of tuned runs to the target."
+    beside = "" if b_crit is None else f" {b_crit.text('b_crit')} is that of tuned runs."
     yield (
         f"The learning rate follows the {first['variant']} rule and is not tuned at the larger "
         f"batches, so these may be too low.{beside}"

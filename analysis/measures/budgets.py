@@ -6,7 +6,6 @@ the measured curves after the fact, without interpolation. A trial that stopped 
 might have improved further, so the least error measured is then only an upper bound.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from analysis.fitting.estimates import two_digits
 from analysis.fitting.models import Floats
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.targets import by_trial, competing_trials
+from analysis.tables.rows import json_rows
 from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
@@ -159,13 +159,9 @@ def _known_to(trials: pd.DataFrame) -> Mapping[int, int]:
     return dict(zip(known_to.index.tolist(), known_to.astype(int).tolist(), strict=True))
 
 
-def budget_records(study: StudyTables) -> list[dict[str, object]]:
+def budget_records(study: StudyTables) -> list[dict[str, Any]]:
     """Return the rows of `best_errors` for the chosen budgets as plain data."""
-    table = best_errors(study, choose_budgets(study))
-    records: list[dict[str, object]] = json.loads(
-        table.to_json(orient="records", double_precision=15)
-    )
-    return records
+    return json_rows(best_errors(study, choose_budgets(study)))
 
 
 def best_batch_size_sentences(
@@ -200,7 +196,7 @@ def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str, tokens: int) -> s
         last += 1
     sizes = [row["batch_size"] for row in rows]
     open_ends = [
-        f"the {end} there is"
+        f"the {end} measured"
         for end, reached in (("smallest", first == 0), ("largest", last == len(rows) - 1))
         if reached
     ]

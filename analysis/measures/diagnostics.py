@@ -190,8 +190,9 @@ def _noise(found: Diagnosed) -> Iterator[str]:
         both = ends[0].index.intersection(ends[1].index)
         if not len(both):
             yield (
-                f"The noise scale {name} is known at no batch size: with batch statistics, "
-                "--examples must hold 8 batches or more; else |G| is too small to tell from noise."
+                f"The noise scale {name} is not known at any batch size: with batch statistics, "
+                "--examples must hold 8 batches or more; without them, |G| is too small to "
+                "distinguish from noise."
             )
             continue
         first, last = both.min(), both.max()
@@ -204,7 +205,7 @@ def _noise(found: Diagnosed) -> Iterator[str]:
         text = f"Its mean over the steps of a run is {rounded(typical)}, the median of all runs"
         b_crit = found.measured_b_crit
         if b_crit is None:
-            yield f"{text}; run `analyze` on more batch sizes for the critical one beside it."
+            yield f"{text}; run `analyze` on more batch sizes to compare it with b_crit."
             continue
         ratio = rounded(typical / b_crit.value)
         yield f"{text}, {ratio} times the measured {b_crit.text('b_crit')}."
@@ -232,11 +233,11 @@ def _curvature(found: Diagnosed) -> Iterator[str]:
     limit = found.rows("curvature", "stability_limit").set_index("batch_size")["value"]
     share = (product / limit).dropna()
     if share.empty:
-        yield f"Of {found.optimizer} no limit of learning rate times eigenvalue is known."
+        yield f"No limit of learning rate times eigenvalue is known for {found.optimizer}."
         return
     yield (
         f"Learning rate times eigenvalue is {rounded(share.min())} (B = {share.idxmin()}) to "
-        f"{rounded(share.max())} (B = {share.idxmax()}) of what a quadratic is stable at."
+        f"{rounded(share.max())} (B = {share.idxmax()}) of the stability limit of a quadratic."
     )
 
 
@@ -266,8 +267,8 @@ def _landscape(found: Diagnosed) -> Iterator[str]:
             name = {"train": "training", "val": "validation"}[split]
             yield (
                 f"From the solution of B = {rows['batch_size'].iloc[0]} {variant} the {name} loss "
-                f"goes from {rounded(ends[0])} to {rounded(ends[-1])}, and in between to "
-                f"{rounded(inside['value'].max())} at most."
+                f"goes from {rounded(ends[0])} to {rounded(ends[-1])}, with a maximum of "
+                f"{rounded(inside['value'].max())} in between."
             )
 
 
@@ -280,7 +281,7 @@ def _gap(found: Diagnosed) -> Iterator[str]:
             f"{row['value']:.2g}{_signed(row)} at B = {row['batch_size']}"
             for _, row in rows.iloc[[0, -1] if len(rows) > 1 else [0]].iterrows()
         ]
-        yield f"At {equal} validation error less training error is {', '.join(told)}."
+        yield f"At {equal}, validation error minus training error is {', '.join(told)}."
     tested = found.rows("gap", "test_error")
     if len(tested):
         yield _against("Test error at the target is", tested)

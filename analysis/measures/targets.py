@@ -162,12 +162,12 @@ def check_target(target: float, race: Mapping[str, Any]) -> None:
         AnalysisError: it is not a finite number, or tighter than the one that trials stopped at.
     """
     if not math.isfinite(target):
-        raise AnalysisError(f"a target must be a finite number, got {target}; give one")
+        raise AnalysisError(f"a target must be a finite number, got {target}")
     raced_to = race.get("target") if race.get("to", "target") == "target" else None
     if raced_to is not None and target < raced_to:
         raise AnalysisError(
-            f"a target must not be below the one raced to, {raced_to:g}, got {target:g}, as trials "
-            "stopped there; choose a looser one, or sweep again with race.target lowered"
+            f"a target must not be below the one raced to, {raced_to:g}, got {target:g}, where "
+            "trials stopped; choose a looser one, or sweep again with a lower race.target"
         )
 
 

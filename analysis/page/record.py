@@ -25,9 +25,10 @@ from analysis.page.tables import (
     tables_of_diagnostics,
 )
 from analysis.page.verdict import Verdict, verdict_of, with_cost
-from analysis.page.views import curve_points, json_rows, shortened, views
+from analysis.page.views import curve_points, shortened, views
 from analysis.report.record import summary_record
 from analysis.report.summary import Analysis
+from analysis.tables.rows import json_rows
 from analysis.tables.schema import ROLES, STATUSES
 
 
@@ -173,11 +174,11 @@ def thinned_sentences(record: Mapping[str, Any]) -> list[str]:
     if shown < trials:
         sentences.append(
             f"The scatter plots show {shown:,} of {trials:,} trials: at each batch size the "
-            "fastest and, of the others, evenly chosen ones. All numbers are of all trials."
+            "fastest ones and an even selection of the others. All numbers use all trials."
         )
     if curves < trials:
         sentences.append(
-            f"{curves:,} training curves are shown, of {trials:,} trials, chosen in the same way."
+            f"{curves:,} training curves of {trials:,} trials are shown, selected in the same way."
         )
     return sentences
 

@@ -56,7 +56,7 @@ def page_html(page: Page) -> str:
         if len(html.encode()) < MOST_BYTES:
             return html
     raise AnalysisError(
-        f"a page must have less than {MOST_BYTES:,} bytes, got more for {len(page.studies)} "
+        f"a page must have fewer than {MOST_BYTES:,} bytes, got more for {len(page.studies)} "
         "studies; report fewer studies at once, or fewer batch sizes"
     )
 

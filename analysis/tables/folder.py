@@ -199,8 +199,8 @@ class ResultsFolder:
         except Timeout as error:
             holder = path.read_text().strip() or "another process"
             raise AnalysisError(
-                f"a results folder takes one sweep at a time, got {self}, in use by {holder}; wait "
-                "for it, stop it, or choose another --results"
+                f"a results folder allows one sweep at a time, got {self}, in use by {holder}; "
+                "wait for it, stop it, or choose another --results"
             ) from error
         except OSError as error:
             raise AnalysisError(self.unwritable(error)) from error

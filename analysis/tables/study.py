@@ -61,7 +61,7 @@ class StudyTables:
         target = self.config["race"].get("target")
         if target is None:
             raise AnalysisError(
-                f"a study without a target of its own needs --target, got none for {self.name}"
+                f"a study without its own target needs --target, got none for {self.name}"
             )
         return float(target)
 

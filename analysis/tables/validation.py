@@ -114,7 +114,7 @@ _Stage = tuple[Annotated[int, Field(ge=0, lt=2**53)], Annotated[int, Field(ge=1,
 def _rising(stages: list[_Stage]) -> list[_Stage]:
     first = [step for step, _ in stages]
     if not first or first[0] != 0 or first != sorted(set(first)):
-        raise ValueError("stages must begin at step 0, each after the one before")
+        raise ValueError("the steps of stages must begin at 0 and rise")
     return stages
 
 

@@ -1,4 +1,4 @@
-"""The commands that train recorded trials again: `verify` and `diagnose`."""
+"""The commands that retrain recorded trials: `verify` and `diagnose`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,12 +26,12 @@ console = Terminal()
 def verify(
     location: StudyFolder,
     replay: Annotated[
-        bool, typer.Option("--replay/--no-replay", help="Train the winning trials again.")
+        bool, typer.Option("--replay/--no-replay", help="Retrain the winning trials.")
     ] = True,
     run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Check a results folder and train its winners again; write nothing."""
+    """Check a results folder and retrain its winning trials; write nothing."""
     from analysis.tables.folder import ResultsFolder
     from study.replay.verification import check_folder
     from study.replay.winners import check_winners
@@ -75,13 +75,13 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
         ),
     ] = 0,
     examples: Annotated[
-        int, typer.Option(min=2, help="Training and validation examples to measure on, at most.")
+        int, typer.Option(min=2, help="Most training and validation examples to measure on.")
     ] = 8192,
     as_json: Json = False,
     run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Train the best trials again and measure noise, curvature, landscape, branches and more."""
+    """Retrain the best trials and measure gradient noise, curvature, loss landscape and more."""
     from analysis.figures.diagnostics import DIAGNOSTIC_FIGURES
     from analysis.figures.drawing.kind import write_all
     from analysis.measures.diagnostics import diagnostic_sentences, read_diagnostics
@@ -102,7 +102,7 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     with files_refused(not run_code):
         trainable = load_as_recorded(folder, resolved)
     rows = [*rows_to_keep(folder, wanted, diagnosable(resolved, recorded))]
-    with Terminal(stderr=True).status("training the best trials again") as status:
+    with Terminal(stderr=True).status("retraining the best trials") as status:
         for trial, own in diagnose(resolved, trainable, recorded, trials, wanted, examples):
             status.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps, done")
             rows += own

@@ -114,8 +114,8 @@ def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Te
         if ends.trials:
             console.print(progress_table(Progress.of_rows(resolved, ends.trials).rows()))
         missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
-        to_come = f"at least {missing_text(missing)}" if missing else "no trial is missing"
-        console.print(f"dry run, nothing was trained or written: {to_come}")
+        to_come = f"at least {missing_text(missing)}" if missing else "no trials are missing"
+        console.print(f"dry run: nothing was trained or written; {to_come}")
 
 
 def _prepared(

@@ -48,10 +48,10 @@ class StudyConfig(Section):
     ] = Field(default_factory=BatchSizes)
     """Batch sizes to study: powers of two between two ends, or a list."""
     batch_unit: Literal["examples", "tokens"] | None = None
-    """What all batch sizes of this file count, examples if left out; tokens where the workload's
+    """Unit of all batch sizes in this file: examples if left out, or tokens if the workload's
     examples have a fixed number of them. The study runs, and is recorded, in examples."""
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
-    """All random draws of the study follow from it."""
+    """Seed of all random draws of the study."""
     mode: Literal["search", "recipe"] = "search"
     """Whether every batch size is tuned, or only one, from which a recipe follows. Branches from a
     run are measured afterwards, by `diagnose --what branch`."""
@@ -172,13 +172,14 @@ class ResolvedStudy(StudyConfig):
         return max([self.search.trials, *(grant.trials for grant in self._grants(batch_size))])
 
     def seeds_at(self, batch_size: int) -> int:
-        """Return the re-runs of each of the best points at a batch size."""
+        """Return the re-runs of the best point at a batch size, `replicates.confirm` aside."""
         return max([self.replicates.seeds, *(grant.seeds for grant in self._grants(batch_size))])
 
     def replicates_at(self, batch_size: int) -> int:
         """Return the re-runs of all points together at a batch size whose search has a winner."""
         section = self.replicates
-        return self.seeds_at(batch_size) * section.top + (section.confirm or 0)
+        more = self.seeds_at(batch_size) - section.seeds + (section.confirm or 0)
+        return section.seeds * section.top + more
 
     def with_grants(self, granted: Iterable[Grant]) -> Self:
         """Return the study with grants; each replaces that of its batch size."""

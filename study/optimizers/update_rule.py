@@ -6,6 +6,7 @@ in-place operations whatever the model is. Every hyperparameter has shape (lanes
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -39,6 +40,11 @@ class State:
     buffers: Mapping[str, Tensor]
     values: Mapping[str, Tensor]
     described: ParameterTensors
+
+    def __post_init__(self) -> None:
+        """Refuse that an entry is replaced, which would be lost; tensors are changed in place."""
+        for name in ("buffers", "values"):
+            object.__setattr__(self, name, MappingProxyType(getattr(self, name)))
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -108,9 +108,9 @@ def _missing(machine: Machine) -> Iterator[str]:
     memory = LEAST_MEMORY + MEMORY_PER_WORKER * workers
     if machine.memory < memory:
         yield (
-            f"Ray and {workers} workers need {_size(memory)} of memory that nothing else uses, got "
-            f"{_size(machine.memory)}; end other programs, raise the memory limit of the container "
-            "or job, or lower --workers"
+            f"Ray and {workers} workers need {_size(memory)} of free memory, got "
+            f"{_size(machine.memory)}; close other programs, raise the memory limit of the "
+            "container or job, or lower --workers"
         )
     # with less shared memory than its store, Ray keeps the store in its folder
     in_folder = shared is not None and shared < machine.store

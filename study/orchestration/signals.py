@@ -74,7 +74,8 @@ class Stop:
             leave(self.exit_code, f"quit; {RESUME_HINT}")
         self._signal = number
         _print_line(
-            "stopping: cohorts have twenty seconds to be saved; press Ctrl-C again to quit now"
+            "stopping: saving the cohorts in training takes up to twenty seconds; press Ctrl-C "
+            "again to quit now"
         )
 
 
@@ -158,7 +159,7 @@ def ray_watched(stop: Stop) -> Iterator[None]:
         if orderly.is_set():
             return
         stop.catch_up()  # a signal to the whole process group ends Ray too
-        why = "stopped, and Ray with it" if stop.requested else f"failed: Ray's {name} died"
+        why = "was stopped, and Ray with it" if stop.requested else f"failed: Ray's {name} died"
         leave(stop.exit_code, f"the sweep {why}; {RESUME_HINT}")
 
     for pid, name in _ray_daemons():

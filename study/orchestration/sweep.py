@@ -129,7 +129,7 @@ class Sweep:
         begun = self.progress.recorded or self._folder.names(CHECKPOINTS)
         if isinstance(self._trainable, Command) and begun:
             changed = changed_files(self._folder, self._trainable.record()["files"])
-            self._notes += [f"{phrase} since trials before were recorded" for phrase in changed]
+            self._notes += [f"{phrase} since earlier trials were recorded" for phrase in changed]
         if not isinstance(self._trainable, LoadedWorkload):
             return {}
         self._remarks = remarks(self._trainable.data)
@@ -137,9 +137,9 @@ class Sweep:
         other = changed_workload(self._folder, found) if begun else []
         if other:
             raise StudyError(
-                f"the workload must be as it was when the trials in {self._folder} were trained, "
-                f"got other {'; '.join(other)}; undo the change of its code or data, or choose "
-                "another --results"
+                f"the workload must not have changed since the trials in {self._folder} were "
+                f"trained, got other {'; '.join(other)}; undo the change to its code or data, or "
+                "choose another --results"
             )
         return found
 

@@ -44,9 +44,7 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
             result: T = ray.get(task.remote("cuda" if gpu else "cpu", *arguments))
         except RayError as error:
             last = str(error).strip().rpartition("\n")[2]  # it is as long as the traceback there
-            raise StudyError(
-                f"the work must end well on a machine of the cluster, got: {last}"
-            ) from error
+            raise StudyError(f"the task failed on a machine of the cluster: {last}") from error
     return result
 
 

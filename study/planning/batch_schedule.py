@@ -77,7 +77,7 @@ def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] 
         if study.examples is not None and greatest > study.examples:
             raise StudyError(
                 f"batch_schedule must keep batches within the {study.examples:,} training "
-                f"examples, got {greatest:,} at batch size {size}; leave out that batch size, or "
+                f"examples, got {greatest:,} at batch size {size}; leave that batch size out, or "
                 "lower the multiples"
             )
     return {size: plan.stages for size, plan in plans.items()}
@@ -88,11 +88,11 @@ def refuse_batch_schedule(config: StudyConfig, workload: Workload | Dynamics | C
     if config.batch_schedule is None:
         return
     reasons = {
-        "a program, which makes its batches itself": isinstance(workload, Command),
-        "a federated study, whose clients have the batches": config.federated is not None,
+        "a program, which makes its own batches": isinstance(workload, Command),
+        "a federated study, whose clients have their own batches": config.federated is not None,
         'mode = "recipe", whose scaling rule is about one batch size': config.mode == "recipe",
         "until, which fits a curve of fixed batch sizes": config.until is not None,
-        "a workload whose own dynamics do not know it": isinstance(workload, Dynamics)
+        "a workload whose own dynamics do not support it": isinstance(workload, Dynamics)
         and not getattr(workload, "batch_schedules", False),
     }
     for reason, holds in reasons.items():

@@ -46,9 +46,9 @@ _SEVERAL = 2
 _STARTING_FLOPS = 2e9
 """Operations up to which a pass over the validation set takes an instant."""
 _LEARNING_FLOPS = 5e6
+"""Operations for one example up to which a model may learn a few examples in an instant."""
 _AVERAGES = {EMA_DECAY: "averages", TAIL_AVERAGE: "tail_averages"}
 """Attributes of dynamics that have the averages of these names."""
-"""Operations for one example up to which a model may learn a few examples in an instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def dry_build(
     _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
     values = {name: middle(space[name]) for name in of_workload(workload).used(space)}
-    admission = admit(loaded, values)
+    admission = admit(loaded, values, learns=size.flops <= _LEARNING_FLOPS)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
     tested = loaded.data.test is not None
@@ -171,15 +171,14 @@ def _refuse_own_average(config: StudyConfig, loaded: LoadedWorkload) -> None:
     """Refuse an optimizer's own average where weights are not all that belongs to it."""
     if config.federated is not None:
         raise StudyError(
-            f"federated must be left out for the optimizer {config.optimizer}, which measures an "
-            "average of its own: the clients' averages are lost with their state"
+            f"federated must be left out for the optimizer {config.optimizer}, which measures its "
+            "own average: the clients' averages would be lost with their state"
         )
     if loaded.observed.state is not None:
         raise StudyError(
-            f"the optimizer {config.optimizer} needs a model of which training changes nothing but "
+            f"the optimizer {config.optimizer} needs a model in which training changes only "
             f"parameters, got a change of {loaded.observed.state} (such as batch statistics), "
-            "which do not fit to the average that it measures; use a model with ghost norm or "
-            "without norm"
+            "which would not match the average that it measures; use ghost norm or no norm"
         )
 
 
@@ -228,7 +227,10 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         loaded.workload.loss(model, one)
     parameters = len(Layout(model).flatten(model))
-    return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
+    flops = counter.get_total_flops()
+    convolutions = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)
+    convolutional = 2 * convolutions > flops
+    return ModelSize(max(1, parameters), max(1, flops), convolutional=convolutional)
 
 
 def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> Lanes:

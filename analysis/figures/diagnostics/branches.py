@@ -63,8 +63,11 @@ def _draw_local(axes: Axes, rows: pd.DataFrame, most: float) -> list[Artist]:
     axes.set_xticks(places, [f"{step:,}" for step in rows["step"]])
     axes.set_xlim(-0.5, len(rows) - 0.5)
     axes.set_xlabel("Step of the branch", fontsize="small")
-    handles: list[Artist] = [key(f"loses {TOLERANCE:.0%}, 95% interval", **mark)]
-    return [*handles, *([bound_key("loses less at all", color(0))] if beyond.any() else [])]
+    handles: list[Artist] = [key(f"loss {TOLERANCE:.0%} worse, 95% interval", **mark)]
+    return [
+        *handles,
+        *([bound_key(f"less than {TOLERANCE:.0%} worse at all", color(0))] if beyond.any() else []),
+    ]
 
 
 def _draw_excess(axes: Axes, rows: pd.DataFrame) -> list[Artist]:

@@ -88,7 +88,7 @@ def draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         axes.set_ylabel(quantity.capitalize())
     fitted_axis(losses.yaxis, data.loc[data["quantity"].str.endswith("loss"), "value"])
     first, other = data["batch_size"].iloc[0], data["variant"].iloc[0].removeprefix("to ")
-    errors.set_xlabel(f"Place on the line: 0 is the solution of B = {first}, 1 that of {other}")
+    errors.set_xlabel(f"Position on the line: 0 is the solution of B = {first}, 1 that of {other}")
     sheet.title(f"{found.subject}: from one solution to another")
     sheet.legend(
         [key("training", color=color(0)), key("validation", color=color(1), linestyle="--")]

@@ -150,7 +150,7 @@ class Sheet:
     def _refuse_ax(self, panels: int) -> None:
         if self.ax is not None:
             raise AnalysisError(
-                f"ax must be left out for a figure of {panels} panels, got axes; save the figure "
+                f"ax must be left out for a figure of {panels} panels, got axes; draw the figure "
                 "by itself"
             )
 
@@ -168,5 +168,5 @@ def bound_key(label: str, color: str, downward: bool = False) -> Line2D:
 def _figure_of(ax: Axes) -> Figure:
     figure = ax.get_figure(root=True)
     if figure is None:
-        raise AnalysisError("ax must be axes of a figure, got removed ones; make new ones")
+        raise AnalysisError("ax must belong to a figure, got removed axes; make new ones")
     return figure

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from analysis.errors import AnalysisError
 from analysis.figures.drawing.colors import INK, OKABE_ITO
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.rows import csv_bytes
 
 _STYLE: Mapping[str, Any] = {
     "figure.titlesize": "medium",
@@ -127,5 +128,5 @@ def save(
         with style(look):
             figure.savefig(picture, format=form, **FORMATS[form])
         folder.write(f"{stem}.{form}", picture.getvalue())
-    folder.write(f"{stem}.csv", data.to_csv(index=False, lineterminator="\n").encode())
+    folder.write(f"{stem}.csv", csv_bytes(data))
     return [f"{stem}.{form}" for form in (*look.formats, "csv")]

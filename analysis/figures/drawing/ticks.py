@@ -98,10 +98,16 @@ def fitted_axis(axis: Axis, values: "pd.Series[Any] | pd.DataFrame", margin: flo
         log_axis(axis, positive.min() / margin, positive.max() * margin, least=3)
 
 
+def with_minus(text: str) -> str:
+    """Return a text with minus signs for hyphens, as matplotlib writes its own numbers."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
 def label_axis(axis: Axis, text: str) -> None:
     """Label an axis, on several lines where it is too short for one."""
     size = float(FontProperties(size=matplotlib.rcParams["axes.labelsize"]).get_size_in_points())
-    letters = max(int(inches(axis) * _POINTS / (_LETTER * size)), _LEAST_LABEL)
+    # the layout makes axes larger than matplotlib's default places
+    letters = max(int(1.1 * inches(axis) * _POINTS / (_LETTER * size)), _LEAST_LABEL)
     axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in text.split("\n")))
 
 

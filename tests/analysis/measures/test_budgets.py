@@ -151,7 +151,7 @@ def rows_of(errors, exact=True):
         ),
         (
             {2: 0.2, 4: 0.205, 8: 0.3},
-            "0.2, is at B = 2; B = 2 to 4 come within 5% of it (the smallest there is).",
+            "0.2, is at B = 2; B = 2 to 4 come within 5% of it (the smallest measured).",
         ),
         ({2: 0.4, 4: 0.2, 8: 0.3}, "0.2, is at B = 4; no neighbor comes within 5% of it."),
     ],

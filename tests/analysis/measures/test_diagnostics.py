@@ -48,17 +48,17 @@ def test_flatness_says_small_against_large_and_whether_it_follows_the_batch_size
         "B = 1024, the rank correlation with B 1.00 (p = 1.4e-24)."
     )
     assert said["curvature"][2] == (
-        "Learning rate times eigenvalue is 0.0078 (B = 4) to 2.0 (B = 1024) of what a quadratic "
-        "is stable at."
+        "Learning rate times eigenvalue is 0.0078 (B = 4) to 2.0 (B = 1024) of the stability limit "
+        "of a quadratic."
     )
     assert said["sharpness"][0].startswith("Keskar's sharpness (epsilon 0.001) is 0.04 at B = 4")
     assert said["landscape"][-2] == (
-        "From the solution of B = 4 to B = 1024 the training loss goes from 0.23 to 0.23, and in "
-        "between to 0.23 at most."
+        "From the solution of B = 4 to B = 1024 the training loss goes from 0.23 to 0.23, with "
+        "a maximum of 0.23 in between."
     )
     assert said["gap"][0] == (
-        "At equal target validation error less training error is 0.1 (0.08 to 0.12) at B = 4, 0.1 "
-        "(0.08 to 0.12) at B = 1024."
+        "At equal target, validation error minus training error is 0.1 (0.08 to 0.12) at B = 4, "
+        "0.1 (0.08 to 0.12) at B = 1024."
     )
 
 
@@ -69,7 +69,7 @@ def test_branches_say_where_larger_batches_lose():
         "after the next 128 examples is 512 (320 to no upper bound) at step 0; 512 (320 to no "
         "upper bound) at step 5; above 2048 (1020 to no upper bound) at step 40.",
         "The learning rate follows the linear rule and is not tuned at the larger batches, so "
-        "these may be too low. b_crit = 50 (40\N{EN DASH}70) is of tuned runs to the target.",
+        "these may be too low. b_crit = 50 (40\N{EN DASH}70) is that of tuned runs.",
     ]
     assert diagnostic_sentences(diagnosed(b_crit=None))["branch"][1].endswith("too low.")
 
@@ -80,8 +80,8 @@ def test_a_run_too_short_to_branch_from_is_told():
     alone = table[(table["what"] == "branch") & table["x"].isna()].assign(value=np.nan, low=np.nan)
     short = replace(found, table=alone)
     assert diagnostic_sentences(short)["branch"] == [
-        "The run at B = 16 takes too few steps, or most of the data in one, to branch from; choose "
-        "a smaller batch size by --batch-sizes."
+        "The run at B = 16 is too short to branch from, or uses most of the data in one step; "
+        "choose a smaller batch size with --batch-sizes."
     ]
     assert branch_data(short).empty
 

@@ -104,9 +104,9 @@ def test_sentences_warn_that_a_scaling_rule_was_not_tuned(recipe, tmp_path):
     analysis = analyze(recipe)
     words = " ".join(sentences(analysis))
     assert (
-        "Only B = 16 was tuned: all numbers are of one point, the one found there, carried" in words
+        "Only B = 16 was tuned: all numbers are for one point, the one found there, scaled" in words
     )
-    assert "linear scaling rule with 5 epochs of warm-up and run on fresh seeds" in words
+    assert "linear scaling rule with 5 epochs of warm-up and run with fresh seeds" in words
     assert "of the search (median)" not in words
     assert "rule from a neighboring batch size" not in words
     assert "2 of 3 at B = 1024" in words
@@ -134,7 +134,7 @@ def test_a_published_point_needs_no_search(recipe):
     analysis = analyze(dataclasses.replace(recipe, trials=trials, config=config))
     assert analysis.table["batch_size"].tolist() == [64, 256, 1024]
     assert analysis.search.empty
-    assert "Nothing was tuned: all numbers are of one point, published" in " ".join(
+    assert "Nothing was tuned: all numbers are for one point, published" in " ".join(
         sentences(analysis)
     )
     assert search_data(analysis).empty

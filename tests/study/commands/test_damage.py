@@ -116,5 +116,5 @@ def test_a_lost_digest_is_refused_with_what_accepts_the_file(command, study, nam
     (study / f"{name}.sha256").unlink()
     code, _, err = command("analyze", "study")
     assert code == 2
-    assert f"study/{name} must have its digest beside it" in err
+    assert f"study/{name} must have a digest file" in err
     assert f"`sha256sum {Path(name).name} > {Path(name).name}.sha256`" in err

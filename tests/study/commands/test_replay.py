@@ -74,7 +74,7 @@ def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(command, di
     code, out, err = command("diagnose", "digits", "--what", "noise,gap", *sizes)
     assert code == 0, err
     assert "times the measured b_crit = " in out
-    assert "At equal steps validation error less training error is" in out
+    assert "At equal steps, validation error minus training error is" in out
     new = {str(path.relative_to(Path.cwd())) for path in set(contents()) - set(before)}
     drawn = {
         f"digits/figures/{n}.{form}" for n in ("noise", "gap") for form in ("png", "svg", "csv")

@@ -68,7 +68,7 @@ def test_batch_sizes_may_follow_from_the_number_of_examples(study):
         ({"schedule": {"name": "cosine"}}, r"schedule\.name must be left out for a program"),
         ({"federated": {"clients": 2}}, "federated must be left out for a program"),
         ({"race": {"resolution": 0.1}}, r"race\.resolution must be left out for a program"),
-        ({"race": {"max_epochs": 2}}, r"race\.max_epochs must be left out where there is no num"),
+        ({"race": {"max_epochs": 2}}, r"race\.max_epochs needs a known num"),
         ({"race": {"target": 1.5}}, r"race\.target must lie in \(0, 1\)"),
         ({"compute": {"mode": "looped"}}, r"compute\.mode must be left out for a program"),
         ({"compute": {"precision": "bf16"}}, r"compute\.precision must be left out"),

@@ -192,8 +192,8 @@ def test_a_resolved_study_resolves_to_itself(plugin):
         ({"race": {"max_steps": {"of": "x"}}}, r"race\.max_steps\.times is required"),
         ({"race": {"max_steps": {"of": "x", "times": 0.5}}}, r"max_steps\.times must be greater"),
         ({"race": {"max_steps": {"of": "none", "times": 2}}}, "of must be the results folder of a"),
-        ({"race": {"prune": [0.5, 0.25]}}, r"each above the one before, got \[0.5, 0.25\]; for"),
-        ({"race": {"prune": [0.5, 0.5]}}, "each above the one before"),
+        ({"race": {"prune": [0.5, 0.25]}}, r"must list rising shares, got \[0.5, 0.25\]; for"),
+        ({"race": {"prune": [0.5, 0.5]}}, "must list rising shares"),
         ({"race": {"prune": [0.0, 0.5]}}, r"race\.prune\.0 must be greater than 0, got 0"),
         ({"race": {"prune": [0.5, 1.5]}}, r"race\.prune\.1 must be less than or equal to 1"),
         ({"race": {"prune": True}}, r"race\.prune must be a list, got True"),
@@ -281,7 +281,7 @@ def test_the_noisy_quadratic_runs_its_own_lanes():
         ({"search": {"space": {"weight_decay": 0.1}}}, "weight_decay must be left out"),
         (
             {"search": {"space": {"warmup_epochs": 1}}},
-            "warmup_epochs must be left out .* never end",
+            "warmup_epochs must be left out .* endless data",
         ),
     ],
 )
@@ -305,7 +305,7 @@ def test_a_workloads_hyperparameter_has_a_name_of_its_own(tmp_path, name):
         )
         + f'    hyperparameters = {{"{name}": {{"default": 0.0, "low": 0.0}}}}\n'
     )
-    with pytest.raises(StudyError, match=f"needs a name of its own, got '{name}'"):
+    with pytest.raises(StudyError, match=f"needs a unique name, got '{name}'"):
         resolve({"workload": f"{path}:Line"})
 
 
