@@ -20,12 +20,13 @@ def branch_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["what"] == BRANCH].sort_values(["step", "x"]).reset_index(drop=True)
 
 
-def local_sentences(table: pd.DataFrame, b_crit: Estimate | None) -> Iterator[str]:
+def local_sentences(table: pd.DataFrame, b_crit: Estimate | None, unit: str) -> Iterator[str]:
     """Yield the local critical batch sizes along the trial, and what they stand beside.
 
     Args:
         table: of diagnostics.
         b_crit: the critical batch size of steps to target; None where it is not identified.
+        unit: what batch sizes count.
     """
     rows = branch_rows(table)
     local = rows[rows["quantity"] == CRITICAL]
@@ -40,7 +41,7 @@ def local_sentences(table: pd.DataFrame, b_crit: Estimate | None) -> Iterator[st
     told = "; ".join(f"{_local(one, most)} at step {one['step']}" for _, one in local.iterrows())
     yield (
         f"In branches from the run at B = {first['batch_size']}, the largest batch whose loss is "
-        f"at most {TOLERANCE:.0%} worse after the next {first['examples']:.0f} examples is {told}."
+        f"at most {TOLERANCE:.0%} worse after the next {first['examples']:.0f} {unit} is {told}."
     )
     beside = "" if b_crit is None else f" {b_crit.text('b_crit')} is that of tuned runs."
     yield (

@@ -164,7 +164,9 @@ def budget_records(study: StudyTables) -> list[dict[str, Any]]:
     return json_rows(best_errors(study, choose_budgets(study)))
 
 
-def best_batch_size_sentences(budgets: Sequence[Mapping[str, Any]], quantity: str) -> list[str]:
+def best_batch_size_sentences(
+    budgets: Sequence[Mapping[str, Any]], quantity: str, tokens: int | None = None
+) -> list[str]:
     """Return which batch size is best within each budget of examples, and which come close.
 
     A best one alone says little where its neighbors are as good. Empty unless the least errors of
@@ -173,16 +175,17 @@ def best_batch_size_sentences(budgets: Sequence[Mapping[str, Any]], quantity: st
     Args:
         budgets: rows of `budget_records`.
         quantity: what the least error is: error or loss.
+        tokens: to an example, in a study that was written in tokens.
     """
     rows = [row for row in budgets if row["unit"] == Unit.EXAMPLES]
     if not all(row["exact"] for row in rows):
         return []
     amounts = sorted({row["budget"] for row in rows})
     within = [[row for row in rows if row["budget"] == amount] for amount in amounts]
-    return [_best_of(same, quantity) for same in within if len(same) >= _LEAST_EXACT]
+    return [_best_of(same, quantity, tokens or 0) for same in within if len(same) >= _LEAST_EXACT]
 
 
-def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str) -> str:
+def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str, tokens: int) -> str:
     """Return the sentence of one budget, given its rows by rising batch size."""
     errors = [row["best_error"] for row in rows]
     best = first = last = errors.index(min(errors))
@@ -200,9 +203,15 @@ def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str) -> str:
     near = f"B = {sizes[first]} to {sizes[last]} come within {_NEAR:.0%} of it"
     if first == last:
         near = f"no neighbor comes within {_NEAR:.0%} of it"
+    budget, size = (
+        f" ({tokens * examples:,} tokens)" if tokens else ""
+        for examples in (rows[0]["budget"], sizes[best])
+    )
     return (
-        f"Within {rows[0]['budget']:,} examples the least {quantity}, {errors[best]:.3g}, is at "
-        f"B = {sizes[best]}; {near}" + (f" ({' and '.join(open_ends)})" if open_ends else "") + "."
+        f"Within {rows[0]['budget']:,} examples{budget} the least {quantity}, {errors[best]:.3g}, "
+        f"is at B = {sizes[best]}{size}; {near}"
+        + (f" ({' and '.join(open_ends)})" if open_ends else "")
+        + "."
     )
 
 

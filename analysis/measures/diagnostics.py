@@ -15,6 +15,7 @@ from scipy.stats import t as student
 
 from analysis.fitting.estimates import LEVEL, Estimate, rounded, span_text
 from analysis.measures.branches import BRANCH, local_sentences
+from analysis.measures.federated import example_unit
 from analysis.measures.layers import layer_sentences
 from analysis.tables.files import read_file
 from analysis.tables.folder import ResultsFolder
@@ -51,6 +52,7 @@ class Diagnosed:
         subject: workload and optimizer, for titles.
         optimizer: name of the optimizer.
         b_crit: the critical batch size that `analyze` found; None before.
+        unit: what batch sizes count.
         seeds: for each diagnostic of several seeds at a batch size, their number, as text.
     """
 
@@ -58,6 +60,7 @@ class Diagnosed:
     subject: str
     optimizer: str
     b_crit: Estimate | None = None
+    unit: str = "examples"
     seeds: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, what: str) -> str:
@@ -105,6 +108,7 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
         subject=f"{str(config['workload']).rpartition(':')[2]}, {optimizer}",
         optimizer=optimizer,
         b_crit=b_crit,
+        unit=example_unit(config),
     )
 
 
@@ -306,7 +310,7 @@ SENTENCES: Mapping[str, Callable[[Diagnosed], Iterator[str] | tuple[str, ...]]] 
     "sharpness": _sharpness,
     "landscape": _landscape,
     "gap": _gap,
-    BRANCH: lambda found: local_sentences(found.table, found.measured_b_crit),
+    BRANCH: lambda found: local_sentences(found.table, found.measured_b_crit, found.unit),
     "layers": lambda found: layer_sentences(layer_table(found)),
 }
 """What is said of each diagnostic."""

@@ -53,7 +53,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *mean_sentences(record.get("mean_target", ()), record["target"], record["quantity"]),
         *quality_sentences(_frame(record["search"]), record["imported"]),
         *_pruned_sentences(table),
-        *best_batch_size_sentences(record["budgets"], record["quantity"]),
+        *best_batch_size_sentences(record["budgets"], record["quantity"], record.get(TOKENS)),
         *scaling_rule_sentences(_frame(record["scaling_rules"])),
         _caveat(record, table),
     )

@@ -53,7 +53,8 @@ class StudyConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     """Seed of all random draws of the study."""
     mode: Literal["search", "recipe"] = "search"
-    """Whether every batch size is tuned, or only one, from which a recipe follows."""
+    """Whether every batch size is tuned, or only one, from which a recipe follows. Branches from a
+    run are measured afterwards, by `diagnose --what branch`."""
     workload_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the workload's class, or the options of a program."""
     search: SearchConfig = Field(default_factory=SearchConfig)

@@ -48,7 +48,7 @@ def draw_flatness(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     """Draw the rows of `flatness_data`, a panel for each kind of measure."""
     names = [name for name in _PANELS if (data["panel"] == name).any()]
     titles = [name + _SIZES.get(name, "") for name in names]
-    panels = sheet.grid(titles, _PANEL, "Batch size (examples)")
+    panels = sheet.grid(titles, _PANEL, f"Batch size ({found.unit})")
     handles = []
     for axes, name in zip(panels, names, strict=True):
         rows = data[data["panel"] == name]

@@ -29,7 +29,7 @@ def draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     """Draw the rows of `gap_data`, a panel for each thing that is equal."""
     names = [name for name in EQUAL.values() if (data["equal"] == name).any()]
     titles = [name.capitalize() for name in names]
-    panels = sheet.grid(titles, _PANEL, "Batch size (examples)", sharey=True)
+    panels = sheet.grid(titles, _PANEL, f"Batch size ({found.unit})", sharey=True)
     for axes, name in zip(panels, names, strict=True):
         for place, quantity in enumerate(_SPLITS):
             own = data[(data["equal"] == name) & (data["quantity"] == quantity)]

@@ -160,6 +160,9 @@ def test_the_best_batch_size_has_an_interval_of_neighbors_as_good(errors, expect
     (sentence,) = best_batch_size_sentences(rows_of(errors), "error")
     assert sentence == f"Within 4,000 examples the least error, {expected}"
     assert best_batch_size_sentences(rows_of(errors, exact=False), "error") == []
+    (in_tokens,) = best_batch_size_sentences(rows_of(errors), "error", tokens=32)
+    assert in_tokens.startswith("Within 4,000 examples (128,000 tokens) the least error")
+    assert " tokens); " in in_tokens
 
 
 def test_records_are_plain(study):
