@@ -19,7 +19,7 @@ from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
-from study.planning.dry_build import dry_build
+from study.planning.dry_build import dry_build, refuse_smallest
 from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
 from study.planning.search_space import (
@@ -105,8 +105,10 @@ def resolve(
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
     refuse_recipe(config, space, batch_sizes)
     _refuse_until(config)
-    if config.federated is not None and isinstance(built.trainable, LoadedWorkload):
-        refuse_federated(config.federated, built.trainable, batch_sizes)
+    if isinstance(built.trainable, LoadedWorkload):
+        refuse_smallest(built.trainable, min(batch_sizes))
+        if config.federated is not None:
+            refuse_federated(config.federated, built.trainable, batch_sizes)
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
