@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
+from analysis.tables.agreement import require_one_study
 from analysis.tables.files import read_file, read_study_file, read_table_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
@@ -132,7 +133,7 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
         measured: columns of the curves to hold, such as `ANALYZED`; None for all. All are checked.
 
     Raises:
-        AnalysisError: a file is missing, damaged, or of another schema version.
+        AnalysisError: a file is missing, damaged, of another schema version, or of another study.
     """
     config = read_study_file(folder)
     check_config(str(folder / STUDY_FILE), config)
@@ -142,7 +143,7 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
                 f"a study must hold {name}, got none in {folder}; run `batchscale analyze` to make "
                 "it from the parts"
             )
-    return StudyTables(
+    study = StudyTables(
         name=folder.name,
         config=config,
         trials=read_table(folder, TRIALS_FILE),
@@ -150,6 +151,8 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
         boxes=read_table(folder, BOXES_FILE),
         data=_data(folder),
     )
+    require_one_study(str(folder), config, study.trials, study.curves, study.boxes)
+    return study
 
 
 def _data(folder: ResultsFolder) -> Mapping[str, Any]:

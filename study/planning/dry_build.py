@@ -13,8 +13,9 @@ from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR
 from study.config.coordinates import complete
 from study.config.space import Space, middle
 from study.config.study import StudyConfig
+from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
-from study.errors import StudyError
+from study.errors import StudyError, cause
 from study.optimizers import Optimizer, optimizer_named
 from study.optimizers.hyperparameters import (
     EMA_DECAY,
@@ -41,6 +42,8 @@ from workloads.workload import (
 
 EXAMPLES_AT_ONCE = 512
 """Portion of the first evaluation: activations on all of it may need gigabytes."""
+_TRIED = 13
+"""Examples of the batch by which a workload was examined."""
 _OTHER_SEEDS = range(1, 5)
 _SEVERAL = 2
 _STARTING_FLOPS = 2e9
@@ -195,6 +198,24 @@ def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
         sound_number("loss", loss)
         total += sound_number("error", error) * part.size
     return total / int(examples)
+
+
+def refuse_smallest(loaded: LoadedWorkload, size: int) -> None:
+    """Refuse a smallest batch that cannot train, as one example under batch statistics.
+
+    Raises:
+        StudyError: its loss fails, or is no finite number.
+    """
+    if size >= _TRIED:
+        return
+    try:
+        _, loss = LoopedNetwork(loaded, 0).gradients(torch.arange(size).unsqueeze(0))
+        sound_number("loss", loss)
+    except Exception as error:
+        raise StudyError(
+            f"batch_sizes must be sizes that the workload trains with, got {size}, for which: "
+            f"{cause(error)}; leave it out"
+        ) from error
 
 
 def _refuse_lucky_starts(loaded: LoadedWorkload, size: ModelSize, target: Target) -> None:

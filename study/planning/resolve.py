@@ -19,7 +19,7 @@ from study.optimizers import Optimizer, optimizer_named, schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
-from study.planning.dry_build import Built, dry_build
+from study.planning.dry_build import Built, dry_build, refuse_smallest
 from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
 from study.planning.search_space import (
@@ -153,8 +153,10 @@ def _refuse_across(
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
     refuse_recipe(config, space, batch_sizes)
     _refuse_until(config)
-    if config.federated is not None and isinstance(trainable, LoadedWorkload):
-        refuse_federated(config.federated, trainable, batch_sizes)
+    if isinstance(trainable, LoadedWorkload):
+        refuse_smallest(trainable, min(batch_sizes))
+        if config.federated is not None:
+            refuse_federated(config.federated, trainable, batch_sizes)
 
 
 def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:

@@ -349,3 +349,10 @@ def test_what_a_folder_was_granted_is_not_a_study_files_to_say():
     granted = [{"batch_size": 4, "trials": 99, "seeds": 9}]
     data = {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4]}
     assert resolve(data | {"granted": granted})[0].granted is None
+
+
+def test_a_batch_of_one_that_cannot_train_is_refused_before_all_its_trials_fail():
+    study = {"workload": f"{BLOBS}:BatchNormBlobs", "batch_sizes": [1, 4]}
+    with pytest.raises(StudyError, match="got 1, for which: ValueError: Expected more"):
+        resolve(study)
+    assert resolve(study | {"batch_sizes": [2, 4]})[0].batch_sizes == (2, 4)
