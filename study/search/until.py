@@ -32,9 +32,6 @@ _MISFIT = (
 )
 _POOLED = 4
 """Seeds as which the scatter at all batch sizes counts, beside that at one."""
-_LUCK = 1.25
-"""Times the fewest steps that fresh seeds take where these were luck: if the seeds find another
-point better than the fastest trial, more trials find more luck, and none are granted."""
 _LEAST_SHARE = 0.1
 """Of the interval's variance that seeds and trials account for, below which they are of no use."""
 
@@ -135,14 +132,8 @@ def _options(resolved: ResolvedStudy, found: Analysis, b_crit: float) -> Iterato
     variances, chose = _variances_of_seeds(found), _seeds_that_choose(found)
     for row, weight in zip(known.to_dict("records"), weights, strict=True):
         by_seeds = weight * variances.get(row["batch_size"], 0.0)
-        by_gap = 0.0 if _chases_luck(row) else weight * _spread_of_gap(found, row["batch_size"])
+        by_gap = weight * _spread_of_gap(found, row["batch_size"])
         yield from _at(resolved, row | {"chose": chose.get(row["batch_size"], 0)}, by_seeds, by_gap)
-
-
-def _chases_luck(row: Mapping[Any, Any]) -> bool:
-    """Return whether more trials at a batch size, a row of the summary, would find more luck."""
-    fastest = f"{row['role']} {row['trial']}"
-    return bool(row["replicate_of"] != fastest and row["steps_median"] > _LUCK * row["steps"])
 
 
 def _at(
