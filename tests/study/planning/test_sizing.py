@@ -45,6 +45,15 @@ def test_a_pack_of_a_heavy_model_is_small(flops, batch_size, lanes):
     assert pack_lanes(config(), ModelSize(10_000, flops), Device()).at(batch_size) == lanes
 
 
+@pytest.mark.parametrize(
+    ("parameters", "lanes"), [(13_000, 32), (119_000, 4), (814_000, 1), (3_270_000, 1)]
+)
+def test_a_pack_of_many_parameters_that_compute_little_stays_in_the_cache(parameters, lanes):
+    heavy = ModelSize(parameters, 100 * parameters)
+    assert pack_lanes(config(), ModelSize(parameters, 2 * parameters), Device()).at(1) == lanes
+    assert pack_lanes(config(), heavy, Device()).lanes == 32
+
+
 @pytest.mark.parametrize("asked", [5, {"lanes": 5}, {"lanes": 5, "examples": 64}])
 def test_what_the_study_says_stands(asked):
     said = config(race={"cohort": asked}, compute={"pack": asked})
