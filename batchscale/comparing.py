@@ -12,6 +12,7 @@ from analysis.comparison.labels import study_folders
 from analysis.comparison.report import steps_table
 from analysis.comparison.sentences import comparison_sentences
 from analysis.tables.study import read_study
+from batchscale.arguments import is_place, refuse_target, refuse_unless
 from batchscale.loading import Study
 from batchscale.notebook import page
 from study.storage.consolidate import study_tables
@@ -34,6 +35,10 @@ class StudyComparison:
         equal_trials: bool = False,
     ) -> None:
         """Read and compare studies; the arguments are those of `compare`."""
+        sound = isinstance(studies, Sequence) and not is_place(studies)
+        sound = sound and all(isinstance(study, Study) or is_place(study) for study in studies)
+        refuse_unless(sound, "studies", "a list of studies or paths", studies)
+        refuse_target(target)
         given = [s.folder.location if isinstance(s, Study) else str(s) for s in studies]
         folders = study_folders(given)
         tables = {name: study_tables(f) or read_study(f) for name, f in folders.items()}

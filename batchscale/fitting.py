@@ -1,8 +1,8 @@
 """Fits of your own steps to target, with the same statistics as for a study."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from analysis.fitting.points import Points
 from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.report.fits import critical_record, fit_sentences, fits_record, lower_bounds
 from analysis.report.regimes import regime_sentences
+from batchscale.arguments import is_number, refuse_unless
 from batchscale.loading import critical_table
 from batchscale.notebook import page
 
@@ -133,9 +134,8 @@ def fit(
     >>> round(found.b_crit.value)
     64
     """
-    sizes = np.asarray(batch_sizes, dtype=np.float64)
-    values = _numbers(steps)
-    limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers(bounds)
+    sizes, values = _numbers("batch_sizes", batch_sizes), _numbers("steps", steps)
+    limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers("bounds", bounds)
     _check(sizes, values, limits, level)
     missed = np.isnan(values)
     points = Points.of(sizes, np.where(missed, limits, values), missed)
@@ -149,8 +149,19 @@ def fit(
     return StepsFit(points=points, fits=fits, regimes=regimes_of(fits))
 
 
-def _numbers(values: Sequence[float | None]) -> Floats:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+def _numbers(name: str, values: Sequence[float | None]) -> Floats:
+    """Return values as numbers, NaN where there is none."""
+    try:
+        cells: list[Any] = list(values)
+        cells = [np.nan if cell is None or cell is pd.NA else cell for cell in cells]
+        if isinstance(values, Mapping) or any(isinstance(c, bool | np.bool_ | str) for c in cells):
+            raise TypeError
+        return np.array(cells, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise AnalysisError(
+            f"{name} must be a list of numbers, got {values!r:.100}; give a list, an array or a "
+            "column"
+        ) from error
 
 
 def _check(sizes: Floats, steps: Floats, bounds: Floats, level: float) -> None:
@@ -159,8 +170,7 @@ def _check(sizes: Floats, steps: Floats, bounds: Floats, level: float) -> None:
             "batch_sizes, steps and bounds must be flat and of one length, got shapes "
             f"{sizes.shape}, {steps.shape} and {bounds.shape}"
         )
-    if not 0 < level < 1:
-        raise AnalysisError(f"level must lie between 0 and 1, got {level:g}; 0.95 is usual")
+    refuse_unless(is_number(level) and 0 < level < 1, "level", "between 0 and 1", level)
     distinct, counts = np.unique(sizes, return_counts=True)
     if (counts > 1).any():
         repeated = distinct[counts > 1][0]

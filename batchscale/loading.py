@@ -16,6 +16,7 @@ from analysis.report.summary import Analysis, analyze
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import StudyTables, read_study
+from batchscale.arguments import refuse_target
 from batchscale.notebook import page
 from study.storage.consolidate import study_tables
 
@@ -91,6 +92,7 @@ class Study:
         Raises:
             BatchscaleError: the target cannot be judged from the recorded curves.
         """  # noqa: DOC502  (raised by analyze)
+        refuse_target(target)
         if target not in self._analyses:
             self._analyses[target] = analyze(self._tables, target)
         return self._analyses[target]

@@ -1,13 +1,28 @@
 """A sweep from Python, by the same code as the command."""
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batchscale.arguments import are_texts, is_number, is_place, refuse_unless
 from batchscale.loading import Study, load
 from study.commands.running import SweepOptions, run_sweep
 from study.commands.terminal import Terminal
+
+_RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "study": (lambda v: is_place(v) or isinstance(v, Mapping), "a path, a name or a table"),
+    "results": (lambda v: v is None or is_place(v), "a path or a URI"),
+    "workers": (lambda v: v is None or (type(v) is int and v >= 1), "an integer of at least 1"),
+    "gpus_per_worker": (lambda v: is_number(v) and 0 <= v < math.inf, "a number of at least 0"),
+    "address": (lambda v: v is None or isinstance(v, str), "a text"),
+    "ray": (lambda v: v is None or isinstance(v, bool), "True, False or None"),
+    "settings": (are_texts, "a list of texts, such as ['seed=1']"),
+    "data_dir": (lambda v: v is None or is_place(v), "a path"),
+    "track": (are_texts, "a list of names, such as ['tensorboard']"),
+}
+"""What each argument must be, in the order of the signature."""
 
 
 def sweep(  # noqa: PLR0913 - one argument for each option of the command
@@ -53,6 +68,19 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         BatchscaleError: wrong input; nothing has been run or written.
         KeyboardInterrupt: Ctrl-C or SIGTERM stopped the sweep; its results are saved.
     """  # noqa: DOC502  (BatchscaleError: raised inside)
+    given = {
+        "study": study,
+        "results": results,
+        "workers": workers,
+        "gpus_per_worker": gpus_per_worker,
+        "address": address,
+        "ray": ray,
+        "settings": settings,
+        "data_dir": data_dir,
+        "track": track,
+    }
+    for name, (sound, rule) in _RULES.items():
+        refuse_unless(sound(given[name]), name, rule, given[name])
     options = SweepOptions(
         results=None if results is None else str(results),
         workers=workers,

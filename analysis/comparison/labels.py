@@ -6,15 +6,16 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from analysis.errors import AnalysisError
+from analysis.measures.batch_plan import stages_text
 from analysis.measures.federated import clients_text
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.nested import leaves
 
 LEAST_STUDIES = 2
-DEFAULT = "default"
-"""Value shown for a key that a study file leaves out."""
-_LATER = {"mode": "search"}
-"""Values of keys that the first study files did not have."""
+_ABSENT = {"mode": "search", "race.weights": "raw"}
+"""Values of keys that a recorded study file may leave out."""
+_WITH_DEFAULTS = ("workload_options", "compute")
+"""Sections in which a key that is left out has a default; elsewhere it switches something on."""
 
 # what readers look for first; other keys follow in the order of the study file
 _FIRST = (
@@ -83,7 +84,7 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
         configs: resolved study files as plain data.
         names: names of the studies, used where no two keys distinguish all in few words.
     """
-    flat = [dict(_flattened({**config, "federated": clients_text(config)})) for config in configs]
+    flat = [dict(_flattened(config)) for config in configs]
     keys = sorted(dict.fromkeys(key for config in flat for key in config), key=_rank)
     differing = [
         key
@@ -91,6 +92,8 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
         if len({_value(config, key) for config in flat}) > 1
         and not any(_within(key, section) for section in _LEFT_OUT)
     ]
+    if len(differing) > 1:  # a key that some study lacks has another in its place
+        differing = [key for key in differing if all(_told(config, key) for config in flat)]
     for count in range(1, _MOST_KEYS + 1):
         for chosen in combinations(differing, count):
             found = tuple(
@@ -102,12 +105,24 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
 
 
 def _value(config: Mapping[str, str], key: str) -> str:
-    return config.get(key, _LATER.get(key, DEFAULT))
+    return config.get(key, _ABSENT.get(key, "default" if _has_default(key) else "none"))
+
+
+def _told(config: Mapping[str, str], key: str) -> bool:
+    """Return whether a study has a value of a key, written or not, or lacks its whole section."""
+    section = key.partition(".")[0]
+    lacks_section = not any(_within(other, section) for other in config)
+    return key in config or key in _ABSENT or _has_default(key) or lacks_section
+
+
+def _has_default(key: str) -> bool:
+    return any(_within(key, section) for section in _WITH_DEFAULTS)
 
 
 def _flattened(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield dotted keys with their values as text; a plug-in is named by its class."""
-    for key, value in leaves(config):
+    told = {"federated": clients_text(config), "batch_schedule": stages_text(config)}
+    for key, value in leaves({**config, **told}):
         text = f"{value:g}" if isinstance(value, float) else str(value)
         yield key, text.rpartition(":")[2] if key == "workload" else text
 

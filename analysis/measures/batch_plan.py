@@ -68,6 +68,16 @@ class BatchPlan:
         return first + int(examples - self.examples(first)) // size
 
 
+def stages_text(config: Mapping[str, Any]) -> str:
+    """Return a short description of the batch schedule of a study, "none" if there is none."""
+    if not is_planned(config):
+        return "none"
+    section = config["batch_schedule"]
+    multiples = [multiple for _, multiple in section["stages"]]
+    ends = f"{multiples[0]:g} B to {multiples[-1]:g} B"
+    return f"{ends} in {len(multiples)} stages with lr {section['lr']}"
+
+
 def is_planned(config: Mapping[str, Any]) -> bool:
     """Return whether the batch size of a study changes as it trains."""
     return KEY in config

@@ -5,14 +5,15 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
+from scipy.stats import t as student
 
-from analysis.fitting.estimates import Estimate, rounded
+from analysis.fitting.estimates import LEVEL, Estimate, rounded, span_text
 from analysis.measures.branches import BRANCH, local_sentences
 from analysis.measures.layers import layer_sentences
 from analysis.tables.files import read_file
@@ -25,7 +26,7 @@ EQUAL = {END: "equal target", "equal steps": "equal steps", "equal examples": "e
 """Moments at which trials of all batch sizes are compared, and what is equal there."""
 _BY_SIGN = (
     *("adam", "adamw", "nadam", "radam", "adamax", "adagrad", "rmsprop", "adadelta", "adafactor"),
-    *("merit", "schedule-free-adamw", "signum", "lion"),
+    *("rprop", "merit", "schedule-free-adamw", "signum", "lion"),
 )
 MOVES_BY: Mapping[str, str] = {
     **dict.fromkeys(_BY_SIGN, "sign"),
@@ -38,6 +39,7 @@ _CAVEAT = (
     "0.05 to 8)."
 )
 _LEAST_TREND = 5
+_TRIAL = ("batch_size", "role", "trial")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,12 +51,19 @@ class Diagnosed:
         subject: workload and optimizer, for titles.
         optimizer: name of the optimizer.
         b_crit: the critical batch size that `analyze` found; None before.
+        seeds: for each diagnostic of several seeds at a batch size, their number, as text.
     """
 
     table: pd.DataFrame
     subject: str
     optimizer: str
     b_crit: Estimate | None = None
+    seeds: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, what: str) -> str:
+        """Return the subject of a figure of a diagnostic."""
+        seeds = self.seeds.get(what)
+        return self.subject if seeds is None else f"{self.subject}, means over {seeds} seeds"
 
     def rows(self, what: str, quantity: str, variant: str = "", moment: str = END) -> pd.DataFrame:
         """Return the rows of one quantity at one moment, by batch size."""
@@ -85,18 +94,66 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
         record = json.loads(read_file(folder, SUMMARY_FILE)).get("critical_batch_sizes") or {}
         b_crit = Estimate.of(record["b_crit"]) if "b_crit" in record else None
     optimizer = str(config["optimizer"])
+    table = read_table(folder, DIAGNOSTICS_FILE)
     return Diagnosed(
-        table=read_table(folder, DIAGNOSTICS_FILE),
+        table=_over_seeds(table),
+        seeds=_seeds(table),
         subject=f"{str(config['workload']).rpartition(':')[2]}, {optimizer}",
         optimizer=optimizer,
         b_crit=b_crit,
     )
 
 
+def _seeds(table: pd.DataFrame) -> dict[str, str]:
+    counts = table[["what", *_TRIAL]].drop_duplicates().groupby(["what", "batch_size"]).size()
+    return {
+        str(what): span_text(int(own.min()), int(own.max()))
+        for what, own in counts.groupby("what")
+        if own.max() > 1
+    }
+
+
+def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """Return means over the trials of each batch size with their 95 % intervals, by Student's t.
+
+    They are means of logarithms for a quantity that is always positive. Moments are paired in their
+    order, at the median of their steps. A number that is known for one trial alone stays as it is.
+    """
+    if not _seeds(table):
+        return table
+    at = ["what", "batch_size", "moment", "place"]
+    moments = table[["what", *_TRIAL, "moment", "step"]].drop_duplicates()
+    moments["place"] = moments.groupby(["what", *_TRIAL, "moment"]).cumcount()
+    middle = moments.groupby(at)["step"].transform("median").astype("Int64")
+    rows = table.merge(moments.assign(middle=middle))
+    rows = rows.drop(columns="step").rename(columns={"middle": "step"})
+    least = rows.groupby(["what", "quantity", "variant"])["value"].transform("min")
+    rows["logs"] = (least > 0).astype(float)
+    rows["scaled"] = rows["value"].where(least <= 0, np.log(rows["value"].where(least > 0)))
+    groups = rows.groupby([*at, "quantity", "variant", "x", "y"], dropna=False, sort=False)
+    found, values = groups.first(), groups["scaled"]
+    count, mean = values.count(), values.mean()
+    far = student.ppf((1 + LEVEL) / 2, (count - 1).clip(lower=1)) * values.std() / count**0.5
+    for name, place in (("value", mean), ("low", mean - far), ("high", mean + far)):
+        back = place.where(found["logs"] == 0, np.exp(place))
+        found[name] = found[name].mask(count > 1, back)
+    found["samples"] = found["samples"].mask(count > 1, count)
+    return found.reset_index()[list(table.columns)]
+
+
 def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:
     """Return the findings of each diagnostic that was measured, one sentence each."""
     measured = set(found.table["what"])
-    return {name: list(said(found)) for name, said in SENTENCES.items() if name in measured}
+    told = {
+        name: f"Means over {seeds} fresh seeds of the best point at each batch size, with 95% "
+        "intervals for seeds."
+        for name, seeds in found.seeds.items()
+    }
+    return {
+        name: [*([told[name]] if name in told else []), *said(found)]
+        for name, said in SENTENCES.items()
+        if name in measured
+    }
 
 
 def layer_table(found: Diagnosed) -> pd.DataFrame:

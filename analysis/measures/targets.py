@@ -115,7 +115,7 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
     Returns:
         One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
         role and trial (of the winner), the winner's hyperparameters, effective_lr (lr /
-        (1 - momentum), only where there is a momentum), examples (steps
+        (1 - momentum), only where there is a momentum that adds to the step), examples (steps
         times examples per step), trials, one count per status (of pruned ones where there are any),
         stopped_at (of the longest trial; where none reached the target and some were pruned, of the
         first of these) and best_error (least of all trials); with a test split also test_error, of
@@ -130,14 +130,16 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
     rows = [
         _row(group, of_winner, statuses) for _, group in trials.groupby("batch_size", sort=True)
     ]
-    columns = _columns(names, statuses) | dict.fromkeys(tested, "Float64")
+    derived = study.gathers_momentum and {"lr", "momentum"} <= set(names)
+    rates = ("effective_lr",) if derived else ()
+    columns = _columns((*names, *rates), statuses) | dict.fromkeys(tested, "Float64")
     table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
     used = [
         steps if pd.isna(steps) else BatchPlan.of(study.config, size).examples(steps)
         for size, steps in zip(table["batch_size"], table["steps"], strict=True)
     ]
     table["examples"] = pd.array(used, dtype="Int64")
-    if "effective_lr" in table:
+    if derived:
         table["effective_lr"] = table["lr"] / (1 - table["momentum"])
     return table
 
@@ -233,13 +235,12 @@ def _row(
 
 def _columns(names: tuple[str, ...], statuses: tuple[str, ...]) -> dict[str, str]:
     """Return the types of the columns of `steps_to_target`, in their order."""
-    derived = ("effective_lr",) if {"lr", "momentum"} <= set(names) else ()
     return {
         "batch_size": "int64",
         **dict.fromkeys(("steps", "steps_before"), "Int64"),
         "role": "str",
         "trial": "Int64",
-        **dict.fromkeys((*names, *derived), "Float64"),
+        **dict.fromkeys(names, "Float64"),
         "examples": "Int64",
         **dict.fromkeys(("trials", *statuses), "int64"),
         "stopped_at": "Int64",

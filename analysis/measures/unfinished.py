@@ -80,8 +80,9 @@ def _with_grants(config: Mapping[str, Any], size: int) -> Mapping[str, Any]:
     if grant is None:
         return config
     search = config["search"] | {"trials": max(config["search"]["trials"], grant["trials"])}
-    replicates = {**_replicates(config), "seeds": max(_seeds(config), grant["seeds"])}
-    return {**config, "search": search, "replicates": replicates}
+    # as more of the point that the seeds of all find best
+    more = max(0, grant["seeds"] - _seeds(config)) + int(_replicates(config).get("confirm") or 0)
+    return {**config, "search": search, "replicates": {**_replicates(config), "confirm": more}}
 
 
 def _seeds(config: Mapping[str, Any]) -> int:
@@ -152,7 +153,7 @@ def _missing_replicates(trials: Sequence[_Row], asked: Mapping[str, Any]) -> int
     if missing := sum(max(0, seeds - runs[row["role"], row["trial"]]) for row in best):
         return missing + confirm
     # of the best point once more, when the others are known
-    return max(0, confirm + seeds * len(best) - runs.total())
+    return max(0, seeds + confirm - max(runs.values(), default=0))
 
 
 def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

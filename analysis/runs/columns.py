@@ -156,6 +156,13 @@ def check_needed(rows: Rows, columns: Columns) -> None:
         _refuse(rows, "a column batch_size")
     if "step" in columns and not any(name in columns for name in METRICS):
         _refuse(rows, f"a column of {', '.join(METRICS)}")
+    column = columns.of.get("step", "")
+    if "epoch" in column.lower():
+        raise AnalysisError(
+            f"a step must count updates, examples or tokens, got epochs, the column {column!r} of "
+            f"{rows.where}; multiply it by the number of training examples and give --step-unit "
+            "examples"
+        )
     if "step" not in columns and "steps" not in columns:
         _refuse(
             rows, "a column step (one row per measurement) or steps (to target, one row per run)"

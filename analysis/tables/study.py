@@ -76,6 +76,12 @@ class StudyTables:
         return bool(self.config.get("adaptive", False))
 
     @property
+    def gathers_momentum(self) -> bool:
+        """Whether lr / (1 - momentum) is an effective learning rate, if both are there."""
+        muon = self.config.get("optimizer") == "muon"  # the first folders do not say more
+        return not self.config.get("normalized_momentum", muon)
+
+    @property
     def imported(self) -> bool:
         """Whether the trials come from an archive; their curves alone then decide the outcome."""
         return "imported" in self.config

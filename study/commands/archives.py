@@ -133,7 +133,9 @@ def _refuse_options(source: str, kind: str, given: Mapping[str, object]) -> None
 @app.command()
 def export(
     location: StudyFolder,
-    to: Annotated[Path, typer.Option(help="Output folder.")] = Path("archive"),
+    to: Annotated[
+        Path, typer.Option(help="Folder of the archive or the table, or its file .csv.")
+    ] = Path("archive"),
     form: Annotated[
         str,
         typer.Option(

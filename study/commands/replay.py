@@ -66,6 +66,14 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
             show_default="all that reached the target",
         ),
     ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Measure so many fresh seeds of the best point at each batch size, at most, and "
+            "show means with intervals; 0 for the trial of fewest steps.",
+        ),
+    ] = 0,
     examples: Annotated[
         int, typer.Option(min=2, help="Most training and validation examples to measure on.")
     ] = 8192,
@@ -78,7 +86,7 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     from analysis.figures.drawing.kind import write_all
     from analysis.measures.diagnostics import diagnostic_sentences, read_diagnostics
     from analysis.tables.folder import ResultsFolder
-    from study.replay.diagnose import best_trials, diagnose, diagnostics_named
+    from study.replay.diagnose import best_trials, diagnosable, diagnose, diagnostics_named
     from study.replay.recorded import load_as_recorded, recorded_trials
     from study.storage.diagnostics import rows_to_keep, write_diagnostics
     from study.storage.study_folder import read_study_toml
@@ -90,10 +98,10 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
     recorded = recorded_trials(folder, resolved)
-    trials = best_trials(resolved, recorded, sizes)
+    trials = best_trials(resolved, recorded, sizes, seeds)
     with files_refused(not run_code):
         trainable = load_as_recorded(folder, resolved)
-    rows = [*rows_to_keep(folder, wanted, best_trials(resolved, recorded, None))]
+    rows = [*rows_to_keep(folder, wanted, diagnosable(resolved, recorded))]
     with Terminal(stderr=True).status("retraining the best trials") as status:
         for trial, own in diagnose(resolved, trainable, recorded, trials, wanted, examples):
             status.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps, done")

@@ -106,6 +106,8 @@ class LaneLimit(Section):
     gradual: Annotated[bool, Field(strict=True)] | None = None
     """Whether more than eight lanes are only the square root of eight times as many, and every
     number of lanes a power of two: what pays off on a CPU."""
+    least: Positive | None = None
+    """Fewest lanes together; where there is no room for so many, each is on its own."""
 
     def at(self, batch_size: int) -> int:
         """Return the number of lanes at a batch size, >= 1."""
@@ -115,7 +117,7 @@ class LaneLimit(Section):
         if self.gradual and room > 1:
             few = min(room, math.isqrt(_ROOMY * room))
             room = 1 << (few.bit_length() - 1)
-        return max(1, min(self.lanes, room))
+        return max(1, min(self.lanes, room)) if room >= (self.least or 1) else 1
 
 
 Lanes = Annotated[
@@ -268,8 +270,9 @@ class Precision(StrEnum):
     """Arithmetic of forward and backward passes; parameters and updates stay float32."""
 
     FLOAT32 = "float32"
+    """Also for convolutions on a GPU, which torch would round to tf32 if left alone."""
     TF32 = "tf32"
-    """Matrix products with 10-bit mantissas on GPUs that have them; float32 elsewhere."""
+    """Products and convolutions with 10-bit mantissas on GPUs that have them; float32 elsewhere."""
     BF16 = "bf16"
     """torch's automatic mixed precision with bfloat16."""
 

@@ -113,6 +113,8 @@ class ResolvedStudy(StudyConfig):
     """Tokens in an example; None where the study file counts none."""
     adaptive: bool
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
+    normalized_momentum: bool | None = None
+    """Whether the optimizer's step does not grow with its momentum; false where it is left out."""
     quantities: tuple[str, ...] | None = None
     """What is measured besides loss and error; none where it is left out."""
     batch_plans: dict[str, tuple[tuple[int, int], ...]] | None = None
@@ -169,13 +171,14 @@ class ResolvedStudy(StudyConfig):
         return max([self.search.trials, *(grant.trials for grant in self._grants(batch_size))])
 
     def seeds_at(self, batch_size: int) -> int:
-        """Return the re-runs of each of the best points at a batch size."""
+        """Return the re-runs of the best point at a batch size, `replicates.confirm` aside."""
         return max([self.replicates.seeds, *(grant.seeds for grant in self._grants(batch_size))])
 
     def replicates_at(self, batch_size: int) -> int:
         """Return the re-runs of all points together at a batch size whose search has a winner."""
         section = self.replicates
-        return self.seeds_at(batch_size) * section.top + (section.confirm or 0)
+        more = self.seeds_at(batch_size) - section.seeds + (section.confirm or 0)
+        return section.seeds * section.top + more
 
     def with_grants(self, granted: Iterable[Grant]) -> Self:
         """Return the study with grants; each replaces that of its batch size."""
@@ -244,7 +247,8 @@ class ResolvedStudy(StudyConfig):
     def identity(self) -> dict[str, Any]:
         """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
-        for key in ("batch_sizes", "batch_plans", "until", "granted", "tokens_per_example"):
+        told = ("tokens_per_example", "normalized_momentum")
+        for key in ("batch_sizes", "batch_plans", "until", "granted", *told):
             data.pop(key, None)
         for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
             for key in keys:

@@ -252,7 +252,7 @@ def mode_at(resolved: ResolvedStudy, trainable: Lockstep, batch_size: int) -> st
     """Return the mode at a batch size: of the study, except that single conv lanes are looped."""
     if isinstance(trainable, LoadedWorkload) and resolved.compute.mode == "packed":
         # the gradient of a convolution cannot be compiled, so a pack of one lane gains nothing
-        single = resolved.pack_at(batch_size) == 1
+        single = resolved.pack_at(batch_size) == 1 and trainable.device.type == "cpu"
         return "looped" if single and trainable.convolutional else "packed"
     return resolved.compute.mode
 

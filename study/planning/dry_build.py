@@ -96,7 +96,7 @@ def dry_build(
     _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
     values = {name: middle(space[name]) for name in of_workload(workload).used(space)}
-    admission = admit(loaded, values)
+    admission = admit(loaded, values, learns=size.flops <= _LEARNING_FLOPS)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
     tested = loaded.data.test is not None
@@ -222,7 +222,10 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         loaded.workload.loss(model, one)
     parameters = len(Layout(model).flatten(model))
-    return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
+    flops = counter.get_total_flops()
+    convolutions = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)
+    convolutional = 2 * convolutions > flops
+    return ModelSize(max(1, parameters), max(1, flops), convolutional=convolutional)
 
 
 def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> Lanes:

@@ -15,7 +15,7 @@ from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError, cause, shown
-from study.optimizers import optimizer_named, schedule_named
+from study.optimizers import Optimizer, optimizer_named, schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
@@ -74,12 +74,14 @@ def resolve(
         built, quantities = _built(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
     _refuse_across(config, space, batch_sizes, built.trainable)
+    optimizer = _optimizer(config, workload)
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
         "tokens_per_example": tokens_of(workload) if in_tokens else None,
         "quantities": quantities or None,
         "adaptive": sampler_named(config.search.sampler).learns,
+        "normalized_momentum": (optimizer and optimizer.normalized_momentum) or None,
     }
     resolved["search"]["space"] = plain(space)
     resolved["race"] |= {
@@ -211,11 +213,15 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     return whole
 
 
+def _optimizer(config: StudyConfig, workload: Workload | Dynamics | Command) -> Optimizer | None:
+    """Return the optimizer of the trials; None for a program's, which batchscale does not know."""
+    return None if isinstance(workload, Command) else optimizer_named(config.optimizer)
+
+
 def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> bool:
-    """Return whether the optimizer averages the weights itself; a program has its own."""
-    if isinstance(workload, Command):
-        return False
-    return optimizer_named(config.optimizer).average is not None
+    """Return whether the optimizer measures an average of its own."""
+    optimizer = _optimizer(config, workload)
+    return optimizer is not None and optimizer.average is not None
 
 
 def _check_schedule(name: str) -> None:

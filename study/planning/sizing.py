@@ -22,12 +22,18 @@ STATE_BYTES = {"cpu": 2**30, "cuda": 2**32}
 """Upper bound on a cohort's parameters, gradients and optimizer state."""
 PACK_LANES = {"cpu": 32, "cuda": 128}
 PACK_EXAMPLES = {"cpu": sys.maxsize, "cuda": 65_536}
-PACK_FLOPS = {"cpu": 2**29, "cuda": 2**36}
+PACK_FLOPS = {"cpu": 2**29, "cuda": 2**38}
 """Operations of a packed forward pass beyond which a single lane keeps the device busy.
 
 On a CPU packs grow with the square root from eight lanes on, as their intermediate results leave
 the cache: with this rule the time of a step is within 10 % of that of the best pack at every
 measured batch size of every built-in model (`tests/benchmarks/packs.py`)."""
+CONVOLUTION_FLOPS = 2**36
+CONVOLUTION_LANES = 16
+"""The same on a GPU for a model of convolutions, and the fewest lanes that pay off.
+
+cuDNN computes those of one lane after another, and each more slowly than alone; what a pack saves
+is the rest of the step (`tests/benchmarks/README.md`, "On a GPU")."""
 DYNAMICS_LANES = 64
 ROUND_LANES = 16
 """Most lanes where batch sizes learn from one another: 64 trials are then four rounds."""
@@ -45,6 +51,7 @@ class ModelSize:
     # of the optimizer, in units of the parameters' size; one also for SGD, so that it and the
     # momentum optimizers have cohorts of one size
     buffers: int = 1
+    convolutional: bool = False  # whether most operations are those of convolutions
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +106,14 @@ def pack_lanes(config: StudyConfig, size: ModelSize | None, device: Device) -> L
     if size is None:
         return LaneLimit(lanes=DYNAMICS_LANES)
     kind = device.kind
-    busy = max(1, PACK_FLOPS[kind] // size.flops)
-    examples = min(PACK_EXAMPLES[kind], busy)
-    return LaneLimit(lanes=PACK_LANES[kind], examples=examples, gradual=kind == "cpu" or None)
+    slow = kind == "cuda" and size.convolutional
+    busy = max(1, (CONVOLUTION_FLOPS if slow else PACK_FLOPS[kind]) // size.flops)
+    return LaneLimit(
+        lanes=PACK_LANES[kind],
+        examples=min(PACK_EXAMPLES[kind], busy),
+        gradual=kind == "cpu" or None,
+        least=CONVOLUTION_LANES if slow else None,
+    )
 
 
 def _given(lanes: object) -> LaneLimit | None:

@@ -117,15 +117,16 @@ class Following:
 
     def _wait(self) -> list[str]:
         assert self._process is not None  # there is no problem
+        end = []
         try:
-            code = self._process.wait(MOST_SECONDS)
+            if code := self._process.wait(MOST_SECONDS):
+                end = [f"the trackers ended with code {code}; what they have lacks runs"]
         except subprocess.TimeoutExpired:
-            return [
+            end = [
                 f"the trackers were ended after {MOST_SECONDS:.0f} s; what they have may lack runs"
             ]
         said = self._said.read_text(encoding="utf-8", errors="replace").splitlines()
-        sentences = [f"nothing more was tracked by {line}" for line in said]
-        return sentences or ([f"the trackers ended with code {code}"] if code else [])
+        return [*(f"nothing more was tracked by {line}" for line in said), *end]
 
     def _write(self, line: str) -> None:
         if self._problem:

@@ -27,10 +27,10 @@ def test_a_named_index_is_a_column(tmp_path):
     [
         (lambda frame: frame.iloc[:0], {}, "at least one row, got none in the table"),
         (lambda frame: frame[["lr", "lr"]], {}, "different names, got 'lr' more than once"),
-        (lambda frame: frame.to_dict("list"), {}, "must be a DataFrame or a path, got dict"),
+        (lambda frame: frame.to_dict("list"), {}, "must be a DataFrame or a path, got .'run'"),
         (lambda frame: frame, {"columns": "lr=lr"}, "columns must be a mapping .* got 'lr=lr'"),
         (lambda frame: frame, {"columns": {1: "lr"}}, "columns must be a mapping of texts"),
-        (lambda frame: frame, {"target": "0.1"}, "target must be a number, got '0.1'"),
+        (lambda frame: frame, {"target": "0.1"}, "target must be a number or None, got '0.1'"),
     ],
 )
 def test_what_is_no_table_is_said(tmp_path, change, options, message):

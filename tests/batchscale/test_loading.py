@@ -78,6 +78,9 @@ def test_an_unknown_figure_names_the_known_ones(digits):
         batchscale.BatchscaleError, match="must be one of steps_vs_batch, .*'steps'"
     ):
         digits.figure("steps")
+    for target in ("0.1", [0.1], True):
+        with pytest.raises(batchscale.BatchscaleError, match="target must be a number or None"):
+            digits.steps(target)
 
 
 def test_what_is_handed_out_may_be_changed(digits):

@@ -64,7 +64,7 @@ def draw_flatness(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
                 handles.append(key(_NAMES[quantity], **style))
         batch_size_axis(axes, data["batch_size"])
         fitted_axis(axes.yaxis, rows["value"])
-    sheet.title(f"{found.subject}: solutions at the target")
+    sheet.title(f"{found.of('curvature')}: solutions at the target")
     sheet.legend(handles)
 
 

@@ -40,7 +40,7 @@ def draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         batch_size_axis(axes, data["batch_size"])
     fitted_axis(panels[0].yaxis, data["value"], margin=1.8)
     sheet.label_y("Error")
-    sheet.title(f"{found.subject}: the winning trials")
+    sheet.title(f"{found.of('gap')}: the winning trials")
     keys = [
         key(name, color=color(place), marker=_LINES[place][0], ls=_LINES[place][1:])
         for place, (quantity, name) in enumerate(_SPLITS.items())

@@ -35,7 +35,7 @@ def draw_line(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     fitted_axis(axes.yaxis, data["value"], margin=1.1)
     axes.set_xlabel("Distance along the direction (lengths of each filter)")
     axes.set_ylabel(f"{_LOSS}, mean of directions")
-    sheet.title(f"{found.subject}: around the solutions at the target")
+    sheet.title(f"{found.of('landscape')}: around the solutions at the target")
     named = sizes if len(sizes) <= _MOST_NAMED else [sizes[0], sizes[-1]]
     sheet.legend([key(f"B = {size}", color=shades[sizes.index(size)]) for size in named])
 

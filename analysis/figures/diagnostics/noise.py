@@ -56,7 +56,7 @@ def draw_noise(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         handles.append(draw_b_crit(panels, b_crit))
     log_axis(by_size.yaxis, *ends)
     sheet.label_y("Gradient noise scale (examples)")
-    sheet.title(f"{found.subject}: gradient noise, {found.norm.replace('euc', 'Euc')} norm")
+    sheet.title(f"{found.of('noise')}: gradient noise, {found.norm.replace('euc', 'Euc')} norm")
     sheet.legend(handles)
 
 

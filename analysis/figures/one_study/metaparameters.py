@@ -30,7 +30,7 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
 
     Returns:
         Columns batch_size, each searched hyperparameter (1 - momentum for momentum), effective_lr
-        where both learning rate and momentum are searched, and for the learning rates what the
+        where there is one and both its parts are searched, and for the learning rates what the
         linear and the square-root rule make of the first row. No rows where nothing is searched,
         or a scaling rule gives the values.
     """
@@ -44,7 +44,7 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
             data[f"1 - {name}"] = 1 - values
         else:
             data[name] = values
-    if {"lr", "momentum"} <= set(space):
+    if {"lr", "momentum"} <= set(space) and "effective_lr" in reached:
         data["effective_lr"] = reached["effective_lr"].to_numpy(float)
     if len(data.columns) == 1 or data.empty:
         return pd.DataFrame()

@@ -143,8 +143,9 @@ def _set_axis(
 
 
 def _has_effective_lr(analysis: Analysis) -> bool:
-    """Return whether both factors of the effective learning rate are searched by logarithm."""
-    return list(_searched(analysis)) == ["lr", "1 - momentum"]
+    """Return whether both factors of an effective learning rate are searched by logarithm."""
+    axes = list(_searched(analysis))
+    return axes == ["lr", "1 - momentum"] and analysis.study.gathers_momentum
 
 
 def _draw_effective_lr(panel: Axes) -> None:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -91,6 +92,44 @@ def test_only_what_was_measured_is_told():
     table = found.table[found.table["what"].isin(["gap", "layers"])]
     alone = type(found)(table=table, subject="", optimizer="lamb")
     assert list(diagnostic_sentences(alone)) == ["gap", "layers"]
+
+
+def test_several_seeds_are_means_with_intervals(tmp_path):
+    folder, one = ResultsFolder.at(tmp_path), diagnosed().only(["noise", "gap"]).table
+    away = one["quantity"] == "error_gap"
+    seeds = [
+        one.assign(
+            role="replicate",
+            trial=i,
+            value=(one["value"] * 2.0**k).mask(away, one["value"] + k),
+            step=one["step"] + i,
+        )
+        for i, k in enumerate((-1, 0, 1))
+    ]
+    seeds[2].loc[one["quantity"] == "val_error", "value"] = np.nan
+    table = pa.Table.from_pandas(
+        pd.concat(seeds), schema=file_schema(DIAGNOSTICS_FILE), preserve_index=False
+    )
+    write_table(folder, DIAGNOSTICS_FILE, table)
+    found = read_diagnostics(folder, {"workload": "blobs", "optimizer": "sgd"})
+    first = one[one["quantity"] == "noise_scale"].reset_index(drop=True)
+    again = found.table[found.table["quantity"] == "noise_scale"].reset_index(drop=True)
+    assert again["value"].to_numpy(float) == pytest.approx(first["value"].to_numpy(float))
+    assert (again["step"] == first["step"] + 1).all()  # the median
+    far = 4.303 / 3**0.5  # Student's t of 2 degrees of freedom, for a spread of 1
+    assert again["high"].to_numpy(float) == pytest.approx(2**far * first["value"], rel=1e-3)
+    assert (again["samples"] == 3).all()
+    gap = found.table[found.table["quantity"] == "error_gap"]  # of which one is negative
+    assert gap["value"].to_numpy(float) == pytest.approx(0.1)
+    assert gap["low"].to_numpy(float) == pytest.approx(0.1 - far, rel=1e-3)
+    missing = found.table[found.table["quantity"] == "val_error"]
+    assert missing["value"].to_numpy(float) == pytest.approx(0.2 / 2**0.5)
+    assert (missing["samples"] == 2).all()
+    said = diagnostic_sentences(found)
+    assert {sentences[0] for sentences in said.values()} == {
+        "Means over 3 fresh seeds of the best point at each batch size, with 95% intervals for "
+        "seeds."
+    }
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):

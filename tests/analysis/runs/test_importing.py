@@ -79,6 +79,19 @@ def test_the_same_point_on_other_seeds_is_a_replicate(imports):
         assert found.table["steps_median"].tolist() == pytest.approx(wanted)
 
 
+def test_runs_that_differ_in_a_setting_of_words_are_no_replicates(imports):
+    frame = measurements(seeds=(0, 1, 2, 3))
+    frame = frame.assign(schedule=(frame["seed"] % 2).map({0: "cosine", 1: "linear"}))
+    frame["host"] = frame["run"] + "-host"  # tells runs apart and no settings
+    made = imports(frame, target=0.1)
+    roles = made.trials["role"].value_counts().to_dict()
+    assert roles == {"search": 16, "replicate": 16}
+    assert "runs that differ in schedule are no replicates; leave it out" in made.sentence
+    again = imports(frame, target=0.1, columns="schedule=", results="again")
+    assert again.trials["role"].value_counts().to_dict() == {"replicate": 24, "search": 8}
+    assert "no replicates" not in again.sentence
+
+
 def test_without_a_seed_nothing_is_a_replicate(imports):
     twice = pd.concat([measurements(), measurements().assign(run=lambda f: f["run"] + "b")])
     made = imports(twice.drop(columns="seed"), target=0.1)

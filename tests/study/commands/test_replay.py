@@ -87,13 +87,17 @@ def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(command, di
     assert {path: contents()[path] for path in before} == before
 
     code, out, err = command(
-        "diagnose", "digits", "--what", "layers", "--batch-sizes", "1024", "--json"
+        *("diagnose", "digits", "--what", "layers", "--batch-sizes", "1024", "--seeds", "2"),
+        "--json",
     )
     assert code == 0, err
     document = json.loads(out)
     assert list(document["sentences"]) == ["layers"]
+    assert document["sentences"]["layers"][0].startswith("Means over 2 fresh seeds")
     assert {row["what"] for row in document["diagnostics"]} == {"layers"}
-    again = pd.read_parquet("digits/diagnostics.parquet").groupby("what")["batch_size"].unique()
+    table = pd.read_parquet("digits/diagnostics.parquet")
+    assert table[table["what"] == "layers"]["trial"].nunique() == 2
+    again = table.groupby("what")["batch_size"].unique()
     assert {what: list(own) for what, own in again.items()} == {
         "gap": [1024, 1347],
         "layers": [1024],

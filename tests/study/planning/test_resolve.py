@@ -122,6 +122,12 @@ def test_a_workloads_range_of_one_learning_rate_is_not_taken_for_another(plugin,
     assert list(study.search.space) == list(own)
 
 
+def test_a_momentum_that_does_not_lengthen_the_step_is_recorded(plugin):
+    study, _ = resolve({"workload": plugin(), "optimizer": "muon"})
+    assert study.as_data()["normalized_momentum"] is True
+    assert "normalized_momentum" not in study.identity()
+
+
 def test_a_recorded_study_resolves_to_itself():
     recorded = tomllib.loads((BLOBS.parent / "golden" / "search" / "study.toml").read_text())
     data = {key: value for key, value in recorded.items() if key not in {"examples", "adaptive"}}

@@ -121,6 +121,16 @@ def test_what_narrows_is_where_steps_move_b_crit(make):
         assert change == pytest.approx(weight, abs=0.03)
 
 
+def test_no_trials_are_granted_where_they_find_only_luck(make, narrowed, planned):
+    study, found = make(b_crit=0.01), planned[2]
+    assert any(grant.trials > 8 for granted in narrowed[0] for grant in granted)
+    halved = (found.table["steps_median"] / 2).round().astype("Int64")
+    for table in (found.table, found.table.assign(steps=halved, replicate_of="search 99")):
+        grants = next_grants(study, replace(found, table=table), planned[3]).granted
+        assert grants
+    assert all((grant.trials, grant.seeds > 3) == (8, True) for grant in grants)
+
+
 def test_without_a_bound_there_is_nothing_to_narrow(make, narrowed):
     found = replace(narrowed[2], critical={})
     assert "not identified" in next_grants(make(hours=1.0), found, narrowed[3]).why

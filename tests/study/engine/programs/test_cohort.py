@@ -81,6 +81,8 @@ def test_trials_that_spend_their_budget_have_no_cap(programs):
         ("say(0, 0.5)\nsay(10, float('nan'))\nwait()", ("diverged", None, None, 10)),
         ("say(0, 0.5)\nsay(10, 0.4, val_loss=float('inf'))\nwait()", ("diverged", None, None, 10)),
         ("say(10, float('nan'))\nwait()", ("diverged", None, None, 10)),
+        ("say(0, 0.5)\nfor step in (10, 20): say(step, None)", ("diverged", None, None, 10)),
+        ("say(0, 0.5)\nsay(10, None)\nsay(99, 0.5)\nsay(100, None)", ("exhausted",)),
         ("say(0, 0.5, val_loss=1.0)\nsay(100, 0.6, val_loss=9.0)\nwait()", ("diverged",)),
         ("say(10, 0.5, val_loss=1.0)\nsay(100, 0.6, val_loss=9.0)\nwait()", ("exhausted",)),
     ],
@@ -116,6 +118,11 @@ def test_how_a_trial_above_the_target_ends(programs, body, expected):
         ("say(0, 0.5); say(40, 0.4)", "must train for {max_steps} = 100 .* end after step 40"),
         ("say(0, 0.5); 1 / 0", "exit code 1 after step 0; it printed last: ZeroDivisionError"),
         ("os.kill(os.getpid(), 9)", "signal 9 before any measurement; it printed nothing"),
+        (
+            "for text in ('{}\\n' * 9, '{}'):\n"
+            "    open(os.environ['BATCHSCALE_LOG'], 'w').write(text); time.sleep(0.5)\nwait()",
+            "must append to .BATCHSCALE_LOG, got a file that became shorter after step -1",
+        ),
         ("open(os.environ['BATCHSCALE_LOG'], 'a').write('oops')", "must be a JSON object.*'oops'"),
     ],
 )
