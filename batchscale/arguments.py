@@ -23,7 +23,7 @@ def is_number(value: object) -> bool:
 
 
 def are_texts(values: object) -> bool:
-    """Return whether a value is a list of texts, and no text itself."""
+    """Return whether a value is a list of strings, not a string itself."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         return False
     return all(isinstance(value, str) for value in values)

@@ -17,9 +17,9 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "results": (lambda v: v is None or is_place(v), "a path or a URI"),
     "workers": (lambda v: v is None or (type(v) is int and v >= 1), "an integer of at least 1"),
     "gpus_per_worker": (lambda v: is_number(v) and 0 <= v < math.inf, "a number of at least 0"),
-    "address": (lambda v: v is None or isinstance(v, str), "a text"),
+    "address": (lambda v: v is None or isinstance(v, str), "a string"),
     "ray": (lambda v: v is None or isinstance(v, bool), "True, False or None"),
-    "settings": (are_texts, "a list of texts, such as ['seed=1']"),
+    "settings": (are_texts, "a list of strings, such as ['seed=1']"),
     "data_dir": (lambda v: v is None or is_place(v), "a path"),
     "track": (are_texts, "a list of names, such as ['tensorboard']"),
 }

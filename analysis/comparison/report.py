@@ -226,7 +226,7 @@ def _text(estimate: Estimate | None) -> str:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the tables and what was found."""
+    """Print the tables and the findings."""
     for caption, rows in comparison_tables(comparison).items():
         console.print(f"{caption}:", markup=False, soft_wrap=True)
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")

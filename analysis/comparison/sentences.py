@@ -194,7 +194,8 @@ def _b_crit(comparison: Comparison) -> tuple[str, ...]:
         )
     ]
     sentences += _other_numbers(comparison)
-    open_ones = _not_identified(comparison.studies)
+    fitted = [(s.label, s.b_crit) for s in comparison.studies if s.b_crit is not None]
+    open_ones = [label for label, b_crit in fitted if not b_crit.identified]
     if comparison.equality is None:
         return (*sentences, "b_crit is not compared: it is identified in fewer than two studies.")
     if open_ones:
@@ -228,11 +229,6 @@ def _caveats(comparison: Comparison) -> tuple[str, ...]:
          "target to fit another."),
     )  # fmt: skip
     return tuple(text.format(list_text(labels)) for labels, text in told if labels)
-
-
-def _not_identified(studies: Sequence[Compared]) -> list[str]:
-    """Return the labels of the studies whose fit does not identify b_crit."""
-    return [s.label for s in studies if s.b_crit is not None and not s.b_crit.identified]
 
 
 def _other_numbers(comparison: Comparison) -> tuple[str, ...]:

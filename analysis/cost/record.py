@@ -134,14 +134,14 @@ def readable_costs(cost: StudyCost) -> pd.DataFrame:
         "found": lambda row: _time(row.seconds_found),
         "money": lambda row: "-" if row.money is None else price_text(row.money.value),
         "energy": lambda row: "-" if row.joules is None else text(row.joules, ENERGY),
-        "memory": lambda row: "-" if row.step is None else _bytes(row.step.memory),
+        "memory": _memory,
     }
     return pd.DataFrame({name: [write(row) for row in rows] for name, write in of.items()}).drop(
         columns=[
             *([] if cost.on_curve else ["found"]),
             *(["money"] if cost.terms.price is None else []),
             *(["energy"] if all(row.joules is None for row in rows) else []),
-            *(["memory"] if all(r.step is None or r.step.memory is None for r in rows) else []),
+            *(["memory"] if all(_memory(row) == "-" for row in rows) else []),
         ]
     )
 
@@ -163,16 +163,17 @@ def readable_devices(cost: StudyCost) -> pd.DataFrame:
     return shown.drop(columns=["money"] if cost.terms.price is None else [])
 
 
+def _memory(row: CostRow) -> str:
+    used = None if row.step is None else row.step.memory
+    return "-" if used is None else amount(used, BYTES)
+
+
 def _time(seconds: float | None) -> str:
     return "-" if seconds is None else amount(seconds, TIME)
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else rounded(value)
-
-
 def _value(estimate: Estimate | None) -> str:
-    return _number(None if estimate is None else estimate.value)
+    return "-" if estimate is None else rounded(estimate.value)
 
 
 def _ends(seconds: Estimate | None) -> str:
@@ -180,10 +181,6 @@ def _ends(seconds: Estimate | None) -> str:
     if seconds is None:
         return "-"
     return interval_text(seconds, unit_of(seconds.value, TIME)[0]) or "-"
-
-
-def _bytes(value: int | None) -> str:
-    return "-" if value is None else amount(value, BYTES)
 
 
 def print_costs(cost: StudyCost, console: Console) -> None:

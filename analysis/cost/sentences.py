@@ -21,7 +21,7 @@ _REASONS = {
 
 
 def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
-    """Return what was found, one sentence each: verdicts first, then what they rest on."""
+    """Return the findings, one sentence each: verdicts first, then their basis."""
     return (
         *disturbed_sentences(cost),
         *fastest_sentences(cost),

@@ -41,7 +41,7 @@ class Terms:
     link: Link | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a price that nobody pays, and devices that nothing connects.
+        """Refuse an impossible price, and devices without a link.
 
         Raises:
             AnalysisError: the price, or a number of devices, is out of its range; or the link is
@@ -169,10 +169,7 @@ def cost_of(folder: ResultsFolder, analysis: Analysis) -> StudyCost | None:
 
     Price and devices are those of the latest `batchscale cost`; None where the folder holds no step
     times.
-
-    Raises:
-        AnalysisError: a file is damaged, or the devices cannot be computed.
-    """  # noqa: DOC502  (raised inside)
+    """
     costs = read_costs(folder)
     return None if costs is None else joined(analysis, costs, _recorded_terms(folder))
 

@@ -69,7 +69,7 @@ class _LeastErrors:
     known_to: int
 
     def within(self, steps: int) -> float:
-        """Return the least error measured within so many steps; NaN if there is none."""
+        """Return the least error measured within this many steps; NaN if there is none."""
         count = int(np.searchsorted(self.steps, steps, side="right"))
         return float(self.errors[count - 1]) if count else math.nan
 

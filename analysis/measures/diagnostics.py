@@ -91,11 +91,7 @@ class Diagnosed:
 
 
 def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagnosed:
-    """Return what was measured in a results folder, whose study has this configuration.
-
-    Raises:
-        AnalysisError: `diagnostics.parquet` or `summary.json` is damaged, or the first missing.
-    """  # noqa: DOC502  (raised by the readers)
+    """Return what was measured in a results folder, whose study has this configuration."""
     b_crit = None
     if folder.exists(SUMMARY_FILE):
         record = json.loads(read_file(folder, SUMMARY_FILE)).get("critical_batch_sizes") or {}
@@ -150,7 +146,7 @@ def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:
-    """Return what was found by diagnostic, those that were measured, a sentence each."""
+    """Return the findings of each diagnostic that was measured, one sentence each."""
     measured = set(found.table["what"])
     told = {
         name: f"Means over {seeds} fresh seeds of the best point at each batch size, with 95% "

@@ -1,8 +1,8 @@
 """Steps until the mean over seeds is below the target, by a stated test.
 
 Communities that race to a loss accept a result by the mean over seeds and a test of it, since a
-single run reaches the target by luck, or misses it. That needs runs that go on past the target, so
-it is known where a study runs to its budget and has fresh seeds.
+single run reaches the target by luck, or misses it. That needs runs that continue past the target,
+so it is known if a study runs to its budget and has fresh seeds.
 """
 
 from collections.abc import Mapping, Sequence

@@ -55,10 +55,7 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
         median_bound (a lower bound of the median in that case), low and high (95 % interval of the
         median, `_interval`; null where the data set no bound), interval (`Interval`: which ends
         they set).
-
-    Raises:
-        AnalysisError: the target cannot be judged from the curves.
-    """  # noqa: DOC502  (raised by trials_at)
+    """
     runs = representative_runs(study, target)
     rows = [_row(int(str(size)), group) for size, group in runs.groupby("batch_size", sort=True)]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)

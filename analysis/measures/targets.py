@@ -81,11 +81,7 @@ def competing_trials(study: StudyTables) -> pd.DataFrame:
 def trials_at(
     study: StudyTables, roles: tuple[str, ...], target: float | None = None
 ) -> pd.DataFrame:
-    """Return the trials of some `ROLES` as they stand at a target, as `search_trials` does.
-
-    Raises:
-        AnalysisError: the target is below the one raced to, or not a finite number.
-    """  # noqa: DOC502  (raised by check_target)
+    """Return the trials of some `ROLES` as they stand at a target, as `search_trials` does."""
     trials = trials_as_recorded(study, roles)
     if study.imported and not study.raced:
         target = study.target if target is None else target
@@ -124,10 +120,7 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
         stopped_at (of the longest trial; where none reached the target and some were pruned, of the
         first of these) and best_error (least of all trials); with a test split also test_error, of
         the winner at the target. Null if no trial reached the target.
-
-    Raises:
-        AnalysisError: there is no search trial, or the target is tighter than the raced one.
-    """  # noqa: DOC502  (raised by search_trials)
+    """
     trials = judged_trials(study, target)
     names = hyperparameters(trials)
     tested = (TEST_ERROR,) if TEST_ERROR in trials else ()

@@ -55,7 +55,7 @@ class StudyPage:
 
     Attributes:
         analysis: its analysis.
-        label: what tells it from the other studies of the page.
+        label: what distinguishes it from the other studies of the page.
         records: what else is known of it.
         summary: its `summary_record`, the content of `summary.json`.
         verdict: which batch size to use.
@@ -128,7 +128,7 @@ class Page:
     Attributes:
         studies: what is shown of each study, at least one.
         comparison: of all of them; None for one.
-        reload_seconds: how often the page loads itself anew; None for never.
+        reload_seconds: how often the page reloads itself; None for never.
     """
 
     studies: Sequence[StudyPage]

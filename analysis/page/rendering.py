@@ -49,7 +49,7 @@ def page_html(page: Page) -> str:
     """Return a page as HTML, of at most `MOST_BYTES`.
 
     Raises:
-        AnalysisError: the studies are so many that even the least of each does not fit.
+        AnalysisError: there are too many studies for even the least of each to fit.
     """
     for share in _SHARES:
         html = _rendered(page, page_record(page, ROOM.of(share)))

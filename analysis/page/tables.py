@@ -118,16 +118,12 @@ def _three_digits(value: float) -> str:
 
 
 def _critical(record: _Record) -> pd.DataFrame:
-    rows = [
-        (name, *_value_and_ends(Estimate.of(size)), size["note"] or "-")
-        for name, size in record["critical_batch_sizes"].items()
-    ]
+    rows = []
+    for name, written in record["critical_batch_sizes"].items():
+        size = Estimate.of(written)
+        value, ends = (rounded(size.value), size.ends) if size.identified else ("-", size.text())
+        rows.append((name, value, ends, written["note"] or "-"))
     return pd.DataFrame(rows, columns=["name", "batch size", "interval", "note"])
-
-
-def _value_and_ends(size: Estimate) -> tuple[str, str]:
-    """Return a value, "-" where it is not identified, and its interval or bound as text."""
-    return (rounded(size.value), size.ends) if size.identified else ("-", size.text())
 
 
 def _fits(record: _Record) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def curve_points(batch_sizes: object) -> Floats:
 
 
 def shortened(values: "Floats | pd.Series[float]") -> list[float | None]:
-    """Return numbers with four digits, which no eye can tell from all; null where there is none."""
+    """Return numbers with four digits, which look the same as all; null where unknown."""
     return [_short(float(value)) if math.isfinite(value) else None for value in values]
 
 

@@ -45,8 +45,11 @@ def critical_record(critical: Mapping[str, CriticalBatchSize]) -> dict[str, Any]
 
 
 def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
+    formula = fit.model.formula
+    if local_steps > 1:
+        formula = formula.replace("E_min / B", f"E_min / ({local_steps} B)")
     return {
-        "formula": fit.model.formula if local_steps == 1 else _of_rounds(fit, local_steps),
+        "formula": formula,
         "s_min": fit.s_min.record(),
         "e_min": fit.e_min.times(local_steps).record() if fit.model.counts_examples else None,
         "b_crit": fit.b_crit.record(),
@@ -60,10 +63,6 @@ def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
         "missed": fit.points.missed.tolist(),
         "residuals": fit.residuals.tolist(),
     }
-
-
-def _of_rounds(fit: ScalingFit, local_steps: int) -> str:
-    return fit.model.formula.replace("E_min / B", f"E_min / ({local_steps} B)")
 
 
 def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tuple[str, ...]:

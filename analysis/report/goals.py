@@ -113,10 +113,7 @@ def find_goals(study: StudyTables) -> tuple[Goal, ...]:
     """Return the steps to each of `choose_targets`; curves are fitted when they are asked for.
 
     All are the fewest steps of the searches, as replicates are of the points best at one target.
-
-    Raises:
-        AnalysisError: there is no search trial.
-    """  # noqa: DOC502  (raised by steps_to_target)
+    """
     tables = {target: steps_to_target(study, target) for target in choose_targets(study)}
     of = FEWEST_OF_SEEDS if follows_rule(study) else FEWEST
     return tuple(Goal(study=study, target=t, table=table, of=of) for t, table in tables.items())

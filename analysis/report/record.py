@@ -31,7 +31,7 @@ def summary_record(analysis: Analysis) -> dict[str, Any]:
 
 
 def sentences(analysis: Analysis) -> tuple[str, ...]:
-    """Return what was found, one sentence each, in the order of summary.md."""
+    """Return the findings, one sentence each, in the order of summary.md."""
     return summary_sentences(_facts(analysis))
 
 

@@ -32,7 +32,7 @@ _NOT_REACHED = "check its search, and whether a batch of that size can reach the
 
 
 def summary_sentences(record: _Record) -> tuple[str, ...]:
-    """Return what was found, one sentence each.
+    """Return the findings, one sentence each.
 
     Args:
         record: from `analysis.report.record.summary_record`, or read back from `summary.json`.

@@ -139,7 +139,7 @@ def _texts(column: "pd.Series[float]", write: Callable[[float], str]) -> list[st
 
 
 def print_analysis(analysis: Analysis, console: Console) -> None:
-    """Print the table of steps to target and what was found.
+    """Print the table of steps to target and the findings.
 
     A narrow console leaves out columns that summary.md has.
     """

@@ -108,8 +108,8 @@ def checked_runs(
     for name in _apart(table, runs, names, left_out):
         runs["apart"] += _of_runs(table, name) + "\n"
         remarks.append(
-            f"runs that differ in {name} are no replicates; leave it out with --columns {name}= if "
-            "it is no setting, or map it to optimizer or workload for a study of each"
+            f"runs that differ in {name} are not replicates; leave it out with --columns {name}= "
+            "if it is not a setting, or map it to optimizer or workload for a study of each"
         )
     return Runs(
         runs=runs,

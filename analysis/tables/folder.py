@@ -115,12 +115,7 @@ class ResultsFolder:
         return content
 
     def find(self, name: str) -> bytes | None:
-        """Return the content of a file; None where there is no such file.
-
-        Raises:
-            AnalysisError: it is larger than any of its kind or not a regular file, or the folder
-                cannot be read.
-        """  # noqa: DOC502  (raised inside)
+        """Return the content of a file; None where there is no such file."""
         path = self._path(name)
         try:
             with self._errors_reported():

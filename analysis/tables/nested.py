@@ -44,9 +44,9 @@ def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """Return the pairs of a JSON object, as the `object_pairs_hook` of `json.loads`.
 
     Raises:
-        ValueError: a key is there twice; Python would take the last.
+        ValueError: a key occurs twice; Python would take the last.
     """
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key occurs twice")
     return found

@@ -170,11 +170,7 @@ def read_table(
     """Return a table of a results folder, a key of `schema.COLUMNS`, or some of its columns.
 
     Integer columns may hold nulls.
-
-    Raises:
-        AnalysisError: the file is missing, damaged, not parquet, of another schema version, or
-            holds values that batchscale does not write.
-    """  # noqa: DOC502  (raised by read_table_file and check_table)
+    """
     table = read_table_file(folder, name)
     check_table(str(folder / name), table, COLUMNS[name])
     return as_frame(table if columns is None else table.select(list(columns)))

@@ -70,8 +70,8 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
         int,
         typer.Option(
             min=0,
-            help="Measure so many fresh seeds of the best point at each batch size, at most, and "
-            "show means with intervals; 0 for the trial of fewest steps.",
+            help="Measure up to this many fresh seeds of the best point at each batch size and "
+            "show means with intervals; 0 measures the trial with the fewest steps.",
         ),
     ] = 0,
     examples: Annotated[

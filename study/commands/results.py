@@ -82,7 +82,8 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     as_json: Json = False,
 ) -> None:
     """Fit the curves, find the regimes, print the table and draw the figures."""
-    from analysis.figures import write_figures
+    from analysis.figures import FIGURES
+    from analysis.figures.drawing.kind import write_all
     from analysis.figures.drawing.style import look_of
     from analysis.measures.first_trials import equal_trials as most_equal_trials
     from analysis.measures.targets import check_target
@@ -111,7 +112,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     written = [folder / name for name in write_summary(analysis, folder)]
     record = json.loads(read_file(folder, SUMMARY_FILE))
     written += [tables / name for name in write_tables(analysis, record, tables, latex)]
-    written += [figures / name for name in write_figures(analysis, figures, look)]
+    written += [figures / name for name in write_all(FIGURES, analysis, figures, look)]
     if as_json:
         console.document(record)
         return
@@ -155,7 +156,8 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
         print_comparison,
         write_comparison,
     )
-    from analysis.figures.comparison import write_comparison_figures
+    from analysis.figures.comparison import COMPARISON_FIGURES
+    from analysis.figures.drawing.kind import write_all
     from analysis.figures.drawing.style import look_of
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.study import read_study
@@ -167,7 +169,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     tables = {name: read_study(study) for name, study in folders.items()}
     comparison = compare_studies(tables, target, equal_trials)
     written = write_comparison(comparison, folder, where)
-    written += write_comparison_figures(comparison, folder, look)
+    written += write_all(COMPARISON_FIGURES, comparison, folder, look)
     if as_json:
         console.document({"folders": where, **comparison_record(comparison)})
         return

@@ -16,7 +16,7 @@ from study.errors import StudyError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coordinate:
-    """What a study may name in `search.space` in place of a hyperparameter."""
+    """What a study may name in `search.space` instead of a hyperparameter."""
 
     hyperparameter: str
     # of the coordinate in examples, the batch size and the learning rate

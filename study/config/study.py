@@ -160,7 +160,7 @@ class ResolvedStudy(StudyConfig):
 
     @property
     def searched(self) -> tuple[int, ...]:
-        """The batch sizes with a search of their own: all, or a recipe's base, or none."""
+        """The batch sizes with their own search: all, or a recipe's base, or none."""
         if self.recipe is None:
             return self.batch_sizes
         return () if self.recipe.base is None else (self.recipe.base,)
@@ -227,7 +227,7 @@ class ResolvedStudy(StudyConfig):
 
     @property
     def budgets_differ(self) -> bool:
-        """Whether the study gives batch sizes budgets of their own, which its tables then hold."""
+        """Whether batch sizes have different budgets, which the tables then hold."""
         race = self.race
         return (
             not isinstance(race.max_steps, int)

@@ -101,7 +101,7 @@ def listening() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def outliving_terminal() -> Iterator[None]:
-    """Make processes started in the body go on when the terminal is closed."""
+    """Make processes started in the body outlive the terminal."""
     handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes hand on
     try:
         yield
@@ -121,7 +121,7 @@ def leave(code: int, message: str) -> NoReturn:
 def no_orphans(folder: Path) -> Iterator[None]:
     """Make sure that processes started by Ray in the body end soon after this one, even if killed.
 
-    Only on Linux; elsewhere Ray starts a reaper of its own. `folder` is the working directory of
+    Only on Linux; elsewhere Ray starts its own reaper. `folder` is the working directory of
     Ray's workers, used by this sweep alone.
     """
     if sys.platform != "linux":

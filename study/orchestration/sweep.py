@@ -70,11 +70,7 @@ class Sweep:
     def __init__(
         self, folder: ResultsFolder, resolved: ResolvedStudy, trainable: Trainable
     ) -> None:
-        """Rebuild the searches from the parts of earlier sweeps; nothing is written.
-
-        Raises:
-            StudyError: trials that are recorded are of another workload of the same name.
-        """  # noqa: DOC502  (raised inside)
+        """Rebuild the searches from the parts of earlier sweeps; nothing is written."""
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
         recorded_sweeps(folder)  # refuses a damaged record before anything is added to it
         self._parts = Parts(folder, resolved)
@@ -160,7 +156,7 @@ class Sweep:
         return next_grants(self._resolved, found, Spent.of(self._parts))
 
     def _grow(self, granted: tuple[Grant, ...]) -> None:
-        """Record what was granted, so that a sweep that is stopped goes on to the same."""
+        """Record what was granted, so that a stopped sweep resumes with the same grants."""
         self._resolved = open_folder(self._folder, self._resolved.with_grants(granted))
         self._parts = Parts(self._folder, self._resolved)
         self._queue = CohortQueue(self._resolved, self._parts)

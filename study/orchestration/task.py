@@ -20,7 +20,7 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
     """Return the result of `work(device, *arguments)` on a machine of a cluster.
 
     The task has all cores of the machine, or a whole GPU where any machine has one, and waits until
-    they are free. It is told the device, cpu or cuda.
+    they are free. `device` is cpu or cuda.
 
     Raises:
         StudyError: the cluster cannot be joined, or the work fails there.

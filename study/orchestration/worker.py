@@ -23,12 +23,12 @@ _TELL_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What the driver is told of a cohort; the results themselves are in its part."""
+    """A worker's report on a cohort; the results themselves are in its part."""
 
     reached: int = 0  # trials that reached the target
     failed: int = 0  # trials that failed
     notes: tuple[str, ...] = ()  # what became of the cohort's checkpoint, one sentence each
-    saved: bool = False  # training ended early, and goes on from the checkpoint
+    saved: bool = False  # training ended early, and resumes from the checkpoint
     unwritten: str | None = None  # why the part could not be written; None if it was
 
 

@@ -73,12 +73,7 @@ class Built:
 def dry_build(
     config: StudyConfig, workload: Workload | Dynamics | Command, target: Target, space: Space
 ) -> Built:
-    """Return what building a workload shows: its data, the model's size, and how lanes train.
-
-    Raises:
-        StudyError: the study asks for what the workload cannot do, or starts below its target.
-        WorkloadError: the workload is unsound, or not admitted.
-    """  # noqa: DOC502  (raised inside)
+    """Return what building a workload shows: its data, the model's size, and how lanes train."""
     if isinstance(workload, Command):
         workload.refuse_missing()
         options = workload.options
@@ -112,7 +107,7 @@ def dry_build(
 
 
 def _refuse_score(loaded: LoadedWorkload, size: ModelSize) -> None:
-    """Refuse an accuracy in place of an error; large models would learn for too long here."""
+    """Refuse an accuracy instead of an error; large models would learn for too long here."""
     if size.flops <= _LEARNING_FLOPS:
         make = partial(fresh_model, loaded)
         refuse_rising(loaded.workload, make, few(loaded.data.train))
@@ -221,7 +216,7 @@ def refuse_smallest(loaded: LoadedWorkload, size: int) -> None:
 def _refuse_lucky_starts(loaded: LoadedWorkload, size: ModelSize, target: Target) -> None:
     """Refuse a target that several models meet untrained; large ones would be measured for long.
 
-    A single one may be luck, of which `analyze` tells where it counts.
+    A single one may be luck, which `analyze` reports if it matters.
     """
     if size.flops * loaded.data.validation.size > _STARTING_FLOPS:
         return

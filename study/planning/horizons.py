@@ -55,7 +55,7 @@ def step_budgets(given: int | dict[str, int] | MeasuredSteps) -> int | dict[str,
 def still_schedules(resolved: ResolvedStudy, steps: Mapping[int, int]) -> list[str]:
     """Return a sentence, or none, on batch sizes where the schedule hardly moves to the target.
 
-    There no point of the search space has a factor below `MOVED` after so many steps.
+    There, no point of the search space has a factor below `MOVED` after these steps.
     """
     least = {size: _least_factor(resolved, size, count) for size, count in steps.items()}
     still = {size: factor for size, factor in least.items() if factor > MOVED}

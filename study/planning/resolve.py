@@ -53,10 +53,7 @@ def resolve(
     Args:
         data: a study file as plain data; also one that a sweep has recorded.
         device: what it will be computed on; None for a CPU.
-
-    Raises:
-        StudyError: a key, a value, or what the workload makes of them is wrong.
-    """  # noqa: DOC502  (raised inside)
+    """
     device = device or Device()
     recorded = {key: data[key] for key in FOUND if key in data}
     for key in ("granted", "batch_plans"):  # of a folder, which keeps it; of its batch sizes
@@ -187,7 +184,7 @@ def plug_in_errors() -> Iterator[None]:
 
 
 def study_defaults(workload: object) -> Mapping[str, Any]:
-    """Return what a workload, or its class, sets in place of the defaults of a study file.
+    """Return what a workload, or its class, sets instead of the defaults of a study file.
 
     Raises:
         StudyError: it is not shaped like a study file.
@@ -212,7 +209,7 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     for key, value in data.items():
         old = whole.get(key)
         tables = isinstance(old, Mapping) and isinstance(value, Mapping)
-        # a range or a table of budgets is never merged: the result would be one that nobody wrote
+        # a range or a table of budgets is never merged: the result would be one that no one wrote
         alone = key == "max_steps" or (isinstance(value, Mapping) and "low" in value)
         whole[key] = merged(old, value) if tables and not alone else value  # type: ignore[arg-type]
     return whole

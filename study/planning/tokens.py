@@ -34,7 +34,7 @@ def counts_tokens(data: Mapping[str, Any]) -> bool:
 
 
 def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
-    """Return a study file, as plain data of the right types, with examples in place of tokens.
+    """Return a study file, as plain data of the right types, with examples instead of tokens.
 
     Raises:
         StudyError: the workload has no fixed number of tokens, or a number is no multiple of it.

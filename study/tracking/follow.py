@@ -176,14 +176,15 @@ def _place(folder: ResultsFolder) -> Path:
 
 def _found(folder: ResultsFolder, to: Path) -> tuple[Mapping[str, float], list[str]]:
     """Return the numbers that an analysis finds, and its figures as PNG files."""
-    from analysis.figures import write_figures
+    from analysis.figures import FIGURES
+    from analysis.figures.drawing.kind import write_all
     from analysis.figures.drawing.style import look_of
     from analysis.report.summary import analyze
     from analysis.tables.study import read_study
 
     try:
         analysis = analyze(read_study(folder))
-        names = write_figures(analysis, ResultsFolder.at(to), look_of("png", None, None, True))
+        names = write_all(FIGURES, analysis, ResultsFolder.at(to), look_of("png", None, None, True))
     except AnalysisError:  # no trial reached the target, or the tables could not be written
         return {}, []
     numbers: dict[str, Any] = {

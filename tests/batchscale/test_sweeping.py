@@ -40,7 +40,7 @@ def test_wrong_input_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
         ({"workers": 0}, "workers must be an integer of at least 1, got 0"),
         ({"workers": 1.5}, "workers must be an integer"),
         ({"gpus_per_worker": -1}, "gpus_per_worker must be a number of at least 0, got -1"),
-        ({"settings": "seed=1"}, "settings must be a list of texts, .* got 'seed=1'"),
+        ({"settings": "seed=1"}, "settings must be a list of strings, .* got 'seed=1'"),
         ({"track": "tensorboard"}, "track must be a list of names, .* got 'tensorboard'"),
         ({"results": 5}, "results must be a path or a URI, got 5"),
         ({"data_dir": 5}, "data_dir must be a path, got 5"),

@@ -1,4 +1,4 @@
-"""Where a figure is drawn: a figure of its own that grows with its legend, or the user's axes."""
+"""Where a figure is drawn: a new figure that grows with its legend, or the user's axes."""
 
 import io
 import math
@@ -45,11 +45,11 @@ class Sheet:
 
     Attributes:
         figure: the figure.
-        ax: the user's axes to draw into; None for a figure of its own.
+        ax: the user's axes to draw into; None for a new figure.
     """
 
     def __init__(self, ax: Axes | None = None, titled: bool = True) -> None:
-        """Take the axes, if any, and whether a title stands above a figure of its own."""
+        """Take the user's axes, if any, and whether a new figure has a title."""
         self.ax = ax
         self._titled = titled
         self._label: Text | None = None
@@ -121,7 +121,7 @@ class Sheet:
             self.figure.suptitle(escape_math(text), x=0.01, ha="left", wrap=True)
 
     def legend(self, handles: Sequence[Artist]) -> None:
-        """Put a legend below everything, where it overlaps nothing; a figure of its own grows."""
+        """Put a legend below everything, where it overlaps nothing; a new figure grows."""
         font = matplotlib.rcParams["font.size"]
         # a label takes half the width, or a whole narrow one
         room = self.figure.get_figwidth() * _POINTS / (_SMALL * font * _LETTER) - _HANDLE

@@ -101,11 +101,7 @@ class Look:
 
 
 def look_of(formats: str, width: float | None, font_size: float | None, title: bool) -> Look:
-    """Return the look that a command's options ask for: formats have commas between them.
-
-    Raises:
-        AnalysisError: there is no such format, or the figure has no room for its text.
-    """  # noqa: DOC502  (raised by Look)
+    """Return the look that a command's options ask for: formats have commas between them."""
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
     return Look(formats=tuple(dict.fromkeys(names)), width=width, font_size=font_size, title=title)
 

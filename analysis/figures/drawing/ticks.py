@@ -79,7 +79,7 @@ def log_axis(
         axis: the axis.
         low: its lower end.
         high: its upper end.
-        least: ticks to have if there is room for so many.
+        least: number of ticks to have if there is room.
         ticks_to: where the ticks end, if before the upper end.
     """
     side = "x" if isinstance(axis, XAxis) else "y"

@@ -73,13 +73,13 @@ def _records(content: bytes) -> Iterator[bytes]:
         length, of_length = struct.unpack_from("<QI", content, at)
         end = at + 12 + length
         if masked_crc32c(content[at : at + 8]) != of_length:
-            raise ValueError(f"the checksum at byte {at:,} is of other bytes")
+            raise ValueError(f"the checksum at byte {at:,} does not match")
         if end + 4 > len(content):
             return
         record = content[at + 12 : end]
         (of_record,) = struct.unpack_from("<I", content, end)
         if length <= _MOST_CHECKED and masked_crc32c(record) != of_record:
-            raise ValueError(f"the checksum at byte {end:,} is of other bytes")
+            raise ValueError(f"the checksum at byte {end:,} does not match")
         yield record
         at = end + 4
 

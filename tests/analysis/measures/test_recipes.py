@@ -10,7 +10,8 @@ from analysis.comparison.report import comparison_markdown, comparison_record
 from analysis.comparison.rule_costs import rule_costs, rule_costs_table
 from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
-from analysis.figures import write_figures
+from analysis.figures import FIGURES
+from analysis.figures.drawing.kind import write_all
 from analysis.figures.one_study.search import search_data
 from analysis.measures.budgets import Budget, Unit, best_errors
 from analysis.measures.recipes import follows_rule, recipe_runs
@@ -115,7 +116,7 @@ def test_sentences_warn_that_a_scaling_rule_was_not_tuned(recipe, tmp_path):
     assert "linear rule" in summary_markdown(analysis)
     star = search_data(analysis).query("best")
     assert (star["batch_size"].tolist(), star["trial"].tolist()) == ([BASE], [3])
-    written = write_figures(analysis, ResultsFolder.at(tmp_path))
+    written = write_all(FIGURES, analysis, ResultsFolder.at(tmp_path))
     assert {"steps_vs_batch.png", "search.png"} <= set(written)
     assert "metaparameters.png" not in written
 

@@ -81,7 +81,7 @@ def test_a_line_of_json_is_named(imports):
         imports(lines, "made.jsonl")
     with pytest.raises(AnalysisError, match="val_error must be a number, got True in line 1"):
         imports(lines.replace("0.5", "true").splitlines()[0], "bool.jsonl")
-    with pytest.raises(AnalysisError, match="in line 1 of .*: a key is there twice"):
+    with pytest.raises(AnalysisError, match="in line 1 of .*: a key occurs twice"):
         imports('{"step": 1, "step": 2}', "twice.jsonl")
 
 

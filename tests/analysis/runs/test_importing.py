@@ -86,7 +86,7 @@ def test_runs_that_differ_in_a_setting_of_words_are_no_replicates(imports):
     made = imports(frame, target=0.1)
     roles = made.trials["role"].value_counts().to_dict()
     assert roles == {"search": 16, "replicate": 16}
-    assert "runs that differ in schedule are no replicates; leave it out" in made.sentence
+    assert "runs that differ in schedule are not replicates; leave it out" in made.sentence
     again = imports(frame, target=0.1, columns="schedule=", results="again")
     assert again.trials["role"].value_counts().to_dict() == {"replicate": 24, "search": 8}
     assert "no replicates" not in again.sentence

@@ -255,7 +255,7 @@ def test_a_folder_without_a_study_is_refused(command, verb):
 
 def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch):
     shutil.copytree(Path(__file__).parents[2] / "golden" / "search", "study")
-    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
+    monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     assert "fewest over 12 to 17 trials at each" in command("analyze", "study")[1]
     trials = pd.read_parquet("study/trials.parquet")
     assert "fewest over the first 12 trials" in command("analyze", "study", "--equal-trials")[1]
@@ -333,7 +333,7 @@ def test_a_program_is_checked_by_its_study_file(command):
     assert "FAIL target is below the start: 0.5 at step 100, target 0.6" in out
     code, _, err = command("check", "command")
     assert code == 2
-    assert "give study.toml" in err
+    assert "give its study.toml" in err
 
 
 def test_the_study_file_of_another_workload_is_no_workload(command):

@@ -94,7 +94,7 @@ def test_without_parts_the_tables_are_what_is_refused(command, study, name):
 
 
 def test_damaged_tables_are_made_again_from_the_parts(command, study, monkeypatch):
-    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
+    monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     for name in TABLES:
         (study / name).write_bytes(b"")
     assert len(batchscale.load("study").trials) == len(batchscale.load(GOLDEN).trials)

@@ -8,20 +8,7 @@ from study.errors import StudyError
 from study.optimizers import OPTIMIZERS, registry
 from study.optimizers.momentum import NESTEROV
 from study.optimizers.registry import optimizer_named
-
-
-class Point:
-    """An entry point like those of importlib.metadata."""
-
-    def __init__(self, name, loaded, package="other-package"):
-        self.name, self.value = name, "other:RULE"
-        self.dist = type("Distribution", (), {"name": package})()
-        self._loaded = loaded
-
-    def load(self):
-        if isinstance(self._loaded, Exception):
-            raise self._loaded
-        return self._loaded
+from tests.entry_points import Point
 
 
 @pytest.fixture
