@@ -107,11 +107,17 @@ def test_several_seeds_are_means_with_intervals(tmp_path):
         for i, k in enumerate((-1, 0, 1))
     ]
     seeds[2].loc[one["quantity"] == "val_error", "value"] = np.nan
-    table = pa.Table.from_pandas(
-        pd.concat(seeds), schema=file_schema(DIAGNOSTICS_FILE), preserve_index=False
-    )
-    write_table(folder, DIAGNOSTICS_FILE, table)
-    found = read_diagnostics(folder, {"workload": "blobs", "optimizer": "sgd"})
+
+    def read(several):
+        table = pa.Table.from_pandas(
+            pd.concat(several), schema=file_schema(DIAGNOSTICS_FILE), preserve_index=False
+        )
+        write_table(folder, DIAGNOSTICS_FILE, table)
+        return read_diagnostics(folder, {"workload": "blobs", "optimizer": "sgd"})
+
+    half_way = read(seeds[:2]).table["step"]
+    assert set(half_way) <= {*one["step"], *(one["step"] + 1)}
+    found = read(seeds)
     first = one[one["quantity"] == "noise_scale"].reset_index(drop=True)
     again = found.table[found.table["quantity"] == "noise_scale"].reset_index(drop=True)
     assert again["value"].to_numpy(float) == pytest.approx(first["value"].to_numpy(float))
