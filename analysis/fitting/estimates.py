@@ -1,7 +1,7 @@
 """A number with its interval, and how numbers are written in sentences and tables."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -191,3 +191,13 @@ def span_text(low: object, high: object) -> str:
     ('4 to 5', '5')
     """
     return str(low) if low == high else f"{low} to {high}"
+
+
+def list_text(items: Iterable[str]) -> str:
+    """Return one or more items as text.
+
+    >>> list_text(["a"]), list_text(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last

@@ -62,7 +62,7 @@ class StudyTables:
         target = self.config["race"].get("target")
         if target is None:
             raise AnalysisError(
-                f"a study without a target of its own needs --target, got none for {self.name}"
+                f"a study without its own target needs --target, got none for {self.name}"
             )
         return float(target)
 
@@ -75,6 +75,12 @@ class StudyTables:
     def adaptive(self) -> bool:
         """Whether the sampler learns from earlier trials, so that later ones are better."""
         return bool(self.config.get("adaptive", False))
+
+    @property
+    def gathers_momentum(self) -> bool:
+        """Whether lr / (1 - momentum) is an effective learning rate, if both are there."""
+        muon = self.config.get("optimizer") == "muon"  # the first folders do not say more
+        return not self.config.get("normalized_momentum", muon)
 
     @property
     def imported(self) -> bool:
@@ -164,11 +170,7 @@ def read_table(
     """Return a table of a results folder, a key of `schema.COLUMNS`, or some of its columns.
 
     Integer columns may hold nulls.
-
-    Raises:
-        AnalysisError: the file is missing, damaged, not parquet, of another schema version, or
-            holds values that batchscale does not write.
-    """  # noqa: DOC502  (raised by read_table_file and check_table)
+    """
     table = read_table_file(folder, name)
     check_table(str(folder / name), table, COLUMNS[name])
     return as_frame(table if columns is None else table.select(list(columns)))

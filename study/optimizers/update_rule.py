@@ -106,6 +106,8 @@ class Optimizer:
         coupled_decay: whether a study may set `weight_decay`, which is added to the gradient.
         decoupled_decay: whether a step has p <- (1 - lr weight_decay) p, so that a study may give
             the time of this decay in examples.
+        normalized_momentum: whether the length of a step does not grow with `momentum`, as of an
+            average or of an update made to one length, so that lr / (1 - momentum) tells nothing.
     """
 
     hyperparameters: Mapping[str, Hyperparameter]
@@ -117,6 +119,7 @@ class Optimizer:
     average: Callable[[State], Tensor] | None = None
     coupled_decay: bool = False
     decoupled_decay: bool = False
+    normalized_momentum: bool = False
 
     @property
     def optional(self) -> Mapping[str, Hyperparameter]:

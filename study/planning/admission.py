@@ -30,7 +30,7 @@ from workloads.soundness import copied, quantity, sound_error, sound_mean, sound
 from workloads.testing import Clause
 from workloads.workload import Examples, Workload
 
-_CLAUSE = "lanes train as each alone"
+_CLAUSE = "lanes train as they would alone"
 _SEEDS = (0, 1)
 _STEPS = 4
 _BATCH = 5
@@ -82,9 +82,9 @@ def admit(
     looped = training.looped()
     if training.looped().distance_to(looped) > _REPEATABLE:
         raise WorkloadError(
-            "two trainings from one seed must agree, got different parameters within "
-            f"{_STEPS} steps; let model and loss depend on nothing but their arguments and "
-            "generators that the model holds or that torch, numpy and random seed"
+            f"two trainings from one seed must agree, got different parameters within {_STEPS} "
+            "steps; model and loss may depend only on their arguments, on generators that the "
+            "model holds, and on the seeded global ones of torch, numpy and random"
         )
     reason = _known_reason(loaded) or _found_reason(training, looped, loaded.precision)
     return Admission("looped", reason) if reason else Admission("packed")
@@ -128,10 +128,10 @@ def _require_one_output(loaded: LoadedWorkload) -> None:
         for name, one, other in zip(measures, alone, shared, strict=False):
             if not math.isclose(one, float(other), rel_tol=_ALIKE[loaded.precision], abs_tol=1e-6):
                 raise WorkloadError(
-                    "`loss` and `error` must leave to a call's arguments what the model computes, "
-                    f"since they share the output for equal ones, but the {name} is {one:.6g} by "
-                    f"itself and {float(other):.6g} beside the other; let forward() take an "
-                    "argument in place of an attribute that they set"
+                    "`loss` and `error` share the model's output for equal arguments, so they must "
+                    f"not set what it computes, but the {name} is {one:.6g} alone and "
+                    f"{float(other):.6g} with a shared output; let forward() take an argument "
+                    "instead of an attribute that they set"
                 )
 
 
@@ -147,7 +147,7 @@ def _found_reason(training: "_Training", looped: "_Trained", precision: Precisio
     except Exception as error:  # noqa: BLE001 - vmap raises many types; the loop still works
         return "; ".join([*training.words(), f"vmap does not support it: {cause(error)}"])
     if packed.distance_to(looped) > _TOLERANCE[precision]:
-        why = "a pack of its lanes trains or measures otherwise than each lane alone"
+        why = "a pack of its lanes trains or measures differently from each lane alone"
         return "; ".join([*training.words(), why])
     return ""
 

@@ -49,7 +49,7 @@ def require_sound(name: str, optimizer: Optimizer) -> None:
         found = changed(before, snapshot(optimizer=optimizer))
     except Exception as error:
         raise StudyError(
-            f"optimizer {name} must take a step, got {cause(error)}; mend its update rule"
+            f"optimizer {name} must take a step, got {cause(error)}; fix its update rule"
         ) from error
     if found:
         raise StudyError(
@@ -119,7 +119,7 @@ def _measured(optimizer: Optimizer, state: State) -> Tensor:
     if average.shape != before.shape:
         raise ValueError(f"an average of shape {tuple(average.shape)}, not that of the parameters")
     if not torch.allclose(before, state.parameters, rtol=0.0, atol=0.0, equal_nan=True):
-        raise ValueError("an average that changes the parameters; return a tensor of its own")
+        raise ValueError("an average that changes the parameters; return a new tensor")
     return average
 
 

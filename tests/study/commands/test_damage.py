@@ -94,7 +94,7 @@ def test_without_parts_the_tables_are_what_is_refused(command, study, name):
 
 
 def test_damaged_tables_are_made_again_from_the_parts(command, study, monkeypatch):
-    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
+    monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     for name in TABLES:
         (study / name).write_bytes(b"")
     assert len(batchscale.load("study").trials) == len(batchscale.load(GOLDEN).trials)
@@ -147,5 +147,5 @@ def test_a_lost_digest_is_refused_with_what_accepts_the_file(command, study, nam
     (study / f"{name}.sha256").unlink()
     code, _, err = command("analyze", "study")
     assert code == 2
-    assert f"study/{name} must have its digest beside it" in err
+    assert f"study/{name} must have a digest file" in err
     assert f"`sha256sum {Path(name).name} > {Path(name).name}.sha256`" in err

@@ -128,7 +128,7 @@ FAULTS = {
     ),
     "an average in place": (
         ["def average(self, state): return state.parameters.mul_(0.5)"],
-        "an average that changes the parameters; return a tensor of its own",
+        "an average that changes the parameters; return a new tensor",
     ),
     "an average that mixes lanes": (
         [

@@ -80,7 +80,7 @@ REFUSED = {
     strange_parameters.HookedLater: "parameter 0.weight must have no hook for when",
     strange_parameters.HardlyWritten: "validation inputs must stay as they are",
     strange_parameters.CountingErrors: "class CountingErrors>.calls changes; keep it as",
-    strange_parameters.SetByTheLoss: "the error is .* by itself and .* beside the other",
+    strange_parameters.SetByTheLoss: "the error is .* alone and .* with a shared output",
     strange_parameters.OneStart: "different seeds must give different models",
     strange_parameters.DrawnData: "two calls of data.* must agree, .* validation",
     strange_parameters.SharedLayer: "two trainings from one seed must agree",

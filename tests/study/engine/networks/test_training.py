@@ -11,6 +11,7 @@ from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import fresh_model, load
 from study.optimizers import optimizer_named
 from tests import strange, strange_losses
+from workloads.builtin.classification import DigitsCNN
 from workloads.errors import WorkloadError
 from workloads.randomness import forked, seed_all
 
@@ -66,10 +67,13 @@ def test_a_looped_lane_trains_as_plain_torch_with_measurements_in_between(kind):
     torch.testing.assert_close(lanes.parameters[0], plain(loaded))
 
 
-@pytest.mark.parametrize("kind", [strange.Resetting, strange.Penalized, strange.Keywords])
-def test_a_packed_lane_trains_as_plain_torch(kind):
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize(
+    "kind", [strange.Resetting, strange.Penalized, strange.Keywords, DigitsCNN]
+)
+def test_a_packed_lane_trains_as_plain_torch(kind, lanes):
     loaded = load(kind(), CPU)
-    seeds = (SEED, SEED + 1)
+    seeds = tuple(range(SEED, SEED + lanes))
     lanes = lanes_of(loaded, lambda loaded: PackedNetworks(loaded, seeds), seeds)
     lanes.advance(STEPS)
     torch.testing.assert_close(lanes.parameters[0], plain(loaded), rtol=1e-4, atol=1e-5)
@@ -133,7 +137,7 @@ def test_validation_examples_written_into_late_end_the_training():
     lanes = lanes_of(loaded, lambda loaded: LoopedNetwork(loaded, SEED))
     lanes.measure()
     workload.measured = 3
-    with pytest.raises(WorkloadError, match="validation examples must stay as they are"):
+    with pytest.raises(WorkloadError, match="validation examples must not change"):
         lanes.measure()
 
 
