@@ -16,7 +16,7 @@ from analysis.comparison.rule_costs import rule_costs, rule_costs_table
 from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import DEFINITIONS
-from analysis.fitting.estimates import Estimate, rounded
+from analysis.fitting.estimates import Estimate, percent, rounded
 from analysis.measures.batch_plan import BatchPlan, is_planned
 from analysis.measures.federated import local_steps, step_unit
 from analysis.report.fits import critical_record, fits_record
@@ -210,7 +210,7 @@ def fits_table(comparison: Comparison) -> pd.DataFrame:
             rows.append([name, *(_text(size.estimate if size else None) for size in found)])
     references = (str(min(study.reached)) if study.critical else "-" for study in studies)
     rows.append(["B_ref (of b_20)", *references])
-    spreads = ("-" if fit is None else f"{math.expm1(fit.sigma):.1%}" for fit in fits)
+    spreads = ("-" if fit is None else percent(math.expm1(fit.sigma), 1) for fit in fits)
     rows.append(["spread", *spreads])
     return pd.DataFrame(rows, columns=["", *(study.label for study in studies)])
 

@@ -170,16 +170,18 @@ def two_digits(value: float, down: bool = False) -> float:
     return float(f"{whole}e{place}")
 
 
-def percent(share: float) -> str:
-    """Return a share in whole percent; what is not 0 is not shown as 0, nor what misses 1 as 1.
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share in percent; what is not 0 is not shown as 0, nor what misses 1 as 1.
 
     >>> percent(0.0), percent(0.004), percent(0.5), percent(0.996), percent(1.0)
     ('0%', '<1%', '50%', '>99%', '100%')
+    >>> percent(0.0002, 1), percent(0.0312, 1)
+    ('<0.1%', '3.1%')
     """
-    whole = f"{share:.0%}"
-    if whole == "0%" and share > _ZERO:
-        return "<1%"
-    return ">99%" if whole == "100%" and share < 1 else whole
+    text, least = f"{share:.{digits}%}", 0.1**digits
+    if text == f"{0:.{digits}%}" and share > _ZERO:
+        return f"<{least:.{digits}f}%"
+    return f">{100 - least:.{digits}f}%" if text == f"{1:.{digits}%}" and share < 1 else text
 
 
 def span_text(low: object, high: object) -> str:

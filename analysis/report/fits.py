@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.fitting.critical import FORM, SEEDS, TUNING, CriticalBatchSize
-from analysis.fitting.estimates import Estimate, Interval, list_text
+from analysis.fitting.estimates import Estimate, Interval, list_text, percent
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 
@@ -178,7 +178,7 @@ def _curve(name: str, fit: _Record, unit: str) -> str:
     bounds = f"; {misses} of {len(fit['missed'])} points are lower bounds" if misses else ""
     return (
         f"S(B) = {fit['formula']}: {', '.join(parts)} ({fit['level']:.0%} intervals); "
-        f"{fit['noise']} spread of {math.expm1(fit['sigma']):.1%} about the curve{bounds}."
+        f"{fit['noise']} spread of {percent(math.expm1(fit['sigma']), 1)} about the curve{bounds}."
     )
 
 

@@ -17,6 +17,7 @@ from analysis.figures.drawing.series import (
 )
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis, with_minus
+from analysis.fitting.estimates import percent
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats
 from analysis.measures.federated import batch_axis
@@ -114,7 +115,7 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
         mark = {**bound_mark(), "markersize": 16}
         axes.plot(bounds["batch_size"], heights, color=shade, zorder=5, **mark)
     known = "" if np.isnan(aicc) else with_minus(f", AICc {aicc:.1f}")
-    axes.set_title(f"{name}: spread {spread[1]:.1f}%{known}", fontsize="small", pad=3)
+    axes.set_title(f"{name}: spread {percent(spread[1] / 100, 1)}{known}", fontsize="small", pad=3)
 
 
 def _percent(residual: object) -> Floats:
