@@ -161,7 +161,7 @@ def _own_memory(model: nn.Module) -> None:
                 f"a model must have all its parameters, got {name} without a shape; give lazy "
                 "modules their sizes, as Linear(20, 10) for LazyLinear(10)"
             )
-        if parameter.numel():
+        if parameter.numel() and not parameter.is_meta:
             other = owners.setdefault(parameter.data_ptr(), name)
             if other != name:
                 raise WorkloadError(

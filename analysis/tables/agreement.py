@@ -21,14 +21,15 @@ def require_one_study(
     """Refuse tables of which one belongs to another study, as after files were copied by hand.
 
     Raises:
-        AnalysisError: a searched box is not that of the study file, or a trial did not get below
-            the target when its curve says so.
+        AnalysisError: a searched box is not that of the study file, a curve is of no trial, or a
+            trial got below the target at another step than its curve.
     """  # noqa: DOC502  (raised by _refuse)
     known = trials[[*_KEY, "steps", "status"]]
     joined = curves[[*_KEY, "step", "val_error"]].merge(known, on=_KEY, how="left")
     if joined["status"].isna().any():
         _refuse(where, CURVES_FILE, "other trials", TRIALS_FILE)
-    if config.get("imported"):  # from runs that may have had boxes of their own, and no curves
+    target = config["race"].get("target")
+    if config.get("imported") or target is None:  # runs that may have had boxes of their own
         return
     ranges = {n: entry for n, entry in config["search"]["space"].items() if isinstance(entry, dict)}
     for row in boxes[boxes["region"] == 0].itertuples():
@@ -36,7 +37,7 @@ def require_one_study(
         if [entry.get(n) for n in ("low", "high", "scale")] != [row.low, row.high, row.scale]:
             _refuse(where, BOXES_FILE, f"another range of {row.hyperparameter}", STUDY_FILE)
     reached = joined[(joined["status"] == "reached") & (joined["step"] >= 1)]
-    below = reached[reached["val_error"] < config["race"]["target"]]
+    below = reached[reached["val_error"] < target]
     first = below.groupby(_KEY)["step"].min().sort_index()
     steps = trials[trials["status"] == "reached"].set_index(_KEY)["steps"].sort_index()
     if not first.index.equals(steps.index) or (first != steps).any():

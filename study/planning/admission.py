@@ -72,6 +72,7 @@ def admit(
     model, some = fresh_model(loaded, 0), few(loaded.data.validation)
     _require_means(loaded, model.eval(), some)
     if learns:  # an untrained model may give one answer only, which F1 and others rank alike
+        some = few(loaded.data.train).to(loaded.device)
         with forked(loaded.device):
             seed_all(0)
             learn(loaded.workload, model, some, _LEARNT)
