@@ -57,10 +57,7 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
         are not known), median_bound (a lower bound of the median where half or more missed), low
         and high (95 % interval of the median, `_interval`; null where the data set no bound),
         interval (`Interval`: which ends they set).
-
-    Raises:
-        AnalysisError: the target cannot be judged from the curves.
-    """  # noqa: DOC502  (raised by trials_at)
+    """
     runs = representative_runs(study, target)
     rows = [_row(int(str(size)), group) for size, group in runs.groupby("batch_size", sort=True)]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
@@ -69,29 +66,38 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
 def representative_runs(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the runs behind `replicates`, with the column replicate_of.
 
-    The least of several medians is biased low, as it is lucky too (the winner's curse). If one
-    point has more seeds than the others, it was chosen by as many as they have: those after count.
-    Else each seed counts for the point that the other seeds find best. So no run has chosen itself.
+    The least of several medians is biased low, as it is lucky too (the winner's curse). Points with
+    more seeds than others, or than the study plans for each, were chosen by as many as those have:
+    only seeds after that count. Among several such points, each seed counts for the one that the
+    other seeds find best. So no run has chosen itself.
     """
     runs = _fresh_seeds(study, target)
     sources = zip(runs["source_role"], runs["source_trial"], strict=True)
     runs = runs.assign(replicate_of=[_point_name(role, trial) for role, trial in sources])
-    chosen = [_unchosen(group) for _, group in runs.groupby("batch_size", sort=True)]
+    planned = int(study.config.get("replicates", {}).get("seeds", 0))
+    chosen = [_unchosen(group, planned) for _, group in runs.groupby("batch_size", sort=True)]
     return pd.concat(chosen) if chosen else runs
 
 
-def _unchosen(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of a batch size that have not chosen among its points."""
+def _unchosen(runs: pd.DataFrame, planned: int = 0) -> pd.DataFrame:
+    """Return the runs of a batch size that have not chosen among its points.
+
+    Args:
+        runs: with the column replicate_of.
+        planned: seeds of each point by the study file; 0 where there is none.
+    """
     points = [group.sort_values("trial") for _, group in runs.groupby("replicate_of", sort=True)]
-    points.sort(key=len, reverse=True)
     if len(points) == 1:
         return points[0]
-    if len(points[0]) > len(points[1]):
-        return points[0].iloc[len(points[1]) :]
-    seeds = len(points[-1])
-    times = np.array([_ranked(group)[:seeds] for group in points])
-    if seeds < LEAST_VALUES:
+    counts = list(map(len, points))
+    # a seed more is no choice: another run failed
+    enough = max(counts) - LEAST_VALUES
+    chose = max((n for n in (*counts, planned) if n <= enough), default=0)
+    points = [group.iloc[chose:] for group in points if len(group) > chose]
+    seeds = min(map(len, points))
+    if len(points) == 1 or seeds < LEAST_VALUES:
         return points[0]
+    times = np.array([_ranked(group)[:seeds] for group in points])
     best = [
         int(np.median(np.delete(times, seed, axis=1), axis=1).argmin()) for seed in range(seeds)
     ]
@@ -226,12 +232,12 @@ def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
         f"{row['seeds_missed']} of {row['seeds']} at B = {row['batch_size']}"
         for row in missed.to_dict("records")
     )
-    which = "Fresh seeds that missed the target, which rank as slower than all that reached it"
+    which = "Fresh seeds that missed the target, ranked as slower than all that reached it"
     open_ones = known[known["interval"] != Interval.CLOSED]
     few = known[known["seeds"].between(LEAST_VALUES, LEAST_FREE - 1)]
     assumed = (
         f"Intervals of medians over fewer than {LEAST_FREE} seeds assume log-normal steps, because "
-        "so few carry no 95% interval that is free of assumptions."
+        "so few seeds allow no 95% interval without assumptions."
     )
     return (
         *([assumed] if len(few) else []),
@@ -286,9 +292,9 @@ def _interval(steps: Floats, missed: Mask, before: Floats, median: float | None)
     """
     if len(steps) < LEAST_VALUES:
         return NOT_IDENTIFIED
-    if len(steps) >= LEAST_FREE:
-        return median_interval(steps, missed, before)
-    found = estimate_median(steps, missed, before)
+    free = len(steps) >= LEAST_FREE
+    found = (median_interval if free else estimate_median)(steps, missed, before)
     if median is None:
         return found
+    # an end is rounded by its logarithm, even if it is the median itself
     return replace(found, low=min(found.low, median), high=max(found.high, median))

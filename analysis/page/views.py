@@ -1,6 +1,5 @@
 """What the curve of a study shows at one target, as plain data: rows, bounds, fits, regimes."""
 
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from analysis.fitting.regimes import Regime, regimes_of
 from analysis.measures.replicates import all_have_replicates, fitted_quantity
 from analysis.report.fits import critical_record
 from analysis.report.summary import Analysis
+from analysis.tables.rows import json_rows
 
 _DIGITS = 4
 _EVERY = 2
@@ -43,14 +43,8 @@ def curve_points(batch_sizes: object) -> Floats:
 
 
 def shortened(values: "Floats | pd.Series[float]") -> list[float | None]:
-    """Return numbers with four digits, which no eye can tell from all; null where there is none."""
+    """Return numbers with four digits, which look the same as all; null where unknown."""
     return [_short(float(value)) if math.isfinite(value) else None for value in values]
-
-
-def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table as rows of JSON data with all digits; null where unknown."""
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
-    return rows
 
 
 def _short(value: float) -> float:

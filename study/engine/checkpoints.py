@@ -24,7 +24,7 @@ from study.config.study import ResolvedStudy
 from study.records import Cohort
 
 CHECKPOINTS = "checkpoints"
-FORMAT = 3
+FORMAT = 4
 """Raised where a state would go on otherwise than the release that wrote it, to the last bit."""
 _HEADER = 256
 """Length of the line of JSON in bytes, padded with blanks."""

@@ -137,7 +137,7 @@ def _race(
         if checkpoint is not None and isinstance(lanes, Ensemble) and not race.over:
             _keep(checkpoint, race, lanes)
     execution = Execution(
-        mode=mode_at(resolved, trainable, cohort.batch_size),
+        mode=resolved.compute.mode,
         pack=min(len(cohort.points), resolved.pack_at(cohort.batch_size)),
         micro_batch=lanes.micro_batch if isinstance(lanes, Ensemble) else None,
     )
@@ -229,7 +229,7 @@ def _packs(
     loss_values: Mapping[str, Floats],
 ) -> Ensemble:
     seeds = [point.seed for point in cohort.points]
-    make = _NETWORKS[mode_at(resolved, loaded, cohort.batch_size)]
+    make = _NETWORKS[resolved.compute.mode]
     size = resolved.pack_at(cohort.batch_size)
     federated, examples = resolved.federated, loaded.data.train.size
     shards = client_shards(resolved, loaded, cohort.batch_size)
@@ -246,15 +246,6 @@ def _packs(
             clients = ClientOrder(some, shards, federated.local_steps, own.batch_size)
             packs.append(FederatedLanes(loaded, networks, own, clients))
     return Ensemble(packs)
-
-
-def mode_at(resolved: ResolvedStudy, trainable: Lockstep, batch_size: int) -> str:
-    """Return the mode at a batch size: of the study, except that single conv lanes are looped."""
-    if isinstance(trainable, LoadedWorkload) and resolved.compute.mode == "packed":
-        # the gradient of a convolution cannot be compiled, so a pack of one lane gains nothing
-        single = resolved.pack_at(batch_size) == 1
-        return "looped" if single and trainable.convolutional else "packed"
-    return resolved.compute.mode
 
 
 def _result(

@@ -1,7 +1,7 @@
 """Mini-batches: every lane has its own shuffled epochs, cut into batches of exactly B examples."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,6 +10,22 @@ from torch import Tensor
 
 from analysis.measures.batch_plan import BatchPlan
 from study.seeding import generator as make_generator
+
+
+class Order(Protocol):
+    """The batches of several lanes."""
+
+    def next(self) -> Tensor:
+        """Return the indices of the next batch, shape (lanes, batch size)."""
+
+    def keep(self, lanes: NDArray[np.int64]) -> None:
+        """Keep the lanes of these indices, in this order."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the state as tensors and plain values, which the next batch may change."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore a state of the same lanes."""
 
 
 class DataOrder:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from analysis.measures.batch_plan import BatchPlan
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, TEST_ERROR
 from study.engine.averages import Averages, in_place
+from study.engine.data_order import Order
 from study.engine.evaluation import Evaluation
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.interface import Networks
@@ -25,22 +26,6 @@ BESIDE_EVERY = 24
 """Of so many measurements, one is also made of the weights that the target does not count on: on
 the usual grid, one in each doubling of steps. More would nearly double the time of a race in which
 measuring takes longer than training."""
-
-
-class Order(Protocol):
-    """The batches of several lanes."""
-
-    def next(self) -> Tensor:
-        """Return the indices of the next batch, shape (lanes, batch size)."""
-
-    def keep(self, lanes: NDArray[np.int64]) -> None:
-        """Keep the lanes of these indices, in this order."""
-
-    def state(self) -> dict[str, Any]:
-        """Return the state as tensors and plain values, which the next batch may change."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore a state of the same lanes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,7 +79,20 @@ def test_wrong_brackets_are_refused(before, message):
         ([1, 2, 4], [4, None, 1], None, 0.95, "needs an entry in bounds, got none for 2"),
         ([1, 2, 4], [4, None, 1], [None, 9, None], 0.95, "3 or more batch sizes .* got 2"),
         ([1, 2, 4], [4, 0, 1], None, 0.95, "must be positive"),
-        ([1, 2, 4], [4, 2, 1], None, 95, "level must lie between 0 and 1, got 95"),
+        ([1, 2, 4], [4, 2, 1], None, 95, "level must be between 0 and 1, got 95"),
+        ([1, 2, 4], [4, 2, 1], None, "95 %", "level must be between 0 and 1, got '95 %'"),
+        (8, [4], None, 0.95, "batch_sizes must be a list of numbers, got 8; give"),
+        ("124", [4, 2, 1], None, 0.95, "batch_sizes must be a list of numbers, got '124'"),
+        (
+            {1: 4, 2: 2, 4: 1},
+            [4, 2, 1],
+            None,
+            0.95,
+            "batch_sizes must be a list of numbers, got {1",
+        ),
+        ([1, 2, 4], ["4", "two", "1"], None, 0.95, "steps must be a list of numbers, got .'4'"),
+        ([1, 2, 4], [True, 2, 1], None, 0.95, r"steps must be a list of numbers, got \[True"),
+        ([1, 2, 4], [4, 2, 1], [[1], 2, None], 0.95, "bounds must be a list of numbers"),
     ],
 )
 def test_wrong_numbers_are_refused(sizes, steps, bounds, level, message):

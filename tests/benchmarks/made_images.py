@@ -1,10 +1,14 @@
-"""A workload of the shape of MNIST whose images are made up: for machines without data and network.
+"""Images that are made up, for machines without data and network.
 
-Each class is a smooth picture, each image one of them with noise. `gpu.py` trains on it.
+In the workload, of the shape of MNIST, each class is a smooth picture, and each image one of them
+with noise; `gpu.py` trains on it. The files hold nothing but noise; `packs.py` times steps on them.
 """
 
+import os
 from functools import cache
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -50,3 +54,20 @@ def _made(train: int, validation: int) -> Data:
         return Examples(inputs[rows], labels[rows])
 
     return Data(train=part(slice(train)), validation=part(slice(train, None)))
+
+
+def write_files(folder: Path) -> None:
+    """Write MNIST and CIFAR-10 (a tenth of its images) of noise, and let workloads find them."""
+    draw = np.random.default_rng(0).integers
+    for name, shape, most in (
+        ("images-idx3", (60_000, 28, 28), 256),
+        ("labels-idx1", (60_000,), 10),
+    ):
+        header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+        content = header + draw(most, size=shape, dtype=np.uint8).tobytes()
+        (folder / f"train-{name}-ubyte").write_bytes(content)
+    for number in range(1, 6):
+        labels, pixels = draw(CLASSES, size=(1_000, 1)), draw(256, size=(1_000, 3 * 32 * 32))
+        content = np.hstack([labels, pixels]).astype(np.uint8).tobytes()
+        (folder / f"data_batch_{number}.bin").write_bytes(content)
+    os.environ["BATCHSCALE_DATA"] = str(folder)

@@ -2,22 +2,23 @@
 
 A training step of one lane of built-in models, on one thread: the engine's lanes looped, and in
 packs of 1 to 32. best: the fastest of them all; auto: what a study gets by default. The last column
-is the time of auto by that of the best.
+is the time of auto by that of the best. MNIST and CIFAR-10 are made up of noise with --made.
 
-CPU seconds of this process, not wall-clock, so that other work on the machine disturbs little. Not
-measured: evaluation.
+CPU seconds of this process, not wall-clock, and the least of the repeats: other work on the machine
+only ever adds. Not measured: evaluation.
 """
 
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from engine import engine
+from made_images import write_files
 from measuring import arguments, interleaved, number, positives, progress, show, times, write_json
 
-from study.engine.cohort import mode_at
 from study.engine.networks.training import LoadedWorkload
 from study.planning.resolve import resolve
 
@@ -32,6 +33,15 @@ MODELS = (
     "text-lstm",
 )
 """Built-in workloads whose data come with Python, scikit-learn or Debian; after a plus the norm."""
+MADE = (
+    "mnist-mlp",
+    "cifar10-resnet8",
+    "cifar10-alexnet",
+    "cifar10-alexnet-bn",
+    "cifar10-vgg11",
+    "cifar10-resnet50",
+)
+"""Further ones, of images that nobody reads."""
 LONGEST = 0.4
 """CPU seconds of a step of all lanes beyond which larger packs are left out."""
 SECONDS = 0.15
@@ -66,28 +76,41 @@ def measured(
     return interleaved(cases, repeats)
 
 
+def study_of(name: str, precision: str) -> dict[str, Any]:
+    """Return the study of a model of `MODELS`."""
+    workload, _, norm = name.partition("+")
+    options = {"norm": norm} if norm else {}
+    return {
+        "workload": workload,
+        "workload_options": options,
+        "compute": {"precision": precision},
+    }
+
+
 def main() -> None:
     parser = arguments(__doc__, repeats=5)
-    parser.add_argument("--models", default=",".join(MODELS), help="names, separated by commas")
+    parser.add_argument("--models", help="names, separated by commas; default: all")
+    parser.add_argument("--made", action="store_true", help="MNIST and CIFAR-10, made of noise")
+    parser.add_argument("--precision", default="float32", help="float32 or bf16")
     parser.add_argument("--packs", type=positives, default=[1, 2, 4, 8, 16, 32], metavar="L,L,...")
     parser.add_argument("--batch-sizes", type=positives, default=[1, 8, 64, 512], metavar="B,B,...")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
+    models = chosen.models.split(",") if chosen.models else MADE if chosen.made else MODELS
+    with tempfile.TemporaryDirectory() as folder:
+        if chosen.made:
+            write_files(Path(folder))
+        loaded = {name: resolve(study_of(name, chosen.precision)) for name in models}
     columns = ["looped", *map(str, chosen.packs)]
     rows, runs = [], {}
-    for name in chosen.models.split(","):
-        workload, _, norm = name.partition("+")
-        options = {"workload_options": {"norm": norm}} if norm else {}
-        study, training = resolve({"workload": workload, **options})
+    for name, (study, training) in loaded.items():
         assert isinstance(training, LoadedWorkload)
         for size in chosen.batch_sizes:
             progress(f"{name} at {size}")
             found = runs[f"{name}|{size}"] = measured(training, size, chosen.packs, chosen.repeats)
-            taken = {way: 1e6 * float(np.median(values)) for way, values in found.items()}
+            taken = {way: 1e6 * min(values) for way, values in found.items()}
             best = min(taken, key=lambda way: taken[way])
-            pack = study.pack_at(size)
-            way = max(p for p in map(int, list(taken)[1:]) if p <= max(1, pack))
-            auto = str(way) if mode_at(study, training, size) == "packed" else "looped"
+            auto = str(max(p for p in map(int, list(taken)[1:]) if p <= study.pack_at(size)))
             rows.append(
                 [name, f"{size:,}"]
                 + [number(taken[way]) if way in taken else "" for way in columns]
@@ -97,7 +120,7 @@ def main() -> None:
         "A training step of one lane, us of CPU time, one thread",
         ["model", "batch size", *columns, "best", "auto", "auto / best"],
         rows,
-        f"Medians of {chosen.repeats} interleaved repeats.",
+        f"Least of {chosen.repeats} interleaved repeats; {chosen.precision}.",
     )
     write_json(chosen, repeats=runs)
 

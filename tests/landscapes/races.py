@@ -163,7 +163,8 @@ def run_study(study, landscape, noise=0.05, recorded=None):
     Args:
         study: the resolved study.
         landscape: what is searched.
-        noise: standard deviation of log steps over the seeds of one point.
+        noise: standard deviation of log steps over the seeds of one point, or its function of the
+            batch size.
         recorded: results that are there, by batch size.
     """
     order = list(Role)
@@ -173,7 +174,8 @@ def run_study(study, landscape, noise=0.05, recorded=None):
     }
     queue = CohortQueue(study, [result for some in results.values() for result in some])
     while (cohort := queue.take()) is not None:
-        done = raced(study, landscape, cohort, noise)
+        spread = noise(cohort.batch_size) if callable(noise) else noise
+        done = raced(study, landscape, cohort, spread)
         results[cohort.batch_size] += done
         if queue.finish(done):
             queue.plan(cohort.batch_size, results[cohort.batch_size])

@@ -29,8 +29,9 @@ class LSTMLayer(nn.Module):
         given = states @ self.inward.T + self.bias
         hidden = cell = torch.zeros_like(given[:, 0, : len(self.bias) // 4])
         outputs = []
-        for position in range(states.shape[1]):
-            gates = given[:, position] + hidden @ self.recurrent.T
+        # not by index, whose gradient is as large as all positions together, at every position
+        for arriving in given.unbind(dim=1):
+            gates = arriving + hidden @ self.recurrent.T
             enter, forget, new, out = gates.chunk(4, dim=-1)
             cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
             hidden = torch.sigmoid(out) * torch.tanh(cell)

@@ -16,7 +16,8 @@ from analysis.figures.drawing.series import (
     left_out_color,
 )
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
-from analysis.figures.drawing.ticks import batch_size_axis, label_axis
+from analysis.figures.drawing.ticks import batch_size_axis, label_axis, with_minus
+from analysis.fitting.estimates import percent
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats
 from analysis.measures.federated import batch_axis
@@ -86,7 +87,9 @@ def draw_residuals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None
         LEFT_OUT_BOUND + _BEYOND: (data["left_out"].any(), left_out_color(ink())),
     }
     bounds = [bound_key(label, own) for label, (drawn, own) in keys.items() if drawn]
-    sheet.legend([key("one spread about the curve", color=pale(0.85), linewidth=6), *bounds])
+    sheet.legend(
+        [key("one spread on either side of the curve", color=pale(0.85), linewidth=6), *bounds]
+    )
 
 
 def _limit(data: pd.DataFrame) -> float:
@@ -112,8 +115,8 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
         heights = np.clip(_percent(bounds["residual"]), -_EDGE * limit, _EDGE * limit)
         mark = {**bound_mark(), "markersize": 16}
         axes.plot(bounds["batch_size"], heights, color=shade, zorder=5, **mark)
-    known = "" if np.isnan(aicc) else f", AICc {aicc:.1f}".replace("-", "\N{MINUS SIGN}")
-    axes.set_title(f"{name}: spread {spread[1]:.1f}%{known}", fontsize="small", pad=3)
+    known = "" if np.isnan(aicc) else with_minus(f", AICc {aicc:.1f}")
+    axes.set_title(f"{name}: spread {percent(spread[1] / 100, 1)}{known}", fontsize="small", pad=3)
 
 
 def _percent(residual: object) -> Floats:

@@ -50,7 +50,7 @@ HYPERBOLA = "hyperbola"
 
 _HEIGHT = 4.0
 _TOO_STEEP = (
-    "An exponent above 1 is no property of training: for a fixed point, steps cannot fall faster "
+    "An exponent above 1 is not a property of training: at a fixed point, steps cannot fall faster "
     "than 1/B. Tuning or noise differs between the batch sizes."
 )
 # of the font size: height of a critical batch size with its label, share of it below the bar

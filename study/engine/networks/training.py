@@ -1,8 +1,8 @@
 """What a worker trains: a workload with its data on a device, and models as flat parameters."""
 
 import math
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
-from torch.utils._pytree import tree_leaves
 
 from study.config.sections import Precision
+from study.engine.networks.shared_pass import forward_passes_shared
 from study.optimizers.parameters import parameter_tensors
 from study.seeding import derive_seed
 from workloads.command.program import Command
@@ -26,6 +25,8 @@ from workloads.soundness import augmented, quantities, sound_data, sound_model
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
+_GROWN = 0.05
+"""Relative change of a loss that is no rounding; and of that change from one to the next."""
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
 
 
@@ -42,7 +43,6 @@ class LoadedWorkload:
         observed: what training and measuring do besides computing (dropout, Python state).
         mixing: what mixes the examples of a batch in training, as batch norm; None for nothing.
         looped_because: why lanes are looped; empty where they are packed or nobody has asked.
-        convolutional: whether the model has convolutions.
         traces: cache of compiled traces, and of what they draw, by purpose and shapes.
     """
 
@@ -54,7 +54,6 @@ class LoadedWorkload:
     observed: Observation = Observation()
     mixing: str | None = None
     looped_because: str = ""
-    convolutional: bool = False
     traces: dict[Any, Any] = field(default_factory=dict)
 
     def batch(self, indices: Tensor) -> Examples:
@@ -89,11 +88,11 @@ class LoadedWorkload:
     def plain_loss(self, model: nn.Module, batch: Examples, **values: Tensor) -> Tensor:
         """Return the same on the examples as they are, without augmentation."""
         with self._arithmetic():
-            return self.workload.loss(model, batch, **values).float()
+            return self.workload.loss(model, batch, **values).float().reshape(())
 
     def measured(self, model: nn.Module, examples: Examples) -> tuple[Tensor, ...]:
         """Return loss, error and further quantities, all scalars, from one forward pass."""
-        with self._arithmetic(), _forward_passes_shared(model):
+        with self._arithmetic(), forward_passes_shared(model):
             # at the loss's default hyperparameters, so that lanes are comparable
             loss = self.workload.loss(model, examples)
             error = self.workload.error(model, examples)
@@ -103,7 +102,7 @@ class LoadedWorkload:
                 "`quantities` must give the same names in every call, got "
                 f"{', '.join(further)} after {', '.join(self.quantities)}"
             )
-        return loss.float(), error.float(), *further.values()
+        return loss.float().reshape(()), error.float().reshape(()), *further.values()
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
         if self.precision is not Precision.BF16:
@@ -121,7 +120,7 @@ def load(
 
     `data` are the workload's data where the caller has them; None loads them.
     """
-    torch.set_float32_matmul_precision(_MATMUL[precision])
+    _set_arithmetic(precision)
     data = _first_data(workload) if data is None else data
     there = {
         name: split if name == "train" and data.mapped else split.to(device)
@@ -139,8 +138,8 @@ def load(
     )
     if isinstance(data.train, Items):
         observed = replace(observed, draws=observed.draws or data.train.draws)
-    layers = dict(fresh_model(loaded, 0).named_modules())
-    norm = next((name for name, m in layers.items() if isinstance(m, _BatchNorm)), None)
+    layers = fresh_model(loaded, 0).named_modules()
+    norm = next((name for name, module in layers if isinstance(module, _BatchNorm)), None)
     # random numbers differ between a batch and its halves, so nothing is known of their losses
     mixing = None if observed.draws else _mixing(loaded)
     return replace(
@@ -148,8 +147,15 @@ def load(
         quantities=tuple(further),
         observed=observed,
         mixing=mixing if norm is None else f"batch statistics in {norm}",
-        convolutional=any(isinstance(m, _ConvNd) for m in layers.values()),
     )
+
+
+def _set_arithmetic(precision: Precision) -> None:
+    """Set the arithmetic of this process: float32 means float32, and repeats bit for bit."""
+    torch.set_float32_matmul_precision(_MATMUL[precision])
+    # torch allows cuDNN to round the inputs of convolutions to tf32, unless it is told not to
+    torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32
+    torch.backends.cudnn.deterministic = True
 
 
 def _mixing(loaded: LoadedWorkload) -> str | None:
@@ -157,15 +163,29 @@ def _mixing(loaded: LoadedWorkload) -> str | None:
     batch = few(loaded.data.train).to(loaded.device)
     half = batch.size // 2
 
-    def loss(rows: slice) -> float:
-        with torch.no_grad():
-            return float(loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows)))
+    def loss(rows: slice | Tensor) -> float:
+        with torch.enable_grad():  # a loss may hold a gradient of its own
+            found = loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows))
+        return float(found.detach())
 
+    _refuse_sum([loss(torch.arange(batch.size).repeat(times)) for times in (1, 2, 3)])
     halves = [slice(half), slice(half, batch.size)] if half else [slice(batch.size)]
     mean = sum(loss(rows) * len(range(batch.size)[rows]) for rows in halves) / batch.size
     whole = loss(slice(batch.size))
     near = math.isclose(mean, whole, rel_tol=_NEAR[loaded.precision], abs_tol=1e-6)
-    return None if near else "a training loss that is no mean over the examples of a batch"
+    return None if near else "a training loss that is not a mean over the examples of a batch"
+
+
+def _refuse_sum(losses: list[float]) -> None:
+    """Refuse a training loss that grows with the batch, given those of one batch 1, 2, 3 times."""
+    one, two, three = losses
+    grown = two - one
+    if abs(grown) > _GROWN * abs(one) and math.isclose(three - two, grown, rel_tol=_GROWN):
+        raise WorkloadError(
+            f"the training loss must be a mean over the batch, got {one:.4g} on a batch, {two:.4g} "
+            f"where it holds each example twice and {three:.4g} three times; divide by the number "
+            "of examples, since learning rates at several batch sizes mean nothing otherwise"
+        )
 
 
 def _first_data(workload: Workload) -> Data:
@@ -261,37 +281,6 @@ class Computation(nn.Module):
         result = functional_call(self, named, arguments, keywords)
         state.update({name: named[f"model.{name}"] for name in state})
         return result
-
-
-@contextmanager
-def _forward_passes_shared(model: nn.Module) -> Iterator[None]:
-    """Let `loss` and `error` share one forward pass on the same arguments."""
-    forward, own = model.forward, vars(model).get("forward")
-    last: list[tuple[tuple[Any, ...], Any, list[int]]] = []
-
-    def shared(*arguments: Any, **keywords: Any) -> Any:
-        key = (*arguments, *keywords, *keywords.values())
-        if last:
-            given, output, versions = last[0]
-            same = len(given) == len(key) and all(a is b for a, b in zip(given, key, strict=True))
-            # an output that was written into since is computed again
-            if same and versions == _versions(output):
-                return output
-        output = forward(*arguments, **keywords)
-        last[:] = [(key, output, _versions(output))]
-        return output
-
-    vars(model)["forward"] = shared
-    try:
-        yield
-    finally:
-        del vars(model)["forward"]
-        if own is not None:
-            vars(model)["forward"] = own
-
-
-def _versions(output: Any) -> list[int]:
-    return [leaf._version for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
 Lockstep = LoadedWorkload | Dynamics

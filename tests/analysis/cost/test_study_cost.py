@@ -162,8 +162,12 @@ def test_an_end_out_of_reach_is_open(tmp_path, cost, costs):
 @pytest.mark.parametrize(
     ("key", "terms", "message"),
     [
-        ({"batch_plans": {"4": [[0, 2], [10, 4]]}}, {}, "batch_schedule changes the batch along"),
-        ({"federated": {"local_steps": 1}}, {"devices": (1,)}, "whose clients are devices already"),
+        ({"batch_plans": {"4": [[0, 2], [10, 4]]}}, {}, "batch_schedule changes the batch during"),
+        (
+            {"federated": {"local_steps": 1}},
+            {"devices": (1,)},
+            "whose clients are already separate devices",
+        ),
     ],
 )
 def test_steps_without_one_cost_are_refused(cost, without_fit, key, terms, message):

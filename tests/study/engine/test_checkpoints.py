@@ -182,7 +182,7 @@ def corrupted(content):
         "empty": b"",
         "foreign": b"\x80\x04K\x01." * 200,
         "one bit": content[:-300] + bytes([content[-300] ^ 1]) + content[-299:],
-        "another format": content.replace(b'"format": 3', b'"format": 1', 1),
+        "another format": content.replace(b'"format": 4', b'"format": 1', 1),
     }
 
 
@@ -193,7 +193,7 @@ def corrupted(content):
         ("empty", "batchscale did not write it"),
         ("foreign", "batchscale did not write it"),
         ("one bit", "it is incomplete or corrupt"),
-        ("another format", "it must have format 3, got 1"),
+        ("another format", "it must have format 4, got 1"),
     ],
 )
 def test_a_corrupt_checkpoint_is_ignored(training, make_slow, place, monkeypatch, damage, reason):

@@ -188,14 +188,6 @@ def test_the_execution_is_recorded_and_changes_no_outcome(
     assert [r.outcome for r in results] == [r.outcome for r in plain]
 
 
-def test_single_lanes_of_convolutions_are_looped(training, make_study):
-    convolutional = replace(training(), convolutional=True)
-    for pack, mode in ((1, "looped"), (2, "packed")):
-        study = make_study(compute={"pack": {"lanes": pack}})
-        results = run_cohort(study, convolutional, cohort_of([0.3, 0.1]))
-        assert {result.execution.mode for result in results} == {mode}
-
-
 def test_the_recorded_time_is_spent_in_training_and_evaluation(training, make_study):
     for result in run_cohort(make_study(), training(), cohort_of([0.3, 0.01])):
         seconds = result.seconds

@@ -45,6 +45,15 @@ def test_a_pack_of_a_heavy_model_is_small(flops, batch_size, lanes):
     assert pack_lanes(config(), ModelSize(10_000, flops), Device()).at(batch_size) == lanes
 
 
+@pytest.mark.parametrize(
+    ("parameters", "lanes"), [(13_000, 32), (119_000, 4), (814_000, 1), (3_270_000, 1)]
+)
+def test_a_pack_of_many_parameters_that_compute_little_stays_in_the_cache(parameters, lanes):
+    heavy = ModelSize(parameters, 100 * parameters)
+    assert pack_lanes(config(), ModelSize(parameters, 2 * parameters), Device()).at(1) == lanes
+    assert pack_lanes(config(), heavy, Device()).lanes == 32
+
+
 @pytest.mark.parametrize("asked", [5, {"lanes": 5}, {"lanes": 5, "examples": 64}])
 def test_what_the_study_says_stands(asked):
     said = config(race={"cohort": asked}, compute={"pack": asked})
@@ -59,3 +68,10 @@ def test_a_gpu_is_given_more_and_own_dynamics_their_own():
     assert cohort_lanes(config(), SMALL, gpu).lanes > cohort_lanes(config(), SMALL, Device()).lanes
     assert pack_lanes(config(), SMALL, gpu).at(512) > pack_lanes(config(), SMALL, Device()).at(512)
     assert cohort_lanes(config(), None, gpu) == pack_lanes(config(), None, gpu)
+
+
+def test_few_lanes_of_heavy_convolutions_are_each_on_their_own_on_a_gpu():
+    heavy = ModelSize(3_000_000, 28_000_000, convolutional=True)
+    on = {kind: pack_lanes(config(), heavy, Device(kind, 1.0)) for kind in ("cpu", "cuda")}
+    assert [on["cuda"].at(size) for size in (1, 64, 256, 4096)] == [128, 38, 1, 1]
+    assert on["cpu"] == pack_lanes(config(), ModelSize(3_000_000, 28_000_000), Device())
