@@ -111,6 +111,7 @@ def fit(
     steps: Sequence[float | None],
     bounds: Sequence[float | None] | None = None,
     level: float = 0.95,
+    before: Sequence[float | None] | None = None,
 ) -> StepsFit:
     """Fit steps to target against batch size by maximum likelihood in log steps.
 
@@ -120,13 +121,17 @@ def fit(
         bounds: for each missed batch size, steps that did not suffice, > 0; other entries are not
             used.
         level: of the intervals, between 0 and 1.
+        before: for each batch size, the step of the last measurement that was not below the target;
+            the curve then runs through the bracket between it and `steps`. None where steps are
+            exact.
 
     Returns:
         The fits of all models that the points allow.
 
     Raises:
         AnalysisError: the arguments differ in length, a batch size is repeated, a miss has no
-            bound, or fewer than three batch sizes reached the target.
+            bound, a bracket does not begin below its steps, or fewer than three batch sizes reached
+            the target.
 
     >>> import numpy as np
     >>> sizes = 2.0 ** np.arange(4, 12)
@@ -136,9 +141,15 @@ def fit(
     """
     sizes, values = _numbers("batch_sizes", batch_sizes), _numbers("steps", steps)
     limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers("bounds", bounds)
+    begins = np.full(sizes.shape, np.nan) if before is None else _numbers("before", before)
     _check(sizes, values, limits, level)
+    if begins.shape != sizes.shape:
+        raise AnalysisError(
+            f"before must have an entry for each of {sizes.size} batch sizes, got {begins.size}; "
+            "give None where steps are exact"
+        )
     missed = np.isnan(values)
-    points = Points.of(sizes, np.where(missed, limits, values), missed)
+    points = Points.of(sizes, np.where(missed, limits, values), missed, begins)
     least = MODELS["hyperbola"].least_points
     if points.observed < least:
         raise AnalysisError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.drawing.series import LEFT_OUT, bound_rows, curve_sizes
+from analysis.figures.drawing.series import LEFT_OUT, bound_rows, curve_sizes, through
 from analysis.fitting.critical import critical_batch_sizes
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
@@ -66,11 +66,20 @@ def _view(target: float, of: str, table: pd.DataFrame, fits: Fits | None) -> dic
         "at": at.tolist(),
     }
     if fits is None:
-        return {**view, "chosen": None, "level": None, "fits": {}, "critical": {}, "regimes": []}
+        return {
+            **view,
+            "chosen": None,
+            "level": None,
+            "through": "",
+            "fits": {},
+            "critical": {},
+            "regimes": [],
+        }
     return {
         **view,
         "chosen": fits.best.model.name,
         "level": fits.best.level,
+        "through": through(fits.best.points),
         "fits": dict(_curves(fits, at)),
         "critical": critical_record(critical_batch_sizes(fits)),
         "regimes": [

@@ -61,6 +61,8 @@ def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
         "aicc": fit.aicc,
         "batch_sizes": fit.points.batch_sizes.tolist(),
         "missed": fit.points.missed.tolist(),
+        "steps": fit.points.steps.tolist(),
+        "before": fit.points.before.tolist(),
         "residuals": fit.residuals.tolist(),
     }
 
@@ -68,8 +70,9 @@ def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
 def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tuple[str, ...]:
     """Return what the fits found, one sentence each.
 
-    These are the critical batch size, the hyperbola and the model chosen, the choice, the critical
-    batch sizes by other definitions, and what the data do not identify.
+    These are the critical batch size, what the curves run through, the hyperbola and the model
+    chosen, the choice, the critical batch sizes by other definitions, and what the data do not
+    identify.
 
     Args:
         record: from `fits_record`, of fits that there are.
@@ -82,6 +85,7 @@ def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tupl
     shown = {name: record["fits"][name] for name in record["shown"]}
     return (
         *b_crit_sentences(record, critical["b_crit"]),
+        *_brackets(record["fits"]["hyperbola"]),
         *(_curve(name, fit, unit) for name, fit in shown.items()),
         _choice(record),
         *_not_fitted(record),
@@ -107,6 +111,18 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
     return found, (
         "No interval covers the form of the curve: too few batch sizes reached the target to fit "
         "more than the hyperbola."
+    )
+
+
+def _brackets(fit: _Record) -> tuple[str, ...]:
+    """Return how far the middles of brackets lie below steps, if there are brackets."""
+    pairs = zip(fit["before"], fit["steps"], strict=True)
+    most = max((steps - before) / (2 * steps) for before, steps in pairs)
+    if not most:
+        return ()
+    return (
+        "Curves run through brackets, from the last measurement that had not reached the target to "
+        f"the first that had: their middles lie up to {percent(most)} below the steps shown.",
     )
 
 

@@ -27,7 +27,11 @@ def test_it_is_what_a_study_of_the_same_points_finds():
     reference = Path(__file__).parents[2] / "results" / "reference" / "digits"
     study = batchscale.load(reference)
     points = study.fits["hyperbola"].points
-    found = batchscale.fit(points.batch_sizes.tolist(), points.steps.tolist())
+    sizes, steps, before = (
+        getattr(points, name).tolist() for name in ("batch_sizes", "steps", "before")
+    )
+    found = batchscale.fit(sizes, steps, before=before)
+    assert batchscale.fit(sizes, steps).b_crit.value < found.b_crit.value
     alone = study.analysis().fits.found
     assert found.hyperbola.b_crit == alone["hyperbola"].b_crit
     # the study knows its trials, and so its under-tuning
@@ -42,6 +46,29 @@ def test_a_miss_with_a_bound_is_fitted_as_one():
     assert found.points.missed.tolist() == [True] + [False] * (SIZES.size - 1)
     assert isinstance(found.figure(), Figure)
     assert "&gt; 300" in found._repr_html_()
+
+
+def test_brackets_are_drawn_and_told_of():
+    steps = np.ceil(made())
+    found = batchscale.fit(SIZES, steps, before=[None, *steps[1:] - 1])
+    legend = found.figure().legends or found.figure().axes[0].get_legend()
+    assert "through brackets" in str([text.get_text() for text in legend[0].get_texts()])
+    (sentence,) = [text for text in found.sentences() if "brackets" in text]
+    assert sentence.endswith(f"lie up to {0.5 / steps[1:].min():.0%} below the steps shown.")
+    assert not [text for text in batchscale.fit(SIZES, steps).sentences() if "brackets" in text]
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ([3, 1], "before must have an entry for each of 3 batch sizes, got 2; give None"),
+        ([3, 2.5, 0], "not after the one below the target, got 2.5 before 2; give the last"),
+        ([3, -1, 0], "must be at 0 or more steps .* got -1 before 2"),
+    ],
+)
+def test_wrong_brackets_are_refused(before, message):
+    with pytest.raises(batchscale.BatchscaleError, match=message):
+        batchscale.fit([1, 2, 4], [4, 2, 1], before=before)
 
 
 @pytest.mark.parametrize(

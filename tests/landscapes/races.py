@@ -149,8 +149,9 @@ def _curve(grid, stretch, losses):
     blown = np.flatnonzero(np.isposinf(losses))
     steps = np.ceil(grid * stretch).astype(int)
     good = np.isfinite(losses)
-    steps, first = np.unique(steps[good], return_index=True)
-    loss = losses[good][first]
+    # a whole step comes after the moment on the grid that it is rounded up from
+    steps, log_losses = np.unique(steps[good]), np.log(losses[good])
+    loss = np.exp(np.interp(steps / stretch, grid[good], log_losses))
     nothing = np.zeros(len(steps))
     curve = Curve(step=steps, train_loss=nothing, val_loss=loss, val_error=loss, seconds=nothing)
     return curve, int(np.ceil(grid[blown[0]] * stretch)) if blown.size else None

@@ -39,9 +39,9 @@ def residuals_data(analysis: Analysis) -> pd.DataFrame:
     """Return the residuals of all fits, one row per model and batch size.
 
     Returns:
-        Columns model, batch_size, residual (log steps minus log of the curve; a lower bound where
-        missed), missed, left_out (whether the bound is in no fit), and the model's sigma and aicc.
-        No rows without fits.
+        Columns model, batch_size, residual (log steps, of the middle of each bracket, minus log of
+        the curve; a lower bound where missed), missed, left_out (whether the bound is in no fit),
+        and the model's sigma and aicc. No rows without fits.
     """
     fits = {} if analysis.fits is None else analysis.fits.by_name
     parts = [_rows(fit, _left_out(analysis)) for fit in fits.values()]
@@ -78,7 +78,8 @@ def draw_residuals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None
         _draw_panel(axes, data[data["model"] == name], _limit(data))
     batch_size_axis(panels[-1], data["batch_size"])
     label_axis(panels[-1].xaxis, batch_axis([analysis.study.config]))
-    sheet.label_y("Steps above the curve (%)")
+    bracketed = analysis.fit is not None and analysis.fit.points.bracketed.any()
+    sheet.label_y(f"{'Middle of bracket' if bracketed else 'Steps'} above the curve (%)")
     sheet.title(analysis.title)
     missed = data["missed"] & ~data["left_out"]
     keys = {

@@ -33,7 +33,8 @@ def numbers(data):
 
 def test_bundles_table_fit_and_regimes(analyzed):
     assert analyzed.fit.points.steps.tolist() == analyzed.table["steps"].tolist()
-    assert analyzed.fits.found["hyperbola"].b_crit.value == pytest.approx(60, abs=1)
+    # the brackets of the exact steps lie below them
+    assert analyzed.fits.found["hyperbola"].b_crit.value == pytest.approx(60, abs=2)
     assert analyzed.b_crit.estimate.low < 60 < analyzed.b_crit.estimate.high
     assert analyzed.regimes.batch_sizes == tuple(analyzed.table["batch_size"])
     assert analyzed.title == "digits-mlp, nesterov, validation error < 0.05"
