@@ -96,53 +96,53 @@ class Censoring:
         return math.hypot(_LEAST_SCALE, _SHARE * float(np.sqrt(np.mean(wide**2))))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Rows:
     """Rows of values, shape (..., n), and what is known of them."""
 
-    values: Floats
-    censoring: Censoring
-    noise: Noise
+    def __init__(self, values: Floats, censoring: Censoring, noise: Noise) -> None:
+        exact, missed, bracketed = censoring.exact, censoring.missed, censoring.bracketed
+        self._count, self._least = int(exact.sum()), censoring.least_scale
+        self._points = [
+            (values[..., which], term)
+            for which, term in ((exact, noise.density), (missed, noise.survival))
+            if which.any()
+        ]
+        self._widths = censoring.widths[bracketed]
+        self._highs = values[..., bracketed]
+        self._lows = self._highs - self._widths
+        self._log_widths = float(np.log(self._widths).sum())
+        self._bracket = noise.bracket if bracketed.any() else None
 
     def derivatives(self, a: Floats, t: Floats) -> Derivatives:
         """Return the log-likelihood, its gradient and its Hessian in (a, t), z = t v - a.
 
         The Hessian is the stack of its entries aa, at, tt.
         """
-        censoring = self.censoring
-        count, least = int(censoring.exact.sum()), censoring.least_scale
-        value = count * np.log(t) - (least * t) ** 2 / 2
-        gradient = [np.zeros_like(t), count / t - least**2 * t]
-        hessian = [np.zeros_like(t), np.zeros_like(t), -count / t**2 - least**2]
+        count, penalty, steep, shift = self._count, self._least**2, t[..., None], a[..., None]
+        value = count * np.log(t) - penalty * t**2 / 2
+        gradient = [np.zeros_like(t), count / t - penalty * t]
+        hessian = [np.zeros_like(t), np.zeros_like(t), -count / t**2 - penalty]
 
-        def add(values: Floats, first: Floats, second: Floats) -> None:
+        def add(values: Floats, first: Floats, second: Floats, both: Floats) -> None:
+            # `both` is the second derivative by this end and any
             gradient[0] -= first.sum(axis=-1)
-            gradient[1] += np.einsum("...i,...i", first, values)
-            hessian[0] += second.sum(axis=-1)
-            hessian[1] -= np.einsum("...i,...i", second, values)
-            hessian[2] += np.einsum("...i,...i,...i", second, values, values)
+            gradient[1] += (first * values).sum(axis=-1)
+            hessian[0] += both.sum(axis=-1)
+            hessian[1] -= (both * values).sum(axis=-1)
+            hessian[2] += (second * values**2).sum(axis=-1)
 
-        for which, log_term in (
-            (censoring.exact, self.noise.density),
-            (censoring.missed, self.noise.survival),
-        ):
-            if which.any():
-                values = self.values[..., which]
-                height, first, second = log_term(t[..., None] * values - a[..., None])
-                value = value + height.sum(axis=-1)
-                add(values, first, second)
-        if censoring.bracketed.any():
-            highs = self.values[..., censoring.bracketed]
-            widths = censoring.widths[censoring.bracketed]
-            lows = highs - widths
-            z = t[..., None] * highs - a[..., None]
-            height, first, second = self.noise.bracket(z - t[..., None] * widths, z)
-            value = value + (height - np.log(widths)).sum(axis=-1)
-            add(lows, first[0], second[0])
-            add(highs, first[1], second[2])
-            hessian[0] += 2 * second[1].sum(axis=-1)
-            hessian[1] -= np.einsum("...i,...i", second[1], lows + highs)
-            hessian[2] += 2 * np.einsum("...i,...i,...i", second[1], lows, highs)
+        for values, term in self._points:
+            height, slope, bend = term(steep * values - shift)
+            value = value + height.sum(axis=-1)
+            add(values, slope, bend, bend)
+        if self._bracket is not None:
+            lows, highs = self._lows, self._highs
+            z = steep * highs - shift
+            height, first, second = self._bracket(z - steep * self._widths, z)
+            value = value + height.sum(axis=-1) - self._log_widths
+            add(lows, first[0], second[0], second[0] + second[1])
+            add(highs, first[1], second[2], second[2] + second[1])
+            hessian[2] += 2 * (second[1] * lows * highs).sum(axis=-1)
         return value, np.stack(gradient), np.stack(hessian)
 
 
@@ -157,13 +157,14 @@ def maximize(values: Floats, censoring: Censoring, noise: Noise) -> LocationScal
     missed, shift = censoring.missed, np.minimum(censoring.widths, _WIDE) / 2
     middles = values - shift
     center = middles[..., ~missed].mean(axis=-1)
-    rows = _Rows(values=values - center[..., None], censoring=censoring, noise=noise)
+    rows = _Rows(values - center[..., None], censoring, noise)
     # start from the moments, taking each miss as its bound or the mean, whichever is larger
     middles = middles - center[..., None]
     imputed = np.where(missed, np.maximum(middles, 0.0), middles)
     start = imputed.mean(axis=-1)
     variance = imputed.var(axis=-1) + censoring.least_scale**2 / imputed.shape[-1]
-    t = noise.std / np.sqrt(variance + np.mean(shift**2) / 3)
+    rounding = np.mean(shift**2) / 3  # Sheppard's correction
+    t = noise.std / np.sqrt(np.maximum(variance - rounding, rounding))
     a = start * t
     for _ in range(_MAX_ITERATIONS):
         value, gradient, hessian = rows.derivatives(a, t)
@@ -209,7 +210,7 @@ def accepted_locations(
         t = 1 / (best.scale * np.sqrt(1 + spread))
         for _ in range(_MAX_ITERATIONS):
             at = best.location + away
-            rows = _Rows(values=values - at[..., None], censoring=censoring, noise=noise)
+            rows = _Rows(values - at[..., None], censoring, noise)
             value, gradient, hessian = rows.derivatives(np.zeros_like(t), t)
             drop = np.maximum(best.log_likelihood - value, 0.0)
             root = np.sqrt(2 * drop)

@@ -11,6 +11,8 @@ from analysis.fitting.models import Floats
 
 Derivatives = tuple[Floats, Floats, Floats]
 """A function's value and its first two derivatives."""
+Bracket = tuple[Floats, tuple[Floats, Floats], tuple[Floats, Floats, Floats]]
+"""The same of a function of two ends: by the lower and the upper one; lower twice, both, upper."""
 
 _HALF_LOG_TAU = math.log(math.tau) / 2
 _DEEP = -30.0
@@ -27,7 +29,7 @@ class Noise:
         density: log density and its first two derivatives.
         survival: log survival function and its first two derivatives.
         bracket: log probability between two ends, its derivatives by the lower and the upper end,
-            shape (2, ...), and the second ones: lower twice, both, upper twice, shape (3, ...).
+            and the second ones: lower twice, both, upper twice.
         sample: samples an array of a given shape.
     """
 
@@ -35,7 +37,7 @@ class Noise:
     std: float
     density: Callable[[Floats], Derivatives]
     survival: Callable[[Floats], Derivatives]
-    bracket: Callable[[Floats, Floats], Derivatives]
+    bracket: Callable[[Floats, Floats], Bracket]
     sample: Callable[[np.random.Generator, tuple[int, ...]], Floats]
 
 
@@ -50,7 +52,7 @@ def _normal_survival(z: Floats) -> Derivatives:
     return log_survival, -hazard, -np.clip(hazard * (hazard - z), 0.0, 1.0)
 
 
-def _normal_bracket(low: Floats, high: Floats) -> Derivatives:
+def _normal_bracket(low: Floats, high: Floats) -> Bracket:
     # in the lower tail, where a difference of probabilities loses no digits
     flipped = low + high > 0
     near, far = np.where(flipped, -low, high), np.where(flipped, -high, low)
@@ -60,12 +62,10 @@ def _normal_bracket(low: Floats, high: Floats) -> Derivatives:
     if deep.any():
         top = log_ndtr(near[deep])
         log_probability[deep] = top + np.log(-np.expm1(log_ndtr(far[deep]) - top))
-    at_low, at_high = (
-        np.exp(-(end**2) / 2 - _HALF_LOG_TAU - log_probability) for end in (low, high)
-    )
-    first = np.stack([-at_low, at_high])
-    second = [at_low * (low - at_low), at_low * at_high, -at_high * (high + at_high)]
-    return log_probability, first, np.stack(second)
+    level = -_HALF_LOG_TAU - log_probability
+    at_low, at_high = np.exp(level - low**2 / 2), np.exp(level - high**2 / 2)
+    second = (at_low * (low - at_low), at_low * at_high, -at_high * (high + at_high))
+    return log_probability, (-at_low, at_high), second
 
 
 def _logistic_density(z: Floats) -> Derivatives:
@@ -78,15 +78,15 @@ def _logistic_survival(z: Floats) -> Derivatives:
     return -np.logaddexp(0.0, z), -below, -below * (1 - below)
 
 
-def _logistic_bracket(low: Floats, high: Floats) -> Derivatives:
+def _logistic_bracket(low: Floats, high: Floats) -> Bracket:
     # F(high) - F(low) = F(high) Q(low) (1 - exp(low - high))
     above_low, above_high, width = expit(-low), expit(-high), high - low
     log_probability = -np.logaddexp(0, -high) - np.logaddexp(0, low) + np.log(-np.expm1(-width))
     shrink = -np.exp(-width) / np.expm1(-width)
     bend = shrink * (1 + shrink)
-    first = np.stack([above_low - 1 - shrink, above_high + shrink])
+    first = (above_low - 1 - shrink, above_high + shrink)
     ends = [-at * (1 - at) - bend for at in (above_low, above_high)]
-    return log_probability, first, np.stack([ends[0], bend, ends[1]])
+    return log_probability, first, (ends[0], bend, ends[1])
 
 
 NOISES: Mapping[str, Noise] = {
