@@ -12,6 +12,7 @@ from analysis.comparison.labels import study_folders
 from analysis.comparison.report import steps_table
 from analysis.comparison.sentences import comparison_sentences
 from analysis.tables.study import read_study
+from batchscale.arguments import is_place, refuse_target, refuse_unless
 from batchscale.loading import Study
 from batchscale.notebook import page
 from study.storage.consolidate import study_tables
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class StudyComparison:
     """Studies compared at a target, as `batchscale compare` compares them; nothing is written.
 
-    A notebook shows the curves, the table and what was found.
+    A notebook shows the curves, the table and the findings.
     """
 
     def __init__(
@@ -34,6 +35,10 @@ class StudyComparison:
         equal_trials: bool = False,
     ) -> None:
         """Read and compare studies; the arguments are those of `compare`."""
+        sound = isinstance(studies, Sequence) and not is_place(studies)
+        sound = sound and all(isinstance(study, Study) or is_place(study) for study in studies)
+        refuse_unless(sound, "studies", "a list of studies or paths", studies)
+        refuse_target(target)
         given = [s.folder.location if isinstance(s, Study) else str(s) for s in studies]
         folders = study_folders(given)
         tables = {name: study_tables(f) or read_study(f) for name, f in folders.items()}
@@ -54,7 +59,7 @@ class StudyComparison:
         return pd.DataFrame(rows, columns=["over", "under", "value", "low", "high"])
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what was found, one sentence each, as `comparison.md` has it."""
+        """Return the findings, one sentence each, as in `comparison.md`."""
         return comparison_sentences(self._comparison)
 
     def figure(self, name: str = "comparison", ax: "Axes | None" = None) -> "Figure":
@@ -62,8 +67,7 @@ class StudyComparison:
 
         Args:
             name: a key of `analysis.figures.comparison.COMPARISON_FIGURES`.
-            ax: matplotlib axes to draw into, for a figure of one panel; None for a figure of its
-                own.
+            ax: matplotlib axes to draw into, for a figure of one panel; None for a new figure.
 
         Raises:
             BatchscaleError: there is no such figure, the studies lack the data for it, or it has

@@ -1,8 +1,8 @@
-"""Fits of anybody's steps to target, by the same statistics as a study's."""
+"""Fits of your own steps to target, with the same statistics as for a study."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,12 @@ from analysis.errors import AnalysisError
 from analysis.fitting.critical import b_crit_of, critical_batch_sizes
 from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits, ScalingFit, fit_all
-from analysis.fitting.models import MODELS
+from analysis.fitting.models import MODELS, Floats
 from analysis.fitting.points import Points
 from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.report.fits import critical_record, fit_sentences, fits_record, lower_bounds
 from analysis.report.regimes import regime_sentences
+from batchscale.arguments import is_number, refuse_unless
 from batchscale.loading import critical_table
 from batchscale.notebook import page
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class StepsFit:
     """Curves fitted to steps to target at several batch sizes.
 
-    A notebook shows the curve, the points and what was found.
+    A notebook shows the curve, the points and the findings.
 
     Attributes:
         points: what was fitted; a batch size that missed the target is a lower bound.
@@ -49,8 +50,8 @@ class StepsFit:
     def b_crit(self) -> Estimate:
         """The critical batch size E_min / S_min, averaged over the models (`analysis.fitting`).
 
-        Its interval holds the scatter of the steps and the form of the curve, but no under-tuning:
-        numbers alone do not show how far a search came.
+        Its interval covers the scatter of the steps and the form of the curve, not under-tuning:
+        numbers alone do not show how good a search was.
         """
         return b_crit_of(self.fits).estimate
 
@@ -63,7 +64,7 @@ class StepsFit:
         return critical_table(critical_batch_sizes(self.fits))
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what was found, one sentence each."""
+        """Return the findings, one sentence each."""
         critical = critical_record(critical_batch_sizes(self.fits))
         record = fits_record(self.fits)
         regimes = regime_sentences(self.regimes.record(), lower_bounds(record))
@@ -73,7 +74,7 @@ class StepsFit:
         """Return points, bounds and the hyperbola with its band, on logarithmic axes.
 
         Args:
-            ax: matplotlib axes to draw into; None for a figure of its own.
+            ax: matplotlib axes to draw into; None for a new figure.
         """
         from analysis.figures.points import draw_points
 
@@ -110,22 +111,27 @@ def fit(
     steps: Sequence[float | None],
     bounds: Sequence[float | None] | None = None,
     level: float = 0.95,
+    before: Sequence[float | None] | None = None,
 ) -> StepsFit:
     """Fit steps to target against batch size by maximum likelihood in log steps.
 
     Args:
-        batch_sizes: examples per step, > 0, each once.
+        batch_sizes: examples per step, > 0, no repeats.
         steps: updates to the target, > 0, at each batch size; None or NaN where it was missed.
         bounds: for each missed batch size, steps that did not suffice, > 0; other entries are not
             used.
         level: of the intervals, between 0 and 1.
+        before: for each batch size, the step of the last measurement that was not below the target;
+            the curve then runs through the bracket between it and `steps`. None where steps are
+            exact.
 
     Returns:
         The fits of all models that the points allow.
 
     Raises:
         AnalysisError: the arguments differ in length, a batch size is repeated, a miss has no
-            bound, or fewer than three batch sizes reached the target.
+            bound, a bracket does not begin below its steps, or fewer than three batch sizes reached
+            the target.
 
     >>> import numpy as np
     >>> sizes = 2.0 ** np.arange(4, 12)
@@ -133,12 +139,17 @@ def fit(
     >>> round(found.b_crit.value)
     64
     """
-    sizes = np.asarray(batch_sizes, dtype=np.float64)
-    values = np.array([np.nan if s is None else s for s in steps], dtype=np.float64)
-    limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers(bounds)
+    sizes, values = _numbers("batch_sizes", batch_sizes), _numbers("steps", steps)
+    limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers("bounds", bounds)
+    begins = np.full(sizes.shape, np.nan) if before is None else _numbers("before", before)
     _check(sizes, values, limits, level)
+    if begins.shape != sizes.shape:
+        raise AnalysisError(
+            f"before must have an entry for each of {sizes.size} batch sizes, got {begins.size}; "
+            "give None where steps are exact"
+        )
     missed = np.isnan(values)
-    points = Points.of(sizes, np.where(missed, limits, values), missed)
+    points = Points.of(sizes, np.where(missed, limits, values), missed, begins)
     least = MODELS["hyperbola"].least_points
     if points.observed < least:
         raise AnalysisError(
@@ -149,23 +160,28 @@ def fit(
     return StepsFit(points=points, fits=fits, regimes=regimes_of(fits))
 
 
-def _numbers(values: Sequence[float | None]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+def _numbers(name: str, values: Sequence[float | None]) -> Floats:
+    """Return values as numbers, NaN where there is none."""
+    try:
+        cells: list[Any] = list(values)
+        cells = [np.nan if cell is None or cell is pd.NA else cell for cell in cells]
+        if isinstance(values, Mapping) or any(isinstance(c, bool | np.bool_ | str) for c in cells):
+            raise TypeError
+        return np.array(cells, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise AnalysisError(
+            f"{name} must be a list of numbers, got {values!r:.100}; give a list, an array or a "
+            "column"
+        ) from error
 
 
-def _check(
-    sizes: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
-    steps: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
-    bounds: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]",
-    level: float,
-) -> None:
+def _check(sizes: Floats, steps: Floats, bounds: Floats, level: float) -> None:
     if not sizes.shape == steps.shape == bounds.shape or sizes.ndim != 1:
         raise AnalysisError(
             "batch_sizes, steps and bounds must be flat and of one length, got shapes "
             f"{sizes.shape}, {steps.shape} and {bounds.shape}"
         )
-    if not 0 < level < 1:
-        raise AnalysisError(f"level must lie between 0 and 1, got {level:g}; 0.95 is usual")
+    refuse_unless(is_number(level) and 0 < level < 1, "level", "between 0 and 1", level)
     distinct, counts = np.unique(sizes, return_counts=True)
     if (counts > 1).any():
         repeated = distinct[counts > 1][0]

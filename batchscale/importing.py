@@ -1,7 +1,6 @@
 """Finished runs of any trainer as a study, from Python."""
 
 from collections.abc import Mapping
-from numbers import Real
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +11,7 @@ from analysis.runs.importing import import_runs as import_source
 from analysis.runs.rows import Rows
 from analysis.runs.space import parse_space
 from analysis.tables.folder import ResultsFolder
-from batchscale.errors import BatchscaleError
+from batchscale.arguments import are_texts, is_place, refuse_target, refuse_unless
 from batchscale.loading import Study, load
 
 
@@ -29,7 +28,7 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
     tokens_per_example: int | None = None,
     join: str | Path | None = None,
 ) -> Study | list[Study]:
-    """Make a results folder of finished runs, as `batchscale import` does.
+    """Import finished runs as a results folder, as `batchscale import` does.
 
     Args:
         runs: a DataFrame, or what the command takes: a table, MLflow's store, a folder of event
@@ -37,8 +36,8 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
             has no other; infinity is a divergence.
         results: where the study's folder is made, a path or a URI.
         name: of the study of a DataFrame.
-        columns: columns by the names that batchscale has for them; an empty one leaves it out.
-        target: validation error to get below; None where runs were measured, for any later.
+        columns: names of columns by those that batchscale uses; an empty name leaves one out.
+        target: validation error to get below; None to choose it later, if runs have measurements.
         metric: what becomes the error: val_error, val_accuracy or val_loss; None for the first.
         space: the ranges that the points were drawn from evenly and independently, such as
             `{"lr": "1e-4:1:log"}`; None if unknown.
@@ -51,11 +50,12 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
 
     Raises:
         BatchscaleError: the runs contradict themselves, or lack a column; nothing is written.
-    """
+    """  # noqa: DOC502  (raised inside)
+    refuse_target(target)
     choices = Choices(
         mapping=_checked("columns", columns or {}),
         units=Units(step=step_unit, tokens_per_example=tokens_per_example),
-        target=None if target is None else _number(target),
+        target=None if target is None else float(target),
         metric=metric,
         space=parse_space(
             [f"{key}={text}" for key, text in _checked("space", space or {}).items()]
@@ -65,12 +65,9 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
     folder = ResultsFolder.at(results)
     if isinstance(runs, pd.DataFrame):
         made = import_rows(_rows(runs), name, folder, choices)
-    elif isinstance(runs, str | Path):
-        made = import_source(str(runs), folder, choices)
     else:
-        raise BatchscaleError(
-            f"runs must be a DataFrame or a path, got {type(runs).__name__}; make a DataFrame of it"
-        )
+        refuse_unless(is_place(runs), "runs", "a DataFrame or a path", runs)
+        made = import_source(str(runs), folder, choices)
     studies = [load(one.folder.location) for one in made]
     return studies[0] if len(studies) == 1 else studies
 
@@ -85,18 +82,7 @@ def _rows(runs: pd.DataFrame) -> Rows:
 
 
 def _checked(name: str, mapping: Mapping[str, str]) -> dict[str, str]:
-    sound = isinstance(mapping, Mapping) and all(
-        isinstance(text, str) for pair in mapping.items() for text in pair
-    )
-    if not sound:
-        raise BatchscaleError(
-            f"{name} must be a mapping of texts by name, got {mapping!r:.100}; for example "
-            '{"step": "global_step"}'
-        )
+    sound = isinstance(mapping, Mapping) and are_texts([*mapping, *mapping.values()])
+    rule = 'a mapping of texts by name, such as {"step": "global_step"}'
+    refuse_unless(sound, name, rule, mapping)
     return dict(mapping)
-
-
-def _number(target: object) -> float:
-    if isinstance(target, bool) or not isinstance(target, Real):
-        raise BatchscaleError(f"target must be a number, got {target!r:.100}")
-    return float(target)

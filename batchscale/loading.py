@@ -16,6 +16,7 @@ from analysis.report.summary import Analysis, analyze
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import StudyTables, read_study
+from batchscale.arguments import refuse_target
 from batchscale.notebook import page
 from study.storage.consolidate import study_tables
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Study:
     """A study in a results folder, as it was when it was loaded; nothing is written.
 
-    A notebook shows its curve, its table and what was found.
+    A notebook shows its curve, its table and the findings.
 
     Attributes:
         folder: where the results are.
@@ -91,6 +92,7 @@ class Study:
         Raises:
             BatchscaleError: the target cannot be judged from the recorded curves.
         """  # noqa: DOC502  (raised by analyze)
+        refuse_target(target)
         if target not in self._analyses:
             self._analyses[target] = analyze(self._tables, target)
         return self._analyses[target]
@@ -103,8 +105,8 @@ class Study:
     def b_crit(self) -> Estimate | None:
         """The critical batch size at the study's target; None if too few points reached it.
 
-        Its interval holds the noise of seeds, under-tuning and the form of the curve, each where
-        the study shows it; `sentences` says which.
+        Its interval covers the noise of seeds, under-tuning and the form of the curve, each if the
+        study shows it; `sentences` says which.
         """
         found = self.analysis().b_crit
         return None if found is None else found.estimate
@@ -130,7 +132,7 @@ class Study:
         return critical_table(self.analysis(target).critical)
 
     def sentences(self, target: float | None = None) -> tuple[str, ...]:
-        """Return what was found, one sentence each, as `summary.md` has it."""
+        """Return the findings, one sentence each, as in `summary.md`."""
         return sentences(self.analysis(target))
 
     def figure(
@@ -141,13 +143,13 @@ class Study:
     ) -> "Figure":
         """Return a figure that `batchscale analyze` writes, as a matplotlib Figure.
 
-        Your matplotlib style holds: what you set, in a style sheet or in `rcParams`, is kept.
+        Your matplotlib style is kept: what you set in a style sheet or in `rcParams`.
 
         Args:
             name: a key of `analysis.figures.FIGURES`.
             target: as for `analysis`.
             ax: matplotlib axes to draw into, for a figure of one panel; the figure returned is then
-                theirs. None for a figure of its own.
+                theirs. None for a new figure.
 
         Raises:
             BatchscaleError: there is no such figure, the study lacks the data for it, or it has
@@ -158,7 +160,7 @@ class Study:
         return draw(self.analysis(target), name, ax)
 
     def cost(self, target: float | None = None) -> "StudyCost | None":
-        """Return what training costs, from the step times of `batchscale cost`; None without any.
+        """Return the cost of training, from the step times of `batchscale cost`; None without any.
 
         Price and devices are those of the latest `batchscale cost`.
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +73,24 @@ def report(*, step: int, **values: float) -> None:
     """
     if any(os.environ.get(name, "0") != "0" for name in ("RANK", "OMPI_COMM_WORLD_RANK")):
         return
+    numbers = {name: _number(name, value) for name, value in {"step": step, **values}.items()}
     # a step that is no whole number is for batchscale to refuse, not for this to cut
-    whole = int(step) if int(step) == float(step) else float(step)
-    line = json.dumps({"step": whole, **{name: float(v) for name, v in values.items()}})
+    if numbers["step"].is_integer():
+        numbers["step"] = int(numbers["step"])
+    line = json.dumps(numbers)
     path = os.environ.get("BATCHSCALE_LOG")
     if path is None:
         print(line, file=sys.stdout, flush=True)
         return
     with open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"batchscale.report must be given numbers, got {name} = {value!r:.100}; leave out "
+            "what is not measured"
+        ) from None

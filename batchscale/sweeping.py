@@ -1,13 +1,29 @@
 """A sweep from Python, by the same code as the command."""
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from batchscale.arguments import are_texts, is_number, is_place, refuse_unless
 from batchscale.loading import Study, load
 from study.commands.running import SweepOptions, run_sweep
 from study.commands.terminal import Terminal
+
+_RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "study": (lambda v: is_place(v) or isinstance(v, Mapping), "a path, a name or a table"),
+    "results": (lambda v: v is None or is_place(v), "a path or a URI"),
+    "workers": (lambda v: v is None or (type(v) is int and v >= 1), "an integer of at least 1"),
+    "gpus_per_worker": (lambda v: is_number(v) and 0 <= v < math.inf, "a number of at least 0"),
+    "address": (lambda v: v is None or isinstance(v, str), "a string"),
+    "ray": (lambda v: v is None or isinstance(v, bool), "True, False or None"),
+    "settings": (are_texts, "a list of strings, such as ['seed=1']"),
+    "data_dir": (lambda v: v is None or is_place(v), "a path"),
+    "track": (are_texts, "a list of names, such as ['tensorboard']"),
+}
+"""What each argument must be, in the order of the signature."""
 
 
 def sweep(  # noqa: PLR0913 - one argument for each option of the command
@@ -32,19 +48,19 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
 
     Args:
         study: path of a study file, name of a workload, or the content of a study file.
-        results: where the study's folder is made: a path, or a URI of s3://, gs:// or file://; None
-            for `results`, or for the folder that the study file lies in if a sweep recorded it.
-        workers: cohorts trained at once, >= 1; None for one per core.
+        results: parent of the results folder: a path, or a URI of s3://, gs:// or file://; None
+            for `results`, or for the folder of the study file if a sweep recorded it.
+        workers: cohorts to train in parallel, >= 1; None for one per core.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
         address: Ray cluster to join, `auto` or host:port; None for this machine.
-        ray: True to train under Ray from the start, False not at all; None to begin without it
-            where that is possible, and to start it for what the first minute leaves.
+        ray: True to use Ray from the start, False never; None to begin without it if possible,
+            and to start it if work is left after the first minute.
         settings: changes of the study file such as `search.trials=32`.
-        run_code: whether a file that a results folder's study.toml names as its workload may run.
-        data_dir: folder of data files; None leaves it to the variable BATCHSCALE_DATA.
-        track: trackers that show the runs: wandb, mlflow, tensorboard, trackio, or plug-ins.
-        track_by: what becomes a run there: `trial`, or `batch-size` for the best trial of each.
-        report: whether the study's report.html is kept current.
+        run_code: whether the workload file named by the study.toml of a results folder may run.
+        data_dir: folder of data files; None for that of the variable BATCHSCALE_DATA.
+        track: experiment trackers to log to: wandb, mlflow, tensorboard, trackio, or plug-ins.
+        track_by: what is logged as a run: each `trial`, or the best one of each `batch-size`.
+        report: whether report.html is kept up to date.
 
     Returns:
         The study, loaded; a list of studies where the study file has a grid.
@@ -53,6 +69,22 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         BatchscaleError: wrong input; nothing has been run or written.
         KeyboardInterrupt: Ctrl-C or SIGTERM stopped the sweep; its results are saved.
     """  # noqa: DOC502  (BatchscaleError: raised inside)
+    given = {
+        "study": study,
+        "results": results,
+        "workers": workers,
+        "gpus_per_worker": gpus_per_worker,
+        "address": address,
+        "ray": ray,
+        "settings": settings,
+        "data_dir": data_dir,
+        "track": track,
+    }
+    for name, (sound, rule) in _RULES.items():
+        refuse_unless(sound(given[name]), name, rule, given[name])
+    thread = threading.current_thread()
+    rule = "called in the main thread, which receives signals"
+    refuse_unless(thread is threading.main_thread(), "sweep", rule, thread.name)
     options = SweepOptions(
         results=None if results is None else str(results),
         workers=workers,

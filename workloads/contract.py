@@ -20,6 +20,7 @@ from workloads.soundness import (
     quantities,
     quantity,
     sound_data,
+    sound_error,
     sound_mean,
     sound_model,
     sound_number,
@@ -93,12 +94,7 @@ def error_is_a_finite_mean(workload: Workload) -> str:
     """Check that `error` is one finite number, a mean over examples, and a fraction if required."""
     target = sound_target(workload.target)
     error = _mean("error", workload.error, workload, _data(workload).validation)
-    if target.quantity == "error":
-        _require(
-            0 <= error <= 1,
-            f"error must lie in [0, 1], got {error:.4g}; scale it, or write "
-            f'Target({target.value:g}, quantity="loss")',
-        )
+    sound_error(target, error)
     return f"{error:.4g}"
 
 

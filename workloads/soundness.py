@@ -1,12 +1,13 @@
 """Checks of a workload's target, data, model, loss and error before anything is trained."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
 
 from workloads.errors import WorkloadError
 from workloads.items import Items, is_map_style
@@ -21,6 +22,8 @@ _WHOLE = (
     "are always measured on the whole validation set at once"
 )
 _PERCENT = 100
+_ROUNDING = 1e-6
+_NO_NUMBERS = {torch.bool, torch.complex64, torch.complex128}
 _UPPER = {"error": 1.0, "loss": math.inf}
 
 
@@ -141,11 +144,30 @@ def sound_model(model: object) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         raise WorkloadError(f"model() must return a torch.nn.Module, got {type(model).__name__}")
+    _own_memory(model)
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad and p.numel()}
     if not trained:
         raise WorkloadError("a model must have parameters that require a gradient, got none")
     _one_type(trained)
     return model
+
+
+def _own_memory(model: nn.Module) -> None:
+    """Refuse parameters without values, and two of one memory, which training would part."""
+    owners: dict[int, str] = {}
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, UninitializedParameter):
+            raise WorkloadError(
+                f"a model must have all its parameters, got {name} without a shape; give lazy "
+                "modules their sizes, as Linear(20, 10) for LazyLinear(10)"
+            )
+        if parameter.numel() and not parameter.is_meta:
+            other = owners.setdefault(parameter.data_ptr(), name)
+            if other != name:
+                raise WorkloadError(
+                    f"parameters must not share memory, got {other} and {name}; tie them as one "
+                    "parameter, such as b.weight = a.weight in place of b.weight.data"
+                )
 
 
 def _one_type(trained: Mapping[str, Tensor]) -> None:
@@ -172,7 +194,7 @@ def sound_number(name: str, value: object) -> float:
     Raises:
         WorkloadError: it is not one finite number in a tensor.
     """
-    if isinstance(value, Tensor) and value.numel() == 1 and value.dtype is not torch.bool:
+    if isinstance(value, Tensor) and value.numel() == 1 and value.dtype not in _NO_NUMBERS:
         number = float(value.detach())
         if math.isfinite(number):
             return number
@@ -204,6 +226,27 @@ def augmented(workload: Workload, batch: Examples) -> Examples:
             "write return batch._replace(inputs=...)"
         )
     return made
+
+
+def sound_error(target: Target, error: float) -> None:
+    """Refuse an error that is no fraction though the target is on one; NaN is no error.
+
+    Raises:
+        WorkloadError: it is below 0 or above 1, and not by rounding.
+    """
+    outside = error < -_ROUNDING or error > 1 + _ROUNDING
+    if target.quantity == "error" and outside and math.isfinite(error):
+        raise WorkloadError(
+            f"error must lie in [0, 1], got {error:.4g}; scale it, or write "
+            f'Target({target.value:g}, quantity="loss")'
+        )
+
+
+def gradient(loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradient of a loss by each parameter, dense; 0 for one that it does not use."""
+    # not backward(): a loss may call zero_grad(), which parts gradients from parameters
+    pieces = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    return [piece.to_dense() for piece in pieces]
 
 
 def copied(examples: Examples) -> Examples:

@@ -80,11 +80,7 @@ def convert(workload: ArchivedWorkload, metric: Metric, first_trials: int | None
 
     Trials have no seed, cohort or time, which the archive does not record. Of each batch size the
     first COMPLETE ones are kept, as many as asked for, and those up to there.
-
-    Raises:
-        AnalysisError: a batch size has too few trials, a COMPLETE trial lacks the metric, or a
-            name is that of a column of the tables.
-    """  # noqa: DOC502  (raised inside)
+    """
     trials = {size: _first_trials(workload, size, first_trials) for size in workload.descriptions}
     curves, not_finite = _curves(workload, trials, metric)
     best = _least_error(curves)

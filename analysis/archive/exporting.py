@@ -74,13 +74,13 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     study = read_study(folder)
     if is_federated(study.config):
         raise AnalysisError(
-            f"an export must be of a study whose steps are updates, got rounds of FedAvg in "
-            f"{folder}; the layout has no place for clients: copy the folder instead"
+            "an export must be of a study whose steps are updates, got rounds of FedAvg in "
+            f"{folder}; the layout cannot describe clients: copy the folder instead"
         )
     if is_planned(study.config):
         raise AnalysisError(
             f"an export must be of a study of fixed batch sizes, got a batch schedule in {folder}; "
-            "the layout has no place for it: copy the folder instead"
+            "the layout cannot describe it: copy the folder instead"
         )
     trials = _numbered(trials_as_recorded(study, CANDIDATES))
     if trials.empty:
@@ -105,8 +105,8 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
             os.rename(complete, place)
     except OSError as error:
         raise AnalysisError(
-            f"an export must be into a folder that can be written, got {to}: "
-            f"{error.strerror or error}; choose another --to"
+            f"an export needs a writable folder, got {to}: {error.strerror or error}; choose "
+            "another --to"
         ) from error
     left_out = len(study.trials.drop_duplicates(_KEY)) - len(trials)
     return Exported(folder=place, trials=len(trials), left_out=left_out)

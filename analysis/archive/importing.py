@@ -83,8 +83,8 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
         if not made:
             raise AnalysisError(
                 f"an archive must hold a workload whose name matches --only, got none in {archive} "
-                f"for {choices.only!r}; names are as dataset-model-optimizer, and of finished runs "
-                "give the table itself"
+                f"for {choices.only!r}; names are dataset-model-optimizer; for finished runs, give "
+                "the table itself"
             )
         for one in made:
             there = Path(staged) / one.folder.name

@@ -97,7 +97,7 @@ def _workload(path: tuple[str, ...], group: Files) -> ArchivedWorkload:
         key, contents = (place.batch_size, place.trial), read[place.file]
         if key in contents:
             raise AnalysisError(
-                f"an archive must hold each file once, got {place} twice; check where it comes from"
+                f"an archive must hold each file once, got {place} twice; check its origin"
             )
         contents[key] = _READERS[place.file](place, file.read())
     descriptions = {size: read[STUDY_JSON][size, None] for size, _ in sorted(read[STUDY_JSON])}

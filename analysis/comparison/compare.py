@@ -163,11 +163,7 @@ def compare(
 
     Returns:
         The comparison.
-
-    Raises:
-        AnalysisError: fewer than two studies, different quantities, or a study that cannot be
-            analyzed at the target.
-    """  # noqa: DOC502  (raised inside)
+    """
     check_comparable({name: study.config for name, study in studies.items()})
     first = min(map(most_equal_trials, studies.values())) if equal_trials else None
     analyses = {name: analyze(study, target, first) for name, study in studies.items()}
@@ -213,8 +209,8 @@ def check_comparable(configs: Mapping[str, Mapping[str, object]]) -> None:
     if len(set(quantities.values())) > 1:
         listed = ", ".join(f"{quantity} ({name})" for name, quantity in quantities.items())
         raise AnalysisError(
-            f"studies to compare must have targets of one quantity, got {listed}; compare those "
-            "of each quantity separately"
+            f"studies to compare must have targets of one quantity, got {listed}; compare the "
+            "studies of each quantity separately"
         )
 
 

@@ -32,8 +32,8 @@ def example_ratios(comparison: Comparison) -> pd.DataFrame:
     Returns:
         Columns study, over (the first study), batch_size, ratio, low and high (95 % interval for
         seeds; null where steps are no medians, or a median has no such interval). A row for each
-        batch size at which both reached the target; none unless all studies are tuned to one target
-        of one workload, and their optimizers or batch schedules differ.
+        batch size at which both reached the target; none unless all studies are of one target of
+        one workload, and are tuned with different optimizers or batch schedules, or all recipes.
     """
     first, *others = comparison.studies
     below = _examples(comparison, first)
@@ -49,11 +49,12 @@ def example_ratios(comparison: Comparison) -> pd.DataFrame:
 def _comparable(comparison: Comparison) -> bool:
     first, *others = comparison.studies
     tables = [study.analysis.study for study in comparison.studies]
+    recipes = set(map(follows_rule, tables))
+    rules = {(own.config["optimizer"], str(own.config.get(KEY))) for own in tables}
     return (
         all(study.analysis.target == first.analysis.target for study in others)
         and all(training(own.config) == training(tables[0].config) for own in tables)
-        and len({(c["optimizer"], str(c.get(KEY))) for c in (own.config for own in tables)}) > 1
-        and not any(map(follows_rule, tables))
+        and (recipes == {True} or (recipes == {False} and len(rules) > 1))
     )
 
 

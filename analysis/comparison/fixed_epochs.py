@@ -7,12 +7,14 @@ that; all are cut to the smallest budget among them.
 
 import math
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.comparison.compare import Compared, Comparison
+from analysis.fitting.estimates import percent
 from analysis.fitting.models import Floats
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.federated import examples_per_step
@@ -97,7 +99,7 @@ def epochs_table(comparison: Comparison) -> pd.DataFrame:
 
 def _cell(row: Mapping[Hashable, Any], loss: bool) -> str:
     error, low, high = (row[name] for name in ("error", "low", "high"))
-    write = "{:.3g}".format if loss else "{:.1%}".format
+    write = "{:.3g}".format if loss else partial(percent, digits=1)
     ends = f" ({write(low)}\N{EN DASH}{write(high)})" if high > low else ""
     return f"{write(error)}{ends}" + (f", {row['diverged']} diverged" if row["diverged"] else "")
 

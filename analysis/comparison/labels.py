@@ -6,15 +6,16 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from analysis.errors import AnalysisError
+from analysis.measures.batch_plan import stages_text
 from analysis.measures.federated import clients_text
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.nested import leaves
 
 LEAST_STUDIES = 2
-DEFAULT = "default"
-"""Value shown for a key that a study file leaves out."""
-_LATER = {"mode": "search"}
-"""Values of keys that the first study files did not have."""
+_ABSENT = {"mode": "search", "race.weights": "raw"}
+"""Values of keys that a recorded study file may leave out."""
+_WITH_DEFAULTS = ("workload_options", "compute")
+"""Sections in which a key that is left out has a default; elsewhere it switches something on."""
 
 # what readers look for first; other keys follow in the order of the study file
 _FIRST = (
@@ -34,6 +35,8 @@ _FIRST = (
 # long, or derived from other keys: a folder's name says more
 _LEFT_OUT = ("batch_sizes", "batch_plans", "examples", "imported")
 _MOST_KEYS = 2
+_LONGEST = 60
+"""Characters up to which a label says more than the name of a folder."""
 
 
 def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
@@ -45,7 +48,7 @@ def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
     if len(locations) < LEAST_STUDIES:
         raise AnalysisError(
             f"a comparison needs {LEAST_STUDIES} or more results folders, got {len(locations)}; "
-            "give another"
+            "add one"
         )
     folders: dict[str, ResultsFolder] = {}
     for location in locations:
@@ -53,7 +56,7 @@ def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
         place = f"{folder.filesystem.type_name}:{folder.base}"
         if place in folders:
             raise AnalysisError(
-                f"a comparison needs different results folders, got {location} twice; leave one out"
+                f"a comparison needs different results folders, got {location} twice; remove one"
             )
         folders[place] = folder
     names = unique_names([folder.base for folder in folders.values()])
@@ -79,9 +82,9 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
 
     Args:
         configs: resolved study files as plain data.
-        names: names of the studies, used where no two keys distinguish all.
+        names: names of the studies, used where no two keys distinguish all in few words.
     """
-    flat = [dict(_flattened({**config, "federated": clients_text(config)})) for config in configs]
+    flat = [dict(_flattened(config)) for config in configs]
     keys = sorted(dict.fromkeys(key for config in flat for key in config), key=_rank)
     differing = [
         key
@@ -89,23 +92,37 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
         if len({_value(config, key) for config in flat}) > 1
         and not any(_within(key, section) for section in _LEFT_OUT)
     ]
+    if len(differing) > 1:  # a key that some study lacks has another in its place
+        differing = [key for key in differing if all(_told(config, key) for config in flat)]
     for count in range(1, _MOST_KEYS + 1):
         for chosen in combinations(differing, count):
             found = tuple(
                 ", ".join(f"{key} = {_value(config, key)}" for key in chosen) for config in flat
             )
             if len(set(found)) == len(found):
-                return found
+                return found if max(map(len, found)) <= _LONGEST else tuple(names)
     return tuple(names)
 
 
 def _value(config: Mapping[str, str], key: str) -> str:
-    return config.get(key, _LATER.get(key, DEFAULT))
+    return config.get(key, _ABSENT.get(key, "default" if _has_default(key) else "none"))
+
+
+def _told(config: Mapping[str, str], key: str) -> bool:
+    """Return whether a study has a value of a key, written or not, or lacks its whole section."""
+    section = key.partition(".")[0]
+    lacks_section = not any(_within(other, section) for other in config)
+    return key in config or key in _ABSENT or _has_default(key) or lacks_section
+
+
+def _has_default(key: str) -> bool:
+    return any(_within(key, section) for section in _WITH_DEFAULTS)
 
 
 def _flattened(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield dotted keys with their values as text; a plug-in is named by its class."""
-    for key, value in leaves(config):
+    told = {"federated": clients_text(config), "batch_schedule": stages_text(config)}
+    for key, value in leaves({**config, **told}):
         text = f"{value:g}" if isinstance(value, float) else str(value)
         yield key, text.rpartition(":")[2] if key == "workload" else text
 

@@ -15,14 +15,14 @@ from analysis.comparison.fixed_epochs import epochs_caption, epochs_table, fixed
 from analysis.comparison.rule_costs import rule_costs, rule_costs_table
 from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
-from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
-from analysis.fitting.estimates import Estimate, rounded
+from analysis.fitting.estimates import Estimate, percent, rounded
 from analysis.measures.batch_plan import BatchPlan, is_planned
 from analysis.measures.federated import local_steps, step_unit
 from analysis.report.fits import critical_record, fits_record
-from analysis.report.write import markdown_table
+from analysis.report.write import defined_markdown, markdown_list, markdown_table
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.rows import json_rows
 from analysis.tables.schema import SCHEMA_VERSION
 
 COMPARISON_JSON = "comparison.json"
@@ -71,13 +71,12 @@ def write_comparison(
 def comparison_record(comparison: Comparison) -> dict[str, object]:
     """Return a comparison as JSON data; null where unknown or without bound."""
     equality, to = comparison.equality, comparison.normalisation
-    table = comparison.table.to_json(orient="records", double_precision=15)
     return {
         "schema_version": SCHEMA_VERSION,
         "quantity": comparison.quantity,
         "compared": "median of replicates" if comparison.medians else "fewest steps",
         "studies": [_study_record(study) for study in comparison.studies],
-        "table": json.loads(table),
+        "table": json_rows(comparison.table),
         "normalisation": {
             "batch_size": to.batch_size,
             "by": "steps measured there" if to.measured else "the study's hyperbola there",
@@ -88,9 +87,9 @@ def comparison_record(comparison: Comparison) -> dict[str, object]:
             {"over": ratio.over, "under": ratio.under, **ratio.estimate.record()}
             for ratio in comparison.ratios
         ],
-        "example_ratios": json.loads(example_ratios(comparison).to_json(orient="records")),
-        "rule_costs": json.loads(rule_costs(comparison).to_json(orient="records")),
-        "fixed_epochs": json.loads(fixed_epochs(comparison).to_json(orient="records")),
+        "example_ratios": json_rows(example_ratios(comparison)),
+        "rule_costs": json_rows(rule_costs(comparison)),
+        "fixed_epochs": json_rows(fixed_epochs(comparison)),
         "definitions": dict(DEFINITIONS),
         "sentences": list(comparison_sentences(comparison)),
     }
@@ -117,16 +116,15 @@ def comparison_markdown(comparison: Comparison) -> str:
     shown = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
     parts = [
         "# Comparison",
-        "\n".join(f"- {escape_markdown(name)}" for name in names),
-        "\n".join(f"- {escape_markdown(text)}" for text in comparison_sentences(comparison)),
+        markdown_list(names),
+        markdown_list(comparison_sentences(comparison)),
         *(
             f"{caption}:\n\n{markdown_table(rows, names_first=True)}"
             for caption, rows in comparison_tables(comparison).items()
         ),
     ]
     if shown:
-        definitions = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in shown)
-        parts.append(f"Definitions of the critical batch sizes:\n\n{definitions}")
+        parts.append(defined_markdown(shown))
     return "\n\n".join(parts) + "\n"
 
 
@@ -212,7 +210,7 @@ def fits_table(comparison: Comparison) -> pd.DataFrame:
             rows.append([name, *(_text(size.estimate if size else None) for size in found)])
     references = (str(min(study.reached)) if study.critical else "-" for study in studies)
     rows.append(["B_ref (of b_20)", *references])
-    spreads = ("-" if fit is None else f"{math.expm1(fit.sigma):.1%}" for fit in fits)
+    spreads = ("-" if fit is None else percent(math.expm1(fit.sigma), 1) for fit in fits)
     rows.append(["spread", *spreads])
     return pd.DataFrame(rows, columns=["", *(study.label for study in studies)])
 
@@ -228,7 +226,7 @@ def _text(estimate: Estimate | None) -> str:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the tables and what was found."""
+    """Print the tables and the findings."""
     for caption, rows in comparison_tables(comparison).items():
         console.print(f"{caption}:", markup=False, soft_wrap=True)
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")

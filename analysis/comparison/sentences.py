@@ -1,12 +1,12 @@
 """What a comparison of studies found, in sentences."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.example_ratios import example_ratio_sentences
 from analysis.comparison.rule_costs import rule_cost_sentences, times
 from analysis.fitting.critical import FORM, TUNING
-from analysis.fitting.estimates import LEVEL, rounded, size_text, span_text
+from analysis.fitting.estimates import LEVEL, list_text, rounded, size_text, span_text
 from analysis.fitting.ratios import EqualityTest
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
@@ -60,11 +60,6 @@ def _normalization(comparison: Comparison) -> str:
     )
 
 
-def _listed(items: Iterable[str]) -> str:
-    *most, last = items
-    return f"{', '.join(most)} and {last}" if most else last
-
-
 def _targets(comparison: Comparison) -> tuple[str, ...]:
     studies = comparison.studies
     sentences = [
@@ -73,9 +68,9 @@ def _targets(comparison: Comparison) -> tuple[str, ...]:
         for sentence in round_sentences(study.analysis.study.config)
     ]
     if len({study.analysis.target for study in studies}) > 1:
-        targets = _listed(f"{study.analysis.target:g} ({study.label})" for study in studies)
+        targets = list_text(f"{study.analysis.target:g} ({study.label})" for study in studies)
         sentences.append(
-            f"The studies have different targets, {targets}: each one's steps are to its own."
+            f"The studies have different targets, {targets}: steps are to each study's own."
         )
     tables = [study.analysis.study for study in studies]
     if len({str(study.config["workload"]) for study in tables}) > 1:
@@ -85,7 +80,7 @@ def _targets(comparison: Comparison) -> tuple[str, ...]:
         )
     else:
         sentences += [
-            f"The studies have different {split} data: their steps differ by that as well."
+            f"The studies have different {split} data, which also changes their steps."
             for name, split in (("train", "training"), ("validation", "validation"))
             if len({str(study.data[name]) for study in tables if name in study.data}) > 1
         ]
@@ -100,14 +95,14 @@ def _measures(comparison: Comparison) -> tuple[str, ...]:
     measure = "Steps are the fewest over trials"
     if some:
         measure += (
-            f" in all studies: {_listed(some)} {'has' if len(some) == 1 else 'have'} medians over "
-            "fresh seeds, but some studies or batch sizes lack them, and the two do not mix"
+            f" in all studies: {list_text(some)} {'has' if len(some) == 1 else 'have'} medians "
+            "over fresh seeds, but some studies or batch sizes lack them, and the two do not mix"
         )
     trials = [study.analysis.table["trials"] for study in studies]
     counts = [span_text(number.min(), number.max()) for number in trials]
     if len(set(counts)) == 1:
         return (f"{measure}; {counts[0]} trials at each batch size.",)
-    shown = _listed(
+    shown = list_text(
         f"{count} ({study.label})" for count, study in zip(counts, studies, strict=True)
     )
     recipe = any(follows_rule(study.analysis.study) for study in studies)
@@ -132,16 +127,16 @@ def _misses(studies: Sequence[Compared]) -> tuple[str, ...]:
         if none:
             errors = table.set_index("batch_size")["best_error"].dropna()
             told = (f"{b} (least {quantity} {errors[b]:.4g})" if b in errors else b for b in none)
-            sentences.append(f"{label} missed the target at B = {_listed(map(str, told))}.")
+            sentences.append(f"{label} missed the target at B = {list_text(map(str, told))}.")
         if half:
             sentences.append(
                 f"Half or more of the fresh seeds of {label} missed the target at "
-                f"B = {_listed(map(str, half))}."
+                f"B = {list_text(map(str, half))}."
             )
         if out.size:
-            sizes = _listed(map(size_text, out))
+            sizes = list_text(map(size_text, out))
             sentences.append(
-                f"No curve allows that of {label} at B = {sizes}, so the fit leaves "
+                f"No curve explains that of {label} at B = {sizes}, so the fit leaves "
                 f"{'them' if out.size > 1 else 'it'} out."
             )
     target = _target_for_all(studies)
@@ -189,7 +184,7 @@ def _steps_at(studies: Sequence[Compared], batch_size: int, end: str) -> str:
 def _b_crit(comparison: Comparison) -> tuple[str, ...]:
     by_name = {study.name: study for study in comparison.studies}
     without = [study.label for study in comparison.studies if study.fit is None]
-    sentences = [f"No fit, and so no b_crit, for {_listed(without)}."] if without else []
+    sentences = [f"No fit, hence no b_crit, for {list_text(without)}."] if without else []
     sentences += [
         f"{study.label}: {sentence}"
         for study in comparison.studies
@@ -199,13 +194,14 @@ def _b_crit(comparison: Comparison) -> tuple[str, ...]:
         )
     ]
     sentences += _other_numbers(comparison)
-    open_ones = _not_identified(comparison.studies)
+    fitted = [(s.label, s.b_crit) for s in comparison.studies if s.b_crit is not None]
+    open_ones = [label for label, b_crit in fitted if not b_crit.identified]
     if comparison.equality is None:
-        return (*sentences, "b_crit is not compared: fewer than two studies identify it.")
+        return (*sentences, "b_crit is not compared: it is identified in fewer than two studies.")
     if open_ones:
         sentences.append(
-            f"{_listed(open_ones)} {'is' if len(open_ones) == 1 else 'are'} in no comparison of "
-            "b_crit, which the data there do not identify."
+            f"{list_text(open_ones)} {'is' if len(open_ones) == 1 else 'are'} left out of the "
+            "comparison of b_crit, which the data there do not identify."
         )
     first = comparison.ratios[0].under
     sentences += [_ratio(ratio, by_name) for ratio in comparison.ratios if ratio.under == first]
@@ -213,8 +209,8 @@ def _b_crit(comparison: Comparison) -> tuple[str, ...]:
     bent = [s.label for s in comparison.studies if s.fits is not None and s.fits.best is not s.fit]
     if bent:
         sentences.append(
-            f"For {_listed(bent)}, another curve than the hyperbola has the lowest AICc; the table "
-            "has its critical batch size too."
+            f"For {list_text(bent)}, a curve other than the hyperbola has the lowest AICc; the "
+            "table has its critical batch size too."
         )
     return (*sentences, *_caveats(comparison))
 
@@ -232,12 +228,7 @@ def _caveats(comparison: Comparison) -> tuple[str, ...]:
         (plain, "They take the curve of {} for a hyperbola, as too few batch sizes reached the "
          "target to fit another."),
     )  # fmt: skip
-    return tuple(text.format(_listed(labels)) for labels, text in told if labels)
-
-
-def _not_identified(studies: Sequence[Compared]) -> list[str]:
-    """Return the labels of the studies whose fit does not identify b_crit."""
-    return [s.label for s in studies if s.b_crit is not None and not s.b_crit.identified]
+    return tuple(text.format(list_text(labels)) for labels, text in told if labels)
 
 
 def _other_numbers(comparison: Comparison) -> tuple[str, ...]:
@@ -248,8 +239,8 @@ def _other_numbers(comparison: Comparison) -> tuple[str, ...]:
     if not own:
         return ()
     return (
-        f"b_crit is of the fewest steps over trials here; the summary of {_listed(own)} by itself "
-        "has that of the medians over fresh seeds.",
+        "b_crit here is that of the fewest steps over trials; the summary of "
+        f"{list_text(own)} has that of the medians over fresh seeds.",
     )
 
 

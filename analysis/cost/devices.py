@@ -172,7 +172,7 @@ def link_of(devices: int, small: float, large: float, size: float) -> Link:
         size: bytes of the large message.
     """
     messages = 2 * (devices - 1)
-    # a large message that is as fast as a small one tells a bandwidth beyond what can be measured
+    # a large message that is as fast as a small one means a bandwidth too high to be measured
     sending = max(large - small, 1e-9)
     return Link(
         bandwidth=messages * size / devices / sending,
@@ -193,10 +193,7 @@ def scaled(
     A batch size is left out where the share of a device is smaller than every batch size that was
     timed: what a step takes there is not known. A number of devices for which none is left is, too.
     Numbers of devices rise; the link may be missing where there is but one.
-
-    Raises:
-        AnalysisError: the size of the model is not known.
-    """  # noqa: DOC502  (raised by _message_bytes)
+    """
     size = _message_bytes(costs, link)
     best: list[DeviceCost] = []
     for count in (1, *devices):
@@ -229,8 +226,8 @@ def _message_bytes(costs: StepCosts, link: Link | None) -> float:
     parameters = link.parameters or costs.parameters
     if parameters is None:
         raise AnalysisError(
-            "--devices need the number of trainable parameters, whose gradients the devices sum, "
-            f"got step times without it ({costs.source}); give it with --parameters"
+            "--devices needs the number of trainable parameters, whose gradients are all-reduced, "
+            f"got step times without it ({costs.source}); add --parameters"
         )
     return float(parameters * _BYTES_PER_PARAMETER)
 

@@ -16,6 +16,7 @@ TIME: Units = (
     (1e-3, 1e-3, "ms"),
     (0.0, 1e-6, "\N{MICRO SIGN}s"),
 )
+DEVICE_TIME: Units = ((360.0, 3600.0, "device-hours"), (0.0, 1.0, "device-seconds"))
 ENERGY: Units = (
     (3.6e6, 3.6e6, "kWh"),
     (3600.0, 3600.0, "Wh"),

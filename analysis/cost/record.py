@@ -29,11 +29,12 @@ from analysis.report.tables import TABLES
 from analysis.report.write import print_table
 from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.rows import csv_bytes
 from analysis.tables.schema import COST_SUMMARY_FILE, SCHEMA_VERSION
 
 _ROW = ("steps", "examples_per_second", "examples", "seconds", "device_hours", "money", "joules")
 _CSV, _DEVICES_CSV = "cost.csv", "cost_devices.csv"
-_DISPENSABLE = ("memory", "energy", "examples", "found", "examples/s", "device-h")
+_DISPENSABLE = ("memory", "energy", "examples", "found", "examples/s")
 """Columns that a narrow terminal leaves out, the first one first."""
 
 
@@ -131,17 +132,16 @@ def readable_costs(cost: StudyCost) -> pd.DataFrame:
         "time": lambda row: _time(None if row.seconds is None else row.seconds.value),
         "95% CI": lambda row: _ends(row.seconds),
         "found": lambda row: _time(row.seconds_found),
-        "device-h": lambda row: _value(row.device_hours),
         "money": lambda row: "-" if row.money is None else price_text(row.money.value),
         "energy": lambda row: "-" if row.joules is None else text(row.joules, ENERGY),
-        "memory": lambda row: "-" if row.step is None else _bytes(row.step.memory),
+        "memory": _memory,
     }
     return pd.DataFrame({name: [write(row) for row in rows] for name, write in of.items()}).drop(
         columns=[
             *([] if cost.on_curve else ["found"]),
             *(["money"] if cost.terms.price is None else []),
             *(["energy"] if all(row.joules is None for row in rows) else []),
-            *(["memory"] if all(r.step is None or r.step.memory is None for r in rows) else []),
+            *(["memory"] if all(_memory(row) == "-" for row in rows) else []),
         ]
     )
 
@@ -156,23 +156,24 @@ def readable_devices(cost: StudyCost) -> pd.DataFrame:
         "time": lambda row: amount(row.seconds.value, TIME),
         "95% CI": lambda row: _ends(row.seconds),
         "speed-up": lambda row: rounded(row.speedup.value),
-        "device-h": lambda row: _value(row.device_hours),
+        "device time": lambda row: _time(row.seconds.times(row.devices).value),
         "money": lambda row: "-" if row.money is None else price_text(row.money.value),
     }
     shown = pd.DataFrame({name: [write(row) for row in cost.scaling] for name, write in of.items()})
     return shown.drop(columns=["money"] if cost.terms.price is None else [])
 
 
+def _memory(row: CostRow) -> str:
+    used = None if row.step is None else row.step.memory
+    return "-" if used is None else amount(used, BYTES)
+
+
 def _time(seconds: float | None) -> str:
     return "-" if seconds is None else amount(seconds, TIME)
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else rounded(value)
-
-
 def _value(estimate: Estimate | None) -> str:
-    return _number(None if estimate is None else estimate.value)
+    return "-" if estimate is None else rounded(estimate.value)
 
 
 def _ends(seconds: Estimate | None) -> str:
@@ -180,10 +181,6 @@ def _ends(seconds: Estimate | None) -> str:
     if seconds is None:
         return "-"
     return interval_text(seconds, unit_of(seconds.value, TIME)[0]) or "-"
-
-
-def _bytes(value: int | None) -> str:
-    return "-" if value is None else amount(value, BYTES)
 
 
 def print_costs(cost: StudyCost, console: Console) -> None:
@@ -206,7 +203,6 @@ def write_cost(cost: StudyCost, folder: ResultsFolder) -> list[ResultsFolder]:
         if not content[key]:
             tables.remove(name)
             continue
-        table = pd.json_normalize(content[key], sep="_")
-        tables.write(name, table.to_csv(index=False, lineterminator="\n").encode())
+        tables.write(name, csv_bytes(pd.json_normalize(content[key], sep="_")))
         files.append(tables / name)
     return files

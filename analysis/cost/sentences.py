@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from analysis.cost.devices import ALL_REDUCE, EXAMPLES, SHARES, DeviceCost
-from analysis.cost.estimates import ENERGY, TIME, amount, text
+from analysis.cost.estimates import DEVICE_TIME, ENERGY, TIME, amount, text
 from analysis.cost.rows import CostRow
 from analysis.cost.step_costs import MEASURED, StepCost
 from analysis.cost.study_cost import StudyCost
-from analysis.fitting.estimates import REACH, rounded, span_text
+from analysis.fitting.estimates import REACH, list_text, rounded, span_text
 from analysis.measures.federated import step_unit
 from analysis.measures.replicates import fitted_quantity
 
@@ -21,7 +21,7 @@ _REASONS = {
 
 
 def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
-    """Return what was found, one sentence each: verdicts first, then what they rest on."""
+    """Return the findings, one sentence each: verdicts first, then their basis."""
     return (
         *disturbed_sentences(cost),
         *fastest_sentences(cost),
@@ -46,9 +46,9 @@ def disturbed_sentences(cost: StudyCost) -> tuple[str, ...]:
         return ()
     most = max(row.lacking or 0.0 for row in disturbed)
     return (
-        f"B = {_listed(disturbed)}: while steps were timed, other programs kept up to {most:.1f} "
-        f"cores from the {cost.costs.threads or 1} threads, so what follows is not of this machine "
-        "alone; run `cost` again when they have ended, or with fewer --threads.",
+        f"B = {_listed(disturbed)}: while steps were timed, other programs took up to {most:.1f} "
+        f"cores from the {cost.costs.threads or 1} threads, so the times below are too long; run "
+        "`cost` again when these programs have ended, or with fewer --threads.",
     )
 
 
@@ -64,13 +64,13 @@ def fastest_sentences(cost: StudyCost) -> tuple[str, ...]:
     best = cost.fastest
     if best is None or best.seconds is None or best.steps is None or best.step is None:
         return (
-            "No batch size has both a time of a step and steps to target, so there is no verdict.",
+            "No batch size has both a step time and steps to target, so none can be recommended.",
         )
     unit = step_unit(cost.analysis.study.config)
     sentences = [
         f"Fastest on one device: B = {best.batch_size}, {text(best.seconds, TIME)} to target, "
         f"{text(best.steps)} {unit} of {text(best.step.seconds, TIME)}{_as_fast(cost)}.",
-        f"On one device the fastest is also the cheapest: {_bill(best)}.",
+        f"On one device the fastest batch size is also the cheapest: {_bill(best)}.",
     ]
     near = cost.smallest_near
     if near is not None and near is not best and near.seconds is not None:
@@ -85,15 +85,15 @@ def _as_fast(cost: StudyCost) -> str:
     if len(cost.timed) == 1:
         return ", the only batch size with a time"
     if not cost.held:
-        return "; without intervals it is not known which others may be as fast"
+        return "; without intervals, other batch sizes may be as fast"
     if not cost.as_fast:
-        return "; all others are slower, beyond their intervals"
-    return f"; B = {_listed(cost.as_fast)} may be as fast, by their intervals"
+        return "; all others are slower by more than their intervals"
+    return f"; by their intervals, B = {_listed(cost.as_fast)} may be as fast"
 
 
 def _bill(row: CostRow) -> str:
-    assert row.device_hours is not None
-    hours = f"{text(row.device_hours)} device-hours"
+    assert row.seconds is not None
+    hours = text(row.seconds, DEVICE_TIME)
     if row.money is None:
         return hours
     return f"{hours}, {text(row.money)} at {row.price:g} an hour"
@@ -125,8 +125,8 @@ def _doubling(cost: StudyCost) -> tuple[str, ...]:
     times = "; ".join(f"{which}: {text(at.seconds)}" for which, at in steps)
     examples = "; ".join(f"{which}: {rounded(at.examples.value)}" for which, at in steps)
     return (
-        f"The next larger batch size takes so many times the time to target: {times}.",
-        f"And so many times the examples: {examples}.",
+        f"From one batch size to the next, the time to target is multiplied by: {times}.",
+        f"The examples to target are multiplied by: {examples}.",
     )
 
 
@@ -139,14 +139,14 @@ def _under_tuned(cost: StudyCost) -> tuple[str, ...]:
     span = span_text(rounded(min(ratios)), rounded(max(ratios)))
     return (
         f"B = {_listed(cost.beyond)}: the best point found takes {span} times the steps of the "
-        "best there is, beyond their interval; run more trials there (search.trials).",
+        "estimated optimum, beyond its interval; run more trials there (search.trials).",
     )
 
 
 def _energy(cost: StudyCost) -> tuple[str, ...]:
     known = [(row, row.joules) for row in cost.rows if row.joules is not None]
     if not known:
-        return ("Energy is not known: no driver told it (NVML on a GPU, RAPL on a CPU).",)
+        return ("Energy is unknown: no driver reports it (NVML on a GPU, RAPL on a CPU).",)
     row, joules = min(known, key=lambda pair: pair[1].value)
     return (f"Least energy on one device: B = {row.batch_size}, {text(joules, ENERGY)} to target.",)
 
@@ -157,7 +157,7 @@ def _device_sentences(cost: StudyCost) -> tuple[str, ...]:
     if fastest is None or cheapest is None or near is None or cost.scaling[-1].devices == 1:
         return told
     return (
-        f"Fastest of the numbers of devices: {_scaled(fastest)}.",
+        f"Fastest number of devices: {_scaled(fastest)}.",
         f"Cheapest: {_scaled(cheapest)}.",
         f"Cheapest within 10% of the fastest: {_scaled(near)}.",
         _end_of_scaling(cost),
@@ -168,10 +168,10 @@ def _device_sentences(cost: StudyCost) -> tuple[str, ...]:
 
 def _scaled(row: DeviceCost) -> str:
     devices = f"{row.devices} device{'s' if row.devices > 1 else ''}"
-    money = "" if row.money is None else f", {text(row.money)} of money"
+    money = "" if row.money is None else f", {text(row.money)} in money"
     return (
         f"{devices} at B = {row.batch_size}, {text(row.seconds, TIME)} to target, "
-        f"{text(row.device_hours)} device-hours{money}"
+        f"{text(row.seconds.times(row.devices), DEVICE_TIME)}{money}"
     )
 
 
@@ -213,8 +213,8 @@ def _left_out(cost: StudyCost) -> tuple[str, ...]:
         return ()
     least = cost.costs.rows[0].batch_size
     return (
-        f"No batch size gives each of {', '.join(map(str, without))} devices a share of {least} "
-        "examples or more, the smallest batch that was timed, so nothing is said of them.",
+        f"{', '.join(map(str, without))} devices are left out: no batch size gives each of them "
+        f"{least} examples or more, the smallest batch that was timed.",
     )
 
 
@@ -241,7 +241,7 @@ def _unsteady(cost: StudyCost) -> tuple[str, ...]:
     fewer = ", or with fewer --threads" if (cost.costs.threads or 1) > 1 else ""
     return (
         f"B = {_listed(wide)}: the ends of the interval of a step differ by more than a factor of "
-        f"{_STEADY:g}, as where other programs run; run `cost` again when they have ended{fewer}.",
+        f"{_STEADY:g}, as other programs cause; run `cost` again when they have ended{fewer}.",
     )
 
 
@@ -256,8 +256,8 @@ def _evaluation(cost: StudyCost) -> tuple[str, ...]:
     seconds, step = known[0]
     return (
         f"A measurement on the validation set takes {amount(seconds, TIME)}, as long as "
-        f"{rounded(seconds / step)} steps at B = {cost.costs.rows[0].batch_size}; none is in the "
-        "times to target.",
+        f"{rounded(seconds / step)} steps at B = {cost.costs.rows[0].batch_size}; the times to "
+        "target include none.",
     )
 
 
@@ -265,18 +265,17 @@ def _intervals(cost: StudyCost) -> str:
     analysis = cost.analysis
     if not cost.held:
         return (
-            "Steps to target have no interval: they are the fewest over trials, without replicates "
-            "and at too few batch sizes to compare fits; set replicates.seeds and `sweep` again."
+            "Steps to target have no interval: they are the fewest over trials, without "
+            "replicates and at too few batch sizes to compare fits; set replicates.seeds and run "
+            "`sweep` again."
         )
-    *others, last = cost.held
-    held = f"{', '.join(others)} and {last}" if others else last
     of = fitted_quantity(analysis.study, analysis.table)
     what = f"those of the curve fitted to the {of}" if cost.on_curve else f"the {of}"
     missing = "" if analysis.tuning is None else analysis.tuning.missing
-    without = f"; under-tuning is in none: {missing}" if missing else ""
+    without = f"; none covers under-tuning: {missing}" if missing else ""
     return (
-        f"Steps to target are {what}; their 95% intervals hold {held}, and those of times the "
-        f"spread of the step times too{without}."
+        f"Steps to target are {what}; their 95% intervals cover {list_text(cost.held)}, and those "
+        f"of times also the spread of step times{without}."
     )
 
 
@@ -294,6 +293,6 @@ def _missing(cost: StudyCost) -> tuple[str, ...]:
     missed = [row for row in cost.rows if row.steps is None]
     untimed = [row for row in cost.rows if row.step is None]
     return (
-        *([f"B = {_listed(missed)}: no steps to target, so no time to it."] if missed else []),
-        *([f"B = {_listed(untimed)}: no time of a step is given."] if untimed else []),
+        *([f"B = {_listed(missed)}: no steps to target, so no time to target."] if missed else []),
+        *([f"B = {_listed(untimed)}: no step time is known."] if untimed else []),
     )

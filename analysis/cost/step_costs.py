@@ -130,7 +130,7 @@ def read_costs(folder: ResultsFolder) -> StepCosts | None:
     ]
     if wrong:
         raise AnalysisError(
-            f"{folder / COST_FILE} must have {wrong[0]}, got others; run `cost` to make it again"
+            f"{folder / COST_FILE} must have {wrong[0]}, but does not; run `cost` to make it again"
         )
     return StepCosts.of(_records(table))
 
@@ -153,8 +153,8 @@ def step_times(path: Path) -> list[dict[str, Any]]:
     """
     if not is_table(path):
         raise AnalysisError(
-            f"--step-times must be a file of {', '.join(READERS)}, got {path}; export the times as "
-            "one of these"
+            f"--step-times must be a file with one of the suffixes {', '.join(READERS)}, got "
+            f"{path}; export the times as one of these"
         )
     rows = read_table_of_runs(path)
     _check_columns(rows)

@@ -41,7 +41,7 @@ class Terms:
     link: Link | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a price that nobody pays, and devices that nothing connects.
+        """Refuse an impossible price, and devices without a link.
 
         Raises:
             AnalysisError: the price, or a number of devices, is out of its range; or the link is
@@ -58,8 +58,9 @@ class Terms:
             )
         if self.link is None and any(count > 1 for count in self.devices):
             raise AnalysisError(
-                f"--devices up to {max(self.devices)} need what connects them; give the bandwidth "
-                "of a device's link with --bandwidth, and the latency of a message with --latency"
+                f"--devices up to {max(self.devices)} needs the link between them; give the "
+                "bandwidth of each device's link with --bandwidth, and the latency of a message "
+                "with --latency"
             )
 
 
@@ -168,10 +169,7 @@ def cost_of(folder: ResultsFolder, analysis: Analysis) -> StudyCost | None:
 
     Price and devices are those of the latest `batchscale cost`; None where the folder holds no step
     times.
-
-    Raises:
-        AnalysisError: a file is damaged, or the devices cannot be computed.
-    """  # noqa: DOC502  (raised inside)
+    """
     costs = read_costs(folder)
     return None if costs is None else joined(analysis, costs, _recorded_terms(folder))
 
@@ -185,13 +183,13 @@ def check_joinable(analysis: Analysis, terms: Terms) -> None:
     config = analysis.study.config
     if is_planned(config):
         raise AnalysisError(
-            "the cost is that of steps of one batch size, got a study whose batch_schedule changes "
-            "the batch along a trial; give a study of fixed batch sizes"
+            "a cost needs steps of one batch size, got a study whose batch_schedule changes the "
+            "batch during a trial; give a study of fixed batch sizes"
         )
     if terms.devices and is_federated(config):
         raise AnalysisError(
-            "--devices spreads the batch of one model, got a federated study, whose clients are "
-            "devices already; leave it out"
+            "--devices splits the batch of one model, got a federated study, whose clients are "
+            "already separate devices; leave it out"
         )
 
 

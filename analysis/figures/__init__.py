@@ -1,4 +1,4 @@
-"""The figures of a study by name: draw one, or write all of them.
+"""The figures of a study by name.
 
 Those of a comparison are in `analysis.figures.comparison`; those of `batchscale diagnose` in
 `analysis.figures.diagnostics`.
@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing.kind import FigureKind, draw_named, write_all
-from analysis.figures.drawing.style import Look
+from analysis.figures.drawing.kind import FigureKind, draw_named
 from analysis.figures.one_study.b_crit import b_crit_data, draw_b_crit
 from analysis.figures.one_study.best_of_n import best_of_n_data, draw_best_of_n
 from analysis.figures.one_study.budgets import budgets_data, draw_budgets
@@ -20,7 +19,6 @@ from analysis.figures.one_study.residuals import draw_residuals, residuals_data
 from analysis.figures.one_study.search import draw_search, search_data
 from analysis.figures.one_study.steps import draw_steps, steps_data
 from analysis.report.summary import Analysis
-from analysis.tables.folder import ResultsFolder
 
 FIGURES: Mapping[str, FigureKind[Analysis]] = {
     "steps_vs_batch": FigureKind(
@@ -54,8 +52,3 @@ FIGURES: Mapping[str, FigureKind[Analysis]] = {
 def draw(analysis: Analysis, name: str = "steps_vs_batch", ax: Axes | None = None) -> Figure:
     """Return the figure of that name in `FIGURES`, as `draw_named` does; nothing is written."""
     return draw_named(FIGURES, name, analysis, ax)
-
-
-def write_figures(analysis: Analysis, folder: ResultsFolder, look: Look | None = None) -> list[str]:
-    """Write the figures of an analysis, as `write_all` does; return the names of the files."""
-    return write_all(FIGURES, analysis, folder, look)

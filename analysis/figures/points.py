@@ -15,11 +15,13 @@ from analysis.figures.drawing.series import (
     series_keys,
     series_rows,
     steps_axis_scale,
+    through,
 )
 from analysis.figures.drawing.sheet import Sheet
 from analysis.figures.drawing.style import Look
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis
 from analysis.fitting.fit import ScalingFit
+from analysis.fitting.models import Floats
 
 _HEIGHT = 3.6
 
@@ -34,11 +36,19 @@ def points_data(fit: ScalingFit) -> pd.DataFrame:
     at = curve_sizes(sizes)
     low, high = fit.band(at)
     parts = [
-        series_rows(MEASURED, sizes[~missed], steps[~missed]),
+        series_rows(MEASURED, sizes[~missed], steps[~missed], **_ends(fit)),
         series_rows(NOT_REACHED, sizes[missed], steps[missed]),
         series_rows(FIT, at, fit.predict(at), low=low, high=high),
     ]
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def _ends(fit: ScalingFit) -> dict[str, Floats]:
+    """Return the ends of the brackets, if there are any."""
+    points = fit.points
+    if not points.bracketed.any():
+        return {}
+    return {"low": points.before[~points.missed], "high": points.steps[~points.missed]}
 
 
 def draw_points_and_curve(sheet: Sheet, data: pd.DataFrame, fit: ScalingFit) -> None:
@@ -49,7 +59,8 @@ def draw_points_and_curve(sheet: Sheet, data: pd.DataFrame, fit: ScalingFit) -> 
     draw_series(axes, data, steps_axis_scale(axes, points), band=True, color=color(0), marker="o")
     label_axis(axes.xaxis, "Batch size")
     label_axis(axes.yaxis, "Steps to target")
-    sheet.legend(series_keys(set(data["series"]), "steps to target", f", {fit.level:.0%} band"))
+    band = f"{through(fit.points)}, {fit.level:.0%} band"
+    sheet.legend(series_keys(set(data["series"]), "steps to target", band))
 
 
 POINTS_FIGURE = FigureKind(data=points_data, draw=draw_points_and_curve, needs="a fit")

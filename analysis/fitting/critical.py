@@ -14,13 +14,13 @@ from analysis.fitting.tuning_gap import margins
 
 SEEDS, TUNING, FORM = "seeds", "under-tuning", "form of the curve"
 """Sources of uncertainty."""
-NO_TUNING = "the interval holds no under-tuning"
-"""Note of a `b_crit` whose fits are not of the best points there are."""
+NO_TUNING = "the interval does not cover under-tuning"
+"""Note of a `b_crit` whose fits are of the points found, not of the optima."""
 
 DEFINITIONS: Mapping[str, str] = {
-    "b_crit": "E_min / S_min, where perfect scaling and plateau would cross: the models averaged, "
-    "each by how well it fits; the interval holds the noise of seeds, under-tuning and the form of "
-    "the curve, each where the study shows it",
+    "b_crit": "E_min / S_min, where perfect scaling and plateau would cross, averaged over the "
+    "models by how well each fits; the interval covers the noise of seeds, under-tuning and the "
+    "form of the curve, as far as the study shows them",
     "b_crit_hyperbola": f"of the hyperbola {MODELS['hyperbola'].formula}, "
     f"{MODELS['hyperbola'].critical}",
     "b_crit_power": f"of {MODELS['power'].formula}, {MODELS['power'].critical}",
@@ -29,10 +29,10 @@ DEFINITIONS: Mapping[str, str] = {
     "smallest measured batch size B_ref: 1.2 B_ref + 0.2 b_crit_hyperbola (Zhang et al. 2024)",
     "b_diversity": "bound B_S of gradient diversity: batches with B - 1 <= delta B_S need at most "
     "1 + delta times the examples of single ones; 1 + b_crit_hyperbola (Yin et al. 2018)",
-    "b_perfect": "end of perfect scaling: where examples to target, the models averaged, pass "
-    "1.2 times their value at the smallest measured batch size",
-    "b_plateau": "start of the plateau: where steps to target, the models averaged, come within "
-    "1.1 times their value at the largest measured batch size",
+    "b_perfect": "end of perfect scaling: where examples to target, averaged over the models, "
+    "exceed 1.2 times their value at the smallest measured batch size",
+    "b_plateau": "start of the plateau: where steps to target, averaged over the models, come "
+    "within 1.1 times their value at the largest measured batch size",
 }
 """Definition of each critical batch size as text."""
 

@@ -1,7 +1,7 @@
 """A number with its interval, and how numbers are written in sentences and tables."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -170,16 +170,18 @@ def two_digits(value: float, down: bool = False) -> float:
     return float(f"{whole}e{place}")
 
 
-def percent(share: float) -> str:
-    """Return a share in whole percent; what is not 0 is not shown as 0, nor what misses 1 as 1.
+def percent(share: float, digits: int = 0) -> str:
+    """Return a share in percent; what is not 0 is not shown as 0, nor what misses 1 as 1.
 
     >>> percent(0.0), percent(0.004), percent(0.5), percent(0.996), percent(1.0)
     ('0%', '<1%', '50%', '>99%', '100%')
+    >>> percent(0.0002, 1), percent(0.0312, 1)
+    ('<0.1%', '3.1%')
     """
-    whole = f"{share:.0%}"
-    if whole == "0%" and share > _ZERO:
-        return "<1%"
-    return ">99%" if whole == "100%" and share < 1 else whole
+    text, least = f"{share:.{digits}%}", 0.1**digits
+    if text == f"{0:.{digits}%}" and share > _ZERO:
+        return f"<{least:.{digits}f}%"
+    return f">{100 - least:.{digits}f}%" if text == f"{1:.{digits}%}" and share < 1 else text
 
 
 def span_text(low: object, high: object) -> str:
@@ -189,3 +191,13 @@ def span_text(low: object, high: object) -> str:
     ('4 to 5', '5')
     """
     return str(low) if low == high else f"{low} to {high}"
+
+
+def list_text(items: Iterable[str]) -> str:
+    """Return one or more items as text.
+
+    >>> list_text(["a"]), list_text(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,7 +1,8 @@
 """Maximum-likelihood fits of curves to steps to target, with profile-likelihood intervals.
 
 Model: log steps_i = log S(B_i; theta) + sigma e_i with independent noise e_i of one scale, normal
-or logistic, and S one of `analysis.fitting.models`; misses are right-censored. For a given shape
+or logistic, and S one of `analysis.fitting.models`; steps that are known up to the bracket between
+two measurements are interval-censored, misses right-censored. For a given shape
 (b_crit and the exponent) `analysis.fitting.likelihood` maximizes over S_min and sigma;
 `analysis.fitting.profile` searches the shapes, limits of the curve included, so a parameter that
 the data do not bound gets an interval that is open on that side.
@@ -17,8 +18,9 @@ from numpy.typing import ArrayLike
 
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import LEVEL, REACH, Estimate
-from analysis.fitting.likelihood import NOISES, Noise, maximize, threshold
+from analysis.fitting.likelihood import maximize, threshold
 from analysis.fitting.models import MODELS, Floats, Model
+from analysis.fitting.noises import NOISES, Noise
 from analysis.fitting.points import Points
 from analysis.fitting.profile import BestShape, ConfidenceSet, ProfileLikelihood
 from analysis.fitting.tuning_gap import TuningGap
@@ -47,7 +49,8 @@ class ScalingFit:
         log_likelihood: of the observed log steps and the misses, at its maximum.
         aicc: Akaike's criterion for small samples; None if the points are too few for it.
         points: the data.
-        residuals: log steps minus log of the curve, shape (n,); lower bounds where missed.
+        residuals: log steps, of the middle of each bracket, minus log of the curve, shape (n,);
+            lower bounds where missed.
         shapes: how likely each shape is, where that is known already.
     """
 
@@ -86,7 +89,7 @@ class ScalingFit:
         """
         if self._log_likelihood is not None:
             return self._log_likelihood(values)
-        return maximize(values, self.points.missed, self.noise).log_likelihood
+        return maximize(values, self.points.censoring, self.noise).log_likelihood
 
     def predict(self, batch_size: ArrayLike) -> Floats:
         """Return the fitted steps to target, in the shape of `batch_size`."""
@@ -212,7 +215,7 @@ def fit(
         log_likelihood=best.log_likelihood,
         aicc=aicc(best.log_likelihood, points.observed, model.parameters + 1),
         points=points,
-        residuals=np.log(points.steps) - log_curve,
+        residuals=np.log(points.middles) - log_curve,
         _best=best,
         _accepted=accepted,
     )

@@ -1,102 +1,43 @@
 """Censored likelihood of a location-scale family, maximized over location and scale.
 
-Values v_i = mu + sigma e_i, with noise e_i of density f and survival function Q. An observed value
-contributes its density; a miss, known only to exceed its bound (right-censored at v_i), contributes
-the probability of exceeding it:
+Values x_i = mu + sigma e_i, with noise e_i of density f and survival function Q. An exact value
+v_i contributes its density; one known to lie in a bracket (v_i - w_i, v_i] (interval-censored) the
+mean density there; a miss, known only to exceed its bound (right-censored at v_i), the probability
+of exceeding it:
 
-    l(mu, sigma) = sum over observed of [log f(z_i) - log sigma] + sum over misses of log Q(z_i),
-    z_i = (v_i - mu) / sigma.
+    l(mu, sigma) = sum over exact of [log f(z_i) - log sigma]
+        + sum over brackets of log[(Q(z_i - w_i / sigma) - Q(z_i)) / w_i]
+        + sum over misses of log Q(z_i),    z_i = (v_i - mu) / sigma.
 
 So a batch size that missed the target still bounds the curve from below, and dropping it would bias
-the curve downward. Assumptions: independent noise with one scale, and uninformative censoring (the
-budget was set before the run). Both terms are log-concave here, hence with a = mu / sigma and
+the curve downward; and steps, which are found at measurements, are not taken for later than they
+are. Assumptions: independent noise with one scale, and uninformative censoring (budget and
+measurements were set before the run). All terms are log-concave here, hence with a = mu / sigma and
 t = 1 / sigma the log-likelihood is concave (Burridge 1981, J. R. Stat. Soc. B 43) and Newton's
 method in two dimensions finds its only maximum, for many rows of values at once. With normal noise
-and no misses the start is the maximum.
+and exact values alone the start is the maximum.
 """
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, fdtri, log_ndtr
+from scipy.special import fdtri
 
 from analysis.fitting.models import Floats, Mask
+from analysis.fitting.noises import Derivatives, Noise
 
-Derivatives = tuple[Floats, Floats, Floats]
-"""A function's value and its first two derivatives."""
-
-# Values without scatter would make the likelihood infinite at sigma = 0: a penalty keeps sigma
-# above about this.
+# Values without scatter would make the likelihood infinite at sigma = 0, and all curves through all
+# brackets equally likely there: a penalty keeps sigma above about the first, and above about this
+# share of the brackets, of which those as wide as the last count no more.
 _LEAST_SCALE = 1e-6
-_HALF_LOG_TAU = math.log(math.tau) / 2
+_SHARE = 0.1
+_WIDE = 0.2
+# share of the steps at which a bracket begins that begins at step 0, which has no logarithm
+_LEAST_BEGINNING = 1e-3
 _MAX_ITERATIONS = 60
 _CONVERGED = 1e-6
 _NEGLIGIBLE = 1e-10
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Noise:
-    """A noise family at location 0 and scale 1.
-
-    Attributes:
-        name: name of the distribution of values whose logarithm has this noise.
-        std: standard deviation.
-        density: log density and its first two derivatives.
-        survival: log survival function and its first two derivatives.
-        sample: samples an array of a given shape.
-    """
-
-    name: str
-    std: float
-    density: Callable[[Floats], Derivatives]
-    survival: Callable[[Floats], Derivatives]
-    sample: Callable[[np.random.Generator, tuple[int, ...]], Floats]
-
-
-def _normal_density(z: Floats) -> Derivatives:
-    return -(z**2) / 2 - _HALF_LOG_TAU, -z, np.full_like(z, -1.0)
-
-
-def _normal_survival(z: Floats) -> Derivatives:
-    log_survival = log_ndtr(-z)
-    hazard = np.exp(-(z**2) / 2 - _HALF_LOG_TAU - log_survival)
-    # hazard - z cancels in the far tail; the exact product lies between 0 and 1
-    return log_survival, -hazard, -np.clip(hazard * (hazard - z), 0.0, 1.0)
-
-
-def _logistic_density(z: Floats) -> Derivatives:
-    below = expit(z)
-    return -z - 2 * np.logaddexp(0.0, -z), 1 - 2 * below, -2 * below * (1 - below)
-
-
-def _logistic_survival(z: Floats) -> Derivatives:
-    below = expit(z)
-    return -np.logaddexp(0.0, z), -below, -below * (1 - below)
-
-
-NOISES: Mapping[str, Noise] = {
-    noise.name: noise
-    for noise in (
-        Noise(
-            name="log-normal",
-            std=1.0,
-            density=_normal_density,
-            survival=_normal_survival,
-            sample=lambda rng, shape: rng.standard_normal(shape),
-        ),
-        Noise(
-            name="log-logistic",
-            std=math.pi / math.sqrt(3),
-            density=_logistic_density,
-            survival=_logistic_survival,
-            sample=lambda rng, shape: rng.logistic(size=shape),
-        ),
-    )
-}
-"""Noise families by name, the usual pair of accelerated failure time models (Kalbfleisch and
-Prentice 2002, section 2.2). The influence of a single value is bounded under log-logistic noise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -109,56 +50,121 @@ class LocationScale:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Rows:
-    """Rows of observed values, shape (..., m), and of the bounds of misses, shape (..., n - m)."""
+class Censoring:
+    """What is known of each of n values.
 
-    observed: Floats
-    bounds: Floats
-    noise: Noise
+    Attributes:
+        missed: which are lower bounds, shape (n,).
+        widths: how far below a value the truth may lie, shape (n,); 0 where it is exact or missed.
+    """
+
+    missed: Mask
+    widths: Floats
+
+    @classmethod
+    def of(cls, steps: Floats, missed: Mask, before: Floats) -> "Censoring":
+        """Return what is known of log steps.
+
+        Args:
+            steps: > 0; where missed, lower bounds; shape (n,).
+            missed: which are, shape (n,).
+            before: where the bracket of each begins, >= 0, shape (n,); not used where missed.
+        """
+        begins = np.where(missed, steps, np.maximum(before, _LEAST_BEGINNING * steps))
+        return cls(missed=missed, widths=np.log(steps / begins))
+
+    @property
+    def observed(self) -> int:
+        """Number of values that are not lower bounds."""
+        return int((~self.missed).sum())
+
+    @property
+    def exact(self) -> Mask:
+        """Which values are known exactly."""
+        exact: Mask = ~self.missed & (self.widths == 0)
+        return exact
+
+    @property
+    def bracketed(self) -> Mask:
+        """Which values are known up to a bracket."""
+        return ~self.missed & (self.widths > 0)
+
+    @property
+    def least_scale(self) -> float:
+        """The scale that the penalty keeps sigma above, about."""
+        wide = np.minimum(self.widths[~self.missed], _WIDE)
+        return math.hypot(_LEAST_SCALE, _SHARE * float(np.sqrt(np.mean(wide**2))))
+
+
+class _Rows:
+    """Rows of values, shape (..., n), and what is known of them."""
+
+    def __init__(self, values: Floats, censoring: Censoring, noise: Noise) -> None:
+        exact, missed, bracketed = censoring.exact, censoring.missed, censoring.bracketed
+        self._count, self._least = int(exact.sum()), censoring.least_scale
+        self._points = [
+            (values[..., which], term)
+            for which, term in ((exact, noise.density), (missed, noise.survival))
+            if which.any()
+        ]
+        self._widths = censoring.widths[bracketed]
+        self._highs = values[..., bracketed]
+        self._lows = self._highs - self._widths
+        self._log_widths = float(np.log(self._widths).sum())
+        self._bracket = noise.bracket if bracketed.any() else None
 
     def derivatives(self, a: Floats, t: Floats) -> Derivatives:
         """Return the log-likelihood, its gradient and its Hessian in (a, t), z = t v - a.
 
         The Hessian is the stack of its entries aa, at, tt.
         """
-        count = self.observed.shape[-1]
-        value = count * np.log(t) - (_LEAST_SCALE * t) ** 2 / 2
-        gradient = [np.zeros_like(t), count / t - _LEAST_SCALE**2 * t]
-        hessian = [np.zeros_like(t), np.zeros_like(t), -count / t**2 - _LEAST_SCALE**2]
-        for values, log_term in (
-            (self.observed, self.noise.density),
-            (self.bounds, self.noise.survival),
-        ):
-            if values.shape[-1] == 0:
-                continue
-            height, first, second = log_term(t[..., None] * values - a[..., None])
-            value = value + height.sum(axis=-1)
+        count, penalty, steep, shift = self._count, self._least**2, t[..., None], a[..., None]
+        value = count * np.log(t) - penalty * t**2 / 2
+        gradient = [np.zeros_like(t), count / t - penalty * t]
+        hessian = [np.zeros_like(t), np.zeros_like(t), -count / t**2 - penalty]
+
+        def add(values: Floats, first: Floats, second: Floats, both: Floats) -> None:
+            # `both` is the second derivative by this end and any
             gradient[0] -= first.sum(axis=-1)
-            gradient[1] += np.einsum("...i,...i", first, values)
-            hessian[0] += second.sum(axis=-1)
-            hessian[1] -= np.einsum("...i,...i", second, values)
-            hessian[2] += np.einsum("...i,...i,...i", second, values, values)
+            gradient[1] += (first * values).sum(axis=-1)
+            hessian[0] += both.sum(axis=-1)
+            hessian[1] -= (both * values).sum(axis=-1)
+            hessian[2] += (second * values**2).sum(axis=-1)
+
+        for values, term in self._points:
+            height, slope, bend = term(steep * values - shift)
+            value = value + height.sum(axis=-1)
+            add(values, slope, bend, bend)
+        if self._bracket is not None:
+            lows, highs = self._lows, self._highs
+            z = steep * highs - shift
+            height, first, second = self._bracket(z - steep * self._widths, z)
+            value = value + height.sum(axis=-1) - self._log_widths
+            add(lows, first[0], second[0], second[0] + second[1])
+            add(highs, first[1], second[2], second[2] + second[1])
+            hessian[2] += 2 * (second[1] * lows * highs).sum(axis=-1)
         return value, np.stack(gradient), np.stack(hessian)
 
 
-def maximize(values: Floats, missed: Mask, noise: Noise) -> LocationScale:
+def maximize(values: Floats, censoring: Censoring, noise: Noise) -> LocationScale:
     """Return the maximum-likelihood location and scale of each row.
 
     Args:
-        values: rows of values, shape (..., n); where missed, lower bounds.
-        missed: which of the n are lower bounds, shape (n,); at least two are not.
+        values: rows of values, shape (..., n): upper ends of brackets; where missed, lower bounds.
+        censoring: of the n values; at least two are not missed.
         noise: noise family.
     """
-    observed, bounds = values[..., ~missed], values[..., missed]
-    center = observed.mean(axis=-1)
-    rows = _Rows(
-        observed=observed - center[..., None], bounds=bounds - center[..., None], noise=noise
-    )
+    missed, shift = censoring.missed, np.minimum(censoring.widths, _WIDE) / 2
+    middles = values - shift
+    center = middles[..., ~missed].mean(axis=-1)
+    rows = _Rows(values - center[..., None], censoring, noise)
     # start from the moments, taking each miss as its bound or the mean, whichever is larger
-    imputed = np.concatenate([rows.observed, np.maximum(rows.bounds, 0.0)], axis=-1)
+    middles = middles - center[..., None]
+    imputed = np.where(missed, np.maximum(middles, 0.0), middles)
     start = imputed.mean(axis=-1)
-    variance = imputed.var(axis=-1) + _LEAST_SCALE**2 / imputed.shape[-1]
-    t = noise.std / np.sqrt(variance)
+    variance = imputed.var(axis=-1) + censoring.least_scale**2 / imputed.shape[-1]
+    rounding = np.mean(shift**2) / 3  # Sheppard's correction
+    t = noise.std / np.sqrt(np.maximum(variance - rounding, rounding))
     a = start * t
     for _ in range(_MAX_ITERATIONS):
         value, gradient, hessian = rows.derivatives(a, t)
@@ -178,22 +184,22 @@ def maximize(values: Floats, missed: Mask, noise: Noise) -> LocationScale:
 
 
 def accepted_locations(
-    values: Floats, missed: Mask, noise: Noise, least: float
+    values: Floats, censoring: Censoring, noise: Noise, least: float
 ) -> tuple[Floats, Floats]:
     """Return the lowest and highest accepted location of each row, each of shape (...,).
 
     A location is accepted if its log-likelihood, maximized over the scale, is at least `least`. The
     signed root of the likelihood ratio is nearly linear in the location, so Newton's method on it
-    needs few iterations; with normal noise and no misses its start is the solution.
+    needs few iterations; with normal noise and exact values alone its start is the solution.
 
     Args:
-        values: rows of values, shape (..., n); where missed, lower bounds.
-        missed: which of the n are lower bounds, shape (n,); at least two are not.
+        values: rows of values, shape (..., n): upper ends of brackets; where missed, lower bounds.
+        censoring: of the n values; at least two are not missed.
         noise: noise family.
         least: log-likelihood; both ends of a row whose maximum is below it are its best location.
     """
-    best = maximize(values, missed, noise)
-    count = int((~missed).sum())
+    best = maximize(values, censoring, noise)
+    count = censoring.observed
     spare = np.maximum(best.log_likelihood - least, 0.0)
     goal = np.sqrt(2 * spare)
     spread = np.expm1(2 * spare / count)
@@ -204,11 +210,7 @@ def accepted_locations(
         t = 1 / (best.scale * np.sqrt(1 + spread))
         for _ in range(_MAX_ITERATIONS):
             at = best.location + away
-            rows = _Rows(
-                observed=values[..., ~missed] - at[..., None],
-                bounds=values[..., missed] - at[..., None],
-                noise=noise,
-            )
+            rows = _Rows(values - at[..., None], censoring, noise)
             value, gradient, hessian = rows.derivatives(np.zeros_like(t), t)
             drop = np.maximum(best.log_likelihood - value, 0.0)
             root = np.sqrt(2 * drop)

@@ -7,8 +7,9 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 
 from analysis.fitting.estimates import LEVEL, NOT_IDENTIFIED, REACH, Estimate
-from analysis.fitting.likelihood import NOISES, accepted_locations, maximize, threshold
+from analysis.fitting.likelihood import Censoring, accepted_locations, maximize, threshold
 from analysis.fitting.models import Floats, Mask
+from analysis.fitting.noises import NOISES
 
 LEAST_VALUES = 2
 """Fewest values that carry an interval if they are log-normal."""
@@ -16,7 +17,7 @@ LEAST_FREE = 6
 """Fewest values that carry a 95 % interval of the median: two of the extremes miss it in 1 / 32."""
 
 
-def median_interval(values: Floats, missed: Mask) -> Estimate:
+def median_interval(values: Floats, missed: Mask, before: Floats | None = None) -> Estimate:
     """Return the median of positive values with its interval between order statistics.
 
     The interval from the k-th value to the k-th from the end holds the median of any continuous
@@ -25,29 +26,32 @@ def median_interval(values: Floats, missed: Mask) -> Estimate:
     Args:
         values: at least `LEAST_FREE`, rising, misses last.
         missed: which are only lower bounds, and so slower than all others.
+        before: where the bracket of each begins, rising; None for exact values.
     """
     count = len(values)
-    logs = np.where(missed, math.inf, np.log(values))
+    begins, ends = values if before is None else before, np.where(missed, math.inf, values)
     k = int(binom.ppf((1 - LEVEL) / 2, count, 0.5))
-    low, high = logs[k - 1], logs[count - k]
     return Estimate(
-        value=math.exp(logs[[(count - 1) // 2, count // 2]].mean()),
-        low=0.0 if math.isinf(low) else math.exp(low),
-        high=math.exp(high),
+        value=math.sqrt(ends[(count - 1) // 2] * ends[count // 2]),
+        low=0.0 if missed[k - 1] else float(begins[k - 1]),
+        high=float(ends[count - k]),
     )
 
 
-def estimate_median(values: ArrayLike, missed: ArrayLike) -> Estimate:
+def estimate_median(
+    values: ArrayLike, missed: ArrayLike, before: ArrayLike | None = None
+) -> Estimate:
     """Estimate the median of log-normal numbers, of which some are only lower bounds.
 
-    Without misses it is the geometric mean with its t-interval. Measured coverage of 95 % intervals
-    for five seeds with a log standard deviation of 0.4, in 2,000 repeats: 95.7 % without misses,
-    96.3 % with a budget of 1.6 times the median.
+    Of exact ones without misses it is the geometric mean with its t-interval. Measured coverage of
+    95 % intervals for five seeds with a log standard deviation of 0.4, in 2,000 repeats: 95.7 %
+    without misses, 96.3 % with a budget of 1.6 times the median.
 
     Args:
         values: positive numbers, shape (r,), r >= 2: the steps of r fresh seeds; where missed, the
             steps that did not suffice.
         missed: which are lower bounds, shape (r,).
+        before: where the bracket of each begins, shape (r,); None for exact numbers.
 
     Returns:
         The estimate; an end more than `REACH` times beyond all values is open, and both are if
@@ -57,10 +61,12 @@ def estimate_median(values: ArrayLike, missed: ArrayLike) -> Estimate:
     observed = int((~misses).sum())
     if observed < LEAST_VALUES:
         return NOT_IDENTIFIED
+    begins = numbers if before is None else np.asarray(before, dtype=np.float64)
     logs, noise = np.log(numbers), NOISES["log-normal"]
-    best = maximize(logs, misses, noise)
+    known = Censoring.of(numbers, misses, begins)
+    best = maximize(logs, known, noise)
     least = float(best.log_likelihood) - threshold(observed, 1, LEVEL)
-    low, high = accepted_locations(logs, misses, noise, least)
+    low, high = accepted_locations(logs, known, noise, least)
     return Estimate(
         value=math.exp(float(best.location)), low=math.exp(float(low)), high=math.exp(float(high))
     ).within(numbers.min() / REACH, numbers.max() * REACH)

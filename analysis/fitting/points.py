@@ -1,4 +1,8 @@
-"""The data a curve is fitted to: steps to target, or a lower bound if the target was missed."""
+"""The data a curve is fitted to: steps to target, or a lower bound if the target was missed.
+
+A measurement finds the target reached, so it was crossed somewhere in the bracket between the
+measurement before and that one. Fits know of each point this bracket, and no more.
+"""
 
 from dataclasses import dataclass
 
@@ -6,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from analysis.errors import AnalysisError
+from analysis.fitting.likelihood import Censoring
 from analysis.fitting.models import Floats, Mask
 
 OUT_OF_REACH = 3.0
@@ -20,20 +25,30 @@ class Points:
         batch_sizes: examples per step, > 0, shape (n,).
         steps: steps to target, > 0, shape (n,); where missed, steps that did not suffice.
         missed: which steps are such lower bounds (right-censored), shape (n,).
+        before: steps that did not suffice yet (interval-censored), shape (n,); those of `steps`
+            where these are exact, or missed.
     """
 
     batch_sizes: Floats
     steps: Floats
     missed: Mask
+    before: Floats
 
     @classmethod
     def of(
-        cls, batch_sizes: ArrayLike, steps: ArrayLike, missed: ArrayLike | None = None
+        cls,
+        batch_sizes: ArrayLike,
+        steps: ArrayLike,
+        missed: ArrayLike | None = None,
+        before: ArrayLike | None = None,
     ) -> "Points":
         """Return checked and sorted points; the arguments are the attributes in any order.
 
+        Steps whose entry in `before` is NaN are exact, and all are without it.
+
         Raises:
-            AnalysisError: a batch size or number of steps is not positive and finite.
+            AnalysisError: a batch size or number of steps is not positive and finite, or a bracket
+                does not begin below its steps.
         """
         columns = {
             "batch sizes": np.asarray(batch_sizes, dtype=np.float64),
@@ -48,8 +63,20 @@ class Points:
                 )
         sizes = columns["batch sizes"]
         misses = np.zeros(sizes.shape, bool) if missed is None else np.asarray(missed, dtype=bool)
+        steps = columns["steps"]
+        begins = steps if before is None else np.asarray(before, dtype=np.float64)
+        begins = np.where(misses | np.isnan(begins), steps, begins)
+        outside = (begins < 0) | (begins > steps)
+        if outside.any():
+            raise AnalysisError(
+                "the measurement before must be at 0 or more steps and not after the one below the "
+                f"target, got {begins[outside][0]:g} before {steps[outside][0]:g}; give the last "
+                "one that was not below it"
+            )
         order = np.argsort(sizes, kind="stable")
-        return cls(batch_sizes=sizes[order], steps=columns["steps"][order], missed=misses[order])
+        return cls(
+            batch_sizes=sizes[order], steps=steps[order], missed=misses[order], before=begins[order]
+        )
 
     @property
     def observed(self) -> int:
@@ -60,6 +87,21 @@ class Points:
     def distinct(self) -> int:
         """Number of distinct batch sizes that reached the target."""
         return int(np.unique(self.batch_sizes[~self.missed]).size)
+
+    @property
+    def bracketed(self) -> Mask:
+        """Which steps are known up to a bracket."""
+        return self.before < self.steps
+
+    @property
+    def middles(self) -> Floats:
+        """The middles of the brackets: the steps where these are exact, or missed; shape (n,)."""
+        return (self.before + self.steps) / 2
+
+    @property
+    def censoring(self) -> Censoring:
+        """What is known of the log steps."""
+        return Censoring.of(self.steps, self.missed, self.before)
 
     def out_of_reach(self) -> Mask:
         """Return which misses no curve between perfect scaling and a plateau explains, shape (n,).
@@ -76,5 +118,8 @@ class Points:
         """Return the points except those of a mask, shape (n,)."""
         keep = ~left_out
         return Points(
-            batch_sizes=self.batch_sizes[keep], steps=self.steps[keep], missed=self.missed[keep]
+            batch_sizes=self.batch_sizes[keep],
+            steps=self.steps[keep],
+            missed=self.missed[keep],
+            before=self.before[keep],
         )

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.fitting.estimates import Estimate
-from analysis.fitting.likelihood import LocationScale, Noise, accepted_locations, maximize
+from analysis.fitting.likelihood import LocationScale, accepted_locations, maximize
 from analysis.fitting.models import Floats, Mask, Model
+from analysis.fitting.noises import Noise
 from analysis.fitting.points import Points
 
 LEAST_EXPONENT = 0.2
@@ -149,7 +150,7 @@ class ProfileLikelihood:
         sharpness = np.broadcast_to(sharpnesses[:, None], knee.shape)
         knee, sharpness = knee.ravel(), sharpness.ravel()
         log_s_low, log_s_high = accepted_locations(
-            self._values(knee, sharpness), self.points.missed, self.noise, least
+            self._values(knee, sharpness), self.points.censoring, self.noise, least
         )
         log_b_crit, exponent = self._parameters(knee, sharpness)
         return ConfidenceSet(
@@ -163,7 +164,7 @@ class ProfileLikelihood:
         )
 
     def _maximize(self, knee: Floats, sharpness: Floats) -> LocationScale:
-        return maximize(self._values(knee, sharpness), self.points.missed, self.noise)
+        return maximize(self._values(knee, sharpness), self.points.censoring, self.noise)
 
     def _values(self, knee: Floats, sharpness: Floats) -> Floats:
         """Return log steps less the curve's rise over its plateau: log S_min plus noise."""

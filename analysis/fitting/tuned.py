@@ -1,10 +1,11 @@
 """Curves of the best points there are: fits with the noise of seeds and under-tuning.
 
-Model: log steps_i = log S(B_i; theta) + sigma e_i + g_i, with the noise of a fit and the tuning gap
-g_i >= 0 of `analysis.fitting.tuning_gap`, integrated out in each point's likelihood. The curve is
-that of the best points there are, below the points. For each shape the likelihood is maximized over
-S_min and sigma on grids: it is not concave, so the solvers of `analysis.fitting.likelihood` do not
-apply. A value is in an interval by the same threshold as there.
+Model: log steps_i = log S(B_i; theta) + sigma e_i + g_i, with the noise and the brackets of a fit
+and the tuning gap g_i >= 0 of `analysis.fitting.tuning_gap`, integrated out in each point's
+likelihood. The curve is that of the best points there are, below the points. For each shape the
+likelihood is maximized over S_min and sigma on grids: it is not concave, so the solvers of
+`analysis.fitting.likelihood` do not apply. A value is in an interval by the same threshold as
+there.
 """
 
 import math
@@ -13,11 +14,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+from scipy.ndimage import shift
 
 from analysis.fitting.estimates import LEVEL, REACH
 from analysis.fitting.fit import Fits, ScalingFit, estimates, fit_all
-from analysis.fitting.likelihood import NOISES, Noise, threshold
+from analysis.fitting.likelihood import threshold
 from analysis.fitting.models import Floats
+from analysis.fitting.noises import NOISES, Noise
 from analysis.fitting.points import Points
 from analysis.fitting.profile import BestShape, ConfidenceSet, sharpness_of
 from analysis.fitting.shapes import Shapes
@@ -96,7 +99,7 @@ def _tuned(fit: ScalingFit, likelihood: "_Likelihood") -> ScalingFit:
         _accepted=accepted,
         shapes=shapes,
     )
-    above = np.log(points.steps) - np.log(tuned.predict(points.batch_sizes))
+    above = np.log(points.middles) - np.log(tuned.predict(points.batch_sizes))
     gaps = np.where(points.missed, 0.0, likelihood.expected_gaps(above, best.scale))
     return replace(tuned, residuals=above - gaps)
 
@@ -155,6 +158,23 @@ def _kernel(noise: str, missed: bool) -> Floats:
     return np.array(found)
 
 
+def _mean_below(density: Floats, width: float) -> Floats:
+    """Return the mean density in the bracket below each of `_RESIDUALS`, shape (scales, any).
+
+    Args:
+        density: of residuals there.
+        width: of the bracket.
+    """
+    # from either end, as a difference of small probabilities loses no digits
+    below = _STEP * (np.cumsum(density, axis=1) - density / 2)
+    above = _STEP * (np.cumsum(density[:, ::-1], axis=1)[:, ::-1] - density / 2)
+    begins = (0.0, width / _STEP)
+    lower = below - shift(below, begins, order=1, mode="nearest")
+    upper = shift(above, begins, order=1, mode="nearest") - above
+    mean: Floats = np.where(below < above, lower, upper) / width
+    return mean
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Likelihood:
     """Log-likelihood of each point's residual from the curve, the gap integrated out.
@@ -185,6 +205,9 @@ class _Likelihood:
         if points.missed.any():
             missed = weights[points.missed] @ _kernel(noise.name, missed=True)
             tables[:, points.missed] = missed
+        for point, width in enumerate(points.censoring.widths):
+            if width >= _STEP:  # a narrower one is as good as exact
+                tables[:, point] = _mean_below(tables[:, point], width)
         starts = np.arange(tables[..., 0].size, dtype=np.intp).reshape(tables.shape[:2])
         return cls(
             tables=np.log(np.maximum(tables, _LEAST_DENSITY)).ravel(),

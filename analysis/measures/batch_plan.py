@@ -34,7 +34,7 @@ class BatchPlan:
 
     @classmethod
     def made(cls, multiples: Sequence[tuple[float, float]], batch_size: int, examples: int) -> Self:
-        """Return the plan of multiples of a batch size that begin at shares of so many examples.
+        """Return the plan of multiples of a batch size that begin at shares of the examples.
 
         A stage begins with the first step at which its share has been used; one that no step falls
         into is left out. Batches are rounded to whole examples, at least 1.
@@ -63,9 +63,19 @@ class BatchPlan:
         )
 
     def steps(self, examples: int) -> int:
-        """Return the complete updates within so many examples, >= 0."""
+        """Return the complete updates within this many examples, >= 0."""
         first, size = next(s for s in reversed(self.stages) if self.examples(s[0]) <= examples)
         return first + int(examples - self.examples(first)) // size
+
+
+def stages_text(config: Mapping[str, Any]) -> str:
+    """Return a short description of the batch schedule of a study, "none" if there is none."""
+    if not is_planned(config):
+        return "none"
+    section = config["batch_schedule"]
+    multiples = [multiple for _, multiple in section["stages"]]
+    ends = f"{multiples[0]:g} B to {multiples[-1]:g} B"
+    return f"{ends} in {len(multiples)} stages with lr {section['lr']}"
 
 
 def is_planned(config: Mapping[str, Any]) -> bool:

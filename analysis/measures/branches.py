@@ -20,29 +20,30 @@ def branch_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["what"] == BRANCH].sort_values(["step", "x"]).reset_index(drop=True)
 
 
-def local_sentences(table: pd.DataFrame, b_crit: Estimate | None) -> Iterator[str]:
+def local_sentences(table: pd.DataFrame, b_crit: Estimate | None, unit: str) -> Iterator[str]:
     """Yield the local critical batch sizes along the trial, and what they stand beside.
 
     Args:
         table: of diagnostics.
         b_crit: the critical batch size of steps to target; None where it is not identified.
+        unit: what batch sizes count.
     """
     rows = branch_rows(table)
     local = rows[rows["quantity"] == CRITICAL]
     first = local.iloc[0]
     if (rows["quantity"] == CRITICAL).all():
         yield (
-            f"The run at B = {first['batch_size']} takes too few steps, or most of the data in "
-            "one, to branch from; choose a smaller batch size by --batch-sizes."
+            f"The run at B = {first['batch_size']} is too short to branch from, or uses most of "
+            "the data in one step; choose a smaller batch size with --batch-sizes."
         )
         return
     most = f"{rows['x'].max():.0f}"
     told = "; ".join(f"{_local(one, most)} at step {one['step']}" for _, one in local.iterrows())
     yield (
         f"In branches from the run at B = {first['batch_size']}, the largest batch whose loss is "
-        f"at most {TOLERANCE:.0%} worse after the next {first['examples']:.0f} examples is {told}."
+        f"at most {TOLERANCE:.0%} worse after the next {first['examples']:.0f} {unit} is {told}."
     )
-    beside = "" if b_crit is None else f" {b_crit.text('b_crit')} is of tuned runs to the target."
+    beside = "" if b_crit is None else f" {b_crit.text('b_crit')} is that of tuned runs."
     yield (
         f"The learning rate follows the {first['variant']} rule and is not tuned at the larger "
         f"batches, so these may be too low.{beside}"

@@ -6,7 +6,6 @@ the measured curves after the fact, without interpolation. A trial that stopped 
 might have improved further, so the least error measured is then only an upper bound.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from analysis.fitting.estimates import two_digits
 from analysis.fitting.models import Floats
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.targets import by_trial, competing_trials
+from analysis.tables.rows import json_rows
 from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
@@ -69,7 +69,7 @@ class _LeastErrors:
     known_to: int
 
     def within(self, steps: int) -> float:
-        """Return the least error measured within so many steps; NaN if there is none."""
+        """Return the least error measured within this many steps; NaN if there is none."""
         count = int(np.searchsorted(self.steps, steps, side="right"))
         return float(self.errors[count - 1]) if count else math.nan
 
@@ -159,16 +159,14 @@ def _known_to(trials: pd.DataFrame) -> Mapping[int, int]:
     return dict(zip(known_to.index.tolist(), known_to.astype(int).tolist(), strict=True))
 
 
-def budget_records(study: StudyTables) -> list[dict[str, object]]:
+def budget_records(study: StudyTables) -> list[dict[str, Any]]:
     """Return the rows of `best_errors` for the chosen budgets as plain data."""
-    table = best_errors(study, choose_budgets(study))
-    records: list[dict[str, object]] = json.loads(
-        table.to_json(orient="records", double_precision=15)
-    )
-    return records
+    return json_rows(best_errors(study, choose_budgets(study)))
 
 
-def best_batch_size_sentences(budgets: Sequence[Mapping[str, Any]], quantity: str) -> list[str]:
+def best_batch_size_sentences(
+    budgets: Sequence[Mapping[str, Any]], quantity: str, tokens: int | None = None
+) -> list[str]:
     """Return which batch size is best within each budget of examples, and which come close.
 
     A best one alone says little where its neighbors are as good. Empty unless the least errors of
@@ -177,16 +175,17 @@ def best_batch_size_sentences(budgets: Sequence[Mapping[str, Any]], quantity: st
     Args:
         budgets: rows of `budget_records`.
         quantity: what the least error is: error or loss.
+        tokens: to an example, in a study that was written in tokens.
     """
     rows = [row for row in budgets if row["unit"] == Unit.EXAMPLES]
     if not all(row["exact"] for row in rows):
         return []
     amounts = sorted({row["budget"] for row in rows})
     within = [[row for row in rows if row["budget"] == amount] for amount in amounts]
-    return [_best_of(same, quantity) for same in within if len(same) >= _LEAST_EXACT]
+    return [_best_of(same, quantity, tokens or 0) for same in within if len(same) >= _LEAST_EXACT]
 
 
-def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str) -> str:
+def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str, tokens: int) -> str:
     """Return the sentence of one budget, given its rows by rising batch size."""
     errors = [row["best_error"] for row in rows]
     best = first = last = errors.index(min(errors))
@@ -197,16 +196,22 @@ def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str) -> str:
         last += 1
     sizes = [row["batch_size"] for row in rows]
     open_ends = [
-        f"the {end} there is"
+        f"the {end} measured"
         for end, reached in (("smallest", first == 0), ("largest", last == len(rows) - 1))
         if reached
     ]
     near = f"B = {sizes[first]} to {sizes[last]} come within {_NEAR:.0%} of it"
     if first == last:
         near = f"no neighbor comes within {_NEAR:.0%} of it"
+    budget, size = (
+        f" ({tokens * examples:,} tokens)" if tokens else ""
+        for examples in (rows[0]["budget"], sizes[best])
+    )
     return (
-        f"Within {rows[0]['budget']:,} examples the least {quantity}, {errors[best]:.3g}, is at "
-        f"B = {sizes[best]}; {near}" + (f" ({' and '.join(open_ends)})" if open_ends else "") + "."
+        f"Within {rows[0]['budget']:,} examples{budget} the least {quantity}, {errors[best]:.3g}, "
+        f"is at B = {sizes[best]}{size}; {near}"
+        + (f" ({' and '.join(open_ends)})" if open_ends else "")
+        + "."
     )
 
 

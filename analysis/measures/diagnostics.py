@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from scipy.stats import spearmanr
 
 from analysis.fitting.estimates import Estimate, rounded
 from analysis.measures.branches import BRANCH, local_sentences
+from analysis.measures.federated import example_unit
 from analysis.measures.layers import layer_sentences
+from analysis.measures.over_seeds import over_seeds, seed_counts
 from analysis.tables.files import read_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import DIAGNOSTICS_FILE, SUMMARY_FILE
@@ -25,7 +27,7 @@ EQUAL = {END: "equal target", "equal steps": "equal steps", "equal examples": "e
 """Moments at which trials of all batch sizes are compared, and what is equal there."""
 _BY_SIGN = (
     *("adam", "adamw", "nadam", "radam", "adamax", "adagrad", "rmsprop", "adadelta", "adafactor"),
-    *("merit", "schedule-free-adamw", "signum", "lion"),
+    *("rprop", "merit", "schedule-free-adamw", "signum", "lion"),
 )
 MOVES_BY: Mapping[str, str] = {
     **dict.fromkeys(_BY_SIGN, "sign"),
@@ -49,12 +51,21 @@ class Diagnosed:
         subject: workload and optimizer, for titles.
         optimizer: name of the optimizer.
         b_crit: the critical batch size that `analyze` found; None before.
+        unit: what batch sizes count.
+        seeds: for each diagnostic of several seeds at a batch size, their number, as text.
     """
 
     table: pd.DataFrame
     subject: str
     optimizer: str
     b_crit: Estimate | None = None
+    unit: str = "examples"
+    seeds: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, what: str) -> str:
+        """Return the subject of a figure of a diagnostic."""
+        seeds = self.seeds.get(what)
+        return self.subject if seeds is None else f"{self.subject}, means over {seeds} seeds"
 
     def rows(self, what: str, quantity: str, variant: str = "", moment: str = END) -> pd.DataFrame:
         """Return the rows of one quantity at one moment, by batch size."""
@@ -79,28 +90,36 @@ class Diagnosed:
 
 
 def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagnosed:
-    """Return what was measured in a results folder, whose study has this configuration.
-
-    Raises:
-        AnalysisError: `diagnostics.parquet` or `summary.json` is damaged, or the first missing.
-    """  # noqa: DOC502  (raised by the readers)
+    """Return what was measured in a results folder, whose study has this configuration."""
     b_crit = None
     if folder.exists(SUMMARY_FILE):
         record = json.loads(read_file(folder, SUMMARY_FILE)).get("critical_batch_sizes") or {}
         b_crit = Estimate.of(record["b_crit"]) if "b_crit" in record else None
     optimizer = str(config["optimizer"])
+    table = read_table(folder, DIAGNOSTICS_FILE)
     return Diagnosed(
-        table=read_table(folder, DIAGNOSTICS_FILE),
+        table=over_seeds(table),
+        seeds=seed_counts(table),
         subject=f"{str(config['workload']).rpartition(':')[2]}, {optimizer}",
         optimizer=optimizer,
         b_crit=b_crit,
+        unit=example_unit(config),
     )
 
 
 def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:
-    """Return what was found by diagnostic, those that were measured, a sentence each."""
+    """Return the findings of each diagnostic that was measured, one sentence each."""
     measured = set(found.table["what"])
-    return {name: list(said(found)) for name, said in SENTENCES.items() if name in measured}
+    told = {
+        name: f"Means over {seeds} fresh seeds of the best point at each batch size, with 95% "
+        "intervals for seeds."
+        for name, seeds in found.seeds.items()
+    }
+    return {
+        name: [*([told[name]] if name in told else []), *said(found)]
+        for name, said in SENTENCES.items()
+        if name in measured
+    }
 
 
 def layer_table(found: Diagnosed) -> pd.DataFrame:
@@ -129,8 +148,9 @@ def _noise(found: Diagnosed) -> Iterator[str]:
         both = ends[0].index.intersection(ends[1].index)
         if not len(both):
             yield (
-                f"The noise scale {name} is known at no batch size: with batch statistics, "
-                "--examples must hold 8 batches or more; else |G| is too small to tell from noise."
+                f"The noise scale {name} is not known at any batch size: with batch statistics, "
+                "--examples must hold 8 batches or more; without them, |G| is too small to "
+                "distinguish from noise."
             )
             continue
         first, last = both.min(), both.max()
@@ -143,7 +163,7 @@ def _noise(found: Diagnosed) -> Iterator[str]:
         text = f"Its mean over the steps of a run is {rounded(typical)}, the median of all runs"
         b_crit = found.measured_b_crit
         if b_crit is None:
-            yield f"{text}; run `analyze` on more batch sizes for the critical one beside it."
+            yield f"{text}; run `analyze` on more batch sizes to compare it with b_crit."
             continue
         ratio = rounded(typical / b_crit.value)
         yield f"{text}, {ratio} times the measured {b_crit.text('b_crit')}."
@@ -171,11 +191,11 @@ def _curvature(found: Diagnosed) -> Iterator[str]:
     limit = found.rows("curvature", "stability_limit").set_index("batch_size")["value"]
     share = (product / limit).dropna()
     if share.empty:
-        yield f"Of {found.optimizer} no limit of learning rate times eigenvalue is known."
+        yield f"No limit of learning rate times eigenvalue is known for {found.optimizer}."
         return
     yield (
         f"Learning rate times eigenvalue is {rounded(share.min())} (B = {share.idxmin()}) to "
-        f"{rounded(share.max())} (B = {share.idxmax()}) of what a quadratic is stable at."
+        f"{rounded(share.max())} (B = {share.idxmax()}) of the stability limit of a quadratic."
     )
 
 
@@ -205,8 +225,8 @@ def _landscape(found: Diagnosed) -> Iterator[str]:
             name = {"train": "training", "val": "validation"}[split]
             yield (
                 f"From the solution of B = {rows['batch_size'].iloc[0]} {variant} the {name} loss "
-                f"goes from {rounded(ends[0])} to {rounded(ends[-1])}, and in between to "
-                f"{rounded(inside['value'].max())} at most."
+                f"goes from {rounded(ends[0])} to {rounded(ends[-1])}, with a maximum of "
+                f"{rounded(inside['value'].max())} in between."
             )
 
 
@@ -219,7 +239,7 @@ def _gap(found: Diagnosed) -> Iterator[str]:
             f"{row['value']:.2g}{_signed(row)} at B = {row['batch_size']}"
             for _, row in rows.iloc[[0, -1] if len(rows) > 1 else [0]].iterrows()
         ]
-        yield f"At {equal} validation error less training error is {', '.join(told)}."
+        yield f"At {equal}, validation error minus training error is {', '.join(told)}."
     tested = found.rows("gap", "test_error")
     if len(tested):
         yield _against("Test error at the target is", tested)
@@ -248,7 +268,7 @@ SENTENCES: Mapping[str, Callable[[Diagnosed], Iterator[str] | tuple[str, ...]]] 
     "sharpness": _sharpness,
     "landscape": _landscape,
     "gap": _gap,
-    BRANCH: lambda found: local_sentences(found.table, found.measured_b_crit),
+    BRANCH: lambda found: local_sentences(found.table, found.measured_b_crit, found.unit),
     "layers": lambda found: layer_sentences(layer_table(found)),
 }
 """What is said of each diagnostic."""

@@ -48,9 +48,15 @@ def steps_axis(configs: Sequence[Mapping[str, Any]]) -> str:
 
 def batch_axis(configs: Sequence[Mapping[str, Any]]) -> str:
     """Return the label of an axis of batch sizes, for one study or several."""
-    (tokens, *others) = {config.get(TOKENS) for config in configs}
-    unit = f"examples of {tokens} tokens" if tokens and not others else "examples"
+    (unit, *others) = {example_unit(config) for config in configs}
+    unit = "examples" if others else unit
     return f"{'Global batch' if any(map(is_federated, configs)) else 'Batch'} size ({unit})"
+
+
+def example_unit(config: Mapping[str, Any]) -> str:
+    """Return what batch sizes count: examples, with their length where the study was in tokens."""
+    tokens = config.get(TOKENS)
+    return f"examples of {tokens} tokens" if tokens else "examples"
 
 
 def clients_text(config: Mapping[str, Any]) -> str:

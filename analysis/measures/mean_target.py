@@ -1,11 +1,10 @@
 """Steps until the mean over seeds is below the target, by a stated test.
 
 Communities that race to a loss accept a result by the mean over seeds and a test of it, since a
-single run reaches the target by luck, or misses it. That needs runs that go on past the target, so
-it is known where a study runs to its budget and has fresh seeds.
+single run reaches the target by luck, or misses it. That needs runs that continue past the target,
+so it is known if a study runs to its budget and has fresh seeds.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from scipy import stats
 
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.replicates import representative_runs
+from analysis.tables.rows import json_rows
 from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
@@ -85,9 +85,7 @@ def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
     The fresh seeds are of the points that are best at that one.
     """
     own = study.config["race"].get("target")
-    table = mean_steps(study, target) if target == own else pd.DataFrame()
-    records: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
-    return records
+    return json_rows(mean_steps(study, target)) if target == own else []
 
 
 def mean_sentences(
@@ -102,8 +100,8 @@ def mean_sentences(
         where = ", ".join(f"{row['steps']:,} at B = {row['batch_size']}" for row in passed)
         sentences.append(
             f"The mean {quantity} is below {target:g} ({test}) from step {where}; each is the "
-            "first of many looks, so single ones may be luck."
+            "first of many tests, so a single one may be luck."
         )
     if missed:
-        sentences.append(f"At B = {missed} the mean is at no step below it by that test.")
+        sentences.append(f"At B = {missed} the mean passes that test at no step.")
     return tuple(sentences)

@@ -33,7 +33,7 @@ def near_best(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """
     trials = judged_trials(study, target)
     names = [] if follows_rule(study) else list(study.space)
-    if {"lr", "momentum"} <= set(names):
+    if study.gathers_momentum and {"lr", "momentum"} <= set(names):
         trials = trials.assign(effective_lr=trials["lr"] / (1 - trials["momentum"]))
         names.append("effective_lr")
     rows = []

@@ -71,15 +71,15 @@ def recipe_sentences(record: Mapping[str, Any] | None) -> tuple[str, ...]:
     name += f" with {epochs:g} epochs of warm-up" if epochs else ""
     if not record["ran"]:
         return (
-            f"No run of the {name} is recorded: it needs a point that reaches the target at "
-            f"B = {base}, and all numbers here are of the search there.",
+            f"No run of the {name} is recorded: it needs a point that reaches the target at B = "
+            f"{base}; all numbers here are from the search there.",
         )
     tuned, origin = "Nothing was tuned", "published"
     if base is not None:
         tuned, origin = f"Only B = {base} was tuned", "the one found there"
     meaning = (
-        f"{tuned}: all numbers are of one point, {origin}, carried over by the {name} and run "
-        "on fresh seeds; a search might do better at any other batch size."
+        f"{tuned}: all numbers are for one point, {origin}, scaled by the {name} and run with "
+        "fresh seeds; a search might do better at any other batch size."
     )
     if record["fresh_seeds"]:
         return (meaning,)

@@ -34,6 +34,7 @@ _TYPES = {
     "seeds": "int64",
     "seeds_missed": "int64",
     "steps_median": "Float64",
+    "median_before": "Float64",
     "median_bound": "Float64",
     "low": "Float64",
     "high": "Float64",
@@ -52,13 +53,11 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
         One row per batch size with replicates: batch_size, replicate_of (role and number of the
         trial), seeds (re-runs that count), seeds_missed (those that missed the target, ranked as
         slower than all that reached it), steps_median (sample median; null if half or more missed),
-        median_bound (a lower bound of the median in that case), low and high (95 % interval of the
-        median, `_interval`; null where the data set no bound), interval (`Interval`: which ends
-        they set).
-
-    Raises:
-        AnalysisError: the target cannot be judged from the curves.
-    """  # noqa: DOC502  (raised by trials_at)
+        median_before (median of the measurements before, where its bracket begins; null where these
+        are not known), median_bound (a lower bound of the median where half or more missed), low
+        and high (95 % interval of the median, `_interval`; null where the data set no bound),
+        interval (`Interval`: which ends they set).
+    """
     runs = representative_runs(study, target)
     rows = [_row(int(str(size)), group) for size, group in runs.groupby("batch_size", sort=True)]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
@@ -67,29 +66,38 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
 def representative_runs(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the runs behind `replicates`, with the column replicate_of.
 
-    The least of several medians is biased low, as it is lucky too (the winner's curse). If one
-    point has more seeds than the others, it was chosen by as many as they have: those after count.
-    Else each seed counts for the point that the other seeds find best. So no run has chosen itself.
+    The least of several medians is biased low, as it is lucky too (the winner's curse). Points with
+    more seeds than others, or than the study plans for each, were chosen by as many as those have:
+    only seeds after that count. Among several such points, each seed counts for the one that the
+    other seeds find best. So no run has chosen itself.
     """
     runs = _fresh_seeds(study, target)
     sources = zip(runs["source_role"], runs["source_trial"], strict=True)
     runs = runs.assign(replicate_of=[_point_name(role, trial) for role, trial in sources])
-    chosen = [_unchosen(group) for _, group in runs.groupby("batch_size", sort=True)]
+    planned = int(study.config.get("replicates", {}).get("seeds", 0))
+    chosen = [_unchosen(group, planned) for _, group in runs.groupby("batch_size", sort=True)]
     return pd.concat(chosen) if chosen else runs
 
 
-def _unchosen(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of a batch size that have not chosen among its points."""
+def _unchosen(runs: pd.DataFrame, planned: int = 0) -> pd.DataFrame:
+    """Return the runs of a batch size that have not chosen among its points.
+
+    Args:
+        runs: with the column replicate_of.
+        planned: seeds of each point by the study file; 0 where there is none.
+    """
     points = [group.sort_values("trial") for _, group in runs.groupby("replicate_of", sort=True)]
-    points.sort(key=len, reverse=True)
     if len(points) == 1:
         return points[0]
-    if len(points[0]) > len(points[1]):
-        return points[0].iloc[len(points[1]) :]
-    seeds = len(points[-1])
-    times = np.array([_ranked(group)[:seeds] for group in points])
-    if seeds < LEAST_VALUES:
+    counts = list(map(len, points))
+    # a seed more is no choice: another run failed
+    enough = max(counts) - LEAST_VALUES
+    chose = max((n for n in (*counts, planned) if n <= enough), default=0)
+    points = [group.iloc[chose:] for group in points if len(group) > chose]
+    seeds = min(map(len, points))
+    if len(points) == 1 or seeds < LEAST_VALUES:
         return points[0]
+    times = np.array([_ranked(group)[:seeds] for group in points])
     best = [
         int(np.median(np.delete(times, seed, axis=1), axis=1).argmin()) for seed in range(seeds)
     ]
@@ -149,14 +157,16 @@ def all_have_replicates(table: pd.DataFrame) -> bool:
 def fitted_points(table: pd.DataFrame) -> Points:
     """Return the points to fit: medians if all batch sizes have replicates, else minima.
 
-    The two are never mixed, as the minimum is biased low. A batch size that missed the target is a
+    The two are never mixed, as the minimum is biased low. Each has the bracket that it was found
+    in. A batch size that missed the target is a
     lower bound, and so is a median of seeds of which half or more missed it.
 
     Args:
         table: from `with_replicates`, or without its columns.
     """
-    steps, bound = table["steps"], table["stopped_at"]
+    steps, before, bound = table["steps"], "steps_before", table["stopped_at"]
     if all_have_replicates(table):
+        before = "median_before"
         steps = table["steps_median"].where(table["steps"].notna())
         bound = table["median_bound"].fillna(table["stopped_at"].astype("Float64"))
     values = steps.astype("Float64").fillna(bound.astype("Float64"))
@@ -165,6 +175,7 @@ def fitted_points(table: pd.DataFrame) -> Points:
         table.loc[ran, "batch_size"].to_numpy(float),
         values[ran].to_numpy(float),
         steps[ran].isna().to_numpy(bool),
+        table.loc[ran, before].astype("Float64").to_numpy(float, na_value=np.nan),
     )
 
 
@@ -221,12 +232,12 @@ def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
         f"{row['seeds_missed']} of {row['seeds']} at B = {row['batch_size']}"
         for row in missed.to_dict("records")
     )
-    which = "Fresh seeds that missed the target, which rank as slower than all that reached it"
+    which = "Fresh seeds that missed the target, ranked as slower than all that reached it"
     open_ones = known[known["interval"] != Interval.CLOSED]
     few = known[known["seeds"].between(LEAST_VALUES, LEAST_FREE - 1)]
     assumed = (
         f"Intervals of medians over fewer than {LEAST_FREE} seeds assume log-normal steps, because "
-        "so few carry no 95% interval that is free of assumptions."
+        "so few seeds allow no 95% interval without assumptions."
     )
     return (
         *([assumed] if len(few) else []),
@@ -245,9 +256,14 @@ def _row(batch_size: int, runs: pd.DataFrame) -> dict[str, object]:
     stops = runs["stopped_at"].mask(runs["status"] == "diverged", runs["stopped_at"].max())
     steps = runs["steps"].fillna(stops).to_numpy(float)
     order = np.lexsort((steps, missed))  # every miss is slower than every run that reached
-    middle = order[[(len(order) - 1) // 2, len(order) // 2]]
+    steps, missed = steps[order], missed[order]
+    # steps are exact where the measurement before is not known
+    begun = runs["steps_before"].astype("Float64").to_numpy(float, na_value=math.nan)[order]
+    before: Floats = np.where(np.isnan(begun), steps, begun).astype(np.float64)
+    before[~missed] = np.sort(before[~missed])
+    middle = [(len(order) - 1) // 2, len(order) // 2]
     # the geometric mean of the middle two, as steps scatter by factors
-    median = math.sqrt(float(steps[middle].prod()))
+    median, begins = (math.sqrt(float(values[middle].prod())) for values in (steps, before))
     median_missed = bool(missed[middle].any())
     row: dict[str, object] = {
         "batch_size": batch_size,
@@ -255,13 +271,14 @@ def _row(batch_size: int, runs: pd.DataFrame) -> dict[str, object]:
         "seeds": len(runs),
         "seeds_missed": int(missed.sum()),
         "steps_median": None if median_missed else median,
+        "median_before": None if median_missed or begins == median else begins,
         "median_bound": float(steps[middle].min()) if median_missed else None,
     }
-    ends = _interval(steps[order], missed[order], None if median_missed else median).record()
+    ends = _interval(steps, missed, before, None if median_missed else median).record()
     return row | {name: ends[name] for name in ("low", "high", "interval")}
 
 
-def _interval(steps: Floats, missed: Mask, median: float | None) -> Estimate:
+def _interval(steps: Floats, missed: Mask, before: Floats, median: float | None) -> Estimate:
     """Return the 95 % interval of the median, which holds the sample median.
 
     From `LEAST_FREE` seeds on it assumes no distribution (`median_interval`); fewer carry no such
@@ -270,13 +287,14 @@ def _interval(steps: Floats, missed: Mask, median: float | None) -> Estimate:
     Args:
         steps: of the seeds, rising, misses last.
         missed: which of them are lower bounds.
+        before: where their brackets begin, rising.
         median: sample median; None where half or more missed.
     """
     if len(steps) < LEAST_VALUES:
         return NOT_IDENTIFIED
-    if len(steps) >= LEAST_FREE:
-        return median_interval(steps, missed)
-    found = estimate_median(steps, missed)
+    free = len(steps) >= LEAST_FREE
+    found = (median_interval if free else estimate_median)(steps, missed, before)
     if median is None:
         return found
+    # an end is rounded by its logarithm, even if it is the median itself
     return replace(found, low=min(found.low, median), high=max(found.high, median))

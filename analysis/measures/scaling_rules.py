@@ -3,8 +3,9 @@
 From each batch size to its neighbors, the linear scaling rule (Krizhevsky 2014, Goyal et al. 2017)
 and the square-root scaling rule propose a learning rate, with all else unchanged. The proposal is
 compared with what was tuned there, as effective learning rates lr / (1 - momentum) where the
-optimizer has a momentum, else as learning rates. In a study with `search.warm_start` the neighbor's
-best point at that time was also run under each scaling rule, so its cost in steps is known.
+optimizer has a momentum that adds to its steps, else as learning rates. In a study with
+`search.warm_start` the neighbor's best point at that time was also run under each scaling rule, so
+its cost in steps is known.
 
 Where beta2 was searched, its half-life in examples is compared too: with that of the neighbor
 (Marek et al. 2025), and with what the neighbor's beta2 would be here. Where decoupled weight decay
@@ -26,7 +27,7 @@ EXPONENTS: Mapping[str, float] = {"linear": 1.0, "square-root": 0.5}
 """Power of the batch size that the learning rate is proportional to under each scaling rule."""
 
 EFFECTIVE = "lr / (1 - momentum)"
-"""The effective learning rate, as it is written where the optimizer has a momentum."""
+"""The effective learning rate, as it is written where the optimizer has such a momentum."""
 
 HALF_LIFE = "half-life of beta2 in examples"
 DECAY_TIME = "time of weight decay in examples"
@@ -103,7 +104,7 @@ def _rules(study: StudyTables, reached: pd.DataFrame) -> Iterator[_Rule]:
     """Yield the rules about what a study searched, given its winners by batch size."""
     sizes = reached.index.to_series()
     if "lr" in study.space:
-        column, rate = ("effective_lr", EFFECTIVE) if "momentum" in reached else ("lr", "lr")
+        column, rate = ("effective_lr", EFFECTIVE) if "effective_lr" in reached else ("lr", "lr")
         for name, power in EXPONENTS.items():
             yield name, rate, reached[column], power
     if {"beta2", "beta2_half_life"} & study.space.keys() and reached["beta2"].gt(0).all():

@@ -17,6 +17,6 @@ def begun_sentences(begun: int) -> tuple[str, ...]:
         return ()
     trials = f"{begun} trial was" if begun == 1 else f"{begun} trials were"
     return (
-        f"{trials} below the target before training, so that steps to it are partly luck of the "
-        "start: lower race.target, in a new results folder.",
+        f"{trials} below the target before training, so steps to target depend partly on lucky "
+        "starts: lower race.target, in a new results folder.",
     )

@@ -81,11 +81,7 @@ def competing_trials(study: StudyTables) -> pd.DataFrame:
 def trials_at(
     study: StudyTables, roles: tuple[str, ...], target: float | None = None
 ) -> pd.DataFrame:
-    """Return the trials of some `ROLES` as they stand at a target, as `search_trials` does.
-
-    Raises:
-        AnalysisError: the target is below the one raced to, or not a finite number.
-    """  # noqa: DOC502  (raised by check_target)
+    """Return the trials of some `ROLES` as they stand at a target, as `search_trials` does."""
     trials = trials_as_recorded(study, roles)
     if study.imported and not study.raced:
         target = study.target if target is None else target
@@ -119,15 +115,12 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
     Returns:
         One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
         role and trial (of the winner), the winner's hyperparameters, effective_lr (lr /
-        (1 - momentum), only where there is a momentum), examples (steps
+        (1 - momentum), only where there is a momentum that adds to the step), examples (steps
         times examples per step), trials, one count per status (of pruned ones where there are any),
         stopped_at (of the longest trial; where none reached the target and some were pruned, of the
         first of these) and best_error (least of all trials); with a test split also test_error, of
         the winner at the target. Null if no trial reached the target.
-
-    Raises:
-        AnalysisError: there is no search trial, or the target is tighter than the raced one.
-    """  # noqa: DOC502  (raised by search_trials)
+    """
     trials = judged_trials(study, target)
     names = hyperparameters(trials)
     tested = (TEST_ERROR,) if TEST_ERROR in trials else ()
@@ -137,14 +130,16 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
     rows = [
         _row(group, of_winner, statuses) for _, group in trials.groupby("batch_size", sort=True)
     ]
-    columns = _columns(names, statuses) | dict.fromkeys(tested, "Float64")
+    derived = study.gathers_momentum and {"lr", "momentum"} <= set(names)
+    rates = ("effective_lr",) if derived else ()
+    columns = _columns((*names, *rates), statuses) | dict.fromkeys(tested, "Float64")
     table = pd.DataFrame(rows, columns=list(columns)).astype(columns)
     used = [
         steps if pd.isna(steps) else BatchPlan.of(study.config, size).examples(steps)
         for size, steps in zip(table["batch_size"], table["steps"], strict=True)
     ]
     table["examples"] = pd.array(used, dtype="Int64")
-    if "effective_lr" in table:
+    if derived:
         table["effective_lr"] = table["lr"] / (1 - table["momentum"])
     return table
 
@@ -160,12 +155,12 @@ def check_target(target: float, race: Mapping[str, Any]) -> None:
         AnalysisError: it is not a finite number, or tighter than the one that trials stopped at.
     """
     if not math.isfinite(target):
-        raise AnalysisError(f"a target must be a finite number, got {target}; give one")
+        raise AnalysisError(f"a target must be a finite number, got {target}")
     raced_to = race.get("target") if race.get("to", "target") == "target" else None
     if raced_to is not None and target < raced_to:
         raise AnalysisError(
-            f"a target must not be below the one raced to, {raced_to:g}, got {target:g}, as trials "
-            "stopped there; choose a looser one, or sweep again with race.target lowered"
+            f"a target must not be below the one raced to, {raced_to:g}, got {target:g}, where "
+            "trials stopped; choose a looser one, or sweep again with a lower race.target"
         )
 
 
@@ -240,13 +235,12 @@ def _row(
 
 def _columns(names: tuple[str, ...], statuses: tuple[str, ...]) -> dict[str, str]:
     """Return the types of the columns of `steps_to_target`, in their order."""
-    derived = ("effective_lr",) if {"lr", "momentum"} <= set(names) else ()
     return {
         "batch_size": "int64",
         **dict.fromkeys(("steps", "steps_before"), "Int64"),
         "role": "str",
         "trial": "Int64",
-        **dict.fromkeys((*names, *derived), "Float64"),
+        **dict.fromkeys(names, "Float64"),
         "examples": "Int64",
         **dict.fromkeys(("trials", *statuses), "int64"),
         "stopped_at": "Int64",

@@ -41,7 +41,7 @@ def unfinished_records(study: "StudyTables") -> list[dict[str, Any]]:
 def missing_trials(
     config: Mapping[str, Any], trials: Iterable[_Row], boxes: Iterable[_Row]
 ) -> list[dict[str, Any]]:
-    """Return how many trials are still to come, one record per batch size and role.
+    """Return how many trials are missing, one record per batch size and role.
 
     Those of a later stage are counted once the stage before has ended, as their number follows from
     it.
@@ -80,8 +80,9 @@ def _with_grants(config: Mapping[str, Any], size: int) -> Mapping[str, Any]:
     if grant is None:
         return config
     search = config["search"] | {"trials": max(config["search"]["trials"], grant["trials"])}
-    replicates = {**_replicates(config), "seeds": max(_seeds(config), grant["seeds"])}
-    return {**config, "search": search, "replicates": replicates}
+    # as more of the point that the seeds of all find best
+    more = max(0, grant["seeds"] - _seeds(config)) + int(_replicates(config).get("confirm") or 0)
+    return {**config, "search": search, "replicates": {**_replicates(config), "confirm": more}}
 
 
 def _seeds(config: Mapping[str, Any]) -> int:
@@ -152,7 +153,7 @@ def _missing_replicates(trials: Sequence[_Row], asked: Mapping[str, Any]) -> int
     if missing := sum(max(0, seeds - runs[row["role"], row["trial"]]) for row in best):
         return missing + confirm
     # of the best point once more, when the others are known
-    return max(0, confirm + seeds * len(best) - runs.total())
+    return max(0, seeds + confirm - max(runs.values(), default=0))
 
 
 def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -160,13 +161,13 @@ def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...
     if not records:
         return ()
     return (
-        f"Unfinished: at least {missing_text(records)}. All numbers here are of the trials so far "
-        "and may change; run the same `sweep` again to finish it.",
+        f"Unfinished: at least {missing_text(records)}. All numbers here are from the trials so "
+        "far and may change; run the same `sweep` again to finish it.",
     )
 
 
 def missing_text(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return `missing_trials` as a clause, such as "8 trials are still to come (4 of the ...)"."""
+    """Return `missing_trials` as a clause, such as "8 trials are missing (4 of the ...)"."""
     parts: dict[tuple[str, int], list[str]] = {}
     for row in records:
         parts.setdefault((row["role"], row["trials"]), []).append(str(row["batch_size"]))
@@ -175,4 +176,4 @@ def missing_text(records: Sequence[Mapping[str, Any]]) -> str:
         f"{count} {_NAMES[role]} at {'each of ' if len(sizes) > 1 else ''}B = {', '.join(sizes)}"
         for (role, count), sizes in parts.items()
     )
-    return f"{total} trials are still to come ({listed})"
+    return f"{total} trials are missing ({listed})"

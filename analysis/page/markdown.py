@@ -1,19 +1,17 @@
 """A page as Markdown, for pull requests and repositories: sentences and tables, no drawings."""
 
-from collections.abc import Iterable
-
 from analysis.comparison.sentences import comparison_sentences
 from analysis.escaping import escape_markdown
 from analysis.page.record import Page, StudyPage
 from analysis.page.tables import PageTable
-from analysis.report.write import markdown_table
+from analysis.report.write import markdown_list, markdown_table
 
 
 def page_markdown(page: Page) -> str:
     """Return a page as Markdown: verdicts first, details folded."""
     parts = [f"# {escape_markdown(page.title)}"]
     if page.comparison is not None:
-        parts.append(_listed(comparison_sentences(page.comparison)))
+        parts.append(markdown_list(comparison_sentences(page.comparison)))
         parts += [_folded(table) for table in page.comparison_tables]
     for study in page.studies:
         parts += _study(study)
@@ -27,20 +25,16 @@ def _study(study: StudyPage) -> list[str]:
     return [
         f"## {escape_markdown(verdict.headline)}",
         escape_markdown(f"{analysis.study.name}: {analysis.title}"),
-        _listed(verdict.reasons),
-        "How sure that is:",
-        _listed(verdict.sure),
+        markdown_list(verdict.reasons),
+        "How certain that is:",
+        markdown_list(verdict.sure),
         markdown_table(steps.rows),
         _details(
-            "All that was found",
-            _listed([*study.summary["sentences"], *study.cost_sentences, *diagnoses]),
+            "All findings",
+            markdown_list([*study.summary["sentences"], *study.cost_sentences, *diagnoses]),
         ),
         *(_folded(table) for table in (*study.cost_tables, *study.diagnostic_tables, *others)),
     ]
-
-
-def _listed(sentences: Iterable[str]) -> str:
-    return "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences)
 
 
 def _folded(table: PageTable) -> str:

@@ -25,9 +25,10 @@ from analysis.page.tables import (
     tables_of_diagnostics,
 )
 from analysis.page.verdict import Verdict, verdict_of, with_cost
-from analysis.page.views import curve_points, json_rows, shortened, views
+from analysis.page.views import curve_points, shortened, views
 from analysis.report.record import summary_record
 from analysis.report.summary import Analysis
+from analysis.tables.rows import json_rows
 from analysis.tables.schema import ROLES, STATUSES
 
 
@@ -54,7 +55,7 @@ class StudyPage:
 
     Attributes:
         analysis: its analysis.
-        label: what tells it from the other studies of the page.
+        label: what distinguishes it from the other studies of the page.
         records: what else is known of it.
         summary: its `summary_record`, the content of `summary.json`.
         verdict: which batch size to use.
@@ -127,7 +128,7 @@ class Page:
     Attributes:
         studies: what is shown of each study, at least one.
         comparison: of all of them; None for one.
-        reload_seconds: how often the page loads itself anew; None for never.
+        reload_seconds: how often the page reloads itself; None for never.
     """
 
     studies: Sequence[StudyPage]
@@ -173,11 +174,11 @@ def thinned_sentences(record: Mapping[str, Any]) -> list[str]:
     if shown < trials:
         sentences.append(
             f"The scatter plots show {shown:,} of {trials:,} trials: at each batch size the "
-            "fastest and, of the others, evenly chosen ones. All numbers are of all trials."
+            "fastest ones and an even selection of the others. All numbers use all trials."
         )
     if curves < trials:
         sentences.append(
-            f"{curves:,} training curves are shown, of {trials:,} trials, chosen in the same way."
+            f"{curves:,} training curves of {trials:,} trials are shown, selected in the same way."
         )
     return sentences
 

@@ -49,14 +49,14 @@ def page_html(page: Page) -> str:
     """Return a page as HTML, of at most `MOST_BYTES`.
 
     Raises:
-        AnalysisError: the studies are so many that even the least of each does not fit.
+        AnalysisError: there are too many studies for even the least of each to fit.
     """
     for share in _SHARES:
         html = _rendered(page, page_record(page, ROOM.of(share)))
         if len(html.encode()) < MOST_BYTES:
             return html
     raise AnalysisError(
-        f"a page must have less than {MOST_BYTES:,} bytes, got more for {len(page.studies)} "
+        f"a page must have fewer than {MOST_BYTES:,} bytes, got more for {len(page.studies)} "
         "studies; report fewer studies at once, or fewer batch sizes"
     )
 

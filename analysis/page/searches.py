@@ -1,6 +1,6 @@
 """The trials behind each point of a curve as plain data, thinned where a page cannot hold all.
 
-A page has room for so many trials and so many training curves. Where there are more, the best of
+A page has room for a limited number of trials and training curves. If there are more, the best of
 each batch size stay and so do others, evenly chosen; the page says how many are shown.
 """
 
@@ -24,7 +24,7 @@ _Key = tuple[Any, ...]
 _Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 BEST = 10
-"""So many of the fastest trials of a batch size are never left out."""
+"""Number of the fastest trials of a batch size that are never left out."""
 POINTS = 24
 """Points of a training curve."""
 _SIZES_OF_N = 40

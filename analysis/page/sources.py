@@ -35,13 +35,9 @@ def page_of(
 ) -> Page:
     """Return the page of a study, or of several side by side, by unique names.
 
-    The target holds for all; None is each study's own. The page loads itself anew every so many
-    seconds; None is never.
-
-    Raises:
-        AnalysisError: a study cannot be analyzed at the target, the studies cannot be compared, or
-            a file is damaged.
-    """  # noqa: DOC502  (raised inside)
+    The target holds for all; None is each study's own. The page reloads itself every
+    `reload_seconds`; None is never.
+    """
     comparison, labels = None, list(studies)
     if len(studies) == 1:
         analyses = [analyze(source.tables, target) for source in studies.values()]

@@ -1,5 +1,6 @@
 """The tables of a page: text in columns, one row per batch size or definition."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import Estimate, rounded, span_text
 from analysis.measures.diagnostics import END, Diagnosed
 from analysis.measures.near_best import NEAR
-from analysis.report.goals import LEAST_STEPS, goals_table
+from analysis.report.goals import GOALS_NOTE, goals_table
 from analysis.report.summary import Analysis
 from analysis.report.write import readable_table
 from analysis.search_quality.table import readable_quality
@@ -53,8 +54,7 @@ def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> lis
         PageTable(
             caption="Critical batch size at several targets",
             rows=goals_table(analysis.goals),
-            note=f"Targets that some batch size reaches in fewer than {LEAST_STEPS} steps are left "
-            "out, as steps are too coarse there. All rows come from the same trials.",
+            note=GOALS_NOTE,
         ),
         PageTable(
             caption=f"Hyperparameters of all trials within {NEAR:.0%} of the fewest steps",
@@ -71,16 +71,16 @@ def tables_of_cost(cost: StudyCost) -> list[PageTable]:
         PageTable(
             caption="Cost of training to the target, on one device",
             rows=readable_costs(cost),
-            note="`time` is of the best point there is, with its interval; `found` of the best "
-            "point found.",
+            note="`time` is that of the estimated optimum, with its interval; `found` that of the "
+            "best point found.",
         ),
-        PageTable(caption="The same on several devices", rows=readable_devices(cost)),
+        PageTable(caption="Cost on several devices", rows=readable_devices(cost)),
     ]
     return [table for table in tables if len(table.rows)]
 
 
 def tables_of_diagnostics(found: Diagnosed) -> list[PageTable]:
-    """Return the numbers of each winner at the end of its training, those that are one each."""
+    """Return the numbers of each winner at the end of its training, a column per batch size."""
     rows = found.table[found.table["what"].isin(_ONE_NUMBER) & found.table["moment"].eq(END)]
     if rows.empty:
         return []
@@ -88,11 +88,11 @@ def tables_of_diagnostics(found: Diagnosed) -> list[PageTable]:
         lambda variant: f", {variant}" if variant else ""
     )
     wide = rows.assign(name=names).pivot_table(
-        index="batch_size", columns="name", values="value", sort=False
+        index="name", columns="batch_size", values="value", sort=False
     )
-    text = wide.sort_index().map(lambda value: "-" if pd.isna(value) else f"{value:.3g}")
-    text.insert(0, "B", text.index.astype(str))
-    return [PageTable(caption="Diagnostics at the target", rows=text)]
+    text = wide.sort_index(axis="columns").map(_three_digits).rename(columns="B = {}".format)
+    text.insert(0, "quantity", text.index)
+    return [PageTable(caption="Diagnostics at the target", rows=text, names_first=True)]
 
 
 def tables_of_comparison(comparison: Comparison) -> list[PageTable]:
@@ -111,17 +111,19 @@ _AFTER = (
 )
 
 
+def _three_digits(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004
+
+
 def _critical(record: _Record) -> pd.DataFrame:
-    rows = [
-        (name, *_value_and_ends(Estimate.of(size)), size["note"] or "-")
-        for name, size in record["critical_batch_sizes"].items()
-    ]
+    rows = []
+    for name, written in record["critical_batch_sizes"].items():
+        size = Estimate.of(written)
+        value, ends = (rounded(size.value), size.ends) if size.identified else ("-", size.text())
+        rows.append((name, value, ends, written["note"] or "-"))
     return pd.DataFrame(rows, columns=["name", "batch size", "interval", "note"])
-
-
-def _value_and_ends(size: Estimate) -> tuple[str, str]:
-    """Return a value, "-" where it is not identified, and its interval or bound as text."""
-    return (rounded(size.value), size.ends) if size.identified else ("-", size.text())
 
 
 def _fits(record: _Record) -> pd.DataFrame:

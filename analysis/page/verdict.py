@@ -43,7 +43,7 @@ def verdict_of(record: _Record) -> Verdict:
     """
     if record["fits"] is None:
         return Verdict(
-            headline="No batch size can be named yet",
+            headline="No batch size can be recommended yet",
             reasons=tuple(text for text in record["sentences"] if text.startswith("No fit: ")),
             sure=(*_unfinished(record), *_searches(record)),
         )
@@ -96,7 +96,8 @@ def _choice(b_crit: Estimate, first: int, last: int) -> tuple[str, str]:
     if b_crit.high > WIDE * b_crit.low:
         return (
             f"The batch size to use is between {rounded(b_crit.low)} and {rounded(b_crit.high)}",
-            f"{reason} So wide an interval names no batch size: more trials or seeds narrow it.",
+            f"{reason} The interval is too wide to name one batch size; more trials or seeds "
+            "narrow it.",
         )
     return f"Use a batch size of about {b_crit.text()}", reason
 
@@ -113,7 +114,7 @@ _BOUNDED = {
         "hardly fall from B = {first} on. Measure smaller batch sizes to find where that begins.",
     ),
     Interval.OPEN: (
-        "The data do not say which batch size to use",
+        "The data do not determine which batch size to use",
         "They do not bound the critical batch size between B = {first} and {last}: measure batch "
         "sizes further apart, run more trials, or add fresh seeds.",
     ),
@@ -127,13 +128,13 @@ def _edges(critical: _Record, unit: str) -> tuple[str, ...]:
     sentences = []
     if perfect.identified:
         sentences.append(
-            f"Up to B = {perfect.text()}, twice the batch size takes half the {unit}: "
-            "stay there where examples are what costs."
+            f"Up to B = {perfect.text()}, twice the batch size takes half the {unit}: stay there "
+            "if examples are the main cost."
         )
     if plateau.identified:
         sentences.append(
-            f"From B = {plateau.text()} on, a larger batch saves hardly any {unit}: go "
-            "there only where time is all that counts."
+            f"From B = {plateau.text()} on, a larger batch saves hardly any {unit}: go there only "
+            "if time is all that counts."
         )
     return tuple(sentences)
 

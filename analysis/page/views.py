@@ -1,6 +1,5 @@
 """What the curve of a study shows at one target, as plain data: rows, bounds, fits, regimes."""
 
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.drawing.series import LEFT_OUT, bound_rows, curve_sizes
+from analysis.figures.drawing.series import LEFT_OUT, bound_rows, curve_sizes, through
 from analysis.fitting.critical import critical_batch_sizes
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
@@ -16,6 +15,7 @@ from analysis.fitting.regimes import Regime, regimes_of
 from analysis.measures.replicates import all_have_replicates, fitted_quantity
 from analysis.report.fits import critical_record
 from analysis.report.summary import Analysis
+from analysis.tables.rows import json_rows
 
 _DIGITS = 4
 _EVERY = 2
@@ -43,14 +43,8 @@ def curve_points(batch_sizes: object) -> Floats:
 
 
 def shortened(values: "Floats | pd.Series[float]") -> list[float | None]:
-    """Return numbers with four digits, which no eye can tell from all; null where there is none."""
+    """Return numbers with four digits, which look the same as all; null where unknown."""
     return [_short(float(value)) if math.isfinite(value) else None for value in values]
-
-
-def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table as rows of JSON data with all digits; null where unknown."""
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
-    return rows
 
 
 def _short(value: float) -> float:
@@ -72,11 +66,20 @@ def _view(target: float, of: str, table: pd.DataFrame, fits: Fits | None) -> dic
         "at": at.tolist(),
     }
     if fits is None:
-        return {**view, "chosen": None, "level": None, "fits": {}, "critical": {}, "regimes": []}
+        return {
+            **view,
+            "chosen": None,
+            "level": None,
+            "through": "",
+            "fits": {},
+            "critical": {},
+            "regimes": [],
+        }
     return {
         **view,
         "chosen": fits.best.model.name,
         "level": fits.best.level,
+        "through": through(fits.best.points),
         "fits": dict(_curves(fits, at)),
         "critical": critical_record(critical_batch_sizes(fits)),
         "regimes": [

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.fitting.critical import FORM, SEEDS, TUNING, CriticalBatchSize
-from analysis.fitting.estimates import Estimate, Interval
+from analysis.fitting.estimates import Estimate, Interval, list_text, percent
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 
@@ -45,8 +45,11 @@ def critical_record(critical: Mapping[str, CriticalBatchSize]) -> dict[str, Any]
 
 
 def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
+    formula = fit.model.formula
+    if local_steps > 1:
+        formula = formula.replace("E_min / B", f"E_min / ({local_steps} B)")
     return {
-        "formula": fit.model.formula if local_steps == 1 else _of_rounds(fit, local_steps),
+        "formula": formula,
         "s_min": fit.s_min.record(),
         "e_min": fit.e_min.times(local_steps).record() if fit.model.counts_examples else None,
         "b_crit": fit.b_crit.record(),
@@ -58,19 +61,18 @@ def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
         "aicc": fit.aicc,
         "batch_sizes": fit.points.batch_sizes.tolist(),
         "missed": fit.points.missed.tolist(),
+        "steps": fit.points.steps.tolist(),
+        "before": fit.points.before.tolist(),
         "residuals": fit.residuals.tolist(),
     }
-
-
-def _of_rounds(fit: ScalingFit, local_steps: int) -> str:
-    return fit.model.formula.replace("E_min / B", f"E_min / ({local_steps} B)")
 
 
 def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tuple[str, ...]:
     """Return what the fits found, one sentence each.
 
-    These are the critical batch size, the hyperbola and the model chosen, the choice, the critical
-    batch sizes by other definitions, and what the data do not identify.
+    These are the critical batch size, what the curves run through, the hyperbola and the model
+    chosen, the choice, the critical batch sizes by other definitions, and what the data do not
+    identify.
 
     Args:
         record: from `fits_record`, of fits that there are.
@@ -83,6 +85,7 @@ def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tupl
     shown = {name: record["fits"][name] for name in record["shown"]}
     return (
         *b_crit_sentences(record, critical["b_crit"]),
+        *_brackets(record["fits"]["hyperbola"]),
         *(_curve(name, fit, unit) for name, fit in shown.items()),
         _choice(record),
         *_not_fitted(record),
@@ -94,21 +97,32 @@ def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tupl
 def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
     """Return the critical batch size with its interval and its parts, from `critical_record`."""
     level, parts = record["fits"]["hyperbola"]["level"], b_crit["parts"]
-    *others, last = parts
-    held = f"{', '.join(others)} and {last}" if others else last
     texts = [
         f"{Estimate.of(parts[name]).text()} {word}"
         for name, word in ((SEEDS, "by seeds alone"), (TUNING, "with under-tuning"))
         if name in parts
     ]
-    alone = f" Of the {record['chosen']} fit alone: {', '.join(texts)}." if others else ""
-    note = f"; {b_crit['note']}" if b_crit["note"] else ""
-    found = f"{Estimate.of(b_crit).text('b_crit')}; {level:.0%} interval for {held}{note}.{alone}"
+    found = f"{Estimate.of(b_crit).text('b_crit')}; {level:.0%} interval for {list_text(parts)}"
+    found += f"; {b_crit['note']}." if b_crit["note"] else "."
+    if len(parts) > 1:
+        found += f" From the {record['chosen']} fit alone: {', '.join(texts)}."
     if FORM in parts:
         return (found,)
     return found, (
-        "The form of the curve is in no interval: too few batch sizes reached the target to fit "
-        "another one than the hyperbola."
+        "No interval covers the form of the curve: too few batch sizes reached the target to fit "
+        "more than the hyperbola."
+    )
+
+
+def _brackets(fit: _Record) -> tuple[str, ...]:
+    """Return how far the middles of brackets lie below steps, if there are brackets."""
+    pairs = zip(fit["before"], fit["steps"], strict=True)
+    most = max((steps - before) / (2 * steps) for before, steps in pairs)
+    if not most:
+        return ()
+    return (
+        "Curves run through brackets, from the last measurement that had not reached the target to "
+        f"the first that had: their middles lie up to {percent(most)} below the steps shown.",
     )
 
 
@@ -150,8 +164,8 @@ def unidentified_sentences(name: str, fit: _Record) -> tuple[str, ...]:
         sentences.append(f"The exponent {symbol} of the {name} fit is not identified{known}.")
     if name == "power" and (exponent.low > 1 or (exponent.identified and exponent.value > 1)):
         sentences.append(
-            f"An exponent {symbol} above 1 is no property of training, where twice the batch size "
-            "at best halves the steps: it bends the curve to fit a sharp knee, or small batch "
+            f"An exponent {symbol} above 1 is not a property of training, where doubling the batch "
+            "size at best halves the steps: it bends the curve to fit a sharp knee, or small batch "
             "sizes that were searched less well."
         )
     return tuple(sentences)
@@ -180,7 +194,7 @@ def _curve(name: str, fit: _Record, unit: str) -> str:
     bounds = f"; {misses} of {len(fit['missed'])} points are lower bounds" if misses else ""
     return (
         f"S(B) = {fit['formula']}: {', '.join(parts)} ({fit['level']:.0%} intervals); "
-        f"{fit['noise']} spread of {math.expm1(fit['sigma']):.1%} about the curve{bounds}."
+        f"{fit['noise']} spread of {percent(math.expm1(fit['sigma']), 1)} about the curve{bounds}."
     )
 
 

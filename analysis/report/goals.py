@@ -5,7 +5,6 @@ loosest for which every batch size still needs a few steps: early measurements a
 so a count of few steps is coarse.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,12 +23,18 @@ from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import FEWEST, FEWEST_OF_SEEDS, fitted_points
 from analysis.measures.targets import steps_to_target
 from analysis.search_quality.tuning import tuning_of
+from analysis.tables.rows import json_rows
 from analysis.tables.study import StudyTables
 
 MOST_TARGETS = 5
 LEAST_POINTS = MODELS["hyperbola"].least_points
 LEAST_STEPS = 5
 """Fewest steps that a batch size may need at a target; below, one step is over a fifth of them."""
+GOALS_NOTE = (
+    f"Targets that some batch size reaches in fewer than {LEAST_STEPS} steps are left out, since "
+    "small counts are coarse. All rows come from the same trials, so neighboring rows are "
+    "correlated."
+)
 _LEAST_RATIO = 1.15
 """Targets closer together than this factor are redundant."""
 _ALL_STEPS = 2**62
@@ -108,10 +113,7 @@ def find_goals(study: StudyTables) -> tuple[Goal, ...]:
     """Return the steps to each of `choose_targets`; curves are fitted when they are asked for.
 
     All are the fewest steps of the searches, as replicates are of the points best at one target.
-
-    Raises:
-        AnalysisError: there is no search trial.
-    """  # noqa: DOC502  (raised by steps_to_target)
+    """
     tables = {target: steps_to_target(study, target) for target in choose_targets(study)}
     of = FEWEST_OF_SEEDS if follows_rule(study) else FEWEST
     return tuple(Goal(study=study, target=t, table=table, of=of) for t, table in tables.items())
@@ -132,7 +134,7 @@ def goal_records(goals: Sequence[Goal]) -> list[dict[str, object]]:
             "target": goal.target,
             "of": goal.of,
             "b_crit": None if goal.b_crit is None else goal.b_crit.record(),
-            "table": json.loads(goal.table[list(_RECORDED)].to_json(orient="records")),
+            "table": json_rows(goal.table[list(_RECORDED)]),
         }
         for goal in goals
     ]
@@ -146,29 +148,6 @@ def goals_table(goals: Sequence[Goal]) -> pd.DataFrame:
     return pd.DataFrame(
         [(f"{goal.target:g}", _steps_text(goal), _b_crit_text(goal)) for goal in goals],
         columns=["target", steps, "b_crit"],
-    )
-
-
-def goals_markdown(goals: Sequence[Goal]) -> str:
-    """Return b_crit against target as a section of a Markdown page; empty without goals."""
-    if not goals:
-        return ""
-    table = goals_table(goals)
-    lines: list[list[str]] = [list(table.columns), *table.to_numpy().tolist()]
-    head, *rows = (f"| {' | '.join(line)} |" for line in lines)
-    return "\n".join(
-        (
-            f"The critical batch size at several targets, from the {goals[0].of}:",
-            "",
-            head,
-            "| --: | --: | :-- |",
-            *rows,
-            "",
-            f"Targets that some batch size reaches in fewer than {LEAST_STEPS} steps are left out, "
-            "as steps are too coarse there. All rows come from the same trials, so "
-            "neighboring ones are correlated.",
-            "\n",
-        )
     )
 
 

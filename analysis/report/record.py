@@ -1,10 +1,7 @@
 """The summary of an analysis as plain data; its sentences are made of nothing else."""
 
 import functools
-import json
 from typing import Any
-
-import pandas as pd
 
 from analysis.fitting.critical import DEFINITIONS
 from analysis.measures.batch_plan import is_planned
@@ -19,6 +16,7 @@ from analysis.report.goals import goal_records
 from analysis.report.sentences import summary_sentences
 from analysis.report.summary import Analysis
 from analysis.report.tuning import tuning_record
+from analysis.tables.rows import json_rows
 from analysis.tables.schema import SCHEMA_VERSION, TRIAL_KEY
 
 
@@ -33,7 +31,7 @@ def summary_record(analysis: Analysis) -> dict[str, Any]:
 
 
 def sentences(analysis: Analysis) -> tuple[str, ...]:
-    """Return what was found, one sentence each, in the order of summary.md."""
+    """Return the findings, one sentence each, in the order of summary.md."""
     return summary_sentences(_facts(analysis))
 
 
@@ -63,23 +61,18 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         **({"batch_schedule": config["batch_schedule"]} if is_planned(config) else {}),
         "recipe": recipe_record(study),
         "replicates_planned": bool(config.get("replicates", {}).get("seeds", 0)),
-        "table": _rows(analysis.table),
+        "table": json_rows(analysis.table),
         "first": analysis.first,
         "target_for_all": analysis.target_for_all,
         "failures": failure_records(zip(*of_failures, strict=True)),
-        "search": _rows(analysis.search),
+        "search": json_rows(analysis.search),
         "fitted": fitted_quantity(study, analysis.table),
         **fits_record(analysis.fits, local_steps(config)),
         "left_out": list(analysis.left_out),
         "critical_batch_sizes": critical_record(analysis.critical),
         "tuning": tuning_record(analysis.tuning),
-        "scaling_rules": _rows(analysis.rules),
+        "scaling_rules": json_rows(analysis.rules),
         "regimes": None if regimes is None else regimes.record(),
         "goals": goal_records(analysis.goals),
         "budgets": budget_records(analysis.study),
     }
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
-    return rows

@@ -28,8 +28,8 @@ def regime_sentences(record: Mapping[str, Any], bounds: Sequence[float] = ()) ->
     by_points = record["by_points"]
     if by_points[Regime.PERFECT] == by_points[Regime.PLATEAU]:
         return (
-            f"No regime is resolved: from B = {sizes[0]} to {sizes[-1]} is so narrow a range that "
-            "perfect scaling and plateau look alike; measure batch sizes further apart.",
+            f"No regime is resolved: B = {sizes[0]} to {sizes[-1]} is too narrow a range to tell "
+            "perfect scaling from a plateau; measure batch sizes further apart.",
         )
     return tuple(_sentence(regime, record, bounds) for regime in ORDER)
 
@@ -45,11 +45,11 @@ def _sentence(regime: Regime, record: Mapping[str, Any], bounds: Sequence[float]
     name = name.removeprefix("The ").capitalize()
     inside = [size for size, place in record["of"].items() if place == regime]
     if len(inside) < LEAST_SEEN:
-        return f"{name} at B = {inside[0]}, and where the other regime of a sharp knee holds too."
+        return f"{name} at B = {inside[0]}, where at a sharp knee the other regime holds too."
     where = "over the whole measured range," if len(inside) == len(sizes) else "from"
     first, last = float(inside[0]), float(inside[-1])
     between = ", ".join(size_text(size) for size in sorted(bounds) if first < size < last)
-    but = f", but for {between}, with a lower bound only" if between else ""
+    but = f", except {between}, where only a lower bound is known" if between else ""
     return f"{name} {where} B = {inside[0]} to {inside[-1]}{but}."
 
 
@@ -62,5 +62,5 @@ def _reason(regime: Regime, candidates: list[str], last: str, pronoun: str) -> s
     if not candidates:
         return f"no measured batch size lies in {pronoun}, and the data do not exclude {pronoun}"
     if regime is Regime.PLATEAU:
-        return f"steps still fall up to B = {last}, the only one that may lie on it"
+        return f"steps still fall up to B = {last}, the only batch size that may lie on it"
     return f"of the measured batch sizes, only B = {candidates[0]} may lie in {pronoun}"

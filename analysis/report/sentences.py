@@ -25,14 +25,14 @@ from analysis.report.tuning import tuning_sentences
 from analysis.search_quality.sentences import quality_sentences
 
 _Record = Mapping[str, Any]
-_NO_CURVE = "no curve from perfect scaling to a plateau allows that, so the fits leave it out"
+_NO_CURVE = "no curve from perfect scaling to a plateau explains that, so the fits leave it out"
 _RULE_FAILS = "the scaling rule fails there"
 _NOT_REPEATED = "they do not repeat what the search found there"
 _NOT_REACHED = "check its search, and whether a batch of that size can reach the target at all"
 
 
 def summary_sentences(record: _Record) -> tuple[str, ...]:
-    """Return what was found, one sentence each.
+    """Return the findings, one sentence each.
 
     Args:
         record: from `analysis.report.record.summary_record`, or read back from `summary.json`.
@@ -53,7 +53,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *mean_sentences(record.get("mean_target", ()), record["target"], record["quantity"]),
         *quality_sentences(_frame(record["search"]), record["imported"]),
         *_pruned_sentences(table),
-        *best_batch_size_sentences(record["budgets"], record["quantity"]),
+        *best_batch_size_sentences(record["budgets"], record["quantity"], record.get(TOKENS)),
         *scaling_rule_sentences(_frame(record["scaling_rules"])),
         _caveat(record, table),
     )
@@ -69,7 +69,7 @@ def _fit_sentences(record: _Record) -> tuple[str, ...]:
         return (_no_fit(record),)
     tuning = record["tuning"]
     plain = tuning["missing"] or tuning.get("common")
-    tuned = "" if plain else ", less the gap that each search leaves"
+    tuned = "" if plain else ", corrected for the gap that each search leaves"
     return (
         f"The fits use the {record['fitted']}{tuned}.",
         *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
@@ -85,15 +85,15 @@ def _token_sentences(record: _Record) -> tuple[str, ...]:
     if tokens is None:
         return ()
     found = Estimate.of(record["critical_batch_sizes"]["b_crit"]).times(tokens)
-    return (f"In tokens, {tokens} to an example: {found.text('b_crit', 'tokens')}.",)
+    return (f"In tokens ({tokens} per example): {found.text('b_crit', 'tokens')}.",)
 
 
 def _no_fit(record: _Record) -> str:
     if "batch_schedule" in record:
         return (
-            "No fit: batches change as a trial trains, so its examples are not steps times B, and "
-            "the curves are of fixed batch sizes. B names the batch of multiple 1; `batchscale "
-            "compare` with a study of fixed batches tells steps and examples."
+            "No fit: batches change during a trial, so its examples are not steps times B, and the "
+            "curves are for fixed batch sizes. B is the batch size of multiple 1; `batchscale "
+            "compare` shows steps and examples beside those of a study of fixed batches."
         )
     rows = record["table"]
     reached = sum(row["steps"] is not None for row in rows)
@@ -115,9 +115,9 @@ def _goal_sentences(record: _Record) -> tuple[str, ...]:
     if here[0]["of"] == record["fitted"] or fitted == other:
         return ()
     return (
-        f"At this target {fitted} is of the {record['fitted']}, and {other} of the "
+        f"At this target, {fitted} is from the {record['fitted']}, and {other} from the "
         f"{here[0]['of']}, which the table of several targets uses throughout, because replicates "
-        "are of the points that are best at one target.",
+        "exist only for the points that are best at one target.",
     )
 
 
@@ -126,8 +126,8 @@ def _miss_sentences(record: _Record, ran: bool) -> tuple[str, ...]:
     target = record["target_for_all"]
     if target is not None:
         sentences.append(
-            f"Every batch size reaches {record['quantity']} < {target:g}: `batchscale analyze` "
-            f"with --target {target:g} compares all of them."
+            f"Every batch size reaches {record['quantity']} < {target:g}: `batchscale analyze "
+            f"--target {target:g}` compares all of them."
         )
     return tuple(sentences)
 
@@ -140,9 +140,9 @@ def _miss_sentence(row: _Record, record: _Record, ran: bool) -> str:
     if row["steps"] is None:
         least = row["best_error"]
         text = f"no trial reached the target within {row['stopped_at']} steps"
-        text += "" if least is None else f"; the least {record['quantity']} there is {least:.4g}"
+        text += "" if least is None else f"; the lowest {record['quantity']} there is {least:.4g}"
     elif bound is not None and record["fitted"] == MEDIANS:
-        text = "half or more of the fresh seeds missed the target, so that their median is more "
+        text = "half or more of the fresh seeds missed the target, so their median is more "
         text += f"than {rounded(bound)} steps"
         why = _NOT_REPEATED
     else:
@@ -159,7 +159,8 @@ def _replicate_sentences(record: _Record, table: pd.DataFrame, ran: bool) -> tup
     if record["imported"] or own == record["target"]:
         return replicate_sentences(table, record["replicates_planned"], record["imported"])
     return (
-        f"Replicates re-run the best points at the raced target, {own:g}, and count for no other.",
+        f"Replicates re-run the best points at the raced target, {own:g}, and are not used at "
+        "other targets.",
     )
 
 
@@ -168,8 +169,8 @@ def _pruned_sentences(table: pd.DataFrame) -> tuple[str, ...]:
         return ()
     return (
         f"{table['pruned'].sum()} of {table['trials'].sum()} trials were pruned (race.prune), "
-        "behind the better half of their cohort: they had not reached the target by then, and that "
-        "none of them would have been the fastest is likely, not certain.",
+        "behind the better half of their cohort: they had not reached the target by then, and it "
+        "is likely but not certain that none of them would have been the fastest.",
     )
 
 
@@ -179,7 +180,7 @@ def _caveat(record: _Record, table: pd.DataFrame) -> str:
     # warm starts, which the sentences on the searches leave out
     even = sum(row["trials"] for row in record["search"])
     warm = record["recipe"] is None and even < table["trials"].sum()
-    more = " (with the points taken from other batch sizes)" if warm else ""
+    more = " (including points taken from other batch sizes)" if warm else ""
     return (
         f"Steps to target are the fewest over {first}{counts} trials at each batch size{more} and "
         "depend on that number; the measurement at step `after` was still above the target."

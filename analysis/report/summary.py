@@ -38,7 +38,7 @@ class Analysis:
         rules: how far the scaling rules are off (`scaling_rules`).
         goals: results at a few targets, the same ones whatever `target` is.
         first: how many trials of each search count; None for all.
-        unfinished: the trials that are still to come (`unfinished_records`).
+        unfinished: the missing trials (`unfinished_records`).
         target_for_all: a target that every batch size reached, where some missed this one.
         fits: every model fitted, to the best points there are where the searches show how far
             those found lie above; None where too few batch sizes reached the target.
@@ -128,8 +128,8 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     if begun and target not in {None, study.target}:
         raise AnalysisError(
             f"a target must be below the {study.config['race'].get('quantity', 'error')} of every "
-            f"model before training, got {target:g}, which {begun} trials of {study.name} had met "
-            "at step 0; choose a tighter one"
+            f"model before training, got {target:g}, which {begun} trials of {study.name} met at "
+            "step 0; choose a tighter one"
         )
     unfinished = unfinished_records(study)
     study = study if first is None else first_trials(study, first)

@@ -10,6 +10,7 @@ from analysis.fitting.estimates import Estimate
 from analysis.report.summary import Analysis
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.rows import csv_bytes
 
 TABLES = "tables"
 _CSV = ("steps", "search", "critical_batch_sizes", "fits", "targets", "budgets", "scaling_rules")
@@ -36,14 +37,14 @@ def write_tables(
         The names of the files written.
     """
     tables = csv_tables(record)
-    files = {f"{n}.csv": t.to_csv(index=False, lineterminator="\n") for n, t in tables.items()}
+    files = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
     if latex:
-        files["steps.tex"] = steps_latex(analysis)
-        files["critical_batch_sizes.tex"] = critical_latex(analysis.title, record)
+        files["steps.tex"] = steps_latex(analysis).encode()
+        files["critical_batch_sizes.tex"] = critical_latex(analysis.title, record).encode()
     for name in {f"{name}.csv" for name in _CSV} - files.keys():
         folder.remove(name)
     for name, content in files.items():
-        folder.write(name, content.encode())
+        folder.write(name, content)
     return list(files)
 
 

@@ -9,8 +9,8 @@ from analysis.search_quality.tuning import Tuning
 LARGE = 0.1
 """Share of additional steps from which a search is said to be under-tuned."""
 COMMON = (
-    "All batch sizes share one search, so these factors are alike at neighboring ones: they are a "
-    "margin in the interval of b_crit, and in no other interval."
+    "All batch sizes share one search, so these factors are similar at neighboring batch sizes: "
+    "they widen the interval of b_crit and no other."
 )
 _Record = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ def tuning_record(tuning: Tuning | None) -> dict[str, Any] | None:
 def tuning_sentences(record: _Record) -> tuple[str, ...]:
     """Return what the searches leave to gain by a `tuning_record`, or why that is not known."""
     if record["missing"]:
-        return (f"Under-tuning is in no interval: {record['missing']}.",)
+        return (f"No interval covers under-tuning: {record['missing']}.",)
     if record.get("common"):
         return _excess(record["excess"]), COMMON
     return (_excess(record["excess"]),)
@@ -43,8 +43,8 @@ def _excess(rows: list[_Record]) -> str:
     worst = max(rows, key=lambda row: float(row["high"]))
     span = span_text(_times(min(medians)), _times(max(medians)))
     text = (
-        f"The best points found take an estimated {span} times the steps of the best there are, "
-        f"with 95% probability at most {_times(worst['high'])} times (B = {worst['batch_size']})"
+        f"The best points found take an estimated {span} times the steps of the optimum, with 95% "
+        f"probability at most {_times(worst['high'])} times (B = {worst['batch_size']})"
     )
     large = [str(row["batch_size"]) for row in rows if row["median"] >= LARGE]
     if not large:

@@ -12,7 +12,7 @@ from analysis.fitting.critical import DEFINITIONS
 from analysis.fitting.estimates import rounded, size_text
 from analysis.fitting.regimes import Regime
 from analysis.measures.budgets import budget_sentence
-from analysis.report.goals import goals_markdown
+from analysis.report.goals import GOALS_NOTE, goals_table
 from analysis.report.record import sentences, summary_record
 from analysis.report.summary import Analysis
 from analysis.search_quality.table import readable_quality
@@ -52,16 +52,34 @@ def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
 
 def summary_markdown(analysis: Analysis) -> str:
     """Return the summary as a Markdown page."""
-    found = "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences(analysis))
-    defined = "\n".join(f"- `{name}`: {text}." for name, text in DEFINITIONS.items())
-    return (
-        f"# {escape_markdown(analysis.study.name)}\n\n"
-        f"{escape_markdown(analysis.title)}\n\n{found}\n\n"
-        f"{markdown_table(readable_table(analysis))}\n\n"
-        f"Searches:\n\n{markdown_table(readable_quality(analysis.search))}\n\n"
-        f"{goals_markdown(analysis.goals)}Fixed budgets: {budget_sentence(analysis.study)}\n\n"
-        f"Definitions of the critical batch sizes:\n\n{defined}\n"
-    )
+    parts = [
+        f"# {escape_markdown(analysis.study.name)}",
+        escape_markdown(analysis.title),
+        markdown_list(sentences(analysis)),
+        markdown_table(readable_table(analysis)),
+        "Searches:",
+        markdown_table(readable_quality(analysis.search)),
+    ]
+    if analysis.goals:
+        of = analysis.goals[0].of
+        parts += [
+            f"The critical batch size at several targets, from the {of}:",
+            markdown_table(goals_table(analysis.goals)),
+            GOALS_NOTE,
+        ]
+    parts += [f"Fixed budgets: {budget_sentence(analysis.study)}", defined_markdown(DEFINITIONS)]
+    return "\n\n".join(parts) + "\n"
+
+
+def defined_markdown(names: Iterable[str]) -> str:
+    """Return the definitions of critical batch sizes as a section of a Markdown page."""
+    defined = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in names)
+    return f"Definitions of the critical batch sizes:\n\n{defined}"
+
+
+def markdown_list(sentences: Iterable[str]) -> str:
+    """Return sentences as a Markdown list."""
+    return "\n".join(f"- {escape_markdown(sentence)}" for sentence in sentences)
 
 
 def markdown_table(rows: pd.DataFrame, names_first: bool = False) -> str:
@@ -121,7 +139,7 @@ def _texts(column: "pd.Series[float]", write: Callable[[float], str]) -> list[st
 
 
 def print_analysis(analysis: Analysis, console: Console) -> None:
-    """Print the table of steps to target and what was found.
+    """Print the table of steps to target and the findings.
 
     A narrow console leaves out columns that summary.md has.
     """

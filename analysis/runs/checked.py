@@ -40,7 +40,8 @@ class Runs:
     Attributes:
         runs: one row per run in the order of the table: run (its id), row (its first), the other
             `columns.KNOWN` that are no measurement, and the hyperparameters, NaN or None if absent;
-            not_finite, the measurements left out because their error is not finite.
+            not_finite, the measurements left out because their error is not finite; apart, what
+            columns that were left out say of runs that are else alike.
         curves: one row per measurement whose error is finite: run (row of `runs`), step in
             updates, val_error, the other `columns.MEASURED` and the quantities.
         hyperparameters: their names.
@@ -103,6 +104,13 @@ def checked_runs(
         remarks.append(
             f"columns left out: {listed(left_out)}; name what is a hyperparameter in --columns"
         )
+    runs["apart"] = ""
+    for name in _apart(table, runs, names, left_out):
+        runs["apart"] += _of_runs(table, name) + "\n"
+        remarks.append(
+            f"runs that differ in {name} are not replicates; leave it out with --columns {name}= "
+            "if it is not a setting, or map it to optimizer or workload for a study of each"
+        )
     return Runs(
         runs=runs,
         curves=curves,
@@ -112,6 +120,31 @@ def checked_runs(
         measured=measured,
         remarks=tuple(remarks),
     )
+
+
+def _apart(
+    table: RunTable, runs: pd.DataFrame, hyperparameters: Sequence[str], left_out: Sequence[str]
+) -> list[str]:
+    """Return columns without a meaning in which runs differ that are alike but for their seed.
+
+    One whose values few runs share, such as a name or a time, tells runs apart and no settings.
+    """
+    key = ["workload", "optimizer", "batch_size", *hyperparameters]
+    seeded = runs["seed"].notna()
+    found = []
+    for name in left_out if hyperparameters else ():
+        if name and not table.varies(name):
+            values = _of_runs(table, name)
+            differ = values[seeded].groupby([runs.loc[seeded, k] for k in key], dropna=False)
+            if 2 * values.nunique() <= len(runs) and (differ.nunique() > 1).any():
+                found.append(name)
+    return found
+
+
+def _of_runs(table: RunTable, column: str) -> "pd.Series[str]":
+    """Return what a column says in the first row of each run."""
+    texts = table.rows.texts(column)[~table.codes.duplicated()]
+    return texts.fillna("").astype(str).reset_index(drop=True)
 
 
 def _metric(columns: Columns, wanted: str | None) -> str:

@@ -104,7 +104,7 @@ def parse_mapping(texts: Sequence[str]) -> dict[str, str]:
         name, equals, column = (part.strip() for part in entry.partition("="))
         if not name or not equals or name in found:
             raise AnalysisError(
-                "--columns must be pairs name=column, commas between, each name once, got "
+                "--columns must be pairs name=column, separated by commas, each name once, got "
                 f"{entry!r}; write for example step=global_step,lr=learning_rate"
             )
         found[name] = column
@@ -156,6 +156,13 @@ def check_needed(rows: Rows, columns: Columns) -> None:
         _refuse(rows, "a column batch_size")
     if "step" in columns and not any(name in columns for name in METRICS):
         _refuse(rows, f"a column of {', '.join(METRICS)}")
+    counts = (columns.of.get(name, "") for name in ("step", "steps", "steps_before", "stopped_at"))
+    for column in (name for name in counts if "epoch" in name.lower()):
+        raise AnalysisError(
+            f"a step must count updates, examples or tokens, got epochs, the column {column!r} of "
+            f"{rows.where}; multiply it by the number of training examples and give --step-unit "
+            "examples"
+        )
     if "step" not in columns and "steps" not in columns:
         _refuse(
             rows, "a column step (one row per measurement) or steps (to target, one row per run)"
@@ -165,5 +172,5 @@ def check_needed(rows: Rows, columns: Columns) -> None:
 def _refuse(rows: Rows, needed: str) -> NoReturn:
     raise AnalysisError(
         f"the runs must have {needed}, got the columns {', '.join(rows.names)} in {rows.where}; "
-        "say which is which with --columns name=column"
+        "map them with --columns name=column"
     )

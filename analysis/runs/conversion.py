@@ -53,7 +53,7 @@ def _with_roles(runs: Runs) -> pd.DataFrame:
     frame = runs.runs.copy()
     if frame["role"].notna().all() and frame["trial"].notna().all():
         return frame
-    point = ["batch_size", *runs.hyperparameters]
+    point = ["batch_size", *runs.hyperparameters, "apart"]
     # runs that differ in nothing known but their seed; without a setting nothing is known of them
     first = frame.groupby(point, dropna=False)["seed"].transform("first")
     again = frame.duplicated(point) & frame["seed"].notna() & first.notna()

@@ -20,10 +20,14 @@ _SETTINGS = ["workload", "optimizer", "target"]
 
 
 def export_table(folder: ResultsFolder, to: Path) -> Path:
-    """Write a study as `<to>/<study>.csv`, one row per measurement, the settings in each.
+    """Write a study as one row per measurement, the settings in each.
 
     A trial without a measurement has a row without a step. A study that was imported from one row
     per run has one row per run again.
+
+    Args:
+        folder: of the study.
+        to: the file, by its suffix `.csv`, or the folder of `<study>.csv`.
 
     Returns:
         The file.
@@ -36,21 +40,22 @@ def export_table(folder: ResultsFolder, to: Path) -> Path:
     rounds = is_federated(study.config) or is_planned(study.config)
     if rounds or study.config.get("mode") == "recipe":
         raise AnalysisError(
-            f"a table must be of a study that tunes every batch size by updates, got {folder}, "
-            "federated, a recipe or with a batch schedule; copy the folder instead"
+            "only a study that tunes every batch size and counts updates can be exported as a "
+            f"table, got {folder}, which is federated, a recipe or has a batch schedule; copy the "
+            "folder instead"
         )
-    file = to / f"{study.name}.csv"
+    file = to if to.suffix == ".csv" else to / f"{study.name}.csv"
     if file.exists():
         raise AnalysisError(
             f"an export must not overwrite anything, got {file}; choose another --to"
         )
     try:
-        to.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         _table(study).to_csv(file, index=False)
     except OSError as error:
         raise AnalysisError(
-            f"an export must be into a folder that can be written, got {to}: "
-            f"{error.strerror or error}; choose another --to"
+            f"an export needs a writable folder, got {to}: {error.strerror or error}; choose "
+            "another --to"
         ) from error
     return file
 

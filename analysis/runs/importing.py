@@ -199,9 +199,9 @@ def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
         if len(first) and (first < target).all():
             accuracy = f"; for an accuracy of {target:g}, write --target {1 - target:g}"
             raise AnalysisError(
-                f"a target must be an error that runs first miss, got {target:g}, which every run "
-                f"of {rows.where} meets at its first measurement; give a tighter one"
-                f"{accuracy if runs.metric == 'val_accuracy' else ''}"
+                f"a target must not be met from the start, got {target:g}, which every run of "
+                f"{rows.where} meets at its first measurement; give a tighter "
+                f"one{accuracy if runs.metric == 'val_accuracy' else ''}"
             )
         return
     frame = runs.runs
@@ -262,8 +262,5 @@ def _sentence(runs: Runs, trials: pa.Table, choices: Choices) -> str:
     if not_finite := runs.runs["not_finite"].sum():
         text += f"; measurements left out for not being finite: {not_finite:,}"
     if not choices.space:
-        text += (
-            "; without --space, nothing is known of the ranges that were searched, nor of "
-            "under-tuning"
-        )
+        text += "; without --space, the searched ranges and under-tuning are unknown"
     return "; ".join((text, *runs.remarks))

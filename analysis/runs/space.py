@@ -34,9 +34,9 @@ def parse_space(texts: list[str]) -> dict[str, dict[str, Any]]:
         )
         if match is None or not inside or match["name"] in found:
             raise AnalysisError(
-                "--space must be ranges name=low:high:scale, commas between, each name once, in "
-                f"the domain of a scale of {', '.join(SCALES)}, got {entry!r}; write for example "
-                "lr=1e-4:1:log"
+                "--space must be ranges name=low:high:scale, separated by commas, each name once, "
+                f"within the domain of the scale, one of {', '.join(SCALES)}, got {entry!r}; write "
+                "for example lr=1e-4:1:log"
             )
         found[match["name"]] = {"low": low, "high": high, "scale": scale}
     return found

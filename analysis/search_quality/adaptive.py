@@ -48,8 +48,8 @@ def late_sentences(table: pd.DataFrame) -> list[str]:
         span = span_text(percent(gains.min()), percent(gains.max()))
         sentences.append(
             f"The first half of the trials took {span} more steps than all, "
-            f"{percent(gains.mean())} on average over batch sizes; of as many again expect less "
-            "than that (search.trials)."
+            f"{percent(gains.mean())} on average over batch sizes; expect less from doubling the "
+            "trials again (search.trials)."
         )
     looked = table[table["looked"].ne("")]
     ends = pd.concat([looked.head(1), looked.tail(1)]).drop_duplicates("batch_size")

@@ -85,23 +85,17 @@ class SearchSample:
         log_mean = -np.diff(missing) @ np.log(self.steps)
         return float(np.exp(log_mean + missing[-1] * np.log(self.bound)))
 
-    def median(self, n: int) -> float | None:
-        """Return the median of the fewest steps over n trials, None if over half the subsets miss.
-
-        It needs no bound for misses, but does not see the last doubling: half of all subsets of
-        N / 2 trials hold the very best one.
-        """
-        return self._median(self.none_of_fastest(n))
-
-    def _median(self, missing: NDArray[np.float64]) -> float | None:
-        hits = np.flatnonzero(missing[1:] <= 0.5 + 1e-12)
-        return float(self.steps[hits[0]]) if len(hits) else None
-
     def row(self, n: int) -> tuple[int, float, float | None, float | None]:
-        """Return n, `reach`, `mean` and `median`; the mean is None if no trial reached."""
+        """Return n, `reach`, `mean` and the median of the fewest steps over n trials.
+
+        The mean is None if no trial reached, the median if over half the subsets miss. The median
+        needs no bound for misses, but does not see the last doubling: half of all subsets of N / 2
+        trials hold the very best one.
+        """
         missing = self.none_of_fastest(n)
         mean = self._mean(missing) if len(self.steps) else None
-        return n, float(1 - missing[-1]), mean, self._median(missing)
+        hits = np.flatnonzero(missing[1:] <= 0.5 + 1e-12)
+        return n, float(1 - missing[-1]), mean, float(self.steps[hits[0]]) if len(hits) else None
 
     @property
     def gain(self) -> float | None:

@@ -71,8 +71,8 @@ _NONE_REACHED = (
 )
 _ADAPTIVE = "trials of an adaptive sampler cannot show whether the search is settled"
 _IMPORTED = (
-    "whether the search is settled is unknown, as is how the points of the imported runs were "
-    "chosen"
+    "whether the search is settled is unknown, because it is not known how the points of the "
+    "imported runs were chosen"
 )
 _DIRECTIONS = {"low": "downward", "high": "upward"}
 _NAMES = {EFFECTIVE_LR: EFFECTIVE}
@@ -108,7 +108,7 @@ def _by_range_end(table: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
 def _diverged_sentences(table: pd.DataFrame) -> list[str]:
     if not table["diverged"].any():
         return []
-    sentences = [f"{_percent(table['diverged_share'])} of the trials at a batch size diverged."]
+    sentences = [f"At each batch size, {_percent(table['diverged_share'])} of the trials diverged."]
     mostly = table[table["diverged_share"] > MOSTLY]
     if len(mostly):
         sentences.append(
@@ -126,7 +126,7 @@ def _bracket_sentences(table: pd.DataFrame) -> list[str]:
         return []
     return [
         f"{_sizes(rows, table)}: the bracket of the steps is {_percent(rows['bracket'])} wide; "
-        "measure more often, by a lower race.resolution or in the program itself."
+        "measure more often, with a lower race.resolution or in the program itself."
     ]
 
 

@@ -17,7 +17,13 @@ from analysis.search_quality.best_of_n import (
     SearchVerdict,
     search_sample,
 )
-from analysis.search_quality.edges import EdgeVerdict, RangeEnd, box_verdict, edge_verdicts
+from analysis.search_quality.edges import (
+    EFFECTIVE_LR,
+    EdgeVerdict,
+    RangeEnd,
+    box_verdict,
+    edge_verdicts,
+)
 from analysis.tables.study import StudyTables
 
 EVEN_ROLES = ("search", "extension")
@@ -77,6 +83,8 @@ def quality_table(study: StudyTables, target: float | None = None) -> pd.DataFra
             _numbers(even["best_error"]),
             natural,
         )
+        if not study.gathers_momentum:
+            ends = tuple(end for end in ends if end.hyperparameter != EFFECTIVE_LR)
         search = _search_row(even, group, study.adaptive)
         late = late_row(even, list(box)) if study.adaptive else {}
         rows.append({"batch_size": size, **search, **_box_row(ends, study.space_known), **late})

@@ -15,12 +15,12 @@ from analysis.tables.study import StudyTables
 
 NO_TUNING = "nothing was tuned"
 NO_BOX = (
-    "the ranges that the imported runs were drawn from are not known (import with --space), so "
-    "their best points may need more steps than the best there are, by an unknown factor"
+    "the ranges from which the imported runs were drawn are unknown (import with --space), so "
+    "their best points may need more steps than the optimum, by an unknown factor"
 )
 ADAPTIVE = (
-    "the trials of this sampler do not show it, as they crowd where it takes the best to be (with "
-    "other samplers they do)"
+    "the trials of this sampler do not show it, as they crowd around its estimate of the optimum "
+    "(those of other samplers do)"
 )
 _COMMON: Mapping[str, bool] = {"tpe": False, "shared": True}
 """Samplers that learn and whose trials show the gap, and whether batch sizes have it in common.

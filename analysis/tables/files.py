@@ -39,7 +39,7 @@ from analysis.tables.schema import (
 from analysis.tables.validation import BROKEN_PARQUET, read_parquet
 
 DIGEST_SUFFIX = ".sha256"
-_FROM_PARTS = "run `analyze` to make it again from the parts; where there are none, restore it"
+_FROM_PARTS = "run `analyze` to rebuild it from the parts; if there are none, restore it"
 REMEDIES = {
     STUDY_FILE: "restore it from a copy, or start again in another folder",
     PROVENANCE_FILE: "restore it from a copy, or delete it",
@@ -53,7 +53,7 @@ REMEDIES = {
     ARCHIVE_FILE: "restore it from a copy, or import again",
 }
 """What to do about a damaged file, by its name; all others with a digest are parts."""
-_PART_REMEDY = "delete it, and the same `sweep` trains its cohort again"
+_PART_REMEDY = "delete it, and run the same `sweep` to retrain its cohort"
 _DIGEST = re.compile(rb"([0-9a-f]{64}) [ *](.+)")
 """A line of a file of digests: the digest, and the name of what has it."""
 _ATTEMPTS = 5
@@ -89,8 +89,8 @@ def read_file(folder: ResultsFolder, name: str) -> bytes:
     path, base = folder / name, name.rpartition("/")[2]
     if known is None:
         raise AnalysisError(
-            f"{path} must have its digest beside it, got no {base}{DIGEST_SUFFIX}; {remedy(name)}; "
-            f"or, to trust the file as it is, run `sha256sum {base} > {base}{DIGEST_SUFFIX}` there"
+            f"{path} must have a digest file, got no {base}{DIGEST_SUFFIX}; {remedy(name)}; or, to "
+            f"trust the file as it is, run `sha256sum {base} > {base}{DIGEST_SUFFIX}` there"
         )
     raise AnalysisError(
         f"{path} must have the digest in {base}{DIGEST_SUFFIX}, got other bytes: one of the two "

@@ -115,12 +115,7 @@ class ResultsFolder:
         return content
 
     def find(self, name: str) -> bytes | None:
-        """Return the content of a file; None where there is no such file.
-
-        Raises:
-            AnalysisError: it is larger than any of its kind or not a regular file, or the folder
-                cannot be read.
-        """  # noqa: DOC502  (raised inside)
+        """Return the content of a file; None where there is no such file."""
         path = self._path(name)
         try:
             with self._errors_reported():
@@ -199,8 +194,8 @@ class ResultsFolder:
         except Timeout as error:
             holder = path.read_text().strip() or "another process"
             raise AnalysisError(
-                f"a results folder takes one sweep at a time, got {self}, in use by {holder}; wait "
-                "for it, stop it, or choose another --results"
+                f"a results folder allows one sweep at a time, got {self}, in use by {holder}; "
+                "wait for it, stop it, or choose another --results"
             ) from error
         except OSError as error:
             raise AnalysisError(self.unwritable(error)) from error

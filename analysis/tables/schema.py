@@ -139,6 +139,7 @@ _COMPUTED = {
     "seeds",
     "seeds_missed",
     "steps_median",
+    "median_before",
     "interval",
     "replicate_of",
     "hyperparameters",

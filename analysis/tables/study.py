@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
+from analysis.tables.agreement import require_one_study
 from analysis.tables.files import read_file, read_study_file, read_table_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
@@ -61,7 +62,7 @@ class StudyTables:
         target = self.config["race"].get("target")
         if target is None:
             raise AnalysisError(
-                f"a study without a target of its own needs --target, got none for {self.name}"
+                f"a study without its own target needs --target, got none for {self.name}"
             )
         return float(target)
 
@@ -74,6 +75,12 @@ class StudyTables:
     def adaptive(self) -> bool:
         """Whether the sampler learns from earlier trials, so that later ones are better."""
         return bool(self.config.get("adaptive", False))
+
+    @property
+    def gathers_momentum(self) -> bool:
+        """Whether lr / (1 - momentum) is an effective learning rate, if both are there."""
+        muon = self.config.get("optimizer") == "muon"  # the first folders do not say more
+        return not self.config.get("normalized_momentum", muon)
 
     @property
     def imported(self) -> bool:
@@ -126,7 +133,7 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
         measured: columns of the curves to hold, such as `ANALYZED`; None for all. All are checked.
 
     Raises:
-        AnalysisError: a file is missing, damaged, or of another schema version.
+        AnalysisError: a file is missing, damaged, of another schema version, or of another study.
     """
     config = read_study_file(folder)
     check_config(str(folder / STUDY_FILE), config)
@@ -136,7 +143,7 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
                 f"a study must hold {name}, got none in {folder}; run `batchscale analyze` to make "
                 "it from the parts"
             )
-    return StudyTables(
+    study = StudyTables(
         name=folder.name,
         config=config,
         trials=read_table(folder, TRIALS_FILE),
@@ -144,6 +151,8 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
         boxes=read_table(folder, BOXES_FILE),
         data=_data(folder),
     )
+    require_one_study(str(folder), config, study.trials, study.curves, study.boxes)
+    return study
 
 
 def _data(folder: ResultsFolder) -> Mapping[str, Any]:
@@ -161,11 +170,7 @@ def read_table(
     """Return a table of a results folder, a key of `schema.COLUMNS`, or some of its columns.
 
     Integer columns may hold nulls.
-
-    Raises:
-        AnalysisError: the file is missing, damaged, not parquet, of another schema version, or
-            holds values that batchscale does not write.
-    """  # noqa: DOC502  (raised by read_table_file and check_table)
+    """
     table = read_table_file(folder, name)
     check_table(str(folder / name), table, COLUMNS[name])
     return as_frame(table if columns is None else table.select(list(columns)))

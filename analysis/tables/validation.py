@@ -114,7 +114,7 @@ _Stage = tuple[Annotated[int, Field(ge=0, lt=2**53)], Annotated[int, Field(ge=1,
 def _rising(stages: list[_Stage]) -> list[_Stage]:
     first = [step for step, _ in stages]
     if not first or first[0] != 0 or first != sorted(set(first)):
-        raise ValueError("stages must begin at step 0, each after the one before")
+        raise ValueError("the steps of stages must begin at 0 and rise")
     return stages
 
 
@@ -161,11 +161,7 @@ def check_table(where: str, table: pa.Table, columns: Mapping[str, pa.DataType])
         where: path of the file, for messages.
         table: its content.
         columns: columns of the schema; further ones are hyperparameters or measurements.
-
-    Raises:
-        AnalysisError: a column is missing, badly named or of another type, or a value is out of
-            its range.
-    """  # noqa: DOC502  (raised by _refuse)
+    """
     if "status" in columns:
         there = {n: k for n, k in OPTIONAL_TRIAL_COLUMNS.items() if n in table.column_names}
         columns = {**columns, **there}
@@ -234,11 +230,7 @@ def _check_steps(where: str, table: pa.Table) -> None:
 
 
 def check_config(where: str, config: Mapping[str, Any]) -> None:
-    """Check the keys of a resolved study file, `where`, that analysis reads.
-
-    Raises:
-        AnalysisError: a key is missing, or has a value that batchscale does not write.
-    """  # noqa: DOC502  (raised by _refuse)
+    """Check the keys of a resolved study file, `where`, that analysis reads."""
     for key, value in leaves(config, lists=True):
         for text in (key, value):
             if isinstance(text, str) and (printable(text) != text or "\n" in text):

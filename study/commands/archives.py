@@ -27,7 +27,7 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
         ),
     ],
     results: Annotated[
-        str, typer.Option(help="Where the studies' folders are made: a path or a URI.")
+        str, typer.Option(help="Parent of the results folders: a path or a URI.")
     ] = "results",
     only: Annotated[str, typer.Option(help="Pattern of names to import, such as 'mnist-*'.")] = "*",
     target: Annotated[float | None, typer.Option(help="Validation error to get below.")] = None,
@@ -39,43 +39,41 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
         list[str] | None,
         typer.Option(
             metavar="NAME=COLUMN,...",
-            help="Runs: which column is what, such as step=global_step,lr=learning_rate.",
+            help="Runs: names of the columns, such as step=global_step,lr=learning_rate.",
         ),
     ] = None,
     join: Annotated[
-        Path | None, typer.Option(help="Runs: a table of one row per run to add to them.")
+        Path | None, typer.Option(help="Runs: a table with one row per run, to be joined.")
     ] = None,
     space: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=LOW:HIGH:SCALE,...",
-            help="Runs: the ranges that their points were drawn from, evenly and one independent "
-            "of the other, such as lr=1e-4:1:log.",
+            help="Runs: the ranges from which their points were drawn evenly and independently, "
+            "such as lr=1e-4:1:log.",
             show_default="unknown",
         ),
     ] = None,
     step_unit: Annotated[
-        str, typer.Option(help="Runs: what a step counts: updates, examples or tokens.")
+        str, typer.Option(help="Runs: unit of the steps: updates, examples or tokens.")
     ] = "updates",
     tokens_per_example: Annotated[
         int | None,
-        typer.Option(
-            help="Runs: the length of a sequence, for steps in tokens.", show_default=False
-        ),
+        typer.Option(help="Runs: sequence length, for steps in tokens.", show_default=False),
     ] = None,
     all_trials: Annotated[
-        bool, typer.Option("--all-trials", help="Archive: also count trials not COMPLETE.")
+        bool, typer.Option("--all-trials", help="Archive: also count trials that are not COMPLETE.")
     ] = False,
     first_trials: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Archive: use only so many COMPLETE trials at each batch size.",
+            help="Archive: use only this many COMPLETE trials at each batch size.",
             show_default="all",
         ),
     ] = None,
 ) -> None:
-    """Make results folders of finished runs, or of the workloads in a published archive."""
+    """Import finished runs, or the workloads of a published archive, as results folders."""
     from analysis.archive.importing import Choices, import_archive
     from analysis.runs.columns import Units, parse_mapping
     from analysis.runs.importing import Choices as RunChoices
@@ -127,17 +125,17 @@ def _refuse_options(source: str, kind: str, given: Mapping[str, object]) -> None
     named = [name for name, value in given.items() if value]
     if named:
         raise StudyError(
-            f"{named[0]} must not be given for {kind}, got it for {source}; leave it out, or check "
-            "the path and its suffix"
+            f"{named[0]} does not apply to {kind}, got it for {source}; leave it out, or check the "
+            "path and its suffix"
         )
 
 
 @app.command()
 def export(
     location: StudyFolder,
-    to: Annotated[Path, typer.Option(help="Folder of the archive, or of the table.")] = Path(
-        "archive"
-    ),
+    to: Annotated[
+        Path, typer.Option(help="Folder of the archive or the table, or its file .csv.")
+    ] = Path("archive"),
     form: Annotated[
         str,
         typer.Option(
@@ -145,7 +143,7 @@ def export(
         ),
     ] = "archive",
 ) -> None:
-    """Write a study in the layout of the archive of Shallue et al. 2018, or as a table."""
+    """Export a study as an archive in the layout of Shallue et al. 2018, or as a table."""
     from analysis.archive.exporting import export_study
     from analysis.runs.exporting import export_table
     from analysis.tables.folder import ResultsFolder

@@ -41,18 +41,18 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Step times measured elsewhere: columns batch_size, seconds_per_step.",
+            help="Table of step times measured elsewhere: batch_size, seconds_per_step.",
         ),
     ] = None,
     recorded: Annotated[
-        bool, typer.Option("--recorded", help="Use the step times of the last time.")
+        bool, typer.Option("--recorded", help="Reuse the recorded step times.")
     ] = False,
     seconds: Annotated[
-        float, typer.Option(min=0.01, callback=finite, help="Seconds to time each batch size for.")
+        float, typer.Option(min=0.01, callback=finite, help="Seconds of timing at each batch size.")
     ] = 0.3,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Threads of the CPU.", show_default="one per core"),
+        typer.Option(min=1, max=10_000, help="CPU threads.", show_default="one per core"),
     ] = None,
     address: Annotated[
         str | None, typer.Option(help="Time on a Ray cluster: auto, or host:port.")
@@ -63,24 +63,26 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     devices: Annotated[
         str | None,
         typer.Option(
-            metavar="N,N,...", help="Numbers of devices to spread a batch over.", show_default=False
+            metavar="N,N,...", help="Numbers of devices to split a batch over.", show_default=False
         ),
     ] = None,
     bandwidth: Annotated[
         float | None,
         typer.Option(
             callback=finite,
-            help="Bandwidth of a device's link, GB/s.",
-            show_default="measured where there are several GPUs",
+            help="Bandwidth of each device's link in GB/s.",
+            show_default="measured if there are several GPUs",
         ),
     ] = None,
     latency: Annotated[
-        float, typer.Option(min=0, callback=finite, help="Latency of a message, microseconds.")
+        float, typer.Option(min=0, callback=finite, help="Latency of a message in microseconds.")
     ] = 10.0,
     parameters: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Trainable parameters of the model.", show_default="of the model timed"
+            min=1,
+            help="Trainable parameters of the model.",
+            show_default="those of the timed model",
         ),
     ] = None,
     target: Target = None,
@@ -92,11 +94,11 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     title: Title = True,
     as_json: Json = False,
 ) -> None:
-    """Time a training step at every batch size, and say what training to the target costs."""
+    """Time a training step at every batch size and compute the cost of training to the target."""
     if sum((step_times is not None, recorded, address is not None)) > 1:
         raise StudyError(
             "step times must come from one place, got two of --step-times, --recorded and "
-            "--address; leave one out"
+            "--address; use only one"
         )
     use_data(data_dir)
     from analysis.cost.devices import Link
@@ -148,8 +150,8 @@ def _counts(devices: str | None, has_link: bool) -> tuple[int, ...]:
     """Return the numbers of devices, rising; refuse a link that is described between none."""
     if devices is None and has_link:
         raise StudyError(
-            "--bandwidth and --parameters say what an all-reduce between devices takes, got no "
-            "--devices; give them, as in --devices 1,2,4,8"
+            "--bandwidth and --parameters describe an all-reduce between devices, got no "
+            "--devices; add, for example, --devices 1,2,4,8"
         )
     return () if devices is None else tuple(sorted(set(integers("--devices", devices))))
 
@@ -174,8 +176,8 @@ def _recorded(folder: "ResultsFolder") -> "StepCosts":
     costs = read_costs(folder)
     if costs is None:
         raise StudyError(
-            f"--recorded needs the step times of an earlier `cost`, got none in {folder}; leave it "
-            "out to measure them"
+            f"--recorded needs the step times of an earlier `cost`, got none in {folder}; leave "
+            "the option out to measure them"
         )
     return costs
 
@@ -188,7 +190,7 @@ def _job(folder: "ResultsFolder", seconds: float, threads: int | None) -> "Job":
     if "imported" in read_study_file(folder):
         raise StudyError(
             f"only a study that batchscale trains can be timed, got an imported one in {folder}; "
-            "give the times of its steps with --step-times"
+            "give its step times with --step-times"
         )
     return Job.of(folder, seconds, threads)
 

@@ -23,12 +23,7 @@ T = TypeVar("T")
 
 
 def members_in(source: str, settings: Sequence[str]) -> list[Member]:
-    """Return the studies of a study file, or of the name of a workload.
-
-    Raises:
-        StudyError: the file cannot be read, a key breaks its own rule, or a workload's name is
-            unknown; one line for each. The workload itself is not looked at.
-    """  # noqa: DOC502  (raised inside)
+    """Return the studies of a study file, or of the name of a workload."""
     _check_recorded(source)
     folder_of(source)  # says so if its study cannot be run
     members = read_members(source, settings)

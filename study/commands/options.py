@@ -45,7 +45,9 @@ StudyWorkload = Annotated[
         autocompletion=_workload_names,
     ),
 ]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of data files; or set BATCHSCALE_DATA.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of data files; overrides BATCHSCALE_DATA.")
+]
 
 
 def holding_studies(locations: T) -> T:
@@ -68,27 +70,24 @@ StudyFolder = Annotated[
 ]
 Target = Annotated[
     float | None,
-    typer.Option(help="Another target; must be looser if trials raced.", show_default="own"),
+    typer.Option(help="Target to analyze at; not below the one raced to.", show_default="own"),
 ]
 Formats = Annotated[
-    str, typer.Option("--format", help="Formats of the figures: png, svg, pdf; commas between.")
+    str, typer.Option("--format", help="Figure formats, separated by commas: png, svg, pdf.")
 ]
-Width = Annotated[
-    float | None, typer.Option(help="Width of every figure, inches.", show_default="6.4")
-]
+Width = Annotated[float | None, typer.Option(help="Figure width in inches.", show_default="6.4")]
 FontSize = Annotated[
-    float | None, typer.Option(help="Size of the figures' text, points.", show_default="10")
+    float | None, typer.Option(help="Font size in the figures, in points.", show_default="10")
 ]
-Title = Annotated[bool, typer.Option("--title/--no-title", help="A title above each figure.")]
+Title = Annotated[bool, typer.Option("--title/--no-title", help="Put a title above each figure.")]
 
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document instead, and nothing else.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print a single JSON document instead.")]
 
 RunCode = Annotated[
     bool,
     typer.Option(
-        "--run-code", help="Run the workload file that the study of a results folder names."
+        "--run-code",
+        help="Allow a results folder to run the workload file that its study.toml names.",
     ),
 ]
 

@@ -21,7 +21,7 @@ from study.storage.parts import part_names
 from study.storage.provenance import recorded_sweeps
 
 RELOAD_SECONDS = 10
-"""How often the page of a running sweep loads itself anew."""
+"""How often the page of a running sweep reloads itself."""
 SEVERAL = "comparison"
 """Folder of the page of several studies if none is given."""
 _LOOK_SECONDS = 2.0
@@ -39,11 +39,7 @@ class PageOptions:
 
 
 def make_page(options: PageOptions) -> Page:
-    """Return the page of one study or of several, as they are now.
-
-    Raises:
-        BatchscaleError: a folder is damaged or given twice, or a study cannot be analyzed.
-    """  # noqa: DOC502  (raised inside)
+    """Return the page of one study or of several, as they are now."""
     first = ResultsFolder.at(options.locations[0])
     several = len(options.locations) > 1
     folders = study_folders(options.locations) if several else {first.name: first}
@@ -101,10 +97,10 @@ def _written(options: PageOptions) -> tuple[bool, str]:
 
 @contextlib.contextmanager
 def page_kept_current(folder: ResultsFolder) -> Iterator[list[str]]:
-    """Keep the page of a study current while the body runs, from a process of its own.
+    """Keep the page of a study up to date while the body runs, in a separate process.
 
     Yields:
-        A list that holds, in the end, where the page is, or why there is none.
+        A list that in the end holds the place of the page, or why there is none.
     """
     said: list[str] = []
     watcher = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The commands that train recorded trials again: `verify` and `diagnose`."""
+"""The commands that retrain recorded trials: `verify` and `diagnose`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,12 +26,12 @@ console = Terminal()
 def verify(
     location: StudyFolder,
     replay: Annotated[
-        bool, typer.Option("--replay/--no-replay", help="Train the winning trials again.")
+        bool, typer.Option("--replay/--no-replay", help="Retrain the winning trials.")
     ] = True,
     run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Check a results folder and train its winners again; write nothing."""
+    """Check a results folder and retrain its winning trials; write nothing."""
     from analysis.tables.folder import ResultsFolder
     from study.replay.verification import check_folder
     from study.replay.winners import check_winners
@@ -66,19 +66,27 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
             show_default="all that reached the target",
         ),
     ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Measure up to this many fresh seeds of the best point at each batch size and "
+            "show means with intervals; 0 measures the trial with the fewest steps.",
+        ),
+    ] = 0,
     examples: Annotated[
-        int, typer.Option(min=2, help="Training and validation examples to measure on, at most.")
+        int, typer.Option(min=2, help="Most training and validation examples to measure on.")
     ] = 8192,
     as_json: Json = False,
     run_code: RunCode = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Train the best trials again and measure noise, curvature, landscape, branches and more."""
+    """Retrain the best trials and measure gradient noise, curvature, loss landscape and more."""
     from analysis.figures.diagnostics import DIAGNOSTIC_FIGURES
     from analysis.figures.drawing.kind import write_all
     from analysis.measures.diagnostics import diagnostic_sentences, read_diagnostics
     from analysis.tables.folder import ResultsFolder
-    from study.replay.diagnose import best_trials, diagnose, diagnostics_named
+    from study.replay.diagnose import best_trials, diagnosable, diagnose, diagnostics_named
     from study.replay.recorded import load_as_recorded, recorded_trials
     from study.storage.diagnostics import rows_to_keep, write_diagnostics
     from study.storage.study_folder import read_study_toml
@@ -90,11 +98,11 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     folder = ResultsFolder.at(location)
     resolved = read_study_toml(folder)
     recorded = recorded_trials(folder, resolved)
-    trials = best_trials(resolved, recorded, sizes)
+    trials = best_trials(resolved, recorded, sizes, seeds)
     with files_refused(not run_code):
         trainable = load_as_recorded(folder, resolved)
-    rows = [*rows_to_keep(folder, wanted, best_trials(resolved, recorded, None))]
-    with Terminal(stderr=True).status("training the best trials again") as status:
+    rows = [*rows_to_keep(folder, wanted, diagnosable(resolved, recorded))]
+    with Terminal(stderr=True).status("retraining the best trials") as status:
         for trial, own in diagnose(resolved, trainable, recorded, trials, wanted, examples):
             status.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps, done")
             rows += own

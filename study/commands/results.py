@@ -26,7 +26,7 @@ console = Terminal()
 
 @app.command()
 def status(location: StudyFolder, as_json: Json = False) -> None:
-    """Show the progress of a sweep, one row per batch size, and what is still to come."""
+    """Show the progress of a sweep, one row per batch size, and what is left to run."""
     from analysis.fitting.estimates import percent
     from analysis.measures.unfinished import missing_trials, unfinished_sentences
     from analysis.tables.files import read_study_file
@@ -69,7 +69,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     equal_trials: Annotated[
         bool,
         typer.Option(
-            "--equal-trials", help="Use only as many search trials as every batch size has."
+            "--equal-trials", help="Use the same number of search trials at every batch size."
         ),
     ] = False,
     formats: Formats = "png,svg",
@@ -81,8 +81,9 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Fit the three regimes, print the table and draw the figures."""
-    from analysis.figures import write_figures
+    """Fit the curves, find the regimes, print the table and draw the figures."""
+    from analysis.figures import FIGURES
+    from analysis.figures.drawing.kind import write_all
     from analysis.figures.drawing.style import look_of
     from analysis.measures.first_trials import equal_trials as most_equal_trials
     from analysis.measures.targets import check_target
@@ -111,7 +112,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     written = [folder / name for name in write_summary(analysis, folder)]
     record = json.loads(read_file(folder, SUMMARY_FILE))
     written += [tables / name for name in write_tables(analysis, record, tables, latex)]
-    written += [figures / name for name in write_figures(analysis, figures, look)]
+    written += [figures / name for name in write_all(FIGURES, analysis, figures, look)]
     if as_json:
         console.document(record)
         return
@@ -129,15 +130,16 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
             metavar="DIR DIR...", help="Results folders, two or more.", callback=holding_studies
         ),
     ],
-    to: Annotated[
-        str, typer.Option(help="Where the comparison is written: a path or a URI.")
-    ] = "comparison",
+    to: Annotated[str, typer.Option(help="Output folder: a path or a URI.")] = "comparison",
     target: Annotated[
         float | None,
-        typer.Option(help="One target for all, looser than the raced ones.", show_default="own"),
+        typer.Option(
+            help="One target for all studies; not below any raced to.", show_default="own"
+        ),
     ] = None,
     equal_trials: Annotated[
-        bool, typer.Option("--equal-trials", help="Use only as many search trials as all have.")
+        bool,
+        typer.Option("--equal-trials", help="Use the same number of search trials everywhere."),
     ] = False,
     formats: Formats = "png,svg",
     width: Width = None,
@@ -145,7 +147,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     title: Title = True,
     as_json: Json = False,
 ) -> None:
-    """Compare studies, and test whether their critical batch sizes differ."""
+    """Compare studies and test whether their critical batch sizes differ."""
     from analysis.comparison.compare import compare as compare_studies
     from analysis.comparison.labels import study_folders
     from analysis.comparison.report import (
@@ -154,7 +156,8 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
         print_comparison,
         write_comparison,
     )
-    from analysis.figures.comparison import write_comparison_figures
+    from analysis.figures.comparison import COMPARISON_FIGURES
+    from analysis.figures.drawing.kind import write_all
     from analysis.figures.drawing.style import look_of
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.study import read_study
@@ -166,7 +169,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
     tables = {name: read_study(study) for name, study in folders.items()}
     comparison = compare_studies(tables, target, equal_trials)
     written = write_comparison(comparison, folder, where)
-    written += write_comparison_figures(comparison, folder, look)
+    written += write_all(COMPARISON_FIGURES, comparison, folder, look)
     if as_json:
         console.document({"folders": where, **comparison_record(comparison)})
         return
@@ -187,7 +190,7 @@ def report(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Folder of the page: a path or a URI.",
+            help="Output folder: a path or a URI.",
             show_default="the study's own; comparison for several",
         ),
     ] = None,
@@ -195,11 +198,11 @@ def report(
     watch: Annotated[
         bool,
         typer.Option(
-            "--watch", help="Write the page anew, until the sweep ends; it loads itself anew."
+            "--watch", help="Rewrite the page until the sweep ends; a browser reloads it."
         ),
     ] = False,
 ) -> None:
-    """Write report.html, one page for any browser, and report.md, the same without drawings."""
+    """Write report.html, a page that any browser shows, and report.md, without the drawings."""
     from study.commands.pages import PageOptions, keep_current, make_page, write_page
 
     options = PageOptions(locations=tuple(locations), to=to, target=target)

@@ -78,10 +78,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
 
     Returns:
         Where the results are, and how the sweep ended.
-
-    Raises:
-        StudyError: wrong input in any of them; nothing has been run or written.
-    """  # noqa: DOC502  (raised inside)
+    """
     studies, folders, resources = _prepared(source, options)
     complete, stopped = True, None
     with listening() as stop:
@@ -106,7 +103,7 @@ def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Te
     for member, folder, own in zip(studies.members, folders, resources, strict=True):
         resolved, trainable = studies.ready(member)
         resolved = continued(folder, resolved)
-        Sweep(folder, resolved, trainable)  # refuses what a sweep could not go on from
+        Sweep(folder, resolved, trainable)  # refuses what a sweep could not resume
         ends = read_ends(folder, resolved)
         if (title := studies.title(member)) is not None:
             console.print(f"\n{title}", style="bold")
@@ -114,8 +111,8 @@ def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Te
         if ends.trials:
             console.print(progress_table(Progress.of_rows(resolved, ends.trials).rows()))
         missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
-        to_come = f"at least {missing_text(missing)}" if missing else "no trial is missing"
-        console.print(f"dry run, nothing was trained or written: {to_come}")
+        to_come = f"at least {missing_text(missing)}" if missing else "no trials are missing"
+        console.print(f"dry run: nothing was trained or written; {to_come}")
 
 
 def _prepared(
@@ -165,10 +162,7 @@ def read_studies(
     """Return the studies of a file, a workload's name, or a file's content, all resolved.
 
     A workload file that the study of a results folder names runs only with `run_code`.
-
-    Raises:
-        StudyError: a study breaks a rule; one line for each.
-    """  # noqa: DOC502  (raised inside)
+    """
     if isinstance(source, str):
         members = members_in(source, settings)
     else:

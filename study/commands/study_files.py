@@ -18,7 +18,7 @@ def init(
     file: Annotated[Path, typer.Argument(help="The study file to write.")] = Path("study.toml"),
     workload: StudyWorkload = "digits-mlp",
 ) -> None:
-    """Write a study file with every key, its meaning and its default in comments."""
+    """Write a study file that explains every key and its default in comments."""
     from workloads.registry import refuse_unknown
 
     refuse_unknown(workload)

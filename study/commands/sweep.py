@@ -1,4 +1,4 @@
-"""The commands that run studies, or say what running them will cost."""
+"""The commands that run studies, or estimate what running them will cost."""
 
 import shlex
 from dataclasses import asdict
@@ -18,17 +18,21 @@ console = Terminal()
 
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, max=10_000, help="Cohorts trained at once.", show_default="one per core"),
+    typer.Option(
+        min=1, max=10_000, help="Cohorts to train in parallel.", show_default="one per core"
+    ),
 ]
 GpusPerWorker = Annotated[
     float,
     typer.Option(
-        min=0, callback=finite, help="GPUs per worker, or a fraction; 0 trains on the CPU."
+        min=0, callback=finite, help="GPUs per worker, fractions allowed; 0 trains on the CPU."
     ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the study file."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key of the study file; may be repeated."
+    ),
 ]
 
 
@@ -38,8 +42,8 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     results: Annotated[
         str | None,
         typer.Option(
-            help="Where the study's folder is made: a path, or s3://, gs://, file://.",
-            show_default="results, or the folder whose own study.toml is given",
+            help="Parent of the results folder: a path, or a URI of s3://, gs:// or file://.",
+            show_default="results; for the study.toml of a results folder, that folder",
         ),
     ] = None,
     workers: Workers = None,
@@ -51,14 +55,14 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         bool | None,
         typer.Option(
             "--ray/--no-ray",
-            help="Train under Ray from the start, or not at all.",
+            help="Use Ray from the start, or never.",
             show_default="Ray takes over after a minute",
         ),
     ] = None,
     settings: Settings = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Check everything and say what would run; write nothing."),
+        typer.Option("--dry-run", help="Check everything and show what would run; write nothing."),
     ] = False,
     run_code: RunCode = False,
     data_dir: DataDir = None,
@@ -66,14 +70,14 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Trackers that show the runs: wandb, mlflow, tensorboard, trackio.",
+            help="Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.",
         ),
     ] = None,
     track_by: Annotated[
-        str, typer.Option(help="What becomes a run there: trial, or the best of each batch-size.")
+        str, typer.Option(help="Log each trial, or only the best one of each batch-size.")
     ] = "trial",
     report: Annotated[
-        bool, typer.Option("--report", help="Keep the study's report.html current.")
+        bool, typer.Option("--report", help="Keep report.html up to date during the sweep.")
     ] = False,
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
@@ -116,7 +120,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     gpus_per_worker: GpusPerWorker = 0.0,
     max_hours: Annotated[
         float | None,
-        typer.Option(min=0, callback=finite, help="Refuse a study expected to take longer."),
+        typer.Option(min=0, callback=finite, help="Fail if the study is expected to take longer."),
     ] = None,
     seconds: Annotated[
         float,

@@ -1,6 +1,6 @@
 """The terminal: names and messages are printed as plain text, whatever they contain.
 
-No command depends on its output: it goes on where the reader has gone or the disk behind it is
+No command depends on its output: it continues if the reader has gone or the disk behind it is
 full, and writes what the terminal cannot show in other characters.
 """
 

@@ -21,12 +21,13 @@ console = Terminal()
 @app.command()
 def workloads(
     long: Annotated[
-        bool, typer.Option("--long", help="Build each one: its size, and how its lanes train.")
+        bool,
+        typer.Option("--long", help="Build each one, and show its size and how its lanes train."),
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """List the workloads: built-in ones, and those of installed plug-ins."""
+    """List the built-in workloads and those of installed plug-ins."""
     from rich import box
     from rich.table import Table
 
@@ -91,7 +92,7 @@ def _of(workload: str) -> "Iterator[Clause]":
     from workloads.workload import Dynamics
 
     if workload == COMMAND:
-        raise StudyError("a program must be checked by its study file, got none; give study.toml")
+        raise StudyError("a program is checked by its study file, got none; give its study.toml")
     built, kept = resolve(workload), True
     assert not isinstance(built, Command)
     for clause in check_contract(built):
@@ -111,7 +112,7 @@ def _of_program(study_file: str, run_code: bool) -> "Iterator[Clause]":
         resolved, trainable = studies.ready(member)
         if not isinstance(trainable, Command):
             raise StudyError(
-                f"`check` must be given the study file of a program, got one of "
-                f"{resolved.workload!r}; give that workload itself"
+                "`check` must be given the study file of a program, got one of "
+                f"{resolved.workload!r}; give the name of the workload instead"
             )
         yield from check_program(resolved, trainable)

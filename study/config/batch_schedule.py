@@ -18,15 +18,15 @@ class BatchScheduleConfig(Section):
     """
 
     stages: tuple[_Stage, ...] | None = None
-    """From which share of the budget's examples on, which multiple of the batch size; for a batch
-    warm-up [[0.0, 0.25], [0.1, 0.5], [0.3, 1.0]]."""
+    """Pairs of a share of the budget's examples and the multiple of the batch size from there on;
+    for a batch warm-up [[0.0, 0.25], [0.1, 0.5], [0.3, 1.0]]."""
     rule: Literal["seesaw"] | None = None
-    """In place of stages: where the learning-rate schedule halves the rate, the batch doubles and
+    """Instead of stages: where the learning-rate schedule halves the rate, the batch doubles and
     the rate falls by the square root of 2."""
     most: Annotated[Number, Field(ge=2, le=1024)] | None = None
-    """Greatest multiple under the rule, 8 unless given."""
+    """Largest multiple under the rule; 8 if left out."""
     lr: Literal["same", "square-root", "linear"] = "square-root"
-    """How the learning rate follows the multiple, beside its schedule."""
+    """How the learning rate follows the multiple, in addition to its schedule."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -34,21 +34,20 @@ class BatchScheduleConfig(Section):
             got = "neither" if self.rule is None else "both"
             raise ValueError(f"one of `stages` and `rule` must be given, got {got}")
         if self.rule is None and self.most is not None:
-            raise ValueError("`most` must be left out beside `stages`, which have their multiples")
+            raise ValueError("`most` must be left out if `stages` are given; they set multiples")
         if self.rule is not None and self.lr != "square-root":
             raise ValueError(
-                f"`lr` must be left out beside `rule`, got {self.lr!r}: the rule is square-root"
+                f"`lr` must be left out if `rule` is given, got {self.lr!r}: the rule is "
+                "square-root"
             )
         if self.stages is None:
             return self
         shares = [share for share, _ in self.stages]
         if not shares or shares[0] != 0 or shares != sorted(set(shares)):
-            raise ValueError(
-                f"`stages` must begin at a share of 0, each after the one before, got {shares}"
-            )
+            raise ValueError(f"the shares of `stages` must begin at 0 and rise, got {shares}")
         if 1.0 not in [multiple for _, multiple in self.stages]:
             raise ValueError(
-                "one of `stages` must have the multiple 1, by which a batch size of the study is "
-                f"named, got {[multiple for _, multiple in self.stages]}"
+                "one of `stages` must have the multiple 1, after which a batch size of the study "
+                f"is named, got {[multiple for _, multiple in self.stages]}"
             )
         return self

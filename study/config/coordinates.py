@@ -16,7 +16,7 @@ from study.errors import StudyError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coordinate:
-    """What a study may name in `search.space` in place of a hyperparameter."""
+    """What a study may name in `search.space` instead of a hyperparameter."""
 
     hyperparameter: str
     # of the coordinate in examples, the batch size and the learning rate
@@ -71,13 +71,13 @@ def refuse_coordinates(space: Space, batch_sizes: Iterable[int], *, federated: b
     named = [name for name in space if name in COORDINATES]
     if federated and named:
         raise StudyError(
-            f"search.space.{named[0]} must be left out of a federated study, got "
-            f"{space[named[0]]!r}: clients average in rounds, not per batch; give "
+            f"search.space.{named[0]} must be left out in a federated study, got "
+            f"{space[named[0]]!r}: clients are averaged per round, not per batch; give "
             f"{COORDINATES[named[0]].hyperparameter} itself"
         )
     entry, most = space.get(DECAY_TIME), max(batch_sizes)
     if entry is not None and ends(entry)[0] <= most:
         raise StudyError(
-            f"search.space.{DECAY_TIME} must be more examples than the greatest batch size, "
-            f"{most:,}, got {entry!r}: one step would take all of the weights; raise it"
+            f"search.space.{DECAY_TIME} must exceed the largest batch size, {most:,} examples, got "
+            f"{entry!r}: one step would decay the weights to nothing; raise it"
         )

@@ -131,8 +131,8 @@ def _listed(table: object) -> _Choice:
     name = table.get("name")
     if name is not None and not _is_name(name):
         raise StudyError(
-            f"grid.name must be 1 to {LONGEST_NAME} letters, digits and any of . _ + , - that "
-            f"every file system takes as a folder, got {shown(name)}"
+            f"grid.name must be 1 to {LONGEST_NAME} letters, digits and any of . _ + , - that make "
+            f"a valid folder name on every file system, got {shown(name)}"
         )
     settings = {key: value for key, value in table.items() if key != "name"}
     values = _distinct(leaves(settings, lambda key, _: key in _TABLES))
@@ -166,7 +166,7 @@ def _refuse_second_values(base: Mapping[str, Any], choices: Sequence[_Choice]) -
         if there is not None:
             raise StudyError(
                 f"{key} must be set in the grid or outside it, got {shown(there)} in the file or "
-                "from --set, and a value in every study of the grid; remove one"
+                "from --set as well as values in the grid; remove one"
             )
 
 

@@ -87,7 +87,7 @@ class SearchConfig(Section):
     space: dict[str, SpaceEntry] = Field(default_factory=dict)
     """Ranges and fixed values by hyperparameter; absent ones have defaults."""
     extend: NonNegativeCount = 0
-    """How often the box may be widened where the best points crowd at its edge."""
+    """How often the box may be widened if the best points crowd at its edge."""
     warm_start: Flag = False
     """Whether the scaled best points of neighboring batch sizes are among the first trials."""
 
@@ -100,12 +100,14 @@ class LaneLimit(Section):
     """Lanes at a batch size: at most `lanes`, with at most `examples` in their batches."""
 
     lanes: Positive = 16
-    """Most lanes at any batch size."""
+    """Maximum number of lanes at any batch size."""
     examples: Positive | None = None
-    """Most examples in the batches of all lanes together."""
+    """Maximum number of examples in the batches of all lanes together."""
     gradual: Annotated[bool, Field(strict=True)] | None = None
     """Whether more than eight lanes are only the square root of eight times as many, and every
     number of lanes a power of two: what pays off on a CPU."""
+    least: Positive | None = None
+    """Fewest lanes together; where there is no room for so many, each is on its own."""
 
     def at(self, batch_size: int) -> int:
         """Return the number of lanes at a batch size, >= 1."""
@@ -115,7 +117,7 @@ class LaneLimit(Section):
         if self.gradual and room > 1:
             few = min(room, math.isqrt(_ROOMY * room))
             room = 1 << (few.bit_length() - 1)
-        return max(1, min(self.lanes, room))
+        return max(1, min(self.lanes, room)) if room >= (self.least or 1) else 1
 
 
 Lanes = Annotated[
@@ -154,24 +156,24 @@ class RaceConfig(Section):
     quantity: Literal["error", "loss"] | None = None
     """What the target refers to; must be what the workload measures."""
     weights: Literal["raw", "averaged"] | None = None
-    """What the target counts on: the weights that are trained, or their average, which
+    """Which weights the target refers to: those that are trained, or their average, which
     `search.space.ema_decay` or `search.space.tail_average` turns on. A schedule-free optimizer
-    has an average of its own, which counts unless this says raw."""
+    has its own average, which is used unless this is raw."""
     max_steps: Annotated[
         Annotated[Positive, Tag("<number>")]
         | Annotated[dict[str, Positive], Tag("<table>")]
         | Annotated[MeasuredSteps, Tag("<table with of>")],
         Discriminator(kind_of_steps),
     ] = 20_000
-    """Step budget of a trial, or by batch size, `{ 16 = 4000, 256 = 500 }`: in between on a line
-    in the logarithms, below in inverse proportion, above the same. Or a multiple of measured steps,
+    """Step budget of a trial, or one by batch size, `{ 16 = 4000, 256 = 500 }`: interpolated on
+    log-log scales, in inverse proportion below, constant above. Or a multiple of measured steps,
     `{ times = 4, of = "results/pilot" }`, which is recorded as such a table."""
     max_epochs: Annotated[Number, Field(ge=1)] | None = None
     """Budget in epochs; the smallest of all budgets applies."""
     max_examples: Positive | None = None
     """Budget in examples: the same data at every batch size."""
     max_tokens: Positive | None = None
-    """The same in tokens, of a workload whose examples have a fixed number of them."""
+    """The same in tokens, for a workload whose examples have a fixed number of them."""
     slack: Annotated[Number, Field(ge=1)] = 1.5
     """Trials stop at this multiple of the fewest steps at their batch size."""
     resolution: Annotated[Number, Field(gt=0, le=1)] = 0.03
@@ -202,8 +204,8 @@ class RaceConfig(Section):
     def _rising(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if value and list(value) != sorted(set(value)):
             raise ValueError(
-                f"`prune` must list shares, each above the one before, got {list(value)}; for "
-                "example [0.25, 0.5], or [] for none"
+                f"`prune` must list rising shares, got {list(value)}; for example [0.25, 0.5], or "
+                "[] for none"
             )
         return value or None  # so that off has one form in study files, and in what was recorded
 
@@ -238,9 +240,9 @@ class ReplicatesConfig(Section):
     top: Count = 1
     """Number of points that are re-run, those of the fastest trials."""
     confirm: Count | None = None
-    """More re-runs of the point whose re-runs were the best. With them, the median over seeds is
-    that of these alone, which chose nothing; without, each seed counts for the point that the
-    others found best."""
+    """Further re-runs of the point whose re-runs were the best. The median over seeds is then
+    that of these alone, since they did not choose the point; without them, each seed counts for
+    the point that the others found best."""
     slack: Annotated[Number, Field(ge=1)] = 4.0
     """A re-run stops at this multiple of the steps that its point took in the search."""
 
@@ -268,8 +270,9 @@ class Precision(StrEnum):
     """Arithmetic of forward and backward passes; parameters and updates stay float32."""
 
     FLOAT32 = "float32"
+    """Also for convolutions on a GPU, which torch would round to tf32 if left alone."""
     TF32 = "tf32"
-    """Matrix products with 10-bit mantissas on GPUs that have them; float32 elsewhere."""
+    """Products and convolutions with 10-bit mantissas on GPUs that have them; float32 elsewhere."""
     BF16 = "bf16"
     """torch's automatic mixed precision with bfloat16."""
 
@@ -287,8 +290,8 @@ class ComputeConfig(Section):
         Annotated[Literal["auto"], Tag("<word>")] | Annotated[Positive, Tag("<number>")],
         Discriminator(kind_of),
     ] = "auto"
-    """Examples of a batch processed at once; auto: the whole batch, or what fits into memory."""
+    """Examples of a batch to process at once; auto: the whole batch, or what fits into memory."""
     checkpoint_minutes: Annotated[Number, Field(ge=0)] = 5.0
     """Least minutes between two checkpoints of a cohort; 0 for none."""
     cohort_minutes: Annotated[Number, Field(gt=0)] | None = None
-    """A cohort that trains for more minutes is ended, and its trials have failed."""
+    """A cohort that trains longer than this is ended, and its trials have failed."""

@@ -48,12 +48,13 @@ class StudyConfig(Section):
     ] = Field(default_factory=BatchSizes)
     """Batch sizes to study: powers of two between two ends, or a list."""
     batch_unit: Literal["examples", "tokens"] | None = None
-    """What all batch sizes of this file count, examples if left out; tokens where the workload's
+    """Unit of all batch sizes in this file: examples if left out, or tokens if the workload's
     examples have a fixed number of them. The study runs, and is recorded, in examples."""
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
-    """All random draws of the study follow from it."""
+    """Seed of all random draws of the study."""
     mode: Literal["search", "recipe"] = "search"
-    """Whether every batch size is tuned, or only one, from which a recipe follows."""
+    """Whether every batch size is tuned, or only one, from which a recipe follows. Branches from a
+    run are measured afterwards, by `diagnose --what branch`."""
     workload_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the workload's class, or the options of a program."""
     search: SearchConfig = Field(default_factory=SearchConfig)
@@ -113,6 +114,8 @@ class ResolvedStudy(StudyConfig):
     """Tokens in an example; None where the study file counts none."""
     adaptive: bool
     """Whether the sampler learns from earlier trials, so that they are no even sample."""
+    normalized_momentum: bool | None = None
+    """Whether the optimizer's step does not grow with its momentum; false where it is left out."""
     quantities: tuple[str, ...] | None = None
     """What is measured besides loss and error; none where it is left out."""
     batch_plans: dict[str, tuple[tuple[int, int], ...]] | None = None
@@ -157,7 +160,7 @@ class ResolvedStudy(StudyConfig):
 
     @property
     def searched(self) -> tuple[int, ...]:
-        """The batch sizes with a search of their own: all, or a recipe's base, or none."""
+        """The batch sizes with their own search: all, or a recipe's base, or none."""
         if self.recipe is None:
             return self.batch_sizes
         return () if self.recipe.base is None else (self.recipe.base,)
@@ -169,13 +172,14 @@ class ResolvedStudy(StudyConfig):
         return max([self.search.trials, *(grant.trials for grant in self._grants(batch_size))])
 
     def seeds_at(self, batch_size: int) -> int:
-        """Return the re-runs of each of the best points at a batch size."""
+        """Return the re-runs of the best point at a batch size, `replicates.confirm` aside."""
         return max([self.replicates.seeds, *(grant.seeds for grant in self._grants(batch_size))])
 
     def replicates_at(self, batch_size: int) -> int:
         """Return the re-runs of all points together at a batch size whose search has a winner."""
         section = self.replicates
-        return self.seeds_at(batch_size) * section.top + (section.confirm or 0)
+        more = self.seeds_at(batch_size) - section.seeds + (section.confirm or 0)
+        return section.seeds * section.top + more
 
     def with_grants(self, granted: Iterable[Grant]) -> Self:
         """Return the study with grants; each replaces that of its batch size."""
@@ -223,7 +227,7 @@ class ResolvedStudy(StudyConfig):
 
     @property
     def budgets_differ(self) -> bool:
-        """Whether the study gives batch sizes budgets of their own, which its tables then hold."""
+        """Whether batch sizes have different budgets, which the tables then hold."""
         race = self.race
         return (
             not isinstance(race.max_steps, int)
@@ -244,7 +248,8 @@ class ResolvedStudy(StudyConfig):
     def identity(self) -> dict[str, Any]:
         """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
-        for key in ("batch_sizes", "batch_plans", "until", "granted", "tokens_per_example"):
+        told = ("tokens_per_example", "normalized_momentum")
+        for key in ("batch_sizes", "batch_plans", "until", "granted", *told):
             data.pop(key, None)
         for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
             for key in keys:

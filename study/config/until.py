@@ -1,4 +1,4 @@
-"""How far a sweep goes on past its plan, and what that has given to batch sizes."""
+"""How far a sweep continues past its plan, and what that has granted to batch sizes."""
 
 from typing import Annotated, Self
 
@@ -8,14 +8,14 @@ from study.config.sections import BatchSize, Count, Number, Positive, Section
 
 
 class UntilConfig(Section):
-    """How far a sweep goes on past its plan: more seeds or trials where they narrow b_crit most."""
+    """How far a sweep continues past its plan: more seeds or trials where they narrow b_crit."""
 
     b_crit: Annotated[Number, Field(gt=0, lt=10)] | None = None
     """Relative half-width of the interval of b_crit at which the sweep ends, such as 0.15."""
     trial_steps: Positive | None = None
-    """Most steps of all trials together; the plan itself is always run."""
+    """Maximum steps of all trials together; the plan itself is always completed."""
     hours: Annotated[Number, Field(gt=0)] | None = None
-    """Most hours of training, summed over workers."""
+    """Maximum hours of training, summed over workers."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:

@@ -73,8 +73,8 @@ def good_points(recorded: Sequence[TrialResult]) -> dict[int, Point]:
             best[size] = min(best.get(size, result), result, key=attrgetter("rank"))
     if not best:
         raise StudyError(
-            "the cost of a step is measured with a point of a recorded trial, got a study without "
-            "any that was measured; run `sweep` first"
+            "steps are timed with the hyperparameters of a recorded trial, got a study without a "
+            "measured trial; run `sweep` first"
         )
     return {size: best[size].point for size in sorted(best)}
 
@@ -105,8 +105,8 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
         workload = resolve_workload(resolved.workload, resolved.workload_options)
     if isinstance(workload, Command):
         raise StudyError(
-            "--address times networks that batchscale trains, got a study of a program; run `cost` "
-            "on the machine that is to be timed, or give its times with --step-times"
+            "--address only times networks that batchscale trains, got a study of a program; run "
+            "`cost` on the machine to be timed, or give step times with --step-times"
         )
     here = prepare(workload, "cpu", resolved.compute.precision)
     return run_alone(address, partial(_timed_there, job), *shared_data(here))
@@ -136,8 +136,8 @@ def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> lis
         time_one, resolved = partial(timed_steps, trainable=trainable), alone(job.study)
     else:
         raise StudyError(
-            f"only a network or a program takes time to train, got {job.study.workload!r}, a "
-            "workload with its own dynamics; give the times of its steps with --step-times"
+            f"only networks and programs can be timed, got {job.study.workload!r}, a workload with "
+            "its own dynamics; give its step times with --step-times"
         )
     rows = []
     with _threads(job.threads or cores()):
@@ -150,7 +150,8 @@ def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> lis
                     raise
                 raise StudyError(
                     f"a step at batch size {size} must train as it did in the sweep, got "
-                    f"{cause(error)}; free memory if it is short, or give times with --step-times"
+                    f"{cause(error)}; free some memory if it is short, or give step times with "
+                    "--step-times"
                 ) from error
             rows.append(row)
     return rows

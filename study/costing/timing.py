@@ -95,9 +95,8 @@ def timed_program(
     require_measured(run)
     if run.step_seconds <= 0:
         raise StudyError(
-            "the time of a step is what passes between the reports of a program, got "
-            f"{run.curve.step.size} at once at batch size {batch_size}; print them as it trains, "
-            "with flush=True"
+            f"a program's steps are timed between its reports, got {run.curve.step.size} reports "
+            f"at once at batch size {batch_size}; print them while it trains, with flush=True"
         )
     between = np.diff(run.curve.seconds) / np.diff(run.curve.step)
     options = command.options

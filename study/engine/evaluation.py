@@ -12,10 +12,14 @@ from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload
 from study.records import Floats
 from workloads.errors import WorkloadError
+from workloads.soundness import sound_error
 from workloads.workload import Split
 
-EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 1_048_576}
-"""Examples x lanes in one evaluation pass; on a CPU, activations should stay in the cache."""
+EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 65_536}
+"""Examples x lanes in one evaluation pass.
+
+On a CPU activations should stay in the cache; on a GPU those of a deep network must fit into its
+memory, beside other workers."""
 LOADED_AT_ONCE = 512
 """The same of examples that are loaded one by one, and so are not in memory already."""
 
@@ -46,16 +50,19 @@ class Evaluation:
         """Return loss, error and further quantities of lanes, shape (2 + more, lanes).
 
         Raises:
-            WorkloadError: the workload writes into the examples.
+            WorkloadError: the workload writes into the examples, or an error is no fraction.
         """
         split = self._splits["validation"]
         versions = [tensor._version for tensor in split.tensors]
         measured = self.portion.run(partial(self._together, split, lanes))
         if versions != [tensor._version for tensor in split.tensors]:
             raise WorkloadError(
-                "the validation examples must stay as they are, but the workload has written into "
-                "them while they were measured; compute new tensors in place of changing them"
+                "the validation examples must not change, but the workload wrote into them during "
+                "a measurement; compute new tensors instead of changing them in place"
             )
+        finite = measured[1][np.isfinite(measured[1])]
+        for error in (finite.min(initial=0.0), finite.max(initial=0.0)):
+            sound_error(self._loaded.workload.target, float(error))
         return measured
 
     def errors(self, split: str, lanes: Tensor, chosen: NDArray[np.bool_]) -> Floats:

@@ -149,9 +149,9 @@ def refuse_federated(
         )
     if loaded.observed.state is not None:
         raise StudyError(
-            "a federated study needs a model of which training changes nothing but parameters, got "
-            f"a change of {loaded.observed.state} (such as batch statistics), which FedAvg does "
-            "not average; use a model with ghost norm or without norm"
+            "a federated study needs a model in which training changes only parameters, got a "
+            f"change of {loaded.observed.state} (such as batch statistics), which FedAvg does not "
+            "average; use ghost norm or no norm"
         )
 
 

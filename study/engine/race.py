@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,26 @@ class _Lane:
         return Curve.of(dict(zip((*CURVE_FIELDS, *further), columns, strict=True)))
 
 
+class Racing(Protocol):
+    """What a worker tells of a race, or of programs that train each for itself."""
+
+    @property
+    def racing(self) -> int:
+        """Number of lanes not dropped, that take each step."""
+
+    @property
+    def step(self) -> int:
+        """Steps taken by a lane."""
+
+    @property
+    def share(self) -> float:
+        """Share of the race that is over, from 0 to 1."""
+
+    @property
+    def least_loss(self) -> float:
+        """Lowest validation loss measured last; NaN where there is none."""
+
+
 class Race:
     """A race in progress, which advances lap by lap; a lap ends with a measurement.
 
@@ -54,7 +74,7 @@ class Race:
             far it is.
     """
 
-    after_lap: ClassVar[Callable[[Self], None]] = staticmethod(lambda race: None)
+    after_lap: ClassVar[Callable[[Racing], None]] = staticmethod(lambda race: None)
 
     def __init__(
         self, count: int, rules: StoppingRules, leaving: Mapping[int, int] | None = None
@@ -67,7 +87,8 @@ class Race:
         self._leaving = leaving or {}
         self._record = [_Lane() for _ in range(count)]
         self._racing = list(range(count))
-        self._begun, self.step, self._rung, self._seconds = False, 0, 0, 0.0
+        self.step: int = 0
+        self._begun, self._rung, self._seconds = False, 0, 0.0
         self._further: tuple[str, ...] = ()
 
     @property
@@ -88,17 +109,10 @@ class Race:
 
     @property
     def share(self) -> float:
-        """Share of the race that is over, from 0 to 1, assuming that errors fall exponentially."""
-        end = min(self.rules.cap, self.rules.max_steps)
-        known = min(1.0, self.step / end)
-        if self.rules.to_budget or math.isfinite(self.rules.cap) or not self._racing:
-            return known
+        """Share of the race that is over, from 0 to 1, by the lanes that are left."""
         rows = [self._record[lane].rows for lane in self._racing]
-        first, last = (min(row[at][3] for row in rows) for at in (0, -1))
-        if not 0 < self.rules.target < last < first:
-            return known
-        fallen = math.log(first / last) / math.log(first / self.rules.target)
-        return max(known, fallen / self.rules.slack)
+        first, last = (min((row[at][3] for row in rows), default=math.nan) for at in (0, -1))
+        return self.rules.share_over(self.step, first, last)
 
     @property
     def fruitless(self) -> bool:

@@ -63,6 +63,20 @@ class StoppingRules:
         rungs = tuple(share * expected for share in shares)
         return replace(self, rungs=rungs, expected_steps=expected)
 
+    def share_over(self, step: int, first: float, last: float) -> float:
+        """Return the share of a race that is over, from 0 to 1, as far as its errors tell.
+
+        Args:
+            step: steps taken.
+            first: least error of its lanes at the first measurement, NaN before any.
+            last: that at the last one; errors are taken to fall exponentially.
+        """
+        known = min(1.0, step / min(self.cap, self.max_steps))
+        if self.to_budget or math.isfinite(self.cap) or not 0 < self.target < last < first:
+            return known
+        fallen = math.log(first / last) / math.log(first / self.target)
+        return max(known, fallen / self.slack)
+
     def without_rungs(self) -> "StoppingRules":
         """Return the rules without rungs."""
         return replace(self, rungs=(), expected_steps=None)

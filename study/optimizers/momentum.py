@@ -1,4 +1,4 @@
-"""Update rules that step along the gradient: SGD, heavy-ball and Nesterov momentum.
+"""Update rules that step along the gradient: SGD and ASGD, heavy-ball and Nesterov momentum.
 
 Weight decay, where a study sets it, is coupled: g + weight_decay p in place of g.
 """
@@ -49,6 +49,22 @@ def _nesterov(state: State) -> None:
     state.parameters.addcmul_(look_ahead, state.values["lr"], value=-1.0)
 
 
+def _asgd(state: State) -> None:
+    """P <- (1 - l r) p - r g; r <- lr / (1 + l lr t)^c, lr at first; x <- x + (p - x) / n.
+
+    The average x is p until step `average_after`, of which n counts the steps from the next but one
+    on (Polyak and Juditsky 1992, in torch's form).
+    """
+    lr, shrinks = state.values["lr"], state.values["lambd"]
+    rate, average = state.buffers["rate"], state.buffers["average"]
+    steps = state.buffers["step"].add_(1)
+    rate.copy_(torch.where(steps == 1, lr, rate))
+    state.parameters.mul_(1 - shrinks * rate).addcmul_(state.gradients, rate, value=-1.0)
+    counted = (steps - 1 - state.values["average_after"]).clamp_(min=1.0)
+    average.lerp_(state.parameters, 1 / counted)
+    rate.copy_(lr / (1 + shrinks * lr * steps).pow(state.values["fall_power"]))
+
+
 def _gathered(state: State) -> Tensor:
     """Return v <- m v + g, (lanes, parameters), in one pass over memory."""
     velocity = state.buffers["velocity"]
@@ -66,5 +82,18 @@ NESTEROV = Optimizer(
     hyperparameters={"lr": LR, "momentum": MOMENTUM},
     buffers=("velocity",),
     update=_nesterov,
+    coupled_decay=True,
+)
+ASGD = Optimizer(
+    hyperparameters={
+        "lr": LR,
+        "lambd": Hyperparameter(default=1e-4, low=0.0),
+        "fall_power": Hyperparameter(default=0.75, low=0.0),
+        "average_after": Hyperparameter(default=1e6, low=0.0),
+    },
+    buffers=("average",),
+    counters=("step", "rate"),
+    update=_asgd,
+    average=lambda state: state.buffers["average"],
     coupled_decay=True,
 )

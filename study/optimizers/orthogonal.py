@@ -86,4 +86,5 @@ MUON = Optimizer(
     counters=("step",),
     update=_muon,
     decoupled_decay=True,
+    normalized_momentum=True,
 )

@@ -11,8 +11,9 @@ from study.errors import StudyError, cause, not_among
 from study.optimizers.adaptive import ADAM, ADAMAX, ADAMW, NADAM, RADAM
 from study.optimizers.eigenbasis import SOAP
 from study.optimizers.layerwise import LAMB, LARS, MERIT
-from study.optimizers.momentum import HEAVY_BALL, NESTEROV, SGD
+from study.optimizers.momentum import ASGD, HEAVY_BALL, NESTEROV, SGD
 from study.optimizers.orthogonal import MUON
+from study.optimizers.resilient import RPROP
 from study.optimizers.root_mean_square import ADADELTA, ADAFACTOR, ADAGRAD, RMSPROP
 from study.optimizers.schedule_free import SCHEDULE_FREE_ADAMW, SCHEDULE_FREE_SGD
 from study.optimizers.schedules import SCHEDULES, Schedule
@@ -25,6 +26,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     "sgd": SGD,
     "heavy-ball": HEAVY_BALL,
     "nesterov": NESTEROV,
+    "asgd": ASGD,
     "adam": ADAM,
     "adamw": ADAMW,
     "nadam": NADAM,
@@ -34,6 +36,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     "rmsprop": RMSPROP,
     "adadelta": ADADELTA,
     "adafactor": ADAFACTOR,
+    "rprop": RPROP,
     "lars": LARS,
     "lamb": LAMB,
     "merit": MERIT,

@@ -16,6 +16,7 @@ from study.errors import StudyError, cause
 from study.optimizers.registry import made_schedule
 from study.optimizers.schedules import Schedule
 from study.records import Floats
+from workloads.examination.python_state import changed, snapshot
 
 _PLACES = (0.0, 0.5, 1.0)
 """Places of the lanes' values in the default ranges."""
@@ -28,11 +29,19 @@ def require_sound_schedule(name: str, schedule: Schedule) -> None:
 
     Raises:
         StudyError: it fails, or gives another shape, a factor that is negative or no number, other
-            factors in a second call, or a lane other factors alone than with others.
-    """  # noqa: DOC502  (raised inside)
+            factors in a second call, or a lane other factors alone than with others; or a call
+            changes its values or what it keeps in Python.
+    """
+    before = None
     for length in _LENGTHS:
         for step in sorted({0, 1, length // 2, length - 1, length, 3 * length}):
             _require_sound_at(name, schedule, step, length)
+            before = before or snapshot(schedule=schedule)  # what the first calls only fill
+    if found := changed(before or {}, snapshot(schedule=schedule)):
+        raise StudyError(
+            f"schedule {name} must keep nothing from call to call, since a trial may resume "
+            f"anywhere, got a change of {min(found)}; compute the factor from its arguments"
+        )
 
 
 def _require_sound_at(name: str, schedule: Schedule, step: int, length: int) -> None:
@@ -40,8 +49,11 @@ def _require_sound_at(name: str, schedule: Schedule, step: int, length: int) -> 
 
     def factors(lanes: slice) -> Floats:
         own = {hyperparameter: column[lanes] for hyperparameter, column in values.items()}
+        given = {hyperparameter: column.copy() for hyperparameter, column in own.items()}
         assert schedule.factor is not None  # callers leave out constant rates
-        found = np.asarray(schedule.factor(step, length, own), dtype=float)
+        found = np.array(schedule.factor(step, length, given), dtype=float)
+        if any(not np.array_equal(column, own[n]) for n, column in given.items()):
+            raise ValueError("a change of its values, which all steps share; compute new ones")
         return np.broadcast_to(found, (len(range(*lanes.indices(_LANES))),))
 
     try:

@@ -6,6 +6,7 @@ in-place operations whatever the model is. Every hyperparameter has shape (lanes
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -39,6 +40,11 @@ class State:
     buffers: Mapping[str, Tensor]
     values: Mapping[str, Tensor]
     described: ParameterTensors
+
+    def __post_init__(self) -> None:
+        """Refuse that an entry is replaced, which would be lost; tensors are changed in place."""
+        for name in ("buffers", "values"):
+            object.__setattr__(self, name, MappingProxyType(getattr(self, name)))
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -100,6 +106,8 @@ class Optimizer:
         coupled_decay: whether a study may set `weight_decay`, which is added to the gradient.
         decoupled_decay: whether a step has p <- (1 - lr weight_decay) p, so that a study may give
             the time of this decay in examples.
+        normalized_momentum: whether the length of a step does not grow with `momentum`, as of an
+            average or of an update made to one length, so that lr / (1 - momentum) tells nothing.
     """
 
     hyperparameters: Mapping[str, Hyperparameter]
@@ -111,6 +119,7 @@ class Optimizer:
     average: Callable[[State], Tensor] | None = None
     coupled_decay: bool = False
     decoupled_decay: bool = False
+    normalized_momentum: bool = False
 
     @property
     def optional(self) -> Mapping[str, Hyperparameter]:

@@ -36,7 +36,7 @@ class Board:
         return [Lap(**json.loads(text)) for text in texts if text]
 
     def teller(self) -> Callable[[Lap | None], None]:
-        """Return what a worker tells with; its key is empty while it trains nothing."""
+        """Return what a worker reports with; its key is empty while it trains nothing."""
         return partial(_tell, f"{self._laps}{uuid4().hex}")
 
     def stop(self) -> None:

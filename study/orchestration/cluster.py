@@ -1,4 +1,4 @@
-"""Where a sweep runs: a Ray of its own on this machine, or a running cluster that it joins."""
+"""Where a sweep runs: its own Ray on this machine, or a running cluster that it joins."""
 
 import contextlib
 import logging

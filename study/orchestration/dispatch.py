@@ -73,7 +73,7 @@ class Dispatch:
         if results is None:
             self.errors.append(
                 f"the worker died in cohort {cohort.number} at batch size {size}; run the same "
-                "`sweep` to train it again"
+                "`sweep` again to retrain it"
             )
             self.queue.lose(cohort)
             return

@@ -49,7 +49,7 @@ def progress_table(rows: Sequence[Row], live: bool = False) -> Table:
 
 
 class Display:
-    """What a reader of the terminal or of the log is told while a sweep runs."""
+    """What the terminal or the log shows while a sweep runs."""
 
     def __init__(
         self,

@@ -94,7 +94,7 @@ class ForkedWorkers:
     def _take_back(self, *, quietly: bool = False) -> None:
         """Return what has ended to the searches; wait a moment where nothing has.
 
-        With `quietly`, checkpoints written to go on from at once are not worth a note.
+        With `quietly`, checkpoints that are resumed at once are not worth a note.
         """
         waiting = {worker.connection: worker for worker in self._workers}
         for connection in wait(list(waiting), timeout=_LOOK_SECONDS):

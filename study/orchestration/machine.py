@@ -73,7 +73,7 @@ def check_machine(machine: Machine) -> None:
 
 
 def _faults_of_folder(machine: Machine) -> Iterator[str]:
-    """Yield what is wrong with the folder of temporary files, what was found, and what to do."""
+    """Yield what is wrong with the folder of temporary files, and what to do."""
     folder, there = machine.folder, _nearest(machine.folder)
     session = f"session_{datetime.now():%Y-%m-%d_%H-%M-%S_%f}_{os.getpid()}"
     excess = len(os.fsencode(f"{folder}/{session}/sockets/plasma_store")) - LONGEST_SOCKET
@@ -103,14 +103,14 @@ def _faults_of_folder(machine: Machine) -> Iterator[str]:
 
 
 def _missing(machine: Machine) -> Iterator[str]:
-    """Yield what there is too little of, what was found, and what to do."""
+    """Yield what there is too little of, and what to do."""
     workers, disk, shared = machine.workers, machine.disk, machine.shared
     memory = LEAST_MEMORY + MEMORY_PER_WORKER * workers
     if machine.memory < memory:
         yield (
-            f"Ray and {workers} workers need {_size(memory)} of memory that nothing else uses, got "
-            f"{_size(machine.memory)}; end other programs, raise the memory limit of the container "
-            "or job, or lower --workers"
+            f"Ray and {workers} workers need {_size(memory)} of free memory, got "
+            f"{_size(machine.memory)}; close other programs, raise the memory limit of the "
+            "container or job, or lower --workers"
         )
     # with less shared memory than its store, Ray keeps the store in its folder
     in_folder = shared is not None and shared < machine.store

@@ -162,7 +162,7 @@ def recorded_row(row: Row) -> dict[str, Any]:
 
 
 def seconds_left(elapsed: float, before: float, now: float) -> float:
-    """Return the seconds that a sweep still needs if it goes on as it did; inf without progress.
+    """Return the seconds that a sweep still needs at this rate; inf without progress.
 
     Args:
         elapsed: seconds since it began.

@@ -74,7 +74,8 @@ class Stop:
             leave(self.exit_code, f"quit; {RESUME_HINT}")
         self._signal = number
         _print_line(
-            "stopping: cohorts have twenty seconds to be saved; press Ctrl-C again to quit now"
+            "stopping: saving the cohorts in training takes up to twenty seconds; press Ctrl-C "
+            "again to quit now"
         )
 
 
@@ -100,7 +101,7 @@ def listening() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def outliving_terminal() -> Iterator[None]:
-    """Make processes started in the body go on when the terminal is closed."""
+    """Make processes started in the body outlive the terminal."""
     handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes hand on
     try:
         yield
@@ -120,7 +121,7 @@ def leave(code: int, message: str) -> NoReturn:
 def no_orphans(folder: Path) -> Iterator[None]:
     """Make sure that processes started by Ray in the body end soon after this one, even if killed.
 
-    Only on Linux; elsewhere Ray starts a reaper of its own. `folder` is the working directory of
+    Only on Linux; elsewhere Ray starts its own reaper. `folder` is the working directory of
     Ray's workers, used by this sweep alone.
     """
     if sys.platform != "linux":
@@ -158,7 +159,7 @@ def ray_watched(stop: Stop) -> Iterator[None]:
         if orderly.is_set():
             return
         stop.catch_up()  # a signal to the whole process group ends Ray too
-        why = "stopped, and Ray with it" if stop.requested else f"failed: Ray's {name} died"
+        why = "was stopped, and Ray with it" if stop.requested else f"failed: Ray's {name} died"
         leave(stop.exit_code, f"the sweep {why}; {RESUME_HINT}")
 
     for pid, name in _ray_daemons():

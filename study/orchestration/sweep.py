@@ -70,11 +70,7 @@ class Sweep:
     def __init__(
         self, folder: ResultsFolder, resolved: ResolvedStudy, trainable: Trainable
     ) -> None:
-        """Rebuild the searches from the parts of earlier sweeps; nothing is written.
-
-        Raises:
-            StudyError: trials that are recorded are of another workload of the same name.
-        """  # noqa: DOC502  (raised inside)
+        """Rebuild the searches from the parts of earlier sweeps; nothing is written."""
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
         recorded_sweeps(folder)  # refuses a damaged record before anything is added to it
         self._parts = Parts(folder, resolved)
@@ -129,7 +125,7 @@ class Sweep:
         begun = self.progress.recorded or self._folder.names(CHECKPOINTS)
         if isinstance(self._trainable, Command) and begun:
             changed = changed_files(self._folder, self._trainable.record()["files"])
-            self._notes += [f"{phrase} since trials before were recorded" for phrase in changed]
+            self._notes += [f"{phrase} since earlier trials were recorded" for phrase in changed]
         if not isinstance(self._trainable, LoadedWorkload):
             return {}
         self._remarks = remarks(self._trainable.data)
@@ -137,9 +133,9 @@ class Sweep:
         other = changed_workload(self._folder, found) if begun else []
         if other:
             raise StudyError(
-                f"the workload must be as it was when the trials in {self._folder} were trained, "
-                f"got other {'; '.join(other)}; undo the change of its code or data, or choose "
-                "another --results"
+                f"the workload must not have changed since the trials in {self._folder} were "
+                f"trained, got other {'; '.join(other)}; undo the change to its code or data, or "
+                "choose another --results"
             )
         return found
 
@@ -160,7 +156,7 @@ class Sweep:
         return next_grants(self._resolved, found, Spent.of(self._parts))
 
     def _grow(self, granted: tuple[Grant, ...]) -> None:
-        """Record what was granted, so that a sweep that is stopped goes on to the same."""
+        """Record what was granted, so that a stopped sweep resumes with the same grants."""
         self._resolved = open_folder(self._folder, self._resolved.with_grants(granted))
         self._parts = Parts(self._folder, self._resolved)
         self._queue = CohortQueue(self._resolved, self._parts)

@@ -20,7 +20,7 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
     """Return the result of `work(device, *arguments)` on a machine of a cluster.
 
     The task has all cores of the machine, or a whole GPU where any machine has one, and waits until
-    they are free. It is told the device, cpu or cuda.
+    they are free. `device` is cpu or cuda.
 
     Raises:
         StudyError: the cluster cannot be joined, or the work fails there.
@@ -44,9 +44,7 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
             result: T = ray.get(task.remote("cuda" if gpu else "cpu", *arguments))
         except RayError as error:
             last = str(error).strip().rpartition("\n")[2]  # it is as long as the traceback there
-            raise StudyError(
-                f"the work must end well on a machine of the cluster, got: {last}"
-            ) from error
+            raise StudyError(f"the task failed on a machine of the cluster: {last}") from error
     return result
 
 

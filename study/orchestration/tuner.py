@@ -55,7 +55,7 @@ class RayWorkers:
                             tune_config=tune_config,
                             run_config=_run_config(ending, scratch),
                         ).fit()
-                except OSError as error:  # Tune writes state of its own, which nothing reads
+                except OSError as error:  # Tune writes its own state, which nothing reads
                     if error.errno is None:  # an error of Ray's, not of the disk
                         raise
                     self._dispatch.end(_no_scratch(error))

@@ -13,7 +13,7 @@ from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
 from study.engine.cohort import run_cohort
 from study.engine.networks.training import Trainable
-from study.engine.race import Race
+from study.engine.race import Race, Racing
 from study.records import Cohort, Lap, Status
 from study.storage.parts import cohort_stem, write_part
 
@@ -23,12 +23,12 @@ _TELL_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What the driver is told of a cohort; the results themselves are in its part."""
+    """A worker's report on a cohort; the results themselves are in its part."""
 
     reached: int = 0  # trials that reached the target
     failed: int = 0  # trials that failed
     notes: tuple[str, ...] = ()  # what became of the cohort's checkpoint, one sentence each
-    saved: bool = False  # training ended early, and goes on from the checkpoint
+    saved: bool = False  # training ended early, and resumes from the checkpoint
     unwritten: str | None = None  # why the part could not be written; None if it was
 
 
@@ -80,7 +80,7 @@ class _Teller:
         self._began = self._told = time.monotonic()
         self._step, self._steps = math.inf, 0.0
 
-    def __call__(self, race: Race) -> None:
+    def __call__(self, race: Racing) -> None:
         # a race that is resumed begins at a later step, one of half of the lanes at step 0
         self._steps += race.racing * max(0, race.step - self._step)
         self._step, now = race.step, time.monotonic()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from study.config.sections import Precision
 from study.engine.networks.interface import Networks
@@ -23,12 +23,14 @@ from study.optimizers import Step, optimizer_named
 from study.seeding import generator
 from workloads.contract import kept, models_follow_the_seed
 from workloads.errors import WorkloadError
+from workloads.examination.direction import learn
 from workloads.examination.observation import few
-from workloads.soundness import quantity, sound_mean
+from workloads.randomness import forked, seed_all
+from workloads.soundness import copied, quantity, sound_error, sound_mean, sound_number
 from workloads.testing import Clause
-from workloads.workload import Workload
+from workloads.workload import Examples, Workload
 
-_CLAUSE = "lanes train as each alone"
+_CLAUSE = "lanes train as they would alone"
 _SEEDS = (0, 1)
 _STEPS = 4
 _BATCH = 5
@@ -37,6 +39,8 @@ _STEP_SIZE = 0.01
 _TOLERANCE = {Precision.FLOAT32: 5e-3, Precision.TF32: 5e-3, Precision.BF16: 0.2}
 """Allowed distance between both ways, relative to how far the lane has moved."""
 _REPEATABLE = 1e-6
+_LEARNT = 0.1
+"""Part of the loss that is left where a model answers its examples in several ways."""
 _ALIKE = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-4, Precision.BF16: 0.1}
 
 
@@ -48,27 +52,40 @@ class Admission:
     reason: str = ""  # why they are looped; empty for packed lanes
 
 
-def admit(loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None) -> Admission:
+def admit(
+    loaded: LoadedWorkload,
+    loss_values: Mapping[str, float] | None = None,
+    *,
+    learns: bool = True,
+) -> Admission:
     """Return how a workload's lanes may be trained.
 
     Args:
         loaded: the workload, on a CPU.
         loss_values: hyperparameters of its loss for the trial steps.
+        learns: whether a model is small enough to learn a few examples here.
 
     Raises:
-        WorkloadError: a measurement is no mean over examples and not declared `whole`, models do
-            not follow the seed, or two trainings from one seed differ.
+        WorkloadError: a measurement is no mean over examples and not declared `whole`, or an error
+            no fraction; models do not follow the seed, or two trainings from one seed differ.
     """
-    _require_means(loaded)
+    model, some = fresh_model(loaded, 0), few(loaded.data.validation)
+    _require_means(loaded, model.eval(), some)
+    if learns:  # an untrained model may give one answer only, which F1 and others rank alike
+        some = few(loaded.data.train).to(loaded.device)
+        with forked(loaded.device):
+            seed_all(0)
+            learn(loaded.workload, model, some, _LEARNT)
+        _require_means(loaded, model.eval(), some)
     _require_one_output(loaded)
     kept(lambda: models_follow_the_seed(loaded.workload))
     training = _Training(loaded, loss_values or {})
     looped = training.looped()
     if training.looped().distance_to(looped) > _REPEATABLE:
         raise WorkloadError(
-            "two trainings from one seed must agree, got different parameters within "
-            f"{_STEPS} steps; let model and loss depend on nothing but their arguments and "
-            "generators that the model holds or that torch, numpy and random seed"
+            f"two trainings from one seed must agree, got different parameters within {_STEPS} "
+            "steps; model and loss may depend only on their arguments, on generators that the "
+            "model holds, and on the seeded global ones of torch, numpy and random"
         )
     reason = _known_reason(loaded) or _found_reason(training, looped, loaded.precision)
     return Admission("looped", reason) if reason else Admission("packed")
@@ -85,10 +102,12 @@ def clause(workload: Workload) -> Clause:
     return Clause(name=_CLAUSE, passed=True, detail=detail)
 
 
-def _require_means(loaded: LoadedWorkload) -> None:
+def _require_means(loaded: LoadedWorkload, model: nn.Module, some: Examples) -> None:
+    with torch.no_grad():
+        error = loaded.workload.error(model, copied(some))
+    sound_error(loaded.workload.target, sound_number("error", error))
     if loaded.whole or loaded.observed.measure_draws is not None:
         return
-    model, some = fresh_model(loaded, 0).eval(), few(loaded.data.validation)
     sound_mean("loss", loaded.workload.loss, model, some)
     sound_mean("error", loaded.workload.error, model, some)
     for name in loaded.quantities:
@@ -110,10 +129,10 @@ def _require_one_output(loaded: LoadedWorkload) -> None:
         for name, one, other in zip(measures, alone, shared, strict=False):
             if not math.isclose(one, float(other), rel_tol=_ALIKE[loaded.precision], abs_tol=1e-6):
                 raise WorkloadError(
-                    "`loss` and `error` must leave to a call's arguments what the model computes, "
-                    f"since they share the output for equal ones, but the {name} is {one:.6g} by "
-                    f"itself and {float(other):.6g} beside the other; let forward() take an "
-                    "argument in place of an attribute that they set"
+                    "`loss` and `error` share the model's output for equal arguments, so they must "
+                    f"not set what it computes, but the {name} is {one:.6g} alone and "
+                    f"{float(other):.6g} with a shared output; let forward() take an argument "
+                    "instead of an attribute that they set"
                 )
 
 
@@ -129,7 +148,7 @@ def _found_reason(training: "_Training", looped: "_Trained", precision: Precisio
     except Exception as error:  # noqa: BLE001 - vmap raises many types; the loop still works
         return "; ".join([*training.words(), f"vmap does not support it: {cause(error)}"])
     if packed.distance_to(looped) > _TOLERANCE[precision]:
-        why = "a pack of its lanes trains or measures otherwise than each lane alone"
+        why = "a pack of its lanes trains or measures differently from each lane alone"
         return "; ".join([*training.words(), why])
     return ""
 

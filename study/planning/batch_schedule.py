@@ -16,6 +16,7 @@ from workloads.workload import Dynamics, Workload
 _MOST = 8.0
 _FINE = 1_000_000
 """Steps by which shares of a schedule are found, whatever the budget is."""
+_PROBES = range(0, _FINE, _FINE // 2_000)
 
 
 def staged(config: StudyConfig, space: Space) -> BatchScheduleConfig | None:
@@ -45,23 +46,19 @@ def _seesaw(config: StudyConfig, space: Space, most: float) -> tuple[tuple[float
                 "trials of a batch size change their batches at the same steps"
             )
         values[key] = np.array([entry])
-    falls = np.array([float(np.min(factor(step, _FINE, values))) for step in _probes()])
+    falls = np.array([float(np.min(factor(step, _FINE, values))) for step in _PROBES])
     stages = [(0.0, 1.0)]
     for doubling in range(1, int(math.log2(most)) + 1):
         below = np.flatnonzero(falls <= 0.5**doubling)
         if not below.size:
             break
-        stages.append((_probes()[below[0]] / _FINE, 2.0**doubling))
+        stages.append((_PROBES[below[0]] / _FINE, 2.0**doubling))
     if len(stages) == 1:
         raise StudyError(
             f"batch_schedule.rule needs a schedule that falls to half of the learning rate, got "
             f"{name!r} down to {falls.min():g}; lower end_factor"
         )
     return tuple(stages)
-
-
-def _probes() -> range:
-    return range(0, _FINE, _FINE // 2_000)
 
 
 def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] | None:
@@ -77,7 +74,7 @@ def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] 
         if study.examples is not None and greatest > study.examples:
             raise StudyError(
                 f"batch_schedule must keep batches within the {study.examples:,} training "
-                f"examples, got {greatest:,} at batch size {size}; leave out that batch size, or "
+                f"examples, got {greatest:,} at batch size {size}; leave that batch size out, or "
                 "lower the multiples"
             )
     return {size: plan.stages for size, plan in plans.items()}
@@ -88,11 +85,11 @@ def refuse_batch_schedule(config: StudyConfig, workload: Workload | Dynamics | C
     if config.batch_schedule is None:
         return
     reasons = {
-        "a program, which makes its batches itself": isinstance(workload, Command),
-        "a federated study, whose clients have the batches": config.federated is not None,
+        "a program, which makes its own batches": isinstance(workload, Command),
+        "a federated study, whose clients have their own batches": config.federated is not None,
         'mode = "recipe", whose scaling rule is about one batch size': config.mode == "recipe",
         "until, which fits a curve of fixed batch sizes": config.until is not None,
-        "a workload whose own dynamics do not know it": isinstance(workload, Dynamics)
+        "a workload whose own dynamics do not support it": isinstance(workload, Dynamics)
         and not getattr(workload, "batch_schedules", False),
     }
     for reason, holds in reasons.items():

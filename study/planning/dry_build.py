@@ -13,8 +13,9 @@ from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR
 from study.config.coordinates import complete
 from study.config.space import Space, middle
 from study.config.study import StudyConfig
+from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
-from study.errors import StudyError
+from study.errors import StudyError, cause
 from study.optimizers import Optimizer, optimizer_named
 from study.optimizers.hyperparameters import (
     EMA_DECAY,
@@ -41,14 +42,16 @@ from workloads.workload import (
 
 EXAMPLES_AT_ONCE = 512
 """Portion of the first evaluation: activations on all of it may need gigabytes."""
+_TRIED = 13
+"""Examples of the batch by which a workload was examined."""
 _OTHER_SEEDS = range(1, 5)
 _SEVERAL = 2
 _STARTING_FLOPS = 2e9
 """Operations up to which a pass over the validation set takes an instant."""
 _LEARNING_FLOPS = 5e6
+"""Operations for one example up to which a model may learn a few examples in an instant."""
 _AVERAGES = {EMA_DECAY: "averages", TAIL_AVERAGE: "tail_averages"}
 """Attributes of dynamics that have the averages of these names."""
-"""Operations for one example up to which a model may learn a few examples in an instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,7 @@ class Built:
 def dry_build(
     config: StudyConfig, workload: Workload | Dynamics | Command, target: Target, space: Space
 ) -> Built:
-    """Return what building a workload shows: its data, the model's size, and how lanes train.
-
-    Raises:
-        StudyError: the study asks for what the workload cannot do, or starts below its target.
-        WorkloadError: the workload is unsound, or not admitted.
-    """  # noqa: DOC502  (raised inside)
+    """Return what building a workload shows: its data, the model's size, and how lanes train."""
     if isinstance(workload, Command):
         workload.refuse_missing()
         options = workload.options
@@ -101,7 +99,7 @@ def dry_build(
     _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
     values = {name: middle(space[name]) for name in of_workload(workload).used(space)}
-    admission = admit(loaded, values)
+    admission = admit(loaded, values, learns=size.flops <= _LEARNING_FLOPS)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
     tested = loaded.data.test is not None
@@ -109,7 +107,7 @@ def dry_build(
 
 
 def _refuse_score(loaded: LoadedWorkload, size: ModelSize) -> None:
-    """Refuse an accuracy in place of an error; large models would learn for too long here."""
+    """Refuse an accuracy instead of an error; large models would learn for too long here."""
     if size.flops <= _LEARNING_FLOPS:
         make = partial(fresh_model, loaded)
         refuse_rising(loaded.workload, make, few(loaded.data.train))
@@ -171,15 +169,14 @@ def _refuse_own_average(config: StudyConfig, loaded: LoadedWorkload) -> None:
     """Refuse an optimizer's own average where weights are not all that belongs to it."""
     if config.federated is not None:
         raise StudyError(
-            f"federated must be left out for the optimizer {config.optimizer}, which measures an "
-            "average of its own: the clients' averages are lost with their state"
+            f"federated must be left out for the optimizer {config.optimizer}, which measures its "
+            "own average: the clients' averages would be lost with their state"
         )
     if loaded.observed.state is not None:
         raise StudyError(
-            f"the optimizer {config.optimizer} needs a model of which training changes nothing but "
+            f"the optimizer {config.optimizer} needs a model in which training changes only "
             f"parameters, got a change of {loaded.observed.state} (such as batch statistics), "
-            "which do not fit to the average that it measures; use a model with ghost norm or "
-            "without norm"
+            "which would not match the average that it measures; use ghost norm or no norm"
         )
 
 
@@ -198,10 +195,28 @@ def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
     return total / int(examples)
 
 
+def refuse_smallest(loaded: LoadedWorkload, size: int) -> None:
+    """Refuse a smallest batch that cannot train, as one example under batch statistics.
+
+    Raises:
+        StudyError: its loss fails, or is no finite number.
+    """
+    if size >= _TRIED:
+        return
+    try:
+        _, loss = LoopedNetwork(loaded, 0).gradients(torch.arange(size).unsqueeze(0))
+        sound_number("loss", loss)
+    except Exception as error:
+        raise StudyError(
+            f"batch_sizes must be sizes that the workload trains with, got {size}, for which: "
+            f"{cause(error)}; leave it out"
+        ) from error
+
+
 def _refuse_lucky_starts(loaded: LoadedWorkload, size: ModelSize, target: Target) -> None:
     """Refuse a target that several models meet untrained; large ones would be measured for long.
 
-    A single one may be luck, of which `analyze` tells where it counts.
+    A single one may be luck, which `analyze` reports if it matters.
     """
     if size.flops * loaded.data.validation.size > _STARTING_FLOPS:
         return
@@ -228,7 +243,10 @@ def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         loaded.workload.loss(model, one)
     parameters = len(Layout(model).flatten(model))
-    return ModelSize(max(1, parameters), max(1, counter.get_total_flops()))
+    flops = counter.get_total_flops()
+    convolutions = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)
+    convolutional = 2 * convolutions > flops
+    return ModelSize(max(1, parameters), max(1, flops), convolutional=convolutional)
 
 
 def _dynamics_lanes(config: StudyConfig, workload: Dynamics, space: Space) -> Lanes:

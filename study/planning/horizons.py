@@ -55,7 +55,7 @@ def step_budgets(given: int | dict[str, int] | MeasuredSteps) -> int | dict[str,
 def still_schedules(resolved: ResolvedStudy, steps: Mapping[int, int]) -> list[str]:
     """Return a sentence, or none, on batch sizes where the schedule hardly moves to the target.
 
-    There no point of the search space has a factor below `MOVED` after so many steps.
+    There, no point of the search space has a factor below `MOVED` after these steps.
     """
     least = {size: _least_factor(resolved, size, count) for size, count in steps.items()}
     still = {size: factor for size, factor in least.items() if factor > MOVED}
@@ -68,9 +68,9 @@ def still_schedules(resolved: ResolvedStudy, steps: Mapping[int, int]) -> list[s
     )
     table = ", ".join(f"{size} = {4 * steps[size]}" for size in sorted(steps))
     return [
-        f"the factor of {name} hardly moves before the target at {where}, where the learning rate "
-        "is then nearly constant; give budgets in proportion to the steps, for example "
-        f"race.max_steps = {{ {table} }}, in a new results folder"
+        f"the {name} schedule hardly decays before the target at {where}: the learning rate is "
+        "nearly constant there; set budgets in proportion to the steps, for example race.max_steps "
+        f"= {{ {table} }}, in a new results folder"
     ]
 
 

@@ -59,7 +59,7 @@ def _refuse_inapplicable(config: StudyConfig, command: Command) -> None:
         if not fits:
             raise StudyError(
                 f"{key} must be left out for a program, got {shown(value)}: the program decides "
-                "it by itself, as it does how often it measures"
+                "this itself, as well as how often it measures"
             )
     if compute.micro_batch != "auto" and "micro_batch" not in command.placeholders:
         raise StudyError(

@@ -15,11 +15,11 @@ from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError, cause, shown
-from study.optimizers import optimizer_named, schedule_named
+from study.optimizers import Optimizer, optimizer_named, schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
-from study.planning.dry_build import dry_build
+from study.planning.dry_build import Built, dry_build, refuse_smallest
 from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
 from study.planning.search_space import (
@@ -53,10 +53,8 @@ def resolve(
     Args:
         data: a study file as plain data; also one that a sweep has recorded.
         device: what it will be computed on; None for a CPU.
-
-    Raises:
-        StudyError: a key, a value, or what the workload makes of them is wrong.
-    """  # noqa: DOC502  (raised inside)
+    """
+    device = device or Device()
     recorded = {key: data[key] for key in FOUND if key in data}
     for key in ("granted", "batch_plans"):  # of a folder, which keeps it; of its batch sizes
         recorded.pop(key, None)
@@ -67,66 +65,34 @@ def resolve(
         defaults = study_defaults(workload)
         in_tokens = "tokens_per_example" in recorded or any(map(counts_tokens, (data, defaults)))
         data, defaults = (in_examples(given, workload) for given in (data, defaults))
-        config = validated(StudyConfig, merged(defaults, data))
-        sampler = sampler_named(config.search.sampler)
-        _check_schedule(config.schedule.name)
-        groups = groups_of(config, workload)
-        written_for = defaults.get("optimizer", _OPTIMIZER)
-        own = _averages(config, workload)
-        fitting = applicable(defaults, written_for, groups, written.search.space)
-        if own:
-            fitting = merged({"race": {"weights": "averaged"}}, fitting)
-        endless = isinstance(workload, Dynamics)
-        recipe = recipe_defaults(config, endless=endless)
-        config = validated(StudyConfig, merged(merged(fitting, recipe), data))
-        space = full_space(config, groups)
-        _refuse_warm_start(config, space)
-        if not isinstance(workload, Command):  # which may use the names otherwise
-            refuse_warm_up(space, endless=endless)
+        config, space = _with_defaults(data, defaults, workload, written.search.space)
         refuse_batch_schedule(config, workload)
         schedule = staged(config, space)
         target = _target(config, sound_target(workload.target))
-        if isinstance(workload, Command) and device is not None:
+        if isinstance(workload, Command):
             refuse_gpus(device.share)
-        require_sound_sampler(config.search.sampler, sampler, space)
-        beside = measured_beside(config, space, own=own)
-        built = dry_build(config, workload, target, space)
-        allowed = (TEST_ERROR,) if isinstance(workload, Command) else ()
-        refuse_names(built.quantities, space, allowed=allowed)
-        quantities = (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
-    if config.race.max_epochs is not None and built.examples is None:
-        raise StudyError(
-            f"race.max_epochs must be left out where there is no number of training examples, got "
-            f"{config.race.max_epochs:g}; set race.max_steps, or for a program "
-            "workload_options.examples"
-        )
+        built, quantities = _built(config, workload, target, space)
     batch_sizes = _batch_sizes(config, built.examples)
-    if not isinstance(workload, Command):
-        refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
-    refuse_recipe(config, space, batch_sizes)
-    _refuse_until(config)
-    if config.federated is not None and isinstance(built.trainable, LoadedWorkload):
-        refuse_federated(config.federated, built.trainable, batch_sizes)
+    _refuse_across(config, space, batch_sizes, built.trainable)
+    optimizer = _optimizer(config, workload)
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "examples": built.examples,
         "tokens_per_example": tokens_of(workload) if in_tokens else None,
         "quantities": quantities or None,
-        "adaptive": sampler.learns,
+        "adaptive": sampler_named(config.search.sampler).learns,
+        "normalized_momentum": (optimizer and optimizer.normalized_momentum) or None,
     }
     resolved["search"]["space"] = plain(space)
     resolved["race"] |= {
         "max_steps": step_budgets(config.race.max_steps),
         "target": target.value,
         "quantity": target.quantity,
-        "cohort": cohort_lanes(config, built.size, device or Device()),
+        "cohort": cohort_lanes(config, built.size, device),
     }
-    if config.race.weights == "raw" and not own:
+    if config.race.weights == "raw" and not _averages(config, workload):
         del resolved["race"]["weights"]  # as left out
-    resolved["compute"] |= {
-        "mode": built.mode,
-        "pack": pack_lanes(config, built.size, device or Device()),
-    }
+    resolved["compute"] |= {"mode": built.mode, "pack": pack_lanes(config, built.size, device)}
     if schedule is not None:
         resolved["batch_schedule"] = schedule.model_dump(mode="json", exclude_none=True)
     study = validated(ResolvedStudy, resolved)
@@ -136,6 +102,60 @@ def resolve(
     return study, built.trainable
 
 
+def _with_defaults(
+    data: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    workload: Workload | Dynamics | Command,
+    given: Space,
+) -> tuple[StudyConfig, Space]:
+    """Return a study with the workload's defaults and its complete search space.
+
+    `given` is the search space of the study file, in its own units.
+    """
+    config = validated(StudyConfig, merged(defaults, data))
+    sampler_named(config.search.sampler)  # refuses an unknown one
+    _check_schedule(config.schedule.name)
+    groups = groups_of(config, workload)
+    fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups, given)
+    if _averages(config, workload):
+        fitting = merged({"race": {"weights": "averaged"}}, fitting)
+    endless = isinstance(workload, Dynamics)
+    recipe = recipe_defaults(config, endless=endless)
+    config = validated(StudyConfig, merged(merged(fitting, recipe), data))
+    space = full_space(config, groups)
+    _refuse_warm_start(config, space)
+    if not isinstance(workload, Command):  # which may use the names otherwise
+        refuse_warm_up(space, endless=endless)
+    return config, space
+
+
+def _built(
+    config: StudyConfig, workload: Workload | Dynamics | Command, target: Target, space: Space
+) -> tuple[Built, tuple[str, ...]]:
+    """Return what building the workload shows, and what is measured besides loss and error."""
+    name = config.search.sampler
+    require_sound_sampler(name, sampler_named(name), space)
+    beside = measured_beside(config, space, own=_averages(config, workload))
+    built = dry_build(config, workload, target, space)
+    allowed = (TEST_ERROR,) if isinstance(workload, Command) else ()
+    refuse_names(built.quantities, space, allowed=allowed)
+    return built, (*built.quantities, *beside, *([TEST_ERROR] if built.tested else []))
+
+
+def _refuse_across(
+    config: StudyConfig, space: Space, batch_sizes: list[int], trainable: Trainable
+) -> None:
+    """Refuse what does not go with the batch sizes."""
+    if not isinstance(trainable, Command):
+        refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
+    refuse_recipe(config, space, batch_sizes)
+    _refuse_until(config)
+    if isinstance(trainable, LoadedWorkload):
+        refuse_smallest(trainable, min(batch_sizes))
+        if config.federated is not None:
+            refuse_federated(config.federated, trainable, batch_sizes)
+
+
 def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
     """Refuse a recorded study that would not run as it is recorded."""
     for key, value in recorded.items():
@@ -143,9 +163,9 @@ def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
         found = list(found) if isinstance(found, tuple) else found
         if value != found or isinstance(value, bool) is not isinstance(found, bool):
             raise StudyError(
-                f"{key} follows from the rest of the study and its data, which give {shown(found)},"
-                f" got {shown(value)}; undo what has changed, or remove {key} to start another "
-                "study"
+                f"{key} follows from the rest of the study and its data, which give "
+                f"{shown(found)}, got {shown(value)}; undo the change, or remove {key} to start "
+                "another study"
             )
 
 
@@ -164,7 +184,7 @@ def plug_in_errors() -> Iterator[None]:
 
 
 def study_defaults(workload: object) -> Mapping[str, Any]:
-    """Return what a workload, or its class, sets in place of the defaults of a study file.
+    """Return what a workload, or its class, sets instead of the defaults of a study file.
 
     Raises:
         StudyError: it is not shaped like a study file.
@@ -189,17 +209,21 @@ def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, An
     for key, value in data.items():
         old = whole.get(key)
         tables = isinstance(old, Mapping) and isinstance(value, Mapping)
-        # a range or a table of budgets is never merged: the result would be one that nobody wrote
+        # a range or a table of budgets is never merged: the result would be one that no one wrote
         alone = key == "max_steps" or (isinstance(value, Mapping) and "low" in value)
         whole[key] = merged(old, value) if tables and not alone else value  # type: ignore[arg-type]
     return whole
 
 
+def _optimizer(config: StudyConfig, workload: Workload | Dynamics | Command) -> Optimizer | None:
+    """Return the optimizer of the trials; None for a program's, which batchscale does not know."""
+    return None if isinstance(workload, Command) else optimizer_named(config.optimizer)
+
+
 def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> bool:
-    """Return whether the optimizer averages the weights itself; a program has its own."""
-    if isinstance(workload, Command):
-        return False
-    return optimizer_named(config.optimizer).average is not None
+    """Return whether the optimizer measures an average of its own."""
+    optimizer = _optimizer(config, workload)
+    return optimizer is not None and optimizer.average is not None
 
 
 def _check_schedule(name: str) -> None:
@@ -226,7 +250,7 @@ def _refuse_until(config: StudyConfig) -> None:
     if config.replicates.seeds < 2:
         raise StudyError(
             f"until needs replicates.seeds of at least 2, got {config.replicates.seeds}: without "
-            "fresh seeds nobody knows the noise that they would narrow"
+            "fresh seeds the noise to be narrowed is unknown"
         )
 
 
@@ -236,8 +260,8 @@ def _refuse_idle_pruning(study: ResolvedStudy) -> None:
     if study.race.prune is not None and max(lanes, default=0) < 2:
         got = "cohorts of one trial; raise race.cohort" if lanes else "a recipe without a base"
         raise StudyError(
-            f"race.prune needs searches in cohorts of at least two trials, got {got}, or leave it "
-            "out"
+            f"race.prune needs searches in cohorts of at least two trials, got {got}; or leave "
+            "race.prune out"
         )
 
 
@@ -259,6 +283,13 @@ def _target(config: StudyConfig, own: Target) -> Target:
 
 
 def _batch_sizes(config: StudyConfig, examples: int | None) -> list[int]:
+    """Return the batch sizes of a study, given its number of training examples if it has one."""
+    if config.race.max_epochs is not None and examples is None:
+        raise StudyError(
+            "race.max_epochs needs a known number of training examples, got "
+            f"{config.race.max_epochs:g}; set race.max_steps instead, or for a program "
+            "workload_options.examples"
+        )
     sizes = config.batch_sizes
     if isinstance(sizes, BatchSizes):
         try:

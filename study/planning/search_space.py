@@ -58,7 +58,7 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
     names = set(taken) & group.known.keys()
     if names:
         raise StudyError(
-            f"{owner}'s hyperparameter needs a name of its own, got {min(names)!r}, which the "
+            f"{owner}'s hyperparameter needs a unique name, got {min(names)!r}, which the "
             "optimizer, the schedule, the results or their analysis use; rename it"
         )
 
@@ -82,7 +82,7 @@ def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[st
         if named:
             raise StudyError(
                 f"search.space.{named[0]} must be left out for the optimizer {config.optimizer}, "
-                f"which measures an average of its own, got {space[named[0]]!r}"
+                f"which measures its own average, got {space[named[0]]!r}"
             )
         return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
     if averaged and not used:
@@ -93,8 +93,8 @@ def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[st
         )
     if len(used) > 1:
         raise StudyError(
-            f"search.space must have one average of the weights, got {' and '.join(used)}; leave "
-            "one out"
+            f"search.space must have at most one average of the weights, got {' and '.join(used)}; "
+            "leave one out"
         )
     if not used:
         return ()
@@ -116,7 +116,7 @@ def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[st
     """
     if len(quantities) > MOST_FURTHER:
         raise StudyError(
-            f"a workload must have at most {MOST_FURTHER} further quantities, got "
+            f"a workload may measure at most {MOST_FURTHER} quantities besides loss and error, got "
             f"{len(quantities)}; measure fewer"
         )
     taken = (RESERVED_COLUMNS | space.keys()) - set(allowed)
@@ -128,7 +128,7 @@ def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[st
             )
         if name in taken or quantities.count(name) > 1:
             raise StudyError(
-                f"a measured quantity needs a name of its own, got {name!r}, which another one, a "
+                f"a measured quantity needs a unique name, got {name!r}, which another quantity, a "
                 "hyperparameter, the results or their analysis use; rename it"
             )
 
@@ -198,7 +198,7 @@ def refuse_warm_up(space: Space, *, endless: bool) -> None:
         )
     if endless and "warmup_epochs" in lengths:
         raise StudyError(
-            "search.space.warmup_epochs must be left out for a workload whose data never end, got "
+            "search.space.warmup_epochs must be left out for a workload with endless data, got "
             f"{space['warmup_epochs']!r}; use warmup_steps"
         )
 

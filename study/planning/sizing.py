@@ -13,7 +13,7 @@ import torch
 from study.config.sections import LaneLimit
 from study.config.study import StudyConfig
 from study.errors import StudyError
-from study.search.samplers import SAMPLERS
+from study.search.samplers import shared_search
 
 Kind = Literal["cpu", "cuda"]
 
@@ -22,12 +22,18 @@ STATE_BYTES = {"cpu": 2**30, "cuda": 2**32}
 """Upper bound on a cohort's parameters, gradients and optimizer state."""
 PACK_LANES = {"cpu": 32, "cuda": 128}
 PACK_EXAMPLES = {"cpu": 2**15, "cuda": 2**16}
-PACK_FLOPS = {"cpu": 2**29, "cuda": 2**36}
+PACK_FLOPS = {"cpu": 2**29, "cuda": 2**38}
 """Operations of a packed forward pass beyond which a single lane keeps the device busy.
 
 On a CPU packs grow with the square root from eight lanes on, as their intermediate results leave
 the cache: with this rule the time of a step is within 10 % of that of the best pack at every
 measured batch size of nearly every built-in model (`tests/benchmarks/packs.py`)."""
+CONVOLUTION_FLOPS = 2**36
+CONVOLUTION_LANES = 16
+"""The same on a GPU for a model of convolutions, and the fewest lanes that pay off.
+
+cuDNN computes those of one lane after another, and each more slowly than alone; what a pack saves
+is the rest of the step (`tests/benchmarks/README.md`, "On a GPU")."""
 PACK_STATE_BYTES = 2**23
 """Parameters, gradients and momentum of a CPU's pack, so that they stay in the cache.
 
@@ -52,6 +58,7 @@ class ModelSize:
     # of the optimizer, in units of the parameters' size; one also for SGD, so that it and the
     # momentum optimizers have cohorts of one size
     buffers: int = 1
+    convolutional: bool = False  # whether most operations are those of convolutions
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +94,7 @@ def cohort_lanes(config: StudyConfig, size: ModelSize | None, device: Device) ->
     given = _given(config.race.cohort)
     if given is not None:
         return given
-    builtin = SAMPLERS.get(config.search.sampler)
-    most = ROUND_LANES if builtin and builtin.together else sys.maxsize
+    most = sys.maxsize if shared_search(config.search.sampler) is None else ROUND_LANES
     if size is None:
         return LaneLimit(lanes=min(most, DYNAMICS_LANES))
     tensors = _TENSORS + size.buffers + (0 if config.federated is None else _FEDERATED_TENSORS)
@@ -107,8 +113,10 @@ def pack_lanes(config: StudyConfig, size: ModelSize | None, device: Device) -> L
     if size is None:
         return LaneLimit(lanes=DYNAMICS_LANES)
     kind = device.kind
-    busy = max(1, PACK_FLOPS[kind] // size.flops)
-    examples = min(PACK_EXAMPLES[kind], busy)
+    if kind == "cuda" and size.convolutional:
+        examples = min(PACK_EXAMPLES[kind], max(1, CONVOLUTION_FLOPS // size.flops))
+        return LaneLimit(lanes=PACK_LANES[kind], examples=examples, least=CONVOLUTION_LANES)
+    examples = min(PACK_EXAMPLES[kind], max(1, PACK_FLOPS[kind] // size.flops))
     lanes = PACK_LANES[kind]
     if kind == "cpu" and size.flops < _LITTLE * size.parameters:
         held = PACK_STATE_BYTES // (_TENSORS * _BYTES * size.parameters)

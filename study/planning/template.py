@@ -21,8 +21,8 @@ from workloads.workload import Target
 _WIDTH = 100
 _HEAD = (
     'A study file: `batchscale sweep` runs it. A line such as "#seed = 0" shows a default; remove '
-    'its "#" to change it. `batchscale plan` tells what the study costs, and `batchscale sweep '
-    "--dry-run` whether it is sound."
+    'its "#" to change it. `batchscale plan` estimates its cost, and `batchscale sweep '
+    "--dry-run` checks it."
 )
 _PRUNE = (0.25, 0.5)
 """What a new study file sets for race.prune: half of the steps, and in 711 searches no winner lost.

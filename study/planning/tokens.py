@@ -34,7 +34,7 @@ def counts_tokens(data: Mapping[str, Any]) -> bool:
 
 
 def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
-    """Return a study file, as plain data of the right types, with examples in place of tokens.
+    """Return a study file, as plain data of the right types, with examples instead of tokens.
 
     Raises:
         StudyError: the workload has no fixed number of tokens, or a number is no multiple of it.
@@ -47,15 +47,15 @@ def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
     if per_example is None:
         key = "batch_unit" if unit == _TOKENS else "race.max_tokens"
         raise StudyError(
-            f"{key} needs a workload whose examples have a fixed number of tokens, got one that "
-            "names none; count in examples, or give the workload its tokens_per_example"
+            f"{key} needs a workload whose examples have a fixed number of tokens, got one without "
+            "tokens_per_example; count in examples, or set it in the workload"
         )
     race = dict(data.get("race", {}))
     if (budget := race.pop("max_tokens", None)) is not None:
         if race.get("max_examples") is not None:
             raise StudyError(
-                "one of race.max_examples and race.max_tokens must be left out, got both: they are "
-                "one budget"
+                "one of race.max_examples and race.max_tokens must be left out, got both: both set "
+                "the same budget"
             )
         race["max_examples"] = _examples("race.max_tokens", budget, per_example)
     if unit == _TOKENS:

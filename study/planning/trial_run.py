@@ -30,6 +30,7 @@ class TrialRun:
     message: str  # why it failed; empty where it did not
     memory: int  # peak bytes of its processes; 0 where unknown
     ended_softly: bool  # it ended itself when asked to, or before
+    diverged_at: int | None = None  # step of a measurement that was not finite
 
     @property
     def step_seconds(self) -> float:
@@ -80,10 +81,21 @@ def trial_run(
         finally:
             trial.close()
         message = trial.end.message if trial.end else ""
-        curve = trial.run().curve
+        curve, diverged_at = trial.run().curve, trial.run().diverged_at
+    if not message and not len(curve.step) and diverged_at is not None:
+        message = (
+            f"a program must be finite at its first measurement, got NaN or infinity at step "
+            f"{diverged_at}; measure it before training, at step 0, or narrow the ranges"
+        )
     if not message and not len(curve.step):
         message = f"the program must report within {LONGEST_SECONDS:g} seconds, got no measurement"
-    return TrialRun(curve=curve, message=message, memory=memory, ended_softly=not trial.killed)
+    return TrialRun(
+        curve=curve,
+        message=message,
+        memory=memory,
+        ended_softly=not trial.killed,
+        diverged_at=diverged_at,
+    )
 
 
 def require_measured(run: TrialRun) -> None:
@@ -106,6 +118,8 @@ def check_program(resolved: ResolvedStudy, command: Command) -> Iterator[Clause]
         f"{errors[-1]:.4g} at step {steps[-1]}; {1e3 * run.step_seconds:.3g} ms a step after "
         f"{run.start_seconds:.1f} s"
     )
+    if run.diverged_at is not None:
+        detail += f"; it diverged at step {run.diverged_at}"
     yield Clause(name="reports measurements", passed=True, detail=detail)
     above = bool(errors[0] >= resolved.target)
     detail = f"{errors[0]:.4g} at step {steps[0]}, target {resolved.target:g}"

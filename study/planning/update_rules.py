@@ -9,20 +9,25 @@ A sweep admits its optimizer before it starts. In the tests of an optimizer of y
             return Mine
 """
 
+import warnings
+
 import torch
 from torch import Tensor
 
 from study.config.space import middle
-from study.engine.networks.tracing import compile_trace
+from study.engine.networks.tracing import Trace, compile_trace
 from study.errors import StudyError, cause
 from study.optimizers import Optimizer, State, Step
 from study.optimizers.parameters import unnamed
 from study.optimizers.registry import made_optimizer
 from study.seeding import generator
+from workloads.examination.python_state import changed, snapshot
 
 _SHAPES = ((4, 3), (4,), (1,))
 _LANES = 2
 _STEPS = 4
+_SCALES = (1.0, 1e3, 0.1, 1.0, 1e-3)
+"""Sizes of gradients at each step, the second lane's one step ahead: thresholds lie anywhere."""
 _CLOSE = 1e-4
 
 
@@ -32,18 +37,25 @@ def require_sound(name: str, optimizer: Optimizer) -> None:
     Two lanes take a few steps as one traced program, and each by itself in Python.
 
     Raises:
-        StudyError: the rule fails, keeps Python state, draws random numbers, or mixes lanes; or its
-            average is none of the parameters, or changes them.
+        StudyError: the rule fails, moves nothing, keeps Python state, makes Python numbers of
+            tensors, draws random numbers, or mixes lanes; or its average is none of the parameters,
+            or changes them.
     """
     try:
         packed = _trained(optimizer, slice(0, _LANES), traced=True)
-        alone = torch.cat(
-            [_trained(optimizer, slice(lane, lane + 1), traced=False) for lane in range(_LANES)]
-        )
+        first = _trained(optimizer, slice(0, 1), traced=False)
+        before = snapshot(optimizer=optimizer)  # what the first calls only fill, is no state
+        alone = torch.cat([first, _trained(optimizer, slice(1, _LANES), traced=False)])
+        found = changed(before, snapshot(optimizer=optimizer))
     except Exception as error:
         raise StudyError(
-            f"optimizer {name} must take a step, got {cause(error)}; mend its update rule"
+            f"optimizer {name} must take a step, got {cause(error)}; fix its update rule"
         ) from error
+    if found:
+        raise StudyError(
+            f"optimizer {name} must keep what changes in its buffers and counters, which belong to "
+            f"a lane and are part of a trace, got a change of {min(found)}"
+        )
     if not torch.allclose(packed, alone, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
         raise StudyError(
             f"optimizer {name} must update each lane by tensor operations on its own row, but a "
@@ -69,15 +81,33 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
         step(parameters, gradients, named, named)
         return parameters
 
-    run = take
+    run, start = take, [tensor.clone() for tensor in (parameters, *values.values())]
     for number in range(_STEPS):
-        gradients = _random("gradients", number)[lanes].clone()
+        scales = torch.tensor([_SCALES[number + lane] for lane in range(_LANES)])
+        gradients = (_random("gradients", number) * scales.unsqueeze(1))[lanes].clone()
         if traced and number == 0:
-            run = compile_trace(take, (*held, gradients))
+            run = _traced(take, (*held, gradients))
         with torch.no_grad():
             step.prepare(number, parameters, buffers, values)
             run(*held, gradients)
+    if torch.equal(parameters, start[0]):
+        raise ValueError("parameters that do not move; change state.parameters in place")
+    for name, value, given in zip(values, values.values(), start[1:], strict=True):
+        if not torch.equal(value, given):
+            raise ValueError(f"a change of the hyperparameter {name}; keep such numbers in buffers")
     return _measured(optimizer, step.between(parameters, buffers, values))
+
+
+def _traced(take: Trace, examples: tuple[Tensor, ...]) -> Trace:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        traced = compile_trace(take, examples)
+    if any(str(warning.message).startswith("Converting a tensor to a") for warning in told):
+        raise ValueError(
+            "a Python number made of a tensor, as by if, float() or numpy, which a trace freezes; "
+            "compute with tensors, as by torch.where, clamp and minimum"
+        )
+    return traced
 
 
 def _measured(optimizer: Optimizer, state: State) -> Tensor:
@@ -89,7 +119,7 @@ def _measured(optimizer: Optimizer, state: State) -> Tensor:
     if average.shape != before.shape:
         raise ValueError(f"an average of shape {tuple(average.shape)}, not that of the parameters")
     if not torch.allclose(before, state.parameters, rtol=0.0, atol=0.0, equal_nan=True):
-        raise ValueError("an average that changes the parameters; return a tensor of its own")
+        raise ValueError("an average that changes the parameters; return a new tensor")
     return average
 
 

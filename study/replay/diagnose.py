@@ -15,6 +15,7 @@ from study.replay.diagnostics import branch, curvature, gap, landscape, layers, 
 from study.replay.diagnostics.network import EXAMPLES, Network, Row, sample_of
 from study.replay.recorded import winners
 from study.replay.trial import Replay
+from study.search.replicates import fresh_seeds
 from workloads.command.program import PROGRAM, Command
 from workloads.workload import Dynamics
 
@@ -67,20 +68,25 @@ def diagnostics_named(text: str | None) -> list[str]:
 
 
 def best_trials(
-    resolved: ResolvedStudy, recorded: Sequence[TrialResult], batch_sizes: Sequence[int] | None
+    resolved: ResolvedStudy,
+    recorded: Sequence[TrialResult],
+    batch_sizes: Sequence[int] | None,
+    seeds: int = 0,
 ) -> list[TrialResult]:
-    """Return the search trial of fewest steps at each batch size, ascending.
+    """Return the trials to diagnose, by batch size.
 
     Args:
         resolved: the study.
         recorded: its trials with their final outcomes.
         batch_sizes: the batch sizes wanted; None for all that reached the target.
+        seeds: fresh seeds of the best point at each batch size, at most.
 
     Returns:
-        One trial per batch size.
+        For no seeds the search trial of fewest steps at each batch size, else so many re-runs.
 
     Raises:
-        StudyError: a batch size did not reach the target, or none did; or it is of a program.
+        StudyError: a batch size did not reach the target, or none did, or it has no fresh seeds; or
+            it is of a program.
     """
     if resolved.compute.mode == PROGRAM:
         raise StudyError(
@@ -99,7 +105,27 @@ def best_trials(
             f"--batch-sizes must be among those that reached the target, "
             f"{', '.join(map(str, best))}, got {missed[0]}"
         )
-    return [best[size] for size in sorted(set(batch_sizes or best))]
+    sizes = sorted(set(batch_sizes or best))
+    if not seeds:
+        return [best[size] for size in sizes]
+    again = {size: _fresh_seeds_at(recorded, size) for size in sizes}
+    none = [size for size, found in again.items() if not found]
+    if none:
+        raise StudyError(
+            f"--seeds needs re-runs with fresh seeds that reached the target, got none at batch "
+            f"size {none[0]}; raise replicates.seeds, or leave it out of --batch-sizes"
+        )
+    return [trial for size in sizes for trial in again[size][:seeds]]
+
+
+def diagnosable(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
+    """Return every trial that `best_trials` gives for some number of seeds."""
+    seeds = [t for size in resolved.batch_sizes for t in _fresh_seeds_at(recorded, size)]
+    return [*winners(resolved, recorded), *seeds]
+
+
+def _fresh_seeds_at(recorded: Sequence[TrialResult], batch_size: int) -> list[TrialResult]:
+    return fresh_seeds([result for result in recorded if result.batch_size == batch_size])
 
 
 def diagnose(
@@ -116,7 +142,7 @@ def diagnose(
         resolved: the study.
         trainable: the loaded workload.
         recorded: all trials of the study, sorted by batch size, role and number.
-        trials: the trials, which reached the target, by batch size.
+        trials: the trials, which reached the target, by batch size; of each one, or several seeds.
         what: some of `NAMES`.
         examples: training and validation examples on which they are measured, at most.
 

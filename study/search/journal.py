@@ -76,8 +76,12 @@ class _Lines(BaseJournalBackend):
         begun = re.findall(_BEGINNING, content, re.MULTILINE)
         if not begun or content[-1:] != b"\n" or content.count(b"\n") != len(begun) + trials:
             return set()
-        self.known = [json.loads(line) for line in begun]
-        return {log["study_name"] for log in self.known}
+        try:
+            self.known = [json.loads(line) for line in begun]
+            return {str(log["study_name"]) for log in self.known}
+        except (ValueError, KeyError):
+            self.known = []
+            return set()
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         return self.known[log_number_from:]

@@ -12,7 +12,7 @@ from study.config.interpolation import interpolated
 from study.config.study import ResolvedStudy
 from study.records import Cohort, Point, Role, TrialResult
 from study.search.replicates import fastest
-from study.search.samplers import SAMPLERS
+from study.search.samplers import shared_search
 from study.search.search import Search
 from study.search.stages import Stages
 from study.search.standing import Standing, expected_cost
@@ -30,8 +30,8 @@ class CohortQueue:
             recorded: the trials of earlier sweeps, sorted by batch size, role and number.
         """
         self._resolved = resolved
-        builtin = SAMPLERS.get(resolved.search.sampler)
-        self._shared = builtin.together(resolved) if builtin and builtin.together else None
+        shared = shared_search(resolved.search.sampler)
+        self._shared = None if shared is None else shared(resolved)
         stages = {
             size: Stages(resolved, size, list(results), self._shared)
             for size, results in groupby(recorded, key=attrgetter("batch_size"))

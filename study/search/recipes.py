@@ -151,7 +151,7 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
     entries = {} if start is None else dict(start.values)
     if recipe.warmup_epochs and endless:
         raise StudyError(
-            "recipe.warmup_epochs must be left out for a workload whose data never end, got "
+            "recipe.warmup_epochs must be left out for a workload with endless data, got "
             f"{recipe.warmup_epochs:g}"
         )
     return {"search": {"space": entries | _warm_up(recipe)}}

@@ -16,8 +16,8 @@ from study.seeding import derive_seed
 def replicate_points(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> list[Point]:
     """Return one point per missing re-run of the `top` fastest trials of a batch size.
 
-    Once these are complete, it is `confirm` more of the trial whose re-runs have the least median:
-    the seeds that chose it flatter it. There are none if no trial reached the target. Numbers
+    Once these are complete, `confirm` more and those that `until` granted are of one point, which
+    the others lose to: see `_survivor`. There are none if no trial reached the target. Numbers
     continue those of recorded replicates; seeds follow from the re-run trial and a count, so that
     more replicates never change earlier ones.
 
@@ -28,12 +28,32 @@ def replicate_points(resolved: ResolvedStudy, results: Sequence[TrialResult]) ->
     section, top = resolved.replicates, fastest(results, resolved.replicates.top)
     if not top:
         return []
-    seeds = resolved.seeds_at(top[0].batch_size)
-    points = _missing(resolved, results, top, seeds)
-    if points or not section.confirm:
+    points = _missing(resolved, results, top, section.seeds)
+    seeds = resolved.seeds_at(top[0].batch_size) + (section.confirm or 0)
+    if points or seeds == section.seeds:
         return points
-    best = confirmed(results, seeds)
-    return [] if best is None else _missing(resolved, results, [best], seeds + section.confirm)
+    return _missing(resolved, results, *_survivor(results, seeds))
+
+
+def _survivor(results: Sequence[TrialResult], seeds: int) -> tuple[list[TrialResult], int]:
+    """Return which point is to be run again next, if any, and how often in all.
+
+    Points with equally many re-runs are compared by these: only the best goes on, first to as many
+    as the next one has. So a point that a search has found since the others were run again is
+    rejected for few re-runs, or comes up to theirs. The last one has `seeds`.
+    """
+    steps = _again(results)
+    trials = {(r.point.role, r.point.trial): r for r in sorted(results, key=_speed)}
+    alive = [key for key in trials if key in steps]
+    while alive:
+        level = min(len(steps[key]) for key in alive)
+        best = min(alive, key=lambda key: statistics.median(steps[key][:level]))
+        alive = [key for key in alive if key == best or len(steps[key]) > level]
+        if alive == [best]:
+            return [trials[best]], seeds
+        if len(steps[best]) == level:
+            return [trials[best]], min(len(steps[key]) for key in alive if key != best)
+    return [], 0
 
 
 def _missing(
@@ -61,30 +81,50 @@ def _missing(
     return points
 
 
-def confirmed(results: Sequence[TrialResult], seeds: int | None = None) -> TrialResult | None:
+def confirmed(results: Sequence[TrialResult]) -> TrialResult | None:
     """Return the trial of a batch size with the best point, judged by replicates if there are any.
 
     Args:
         results: all recorded trials of the batch size, with their final outcomes.
-        seeds: how many re-runs of each point count, the first ones; None for all.
 
     Returns:
-        The trial whose replicates have the least median steps, misses counting as slowest; without
-        replicates the fastest trial; None if none reached the target.
+        The trial whose replicates have the least median steps, misses counting as slowest, by the
+        seeds that every point compared with it has; without replicates the fastest trial; None if
+        none reached the target.
     """
+    survivors, _ = _survivor(results, 0)
+    return next(iter(survivors or fastest(results)), None)
+
+
+def _again(results: Sequence[TrialResult]) -> dict[tuple[Role | None, int | None], list[float]]:
+    """Return the steps of all re-runs of each point, in order, infinite where missed."""
     steps: dict[tuple[Role | None, int | None], list[float]] = {}
     for result in sorted(results, key=lambda result: result.point.trial):
         source, found = result.point.source, result.outcome.steps
         if result.point.role is Role.REPLICATE and source is not None:
             again = steps.setdefault((source.role, source.trial), [])
             again.append(math.inf if found is None else found)
-    top = fastest(results, len(results))
-    run_again = [trial for trial in top if (trial.point.role, trial.point.trial) in steps]
-    return min(
-        run_again or top,
-        key=lambda t: statistics.median(steps.get((t.point.role, t.point.trial), [0.0])[:seeds]),
-        default=None,
-    )
+    return steps
+
+
+def fresh_seeds(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """Return the re-runs that reached the target of the best point at a batch size, by number.
+
+    The point is that of `confirmed`; in a recipe it is the one that its scaling rule gives.
+    """
+    best = confirmed(results)
+    if best is None:
+        return []
+
+    def again(point: Point) -> bool:
+        source = point.source
+        if source is None or best.point.role is Role.RECIPE:
+            return point.role is Role.RECIPE
+        name = (source.role, source.trial)
+        return point.role is Role.REPLICATE and name == (best.point.role, best.point.trial)
+
+    found = [r for r in results if again(r.point) and r.outcome.steps is not None]
+    return sorted(found, key=lambda result: result.point.trial)
 
 
 def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]:
@@ -92,13 +132,12 @@ def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]
 
     Replicates are left out. Ties go to the earlier role and the lower number.
     """
-    roles = list(Role)
     searched = [r for r in results if r.point.role is not Role.REPLICATE]
-    reached = [r for r in searched if r.outcome.steps is not None]
-    ranked = sorted(
-        reached, key=lambda r: (r.outcome.steps or 0, roles.index(r.point.role), r.point.trial)
-    )
-    return ranked[:count]
+    return sorted((r for r in searched if r.outcome.steps is not None), key=_speed)[:count]
+
+
+def _speed(result: TrialResult) -> tuple[float, int, int]:
+    return result.rank[0], list(Role).index(result.point.role), result.point.trial
 
 
 def _seed(resolved: ResolvedStudy, best: TrialResult, count: int) -> int:

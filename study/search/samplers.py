@@ -241,6 +241,11 @@ def sampler_named(name: str) -> Sampler:
     return of_class(name, make)
 
 
+def shared_search(name: str) -> Callable[[ResolvedStudy], SharedSearch] | None:
+    """Return what makes the search that all batch sizes share; None where each has its own."""
+    return SAMPLERS[name].together if name in SAMPLERS else None
+
+
 def of_class(name: str, make: Make) -> Sampler:
     """Return the sampler of a user's class."""
     if make.adaptive:

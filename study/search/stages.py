@@ -156,7 +156,10 @@ class Stages:
     def plan(self, recorded: Sequence[TrialResult]) -> None:
         """Plan the next stage, if there is one, from all recorded trials of the batch size."""
         results = final_results(self._resolved, recorded)
-        self._waiting = self._extension_blocks(results) or self._replicate_blocks(results)
+        self._waiting = self._extension_blocks(results)
+        if not self._waiting:
+            points = replicate_points(self._resolved, results)
+            self._waiting = _replicate_blocks(tuple(points), recorded)
         self._planned = not self._waiting
         if self._planned:
             self._best = confirmed(results)
@@ -219,17 +222,6 @@ class Stages:
         self.search.widen(region)
         return _region_blocks(region, self._lanes(), have)
 
-    def _replicate_blocks(self, results: Sequence[TrialResult]) -> list[Block]:
-        points = tuple(replicate_points(self._resolved, results))
-        if not points:
-            return []
-        sources = {(p.source.role, p.source.trial) for p in points if p.source}
-        # replicates of several points share a cohort, so the slowest point limits them all
-        known = [r for r in results if (r.point.role, r.point.trial) in sources]
-        slowest = max(r.outcome.steps for r in known if r.outcome.steps is not None)
-        trials = range(points[0].trial, points[0].trial + len(points))
-        return [Block(Role.REPLICATE, trials, points=points, held_to=slowest)]
-
     def _drawn(self, block: Block) -> tuple[Point, ...]:
         values = self.search.propose(block.trials, block.region)
         return tuple(
@@ -273,6 +265,18 @@ def _key(result: TrialResult) -> Key:
 
 def _numbers(results: Sequence[TrialResult], role: Role) -> set[int]:
     return {result.point.trial for result in results if result.point.role is role}
+
+
+def _replicate_blocks(points: tuple[Point, ...], recorded: Sequence[TrialResult]) -> list[Block]:
+    """Return the cohort of some re-runs, held to what their points took when they were searched."""
+    if not points:
+        return []
+    sources = {(p.source.role, p.source.trial) for p in points if p.source}
+    # replicates of several points share a cohort, so the slowest point limits them all
+    known = [r for r in recorded if (r.point.role, r.point.trial) in sources]
+    slowest = max(r.outcome.steps for r in known if r.outcome.steps is not None)
+    trials = range(points[0].trial, points[0].trial + len(points))
+    return [Block(Role.REPLICATE, trials, points=points, held_to=slowest)]
 
 
 def _region_blocks(region: Region, lanes: int, have: set[int]) -> list[Block]:

@@ -5,8 +5,9 @@ written into the study before it is run. So neither the number of workers nor a 
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,8 @@ _NORMAL = 1.96  # of a 95 % interval
 _MISFIT = (
     ": points off the curve make it wide; add batch sizes or search.trials, or see the other models"
 )
+_POOLED = 4
+"""Seeds as which the scatter at all batch sizes counts, beside that at one."""
 _LEAST_SHARE = 0.1
 """Of the interval's variance that seeds and trials account for, below which they are of no use."""
 
@@ -122,36 +125,37 @@ def _best(options: Iterable[_Option]) -> list[_Option]:
 
 
 def _options(resolved: ResolvedStudy, found: Analysis, b_crit: float) -> Iterator[_Option]:
-    rows = found.table[found.table["steps"].notna() & found.table["steps_median"].notna()]
-    sizes = rows["batch_size"].to_numpy(np.float64)
-    if len(sizes) < 2:
+    known = found.table[found.table["steps"].notna() & found.table["steps_median"].notna()]
+    if len(known) < 2:
         return
-    weights = sensitivities(sizes, b_crit) ** 2
-    variance = _variance_of_seeds(found)
-    for size, median, weight in zip(sizes, rows["steps_median"], weights, strict=True):
-        spread = _spread_of_gap(found, size)
-        yield from _at(resolved, int(size), float(median), weight * variance, weight * spread)
+    weights = sensitivities(known["batch_size"].to_numpy(np.float64), b_crit) ** 2
+    variances, chose = _variances_of_seeds(found), _seeds_that_choose(found)
+    for row, weight in zip(known.to_dict("records"), weights, strict=True):
+        by_seeds = weight * variances.get(row["batch_size"], 0.0)
+        by_gap = weight * _spread_of_gap(found, row["batch_size"])
+        yield from _at(resolved, row | {"chose": chose.get(row["batch_size"], 0)}, by_seeds, by_gap)
 
 
 def _at(
-    resolved: ResolvedStudy, size: int, median: float, by_seeds: float, by_gap: float
+    resolved: ResolvedStudy, row: Mapping[Any, Any], by_seeds: float, by_gap: float
 ) -> Iterator[_Option]:
     """Yield more seeds of the best point, and more trials of the search.
 
     Args:
         resolved: the study.
-        size: the batch size.
-        median: steps of its best point.
+        row: of the batch size in the summary, with `_seeds_that_choose`.
         by_seeds: variance of log b_crit from one seed there.
         by_gap: that from what its search has left.
     """
+    size, median, counted = row["batch_size"], float(row["steps_median"]), row["seeds"]
     trials, seeds = resolved.trials_at(size), resolved.seeds_at(size)
-    more = min(math.ceil(_MORE * seeds), _MOST_SEEDS - seeds)
+    enough = min(row["chose"] + math.ceil((1 + _MORE) * counted), _MOST_SEEDS)
+    more = enough - seeds - (resolved.replicates.confirm or 0)
     if more > 0:
         yield _Option(
             grant=Grant(batch_size=size, trials=trials, seeds=seeds + more),
-            of=by_seeds / seeds,
-            narrows=by_seeds * (1 / seeds - 1 / (seeds + more)),
+            of=by_seeds / counted,
+            narrows=by_seeds * (1 / counted - 1 / (enough - row["chose"])),
             steps=more * median,
         )
     searched = sum(isinstance(entry, Range) for entry in resolved.search.space.values())
@@ -165,18 +169,37 @@ def _at(
             of=by_gap,
             narrows=by_gap * (1 - left),
             # lanes of a race run to its cap, and a new best point has seeds of its own
-            steps=(more * resolved.race.slack + seeds) * median,
+            steps=(more * resolved.race.slack + resolved.replicates.seeds) * median,
         )
 
 
-def _variance_of_seeds(found: Analysis) -> float:
-    """Return the variance of log steps over the seeds of one point, over all batch sizes."""
+def _seeds_that_choose(found: Analysis) -> Mapping[int, int]:
+    """Return the seeds of the next best point at each batch size, 0 without one.
+
+    As many of the best have chosen it, and do not count once it has more.
+    """
+    runs = found.study.trials[found.study.trials["role"] == "replicate"]
+    counts = runs.groupby(["batch_size", "source_role", "source_trial"]).size()
+    return {
+        int(str(size)): int(some.nlargest(2).iloc[1]) if len(some) > 1 else 0
+        for size, some in counts.groupby("batch_size")
+    }
+
+
+def _variances_of_seeds(found: Analysis) -> Mapping[int, float]:
+    """Return the variance of log steps over the seeds of one point at each batch size.
+
+    Few seeds show it roughly, so that of all batch sizes together counts as some more.
+    """
     runs = representative_runs(found.study)
     runs = runs[runs["steps"].notna()]
-    logs = np.log(runs["steps"].to_numpy(np.float64))
-    away = logs - runs.assign(log=logs).groupby("batch_size")["log"].transform("mean")
-    freedom = len(runs) - runs["batch_size"].nunique()
-    return float((away**2).sum() / freedom) if freedom > 0 else 0.0
+    runs = runs.assign(log=np.log(runs["steps"].to_numpy(np.float64)))
+    seeds = runs.groupby("batch_size")["log"]
+    freedom = seeds.size() - 1
+    squares = seeds.var(ddof=0) * seeds.size()
+    pooled = squares.sum() / max(freedom.sum(), 1)
+    shrunk = (squares + _POOLED * pooled) / (freedom + _POOLED)
+    return {int(str(size)): float(variance) for size, variance in shrunk.items()}
 
 
 def _spread_of_gap(found: Analysis, size: float) -> float:

@@ -117,15 +117,16 @@ class Following:
 
     def _wait(self) -> list[str]:
         assert self._process is not None  # there is no problem
+        end = []
         try:
-            code = self._process.wait(MOST_SECONDS)
+            if code := self._process.wait(MOST_SECONDS):
+                end = [f"the trackers ended with code {code}; what they have lacks runs"]
         except subprocess.TimeoutExpired:
-            return [
+            end = [
                 f"the trackers were ended after {MOST_SECONDS:.0f} s; what they have may lack runs"
             ]
         said = self._said.read_text(encoding="utf-8", errors="replace").splitlines()
-        sentences = [f"nothing more was tracked by {line}" for line in said]
-        return sentences or ([f"the trackers ended with code {code}"] if code else [])
+        return [*(f"nothing more was tracked by {line}" for line in said), *end]
 
     def _write(self, line: str) -> None:
         if self._problem:
@@ -175,14 +176,15 @@ def _place(folder: ResultsFolder) -> Path:
 
 def _found(folder: ResultsFolder, to: Path) -> tuple[Mapping[str, float], list[str]]:
     """Return the numbers that an analysis finds, and its figures as PNG files."""
-    from analysis.figures import write_figures
+    from analysis.figures import FIGURES
+    from analysis.figures.drawing.kind import write_all
     from analysis.figures.drawing.style import look_of
     from analysis.report.summary import analyze
     from analysis.tables.study import read_study
 
     try:
         analysis = analyze(read_study(folder))
-        names = write_figures(analysis, ResultsFolder.at(to), look_of("png", None, None, True))
+        names = write_all(FIGURES, analysis, ResultsFolder.at(to), look_of("png", None, None, True))
     except AnalysisError:  # no trial reached the target, or the tables could not be written
         return {}, []
     numbers: dict[str, Any] = {

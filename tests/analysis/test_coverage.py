@@ -114,3 +114,25 @@ def test_parameters_and_band_of_the_hyperbola_are_covered(sizes, s_min, e_min, s
         ]
     assert (covered / repeats > 0.93).all(), covered
     assert (covered / repeats < 0.97).all(), covered
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scale", [0.0, 0.01, 0.03])
+def test_brackets_of_whole_steps_neither_shift_nor_narrow_b_crit(scale):
+    rng = np.random.default_rng(7)
+    sizes, repeats = 4.0 ** np.arange(1, 10), 300
+    grid = np.array([0.0, *np.unique(np.ceil(1.03 ** np.arange(700)))])
+    found = []
+    for _ in range(repeats):
+        s_min, b_crit = rng.uniform(8, 16), np.exp(rng.uniform(*np.log([100, 1600])))
+        steps = hyperbola(sizes, s_min, s_min * b_crit)
+        place = np.searchsorted(grid, steps * np.exp(scale * rng.standard_normal(sizes.size)))
+        points = Points.of(sizes, grid[place], before=grid[place - 1])
+        found.append(
+            [getattr(fit(points).b_crit, end) / b_crit for end in ("value", "low", "high")]
+        )
+    value, low, high = np.array(found).T
+    rate = ((low <= 1) & (high >= 1)).mean()
+    print(scale, rate, np.median(value), np.median(high / low))
+    assert 0.93 <= rate <= (1.0 if scale == 0 else 0.98)
+    assert np.median(value) == pytest.approx(1, abs=0.01)

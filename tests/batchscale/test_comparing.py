@@ -35,3 +35,9 @@ def test_it_is_drawn_and_shown(comparison):
 def test_one_study_is_no_comparison():
     with pytest.raises(batchscale.BatchscaleError, match="2 or more results folders, got 1"):
         batchscale.compare(STUDIES[:1])
+
+
+@pytest.mark.parametrize("studies", ["results/digits", 5, None, [5, 6], {"a": "b"}])
+def test_what_is_no_list_of_studies_is_refused(studies):
+    with pytest.raises(batchscale.BatchscaleError, match="studies must be a list of studies or"):
+        batchscale.compare(studies)

@@ -27,7 +27,11 @@ def test_it_is_what_a_study_of_the_same_points_finds():
     reference = Path(__file__).parents[2] / "results" / "reference" / "digits"
     study = batchscale.load(reference)
     points = study.fits["hyperbola"].points
-    found = batchscale.fit(points.batch_sizes.tolist(), points.steps.tolist())
+    sizes, steps, before = (
+        getattr(points, name).tolist() for name in ("batch_sizes", "steps", "before")
+    )
+    found = batchscale.fit(sizes, steps, before=before)
+    assert batchscale.fit(sizes, steps).b_crit.value < found.b_crit.value
     alone = study.analysis().fits.found
     assert found.hyperbola.b_crit == alone["hyperbola"].b_crit
     # the study knows its trials, and so its under-tuning
@@ -44,6 +48,29 @@ def test_a_miss_with_a_bound_is_fitted_as_one():
     assert "&gt; 300" in found._repr_html_()
 
 
+def test_brackets_are_drawn_and_told_of():
+    steps = np.ceil(made())
+    found = batchscale.fit(SIZES, steps, before=[None, *steps[1:] - 1])
+    legend = found.figure().legends or found.figure().axes[0].get_legend()
+    assert "through brackets" in str([text.get_text() for text in legend[0].get_texts()])
+    (sentence,) = [text for text in found.sentences() if "brackets" in text]
+    assert sentence.endswith(f"lie up to {0.5 / steps[1:].min():.0%} below the steps shown.")
+    assert not [text for text in batchscale.fit(SIZES, steps).sentences() if "brackets" in text]
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ([3, 1], "before must have an entry for each of 3 batch sizes, got 2; give None"),
+        ([3, 2.5, 0], "not after the one below the target, got 2.5 before 2; give the last"),
+        ([3, -1, 0], "must be at 0 or more steps .* got -1 before 2"),
+    ],
+)
+def test_wrong_brackets_are_refused(before, message):
+    with pytest.raises(batchscale.BatchscaleError, match=message):
+        batchscale.fit([1, 2, 4], [4, 2, 1], before=before)
+
+
 @pytest.mark.parametrize(
     ("sizes", "steps", "bounds", "level", "message"),
     [
@@ -52,7 +79,20 @@ def test_a_miss_with_a_bound_is_fitted_as_one():
         ([1, 2, 4], [4, None, 1], None, 0.95, "needs an entry in bounds, got none for 2"),
         ([1, 2, 4], [4, None, 1], [None, 9, None], 0.95, "3 or more batch sizes .* got 2"),
         ([1, 2, 4], [4, 0, 1], None, 0.95, "must be positive"),
-        ([1, 2, 4], [4, 2, 1], None, 95, "level must lie between 0 and 1, got 95"),
+        ([1, 2, 4], [4, 2, 1], None, 95, "level must be between 0 and 1, got 95"),
+        ([1, 2, 4], [4, 2, 1], None, "95 %", "level must be between 0 and 1, got '95 %'"),
+        (8, [4], None, 0.95, "batch_sizes must be a list of numbers, got 8; give"),
+        ("124", [4, 2, 1], None, 0.95, "batch_sizes must be a list of numbers, got '124'"),
+        (
+            {1: 4, 2: 2, 4: 1},
+            [4, 2, 1],
+            None,
+            0.95,
+            "batch_sizes must be a list of numbers, got {1",
+        ),
+        ([1, 2, 4], ["4", "two", "1"], None, 0.95, "steps must be a list of numbers, got .'4'"),
+        ([1, 2, 4], [True, 2, 1], None, 0.95, r"steps must be a list of numbers, got \[True"),
+        ([1, 2, 4], [4, 2, 1], [[1], 2, None], 0.95, "bounds must be a list of numbers"),
     ],
 )
 def test_wrong_numbers_are_refused(sizes, steps, bounds, level, message):

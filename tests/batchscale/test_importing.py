@@ -11,7 +11,7 @@ def test_a_table_in_memory_becomes_a_study(tmp_path):
     study = batchscale.import_runs(frame, tmp_path, name="mine", columns=columns, target=0.1)
     assert study.name == "mine"
     assert study.steps()["steps"].tolist() == [steps_needed(size) for size in SIZES]
-    with pytest.raises(BatchscaleError, match="a column step .* in the table; say which"):
+    with pytest.raises(BatchscaleError, match="a column step .* in the table; map them"):
         batchscale.import_runs(frame, tmp_path, name="other")
     with pytest.raises(BatchscaleError, match="finished runs must be a table .*got nowhere"):
         batchscale.import_runs("nowhere", tmp_path)
@@ -27,10 +27,10 @@ def test_a_named_index_is_a_column(tmp_path):
     [
         (lambda frame: frame.iloc[:0], {}, "at least one row, got none in the table"),
         (lambda frame: frame[["lr", "lr"]], {}, "different names, got 'lr' more than once"),
-        (lambda frame: frame.to_dict("list"), {}, "must be a DataFrame or a path, got dict"),
+        (lambda frame: frame.to_dict("list"), {}, "must be a DataFrame or a path, got .'run'"),
         (lambda frame: frame, {"columns": "lr=lr"}, "columns must be a mapping .* got 'lr=lr'"),
         (lambda frame: frame, {"columns": {1: "lr"}}, "columns must be a mapping of texts"),
-        (lambda frame: frame, {"target": "0.1"}, "target must be a number, got '0.1'"),
+        (lambda frame: frame, {"target": "0.1"}, "target must be a number or None, got '0.1'"),
     ],
 )
 def test_what_is_no_table_is_said(tmp_path, change, options, message):

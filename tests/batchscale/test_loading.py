@@ -73,11 +73,20 @@ def test_every_figure_is_a_matplotlib_figure(digits, name):
     assert isinstance(digits.figure(name), Figure)
 
 
+def test_a_notebook_shows_a_figure_without_pyplot(digits):
+    assert digits.figure()._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(batchscale.BatchscaleError, match="ax must be matplotlib axes .* got 'ax'"):
+        digits.figure(ax="ax")
+
+
 def test_an_unknown_figure_names_the_known_ones(digits):
     with pytest.raises(
         batchscale.BatchscaleError, match="must be one of steps_vs_batch, .*'steps'"
     ):
         digits.figure("steps")
+    for target in ("0.1", [0.1], True):
+        with pytest.raises(batchscale.BatchscaleError, match="target must be a number or None"):
+            digits.steps(target)
 
 
 def test_what_is_handed_out_may_be_changed(digits):

@@ -29,6 +29,12 @@ def test_a_report_is_a_line_of_json(log):
     assert json.loads(log.read_text().splitlines()[2])["step"] == 1.5  # for batchscale to refuse
 
 
+@pytest.mark.parametrize("value", ["high", None, np.ones(2)])
+def test_what_is_no_number_is_said(log, value):
+    with pytest.raises(TypeError, match="must be given numbers, got val_error = .* not measured"):
+        batchscale.report(step=1, val_error=value)
+
+
 def test_outside_of_batchscale_a_report_is_printed(capsys, monkeypatch):
     monkeypatch.delenv("BATCHSCALE_LOG", raising=False)
     batchscale.report(step=1, val_error=0.5)

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -35,6 +36,23 @@ def test_wrong_input_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
     ]:
         with pytest.raises(batchscale.BatchscaleError, match=message):
             batchscale.sweep(study)
+    for argument, message in [
+        ({"workers": 0}, "workers must be an integer of at least 1, got 0"),
+        ({"workers": 1.5}, "workers must be an integer"),
+        ({"gpus_per_worker": -1}, "gpus_per_worker must be a number of at least 0, got -1"),
+        ({"settings": "seed=1"}, "settings must be a list of strings, .* got 'seed=1'"),
+        ({"track": "tensorboard"}, "track must be a list of names, .* got 'tensorboard'"),
+        ({"results": 5}, "results must be a path or a URI, got 5"),
+        ({"data_dir": 5}, "data_dir must be a path, got 5"),
+        ({"ray": "no"}, "ray must be True, False or None, got 'no'"),
+    ]:
+        with pytest.raises(batchscale.BatchscaleError, match=message):
+            batchscale.sweep(STUDY, **argument)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(batchscale.BatchscaleError, match="sweep must be called in the main thread"),
+    ):
+        pool.submit(batchscale.sweep, STUDY).result()
     assert not list(tmp_path.iterdir())
 
 

@@ -9,9 +9,8 @@ floor: what no program can beat on this card: the greater of the time to move a 
     which the card was measured to copy, and the time to do its operations (three forward passes) at
     the rate at which it was measured to multiply large matrices.
 
-Then a complete sweep, timed: as many trials at every batch size, to the end.
-
-Not measured: several workers on one card. With --device cpu the script can be tried out.
+Then a complete sweep, timed: as many trials at every batch size, to the end, by several workers
+that share the card. With --device cpu the script can be tried out.
 """
 
 import argparse
@@ -39,12 +38,14 @@ from measuring import (
 )
 from torch import nn
 
+from study.config.sections import Precision
 from study.engine.networks.training import LoadedWorkload, fresh_model, moved
 from study.planning.resolve import resolve
 from study.planning.sizing import Device
 
 WORKLOAD = f"{Path(__file__).with_name('made_images.py')}:MadeImages"
 BATCH_SIZES = [2**k for k in range(13)]
+PRUNE = [0.25, 0.5]
 LEAST_SECONDS = 1.0
 """Length of one timing."""
 _PER_PARAMETER = 8 * 4
@@ -57,11 +58,12 @@ def study_of(chosen: argparse.Namespace) -> dict[str, Any]:
     """Return the study file of the sweep."""
     return {
         "workload": WORKLOAD,
-        "workload_options": {"train": chosen.images, "validation": -(-chosen.images // 11)},
+        "workload_options": {"train": chosen.images, "validation": chosen.validation},
         "batch_sizes": chosen.batch_sizes,
         "search": {"trials": chosen.trials},
-        "race": {"max_steps": chosen.max_steps},
+        "race": {"max_steps": chosen.max_steps, **({"prune": PRUNE} if chosen.prune else {})},
         "replicates": {"seeds": 0},
+        "compute": {"precision": chosen.precision},
     }
 
 
@@ -180,8 +182,8 @@ def sweep(chosen: argparse.Namespace) -> float:
         file = Path(place) / "panel.toml"
         file.write_text(tomlkit.dumps(study_of(chosen)), encoding="utf-8")
         words = [sys.executable, "-m", "batchscale", "sweep", file, "--results", place]
-        words += ["--workers", "1"]
-        words += ["--gpus-per-worker", "1"] if chosen.device == "cuda" else []
+        words += ["--workers", str(chosen.workers)]
+        words += ["--gpus-per-worker", str(1 / chosen.workers)] if chosen.device == "cuda" else []
         seconds = run(words, limit=chosen.limit).seconds
     many = f"{chosen.trials} trials x {len(chosen.batch_sizes)} batch sizes"
     show("Complete sweep", ["study", "seconds"], [[many, number(seconds)]])
@@ -195,6 +197,12 @@ def main() -> None:
     parser.add_argument("--max-steps", type=positive, default=2000, help="default 2000")
     parser.add_argument("--batch-sizes", type=positives, default=BATCH_SIZES, metavar="B,B,...")
     parser.add_argument("--images", type=positive, default=55_000, help="to train; default 55000")
+    parser.add_argument("--validation", type=positive, default=5000, help="images; default 5000")
+    parser.add_argument("--precision", choices=list(Precision), default=Precision.FLOAT32)
+    parser.add_argument("--prune", action="store_true", help=f"race.prune = {PRUNE}")
+    parser.add_argument(
+        "--workers", type=positive, default=4, help="that share the card; default 4"
+    )
     parser.add_argument("--seconds", type=float, default=LEAST_SECONDS, help="of one timing")
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds of the sweep, at most")
     parser.add_argument("--no-sweep", action="store_true", help="only the table of steps")

@@ -25,7 +25,7 @@ LEARNING = (
     "search.sampler=shared",
     "search.trials=32",
     "race.prune=[0.25, 0.5]",
-    "replicates.top=1",
+    "replicates.top=3",
     "replicates.seeds=3",
 )
 HEADINGS = (

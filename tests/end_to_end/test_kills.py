@@ -119,7 +119,7 @@ def test_a_sweep_that_is_killed_and_then_stopped_goes_on_to_the_same_tables(plac
     os.killpg(stopped.command.pid, signal.SIGINT)  # a terminal tells the whole group
     code, out, err = stopped.ended()
     assert code == 130, err
-    assert err.startswith("\nstopping: cohorts have twenty seconds")
+    assert err.startswith("\nstopping: saving the cohorts in training")
     assert f"stopped; {RESUME_HINT}" in out
     assert "Traceback" not in err
     assert f"{4 * len(stopped.parts)} trials recorded" in out
@@ -244,6 +244,6 @@ def test_a_worker_that_is_killed_costs_its_cohort_until_the_next_sweep(
     code, out, err = sweep.ended(180)
     assert code == 1, err
     assert "the worker died in cohort" in out
-    assert "run the same `sweep` to train it again" in out
+    assert "run the same `sweep` again to retrain it" in out
     assert len(sweep.parts) > 3
     assert_goes_on(sweep, undisturbed)

@@ -10,9 +10,10 @@ from pandas.testing import assert_frame_equal
 
 from analysis.comparison.compare import compare
 from analysis.comparison.report import comparison_record
-from analysis.figures import FIGURES, write_figures
-from analysis.figures.comparison import write_comparison_figures
+from analysis.figures import FIGURES
+from analysis.figures.comparison import COMPARISON_FIGURES
 from analysis.figures.diagnostics import DIAGNOSTIC_FIGURES
+from analysis.figures.drawing.kind import write_all
 from analysis.measures.diagnostics import read_diagnostics
 from analysis.report.record import summary_record
 from analysis.report.summary import analyze
@@ -58,7 +59,7 @@ def test_the_summary_is_made_from_the_tables(folder):
 
 @pytest.mark.parametrize("folder", holding("study.toml"))
 def test_the_figures_draw_the_same_data(folder, tmp_path):
-    write_figures(analyze(read_study(ResultsFolder.at(folder))), ResultsFolder.at(tmp_path))
+    write_all(FIGURES, analyze(read_study(ResultsFolder.at(folder))), ResultsFolder.at(tmp_path))
     assert_same_data(folder / "figures", tmp_path, FIGURES)
 
 
@@ -81,7 +82,7 @@ def test_a_comparison_is_made_from_its_studies(folder, tmp_path):
     record = json.loads(json.dumps(comparison_record(comparison)))
     assert record["table"] == then["table"]
     assert record["sentences"] == then["sentences"]
-    write_comparison_figures(comparison, ResultsFolder.at(tmp_path))
+    write_all(COMPARISON_FIGURES, comparison, ResultsFolder.at(tmp_path))
     assert_same_data(folder, tmp_path)
 
 

@@ -149,8 +149,9 @@ def _curve(grid, stretch, losses):
     blown = np.flatnonzero(np.isposinf(losses))
     steps = np.ceil(grid * stretch).astype(int)
     good = np.isfinite(losses)
-    steps, first = np.unique(steps[good], return_index=True)
-    loss = losses[good][first]
+    # a whole step comes after the moment on the grid that it is rounded up from
+    steps, log_losses = np.unique(steps[good]), np.log(losses[good])
+    loss = np.exp(np.interp(steps / stretch, grid[good], log_losses))
     nothing = np.zeros(len(steps))
     curve = Curve(step=steps, train_loss=nothing, val_loss=loss, val_error=loss, seconds=nothing)
     return curve, int(np.ceil(grid[blown[0]] * stretch)) if blown.size else None
@@ -162,7 +163,8 @@ def run_study(study, landscape, noise=0.05, recorded=None):
     Args:
         study: the resolved study.
         landscape: what is searched.
-        noise: standard deviation of log steps over the seeds of one point.
+        noise: standard deviation of log steps over the seeds of one point, or its function of the
+            batch size.
         recorded: results that are there, by batch size.
     """
     order = list(Role)
@@ -172,7 +174,8 @@ def run_study(study, landscape, noise=0.05, recorded=None):
     }
     queue = CohortQueue(study, [result for some in results.values() for result in some])
     while (cohort := queue.take()) is not None:
-        done = raced(study, landscape, cohort, noise)
+        spread = noise(cohort.batch_size) if callable(noise) else noise
+        done = raced(study, landscape, cohort, spread)
         results[cohort.batch_size] += done
         if queue.finish(done):
             queue.plan(cohort.batch_size, results[cohort.batch_size])

@@ -9,6 +9,8 @@ from tests.landscapes.quadratic import BATCH_SIZES, searched_steps
 SLACK, SEEDS, MAX_STEPS = 1.5, 5, 10**6
 NOISE = 0.05
 """Standard deviation of log steps over the seeds of one point."""
+_GRID = np.array([0.0, *np.unique(np.ceil(1.03 ** np.arange(600))), np.inf])
+"""Steps of the measurements: all first ones, then 3 % apart."""
 _WHOLE = ("steps", "steps_before", "source_batch_size", "source_trial")
 
 
@@ -73,10 +75,8 @@ def study_of(sizes, searched, fresh, caps=None, *, target, optimizer, space):
 
 
 def _measured(steps):
-    """Return steps rounded up to the next measurement: all first ones, then 3 % apart."""
-    grid = np.unique(np.ceil(1.03 ** np.arange(600)))
-    grid = np.append(grid, np.inf)
-    return grid[np.searchsorted(grid, steps * (1 - 1e-12))]
+    """Return steps rounded up to the next measurement."""
+    return _GRID[np.searchsorted(_GRID, steps * (1 - 1e-12))]
 
 
 def _row(size, trial, steps, cap, target):
@@ -93,7 +93,7 @@ def _row(size, trial, steps, cap, target):
         "lr": 0.1,
         "status": "reached" if reached else "capped",
         "steps": stop if reached else None,
-        "steps_before": stop - 1 if reached else None,
+        "steps_before": int(_GRID[np.searchsorted(_GRID, stop) - 1]) if reached else None,
         "stopped_at": stop,
         "best_error": target * (0.999 if reached else min(steps / cap, 10.0)),
         "message": "",

@@ -68,7 +68,7 @@ def judged(landscape, setting, seed):
     study = setting.study(landscape, seed, SEEDS)
     results = [result for some in run_study(study, landscape).values() for result in some]
     fits, b_crit = b_crits(tables(study, results))
-    fewest = dict(zip(BATCH_SIZES, np.ceil(fewest_steps(landscape)), strict=True))
+    fewest = dict(zip(BATCH_SIZES, fewest_steps(landscape), strict=True))
     points = fits.best.points
     found = fits.best.predict(points.batch_sizes) * np.exp(fits.best.residuals)
     off = np.abs(found / [fewest[int(size)] for size in points.batch_sizes] - 1)

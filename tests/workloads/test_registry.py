@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import workloads
+from tests.entry_points import Point
 from workloads import registry
 from workloads.builtin.table import BUILTIN
 from workloads.errors import WorkloadError
@@ -38,20 +39,6 @@ def written(tmp_path):
         return tmp_path / name
 
     return write
-
-
-class Point:
-    """An entry point as importlib.metadata gives it."""
-
-    def __init__(self, name, loaded, package="other-package"):
-        self.name, self.value = name, "other:Thing"
-        self.dist = type("Distribution", (), {"name": package})()
-        self._loaded = loaded
-
-    def load(self):
-        if isinstance(self._loaded, Exception):
-            raise self._loaded
-        return self._loaded
 
 
 @pytest.fixture

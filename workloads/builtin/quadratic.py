@@ -70,7 +70,7 @@ class NoisyQuadratic:
         """
         if setup.optimizer not in _FORMS:
             raise WorkloadError(
-                f"the noisy quadratic knows the optimizers {', '.join(_FORMS)}, got "
+                f"the noisy quadratic supports the optimizers {', '.join(_FORMS)}, got "
                 f"{setup.optimizer!r}"
             )
         return QuadraticLanes(self.curvature, self.noise, setup)

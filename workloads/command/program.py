@@ -20,7 +20,7 @@ COHORT, AT_ONCE = 8, 1
 """Trials of a cohort, and programs that a worker runs at once, unless the study says more."""
 _Minutes = Annotated[float, Field(gt=0, strict=True)]
 _Key = Annotated[str, Field(min_length=1)]
-_RULES = {"run": "one text or a list of words", "environment": "a table of texts"}
+_RULES = {"run": "a string or a list of words", "environment": "a table of strings"}
 
 
 class Options(BaseModel):
@@ -100,7 +100,7 @@ class Command:
             )
         if options.shell and not isinstance(options.run, str):
             raise WorkloadError(
-                "workload_options.run must be one text where shell = true, got a list; join it"
+                "workload_options.run must be a string if shell = true, got a list; join it"
             )
         _refuse_names(options)
         self.target = Target(options.target, options.quantity)
@@ -198,13 +198,13 @@ def _refuse_names(options: Options) -> None:
     measured = options.measured or f"val_{options.quantity}"
     if options.step in {measured, options.loss, options.train_loss, *options.quantities}:
         raise WorkloadError(
-            f"workload_options.step must be a key of its own, got {options.step!r}, which is that "
-            "of a measurement too; name another"
+            f"workload_options.step must be a separate key, got {options.step!r}, which is also "
+            "that of a measurement; choose another"
         )
     for name in options.environment:
         if not name or set(name) & set("=\0") or name.startswith("BATCHSCALE_"):
             raise WorkloadError(
-                "workload_options.environment must have names without =, that do not begin with "
+                "workload_options.environment must have names without = that do not begin with "
                 f"BATCHSCALE_, got {name!r}; rename it"
             )
 

@@ -62,7 +62,7 @@ class _Function:
 
 def _word(value: object) -> str:
     if not isinstance(value, str | bytes) or len(value) > 100:
-        raise _UnfitError("a name that is none")
+        raise _UnfitError("an invalid name")
     return value if isinstance(value, str) else value.decode("latin1")
 
 
@@ -102,7 +102,7 @@ class _Machine:
     def pop(self) -> Any:
         value = self.stack.pop()
         if value is _MARK:
-            raise _UnfitError("a mark in place of a value")
+            raise _UnfitError("a mark instead of a value")
         return value
 
     def popped_to_mark(self) -> list[Any]:
@@ -148,7 +148,7 @@ class _Machine:
     def call(self) -> None:
         function, arguments = self.popped(2)
         if not isinstance(function, _Function) or not isinstance(arguments, tuple):
-            raise _UnfitError("a call of something else than a function")
+            raise _UnfitError("a call of something that is not a function")
         made = _CALLS[function.name](*arguments)
         if isinstance(made, bytes):
             # a text may be named many times, and each call copies it
@@ -160,7 +160,7 @@ class _Machine:
     def build(self) -> None:
         made, state = self.popped(2)
         if not isinstance(made, _Array | _Type) or not isinstance(state, tuple):
-            raise _UnfitError("a state of something else than an array")
+            raise _UnfitError("a state of something that is not an array")
         self.push(made.set(state))
 
 

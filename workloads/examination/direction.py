@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
 from workloads.randomness import forked, seed_all
-from workloads.soundness import copied
+from workloads.soundness import copied, gradient
 from workloads.workload import Examples, Workload
 
 _SEEDS = (0, 1)
@@ -36,7 +36,7 @@ def refuse_rising(workload: Workload, make: Callable[[int], nn.Module], examples
         with forked(examples.tensors[0].device):
             seed_all(0)
             before = _measured(workload, model, examples)
-            _learn(workload, model, examples)
+            learn(workload, model, examples)
             after = _measured(workload, model, examples)
         scale = 1.0 if quantity == "error" else abs(before[1])
         rises.append((after[1] - before[1]) / scale)
@@ -58,8 +58,13 @@ def _measured(workload: Workload, model: nn.Module, examples: Examples) -> tuple
         return float(loss), float(workload.error(model, copied(examples)))
 
 
-def _learn(workload: Workload, model: nn.Module, examples: Examples) -> None:
-    """Take steps of plain SGD, each of a length relative to the parameters."""
+def learn(
+    workload: Workload, model: nn.Module, examples: Examples, enough: float = _ENOUGH
+) -> None:
+    """Let a model learn a few examples by plain SGD, in steps of a length relative to its own.
+
+    It ends where this part of the loss is left, or after some steps.
+    """
     trained = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
     first = None
     for _ in range(_STEPS):
@@ -67,15 +72,15 @@ def _learn(workload: Workload, model: nn.Module, examples: Examples) -> None:
             loss = workload.loss(model, copied(examples))
             now = float(loss.detach())
             first = now if first is None else first
-            if now < _ENOUGH * first:
+            if now < enough * first:
                 return
-            gradient = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
-        length = float(_norm(gradient))
+            pieces = gradient(loss, trained)
+        length = float(_norm(pieces))
         if not 0 < length < float("inf"):
             return
         with torch.no_grad():
             rate = _STEP_SIZE * float(_norm(trained)) / length
-            for parameter, piece in zip(trained, gradient, strict=True):
+            for parameter, piece in zip(trained, pieces, strict=True):
                 parameter.sub_(rate * piece)
 
 

@@ -19,13 +19,17 @@ from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest
 from workloads.examination.writes import Writes
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
-from workloads.soundness import augmented, copied, quantities, sound_number
+from workloads.soundness import augmented, copied, gradient, quantities, sound_number
 from workloads.trees import named_leaves
 from workloads.workload import Examples, Workload
 
 _FEW = 13
 _SEEDS = (0, 1)
 _PASSES = 3
+FREEZING = (
+    "what is trained must stay the same through a trial: freeze parameters in model(), or detach() "
+    "what must not reach them, in place of setting requires_grad"
+)
 _REMEDY = "keep it as an attribute or a buffer of the model, which each trial has of its own"
 
 
@@ -168,10 +172,9 @@ class _Observer:
             sound_number("loss", loss)
             if not loss.requires_grad:
                 return 0.0
-            gradients = torch.autograd.grad(
-                loss.float(), trainable, allow_unused=True, materialize_grads=True
-            )
-        return max(float(gradient.abs().max()) for gradient in gradients if gradient.numel())
+            _refuse_interference(self._called, trainable)
+            pieces = gradient(loss.float(), trainable)
+        return max(float(piece.abs().max()) for piece in pieces if piece.numel())
 
     def _while_measuring(self, validation: Examples) -> str | None:
         """Return a generator that measuring uses."""
@@ -250,6 +253,19 @@ def _hooked(model: nn.Module) -> str | None:
         if parameter._backward_hooks:
             return f"parameter {name} has a hook on its gradient"
     return None
+
+
+def _refuse_interference(model: nn.Module, trained: Sequence[nn.Parameter]) -> None:
+    """Refuse that `loss` does what training does: say what is trained, or go backward."""
+    kept = set(map(id, trained))
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            raise WorkloadError(
+                f"`loss` must leave backward() to training, got a gradient in {name}; use "
+                "torch.autograd.grad where the loss itself holds one"
+            )
+        if parameter.requires_grad is not (id(parameter) in kept):
+            raise WorkloadError(f"{FREEZING}, got a change of {name} while the loss is computed")
 
 
 def _first(paths: list[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""The figures of a comparison by name: draw one, or write all of them."""
+"""The figures of a comparison by name."""
 
 from collections.abc import Mapping
 
@@ -14,9 +14,7 @@ from analysis.figures.comparison.curves import (
     normalised_data,
 )
 from analysis.figures.comparison.epochs import draw_epochs
-from analysis.figures.drawing.kind import FigureKind, draw_named, write_all
-from analysis.figures.drawing.style import Look
-from analysis.tables.folder import ResultsFolder
+from analysis.figures.drawing.kind import FigureKind, draw_named
 
 COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
     "comparison": FigureKind(data=comparison_data, draw=draw_comparison, needs="two studies"),
@@ -37,10 +35,3 @@ COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
 def draw(comparison: Comparison, name: str = "comparison", ax: Axes | None = None) -> Figure:
     """Return the figure of that name in `COMPARISON_FIGURES`; nothing is written."""
     return draw_named(COMPARISON_FIGURES, name, comparison, ax)
-
-
-def write_comparison_figures(
-    comparison: Comparison, folder: ResultsFolder, look: Look | None = None
-) -> list[str]:
-    """Write the figures of a comparison, as `write_all` does; return the names of the files."""
-    return write_all(COMPARISON_FIGURES, comparison, folder, look)

@@ -24,6 +24,7 @@ from analysis.figures.drawing.series import (
     series_keys,
     series_rows,
     steps_axis_scale,
+    through,
 )
 from analysis.figures.drawing.sheet import Sheet
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis
@@ -182,7 +183,8 @@ def _draw_b_crit(axes: Axes, studies: Sequence[Compared]) -> None:
 def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
     medians = "median over fresh seeds, 95% interval"
     measured = medians if comparison.medians else "fewest steps over trials"
-    band = ", 95% band" if len(comparison.studies) <= _MOST_BANDS else ""
+    band = max((through(study.points) for study in comparison.studies), key=len)
+    band += ", 95% band" if len(comparison.studies) <= _MOST_BANDS else ""
     studies = comparison.studies
     named = study_keys(studies, study_styles(studies))
     return [*named, *series_keys(set(data["series"]), measured, band)]

@@ -42,6 +42,8 @@ def draw_branches(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     log_axis(along.yaxis, *ends)
     handles = [*_draw_local(along, local, excess["x"].max()), *handles]
     handles += _draw_excess(against, excess)
+    along.set_ylabel(f"Batch size ({found.unit})", fontsize="small")
+    against.set_xlabel(f"Batch size ({found.unit})", fontsize="small")
     size = local["batch_size"].iloc[0]
     sheet.title(f"{found.subject}: local critical batch size, branches from B = {size}")
     sheet.legend(handles)
@@ -61,9 +63,11 @@ def _draw_local(axes: Axes, rows: pd.DataFrame, most: float) -> list[Artist]:
     axes.set_xticks(places, [f"{step:,}" for step in rows["step"]])
     axes.set_xlim(-0.5, len(rows) - 0.5)
     axes.set_xlabel("Step of the branch", fontsize="small")
-    axes.set_ylabel("Batch size (examples)", fontsize="small")
-    handles: list[Artist] = [key(f"loses {TOLERANCE:.0%}, 95% interval", **mark)]
-    return [*handles, *([bound_key("loses less at all", color(0))] if beyond.any() else [])]
+    handles: list[Artist] = [key(f"loss {TOLERANCE:.0%} worse, 95% interval", **mark)]
+    return [
+        *handles,
+        *([bound_key(f"less than {TOLERANCE:.0%} worse at all", color(0))] if beyond.any() else []),
+    ]
 
 
 def _draw_excess(axes: Axes, rows: pd.DataFrame) -> list[Artist]:
@@ -76,7 +80,6 @@ def _draw_excess(axes: Axes, rows: pd.DataFrame) -> list[Artist]:
     batch_size_axis(axes, rows["x"])
     least = 100 * rows["value"].min()
     axes.set_ylim(min(_MARGIN * least, -100 * TOLERANCE), 100 * ENOUGH)
-    axes.set_xlabel("Batch size (examples)", fontsize="small")
     axes.set_ylabel("Excess loss (%)", fontsize="small")
     shades = ramp(len(steps))
     ends = dict(zip((steps[0], steps[-1]), (shades[0], shades[-1]), strict=True))

@@ -17,14 +17,19 @@ _PANELS = {
     "Adaptive sharpness": ("adaptive",),
 }
 """Quantities of each panel."""
+_SIZES = {
+    "Keskar's sharpness": " (\N{GREEK SMALL LETTER EPSILON} = 0.001)",
+    "Adaptive sharpness": " (\N{GREEK SMALL LETTER RHO} = 0.01)",
+}
+"""What follows the name of a panel: the size of the box."""
 _FIRST = ("", "1", "epsilon 0.001", "rho 0.01")
 """Variants that are drawn: of several eigenvalues the largest, of several boxes one."""
 _NAMES = {
     "eigenvalue": "largest eigenvalue",
-    "stability_limit": "limit of a stable quadratic",
-    "keskar": r"Keskar, $\epsilon$ = 0.001",
-    "adaptive": r"adaptive, $\rho$ = 0.01",
+    "trace": "trace",
+    "stability_limit": "stability limit of a quadratic",
 }
+"""Quantities that the legend names; the others stand in the titles of their panels."""
 
 
 def flatness_data(found: Diagnosed) -> pd.DataFrame:
@@ -42,7 +47,8 @@ def flatness_data(found: Diagnosed) -> pd.DataFrame:
 def draw_flatness(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     """Draw the rows of `flatness_data`, a panel for each kind of measure."""
     names = [name for name in _PANELS if (data["panel"] == name).any()]
-    panels = sheet.grid(names, _PANEL, "Batch size (examples)")
+    titles = [name + _SIZES.get(name, "") for name in names]
+    panels = sheet.grid(titles, _PANEL, f"Batch size ({found.unit})")
     handles = []
     for axes, name in zip(panels, names, strict=True):
         rows = data[data["panel"] == name]
@@ -54,10 +60,11 @@ def draw_flatness(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
             axes.plot(own["batch_size"], own["value"], **style)
             known = own.dropna(subset=["low", "high"])
             axes.vlines(known["batch_size"], known["low"], known["high"], color=style["color"])
-            handles.append(key(_NAMES.get(quantity, quantity.replace("_", " ")), **style))
+            if quantity in _NAMES:
+                handles.append(key(_NAMES[quantity], **style))
         batch_size_axis(axes, data["batch_size"])
         fitted_axis(axes.yaxis, rows["value"])
-    sheet.title(f"{found.subject}: solutions at the target")
+    sheet.title(f"{found.of('curvature')}: solutions at the target")
     sheet.legend(handles)
 
 

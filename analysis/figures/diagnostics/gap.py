@@ -29,7 +29,7 @@ def draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     """Draw the rows of `gap_data`, a panel for each thing that is equal."""
     names = [name for name in EQUAL.values() if (data["equal"] == name).any()]
     titles = [name.capitalize() for name in names]
-    panels = sheet.grid(titles, _PANEL, "Batch size (examples)", sharey=True)
+    panels = sheet.grid(titles, _PANEL, f"Batch size ({found.unit})", sharey=True)
     for axes, name in zip(panels, names, strict=True):
         for place, quantity in enumerate(_SPLITS):
             own = data[(data["equal"] == name) & (data["quantity"] == quantity)]
@@ -40,7 +40,7 @@ def draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         batch_size_axis(axes, data["batch_size"])
     fitted_axis(panels[0].yaxis, data["value"], margin=1.8)
     sheet.label_y("Error")
-    sheet.title(f"{found.subject}: the winners of the target")
+    sheet.title(f"{found.of('gap')}: the winning trials")
     keys = [
         key(name, color=color(place), marker=_LINES[place][0], ls=_LINES[place][1:])
         for place, (quantity, name) in enumerate(_SPLITS.items())

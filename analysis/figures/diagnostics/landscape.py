@@ -35,7 +35,7 @@ def draw_line(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     fitted_axis(axes.yaxis, data["value"], margin=1.1)
     axes.set_xlabel("Distance along the direction (lengths of each filter)")
     axes.set_ylabel(f"{_LOSS}, mean of directions")
-    sheet.title(f"{found.subject}: around the solutions at the target")
+    sheet.title(f"{found.of('landscape')}: around the solutions at the target")
     named = sizes if len(sizes) <= _MOST_NAMED else [sizes[0], sizes[-1]]
     sheet.legend([key(f"B = {size}", color=shades[sizes.index(size)]) for size in named])
 
@@ -88,7 +88,7 @@ def draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         axes.set_ylabel(quantity.capitalize())
     fitted_axis(losses.yaxis, data.loc[data["quantity"].str.endswith("loss"), "value"])
     first, other = data["batch_size"].iloc[0], data["variant"].iloc[0].removeprefix("to ")
-    errors.set_xlabel(f"Place on the line: 0 is the solution of B = {first}, 1 that of {other}")
+    errors.set_xlabel(f"Position on the line: 0 is the solution of B = {first}, 1 that of {other}")
     sheet.title(f"{found.subject}: from one solution to another")
     sheet.legend(
         [key("training", color=color(0)), key("validation", color=color(1), linestyle="--")]

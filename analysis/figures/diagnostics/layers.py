@@ -42,7 +42,7 @@ def draw_layers_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) ->
     layers = list(dict.fromkeys(data["layer"]))
     colors = dict(zip(layers, ramp(len(layers)), strict=True))
     names = [f"{moment.capitalize()} of training" for moment in ENDS]
-    panels = sheet.grid(names, _PANEL, "Batch size (examples)", sharex=True, sharey=True)
+    panels = sheet.grid(names, _PANEL, f"Batch size ({source.unit})", sharex=True, sharey=True)
     for axes, moment in zip(panels, ENDS, strict=True):
         rows = data[data["moment"] == moment]
         for layer, own in rows.groupby("layer", sort=False):
@@ -53,7 +53,7 @@ def draw_layers_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) ->
         batch_size_axis(axes, data["batch_size"])
     fitted_axis(panels[0].yaxis, data[["ratio", "full_ratio"]])
     sheet.label_y(_RATIO)
-    sheet.title(f"{source.subject}: layer by layer")
+    sheet.title(f"{source.of('layers')}: layer by layer")
     sheet.legend(_legend(layers, colors))
 
 
@@ -99,7 +99,7 @@ def draw_layers_start_end(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -
     fitted_axis(panels[0].xaxis, data[["ratio"]])
     panels[0].set_yticks(np.arange(len(layers)), layers)
     panels[0].set_ylim(len(layers) - 0.5, -0.5)  # the first layer on top
-    sheet.title(f"{source.subject}: start and end of training")
+    sheet.title(f"{source.of('layers')}: start and end of training")
     shown = set(data.loc[data["ratio"].notna(), "moment"])
     sheet.legend([key(moment, **mark) for moment, mark in _moments().items() if moment in shown])
 

@@ -37,7 +37,7 @@ def draw_noise(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         filled = color(place) if moment == END else paper()
         _draw_intervals(by_size, rows, color(place), filled)
     batch_size_axis(by_size, data["batch_size"])
-    by_size.set_xlabel("Batch size (examples)", fontsize="small")
+    by_size.set_xlabel(f"Batch size ({found.unit})", fontsize="small")
     sizes = sorted(data["batch_size"].unique())
     for size, shade in zip(sizes, ramp(len(sizes)), strict=True):
         run = data[data["batch_size"] == size]
@@ -56,7 +56,7 @@ def draw_noise(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         handles.append(draw_b_crit(panels, b_crit))
     log_axis(by_size.yaxis, *ends)
     sheet.label_y("Gradient noise scale (examples)")
-    sheet.title(f"{found.subject}: gradient noise, {found.norm.replace('euc', 'Euc')} norm")
+    sheet.title(f"{found.of('noise')}: gradient noise, {found.norm.replace('euc', 'Euc')} norm")
     sheet.legend(handles)
 
 

@@ -54,7 +54,7 @@ def draw_named(
         kinds: the table.
         name: its key.
         source: what it is drawn from.
-        ax: the user's axes to draw into; None for a figure of its own.
+        ax: the user's axes to draw into; None for a new figure.
         look: its look; None for the usual one.
 
     Raises:

@@ -42,7 +42,7 @@ def bound_mark(downward: bool = False, legend: bool = False) -> Mapping[str, Any
 
 
 def tip_mark(side: str) -> Mapping[str, Any]:
-    """Return the style of where an interval goes on, to the `left`, to the `right` or `up`."""
+    """Return the style of where an interval continues, to the `left`, to the `right` or `up`."""
     size = 0.8 * matplotlib.rcParams["lines.markersize"]
     return {"marker": _TIPS[side], "linestyle": "", "markersize": size, "clip_on": False}
 

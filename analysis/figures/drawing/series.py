@@ -17,6 +17,7 @@ from analysis.figures.drawing.marks import bound_mark, tip_mark
 from analysis.figures.drawing.sheet import bound_key, key
 from analysis.figures.drawing.ticks import log_axis
 from analysis.fitting.models import Floats
+from analysis.fitting.points import Points
 from analysis.measures.replicates import fitted_points
 
 MEASURED = "measured"
@@ -162,7 +163,7 @@ def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[L
     Args:
         shown: names of series.
         measured: what the measured points are.
-        band: what follows the name of the fit.
+        band: what follows the name of the fit, as `through` returns it.
     """
     keys = {
         MEASURED: key(measured, ls="", color=ink(), marker="o"),
@@ -172,6 +173,11 @@ def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[L
         PERFECT: key(PERFECT_LINE, **perfect_line()),
     }
     return [entry for name, entry in keys.items() if name in shown]
+
+
+def through(points: Points) -> str:
+    """Return what follows the name of a fit in a legend: that it does not run through the marks."""
+    return " through brackets" if points.bracketed.any() else ""
 
 
 def perfect_line() -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Where a figure is drawn: a figure of its own that grows with its legend, or the user's axes."""
+"""Where a figure is drawn: a new figure that grows with its legend, or the user's axes."""
 
+import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -30,20 +31,29 @@ _MOST_COLUMNS = 5
 _WIDEST_LEGEND = 0.98
 
 
+class _ShownFigure(Figure):
+    """A figure that a notebook shows, also where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        image = io.BytesIO()
+        self.savefig(image, format="png")
+        return image.getvalue()
+
+
 class Sheet:
     """A figure to be drawn, within the style that it is to have.
 
     Attributes:
         figure: the figure.
-        ax: the user's axes to draw into; None for a figure of its own.
+        ax: the user's axes to draw into; None for a new figure.
     """
 
     def __init__(self, ax: Axes | None = None, titled: bool = True) -> None:
-        """Take the axes, if any, and whether a title stands above a figure of its own."""
+        """Take the user's axes, if any, and whether a new figure has a title."""
         self.ax = ax
         self._titled = titled
         self._label: Text | None = None
-        self.figure = Figure(layout="constrained") if ax is None else _figure_of(ax)
+        self.figure = _ShownFigure(layout="constrained") if ax is None else _figure_of(ax)
 
     def axes(self, height: float) -> Axes:
         """Return the one pair of axes of a figure.
@@ -111,7 +121,7 @@ class Sheet:
             self.figure.suptitle(escape_math(text), x=0.01, ha="left", wrap=True)
 
     def legend(self, handles: Sequence[Artist]) -> None:
-        """Put a legend below everything, where it overlaps nothing; a figure of its own grows."""
+        """Put a legend below everything, where it overlaps nothing; a new figure grows."""
         font = matplotlib.rcParams["font.size"]
         # a label takes half the width, or a whole narrow one
         room = self.figure.get_figwidth() * _POINTS / (_SMALL * font * _LETTER) - _HANDLE
@@ -150,7 +160,7 @@ class Sheet:
     def _refuse_ax(self, panels: int) -> None:
         if self.ax is not None:
             raise AnalysisError(
-                f"ax must be left out for a figure of {panels} panels, got axes; save the figure "
+                f"ax must be left out for a figure of {panels} panels, got axes; draw the figure "
                 "by itself"
             )
 
@@ -166,7 +176,9 @@ def bound_key(label: str, color: str, downward: bool = False) -> Line2D:
 
 
 def _figure_of(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
+    figure = ax.get_figure(root=True) if isinstance(ax, Axes) else None
     if figure is None:
-        raise AnalysisError("ax must be axes of a figure, got removed ones; make new ones")
+        raise AnalysisError(
+            f"ax must be matplotlib axes of a figure, got {ax!r:.100}; make new ones"
+        )
     return figure

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from analysis.errors import AnalysisError
 from analysis.figures.drawing.colors import INK, OKABE_ITO
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.rows import csv_bytes
 
 _STYLE: Mapping[str, Any] = {
     "figure.titlesize": "medium",
@@ -100,11 +101,7 @@ class Look:
 
 
 def look_of(formats: str, width: float | None, font_size: float | None, title: bool) -> Look:
-    """Return the look that a command's options ask for: formats have commas between them.
-
-    Raises:
-        AnalysisError: there is no such format, or the figure has no room for its text.
-    """  # noqa: DOC502  (raised by Look)
+    """Return the look that a command's options ask for: formats have commas between them."""
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
     return Look(formats=tuple(dict.fromkeys(names)), width=width, font_size=font_size, title=title)
 
@@ -127,5 +124,5 @@ def save(
         with style(look):
             figure.savefig(picture, format=form, **FORMATS[form])
         folder.write(f"{stem}.{form}", picture.getvalue())
-    folder.write(f"{stem}.csv", data.to_csv(index=False, lineterminator="\n").encode())
+    folder.write(f"{stem}.csv", csv_bytes(data))
     return [f"{stem}.{form}" for form in (*look.formats, "csv")]

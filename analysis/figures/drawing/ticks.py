@@ -18,6 +18,7 @@ MARGIN = 1.3
 """Factor left free beyond the smallest and the largest batch size."""
 PLAIN = FuncFormatter(lambda value, _: f"{value:.12g}")
 """Writes tick labels without an exponent, except very small and very large ones."""
+_GROUPED = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 # digits of the ticks in each decade, from few to many
 _DIGITS: Sequence[Sequence[float]] = (
@@ -43,24 +44,30 @@ def batch_size_axis(axes: Axes, sizes: "pd.Series[Any]") -> None:
     low, high = float(sizes.min()) / MARGIN, float(sizes.max()) * MARGIN
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
-    size = _font_size(axes.xaxis) / _POINTS
-    per_inch = math.log(high / low) / inches(axes.xaxis)
-    # one distance for all, so that every second or third power of two has a tick
-    widest = max(len(_label(one)) for one in sizes.astype(float))
-    room = (_DIGIT * widest + _BETWEEN) * size * per_inch
-    ticks: list[float] = []
-    for tick in sorted(set(sizes.astype(float)), reverse=True):
-        if not ticks or math.log(ticks[-1] / tick) >= room:
-            ticks.append(tick)
-    _set_ticks(axes.xaxis, ticks[::-1])
+    _set_ticks(axes.xaxis, _with_room(axes, sorted(set(sizes.astype(float))), PLAIN))
 
 
 def token_axis(axes: Axes, tokens: int) -> None:
     """Show the ticks of an axis of batch sizes above in tokens too, `tokens` to an example."""
     both_ways = (partial(np.multiply, tokens), partial(np.multiply, 1 / tokens))
     top = axes.secondary_xaxis(1.02, functions=both_ways)  # clear of what stands at the top
-    _set_ticks(top.xaxis, [tick * tokens for tick in axes.get_xticks()])
+    in_tokens = [tick * tokens for tick in axes.get_xticks()]
+    _set_ticks(top.xaxis, _with_room(axes, in_tokens, _GROUPED), _GROUPED)
     top.set_xlabel("Batch size (tokens)")
+
+
+def _with_room(axes: Axes, ticks: Sequence[float], form: FuncFormatter) -> list[float]:
+    """Return those of some rising ticks, the last one first, whose labels have room along x."""
+    low, high = axes.get_xlim()
+    size = _font_size(axes.xaxis) / _POINTS
+    per_inch = math.log(high / low) / inches(axes.xaxis)
+    # one distance for all, so that every second or third power of two has a tick
+    room = (_DIGIT * max(len(form(tick)) for tick in ticks) + _BETWEEN) * size * per_inch
+    kept: list[float] = []
+    for tick in reversed(ticks):
+        if not kept or math.log(kept[-1] / tick) >= room:
+            kept.append(tick)
+    return kept[::-1]
 
 
 def log_axis(
@@ -72,7 +79,7 @@ def log_axis(
         axis: the axis.
         low: its lower end.
         high: its upper end.
-        least: ticks to have if there is room for so many.
+        least: number of ticks to have if there is room.
         ticks_to: where the ticks end, if before the upper end.
     """
     side = "x" if isinstance(axis, XAxis) else "y"
@@ -91,10 +98,16 @@ def fitted_axis(axis: Axis, values: "pd.Series[Any] | pd.DataFrame", margin: flo
         log_axis(axis, positive.min() / margin, positive.max() * margin, least=3)
 
 
+def with_minus(text: str) -> str:
+    """Return a text with minus signs for hyphens, as matplotlib writes its own numbers."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
 def label_axis(axis: Axis, text: str) -> None:
     """Label an axis, on several lines where it is too short for one."""
     size = float(FontProperties(size=matplotlib.rcParams["axes.labelsize"]).get_size_in_points())
-    letters = max(int(inches(axis) * _POINTS / (_LETTER * size)), _LEAST_LABEL)
+    # the layout makes axes larger than matplotlib's default places
+    letters = max(int(1.1 * inches(axis) * _POINTS / (_LETTER * size)), _LEAST_LABEL)
     axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in text.split("\n")))
 
 
@@ -119,10 +132,10 @@ def _label(tick: float) -> str:
     return PLAIN(tick)
 
 
-def _set_ticks(axis: Axis, ticks: Sequence[float]) -> None:
+def _set_ticks(axis: Axis, ticks: Sequence[float], form: FuncFormatter = PLAIN) -> None:
     axis.set_major_locator(FixedLocator(list(ticks)))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(PLAIN)
+    axis.set_major_formatter(form)
 
 
 def _font_size(axis: Axis) -> float:

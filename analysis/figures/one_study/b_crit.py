@@ -55,7 +55,7 @@ def draw_b_crit(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
         f"Target: validation {analysis.quantity} (tighter \N{RIGHTWARDS ARROW})"
         + (f"\nnot identified at {unknown}" if unknown else ""),
     )
-    label_axis(axes.yaxis, r"Critical batch size $b_\mathrm{crit}$ (examples)")
+    label_axis(axes.yaxis, "Critical batch size (examples)")
     sheet.title(analysis.subject)
     sheet.legend(_legend(data))
 

@@ -58,7 +58,7 @@ def draw_best_of_n(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None
         own = color(_PLACES[_verdict(verdicts.loc[size])])
         panel.title.set_color(readable(own))
         _draw_panel(panel, data, size, own)
-    sheet.label_y("Steps of n trials, relative to all")
+    sheet.label_y("Fewest steps of n trials, relative to all")
     sheet.title(analysis.title)
     sheet.legend(_legend(data, verdicts))
 
@@ -103,7 +103,7 @@ def _legend(data: pd.DataFrame, verdicts: pd.DataFrame) -> list[Artist]:
     if (data["reach"] < LEAST_REACH).any():
         label = f"lower bound: < {LEAST_REACH:.0%} of samples reach the target"
         handles.append(key(label, color=ink(), ls=":"))
-    handles.append(Patch(color=pale(0.93), label="last doubling of trials (+x%: without it)"))
+    handles.append(Patch(color=pale(0.93), label="last doubling of trials (+x%: steps without it)"))
     if data["batch_size"].nunique() > 1:
         handles.append(key("other batch sizes", color=pale(0.73), lw=0.9))
     return handles

@@ -17,20 +17,13 @@ from analysis.figures.drawing.ticks import batch_size_axis, label_axis, log_axis
 from analysis.fitting.estimates import Estimate
 from analysis.measures.federated import batch_axis, step_unit
 
-STEPS, STEP_SECONDS, SECONDS, MONEY, HOURS = (
-    "steps",
-    "step_seconds",
-    "seconds",
-    "money",
-    "device_hours",
-)
+STEPS, STEP_SECONDS, SECONDS, MONEY = "steps", "step_seconds", "seconds", "money"
 FOUND = "found"
-"""Of the best point found, beside the best there is: rows without an interval."""
+"""Of the best point found, beside the optimum: rows without an interval."""
 _LABELS = {
     STEP_SECONDS: "Time of a step ({})",
     SECONDS: "Time to target ({})",
     MONEY: "Money",
-    HOURS: "Device-hours",
 }
 _NUMBERS = ("value", "low", "high")
 _HEIGHT, _MARGIN = 1.45, 1.35
@@ -40,11 +33,10 @@ _DEVICES_HEIGHT = 3.6
 def costs_data(cost: StudyCost) -> pd.DataFrame:
     """Return the rows of the panels: quantity, series, batch_size, value, low, high.
 
-    Quantities are steps, step_seconds, seconds, and money, or device_hours without a price. Series
-    `best` are those that the cost is of, with intervals; `found` of the best point found, where
-    the former are of the best there is.
+    Quantities are steps, step_seconds, seconds and, with a price, money. Series `best` are those
+    that the cost is of, with intervals; `found` of the best point found, where the former are of
+    the optimum.
     """
-    last = HOURS if cost.terms.price is None else MONEY
     rows: list[dict[str, Any]] = []
     for row in cost.rows:
         step = None if row.step is None else row.step.seconds
@@ -52,7 +44,7 @@ def costs_data(cost: StudyCost) -> pd.DataFrame:
             STEPS: row.steps,
             STEP_SECONDS: step,
             SECONDS: row.seconds,
-            last: row.money if last == MONEY else row.device_hours,
+            MONEY: row.money,
         }
         for name, value in values.items():
             if value is not None:
@@ -81,8 +73,8 @@ def draw_costs(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
     batch_size_axis(panels[-1], data["batch_size"])
     label_axis(panels[-1].xaxis, batch_axis([config]))
     sheet.title(f"{cost.analysis.title}, on one device")
-    which = "there is" if cost.on_curve else "found"
-    handles = [key(f"best point {which}, 95% interval", ls="", **_best())]
+    which = "estimated optimum" if cost.on_curve else "best point found"
+    handles = [key(f"{which}, 95% interval", ls="", **_best())]
     if (data["series"] == FOUND).any():
         handles.append(key("best point found", ls="", **_found()))
     if cost.fastest is not None:
@@ -168,12 +160,12 @@ def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
     label_axis(axes.yaxis, _LABELS[SECONDS].format(unit))
     sheet.title(cost.analysis.title)
     handles = [
-        key("at the fastest batch size B there, 95% interval", ls="", **_best()),
+        key("at the fastest batch size B, 95% interval", ls="", **_best()),
         key("perfect scaling (time falls as 1/N)", **perfect_line()),
     ]
     if cost.ended is not None:
         axes.axvline(cost.ended.devices, zorder=1, **_verdict())
-        handles.append(key("less than half of a perfect speed-up", **_verdict()))
+        handles.append(key("speed-up falls below half of perfect", **_verdict()))
     sheet.legend(handles)
 
 

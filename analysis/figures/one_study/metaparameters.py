@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import color, pale
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.figures.drawing.ticks import batch_size_axis, log_axis, with_minus
 from analysis.measures.federated import batch_axis
 from analysis.measures.recipes import follows_rule
 from analysis.measures.scaling_rules import EXPONENTS
@@ -21,7 +21,6 @@ _RULES = {name.replace("-", " "): power for name, power in EXPONENTS.items()}
 _WITH_RULES = ("lr", "effective_lr")
 _NAMES = {
     "lr": "Best learning rate",
-    "1 - momentum": "Best 1 \N{MINUS SIGN} momentum",
     "effective_lr": "Best lr / (1 \N{MINUS SIGN} momentum)",
 }
 
@@ -31,7 +30,7 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
 
     Returns:
         Columns batch_size, each searched hyperparameter (1 - momentum for momentum), effective_lr
-        where both learning rate and momentum are searched, and for the learning rates what the
+        where there is one and both its parts are searched, and for the learning rates what the
         linear and the square-root rule make of the first row. No rows where nothing is searched,
         or a scaling rule gives the values.
     """
@@ -45,7 +44,7 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
             data[f"1 - {name}"] = 1 - values
         else:
             data[name] = values
-    if {"lr", "momentum"} <= set(space):
+    if {"lr", "momentum"} <= set(space) and "effective_lr" in reached:
         data["effective_lr"] = reached["effective_lr"].to_numpy(float)
     if len(data.columns) == 1 or data.empty:
         return pd.DataFrame()
@@ -60,7 +59,7 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
 def draw_metaparameters(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     """Draw the rows of `metaparameters_data`, one panel per hyperparameter."""
     names = [name for name in data.columns if name != "batch_size" and not name.endswith(" rule")]
-    titles = [_NAMES.get(name, f"Best {name}") for name in names]
+    titles = [_NAMES.get(name, f"Best {with_minus(name)}") for name in names]
     panels = sheet.grid(titles, _PANEL, batch_axis([analysis.study.config]), sharex=True)
     handles: dict[str, Line2D] = {}
     for panel, name in zip(panels, names, strict=True):

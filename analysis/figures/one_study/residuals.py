@@ -16,7 +16,8 @@ from analysis.figures.drawing.series import (
     left_out_color,
 )
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
-from analysis.figures.drawing.ticks import batch_size_axis, label_axis
+from analysis.figures.drawing.ticks import batch_size_axis, label_axis, with_minus
+from analysis.fitting.estimates import percent
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats
 from analysis.measures.federated import batch_axis
@@ -38,9 +39,9 @@ def residuals_data(analysis: Analysis) -> pd.DataFrame:
     """Return the residuals of all fits, one row per model and batch size.
 
     Returns:
-        Columns model, batch_size, residual (log steps minus log of the curve; a lower bound where
-        missed), missed, left_out (whether the bound is in no fit), and the model's sigma and aicc.
-        No rows without fits.
+        Columns model, batch_size, residual (log steps, of the middle of each bracket, minus log of
+        the curve; a lower bound where missed), missed, left_out (whether the bound is in no fit),
+        and the model's sigma and aicc. No rows without fits.
     """
     fits = {} if analysis.fits is None else analysis.fits.by_name
     parts = [_rows(fit, _left_out(analysis)) for fit in fits.values()]
@@ -77,7 +78,8 @@ def draw_residuals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None
         _draw_panel(axes, data[data["model"] == name], _limit(data))
     batch_size_axis(panels[-1], data["batch_size"])
     label_axis(panels[-1].xaxis, batch_axis([analysis.study.config]))
-    sheet.label_y("Steps above the curve (%)")
+    bracketed = analysis.fit is not None and analysis.fit.points.bracketed.any()
+    sheet.label_y(f"{'Middle of bracket' if bracketed else 'Steps'} above the curve (%)")
     sheet.title(analysis.title)
     missed = data["missed"] & ~data["left_out"]
     keys = {
@@ -85,7 +87,9 @@ def draw_residuals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None
         LEFT_OUT_BOUND + _BEYOND: (data["left_out"].any(), left_out_color(ink())),
     }
     bounds = [bound_key(label, own) for label, (drawn, own) in keys.items() if drawn]
-    sheet.legend([key("one spread about the curve", color=pale(0.85), linewidth=6), *bounds])
+    sheet.legend(
+        [key("one spread on either side of the curve", color=pale(0.85), linewidth=6), *bounds]
+    )
 
 
 def _limit(data: pd.DataFrame) -> float:
@@ -111,8 +115,8 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
         heights = np.clip(_percent(bounds["residual"]), -_EDGE * limit, _EDGE * limit)
         mark = {**bound_mark(), "markersize": 16}
         axes.plot(bounds["batch_size"], heights, color=shade, zorder=5, **mark)
-    known = "" if np.isnan(aicc) else f", AICc {aicc:.1f}".replace("-", "\N{MINUS SIGN}")
-    axes.set_title(f"{name}: spread {spread[1]:.1f}%{known}", fontsize="small", pad=3)
+    known = "" if np.isnan(aicc) else with_minus(f", AICc {aicc:.1f}")
+    axes.set_title(f"{name}: spread {percent(spread[1] / 100, 1)}{known}", fontsize="small", pad=3)
 
 
 def _percent(residual: object) -> Floats:

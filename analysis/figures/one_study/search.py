@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import STAR, color, ink, pale
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.ticks import log_axis
+from analysis.figures.drawing.ticks import log_axis, with_minus
 from analysis.measures.recipes import base_trial
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
@@ -143,8 +143,9 @@ def _set_axis(
 
 
 def _has_effective_lr(analysis: Analysis) -> bool:
-    """Return whether both factors of the effective learning rate are searched by logarithm."""
-    return list(_searched(analysis)) == ["lr", "1 - momentum"]
+    """Return whether both factors of an effective learning rate are searched by logarithm."""
+    axes = list(_searched(analysis))
+    return axes == ["lr", "1 - momentum"] and analysis.study.gathers_momentum
 
 
 def _draw_effective_lr(panel: Axes) -> None:
@@ -162,8 +163,7 @@ def _draw_effective_lr(panel: Axes) -> None:
 def _axis_label(label: str, analysis: Analysis) -> str:
     if label == BEST_ERROR:
         return f"Lowest validation {analysis.quantity}"
-    names = {"lr": "Learning rate", "1 - momentum": "1 \N{MINUS SIGN} momentum"}
-    return names.get(label, label)
+    return "Learning rate" if label == "lr" else with_minus(label)
 
 
 def _legend(data: pd.DataFrame, analysis: Analysis) -> list[Line2D]:
@@ -172,7 +172,7 @@ def _legend(data: pd.DataFrame, analysis: Analysis) -> list[Line2D]:
     if data["best"].any():
         handles.append(key("best", **_star(9)))
     if _has_effective_lr(analysis):
-        label = "equal lr / (1 \N{MINUS SIGN} momentum)"
+        label = with_minus("equal lr / (1 - momentum)")
         handles.append(key(label, color=pale(0.73), lw=0.9))
     elif BEST_ERROR in data:
         handles.append(key("target", color=pale(0.34), lw=0.8, ls="--"))

@@ -30,6 +30,7 @@ from analysis.figures.drawing.series import (
     perfect_line,
     series_rows,
     steps_axis_scale,
+    through,
 )
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis, token_axis
@@ -49,7 +50,7 @@ HYPERBOLA = "hyperbola"
 
 _HEIGHT = 4.0
 _TOO_STEEP = (
-    "An exponent above 1 is no property of training: for a fixed point, steps cannot fall faster "
+    "An exponent above 1 is not a property of training: at a fixed point, steps cannot fall faster "
     "than 1/B. Tuning or noise differs between the batch sizes."
 )
 # of the font size: height of a critical batch size with its label, share of it below the bar
@@ -171,7 +172,7 @@ def _draw_curves(
     series = by_series(data)
     handles: list[Artist] = []
     for name, (fit, style) in zip((FIT, HYPERBOLA), fits, strict=False):
-        curve, label = series[name], f"{fit.model.name} fit"
+        curve, label = series[name], f"{fit.model.name} fit{through(fit.points)}"
         if name == FIT:
             low, high = (_within(curve[end], top) for end in ("low", "high"))
             shade = {"color": style["color"], "alpha": 0.22}

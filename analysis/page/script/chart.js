@@ -66,13 +66,13 @@ function axes(frame, x, y, labels, sizes) {
     drawn(grid, "line", { x1: left, x2: right, y1: at, y2: at });
     drawn(texts, "text", { x: left - 8, y: at, dy: "0.32em", "text-anchor": "end" }, tickText(value));
   }
-  let end = -Infinity;
-  for (const value of sizes || x.ticks(Math.max(2, Math.floor((right - left) / 64)))) {
+  let begin = Infinity; // from the right, so that the largest one has a label
+  for (const value of [...(sizes || x.ticks(Math.max(2, Math.floor((right - left) / 64))))].reverse()) {
     const at = x.at(value);
     const half = tickText(value).length * 3.6 + 5;
     drawn(grid, "line", { x1: at, x2: at, y1: bottom, y2: bottom + 4, class: "tick" });
-    if (at - half < end) continue;
-    end = at + half;
+    if (at + half > begin) continue;
+    begin = at - half;
     drawn(texts, "text", { x: at, y: bottom + 18, "text-anchor": "middle" }, tickText(value));
   }
   drawn(grid, "line", { x1: left, x2: right, y1: bottom, y2: bottom, class: "axis" });

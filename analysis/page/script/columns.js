@@ -85,7 +85,7 @@ function costLines(study, point, write) {
   const lines = [];
   if (point.median !== null) {
     const how = `${rounded(steps.value)} ${study.summary.unit} of ${duration(step.value)}`;
-    lines.push([`${write(point.median)}${ends(point, write)}`, `the best point there is: ${how}`]);
+    lines.push([`${write(point.median)}${ends(point, write)}`, `the estimated optimum: ${how}`]);
   }
   if (point.fewest !== null) lines.push([write(point.fewest), "the best point found"]);
   return lines;

@@ -21,9 +21,9 @@ function searchCharts(section, study, key, now, choose) {
   const choices = axisChoices(study);
   const axis = {};
   if (choices.length > 2) {
-    axis.x = list(controls, `${key} x`, "across", choices, (name) => ((axis.x = name), redraw())).value;
+    axis.x = list(controls, `${key} x`, "x axis", choices, (name) => ((axis.x = name), redraw())).value;
     const others = [choices[1], ...choices.filter((one) => one !== choices[1])];
-    axis.y = list(controls, `${key} y`, "up", others, (name) => ((axis.y = name), redraw())).value;
+    axis.y = list(controls, `${key} y`, "y axis", others, (name) => ((axis.y = name), redraw())).value;
   } else {
     [axis.x, axis.y] = [choices[0][0], choices.at(-1)[0]];
   }

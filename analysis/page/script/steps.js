@@ -37,7 +37,7 @@ function stepsChart(section, study, key, now, choose) {
     const view = study.views[now.view];
     const curves = Object.keys(view.fits).map((name) => ({
       name,
-      label: name === view.chosen ? `${name} fit, ${100 * view.level}% band` : `${name} fit`,
+      label: `${name} fit${view.through}${name === view.chosen ? `, ${100 * view.level}% band` : ""}`,
       mark: `line ${name}`,
       on: name === view.chosen,
     }));
@@ -149,10 +149,10 @@ function drawRegimes(frame, view, x, sizes) {
   return names;
 }
 
-/** Name the regimes above the lines that cross them; the style gives each letter a margin. */
+/** Name the regimes at the top, where no point lies; the style gives each letter a margin. */
 function nameRegimes(frame, names) {
   const group = drawn(frame.svg, "g", { class: "regimes" });
-  for (const [words, x] of names) drawn(group, "text", { x, y: frame.bottom - 8, "text-anchor": "middle" }, words);
+  for (const [words, x] of names) drawn(group, "text", { x, y: frame.top + 16, "text-anchor": "middle" }, words);
 }
 
 function drawCurves(inside, view, on, x, y, times) {

@@ -16,6 +16,8 @@ from analysis.runs.rows import Rows
 from batchscale.files import read_file
 
 _MOST_BYTES = 2**31
+_MOST_CHECKED = 2**12
+"""Bytes of a record whose checksum is verified; larger ones are images, which are not read."""
 _HPARAMS = "hparams"
 _START = "_hparams_/session_start_info"
 
@@ -59,14 +61,26 @@ def read_event_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
 
 
 def _records(content: bytes) -> Iterator[bytes]:
-    """Yield the records of a file: length, checksum, bytes, checksum; the last may be cut off."""
+    """Yield the records of a file: length, checksum, bytes, checksum; the last may be cut off.
+
+    Raises:
+        ValueError: a checksum is another.
+    """
+    from tensorboardX.record_writer import masked_crc32c
+
     at = 0
     while at + 12 <= len(content):
-        (length,) = struct.unpack_from("<Q", content, at)
+        length, of_length = struct.unpack_from("<QI", content, at)
         end = at + 12 + length
+        if masked_crc32c(content[at : at + 8]) != of_length:
+            raise ValueError(f"the checksum at byte {at:,} does not match")
         if end + 4 > len(content):
             return
-        yield content[at + 12 : end]
+        record = content[at + 12 : end]
+        (of_record,) = struct.unpack_from("<I", content, end)
+        if length <= _MOST_CHECKED and masked_crc32c(record) != of_record:
+            raise ValueError(f"the checksum at byte {end:,} does not match")
+        yield record
         at = end + 4
 
 

@@ -42,6 +42,8 @@ def _of_files(folder: Path, mapping: Mapping[str, str]) -> Iterator[TrackedRun]:
     names = wanted(mapping)
     for meta in sorted(folder.glob("*/*/meta.yaml")):
         found, run = _meta(meta), meta.parent
+        if not found:
+            raise AnalysisError(f"a run must have keys in {meta}, got none; remove the run")
         if "run_id" not in found or found.get("lifecycle_stage") == _DELETED:
             continue
         experiment = _meta(run.parent / "meta.yaml")
@@ -54,9 +56,7 @@ def _of_files(folder: Path, mapping: Mapping[str, str]) -> Iterator[TrackedRun]:
                 "workload": experiment.get("name"),
                 "status": _STATUSES.get(found.get("status", "")),
             },
-            curves={
-                name: _curve(_text(path)) if name in names else () for name, path in _files(metrics)
-            },
+            curves={name: _curve(path) if name in names else () for name, path in _files(metrics)},
         )
 
 
@@ -74,10 +74,16 @@ def _text(path: Path) -> str:
     return read_file(path, _MOST_BYTES).decode("utf-8")
 
 
-def _curve(text: str) -> Curve:
+def _curve(path: Path) -> Curve:
     """Return the values of a metric: lines of time, value and step."""
-    cells = [line.split() for line in text.splitlines() if line.strip()]
-    return [(float(row[2]), float(row[1])) for row in cells]
+    try:
+        cells = [line.split() for line in _text(path).splitlines() if line.strip()]
+        return [(float(row[2]), float(row[1])) for row in cells]
+    except (ValueError, IndexError) as error:
+        raise AnalysisError(
+            f"a metric must have lines of time, value and step, got others in {path}: {error}; "
+            "correct it"
+        ) from error
 
 
 _RUNS = """

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.runs.rows import MOST_CELLS, Rows
-from analysis.tables.nested import leaves
+from analysis.tables.nested import leaves, once
 from analysis.tables.validation import BROKEN_PARQUET, read_parquet
 from batchscale.files import read_file
 
@@ -89,11 +89,11 @@ def _read_parquet(where: str, content: bytes) -> Rows:
 
 def _read_json_lines(where: str, content: bytes) -> Rows:
     records, numbers = [], []
-    for number, line in enumerate(content.decode("utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(content.decode("utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=once)
             if not isinstance(record, dict):
                 raise ValueError(f"{line[:40]!r} is no object")
         except (ValueError, RecursionError) as error:

@@ -1,11 +1,18 @@
 """A step on a CUDA device as one captured graph: many small launches become one."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
 _WARM_UP = 3  # as torch asks for before a capture, so that libraries have chosen their kernels
+
+_ALIVE: "WeakSet[CapturedStep]" = WeakSet()
+"""Steps that share one memory, since they are replayed one at a time.
+
+Apart, a hundred lanes of a large batch would hold a hundred times its activations."""
 
 
 class CapturedStep:
@@ -23,17 +30,19 @@ class CapturedStep:
         """
         self._inputs = [tensor.clone() for tensor in inputs]
         before = [tensor.clone() for tensor in state]
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = _aside()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
                 step(*self._inputs)
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        pool = next((other._graph.pool() for other in _ALIVE), None)
+        with torch.cuda.graph(self._graph, pool=pool):
             self._output = step(*self._inputs)
         for tensor, value in zip(state, before, strict=True):
             tensor.copy_(value)
+        _ALIVE.add(self)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Take one step; the next one overwrites the returned tensor."""
@@ -41,3 +50,9 @@ class CapturedStep:
             place.copy_(value)
         self._graph.replay()
         return self._output
+
+
+@cache
+def _aside() -> torch.cuda.Stream:
+    # one for all: torch keeps what was freed on a stream for that stream
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]

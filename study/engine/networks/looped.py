@@ -15,7 +15,10 @@ from study.engine.networks.training import (
 from study.optimizers import Step
 from study.records import Floats
 from study.seeding import derive_seed
+from workloads.errors import WorkloadError
+from workloads.examination.observation import FREEZING
 from workloads.randomness import forked, seed_all, set_states, states
+from workloads.soundness import gradient
 from workloads.workload import Examples
 
 
@@ -49,9 +52,11 @@ class LoopedNetwork:
             name: torch.from_numpy(values).to(self.parameters)[0]
             for name, values in (loss_values or {}).items()
         }
+        parameters = dict(self._model.named_parameters())
         for name, values in layout.unflatten(self.parameters[0]).items():
-            self._model.get_parameter(name).data = values
-        self._trained = [self._model.get_parameter(name) for name in layout.names]
+            parameters[name].data = values
+        self._trained = [parameters[name] for name in layout.names]
+        self._frozen = [p for name, p in parameters.items() if name not in layout.names]
         self._evaluation_seed = derive_seed(seed, "evaluation")
         with forked(loaded.device):
             seed_all(derive_seed(seed, "model"))
@@ -62,12 +67,10 @@ class LoopedNetwork:
         with self._own_randomness(), torch.enable_grad():
             batch = self._loaded.batch(indices[0])
             loss = self._loaded.loss(self._model, batch, **self._loss_values)
-            # not backward(): `loss` may call zero_grad(), which parts gradients from parameters
-            pieces = torch.autograd.grad(
-                loss, self._trained, allow_unused=True, materialize_grads=True
-            )
-        gradient = torch.cat([piece.reshape(-1) for piece in pieces])
-        return gradient.unsqueeze(0), loss.detach().unsqueeze(0)
+            self._refuse_toggled()
+            pieces = gradient(loss, self._trained)
+        flat = torch.cat([piece.reshape(-1) for piece in pieces])
+        return flat.unsqueeze(0), loss.detach().unsqueeze(0)
 
     def step(
         self,
@@ -77,8 +80,8 @@ class LoopedNetwork:
         indices: Tensor,
     ) -> Tensor:
         """Take one update; return the loss before it, (1,). Shapes as in `Networks`."""
-        gradient, loss = self.gradients(indices)
-        update(self.parameters, gradient, buffers, values)
+        gradients, loss = self.gradients(indices)
+        update(self.parameters, gradients, buffers, values)
         return loss
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
@@ -117,6 +120,11 @@ class LoopedNetwork:
         for name, buffer in self._model.named_buffers():
             copy_into(buffer, state[f"buffer {name}"])
         self._random_states = {name: state[f"random {name}"] for name in self._random_states}
+
+    def _refuse_toggled(self) -> None:
+        kept = all(p.requires_grad for p in self._trained)
+        if not kept or any(p.requires_grad for p in self._frozen):
+            raise WorkloadError(f"{FREEZING}, got a change of it")
 
     @contextlib.contextmanager
     def _own_randomness(self) -> Iterator[None]:

@@ -72,7 +72,7 @@ class Given(_Drawing):
     def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
         drawn = None if draw is None else next(self._drawn, None)
         if draw is not None and drawn is None:
-            raise WorkloadError("it draws more in one call than in another")
+            raise WorkloadError("it draws more random numbers in one call than in another")
         return use(drawn)
 
 

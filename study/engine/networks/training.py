@@ -25,6 +25,8 @@ from workloads.soundness import augmented, quantities, sound_data, sound_model
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
+_GROWN = 0.05
+"""Relative change of a loss that is no rounding; and of that change from one to the next."""
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
 
 
@@ -86,7 +88,7 @@ class LoadedWorkload:
     def plain_loss(self, model: nn.Module, batch: Examples, **values: Tensor) -> Tensor:
         """Return the same on the examples as they are, without augmentation."""
         with self._arithmetic():
-            return self.workload.loss(model, batch, **values).float()
+            return self.workload.loss(model, batch, **values).float().reshape(())
 
     def measured(self, model: nn.Module, examples: Examples) -> tuple[Tensor, ...]:
         """Return loss, error and further quantities, all scalars, from one forward pass."""
@@ -100,7 +102,7 @@ class LoadedWorkload:
                 "`quantities` must give the same names in every call, got "
                 f"{', '.join(further)} after {', '.join(self.quantities)}"
             )
-        return loss.float(), error.float(), *further.values()
+        return loss.float().reshape(()), error.float().reshape(()), *further.values()
 
     def _arithmetic(self) -> AbstractContextManager[Any]:
         if self.precision is not Precision.BF16:
@@ -118,7 +120,7 @@ def load(
 
     `data` are the workload's data where the caller has them; None loads them.
     """
-    torch.set_float32_matmul_precision(_MATMUL[precision])
+    _set_arithmetic(precision)
     data = _first_data(workload) if data is None else data
     there = {
         name: split if name == "train" and data.mapped else split.to(device)
@@ -148,20 +150,42 @@ def load(
     )
 
 
+def _set_arithmetic(precision: Precision) -> None:
+    """Set the arithmetic of this process: float32 means float32, and repeats bit for bit."""
+    torch.set_float32_matmul_precision(_MATMUL[precision])
+    # torch allows cuDNN to round the inputs of convolutions to tf32, unless it is told not to
+    torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32
+    torch.backends.cudnn.deterministic = True
+
+
 def _mixing(loaded: LoadedWorkload) -> str | None:
     """Return that the training loss of a batch is not the mean over its halves; None if it is."""
     batch = few(loaded.data.train).to(loaded.device)
     half = batch.size // 2
 
-    def loss(rows: slice) -> float:
-        with torch.no_grad():
-            return float(loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows)))
+    def loss(rows: slice | Tensor) -> float:
+        with torch.enable_grad():  # a loss may hold a gradient of its own
+            found = loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows))
+        return float(found.detach())
 
+    _refuse_sum([loss(torch.arange(batch.size).repeat(times)) for times in (1, 2, 3)])
     halves = [slice(half), slice(half, batch.size)] if half else [slice(batch.size)]
     mean = sum(loss(rows) * len(range(batch.size)[rows]) for rows in halves) / batch.size
     whole = loss(slice(batch.size))
     near = math.isclose(mean, whole, rel_tol=_NEAR[loaded.precision], abs_tol=1e-6)
-    return None if near else "a training loss that is no mean over the examples of a batch"
+    return None if near else "a training loss that is not a mean over the examples of a batch"
+
+
+def _refuse_sum(losses: list[float]) -> None:
+    """Refuse a training loss that grows with the batch, given those of one batch 1, 2, 3 times."""
+    one, two, three = losses
+    grown = two - one
+    if abs(grown) > _GROWN * abs(one) and math.isclose(three - two, grown, rel_tol=_GROWN):
+        raise WorkloadError(
+            f"the training loss must be a mean over the batch, got {one:.4g} on a batch, {two:.4g} "
+            f"where it holds each example twice and {three:.4g} three times; divide by the number "
+            "of examples, since learning rates at several batch sizes mean nothing otherwise"
+        )
 
 
 def _first_data(workload: Workload) -> Data:

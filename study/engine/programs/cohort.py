@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
@@ -15,6 +16,7 @@ from study.engine.outcomes import LOST, judge
 from study.engine.programs.environment import environment, placeholder_values
 from study.engine.programs.pruning import Pruning
 from study.engine.programs.trial import CHECKPOINT, ProgramTrial
+from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.records import Cohort, Execution, Point, TrialResult
 from workloads.command.program import PROGRAM, Command
@@ -85,11 +87,39 @@ class _Programs:
                     self._end_all([self._trials[index] for index in running.values()])
                 self._fill(running)
                 self._look(running)
+                Race.after_lap(self)
                 self._judge_rungs()
         finally:
             for index in running.values():
                 self._trials[index].close()
         return [self._result(index) for index in range(len(self._trials))]
+
+    @property
+    def racing(self) -> int:
+        """One: `step` adds up the steps of all trials, which do not train in step."""
+        return 1
+
+    @property
+    def step(self) -> int:
+        """Steps taken by all trials."""
+        return sum(max(0, trial.step) for trial in self._trials)
+
+    @property
+    def share(self) -> float:
+        """Mean over the trials of the share that is over, from 0 to 1."""
+        left = set(self._open())
+        return fmean(self._share_of(k) if k in left else 1.0 for k in range(len(self._trials)))
+
+    def _share_of(self, index: int) -> float:
+        measured = self._trials[index].first_and_last
+        first, last = (row[3] for row in measured) if measured else (math.nan, math.nan)
+        return self._rules.share_over(max(0, self._trials[index].step), first, last)
+
+    @property
+    def least_loss(self) -> float:
+        """Lowest validation loss that a trial measured last; NaN where none reports it."""
+        losses = (row[2] for trial in self._trials for row in trial.first_and_last[1:])
+        return min((loss for loss in losses if math.isfinite(loss)), default=math.nan)
 
     def _open(self) -> list[int]:
         """Return the trials that have not ended, those first that did best at the last rung."""

@@ -1,21 +1,21 @@
 """Measurements that a program reports, one JSON object on a line."""
 
+import contextlib
 import json
 import math
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.tables.nested import leaves, once
 from study.errors import shown
 from workloads.command.program import Command
 
-_LONGEST = 2**16
+_LONGEST = 2**24
 """Bytes of a line beyond which it is no measurement."""
 
 _NOT_FINITE = re.compile(r":\s*[-+]?(?:nan|inf|infinity)\s*(?=[,}])", re.IGNORECASE)
 """What C's printf and Python's f-strings write where a number is not finite; JSON has no word."""
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
-"""What loggers put around a line for terminals."""
 
 
 class BadLineError(Exception):
@@ -46,23 +46,21 @@ class Lines:
         self._rest = b""
 
     def add(self, piece: bytes) -> list[str]:
-        """Return the lines that a piece completes."""
-        *whole, rest = (self._rest + piece).split(b"\n")
-        self._rest = rest[-_LONGEST:]
-        return [_text(line) for line in whole]
+        """Return the lines that a piece completes; a carriage return ends one too."""
+        *whole, rest = (self._rest + piece).replace(b"\r", b"\n").split(b"\n")
+        self._rest = rest[: _LONGEST + 1]
+        return [_text(line) for line in whole if len(line) <= _LONGEST]
 
     def end(self) -> list[str]:
         """Return the last line, which lacks its line break; none where nothing whole is left."""
         rest, self._rest = _text(self._rest), b""
         # a program that was killed tears its last line
-        torn = rest.startswith("{") and not rest.endswith("}")
+        torn = rest.count("{") > rest.count("}")
         return [rest] if rest and not torn else []
 
 
 def _text(line: bytes) -> str:
-    # a progress bar begins its line anew with a carriage return
-    text = line.strip().rpartition(b"\r")[2].decode("utf-8", errors="replace")
-    return _COLOR.sub("", text).strip().lstrip("\ufeff")
+    return line.decode("utf-8", errors="replace").strip()
 
 
 class Reader:
@@ -70,6 +68,8 @@ class Reader:
 
     Attributes:
         keys: of the JSON objects that were no measurements, to say what was there instead.
+        null_at: step of the null with which the measurements end, as many languages write NaN; None
+            where they do not, or where nulls stood between them.
     """
 
     def __init__(self, command: Command) -> None:
@@ -77,11 +77,14 @@ class Reader:
         self._options, self._measured = command.options, command.measured
         self._fraction = command.target.quantity == "error"
         self.keys: set[str] = set()
+        self.null_at: int | None = None
+        self._sparse = False
 
     def read(self, line: str, *, only_json: bool) -> Measurement | None:
         """Return the measurement in a line; None for other output, and for other JSON.
 
-        `only_json` refuses lines that are no JSON objects.
+        Progress bars, loggers and terminals may put something around it. `only_json` refuses lines
+        that are no JSON objects.
 
         Raises:
             BadLineError: it must be a measurement and is none.
@@ -100,15 +103,20 @@ class Reader:
                     f'{{"{self._options.step}": 100, "{self._measured}": 0.31}}, got {shown(line)}'
                 )
             return None
-        if found.get(self._options.step) is None or found.get(self._measured) is None:
+        step = found.get(self._options.step)
+        if step is None or found.get(self._measured) is None:
             self.keys.update(found)
+            if isinstance(step, int) and self._measured in found and not self._sparse:
+                self.null_at = step if self.null_at is None else self.null_at
             return None
+        self._sparse |= self.null_at is not None
+        self.null_at = None
         return self._measurement(found)
 
     def _looks_like_one(self, line: str) -> bool:
         """Return whether a line was meant as a measurement, which must not be passed over."""
         keys = (self._options.step, self._measured)
-        return line.startswith("{") and all(json.dumps(key) in line for key in keys)
+        return "{" in line and all(json.dumps(key) in line for key in keys)
 
     def _measurement(self, found: dict[str, Any]) -> Measurement:
         step = _number(self._options.step, found)
@@ -136,22 +144,14 @@ class Reader:
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    if not line.startswith("{"):
+    """Return the JSON object in a line, nested ones by dotted keys."""
+    if "{" not in line:
         return None
-    for text in (line, _NOT_FINITE.sub(": NaN", line)):
-        try:
-            found = json.loads(text, object_pairs_hook=_once)
-        except (ValueError, RecursionError):
-            continue
-        return found if isinstance(found, dict) else None
+    text = line[line.find("{") : line.rfind("}") + 1]
+    for form in (text, _NOT_FINITE.sub(": NaN", text)):
+        with contextlib.suppress(ValueError, RecursionError):
+            return dict(leaves(json.loads(form, object_pairs_hook=once)))
     return None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def _number(key: str, found: dict[str, Any]) -> float:

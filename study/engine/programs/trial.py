@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -71,6 +72,11 @@ class ProgramTrial:
     def step(self) -> int:
         """The last step that was measured; -1 before any."""
         return int(self._rows[-1][0]) if self._rows else -1
+
+    @property
+    def first_and_last(self) -> tuple[Row, ...]:
+        """The first and the last measurement; empty before any."""
+        return (self._rows[0], self._rows[-1]) if self._rows else ()
 
     def run(self) -> Run:
         """Return the measurements as the run of a lane."""
@@ -186,6 +192,11 @@ class ProgramTrial:
 
     def _read(self, ended: bool) -> None:
         for name, file in self._files.items():
+            if os.fstat(file.fileno()).st_size < file.tell():
+                raise BadLineError(
+                    f"a program must append to $BATCHSCALE_LOG, got a file that became shorter "
+                    f"after step {self.step}; open it once, or in append mode"
+                )
             # one that prints without end must not hold up the others
             piece = file.read() if ended else file.read(_PIECE)
             if name != _LOG:
@@ -270,6 +281,8 @@ class ProgramTrial:
             return End(f"the program ended with {how} {where}; {self.output.last_lines()}")
         if not self._rows:
             return End(self._nothing())
+        if self._reader.null_at is not None and self._reader.null_at > self.step:
+            return End(diverged_at=self._reader.null_at)
         before = self._rows[-2][0] if len(self._rows) > 1 else 0
         if 2 * self.step - max(before, 0) > self._rules.max_steps:
             return End(finished=True)  # its next measurement would lie beyond the budget

@@ -28,7 +28,7 @@ ORDERS = 5
 """Data orders of the window, each the same for all batches, over which losses are averaged."""
 SHARE, LEAST_STEPS = 2, 4
 """The window is at most this fraction of the trial's steps, and the largest batch takes so many."""
-_LINEAR = ("sgd", "heavy-ball", "nesterov")
+_LINEAR = ("sgd", "asgd", "heavy-ball", "nesterov")
 """Update rules that move along the gradient; others by a length that hardly depends on it."""
 _Rule = Literal["linear", "square-root"]
 _WORST = 1.0

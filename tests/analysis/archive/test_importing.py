@@ -7,7 +7,8 @@ import pytest
 
 from analysis.archive.importing import Choices, import_archive
 from analysis.errors import AnalysisError
-from analysis.figures import write_figures
+from analysis.figures import FIGURES
+from analysis.figures.drawing.kind import write_all
 from analysis.measures.targets import search_trials, steps_to_target
 from analysis.report.summary import analyze
 from analysis.report.write import write_summary
@@ -136,7 +137,7 @@ def test_searches_of_different_hyperparameters_are_analyzed_and_drawn(archive, t
     analysis = analyze(study)
     assert analysis.fit is not None
     folder = ResultsFolder.at(tmp_path / "drawn")
-    drawn = set(write_figures(analysis, folder))
+    drawn = set(write_all(FIGURES, analysis, folder))
     assert {"steps_vs_batch.png", "search.png", "metaparameters.png"} <= drawn
     assert write_summary(analysis, folder)
 

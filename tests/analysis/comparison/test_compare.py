@@ -132,7 +132,7 @@ def test_without_a_fit_nothing_is_normalised_or_tested(made):
     assert found.table["normalised"].isna().all()
     text = text_of(found)
     assert "Steps are not normalized" in text
-    assert "No fit, and so no b_crit, for" in text
+    assert "No fit, hence no b_crit, for" in text
     json.dumps(comparison_record(found), allow_nan=False)
     assert "| - |" in comparison_markdown(found)
 
@@ -151,7 +151,7 @@ def test_b_crit_is_compared(comparison):
     assert "optimizer = nesterov missed the target at B = 2 (least error 0.06" in text
     assert "Every batch size of every study reaches error < 0.061: --target 0.061" in text
     assert (
-        "No curve allows that of optimizer = nesterov at B = 2, so the fit leaves it out." in text
+        "No curve explains that of optimizer = nesterov at B = 2, so the fit leaves it out." in text
     )
 
 
@@ -192,7 +192,7 @@ def test_what_is_not_identified_is_named(made):
     both = compare({"wide": made(curve(40, 40)), "b": perfect, "c": perfect})
     text = text_of(both)
     assert "b: The plateau is not identified by the hyperbola fit: b_crit_hyperbola > " in text
-    assert "b_crit is not compared: fewer than two studies identify it" in text
+    assert "b_crit is not compared: it is identified in fewer than two studies" in text
     assert both.equality is None
     assert both.ratios == ()
     assert "p = " not in text
@@ -204,7 +204,7 @@ def test_only_studies_that_identify_b_crit_are_compared(made):
     found, without = compare(studies), compare({"a": studies["a"], "b": studies["b"]})
     assert found.equality == without.equality
     assert found.ratios == without.ratios
-    assert "open is in no comparison of b_crit" in text_of(found)
+    assert "open is left out of the comparison of b_crit" in text_of(found)
 
 
 def test_medians_where_all_have_them_else_the_fewest(made):

@@ -48,6 +48,16 @@ def test_there_is_none_between_studies_that_differ_in_more_or_less(pair, changes
     assert example_ratio_sentences(comparison) == ()
 
 
+@pytest.mark.parametrize(("recipes", "rows"), [("ab", 3), ("b", 0)])
+def test_recipes_have_ratios_among_themselves(pair, recipes, rows, monkeypatch):
+    config = pair["a"].config  # of one optimizer
+    pair = {name: replace(study, name=name, config=config) for name, study in pair.items()}
+    monkeypatch.setattr(
+        "analysis.comparison.example_ratios.follows_rule", lambda study: study.name in recipes
+    )
+    assert len(example_ratios(compare(pair))) == rows
+
+
 def test_the_interval_covers_the_true_ratio():
     generator = np.random.default_rng(0)
     covered = []

@@ -8,7 +8,8 @@ import pytest
 from analysis.comparison.compare import compare
 from analysis.comparison.fixed_epochs import epochs_table, fixed_epochs
 from analysis.comparison.report import comparison_markdown, comparison_record
-from analysis.figures.comparison import write_comparison_figures
+from analysis.figures.comparison import COMPARISON_FIGURES
+from analysis.figures.drawing.kind import write_all
 from analysis.tables.folder import ResultsFolder
 
 EXAMPLES = 100
@@ -85,7 +86,7 @@ def test_table_figure_and_record(pair, tmp_path):
     assert "Lowest validation error within 4 epochs, median over fresh seeds" in page
     assert "| 50 | 6.7% (4.4%\N{EN DASH}8.9%) |" in page
     assert len(comparison_record(found)["fixed_epochs"]) == 6
-    written = write_comparison_figures(found, ResultsFolder.at(tmp_path))
+    written = write_all(COMPARISON_FIGURES, found, ResultsFolder.at(tmp_path))
     assert "comparison_epochs.png" in written
     drawn = pd.read_csv(tmp_path / "comparison_epochs.csv")
     assert drawn["error"].tolist() == pytest.approx(fixed_epochs(found)["error"].tolist())
@@ -99,6 +100,6 @@ def test_studies_that_did_not_spend_their_epochs_are_not_in_it(pair, race, tmp_p
     found = compare(pair)
     assert fixed_epochs(found).empty
     assert "within" not in comparison_markdown(found).partition("\n\n")[2].partition("b_crit")[0]
-    assert "comparison_epochs.png" not in write_comparison_figures(
-        found, ResultsFolder.at(tmp_path)
+    assert "comparison_epochs.png" not in write_all(
+        COMPARISON_FIGURES, found, ResultsFolder.at(tmp_path)
     )

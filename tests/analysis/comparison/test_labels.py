@@ -13,6 +13,8 @@ CONFIG = {
 }
 FEDAVG = {"clients": 8, "local_steps": 4, "shards": "dirichlet", "alpha": 0.3}
 
+WARM_UP = {"stages": [[0.0, 0.25], [0.3, 1.0]], "lr": "same"}
+
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
@@ -49,6 +51,29 @@ FEDAVG = {"clients": 8, "local_steps": 4, "shards": "dirichlet", "alpha": 0.3}
         (
             [{}, {"federated": {"local_batch_size": 16, "local_steps": 1, "shards": "iid"}}],
             ["federated = none", "federated = local batch 16 x 1 step iid"],
+        ),
+        (
+            [{}, {"batch_schedule": WARM_UP, "batch_plans": {}}],
+            ["batch_schedule = none", "batch_schedule = 0.25 B to 1 B in 2 stages with lr same"],
+        ),
+        (
+            [{}, {"race": {"prune": [0.25, 0.5]}}],
+            ["race.prune = none", "race.prune = [0.25, 0.5]"],
+        ),
+        (
+            [{}, {"race": {"weights": "averaged"}}],
+            ["race.weights = raw", "race.weights = averaged"],
+        ),
+        (
+            [
+                {"search": {"space": {"beta2": 0.95}}},
+                {"search": {"space": {"beta2_half_life": 3460.0}}},
+            ],
+            ["first", "second"],
+        ),
+        (
+            [{}, *({"recipe": {"rule": rule, "base": 4}} for rule in ("linear", "sde"))],
+            ["recipe.rule = none", "recipe.rule = linear", "recipe.rule = sde"],
         ),
         ([{}, {"seed": 1}, {"seed": 2}], ["seed = 0", "seed = 1", "seed = 2"]),
         ([{}, {}], ["first", "second"]),

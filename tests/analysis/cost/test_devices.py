@@ -102,9 +102,9 @@ def test_shares_that_were_not_timed_are_left_out(cost):
 
 
 def test_what_is_needed_is_asked_for(cost, costs, made):
-    with pytest.raises(AnalysisError, match="give the bandwidth of a device's link with --band"):
+    with pytest.raises(AnalysisError, match="give the bandwidth of each device's link with --band"):
         cost(devices=(1, 4))
-    with pytest.raises(AnalysisError, match="give it with --parameters"):
+    with pytest.raises(AnalysisError, match="add --parameters"):
         cost(devices=(4,), link=Link(bandwidth=1e9))
     assert cost(made=costs(parameters=10), devices=(4,), link=Link(bandwidth=1e9)).scaling
     assert [row.speedup.value for row in cost(devices=(1,)).scaling] == [1.0]

@@ -78,7 +78,7 @@ def test_devices_are_told_drawn_and_recorded_alike(found):
         )
     words = " ".join(cost_sentences(found))
     for key, start in (
-        ("fastest_on_devices", "Fastest of the numbers of devices"),
+        ("fastest_on_devices", "Fastest number of devices"),
         ("cheapest_on_devices", "Cheapest"),
         ("cheapest_within_10_percent_on_devices", "Cheapest within 10% of the fastest"),
     ):
@@ -112,10 +112,10 @@ def test_damaged_terms_are_refused(found, on_a_curve, tmp_path):
 def test_what_is_not_known_is_said(cost, costs, without_fit):
     found = cost(without_fit, costs((2, 16), spread=3.0))
     words = cost_sentences(found)
-    assert "B = 2: no steps to target, so no time to it." in words
-    assert "B = 4: no time of a step is given." in words
+    assert "B = 2: no steps to target, so no time to target." in words
+    assert "B = 4: no step time is known." in words
     assert any("have no interval: they are the fewest over trials" in text for text in words)
-    assert any("no driver told it" in text for text in words)
+    assert any("no driver reports it" in text for text in words)
     assert any(text.startswith("B = 2, 16: the ends of the interval") for text in words)
     table = readable_costs(found).set_index("B")
     assert list(table.loc["2", ["steps", "time", "95% CI"]]) == ["-", "-", "-"]
@@ -125,7 +125,7 @@ def test_what_is_not_known_is_said(cost, costs, without_fit):
     assert "the only batch size with a time" in one[0]
     assert not any("hroughput" in text or "Strong scaling" in text for text in one)
     nothing = cost(without_fit, costs((2,)))
-    assert "so there is no verdict" in cost_sentences(nothing)[0]
+    assert "so none can be recommended" in cost_sentences(nothing)[0]
     assert cost_record(nothing)["verdicts"]["fastest"] is None
 
 

@@ -52,7 +52,8 @@ def test_costs_are_those_of_the_truth(cost, truth):
     assert found.held == (SEEDS, TUNING, FORM)
     for row in found.rows:
         seconds = truth.steps(row.batch_size) * truth.seconds(row.batch_size)
-        assert row.seconds.low <= seconds <= row.seconds.high
+        # the steps of some are whole, and so lie at the end of a bracket
+        assert row.seconds.low <= seconds <= 1.01 * row.seconds.high
         assert row.seconds.value == pytest.approx(seconds, rel=0.1)
         assert row.money.value == pytest.approx(row.seconds.value / 1000)
         assert row.device_hours.value == pytest.approx(row.seconds.value / 3600)
@@ -61,7 +62,7 @@ def test_costs_are_those_of_the_truth(cost, truth):
         assert rate.value == pytest.approx(row.batch_size / truth.seconds(row.batch_size))
         assert rate.low < rate.value < rate.high
         assert row.joules is None
-        assert row.steps_found == round(truth.steps(row.batch_size))
+        assert row.steps_found == math.ceil(truth.steps(row.batch_size))
 
 
 def test_the_verdicts_are_those_of_the_truth(cost, truth):
@@ -161,8 +162,12 @@ def test_an_end_out_of_reach_is_open(tmp_path, cost, costs):
 @pytest.mark.parametrize(
     ("key", "terms", "message"),
     [
-        ({"batch_plans": {"4": [[0, 2], [10, 4]]}}, {}, "batch_schedule changes the batch along"),
-        ({"federated": {"local_steps": 1}}, {"devices": (1,)}, "whose clients are devices already"),
+        ({"batch_plans": {"4": [[0, 2], [10, 4]]}}, {}, "batch_schedule changes the batch during"),
+        (
+            {"federated": {"local_steps": 1}},
+            {"devices": (1,)},
+            "whose clients are already separate devices",
+        ),
     ],
 )
 def test_steps_without_one_cost_are_refused(cost, without_fit, key, terms, message):

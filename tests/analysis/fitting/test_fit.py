@@ -9,8 +9,8 @@ from scipy import optimize, stats
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import REACH
 from analysis.fitting.fit import HEAVY_TAILS_GAIN, aicc, fit, fit_all
-from analysis.fitting.likelihood import NOISES
 from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.noises import NOISES
 from analysis.fitting.points import Points
 
 POWERS = 2.0 ** np.arange(1, 11)
@@ -57,6 +57,23 @@ def test_exact_data_are_recovered(s_min, e_min):
     assert fit.b_crit.value == pytest.approx(e_min / s_min, rel=1e-4)
     assert fit.sigma < 1e-4
     assert fit.predict(POWERS) == pytest.approx(hyperbola(POWERS, s_min, e_min))
+
+
+def test_exact_steps_in_brackets_are_recovered():
+    truth = hyperbola(POWERS, 20, 1200)
+    share = np.linspace(0.2, 0.8, POWERS.size)
+    begins, ends = truth * (1 - 0.06 * share), truth * (1 + 0.06 * (1 - share))
+    found = fit(Points.of(POWERS, ends, before=begins))
+    assert found.b_crit.value == pytest.approx(60, rel=0.05)
+    assert found.b_crit.low < 60 < found.b_crit.high
+    inside = found.predict(POWERS)
+    assert ((begins < inside) & (inside < ends)).all()
+    closed = fit(Points.of(POWERS, DIGITS, before=DIGITS * (1 - 1e-7)))
+    for name in ("b_crit", "s_min", "e_min"):
+        exact, almost = (getattr(at, name) for at in (fitted(POWERS, DIGITS), closed))
+        for end in ("value", "low", "high"):
+            assert getattr(almost, end) == pytest.approx(getattr(exact, end), rel=1e-4)
+    assert closed.aicc == pytest.approx(fitted(POWERS, DIGITS).aicc, abs=1e-4)
 
 
 def test_sigma_is_the_spread_of_the_noise():

@@ -23,7 +23,9 @@ def test_it_covers_the_median_of_any_distribution(count, modes):
 
 def test_misses_are_slower_than_all_others():
     missed = np.arange(10) >= 6
-    found = median_interval(np.append(np.arange(1.0, 7.0), np.full(4, 3.0)), missed)
+    values = np.append(np.arange(1.0, 7.0), np.full(4, 3.0))
+    found = median_interval(values, missed)
+    assert median_interval(values, missed, values - 0.5).low == 1.5
     assert found.high == math.inf
     assert found.low == pytest.approx(2)
     none = median_interval(np.full(6, 5.0), np.ones(6, bool))

@@ -15,6 +15,15 @@ def test_points_are_sorted_with_their_misses():
     assert points.observed == points.distinct == 2
 
 
+def test_brackets_end_at_the_steps_and_misses_have_none():
+    points = Points.of([8, 2, 4], [30, 100, 50], [False, True, False], [math.nan, 90, 0])
+    assert points.before.tolist() == [100, 0, 30]
+    assert points.middles.tolist() == [100, 25, 30]
+    assert points.bracketed.tolist() == [False, True, False]
+    assert points.without(points.missed).before.tolist() == [0, 30]
+    assert points.censoring.widths[[0, 2]].tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, 0.0, -1.0])
 def test_only_positive_finite_numbers_are_fitted(wrong):
     with pytest.raises(AnalysisError, match=f"steps to fit must be positive.*got {wrong:g}; leave"):

@@ -69,7 +69,7 @@ S, U, N = Verdict.SEEN, Verdict.NOT_RESOLVED, Verdict.NONE
         ([800, 400, 200, 100], (S, N, N), "No plateau within the measured range"),
         ([100, 100, 100, 100], (N, N, S), "over the whole measured range, B = 1 to 8"),
         ([100, 100, 100, 100], (N, N, S), "No perfect scaling within the measured range"),
-        ([800, 600, 400, 200], (U, S, U), "steps still fall up to B = 8, the only one"),
+        ([800, 600, 400, 200], (U, S, U), "steps still fall up to B = 8, the only batch size"),
         ([800, 600, 400, 200], (U, S, U), "only B = 1 may lie in it"),
         ([800, 400, 100, 100], (S, U, S), "not resolved: no measured batch size lies"),
     ],

@@ -48,8 +48,11 @@ def test_a_wider_gap_makes_a_wider_interval():
 
 def test_small_gaps_change_nothing():
     rng = np.random.default_rng(3)
-    for _ in range(3):
-        fits = fit_all(Points.of(SIZES, TRUTH * np.exp(0.1 * rng.standard_normal(9))))
+    for width in (0.0, 0.005, 0.15):
+        steps = TRUTH * np.exp(0.1 * rng.standard_normal(9))
+        fits = fit_all(
+            Points.of(SIZES, steps * np.exp(width / 2), before=steps * np.exp(-width / 2))
+        )
         found = tuned_fits(fits, gaps_of(np.full(9, 0.002), spread=0.001))
         assert found.found is fits
         for name, tuned in found.by_name.items():

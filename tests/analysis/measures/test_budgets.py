@@ -151,7 +151,7 @@ def rows_of(errors, exact=True):
         ),
         (
             {2: 0.2, 4: 0.205, 8: 0.3},
-            "0.2, is at B = 2; B = 2 to 4 come within 5% of it (the smallest there is).",
+            "0.2, is at B = 2; B = 2 to 4 come within 5% of it (the smallest measured).",
         ),
         ({2: 0.4, 4: 0.2, 8: 0.3}, "0.2, is at B = 4; no neighbor comes within 5% of it."),
     ],
@@ -160,6 +160,9 @@ def test_the_best_batch_size_has_an_interval_of_neighbors_as_good(errors, expect
     (sentence,) = best_batch_size_sentences(rows_of(errors), "error")
     assert sentence == f"Within 4,000 examples the least error, {expected}"
     assert best_batch_size_sentences(rows_of(errors, exact=False), "error") == []
+    (in_tokens,) = best_batch_size_sentences(rows_of(errors), "error", tokens=32)
+    assert in_tokens.startswith("Within 4,000 examples (128,000 tokens) the least error")
+    assert " tokens); " in in_tokens
 
 
 def test_records_are_plain(study):

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -47,17 +48,17 @@ def test_flatness_says_small_against_large_and_whether_it_follows_the_batch_size
         "B = 1024, the rank correlation with B 1.00 (p = 1.4e-24)."
     )
     assert said["curvature"][2] == (
-        "Learning rate times eigenvalue is 0.0078 (B = 4) to 2.0 (B = 1024) of what a quadratic "
-        "is stable at."
+        "Learning rate times eigenvalue is 0.0078 (B = 4) to 2.0 (B = 1024) of the stability limit "
+        "of a quadratic."
     )
     assert said["sharpness"][0].startswith("Keskar's sharpness (epsilon 0.001) is 0.04 at B = 4")
     assert said["landscape"][-2] == (
-        "From the solution of B = 4 to B = 1024 the training loss goes from 0.23 to 0.23, and in "
-        "between to 0.23 at most."
+        "From the solution of B = 4 to B = 1024 the training loss goes from 0.23 to 0.23, with "
+        "a maximum of 0.23 in between."
     )
     assert said["gap"][0] == (
-        "At equal target validation error less training error is 0.1 (0.08 to 0.12) at B = 4, 0.1 "
-        "(0.08 to 0.12) at B = 1024."
+        "At equal target, validation error minus training error is 0.1 (0.08 to 0.12) at B = 4, "
+        "0.1 (0.08 to 0.12) at B = 1024."
     )
 
 
@@ -68,7 +69,7 @@ def test_branches_say_where_larger_batches_lose():
         "after the next 128 examples is 512 (320 to no upper bound) at step 0; 512 (320 to no "
         "upper bound) at step 5; above 2048 (1020 to no upper bound) at step 40.",
         "The learning rate follows the linear rule and is not tuned at the larger batches, so "
-        "these may be too low. b_crit = 50 (40\N{EN DASH}70) is of tuned runs to the target.",
+        "these may be too low. b_crit = 50 (40\N{EN DASH}70) is that of tuned runs.",
     ]
     assert diagnostic_sentences(diagnosed(b_crit=None))["branch"][1].endswith("too low.")
 
@@ -79,8 +80,8 @@ def test_a_run_too_short_to_branch_from_is_told():
     alone = table[(table["what"] == "branch") & table["x"].isna()].assign(value=np.nan, low=np.nan)
     short = replace(found, table=alone)
     assert diagnostic_sentences(short)["branch"] == [
-        "The run at B = 16 takes too few steps, or most of the data in one, to branch from; choose "
-        "a smaller batch size by --batch-sizes."
+        "The run at B = 16 is too short to branch from, or uses most of the data in one step; "
+        "choose a smaller batch size with --batch-sizes."
     ]
     assert branch_data(short).empty
 
@@ -91,6 +92,50 @@ def test_only_what_was_measured_is_told():
     table = found.table[found.table["what"].isin(["gap", "layers"])]
     alone = type(found)(table=table, subject="", optimizer="lamb")
     assert list(diagnostic_sentences(alone)) == ["gap", "layers"]
+
+
+def test_several_seeds_are_means_with_intervals(tmp_path):
+    folder, one = ResultsFolder.at(tmp_path), diagnosed().only(["noise", "gap"]).table
+    away = one["quantity"] == "error_gap"
+    seeds = [
+        one.assign(
+            role="replicate",
+            trial=i,
+            value=(one["value"] * 2.0**k).mask(away, one["value"] + k),
+            step=one["step"] + i,
+        )
+        for i, k in enumerate((-1, 0, 1))
+    ]
+    seeds[2].loc[one["quantity"] == "val_error", "value"] = np.nan
+
+    def read(several):
+        table = pa.Table.from_pandas(
+            pd.concat(several), schema=file_schema(DIAGNOSTICS_FILE), preserve_index=False
+        )
+        write_table(folder, DIAGNOSTICS_FILE, table)
+        return read_diagnostics(folder, {"workload": "blobs", "optimizer": "sgd"})
+
+    half_way = read(seeds[:2]).table["step"]
+    assert set(half_way) <= {*one["step"], *(one["step"] + 1)}
+    found = read(seeds)
+    first = one[one["quantity"] == "noise_scale"].reset_index(drop=True)
+    again = found.table[found.table["quantity"] == "noise_scale"].reset_index(drop=True)
+    assert again["value"].to_numpy(float) == pytest.approx(first["value"].to_numpy(float))
+    assert (again["step"] == first["step"] + 1).all()  # the median
+    far = 4.303 / 3**0.5  # Student's t of 2 degrees of freedom, for a spread of 1
+    assert again["high"].to_numpy(float) == pytest.approx(2**far * first["value"], rel=1e-3)
+    assert (again["samples"] == 3).all()
+    gap = found.table[found.table["quantity"] == "error_gap"]  # of which one is negative
+    assert gap["value"].to_numpy(float) == pytest.approx(0.1)
+    assert gap["low"].to_numpy(float) == pytest.approx(0.1 - far, rel=1e-3)
+    missing = found.table[found.table["quantity"] == "val_error"]
+    assert missing["value"].to_numpy(float) == pytest.approx(0.2 / 2**0.5)
+    assert (missing["samples"] == 2).all()
+    said = diagnostic_sentences(found)
+    assert {sentences[0] for sentences in said.values()} == {
+        "Means over 3 fresh seeds of the best point at each batch size, with 95% intervals for "
+        "seeds."
+    }
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):

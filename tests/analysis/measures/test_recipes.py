@@ -10,7 +10,8 @@ from analysis.comparison.report import comparison_markdown, comparison_record
 from analysis.comparison.rule_costs import rule_costs, rule_costs_table
 from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
-from analysis.figures import write_figures
+from analysis.figures import FIGURES
+from analysis.figures.drawing.kind import write_all
 from analysis.figures.one_study.search import search_data
 from analysis.measures.budgets import Budget, Unit, best_errors
 from analysis.measures.recipes import follows_rule, recipe_runs
@@ -104,9 +105,9 @@ def test_sentences_warn_that_a_scaling_rule_was_not_tuned(recipe, tmp_path):
     analysis = analyze(recipe)
     words = " ".join(sentences(analysis))
     assert (
-        "Only B = 16 was tuned: all numbers are of one point, the one found there, carried" in words
+        "Only B = 16 was tuned: all numbers are for one point, the one found there, scaled" in words
     )
-    assert "linear scaling rule with 5 epochs of warm-up and run on fresh seeds" in words
+    assert "linear scaling rule with 5 epochs of warm-up and run with fresh seeds" in words
     assert "of the search (median)" not in words
     assert "rule from a neighboring batch size" not in words
     assert "2 of 3 at B = 1024" in words
@@ -115,7 +116,7 @@ def test_sentences_warn_that_a_scaling_rule_was_not_tuned(recipe, tmp_path):
     assert "linear rule" in summary_markdown(analysis)
     star = search_data(analysis).query("best")
     assert (star["batch_size"].tolist(), star["trial"].tolist()) == ([BASE], [3])
-    written = write_figures(analysis, ResultsFolder.at(tmp_path))
+    written = write_all(FIGURES, analysis, ResultsFolder.at(tmp_path))
     assert {"steps_vs_batch.png", "search.png"} <= set(written)
     assert "metaparameters.png" not in written
 
@@ -134,7 +135,7 @@ def test_a_published_point_needs_no_search(recipe):
     analysis = analyze(dataclasses.replace(recipe, trials=trials, config=config))
     assert analysis.table["batch_size"].tolist() == [64, 256, 1024]
     assert analysis.search.empty
-    assert "Nothing was tuned: all numbers are of one point, published" in " ".join(
+    assert "Nothing was tuned: all numbers are for one point, published" in " ".join(
         sentences(analysis)
     )
     assert search_data(analysis).empty

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
 from analysis.measures.first_trials import equal_trials, first_trials
+from analysis.measures.near_best import near_best
+from analysis.measures.scaling_rules import scaling_rules
 from analysis.measures.targets import search_trials, steps_to_target
 from analysis.tables.schema import STATUSES
 
@@ -155,6 +157,18 @@ def test_effective_learning_rate_of_other_searches(study, momentum, lr):
     table = steps_to_target(with_trials(study, study.trials.drop(columns=gone)))
     assert "effective_lr" not in table
     assert HYPERPARAMETERS & set(table.columns) == HYPERPARAMETERS - set(gone)
+
+
+@pytest.mark.parametrize(
+    "told", [{"optimizer": "muon"}, {"optimizer": "mine.py:Mine", "normalized_momentum": True}]
+)
+def test_a_momentum_that_adds_nothing_gives_no_effective_learning_rate(study, told):
+    other = replace(study, config={**study.config, **told})
+    assert "effective_lr" in steps_to_target(study)
+    assert "effective_lr" not in steps_to_target(other)
+    assert "effective_lr" in set(near_best(study)["hyperparameter"])
+    assert "effective_lr" not in set(near_best(other)["hyperparameter"])
+    assert "lr / (1 - momentum)" not in set(scaling_rules(other, steps_to_target(other))["rate"])
 
 
 def test_a_tighter_target_is_refused(study):

@@ -106,8 +106,7 @@ def test_words_and_json_say_so_first(made):
     record = summary_record(analyze(study))
     assert record["unfinished"] == unfinished_records(study)
     assert record["sentences"][0].startswith(
-        "Unfinished: at least 12 trials are still to come (4 of the search at each of B = 4, 16, "
-        "64)."
+        "Unfinished: at least 12 trials are missing (4 of the search at each of B = 4, 16, 64)."
     )
     # trials that are left out on purpose are not missing
     assert summary_record(analyze(asking(made(STEPS)), first=4))["unfinished"] == []

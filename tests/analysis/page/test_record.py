@@ -33,9 +33,10 @@ def test_the_diagnoses_are_said_and_tabled(page):
     study = page.studies[0]
     assert study.diagnoses == diagnostic_sentences(diagnosed())
     [table] = study.diagnostic_tables
-    assert table.rows["B"].tolist() == ["16", "64", "256"]
-    assert table.rows["eigenvalue, 1"].tolist() == ["4", "16", "64"]
-    assert table.rows["noise scale, euclidean"].tolist() == ["50", "50", "50"]  # at the end
+    assert table.rows.columns.tolist() == ["quantity", "B = 16", "B = 64", "B = 256"]
+    rows = {name: cells for name, *cells in table.rows.itertuples(index=False)}
+    assert rows["eigenvalue, 1"] == ["4", "16", "64"]
+    assert rows["noise scale, euclidean"] == ["50", "50", "50"]  # at the end
 
 
 def test_the_first_view_is_the_analysis(shown, analysis):

@@ -104,7 +104,7 @@ def test_a_large_page_is_thinned_until_it_is_small(page, monkeypatch):
     monkeypatch.setattr(rendering, "MOST_BYTES", len(whole.encode()))
     smaller = page_html(page)
     assert len(smaller.encode()) < len(whole.encode())
-    assert "training curves are shown, of 120 trials" in smaller
+    assert "training curves of 120 trials are shown" in smaller
     monkeypatch.setattr(rendering, "MOST_BYTES", 10_000)
-    with pytest.raises(AnalysisError, match="less than 10,000 bytes, got more for 1 studies"):
+    with pytest.raises(AnalysisError, match="fewer than 10,000 bytes, got more for 1 studies"):
         page_html(page)

@@ -24,11 +24,11 @@ def with_b_crit(record, value, low, high, interval):
     ("estimate", "headline", "reason"),
     [
         ((69, 58, 114, Interval.CLOSED), "Use a batch size of about 69 (58–114)", "95% interval"),
-        ((55, 7, 4310, Interval.CLOSED), "between 7.0 and 4310", "names no batch size"),
+        ((55, 7, 4310, Interval.CLOSED), "between 7.0 and 4310", "too wide to name one batch size"),
         ((2000, 1500, 3000, Interval.CLOSED), "about 2000 (1500–3000)", "outside the batch sizes"),
         ((None, 484, None, Interval.NO_UPPER), "at least 484", "still fall at B = 256"),
         ((None, None, 3.1, Interval.NO_LOWER), "below 3.1", "from B = 4 on"),
-        ((None, None, None, Interval.OPEN), "do not say", "between B = 4 and 256"),
+        ((None, None, None, Interval.OPEN), "do not determine", "between B = 4 and 256"),
     ],
 )
 def test_the_headline_follows_what_the_data_bound(record, estimate, headline, reason):
@@ -51,7 +51,7 @@ def test_searches_that_still_fall_are_counted(record):
 
 def test_without_a_fit_no_batch_size_is_named(attacked):
     verdict = attacked.studies[0].verdict
-    assert verdict.headline == "No batch size can be named yet"
+    assert verdict.headline == "No batch size can be recommended yet"
     assert verdict.reasons[0].startswith("No fit: 2 of 3 batch sizes reached the target")
 
 
@@ -70,7 +70,7 @@ def test_without_a_time_to_target_the_steps_alone_decide(record, cost):
 
 @pytest.mark.parametrize("fitted", [True, False])
 def test_an_unfinished_study_says_so_first(record, fitted):
-    sentences = ["Unfinished: at least 8 trials are still to come.", "No fit: too few."]
+    sentences = ["Unfinished: at least 8 trials are missing.", "No fit: too few."]
     found = record | {"sentences": sentences} | ({} if fitted else {"fits": None})
     assert verdict_of(found).sure[0] == sentences[0]
 
@@ -80,4 +80,4 @@ def test_times_beside_other_programs_name_no_batch_size(record, cost):
     disturbed = replace(cost.costs, rows=(replace(first, lacking=0.9), *others))
     told = with_cost(verdict, replace(cost, costs=disturbed))
     assert told.headline == verdict.headline
-    assert "other programs kept up to 0.9 cores" in told.reasons[-1]
+    assert "other programs took up to 0.9 cores" in told.reasons[-1]

@@ -33,7 +33,8 @@ def numbers(data):
 
 def test_bundles_table_fit_and_regimes(analyzed):
     assert analyzed.fit.points.steps.tolist() == analyzed.table["steps"].tolist()
-    assert analyzed.fits.found["hyperbola"].b_crit.value == pytest.approx(60, abs=1)
+    # the brackets of the exact steps lie below them
+    assert analyzed.fits.found["hyperbola"].b_crit.value == pytest.approx(60, abs=2)
     assert analyzed.b_crit.estimate.low < 60 < analyzed.b_crit.estimate.high
     assert analyzed.regimes.batch_sizes == tuple(analyzed.table["batch_size"])
     assert analyzed.title == "digits-mlp, nesterov, validation error < 0.05"
@@ -105,7 +106,7 @@ def test_sentences_name_batch_sizes_that_missed(made):
     found = sentences(analyze(made({1: None, 2: 8000, 4: 4100, 8: 1990})))
     miss = [sentence for sentence in found if sentence.startswith("B = 1: no trial reached")]
     assert miss == [
-        "B = 1: no trial reached the target within 20000 steps; the least error there is 0.06041."
+        "B = 1: no trial reached the target within 20000 steps; the lowest error there is 0.06041."
     ]
     assert any("Every batch size reaches error < 0.061: " in sentence for sentence in found)
 
@@ -241,5 +242,5 @@ def test_a_study_in_tokens_tells_its_critical_batch_size_in_both(study):
     analysis = analyze(replace(study, config={**study.config, "tokens_per_example": 16}))
     told = [text for text in sentences(analysis) if "In tokens" in text]
     found = analysis.b_crit.estimate.times(16).text("b_crit", "tokens")
-    assert told == [f"In tokens, 16 to an example: {found}."]
+    assert told == [f"In tokens (16 per example): {found}."]
     assert not any("tokens" in text for text in sentences(analyze(study)))

@@ -34,7 +34,7 @@ def test_only_large_gaps_ask_for_trials(record):
 
 def test_a_reason_stands_in_for_the_numbers():
     tuning = {"missing": "nothing was tuned", "excess": []}
-    assert tuning_sentences(tuning) == ("Under-tuning is in no interval: nothing was tuned.",)
+    assert tuning_sentences(tuning) == ("No interval covers under-tuning: nothing was tuned.",)
 
 
 def test_a_common_gap_is_in_the_interval_of_b_crit_alone(study, record):

@@ -81,6 +81,8 @@ def test_a_line_of_json_is_named(imports):
         imports(lines, "made.jsonl")
     with pytest.raises(AnalysisError, match="val_error must be a number, got True in line 1"):
         imports(lines.replace("0.5", "true").splitlines()[0], "bool.jsonl")
+    with pytest.raises(AnalysisError, match="in line 1 of .*: a key occurs twice"):
+        imports('{"step": 1, "step": 2}', "twice.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +104,10 @@ def test_a_mapping_that_says_nothing_is_refused(imports, columns, message):
 
 
 def test_units_that_do_not_fit_are_refused(imports):
+    with pytest.raises(
+        AnalysisError, match="must count updates, .* got epochs, the column 'Epoch'"
+    ):
+        imports("run,batch_size,Epoch,val_error\na,8,1,.5", columns="step=Epoch")
     text = f"{HEAD}a,8,.1,1,.5"
     for options, message in (
         ({"step_unit": "epochs"}, "must be one of updates, examples, tokens, got 'epochs'"),

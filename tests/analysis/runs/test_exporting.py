@@ -19,6 +19,7 @@ def test_a_table_comes_back_as_it_went(imports, tmp_path, rows):
     assert_frame_equal(back.curves, made.curves)
     with pytest.raises(AnalysisError, match="must not overwrite anything"):
         export_table(made.folder, tmp_path / "out")
+    assert export_table(made.folder, tmp_path / "new" / "x.csv").read_text() == file.read_text()
 
 
 def test_further_quantities_come_back(imports, tmp_path):

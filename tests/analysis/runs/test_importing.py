@@ -29,7 +29,7 @@ def test_steps_to_target_are_those_that_the_runs_were_made_with(imports):
     found = analyze(made.study)
     assert found.fit is not None
     text = " ".join(sentences(found))
-    assert "the ranges that the imported runs were drawn from are not known" in text
+    assert "the ranges from which the imported runs were drawn are unknown" in text
     assert "run the best points again with other seeds" in text
     assert "best trials lie inside the searched box" not in text
 
@@ -77,6 +77,19 @@ def test_the_same_point_on_other_seeds_is_a_replicate(imports):
         # seeds 1 and 2 need 10 and 20 steps more; the geometric mean of the two
         wanted = [((n + 10) * (n + 20)) ** 0.5 for n in EXPECTED.values()]
         assert found.table["steps_median"].tolist() == pytest.approx(wanted)
+
+
+def test_runs_that_differ_in_a_setting_of_words_are_no_replicates(imports):
+    frame = measurements(seeds=(0, 1, 2, 3))
+    frame = frame.assign(schedule=(frame["seed"] % 2).map({0: "cosine", 1: "linear"}))
+    frame["host"] = frame["run"] + "-host"  # tells runs apart and no settings
+    made = imports(frame, target=0.1)
+    roles = made.trials["role"].value_counts().to_dict()
+    assert roles == {"search": 16, "replicate": 16}
+    assert "runs that differ in schedule are not replicates; leave it out" in made.sentence
+    again = imports(frame, target=0.1, columns="schedule=", results="again")
+    assert again.trials["role"].value_counts().to_dict() == {"replicate": 24, "search": 8}
+    assert "no replicates" not in again.sentence
 
 
 def test_without_a_seed_nothing_is_a_replicate(imports):
@@ -129,7 +142,7 @@ def test_known_ranges_let_the_search_be_judged(imports):
     made = imports(measurements(), target=0.1, space="lr=1e-3:1:log")
     assert made.study.box(8) == {"lr": {"low": 1e-3, "high": 1.0, "scale": "log"}}
     assert not made.study.adaptive
-    assert "are not known" not in " ".join(sentences(analyze(made.study)))
+    assert "drawn are unknown" not in " ".join(sentences(analyze(made.study)))
     with pytest.raises(AnalysisError, match=r"hold every lr, got 0\.1 in row 2 of"):
         imports(measurements(), "narrow.csv", space="lr=0.001:0.05:log")
     with pytest.raises(AnalysisError, match="must name hyperparameters of the runs, lr, got 'rl'"):

@@ -42,9 +42,15 @@ def test_tensorboard_event_files(imports, tmp_path):
     made = imports(None, "tb", columns=MAPPING, target=0.1)
     check(made)
     assert "columns left out: model" in made.sentence
-    next((tmp_path / "tb").rglob("*.tfevents.*")).write_bytes(b"\x05" + bytes(11) + b"\xff" * 9)
-    with pytest.raises(AnalysisError, match="an event file must be as TensorBoard writes it"):
-        imports(None, "tb", columns=MAPPING, target=0.1)
+    file = next(
+        path for path in (tmp_path / "tb").rglob("*.tfevents.*") if b"val" in path.read_bytes()
+    )
+    sound = file.read_bytes()
+    place = sound.index(b"val/error") + 12  # within the number
+    for content in (b"oops" * 99, sound[:place] + b"\xff" + sound[place + 1 :]):
+        file.write_bytes(content)
+        with pytest.raises(AnalysisError, match="as TensorBoard writes it, got .*the checksum at"):
+            imports(None, "tb", columns=MAPPING, target=0.1)
 
 
 def test_mlflow_folder(imports, tmp_path):
@@ -67,7 +73,12 @@ def test_mlflow_folder(imports, tmp_path):
     with pytest.raises(AnalysisError, match="'val/err' for val_error, got the columns .*val/error"):
         imports(None, "mlruns", columns="val_error=val/err", target=0.1)
     (run / "metrics" / "val" / "error").write_text("1 2\n")
-    with pytest.raises(AnalysisError, match="must be as MLflow writes it"):
+    with pytest.raises(
+        AnalysisError, match="lines of time, value and step, got others in .*error:"
+    ):
+        imports(None, "mlruns", columns=MAPPING, target=0.1)
+    (run / "meta.yaml").write_text("")
+    with pytest.raises(AnalysisError, match="a run must have keys in .*meta.yaml, got none"):
         imports(None, "mlruns", columns=MAPPING, target=0.1)
 
 

@@ -43,7 +43,7 @@ def test_batch_sizes_with_the_same_verdict_share_a_sentence():
 def test_the_share_that_diverged_is_reported():
     some, most = {"diverged": 8, "diverged_share": 0.125}, {"diverged": 48, "diverged_share": 0.75}
     assert quality_sentences(table({}, some))[-1] == (
-        "0 to 12% of the trials at a batch size diverged."
+        "At each batch size, 0 to 12% of the trials diverged."
     )
     assert quality_sentences(table(some, most, most))[-1].startswith("B = 4, 8: more than half")
 

@@ -154,7 +154,7 @@ def test_the_command_in_the_message_accepts_a_file_without_a_digest(tmp_path):
     folder = ResultsFolder.at(tmp_path)
     for name in ("parts/b00004-c000.parquet", STUDY_FILE):
         folder.write(name, OLD)
-        with pytest.raises(AnalysisError, match="must have its digest beside it, got no") as error:
+        with pytest.raises(AnalysisError, match="must have a digest file, got no") as error:
             read_file(folder, name)
         accept = str(error.value).split("`")[-2]
         subprocess.run(accept, shell=True, cwd=Path(tmp_path, name).parent, check=True)

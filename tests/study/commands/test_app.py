@@ -198,7 +198,7 @@ def test_an_archive_is_imported_analyzed_and_exported(command):
     code, out, err = command("analyze", folder, "--target", "0.2")
     assert code == 0, err
     assert "mnist-cnn, sgd, validation error < 0.2" in out
-    assert "B = 2: no trial reached the target within 20 steps; the least error there is " in out
+    assert "B = 2: no trial reached the target within 20 steps; the lowest error there is " in out
     assert Path(folder, "figures", "metaparameters.png").exists()
     code, out, err = command("export", folder, "--to", "again")
     assert code == 0, err
@@ -255,7 +255,7 @@ def test_a_folder_without_a_study_is_refused(command, verb):
 
 def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch):
     shutil.copytree(Path(__file__).parents[2] / "golden" / "search", "study")
-    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
+    monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     assert "fewest over 12 to 17 trials at each" in command("analyze", "study")[1]
     trials = pd.read_parquet("study/trials.parquet")
     assert "fewest over the first 12 trials" in command("analyze", "study", "--equal-trials")[1]
@@ -333,14 +333,14 @@ def test_a_program_is_checked_by_its_study_file(command):
     assert "FAIL target is below the start: 0.5 at step 100, target 0.6" in out
     code, _, err = command("check", "command")
     assert code == 2
-    assert "give study.toml" in err
+    assert "give its study.toml" in err
 
 
 def test_the_study_file_of_another_workload_is_no_workload(command):
     Path("study.toml").write_text('workload = "noisy-quadratic"\n')
     code, _, err = command("check", "study.toml")
     assert code == 2
-    assert "got one of 'noisy-quadratic'; give that workload itself" in err
+    assert "got one of 'noisy-quadratic'; give the name of the workload instead" in err
 
 
 def test_check_says_why_lanes_are_looped(command):
@@ -360,11 +360,11 @@ def test_a_dry_run_checks_everything_and_writes_nothing(command):
     before = files()
     code, out, err = command("sweep", "digits-mlp", *few)
     assert code == 0, err
-    assert "at least 4 trials are still to come (2 of the search at each of B = 4, 64)" in out
+    assert "at least 4 trials are missing (2 of the search at each of B = 4, 64)" in out
     code, out, err = command("sweep", "study/study.toml", "--dry-run", "--set", "search.trials=20")
     assert code == 0, err
     assert "12/20 +2" in out
-    assert "at least 24 trials are still to come" in out
+    assert "at least 24 trials are missing" in out
     code, out, _ = command("sweep", "study/study.toml", "--dry-run", "--set", "seed=1")
     assert (code, out) == (2, "")
     code, out, err = command("sweep", "digits-mlp", *few, "--results", "study/study.toml")

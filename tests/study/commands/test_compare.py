@@ -32,7 +32,7 @@ def test_studies_are_compared(command, pair, monkeypatch):
     written = {path.name for path in Path("comparison").iterdir()}
     assert written == {"comparison.json", "comparison.md", *figures}
     assert [path for path in files() if f"{Path.cwd()}/comparison" not in path] == before
-    monkeypatch.setattr("analysis.figures.comparison.write_comparison_figures", lambda *_: [])
+    monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     code, _, err = command("compare", "b", "a")
     assert code == 0, err
 

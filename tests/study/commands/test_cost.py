@@ -70,10 +70,10 @@ WRONG = {
     "nothing recorded": (["--recorded"], "needs the step times of an earlier `cost`"),
     "a free device": (["--price", "0"], "--price must be a number from 1e-15 to 1e+15, got 0"),
     "a price of nothing": (["--price", "nan"], "nan is not a finite number"),
-    "no link": (["--devices", "1,8"], "give the bandwidth of a device's link"),
+    "no link": (["--devices", "1,8"], "give the bandwidth of each device's link"),
     "no device": (["--devices", "0"], "--devices must be 1 to"),
     "words": (["--devices", "many"], "--devices must be integers separated by commas"),
-    "a link of no devices": (["--bandwidth", "3"], "got no --devices; give them"),
+    "a link of no devices": (["--bandwidth", "3"], "got no --devices; add"),
     "a dead link": (
         ["--devices", "2", "--bandwidth", "-1"],
         "--bandwidth must be at least 1 byte/s",
@@ -103,7 +103,7 @@ def test_finished_runs_need_their_step_times(command):
     assert command("import", "runs.csv", "--target", "0.2")[0] == 0
     code, out, err = command("cost", "results/runs")
     assert (code, out) == (2, "")
-    assert "got an imported one in results/runs; give the times of its steps with --step" in err
+    assert "got an imported one in results/runs; give its step times with --step" in err
     Path("times.csv").write_text("batch_size,seconds_per_step\n4,1\n8,1.5\n")
     code, out, err = command("cost", "results/runs", "--step-times", "times.csv")
     assert code == 0, err

@@ -4,9 +4,12 @@ import random
 import shutil
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 import batchscale
+from analysis.tables.files import write_file, write_table
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import PROVENANCE_FILE, STUDY_FILE, SUMMARY_FILE
 from batchscale.errors import BatchscaleError
@@ -91,12 +94,40 @@ def test_without_parts_the_tables_are_what_is_refused(command, study, name):
 
 
 def test_damaged_tables_are_made_again_from_the_parts(command, study, monkeypatch):
-    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
+    monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     for name in TABLES:
         (study / name).write_bytes(b"")
     assert len(batchscale.load("study").trials) == len(batchscale.load(GOLDEN).trials)
     assert command("analyze", "study")[0] == 0
     assert command("compare", "study", str(GOLDEN), "--to", "compared")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("trials.parquet", "other trials in curves.parquet than in trials.parquet"),
+        ("curves.parquet", "other steps to target in trials.parquet than in curves.parquet"),
+        ("boxes.parquet", "another range of lr in boxes.parquet than in study.toml"),
+        (STUDY_FILE, "other steps to target in trials.parquet than in curves.parquet and study"),
+    ],
+)
+def test_without_parts_a_file_of_another_study_is_refused(command, study, name, words):
+    shutil.rmtree(study / "parts")
+    folder = ResultsFolder.at(study)
+    if name == STUDY_FILE:
+        content = (study / name).read_bytes()
+        write_file(folder, name, content.replace(b"target = 0.2", b"target = 0.4"))
+    else:
+        table = pq.read_table(study / name)
+        changed = table.slice(1) if name == "trials.parquet" else table
+        for column in {"curves.parquet": ["val_error"], "boxes.parquet": ["low"]}.get(name, []):
+            place = table.column_names.index(column)
+            half = pc.multiply(table[column], 0.5)
+            changed = table.set_column(place, table.schema.field(place), half)
+        write_table(folder, name, changed)
+    code, _, err = command("analyze", "study")
+    assert code == 2
+    assert f"the files in study must be of one study, got {words}" in err
 
 
 def test_a_part_in_the_place_of_another_is_refused_with_its_own_digest(command, study):
@@ -116,5 +147,5 @@ def test_a_lost_digest_is_refused_with_what_accepts_the_file(command, study, nam
     (study / f"{name}.sha256").unlink()
     code, _, err = command("analyze", "study")
     assert code == 2
-    assert f"study/{name} must have its digest beside it" in err
+    assert f"study/{name} must have a digest file" in err
     assert f"`sha256sum {Path(name).name} > {Path(name).name}.sha256`" in err

@@ -78,7 +78,7 @@ def test_a_part_that_is_not_ours_changes_nothing(recorded, made, verb, fault):
     command, folder = recorded
     if fault == "truncated":
         folder.write(PART, folder.read(PART)[:-100])
-        remedy = "delete it, and the same `sweep` trains its cohort again"
+        remedy = "delete it, and run the same `sweep` to retrain its cohort"
     else:
         write_file(folder, PART, ResultsFolder.at(made[1] / "results" / "study").read(PART))
         remedy = "must belong to the study in its folder, got a part of another study"
@@ -111,7 +111,7 @@ def test_a_second_sweep_is_refused_while_one_runs_but_a_look_is_not(recorded):
         before = contents()
         code, _, err = command("sweep", "study.toml")
         assert code == 2
-        assert "takes one sweep at a time, got results/study, in use by process" in err
+        assert "allows one sweep at a time, got results/study, in use by process" in err
         assert contents() == before
         assert command("status", "results/study")[0] == 0
         folder.write("summary.json", b"{}")  # as `analyze` does

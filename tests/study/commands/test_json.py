@@ -50,13 +50,13 @@ def test_status_of_an_unfinished_study(command, study):
 
 
 def test_analyze(command, study, monkeypatch):
-    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
+    monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     found = document(command("analyze", study, "--json"))
     assert found == json.loads(Path(study, "summary.json").read_text())
 
 
 def test_compare(command, study, monkeypatch):
-    monkeypatch.setattr("analysis.figures.comparison.write_comparison_figures", lambda *_: [])
+    monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     shutil.copytree(study, "other")
     found = document(command("compare", study, "other", "--json"))
     assert found == json.loads(Path("comparison", "comparison.json").read_text())

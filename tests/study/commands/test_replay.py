@@ -74,7 +74,7 @@ def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(command, di
     code, out, err = command("diagnose", "digits", "--what", "noise,gap", *sizes)
     assert code == 0, err
     assert "times the measured b_crit = " in out
-    assert "At equal steps validation error less training error is" in out
+    assert "At equal steps, validation error minus training error is" in out
     new = {str(path.relative_to(Path.cwd())) for path in set(contents()) - set(before)}
     drawn = {
         f"digits/figures/{n}.{form}" for n in ("noise", "gap") for form in ("png", "svg", "csv")
@@ -87,13 +87,17 @@ def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(command, di
     assert {path: contents()[path] for path in before} == before
 
     code, out, err = command(
-        "diagnose", "digits", "--what", "layers", "--batch-sizes", "1024", "--json"
+        *("diagnose", "digits", "--what", "layers", "--batch-sizes", "1024", "--seeds", "2"),
+        "--json",
     )
     assert code == 0, err
     document = json.loads(out)
     assert list(document["sentences"]) == ["layers"]
+    assert document["sentences"]["layers"][0].startswith("Means over 2 fresh seeds")
     assert {row["what"] for row in document["diagnostics"]} == {"layers"}
-    again = pd.read_parquet("digits/diagnostics.parquet").groupby("what")["batch_size"].unique()
+    table = pd.read_parquet("digits/diagnostics.parquet")
+    assert table[table["what"] == "layers"]["trial"].nunique() == 2
+    again = table.groupby("what")["batch_size"].unique()
     assert {what: list(own) for what, own in again.items()} == {
         "gap": [1024, 1347],
         "layers": [1024],

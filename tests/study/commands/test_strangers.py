@@ -72,8 +72,7 @@ def write_key(file, keys, value):
 def test_nothing_that_a_results_folder_names_is_imported(
     folder, command, change_config, monkeypatch
 ):
-    monkeypatch.setattr("analysis.figures.write_figures", lambda *_: [])
-    monkeypatch.setattr("analysis.figures.comparison.write_comparison_figures", lambda *_: [])
+    monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     Path("evil.py").write_text(EVIL.format(Path("ran").resolve()))
     for name in (str(Path("evil.py").resolve()) + ":Evil", "evil.py:Evil"):
         change_config(folder, "workload", name)

@@ -134,6 +134,4 @@ def test_the_schema_says_what_keys_mean(command):
     assert code == 0
     schema = json.loads(out)
     assert schema == study_schema()
-    assert schema["properties"]["seed"]["description"] == (
-        "All random draws of the study follow from it."
-    )
+    assert schema["properties"]["seed"]["description"] == ("Seed of all random draws of the study.")

@@ -78,14 +78,14 @@ def test_an_average_of_the_weights_has_a_half_life_too():
         ({"search": {"space": {"momentum_half_life": 0.0}}}, r"must lie in \(0, inf\), got 0"),
         (
             {"optimizer": "adamw", "search": {"space": {"weight_decay_time": 16.0}}},
-            "must be more examples than the greatest batch size, 16, got 16.0: one step",
+            "must exceed the largest batch size, 16 examples, got 16.0: one step",
         ),
         (
             {
                 "federated": {"clients": 2, "local_steps": 1},
                 "search": {"space": {"momentum_half_life": 500.0}},
             },
-            "momentum_half_life must be left out of a federated study, got 500.0",
+            "momentum_half_life must be left out in a federated study, got 500.0",
         ),
     ],
 )

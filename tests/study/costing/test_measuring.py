@@ -55,7 +55,7 @@ def test_a_workload_with_its_own_dynamics_takes_no_time():
         {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4]}
     )
     job = Job(resolved=study.as_data(), points=good_points([trial(4, 0, 9)]), seconds=0.01)
-    with pytest.raises(StudyError, match="own dynamics; give the times of its steps with --step"):
+    with pytest.raises(StudyError, match="own dynamics; give its step times with --step"):
         timed(job, quadratic)
 
 

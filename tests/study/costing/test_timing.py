@@ -93,7 +93,9 @@ def test_reports_that_come_at_once_are_refused(tmp_path, monkeypatch):
     )
     run = TrialRun(curve=curve, message="", memory=0, ended_softly=True)
     monkeypatch.setattr("study.costing.timing.trial_run", lambda *_: run)
-    with pytest.raises(StudyError, match="got 2 at once at batch size 8; print them as it trains"):
+    with pytest.raises(
+        StudyError, match="got 2 reports at once at batch size 8; print them while it trains"
+    ):
         timed_program(study, command, Point(trial=0, seed=1, values={"lr": 1.0}), 8, 0.01)
 
 

@@ -207,12 +207,12 @@ FAULTS = {
     ),
     "batch statistics of other weights": (
         OWN | {"workload": f"{BLOBS}:BatchNormBlobs"},
-        "schedule-free-sgd needs a model of which training changes nothing but parameters",
+        "schedule-free-sgd needs a model in which training changes only parameters",
     ),
     "a share above 1": ({"search": {"space": {"tail_average": 1.1}}}, r"must lie in \[0, 1\]"),
     "two kinds": (
         {"search": {"space": {"ema_decay": 0.9, "tail_average": 0.5}}},
-        "must have one average of the weights, got ema_decay and tail_average",
+        "must have at most one average of the weights, got ema_decay and tail_average",
     ),
     "a typo": ({"race": {"weights": "ema"}}, "race.weights"),
 }

@@ -12,6 +12,8 @@ import torch
 from analysis.tables.folder import ResultsFolder
 from study.config.sections import Precision
 from study.config.space import Range
+from study.costing.all_reduce import measured_link
+from study.costing.energy import energy_since
 from study.engine.cohort import run_cohort
 from study.engine.data_order import DataOrder
 from study.engine.federated import ClientOrder, FederatedLanes
@@ -30,6 +32,7 @@ from tests.study.engine.test_checkpoints import (
     killed,
 )
 from tests.study.engine.test_lanes import LittleMemory
+from workloads.registry import resolve
 
 DEVICE = os.environ.get("BATCHSCALE_TEST_DEVICE", "cuda")
 ABSENT = DEVICE == "cuda" and not torch.cuda.is_available()
@@ -89,6 +92,28 @@ def test_a_captured_step_starts_from_the_given_state():
     assert captured(torch.ones(3, device="cuda")).item() == 9.0
 
 
+@only_cuda
+def test_captured_steps_share_memory_and_keep_their_state():
+    states = [torch.zeros(3, device="cuda") for _ in range(6)]
+
+    def step_of(state):
+        def step(by):
+            large = torch.ones(2**25, device="cuda") * by  # twice 128 MiB
+            state.add_(large[:3])
+            return state.sum()
+
+        return step
+
+    before = torch.cuda.memory_reserved()
+    one = torch.ones(1, device="cuda")
+    captured = [CapturedStep(step_of(state), [one], [state]) for state in states]
+    assert torch.cuda.memory_reserved() - before < 6 * 2**27
+    for _ in range(2):
+        for by, step in enumerate(captured):
+            step(one * by)
+    assert [state.tolist() for state in states] == [[2 * by] * 3 for by in range(6)]
+
+
 def test_captured_lanes_resume_bit_for_bit(training):
     workload = training().workload
     full, begun, again = (lanes_on(DEVICE, workload) for _ in range(3))
@@ -106,6 +131,32 @@ def test_captured_batch_statistics_are_those_of_the_cpu(training):
     cpu, gpu = (lanes_on(device, workload) for device in ("cpu", DEVICE))
     np.testing.assert_allclose(gpu.advance(20), cpu.advance(20), rtol=1e-3)
     np.testing.assert_allclose(gpu.measure(), cpu.measure(), rtol=1e-3)  # by the running ones
+
+
+DEEP = {
+    "convolutions": ("digits-cnn", {}),
+    "batch norm": ("digits-resnet8", {"norm": "batch"}),
+    "embeddings": ("text-transformer", {}),
+    "recurrent": ("text-lstm", {}),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_float32_is_not_rounded_to_tf32(kind):
+    def gradients(device):
+        loaded = load(resolve(*DEEP[kind]), torch.device(device))
+        indices = torch.arange(32, device=loaded.device).view(2, 16)
+        return PackedNetworks(loaded, [1, 2]).gradients(indices)[0].cpu()
+
+    exact, found = gradients("cpu"), gradients(DEVICE)
+    assert torch.linalg.vector_norm(found - exact) < 2e-5 * torch.linalg.vector_norm(exact)
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_deep_networks_on_a_gpu_repeat_themselves(kind):
+    once, again = (lanes_on(DEVICE, resolve(*DEEP[kind])) for _ in range(2))
+    assert np.array_equal(once.advance(20), again.advance(20))
+    assert torch.equal(once.parameters, again.parameters)
 
 
 def test_dropout_on_a_gpu_repeats_itself(training):
@@ -188,8 +239,28 @@ def test_a_replayed_trial_is_the_recorded_one(training, make_study):
 
 
 @only_cuda
+def test_the_energy_of_a_gpu_is_counted():
+    pytest.importorskip("pynvml", reason="needs nvidia-ml-py")
+    since = energy_since("cuda")
+    if since is None:
+        pytest.skip("this GPU has no energy counter")
+    block = torch.randn(4096, 4096, device="cuda")
+    for _ in range(200):
+        torch.mm(block, block)
+    torch.cuda.synchronize()
+    assert 0 < since() < 1e5
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_messages_between_gpus_are_timed():
+    link = measured_link(2)
+    assert link.bandwidth > 0
+    assert link.latency >= 0
+
+
+@only_cuda
 @pytest.mark.slow
 def test_cohorts_share_one_gpu_by_fractions(command, blobs_study):
     code, out, err = command("sweep", blobs_study, "--gpus-per-worker", 0.5, "--workers", 2)
     assert (code, err) == (0, ""), out
-    assert command("verify", "results/study")[0] == 0
+    assert command("verify", "results/study", "--run-code")[0] == 0

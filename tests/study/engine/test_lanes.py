@@ -240,7 +240,7 @@ def test_batch_statistics_are_never_those_of_a_micro_batch(training):
 @pytest.mark.parametrize(
     ("workload", "words"),
     [
-        (strange_parameters.Contrasting, "training loss that is no mean"),
+        (strange_parameters.Contrasting, "training loss that is not a mean"),
         (strange_parameters.Hooked, "parameter 0.weight has a hook"),
         (strange.blobs_of(strange.Counting), "model.calls, which every pass may change"),
     ],

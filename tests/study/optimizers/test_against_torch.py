@@ -12,6 +12,19 @@ def sgd(tensors, v, **form):
     return torch.optim.SGD(tensors, lr=v["lr"], **keywords, **form)
 
 
+def rprop(tensors, v):
+    """Rprop takes no weight decay in torch, so that it is added to the gradients here."""
+
+    class Decaying(torch.optim.Rprop):
+        def step(self):
+            for tensor in tensors:
+                tensor.grad = tensor.grad + v.get("weight_decay", 0.0) * tensor.detach()
+            super().step()
+
+    etas, sizes = (v["shrink"], v["grow"]), (v["least_step"], v["most_step"])
+    return Decaying(tensors, lr=v["lr"], etas=etas, step_sizes=sizes)
+
+
 def adam(kind, **names):
     return made(kind, names, lambda v: {"betas": (v["beta1"], v["beta2"])})
 
@@ -29,6 +42,25 @@ def made(kind, names, more=lambda v: {}):
 
 THEIRS = {
     "sgd": (sgd, {"lr": [0.1, 0.02]}),
+    "asgd": (
+        made(torch.optim.ASGD, {"lambd": "lambd", "alpha": "fall_power", "t0": "average_after"}),
+        {
+            "lr": [0.1, 0.02],
+            "lambd": [1e-4, 0.5],
+            "fall_power": [0.75, 0.5],
+            "average_after": [1e6, 4.0],
+        },
+    ),
+    "rprop": (
+        rprop,
+        {
+            "lr": [0.1, 0.02],
+            "shrink": [0.5, 0.9],
+            "grow": [1.2, 1.5],
+            "least_step": [1e-6, 0.01],
+            "most_step": [50.0, 0.03],
+        },
+    ),
     "heavy-ball": (sgd, MOMENTUM),
     "nesterov": (lambda tensors, v: sgd(tensors, v, nesterov=True), MOMENTUM),
     "adam": (adam(torch.optim.Adam), ADAM),
@@ -82,7 +114,7 @@ SINGLY = [("nesterov", name) for name in ("decay", "clipping", "clipping off in 
 def test_an_update_rule_takes_the_steps_of_torch(setting, name, extras):
     make, values = THEIRS[name]
     made = setting(name, **values | EXTRAS[extras])
-    ours = made.moved()
+    ours, averages = made.moved() if name == "asgd" else (made.moved(), [])
     for lane in range(2):
         own, tensors, gradients = made.lane(lane)
         for tensor in tensors:
@@ -95,6 +127,8 @@ def test_an_update_rule_takes_the_steps_of_torch(setting, name, extras):
                 torch.nn.utils.clip_grad_norm_(tensors, own["clip_norm"])
             theirs.param_groups[0]["lr"] = rate * own["lr"]
             theirs.step()
-        for one, other in zip(ours, tensors, strict=True):
-            # torch keeps a product of NAdam in single precision
-            torch.testing.assert_close(one[lane], other.detach(), rtol=1e-7, atol=1e-9)
+        measured = [theirs.state[tensor]["ax"] for tensor in tensors] if averages else []
+        pairs = zip([*ours, *averages], [*tensors, *measured], strict=True)
+        for one, other in pairs:
+            # torch keeps a product of NAdam and the rate of ASGD in single precision
+            torch.testing.assert_close(one[lane], other.detach(), rtol=1e-6, atol=1e-8)

@@ -128,7 +128,7 @@ FAULTS = {
     ),
     "an average in place": (
         ["def average(self, state): return state.parameters.mul_(0.5)"],
-        "an average that changes the parameters; return a tensor of its own",
+        "an average that changes the parameters; return a new tensor",
     ),
     "an average that mixes lanes": (
         [
@@ -141,6 +141,37 @@ FAULTS = {
     "raises": (["def update(self, state): raise OSError('no')"], "must take a step, got OSError"),
     "Python state": (
         ["n = 0", "def update(self, state): self.n += 1; state.parameters.sub_(self.n)"],
+        "must keep what changes in its buffers .* got a change of optimizer.update.n",
+    ),
+    "Python state of a refresh": (
+        ["n = 0", "def refresh(self, state): self.n += 1"],
+        "must keep what changes in its buffers .* got a change of optimizer",
+    ),
+    "a branch": (
+        [
+            "def update(self, state):",
+            "    if state.gradients.norm() < 1e9: state.parameters.sub_(state.gradients)",
+        ],
+        "got ValueError: a Python number made of a tensor, as by if",
+    ),
+    "a learning rate in place": (
+        ["def update(self, state): state.parameters.sub_(state.values['lr'].mul_(0.9))"],
+        "got ValueError: a change of the hyperparameter lr; keep such numbers in buffers",
+    ),
+    "a new buffer": (
+        ["def update(self, state): state.buffers['velocity'] = state.gradients"],
+        "got TypeError: 'mappingproxy' object does not support item assignment",
+    ),
+    "new parameters": (
+        ["def update(self, state): state.parameters - state.values['lr'] * state.gradients"],
+        "got ValueError: parameters that do not move; change state.parameters in place",
+    ),
+    "mixes lanes where gradients are large": (
+        [
+            "def update(self, state):",
+            "    most = state.gradients.abs().max().clamp_min(100)",
+            "    state.parameters.sub_(state.gradients / most)",
+        ],
         "must update each lane by tensor operations on its own row",
     ),
     "mixes lanes": (

@@ -96,6 +96,11 @@ def counting(step, length, values):
     return values["a"] + len(STATE)
 
 
+def counting_for_later(step, length, values):
+    STATE.append(step)
+    return 1.0 if len(STATE) < 10**6 else 0.1
+
+
 @pytest.mark.parametrize(
     ("factor", "message"),
     [
@@ -105,6 +110,8 @@ def counting(step, length, values):
         (lambda step, length, values: values["a"] / step, "must be numbers from 0, got"),
         (lambda step, length, values: values["a"] / values["a"].sum(), "each lane's factor from"),
         (counting, "each lane's factor from"),
+        (counting_for_later, "keep nothing from call to call.*<global STATE>"),
+        (lambda step, length, values: values["a"].__imul__(0.9), "a change of its values"),
     ],
 )
 def test_what_is_no_function_of_a_lane_is_refused(factor, message):

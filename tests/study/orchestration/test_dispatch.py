@@ -36,7 +36,7 @@ def cohort(dispatch):
 def test_a_worker_that_died_costs_its_batch_size_only(dispatch, cohort):
     dispatch.ended(cohort, None, None)
     assert dispatch.errors == [
-        "the worker died in cohort 0 at batch size 4; run the same `sweep` to train it again"
+        "the worker died in cohort 0 at batch size 4; run the same `sweep` again to retrain it"
     ]
     assert {s.batch_size for s in dispatch.queue.standings() if s.waiting} == {16}
 
@@ -54,7 +54,7 @@ def test_a_part_that_cannot_be_read_stops_the_sweep(dispatch, cohort, tmp_path):
     dispatch.ended(cohort, Report(), None)
     (error,) = dispatch.errors
     assert error.startswith("the sweep stopped: ")
-    assert "b00004-c000.parquet must have its digest beside it" in error
+    assert "b00004-c000.parquet must have a digest file" in error
     assert dispatch.queue.empty
 
 

@@ -101,7 +101,7 @@ def test_a_worker_that_dies_costs_its_batch_size_and_another_goes_on(forked):
     workers, dispatch = forked(act, workers=1, search={"trials": 8})
     assert not workers.run(never)
     assert dispatch.errors == [
-        "the worker died in cohort 0 at batch size 4; run the same `sweep` to train it again"
+        "the worker died in cohort 0 at batch size 4; run the same `sweep` again to retrain it"
     ]
     assert dispatch.notes == ["trained", "trained"]
 

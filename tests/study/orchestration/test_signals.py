@@ -85,8 +85,8 @@ def test_the_first_signal_asks(number, start):
     assert out == f"asked {128 + number}\n"
     assert process.returncode == 128 + number
     assert (
-        err
-        == "\nstopping: cohorts have twenty seconds to be saved; press Ctrl-C again to quit now\n"
+        err == "\nstopping: saving the cohorts in training takes up to twenty seconds; "
+        "press Ctrl-C again to quit now\n"
     )
 
 

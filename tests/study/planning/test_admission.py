@@ -8,7 +8,7 @@ import torch
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import load
 from study.planning.admission import admit
-from tests import strange, strange_parameters
+from tests import strange, strange_losses, strange_parameters
 from tests.blobs import BatchNormBlobs, Blobs, DropoutBlobs
 from workloads.errors import WorkloadError
 
@@ -24,6 +24,7 @@ PACKED = [
     strange.Keywords,
     strange.WholeRootMeanSquare,
     strange.Pairwise,
+    strange_losses.OneElement,
     strange.blobs_of(strange.Net),
     strange.blobs_of(strange.PlainMask),
 ]
@@ -32,6 +33,9 @@ LOOPED = {
     strange.MaskInPlace: "from torch; vmap does not support it",
     strange.TwoSources: "from torch and numpy.random",
     strange.ClassInModel: "<local calls> changes",
+    strange_losses.GradientPenalty: "vmap does not support it",
+    strange_losses.SparseRows: "vmap does not support it",
+    strange_losses.ThawingLate: "model.calls changes",
     strange_parameters.Hooked: "parameter 0.weight has a hook",
     **{
         strange.blobs_of(net): reason
@@ -65,10 +69,18 @@ REFUSED = {
     strange.Regression: r"same shape, got \(13, 1\) and \(13,\)",
     strange.RegressionByFunction: r"same shape, got \(13, 1\) and \(13,\)",
     strange.BroadcastError: r"same shape, got \(13, 1\) and \(13,\)",
+    strange_losses.SumInTraining: "mean over the batch, .* holds each example twice",
+    strange_losses.GoesBackward: "must leave backward.* got a gradient in 0.weight; use",
+    strange_losses.Freezing: "freeze parameters in model.*, got a change of 0.weight",
+    strange_losses.OneMemory: "must not share memory, got 0.weight and 2.weight; tie them as",
+    strange_losses.Lazy: "got 0.weight without a shape; give lazy modules their sizes",
+    strange_losses.ComplexLoss: r"one finite number .* got shape \(\) of torch.complex64",
+    strange_losses.Score: "error must be a mean over the examples, .* `whole = True`",
+    strange_losses.BelowZero: r"error must lie in \[0, 1\], got -",
     strange_parameters.HookedLater: "parameter 0.weight must have no hook for when",
     strange_parameters.HardlyWritten: "validation inputs must stay as they are",
     strange_parameters.CountingErrors: "class CountingErrors>.calls changes; keep it as",
-    strange_parameters.SetByTheLoss: "the error is .* by itself and .* beside the other",
+    strange_parameters.SetByTheLoss: "the error is .* alone and .* with a shared output",
     strange_parameters.OneStart: "different seeds must give different models",
     strange_parameters.DrawnData: "two calls of data.* must agree, .* validation",
     strange_parameters.SharedLayer: "two trainings from one seed must agree",

@@ -80,11 +80,17 @@ def test_the_quadratic_follows_its_recursion(changes):
     [
         ({"batch_schedule": {}}, "one of `stages` and `rule` must be given, got neither"),
         ({"batch_schedule": WARM_UP | {"rule": "seesaw"}}, "must be given, got both"),
-        ({"batch_schedule": WARM_UP | {"most": 4.0}}, "`most` must be left out beside `stages`"),
-        ({"batch_schedule": {"stages": [[0.1, 1.0]]}}, r"must begin at a share of 0.*got \[0.1\]"),
-        ({"batch_schedule": {"stages": [[0.0, 1.0], [0.5, 2.0], [0.5, 4.0]]}}, "each after the"),
-        ({"batch_schedule": {"stages": [[0.0, 0.5]]}}, "must have the multiple 1, by which"),
-        ({"batch_schedule": {"rule": "seesaw", "lr": "same"}}, "`lr` must be left out beside"),
+        (
+            {"batch_schedule": WARM_UP | {"most": 4.0}},
+            "`most` must be left out if `stages` are given",
+        ),
+        ({"batch_schedule": {"stages": [[0.1, 1.0]]}}, r"must begin at 0 and rise, got \[0.1\]"),
+        (
+            {"batch_schedule": {"stages": [[0.0, 1.0], [0.5, 2.0], [0.5, 4.0]]}},
+            "must begin at 0 and rise",
+        ),
+        ({"batch_schedule": {"stages": [[0.0, 0.5]]}}, "must have the multiple 1, after which"),
+        ({"batch_schedule": {"rule": "seesaw", "lr": "same"}}, "`lr` must be left out if `rule`"),
         ({"batch_schedule": {"rule": "seesaw"}}, "rule needs a schedule of the learning rate, got"),
         (SEESAW | {"search": {}}, "decay_fraction must be a number for batch_schedule.rule, got"),
         (

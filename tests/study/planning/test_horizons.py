@@ -35,7 +35,7 @@ def decaying(make_study):
 
 def test_a_schedule_that_hardly_moves_is_said_where_it_does(decaying):
     (line,) = still_schedules(decaying(1000), {4: 400, 16: 90, 64: 30})
-    assert "linear-decay hardly moves before the target" in line
+    assert "linear-decay schedule hardly decays before the target" in line
     assert "B = 64 (0.94 at step 30 of 1,000)" in line
     assert "B = 4" not in line
     assert "B = 16" not in line  # 1 - 89 / 500 = 0.82 is possible there

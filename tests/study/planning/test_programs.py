@@ -1,5 +1,7 @@
 """Studies of programs: what of the study file applies to them."""
 
+import json
+import math
 import sys
 from pathlib import Path
 
@@ -68,7 +70,7 @@ def test_batch_sizes_may_follow_from_the_number_of_examples(study):
         ({"schedule": {"name": "cosine"}}, r"schedule\.name must be left out for a program"),
         ({"federated": {"clients": 2}}, "federated must be left out for a program"),
         ({"race": {"resolution": 0.1}}, r"race\.resolution must be left out for a program"),
-        ({"race": {"max_epochs": 2}}, r"race\.max_epochs must be left out where there is no num"),
+        ({"race": {"max_epochs": 2}}, r"race\.max_epochs needs a known num"),
         ({"race": {"target": 1.5}}, r"race\.target must lie in \(0, 1\)"),
         ({"compute": {"mode": "looped"}}, r"compute\.mode must be left out for a program"),
         ({"compute": {"precision": "bf16"}}, r"compute\.precision must be left out"),
@@ -161,6 +163,17 @@ def test_a_program_is_checked_by_two_short_runs(study):
     assert "at batch size 8, val_error 0.9 at step 0" in clauses["reports measurements"].detail
     assert clauses["ends when asked"].detail == "ends itself"
     assert "agree in every bit" in clauses["two runs of one seed"].detail
+
+
+def test_a_program_that_diverges_in_its_check_is_told(study, tmp_path):
+    resolved, command = resolve(study())
+    for steps, found in (
+        ((0, 10), "; it diverged at step 10"),
+        ((10,), "must be finite at its first measurement, got NaN or infinity at step 10; measure"),
+    ):
+        lines = [{"step": step, "val_error": 0.9 if step == 0 else math.nan} for step in steps]
+        (tmp_path / "train.py").write_text(f"print({chr(10).join(map(json.dumps, lines))!r})")
+        assert found in next(iter(check_program(resolved, command))).detail
 
 
 def test_a_program_that_fails_its_check_says_why(study):

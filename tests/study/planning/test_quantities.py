@@ -17,10 +17,10 @@ class Mine(MeasuredBlobs):
 """
 ONE = "torch.ones(())"
 FAULTS = {
-    "a column": (f"{{'val_loss': {ONE}}}", "name of its own, got 'val_loss'"),
-    "the test error": (f"{{'test_error': {ONE}}}", "name of its own, got 'test_error'"),
-    "a hyperparameter": (f"{{'lr': {ONE}}}", "name of its own, got 'lr'"),
-    "of an export": (f"{{'target': {ONE}}}", "name of its own, got 'target'"),
+    "a column": (f"{{'val_loss': {ONE}}}", "unique name, got 'val_loss'"),
+    "the test error": (f"{{'test_error': {ONE}}}", "unique name, got 'test_error'"),
+    "a hyperparameter": (f"{{'lr': {ONE}}}", "unique name, got 'lr'"),
+    "of an export": (f"{{'target': {ONE}}}", "unique name, got 'target'"),
     "a line break": (f"{{'a\\nb': {ONE}}}", "letters, digits and any of"),
     "empty": (f"{{'': {ONE}}}", "letters, digits and any of"),
     "too many": (f"{{f'q{{i}}': {ONE} for i in range(200)}}", "at most 100"),

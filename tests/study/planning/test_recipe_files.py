@@ -32,7 +32,7 @@ REFUSED = [
     ),
     (
         {"recipe": LINEAR | {"warmup_epochs": 5}, "workload": "noisy-quadratic"},
-        "recipe.warmup_epochs must be left out for a workload whose data never end, got 5",
+        "recipe.warmup_epochs must be left out for a workload with endless data, got 5",
     ),
     ({"recipe": {"rule": "lamb"}}, "optimizer must be 'lamb' for the rule 'lamb', got 'nesterov'"),
     (

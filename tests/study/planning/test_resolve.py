@@ -122,6 +122,12 @@ def test_a_workloads_range_of_one_learning_rate_is_not_taken_for_another(plugin,
     assert list(study.search.space) == list(own)
 
 
+def test_a_momentum_that_does_not_lengthen_the_step_is_recorded(plugin):
+    study, _ = resolve({"workload": plugin(), "optimizer": "muon"})
+    assert study.as_data()["normalized_momentum"] is True
+    assert "normalized_momentum" not in study.identity()
+
+
 def test_a_recorded_study_resolves_to_itself():
     recorded = tomllib.loads((BLOBS.parent / "golden" / "search" / "study.toml").read_text())
     data = {key: value for key, value in recorded.items() if key not in {"examples", "adaptive"}}
@@ -186,8 +192,8 @@ def test_a_resolved_study_resolves_to_itself(plugin):
         ({"race": {"max_steps": {"of": "x"}}}, r"race\.max_steps\.times is required"),
         ({"race": {"max_steps": {"of": "x", "times": 0.5}}}, r"max_steps\.times must be greater"),
         ({"race": {"max_steps": {"of": "none", "times": 2}}}, "of must be the results folder of a"),
-        ({"race": {"prune": [0.5, 0.25]}}, r"each above the one before, got \[0.5, 0.25\]; for"),
-        ({"race": {"prune": [0.5, 0.5]}}, "each above the one before"),
+        ({"race": {"prune": [0.5, 0.25]}}, r"must list rising shares, got \[0.5, 0.25\]; for"),
+        ({"race": {"prune": [0.5, 0.5]}}, "must list rising shares"),
         ({"race": {"prune": [0.0, 0.5]}}, r"race\.prune\.0 must be greater than 0, got 0"),
         ({"race": {"prune": [0.5, 1.5]}}, r"race\.prune\.1 must be less than or equal to 1"),
         ({"race": {"prune": True}}, r"race\.prune must be a list, got True"),
@@ -275,7 +281,7 @@ def test_the_noisy_quadratic_runs_its_own_lanes():
         ({"search": {"space": {"weight_decay": 0.1}}}, "weight_decay must be left out"),
         (
             {"search": {"space": {"warmup_epochs": 1}}},
-            "warmup_epochs must be left out .* never end",
+            "warmup_epochs must be left out .* endless data",
         ),
     ],
 )
@@ -299,7 +305,7 @@ def test_a_workloads_hyperparameter_has_a_name_of_its_own(tmp_path, name):
         )
         + f'    hyperparameters = {{"{name}": {{"default": 0.0, "low": 0.0}}}}\n'
     )
-    with pytest.raises(StudyError, match=f"needs a name of its own, got '{name}'"):
+    with pytest.raises(StudyError, match=f"needs a unique name, got '{name}'"):
         resolve({"workload": f"{path}:Line"})
 
 
@@ -343,3 +349,10 @@ def test_what_a_folder_was_granted_is_not_a_study_files_to_say():
     granted = [{"batch_size": 4, "trials": 99, "seeds": 9}]
     data = {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4]}
     assert resolve(data | {"granted": granted})[0].granted is None
+
+
+def test_a_batch_of_one_that_cannot_train_is_refused_before_all_its_trials_fail():
+    study = {"workload": f"{BLOBS}:BatchNormBlobs", "batch_sizes": [1, 4]}
+    with pytest.raises(StudyError, match="got 1, for which: ValueError: Expected more"):
+        resolve(study)
+    assert resolve(study | {"batch_sizes": [2, 4]})[0].batch_sizes == (2, 4)

@@ -68,3 +68,10 @@ def test_a_gpu_is_given_more_and_own_dynamics_their_own():
     assert cohort_lanes(config(), SMALL, gpu).lanes > cohort_lanes(config(), SMALL, Device()).lanes
     assert pack_lanes(config(), SMALL, gpu).at(512) > pack_lanes(config(), SMALL, Device()).at(512)
     assert cohort_lanes(config(), None, gpu) == pack_lanes(config(), None, gpu)
+
+
+def test_few_lanes_of_heavy_convolutions_are_each_on_their_own_on_a_gpu():
+    heavy = ModelSize(3_000_000, 28_000_000, convolutional=True)
+    on = {kind: pack_lanes(config(), heavy, Device(kind, 1.0)) for kind in ("cpu", "cuda")}
+    assert [on["cuda"].at(size) for size in (1, 64, 256, 4096)] == [128, 38, 1, 1]
+    assert on["cpu"] == pack_lanes(config(), ModelSize(3_000_000, 28_000_000), Device())

@@ -75,7 +75,7 @@ def test_what_is_no_whole_number_of_examples_is_refused(given, message):
 @pytest.mark.parametrize("key", ["batch_unit", "race.max_tokens"])
 def test_a_workload_without_tokens_is_refused(key):
     given = {"batch_unit": "tokens"} if key == "batch_unit" else {"race": {"max_tokens": 16}}
-    with pytest.raises(StudyError, match=f"{key} needs a workload .* its tokens_per_example"):
+    with pytest.raises(StudyError, match=f"{key} needs a workload .* without tokens_per_example"):
         in_examples(given, object())
 
 

@@ -12,8 +12,14 @@ from study.engine.cohort import run_cohort
 from study.engine.data_order import DataOrder
 from study.engine.networks.training import fresh_model
 from study.errors import StudyError
-from study.records import Cohort, Curve, Point, Status
-from study.replay.diagnose import _moments, best_trials, diagnose, diagnostics_named
+from study.records import Cohort, Curve, Point, Role, ScalingRule, Source, Status
+from study.replay.diagnose import (
+    _moments,
+    best_trials,
+    diagnosable,
+    diagnose,
+    diagnostics_named,
+)
 from study.replay.diagnostics.layers import BATCHES
 from workloads.registry import resolve
 
@@ -187,6 +193,28 @@ def test_the_best_trials_are_those_that_reached_first(shared_training, make_stud
         best_trials(study, recorded, [16])
     with pytest.raises(StudyError, match="reached the target, got none"):
         best_trials(study, [recorded[0]], None)
+
+
+def test_fresh_seeds_are_those_of_the_best_point_that_reached_the_target(
+    shared_training, make_study
+):
+    study = make_study(batch_sizes=[8])
+    recorded = trained(study, shared_training())
+
+    def again(trial, of, like):
+        source = Source(8, Role.SEARCH, of, ScalingRule.SAME)
+        point = replace(like.point, trial=trial, role=Role.REPLICATE, source=source)
+        return replace(like, point=point)
+
+    missed, reached = recorded[0], recorded[1]
+    assert missed.outcome.steps is None
+    seeds = [again(0, 1, reached), again(1, 0, reached), again(2, 1, missed), again(3, 1, reached)]
+    known = [*recorded, *seeds]
+    assert best_trials(study, known, None, seeds=5) == [seeds[0], seeds[3]]
+    assert best_trials(study, known, None, seeds=1) == [seeds[0]]
+    assert diagnosable(study, known) == [reached, seeds[0], seeds[3]]
+    with pytest.raises(StudyError, match="--seeds needs re-runs .*got none at batch size 8; raise"):
+        best_trials(study, recorded, None, seeds=5)
 
 
 def test_a_trial_that_does_not_reach_again_is_refused(shared_training, make_study):

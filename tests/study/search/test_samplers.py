@@ -157,9 +157,16 @@ def test_faulty_samplers_are_refused(own, lines, match):
         resolve({"workload": "noisy-quadratic", "batch_sizes": [4], "search": search})
 
 
-def test_a_sampler_that_learns_must_repeat_itself(own):
-    lines = "def suggest(self, trials): return np.random.random((len(trials), self.shape))"
-    search = {"sampler": own("Around", lines)}
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["def suggest(self, trials): return np.random.random((len(trials), self.shape))"],
+        ["def suggest(self, trials):", "    type(self).calls = getattr(self, 'calls', 0) + 1"]
+        + ["    return super().suggest(trials)"],
+    ],
+)
+def test_a_sampler_that_learns_must_repeat_itself(own, lines):
+    search = {"sampler": own("Around", *lines)}
     with pytest.raises(StudyError, match="the same points to the same seed, trials and results"):
         resolve({"workload": "noisy-quadratic", "batch_sizes": [4], "search": search})
 

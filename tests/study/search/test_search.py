@@ -147,7 +147,11 @@ def test_a_journal_grows_by_a_line_for_each_trial_and_each_study(tmp_path, make_
     counts = {s.study_name: s.n_trials for s in optuna.get_all_study_summaries(storage)}
     assert counts == {"batch size 4": 9, "batch size 16": 9}
     assert list(tmp_path.iterdir()) == [path]
+    whole = path.read_bytes()
     assert not Journal(path, 17).whole
+    for flipped in (b'"study_nbme"', b'"study_name!'):
+        path.write_bytes(whole.replace(b'"study_name"', flipped, 1))
+        assert not Journal(path, 18).whole
     assert not path.exists()
 
 

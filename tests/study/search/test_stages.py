@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from study.config.until import Grant
 from study.records import Curve, Outcome, Role, ScalingRule, Seconds, Status, TrialResult
 from study.search.queue import CohortQueue
 from study.search.warm_start import inner_neighbor
@@ -294,3 +295,21 @@ def test_the_point_that_its_re_runs_found_best_is_confirmed_by_more(make_study):
     seeds = [p.seed for cohort in again for p in cohort.points]
     assert len(set(seeds)) == 10
     assert sweep(study, results)[0] == []
+
+
+def test_granted_seeds_go_to_the_point_whose_first_ones_are_best(make_study):
+    few = make_study(batch_sizes=[4], search={"trials": 8}, replicates={"seeds": 3})
+    _, results = sweep(few)
+    more = few.with_grants([Grant(batch_size=4, trials=16, seeds=9)])
+    cohorts, results = sweep(more, results)
+    again = [cohort.points for cohort in cohorts if cohort.role is Role.REPLICATE]
+    steps = {}
+    for r in results:
+        if r.point.role is Role.REPLICATE:
+            steps.setdefault(r.point.source.trial, []).append(r.outcome.steps)
+    # the faster one that the search has found since is run again as often as the other was
+    assert list(map(len, again)) == [3, 6]
+    best = min(steps, key=lambda trial: statistics.median(steps[trial][:3]))
+    wanted = dict.fromkeys(steps, 3) | {best: 9}
+    assert {trial: len(found) for trial, found in steps.items()} == wanted
+    assert sweep(more, results)[0] == []

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,90 @@ def test_a_tracker_that_hangs_is_ended(study, monkeypatch):
     assert said == ["the trackers were ended after 0 s; what they have may lack runs"]
 
 
+PLUGINS = """
+import os, time
+
+
+class Tracker:
+    def __init__(self, study, folder):
+        self.place, self.seen = folder / type(self).__name__, 0
+        print("a package that talks")
+
+    def log(self, run):
+        self.seen += 1
+        if self.seen == 2:
+            self.fail()
+        self.place.write_text(str(self.seen))
+
+    def close(self, summary, figures):
+        self.place.write_text("closed")
+
+    def fail(self):
+        pass
+
+
+class Raises(Tracker):
+    def fail(self):
+        raise SystemExit("no space left")
+
+
+class Hangs(Tracker):
+    def fail(self):
+        self.place.write_text("hangs")
+        time.sleep(600)
+
+
+class Dies(Tracker):
+    def fail(self):
+        os._exit(7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "end"),
+    [
+        ("Tracker", []),
+        ("Hangs", ["the trackers were ended after 0 s; what they have may lack runs"]),
+        ("Dies", ["the trackers ended with code 7; what they have lacks runs"]),
+    ],
+)
+def test_a_tracker_that_fails_midway_harms_neither_sweep_nor_the_others(
+    study, tmp_path, monkeypatch, last, end
+):
+    folder, resolved, results = study
+    plugins = tmp_path / "plugins"
+    (plugins / "odd-1.dist-info").mkdir(parents=True)
+    (plugins / "odd.py").write_text(PLUGINS)
+    (plugins / "odd-1.dist-info" / "METADATA").write_text("Name: odd\nVersion: 1\n")
+    names = ("Raises", last)
+    points = "".join(f"{name} = odd:{name}\n" for name in names)
+    (plugins / "odd-1.dist-info" / "entry_points.txt").write_text(
+        f"[batchscale.trackers]\n{points}"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(plugins), prepend=os.pathsep)
+    place = tmp_path / "digits" / last
+
+    def found(*_):  # the sweep's last work takes until the tracker hangs
+        deadline = time.monotonic() + 60
+        while last == "Hangs" and not (place.exists() and place.read_text() == "hangs"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return {}, []
+
+    monkeypatch.setattr("study.tracking.follow._found", found)
+    monkeypatch.setattr("study.tracking.follow.MOST_SECONDS", 0.01 if last == "Hangs" else 60.0)
+    progress = Progress(resolved)
+    with tracked(names, "trial", folder, resolved, progress) as said:
+        progress.add(results)
+    assert said == ["nothing more was tracked by Raises: SystemExit: no space left", *end]
+    assert progress.recorded == len(results)
+    assert (tmp_path / "digits" / "Raises").read_text() == "1"
+    assert place.read_text() == {"Tracker": "closed", "Hangs": "hangs", "Dies": "1"}[last]
+
+
 def test_a_disk_that_is_full_is_said_and_harms_nothing(study, monkeypatch):
     folder, resolved, results = study
+    monkeypatch.setattr("study.tracking.follow._found", lambda *_: ({}, []))
     progress = Progress(resolved)
     with tracked(("of nobody",), "trial", folder, resolved, progress) as said:
         monkeypatch.setattr(

@@ -165,7 +165,7 @@ def test_a_spectrum_that_is_none_is_refused(options, message):
 
 
 def test_an_optimizer_without_a_known_recursion_is_refused():
-    with pytest.raises(WorkloadError, match="knows the optimizers sgd, heavy-ball, nesterov"):
+    with pytest.raises(WorkloadError, match="supports the optimizers sgd, heavy-ball, nesterov"):
         lanes_of(NoisyQuadratic(), "adam", 1, 0.1)
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis.comparison.compare import compare
-from analysis.figures.comparison import COMPARISON_FIGURES, draw, write_comparison_figures
+from analysis.figures.comparison import COMPARISON_FIGURES, draw
 from analysis.figures.comparison.curves import (
     B_CRIT,
     FIT,
@@ -17,6 +17,7 @@ from analysis.figures.comparison.curves import (
     comparison_data,
     normalised_data,
 )
+from analysis.figures.drawing.kind import write_all
 from analysis.tables.folder import ResultsFolder
 
 SHAPES = {
@@ -95,7 +96,9 @@ def test_draws_any_shapes_that_can_be_read(made, names, assert_readable):
 
 def test_writes_both_figures_or_the_one_there_is(made, tmp_path):
     folder = ResultsFolder.at(tmp_path)
-    written = write_comparison_figures(comparison_of(made, "all regimes", "no plateau"), folder)
+    written = write_all(
+        COMPARISON_FIGURES, comparison_of(made, "all regimes", "no plateau"), folder
+    )
     stems = ("comparison", "comparison_normalised")
     assert written == [f"{stem}.{form}" for stem in stems for form in ("png", "svg", "csv")]
     assert all((tmp_path / name).stat().st_size for name in written)

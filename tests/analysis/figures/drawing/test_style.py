@@ -10,7 +10,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from analysis.errors import AnalysisError
-from analysis.figures import FIGURES, draw, write_figures
+from analysis.figures import FIGURES, draw
+from analysis.figures.drawing.kind import write_all
 from analysis.figures.drawing.style import Look, look_of, save, style
 from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
@@ -51,16 +52,16 @@ def test_style_leaves_no_trace():
     assert dict(mpl.rcParams) == before
 
 
-def test_write_figures_writes_all(analyzed, tmp_path):
+def test_write_all_writes_every_figure(analyzed, tmp_path):
     folder = ResultsFolder.at(tmp_path)
-    names = write_figures(analyzed, folder)
+    names = write_all(FIGURES, analyzed, folder)
     assert {name.partition(".")[0] for name in names} == set(FIGURES)
     assert all(folder.read(name) for name in names)
     assert len(names) == 3 * len(FIGURES)
 
 
 def test_figures_without_data_are_left_out(made, tmp_path):
-    names = write_figures(analyze(made({4: None, 8: None})), ResultsFolder.at(tmp_path))
+    names = write_all(FIGURES, analyze(made({4: None, 8: None})), ResultsFolder.at(tmp_path))
     stems = {name.partition(".")[0] for name in names}
     assert stems == {"steps_vs_batch", "search", "goals", "budgets"}
 

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing.ticks import batch_size_axis, label_axis, log_axis
+from analysis.figures.drawing.ticks import batch_size_axis, label_axis, log_axis, token_axis
 
 
 @pytest.fixture
@@ -27,6 +27,20 @@ def labels(ticks):
 def test_ticks_are_batch_sizes_with_the_last(axes, sizes, shown):
     batch_size_axis(axes, pd.Series(sizes))
     assert labels(axes.get_xticklabels()) == shown
+
+
+@pytest.mark.parametrize(
+    ("largest", "tokens", "shown"),
+    [
+        (128, 32, ["32", "64", "128", "256", "512", "1,024", "2,048", "4,096"]),
+        (4096, 1024, ["1,024", "16,384", "262,144", "4,194,304"]),  # fewer than below
+    ],
+)
+def test_ticks_in_tokens_are_grouped_and_have_room(axes, largest, tokens, shown):
+    batch_size_axis(axes, pd.Series([2**k for k in range(largest.bit_length())]))
+    token_axis(axes, tokens)
+    (top,) = axes.child_axes
+    assert labels(top.get_xticklabels()) == shown
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_ten_thousand_trials_open_within_a_second(made, opened, tmp_path):
     path = written(
         Page(studies=[StudyPage.of(analysis, "large", Records())]), tmp_path / "report.html"
     )
-    assert "training curves are shown, of 10,000 trials" in path.read_text()
+    assert "training curves of 10,000 trials are shown" in path.read_text()
     paints = []
     for _ in range(3):
         watched = opened(path, viewport={"width": 1200, "height": 900})

@@ -10,7 +10,7 @@ from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import fresh_model, load
 from study.optimizers import optimizer_named
-from tests import strange
+from tests import strange, strange_losses
 from workloads.builtin.classification import DigitsCNN
 from workloads.errors import WorkloadError
 from workloads.randomness import forked, seed_all
@@ -52,6 +52,9 @@ def plain(loaded):
         strange.Resetting,
         strange.Penalized,
         strange.Keywords,
+        strange_losses.GradientPenalty,
+        strange_losses.SparseRows,
+        strange_losses.OneElement,
     ],
     ids=lambda kind: kind.__name__,
 )
@@ -134,5 +137,20 @@ def test_validation_examples_written_into_late_end_the_training():
     lanes = lanes_of(loaded, lambda loaded: LoopedNetwork(loaded, SEED))
     lanes.measure()
     workload.measured = 3
-    with pytest.raises(WorkloadError, match="validation examples must stay as they are"):
+    with pytest.raises(WorkloadError, match="validation examples must not change"):
+        lanes.measure()
+
+
+def test_what_is_trained_may_not_change_in_the_middle_of_a_trial():
+    lanes = lanes_of(load(strange_losses.ThawingLate(), CPU), lambda made: LoopedNetwork(made, 1))
+    lanes.advance(10)
+    with pytest.raises(WorkloadError, match="what is trained must stay the same through a trial"):
+        lanes.advance(1)
+
+
+def test_an_error_that_is_no_fraction_is_refused_when_it_is_measured():
+    loaded = load(strange_losses.BelowZero(), CPU)
+    lanes = lanes_of(loaded, lambda loaded: PackedNetworks(loaded, (1, 2)), (1, 2))
+    lanes.advance(100)
+    with pytest.raises(WorkloadError, match=r"error must lie in \[0, 1\], got -0"):
         lanes.measure()

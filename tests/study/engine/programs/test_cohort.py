@@ -1,3 +1,4 @@
+import math
 import os
 import re
 import time
@@ -6,6 +7,7 @@ import pytest
 
 from study.engine.checkpoints import SavedError
 from study.engine.programs import trial
+from study.engine.race import Race
 from study.errors import StudyError
 from study.storage import trial_rows
 from study.storage.curve_columns import curve_table
@@ -28,6 +30,18 @@ def test_steps_and_bracket_are_those_that_the_program_measured(programs):
     assert result.curve.step.tolist() == [0, 7, 19, 40]
     assert result.execution.mode == "program"
     assert (result.curve.seconds >= 0).all()
+
+
+def test_programs_tell_while_they_run_how_far_they_are(programs, monkeypatch):
+    told = []
+    monkeypatch.setattr(Race, "after_lap", lambda p: told.append((p.step, p.share, p.least_loss)))
+    programs.race |= {"slack": 2.0}
+    body = "say(0, 0.9, val_loss=3.0)\nsay(10, 0.6, val_loss=2.0)\ntime.sleep(0.3)\nsay(30, 0.2)"
+    programs.run(body, (1.0, 2.0))
+    half = math.log(0.6 / 0.9) / math.log(0.3 / 0.9) / 2  # the cap is twice the steps to target
+    assert (10, pytest.approx(half / 2), 2.0) in told
+    assert told[-1][:2] == (60, 1.0)
+    assert all(0 <= share <= 1 for _, share, _ in told)
 
 
 def test_a_target_met_by_the_first_measurement_has_a_bracket_from_the_start(programs):
@@ -81,6 +95,8 @@ def test_trials_that_spend_their_budget_have_no_cap(programs):
         ("say(0, 0.5)\nsay(10, float('nan'))\nwait()", ("diverged", None, None, 10)),
         ("say(0, 0.5)\nsay(10, 0.4, val_loss=float('inf'))\nwait()", ("diverged", None, None, 10)),
         ("say(10, float('nan'))\nwait()", ("diverged", None, None, 10)),
+        ("say(0, 0.5)\nfor step in (10, 20): say(step, None)", ("diverged", None, None, 10)),
+        ("say(0, 0.5)\nsay(10, None)\nsay(99, 0.5)\nsay(100, None)", ("exhausted",)),
         ("say(0, 0.5, val_loss=1.0)\nsay(100, 0.6, val_loss=9.0)\nwait()", ("diverged",)),
         ("say(10, 0.5, val_loss=1.0)\nsay(100, 0.6, val_loss=9.0)\nwait()", ("exhausted",)),
     ],
@@ -116,6 +132,11 @@ def test_how_a_trial_above_the_target_ends(programs, body, expected):
         ("say(0, 0.5); say(40, 0.4)", "must train for {max_steps} = 100 .* end after step 40"),
         ("say(0, 0.5); 1 / 0", "exit code 1 after step 0; it printed last: ZeroDivisionError"),
         ("os.kill(os.getpid(), 9)", "signal 9 before any measurement; it printed nothing"),
+        (
+            "for text in ('{}\\n' * 9, '{}'):\n"
+            "    open(os.environ['BATCHSCALE_LOG'], 'w').write(text); time.sleep(0.5)\nwait()",
+            "must append to .BATCHSCALE_LOG, got a file that became shorter after step -1",
+        ),
         ("open(os.environ['BATCHSCALE_LOG'], 'a').write('oops')", "must be a JSON object.*'oops'"),
     ],
 )

@@ -59,8 +59,30 @@ def test_a_last_line_counts_without_its_break_unless_it_is_torn():
     assert torn.end() == []
 
 
-def test_what_terminals_and_other_systems_put_around_a_line_is_left_out():
-    lines = Lines().add(
-        b'\xef\xbb\xbf{"step": 1}\r\n 50%|#\r{"step": 2}\n\x1b[1;32m{"step": 3}\x1b[0m\n'
-    )
-    assert lines == ['{"step": 1}', '{"step": 2}', '{"step": 3}']
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'\xef\xbb\xbf{"step": 7, "val_error": 0.5}\r\n',
+        b'\r 40%|##\r 50%|##  {"step": 7, "val_error": 0.5}\n',
+        b'{"step": 7, "val_error": 0.5}\r 50%|##\n',
+        b'\x1b[2K\x1b[1;32m{"step": 7, "val_error": 0.5}\x1b[0m\n',
+        b'INFO train: {"step": 7, "val_error": 0.5}\n',
+        b'\xff\x00{"step": 7, "val_error": 0.5}\x00\n',
+    ],
+)
+def test_a_measurement_is_found_among_what_bars_loggers_and_terminals_print(reader, line):
+    found = [read(reader, text) for text in Lines().add(line)]
+    assert [(m.step, m.val_error) for m in found if m] == [(7, 0.5)]
+
+
+def test_nested_keys_have_dots():
+    reader = Reader(Command(Options(run="train", target=0.1, measured="eval.err")))
+    assert read(reader, '{"step": 7, "eval": {"err": 0.5}}').val_error == 0.5
+
+
+def test_a_line_is_kept_whole_whatever_its_pieces():
+    lines, text = Lines(), b'{"step": 7, "pad": "%s"}' % (b"x" * 200_000)
+    found = [
+        line for at in range(0, len(text), 50_000) for line in lines.add(text[at : at + 50_000])
+    ]
+    assert [*found, *lines.end()] == [text.decode()]

@@ -1,0 +1,114 @@
+"""Noise families of log steps: density, survival function, and probability of a bracket."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, log_ndtr, ndtr
+
+from analysis.fitting.models import Floats
+
+Derivatives = tuple[Floats, Floats, Floats]
+"""A function's value and its first two derivatives."""
+Bracket = tuple[Floats, tuple[Floats, Floats], tuple[Floats, Floats, Floats]]
+"""The same of a function of two ends: by the lower and the upper one; lower twice, both, upper."""
+
+_HALF_LOG_TAU = math.log(math.tau) / 2
+_DEEP = -30.0
+"""Where probabilities of normal tails come near to the least number there is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noise:
+    """A noise family at location 0 and scale 1.
+
+    Attributes:
+        name: name of the distribution of values whose logarithm has this noise.
+        std: standard deviation.
+        density: log density and its first two derivatives.
+        survival: log survival function and its first two derivatives.
+        bracket: log probability between two ends, its derivatives by the lower and the upper end,
+            and the second ones: lower twice, both, upper twice.
+        sample: samples an array of a given shape.
+    """
+
+    name: str
+    std: float
+    density: Callable[[Floats], Derivatives]
+    survival: Callable[[Floats], Derivatives]
+    bracket: Callable[[Floats, Floats], Bracket]
+    sample: Callable[[np.random.Generator, tuple[int, ...]], Floats]
+
+
+def _normal_density(z: Floats) -> Derivatives:
+    return -(z**2) / 2 - _HALF_LOG_TAU, -z, np.full_like(z, -1.0)
+
+
+def _normal_survival(z: Floats) -> Derivatives:
+    log_survival = log_ndtr(-z)
+    hazard = np.exp(-(z**2) / 2 - _HALF_LOG_TAU - log_survival)
+    # hazard - z cancels in the far tail; the exact product lies between 0 and 1
+    return log_survival, -hazard, -np.clip(hazard * (hazard - z), 0.0, 1.0)
+
+
+def _normal_bracket(low: Floats, high: Floats) -> Bracket:
+    # in the lower tail, where a difference of probabilities loses no digits
+    flipped = low + high > 0
+    near, far = np.where(flipped, -low, high), np.where(flipped, -high, low)
+    with np.errstate(divide="ignore"):
+        log_probability = np.log(ndtr(near) - ndtr(far))
+    deep = near < _DEEP
+    if deep.any():
+        top = log_ndtr(near[deep])
+        log_probability[deep] = top + np.log(-np.expm1(log_ndtr(far[deep]) - top))
+    level = -_HALF_LOG_TAU - log_probability
+    at_low, at_high = np.exp(level - low**2 / 2), np.exp(level - high**2 / 2)
+    second = (at_low * (low - at_low), at_low * at_high, -at_high * (high + at_high))
+    return log_probability, (-at_low, at_high), second
+
+
+def _logistic_density(z: Floats) -> Derivatives:
+    below = expit(z)
+    return -z - 2 * np.logaddexp(0.0, -z), 1 - 2 * below, -2 * below * (1 - below)
+
+
+def _logistic_survival(z: Floats) -> Derivatives:
+    below = expit(z)
+    return -np.logaddexp(0.0, z), -below, -below * (1 - below)
+
+
+def _logistic_bracket(low: Floats, high: Floats) -> Bracket:
+    # F(high) - F(low) = F(high) Q(low) (1 - exp(low - high))
+    above_low, above_high, width = expit(-low), expit(-high), high - low
+    log_probability = -np.logaddexp(0, -high) - np.logaddexp(0, low) + np.log(-np.expm1(-width))
+    shrink = -np.exp(-width) / np.expm1(-width)
+    bend = shrink * (1 + shrink)
+    first = (above_low - 1 - shrink, above_high + shrink)
+    ends = [-at * (1 - at) - bend for at in (above_low, above_high)]
+    return log_probability, first, (ends[0], bend, ends[1])
+
+
+NOISES: Mapping[str, Noise] = {
+    noise.name: noise
+    for noise in (
+        Noise(
+            name="log-normal",
+            std=1.0,
+            density=_normal_density,
+            survival=_normal_survival,
+            bracket=_normal_bracket,
+            sample=lambda rng, shape: rng.standard_normal(shape),
+        ),
+        Noise(
+            name="log-logistic",
+            std=math.pi / math.sqrt(3),
+            density=_logistic_density,
+            survival=_logistic_survival,
+            bracket=_logistic_bracket,
+            sample=lambda rng, shape: rng.logistic(size=shape),
+        ),
+    )
+}
+"""Noise families by name, the usual pair of accelerated failure time models (Kalbfleisch and
+Prentice 2002, section 2.2). The influence of a single value is bounded under log-logistic noise."""
