@@ -21,7 +21,7 @@ COHORT_LANES = {"cpu": 32, "cuda": 128}
 STATE_BYTES = {"cpu": 2**30, "cuda": 2**32}
 """Upper bound on a cohort's parameters, gradients and optimizer state."""
 PACK_LANES = {"cpu": 32, "cuda": 128}
-PACK_EXAMPLES = {"cpu": sys.maxsize, "cuda": 65_536}
+PACK_EXAMPLES = {"cpu": 2**15, "cuda": 2**16}
 PACK_FLOPS = {"cpu": 2**29, "cuda": 2**38}
 """Operations of a packed forward pass beyond which a single lane keeps the device busy.
 

@@ -31,7 +31,7 @@ def test_a_round_holds_where_it_started_and_its_mean_change():
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "lanes"), [(1, 32), (512, 32), (1024, 16), (4096, 8), (65_536, 1)]
+    ("batch_size", "lanes"), [(1, 32), (256, 32), (512, 16), (4096, 8), (65_536, 1)]
 )
 def test_a_pack_holds_few_enough_examples_for_the_cache(batch_size, lanes):
     assert pack_lanes(config(), SMALL, Device()).at(batch_size) == lanes
