@@ -155,7 +155,7 @@ def test_an_export_stays_in_its_folder(archive, tmp_path, accept):
 
 def test_an_export_that_cannot_be_written_is_refused(folder, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(AnalysisError, match=r"that can be written, got .*file: Not a directory"):
+    with pytest.raises(AnalysisError, match=r"a writable folder, got .*file: Not a directory"):
         export_study(folder, tmp_path / "file")
 
 

@@ -11,7 +11,7 @@ from analysis.tables.schema import RESERVED_COLUMNS
 REFERENCE = Path(__file__).parents[3] / "results" / "reference"
 SEARCHED = {
     *("lr", "momentum", "1 - momentum", "beta1", "1 - beta1", "beta2", "eps", "weight_decay"),
-    "adamw_lr_ratio",
+    *("adamw_lr_ratio", "beta2_half_life"),
 }
 
 

@@ -175,6 +175,7 @@ def test_a_study_in_tokens_has_a_second_axis(study, analyzed, assert_readable):
     figure = draw(in_tokens)
     (axes,) = figure.axes
     (top,) = axes.child_axes
-    np.testing.assert_allclose(top.get_xticks(), 16 * axes.get_xticks())
+    assert top.get_xticks().max() == 16 * axes.get_xticks().max()
+    assert set(top.get_xticks() / 16) <= set(axes.get_xticks())  # labels have room
     assert_readable(figure)
     assert not draw(analyzed).axes[0].child_axes
