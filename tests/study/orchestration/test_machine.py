@@ -48,7 +48,7 @@ def test_what_ray_can_live_with_is_accepted(machine):
         ),
         ({"folder": "/tmp/größer"}, "ASCII characters, got /tmp/größer; set RAY_TMPDIR"),
         ({"disk": 100}, "must have 1 MiB free, got 0 MiB in /tmp/ray; free some space"),
-        ({"memory": 200 * MIB}, "Ray and 2 workers need 450 MiB .* got 200 MiB; end other"),
+        ({"memory": 200 * MIB}, "Ray and 2 workers need 450 MiB .* got 200 MiB; close other"),
         (
             {"disk": 20 * MIB, "shared": MIB},
             "object store, got 1 MiB of shared memory in /dev/shm and 20 MiB .* --shm-size=76m, or",
@@ -65,7 +65,7 @@ def test_each_limit_has_its_own_message(machine, found, message):
 
 
 def test_all_that_is_wrong_is_told_at_once(machine):
-    with pytest.raises(StudyError, match="of memory .*\n.*open files"):
+    with pytest.raises(StudyError, match="of free memory.*\n.*open files"):
         check_machine(replace(machine, memory=0, open_files=1))
 
 

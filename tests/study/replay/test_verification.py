@@ -122,7 +122,7 @@ TAMPERED = {
     ),
     "an end of a box": (
         lambda path: rewrite(path / "boxes.parquet", nudge("low")),
-        {"tables": "low in boxes.parquet must be 0.0"},
+        {"tables": "low in boxes.parquet must be 0.0", "summary": "boxes.parquet"},
     ),
     "a table that is none": (
         lambda path: (path / "boxes.parquet").write_bytes(b""),
@@ -130,7 +130,7 @@ TAMPERED = {
     ),
     "a row of a table gone": (
         lambda path: rewrite(path / "curves.parquet", lambda rows: rows.pop()),
-        {"tables": "curves.parquet must have"},
+        {"tables": "curves.parquet must have", "summary": "curves.parquet"},
     ),
     "a part gone": (
         lambda path: (path / PART).unlink(),

@@ -371,5 +371,5 @@ def test_a_quantity_that_is_no_number_fails_the_trial(programs):
 @pytest.mark.parametrize("name", ["val_error", "lr", "f1\n"])
 def test_names_of_quantities_that_are_taken_or_malformed_are_refused(programs, name):
     programs.options = {"quantities": [name]}
-    with pytest.raises(StudyError, match="a measured quantity needs a name"):
+    with pytest.raises(StudyError, match="a measured quantity needs a (unique )?name"):
         programs.resolved("wait()")
