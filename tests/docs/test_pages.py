@@ -62,7 +62,10 @@ def test_the_readme_tells_what_the_reference_study_found():
     assert f"b_crit = {b_crit}, 95 % interval" in told
     assert f"Perfect scaling ends at {perfect}, the plateau begins at {plateau}." in told
     fastest = json.loads((study / "cost.json").read_text())["sentences"][0]
-    best = r"Fastest on one device: B = (\d+), (.*?) to target, .*; by their intervals, B = (.*) may be as fast"
+    best = (
+        r"Fastest on one device: B = (\d+), (.*?) to target, .*; "
+        r"by their intervals, B = (.*) may be as fast"
+    )
     size, time, others = re.match(best, fastest).groups()
     assert f"fastest at B = {size}, {time} to the target, and B = {others} may be as fast" in told
 
