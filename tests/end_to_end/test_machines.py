@@ -46,6 +46,7 @@ def begun(make_place, tmp_path_factory, lasting_store):
         yield place, uri, ResultsFolder.at(lasting_store.uri("results/study"))
 
 
+@pytest.mark.long
 def test_a_study_in_a_store_is_read_and_analysed_there(begun, command, tmp_path):
     place, _, folder = begun
     code, out, err = command("status", folder)

@@ -58,7 +58,7 @@ def analyses():
 @pytest.mark.parametrize(
     "look",
     [
-        pytest.param(look, id=name, marks=[pytest.mark.long] * (name == "column"))
+        pytest.param(look, id=name, marks=[pytest.mark.long] * (name != "small"))
         for name, look in LOOKS.items()
     ],
 )

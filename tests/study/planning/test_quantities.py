@@ -23,7 +23,7 @@ FAULTS = {
     "of an export": (f"{{'target': {ONE}}}", "unique name, got 'target'"),
     "a line break": (f"{{'a\\nb': {ONE}}}", "letters, digits and any of"),
     "empty": (f"{{'': {ONE}}}", "letters, digits and any of"),
-    "too many": (f"{{f'q{{i}}': {ONE} for i in range(200)}}", "at most 100"),
+    "too many": (f"{{f'q{{i}}': {ONE} for i in range(101)}}", "at most 100"),
     "no name": (f"{{1: {ONE}}}", "a scalar tensor for each name"),
     "no tensor": ("{'accuracy': 0.5}", "take the mean, and keep it a tensor"),
     "no mean": (
