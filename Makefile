@@ -35,10 +35,12 @@ lint: install ## style, types and import contracts
 doctest: install ## the examples in the docstrings (trackers are extras, which need not be there)
 	$(BIN)/pytest -q --doctest-modules --doctest-ignore-import-errors batchscale study analysis workloads
 
-test: install lint doctest ## lint, the examples in docstrings, then every test but the long ones
+test: install ## lint, the examples in docstrings, then every test but the long ones
+	$(MAKE) --no-print-directory --jobs 2 lint doctest
 	$(PYTEST) --durations=10 -m 'not long'
 
-test-all: install lint doctest ## lint, the examples in docstrings, then every test
+test-all: install ## lint, the examples in docstrings, then every test
+	$(MAKE) --no-print-directory --jobs 2 lint doctest
 	$(PYTEST) --durations=10
 
 test-fast: install ## the tests that take less than a few seconds each

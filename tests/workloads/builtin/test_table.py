@@ -53,7 +53,13 @@ def test_every_built_in_workload_keeps_its_contract(broken, name):
     assert how == (None if name == "noisy-quadratic" else "packed")
 
 
-@pytest.mark.parametrize(("name", "options"), VARIANTS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(*variant, marks=[pytest.mark.long] * variant[0].startswith("cifar10"))
+        for variant in VARIANTS
+    ],
+)
 def test_variants_are_packed(on_made_data, name, options):
     assert admission.clause(resolve(name, options)).detail == "packed"
 
