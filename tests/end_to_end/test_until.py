@@ -9,7 +9,7 @@ workload = "noisy-quadratic"
 optimizer = "sgd"
 batch_sizes = [16, 64, 256, 1024, 4096]
 [search]
-trials = 8
+trials = 16
 [search.space]
 lr = { low = 1e-3, high = 2.0, scale = "log" }
 [race]
