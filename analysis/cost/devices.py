@@ -98,6 +98,11 @@ class DeviceCost:
         return product(self.steps, self.step_seconds)
 
     @property
+    def device_seconds(self) -> Estimate:
+        """N times that time."""
+        return self.seconds.times(self.devices)
+
+    @property
     def device_hours(self) -> Estimate:
         """N times that time, in hours."""
         return self.seconds.times(self.devices / 3600)

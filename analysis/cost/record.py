@@ -156,7 +156,7 @@ def readable_devices(cost: StudyCost) -> pd.DataFrame:
         "time": lambda row: amount(row.seconds.value, TIME),
         "95% CI": lambda row: _ends(row.seconds),
         "speed-up": lambda row: rounded(row.speedup.value),
-        "device time": lambda row: _time(row.seconds.times(row.devices).value),
+        "device time": lambda row: _time(row.device_seconds.value),
         "money": lambda row: "-" if row.money is None else price_text(row.money.value),
     }
     shown = pd.DataFrame({name: [write(row) for row in cost.scaling] for name, write in of.items()})

@@ -171,7 +171,7 @@ def _scaled(row: DeviceCost) -> str:
     money = "" if row.money is None else f", {text(row.money)} in money"
     return (
         f"{devices} at B = {row.batch_size}, {text(row.seconds, TIME)} to target, "
-        f"{text(row.seconds.times(row.devices), DEVICE_TIME)}{money}"
+        f"{text(row.device_seconds, DEVICE_TIME)}{money}"
     )
 
 

@@ -158,8 +158,8 @@ def fitted_points(table: pd.DataFrame) -> Points:
     """Return the points to fit: medians if all batch sizes have replicates, else minima.
 
     The two are never mixed, as the minimum is biased low. Each has the bracket that it was found
-    in. A batch size that missed the target is a
-    lower bound, and so is a median of seeds of which half or more missed it.
+    in. A batch size that missed the target is a lower bound, and so is a median of seeds of which
+    half or more missed it.
 
     Args:
         table: from `with_replicates`, or without its columns.

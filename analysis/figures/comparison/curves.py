@@ -183,7 +183,7 @@ def _draw_b_crit(axes: Axes, studies: Sequence[Compared]) -> None:
 def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
     medians = "median over fresh seeds, 95% interval"
     measured = medians if comparison.medians else "fewest steps over trials"
-    band = max((through(study.points) for study in comparison.studies), key=len)
+    band = through(*(study.points for study in comparison.studies))
     band += ", 95% band" if len(comparison.studies) <= _MOST_BANDS else ""
     studies = comparison.studies
     named = study_keys(studies, study_styles(studies))

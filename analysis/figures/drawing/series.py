@@ -175,9 +175,9 @@ def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[L
     return [entry for name, entry in keys.items() if name in shown]
 
 
-def through(points: Points) -> str:
-    """Return what follows the name of a fit in a legend: that it does not run through the marks."""
-    return " through brackets" if points.bracketed.any() else ""
+def through(*fitted: Points) -> str:
+    """Return what follows the name of fits in a legend: that they do not run through the marks."""
+    return " through brackets" if any(points.bracketed.any() for points in fitted) else ""
 
 
 def perfect_line() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from analysis.figures.drawing.series import (
     series_keys,
     series_rows,
     steps_axis_scale,
+    through,
 )
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis
@@ -63,4 +64,7 @@ def draw_goals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     label_axis(axes.xaxis, batch_axis([analysis.study.config]))
     label_axis(axes.yaxis, steps_axis([analysis.study.config]))
     sheet.title(f"{analysis.subject}, validation {analysis.quantity}")
-    sheet.legend([*handles, *series_keys(set(data["series"]), "fewest steps over trials")])
+    fits = [goal.fits for goal in analysis.goals if goal.fits is not None]
+    brackets = through(*(own["hyperbola"].points for own in fits))
+    keys = series_keys(set(data["series"]), "fewest steps over trials", brackets)
+    sheet.legend([*handles, *keys])
