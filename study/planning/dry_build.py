@@ -94,23 +94,18 @@ def dry_build(
         _refuse_own_average(config, loaded)
     start = _start(loaded)
     size = _size(loaded, optimizer, averaged=bool(of_averaging().used(space)))
-    _refuse_score(loaded, size)
+    learns = size.flops <= _LEARNING_FLOPS  # large models would learn for too long here
+    if learns:
+        refuse_rising(loaded.workload, partial(fresh_model, loaded), few(loaded.data.train))
     _start_above(target, start)
     _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
     values = {name: middle(space[name]) for name in of_workload(workload).used(space)}
-    admission = admit(loaded, values, learns=size.flops <= _LEARNING_FLOPS)
+    admission = admit(loaded, values, learns=learns)
     mode = _mode(config, admission)
     loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
     tested = loaded.data.test is not None
     return Built(loaded, mode, loaded.data.train.size, size, loaded.quantities, tested)
-
-
-def _refuse_score(loaded: LoadedWorkload, size: ModelSize) -> None:
-    """Refuse an accuracy instead of an error; large models would learn for too long here."""
-    if size.flops <= _LEARNING_FLOPS:
-        make = partial(fresh_model, loaded)
-        refuse_rising(loaded.workload, make, few(loaded.data.train))
 
 
 def _mode(config: StudyConfig, admission: Admission) -> str:

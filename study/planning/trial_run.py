@@ -81,7 +81,8 @@ def trial_run(
         finally:
             trial.close()
         message = trial.end.message if trial.end else ""
-        curve, diverged_at = trial.run().curve, trial.run().diverged_at
+        run = trial.run()
+        curve, diverged_at = run.curve, run.diverged_at
     if not message and not len(curve.step) and diverged_at is not None:
         message = (
             f"a program must be finite at its first measurement, got NaN or infinity at step "
