@@ -12,7 +12,8 @@ import numpy as np
 
 from analysis.report.summary import analyze
 from study.config.until import UntilConfig
-from study.search.until import Spent, half_width, next_grants
+from study.search.narrowing import half_width
+from study.search.until import Spent, next_grants
 from tests.landscapes.judge_searches import Setting
 from tests.landscapes.quadratic import HELD_OUT, TUNED_ON, true_b_crit
 from tests.landscapes.races import run_study
