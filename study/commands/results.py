@@ -54,6 +54,8 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
         missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
         said += [progress_table(rows), f"{percent(share)} of the expected work recorded"]
         said += unfinished_sentences(missing)
+        if more := list(resolved.unmeasured):
+            said.append(f"a sweep may add batch sizes: {', '.join(map(str, more))}")
     if as_json:
         record = {"share_done": share, "batch_sizes": recorded, "unfinished": missing}
         console.document({"study": folder.name, **record})

@@ -29,6 +29,8 @@ _MOST_SEEDS = 1000
 _NORMAL = 1.96  # of a 95 % interval
 _POOLED = 4
 """Seeds as which the scatter at all batch sizes counts, beside that at one."""
+_FAR = 8
+"""Factor beyond the measured batch sizes within which the next one is chosen."""
 _BEYOND = 2.0
 """Factor beyond the measured batch sizes at which a b_crit without a bound is taken to be."""
 
@@ -90,6 +92,37 @@ class Narrowing:
             options += _at(self.resolved, row, seeds, gap)
         return options
 
+    def at_new(self) -> list[Option]:
+        """Return the batch sizes that the study may add, each with the trials and seeds planned.
+
+        Whatever seeds and trials leave of the variance is taken to be of each batch size, as that
+        of points off the curve; so it falls as batch sizes are added.
+        """
+        study, known = self.resolved, self._of_seeds + self._of_gaps
+        sizes = self._known["batch_size"].to_numpy(np.float64)
+        if not len(sizes):
+            return []
+        left = max(self._variance - float((self._weights * known).sum()), 0.0)
+        variances = known + left / self._weights.sum()
+        now = float((self._weights * variances).sum())
+        more = self._known["seeds"].to_numpy(np.float64) / study.replicates.seeds
+        typical = float(np.mean(self._of_seeds * more) + np.median(self._of_gaps))
+        with_new = np.append(variances, typical + left / self._weights.sum())
+        times = (
+            study.search.trials * study.race.slack + study.replicates.seeds * study.replicates.top
+        )
+        return [
+            Option(
+                grant=Grant(
+                    batch_size=size, trials=study.search.trials, seeds=study.replicates.seeds
+                ),
+                narrows=now - float(self._weights_of(np.append(sizes, size)) @ with_new),
+                steps=times * float(self._hyperbola.predict(size)),
+            )
+            for size in study.unmeasured
+            if sizes.min() / _FAR <= size <= sizes.max() * _FAR
+        ]
+
     @property
     def _variance(self) -> float:
         """The variance of log b_crit."""
@@ -129,8 +162,12 @@ class Narrowing:
 
     @cached_property
     def _weights(self) -> Floats:
-        sizes = self._known["batch_size"].to_numpy(np.float64)
-        return sensitivities(sizes, self._center) ** 2 if len(sizes) else sizes
+        return self._weights_of(self._known["batch_size"].to_numpy(np.float64))
+
+    def _weights_of(self, sizes: Floats) -> Floats:
+        """Return the squared sensitivities of batch sizes."""
+        squares: Floats = sensitivities(sizes, self._center) ** 2 if len(sizes) else sizes
+        return squares
 
     @property
     def _center(self) -> float:
@@ -175,6 +212,27 @@ def _at(
             # lanes of a race run to its cap, and a new best point has seeds of its own
             steps=(more * resolved.race.slack + resolved.replicates.seeds) * median,
         )
+
+
+def worth_measuring(resolved: ResolvedStudy, found: Analysis) -> list[int]:
+    """Return the batch sizes that a study may add, near those that reached the target.
+
+    None lies beyond one that missed it, as it would miss it too.
+    """
+    sizes, missed = found.reached["batch_size"], found.table["steps"].isna()
+    if sizes.empty:
+        return []
+    low, high = int(sizes.min()), int(sizes.max())
+    walls = found.table.loc[missed, "batch_size"]
+    least = max([low // _FAR, *walls[walls < low]])
+    most = min([high * _FAR, *walls[walls > high]])
+    return [size for size in resolved.unmeasured if least <= size <= most]
+
+
+def planned(resolved: ResolvedStudy, batch_size: int) -> Grant:
+    """Return the trials and seeds of a new batch size."""
+    search, replicates = resolved.search, resolved.replicates
+    return Grant(batch_size=batch_size, trials=search.trials, seeds=replicates.seeds)
 
 
 def more_trials(resolved: ResolvedStudy, batch_size: int) -> Grant:

@@ -8,14 +8,26 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
+
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.models import MODELS
 from analysis.report.summary import Analysis
 from study.config.study import ResolvedStudy
 from study.config.until import Grant, UntilConfig
 from study.records import TrialResult
-from study.search.narrowing import Narrowing, Option, half_width, more_trials
+from study.search.narrowing import (
+    Narrowing,
+    Option,
+    half_width,
+    more_trials,
+    planned,
+    worth_measuring,
+)
 
+ENOUGH = max(model.least_points for model in MODELS.values())
+"""Batch sizes that show the form of the curve too, so that no fewer end a sweep that chooses."""
 AT_ONCE = 2
 """Batch sizes that are granted more in one step: the optimum seldom needs others."""
 _MISFIT = (
@@ -66,26 +78,44 @@ def next_grants(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grant
     if critical is None:
         return _toward_a_fit(resolved, found, spent)
     estimate, asked = critical.estimate, resolved.until.b_crit
-    known = f"until: {estimate.text('b_crit')}"
+    narrowing = Narrowing(resolved, found, estimate)
+    known, side = f"until: {estimate.text('b_crit')}", _side(estimate, found.reached["batch_size"])
     if estimate.identified:
         known += f", both ends within a factor of {1 + half_width(estimate):.3g} of its middle"
-    if asked is not None and half_width(estimate) <= asked:
+    narrow = asked is not None and half_width(estimate) <= asked
+    chosen = _chosen(narrowing, side, few=narrow)
+    cap = _over(resolved.until, spent, sum(option.steps for option in chosen))
+    if narrow and (cap or not chosen or len(found.reached) >= ENOUGH):
         return Grants(why=f"{known}, as asked for (until.b_crit = {asked:g})")
-    if (why := _one_regime(resolved, found, estimate)) is not None:
-        return Grants(why=f"{known}; {why}")
-    narrowing = Narrowing(resolved, found, estimate)
-    chosen = _best(narrowing.at_measured())
-    if not chosen or narrowing.by_noise < _LEAST_SHARE:
-        return Grants(why=f"{known}; {_MISFIT}")
-    if (cap := _over(resolved.until, spent, sum(option.steps for option in chosen))) is not None:
+    if not chosen:
+        return Grants(why=f"{known}; {_remedy(side, found, resolved) if side else _MISFIT}")
+    if cap is not None:
         return Grants(why=f"{known}; {cap} is spent{_still_needed(asked, estimate, spent)}")
     return Grants(granted=tuple(option.grant for option in chosen), why=known)
 
 
-def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grants:
-    """Return more trials where the target was missed, as too few batch sizes for a fit reached it.
+def _chosen(narrowing: Narrowing, side: int, *, few: bool) -> list[Option]:
+    """Return what to grant; at most one new batch size, as each changes what the next would tell.
 
-    All get equally many, so those with the fewest are next, and of these the largest.
+    Args:
+        narrowing: the options.
+        side: of all batch sizes on which b_crit lies, 0 for neither: only others help there.
+        few: whether the interval is narrow, by too few batch sizes to show the form of the curve.
+    """
+    edge = narrowing.found.reached["batch_size"].agg("max" if side > 0 else "min")
+    new = sorted(narrowing.at_new(), key=_order)
+    if side or few:
+        return [option for option in new if few or side * (option.grant.batch_size - edge) > 0][:1]
+    use = narrowing.by_noise >= _LEAST_SHARE
+    return _best([*new[:1], *(narrowing.at_measured() if use else ())])
+
+
+def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grants:
+    """Return what may let one more batch size reach the target, where too few did for a fit.
+
+    A sweep that chooses adds a batch size in the middle of those that did. Otherwise those that
+    missed it get trials: all equally many, so those with the fewest first, and of these the
+    largest.
     """
     least = MODELS["hyperbola"].least_points
     known = f"until: fewer than {least} batch sizes reached the target, so b_crit is unknown"
@@ -94,14 +124,19 @@ def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Gra
     sizes = sorted(longest, key=lambda size: (resolved.trials_at(size), -size))
     most = _TRIED * resolved.search.trials
     grants = [more_trials(resolved, size) for size in sizes if resolved.trials_at(size) < most]
+    if new := worth_measuring(resolved, found):
+        middle = np.log(found.reached["batch_size"]).mean()
+        grants = [planned(resolved, min(new, key=lambda size: abs(math.log(size) - middle)))]
     grants = grants[:AT_ONCE]
     if not grants:
         return Grants(
             why=f"{known}, after {_TRIED} times search.trials where it was missed; raise "
             "race.max_steps, widen search.space, loosen race.target or add batch sizes"
         )
+    before = {size: resolved.trials_at(size) for size in longest}
     steps = sum(
-        (grant.trials - resolved.trials_at(grant.batch_size)) * longest[grant.batch_size]
+        (grant.trials - before.get(grant.batch_size, 0))
+        * longest.get(grant.batch_size, max(longest.values()))
         for grant in grants
     )
     assert resolved.until is not None
@@ -110,32 +145,39 @@ def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Gra
     return Grants(granted=tuple(grants), why=known)
 
 
-def _one_regime(resolved: ResolvedStudy, found: Analysis, b_crit: Estimate) -> str | None:
-    """Return why no seeds or trials would bound b_crit, where it lies beyond all batch sizes."""
+def _side(b_crit: Estimate, batch_sizes: "pd.Series[int]") -> int:
+    """Return 1 where b_crit lies above all batch sizes, -1 where below, 0 where neither is sure."""
     if b_crit.identified:
-        return None
+        return 0
+    return int(b_crit.low >= batch_sizes.max()) - int(b_crit.high <= batch_sizes.min())
+
+
+def _remedy(side: int, found: Analysis, resolved: ResolvedStudy) -> str:
+    """Return what helps where b_crit lies on one side of all batch sizes, and seeds do not."""
     sizes = found.reached["batch_size"]
-    least, most = int(sizes.min()), int(sizes.max())
-    if b_crit.low >= most:
-        remedy = f"add batch sizes above {most}"
-        if most == resolved.examples:
-            remedy = "a looser race.target has a smaller b_crit"
+    if side > 0:
+        most = int(sizes.max())
+        whole = most == resolved.examples
+        other = "a looser race.target has a smaller b_crit"
+        remedy = other if whole else f"add batch sizes above {most}"
         return f"all batch sizes scale perfectly, as far as they show; {remedy}"
-    if b_crit.high <= least:
-        remedy = f"add batch sizes below {least}"
-        if least == 1:
-            remedy = "a tighter race.target has a larger b_crit"
-        return f"all batch sizes lie on the plateau, as far as they show; {remedy}"
-    return None
+    least = int(sizes.min())
+    other = "a tighter race.target has a larger b_crit"
+    remedy = other if least == 1 else f"add batch sizes below {least}"
+    return f"all batch sizes lie on the plateau, as far as they show; {remedy}"
 
 
 def _best(options: Iterable[Option]) -> list[Option]:
     """Return the options of most worth, at most one of each batch size."""
     chosen: dict[int, Option] = {}
-    for option in sorted(options, key=lambda option: (-option.worth, option.grant.batch_size)):
+    for option in sorted(options, key=_order):
         chosen.setdefault(option.grant.batch_size, option)
     best = list(chosen.values())[:AT_ONCE]
     return [option for option in best if option.narrows > 0]
+
+
+def _order(option: Option) -> tuple[float, int]:
+    return -option.worth, option.grant.batch_size
 
 
 def _over(until: UntilConfig, spent: Spent, steps: float) -> str | None:

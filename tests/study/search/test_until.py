@@ -9,20 +9,23 @@ import pytest
 from analysis.fitting.fit import fit
 from analysis.fitting.models import sensitivities
 from analysis.fitting.points import Points
+from analysis.report.record import sentences
 from analysis.report.summary import analyze
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
 from analysis.tables.study import StudyTables, as_frame
+from study.config.batch_sizes import spread
 from study.config.until import Grant, UntilConfig
 from study.engine.outcomes import final_results
 from study.records import Role
-from study.search.narrowing import half_width
-from study.search.until import Spent, next_grants
+from study.search.narrowing import half_width, worth_measuring
+from study.search.until import ENOUGH, Spent, next_grants
 from study.storage.consolidate import tables_of
 from tests.study.search import made_searches
 from tests.study.search.made_searches import missed, reached
 
 B_CRIT = 40
 SIZES = [2, 8, 32, 128, 512]
+POWERS = tuple(2**power for power in range(1, 10))
 
 
 def made(b_crit, noise):
@@ -165,6 +168,42 @@ def test_batch_sizes_that_missed_the_target_get_more_trials(make):
     study = study.with_grants([Grant(batch_size=size, trials=32, seeds=3) for size in SIZES])
     why = next_grants(study, found, spent).why
     assert "after 4 times search.trials where it was missed; raise race.max_steps" in why
+
+
+def choosing(make, **until):
+    study = make(**until)
+    return study.model_copy(update={"candidates": POWERS, "batch_sizes": spread(POWERS)})
+
+
+def test_a_sweep_that_chooses_adds_batch_sizes_until_it_is_narrow(make):
+    steps, why, found, _ = swept(choosing(make, b_crit=2.0))
+    assert "as asked for (until.b_crit = 2)" in why
+    sizes = found.study.config["batch_sizes"]
+    assert ENOUGH <= len(sizes) < len(POWERS)
+    assert [len(granted) for granted in steps] == [1] * (len(sizes) - 4)  # one at a time
+    estimate = found.critical["b_crit"].estimate
+    assert estimate.low < B_CRIT < estimate.high
+    chose = f"The sweep chose these {len(sizes)} batch sizes among 2 to 512"
+    assert chose in " ".join(sentences(found))
+
+
+def test_a_sweep_that_chooses_looks_beyond_its_batch_sizes(make):
+    steps, why, _, _ = swept(choosing(make, b_crit=0.5), ends=made(1e5, 0.05))
+    assert [grant.batch_size for (grant,) in steps] == [512]
+    assert "all batch sizes scale perfectly" in why
+    assert why.endswith("add batch sizes above 512")
+
+
+def test_no_batch_size_is_chosen_beyond_one_that_missed_the_target(make):
+    def walled(size, point):
+        return missed() if size <= 16 else NOISY(size, point)
+
+    _, _, found, spent = swept(choosing(make, trial_steps=1), ends=walled)
+    study = choosing(make, b_crit=9.0)
+    assert worth_measuring(study, found) == [32, 128, 512]
+    # two reached the target: a third between them, for a fit
+    (grant,) = next_grants(study, found, spent).granted
+    assert grant.batch_size == 128
 
 
 def test_until_and_grants_are_no_part_of_a_studys_identity(make):
