@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.config.study import ResolvedStudy
-from study.engine.stopping_rules import StoppingRules
+from study.engine.stopping_rules import StoppingRules, held_to
 from study.records import (
     Curve,
     Floats,
@@ -279,7 +279,8 @@ def judge_recorded(
 ) -> Outcomes:
     """Return how the trials of a batch size ended, judged by the fewest steps over all of them.
 
-    A replicate is judged by the steps of its point in the search.
+    A replicate is judged by the steps of its point in the search, or of its re-runs, where `until`
+    granted more of these.
 
     Args:
         resolved: the study.
@@ -288,6 +289,14 @@ def judge_recorded(
         runs: what they measured, in the same order; for trials that failed the outcome is void.
     """
     known = {(role, trial): steps for role, trial, steps, _ in trials}
+    if resolved.seeds_at(batch_size) > resolved.replicates.seeds:
+        last = runs.step[np.cumsum(runs.sizes) - 1].tolist()
+        ends: dict[tuple[str, int], list[int]] = {}
+        for end, (role, _, steps, source) in zip(last, trials, strict=True):
+            if role == Role.REPLICATE:
+                again = ends.setdefault((source[0] or "", source[1] or 0), [])
+                again.append(end if steps is None else steps)
+        known |= {at: held_to(known[at] or 0, again) for at, again in ends.items()}
     competing = [steps for role, _, steps, _ in trials if role != Role.REPLICATE]
     best = min((steps for steps in competing if steps is not None), default=None)
 

@@ -26,6 +26,8 @@ from study.config.until import Grant
 _MORE = 0.5
 """Seeds or trials granted at once, as a share of those there are: so steps are few."""
 _MOST_SEEDS = 1000
+_TRIED = 4
+"""Times the planned trials or seeds after which what missed the target gets no more."""
 _NORMAL = 1.96  # of a 95 % interval
 _POOLED = 4
 """Seeds as which the scatter at all batch sizes counts, beside that at one."""
@@ -212,6 +214,38 @@ def _at(
             # lanes of a race run to its cap, and a new best point has seeds of its own
             steps=(more * resolved.race.slack + resolved.replicates.seeds) * median,
         )
+
+
+def of_censored(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
+    """Return more seeds where half or more of those of the best point ended at their cap.
+
+    Further ones go beyond it (`study.engine.stopping_rules.held_to`).
+    """
+    options: list[Option] = []
+    rows = found.table[found.table["steps"].notna() & found.table["steps_median"].isna()]
+    for size, end in zip(rows["batch_size"], rows["median_bound"].fillna(math.inf), strict=True):
+        seeds, most = resolved.seeds_at(size), _TRIED * resolved.replicates.seeds
+        more = min(math.ceil((1 + _MORE) * seeds), most) - seeds
+        if more > 0 and resolved.replicates.slack * end < resolved.budget(size):
+            grant = Grant(batch_size=size, trials=resolved.trials_at(size), seeds=seeds + more)
+            options.append(Option(grant=grant, narrows=0.0, steps=more * end))
+    return options
+
+
+def of_missed(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
+    """Return more trials where the target was missed.
+
+    All get equally many, so those with the fewest are first, and of these the largest.
+    """
+    missed = found.table[found.table["steps"].isna()]
+    longest = dict(zip(missed["batch_size"].tolist(), missed["stopped_at"].tolist(), strict=True))
+    options: list[Option] = []
+    for size in sorted(longest, key=lambda size: (resolved.trials_at(size), -size)):
+        grant, now = more_trials(resolved, size), resolved.trials_at(size)
+        if now < _TRIED * resolved.search.trials:
+            steps = (grant.trials - now) * longest[size]
+            options.append(Option(grant=grant, narrows=0.0, steps=steps))
+    return options
 
 
 def worth_measuring(resolved: ResolvedStudy, found: Analysis) -> list[int]:

@@ -21,7 +21,8 @@ from study.search.narrowing import (
     Narrowing,
     Option,
     half_width,
-    more_trials,
+    of_censored,
+    of_missed,
     planned,
     worth_measuring,
 )
@@ -36,8 +37,6 @@ _MISFIT = (
 )
 _LEAST_SHARE = 0.1
 """Share of the variance that seeds and trials account for, below which they are of no use."""
-_TRIED = 4
-"""Times the planned trials after which a batch size that missed the target gets no more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +105,8 @@ def _chosen(narrowing: Narrowing, side: int, *, few: bool) -> list[Option]:
     new = sorted(narrowing.at_new(), key=_order)
     if side or few:
         return [option for option in new if few or side * (option.grant.batch_size - edge) > 0][:1]
+    if censored := of_censored(narrowing.resolved, narrowing.found):
+        return censored[:AT_ONCE]
     use = narrowing.by_noise >= _LEAST_SHARE
     return _best([*new[:1], *(narrowing.at_measured() if use else ())])
 
@@ -113,36 +114,25 @@ def _chosen(narrowing: Narrowing, side: int, *, few: bool) -> list[Option]:
 def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grants:
     """Return what may let one more batch size reach the target, where too few did for a fit.
 
-    A sweep that chooses adds a batch size in the middle of those that did. Otherwise those that
-    missed it get trials: all equally many, so those with the fewest first, and of these the
-    largest.
+    A sweep that chooses adds a batch size in the middle of those that did.
     """
+    assert resolved.until is not None
     least = MODELS["hyperbola"].least_points
     known = f"until: fewer than {least} batch sizes reached the target, so b_crit is unknown"
-    rows = found.table[found.table["steps"].isna() | found.table["steps_median"].isna()]
-    longest = dict(zip(rows["batch_size"].tolist(), rows["stopped_at"].tolist(), strict=True))
-    sizes = sorted(longest, key=lambda size: (resolved.trials_at(size), -size))
-    most = _TRIED * resolved.search.trials
-    grants = [more_trials(resolved, size) for size in sizes if resolved.trials_at(size) < most]
+    chosen = [*of_censored(resolved, found), *of_missed(resolved, found)][:AT_ONCE]
     if new := worth_measuring(resolved, found):
         middle = np.log(found.reached["batch_size"]).mean()
-        grants = [planned(resolved, min(new, key=lambda size: abs(math.log(size) - middle)))]
-    grants = grants[:AT_ONCE]
-    if not grants:
+        grant = planned(resolved, min(new, key=lambda size: abs(math.log(size) - middle)))
+        steps = grant.trials * float(found.reached["stopped_at"].max())
+        chosen = [Option(grant=grant, narrows=0.0, steps=steps)]
+    if not chosen:
         return Grants(
-            why=f"{known}, after {_TRIED} times search.trials where it was missed; raise "
-            "race.max_steps, widen search.space, loosen race.target or add batch sizes"
+            why=f"{known}, even with more trials where it was missed; raise race.max_steps, widen "
+            "search.space, loosen race.target or add batch sizes"
         )
-    before = {size: resolved.trials_at(size) for size in longest}
-    steps = sum(
-        (grant.trials - before.get(grant.batch_size, 0))
-        * longest.get(grant.batch_size, max(longest.values()))
-        for grant in grants
-    )
-    assert resolved.until is not None
-    if (cap := _over(resolved.until, spent, steps)) is not None:
+    if (cap := _over(resolved.until, spent, sum(option.steps for option in chosen))) is not None:
         return Grants(why=f"{known}; {cap} is spent; raise it, or loosen race.target")
-    return Grants(granted=tuple(grants), why=known)
+    return Grants(granted=tuple(option.grant for option in chosen), why=known)
 
 
 def _side(b_crit: Estimate, batch_sizes: "pd.Series[int]") -> int:

@@ -167,7 +167,23 @@ def test_batch_sizes_that_missed_the_target_get_more_trials(make):
     assert "until.trial_steps = 1 is spent; raise it, or loosen race.target" in why
     study = study.with_grants([Grant(batch_size=size, trials=32, seeds=3) for size in SIZES])
     why = next_grants(study, found, spent).why
-    assert "after 4 times search.trials where it was missed; raise race.max_steps" in why
+    assert "even with more trials where it was missed; raise race.max_steps" in why
+
+
+def test_seeds_that_a_lucky_trial_cut_off_are_followed_by_longer_ones(make):
+    def ends(size, point):
+        cut_off = size == 128 and point.role is Role.REPLICATE and point.trial < 2
+        return missed() if cut_off else NOISY(size, point)
+
+    _, _, found, spent = swept(make(trial_steps=1), ends=ends)
+    bound = found.table.set_index("batch_size")["median_bound"].dropna()
+    assert bound.index.tolist() == [128]
+    study = make(b_crit=0.1)
+    (grant,) = next_grants(study, found, spent).granted
+    assert grant == Grant(batch_size=128, trials=8, seeds=5)
+    # not for ever, as they may miss it at any cap
+    study = study.with_grants([Grant(batch_size=128, trials=8, seeds=12)])
+    assert next_grants(study, found, spent).granted != (grant,)
 
 
 def choosing(make, **until):

@@ -162,6 +162,20 @@ def test_a_slow_replicate_is_judged_by_its_own_point_not_by_the_fastest_trial(ma
     assert final[3].outcome.stopped_at == 87
 
 
+def test_re_runs_of_a_lucky_trial_are_judged_by_their_median_once_more_were_granted(make_study):
+    study = make_study(
+        batch_sizes=[4], replicates={"seeds": 3, "slack": 3.0}, race={"max_steps": 1000}
+    )
+    lucky = Source(4, Role.SEARCH, 0, ScalingRule.SAME)
+    again = [made_result(number, steps, lucky) for number, steps in enumerate((70, 90, 400))]
+    results = [made_result(0, 20), *again]
+    capped = [r.outcome.status for r in final_results(study, results)]
+    assert capped == ["reached", "capped", "capped", "capped"]
+    study = study.with_grants([Grant(batch_size=4, trials=6, seeds=5)])
+    judged = [r.outcome.status for r in final_results(study, results)]
+    assert judged == ["reached", "reached", "reached", "capped"]  # at 3 x 90
+
+
 def made_result(trial, steps, source=None):
     """A trial whose error falls below the target at `steps`."""
     role = Role.SEARCH if source is None else Role.REPLICATE
