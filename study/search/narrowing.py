@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.fitting.critical import SEEDS, TUNING
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats, sensitivities
@@ -60,6 +61,11 @@ def half_width(b_crit: Estimate) -> float:
     return math.sqrt(b_crit.high / b_crit.low) - 1 if b_crit.identified else math.inf
 
 
+def _variance_of(b_crit: Estimate) -> float:
+    """Return the variance of the logarithm that an interval has."""
+    return (math.log1p(half_width(b_crit)) / _NORMAL) ** 2
+
+
 @dataclass(frozen=True)
 class Narrowing:
     """What can be granted in a study whose curve is fitted.
@@ -80,9 +86,15 @@ class Narrowing:
         known = self._of_seeds + self._of_gaps
         if not len(known):
             return 0.0
-        if not self.b_crit.identified:  # a single noisy point may be what hides the bound
-            return float(known.max()) / self._scatter
-        return float((self._weights * known).sum()) / self._variance
+        # a single noisy point may be what hides the bound
+        about_curve = float(known.max()) / self._scatter
+        if not self.b_crit.identified:
+            return about_curve
+        parts = self.found.critical["b_crit"].parts
+        # to first order, wide gaps move b_crit far less than they do
+        without_form = _variance_of(parts.get(TUNING, parts[SEEDS])) / self._variance
+        first_order = float((self._weights * known).sum()) / self._variance
+        return max(first_order, min(about_curve, without_form))
 
     def at_measured(self) -> list[Option]:
         """Return more seeds and more trials at each batch size that has medians over seeds."""
@@ -129,7 +141,7 @@ class Narrowing:
     def _variance(self) -> float:
         """The variance of log b_crit."""
         if self.b_crit.identified:
-            return (math.log1p(half_width(self.b_crit)) / _NORMAL) ** 2
+            return _variance_of(self.b_crit)
         return float(self._weights.sum()) * self._scatter
 
     @property
