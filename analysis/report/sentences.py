@@ -69,10 +69,10 @@ def _choice_sentences(record: _Record) -> tuple[str, ...]:
     """Return how the batch sizes came about, where the study file does not list them."""
     if "candidates" not in record:
         return ()
-    least, *_, most = record["candidates"]
+    ends = span_text(record["candidates"][0], record["candidates"][-1])
     return (
-        f"The sweep chose these {len(record['table'])} batch sizes among {least} to {most}, as "
-        "those that tell most of b_crit for their trial-steps.",
+        f"The sweep chose these {len(record['table'])} batch sizes among {ends}, as those that "
+        "tell most of b_crit for their trial-steps.",
     )
 
 

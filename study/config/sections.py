@@ -221,7 +221,8 @@ class ReplicatesConfig(Section):
     that of these alone, since they did not choose the point; without them, each seed counts for
     the point that the others found best."""
     slack: Annotated[Number, Field(ge=1)] = 4.0
-    """A re-run stops at this multiple of the steps that its point took in the search."""
+    """A re-run stops at this multiple of the steps that its point took in the search; one that
+    `until` granted, at that of the median of earlier re-runs where it is more."""
 
 
 class RecipeConfig(Section):

@@ -24,11 +24,9 @@ from study.config.space import Range
 from study.config.study import ResolvedStudy
 from study.config.until import Grant
 
-_MORE = 0.5
+MORE = 0.5
 """Seeds or trials granted at once, as a share of those there are: so steps are few."""
 _MOST_SEEDS = 1000
-_TRIED = 4
-"""Times the planned trials or seeds after which what missed the target gets no more."""
 _NORMAL = 1.96  # of a 95 % interval
 _POOLED = 4
 """Seeds as which the scatter at all batch sizes counts, beside that at one."""
@@ -119,22 +117,18 @@ class Narrowing:
         left = max(self._variance - float((self._weights * known).sum()), 0.0)
         variances = known + left / self._weights.sum()
         now = float((self._weights * variances).sum())
-        more = self._known["seeds"].to_numpy(np.float64) / study.replicates.seeds
-        typical = float(np.mean(self._of_seeds * more) + np.median(self._of_gaps))
+        counts = self._known["seeds"].to_numpy(np.float64) / study.replicates.seeds
+        typical = float(np.mean(self._of_seeds * counts) + np.median(self._of_gaps))
         with_new = np.append(variances, typical + left / self._weights.sum())
-        times = (
-            study.search.trials * study.race.slack + study.replicates.seeds * study.replicates.top
-        )
+        seeds = study.replicates.seeds * study.replicates.top
+        times = study.search.trials * study.race.slack + seeds
         return [
             Option(
-                grant=Grant(
-                    batch_size=size, trials=study.search.trials, seeds=study.replicates.seeds
-                ),
+                grant=planned(study, size),
                 narrows=now - float(self._weights_of(np.append(sizes, size)) @ with_new),
                 steps=times * float(self._hyperbola.predict(size)),
             )
-            for size in study.unmeasured
-            if sizes.min() / _FAR <= size <= sizes.max() * _FAR
+            for size in worth_measuring(study, self.found)
         ]
 
     @property
@@ -206,7 +200,7 @@ def _at(
     """
     size, median, counted = row["batch_size"], float(row["steps_median"]), row["seeds"]
     trials, seeds = resolved.trials_at(size), resolved.seeds_at(size)
-    enough = min(row["chose"] + math.ceil((1 + _MORE) * counted), _MOST_SEEDS)
+    enough = min(row["chose"] + math.ceil((1 + MORE) * counted), _MOST_SEEDS)
     more = enough - seeds - (resolved.replicates.confirm or 0)
     if more > 0:
         yield Option(
@@ -226,38 +220,6 @@ def _at(
             # lanes of a race run to its cap, and a new best point has seeds of its own
             steps=(more * resolved.race.slack + resolved.replicates.seeds) * median,
         )
-
-
-def of_censored(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
-    """Return more seeds where half or more of those of the best point ended at their cap.
-
-    Further ones go beyond it (`study.engine.stopping_rules.held_to`).
-    """
-    options: list[Option] = []
-    rows = found.table[found.table["steps"].notna() & found.table["steps_median"].isna()]
-    for size, end in zip(rows["batch_size"], rows["median_bound"].fillna(math.inf), strict=True):
-        seeds, most = resolved.seeds_at(size), _TRIED * resolved.replicates.seeds
-        more = min(math.ceil((1 + _MORE) * seeds), most) - seeds
-        if more > 0 and resolved.replicates.slack * end < resolved.budget(size):
-            grant = Grant(batch_size=size, trials=resolved.trials_at(size), seeds=seeds + more)
-            options.append(Option(grant=grant, narrows=0.0, steps=more * end))
-    return options
-
-
-def of_missed(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
-    """Return more trials where the target was missed.
-
-    All get equally many, so those with the fewest are first, and of these the largest.
-    """
-    missed = found.table[found.table["steps"].isna()]
-    longest = dict(zip(missed["batch_size"].tolist(), missed["stopped_at"].tolist(), strict=True))
-    options: list[Option] = []
-    for size in sorted(longest, key=lambda size: (resolved.trials_at(size), -size)):
-        grant, now = more_trials(resolved, size), resolved.trials_at(size)
-        if now < _TRIED * resolved.search.trials:
-            steps = (grant.trials - now) * longest[size]
-            options.append(Option(grant=grant, narrows=0.0, steps=steps))
-    return options
 
 
 def worth_measuring(resolved: ResolvedStudy, found: Analysis) -> list[int]:
@@ -286,7 +248,7 @@ def more_trials(resolved: ResolvedStudy, batch_size: int) -> Grant:
     trials, lanes = resolved.trials_at(batch_size), resolved.lanes_at(batch_size)
     return Grant(
         batch_size=batch_size,
-        trials=trials + lanes * math.ceil(_MORE * trials / lanes),
+        trials=trials + lanes * math.ceil(MORE * trials / lanes),
         seeds=resolved.seeds_at(batch_size),
     )
 

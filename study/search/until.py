@@ -18,11 +18,11 @@ from study.config.study import ResolvedStudy
 from study.config.until import Grant, UntilConfig
 from study.records import TrialResult
 from study.search.narrowing import (
+    MORE,
     Narrowing,
     Option,
     half_width,
-    of_censored,
-    of_missed,
+    more_trials,
     planned,
     worth_measuring,
 )
@@ -35,6 +35,8 @@ _MISFIT = (
     "more seeds or trials would not narrow it: points off the curve make it wide; add batch sizes "
     "or search.trials, or see the other models"
 )
+_TRIED = 4
+"""Times the planned trials or seeds after which what missed the target gets no more."""
 _LEAST_SHARE = 0.1
 """Share of the variance that seeds and trials account for, below which they are of no use."""
 
@@ -105,7 +107,7 @@ def _chosen(narrowing: Narrowing, side: int, *, few: bool) -> list[Option]:
     new = sorted(narrowing.at_new(), key=_order)
     if side or few:
         return [option for option in new if few or side * (option.grant.batch_size - edge) > 0][:1]
-    if censored := of_censored(narrowing.resolved, narrowing.found):
+    if censored := _of_censored(narrowing.resolved, narrowing.found):
         return censored[:AT_ONCE]
     use = narrowing.by_noise >= _LEAST_SHARE
     return _best([*new[:1], *(narrowing.at_measured() if use else ())])
@@ -119,7 +121,7 @@ def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Gra
     assert resolved.until is not None
     least = MODELS["hyperbola"].least_points
     known = f"until: fewer than {least} batch sizes reached the target, so b_crit is unknown"
-    chosen = [*of_censored(resolved, found), *of_missed(resolved, found)][:AT_ONCE]
+    chosen = [*_of_censored(resolved, found), *_of_missed(resolved, found)][:AT_ONCE]
     if new := worth_measuring(resolved, found):
         middle = np.log(found.reached["batch_size"]).mean()
         grant = planned(resolved, min(new, key=lambda size: abs(math.log(size) - middle)))
@@ -133,6 +135,38 @@ def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Gra
     if (cap := _over(resolved.until, spent, sum(option.steps for option in chosen))) is not None:
         return Grants(why=f"{known}; {cap} is spent; raise it, or loosen race.target")
     return Grants(granted=tuple(option.grant for option in chosen), why=known)
+
+
+def _of_censored(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
+    """Return more seeds where half or more of those of the best point ended at their cap.
+
+    Further ones go beyond it (`study.engine.stopping_rules.held_to`).
+    """
+    options: list[Option] = []
+    rows = found.table[found.table["steps"].notna() & found.table["steps_median"].isna()]
+    for size, end in zip(rows["batch_size"], rows["median_bound"].fillna(math.inf), strict=True):
+        seeds, most = resolved.seeds_at(size), _TRIED * resolved.replicates.seeds
+        more = min(math.ceil((1 + MORE) * seeds), most) - seeds
+        if more > 0 and resolved.replicates.slack * end < resolved.budget(size):
+            grant = Grant(batch_size=size, trials=resolved.trials_at(size), seeds=seeds + more)
+            options.append(Option(grant=grant, narrows=0.0, steps=more * end))
+    return options
+
+
+def _of_missed(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
+    """Return more trials where the target was missed.
+
+    All get equally many, so those with the fewest are first, and of these the largest.
+    """
+    missed = found.table[found.table["steps"].isna()]
+    longest = dict(zip(missed["batch_size"].tolist(), missed["stopped_at"].tolist(), strict=True))
+    options: list[Option] = []
+    for size in sorted(longest, key=lambda size: (resolved.trials_at(size), -size)):
+        grant, now = more_trials(resolved, size), resolved.trials_at(size)
+        if now < _TRIED * resolved.search.trials:
+            steps = (grant.trials - now) * longest[size]
+            options.append(Option(grant=grant, narrows=0.0, steps=steps))
+    return options
 
 
 def _side(b_crit: Estimate, batch_sizes: "pd.Series[int]") -> int:
