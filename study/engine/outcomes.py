@@ -289,14 +289,14 @@ def judge_recorded(
         runs: what they measured, in the same order; for trials that failed the outcome is void.
     """
     known = {(role, trial): steps for role, trial, steps, _ in trials}
-    if resolved.seeds_at(batch_size) > resolved.replicates.seeds:
+    if resolved.seeds_at(batch_size) > resolved.replicates.seeds and runs.step.size:
         last = runs.step[np.cumsum(runs.sizes) - 1].tolist()
         ends: dict[tuple[str, int], list[int]] = {}
-        for end, (role, _, steps, source) in zip(last, trials, strict=True):
-            if role == Role.REPLICATE:
+        for end, size, (role, _, steps, source) in zip(last, runs.sizes, trials, strict=True):
+            if role == Role.REPLICATE and size:
                 again = ends.setdefault((source[0] or "", source[1] or 0), [])
                 again.append(end if steps is None else steps)
-        known |= {at: held_to(known[at] or 0, again) for at, again in ends.items()}
+        known |= {at: held_to(steps, ends.get(at, [])) for at, steps in known.items() if steps}
     competing = [steps for role, _, steps, _ in trials if role != Role.REPLICATE]
     best = min((steps for steps in competing if steps is not None), default=None)
 
