@@ -22,8 +22,8 @@ from analysis.measures.federated import local_steps, step_unit
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.write import defined_markdown, markdown_list, markdown_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.rows import json_rows
 from analysis.tables.schema import SCHEMA_VERSION
+from analysis.tables.study import json_rows
 
 COMPARISON_JSON = "comparison.json"
 COMPARISON_MD = "comparison.md"

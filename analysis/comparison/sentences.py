@@ -11,7 +11,7 @@ from analysis.fitting.ratios import EqualityTest
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import all_have_replicates
-from analysis.measures.starts import begun_sentences
+from analysis.measures.targets import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.fits import fits_record, unidentified_sentences
 

@@ -29,8 +29,8 @@ from analysis.report.tables import TABLES
 from analysis.report.write import print_table
 from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.rows import csv_bytes
 from analysis.tables.schema import COST_SUMMARY_FILE, SCHEMA_VERSION
+from analysis.tables.study import csv_bytes
 
 _ROW = ("steps", "examples_per_second", "examples", "seconds", "device_hours", "money", "joules")
 _CSV, _DEVICES_CSV = "cost.csv", "cost_devices.csv"

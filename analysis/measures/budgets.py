@@ -20,9 +20,8 @@ from analysis.fitting.estimates import two_digits
 from analysis.fitting.models import Floats
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.targets import by_trial, competing_trials
-from analysis.tables.rows import json_rows
 from analysis.tables.schema import TRIAL_KEY
-from analysis.tables.study import StudyTables
+from analysis.tables.study import StudyTables, json_rows
 
 MOST_BUDGETS = 4
 GROWTH = 4

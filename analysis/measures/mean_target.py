@@ -14,9 +14,8 @@ from scipy import stats
 
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.replicates import representative_runs
-from analysis.tables.rows import json_rows
 from analysis.tables.schema import TRIAL_KEY
-from analysis.tables.study import StudyTables
+from analysis.tables.study import StudyTables, json_rows
 
 LEVEL = 0.05
 _LEAST_SEEDS = 2

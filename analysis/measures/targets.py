@@ -164,6 +164,24 @@ def check_target(target: float, race: Mapping[str, Any]) -> None:
         )
 
 
+def begun_below(study: StudyTables, target: float) -> int:
+    """Return how many trials were below a target before they took a step."""
+    start = study.curves[study.curves["step"] == 0]
+    below: int = start[start["val_error"] < target].drop_duplicates(_KEY).shape[0]
+    return below
+
+
+def begun_sentences(begun: int) -> tuple[str, ...]:
+    """Return what `begun_below` trials below the target mean; nothing for none."""
+    if not begun:
+        return ()
+    trials = f"{begun} trial was" if begun == 1 else f"{begun} trials were"
+    return (
+        f"{trials} below the target before training, so steps to target depend partly on lucky "
+        "starts: lower race.target, in a new results folder.",
+    )
+
+
 def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.DataFrame:
     """Judge trials by their curves; a trial keeps a status that does not count."""
     crossings = _crossings(study.curves, target)

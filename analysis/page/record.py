@@ -28,8 +28,8 @@ from analysis.page.verdict import Verdict, verdict_of, with_cost
 from analysis.page.views import curve_points, shortened, views
 from analysis.report.record import summary_record
 from analysis.report.summary import Analysis
-from analysis.tables.rows import json_rows
 from analysis.tables.schema import ROLES, STATUSES
+from analysis.tables.study import json_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from analysis.fitting.regimes import Regime, regimes_of
 from analysis.measures.replicates import all_have_replicates, fitted_quantity
 from analysis.report.fits import critical_record
 from analysis.report.summary import Analysis
-from analysis.tables.rows import json_rows
+from analysis.tables.study import json_rows
 
 _DIGITS = 4
 _EVERY = 2

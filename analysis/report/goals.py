@@ -23,8 +23,7 @@ from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import FEWEST, FEWEST_OF_SEEDS, fitted_points
 from analysis.measures.targets import steps_to_target
 from analysis.search_quality.tuning import tuning_of
-from analysis.tables.rows import json_rows
-from analysis.tables.study import StudyTables
+from analysis.tables.study import StudyTables, json_rows
 
 MOST_TARGETS = 5
 LEAST_POINTS = MODELS["hyperbola"].least_points

@@ -16,8 +16,8 @@ from analysis.report.goals import goal_records
 from analysis.report.sentences import summary_sentences
 from analysis.report.summary import Analysis
 from analysis.report.tuning import tuning_record
-from analysis.tables.rows import json_rows
 from analysis.tables.schema import SCHEMA_VERSION, TRIAL_KEY
+from analysis.tables.study import json_rows
 
 
 def summary_record(analysis: Analysis) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from analysis.measures.mean_target import mean_sentences
 from analysis.measures.recipes import recipe_sentences
 from analysis.measures.replicates import MEDIANS, replicate_sentences, seed_sentences
 from analysis.measures.scaling_rules import scaling_rule_sentences
-from analysis.measures.starts import begun_sentences
+from analysis.measures.targets import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.failures import failure_sentences
 from analysis.report.fits import fit_sentences, lower_bounds

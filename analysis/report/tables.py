@@ -10,7 +10,7 @@ from analysis.fitting.estimates import Estimate
 from analysis.report.summary import Analysis
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.rows import csv_bytes
+from analysis.tables.study import csv_bytes
 
 TABLES = "tables"
 _CSV = ("steps", "search", "critical_batch_sizes", "fits", "targets", "budgets", "scaling_rules")

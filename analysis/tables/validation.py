@@ -32,30 +32,13 @@ MOST_VALUES = 2**28
 MOST_FURTHER = 100
 """Upper bound on the columns of a table that are hyperparameters, or measured quantities."""
 _CHOICES: Mapping[str, Collection[str]] = {"status": STATUSES, "role": ROLES, "scale": SCALES}
-_LEAST: Mapping[str, int] = {
-    "batch_size": 1,
-    "trial": 0,
-    "steps": 1,
-    "steps_before": 0,
-    "stopped_at": 0,
-    "max_steps": 1,
-    "seconds": 0,
-    "region": 0,
-    "step": 0,
-    "repeats": 1,
-    "memory": 0,
-    "micro_batch": 0,
-    "parameters": 1,
-    "threads": 1,
-}
-_NEEDED = {"batch_size", "trial", "role", "status", "stopped_at", "step", "val_error"} | {
-    "region",
-    "hyperparameter",
-    "scale",
-    "step_seconds",
-    "device",
-    "source",
-}
+_FROM_0 = ("trial", "steps_before", "stopped_at", "seconds", "region", "step", "memory")
+_FROM_1 = ("batch_size", "steps", "max_steps", "repeats", "parameters", "threads")
+_LEAST = dict.fromkeys((*_FROM_0, "micro_batch"), 0) | dict.fromkeys(_FROM_1, 1)
+_NEEDED = (
+    *("batch_size", "trial", "role", "status", "stopped_at", "step", "val_error", "region"),
+    *("hyperparameter", "scale", "step_seconds", "device", "source"),
+)
 _MOST = 2**53
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
 _MEASUREMENT = re.compile(r"[\w/][\w/.+ -]{0,199}")

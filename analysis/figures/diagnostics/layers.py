@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import color, pale, paper, ramp
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, fitted_axis
 from analysis.measures.diagnostics import Diagnosed, layer_table
@@ -37,8 +38,7 @@ def layers_vs_batch_data(found: Diagnosed) -> pd.DataFrame:
     return ends[["moment", "layer", "batch_size", "ratio", "full_ratio"]].reset_index(drop=True)
 
 
-def draw_layers_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
-    """Draw the rows of `layers_vs_batch_data`: a panel at the start, one at the end of training."""
+def _draw_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
     layers = list(dict.fromkeys(data["layer"]))
     colors = dict(zip(layers, ramp(len(layers)), strict=True))
     names = [f"{moment.capitalize()} of training" for moment in ENDS]
@@ -88,8 +88,7 @@ def layers_start_end_data(found: Diagnosed) -> pd.DataFrame:
     return rows[["batch_size", "layer", "moment", "step", "ratio"]].reset_index(drop=True)
 
 
-def draw_layers_start_end(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
-    """Draw the rows of `layers_start_end_data`, as in You et al. 2017: a row per layer."""
+def _draw_start_end(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
     layers = list(dict.fromkeys(data["layer"]))
     sizes = sorted(data["batch_size"].unique())
     least = (_PANEL[0], _LAYER * len(layers) + _AROUND)
@@ -122,3 +121,11 @@ def _draw_course(axes: Axes, rows: pd.DataFrame, layers: list[str]) -> None:
     for moment, mark in _moments().items():
         here = rows["moment"] == moment
         axes.plot(rows.loc[here, "ratio"], places[here], zorder=3, **mark)
+
+
+LAYERS_VS_BATCH = FigureKind(
+    data=layers_vs_batch_data, draw=_draw_vs_batch, needs="layers at two batch sizes"
+)
+LAYERS_START_END = FigureKind(
+    data=layers_start_end_data, draw=_draw_start_end, needs="a measured layer"
+)

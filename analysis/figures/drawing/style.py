@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from analysis.errors import AnalysisError
 from analysis.figures.drawing.colors import INK, OKABE_ITO
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.rows import csv_bytes
+from analysis.tables.study import csv_bytes
 
 _STYLE: Mapping[str, Any] = {
     "figure.titlesize": "medium",

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.drawing.colors import color, ink, pale
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.marks import bound_mark
 from analysis.figures.drawing.series import (
     BOUND,
@@ -70,8 +71,7 @@ def _rows(fit: ScalingFit, left_out: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("batch_size", kind="stable")
 
 
-def draw_residuals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
-    """Draw the rows of `residuals_data`: one panel per model, all on one scale."""
+def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     names = data["model"].unique().tolist()
     panels = sheet.stack([_PANEL] * len(names), sharex=True, sharey=True)
     for axes, name in zip(panels, names, strict=True):
@@ -121,3 +121,6 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
 
 def _percent(residual: object) -> Floats:
     return np.asarray(100 * np.expm1(np.asarray(residual, dtype=np.float64)))
+
+
+RESIDUALS = FigureKind(data=residuals_data, draw=_draw, needs="a fit")
