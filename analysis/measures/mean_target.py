@@ -29,28 +29,28 @@ _TYPES = {
 }
 
 
-def mean_steps(study: StudyTables, target: float) -> pd.DataFrame:
-    """Return the first measured step at which the mean over fresh seeds is below a target.
+def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
+    """Return the first measured step at which the mean over fresh seeds is below the target.
 
     It is where a one-sided t-test of the seeds' errors against the target has p < 0.05: the mean is
     t s / sqrt(n) or more below it. No step passes that some seed, diverged before, did not reach.
 
     Returns:
-        One row per batch size with two or more fresh seeds: batch_size, seeds, steps, examples,
-        mean and p_value there; null where no measurement passes. No rows for a study that races to
-        its target, whose runs end there.
+        One record per batch size with two or more fresh seeds: batch_size, seeds, steps, examples,
+        mean and p_value there; null where no measurement passes. None for a study that races to its
+        target, whose runs end there, and at another target than its own, where other points are
+        best.
     """
+    if study.raced or target != study.config["race"].get("target"):
+        return []
     rows = []
-    runs = representative_runs(study) if not study.raced else study.trials.iloc[:0]
-    for size, group in runs.groupby("batch_size", sort=True):
+    for size, group in representative_runs(study).groupby("batch_size", sort=True):
         if len(group) >= _LEAST_SEEDS:
-            passed = _first_below(_errors(study, group), target)
-            steps = None if passed is None else passed[0]
+            steps, mean, p_value = _first_below(_errors(study, group), target)
             plan = BatchPlan.of(study.config, int(str(size)))
             used = None if steps is None else int(plan.examples(steps))
-            mean, p_value = (None, None) if passed is None else passed[1:]
             rows.append((size, len(group), steps, used, mean, p_value))
-    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+    return json_rows(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
 
 
 def _errors(study: StudyTables, runs: pd.DataFrame) -> pd.DataFrame:
@@ -62,10 +62,10 @@ def _errors(study: StudyTables, runs: pd.DataFrame) -> pd.DataFrame:
     return complete if table.shape[1] == len(runs) else complete.iloc[:0]
 
 
-def _first_below(errors: pd.DataFrame, target: float) -> tuple[int, float, float] | None:
+def _first_below(errors: pd.DataFrame, target: float) -> tuple[Any, Any, Any]:
     """Return step, mean and p of the first row whose mean is below the target, by the test."""
     if errors.empty:
-        return None
+        return None, None, None
     values = errors.to_numpy(np.float64)
     means, count = values.mean(axis=1), values.shape[1]
     spread = values.std(axis=1, ddof=1) / np.sqrt(count)
@@ -73,18 +73,9 @@ def _first_below(errors: pd.DataFrame, target: float) -> tuple[int, float, float
         p_values = np.nan_to_num(stats.t.cdf((means - target) / spread, count - 1), nan=1.0)
     passes = np.flatnonzero(p_values < LEVEL)
     if not passes.size:
-        return None
+        return None, None, None
     first = int(passes[0])
     return int(errors.index[first]), float(means[first]), float(p_values[first])
-
-
-def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
-    """Return the rows of `mean_steps` as plain data; none at another target than the study's own.
-
-    The fresh seeds are of the points that are best at that one.
-    """
-    own = study.config["race"].get("target")
-    return json_rows(mean_steps(study, target)) if target == own else []
 
 
 def mean_sentences(

@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import representative_runs
 from analysis.measures.targets import judged_trials
 from analysis.page.views import shortened
 from analysis.report.summary import Analysis
-from analysis.search_quality.best_of_n import best_of_n_at, search_sample
+from analysis.search_quality.best_of_n import best_of_n, search_sample
 from analysis.search_quality.table import EVEN_ROLES
 from analysis.tables.schema import ROLES, STATUSES, TRIAL_KEY, hyperparameters
+from analysis.tables.study import StudyTables
 
 _Key = tuple[Any, ...]
 _Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -28,6 +30,8 @@ BEST = 10
 POINTS = 24
 """Points of a training curve."""
 _SIZES_OF_N = 40
+NEAR = 0.1
+"""Share of additional steps up to which a trial is near the best."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +92,34 @@ def searches(analysis: Analysis, targets: Sequence[float], room: Room) -> list[d
             }
         )
     return found
+
+
+def near_best(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+    """Return the ranges of the hyperparameters of all trials within 10 % of the fewest steps.
+
+    The best trial alone zigzags from one batch size to the next, as it is lucky too; the range of
+    those near it says which values would have done as well.
+
+    Returns:
+        One row per batch size that reached the target and searched hyperparameter (effective_lr
+        too, where learning rate and momentum are searched): batch_size, hyperparameter, best (the
+        value of the fastest trial), low, high, trials (how many lie near the best, itself
+        included). No rows where a scaling rule gives the values.
+    """
+    trials = judged_trials(study, target)
+    names = [] if follows_rule(study) else list(study.space)
+    if study.gathers_momentum and {"lr", "momentum"} <= set(names):
+        trials = trials.assign(effective_lr=trials["lr"] / (1 - trials["momentum"]))
+        names.append("effective_lr")
+    rows = []
+    reached = trials[trials["status"] == "reached"].sort_values("steps", kind="stable")
+    for size, group in reached.groupby("batch_size", sort=True):
+        near = group[group["steps"] <= (1 + NEAR) * group["steps"].iloc[0]]
+        for name in names:
+            values = near[name].to_numpy(float)
+            rows.append((int(str(size)), name, values[0], values.min(), values.max(), len(near)))
+    columns = ["batch_size", "hyperparameter", "best", "low", "high", "trials"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def axes_record(analysis: Analysis) -> list[dict[str, Any]]:
@@ -160,7 +192,7 @@ def _best_of_n(trials: pd.DataFrame) -> list[list[float | None]]:
         return []
     half, most = sample.trials // 2, sample.trials
     counts = np.geomspace(1, most, min(_SIZES_OF_N, most)).round().astype(int)
-    curve = best_of_n_at(sample, sorted({*counts.tolist(), half, most}))
+    curve = best_of_n(sample, sorted({*counts.tolist(), half, most}))
     return [shortened(row) for row in curve[["n", "steps", "reach"]].to_numpy(float)]
 
 

@@ -13,7 +13,7 @@ from analysis.cost.record import readable_costs, readable_devices
 from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import Estimate, rounded, span_text
 from analysis.measures.diagnostics import END, Diagnosed
-from analysis.measures.near_best import NEAR
+from analysis.page.searches import NEAR
 from analysis.report.goals import GOALS_NOTE, goals_table
 from analysis.report.summary import Analysis
 from analysis.report.write import readable_table

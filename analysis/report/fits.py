@@ -1,13 +1,14 @@
-"""Fits and critical batch sizes as plain data, and what these say in sentences."""
+"""Fits and critical batch sizes as plain data, and what these and the regimes say in sentences."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.fitting.critical import FORM, SEEDS, TUNING, CriticalBatchSize
-from analysis.fitting.estimates import Estimate, Interval, list_text, percent
+from analysis.fitting.estimates import Estimate, Interval, list_text, percent, size_text
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
+from analysis.fitting.regimes import LEAST_SEEN, ORDER, Regime, Verdict
 
 ALIKE = 2.0
 """Models within this AICc of the lowest fit about equally well (Burnham and Anderson 2002, 2.6)."""
@@ -139,15 +140,10 @@ def lower_bounds(record: _Record) -> list[float]:
     return [size for size, missed in sizes if missed]
 
 
-def b_crit_name(model: str) -> str:
-    """Return the name of a model's critical batch size, a key of `DEFINITIONS`."""
-    return f"b_crit_{model}"
-
-
 def unidentified_sentences(name: str, fit: _Record) -> tuple[str, ...]:
     """Return a sentence on each limit of a model's curve that the data do not identify."""
     b_crit = Estimate.of(fit["b_crit"])
-    bound = b_crit.text(b_crit_name(name))
+    bound = b_crit.text(f"b_crit_{name}")
     sentences = [
         f"{what} is not identified by the {name} fit: {bound}."
         for what, missing in (
@@ -187,7 +183,7 @@ def _curve(name: str, fit: _Record, unit: str) -> str:
     parts = [Estimate.of(fit["s_min"]).text("S_min", unit)]
     if fit["e_min"] is not None:
         parts.append(Estimate.of(fit["e_min"]).text("E_min", "examples"))
-    parts.append(Estimate.of(fit["b_crit"]).text(b_crit_name(name)))
+    parts.append(Estimate.of(fit["b_crit"]).text(f"b_crit_{name}"))
     if fit["exponent"] is not None:
         parts.append(Estimate.of(fit["exponent"]).text(str(MODELS[name].exponent)))
     misses = sum(fit["missed"])
@@ -207,3 +203,63 @@ def _choice(record: _Record) -> str:
     alike = [name for name, value in known.items() if value - least <= ALIKE]
     close = f"; {' and '.join(alike)} fit about equally well" if len(alike) > 1 else ""
     return f"Lowest AICc: {record['chosen']} (differences: {shown}{close})."
+
+
+_REGIMES = {
+    Regime.PERFECT: ("Perfect scaling", "is", "it"),
+    Regime.DIMINISHING: ("Diminishing returns", "are", "them"),
+    Regime.PLATEAU: ("The plateau", "is", "it"),
+}
+_NO_REGIME = {
+    Regime.PERFECT: "No perfect scaling within the measured range: steps do not fall from B = {} "
+    "on.",
+    Regime.DIMINISHING: "No diminishing returns within the measured range.",
+    Regime.PLATEAU: "No plateau within the measured range: steps still fall up to B = {}.",
+}
+
+
+def regime_sentences(record: _Record, bounds: Sequence[float] = ()) -> tuple[str, ...]:
+    """Return a sentence on each regime of a `Regimes.record`: where it lies, or what is unknown.
+
+    Batch sizes of which only a lower bound of the steps is known, `bounds`, have no regime.
+    """
+    sizes = list(record["of"])
+    by_points = record["by_points"]
+    if by_points[Regime.PERFECT] == by_points[Regime.PLATEAU]:
+        return (
+            f"No regime is resolved: B = {sizes[0]} to {sizes[-1]} is too narrow a range to tell "
+            "perfect scaling from a plateau; measure batch sizes further apart.",
+        )
+    return tuple(_regime(regime, record, bounds) for regime in ORDER)
+
+
+def _regime(regime: Regime, record: _Record, bounds: Sequence[float]) -> str:
+    verdict, sizes = record["verdicts"][regime], list(record["of"])
+    if verdict == Verdict.NONE:
+        return _NO_REGIME[regime].format(sizes[-1] if regime is Regime.PLATEAU else sizes[0])
+    name, verb, pronoun = _REGIMES[regime]
+    if verdict == Verdict.NOT_RESOLVED:
+        candidates = [size_text(size) for size in record["by_points"][regime]]
+        return f"{name} {verb} not resolved: {_reason(regime, candidates, sizes[-1], pronoun)}."
+    name = name.removeprefix("The ").capitalize()
+    inside = [size for size, place in record["of"].items() if place == regime]
+    if len(inside) < LEAST_SEEN:
+        return f"{name} at B = {inside[0]}, where at a sharp knee the other regime holds too."
+    where = "over the whole measured range," if len(inside) == len(sizes) else "from"
+    first, last = float(inside[0]), float(inside[-1])
+    between = ", ".join(size_text(size) for size in sorted(bounds) if first < size < last)
+    but = f", except {between}, where only a lower bound is known" if between else ""
+    return f"{name} {where} B = {inside[0]} to {inside[-1]}{but}."
+
+
+def _reason(regime: Regime, candidates: list[str], last: str, pronoun: str) -> str:
+    if len(candidates) >= LEAST_SEEN:
+        return (
+            f"the noise leaves open whether B = {candidates[0]} to {candidates[-1]} lie in "
+            f"{pronoun}"
+        )
+    if not candidates:
+        return f"no measured batch size lies in {pronoun}, and the data do not exclude {pronoun}"
+    if regime is Regime.PLATEAU:
+        return f"steps still fall up to B = {last}, the only batch size that may lie on it"
+    return f"of the measured batch sizes, only B = {candidates[0]} may lie in {pronoun}"

@@ -15,7 +15,6 @@ from analysis.report.fits import critical_record, fits_record
 from analysis.report.goals import goal_records
 from analysis.report.sentences import summary_sentences
 from analysis.report.summary import Analysis
-from analysis.report.tuning import tuning_record
 from analysis.tables.schema import SCHEMA_VERSION, TRIAL_KEY
 from analysis.tables.study import json_rows
 
@@ -70,7 +69,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         **fits_record(analysis.fits, local_steps(config)),
         "left_out": list(analysis.left_out),
         "critical_batch_sizes": critical_record(analysis.critical),
-        "tuning": tuning_record(analysis.tuning),
+        "tuning": None if analysis.tuning is None else analysis.tuning.record(),
         "scaling_rules": json_rows(analysis.rules),
         "regimes": None if regimes is None else regimes.record(),
         "goals": goal_records(analysis.goals),

@@ -5,27 +5,25 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.runs.columns import MEASURED, Columns, Units
-from analysis.runs.rows import Rows, is_absent
+from analysis.runs.columns import MEASURED
+from analysis.runs.rows import is_absent
 from analysis.runs.run_table import ATTEMPT, RunTable
 
 
 def curves_of(
-    table: RunTable,
-    columns: Columns,
-    metric: str,
-    units: Units,
-    sizes: "pd.Series[float]",
-    quantities: Sequence[str],
+    table: RunTable, runs: pd.DataFrame, metric: str, quantities: Sequence[str]
 ) -> "tuple[pd.DataFrame, pd.Series[int]]":
-    """Return the finite measurements, and how many of each run are not."""
-    rows = table.rows
-    steps, stepped = rows.counts(columns.of["step"])
-    curves = pd.DataFrame({"run": table.codes, "step": units.updates(steps, sizes)})
+    """Return the finite measurements, and how many of each run are not; of one row per run none."""
+    if not table.measured:
+        names = ["run", "step", *MEASURED]
+        return pd.DataFrame(columns=names, dtype="float64"), pd.Series(0, index=runs.index)
+    rows, columns = table.rows, table.columns
+    steps, stepped = table.updates(runs)
+    curves = pd.DataFrame({"run": table.codes, "step": steps})
     given = {}
     for name in (*(name for name in MEASURED if name in columns), *quantities):
         curves[name], given[name] = rows.numbers(columns.of.get(name, name))
-    curves["val_error"] = _error(rows, columns, metric, curves[metric], given[metric])
+    curves["val_error"] = _error(table, metric, curves[metric], given[metric])
     measured = given[metric]
     if (measured & ~stepped).any():
         row = measured.index[measured & ~stepped][0]
@@ -42,15 +40,13 @@ def curves_of(
     return kept[finite].reset_index(drop=True), (~finite).groupby(kept["run"]).sum()
 
 
-def ends_blank(
-    table: RunTable, columns: Columns, metric: str, quantities: Sequence[str]
-) -> "pd.Series[bool]":
+def ends_blank(table: RunTable, metric: str, quantities: Sequence[str]) -> "pd.Series[bool]":
     """Return which runs end in rows of a step alone: NaN, as many a table leaves such cells empty.
 
     A run of which a row before its last measurement is so has no such end: it was measured only now
     and then.
     """
-    frame, codes = table.rows.frame, table.codes
+    frame, codes, columns = table.rows.frame, table.codes, table.columns
     same = {columns.of[name] for name in columns.of if name not in (*MEASURED, *quantities)}
     filled = pd.Series(False, index=frame.index)
     for name in frame.columns:
@@ -69,21 +65,17 @@ def ends_blank(
 
 
 def _error(
-    rows: Rows,
-    columns: Columns,
-    metric: str,
-    values: "pd.Series[float]",
-    given: "pd.Series[bool]",
+    table: RunTable, metric: str, values: "pd.Series[float]", given: "pd.Series[bool]"
 ) -> "pd.Series[float]":
     if metric == "val_loss":
         return values
     beyond = given & ((values < 0) | (values > 1)) & np.isfinite(values)
     if beyond.any():
         row = beyond.index[beyond][0]
-        column = columns.of[metric]
+        column = table.columns.of[metric]
         rule = f"{column} must be a share from 0 to 1"
         remedy = f"divide percentages by 100, or name a loss as such, --columns val_loss={column}"
-        rows.refuse(rule, f"{values[row]:g}", [row], remedy)
+        table.rows.refuse(rule, f"{values[row]:g}", [row], remedy)
     return 1 - values if metric == "val_accuracy" else values
 
 
@@ -103,10 +95,3 @@ def _check_rising(table: RunTable, kept: pd.DataFrame, column: str) -> None:
         [previous, row],
         remedy,
     )
-
-
-def no_curves(runs: pd.DataFrame) -> "tuple[pd.DataFrame, pd.Series[int]]":
-    """Return what `curves_of` does for runs without a measurement."""
-    names = ["run", "step", *MEASURED]
-    empty = pd.DataFrame({name: pd.Series([], dtype="float64") for name in names})
-    return empty, pd.Series(0, index=runs.index)

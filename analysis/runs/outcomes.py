@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.runs.columns import Columns, Units
 from analysis.runs.run_table import RunTable
 from analysis.tables.schema import STATUSES
 
@@ -24,11 +23,7 @@ STATUS_OF = {
 
 
 def statuses(table: RunTable, runs: pd.DataFrame) -> "pd.Series[str]":
-    """Return the status of each run, without a target: none is `reached`.
-
-    Raises:
-        AnalysisError: a word is not known.
-    """  # noqa: DOC502  (raised by refuse)
+    """Return the status of each run, without a target: none is `reached`; refuse other words."""
     words = runs["status"].fillna("exhausted").astype(str).str.lower()
     unknown = ~words.isin(list(STATUS_OF))
     if unknown.any():
@@ -38,17 +33,10 @@ def statuses(table: RunTable, runs: pd.DataFrame) -> "pd.Series[str]":
     return words.map(STATUS_OF).mask(runs["diverged"], "diverged")
 
 
-def stops(
-    table: RunTable,
-    columns: Columns,
-    units: Units,
-    sizes: "pd.Series[float]",
-    runs: pd.DataFrame,
-) -> "pd.Series[float]":
+def stops(table: RunTable, runs: pd.DataFrame) -> "pd.Series[float]":
     """Return the last step of each run: the last with a row, or what `stopped_at` says."""
-    steps, _ = table.rows.counts(columns.of["step"])
-    last = units.updates(steps, sizes).groupby(table.codes).max().reindex(runs.index).fillna(0)
-    stated = units.updates(runs["stopped_at"], runs["batch_size"])
+    last = table.updates(runs)[0].groupby(table.codes).max().reindex(runs.index).fillna(0)
+    stated = table.units.updates(runs["stopped_at"], runs["batch_size"])
     early = stated < last
     if early.any():
         at = runs[early].iloc[0]
@@ -61,9 +49,9 @@ def stops(
     return stated.fillna(last)
 
 
-def outcomes(table: RunTable, columns: Columns, units: Units, runs: pd.DataFrame) -> pd.DataFrame:
+def outcomes(table: RunTable, runs: pd.DataFrame) -> pd.DataFrame:
     """Return the runs of a table of one row per run with their outcomes."""
-    rows, runs = table.rows, runs.copy()
+    rows, columns, units, runs = table.rows, table.columns, table.units, runs.copy()
     for name, least in (("steps", 1), ("steps_before", 0)):
         runs[name] = np.nan
         if name in columns:
@@ -71,10 +59,9 @@ def outcomes(table: RunTable, columns: Columns, units: Units, runs: pd.DataFrame
             runs[name] = units.updates(values, runs["batch_size"])
     runs["best_error"] = np.nan
     if "best_error" in columns:
-        runs["best_error"] = rows.numbers(columns.of["best_error"])[0].to_numpy()
-        given = rows.numbers(columns.of["best_error"])[1].to_numpy()
-        runs["diverged"] |= given & ~np.isfinite(runs["best_error"])
-        runs["best_error"] = runs["best_error"].where(np.isfinite(runs["best_error"]))
+        error, given = (found.to_numpy() for found in rows.numbers(columns.of["best_error"]))
+        runs["diverged"] |= given & ~np.isfinite(error)
+        runs["best_error"] = np.where(np.isfinite(error), error, np.nan)
     stated = units.updates(runs["stopped_at"], runs["batch_size"])
     # how long a run trained that broke is often not recorded, and bounds nothing
     broke = statuses(table, runs).isin(["diverged", "failed"])

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 
 from analysis.comparison.labels import study_folders
 from analysis.page.markdown import page_markdown
-from analysis.page.record import Page
+from analysis.page.record import Page, Source, page_of
 from analysis.page.rendering import page_html
-from analysis.page.sources import Source, page_of
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
 from batchscale.errors import BatchscaleError
