@@ -1,10 +1,9 @@
 """What a comparison of studies found, in sentences."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from analysis.comparison.compare import Compared, Comparison, Ratio
-from analysis.comparison.example_ratios import example_ratio_sentences
-from analysis.comparison.rule_costs import rule_cost_sentences, times
+from analysis.comparison.ratios import example_ratio_sentences, rule_cost_sentences, times
 from analysis.fitting.critical import FORM, TUNING
 from analysis.fitting.estimates import LEVEL, list_text, rounded, size_text, span_text
 from analysis.fitting.ratios import EqualityTest
@@ -41,7 +40,7 @@ def _own(comparison: Comparison) -> Iterator[str]:
         yield from _labeled(study, begun_sentences(study.analysis.begun_below))
 
 
-def _labeled(study: Compared, sentences: Sequence[str]) -> Iterator[str]:
+def _labeled(study: Compared, sentences: Iterable[str]) -> Iterator[str]:
     return (f"{study.label}: {sentence}" for sentence in sentences)
 
 

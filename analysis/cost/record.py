@@ -57,12 +57,11 @@ def cost_record(cost: StudyCost) -> dict[str, Any]:
         "rows": [_row_record(row) for row in cost.rows],
         "doublings": [
             {
-                "batch_size": at.batch_size,
-                "next": at.next,
-                **{n: record(getattr(at, n)) for n in ("steps", "step_seconds")},
-                **{n: record(getattr(at, n)) for n in ("seconds", "examples")},
+                "batch_size": row.batch_size,
+                "next": larger.batch_size,
+                **{name: record(multiple) for name, multiple in row.multiples(larger).items()},
             }
-            for at in cost.doublings
+            for row, larger in cost.doublings
         ],
         "devices": [_device_record(row) for row in cost.scaling],
         "sentences": list(cost_sentences(cost)),

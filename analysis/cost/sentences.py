@@ -99,9 +99,9 @@ def _throughput(cost: StudyCost) -> Iterator[str]:
 
 def _doubling(cost: StudyCost) -> Iterator[str]:
     if cost.doublings:
-        steps = [(f"{at.batch_size} to {at.next}", at) for at in cost.doublings]
-        times = "; ".join(f"{which}: {text(at.seconds)}" for which, at in steps)
-        examples = "; ".join(f"{which}: {rounded(at.examples.value)}" for which, at in steps)
+        steps = [(f"{a.batch_size} to {b.batch_size}", a.multiples(b)) for a, b in cost.doublings]
+        times = "; ".join(f"{which}: {text(at['seconds'])}" for which, at in steps)
+        examples = "; ".join(f"{which}: {rounded(at['examples'].value)}" for which, at in steps)
         yield f"From one batch size to the next, the time to target is multiplied by: {times}."
         yield f"The examples to target are multiplied by: {examples}."
 

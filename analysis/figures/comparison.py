@@ -98,24 +98,19 @@ def _series(study: Compared, divisor: float, medians: bool) -> pd.DataFrame:
         columns=["series", "batch_size", "steps", "low", "high"]
     )
     data[["steps", "low", "high"]] /= divisor
-    data.insert(0, "study", study.name)
-    data.insert(1, "label", study.label)
-    return data
+    return _of_study(study, data)
 
 
 def _b_crit_row(study: Compared) -> pd.DataFrame:
     ends = {} if study.b_crit is None else study.b_crit.record()
-    row = {
-        "study": study.name,
-        "label": study.label,
-        "series": B_CRIT,
-        "batch_size": ends.get("value"),
-        "steps": None,
-        "low": ends.get("low"),
-        "high": ends.get("high"),
-    }
-    numbers = dict.fromkeys(("batch_size", "steps", "low", "high"), "float64")
-    return pd.DataFrame([row]).astype(numbers)
+    value, low, high = ([ends.get(name)] for name in ("value", "low", "high"))
+    return _of_study(study, series_rows(B_CRIT, value, [None], low=low, high=high))
+
+
+def _of_study(study: Compared, rows: pd.DataFrame) -> pd.DataFrame:
+    rows.insert(0, "study", study.name)
+    rows.insert(1, "label", study.label)
+    return rows
 
 
 def _draw_comparison(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) -> None:
@@ -199,7 +194,10 @@ def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
 def _draw_epochs(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) -> None:
     shown = [study for study in comparison.studies if study.name in set(data["study"])]
     axes = sheet.axes(_EPOCHS_HEIGHT)
-    _scale(axes, data)
+    batch_size_axis(axes, data["batch_size"])
+    low, high = float(data["low"].min()), float(data["high"].max())
+    if low > 0:  # an error of 0 has no logarithm
+        log_axis(axes.yaxis, low / _EPOCHS_MARGIN, high * _EPOCHS_MARGIN)
     styles = _study_styles(comparison.studies)
     shifts = _side_by_side([study.name for study in shown], data["batch_size"])
     for name, shift in shifts.items():
@@ -221,13 +219,6 @@ def _draw_epochs(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) -> No
     sheet.legend(_study_keys(shown, styles))
 
 
-def _scale(axes: Axes, data: pd.DataFrame) -> None:
-    batch_size_axis(axes, data["batch_size"])
-    if data["low"].min() > 0:  # an error of 0 has no logarithm
-        low, high = float(data["low"].min()), float(data["high"].max())
-        log_axis(axes.yaxis, low / _EPOCHS_MARGIN, high * _EPOCHS_MARGIN)
-
-
 def _study_styles(studies: Sequence[Compared]) -> Mapping[str, Mapping[str, Any]]:
     """Return color and marker of each study of a comparison, by the study's name."""
     few = len(studies) <= len(OKABE_ITO)
@@ -242,12 +233,9 @@ def _study_keys(
     studies: Sequence[Compared], styles: Mapping[str, Mapping[str, Any]]
 ) -> list[Line2D]:
     """Return the legend's entries for the studies."""
-    return [key(escape_math(_short(study.label)), **styles[study.name]) for study in studies]
-
-
-def _short(label: str) -> str:
-    """Return a label without the sections of its keys."""
-    return re.sub(r"(?:\w+\.)+(?=\w+ = )", "", label)
+    # a label without the sections of its keys
+    names = {study.name: re.sub(r"(?:\w+\.)+(?=\w+ = )", "", study.label) for study in studies}
+    return [key(escape_math(label), **styles[name]) for name, label in names.items()]
 
 
 def _side_by_side(names: Sequence[str], sizes: "pd.Series[Any]") -> Mapping[str, float]:

@@ -5,7 +5,7 @@ single run reaches the target by luck, or misses it. That needs runs that contin
 so it is known if a study runs to its budget and has fresh seeds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,18 +80,14 @@ def _first_below(errors: pd.DataFrame, target: float) -> tuple[Any, Any, Any]:
 
 def mean_sentences(
     rows: Sequence[Mapping[str, Any]], target: float, quantity: str
-) -> tuple[str, ...]:
-    """Return where the mean passes, given the rows of `mean_records`."""
-    passed = [row for row in rows if row["steps"] is not None]
-    missed = ", ".join(str(row["batch_size"]) for row in rows if row["steps"] is None)
+) -> Iterator[str]:
+    """Yield where the mean passes, given the rows of `mean_records`."""
     test = f"a one-sided t-test over the fresh seeds, p < {LEVEL:g} at that step"
-    sentences = []
-    if passed:
+    if passed := [row for row in rows if row["steps"] is not None]:
         where = ", ".join(f"{row['steps']:,} at B = {row['batch_size']}" for row in passed)
-        sentences.append(
+        yield (
             f"The mean {quantity} is below {target:g} ({test}) from step {where}; each is the "
             "first of many tests, so a single one may be luck."
         )
-    if missed:
-        sentences.append(f"At B = {missed} the mean passes that test at no step.")
-    return tuple(sentences)
+    if missed := ", ".join(str(row["batch_size"]) for row in rows if row["steps"] is None):
+        yield f"At B = {missed} the mean passes that test at no step."

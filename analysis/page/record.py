@@ -35,13 +35,7 @@ from analysis.tables.study import StudyTables, json_rows
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Source:
-    """A study to be shown.
-
-    Attributes:
-        folder: where it lies.
-        tables: its tables.
-        sweeps: the entries of its `provenance.json`; none for imported runs.
-    """
+    """A study to be shown: its folder, its tables, and the sweeps in its `provenance.json`."""
 
     folder: ResultsFolder
     tables: StudyTables
@@ -211,12 +205,7 @@ def _as_text(sweep: Mapping[str, Any]) -> dict[str, str]:
 
 
 def page_record(page: Page, room: Room) -> dict[str, Any]:
-    """Return the data that the page's script reads.
-
-    Args:
-        page: what is shown.
-        room: how many trials and training curves it holds, over all studies.
-    """
+    """Return the data that the page's script reads, with as many trials and curves as have room."""
     share = room.of(1 / len(page.studies))
     return {
         "statuses": list(STATUSES),

@@ -36,12 +36,7 @@ NEAR = 0.1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
-    """How much of a study a page can hold.
-
-    Attributes:
-        trials: trials in all.
-        curves: training curves in all.
-    """
+    """How many trials and how many training curves a page can hold in all."""
 
     trials: int
     curves: int
@@ -52,12 +47,7 @@ class Room:
 
 
 def searches(analysis: Analysis, targets: Sequence[float], room: Room) -> list[dict[str, Any]]:
-    """Return the trials of each batch size.
-
-    Args:
-        analysis: the study.
-        targets: the targets at which they are judged, that of the analysis first.
-        room: how many are shown.
+    """Return the trials of each batch size, judged at each target, that of the analysis first.
 
     Returns:
         One record per batch size: batch_size; of, the number of its trials; columns with an entry
@@ -69,7 +59,10 @@ def searches(analysis: Analysis, targets: Sequence[float], room: Room) -> list[d
     sizes = judged[0]["batch_size"]
     share = {"trials": room.trials // sizes.nunique(), "curves": room.curves // sizes.nunique()}
     curves = _by_trial(study.curves)
-    fresh = _fresh(analysis)
+    fresh = {}
+    if analysis.table["seeds"].notna().any():
+        runs = representative_runs(study, analysis.target)
+        fresh = {int(str(size)): _whole(own["steps"]) for size, own in runs.groupby("batch_size")}
     found = []
     for size in sorted(sizes.unique()):
         every = [trials[(sizes == size).to_numpy()] for trials in judged]
@@ -125,10 +118,9 @@ def near_best(study: StudyTables, target: float | None = None) -> pd.DataFrame:
 def axes_record(analysis: Analysis) -> list[dict[str, Any]]:
     """Return the searched hyperparameters with their ranges, learning rate and momentum first."""
     space = analysis.study.space
-    first = {"lr": 0, "momentum": 1}
     return [
         {"name": name, **{key: space[name][key] for key in ("low", "high", "scale")}}
-        for name in sorted(space, key=lambda name: (first.get(name, len(first)), name))
+        for name in analysis.study.searched
     ]
 
 
@@ -194,10 +186,3 @@ def _best_of_n(trials: pd.DataFrame) -> list[list[float | None]]:
     counts = np.geomspace(1, most, min(_SIZES_OF_N, most)).round().astype(int)
     curve = best_of_n(sample, sorted({*counts.tolist(), half, most}))
     return [shortened(row) for row in curve[["n", "steps", "reach"]].to_numpy(float)]
-
-
-def _fresh(analysis: Analysis) -> dict[int, list[int | None]]:
-    if analysis.table["seeds"].isna().all():
-        return {}
-    runs = representative_runs(analysis.study, analysis.target)
-    return {int(str(size)): _whole(own["steps"]) for size, own in runs.groupby("batch_size")}

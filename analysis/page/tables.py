@@ -24,14 +24,7 @@ _Record = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PageTable:
-    """A table as text.
-
-    Attributes:
-        caption: what it shows.
-        rows: its columns of text, at least one row.
-        note: what a reader must know besides; may be empty.
-        names_first: whether the first column holds names, which read from the left.
-    """
+    """A table as text, with a caption, a note that may be empty, and maybe names first."""
 
     caption: str
     rows: pd.DataFrame

@@ -1,7 +1,7 @@
 """Fits and critical batch sizes as plain data, and what these and the regimes say in sentences."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.fitting.critical import FORM, SEEDS, TUNING, CriticalBatchSize
@@ -19,9 +19,7 @@ _Record = Mapping[str, Any]
 def fits_record(fits: Fits | None, local_steps: int = 1) -> dict[str, Any]:
     """Return the fits as JSON data; null where unknown or without bound.
 
-    Args:
-        fits: the fits, if there are any.
-        local_steps: batches in a step: E_min counts the examples of all.
+    E_min counts the examples of all local steps of a round.
     """
     if fits is None:
         return {"fits": None, "chosen": None, "shown": [], "not_fitted": {}}
@@ -69,16 +67,11 @@ def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
 
 
 def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tuple[str, ...]:
-    """Return what the fits found, one sentence each.
+    """Return what the fits found, one sentence each, from `fits_record` and `critical_record`.
 
     These are the critical batch size, what the curves run through, the hyperbola and the model
     chosen, the choice, the critical batch sizes by other definitions, and what the data do not
-    identify.
-
-    Args:
-        record: from `fits_record`, of fits that there are.
-        critical: from `critical_record`.
-        unit: what a step is called, in the plural.
+    identify. `unit` is what a step is called, in the plural.
     """
     sizes = "; ".join(
         critical_text(name, size) for name, size in critical.items() if name != "b_crit"
@@ -95,8 +88,8 @@ def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tupl
     )
 
 
-def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
-    """Return the critical batch size with its interval and its parts, from `critical_record`."""
+def b_crit_sentences(record: _Record, b_crit: _Record) -> Iterator[str]:
+    """Yield the critical batch size with its interval and its parts, from `critical_record`."""
     level, parts = record["fits"]["hyperbola"]["level"], b_crit["parts"]
     texts = [
         f"{Estimate.of(parts[name]).text()} {word}"
@@ -107,24 +100,23 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
     found += f"; {b_crit['note']}." if b_crit["note"] else "."
     if len(parts) > 1:
         found += f" From the {record['chosen']} fit alone: {', '.join(texts)}."
-    if FORM in parts:
-        return (found,)
-    return found, (
-        "No interval covers the form of the curve: too few batch sizes reached the target to fit "
-        "more than the hyperbola."
-    )
+    yield found
+    if FORM not in parts:
+        yield (
+            "No interval covers the form of the curve: too few batch sizes reached the target to "
+            "fit more than the hyperbola."
+        )
 
 
-def _brackets(fit: _Record) -> tuple[str, ...]:
-    """Return how far the middles of brackets lie below steps, if there are brackets."""
+def _brackets(fit: _Record) -> Iterator[str]:
+    """Yield how far the middles of brackets lie below steps, if there are brackets."""
     pairs = zip(fit["before"], fit["steps"], strict=True)
-    most = max((steps - before) / (2 * steps) for before, steps in pairs)
-    if not most:
-        return ()
-    return (
-        "Curves run through brackets, from the last measurement that had not reached the target to "
-        f"the first that had: their middles lie up to {percent(most)} below the steps shown.",
-    )
+    if most := max((steps - before) / (2 * steps) for before, steps in pairs):
+        yield (
+            "Curves run through brackets, from the last measurement that had not reached the "
+            f"target to the first that had: their middles lie up to {percent(most)} below the "
+            "steps shown."
+        )
 
 
 def critical_text(name: str, record: _Record) -> str:
@@ -140,43 +132,38 @@ def lower_bounds(record: _Record) -> list[float]:
     return [size for size, missed in sizes if missed]
 
 
-def unidentified_sentences(name: str, fit: _Record) -> tuple[str, ...]:
-    """Return a sentence on each limit of a model's curve that the data do not identify."""
+def unidentified_sentences(name: str, fit: _Record) -> Iterator[str]:
+    """Yield a sentence on each limit of a model's curve that the data do not identify."""
     b_crit = Estimate.of(fit["b_crit"])
-    bound = b_crit.text(f"b_crit_{name}")
-    sentences = [
-        f"{what} is not identified by the {name} fit: {bound}."
-        for what, missing in (
-            ("The plateau", math.isinf(b_crit.high)),
-            ("Perfect scaling", b_crit.low == 0),
-        )
-        if missing
-    ]
+    for what, missing in (
+        ("The plateau", math.isinf(b_crit.high)),
+        ("Perfect scaling", b_crit.low == 0),
+    ):
+        if missing:
+            bound = b_crit.text(f"b_crit_{name}")
+            yield f"{what} is not identified by the {name} fit: {bound}."
     if fit["exponent"] is None:
-        return tuple(sentences)
+        return
     symbol, exponent = str(MODELS[name].exponent), Estimate.of(fit["exponent"])
     if not exponent.identified:
         known = "" if exponent.interval is Interval.OPEN else f": {exponent.text(symbol)}"
-        sentences.append(f"The exponent {symbol} of the {name} fit is not identified{known}.")
+        yield f"The exponent {symbol} of the {name} fit is not identified{known}."
     if name == "power" and (exponent.low > 1 or (exponent.identified and exponent.value > 1)):
-        sentences.append(
+        yield (
             f"An exponent {symbol} above 1 is not a property of training, where doubling the batch "
             "size at best halves the steps: it bends the curve to fit a sharp knee, or small batch "
             "sizes that were searched less well."
         )
-    return tuple(sentences)
 
 
-def _not_fitted(record: _Record) -> tuple[str, ...]:
-    names = list(record["not_fitted"])
-    if not names:
-        return ()
-    reached = len({*record["fits"]["hyperbola"]["batch_sizes"]} - {*lower_bounds(record)})
-    return (
-        f"Not fitted: {' and '.join(names)}, which need at least "
-        f"{max(MODELS[name].least_points for name in names)} batch sizes that reached the target; "
-        f"there are {reached}.",
-    )
+def _not_fitted(record: _Record) -> Iterator[str]:
+    if names := list(record["not_fitted"]):
+        reached = {*record["fits"]["hyperbola"]["batch_sizes"]} - {*lower_bounds(record)}
+        yield (
+            f"Not fitted: {' and '.join(names)}, which need at least "
+            f"{max(MODELS[name].least_points for name in names)} batch sizes that reached the "
+            f"target; there are {len(reached)}."
+        )
 
 
 def _curve(name: str, fit: _Record, unit: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.fitting.critical import DEFINITIONS
 from analysis.measures.batch_plan import is_planned
-from analysis.measures.budgets import budget_records
+from analysis.measures.budgets import best_errors, choose_budgets
 from analysis.measures.federated import TOKENS, local_steps, step_unit
 from analysis.measures.mean_target import mean_records
 from analysis.measures.recipes import recipe_record
@@ -73,5 +73,5 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "scaling_rules": json_rows(analysis.rules),
         "regimes": None if regimes is None else regimes.record(),
         "goals": goal_records(analysis.goals),
-        "budgets": budget_records(analysis.study),
+        "budgets": json_rows(best_errors(study, choose_budgets(study))),
     }

@@ -36,11 +36,7 @@ _NOT_REACHED = "check its search, and whether a batch of that size can reach the
 
 
 def summary_sentences(record: _Record) -> tuple[str, ...]:
-    """Return the findings, one sentence each.
-
-    Args:
-        record: from `analysis.report.record.summary_record`, or read back from `summary.json`.
-    """
+    """Return the findings, one sentence each, from what `summary.json` holds."""
     recipe, table = record["recipe"], _frame(record["table"])
     ran = recipe is not None and recipe["ran"]
     return (

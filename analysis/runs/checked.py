@@ -17,8 +17,7 @@ from analysis.runs.columns import (
     check_needed,
     columns_of,
 )
-from analysis.runs.measurements import curves_of, ends_blank
-from analysis.runs.outcomes import outcomes, statuses, stops
+from analysis.runs.measurements import curves_of, ends_blank, outcomes, statuses, stops
 from analysis.runs.rows import Rows
 from analysis.runs.run_table import ATTEMPT, RunTable
 from analysis.tables.schema import CURVE_COLUMNS, QUANTITIES, RESERVED_COLUMNS

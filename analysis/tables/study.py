@@ -105,6 +105,11 @@ class StudyTables:
         return {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
 
     @property
+    def searched(self) -> list[str]:
+        """The searched hyperparameters, learning rate and momentum first, then by name."""
+        return sorted(self.space, key=lambda name: (name != "lr", name != "momentum", name))
+
+    @property
     def space_known(self) -> bool:
         """Whether it is known what was searched: of imported runs it may not be."""
         record = self.config.get("imported", {})
@@ -126,11 +131,9 @@ class StudyTables:
 
 
 def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -> StudyTables:
-    """Return the study in a results folder.
+    """Return the study in a results folder, with all columns of the curves or those named.
 
-    Args:
-        folder: the folder.
-        measured: columns of the curves to hold, such as `ANALYZED`; None for all. All are checked.
+    All columns are checked, whichever are held.
 
     Raises:
         AnalysisError: a file is missing, damaged, of another schema version, or of another study.

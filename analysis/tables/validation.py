@@ -114,11 +114,7 @@ class _Config(BaseModel):
 
 
 def read_parquet(content: bytes, columns: Collection[str] | None = None) -> pa.Table:
-    """Return the table in a parquet file of untrusted bytes; its text is valid UTF-8.
-
-    Args:
-        content: the file.
-        columns: those to read, where there are any of that name; None for all.
+    """Return a table of untrusted bytes, or those columns that there are; its text is valid UTF-8.
 
     Raises:
         ArrowInvalid: the file holds more than `MOST_VALUES` values, or two columns of one name.
@@ -138,13 +134,7 @@ def read_parquet(content: bytes, columns: Collection[str] | None = None) -> pa.T
 
 
 def check_table(where: str, table: pa.Table, columns: Mapping[str, pa.DataType]) -> None:
-    """Check the columns and values of a table.
-
-    Args:
-        where: path of the file, for messages.
-        table: its content.
-        columns: columns of the schema; further ones are hyperparameters or measurements.
-    """
+    """Check a table of the file `where`; columns beyond the schema hold numbers of any name."""
     if "status" in columns:
         there = {n: k for n, k in OPTIONAL_TRIAL_COLUMNS.items() if n in table.column_names}
         columns = {**columns, **there}

@@ -106,8 +106,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.cost.step_costs import StepCosts, write_costs
     from analysis.cost.step_costs import step_times as times_in
     from analysis.cost.study_cost import Terms, check_joinable, joined
-    from analysis.figures.drawing.kind import write_all
-    from analysis.figures.drawing.style import look_of
+    from analysis.figures.drawing.kind import look_of, write_all
     from analysis.figures.one_study.costs import COST_FIGURES
     from analysis.report.summary import analyze
     from analysis.tables.folder import ResultsFolder

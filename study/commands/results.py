@@ -83,8 +83,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
 ) -> None:
     """Fit the curves, find the regimes, print the table and draw the figures."""
     from analysis.figures import FIGURES
-    from analysis.figures.drawing.kind import write_all
-    from analysis.figures.drawing.style import look_of
+    from analysis.figures.drawing.kind import look_of, write_all
     from analysis.measures.first_trials import equal_trials as most_equal_trials
     from analysis.measures.targets import check_target
     from analysis.report.summary import analyze as analyze_study
@@ -157,8 +156,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
         write_comparison,
     )
     from analysis.figures.comparison import COMPARISON_FIGURES
-    from analysis.figures.drawing.kind import write_all
-    from analysis.figures.drawing.style import look_of
+    from analysis.figures.drawing.kind import look_of, write_all
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.study import read_study
 

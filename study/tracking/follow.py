@@ -177,8 +177,7 @@ def _place(folder: ResultsFolder) -> Path:
 def _found(folder: ResultsFolder, to: Path) -> tuple[Mapping[str, float], list[str]]:
     """Return the numbers that an analysis finds, and its figures as PNG files."""
     from analysis.figures import FIGURES
-    from analysis.figures.drawing.kind import write_all
-    from analysis.figures.drawing.style import look_of
+    from analysis.figures.drawing.kind import look_of, write_all
     from analysis.report.summary import analyze
     from analysis.tables.study import read_study
 

@@ -12,8 +12,8 @@ from analysis.figures.drawing.colors import color, pale, paper, ramp
 from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, fitted_axis
-from analysis.measures.diagnostics import Diagnosed, layer_table
-from analysis.measures.layers import ENDS
+from analysis.measures.diagnostics import Diagnosed
+from analysis.measures.layers import ENDS, layer_table
 
 _MOST_NAMED = 10
 """With more layers the legend names the first and the last, and full gradients are left out."""
@@ -31,7 +31,7 @@ def layers_vs_batch_data(found: Diagnosed) -> pd.DataFrame:
     Layers are in their order; ratios are null where the weights of a layer are zero. No rows of a
     single batch size.
     """
-    table = layer_table(found)
+    table = layer_table(found.table)
     if table["batch_size"].nunique() < 2:  # noqa: PLR2004
         return pd.DataFrame()
     ends = table[table["moment"].isin(ENDS)]
@@ -82,7 +82,7 @@ def layers_start_end_data(found: Diagnosed) -> pd.DataFrame:
 
     Layers are in their order; ratios are null where the weights of a layer are zero.
     """
-    table = layer_table(found)
+    table = layer_table(found.table)
     sizes = {table["batch_size"].min(), table["batch_size"].max()}
     rows = table[table["batch_size"].isin(sizes)]
     return rows[["batch_size", "layer", "moment", "step", "ratio"]].reset_index(drop=True)

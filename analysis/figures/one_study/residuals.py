@@ -45,14 +45,10 @@ def residuals_data(analysis: Analysis) -> pd.DataFrame:
         and the model's sigma and aicc. No rows without fits.
     """
     fits = {} if analysis.fits is None else analysis.fits.by_name
-    parts = [_rows(fit, _left_out(analysis)) for fit in fits.values()]
+    bounds = bound_rows(analysis.table)
+    left_out = bounds[bounds["series"] == LEFT_OUT]
+    parts = [_rows(fit, left_out) for fit in fits.values()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _left_out(analysis: Analysis) -> pd.DataFrame:
-    """Return the bounds of an analysis that are in no fit, as columns batch_size and steps."""
-    rows = bound_rows(analysis.table)
-    return rows.loc[rows["series"] == LEFT_OUT, ["batch_size", "steps"]]
 
 
 def _rows(fit: ScalingFit, left_out: pd.DataFrame) -> pd.DataFrame:

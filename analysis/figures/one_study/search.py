@@ -67,13 +67,14 @@ def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
 
 def _searched(analysis: Analysis) -> dict[str, str]:
     """Return the column of each axis by its label: learning rate and momentum come first."""
-    space = analysis.study.space
-    first = sorted(space, key=lambda name: ({"lr": 0, "momentum": 1}.get(name, 2), name))[:2]
-    if not first:
+    space, searched = analysis.study.space, analysis.study.searched
+    if not searched:
         return {}
-    names = [*first, BEST_ERROR][:2]
     reversed_scale = {name for name, entry in space.items() if entry["scale"] == "reverse-log"}
-    return {f"1 - {name}" if name in reversed_scale else name: name for name in names}
+    return {
+        f"1 - {name}" if name in reversed_scale else name: name
+        for name in [*searched[:2], BEST_ERROR][:2]
+    }
 
 
 def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:

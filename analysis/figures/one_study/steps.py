@@ -73,7 +73,9 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
     steps = reached["steps"]
     bracket = {"low": reached["steps_before"], "high": steps}
     measured = series_rows(MEASURED, reached["batch_size"], steps, **bracket)
-    medians = _medians(reached)
+    again = reached[reached["steps_median"].notna()]
+    interval = {end: again[end].to_numpy(float, na_value=np.nan) for end in ("low", "high")}
+    medians = series_rows(MEDIAN, again["batch_size"], again["steps_median"], **interval)
     parts = [measured, medians, bound_rows(table)]
     curve_at = curve_sizes(table["batch_size"])
     if analysis.fits is not None and analysis.fit is not None:
@@ -89,12 +91,6 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)], ignore_index=True).reindex(
         columns=["series", "batch_size", "steps", "low", "high"]
     )
-
-
-def _medians(reached: pd.DataFrame) -> pd.DataFrame:
-    again = reached[reached["steps_median"].notna()]
-    interval = {end: again[end].to_numpy(float, na_value=np.nan) for end in ("low", "high")}
-    return series_rows(MEDIAN, again["batch_size"], again["steps_median"], **interval)
 
 
 def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
