@@ -19,8 +19,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (sweep, workloads, study_files, results, costs, archives, replay):
-    app.add_typer(part.app)
+for command in (
+    *(sweep.sweep, sweep.plan, workloads.workloads, workloads.check),
+    *(study_files.init, study_files.schema),
+    *(results.status, results.analyze, results.compare, results.report, costs.cost),
+    *(archives.import_, archives.export, replay.verify, replay.diagnose),
+):
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,14 +9,10 @@ import typer
 from rich.text import Text
 
 from study.commands.options import StudyFolder
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 from study.errors import StudyError
 
-app = typer.Typer()
-console = Terminal()
 
-
-@app.command("import")
 def import_(  # noqa: PLR0913 - one argument for each flag of the command
     source: Annotated[
         str,
@@ -130,7 +126,6 @@ def _refuse_options(source: str, kind: str, given: Mapping[str, object]) -> None
         )
 
 
-@app.command()
 def export(
     location: StudyFolder,
     to: Annotated[

@@ -20,7 +20,7 @@ from study.commands.options import (
     integers,
     use_data,
 )
-from study.commands.terminal import Terminal
+from study.commands.terminal import Terminal, console
 from study.errors import StudyError
 
 if TYPE_CHECKING:
@@ -29,12 +29,9 @@ if TYPE_CHECKING:
     from analysis.tables.folder import ResultsFolder
     from study.costing.measuring import Job
 
-app = typer.Typer()
-console = Terminal()
 _GIGA, _MICRO = 1e9, 1e-6
 
 
-@app.command()
 def cost(  # noqa: PLR0913 - one argument for each flag of the command
     location: StudyFolder,
     step_times: Annotated[

@@ -13,16 +13,12 @@ from study.commands.options import (
     integers,
     use_data,
 )
-from study.commands.terminal import Terminal
+from study.commands.terminal import Terminal, console
 
 if TYPE_CHECKING:
     from study.replay.verification import Clause
 
-app = typer.Typer()
-console = Terminal()
 
-
-@app.command()
 def verify(
     location: StudyFolder,
     replay: Annotated[
@@ -47,7 +43,6 @@ def verify(
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
 def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     location: StudyFolder,
     what: Annotated[

@@ -15,16 +15,12 @@ from study.commands.options import (
     Width,
     holding_studies,
 )
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-app = typer.Typer()
-console = Terminal()
 
-
-@app.command()
 def status(location: StudyFolder, as_json: Json = False) -> None:
     """Show the progress of a sweep, one row per batch size, and what is left to run."""
     from analysis.fitting.estimates import percent
@@ -62,7 +58,6 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
         console.print(line)
 
 
-@app.command()
 def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     location: StudyFolder,
     target: Target = None,
@@ -122,7 +117,6 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
             console.print(str(file))
 
 
-@app.command()
 def compare(  # noqa: PLR0913 - one argument for each flag of the command
     locations: Annotated[
         list[str],
@@ -179,7 +173,6 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
             console.print(str(folder / name))
 
 
-@app.command()
 def report(
     locations: Annotated[
         list[str],

@@ -6,14 +6,10 @@ from typing import Annotated
 import typer
 
 from study.commands.options import StudyWorkload
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 from study.errors import StudyError
 
-app = typer.Typer()
-console = Terminal()
 
-
-@app.command()
 def init(
     file: Annotated[Path, typer.Argument(help="The study file to write.")] = Path("study.toml"),
     workload: StudyWorkload = "digits-mlp",
@@ -45,7 +41,6 @@ def init(
     console.print(f"{file}: edit it, then batchscale sweep {file}")
 
 
-@app.command()
 def schema() -> None:
     """Print the JSON schema of study files, for editors that check and complete TOML."""
     from study.config.json_schema import study_schema

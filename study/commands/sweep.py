@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Source, finite, use_data
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 from study.errors import StudyError
 
 if TYPE_CHECKING:
     from study.planning.cost import Estimate
 
-app = typer.Typer()
-console = Terminal()
 
 Workers = Annotated[
     int | None,
@@ -36,7 +34,6 @@ Settings = Annotated[
 ]
 
 
-@app.command()
 def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     source: Source,
     results: Annotated[
@@ -113,7 +110,6 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
 def plan(  # noqa: PLR0913 - one argument for each flag of the command
     source: Source,
     workers: Workers = None,

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Workload, use_data
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 from study.errors import StudyError
 
 if TYPE_CHECKING:
     from workloads.testing import Clause
 
-app = typer.Typer()
-console = Terminal()
 
-
-@app.command()
 def workloads(
     long: Annotated[
         bool,
@@ -65,7 +61,6 @@ def workloads(
     )
 
 
-@app.command()
 def check(workload: Workload, run_code: RunCode = False, data_dir: DataDir = None) -> None:
     """Check a workload against the contract, clause by clause."""
     use_data(data_dir)
