@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Workload, use_data
 from study.commands.terminal import console
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def workloads(
     long: Annotated[
         bool,
-        typer.Option("--long", help="Build each one, and show its size and how its lanes train."),
+        Option("--long", help="Build each one, and show its size and how its lanes train."),
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
