@@ -9,7 +9,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,10 @@ def timed_steps(
         "step_joules": _joules(lanes, steps * len(times), device),
         "cores_lacking": kept,
         "parameters": lanes.parameters.shape[1],
-        **machine(device, resolved),
+        "device": torch.cuda.get_device_name() if device == "cuda" else processor(),
+        "threads": None if device == "cuda" else torch.get_num_threads(),
+        "precision": str(resolved.compute.precision),
+        "source": MEASURED,
     }
 
 
@@ -110,17 +113,6 @@ def timed_program(
         "memory": run.memory or None,
         "device": device,
         "threads": options.cpus,
-        "source": MEASURED,
-    }
-
-
-def machine(device: str, resolved: ResolvedStudy) -> Mapping[str, Any]:
-    """Return the columns of `cost.parquet` that say what was timed."""
-    gpu = device == "cuda"
-    return {
-        "device": torch.cuda.get_device_name() if gpu else processor(),
-        "threads": None if gpu else torch.get_num_threads(),
-        "precision": str(resolved.compute.precision),
         "source": MEASURED,
     }
 
