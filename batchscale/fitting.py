@@ -22,8 +22,7 @@ from analysis.report.fits import (
     regime_sentences,
 )
 from batchscale.arguments import is_number, refuse_unless
-from batchscale.loading import critical_table
-from batchscale.notebook import page
+from batchscale.loading import critical_table, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
