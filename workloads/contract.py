@@ -56,11 +56,7 @@ def target_is_in_range(workload: Workload | Dynamics) -> str:
 
 
 def kept(clause: Callable[[], str]) -> None:
-    """Refuse a workload that breaks a clause, in its words.
-
-    Raises:
-        WorkloadError: it does.
-    """
+    """Refuse a workload that breaks a clause, in its words, by a `WorkloadError`."""
     try:
         clause()
     except BrokenClauseError as broken:

@@ -8,19 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """A kind of plug-in.
+    """A kind of plug-in."""
 
-    Attributes:
-        noun: its name in messages, such as "workload".
-        article: the noun's article.
-        builtin: names that plug-ins may not take.
-        error: raised for a faulty plug-in.
-    """
-
-    noun: str
+    noun: str  # its name in messages, such as "workload"
     article: str
-    builtin: Collection[str]
-    error: type[Exception]
+    builtin: Collection[str]  # names that plug-ins may not take
+    error: type[Exception]  # raised for a faulty plug-in
 
     def by_name(self, points: Iterable[EntryPoint]) -> dict[str, EntryPoint]:
         """Return entry points by name; one that shadows another is refused."""

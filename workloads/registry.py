@@ -33,19 +33,12 @@ _FILES_REFUSED = ContextVar("files refused", default=False)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A workload that a study file can name.
-
-    Attributes:
-        name: its name in a study file.
-        source: "built in", or the distribution that provides it.
-        data: where its data come from; empty for a plug-in.
-        summary: one line.
-    """
+    """A workload that a study file can name."""
 
     name: str
-    source: str
-    data: str
-    summary: str
+    source: str  # "built in", or the distribution that provides it
+    data: str  # where its data come from; empty for a plug-in
+    summary: str  # one line
 
 
 def names() -> list[Entry]:
@@ -124,11 +117,7 @@ def files_refused(refused: bool = True) -> Iterator[None]:
 
 
 def refuse_unknown(reference: str) -> None:
-    """Refuse a name that no workload has, without importing any; files are not looked for.
-
-    Raises:
-        WorkloadError: there is no workload of that name.
-    """
+    """Refuse a name that no workload has, without importing any; files are not looked for."""
     known = [*BUILTIN, *_plugins(), COMMAND]
     in_file = reference.endswith(".py") or reference.rpartition(":")[0].endswith(".py")
     if in_file or reference in known:

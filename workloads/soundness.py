@@ -21,7 +21,7 @@ _WHOLE = (
     "take the mean over examples, or write `whole = True` in the workload, so that loss and error "
     "are always measured on the whole validation set at once"
 )
-_PERCENT = 100
+
 _ROUNDING = 1e-6
 _NO_NUMBERS = {torch.bool, torch.complex64, torch.complex128}
 _UPPER = {"error": 1.0, "loss": math.inf}
@@ -50,7 +50,7 @@ def above_one(value: Any) -> str:
     """Return what to do about a target of `value` on an error; empty if it is below 1."""
     if isinstance(value, bool) or not _is_between(1, value, math.inf):
         return ""
-    percent = f"write {value / 100:g} for {value:g} %, or " if value <= _PERCENT else ""
+    percent = f"write {value / 100:g} for {value:g} %, or " if value <= 100 else ""
     return f'; {percent}Target({value:g}, quantity="loss") for a loss'
 
 
@@ -81,24 +81,24 @@ def sound_data(data: object) -> Data:
 
 
 def _sound_split(split: str, given: object, *, values_checked: bool) -> Examples | Items:
-    examples = Items(given) if is_map_style(given) and not isinstance(given, Items) else given
-    if isinstance(examples, Items):
-        if examples.size == 0:
-            raise WorkloadError(f"{split} must hold examples, got none")
-        if split != "train" and examples.draws is not None:
-            raise WorkloadError(
-                f"an item of {split} must not be random, since every trial is measured on the "
-                f"same examples, got draws from {examples.draws}; augment what is trained on alone"
-            )
-        _sound_examples(split, examples.checked(split), values_checked=True)
-    elif isinstance(examples, Examples):
-        _sound_examples(split, examples, values_checked=values_checked)
-    else:
+    if isinstance(given, Examples):
+        _sound_examples(split, given, values_checked=values_checked)
+        return given
+    if not isinstance(given, Items) and not is_map_style(given):
         raise WorkloadError(
-            f"{split} must be Examples, got {type(examples).__name__}; write "
+            f"{split} must be Examples, got {type(given).__name__}; write "
             "Examples(inputs, targets), or give a map-style data set, with __len__ and __getitem__"
         )
-    return examples
+    items = given if isinstance(given, Items) else Items(given)
+    if items.size == 0:
+        raise WorkloadError(f"{split} must hold examples, got none")
+    if split != "train" and items.draws is not None:
+        raise WorkloadError(
+            f"an item of {split} must not be random, since every trial is measured on the same "
+            f"examples, got draws from {items.draws}; augment what is trained on alone"
+        )
+    _sound_examples(split, items.checked(split), values_checked=True)
+    return items
 
 
 def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> None:
@@ -140,19 +140,30 @@ def sound_model(model: object) -> nn.Module:
     """Return a model, checked to be trainable.
 
     Raises:
-        WorkloadError: it is not a module, or has nothing to train.
+        WorkloadError: it is not a module or has nothing to train; a parameter has no values, or
+            memory or a type that does not fit to the others.
     """
     if not isinstance(model, nn.Module):
         raise WorkloadError(f"model() must return a torch.nn.Module, got {type(model).__name__}")
-    _own_memory(model)
-    trained = {n: p for n, p in model.named_parameters() if p.requires_grad and p.numel()}
-    if not trained:
+    _refuse_shared_memory(model)
+    types: dict[torch.dtype, str] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter.numel():
+            types.setdefault(parameter.dtype, name)
+    if not types:
         raise WorkloadError("a model must have parameters that require a gradient, got none")
-    _one_type(trained)
+    # others do not fit into one vector, or small updates would not change them
+    if len(types) > 1 or not set(types) <= {torch.float32, torch.float64}:
+        got = " and ".join(f"{kind} ({name})" for kind, name in types.items())
+        raise WorkloadError(
+            "the parameters of a model must all be float32, or all float64, got "
+            f"{got.replace('torch.', '')}; convert them in model(), and activations in forward(); "
+            'for faster arithmetic set compute.precision = "bf16" in the study file'
+        )
     return model
 
 
-def _own_memory(model: nn.Module) -> None:
+def _refuse_shared_memory(model: nn.Module) -> None:
     """Refuse parameters without values, and two of one memory, which training would part."""
     owners: dict[int, str] = {}
     for name, parameter in model.named_parameters():
@@ -168,24 +179,6 @@ def _own_memory(model: nn.Module) -> None:
                     f"parameters must not share memory, got {other} and {name}; tie them as one "
                     "parameter, such as b.weight = a.weight in place of b.weight.data"
                 )
-
-
-def _one_type(trained: Mapping[str, Tensor]) -> None:
-    """Refuse parameters that do not fit into one vector, or that small updates would not change."""
-    types: dict[torch.dtype, str] = {}
-    for name, parameter in trained.items():
-        types.setdefault(parameter.dtype, name)
-    if len(types) > 1 or not set(types) <= {torch.float32, torch.float64}:
-        got = " and ".join(f"{_plain(kind)} ({name})" for kind, name in types.items())
-        raise WorkloadError(
-            f"the parameters of a model must all be float32, or all float64, got {got}; convert "
-            "them in model(), and activations in forward(); for faster arithmetic set "
-            'compute.precision = "bf16" in the study file'
-        )
-
-
-def _plain(kind: torch.dtype) -> str:
-    return str(kind).removeprefix("torch.")
 
 
 def sound_number(name: str, value: object) -> float:
@@ -229,11 +222,7 @@ def augmented(workload: Workload, batch: Examples) -> Examples:
 
 
 def sound_error(target: Target, error: float) -> None:
-    """Refuse an error that is no fraction though the target is on one; NaN is no error.
-
-    Raises:
-        WorkloadError: it is below 0 or above 1, and not by rounding.
-    """
+    """Refuse an error below 0 or above 1, and not by rounding, where the target is on one."""
     outside = error < -_ROUNDING or error > 1 + _ROUNDING
     if target.quantity == "error" and outside and math.isfinite(error):
         raise WorkloadError(
@@ -258,8 +247,7 @@ def copied(examples: Examples) -> Examples:
 def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples) -> float:
     """Return a workload's loss or error on a few examples, checked to be a mean over them.
 
-    A measurement is computed in portions, whose size depends on the machine and on how many lanes
-    there are.
+    A measurement is computed in portions of any size.
 
     Raises:
         WorkloadError: the mean over single examples is another number, or fails.

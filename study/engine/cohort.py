@@ -7,11 +7,11 @@ import numpy as np
 
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
-from study.engine.data_order import DataOrder
+from study.engine.data_order import ClientOrder, DataOrder
 from study.engine.ensemble import Ensemble
-from study.engine.federated import ClientOrder, FederatedLanes, client_shards
+from study.engine.federated import FederatedLanes, client_shards
 from study.engine.lanes import GradientLanes, UpdateSettings
-from study.engine.networks.interface import Networks
+from study.engine.networks import Networks
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable
@@ -29,7 +29,7 @@ from study.optimizers.hyperparameters import (
     of_schedule,
     of_workload,
 )
-from study.optimizers.schedules import Span, lr_factor, planned_factor
+from study.optimizers.schedules import lr_factor, planned_factor
 from study.records import Cohort, Execution, Floats, TrialResult
 from workloads.command.program import Command
 from workloads.workload import Lanes, LaneSetup
@@ -48,25 +48,16 @@ def run_cohort(
     cohort: Cohort,
     checkpoint: Checkpoint | None = None,
 ) -> list[TrialResult]:
-    """Train a cohort in lockstep, or run it as programs.
+    """Return the results of a cohort, one per trial, trained in lockstep or run as programs.
 
     After an exception each half of the lanes is trained again by itself, and so on, until a trial
     that raises is alone: it is `failed`, with the error as message, and all others get a result.
-    This also helps where memory does not hold all lanes at the smallest micro-batch; micro-batches
-    shrink first since no steps are lost by it.
-
-    Args:
-        resolved: the resolved study.
-        trainable: its workload, prepared on this worker.
-        cohort: the trials.
-        checkpoint: state to resume from, saved again as it falls due; None for neither.
-
-    Returns:
-        One result per trial, in order.
+    This also helps where memory does not hold all lanes at the smallest micro-batch. Training
+    resumes from the checkpoint, which is saved again as it falls due.
 
     Raises:
         SavedError: the checkpoint was asked to stop, and holds the state.
-    """  # noqa: DOC502  (raised by the checkpoint)
+    """  # noqa: DOC502  (raised inside)
     if isinstance(trainable, Command):
         return run_programs(resolved, trainable, cohort, checkpoint)
     rules = StoppingRules.for_cohort(resolved, cohort)
@@ -186,9 +177,9 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
 
     per_step = resolved.examples_per_step(cohort.batch_size)
     epoch = None if resolved.examples is None else resolved.examples / per_step
-    span, plan = Span(resolved.horizon(cohort.batch_size), epoch), resolved.plan(cohort.batch_size)
-    schedule = schedule_named(resolved.schedule.name)
-    own = lr_factor(schedule, span, values_of(of_schedule(resolved.schedule.name)))
+    horizon, plan = resolved.horizon(cohort.batch_size), resolved.plan(cohort.batch_size)
+    name = resolved.schedule.name
+    own = lr_factor(schedule_named(name), horizon, epoch, values_of(of_schedule(name)))
     if plan is not None:
         own = planned_factor(plan, cohort.batch_size, resolved.lr_power, own)
     # a schedule of a user's may give one number for all lanes

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.engine.networks.interface import Networks
+from study.engine.networks import Networks
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload
 from study.records import Floats

@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from study.engine.ensemble import Ensemble
 from study.engine.outcomes import Run
-from study.engine.rungs import Standing, plainly_diverged, staying
-from study.engine.stopping_rules import PATIENCE, StoppingRules, step_after
-from study.records import CURVE_FIELDS, Curve, Floats, Seconds
+from study.engine.stopping_rules import (
+    PATIENCE,
+    Standing,
+    StoppingRules,
+    plainly_diverged,
+    staying,
+    step_after,
+)
+from study.records import Curve, Floats, Seconds
 from workloads.workload import Lanes
 
 
@@ -31,17 +37,11 @@ class _Lane:
     def run(self, further: Sequence[str]) -> Run:
         """Return the run; `further` names the columns of the rows after those of every curve."""
         return Run(
-            curve=self._curve(further),
+            curve=Curve.of_rows(self.rows, further),
             diverged_at=self.diverged_at,
             seconds=Seconds(self.total, self.training, self.evaluation),
             pruned=self.pruned,
         )
-
-    def _curve(self, further: Sequence[str]) -> Curve:
-        if not self.rows:
-            return Curve.empty()
-        columns = np.array(self.rows, dtype=np.float64).T
-        return Curve.of(dict(zip((*CURVE_FIELDS, *further), columns, strict=True)))
 
 
 class Racing(Protocol):

@@ -20,15 +20,10 @@ EMA_DECAY, TAIL_AVERAGE = "ema_decay", "tail_average"
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Hyperparameters of an optimizer, a schedule or a workload.
+    """Hyperparameters of an optimizer, a schedule or a workload."""
 
-    Attributes:
-        required: always in the search space, with their default where the study names none.
-        optional: in the search space only where the study names them.
-    """
-
-    required: Mapping[str, Hyperparameter]
-    optional: Mapping[str, Hyperparameter]
+    required: Mapping[str, Hyperparameter]  # always in the search space
+    optional: Mapping[str, Hyperparameter]  # in the search space only where the study names them
 
     @property
     def known(self) -> dict[str, Hyperparameter]:

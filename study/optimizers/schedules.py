@@ -33,35 +33,22 @@ class Schedule:
     factor: Factor | None
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Length of a trial.
-
-    Attributes:
-        steps: step budget, >= 1.
-        epoch: steps per epoch, a number > 0 that need not be an integer; None without a data set.
-    """
-
-    steps: int
-    epoch: float | None
-
-
 def lr_factor(
-    schedule: Schedule, span: Span, values: Mapping[str, Floats]
+    schedule: Schedule, max_steps: int, epoch: float | None, values: Mapping[str, Floats]
 ) -> Callable[[int], Floats] | None:
     """Return a function from the step (0 for the first update) to learning-rate factors (lanes,).
 
     None stands for a factor of 1 at every step. `values` holds the hyperparameters of the schedule
-    and of a warm-up, each (lanes,).
+    and of a warm-up, each (lanes,); `epoch` its steps, None without a data set.
     """
-    decay, warm_steps = schedule.factor, _warm_steps(span, values)
+    decay, warm_steps = schedule.factor, _warm_steps(max_steps, epoch, values)
     if decay is None and warm_steps is None:
         return None
 
     def factor(step: int) -> Floats:
         factors = [] if warm_steps is None else [_warm_up(step, warm_steps, values)]
         if decay is not None:
-            factors.append(decay(step, span.steps, values))
+            factors.append(decay(step, max_steps, values))
         product: Floats = np.prod(factors, axis=0)
         return product
 
@@ -73,14 +60,8 @@ def planned_factor(
 ) -> Callable[[int], Floats]:
     """Return the factors of a trial whose batches change, as a function of the step.
 
-    The schedule counts examples in steps of the study's batch size, and the rate is proportional to
-    a power of the batch.
-
-    Args:
-        plan: examples of every step.
-        batch_size: the study's.
-        power: of the batch over the study's batch size.
-        factor: the factor by steps of that size; None for a constant 1.
+    The schedule counts examples in steps of the study's batch size; the rate is proportional to a
+    power of the batch over it. A `factor` of None is constantly 1.
     """
 
     def planned(step: int) -> Floats:
@@ -94,12 +75,12 @@ def planned_factor(
     return planned
 
 
-def _warm_steps(span: Span, values: Mapping[str, Floats]) -> Floats | None:
+def _warm_steps(max_steps: int, epoch: float | None, values: Mapping[str, Floats]) -> Floats | None:
     if "warmup_epochs" in values:
-        assert span.epoch is not None  # such studies are refused when they are resolved
-        return values["warmup_epochs"] * span.epoch
+        assert epoch is not None  # such studies are refused when they are resolved
+        return values["warmup_epochs"] * epoch
     if "warmup_fraction" in values:
-        return values["warmup_fraction"] * span.steps
+        return values["warmup_fraction"] * max_steps
     return values.get("warmup_steps")
 
 

@@ -34,11 +34,7 @@ def recorded_trials(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Tria
 
 
 def load_as_recorded(folder: ResultsFolder, resolved: ResolvedStudy) -> Trainable:
-    """Load a study's workload as it was when its trials were recorded.
-
-    Returns:
-        The workload on a GPU if the study ran on one and one is there, else on one CPU thread.
-    """
+    """Load a study's workload on a GPU if it ran on one that is there, else on one CPU thread."""
     torch.set_num_threads(1)  # as in a worker: several threads would round sums differently
     device = "cuda" if used_gpus(folder) and torch.cuda.is_available() else "cpu"
     workload = resolve_workload(resolved.workload, resolved.workload_options)
@@ -46,15 +42,7 @@ def load_as_recorded(folder: ResultsFolder, resolved: ResolvedStudy) -> Trainabl
 
 
 def winners(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return the search trial of fewest steps at each batch size that reached the target.
-
-    Args:
-        resolved: the study.
-        recorded: its trials with their final outcomes.
-
-    Returns:
-        One trial per batch size, ascending.
-    """
+    """Return the search trial of fewest steps at each batch size that reached the target."""
     return [
         best
         for size in resolved.batch_sizes

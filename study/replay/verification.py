@@ -33,13 +33,7 @@ _RELATIVE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """The result of one check.
-
-    Attributes:
-        name: what was checked.
-        passed: whether it holds; None where it could not be checked.
-        detail: what was found.
-    """
+    """What one check found; `passed` is None where nothing could be checked."""
 
     name: str
     passed: bool | None

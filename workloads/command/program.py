@@ -4,13 +4,13 @@ import hashlib
 import os
 import shlex
 import shutil
+import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workloads.command.placeholders import GIVEN, filled, placeholders
 from workloads.errors import WorkloadError
 from workloads.workload import Target
 
@@ -18,6 +18,17 @@ PROGRAM = "program"
 """Mode in which such trials are computed, and their optimizer as a study records it."""
 COHORT, AT_ONCE = 8, 1
 """Trials of a cohort, and programs that a worker runs at once, unless the study says more."""
+GIVEN: Mapping[str, str] = {
+    "batch_size": "examples per step",
+    "micro_batch": "examples to process at once; the batch size unless the study says less",
+    "seed": "the trial's seed modulo 2^31, which every library takes",
+    "max_steps": "the step budget",
+    "max_examples": "the step budget times the batch size",
+    "checkpoint": "folder for the program's checkpoints, as in $BATCHSCALE_CHECKPOINT",
+    "python": "the Python interpreter that runs batchscale",
+}
+"""What batchscale fills in besides the hyperparameters, by placeholder."""
+
 _Minutes = Annotated[float, Field(gt=0, strict=True)]
 _Key = Annotated[str, Field(min_length=1)]
 _RULES = {"run": "a string or a list of words", "environment": "a table of strings"}
@@ -235,3 +246,30 @@ def _sentence(error: Any) -> str:
     rule = error["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
     rule = rule.replace("a valid ", "a ")
     return f"{where} must be {_RULES.get(key, rule)}, got {error['input']!r}"
+
+
+def placeholders(text: str) -> set[str]:
+    """Return the names in braces in a text.
+
+    Raises:
+        WorkloadError: a brace stands alone, or its content is no plain name.
+    """
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise WorkloadError(
+            f"a command line must have placeholders such as {{lr}}, got {text!r}: {error}; write "
+            "{{ and }} for braces themselves"
+        ) from error
+    for _, name, form, conversion in parts:
+        if name is not None and (not name.isidentifier() or form or conversion):
+            raise WorkloadError(
+                f"a placeholder must be a plain name in braces, such as {{lr}}, got {text!r}; "
+                "write {{ and }} for braces themselves"
+            )
+    return {name for _, name, _, _ in parts if name is not None}
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """Return a text with its placeholders replaced by values."""
+    return string.Formatter().vformat(text, (), values)

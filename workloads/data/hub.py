@@ -17,18 +17,11 @@ from workloads.errors import WorkloadError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubImages:
-    """Images on the hub: a parquet file of encoded images and labels.
+    """Images on the hub: a parquet file of encoded images and labels."""
 
-    Attributes:
-        repository: owner/name.
-        file: the parquet file in it.
-        image: column of the images.
-        label: column of the labels.
-    """
-
-    repository: str
-    file: str
-    image: str = "image"
+    repository: str  # owner/name
+    file: str  # the parquet file in it
+    image: str = "image"  # its columns
     label: str = "label"
 
 

@@ -30,13 +30,7 @@ ByClass = Mapping[str, list[Path]]
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """The images of a folder.
-
-    Attributes:
-        train: images that train, and their classes.
-        validation: images that validate, and their classes.
-        classes: number of classes.
-    """
+    """The images of a folder that train and that validate, with their classes of so many."""
 
     train: list[File]
     validation: list[File]
@@ -47,12 +41,9 @@ def find_images(folder: Path, images: float = 1.0, classes: float = 1.0) -> Imag
     """Return the images of a folder of classes, or of its `train` and `val` folders of classes.
 
     Without `val`, every tenth image of a class validates, in the order of their names. Hidden files
-    and folders, whose names begin with a dot, and those of operating systems are left out.
-
-    Args:
-        folder: where the images are.
-        images: training images to keep, sampled once: a fraction up to 1, a number above.
-        classes: classes to keep, the first by name: a fraction up to 1, a number above.
+    and folders, whose names begin with a dot, and those of operating systems are left out. `images`
+    (training images, sampled once) and `classes` (the first by name) keep a fraction up to 1, a
+    number above.
 
     Raises:
         WorkloadError: there is no such folder, a class lacks images for training or validation, or

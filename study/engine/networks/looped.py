@@ -36,13 +36,7 @@ class LoopedNetwork:
         seed: int,
         loss_values: Mapping[str, Floats] | None = None,
     ) -> None:
-        """Build the model.
-
-        Args:
-            loaded: the workload and its data.
-            seed: seed of the trial; it also seeds the model's own randomness (dropout).
-            loss_values: hyperparameters of the workload's loss, each of shape (1,).
-        """
+        """Build the model of a seed; `loss_values` are hyperparameters of the loss, each (1,)."""
         self._loaded = loaded
         self._model = fresh_model(loaded, seed).train()
         layout = Layout(self._model)

@@ -29,12 +29,9 @@ _RESHAPES = {_aten.expand.default, _aten.view.default, _aten._unsafe_view.defaul
 def trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> fx.GraphModule:
     """Return a function's tensor operations as a simplified graph, called like the function.
 
-    The graph is valid for the shapes, types and device of the examples, and records no gradient.
-
-    Args:
-        function: maps tensors to a tensor or a tuple of tensors. The trace freezes whatever else
-            it reads: Python numbers, branches, and tensors that are not arguments.
-        examples: inputs to trace with.
+    The graph is valid for the shapes, types and device of the examples, and records no gradient. It
+    freezes whatever else the function reads: Python numbers, branches, tensors that are no
+    arguments.
     """
     with torch.no_grad(), warnings.catch_warnings():
         # a loss may clear gradients, which the tensors of a trace do not have
@@ -49,12 +46,8 @@ def trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> fx.Grap
 def compile_trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> Trace:
     """Return a function that runs the same tensor operations without Python in between.
 
-    It is valid for the shapes, types and device of the examples, with gradients off. On a CUDA
-    device, and where torch cannot compile it, the function itself is returned.
-
-    Args:
-        function: maps tensors to a tensor or a tuple of tensors; may change inputs in place.
-        examples: inputs to trace with; they stay unchanged.
+    It is valid for the shapes, types and device of the examples, with gradients off, and may change
+    inputs in place. On a CUDA device, and where torch cannot compile it, it is the function itself.
     """
     if examples[0].device.type != "cpu":
         return function  # a complete step is captured as a CUDA graph instead

@@ -32,29 +32,17 @@ _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedWorkload:
-    """A workload with its data on the device that trains it; one per worker.
-
-    Attributes:
-        workload: the workload.
-        data: data on `device`; a mapped training set stays in its file.
-        quantities: names of what is measured besides loss and error.
-        device: the device.
-        precision: arithmetic of forward and backward passes.
-        observed: what training and measuring do besides computing (dropout, Python state).
-        mixing: what mixes the examples of a batch in training, as batch norm; None for nothing.
-        looped_because: why lanes are looped; empty where they are packed or nobody has asked.
-        traces: cache of compiled traces, and of what they draw, by purpose and shapes.
-    """
+    """A workload with its data on the device that trains it; one per worker."""
 
     workload: Workload
-    data: Data
+    data: Data  # on `device`; a mapped training set stays in its file
     device: torch.device
-    precision: Precision = Precision.FLOAT32
-    quantities: tuple[str, ...] = ()
-    observed: Observation = Observation()
-    mixing: str | None = None
-    looped_because: str = ""
-    traces: dict[Any, Any] = field(default_factory=dict)
+    precision: Precision = Precision.FLOAT32  # of forward and backward passes
+    quantities: tuple[str, ...] = ()  # names of what is measured besides loss and error
+    observed: Observation = Observation()  # what training and measuring do besides computing
+    mixing: str | None = None  # what mixes the examples of a batch in training, as batch norm
+    looped_because: str = ""  # why lanes are looped; empty where they are packed or nobody asked
+    traces: dict[Any, Any] = field(default_factory=dict)  # compiled, by purpose and shapes
 
     def batch(self, indices: Tensor) -> Examples:
         """Return the training examples of some indices, on the device."""

@@ -31,21 +31,11 @@ _TICK = 0.02
 def run_programs(
     resolved: ResolvedStudy, command: Command, cohort: Cohort, checkpoint: Checkpoint | None
 ) -> list[TrialResult]:
-    """Run a cohort of programs.
+    """Return the results of a cohort of programs, one per trial in order.
 
     A trial is ended where nothing that it may still report can matter. The results are judged by
     the fewest steps of all trials, and by the rungs that all of them passed, so they do not depend
-    on which of them ran first.
-
-    Args:
-        resolved: the study.
-        command: its program.
-        cohort: the trials.
-        checkpoint: keeps the trials' folders until the cohort has ended, and says when to stop;
-            None for neither.
-
-    Returns:
-        One result per trial, in order.
+    on which of them ran first. The checkpoint keeps the trials' folders until the cohort has ended.
 
     Raises:
         SavedError: the checkpoint was asked to stop, and the programs were ended.

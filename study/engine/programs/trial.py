@@ -10,20 +10,17 @@ from pathlib import Path
 
 from study.engine.outcomes import Run
 from study.engine.programs.measurements import BadLineError, Lines, Measurement, Reader
-from study.engine.programs.output import Output
-from study.engine.programs.process import Process
+from study.engine.programs.process import Output, Process
 from study.engine.programs.saved import (
     End,
     Row,
-    curve_of,
     line_of,
     read_end,
     read_rows,
     write,
 )
-from study.engine.rungs import plainly_diverged
-from study.engine.stopping_rules import StoppingRules
-from study.records import Seconds
+from study.engine.stopping_rules import StoppingRules, plainly_diverged
+from study.records import Curve, Seconds
 from workloads.command.program import Command
 
 _CURVE, _ENDED, CHECKPOINT = "curve.jsonl", "ended.json", "checkpoint"
@@ -49,13 +46,7 @@ class ProgramTrial:
     """
 
     def __init__(self, command: Command, folder: Path, rules: StoppingRules) -> None:
-        """Read what an earlier process has left in the trial's folder.
-
-        Args:
-            command: the program.
-            folder: the trial's own; it need not exist.
-            rules: the step budget, the target, and whether a trial that diverges ends at once.
-        """
+        """Read what an earlier process has left in the trial's own folder, which need not exist."""
         self._command, self._folder, self._rules = command, folder, rules
         self._rows: list[Row] = read_rows(folder / _CURVE)
         self.end = read_end(folder / _ENDED)
@@ -83,7 +74,7 @@ class ProgramTrial:
         total = self._rows[-1][4] if self._rows else 0.0
         end = self.end or End()
         return Run(
-            curve=curve_of(self._rows, self._command.options.quantities),
+            curve=Curve.of_rows(self._rows, self._command.options.quantities),
             diverged_at=end.diverged_at,
             seconds=Seconds(total, total, 0.0),
             finished=end.finished,
@@ -120,11 +111,7 @@ class ProgramTrial:
             self._finish(End(f"the program must start, got {type(error).__name__}: {error}"))
 
     def look(self) -> bool:
-        """Take in what the program has reported, and whether it has ended or is overdue.
-
-        Returns:
-            Whether there is anything new.
-        """
+        """Take in what the program has reported, and its end; return whether anything is new."""
         process, before = self.process, self.step
         if process is None:
             return True

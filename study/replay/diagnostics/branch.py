@@ -40,11 +40,7 @@ def branches(
 ) -> Iterator[Row]:
     """Yield losses after the window, their excess over the trial's own batch, and what follows.
 
-    Args:
-        resolved: the study.
-        trainable: the loaded workload; dynamics must know batch schedules.
-        trial: the trial.
-        replay: the same, trained to the moment.
+    The replay is of the trial, trained to the moment; dynamics must know batch schedules.
     """
     size, steps = trial.batch_size, window(trial)
     multiples = [2**k for k in range(steps.bit_length()) if steps >> k >= LEAST_STEPS]

@@ -10,7 +10,7 @@ from study.config.study_file import override, read_study
 from study.errors import StudyError
 from study.optimizers import registry
 from study.optimizers.registry import made_schedule, schedule_named
-from study.optimizers.schedules import SCHEDULES, Schedule, Span, lr_factor
+from study.optimizers.schedules import SCHEDULES, Schedule, lr_factor
 from study.optimizers.testing import ScheduleContract, require_sound_schedule
 from study.planning.resolve import resolve
 from workloads.errors import WorkloadError
@@ -58,7 +58,7 @@ def test_every_built_in_name_is_found_and_sound(name):
 
 def test_a_file_gives_a_schedule_and_its_hyperparameters(file):
     schedule = schedule_named(f"{file}:Falling")
-    factor = lr_factor(schedule, Span(10, None), {"hold": np.array([1.0, 3.0])})
+    factor = lr_factor(schedule, 10, None, {"hold": np.array([1.0, 3.0])})
     assert factor(3).tolist() == [0.5, 2**-0.5]
     with files_refused(), pytest.raises(WorkloadError, match="unasked; got schedule Falling in"):
         schedule_named(f"{file}:Falling")

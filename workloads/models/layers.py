@@ -1,4 +1,4 @@
-"""Normalization by batch statistics: none, batch and ghost batch normalization."""
+"""Layers of the image models: pixels, initial weights, normalization by batch statistics."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,6 +12,37 @@ GHOST = 64
 
 Norm = Callable[[int], nn.Module]
 """Channels to a layer that normalises them."""
+
+
+_MEAN, _SPREAD = 0.5, 0.25
+"""What is subtracted from pixels in [0, 1], and by what they are then divided."""
+
+
+class Pixels(nn.Module):
+    """Scale a batch of images to about zero mean and unit spread.
+
+    Data sets are kept as bytes, a quarter of their size as floats; only the batch becomes floats.
+    Images of floats are assumed to lie in [0, 1].
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images (examples, channels, height, width) as scaled floats of the same shape."""
+        unit = 1 / 255 if images.dtype == torch.uint8 else 1.0
+        return images.to(torch.float32) * (unit / _SPREAD) - _MEAN / _SPREAD
+
+
+def he_initialised(network: nn.Sequential) -> nn.Sequential:
+    """Return a network with weights from Gaussians of variance 2 / inputs (He et al. 2015).
+
+    Torch's default variance, 1 / (3 inputs), lets the signal of a deep network without
+    normalization vanish. Biases become zero; the last layer, of the logits, is left as it is.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    for layer in layers[:-1]:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    return network
 
 
 class GhostBatchNorm2d(nn.BatchNorm2d):
