@@ -28,11 +28,7 @@ _UPPER = {"error": 1.0, "loss": math.inf}
 
 
 def sound_target(target: object) -> Target:
-    """Return a target, checked to lie in (0, 1) for an error or above 0 for a loss.
-
-    Raises:
-        WorkloadError: it does not, or is not a `Target`.
-    """
+    """Return a target, checked to be one, in (0, 1) for an error or above 0 for a loss."""
     if not isinstance(target, Target):
         raise WorkloadError(f"`target` must be a Target, got {target!r}; for example Target(0.05)")
     if target.quantity not in _UPPER:
@@ -182,11 +178,7 @@ def _refuse_shared_memory(model: nn.Module) -> None:
 
 
 def sound_number(name: str, value: object) -> float:
-    """Return the value of a loss or error of an untrained model, named for messages.
-
-    Raises:
-        WorkloadError: it is not one finite number in a tensor.
-    """
+    """Return the value of an untrained model's loss or error, checked to be one finite number."""
     if isinstance(value, Tensor) and value.numel() == 1 and value.dtype not in _NO_NUMBERS:
         number = float(value.detach())
         if math.isfinite(number):
@@ -203,11 +195,7 @@ def sound_number(name: str, value: object) -> float:
 
 
 def augmented(workload: Workload, batch: Examples) -> Examples:
-    """Return a training batch as the workload's `augment` makes it; the batch without one.
-
-    Raises:
-        WorkloadError: what it makes are no examples, or more or fewer than in the batch.
-    """
+    """Return a training batch as `augment` makes it, checked for its size; else as it is."""
     augment = getattr(workload, "augment", None)
     if augment is None:
         return batch
@@ -245,13 +233,7 @@ def copied(examples: Examples) -> Examples:
 
 
 def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples) -> float:
-    """Return a workload's loss or error on a few examples, checked to be a mean over them.
-
-    A measurement is computed in portions of any size.
-
-    Raises:
-        WorkloadError: the mean over single examples is another number, or fails.
-    """
+    """Return a workload's loss or error on a few examples, checked to be a mean over them."""
     with torch.no_grad():
         # copies, so that a model that writes into its inputs is blamed for that alone
         whole = sound_number(name, measure(model, copied(examples)))
@@ -275,11 +257,7 @@ def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples
 
 
 def quantities(workload: Workload, model: nn.Module, examples: Examples) -> dict[str, Tensor]:
-    """Return a workload's further measured quantities on some examples; none without any.
-
-    Raises:
-        WorkloadError: they are no mapping from names to tensors of one number.
-    """
+    """Return a workload's further measured quantities on some examples, checked."""
     measure = getattr(workload, "quantities", None)
     found = {} if measure is None else measure(model, examples)
     if not isinstance(found, Mapping):

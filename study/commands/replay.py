@@ -16,7 +16,7 @@ from study.commands.options import (
 from study.commands.terminal import Terminal
 
 if TYPE_CHECKING:
-    from study.replay.verification import Clause
+    from workloads.testing import Clause
 
 app = typer.Typer()
 console = Terminal()

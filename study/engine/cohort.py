@@ -19,16 +19,7 @@ from study.engine.outcomes import LOST, Run, judge
 from study.engine.programs.cohort import run_programs
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
-from study.optimizers import optimizer_named, schedule_named
-from study.optimizers.hyperparameters import (
-    EMA_DECAY,
-    TAIL_AVERAGE,
-    Group,
-    of_averaging,
-    of_optimizer,
-    of_schedule,
-    of_workload,
-)
+from study.optimizers import hyperparameters, optimizer_named, schedule_named
 from study.optimizers.schedules import lr_factor, planned_factor
 from study.records import Cohort, Execution, Floats, TrialResult
 from workloads.command.program import Command
@@ -172,28 +163,30 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
         for name in resolved.hyperparameters
     }
 
-    def values_of(group: Group) -> dict[str, Floats]:
+    def values_of(group: hyperparameters.Group) -> dict[str, Floats]:
         return {name: values[name] for name in group.used(resolved.search.space)}
 
     per_step = resolved.examples_per_step(cohort.batch_size)
     epoch = None if resolved.examples is None else resolved.examples / per_step
     horizon, plan = resolved.horizon(cohort.batch_size), resolved.plan(cohort.batch_size)
     name = resolved.schedule.name
-    own = lr_factor(schedule_named(name), horizon, epoch, values_of(of_schedule(name)))
+    of_schedule = values_of(hyperparameters.of_schedule(name))
+    own = lr_factor(schedule_named(name), horizon, epoch, of_schedule)
     if plan is not None:
         own = planned_factor(plan, cohort.batch_size, resolved.lr_power, own)
     # a schedule of a user's may give one number for all lanes
     factor = None if own is None else lambda step: np.broadcast_to(own(step), (len(seeds),))
-    averaging = values_of(of_averaging())
+    averaging = values_of(hyperparameters.of_averaging())
+    of_optimizer = values_of(hyperparameters.of_optimizer(resolved.optimizer))
     if not isinstance(trainable, LoadedWorkload):
         return trainable.lanes(
             LaneSetup(
                 optimizer=resolved.optimizer,
                 batch_size=cohort.batch_size,
-                hyperparameters=values_of(of_optimizer(resolved.optimizer)),
+                hyperparameters=of_optimizer,
                 lr_factor=factor,
-                ema_decay=averaging.get(EMA_DECAY),
-                tail_average=averaging.get(TAIL_AVERAGE),
+                ema_decay=averaging.get(hyperparameters.EMA_DECAY),
+                tail_average=averaging.get(hyperparameters.TAIL_AVERAGE),
                 counts_averages=resolved.counts_averages,
                 seeds=np.array(seeds, dtype=np.int64),
                 batch_size_at=None if plan is None else plan.size_at,
@@ -203,13 +196,14 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
         optimizer=optimizer_named(resolved.optimizer),
         batch_size=resolved.local_batch_size(cohort.batch_size),
         batch_plan=plan,
-        hyperparameters=values_of(of_optimizer(resolved.optimizer)),
+        hyperparameters=of_optimizer,
         lr_factor=factor,
         micro_batch=resolved.micro_batch,
         averaging=averaging,
         counts_averages=resolved.counts_averages,
     )
-    return _packs(resolved, trainable, cohort, settings, values_of(of_workload(trainable.workload)))
+    of_loss = values_of(hyperparameters.of_workload(trainable.workload))
+    return _packs(resolved, trainable, cohort, settings, of_loss)
 
 
 def _packs(

@@ -76,12 +76,7 @@ def client_shards(resolved: ResolvedStudy, loaded: LoadedWorkload, batch_size: i
 def refuse_federated(
     federated: FederatedConfig, loaded: LoadedWorkload, batch_sizes: Sequence[int]
 ) -> None:
-    """Refuse a federated study that cannot be run at these global batch sizes.
-
-    Raises:
-        StudyError: a batch size is not a multiple of the clients' batches, targets are not classes,
-            or training changes the model besides its parameters.
-    """
+    """Refuse a study whose batch sizes, targets or model cannot be federated."""
     uneven = [size for size in batch_sizes if not federated.divides(size)]
     if uneven:
         key = "clients" if federated.clients else "local_batch_size"

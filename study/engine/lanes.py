@@ -78,7 +78,7 @@ class GradientLanes:
         plan = settings.batch_plan
         most = settings.batch_size if plan is None else max(size for _, size in plan.stages)
         size = min(settings.micro_batch or most, most)
-        self._micro_batch = MicroBatch(size, minimum=1 if loaded.splits_batches else size)
+        self._micro_batch = MicroBatch(size, minimum=size if loaded.indivisible else 1)
         self._evaluation = Evaluation(loaded, networks)
         self._captured: dict[int, CapturedStep] = {}
         self._step = 0
@@ -120,7 +120,8 @@ class GradientLanes:
                 self._step += 1
                 if self._averages is not None:
                     self._averages.update(self._step)
-        return _as_floats(total[self._rows()] / steps)
+        mean: Floats = (total[self._rows()] / steps).cpu().numpy().astype(np.float64)
+        return mean
 
     def measure(self) -> tuple[Floats, ...]:
         """Return validation loss, error and further quantities of every lane, each (lanes,)."""
@@ -264,8 +265,3 @@ class GradientLanes:
     def _column(self, values: Floats) -> Tensor:
         dtype = self._networks.parameters.dtype
         return torch.from_numpy(values).to(self._device, dtype).unsqueeze(1)
-
-
-def _as_floats(values: Tensor) -> Floats:
-    floats: NDArray[Any] = values.detach().cpu().numpy().astype(np.float64)
-    return floats

@@ -11,16 +11,7 @@ from numpy.typing import NDArray
 
 from study.config.study import ResolvedStudy
 from study.engine.stopping_rules import StoppingRules, has_diverged
-from study.records import (
-    Curve,
-    Floats,
-    Outcome,
-    Role,
-    Seconds,
-    Status,
-    Steps,
-    TrialResult,
-)
+from study.records import Curve, Floats, Outcome, Role, Seconds, Status, Steps, TrialResult
 
 Texts = NDArray[np.str_]
 Recorded = tuple[str, int, int | None, tuple[str | None, int | None]]

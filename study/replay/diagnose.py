@@ -48,11 +48,7 @@ NAMES = (*DIAGNOSTICS, BRANCH)
 
 
 def diagnostics_named(text: str | None) -> list[str]:
-    """Return the diagnostics of a list with commas, each once, in their order; None for all.
-
-    Raises:
-        StudyError: one is unknown, or there is none.
-    """
+    """Return the known diagnostics of a list with commas, each once and in order; None for all."""
     if text is None:
         return list(NAMES)
     names = [word.strip() for word in text.split(",") if word.strip()]
@@ -124,10 +120,11 @@ def diagnose(
     what: Sequence[str],
     examples: int = EXAMPLES,
 ) -> Iterator[tuple[TrialResult, list[Row]]]:
-    """Train trials again, each once, and measure on the way to the target `what` of `NAMES` says.
+    """Train trials again, each once, and measure on the way to the target what is asked for.
 
     `recorded` are all trials of the study, sorted by batch size, role and number; `trials` those to
-    train, which reached the target, by batch size; `examples` the most of a split to measure on.
+    train, which reached the target, by batch size; `what` some of `NAMES`; `examples` the most of a
+    split to measure on.
 
     Yields:
         Each trial with its rows of `diagnostics.parquet`, branches with the first; the landscape on

@@ -54,16 +54,13 @@ class Replay:
         # without the cap that the cohort knew: it decides when a race ends, not what it computes
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._lane = [result.point for result in pack].index(trial.point)
-        leaving = self._leaving(pack) if rules.ends_diverged else {}
-        self._race = Race(len(pack), replace(rules, ends_diverged=False), leaving)
-
-    def _leaving(self, pack: Sequence[TrialResult]) -> dict[int, int]:
-        """Return when other lanes were dropped: a rung compared those of all packs."""
-        return {
+        dropped = {Status.PRUNED, Status.DIVERGED} if rules.ends_diverged else set()
+        leaving = {  # when other lanes were dropped: a rung compared those of all packs
             lane: result.outcome.stopped_at
             for lane, result in enumerate(pack)
-            if lane != self._lane and result.outcome.status in {Status.PRUNED, Status.DIVERGED}
+            if lane != self._lane and result.outcome.status in dropped
         }
+        self._race = Race(len(pack), replace(rules, ends_diverged=False), leaving)
 
     def measurements(self, until: int) -> Iterator[int]:
         """Train the trial up to step `until` >= 0.

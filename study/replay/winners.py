@@ -13,10 +13,10 @@ from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable
 from study.records import Cohort, Curve, TrialResult
 from study.replay.recorded import load_as_recorded, recorded_trials, winners
 from study.replay.trial import Replay, same_curve
-from study.replay.verification import Clause
 from study.storage.provenance import changed_files, changed_workload, differences
 from study.storage.study_folder import read_study_toml
 from workloads.command.program import Command
+from workloads.testing import Clause
 
 
 def check_winners(folder: ResultsFolder) -> Iterator[Clause]:

@@ -100,7 +100,7 @@ class QuadraticLanes:
     """Second moments of every direction in every lane."""
 
     def __init__(self, curvature: Floats, noise: Floats, setup: LaneSetup) -> None:
-        """Start at E theta^2 = 1, v = 0, and the average of theta at theta; h and c as vectors."""
+        """Start at E theta^2 = 1, v = 0, and the average of theta at theta; h and c are vectors."""
         self._h, self._form = curvature, _FORMS[setup.optimizer]
         self._noise, self._batch_size_at = noise, setup.batch_size_at
         self._batch_size = setup.batch_size
@@ -166,7 +166,9 @@ class QuadraticLanes:
             steps //= 2
             if steps == 0:
                 return
-            update = _twice(update)
+            matrix, offset = update
+            squared = np.einsum("ij...,jk...->ik...", matrix, matrix)
+            update = squared, _times(matrix, offset) + offset
 
     def _apply(self, update: _Map) -> None:
         self._moments = _times(update[0], self._moments) + update[1]
@@ -210,12 +212,6 @@ class QuadraticLanes:
             np.array([[np.broadcast_to(entry, shape) for entry in row] for row in matrix]),
             np.array([np.broadcast_to(entry, shape) for entry in offset]),
         )
-
-
-def _twice(update: _Map) -> _Map:
-    matrix, offset = update
-    squared = np.einsum("ij...,jk...->ik...", matrix, matrix)
-    return squared, _times(matrix, offset) + offset
 
 
 def _times(matrix: Floats, moments: Floats) -> Floats:

@@ -98,11 +98,7 @@ class Command:
     }
 
     def __init__(self, options: Options) -> None:
-        """Take the options, whose rules across keys are checked.
-
-        Raises:
-            WorkloadError: the options contradict each other, or a placeholder is malformed.
-        """
+        """Take the options, whose rules across keys are checked."""
         self.options = options
         if options.gpus > 1 and not options.gpus.is_integer():
             raise WorkloadError(
@@ -153,16 +149,13 @@ class Command:
         return {n: filled(text, values) for n, text in self.options.environment.items()}
 
     def refuse_missing(self) -> None:
-        """Refuse a folder or a program that this machine lacks.
-
-        Raises:
-            WorkloadError: one of them is missing.
-        """
+        """Refuse a folder or a program that this machine lacks."""
         if not self.folder.is_dir():
             raise WorkloadError(f"workload_options.folder must be a folder, got {self.folder}")
         first = self._words[0]
         path = self.options.environment.get("PATH", os.environ.get("PATH"))
-        if not placeholders(first) and shutil.which(self._located(first), path=path) is None:
+        place = str(self.folder / first) if "/" in first else first  # seen from where it runs
+        if not placeholders(first) and shutil.which(place, path=path) is None:
             raise WorkloadError(
                 f"workload_options.run must begin with a program on this machine, got {first!r}; "
                 "check its name and PATH, or begin with {python} for the Python that runs "
@@ -173,10 +166,6 @@ class Command:
         """Return what a sweep records of the program: its command line, and digests of files."""
         return {"command": self._words, "files": dict(self._digests())}
 
-    def _located(self, word: str) -> str:
-        """Return a program given by a path as seen from the folder in which it runs."""
-        return str(self.folder / word) if "/" in word else word
-
     def _digests(self) -> Iterator[tuple[str, str]]:
         words = shlex.split(self._words[-1]) if self.options.shell else self._words
         for word in words:
@@ -186,11 +175,7 @@ class Command:
 
 
 def made(**options: Any) -> Command:
-    """Return a program from its `workload_options`.
-
-    Raises:
-        WorkloadError: an option is unknown, missing or out of its range; one line for each.
-    """
+    """Return a program from its `workload_options`; the error has a line for each wrong one."""
     try:
         return Command(Options(**options))
     except ValidationError as error:
@@ -249,11 +234,7 @@ def _sentence(error: Any) -> str:
 
 
 def placeholders(text: str) -> set[str]:
-    """Return the names in braces in a text.
-
-    Raises:
-        WorkloadError: a brace stands alone, or its content is no plain name.
-    """
+    """Return the names in braces in a text; refuse other content of braces."""
     try:
         parts = list(string.Formatter().parse(text))
     except ValueError as error:

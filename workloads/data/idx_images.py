@@ -172,11 +172,7 @@ def check_pool(pool: int) -> int:
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Return the array in an idx file of unsigned bytes, gzipped if it ends in `.gz`.
-
-    Raises:
-        WorkloadError: the file is truncated, too long, or not an idx file of unsigned bytes.
-    """
+    """Return the array in a whole idx file of unsigned bytes, gzipped if it ends in `.gz`."""
     content = _content(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTES:
         raise WorkloadError(

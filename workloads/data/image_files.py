@@ -30,7 +30,7 @@ ByClass = Mapping[str, list[Path]]
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """The images of a folder that train and that validate, with their classes of so many."""
+    """Images that train and that validate, each with its class, and the number of classes."""
 
     train: list[File]
     validation: list[File]
@@ -65,7 +65,10 @@ def find_images(folder: Path, images: float = 1.0, classes: float = 1.0) -> Imag
         )
     names = there[: resolve_amount("classes", classes, len(there))]
     _refuse_lacking_classes(folder, names, train, validation)
-    trained, validated = (_labelled(part, names) for part in (train, validation))
+    trained, validated = (
+        [(path, number) for number, name in enumerate(names) for path in part[name]]
+        for part in (train, validation)
+    )
     rows = sample_indices(resolve_amount("images", images, len(trained)), len(trained))
     return ImageFiles([trained[row] for row in rows], validated, len(names))
 
@@ -166,7 +169,3 @@ def _refuse_lacking_classes(
         f"{folder}; without train and val folders every tenth image validates, so a class needs at "
         f"least {EVERY} images ({', '.join(sorted(SUFFIXES))}); add images, or remove the class"
     )
-
-
-def _labelled(files: ByClass, names: Sequence[str]) -> list[File]:
-    return [(path, number) for number, name in enumerate(names) for path in files[name]]

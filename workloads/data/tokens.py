@@ -63,14 +63,12 @@ class Tokenizer:
     def _of_word(self, word: bytes) -> list[int]:
         tokens = list(word)
         while len(tokens) > 1:
-            pair = min(zip(tokens, tokens[1:], strict=False), key=self._rank)
+            pairs = zip(tokens, tokens[1:], strict=False)
+            pair = min(pairs, key=lambda pair: self._tokens.get(pair, MOST_TOKENS))
             if pair not in self._tokens:
                 break
             tokens = _merged(tokens, pair, self._tokens[pair])
         return tokens
-
-    def _rank(self, pair: _Pair) -> int:
-        return self._tokens.get(pair, MOST_TOKENS)
 
 
 def _merges(counts: Counter[bytes], merges: int) -> list[_Pair]:

@@ -83,12 +83,9 @@ def observe(
 ) -> Observation:
     """Return what a workload does besides computing, on copies of a few examples.
 
-    `make` returns a new model for a seed, on the device of the examples.
-
-    Raises:
-        WorkloadError: it changes the examples that it measures, what all trials share, or a model
-            that it measures; its gradient is zero; or output and target are broadcast.
-    """  # noqa: DOC502  (raised inside)
+    `make` returns a new model for a seed, on the device of the examples. What no way of training
+    could make right is refused, such as a zero gradient.
+    """
     with forked(train.tensors[0].device), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the author's own; each trial would repeat them
         return _Observer(workload, [make(seed).train() for seed in _SEEDS]).observed(

@@ -1,6 +1,6 @@
 """What single operations do without a word: broadcast output against target, write into tensors."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,18 +38,12 @@ class RefuseBroadcasting(TorchFunctionMode):
         super().__init__()
         self._examples = examples
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, then judge the shapes of its first two operands and of its result."""
-        result = function(*args, **(kwargs or {}))
+        result = run(*args, **(kwargs or {}))
         operands = [*args, *(kwargs or {}).values()][:2]
         if len(operands) == 2 and all(isinstance(operand, Tensor) for operand in operands):
-            self._judge(getattr(function, "__name__", ""), result, *operands)
+            self._judge(getattr(run, "__name__", ""), result, *operands)
         return result
 
     def _judge(self, name: str, result: Any, one: Tensor, other: Tensor) -> None:
@@ -92,25 +86,16 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._watched.pop(None, None)
         self.found: list[str] = []
 
-    def __torch_dispatch__(
-        self,
-        function: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Note what the operation writes into, then run it."""
         named = kwargs or {}
-        for place, argument in enumerate(function._schema.arguments):
+        for place, argument in enumerate(run._schema.arguments):
             if argument.alias_info is not None and argument.alias_info.is_write:
                 given = args[place] if place < len(args) else named.get(argument.name)
-                self.found += self._names(given)
-        run: Callable[..., Any] = function
+                tensors = (leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor))
+                places = map(_place, tensors)
+                self.found += [self._watched[p] for p in places if p in self._watched]
         return run(*args, **named)
-
-    def _names(self, given: Any) -> list[str]:
-        tensors = [leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor)]
-        return [self._watched[p] for p in map(_place, tensors) if p in self._watched]
 
 
 def _place(tensor: Tensor) -> int | None:

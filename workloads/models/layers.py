@@ -58,11 +58,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
     """
 
     def __init__(self, channels: int, ghost: int = GHOST) -> None:
-        """Create a layer whose ghost batches have at most `ghost` >= 1 examples.
-
-        Raises:
-            WorkloadError: `ghost` is not positive.
-        """
+        """Create a layer whose ghost batches have at most `ghost` >= 1 examples."""
         super().__init__(channels)
         if ghost < 1:
             raise WorkloadError(f"`ghost` must be at least 1 example, got {ghost}")
@@ -105,11 +101,7 @@ _NORMS: Mapping[str, Callable[[int], Norm]] = {
 
 
 def normalization(norm: str, ghost: int) -> Norm:
-    """Return what makes the layers of a norm: none, batch, or ghost with at most `ghost` examples.
-
-    Raises:
-        WorkloadError: the norm is unknown.
-    """
+    """Return what makes layers of a norm: none, batch, or ghost with at most `ghost` examples."""
     if norm not in _NORMS:
         raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}")
     return _NORMS[norm](ghost)

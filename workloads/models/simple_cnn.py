@@ -51,11 +51,7 @@ def simple_cnn(
 
 
 def sizes_of(width: str) -> Sizes:
-    """Return filters and hidden units by name: narrow, base or wide.
-
-    Raises:
-        WorkloadError: the name is unknown.
-    """
+    """Return filters and hidden units by name: narrow, base or wide; others are refused."""
     if width not in WIDTHS:
         raise WorkloadError(f"`width` must be one of {', '.join(WIDTHS)}, got {width!r}")
     return WIDTHS[width]

@@ -57,11 +57,7 @@ class Transformer(nn.Module):
     parameter_roles: Mapping[str, str] = {"positions": "embedding"}
 
     def __init__(self, symbols: int, context: int, width: int, layers: int, heads: int) -> None:
-        """Create a model for up to `context` tokens of `symbols` >= 2.
-
-        Raises:
-            WorkloadError: a number is not positive, or `heads` does not divide `width`.
-        """
+        """Create a model for up to `context` tokens of `symbols` >= 2; `heads` divide `width`."""
         super().__init__()
         sizes = {"context": context, "width": width, "layers": layers, "heads": heads}
         for name, size in sizes.items():

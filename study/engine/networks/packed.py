@@ -191,12 +191,7 @@ class PackedNetworks:
             computation.on(state, self._loaded.batch(indices), **values)
         return tuple(recorded.draws)
 
-    def _trace(
-        self,
-        key: Hashable,
-        build: Callable[[Tensors], Trace],
-        inputs: Tensors,
-    ) -> Trace:
+    def _trace(self, key: Hashable, build: Callable[[Tensors], Trace], inputs: Tensors) -> Trace:
         # cached per worker: a trace fixes shapes and Python values, so the key names all of them
         traces = self._loaded.traces
         if key not in traces:
@@ -245,7 +240,9 @@ class PackedNetworks:
 
         def gradients(parameters: Tensor, *rest: Tensor) -> Tensors:
             held, examples, drawn = rest[:own], rest[own:end], rest[end:-1]
-            batch = (_rows(tensor, rest[-1]) for tensor in examples)
+            indices = rest[-1]  # whole rows are copied: indexing copies number by number
+            rows = (tensor.index_select(0, indices.flatten()) for tensor in examples)
+            batch = (own.view(*indices.shape, *own.shape[1:]) for own in rows)
             take = _over_lanes(grad_and_value(loss, has_aux=True), len(parameters))
             found, (value, buffers) = take(parameters, held, drawn, *batch)
             return found, value, *buffers
@@ -253,10 +250,7 @@ class PackedNetworks:
         return trace(gradients, inputs)
 
     def _evaluation_graph(self, examples: Examples, inputs: Tensors) -> Trace:
-        computation, count = (
-            Computation(self._model, self._loaded.measured),
-            len(self._constants),
-        )
+        computation, count = Computation(self._model, self._loaded.measured), len(self._constants)
 
         def measure(flat: Tensor, constants: Tensors, *given: Tensor) -> Tensors:
             every = computation.on(self._state(flat, constants), rebuilt(examples, given))
@@ -294,9 +288,3 @@ def _over_lanes(
         return tree_map(lambda t: t.unsqueeze(0), function(*own))
 
     return alone
-
-
-def _rows(examples: Tensor, indices: Tensor) -> Tensor:
-    """Return examples (lanes, B, ...), copied as whole rows: indexing copies number by number."""
-    rows = examples.index_select(0, indices.flatten())
-    return rows.view(*indices.shape, *examples.shape[1:])

@@ -69,7 +69,8 @@ def simplify(module: fx.GraphModule) -> None:
     The graph holds aten operations, as `make_fx` returns it. Results change by rounding at most.
     """
     graph = module.graph
-    writes = any(_mutates(node) for node in graph.nodes)
+    schemas = [getattr(node.target, "_schema", None) for node in graph.nodes]
+    writes = any(schema is not None and schema.is_mutable for schema in schemas)
     _rewrite(graph, _drop_view, _multiply_outer, _widen_softmax)
     if not writes:  # into tensors that these take for unchanged, or for copies
         _rewrite(graph, _drop_factor, _widen_argmax)
@@ -218,7 +219,8 @@ def _is(node: Any, target: object) -> bool:
 def _share_equal_nodes(graph: fx.Graph) -> None:
     seen: dict[tuple[Any, ...], fx.Node] = {}
     for node in list(graph.nodes):
-        if node.op != "call_function" or _is_random(node) or node.target in _APART:
+        random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+        if node.op != "call_function" or random or node.target in _APART:
             continue
         key = (node.target, repr(node.args), repr(node.kwargs))
         if key in seen:
@@ -234,12 +236,3 @@ def _replace(node: fx.Node, by: fx.Node) -> None:
 
 def _value(node: fx.Node) -> Any:
     return node.meta["val"]
-
-
-def _mutates(node: fx.Node) -> bool:
-    schema = getattr(node.target, "_schema", None)
-    return schema is not None and schema.is_mutable
-
-
-def _is_random(node: fx.Node) -> bool:
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())

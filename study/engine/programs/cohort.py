@@ -97,13 +97,12 @@ class _Programs:
     @property
     def share(self) -> float:
         """Mean over the trials of the share that is over, from 0 to 1."""
-        left = set(self._open())
-        return fmean(self._share_of(k) if k in left else 1.0 for k in range(len(self._trials)))
-
-    def _share_of(self, index: int) -> float:
-        measured = self._trials[index].first_and_last
-        first, last = (row[3] for row in measured) if measured else (math.nan, math.nan)
-        return self._rules.share_over(max(0, self._trials[index].step), first, last)
+        shares = [1.0] * len(self._trials)
+        for index in self._open():
+            trial = self._trials[index]
+            first, last = (row[3] for row in trial.first_and_last or [[math.nan] * 4] * 2)
+            shares[index] = self._rules.share_over(max(0, trial.step), first, last)
+        return fmean(shares)
 
     @property
     def least_loss(self) -> float:

@@ -40,11 +40,8 @@ class Process:
         """Start the program in a folder.
 
         Its output and its errors go to two files, so that nothing of them is lost with this
-        process.
-
-        Raises:
-            OSError: it cannot be started.
-        """  # noqa: DOC502  (raised by Popen)
+        process. An `OSError` says that it cannot be started.
+        """
         self._mark = f"{_MARK}={uuid4().hex}"
         self._guard = subprocess.Popen(
             ["sh", "-c", _GUARD, "sh", self._mark],

@@ -64,8 +64,7 @@ def branches(
     for batch, loss, more in zip(batches, losses, excess, strict=True):
         for quantity, values in ((LOSS, loss), (EXCESS, more)):
             mean, far = float(values.mean()), float(_reach(values))
-            ends = {"low": mean - far, "high": mean + far}
-            yield row(quantity, mean, x=float(batch), **ends, **about)
+            yield row(quantity, mean, x=float(batch), far=far, **about)
     means, fars = np.mean(excess, axis=1), np.array([_reach(more) for more in excess])
     value, low, high = (_crossing(batches, e) for e in (means, means + fars, means - fars))
     bound = float(batches[-1]) if low is None else low

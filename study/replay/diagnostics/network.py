@@ -31,14 +31,14 @@ EXAMPLES = 8_192
 _AT_ONCE = 1_024
 
 
-def row(quantity: str, value: float | None, **columns: Any) -> Row:
-    """Return a row of a quantity; numbers that are not finite become nulls."""
-    numbers = {"quantity": quantity, "value": value, **columns}
-    return {n: None if _infinite(value) else value for n, value in numbers.items()}
-
-
-def _infinite(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
+def row(quantity: str, value: float | None, *, far: float | None = None, **columns: Any) -> Row:
+    """Return a row of a quantity with an interval of `far` to each side; nulls if not finite."""
+    ends = {} if far is None or value is None else {"low": value - far, "high": value + far}
+    numbers = {"quantity": quantity, "value": value, **ends, **columns}
+    return {
+        name: None if isinstance(number, float) and not math.isfinite(number) else number
+        for name, number in numbers.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +131,7 @@ class Network:
 
         Batch statistics are of each by itself; `use` names the stream that the model draws from.
         """
-        whole = not self.loaded.splits_batches
+        whole = bool(self.loaded.indivisible)
         self.use(self.weights.parameters, self.weights.buffers)
         self._model.train()
         try:
@@ -191,13 +191,7 @@ class Network:
         return self._evaluated(computed)
 
     def hessian_times(self, vector: Tensor, examples: Examples | None = None) -> Tensor:
-        """Return the Hessian of that loss, at the moment's weights, times a vector (parameters,).
-
-        `examples` of None are the sample.
-
-        Raises:
-            StudyError: the loss has no second derivatives.
-        """
+        """Return the Hessian of the sample's loss, or of others', times a vector (parameters,)."""
         self.use(self.weights.parameters, {})
 
         def computed(size: int) -> Tensor:
