@@ -17,8 +17,7 @@ from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.report.fits import critical_record, fit_sentences, fits_record, lower_bounds
 from analysis.report.regimes import regime_sentences
 from batchscale.arguments import is_number, refuse_unless
-from batchscale.loading import critical_table
-from batchscale.notebook import page
+from batchscale.loading import critical_table, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

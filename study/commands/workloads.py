@@ -6,23 +6,20 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Workload, use_data
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 from study.errors import StudyError
 
 if TYPE_CHECKING:
     from workloads.testing import Clause
 
-app = typer.Typer()
-console = Terminal()
 
-
-@app.command()
 def workloads(
     long: Annotated[
         bool,
-        typer.Option("--long", help="Build each one, and show its size and how its lanes train."),
+        Option("--long", help="Build each one, and show its size and how its lanes train."),
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -65,7 +62,6 @@ def workloads(
     )
 
 
-@app.command()
 def check(workload: Workload, run_code: RunCode = False, data_dir: DataDir = None) -> None:
     """Check a workload against the contract, clause by clause."""
     use_data(data_dir)

@@ -144,7 +144,8 @@ def _mixing(loaded: LoadedWorkload) -> str | None:
             found = loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows))
         return float(found.detach())
 
-    _refuse_sum([loss(torch.arange(batch.size).repeat(times)) for times in (1, 2, 3)])
+    third = torch.arange(max(1, batch.size // 3))  # so that thrice is no more than a batch
+    _refuse_sum([loss(third.repeat(times)) for times in (1, 2, 3)])
     halves = [slice(half), slice(half, batch.size)] if half else [slice(batch.size)]
     mean = sum(loss(rows) * len(range(batch.size)[rows]) for rows in halves) / batch.size
     whole = loss(slice(batch.size))
