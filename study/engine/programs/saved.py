@@ -22,11 +22,13 @@ class End:
         message: why the trial failed; empty where it did not.
         diverged_at: step of a measurement that was not finite; None without one.
         finished: whether the program took all its steps, the last ones unmeasured.
+        killed: how often the trial's program has been killed from outside, where that ended it.
     """
 
     message: str = ""
     diverged_at: int | None = None
     finished: bool = False
+    killed: int = 0
 
 
 def read_end(path: Path) -> End | None:
