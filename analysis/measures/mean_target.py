@@ -103,5 +103,6 @@ def mean_sentences(
             "first of many tests, so a single one may be luck."
         )
     if missed:
-        sentences.append(f"At B = {missed} the mean passes that test at no step.")
+        said = "passes that test" if passed else f"{quantity} is below {target:g} ({test})"
+        sentences.append(f"At B = {missed} the mean {said} at no step.")
     return tuple(sentences)
