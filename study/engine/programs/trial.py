@@ -287,8 +287,8 @@ class ProgramTrial:
         """Return how a program ended that ended by itself."""
         if code:
             where = f"after step {self.step}" if self._rows else "before any measurement"
-            before = read_end(self._folder / _KILLED)
-            return broken_down(code, where, self.output.last_lines(), before)
+            killed = read_end(self._folder / _KILLED)
+            return broken_down(code, where, self.output.last_lines(), killed)
         if not self._rows:
             return End(self._nothing())
         if self._reader.null_at is not None and self._reader.null_at > self.step:
