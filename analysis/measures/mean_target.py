@@ -38,13 +38,14 @@ def mean_steps(study: StudyTables, target: float) -> pd.DataFrame:
 
     Returns:
         One row per batch size with two or more fresh seeds: batch_size, seeds, steps, examples,
-        mean and p_value there; null where no measurement passes. No rows for a study that races to
-        its target, whose runs end there.
+        mean and p_value there; null where no measurement passes. No rows where runs end once they
+        have reached the target: in a study that races to it, and in such runs from elsewhere.
     """
     rows = []
     runs = representative_runs(study) if not study.raced else study.trials.iloc[:0]
     for size, group in runs.groupby("batch_size", sort=True):
-        if len(group) >= _LEAST_SEEDS:
+        ends_there = (group["steps"] == group["stopped_at"]).any()
+        if len(group) >= _LEAST_SEEDS and not (ends_there and group["stopped_at"].nunique() > 1):
             passed = _first_below(_errors(study, group), target)
             steps = None if passed is None else passed[0]
             plan = BatchPlan.of(study.config, int(str(size)))

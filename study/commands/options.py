@@ -33,6 +33,7 @@ Source = Annotated[
 Workload = Annotated[
     str,
     typer.Argument(
+        metavar="WORKLOAD",
         help="A workload's name, path/to/file.py:Class, or the study.toml of a program.",
         autocompletion=_workload_names,
     ),

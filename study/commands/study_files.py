@@ -15,7 +15,9 @@ console = Terminal()
 
 @app.command()
 def init(
-    file: Annotated[Path, typer.Argument(help="The study file to write.")] = Path("study.toml"),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The study file to write.")] = Path(
+        "study.toml"
+    ),
     workload: StudyWorkload = "digits-mlp",
 ) -> None:
     """Write a study file that explains every key and its default in comments."""

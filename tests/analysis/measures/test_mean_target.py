@@ -53,6 +53,14 @@ def test_after_a_seed_has_diverged_no_step_passes(budgeted):
     )
 
 
+def test_runs_from_elsewhere_that_end_at_the_target_have_no_such_mean(budgeted):
+    study = with_seeds(budgeted, [(0.08, 0.04), (0.01, 0.042, 0.02), (0.03, 0.044, 0.02)])
+    study.trials.loc[study.trials["status"] == "exhausted", "stopped_at"] = range(10, 40, 10)
+    assert len(mean_steps(study, 0.05)) == 1
+    study.trials.loc[study.trials["stopped_at"] == 10, "steps"] = 10
+    assert mean_steps(study, 0.05).empty
+
+
 def test_a_race_to_the_target_has_no_such_mean(made):
     study = with_seeds(made({4: 90, 16: 40}, trials=4), [(0.01,) * 3] * 3)
     assert mean_steps(study, 0.05).empty
