@@ -147,7 +147,14 @@ class _Programs:
             if trial.process is None:
                 del running[slot]
                 self._keep_output(index)
-                if trial.end is None:  # it goes on later, from what it reported while it ended
+                pardoned = trial.pardon()
+                if pardoned and self._checkpoint is not None:
+                    where = f"trial {self._cohort.points[index].trial} of batch size"
+                    self._checkpoint.notes.append(
+                        f"{where} {self._cohort.batch_size} was started again: {pardoned}"
+                    )
+                # it goes on later, from what it reported while it ended
+                if pardoned or trial.end is None:
                     self._trials[index] = ProgramTrial(
                         self._command, self._folders[index], self._rules
                     )

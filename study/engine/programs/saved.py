@@ -16,6 +16,7 @@ class End:
     message: str = ""  # why the trial failed; empty where it did not
     diverged_at: int | None = None  # step of a measurement that was not finite
     finished: bool = False  # whether the program took all its steps, the last ones unmeasured
+    killed: int = 0  # how often the program has been killed from outside, where that ended it
 
 
 def read_end(path: Path) -> End | None:

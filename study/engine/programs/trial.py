@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from study.engine.outcomes import Run
+from study.engine.programs.breakdown import MOST_STARTS, broken_down
 from study.engine.programs.measurements import BadLineError, Lines, Measurement, Reader
 from study.engine.programs.process import Output, Process
 from study.engine.programs.saved import End, Row, line_of, read_end, read_rows, write
@@ -17,6 +18,7 @@ from study.records import Curve, Seconds
 from workloads.command.program import Command
 
 _CURVE, _ENDED, CHECKPOINT = "curve.jsonl", "ended.json", "checkpoint"
+_KILLED = "killed.json"
 _OUTPUT, _ERRORS, _LOG = "output", "errors", "log.jsonl"
 _REPORTS = {_OUTPUT: False, _LOG: True}
 """Files with measurements, and whether nothing else may be in them."""
@@ -142,6 +144,14 @@ class ProgramTrial:
             own = self._command.options.grace_seconds
             self.process.end_softly(own if grace is None else min(own, grace))
 
+    def pardon(self) -> str:
+        """Forget an end from outside, unless there were too many; return what was forgotten."""
+        if self.end is None or not 0 < self.end.killed < MOST_STARTS:
+            return ""
+        write(self._folder / _KILLED, json.dumps(asdict(self.end)))
+        (self._folder / _ENDED).unlink()
+        return self.end.message.partition(";")[0]
+
     def close(self) -> None:
         """Kill what is left of the program."""
         if self.process is not None:
@@ -247,9 +257,9 @@ class ProgramTrial:
     def _judged(self, code: int) -> End:
         """Return how a program ended that ended by itself."""
         if code:
-            how = f"exit code {code}" if code > 0 else f"signal {-code}"
             where = f"after step {self.step}" if self._rows else "before any measurement"
-            return End(f"the program ended with {how} {where}; {self.output.last_lines()}")
+            killed = read_end(self._folder / _KILLED)
+            return broken_down(code, where, self.output.last_lines(), killed)
         if not self._rows:
             return End(self._nothing())
         if self._reader.null_at is not None and self._reader.null_at > self.step:
