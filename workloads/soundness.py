@@ -150,11 +150,11 @@ def sound_model(model: object) -> nn.Module:
         raise WorkloadError("a model must have parameters that require a gradient, got none")
     # others do not fit into one vector, or small updates would not change them
     if len(types) > 1 or not set(types) <= {torch.float32, torch.float64}:
-        got = " and ".join(f"{kind} ({name})" for kind, name in types.items())
+        named = (f"{str(kind).removeprefix('torch.')} ({name})" for kind, name in types.items())
         raise WorkloadError(
             "the parameters of a model must all be float32, or all float64, got "
-            f"{got.replace('torch.', '')}; convert them in model(), and activations in forward(); "
-            'for faster arithmetic set compute.precision = "bf16" in the study file'
+            f"{' and '.join(named)}; convert them in model(), and activations in forward(); for "
+            'faster arithmetic set compute.precision = "bf16" in the study file'
         )
     return model
 
