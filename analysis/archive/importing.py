@@ -82,9 +82,10 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
         made = list(_staged(archive, source, results, choices, Path(staged)))
         if not made:
             raise AnalysisError(
-                f"an archive must hold a workload whose name matches --only, got none in {archive} "
-                f"for {choices.only!r}; names are dataset-model-optimizer; for finished runs, give "
-                "the table itself"
+                f"{archive} must hold workloads of an archive (dataset-model-optimizer) whose name "
+                f"matches --only, got none for {choices.only!r}, and neither MLflow's runs "
+                "(*/meta.yaml) nor TensorBoard event files; for other runs, give a table, such as "
+                "a CSV file"
             )
         for one in made:
             there = Path(staged) / one.folder.name

@@ -37,15 +37,16 @@ def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
 
     Returns:
         One record per batch size with two or more fresh seeds: batch_size, seeds, steps, examples,
-        mean and p_value there; null where no measurement passes. None for a study that races to its
-        target, whose runs end there, and at another target than its own, where other points are
-        best.
+        mean and p_value there; null where no measurement passes. None where runs end once they have
+        reached the target, as in a study that races to it, and at another target than the study's
+        own, where other points are best.
     """
     if study.raced or target != study.config["race"].get("target"):
         return []
     rows = []
     for size, group in representative_runs(study).groupby("batch_size", sort=True):
-        if len(group) >= _LEAST_SEEDS:
+        ends_there = (group["steps"] == group["stopped_at"]).any()
+        if len(group) >= _LEAST_SEEDS and not (ends_there and group["stopped_at"].nunique() > 1):
             steps, mean, p_value = _first_below(_errors(study, group), target)
             plan = BatchPlan.of(study.config, int(str(size)))
             used = None if steps is None else int(plan.examples(steps))
@@ -90,4 +91,5 @@ def mean_sentences(
             "first of many tests, so a single one may be luck."
         )
     if missed := ", ".join(str(row["batch_size"]) for row in rows if row["steps"] is None):
-        yield f"At B = {missed} the mean passes that test at no step."
+        said = "passes that test" if passed else f"{quantity} is below {target:g} ({test})"
+        yield f"At B = {missed} the mean {said} at no step."

@@ -43,7 +43,7 @@ class Rows:
         if twice:
             raise AnalysisError(
                 f"columns must have different names, got {twice[0]!r} more than once in "
-                f"{self.where}; rename one"
+                f"{self.where}; rename one, or add the row of names"
             )
 
     @property

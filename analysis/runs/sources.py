@@ -82,6 +82,13 @@ def _run_column(rows: Rows, mapping: Mapping[str, str]) -> str:
     )
 
 
+def _refuse_wandb_files(source: str, mapping: Mapping[str, str]) -> Rows:
+    raise AnalysisError(
+        f"local files of Weights & Biases cannot be read, got {source}; run `wandb sync` and "
+        "import wandb:entity/project, or a CSV export of its table of runs"
+    )
+
+
 def _holds(pattern: str) -> Callable[[str], bool]:
     """Return what tells whether a source is a folder with files of a pattern."""
     return lambda source: os.path.isdir(source) and any(Path(source).glob(pattern))
@@ -93,5 +100,6 @@ _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
     (lambda source: Path(source).suffix in DATABASES, lambda s, m: read_database(Path(s), m)),
     (_holds("*/meta.yaml"), lambda source, mapping: read_files(Path(source), mapping)),
     (_holds("**/*.tfevents.*"), lambda source, mapping: read_event_files(Path(source), mapping)),
+    (_holds("**/run-*.wandb"), _refuse_wandb_files),
 )
 """How each kind of source is told, and its reader."""

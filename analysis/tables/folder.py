@@ -26,6 +26,7 @@ _LEFTOVERS = re.compile(r"\.lock|\..*\.tmp|study\.toml\.sha256")
 _MOST_BYTES = {".parquet": 2**32}
 _MOST_BYTES_OF_TEXT = 2**26
 """Sizes that no table, and no other file of a study, has."""
+_MOST_LOOKED_AT = 20
 
 _STALE_SECONDS = 60.0
 
@@ -105,9 +106,12 @@ class ResultsFolder:
         """Return the content of a file; refuse a missing one, no regular one, and one too large."""
         content = self.find(name)
         if content is None:
+            inside = sorted(info.base_name for info in self._inside("") if not info.is_file)
+            folders = [self / folder for folder in inside[:_MOST_LOOKED_AT]]
+            studies = [str(folder) for folder in folders if folder.exists(name)]
             raise AnalysisError(
-                f"a results folder must hold {name}, got none in {self}; "
-                "give the folder of one study, such as results/<study>"
+                f"a results folder must hold {name}, got none in {self}; give the folder of one "
+                f"study, such as {', '.join(studies) or 'results/<study>'}"
             )
         return content
 

@@ -17,9 +17,10 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
     source: Annotated[
         str,
         Argument(
+            metavar="SOURCE",
             help="Finished runs: a table (.csv, .tsv, .parquet, .jsonl), MLflow's mlruns or .db, a "
             "folder of TensorBoard event files, wandb:entity/project; or a folder or tar file in "
-            "the layout of Shallue et al. 2018."
+            "the layout of Shallue et al. 2018.",
         ),
     ],
     results: Annotated[
@@ -35,7 +36,7 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
         list[str] | None,
         Option(
             metavar="NAME=COLUMN,...",
-            help="Runs: names of the columns, such as step=global_step,lr=learning_rate.",
+            help="Runs: names of the columns, such as step=iteration,lr=eta.",
         ),
     ] = None,
     join: Annotated[

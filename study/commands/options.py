@@ -34,6 +34,7 @@ Source = Annotated[
 Workload = Annotated[
     str,
     Argument(
+        metavar="WORKLOAD",
         help="A workload's name, path/to/file.py:Class, or the study.toml of a program.",
         autocompletion=_workload_names,
     ),

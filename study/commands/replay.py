@@ -17,7 +17,7 @@ from study.commands.options import (
 from study.commands.terminal import Terminal, console
 
 if TYPE_CHECKING:
-    from study.replay.verification import Clause
+    from workloads.testing import Clause
 
 
 def verify(

@@ -25,6 +25,7 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
     """Show the progress of a sweep, one row per batch size, and what is left to run."""
     from analysis.fitting.estimates import percent
     from analysis.measures.unfinished import missing_trials, unfinished_sentences
+    from analysis.report.failures import retry_sentence
     from analysis.tables.files import read_study_file
     from analysis.tables.folder import ResultsFolder
     from study.orchestration.display import progress_table
@@ -50,6 +51,7 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
         missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
         said += [progress_table(rows), f"{percent(share)} of the expected work recorded"]
         said += unfinished_sentences(missing)
+        said += [retry_sentence(folder)] if any(row.failed for row in rows) else []
     if as_json:
         record = {"share_done": share, "batch_sizes": recorded, "unfinished": missing}
         console.document({"study": folder.name, **record})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.measures.unfinished import missing_text, missing_trials
-from analysis.report.failures import failure_records, failure_sentences
+from analysis.report.failures import failure_records, failure_sentences, retry_sentence
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import STUDY_FILE
 from study.commands.members import for_each, members_in
@@ -265,6 +265,8 @@ def _sweep_one(
         console.print(line)
     for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")
+    if failed:
+        console.print(retry_sentence(folder))
     count = len(end.trials) or work.progress.recorded
     console.print(f"{count} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)

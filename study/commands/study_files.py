@@ -22,7 +22,9 @@ _GRID = {
 
 
 def init(
-    file: Annotated[Path, Argument(help="The study file to write.")] = Path("study.toml"),
+    file: Annotated[Path, Argument(metavar="FILE", help="The study file to write.")] = Path(
+        "study.toml"
+    ),
     workload: StudyWorkload = "digits-mlp",
 ) -> None:
     """Write a study file that explains every key and its default in comments."""

@@ -170,7 +170,8 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
             f"{duration(longest)}; {memory / 1e6:,.0f} MB of memory for each; "
             f"{disk / 1e6:,.1f} MB on disk"
         )
-        console.print("~ not measured: scaled from the nearest batch size by perfect scaling")
+        if not all(row.measured for row in rows):
+            console.print("~ not measured: scaled from the nearest batch size by perfect scaling")
     if max_hours is not None and expected > 3600 * max_hours:
         raise StudyError(
             f"--max-hours must be at least the expected {expected / 3600:.2g}, got {max_hours:g}; "

@@ -73,7 +73,7 @@ def check(workload: Workload, run_code: RunCode = False, data_dir: DataDir = Non
         first = clause.name if clause.passed else told.setdefault(mistake, clause.name)
         detail = clause.detail if first == clause.name else f"as above, {first}"
         console.clause(clause.name, clause.passed, detail)
-        kept = kept and clause.passed
+        kept = kept and bool(clause.passed)
     if not kept:
         raise typer.Exit(SOME_FAILED)
 
@@ -93,7 +93,7 @@ def _of(workload: str) -> "Iterator[Clause]":
     assert not isinstance(built, Command)
     for clause in check_contract(built):
         yield clause
-        kept = kept and clause.passed
+        kept = kept and bool(clause.passed)
     if kept and not isinstance(built, Dynamics):
         yield admission(built)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from study.config.sections import Precision
-from study.engine.networks.interface import Networks
+from study.engine.networks import Networks
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, fresh_model, load

@@ -1,5 +1,6 @@
 """Steps until the mean over seeds is below the target, on curves that are known."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -48,7 +49,17 @@ def test_after_a_seed_has_diverged_no_step_passes(budgeted):
     (row,) = mean_records(study, 0.05)
     assert row["steps"] is None
     (sentence,) = mean_sentences([row], 0.05, "error")
-    assert sentence == "At B = 4 the mean passes that test at no step."
+    assert re.fullmatch(
+        "At B = 4 the mean error is below 0.05 .a one-sided .* at no step.", sentence
+    )
+
+
+def test_runs_from_elsewhere_that_end_at_the_target_have_no_such_mean(budgeted):
+    study = with_seeds(budgeted, [(0.08, 0.04), (0.01, 0.042, 0.02), (0.03, 0.044, 0.02)])
+    study.trials.loc[study.trials["status"] == "exhausted", "stopped_at"] = range(10, 40, 10)
+    assert len(mean_records(study, 0.05)) == 1
+    study.trials.loc[study.trials["stopped_at"] == 10, "steps"] = 10
+    assert not mean_records(study, 0.05)
 
 
 def test_a_race_to_the_target_has_no_such_mean(made):

@@ -219,7 +219,7 @@ def test_an_archive_is_imported_analyzed_and_exported(command):
     ("arguments", "message"),
     [
         (["nowhere"], "a complete tar file, got nowhere: No such"),
-        (["archive", "--only", "cifar*"], "got none in archive for 'cifar*'"),
+        (["archive", "--only", "cifar*"], "got none for 'cifar*'"),
         (["archive", "--metric", "accuracy"], "--metric must be one of classification_error"),
         (["archive", "--target", "-1"], "--target must be a finite error above 0, got -1"),
         (["archive", "--first-trials", "2"], "--first-trials must not exceed"),
