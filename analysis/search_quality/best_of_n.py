@@ -32,6 +32,10 @@ LEAST_REACH = 0.95
 the gain is too loose a bound. Five trials that reached suffice."""
 
 
+MOST_NUMBERS = 500
+"""Numbers of trials at which a best-of-N curve is known: a line through more looks the same."""
+
+
 class SearchVerdict(StrEnum):
     """Whether more trials would lower the steps to target."""
 
@@ -139,8 +143,21 @@ def search_sample(trials: pd.DataFrame) -> SearchSample:
 
 
 def best_of_n(sample: SearchSample) -> pd.DataFrame:
-    """Return the complete best-of-N curve, `best_of_n_at` each n from 1 to the number of trials."""
-    return best_of_n_at(sample, range(1, sample.trials + 1))
+    """Return the best-of-N curve, `best_of_n_at` each n from 1 to the number of trials.
+
+    Of more than `MOST_NUMBERS` trials it is at the `spread_numbers`.
+    """
+    complete = sample.trials <= MOST_NUMBERS
+    numbers = range(1, sample.trials + 1)
+    return best_of_n_at(
+        sample, numbers if complete else spread_numbers(sample.trials, MOST_NUMBERS)
+    )
+
+
+def spread_numbers(trials: int, most: int) -> list[int]:
+    """Return numbers from 1 to `trials`, evenly in the logarithm, half and all among them."""
+    spread = np.geomspace(1, trials, min(most, trials)).round().astype(int)
+    return sorted({*spread.tolist(), trials // 2, trials})
 
 
 def best_of_n_at(sample: SearchSample, sizes: Sequence[int]) -> pd.DataFrame:
