@@ -11,9 +11,13 @@ from analysis.errors import AnalysisError
 from analysis.runs.columns import ALIASES
 from analysis.runs.readers.event_files import read_event_files
 from analysis.runs.readers.mlflow_store import read_database, read_files
-from analysis.runs.readers.table_files import READERS, is_table, read_table_of_runs
+from analysis.runs.readers.table_files import (
+    READERS,
+    is_table,
+    read_table_of_runs,
+    unfolded,
+)
 from analysis.runs.readers.wandb_api import read_wandb
-from analysis.runs.readers.wandb_charts import unfolded
 from analysis.runs.rows import Rows
 
 Reader = Callable[[str, Mapping[str, str]], Rows]

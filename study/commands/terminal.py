@@ -119,3 +119,7 @@ class _Unbroken:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
+
+
+console = Terminal()
+"""Standard output, to which all commands print."""

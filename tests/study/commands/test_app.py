@@ -121,7 +121,7 @@ def test_a_plan_of_a_grid_is_the_sum_of_its_studies(command):
     ],
 )
 def test_the_studies_of_an_example_resolve(path):
-    from study.commands.studies import Studies
+    from study.commands.running import Studies
     from study.config.grid import read_members
 
     assert Studies(read_members(str(path), [])).members
