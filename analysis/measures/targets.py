@@ -7,7 +7,7 @@ bracket `(steps_before, steps]` are recorded with it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,10 @@ _NEVER = np.iinfo(np.int64).max
 
 
 def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
-    """Return the trials of the searches as they stand at a target.
+    """Return the trials of the searches as they stand at a target, None being the study's own.
 
-    Args:
-        study: the tables.
-        target: validation error to get below; None for the study's own. Another one is judged by
-            the curves: a trial that crossed it has reached it, however it ended. It may be below
-            the study's own only if trials ran on past that.
+    Another one is judged by the curves: a trial that crossed it has reached it, however it ended.
+    It may be below the study's own only if trials ran on past that.
 
     Returns:
         One row per trial that competes for the fewest steps, sorted by batch size, role and
@@ -82,6 +79,11 @@ def trials_at(
     study: StudyTables, roles: tuple[str, ...], target: float | None = None
 ) -> pd.DataFrame:
     """Return the trials of some `ROLES` as they stand at a target, as `search_trials` does."""
+    found = study.once(("trials", roles, target), lambda: _trials_at(study, roles, target))
+    return found.copy(deep=False)
+
+
+def _trials_at(study: StudyTables, roles: tuple[str, ...], target: float | None) -> pd.DataFrame:
     trials = trials_as_recorded(study, roles)
     if study.imported and not study.raced:
         target = study.target if target is None else target
@@ -145,11 +147,7 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
 
 
 def check_target(target: float, race: Mapping[str, Any]) -> None:
-    """Refuse a target that the curves of a study cannot decide.
-
-    Args:
-        target: validation error to get below.
-        race: the section of that name in the resolved study file.
+    """Refuse a target that the curves of a study cannot decide, given its section `race`.
 
     Raises:
         AnalysisError: it is not a finite number, or tighter than the one that trials stopped at.
@@ -164,9 +162,26 @@ def check_target(target: float, race: Mapping[str, Any]) -> None:
         )
 
 
+def begun_below(study: StudyTables, target: float) -> int:
+    """Return how many trials were below a target before they took a step."""
+    start = study.curves[study.curves["step"] == 0]
+    below: int = start[start["val_error"] < target].drop_duplicates(_KEY).shape[0]
+    return below
+
+
+def begun_sentences(begun: int) -> Iterator[str]:
+    """Yield what `begun_below` trials below the target mean; nothing for none."""
+    if begun:
+        trials = f"{begun} trial was" if begun == 1 else f"{begun} trials were"
+        yield (
+            f"{trials} below the target before training, so steps to target depend partly on lucky "
+            "starts: lower race.target, in a new results folder."
+        )
+
+
 def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.DataFrame:
     """Judge trials by their curves; a trial keeps a status that does not count."""
-    crossings = _crossings(study.curves, target)
+    crossings = _crossings(study, target)
     judged = trials.merge(crossings, on=_KEY, how="left")
     reached = judged["crossing"].notna() & judged["status"].isin(study.counted_statuses)
     judged["steps"] = judged["crossing"].astype("Int64").where(reached)
@@ -180,10 +195,10 @@ def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.Da
     return judged.drop(columns=["crossing", "before"])
 
 
-def _crossings(curves: pd.DataFrame, target: float) -> pd.DataFrame:
+def _crossings(study: StudyTables, target: float) -> pd.DataFrame:
     """Return each trial's step of its first measurement below the target and of the one before."""
     # published studies have millions of measurements: a merge would copy each with its key
-    trial, keys = by_trial(curves)
+    (trial, keys), curves = by_trial(study), study.curves
     step = curves["step"].to_numpy("int64")
     below = (step >= 1) & (curves["val_error"] < target).to_numpy(bool)
     crossing = np.full(len(keys), _NEVER)
@@ -194,8 +209,13 @@ def _crossings(curves: pd.DataFrame, target: float) -> pd.DataFrame:
     return keys.assign(crossing=crossing, before=before)[crossing < _NEVER]
 
 
-def by_trial(curves: pd.DataFrame) -> tuple[NDArray[np.int64], pd.DataFrame]:
-    """Return the number of the trial of each measurement, and the `TRIAL_KEY` of each number.
+def by_trial(study: StudyTables) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Return the number of the trial of each measurement, and the `TRIAL_KEY` of each number."""
+    return study.once("by trial", lambda: _by_trial(study.curves))
+
+
+def _by_trial(curves: pd.DataFrame) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Return what `by_trial` does.
 
     The measurements of a trial stand together as a rule, so only the first of each run is grouped:
     that is many times faster.

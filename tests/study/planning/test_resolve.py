@@ -246,7 +246,8 @@ def test_what_cannot_run_is_refused_in_words(plugin, change, message):
     [
         ({"loss": f"{LOSS} * float('nan')"}, "loss must be one finite number.*nan"),
         ({"error": f"{ERROR} + float('nan')"}, "error must be one finite number.*nan"),
-        ({"loss": "model(batch.inputs)"}, "loss must be one finite number"),
+        ({"loss": "model(batch.inputs)"}, "loss must be one finite number.*; return the mean"),
+        ({"error": "0.5"}, "error must be one finite number.*got 0.5; return the tensor itself"),
         ({"loss": "model(batch.missing)"}, "AttributeError.*batchscale check"),
         ({"error": "torch.tensor(float('x'))"}, "ValueError.*batchscale check"),
         ({"error": "exit(4)"}, "SystemExit: 4; run .batchscale check"),
