@@ -53,9 +53,9 @@ class Evaluation:
             WorkloadError: the workload writes into the examples, or an error is no fraction.
         """
         split = self._splits["validation"]
-        versions = [tensor._version for tensor in split.tensors]
+        versions = self._loaded.data.versions
         measured = self.portion.run(partial(self._together, split, lanes))
-        if versions != [tensor._version for tensor in split.tensors]:
+        if versions != self._loaded.data.versions:
             raise WorkloadError(
                 "the validation examples must not change, but the workload wrote into them during "
                 "a measurement; compute new tensors instead of changing them in place"

@@ -22,6 +22,7 @@ from study.optimizers.parameters import unnamed
 from study.optimizers.registry import made_optimizer
 from study.seeding import generator
 from workloads.examination.python_state import changed, snapshot
+from workloads.examination.reads import Reads
 
 _SHAPES = ((4, 3), (4,), (1,))
 _LANES = 2
@@ -45,7 +46,9 @@ def require_sound(name: str, optimizer: Optimizer) -> None:
         packed = _trained(optimizer, slice(0, _LANES), traced=True)
         first = _trained(optimizer, slice(0, 1), traced=False)
         before = snapshot(optimizer=optimizer)  # what the first calls only fill, is no state
-        alone = torch.cat([first, _trained(optimizer, slice(1, _LANES), traced=False)])
+        with Reads(files=False) as reads:
+            alone = torch.cat([first, _trained(optimizer, slice(1, _LANES), traced=False)])
+        reads.refuse()
         found = changed(before, snapshot(optimizer=optimizer))
     except Exception as error:
         raise StudyError(

@@ -250,8 +250,8 @@ def of_class(name: str, make: Make) -> Sampler:
     """Return the sampler of a user's class."""
     if make.adaptive:
         return Sampler(own=make)
+    return Sampler(points=functools.partial(_asked, name, make))
 
-    def points(dimensions: int, count: int, seed: int) -> UnitPoints:
-        return suggested(name, make, (dimensions, seed), range(count), ())
 
-    return Sampler(points=points)
+def _asked(name: str, make: Make, dimensions: int, count: int, seed: int) -> UnitPoints:
+    return suggested(name, make, (dimensions, seed), range(count), ())

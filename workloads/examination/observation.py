@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from workloads.errors import WorkloadError
 from workloads.examination.broadcasting import RefuseBroadcasting
 from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot, watch
+from workloads.examination.reads import Reads
 from workloads.examination.writes import Writes
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
@@ -112,7 +113,9 @@ class _Observer:
         watch(workload)
         self._workload = workload
         self._called, self._other = models
+        _refuse_common(self._called, self._other)
         self._writes = Writes(dict(self._called.named_parameters()))
+        self._reads = Reads()
 
     def observed(self, train: Examples, validation: Examples) -> Observation:
         """Train and measure a few times; return what changed."""
@@ -143,6 +146,8 @@ class _Observer:
             largest = max(largest, self._gradient(train))
             if number == 0:  # what the first call only fills, a cache, is not refused
                 shared = self._shared()
+                self._reads.found.clear()
+        self._reads.refuse()
         _refuse_shared(changed(shared, self._shared()))
         if not _keeps(self._called, held):
             raise WorkloadError(
@@ -166,7 +171,7 @@ class _Observer:
     def _gradient(self, train: Examples) -> float:
         """Take a training pass; return the largest element of the gradient."""
         trainable = [p for p in self._called.parameters() if p.requires_grad]
-        with torch.enable_grad(), RefuseBroadcasting(train.size), self._writes:
+        with torch.enable_grad(), RefuseBroadcasting(train.size), self._writes, self._reads:
             batch = augmented(self._workload, copied(train))
             loss = self._workload.loss(self._called, batch)
             sound_number("loss", loss)
@@ -183,8 +188,10 @@ class _Observer:
         try:
             given, kept = copied(validation), copied(validation)
             self._measure(given, kept)
+            self._reads.found.clear()
             shared, before, generators = self._shared(), self._everything(), states(device)
             self._measure(given, kept)
+            self._reads.refuse()
             random = drawn(generators, states(device))
             member = _first(changed(before, self._everything()))
             _refuse_shared(changed(shared, self._shared()))
@@ -199,7 +206,8 @@ class _Observer:
         return random
 
     def _shared(self) -> Snapshot:
-        return {**snapshot(workload=self._workload), **self._own(self._other)}
+        other = {**self._own(self._other), **_buffers(self._other)}
+        return {**snapshot(workload=self._workload), **other}
 
     def _everything(self) -> Snapshot:
         """Return what a measurement may not change; no parameter changes that is not written."""
@@ -211,7 +219,8 @@ class _Observer:
         further = partial(quantities, self._workload)
         for measure in (self._workload.loss, self._workload.error, further):
             writes = Writes(dict(named_leaves(validation)))
-            with torch.no_grad(), RefuseBroadcasting(validation.size), self._writes, writes:
+            watched = RefuseBroadcasting(validation.size)
+            with torch.no_grad(), watched, self._writes, writes, self._reads:
                 measure(self._called, validation)
             _refuse_written(validation, kept, writes.found)
 
@@ -236,6 +245,17 @@ def _keeps(model: nn.Module, held: Sequence[tuple[nn.Parameter, Tensor]]) -> boo
         parameter is then and parameter.detach().is_set_to(memory)
         for parameter, (then, memory) in zip(now, held, strict=True)
     )
+
+
+def _refuse_common(one: nn.Module, other: nn.Module) -> None:
+    """Refuse two models that train one memory, as a layer that `model()` keeps and resets."""
+    held = {p.data_ptr() for p in other.parameters() if p.requires_grad and p.numel()}
+    for name, parameter in one.named_parameters():
+        if parameter.data_ptr() in held:
+            raise WorkloadError(
+                "model() must return a model of its own for each trial, got two that both train "
+                f"{name}; build its layers in model(), or copy what is kept: copy.deepcopy(layer)"
+            )
 
 
 def _hooked(model: nn.Module) -> str | None:

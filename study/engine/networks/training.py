@@ -19,9 +19,10 @@ from workloads.command.program import Command
 from workloads.contract import data_are_identical_on_two_calls, kept
 from workloads.errors import WorkloadError
 from workloads.examination.observation import Observation, few, observe
+from workloads.examination.reads import Reads
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
-from workloads.soundness import augmented, quantities, sound_data, sound_model
+from workloads.soundness import augmented, quantities, sound_data, sound_model, sound_values
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
@@ -59,6 +60,8 @@ class LoadedWorkload:
     def batch(self, indices: Tensor) -> Examples:
         """Return the training examples of some indices, on the device."""
         batch: Examples = self.data.train.rows(indices).to(self.device)
+        if not self.data.held:  # nobody has seen them all
+            sound_values("a training batch", batch)
         return batch
 
     @property
@@ -119,6 +122,9 @@ def load(
     """Return a workload with its data on a device.
 
     `data` are the workload's data where the caller has them; None loads them.
+
+    Raises:
+        WorkloadError: the workload writes into its data.
     """
     _set_arithmetic(precision)
     data = _first_data(workload) if data is None else data
@@ -130,12 +136,18 @@ def load(
     loaded = LoadedWorkload(workload=workload, data=moved, device=device, precision=precision)
     with torch.no_grad():
         further = quantities(workload, fresh_model(loaded, 0).eval(), few(moved.validation))
+    versions = moved.versions
     observed = observe(
         workload,
         lambda seed: fresh_model(loaded, seed),
         few(data.train).to(device),
         few(moved.validation).to(device),
     )
+    if versions != moved.versions:
+        raise WorkloadError(
+            "the data must not change once data() has returned them, but the workload writes into "
+            "them while it trains or is measured; change them in data(), or write into copies"
+        )
     if isinstance(data.train, Items):
         observed = replace(observed, draws=observed.draws or data.train.draws)
     layers = fresh_model(loaded, 0).named_modules()
@@ -189,11 +201,12 @@ def _refuse_sum(losses: list[float]) -> None:
 
 
 def _first_data(workload: Workload) -> Data:
-    """Return the data of a workload, loaded again for comparison where they are drawn."""
+    """Return the data of a workload, loaded again for comparison where they may differ."""
     cpu = torch.device("cpu")
     before = states(cpu)
-    data = sound_data(workload.data())
-    if drawn(before, states(cpu)) is not None:
+    with Reads(files=False) as reads:
+        data = sound_data(workload.data())
+    if reads.found or drawn(before, states(cpu)) is not None:
         kept(lambda: data_are_identical_on_two_calls(workload, data))
     return data
 
