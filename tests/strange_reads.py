@@ -43,6 +43,28 @@ class LoadedOnce(Blobs):
         return super().loss(model, batch) * self.weight
 
 
+class FirstBatch(Blobs):
+    """A mean that is that of the first batch of the first trial."""
+
+    mean = None
+
+    def loss(self, model, batch):
+        if self.mean is None:
+            self.mean = batch.inputs.mean(0)
+        return super().loss(model, batch._replace(inputs=batch.inputs - self.mean))
+
+
+class FirstBatchByName(Blobs):
+    """The same in a mapping."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def loss(self, model, batch):
+        mean = self.kept.setdefault("mean", batch.inputs.mean(0))
+        return super().loss(model, batch._replace(inputs=batch.inputs - mean))
+
+
 class InNumpy(Blobs):
     """An error whose weights are those of the examples that it was traced with."""
 

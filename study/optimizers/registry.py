@@ -19,6 +19,7 @@ from study.optimizers.schedule_free import SCHEDULE_FREE_ADAMW, SCHEDULE_FREE_SG
 from study.optimizers.schedules import SCHEDULES, Schedule
 from study.optimizers.update_rule import Optimizer
 from workloads.entry_points import Kind
+from workloads.examination.python_state import changed, snapshot
 from workloads.registry import class_in_file
 
 GROUP = "batchscale.optimizers"
@@ -97,7 +98,10 @@ def made_optimizer(made: object, name: str) -> Optimizer:
 
 @functools.cache  # traces are cached by its update, which must be the same in every call
 def _instance(made: type) -> Any:
-    return made()
+    one, other = made(), made()
+    if differing := changed(snapshot(itself=one), snapshot(itself=other)):
+        raise ValueError(f"two objects that differ in {min(differing)}, as those of two workers")
+    return one
 
 
 def _require_named(optimizer: Optimizer, name: str) -> None:
@@ -155,7 +159,7 @@ def made_schedule(made: object, name: str) -> Schedule:
         StudyError: it is neither; `name` is what the message calls it.
     """
     try:
-        own: Any = made() if isinstance(made, type) else made
+        own: Any = _instance(made) if isinstance(made, type) else made
         if isinstance(own, Schedule):
             return own
         entries, factor = dict(own.hyperparameters), own.factor

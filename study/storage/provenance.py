@@ -97,8 +97,8 @@ def changed_workload(folder: ResultsFolder, found: Mapping[str, Any]) -> list[st
 
     Args:
         folder: the results.
-        found: its fingerprint. Digests of data count only where the machine and all versions are
-            the same: data that are computed may be rounded otherwise elsewhere.
+        found: its fingerprint. Digests of data, if any, count only where the machine and all
+            versions are the same: data that are computed may be rounded otherwise elsewhere.
     """
     latest = [sweep.get("admission", {}).get("workload") for sweep in recorded_sweeps(folder)[-1:]]
     then = latest[0] if latest and latest[0] else {"data": {}, "start": {}}
@@ -107,7 +107,7 @@ def changed_workload(folder: ResultsFolder, found: Mapping[str, Any]) -> list[st
         for name, now in found["start"].items()
         if name in then["start"] and not _alike(now, then["start"][name])
     ]
-    if not differences(folder):
+    if found["data"] and not differences(folder):
         same = found["data"].items() & then["data"].items()
         other += [f"{name} data" for name, _ in then["data"].items() - same]
     return other

@@ -6,7 +6,7 @@ alone. `observe` tells the others apart, and refuses what no way of training cou
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,14 @@ from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
 from workloads.examination.broadcasting import RefuseBroadcasting
+from workloads.examination.first_call import FirstCall
+from workloads.examination.parameters import (
+    held_by,
+    hooked,
+    keeps,
+    refuse_common,
+    refuse_interference,
+)
 from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot, watch
 from workloads.examination.reads import Reads
 from workloads.examination.writes import Writes
@@ -27,10 +35,6 @@ from workloads.workload import Examples, Workload
 _FEW = 13
 _SEEDS = (0, 1)
 _PASSES = 3
-FREEZING = (
-    "what is trained must stay the same through a trial: freeze parameters in model(), or detach() "
-    "what must not reach them, in place of setting requires_grad"
-)
 _REMEDY = "keep it as an attribute or a buffer of the model, which each trial has of its own"
 
 
@@ -101,19 +105,17 @@ def observe(
     """  # noqa: DOC502  (raised inside)
     with forked(train.tensors[0].device), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the author's own; each trial would repeat them
-        return _Observer(workload, [make(seed).train() for seed in _SEEDS]).observed(
-            train, validation
-        )
+        return _Observer(workload, make).observed(train, validation)
 
 
 class _Observer:
     """Two models of a workload: one that is called, and one that must not notice."""
 
-    def __init__(self, workload: Workload, models: list[nn.Module]) -> None:
+    def __init__(self, workload: Workload, make: Callable[[int], nn.Module]) -> None:
         watch(workload)
-        self._workload = workload
-        self._called, self._other = models
-        _refuse_common(self._called, self._other)
+        self._workload, self._make = workload, make
+        self._called, self._other = (make(seed).train() for seed in _SEEDS)
+        refuse_common(self._called, self._other)
         self._writes = Writes(dict(self._called.named_parameters()))
         self._reads = Reads()
 
@@ -125,7 +127,7 @@ class _Observer:
         measure_draws = self._while_measuring(validation)
         written = [f"the model writes into parameter {name}" for name in self._writes.found]
         return Observation(
-            touches=_hooked(self._called) or _first(written),
+            touches=hooked(self._called) or _first(written),
             state=buffer or state or differing,
             buffer=buffer is not None and state is None and differing is None,
             draws=draws,
@@ -138,18 +140,19 @@ class _Observer:
     def _while_training(self, train: Examples) -> tuple[str | None, str | None, str | None]:
         """Return a Python member and a buffer that training changes, and a generator it uses."""
         device = train.tensors[0].device
-        own, held = self._own(self._called), _held(self._called)
+        own, held = self._own(self._called), held_by(self._called)
         shared: Snapshot = {}
         buffers, generators = _buffers(self._called), states(device)
-        largest = 0.0
+        largest, first = 0.0, FirstCall(self._workload)
         for number in range(_PASSES):
             largest = max(largest, self._gradient(train))
             if number == 0:  # what the first call only fills, a cache, is not refused
+                first.require_constant(partial(self._train_on_others, train))
                 shared = self._shared()
                 self._reads.found.clear()
         self._reads.refuse()
         _refuse_shared(changed(shared, self._shared()))
-        if not _keeps(self._called, held):
+        if not keeps(self._called, held):
             raise WorkloadError(
                 "a model must keep its parameters, whose memory training shares, but puts others "
                 "in their place; write into them, such as p.data.clamp_() for p.data = ..."
@@ -177,9 +180,15 @@ class _Observer:
             sound_number("loss", loss)
             if not loss.requires_grad:
                 return 0.0
-            _refuse_interference(self._called, trainable)
+            refuse_interference(self._called, trainable)
             pieces = gradient(loss.float(), trainable)
         return max(float(piece.abs().max()) for piece in pieces if piece.numel())
+
+    def _train_on_others(self, train: Examples, workload: Workload) -> None:
+        """Call a workload on a new model and as many examples, of which half are others."""
+        others = train.rows(torch.arange(train.size) // 2)
+        with torch.enable_grad():
+            workload.loss(self._make(_SEEDS[0]).train(), augmented(workload, others))
 
     def _while_measuring(self, validation: Examples) -> str | None:
         """Return a generator that measuring uses."""
@@ -231,61 +240,6 @@ def _buffers(model: nn.Module) -> Snapshot:
 
 def _contents(named: Mapping[str, Tensor]) -> Snapshot:
     return {name: (tuple(held.shape), held.dtype, digest(held)) for name, held in named.items()}
-
-
-def _held(model: nn.Module) -> list[tuple[nn.Parameter, Tensor]]:
-    """Return parameters and their memory, which no other tensor can get while it is held."""
-    return [(parameter, parameter.detach()) for parameter in model.parameters()]
-
-
-def _keeps(model: nn.Module, held: Sequence[tuple[nn.Parameter, Tensor]]) -> bool:
-    """Return whether a model has the same parameters, in the same memory."""
-    now = list(model.parameters())
-    return len(now) == len(held) and all(
-        parameter is then and parameter.detach().is_set_to(memory)
-        for parameter, (then, memory) in zip(now, held, strict=True)
-    )
-
-
-def _refuse_common(one: nn.Module, other: nn.Module) -> None:
-    """Refuse two models that train one memory, as a layer that `model()` keeps and resets."""
-    held = {p.data_ptr() for p in other.parameters() if p.requires_grad and p.numel()}
-    for name, parameter in one.named_parameters():
-        if parameter.data_ptr() in held:
-            raise WorkloadError(
-                "model() must return a model of its own for each trial, got two that both train "
-                f"{name}; build its layers in model(), or copy what is kept: copy.deepcopy(layer)"
-            )
-
-
-def _hooked(model: nn.Module) -> str | None:
-    """Return that a gradient hook is on a parameter, which a trace does not run; None without one.
-
-    Raises:
-        WorkloadError: a hook would run where gradients are accumulated, which never happens.
-    """
-    for name, parameter in model.named_parameters():
-        if parameter._post_accumulate_grad_hooks:
-            raise WorkloadError(
-                f"parameter {name} must have no hook for when its gradient is accumulated, since "
-                "an update takes the gradient itself; use register_hook, which may change it"
-            )
-        if parameter._backward_hooks:
-            return f"parameter {name} has a hook on its gradient"
-    return None
-
-
-def _refuse_interference(model: nn.Module, trained: Sequence[nn.Parameter]) -> None:
-    """Refuse that `loss` does what training does: say what is trained, or go backward."""
-    kept = set(map(id, trained))
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None:
-            raise WorkloadError(
-                f"`loss` must leave backward() to training, got a gradient in {name}; use "
-                "torch.autograd.grad where the loss itself holds one"
-            )
-        if parameter.requires_grad is not (id(parameter) in kept):
-            raise WorkloadError(f"{FREEZING}, got a change of {name} while the loss is computed")
 
 
 def _first(paths: list[str]) -> str | None:

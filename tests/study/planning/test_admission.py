@@ -90,6 +90,8 @@ REFUSED = {
     strange_reads.Minutes: "seeds alone, but Minutes.loss calls time.time, which",
     strange_reads.Weekdays: "Weekdays.augment calls datetime.now, which",
     strange_reads.Flagged: "Flagged.error calls os.stat, which",
+    strange_reads.FirstBatch: "from its first call .* but workload.mean does; compute it in",
+    strange_reads.FirstBatchByName: r"workload.kept\['mean'\] does",
     strange_reads.OneNorm: "all trials share .* buffer 1.num_batches_tracked changes",
     strange_reads.RarelyIgnored: "loss must work on a single example, .* got nan",
     strange_reads.RareClass: "loss must be a mean over the examples",
