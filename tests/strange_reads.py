@@ -114,6 +114,19 @@ class RareClass(Blobs):
         return nn.functional.cross_entropy(model(batch.inputs), batch.targets, weight=weight)
 
 
+class RareClassTrained(Blobs):
+    """The same in training alone."""
+
+    def data(self):
+        data = super().data()
+        data.train.targets.clamp_(max=1)[7] = 2
+        return data
+
+    def loss(self, model, batch):
+        weight = torch.tensor([1.0, 1.0, 9.0]) if model.training else None
+        return nn.functional.cross_entropy(model(batch.inputs), batch.targets, weight=weight)
+
+
 class CentredLater(Blobs):
     """Training inputs that the first loss changes."""
 

@@ -107,6 +107,13 @@ class Items:
         one, before = self._seeded(0), snapshot(items=self._dataset)
         with Reads(files=False) as reads:
             other = self._seeded(0)
+        pairs = zip(one.tensors, other.tensors, strict=True)
+        if not all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs):
+            raise WorkloadError(
+                f"an item of {name} must be the same whenever it is loaded, got two that differ; "
+                "let it depend on its number, and on the global generators of torch, numpy and "
+                "random alone"
+            )
         reads.refuse()
         kept = [p for p in changed(before, snapshot(items=self._dataset)) if p != UNSEEN]
         if kept:
@@ -114,13 +121,6 @@ class Items:
                 f"an item of {name} must depend on its number alone, since a worker loads items of "
                 f"several trials, got a change of {min(kept)} while one is loaded again; keep no "
                 "counts in the data set, and draw from the global generators"
-            )
-        pairs = zip(one.tensors, other.tensors, strict=True)
-        if not all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs):
-            raise WorkloadError(
-                f"an item of {name} must be the same whenever it is loaded, got two that differ; "
-                "let it depend on its number, and on the global generators of torch, numpy and "
-                "random alone"
             )
         return one
 

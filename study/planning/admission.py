@@ -24,12 +24,11 @@ from study.seeding import generator
 from workloads.contract import kept, models_follow_the_seed
 from workloads.errors import WorkloadError
 from workloads.examination.direction import learn
-from workloads.examination.observation import few
+from workloads.examination.observation import few, telling
 from workloads.randomness import forked, seed_all
 from workloads.soundness import copied, quantity, sound_error, sound_mean, sound_number
 from workloads.testing import Clause
-from workloads.trees import rebuilt
-from workloads.workload import Examples, Split, Workload
+from workloads.workload import Examples, Workload
 
 _CLAUSE = "lanes train as they would alone"
 _SEEDS = (0, 1)
@@ -40,8 +39,6 @@ _STEP_SIZE = 0.01
 _TOLERANCE = {Precision.FLOAT32: 5e-3, Precision.TF32: 5e-3, Precision.BF16: 0.2}
 """Allowed distance between both ways, relative to how far the lane has moved."""
 _REPEATABLE = 1e-6
-_RAREST = 8
-"""Classes of which an example is sought."""
 _LEARNT = 0.1
 """Part of the loss that is left where a model answers its examples in several ways."""
 _ALIKE = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-4, Precision.BF16: 0.1}
@@ -73,7 +70,7 @@ def admit(
             no fraction; models do not follow the seed, or two trainings from one seed differ.
     """
     model = fresh_model(loaded, 0)
-    _require_means(loaded, model.eval(), _telling(loaded.data.validation))
+    _require_means(loaded, model.eval(), telling(loaded.data.validation))
     if learns:  # an untrained model may give one answer only, which F1 and others rank alike
         some = few(loaded.data.train).to(loaded.device)
         with forked(loaded.device):
@@ -103,32 +100,6 @@ def clause(workload: Workload) -> Clause:
         return Clause(name=_CLAUSE, passed=False, detail=why)
     detail = f"{admission.mode}: {admission.reason}" if admission.reason else admission.mode
     return Clause(name=_CLAUSE, passed=True, detail=detail)
-
-
-def _telling(split: Split) -> Examples:
-    """Return examples by which a mean is told from what leaves some out, or weighs them.
-
-    Beside a few from all over the set they are those of the least and greatest numbers, as of a
-    target that says "ignored" or a row that is mostly padding, and some of the rarest classes.
-    """
-    some = few(split)
-    extreme: set[int] = set()
-    for tensor in split.tensors:
-        flat = tensor.reshape(split.size, -1)
-        flat = torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
-        if flat.shape[1]:
-            for key in (flat.amin(1), flat.amax(1), flat.sum(1, dtype=torch.float64)):
-                extreme |= {int(key.argmin()), int(key.argmax())}
-        if tensor.dim() == 1 and not tensor.is_floating_point():
-            classes, counts = tensor.unique(return_counts=True)
-            rarest = classes[counts.argsort()[:_RAREST]]
-            extreme |= {int((tensor == value).int().argmax()) for value in rarest}
-    if not extreme:
-        return some
-    more = split.rows(torch.tensor(sorted(extreme)))
-    joined = [torch.cat(pair) for pair in zip(some.tensors, more.tensors, strict=True)]
-    found: Examples = rebuilt(some, joined)
-    return found
 
 
 def _require_means(loaded: LoadedWorkload, model: nn.Module, some: Examples) -> None:

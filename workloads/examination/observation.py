@@ -29,10 +29,14 @@ from workloads.examination.writes import Writes
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, copied, gradient, quantities, sound_number
-from workloads.trees import named_leaves
-from workloads.workload import Examples, Workload
+from workloads.trees import named_leaves, rebuilt
+from workloads.workload import Examples, Split, Workload
 
 _FEW = 13
+_RAREST = 8
+"""Classes of which an example is sought."""
+_SOUGHT = 2**24
+"""Elements of a tensor in which extreme examples are sought."""
 _SEEDS = (0, 1)
 _PASSES = 3
 _REMEDY = "keep it as an attribute or a buffer of the model, which each trial has of its own"
@@ -90,6 +94,34 @@ def few(examples: Examples | Items) -> Examples:
     with forked(torch.device("cpu")):
         seed_all(0)  # an item of a data set may draw
         return examples.rows(torch.arange(min(_FEW, count)) * count // min(_FEW, count))
+
+
+def telling(split: Split) -> Examples:
+    """Return examples by which a mean is told from what leaves some out, or weighs them.
+
+    Beside a few from all over the set they are those of the least and greatest numbers, as of a
+    target that says "ignored" or a row that is mostly padding, and some of the rarest classes.
+    """
+    some = few(split)
+    extreme: set[int] = set()
+    for tensor in split.tensors:
+        if tensor.numel() > _SOUGHT:
+            continue
+        flat = tensor.reshape(split.size, -1)
+        flat = torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
+        if flat.shape[1]:
+            for key in (flat.amin(1), flat.amax(1), flat.sum(1, dtype=torch.float64)):
+                extreme |= {int(key.argmin()), int(key.argmax())}
+        if tensor.dim() == 1 and not tensor.is_floating_point():
+            classes, counts = tensor.unique(return_counts=True)
+            rarest = classes[counts.argsort()[:_RAREST]]
+            extreme |= {int((tensor == value).int().argmax()) for value in rarest}
+    if not extreme:
+        return some
+    more = split.rows(torch.tensor(sorted(extreme)))
+    joined = [torch.cat(pair) for pair in zip(some.tensors, more.tensors, strict=True)]
+    found: Examples = rebuilt(some, joined)
+    return found
 
 
 def observe(

@@ -18,7 +18,7 @@ from study.seeding import derive_seed
 from workloads.command.program import Command
 from workloads.contract import data_are_identical_on_two_calls, kept
 from workloads.errors import WorkloadError
-from workloads.examination.observation import Observation, few, observe
+from workloads.examination.observation import Observation, few, observe, telling
 from workloads.examination.reads import Reads
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
@@ -172,7 +172,7 @@ def _set_arithmetic(precision: Precision) -> None:
 
 def _mixing(loaded: LoadedWorkload) -> str | None:
     """Return that the training loss of a batch is not the mean over its halves; None if it is."""
-    batch = few(loaded.data.train).to(loaded.device)
+    batch = telling(loaded.data.train).to(loaded.device)
     half = batch.size // 2
 
     def loss(rows: slice | Tensor) -> float:
