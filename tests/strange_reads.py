@@ -143,13 +143,6 @@ class CentredLater(Blobs):
         return super().loss(model, batch)
 
 
-class UnseededSplit(Blobs):
-    def data(self):
-        data = super().data()
-        order = torch.from_numpy(np.random.default_rng().permutation(90))
-        return Data(train=data.train.rows(order), validation=data.validation)
-
-
 class _Items(Blobs):
     items = Points
 

@@ -1,6 +1,6 @@
 """Map-style data sets: examples that are loaded one by one, as batches need them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
@@ -77,7 +77,8 @@ class Items:
         chosen = range(self.size)[index] if isinstance(index, slice) else index.tolist()
         before = None if self.draws else states(_CPU)
         items = self._pool.map(self._item, chosen) if self._loaders else map(self._item, chosen)
-        examples = _joined(items)
+        inputs, targets = zip(*items, strict=True)
+        examples = Examples(stacked(inputs, "input"), stacked(targets, "target"))
         found = None if before is None else drawn(before, states(_CPU))
         if found is not None:
             raise WorkloadError(
@@ -92,13 +93,7 @@ class Items:
         return self
 
     def checked(self, name: str) -> Examples:
-        """Return a few examples, checked to be the same whenever they are loaded from one seed.
-
-        `name` is what messages call the set.
-
-        Raises:
-            WorkloadError: they are not, or threads would share the generators they draw from.
-        """
+        """Return a few examples, checked to be the same whenever they are loaded from one seed."""
         if self.draws is not None and self._loaders:
             raise WorkloadError(
                 f"`loaders` of {name} must be 0 where an item draws random numbers, here from "
@@ -142,8 +137,3 @@ class Items:
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._loaders, initializer=partial(torch.set_num_threads, 1))
-
-
-def _joined(items: Iterable[Any]) -> Examples:
-    inputs, targets = zip(*items, strict=True)
-    return Examples(stacked(inputs, "input"), stacked(targets, "target"))

@@ -20,6 +20,7 @@ and exact values alone the start is the maximum.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import fdtri
@@ -38,6 +39,7 @@ _LEAST_BEGINNING = 1e-3
 _MAX_ITERATIONS = 60
 _CONVERGED = 1e-6
 _NEGLIGIBLE = 1e-10
+_CLOSE = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -49,7 +51,7 @@ class LocationScale:
     log_likelihood: Floats
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Censoring:
     """What is known of each of n values.
 
@@ -73,23 +75,23 @@ class Censoring:
         begins = np.where(missed, steps, np.maximum(before, _LEAST_BEGINNING * steps))
         return cls(missed=missed, widths=np.log(steps / begins))
 
-    @property
+    @cached_property
     def observed(self) -> int:
         """Number of values that are not lower bounds."""
         return int((~self.missed).sum())
 
-    @property
+    @cached_property
     def exact(self) -> Mask:
         """Which values are known exactly."""
         exact: Mask = ~self.missed & (self.widths == 0)
         return exact
 
-    @property
+    @cached_property
     def bracketed(self) -> Mask:
         """Which values are known up to a bracket."""
         return ~self.missed & (self.widths > 0)
 
-    @property
+    @cached_property
     def least_scale(self) -> float:
         """The scale that the penalty keeps sigma above, about."""
         wide = np.minimum(self.widths[~self.missed], _WIDE)
@@ -97,20 +99,25 @@ class Censoring:
 
 
 class _Rows:
-    """Rows of values, shape (..., n), and what is known of them."""
+    """Rows of values, shape (..., n), and what is known of them.
+
+    They are held as columns, shape (n, ...): sums over them are then of whole rows of memory.
+    """
 
     def __init__(self, values: Floats, censoring: Censoring, noise: Noise) -> None:
         exact, missed, bracketed = censoring.exact, censoring.missed, censoring.bracketed
         self._count, self._least = int(exact.sum()), censoring.least_scale
+        columns = np.ascontiguousarray(np.moveaxis(values, -1, 0))
         self._points = [
-            (values[..., which], term)
+            (columns[which], term)
             for which, term in ((exact, noise.density), (missed, noise.survival))
             if which.any()
         ]
-        self._widths = censoring.widths[bracketed]
-        self._highs = values[..., bracketed]
+        widths = censoring.widths[bracketed]
+        self._widths = widths.reshape(-1, *(1,) * (values.ndim - 1))
+        self._highs = columns[bracketed]
         self._lows = self._highs - self._widths
-        self._log_widths = float(np.log(self._widths).sum())
+        self._log_widths = float(np.log(widths).sum())
         self._bracket = noise.bracket if bracketed.any() else None
 
     def derivatives(self, a: Floats, t: Floats) -> Derivatives:
@@ -118,31 +125,31 @@ class _Rows:
 
         The Hessian is the stack of its entries aa, at, tt.
         """
-        count, penalty, steep, shift = self._count, self._least**2, t[..., None], a[..., None]
+        count, penalty = self._count, self._least**2
         value = count * np.log(t) - penalty * t**2 / 2
         gradient = [np.zeros_like(t), count / t - penalty * t]
         hessian = [np.zeros_like(t), np.zeros_like(t), -count / t**2 - penalty]
 
         def add(values: Floats, first: Floats, second: Floats, both: Floats) -> None:
             # `both` is the second derivative by this end and any
-            gradient[0] -= first.sum(axis=-1)
-            gradient[1] += (first * values).sum(axis=-1)
-            hessian[0] += both.sum(axis=-1)
-            hessian[1] -= (both * values).sum(axis=-1)
-            hessian[2] += (second * values**2).sum(axis=-1)
+            gradient[0] -= first.sum(axis=0)
+            gradient[1] += (first * values).sum(axis=0)
+            hessian[0] += both.sum(axis=0)
+            hessian[1] -= (both * values).sum(axis=0)
+            hessian[2] += (second * values**2).sum(axis=0)
 
         for values, term in self._points:
-            height, slope, bend = term(steep * values - shift)
-            value = value + height.sum(axis=-1)
+            height, slope, bend = term(t * values - a)
+            value = value + height.sum(axis=0)
             add(values, slope, bend, bend)
         if self._bracket is not None:
             lows, highs = self._lows, self._highs
-            z = steep * highs - shift
-            height, first, second = self._bracket(z - steep * self._widths, z)
-            value = value + height.sum(axis=-1) - self._log_widths
+            z = t * highs - a
+            height, first, second = self._bracket(z - t * self._widths, z)
+            value = value + height.sum(axis=0) - self._log_widths
             add(lows, first[0], second[0], second[0] + second[1])
             add(highs, first[1], second[2], second[2] + second[1])
-            hessian[2] += 2 * (second[1] * lows * highs).sum(axis=-1)
+            hessian[2] += 2 * (second[1] * lows * highs).sum(axis=0)
         return value, np.stack(gradient), np.stack(hessian)
 
 
@@ -199,31 +206,33 @@ def accepted_locations(
         least: log-likelihood; both ends of a row whose maximum is below it are its best location.
     """
     best = maximize(values, censoring, noise)
-    count = censoring.observed
     spare = np.maximum(best.log_likelihood - least, 0.0)
-    goal = np.sqrt(2 * spare)
-    spread = np.expm1(2 * spare / count)
-    moves = spare > _NEGLIGIBLE
-    ends = []
-    for direction in (-1.0, 1.0):
-        away = direction * best.scale * noise.std * np.sqrt(spread)
-        t = 1 / (best.scale * np.sqrt(1 + spread))
-        for _ in range(_MAX_ITERATIONS):
-            at = best.location + away
-            rows = _Rows(values - at[..., None], censoring, noise)
-            value, gradient, hessian = rows.derivatives(np.zeros_like(t), t)
-            drop = np.maximum(best.log_likelihood - value, 0.0)
-            root = np.sqrt(2 * drop)
-            unfinished = moves & (np.abs(drop - spare) + gradient[1] ** 2 / -hessian[2] > 1e-7)
-            if not unfinished.any():
-                break
-            # one step on the scale towards its best for this location, one on the location
-            t = np.where(unfinished, t * np.clip(1 - gradient[1] / hessian[2] / t, 0.3, 3.0), t)
-            slope = np.abs(t * gradient[0]) / np.maximum(root, 1e-300)
-            ratio = 1 + (goal - root) / np.maximum(slope * np.abs(away), 1e-300)
-            away = np.where(unfinished, away * np.clip(ratio, 0.5, 2.0), away)
-        ends.append(best.location + away)
-    return ends[0], ends[1]
+    spread = np.expm1(2 * spare / censoring.observed)
+    # both ends of all rows at once, of which those that are found drop out
+    away = np.multiply.outer([-1.0, 1.0], best.scale * noise.std * np.sqrt(spread))
+    t = np.stack([1 / (best.scale * np.sqrt(1 + spread))] * 2)
+    known = (best.location, best.log_likelihood, spare)
+    location, highest, spare = np.broadcast_arrays(*known, t)[:3]
+    at = np.nonzero(spare > _NEGLIGIBLE)
+    for _ in range(_MAX_ITERATIONS):
+        here, steep, goal = away[at], t[at], spare[at]
+        centered = values[at[1:]] - (location[at] + here)[:, None]
+        rows = _Rows(centered, censoring, noise)
+        value, gradient, hessian = rows.derivatives(np.zeros_like(steep), steep)
+        drop = np.maximum(highest[at] - value, 0.0)
+        unfinished = np.abs(drop - goal) + gradient[1] ** 2 / -hessian[2] > _CLOSE
+        if not unfinished.any():
+            break
+        # one step on the scale towards its best for this location, one on the location
+        steep = steep * np.clip(1 - gradient[1] / hessian[2] / steep, 0.3, 3.0)
+        root = np.sqrt(2 * drop)
+        slope = np.abs(steep * gradient[0]) / np.maximum(root, 1e-300)
+        ratio = 1 + (np.sqrt(2 * goal) - root) / np.maximum(slope * np.abs(here), 1e-300)
+        at = tuple(index[unfinished] for index in at)
+        t[at] = steep[unfinished]
+        away[at] = (here * np.clip(ratio, 0.5, 2.0))[unfinished]
+    low, high = best.location + away
+    return low, high
 
 
 def threshold(observed: int, parameters: int, level: float) -> float:

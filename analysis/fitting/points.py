@@ -5,6 +5,7 @@ measurement before and that one. Fits know of each point this bracket, and no mo
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +18,7 @@ OUT_OF_REACH = 3.0
 """Factor by which a miss may exceed the most steps that any admissible curve needs."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Points:
     """Steps to target at batch sizes, in increasing order of batch size.
 
@@ -98,7 +99,7 @@ class Points:
         """The middles of the brackets: the steps where these are exact, or missed; shape (n,)."""
         return (self.before + self.steps) / 2
 
-    @property
+    @cached_property
     def censoring(self) -> Censoring:
         """What is known of the log steps."""
         return Censoring.of(self.steps, self.missed, self.before)

@@ -13,6 +13,7 @@ perfect scaling, both as included limits, and 0.15 to 0.85 covers the measured b
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,12 +35,14 @@ NEAR = 3.0
 # The grid is safe: the fit changes as the knee passes a batch size, over a knee's width 1 / k or
 # more, and 28 grid steps cover the measured range and NEAR / k on either side. A step is thus finer
 # than the spacing of up to 20 batch sizes at factors of 2, or than the knee is wide. Each level
-# then refines the best place eightfold.
+# then refines the best place sixteenfold.
 _KNEES = 41
 _SHARPNESSES = 21
-_LEVELS = 5
-_STENCIL = np.linspace(-1.0, 1.0, 17)
-_SECTION = np.linspace(0.0, 1.0, 17)
+_LEVELS, _MORE_LEVELS = 3, 4
+_MOST_LEVELS = 12
+_FINER = 16
+_STENCIL = np.arange(-2.0, 3.0)
+_QUARTERS = np.array([1, 2, 3])
 _SET_KNEES = 81
 # a limit is preferred to an interior shape that is more likely by no more than rounding
 _TIE = 1e-6
@@ -97,7 +100,7 @@ class ConfidenceSet:
         return Estimate(value=value, low=low, high=high)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ProfileLikelihood:
     """Log-likelihood of every shape, maximized over log S_min and the noise scale."""
 
@@ -113,14 +116,19 @@ class ProfileLikelihood:
         sharpnesses = np.linspace(0.0, 1.0, _SHARPNESSES) if model.exponent else np.array([fixed])
         return cls(points=points, model=model, noise=noise, sharpnesses=sharpnesses)
 
+    @cached_property
+    def _ridge(self) -> Floats:
+        """The log-likelihood of the best knee at each of `sharpnesses`."""
+        return self._best_knees(self.sharpnesses)[1]
+
     def rough_maximum(self) -> float:
-        """Return the greatest log-likelihood on a coarse search."""
-        return float(self._best_knees(self.sharpnesses, levels=2)[1].max())
+        """Return the greatest log-likelihood on the grid of sharpnesses."""
+        return float(self._ridge.max())
 
     def best(self) -> BestShape:
         """Return the most likely shape."""
         sharpness = self._best_sharpness()
-        knees, heights = self._best_knees(np.array([sharpness]))
+        knees, heights = self._best_knees(np.array([sharpness]), _MORE_LEVELS)
         knee, height = float(knees[0]), float(heights[0])
         for limit in (0.0, 1.0):
             at_limit = self._maximize(np.array(limit), np.array(sharpness))
@@ -142,7 +150,7 @@ class ProfileLikelihood:
         """Return a grid over the shapes whose log-likelihood is at least `least`."""
         first, last = self._accepted_sharpnesses(best, least)
         sharpnesses = np.linspace(first, last, 1 if first == last else _SHARPNESSES)
-        knees, heights = self._best_knees(sharpnesses)
+        knees, heights = self._best_knees(sharpnesses, _MORE_LEVELS)
         # rounding must not reject the best knee of an outermost sharpness
         low, high = self._accepted_knees(sharpnesses, knees, np.minimum(least, heights))
         count = _SET_KNEES if sharpnesses.size > 1 else 5 * _SET_KNEES
@@ -191,16 +199,17 @@ class ProfileLikelihood:
             return self._maximize(knees, each).log_likelihood
 
         grid = np.broadcast_to(np.linspace(0.0, 1.0, _KNEES), (sharpnesses.size, _KNEES))
-        return _maximize_rows(log_likelihood, grid, levels)
+        return _maximize_rows(log_likelihood, grid, log_likelihood(grid), levels)
 
     def _best_sharpness(self) -> float:
         if self.sharpnesses.size == 1:
             return float(self.sharpnesses[0])
 
         def log_likelihood(sharpnesses: Floats) -> Floats:
-            return self._best_knees(sharpnesses[0], levels=4)[1][None]
+            return self._best_knees(sharpnesses[0])[1][None]
 
-        return float(_maximize_rows(log_likelihood, self.sharpnesses[None], _LEVELS - 1)[0][0])
+        grid = self.sharpnesses[None]
+        return float(_maximize_rows(log_likelihood, grid, self._ridge[None], _LEVELS)[0][0])
 
     def _accepted_sharpnesses(self, best: BestShape, least: float) -> tuple[float, float]:
         """Return the least and greatest accepted sharpness."""
@@ -208,10 +217,10 @@ class ProfileLikelihood:
             return best.sharpness, best.sharpness
 
         def accepted(sharpnesses: Floats) -> Mask:
-            rows: Mask = self._best_knees(sharpnesses.ravel(), levels=4)[1] >= least
-            return rows.reshape(sharpnesses.shape)
+            return self._best_knees(sharpnesses[0])[1][None] >= least
 
-        ends = _outermost(accepted, np.array([best.sharpness]), self.sharpnesses, sections=2)
+        at, grid = np.array([best.sharpness]), self.sharpnesses
+        ends = _outermost(accepted, at, grid, self._ridge[None] >= least, quarters=4)
         return float(ends[0, 0]), float(ends[1, 0])
 
     def _accepted_knees(self, sharpnesses: Floats, knees: Floats, least: Floats) -> Floats:
@@ -222,11 +231,13 @@ class ProfileLikelihood:
             rows: Mask = self._maximize(*shapes).log_likelihood >= least[:, None]
             return rows
 
-        return _outermost(accepted, knees, np.linspace(0.0, 1.0, _KNEES), sections=6)
+        grid = np.linspace(0.0, 1.0, _KNEES)
+        on_grid = accepted(np.broadcast_to(grid, (knees.size, _KNEES)))
+        return _outermost(accepted, knees, grid, on_grid, quarters=12)
 
 
 def _outermost(
-    accepted: Callable[[Floats], Mask], best: Floats, grid: Floats, sections: int
+    accepted: Callable[[Floats], Mask], best: Floats, grid: Floats, on_grid: Mask, quarters: int
 ) -> Floats:
     """Return the lowest and highest accepted place in [0, 1] of each row, shape (2, m).
 
@@ -236,21 +247,19 @@ def _outermost(
     Args:
         accepted: which places of each row are accepted, shape (m, any).
         best: an accepted place of each row, shape (m,).
-        grid: rising places from 0 to 1, searched first.
-        sections: how often the grid step with the end in it is divided by 16.
+        grid: rising places from 0 to 1.
+        on_grid: which of these are accepted, shape (m, g).
+        quarters: how often the grid step with the end in it is divided by 4.
     """
-    on_grid = np.where(accepted(np.broadcast_to(grid, (best.size, grid.size))), grid, best[:, None])
-    inside = np.stack([np.minimum(on_grid.min(-1), best), np.maximum(on_grid.max(-1), best)])
+    found = np.where(on_grid, grid, best[:, None])
+    inside = np.stack([np.minimum(found.min(-1), best), np.maximum(found.max(-1), best)])
     step = np.array([-1.0, 1.0])[:, None] / (grid.size - 1)
-    outside = np.clip(inside + step, 0.0, 1.0)
-    for _ in range(sections):
-        places = inside[..., None] + (outside - inside)[..., None] * _SECTION
-        good = np.stack([accepted(side) for side in places])
-        last = np.where(good, np.arange(_SECTION.size), 0).max(axis=-1)
-        beyond = np.minimum(last + 1, _SECTION.size - 1)
-        inside, outside = (
-            np.take_along_axis(places, at[..., None], axis=-1)[..., 0] for at in (last, beyond)
-        )
+    size = np.clip(inside + step, 0.0, 1.0) - inside
+    for _ in range(quarters):
+        size = size / 4
+        places = inside[..., None] + size[..., None] * _QUARTERS
+        good = np.split(accepted(np.concatenate(places, axis=-1)), 2, axis=-1)
+        inside = inside + size * np.where(good, _QUARTERS, 0).max(axis=-1)
     return inside
 
 
@@ -266,28 +275,42 @@ def _exponent(sharpness: Floats | float) -> Floats:
 
 
 def _maximize_rows(
-    function: Callable[[Floats], Floats], grid: Floats, levels: int
+    function: Callable[[Floats], Floats], grid: Floats, heights: Floats, levels: int
 ) -> tuple[Floats, Floats]:
     """Return the place of each row's maximum in [0, 1] and its value, each of shape (m,).
 
-    Evaluates the function on the grid, shape (m, g), then on ever finer stencils about the best
-    place: no derivatives are needed, and a second maximum is missed only if it is narrower than a
-    grid step.
+    Evaluates the function on ever finer stencils, each about the top of the parabola through the
+    best place so far and its neighbors: no derivatives are needed, and a second maximum is missed
+    only if it is narrower than a grid step.
+
+    Args:
+        function: heights at places, shape (m, any).
+        grid: evenly spaced places from 0 to 1, shape (m, g).
+        heights: those on the grid.
+        levels: how often the grid step is divided by 16.
     """
-    span = 1.0 / (grid.shape[-1] - 1)
-    rows = np.arange(grid.shape[0])
-    heights = function(grid)
-    top = heights.argmax(axis=-1)
-    place, best = grid[rows, top], heights[rows, top]
-    for _ in range(levels):
-        near = np.clip(place[:, None] + span * _STENCIL, 0.0, 1.0)
-        heights = function(near)
-        top = heights.argmax(axis=-1)
-        place, best = near[rows, top], heights[rows, top]
-        span /= 8  # two steps of the stencil
-    # a parabola through three heights locates the maximum beyond the resolution of rounding
-    step = 8 * span * (_STENCIL[1] - _STENCIL[0])
-    middle = np.clip(top, 1, heights.shape[-1] - 2)
+    step = np.full(grid.shape[0], 1.0 / (grid.shape[-1] - 1))
+    finest = step / _FINER**levels
+    place, best, beyond = _tops(grid, heights, step)
+    for _ in range(_MOST_LEVELS):
+        if not beyond.any() and (step == finest).all():
+            break
+        # what lies beyond a stencil is looked for on a coarser one
+        step = np.where(beyond, 2 * step, np.maximum(step / _FINER, finest))
+        near = np.clip(place[:, None] + step[:, None] * _STENCIL, 0.0, 1.0)
+        place, best, beyond = _tops(near, function(near), step)
+    return place, best
+
+
+def _tops(places: Floats, heights: Floats, step: Floats) -> tuple[Floats, Floats, Mask]:
+    """Return place and height of the top of each row, and whether a higher one may lie beyond.
+
+    A parabola through three heights locates the maximum beyond the resolution of rounding.
+    """
+    rows, top, last = np.arange(step.size), heights.argmax(axis=-1), heights.shape[-1] - 1
+    place, best = places[rows, top], heights[rows, top]
+    beyond = ((top == 0) & (place > 0)) | ((top == last) & (place < 1))
+    middle = np.clip(top, 1, last - 1)
     left, center, right = (heights[rows, middle + side] for side in (-1, 0, 1))
     curvature = left - 2 * center + right
     inner = (top == middle) & (place > step) & (place < 1 - step) & (curvature < 0)
@@ -295,4 +318,5 @@ def _maximize_rows(
     return (
         np.where(inner, place + step * (left - right) / (2 * safe), place),
         np.where(inner, center - (left - right) ** 2 / (8 * safe), best),
+        beyond,
     )

@@ -118,12 +118,7 @@ def as_parquet(table: pa.Table, *, plain: bool = False) -> pa.Buffer:
 def read_table_file(
     folder: ResultsFolder, name: str, columns: Collection[str] | None = None
 ) -> pa.Table:
-    """Return the table in a parquet file that batchscale wrote; its values are not yet checked.
-
-    Args:
-        folder: where the file is.
-        name: its path within the folder.
-        columns: those to read, where there are any of that name; None for all.
+    """Return the table in a parquet file, or some of its columns; values are not yet checked.
 
     Raises:
         AnalysisError: the file is missing, damaged, not parquet, or of another schema version.

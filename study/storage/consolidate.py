@@ -1,6 +1,6 @@
 """The tables of a study, made from its parts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +25,10 @@ from analysis.tables.schema import (
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import Runs, judge_recorded
 from study.records import Status, Steps, TrialResult
-from study.storage.boxes import Regions, box_rows
 from study.storage.curve_columns import curve_rows, curve_table, curve_values
 from study.storage.parts import Parts, part_names
 from study.storage.study_folder import read_study_toml
-from study.storage.trial_rows import schema_of, trial_table
+from study.storage.trial_rows import Regions, box_rows, schema_of, trial_table
 
 if TYPE_CHECKING:
     from analysis.tables.study import StudyTables
@@ -80,19 +79,21 @@ def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
     return _ended(table) if table.num_rows == trials and len(table.schema) == len(_ENDED) else None
 
 
-def study_tables(folder: ResultsFolder) -> "StudyTables | None":
-    """Return the tables that `consolidate` would write; None where there are no parts.
+def study_tables(folder: ResultsFolder) -> "StudyTables":
+    """Return the tables that `consolidate` would write: parts are the truth.
 
-    A study that was imported or moved without its parts has tables only.
+    A sweep may be running, or have been stopped before it wrote them. A study that was imported or
+    moved without its parts has tables only, which are read.
 
     Raises:
         StudyError: the study file or a part is damaged.
         AnalysisError: the folder cannot be read, or holds no study.
     """  # noqa: DOC502  (raised inside)
-    from analysis.tables.study import StudyTables, as_frame  # with pandas, which few sweeps need
+    # with pandas, which few sweeps need
+    from analysis.tables.study import StudyTables, as_frame, read_study
 
     if not part_names(folder):
-        return None
+        return read_study(folder)
     resolved = read_study_toml(folder)
     trials, curves, regions = zip(*_by_size(Parts(folder, resolved)), strict=True)
     boxes = {at: box for here in regions for at, box in here.items()}
@@ -110,7 +111,10 @@ def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[s
     return {
         TRIALS_FILE: trial_table(resolved, results),
         CURVES_FILE: curve_table(results, resolved.further),
-        BOXES_FILE: _box_table(resolved, _regions(results)),
+        BOXES_FILE: _box_table(
+            resolved,
+            {(r.batch_size, r.region.number): r.region.box for r in results if r.region},
+        ),
     }
 
 
@@ -176,11 +180,3 @@ def _test_errors(ends: Steps, kept: Steps, values: Mapping[str, NDArray[Any]]) -
 
 def _box_table(resolved: ResolvedStudy, regions: Regions) -> pa.Table:
     return pa.Table.from_pylist(box_rows(resolved, regions), schema=file_schema(BOXES_FILE))
-
-
-def _regions(results: Iterable[TrialResult]) -> Regions:
-    return {
-        (result.batch_size, result.region.number): result.region.box
-        for result in results
-        if result.region is not None
-    }

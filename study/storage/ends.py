@@ -20,9 +20,9 @@ from analysis.tables.validation import check_table
 from study.config.study import ResolvedStudy
 from study.engine.stopping_rules import StoppingRules
 from study.records import Role
-from study.storage.boxes import Regions, box_rows
 from study.storage.part_values import CorruptPartError, of_schema, refused_if_corrupt
 from study.storage.parts import PARTS, check_places, part_names, part_table, read_part, region_of
+from study.storage.trial_rows import Regions, box_rows
 
 _READ = {name: TRIAL_COLUMNS[name] for name in (*COLUMNS, "cohort", "steps_before", "stopped_at")}
 _SCHEMA = pa.schema(list(_READ.items()))

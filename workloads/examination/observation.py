@@ -7,6 +7,7 @@ alone. `observe` tells the others apart, and refuses what no way of training cou
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
-from workloads.examination.broadcasting import RefuseBroadcasting
 from workloads.examination.first_call import FirstCall
+from workloads.examination.operations import RefuseBroadcasting, Writes
 from workloads.examination.parameters import (
     held_by,
     hooked,
@@ -25,7 +26,6 @@ from workloads.examination.parameters import (
 )
 from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot, watch
 from workloads.examination.reads import Reads
-from workloads.examination.writes import Writes
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, copied, gradient, quantities, sound_number
@@ -44,23 +44,15 @@ _REMEDY = "keep it as an attribute or a buffer of the model, which each trial ha
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What training and measuring change besides parameters, and draw besides batches.
+    """What training and measuring change besides parameters, and draw besides batches."""
 
-    Attributes:
-        state: a member of the model that changes while it trains and is no parameter, or that
-            differs from model to model; None without one. Unless they are
-            buffers, such models cannot share a trace.
-        buffer: whether only buffers change, which a checkpoint holds, as batch statistics.
-        draws: names of the generators that training draws from; None without one.
-        measure_draws: the same of a measurement.
-        touches: what it does to a parameter that no trace keeps, as a hook on its gradient, in
-            words; None where it only reads them.
-    """
-
+    # a member of the model that changes while it trains and is no parameter, or that differs from
+    # model to model; only buffers can share a trace
     state: str | None = None
-    buffer: bool = False
-    draws: str | None = None
-    measure_draws: str | None = None
+    buffer: bool = False  # whether only buffers change, which a checkpoint holds
+    draws: str | None = None  # names of the generators that training draws from
+    measure_draws: str | None = None  # the same of a measurement
+    # what it does to a parameter that no trace keeps, as a hook on its gradient, in words
     touches: str | None = None
 
     @property
@@ -100,10 +92,11 @@ def telling(split: Split) -> Examples:
     """Return examples by which a mean is told from what leaves some out, or weighs them.
 
     Beside a few from all over the set they are those of the least and greatest numbers, as of a
-    target that says "ignored" or a row that is mostly padding, and some of the rarest classes.
+    target that says "ignored" or a row that is mostly padding, and some of the rarest classes, at
+    the end.
     """
     some = few(split)
-    extreme: set[int] = set()
+    extreme: list[Tensor] = []
     for tensor in split.tensors:
         if tensor.numel() > _SOUGHT:
             continue
@@ -111,14 +104,14 @@ def telling(split: Split) -> Examples:
         flat = torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
         if flat.shape[1]:
             for key in (flat.amin(1), flat.amax(1), flat.sum(1, dtype=torch.float64)):
-                extreme |= {int(key.argmin()), int(key.argmax())}
+                extreme += [key.argmin(), key.argmax()]
         if tensor.dim() == 1 and not tensor.is_floating_point():
             classes, counts = tensor.unique(return_counts=True)
             rarest = classes[counts.argsort()[:_RAREST]]
-            extreme |= {int((tensor == value).int().argmax()) for value in rarest}
+            extreme += [(tensor == value).int().argmax() for value in rarest]
     if not extreme:
         return some
-    more = split.rows(torch.tensor(sorted(extreme)))
+    more = split.rows(torch.tensor(list(dict.fromkeys(map(int, extreme)))))
     joined = [torch.cat(pair) for pair in zip(some.tensors, more.tensors, strict=True)]
     found: Examples = rebuilt(some, joined)
     return found
@@ -129,12 +122,9 @@ def observe(
 ) -> Observation:
     """Return what a workload does besides computing, on copies of a few examples.
 
-    `make` returns a new model for a seed, on the device of the examples.
-
-    Raises:
-        WorkloadError: it changes the examples that it measures, what all trials share, or a model
-            that it measures; its gradient is zero; or output and target are broadcast.
-    """  # noqa: DOC502  (raised inside)
+    `make` returns a new model for a seed, on the device of the examples. What no way of training
+    could make right is refused, such as a zero gradient.
+    """
     with forked(train.tensors[0].device), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the author's own; each trial would repeat them
         return _Observer(workload, make).observed(train, validation)
@@ -154,7 +144,7 @@ class _Observer:
     def observed(self, train: Examples, validation: Examples) -> Observation:
         """Train and measure a few times; return what changed."""
         seed_all(0)
-        differing = _first(changed(self._own(self._called), self._own(self._other)))
+        differing = _first(changed(snapshot(model=self._called), snapshot(model=self._other)))
         state, buffer, draws = self._while_training(train)
         measure_draws = self._while_measuring(validation)
         written = [f"the model writes into parameter {name}" for name in self._writes.found]
@@ -166,22 +156,20 @@ class _Observer:
             measure_draws=measure_draws,
         )
 
-    def _own(self, model: nn.Module) -> Snapshot:
-        return snapshot(model=model)
-
     def _while_training(self, train: Examples) -> tuple[str | None, str | None, str | None]:
         """Return a Python member and a buffer that training changes, and a generator it uses."""
         device = train.tensors[0].device
-        own, held = self._own(self._called), held_by(self._called)
+        own, held = snapshot(model=self._called), held_by(self._called)
         shared: Snapshot = {}
         buffers, generators = _buffers(self._called), states(device)
         largest, first = 0.0, FirstCall(self._workload)
         for number in range(_PASSES):
-            largest = max(largest, self._gradient(train))
+            # not the first call, which may read a file once, and import much
+            with self._reads if number else nullcontext():
+                largest = max(largest, self._gradient(train))
             if number == 0:  # what the first call only fills, a cache, is not refused
                 first.require_constant(partial(self._train_on_others, train))
                 shared = self._shared()
-                self._reads.found.clear()
         self._reads.refuse()
         _refuse_shared(changed(shared, self._shared()))
         if not keeps(self._called, held):
@@ -195,7 +183,7 @@ class _Observer:
                 f"{_PASSES} passes; compute the loss from the model's output, without detach(), "
                 "item(), argmax or torch.no_grad()"
             )
-        members = changed(own, self._own(self._called))
+        members = changed(own, snapshot(model=self._called))
         _refuse_switch(members)
         after = _buffers(self._called)
         late, random = changed(buffers, after), drawn(generators, states(device))
@@ -206,7 +194,7 @@ class _Observer:
     def _gradient(self, train: Examples) -> float:
         """Take a training pass; return the largest element of the gradient."""
         trainable = [p for p in self._called.parameters() if p.requires_grad]
-        with torch.enable_grad(), RefuseBroadcasting(train.size), self._writes, self._reads:
+        with torch.enable_grad(), RefuseBroadcasting(train.size), self._writes:
             batch = augmented(self._workload, copied(train))
             loss = self._workload.loss(self._called, batch)
             sound_number("loss", loss)
@@ -229,9 +217,9 @@ class _Observer:
         try:
             given, kept = copied(validation), copied(validation)
             self._measure(given, kept)
-            self._reads.found.clear()
             shared, before, generators = self._shared(), self._everything(), states(device)
-            self._measure(given, kept)
+            with self._reads:
+                self._measure(given, kept)
             self._reads.refuse()
             random = drawn(generators, states(device))
             member = _first(changed(before, self._everything()))
@@ -247,21 +235,21 @@ class _Observer:
         return random
 
     def _shared(self) -> Snapshot:
-        other = {**self._own(self._other), **_buffers(self._other)}
+        other = {**snapshot(model=self._other), **_buffers(self._other)}
         return {**snapshot(workload=self._workload), **other}
 
     def _everything(self) -> Snapshot:
         """Return what a measurement may not change; no parameter changes that is not written."""
         parameters = dict(self._called.named_parameters())
         written = {f"parameter {name}": parameters[name] for name in self._writes.found}
-        return {**self._own(self._called), **_buffers(self._called), **_contents(written)}
+        return {**snapshot(model=self._called), **_buffers(self._called), **_contents(written)}
 
     def _measure(self, validation: Examples, kept: Examples) -> None:
         further = partial(quantities, self._workload)
         for measure in (self._workload.loss, self._workload.error, further):
             writes = Writes(dict(named_leaves(validation)))
             watched = RefuseBroadcasting(validation.size)
-            with torch.no_grad(), watched, self._writes, writes, self._reads:
+            with torch.no_grad(), watched, self._writes, writes:
                 measure(self._called, validation)
             _refuse_written(validation, kept, writes.found)
 

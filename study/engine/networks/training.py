@@ -19,13 +19,13 @@ from workloads.command.program import Command
 from workloads.contract import data_are_identical_on_two_calls, kept
 from workloads.errors import WorkloadError
 from workloads.examination.observation import Observation, few, observe, telling
-from workloads.examination.reads import Reads
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, quantities, sound_data, sound_model, sound_values
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
+_FEW = 13
 _GROWN = 0.05
 """Relative change of a loss that is no rounding; and of that change from one to the next."""
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
@@ -33,29 +33,17 @@ _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedWorkload:
-    """A workload with its data on the device that trains it; one per worker.
-
-    Attributes:
-        workload: the workload.
-        data: data on `device`; a mapped training set stays in its file.
-        quantities: names of what is measured besides loss and error.
-        device: the device.
-        precision: arithmetic of forward and backward passes.
-        observed: what training and measuring do besides computing (dropout, Python state).
-        mixing: what mixes the examples of a batch in training, as batch norm; None for nothing.
-        looped_because: why lanes are looped; empty where they are packed or nobody has asked.
-        traces: cache of compiled traces, and of what they draw, by purpose and shapes.
-    """
+    """A workload with its data on the device that trains it; one per worker."""
 
     workload: Workload
-    data: Data
+    data: Data  # on `device`; a mapped training set stays in its file
     device: torch.device
-    precision: Precision = Precision.FLOAT32
-    quantities: tuple[str, ...] = ()
-    observed: Observation = Observation()
-    mixing: str | None = None
-    looped_because: str = ""
-    traces: dict[Any, Any] = field(default_factory=dict)
+    precision: Precision = Precision.FLOAT32  # of forward and backward passes
+    quantities: tuple[str, ...] = ()  # names of what is measured besides loss and error
+    observed: Observation = Observation()  # what training and measuring do besides computing
+    mixing: str | None = None  # what mixes the examples of a batch in training, as batch norm
+    looped_because: str = ""  # why lanes are looped; empty where they are packed or nobody asked
+    traces: dict[Any, Any] = field(default_factory=dict)  # compiled, by purpose and shapes
 
     def batch(self, indices: Tensor) -> Examples:
         """Return the training examples of some indices, on the device."""
@@ -74,11 +62,6 @@ class LoadedWorkload:
         """Why the mean over parts of a batch is not that of the batch, in words; None if it is."""
         state = self.observed.state and f"{self.observed.state}, which every pass may change"
         return "`whole = True`" if self.whole else self.mixing or state or self.observed.touches
-
-    @property
-    def splits_batches(self) -> bool:
-        """Whether the mean over parts of a batch is that of the batch."""
-        return self.indivisible is None
 
     def loss(self, model: nn.Module, batch: Examples, **values: Tensor) -> Tensor:
         """Return the training loss, a scalar, computed in this precision.
@@ -119,14 +102,12 @@ def load(
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
 ) -> LoadedWorkload:
-    """Return a workload with its data on a device.
-
-    `data` are the workload's data where the caller has them; None loads them.
-
-    Raises:
-        WorkloadError: the workload writes into its data.
-    """
-    _set_arithmetic(precision)
+    """Return a workload with its data on a device; they are loaded unless they are given."""
+    # of this process: float32 means float32, and repeats bit for bit
+    torch.set_float32_matmul_precision(_MATMUL[precision])
+    # torch allows cuDNN to round the inputs of convolutions to tf32, unless it is told not to
+    torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32
+    torch.backends.cudnn.deterministic = True
     data = _first_data(workload) if data is None else data
     there = {
         name: split if name == "train" and data.mapped else split.to(device)
@@ -162,17 +143,10 @@ def load(
     )
 
 
-def _set_arithmetic(precision: Precision) -> None:
-    """Set the arithmetic of this process: float32 means float32, and repeats bit for bit."""
-    torch.set_float32_matmul_precision(_MATMUL[precision])
-    # torch allows cuDNN to round the inputs of convolutions to tf32, unless it is told not to
-    torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32
-    torch.backends.cudnn.deterministic = True
-
-
 def _mixing(loaded: LoadedWorkload) -> str | None:
     """Return that the training loss of a batch is not the mean over its halves; None if it is."""
-    batch = telling(loaded.data.train).to(loaded.device)
+    # the last ones tell most, and all would need more memory than a batch
+    batch = telling(loaded.data.train).rows(slice(-_FEW, None)).to(loaded.device)
     half = batch.size // 2
 
     def loss(rows: slice | Tensor) -> float:
@@ -180,7 +154,8 @@ def _mixing(loaded: LoadedWorkload) -> str | None:
             found = loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows))
         return float(found.detach())
 
-    _refuse_sum([loss(torch.arange(batch.size).repeat(times)) for times in (1, 2, 3)])
+    third = torch.arange(max(1, batch.size // 3))  # so that thrice is no more than a batch
+    _refuse_sum([loss(third.repeat(times)) for times in (1, 2, 3)])
     halves = [slice(half), slice(half, batch.size)] if half else [slice(batch.size)]
     mean = sum(loss(rows) * len(range(batch.size)[rows]) for rows in halves) / batch.size
     whole = loss(slice(batch.size))
@@ -201,22 +176,17 @@ def _refuse_sum(losses: list[float]) -> None:
 
 
 def _first_data(workload: Workload) -> Data:
-    """Return the data of a workload, loaded again for comparison where they may differ."""
+    """Return the data of a workload, loaded again for comparison where they are drawn."""
     cpu = torch.device("cpu")
     before = states(cpu)
-    with Reads(files=False) as reads:
-        data = sound_data(workload.data())
-    if reads.found or drawn(before, states(cpu)) is not None:
+    data = sound_data(workload.data())
+    if drawn(before, states(cpu)) is not None:
         kept(lambda: data_are_identical_on_two_calls(workload, data))
     return data
 
 
 def copy_into(tensor: Tensor, values: Tensor) -> None:
-    """Copy values into a tensor, whose memory stays since views of it exist.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
+    """Copy values of the same shape into a tensor, whose memory stays since views of it exist."""
     if tensor.shape != values.shape:
         raise ValueError(f"values must have shape {tuple(tensor.shape)}, got {tuple(values.shape)}")
     tensor.copy_(values)
@@ -308,11 +278,7 @@ def prepare(
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
 ) -> Trainable:
-    """Return a workload prepared for training on a device, cpu or cuda.
-
-    A program, or a workload with its own dynamics, needs no preparation. `data` are as in
-    :func:`load`.
-    """
+    """Return a workload prepared for training on cpu or cuda; only a network needs preparation."""
     if isinstance(workload, Dynamics | Command):
         return workload
     return load(workload, torch.device(device), precision, data)

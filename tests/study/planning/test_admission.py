@@ -95,7 +95,6 @@ REFUSED = {
     strange_reads.OneNorm: "all trials share .* buffer 1.num_batches_tracked changes",
     strange_reads.RarelyIgnored: "loss must work on a single example, .* got nan",
     strange_reads.RareClass: "loss must be a mean over the examples",
-    strange_reads.UnseededSplit: "two calls of data.* must agree, got different train tensors",
     strange_reads.CountingItems: "an item of train must depend on its number .* items.count",
     strange_reads.DatedItems: "items.__getitem__ calls date.today, which",
     strange_reads.SometimesNoisy: "must draw random numbers, or none, got draws from torch",
