@@ -201,10 +201,11 @@ class _Likelihood:
                 for size, missed in zip(points.batch_sizes.tolist(), points.missed, strict=True)
             ]
         )
-        tables = weights @ _kernel(noise.name, missed=False)
+        # of a matrix product of this size the threads of a BLAS cost more than they compute
+        tables = np.einsum("ng,sgr->snr", weights, _kernel(noise.name, missed=False))
         if points.missed.any():
-            missed = weights[points.missed] @ _kernel(noise.name, missed=True)
-            tables[:, points.missed] = missed
+            kernel = _kernel(noise.name, missed=True)
+            tables[:, points.missed] = np.einsum("ng,sgr->snr", weights[points.missed], kernel)
         for point, width in enumerate(points.censoring.widths):
             if width >= _STEP:  # a narrower one is as good as exact
                 tables[:, point] = _mean_below(tables[:, point], width)

@@ -121,9 +121,13 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
 
 def _least_errors(study: StudyTables) -> Mapping[int, _LeastErrors]:
     """Return the least errors of each batch size with measurements, batch sizes rising."""
+    return study.once("least errors", lambda: _least_errors_of(study))
+
+
+def _least_errors_of(study: StudyTables) -> Mapping[int, _LeastErrors]:
     trials = competing_trials(study)
     ran = trials[trials["status"] != "failed"]
-    trial, keys = by_trial(study.curves)
+    trial, keys = by_trial(study)
     step, error = study.curves["step"].to_numpy("int64"), study.curves["val_error"].to_numpy("f8")
     runs = keys.merge(ran[_KEY], on=_KEY, how="left", indicator=True)["_merge"] == "both"
     counts = runs.to_numpy()[trial] & (step >= 1) & ~np.isnan(error)

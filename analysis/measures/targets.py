@@ -79,6 +79,11 @@ def trials_at(
     study: StudyTables, roles: tuple[str, ...], target: float | None = None
 ) -> pd.DataFrame:
     """Return the trials of some `ROLES` as they stand at a target, as `search_trials` does."""
+    found = study.once(("trials", roles, target), lambda: _trials_at(study, roles, target))
+    return found.copy(deep=False)
+
+
+def _trials_at(study: StudyTables, roles: tuple[str, ...], target: float | None) -> pd.DataFrame:
     trials = trials_as_recorded(study, roles)
     if study.imported and not study.raced:
         target = study.target if target is None else target
@@ -176,7 +181,7 @@ def begun_sentences(begun: int) -> Iterator[str]:
 
 def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.DataFrame:
     """Judge trials by their curves; a trial keeps a status that does not count."""
-    crossings = _crossings(study.curves, target)
+    crossings = _crossings(study, target)
     judged = trials.merge(crossings, on=_KEY, how="left")
     reached = judged["crossing"].notna() & judged["status"].isin(study.counted_statuses)
     judged["steps"] = judged["crossing"].astype("Int64").where(reached)
@@ -190,10 +195,10 @@ def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.Da
     return judged.drop(columns=["crossing", "before"])
 
 
-def _crossings(curves: pd.DataFrame, target: float) -> pd.DataFrame:
+def _crossings(study: StudyTables, target: float) -> pd.DataFrame:
     """Return each trial's step of its first measurement below the target and of the one before."""
     # published studies have millions of measurements: a merge would copy each with its key
-    trial, keys = by_trial(curves)
+    (trial, keys), curves = by_trial(study), study.curves
     step = curves["step"].to_numpy("int64")
     below = (step >= 1) & (curves["val_error"] < target).to_numpy(bool)
     crossing = np.full(len(keys), _NEVER)
@@ -204,8 +209,13 @@ def _crossings(curves: pd.DataFrame, target: float) -> pd.DataFrame:
     return keys.assign(crossing=crossing, before=before)[crossing < _NEVER]
 
 
-def by_trial(curves: pd.DataFrame) -> tuple[NDArray[np.int64], pd.DataFrame]:
-    """Return the number of the trial of each measurement, and the `TRIAL_KEY` of each number.
+def by_trial(study: StudyTables) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Return the number of the trial of each measurement, and the `TRIAL_KEY` of each number."""
+    return study.once("by trial", lambda: _by_trial(study.curves))
+
+
+def _by_trial(curves: pd.DataFrame) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """Return what `by_trial` does.
 
     The measurements of a trial stand together as a rule, so only the first of each run is grouped:
     that is many times faster.

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from analysis.tables.scales import positions
 from analysis.tables.schema import CANDIDATES, ROLES, TRIAL_KEY
@@ -34,7 +35,8 @@ def unfinished_records(study: "StudyTables") -> list[dict[str, Any]]:
     if study.imported:
         return []
     trials = study.trials[list(COLUMNS)].drop_duplicates(list(TRIAL_KEY))
-    rows = trials.astype(object).where(trials.notna(), None).to_dict("records")
+    columns = (pa.array(trials[name]).to_pylist() for name in COLUMNS)
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
     return missing_trials(study.config, rows, study.boxes.to_dict("records"))
 
 

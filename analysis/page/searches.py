@@ -17,7 +17,7 @@ from analysis.measures.replicates import representative_runs
 from analysis.measures.targets import judged_trials
 from analysis.page.views import shortened
 from analysis.report.summary import Analysis
-from analysis.search_quality.best_of_n import best_of_n, search_sample
+from analysis.search_quality.best_of_n import best_of_n, search_sample, spread_numbers
 from analysis.search_quality.table import EVEN_ROLES
 from analysis.tables.schema import ROLES, STATUSES, TRIAL_KEY, hyperparameters
 from analysis.tables.study import StudyTables
@@ -182,7 +182,5 @@ def _best_of_n(trials: pd.DataFrame) -> list[list[float | None]]:
     sample = search_sample(trials[trials["role"].isin(EVEN_ROLES)])
     if sample.trials < 2 or not len(sample.steps):  # noqa: PLR2004
         return []
-    half, most = sample.trials // 2, sample.trials
-    counts = np.geomspace(1, most, min(_SIZES_OF_N, most)).round().astype(int)
-    curve = best_of_n(sample, sorted({*counts.tolist(), half, most}))
+    curve = best_of_n(sample, spread_numbers(sample.trials, _SIZES_OF_N))
     return [shortened(row) for row in curve[["n", "steps", "reach"]].to_numpy(float)]

@@ -32,6 +32,10 @@ LEAST_REACH = 0.95
 the gain is too loose a bound. Five trials that reached suffice."""
 
 
+MOST_NUMBERS = 500
+"""Numbers of trials at which a best-of-N curve is known: a line through more looks the same."""
+
+
 class SearchVerdict(StrEnum):
     """Whether more trials would lower the steps to target."""
 
@@ -135,12 +139,25 @@ def search_sample(trials: pd.DataFrame) -> SearchSample:
     return SearchSample(steps=steps, trials=len(trials), bound=bound)
 
 
+def spread_numbers(trials: int, most: int) -> list[int]:
+    """Return numbers from 1 to `trials`, evenly in the logarithm, half and all among them."""
+    spread = np.geomspace(1, trials, min(most, trials)).round().astype(int)
+    return sorted({*spread.tolist(), trials // 2, trials})
+
+
 def best_of_n(sample: SearchSample, sizes: Sequence[int] = ()) -> pd.DataFrame:
-    """Return the best-of-N curve at some numbers of trials, by default from 1 to all.
+    """Return the best-of-N curve at some numbers of trials; by default from 1 to all.
+
+    Of more than `MOST_NUMBERS` trials the default is `spread_numbers` of them.
 
     One row for each n: n, reach, steps (geometric mean, a lower bound where reach is below 1; null
     if no trial reached), median (null if over half the subsets miss).
     """
-    rows = [sample.row(n) for n in sizes or range(1, sample.trials + 1)]
+    if not sizes:
+        every = range(1, sample.trials + 1)
+        sizes = (
+            every if sample.trials <= MOST_NUMBERS else spread_numbers(sample.trials, MOST_NUMBERS)
+        )
+    rows = [sample.row(n) for n in sizes]
     names = ["n", "reach", "steps", "median"]
     return pd.DataFrame(rows, columns=names).astype({"steps": "Float64", "median": "Float64"})

@@ -1,9 +1,9 @@
 """A study as analysis reads it: its configuration and its tables."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -26,6 +26,7 @@ from analysis.tables.validation import check_config, check_table
 
 ANALYZED = (*TRIAL_KEY, "step", "val_error")
 """Columns of the curves that `analyze` reads; there may be millions of measurements."""
+Made = TypeVar("Made")
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}
 _KEY = list(TRIAL_KEY)
 
@@ -55,6 +56,14 @@ class StudyTables:
     curves: pd.DataFrame
     boxes: pd.DataFrame = field(default_factory=_no_boxes)
     data: Mapping[str, Any] = field(default_factory=dict)
+    _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what is made of these tables, made when it is first asked for under a key."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: Made = self._made[key]
+        return made
 
     @property
     def target(self) -> float:

@@ -1,6 +1,6 @@
 """The tables of a study, made from its parts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 Ended = tuple[int, str, str]
 """A trial's batch size, status and message."""
 _ENDED = ("batch_size", "status", "message")
+_OfSize = tuple[pa.Table, pa.Table, Regions]
+"""Trials, curves and regions of one batch size."""
 
 
 def consolidate(parts: Parts) -> list[Ended]:
@@ -48,9 +50,13 @@ def consolidate(parts: Parts) -> list[Ended]:
         StudyError: a part is damaged.
         AnalysisError: the folder cannot be read or written.
     """  # noqa: DOC502  (raised inside)
+    return [end for rows, _, _ in _writing(parts) for end in _ended(rows)]
+
+
+def _writing(parts: Parts) -> Iterator[_OfSize]:
+    """Yield the tables of each batch size as they are written; the files are there at the end."""
     resolved = parts.resolved
     regions: Regions = {}
-    ended: list[Ended] = []
     files = pa.BufferOutputStream(), pa.BufferOutputStream()
     schemas = schema_of(resolved), curve_schema(resolved.further)
     with (
@@ -61,11 +67,10 @@ def consolidate(parts: Parts) -> list[Ended]:
             trials.write_table(rows)
             curves.write_table(measurements)
             regions.update(here)
-            ended += _ended(rows)
+            yield rows, measurements, here
     write_file(parts.folder, TRIALS_FILE, files[0].getvalue())
     write_file(parts.folder, CURVES_FILE, files[1].getvalue())
     write_file(parts.folder, BOXES_FILE, as_parquet(_box_table(resolved, regions)))
-    return ended
 
 
 def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
@@ -79,11 +84,18 @@ def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
     return _ended(table) if table.num_rows == trials and len(table.schema) == len(_ENDED) else None
 
 
-def study_tables(folder: ResultsFolder) -> "StudyTables":
-    """Return the tables that `consolidate` would write: parts are the truth.
+def study_tables(
+    folder: ResultsFolder, measured: Collection[str] | None = None, *, write: bool = False
+) -> "StudyTables":
+    """Return the tables that `consolidate` writes: parts are the truth.
 
     A sweep may be running, or have been stopped before it wrote them. A study that was imported or
     moved without its parts has tables only, which are read.
+
+    Args:
+        folder: the folder.
+        measured: columns of the curves to hold; None for all.
+        write: whether the tables are written too.
 
     Raises:
         StudyError: the study file or a part is damaged.
@@ -93,10 +105,14 @@ def study_tables(folder: ResultsFolder) -> "StudyTables":
     from analysis.tables.study import StudyTables, as_frame, read_study
 
     if not part_names(folder):
-        return read_study(folder)
+        return read_study(folder, measured)
     resolved = read_study_toml(folder)
-    trials, curves, regions = zip(*_by_size(Parts(folder, resolved)), strict=True)
-    boxes = {at: box for here in regions for at, box in here.items()}
+    parts = Parts(folder, resolved)
+    trials, curves, boxes = [], [], Regions()
+    for rows, measurements, here in _writing(parts) if write else _by_size(parts):
+        trials.append(rows)
+        curves.append(measurements if measured is None else measurements.select(list(measured)))
+        boxes.update(here)
     return StudyTables(
         name=folder.name,
         config=resolved.as_data(),
@@ -122,7 +138,7 @@ def _ended(trials: pa.Table) -> list[Ended]:
     return list(zip(*(trials[name].to_pylist() for name in _ENDED), strict=True))
 
 
-def _by_size(parts: Parts) -> Iterator[tuple[pa.Table, pa.Table, Regions]]:
+def _by_size(parts: Parts) -> Iterator[_OfSize]:
     """Yield trials, curves and regions of each batch size, ascending."""
     for size, table, here in parts.tables():
         regions = {(size, region.number): region.box for region in here}

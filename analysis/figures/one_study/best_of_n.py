@@ -34,7 +34,8 @@ def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
     Returns:
         Columns batch_size, then n, reach, steps and median as in `best_of_n`, and ratio: steps
         relative to all trials. One row per batch size and n from 1 to its number of trials, at
-        least 2. No rows where the sampler is adaptive: its trials are no random sample.
+        least 2; of very many trials some n. No rows where the sampler is adaptive: its trials are
+        no random sample.
     """
     if analysis.study.adaptive:
         return pd.DataFrame()

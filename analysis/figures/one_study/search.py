@@ -33,6 +33,8 @@ whether it is filled."""
 # of the font size
 _PANEL = (11.3, 10.5)
 _PAD = 0.04
+_MOST_DRAWN = 20_000
+"""Markers up to which a vector format holds each; of more it holds a picture, not megabytes."""
 
 
 def search_data(analysis: Analysis) -> pd.DataFrame:
@@ -117,7 +119,12 @@ def _draw_panel(panel: Axes, trials: pd.DataFrame, data: pd.DataFrame, analysis:
         panel.axhline(analysis.target, color=pale(0.34), lw=0.8, ls="--", zorder=1)
     for status in _MARKERS:
         group = trials[(trials["status"] == status) & ~trials["best"]]
-        panel.plot(group[x].astype(float), group[y].astype(float), zorder=3, **_style(status))
+        panel.plot(
+            *(group[side].astype(float) for side in (x, y)),
+            zorder=3,
+            rasterized=len(data) > _MOST_DRAWN,
+            **_style(status),
+        )
     best = trials[trials["best"]]
     panel.plot(best[x].astype(float), best[y].astype(float), zorder=4, **_star(12))
 
