@@ -143,6 +143,7 @@ def fit(
     >>> round(found.b_crit.value)
     64
     """
+    _refuse_misaligned([batch_sizes, steps, bounds, before])
     sizes, values = _numbers("batch_sizes", batch_sizes), _numbers("steps", steps)
     limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers("bounds", bounds)
     begins = np.full(sizes.shape, np.nan) if before is None else _numbers("before", before)
@@ -162,6 +163,15 @@ def fit(
         )
     fits = fit_all(points, level)
     return StepsFit(points=points, fits=fits, regimes=regimes_of(fits))
+
+
+def _refuse_misaligned(columns: Sequence[object]) -> None:
+    indexes = [column.index for column in columns if isinstance(column, pd.Series)]
+    if any(not index.equals(indexes[0]) for index in indexes):
+        raise AnalysisError(
+            "columns must have their rows in the same order, got Series of different indexes; take "
+            "them from one table, or give their values: column.to_list()"
+        )
 
 
 def _numbers(name: str, values: Sequence[float | None]) -> Floats:

@@ -111,12 +111,13 @@ class LargeBatches(Net):
 
 
 class SharedLayer(Blobs):
-    """A layer that all models share."""
+    """A layer that all models share, initialized anew for each."""
 
     def __init__(self):
         self.inner = nn.Linear(2, 8)
 
     def model(self):
+        self.inner.reset_parameters()
         return nn.Sequential(self.inner, nn.Tanh(), nn.Linear(8, 3))
 
 

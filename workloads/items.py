@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
+from workloads.examination.python_state import UNSEEN, changed, snapshot
+from workloads.examination.reads import Reads
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.trees import stacked
 from workloads.workload import Examples
 
 _CPU = torch.device("cpu")
+_FEW = 13
 _NO_SETS = (str, bytes, tuple, list, range, Mapping, np.ndarray, Tensor, nn.Module)
 
 
@@ -72,9 +75,18 @@ class Items:
     def rows(self, index: Tensor | slice) -> Examples:
         """Return the examples of these numbers, on the CPU."""
         chosen = range(self.size)[index] if isinstance(index, slice) else index.tolist()
+        before = None if self.draws else states(_CPU)
         items = self._pool.map(self._item, chosen) if self._loaders else map(self._item, chosen)
         inputs, targets = zip(*items, strict=True)
-        return Examples(stacked(inputs, "input"), stacked(targets, "target"))
+        examples = Examples(stacked(inputs, "input"), stacked(targets, "target"))
+        found = None if before is None else drawn(before, states(_CPU))
+        if found is not None:
+            raise WorkloadError(
+                "all items of a data set must draw random numbers, or none, got draws from "
+                f"{found} while some were loaded, and none for the first, the middle and the last; "
+                "let each draw, and use what is drawn for some alone"
+            )
+        return examples
 
     def to(self, device: torch.device) -> "Items":
         """Return the same data set: what is loaded of it is moved, a batch at a time."""
@@ -87,7 +99,9 @@ class Items:
                 f"`loaders` of {name} must be 0 where an item draws random numbers, here from "
                 f"{self.draws}, which threads share, got {self._loaders}"
             )
-        one, other = self._seeded(0), self._seeded(0)
+        one, before = self._seeded(0), snapshot(items=self._dataset)
+        with Reads(files=False) as reads:
+            other = self._seeded(0)
         pairs = zip(one.tensors, other.tensors, strict=True)
         if not all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs):
             raise WorkloadError(
@@ -95,12 +109,20 @@ class Items:
                 "let it depend on its number, and on the global generators of torch, numpy and "
                 "random alone"
             )
+        reads.refuse()
+        kept = [p for p in changed(before, snapshot(items=self._dataset)) if p != UNSEEN]
+        if kept:
+            raise WorkloadError(
+                f"an item of {name} must depend on its number alone, since a worker loads items of "
+                f"several trials, got a change of {min(kept)} while one is loaded again; keep no "
+                "counts in the data set, and draw from the global generators"
+            )
         return one
 
     def _seeded(self, seed: int) -> Examples:
         with forked(_CPU):
             seed_all(seed)
-            return self.rows(torch.tensor([0, self.size // 2, self.size - 1]))
+            return self.rows(torch.arange(_FEW) * (self.size - 1) // (_FEW - 1))
 
     def _item(self, number: int) -> Any:
         item = self._dataset[number]

@@ -121,8 +121,18 @@ def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> 
                 f"{split} must have one row per example in every tensor, got {len(tensor)} for "
                 f"{count} in {name} and {first}"
             )
-        if values_checked:
-            _all_finite(f"{name} of {split}", tensor)
+    if values_checked:
+        sound_values(split, examples)
+
+
+def sound_values(split: str, examples: Examples) -> None:
+    """Refuse NaN and infinity in examples; `split` names them in messages.
+
+    Raises:
+        WorkloadError: there are some.
+    """  # noqa: DOC502  (raised inside)
+    for path, tensor in named_leaves(examples):
+        _all_finite(f"{path.removeprefix('.')} of {split}", tensor)
 
 
 def _all_finite(name: str, tensor: Tensor) -> None:

@@ -115,6 +115,11 @@ class Data:
         return {"train": self.train, "validation": self.validation, **test}
 
     @property
+    def versions(self) -> list[int]:
+        """How often torch has written into each tensor of the splits."""
+        return [tensor._version for split in self.splits.values() for tensor in split.tensors]
+
+    @property
     def held(self) -> bool:
         """Whether the training examples are held in memory."""
         return not self.mapped and bool(self.train.tensors)

@@ -49,9 +49,9 @@ class Evaluation:
     def validation(self, lanes: Tensor) -> NDArray[np.float64]:
         """Return loss, error and further quantities of lanes, checked, shape (2 + more, lanes)."""
         split = self._splits["validation"]
-        versions = [tensor._version for tensor in split.tensors]
+        versions = self._loaded.data.versions
         measured = self.portion.run(partial(self._together, split, lanes))
-        if versions != [tensor._version for tensor in split.tensors]:
+        if versions != self._loaded.data.versions:
             raise WorkloadError(
                 "the validation examples must not change, but the workload wrote into them during "
                 "a measurement; compute new tensors instead of changing them in place"

@@ -22,20 +22,25 @@ def fingerprint(loaded: LoadedWorkload) -> dict[str, Any]:
 
     Returns:
         SHA-256 of each split, of some examples where there are very many or they are loaded one by
-        one; and by name the number of parameters and what an untrained model gives on a few.
+        one; and by name what `start_of` returns.
     """
+    data = {name: _of_split(split) for name, split in loaded.data.splits.items()}
+    return {"data": data, "start": start_of(loaded)}
+
+
+def start_of(loaded: LoadedWorkload) -> dict[str, Any]:
+    """Return the number of parameters and what an untrained model gives on a few examples."""
     network = LoopedNetwork(loaded, 0)
     examples = torch.arange(min(_FEW, loaded.data.train.size)).unsqueeze(0)
     gradient, train_loss = network.gradients(examples)
     measured = network.evaluate(few(loaded.data.validation).to(loaded.device))
-    start = {
+    return {
+        "number of parameters": gradient.numel(),
         "gradient": float(torch.linalg.vector_norm(gradient).nan_to_num()),
         "training loss": float(train_loss),
         "validation loss": float(measured[0]),
         "validation error": float(measured[1]),
     }
-    data = {name: _of_split(split) for name, split in loaded.data.splits.items()}
-    return {"data": data, "start": {"number of parameters": gradient.numel(), **start}}
 
 
 def _of_split(split: Any) -> str:

@@ -18,6 +18,7 @@ from study.optimizers.schedule_free import SCHEDULE_FREE_ADAMW, SCHEDULE_FREE_SG
 from study.optimizers.schedules import SCHEDULES, Schedule
 from study.optimizers.update_rule import Optimizer
 from workloads.entry_points import Kind
+from workloads.examination.python_state import changed, snapshot
 from workloads.registry import class_in_file
 
 T = TypeVar("T")
@@ -98,7 +99,10 @@ def made_optimizer(made: object, name: str) -> Optimizer:
 
 @functools.cache  # traces are cached by its update, which must be the same in every call
 def _instance(made: type) -> Any:
-    return made()
+    one, other = made(), made()
+    if differing := changed(snapshot(itself=one), snapshot(itself=other)):
+        raise ValueError(f"two objects that differ in {min(differing)}, as those of two workers")
+    return one
 
 
 def _require_named(optimizer: Optimizer, name: str) -> None:
@@ -134,7 +138,7 @@ def _require_entries(owner: str, entries: Mapping[str, Any], name: str) -> None:
 def made_schedule(made: object, name: str) -> Schedule:
     """Return a schedule, or one from a class with `hyperparameters` and `factor`, checked."""
     try:
-        own: Any = made() if isinstance(made, type) else made
+        own: Any = _instance(made) if isinstance(made, type) else made
         if isinstance(own, Schedule):
             return own
         entries, factor = dict(own.hyperparameters), own.factor

@@ -17,6 +17,7 @@ from study.optimizers.registry import made_schedule
 from study.optimizers.schedules import Schedule
 from study.records import Floats
 from workloads.examination.python_state import changed, snapshot
+from workloads.examination.reads import Reads
 
 _PLACES = (0.0, 0.5, 1.0)
 """Places of the lanes' values in the default ranges."""
@@ -33,10 +34,12 @@ def require_sound_schedule(name: str, schedule: Schedule) -> None:
             changes its values or what it keeps in Python.
     """
     before = None
-    for length in _LENGTHS:
-        for step in sorted({0, 1, length // 2, length - 1, length, 3 * length}):
-            _require_sound_at(name, schedule, step, length)
-            before = before or snapshot(schedule=schedule)  # what the first calls only fill
+    with Reads(files=False) as reads:
+        for length in _LENGTHS:
+            for step in sorted({0, 1, length // 2, length - 1, length, 3 * length}):
+                _require_sound_at(name, schedule, step, length)
+                before = before or snapshot(schedule=schedule)  # what the first calls only fill
+    reads.refuse()
     if found := changed(before or {}, snapshot(schedule=schedule)):
         raise StudyError(
             f"schedule {name} must keep nothing from call to call, since a trial may resume "

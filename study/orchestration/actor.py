@@ -18,11 +18,14 @@ import torch
 from ray import cloudpickle, tune
 from ray.experimental import internal_kv
 
+from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
+from study.engine.fingerprint import start_of
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.orchestration.cluster import this_node
 from study.orchestration.worker import Report, Worker, ended_after
 from study.records import Cohort, Lap, record_from_json
+from study.storage.provenance import changed_workload
 from workloads.command.program import PROGRAM
 from workloads.registry import resolve as resolve_workload
 from workloads.trees import mapped
@@ -103,6 +106,7 @@ class RaceTrainable(tune.Trainable):
             workload = resolve_workload(resolved.workload, resolved.workload_options)
             data = received(job["data"], job["form"])
             trainable = prepare(workload, device, resolved.compute.precision, data)
+            self._refusal = refusal(trainable, job["folder"], this_node())
         self._worker = Worker(
             folder=job["folder"],
             resolved=resolved,
@@ -114,6 +118,8 @@ class RaceTrainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train the cohort and write its part; with a time limit, first report that it begins."""
+        if self._refusal is not None:
+            return {"done": True, **asdict(Report(unwritten=self._refusal))}
         if self._worker.resolved.compute.cohort_minutes is not None and not self._announced:
             self._announced = True
             return {"done": False, **asdict(Report())}
@@ -126,6 +132,24 @@ class RaceTrainable(tune.Trainable):
         """Accept the next cohort."""
         self._announced = False
         return True
+
+
+def refusal(trainable: Trainable, folder: ResultsFolder, node: str) -> str | None:
+    """Return why a worker on a node must not train; None where its workload is that of the driver.
+
+    It is another one where an untrained model gives other numbers than those that the driver has
+    recorded, as from other files, or where it follows from the order of a set or the process.
+    """
+    if not isinstance(trainable, LoadedWorkload):
+        return None
+    other = changed_workload(folder, {"data": {}, "start": start_of(trainable)})
+    if not other:
+        return None
+    return (
+        f"a worker must train the workload that the driver has examined, got on {node} "
+        f"other {'; '.join(other)}; install the same files on all machines, and let models and "
+        "losses depend on data and seeds alone, not on the order of a set or on the process"
+    )
 
 
 def shared_data(trainable: Trainable) -> tuple[Arrays, bytes] | tuple[None, None]:

@@ -29,7 +29,7 @@ class Report:
     failed: int = 0  # trials that failed
     notes: tuple[str, ...] = ()  # what became of the cohort's checkpoint, one sentence each
     saved: bool = False  # training ended early, and resumes from the checkpoint
-    unwritten: str | None = None  # why the part could not be written; None if it was
+    unwritten: str | None = None  # why there is no part and can be none; None if it was written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

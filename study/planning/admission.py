@@ -24,7 +24,7 @@ from study.seeding import generator
 from workloads.contract import kept, models_follow_the_seed
 from workloads.errors import WorkloadError
 from workloads.examination.direction import learn
-from workloads.examination.observation import few
+from workloads.examination.observation import few, telling
 from workloads.randomness import forked, seed_all
 from workloads.soundness import copied, quantity, sound_error, sound_mean, sound_number
 from workloads.testing import Clause
@@ -69,8 +69,8 @@ def admit(
         WorkloadError: a measurement is no mean over examples and not declared `whole`, or an error
             no fraction; models do not follow the seed, or two trainings from one seed differ.
     """
-    model, some = fresh_model(loaded, 0), few(loaded.data.validation)
-    _require_means(loaded, model.eval(), some)
+    model = fresh_model(loaded, 0)
+    _require_means(loaded, model.eval(), telling(loaded.data.validation))
     if learns:  # an untrained model may give one answer only, which F1 and others rank alike
         some = few(loaded.data.train).to(loaded.device)
         with forked(loaded.device):
@@ -184,7 +184,10 @@ class _Training:
 
     def packed(self) -> _Trained:
         values = {name: np.full(len(_SEEDS), value) for name, value in self._values.items()}
-        return self._trained([PackedNetworks(self._loaded, _SEEDS, values)])
+        pack = PackedNetworks(self._loaded, _SEEDS, values)
+        with torch.no_grad():
+            pack.evaluate_apart(few(self._loaded.data.validation))
+        return self._trained([pack])
 
     def looped(self) -> _Trained:
         return self._trained([self._looped(seed) for seed in _SEEDS])

@@ -10,9 +10,13 @@ A sweep admits its optimizer before it starts. In the tests of an optimizer of y
 """
 
 import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from study.config.space import middle
 from study.engine.networks.tracing import Trace, compile_trace
@@ -22,12 +26,24 @@ from study.optimizers.parameters import unnamed
 from study.optimizers.registry import made_optimizer
 from study.seeding import generator
 from workloads.examination.python_state import changed, snapshot
+from workloads.examination.reads import Reads
 
+_aten = torch.ops.aten
 _SHAPES = ((4, 3), (4,), (1,))
 _LANES = 2
 _STEPS = 4
 _SCALES = (1.0, 1e3, 0.1, 1.0, 1e-3)
 """Sizes of gradients at each step, the second lane's one step ahead: thresholds lie anywhere."""
+_FACTORS = (1.0, 0.9)
+"""Hyperparameters of each lane, relative to the middle of their ranges."""
+_NUMBERS = {_aten.equal.default, _aten.allclose.default, _aten._local_scalar_dense.default}
+"""Operations that make Python numbers of tensors; some of them without a warning of torch's."""
+_SHAPED = ("Converting a tensor to a", "Using len to get tensor shape")
+"""Warnings of torch about Python numbers that a trace freezes."""
+_FROZEN = (
+    "a Python number made of a tensor, as by if, float() or numpy, which a trace freezes; compute "
+    "with tensors, as by torch.where, clamp and minimum"
+)
 _CLOSE = 1e-4
 
 
@@ -45,7 +61,9 @@ def require_sound(name: str, optimizer: Optimizer) -> None:
         packed = _trained(optimizer, slice(0, _LANES), traced=True)
         first = _trained(optimizer, slice(0, 1), traced=False)
         before = snapshot(optimizer=optimizer)  # what the first calls only fill, is no state
-        alone = torch.cat([first, _trained(optimizer, slice(1, _LANES), traced=False)])
+        with Reads(files=False) as reads:
+            alone = torch.cat([first, _trained(optimizer, slice(1, _LANES), traced=False)])
+        reads.refuse()
         found = changed(before, snapshot(optimizer=optimizer))
     except Exception as error:
         raise StudyError(
@@ -69,8 +87,9 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
     parameters = _random("parameters", 0)[lanes].clone()
     step = Step.of(optimizer, unnamed(_SHAPES), ())
     buffers = optimizer.zeros(parameters, step.described)
+    factors = torch.tensor(_FACTORS)[lanes].unsqueeze(1)  # a lane has values of its own
     values = {
-        name: torch.full_like(parameters[:, :1], middle(entry.default))
+        name: (middle(entry.default) * factors).clamp_min(entry.low)
         for name, entry in optimizer.hyperparameters.items()
     }
     held = (parameters, *buffers.values(), *values.values())
@@ -89,7 +108,8 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
             run = _traced(take, (*held, gradients))
         with torch.no_grad():
             step.prepare(number, parameters, buffers, values)
-            run(*held, gradients)
+            with nullcontext() if traced else _RefuseNumbers():  # type: ignore[no-untyped-call]
+                run(*held, gradients)
     if torch.equal(parameters, start[0]):
         raise ValueError("parameters that do not move; change state.parameters in place")
     for name, value, given in zip(values, values.values(), start[1:], strict=True):
@@ -102,12 +122,26 @@ def _traced(take: Trace, examples: tuple[Tensor, ...]) -> Trace:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         traced = compile_trace(take, examples)
-    if any(str(warning.message).startswith("Converting a tensor to a") for warning in told):
-        raise ValueError(
-            "a Python number made of a tensor, as by if, float() or numpy, which a trace freezes; "
-            "compute with tensors, as by torch.where, clamp and minimum"
-        )
+    if any(str(warning.message).startswith(_SHAPED) for warning in told):
+        raise ValueError(_FROZEN)
     return traced
+
+
+class _RefuseNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A context in which no tensor becomes a Python number, as by `torch.equal`."""
+
+    def __torch_dispatch__(
+        self,
+        function: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run an operation that gives tensors."""
+        if function in _NUMBERS:
+            raise ValueError(_FROZEN)
+        run: Callable[..., Any] = function
+        return run(*args, **(kwargs or {}))
 
 
 def _measured(optimizer: Optimizer, state: State) -> Tensor:

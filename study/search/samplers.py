@@ -7,6 +7,7 @@ and asked once. So points follow from the study alone, for any number of workers
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -242,8 +243,8 @@ def of_class(name: str, make: Make) -> Sampler:
     """Return the sampler of a user's class."""
     if make.adaptive:
         return Sampler(own=make)
+    return Sampler(points=partial(_asked, name, make))
 
-    def points(dimensions: int, count: int, seed: int) -> UnitPoints:
-        return suggested(name, make, (dimensions, seed), range(count), ())
 
-    return Sampler(points=points)
+def _asked(name: str, make: Make, dimensions: int, count: int, seed: int) -> UnitPoints:
+    return suggested(name, make, (dimensions, seed), range(count), ())

@@ -96,8 +96,8 @@ def changed_workload(folder: ResultsFolder, found: Mapping[str, Any]) -> list[st
 
     Args:
         folder: the results.
-        found: its fingerprint. Digests of data count only where the machine and all versions are
-            the same: data that are computed may be rounded otherwise elsewhere.
+        found: its fingerprint. Digests of data, if any, count only where the machine and all
+            versions are the same: data that are computed may be rounded otherwise elsewhere.
     """
     then = _latest(folder, "admission").get("workload") or {"data": {}, "start": {}}
     other = [
@@ -105,7 +105,7 @@ def changed_workload(folder: ResultsFolder, found: Mapping[str, Any]) -> list[st
         for name, now in found["start"].items()
         if name in then["start"] and not _alike(now, then["start"][name])
     ]
-    if not differences(folder):
+    if found["data"] and not differences(folder):
         same = found["data"].items() & then["data"].items()
         other += [f"{name} data" for name, _ in then["data"].items() - same]
     return other

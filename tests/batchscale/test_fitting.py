@@ -1,10 +1,12 @@
 """Fits of numbers that did not come from a study."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 import batchscale
+from analysis.errors import AnalysisError
 
 SIZES = 2.0 ** np.arange(3, 13)
 
@@ -104,3 +106,10 @@ def test_sentences_name_the_regimes():
     found = batchscale.fit(SIZES, made())
     assert any("b_crit" in sentence for sentence in found.sentences())
     assert "StepsFit of 10 batch sizes" in repr(found)
+
+
+def test_columns_in_different_orders_are_refused():
+    sizes = pd.Series([16, 64, 256, 1024])
+    steps = pd.Series([205.0, 310.0, 700.0, 2400.0])
+    with pytest.raises(AnalysisError, match="rows in the same order, got Series of different"):
+        batchscale.fit(sizes, steps.sort_values(ascending=False))

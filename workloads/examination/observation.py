@@ -6,7 +6,8 @@ alone. `observe` tells the others apart, and refuses what no way of training cou
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,21 +15,30 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
+from workloads.examination.first_call import FirstCall
 from workloads.examination.operations import RefuseBroadcasting, Writes
+from workloads.examination.parameters import (
+    held_by,
+    hooked,
+    keeps,
+    refuse_common,
+    refuse_interference,
+)
 from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot, watch
+from workloads.examination.reads import Reads
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, copied, gradient, quantities, sound_number
-from workloads.trees import named_leaves
-from workloads.workload import Examples, Workload
+from workloads.trees import named_leaves, rebuilt
+from workloads.workload import Examples, Split, Workload
 
 _FEW = 13
+_RAREST = 8
+"""Classes of which an example is sought."""
+_SOUGHT = 2**24
+"""Elements of a tensor in which extreme examples are sought."""
 _SEEDS = (0, 1)
 _PASSES = 3
-FREEZING = (
-    "what is trained must stay the same through a trial: freeze parameters in model(), or detach() "
-    "what must not reach them, in place of setting requires_grad"
-)
 _REMEDY = "keep it as an attribute or a buffer of the model, which each trial has of its own"
 
 
@@ -78,6 +88,35 @@ def few(examples: Examples | Items) -> Examples:
         return examples.rows(torch.arange(min(_FEW, count)) * count // min(_FEW, count))
 
 
+def telling(split: Split) -> Examples:
+    """Return examples by which a mean is told from what leaves some out, or weighs them.
+
+    Beside a few from all over the set they are those of the least and greatest numbers, as of a
+    target that says "ignored" or a row that is mostly padding, and some of the rarest classes, at
+    the end.
+    """
+    some = few(split)
+    extreme: list[Tensor] = []
+    for tensor in split.tensors:
+        if tensor.numel() > _SOUGHT:
+            continue
+        flat = tensor.reshape(split.size, -1)
+        flat = torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
+        if flat.shape[1]:
+            for key in (flat.amin(1), flat.amax(1), flat.sum(1, dtype=torch.float64)):
+                extreme += [key.argmin(), key.argmax()]
+        if tensor.dim() == 1 and not tensor.is_floating_point():
+            classes, counts = tensor.unique(return_counts=True)
+            rarest = classes[counts.argsort()[:_RAREST]]
+            extreme += [(tensor == value).int().argmax() for value in rarest]
+    if not extreme:
+        return some
+    more = split.rows(torch.tensor(list(dict.fromkeys(map(int, extreme)))))
+    joined = [torch.cat(pair) for pair in zip(some.tensors, more.tensors, strict=True)]
+    found: Examples = rebuilt(some, joined)
+    return found
+
+
 def observe(
     workload: Workload, make: Callable[[int], nn.Module], train: Examples, validation: Examples
 ) -> Observation:
@@ -88,19 +127,19 @@ def observe(
     """
     with forked(train.tensors[0].device), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the author's own; each trial would repeat them
-        return _Observer(workload, [make(seed).train() for seed in _SEEDS]).observed(
-            train, validation
-        )
+        return _Observer(workload, make).observed(train, validation)
 
 
 class _Observer:
     """Two models of a workload: one that is called, and one that must not notice."""
 
-    def __init__(self, workload: Workload, models: list[nn.Module]) -> None:
+    def __init__(self, workload: Workload, make: Callable[[int], nn.Module]) -> None:
         watch(workload)
-        self._workload = workload
-        self._called, self._other = models
+        self._workload, self._make = workload, make
+        self._called, self._other = (make(seed).train() for seed in _SEEDS)
+        refuse_common(self._called, self._other)
         self._writes = Writes(dict(self._called.named_parameters()))
+        self._reads = Reads()
 
     def observed(self, train: Examples, validation: Examples) -> Observation:
         """Train and measure a few times; return what changed."""
@@ -110,7 +149,7 @@ class _Observer:
         measure_draws = self._while_measuring(validation)
         written = [f"the model writes into parameter {name}" for name in self._writes.found]
         return Observation(
-            touches=_hooked(self._called) or _first(written),
+            touches=hooked(self._called) or _first(written),
             state=buffer or state or differing,
             buffer=buffer is not None and state is None and differing is None,
             draws=draws,
@@ -120,16 +159,20 @@ class _Observer:
     def _while_training(self, train: Examples) -> tuple[str | None, str | None, str | None]:
         """Return a Python member and a buffer that training changes, and a generator it uses."""
         device = train.tensors[0].device
-        own, held = snapshot(model=self._called), _held(self._called)
+        own, held = snapshot(model=self._called), held_by(self._called)
         shared: Snapshot = {}
         buffers, generators = _buffers(self._called), states(device)
-        largest = 0.0
+        largest, first = 0.0, FirstCall(self._workload)
         for number in range(_PASSES):
-            largest = max(largest, self._gradient(train))
+            # not the first call, which may read a file once, and import much
+            with self._reads if number else nullcontext():
+                largest = max(largest, self._gradient(train))
             if number == 0:  # what the first call only fills, a cache, is not refused
+                first.require_constant(partial(self._train_on_others, train))
                 shared = self._shared()
+        self._reads.refuse()
         _refuse_shared(changed(shared, self._shared()))
-        if not _keeps(self._called, held):
+        if not keeps(self._called, held):
             raise WorkloadError(
                 "a model must keep its parameters, whose memory training shares, but puts others "
                 "in their place; write into them, such as p.data.clamp_() for p.data = ..."
@@ -157,9 +200,15 @@ class _Observer:
             sound_number("loss", loss)
             if not loss.requires_grad:
                 return 0.0
-            _refuse_interference(self._called, trainable)
+            refuse_interference(self._called, trainable)
             pieces = gradient(loss.float(), trainable)
         return max(float(piece.abs().max()) for piece in pieces if piece.numel())
+
+    def _train_on_others(self, train: Examples, workload: Workload) -> None:
+        """Call a workload on a new model and as many examples, of which half are others."""
+        others = train.rows(torch.arange(train.size) // 2)
+        with torch.enable_grad():
+            workload.loss(self._make(_SEEDS[0]).train(), augmented(workload, others))
 
     def _while_measuring(self, validation: Examples) -> str | None:
         """Return a generator that measuring uses."""
@@ -169,7 +218,9 @@ class _Observer:
             given, kept = copied(validation), copied(validation)
             self._measure(given, kept)
             shared, before, generators = self._shared(), self._everything(), states(device)
-            self._measure(given, kept)
+            with self._reads:
+                self._measure(given, kept)
+            self._reads.refuse()
             random = drawn(generators, states(device))
             member = _first(changed(before, self._everything()))
             _refuse_shared(changed(shared, self._shared()))
@@ -184,7 +235,8 @@ class _Observer:
         return random
 
     def _shared(self) -> Snapshot:
-        return {**snapshot(workload=self._workload), **snapshot(model=self._other)}
+        other = {**snapshot(model=self._other), **_buffers(self._other)}
+        return {**snapshot(workload=self._workload), **other}
 
     def _everything(self) -> Snapshot:
         """Return what a measurement may not change; no parameter changes that is not written."""
@@ -196,7 +248,8 @@ class _Observer:
         further = partial(quantities, self._workload)
         for measure in (self._workload.loss, self._workload.error, further):
             writes = Writes(dict(named_leaves(validation)))
-            with torch.no_grad(), RefuseBroadcasting(validation.size), self._writes, writes:
+            watched = RefuseBroadcasting(validation.size)
+            with torch.no_grad(), watched, self._writes, writes:
                 measure(self._called, validation)
             _refuse_written(validation, kept, writes.found)
 
@@ -207,46 +260,6 @@ def _buffers(model: nn.Module) -> Snapshot:
 
 def _contents(named: Mapping[str, Tensor]) -> Snapshot:
     return {name: (tuple(held.shape), held.dtype, digest(held)) for name, held in named.items()}
-
-
-def _held(model: nn.Module) -> list[tuple[nn.Parameter, Tensor]]:
-    """Return parameters and their memory, which no other tensor can get while it is held."""
-    return [(parameter, parameter.detach()) for parameter in model.parameters()]
-
-
-def _keeps(model: nn.Module, held: Sequence[tuple[nn.Parameter, Tensor]]) -> bool:
-    """Return whether a model has the same parameters, in the same memory."""
-    now = list(model.parameters())
-    return len(now) == len(held) and all(
-        parameter is then and parameter.detach().is_set_to(memory)
-        for parameter, (then, memory) in zip(now, held, strict=True)
-    )
-
-
-def _hooked(model: nn.Module) -> str | None:
-    """Return that a parameter has a hook on its gradient, which a trace would not run, or None."""
-    for name, parameter in model.named_parameters():
-        if parameter._post_accumulate_grad_hooks:
-            raise WorkloadError(
-                f"parameter {name} must have no hook for when its gradient is accumulated, since "
-                "an update takes the gradient itself; use register_hook, which may change it"
-            )
-        if parameter._backward_hooks:
-            return f"parameter {name} has a hook on its gradient"
-    return None
-
-
-def _refuse_interference(model: nn.Module, trained: Sequence[nn.Parameter]) -> None:
-    """Refuse that `loss` does what training does: say what is trained, or go backward."""
-    kept = set(map(id, trained))
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None:
-            raise WorkloadError(
-                f"`loss` must leave backward() to training, got a gradient in {name}; use "
-                "torch.autograd.grad where the loss itself holds one"
-            )
-        if parameter.requires_grad is not (id(parameter) in kept):
-            raise WorkloadError(f"{FREEZING}, got a change of {name} while the loss is computed")
 
 
 def _first(paths: list[str]) -> str | None:

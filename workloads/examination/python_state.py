@@ -37,7 +37,9 @@ UNSEEN = f"one of more than {_MOST:,} values"
 _SHORT = 100
 """Longer lists and mappings of plain values, as a vocabulary, are one value."""
 _HASHED = 1 << 20
-"""Tensors and arrays of more elements are told by place and version in place of their content."""
+"""Tensors of more elements are told by place and version in place of their content."""
+_LARGE = 1 << 24
+"""Arrays, which have no version, by their place, unless they cannot change."""
 _AUTHORS: set[str] = set()
 """Installed packages that hold a workload, so that their files are the author's all the same."""
 _TENSORS = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
@@ -128,7 +130,7 @@ def _content(value: Any) -> tuple[Any, ...]:
     if isinstance(value, Tensor):
         if value.numel() > _HASHED or value.is_meta:
             return (*kind, id(value), value._version)
-    elif value.size > _HASHED:
+    elif value.size > (_LARGE if value.flags.writeable else _HASHED):
         return (*kind, value.ctypes.data)
     elif value.dtype.hasobject:
         return (*kind, repr(value))
@@ -178,6 +180,9 @@ def _of_module(module: nn.Module) -> Iterator[tuple[str, Any]]:
             # hooks are numbered through the process, so their keys say nothing about the model
             hooks = "_hooks" in name and isinstance(member, Mapping)
             yield f".{name}", list(member.values()) if hooks else member
+    for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+        for step, member in _attributes(tensor):
+            yield f".{name}{step}", member
     for name, child in module.named_children():
         yield f".{name}", child
     yield "", type(module)
@@ -185,14 +190,14 @@ def _of_module(module: nn.Module) -> Iterator[tuple[str, Any]]:
 
 def _of_class(kind: type) -> Iterator[tuple[str, Any]]:
     for base in kind.__mro__:
-        if _written_by_the_author(sys.modules.get(base.__module__)):
+        if written_by_the_author(sys.modules.get(base.__module__)):
             for name, member in list(vars(base).items()):
                 if not name.startswith("__") or isinstance(member, types.FunctionType):
                     yield f"<class {base.__name__}>.{name}", member
 
 
 def _of_function(function: Any) -> Iterator[tuple[str, Any]]:
-    if not _written_by_the_author(sys.modules.get(function.__module__)):
+    if not written_by_the_author(sys.modules.get(function.__module__)):
         return
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
@@ -221,7 +226,7 @@ def _global_names(code: types.CodeType) -> set[str]:
 def _of_file(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
     if module is os:
         yield ".environ", os.environ
-    if _written_by_the_author(module):
+    if written_by_the_author(module):
         for name, member in list(vars(module).items()):
             if not name.startswith("__"):
                 yield f".{name}", member
@@ -252,7 +257,7 @@ def _of_items(items: list[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
         yield from ((f"[{key!r:.40}]", value) for key, value in items)
 
 
-def _written_by_the_author(module: types.ModuleType | None) -> bool:
+def written_by_the_author(module: types.ModuleType | None) -> bool:
     """Return whether a module is neither Python's, nor an installed package, nor batchscale's."""
     package = "" if module is None else module.__name__.partition(".")[0]
     if module is None or package in _OURS:
@@ -275,6 +280,7 @@ _STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (np.random.RandomState, lambda generator: repr(generator.get_state())),
     ((set, frozenset), lambda values: frozenset(map(repr, values))),
     (_ITERATORS, _position),
+    (memoryview, bytes),
     ((np.generic, torch.dtype, torch.device, torch.Size), repr),
 )
 """Kinds of values that are compared as a whole, and what is compared."""

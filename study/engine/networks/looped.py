@@ -11,7 +11,7 @@ from study.optimizers import Step
 from study.records import Floats
 from study.seeding import derive_seed
 from workloads.errors import WorkloadError
-from workloads.examination.observation import FREEZING
+from workloads.examination.parameters import FREEZING
 from workloads.randomness import forked, seed_all, set_states, states
 from workloads.soundness import gradient
 from workloads.workload import Examples

@@ -139,6 +139,19 @@ class PackedNetworks:
         build = partial(self._evaluation_graph, examples)
         return torch.stack(self._trace(key, build, inputs)(*inputs))
 
+    def evaluate_apart(self, examples: Examples) -> Tensor:
+        """Return what `evaluate` does, with examples of each lane's own, and without a trace.
+
+        So vmap refuses to hand out numbers of the examples, as by numpy, which a trace would freeze
+        at those of the first portion.
+        """
+        own = [tensor.expand(len(self.parameters), *tensor.shape) for tensor in examples.tensors]
+        self._model.eval()
+        evaluation = self._evaluation(examples, shared=False)
+        measured = evaluation(self.parameters, *self._constants.values(), *own)
+        self._model.train()
+        return torch.stack(measured)
+
     def buffers(self, lane: int) -> dict[str, Tensor]:
         """Return copies of the buffers of a lane that training may change, by name."""
         return {name: self._constants[name][lane].clone() for name in self._changing}
@@ -222,8 +235,7 @@ class PackedNetworks:
         end = own + len(self._examples)
         computation = Computation(self._model, self._loaded.loss)
         whole = [
-            not tensor.is_floating_point() and bool((tensor >= 0).all())
-            for tensor in self._examples
+            tensor.dtype is torch.int64 and bool((tensor >= 0).all()) for tensor in self._examples
         ]
 
         def loss(
@@ -250,6 +262,12 @@ class PackedNetworks:
         return trace(gradients, inputs)
 
     def _evaluation_graph(self, examples: Examples, inputs: Tensors) -> Trace:
+        self._model.eval()
+        graph = trace(self._evaluation(examples, shared=True), inputs)
+        self._model.train()
+        return graph
+
+    def _evaluation(self, examples: Examples, *, shared: bool) -> Callable[..., Tensors]:
         computation, count = Computation(self._model, self._loaded.measured), len(self._constants)
 
         def measure(flat: Tensor, constants: Tensors, *given: Tensor) -> Tensors:
@@ -258,13 +276,10 @@ class PackedNetworks:
 
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
             constants, given = rest[:count], rest[count:]
-            lanes = _over_lanes(measure, len(parameters), (0, 0, *[None] * len(given)))
-            return lanes(parameters, constants, *given)
+            dims = (0, 0, *[None if shared else 0] * len(given))
+            return _over_lanes(measure, len(parameters), dims)(parameters, constants, *given)
 
-        self._model.eval()
-        graph = trace(evaluation, inputs)
-        self._model.train()
-        return graph
+        return evaluation
 
     def _state(self, flat: Tensor, constants: Tensors) -> dict[str, Tensor]:
         named = dict(zip(self._constants, constants, strict=True))

@@ -18,13 +18,14 @@ from study.seeding import derive_seed
 from workloads.command.program import Command
 from workloads.contract import data_are_identical_on_two_calls, kept
 from workloads.errors import WorkloadError
-from workloads.examination.observation import Observation, few, observe
+from workloads.examination.observation import Observation, few, observe, telling
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
-from workloads.soundness import augmented, quantities, sound_data, sound_model
+from workloads.soundness import augmented, quantities, sound_data, sound_model, sound_values
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
+_FEW = 13
 _GROWN = 0.05
 """Relative change of a loss that is no rounding; and of that change from one to the next."""
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
@@ -47,6 +48,8 @@ class LoadedWorkload:
     def batch(self, indices: Tensor) -> Examples:
         """Return the training examples of some indices, on the device."""
         batch: Examples = self.data.train.rows(indices).to(self.device)
+        if not self.data.held:  # nobody has seen them all
+            sound_values("a training batch", batch)
         return batch
 
     @property
@@ -114,12 +117,18 @@ def load(
     loaded = LoadedWorkload(workload=workload, data=moved, device=device, precision=precision)
     with torch.no_grad():
         further = quantities(workload, fresh_model(loaded, 0).eval(), few(moved.validation))
+    versions = moved.versions
     observed = observe(
         workload,
         lambda seed: fresh_model(loaded, seed),
         few(data.train).to(device),
         few(moved.validation).to(device),
     )
+    if versions != moved.versions:
+        raise WorkloadError(
+            "the data must not change once data() has returned them, but the workload writes into "
+            "them while it trains or is measured; change them in data(), or write into copies"
+        )
     if isinstance(data.train, Items):
         observed = replace(observed, draws=observed.draws or data.train.draws)
     layers = fresh_model(loaded, 0).named_modules()
@@ -136,7 +145,8 @@ def load(
 
 def _mixing(loaded: LoadedWorkload) -> str | None:
     """Return that the training loss of a batch is not the mean over its halves; None if it is."""
-    batch = few(loaded.data.train).to(loaded.device)
+    # the last ones tell most, and all would need more memory than a batch
+    batch = telling(loaded.data.train).rows(slice(-_FEW, None)).to(loaded.device)
     half = batch.size // 2
 
     def loss(rows: slice | Tensor) -> float:

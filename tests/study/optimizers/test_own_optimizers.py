@@ -112,6 +112,10 @@ def test_an_optimizer_in_a_file_is_one_like_any_other(own):
 FAULTS = {
     "no update": (["update = 3"], "update of an optimizer must be a method, got 3"),
     "no hyperparameters": (["hyperparameters = None"], "class with `hyperparameters`"),
+    "drawn at birth": (
+        ["def __init__(self): self.factor = float(torch.rand(()))"],
+        "two objects that differ in itself.factor",
+    ),
     "a bare number": (["hyperparameters = {'lr': 0.1}"], "each be a .*Hyperparameter, got 0.1"),
     "no learning rate": (["hyperparameters = {}"], "must have a hyperparameter lr"),
     "a name twice": (["buffers = ('lr',)"], "names of their own, got 'lr'"),

@@ -2,11 +2,14 @@ import pytest
 import torch
 from ray.experimental import internal_kv
 
+from analysis.tables.folder import ResultsFolder
+from study.engine.fingerprint import fingerprint
 from study.orchestration import actor, tuner
-from study.orchestration.actor import Board, received, shared_data
+from study.orchestration.actor import Board, received, refusal, shared_data
 from study.orchestration.signals import Stop
 from study.orchestration.tuner import Ending
 from study.records import Lap
+from study.storage import provenance
 from workloads.registry import resolve
 
 LAP = Lap(batch_size=16, share=0.5, loss=None, steps_per_second=2.0)
@@ -30,6 +33,15 @@ def test_data_arrive_as_they_were_sent(training):
 def test_own_dynamics_have_no_data_to_send():
     assert shared_data(resolve("noisy-quadratic")) == (None, None)
     assert received(None, None) is None
+
+
+def test_a_worker_whose_model_is_another_refuses_to_train(tmp_path, shared_training):
+    folder = ResultsFolder.at(tmp_path)
+    provenance.record_start(folder, {}, {"workload": fingerprint(shared_training())})
+    assert refusal(shared_training(), folder, "here") is None
+    found = refusal(shared_training("batch norm"), folder, "here")
+    assert "on here other number of parameters 67, recorded with 51" in found
+    assert "install the same files on all machines" in found
 
 
 @pytest.fixture

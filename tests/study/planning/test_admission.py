@@ -5,10 +5,11 @@ import re
 import pytest
 import torch
 
+from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import load
 from study.planning.admission import admit
-from tests import strange, strange_losses, strange_parameters
+from tests import strange, strange_losses, strange_parameters, strange_reads
 from tests.blobs import BatchNormBlobs, Blobs, DropoutBlobs
 from workloads.errors import WorkloadError
 
@@ -37,6 +38,8 @@ LOOPED = {
     strange_losses.SparseRows: "vmap does not support it",
     strange_losses.ThawingLate: "model.calls changes",
     strange_parameters.Hooked: "parameter 0.weight has a hook",
+    strange_reads.InNumpy: "vmap does not support it",
+    strange_reads.CountingOnTheWeight: "model.0.weight.calls changes",
     **{
         strange.blobs_of(net): reason
         for net, reason in {
@@ -83,7 +86,18 @@ REFUSED = {
     strange_parameters.SetByTheLoss: "the error is .* alone and .* with a shared output",
     strange_parameters.OneStart: "different seeds must give different models",
     strange_parameters.DrawnData: "two calls of data.* must agree, .* validation",
-    strange_parameters.SharedLayer: "two trainings from one seed must agree",
+    strange_parameters.SharedLayer: "model.. must return a model of its own .* train 0.weight",
+    strange_reads.Minutes: "seeds alone, but Minutes.loss calls time.time, which",
+    strange_reads.Weekdays: "Weekdays.augment calls datetime.now, which",
+    strange_reads.Flagged: "Flagged.error calls os.stat, which",
+    strange_reads.FirstBatch: "from its first call .* but workload.mean does; compute it in",
+    strange_reads.FirstBatchByName: r"workload.kept\['mean'\] does",
+    strange_reads.OneNorm: "all trials share .* buffer 1.num_batches_tracked changes",
+    strange_reads.RarelyIgnored: "loss must work on a single example, .* got nan",
+    strange_reads.RareClass: "loss must be a mean over the examples",
+    strange_reads.CountingItems: "an item of train must depend on its number .* items.count",
+    strange_reads.DatedItems: "items.__getitem__ calls date.today, which",
+    strange_reads.SometimesNoisy: "must draw random numbers, or none, got draws from torch",
     strange.RootMeanSquare: "error must be a mean over the examples, .* `whole = True`",
     **{
         strange.blobs_of(net): words
@@ -117,6 +131,22 @@ def test_what_no_way_of_training_makes_right_is_refused_and_named(workload):
         admit(load(workload(), CPU))
     with pytest.raises(WorkloadError, match=REFUSED[workload]):  # not only the first time
         admit(load(workload(), CPU))
+
+
+def test_a_file_that_the_first_call_reads_is_not_refused():
+    assert load(strange_reads.LoadedOnce(), CPU).observed.words() == []
+
+
+def test_data_that_the_first_loss_changes_are_refused():
+    with pytest.raises(WorkloadError, match="data must not change once data.. has returned them"):
+        load(strange_reads.CentredLater(), CPU)
+
+
+def test_an_item_that_is_no_number_is_named_where_it_is_trained_on():
+    networks = LoopedNetwork(load(strange_reads.MissingItem(), CPU), 0)
+    networks.gradients(torch.arange(45)[None])
+    with pytest.raises(WorkloadError, match="of a training batch must be finite, .* in 1 of 9"):
+        networks.gradients(torch.arange(45, 54)[None])
 
 
 def test_state_that_only_larger_batches_change_is_refused_where_it_would_be_frozen():

@@ -27,6 +27,20 @@ def noisy(state):
     state.parameters.addcmul_(noise, state.values["lr"], value=-1.0)
 
 
+def at_one_rate(state):
+    state.parameters.addcmul_(state.gradients, state.values["lr"].mean(), value=-1.0)
+
+
+def comparing(state):
+    same = torch.equal(state.gradients, state.parameters)
+    state.parameters.addcmul_(state.gradients, state.values["lr"], value=0.0 if same else -1.0)
+
+
+def by_length(state):
+    large = len((state.gradients.abs() > 1e9).nonzero())
+    state.parameters.addcmul_(state.gradients, state.values["lr"], value=0.0 if large else -1.0)
+
+
 def failing(state):
     state.parameters.add_(state.buffers["velocity"])
 
@@ -41,6 +55,9 @@ def test_every_built_in_optimizer_is_admitted(name):
     [
         (counting, "must keep what changes in its buffers .*<global COUNT>"),
         (mixing, "do not mix rows"),
+        (at_one_rate, "do not mix rows"),
+        (comparing, "a Python number made of a tensor"),
+        (by_length, "a Python number made of a tensor"),
         (noisy, "draw no random numbers"),
         (failing, "optimizer mine must take a step, got KeyError: 'velocity'"),
     ],

@@ -147,6 +147,11 @@ FAULTS = {
         ["def suggest(self, trials): return self.random.random((len(trials), self.shape))[::-1]"],
         "must suggest the same point for a trial whenever it is asked",
     ),
+    "late global state": (
+        ["def suggest(self, trials):", "    type(self).calls = getattr(self, 'calls', 0) + 1"]
+        + ["    return super().suggest(trials)"],
+        "must suggest the same point for a trial whenever it is asked",
+    ),
 }
 
 
@@ -168,6 +173,13 @@ def test_faulty_samplers_are_refused(own, lines, match):
 def test_a_sampler_that_learns_must_repeat_itself(own, lines):
     search = {"sampler": own("Around", *lines)}
     with pytest.raises(StudyError, match="the same points to the same seed, trials and results"):
+        resolve({"workload": "noisy-quadratic", "batch_sizes": [4], "search": search})
+
+
+def test_a_sampler_must_ask_no_clock(own):
+    lines = ["def suggest(self, trials):", "    import time; time.time()"]
+    search = {"sampler": own("Net", *lines, "    return super().suggest(trials)")}
+    with pytest.raises(WorkloadError, match="but Mine.suggest calls time.time, which answers"):
         resolve({"workload": "noisy-quadratic", "batch_sizes": [4], "search": search})
 
 

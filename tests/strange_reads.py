@@ -1,0 +1,186 @@
+"""Workloads that read what they should not, as a plug-in file: clocks, files, numbers of data."""
+
+import datetime
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from tests.blobs import Blobs
+from tests.containers import Points
+from workloads import Data
+
+
+class Minutes(Blobs):
+    """A factor that changes too seldom to be seen."""
+
+    def loss(self, model, batch):
+        return super().loss(model, batch) * (1 + int(time.time()) // 3600 % 2)
+
+
+class Weekdays(Blobs):
+    def augment(self, batch):
+        return batch._replace(inputs=batch.inputs * (1 + datetime.datetime.now().weekday() % 2))
+
+
+class Flagged(Blobs):
+    """A switch in a file, reached through Python's own pathlib."""
+
+    def error(self, model, data):
+        return super().error(model, data) * (0.5 if Path("flag of the blobs").exists() else 1.0)
+
+
+class LoadedOnce(Blobs):
+    """A file that is read by the first call only, and a path that asks nothing."""
+
+    weight = None
+
+    def loss(self, model, batch):
+        if self.weight is None:
+            self.weight = float(len(Path(__file__).name) > 0)
+        return super().loss(model, batch) * self.weight
+
+
+class FirstBatch(Blobs):
+    """A mean that is that of the first batch of the first trial."""
+
+    mean = None
+
+    def loss(self, model, batch):
+        if self.mean is None:
+            self.mean = batch.inputs.mean(0)
+        return super().loss(model, batch._replace(inputs=batch.inputs - self.mean))
+
+
+class FirstBatchByName(Blobs):
+    """The same in a mapping."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def loss(self, model, batch):
+        mean = self.kept.setdefault("mean", batch.inputs.mean(0))
+        return super().loss(model, batch._replace(inputs=batch.inputs - mean))
+
+
+class InNumpy(Blobs):
+    """An error whose weights are those of the examples that it was traced with."""
+
+    def error(self, model, data):
+        hard = torch.from_numpy((data.inputs.numpy()[:, 0] > 0).astype(np.float32))
+        return ((model(data.inputs).argmax(-1) != data.targets) * hard).mean()
+
+
+class OneNorm(Blobs):
+    """Batch statistics that all models share."""
+
+    def __init__(self):
+        self.norm = nn.BatchNorm1d(8).requires_grad_(False)
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), self.norm, nn.Tanh(), nn.Linear(8, 3))
+
+
+class CountingOnTheWeight(Blobs):
+    """A count that hangs on a parameter, and matters late."""
+
+    def loss(self, model, batch):
+        weight = model[0].weight
+        weight.calls = getattr(weight, "calls", 0) + model.training
+        return super().loss(model, batch) * (1.0 if weight.calls < 1000 else 0.1)
+
+
+class RarelyIgnored(Blobs):
+    """A target that says "ignored", at an example that is not one of the first few."""
+
+    def data(self):
+        data = super().data()
+        data.validation.targets[7] = -100
+        return data
+
+
+class RareClass(Blobs):
+    """A class whose single example weighs more than the others."""
+
+    def data(self):
+        data = super().data()
+        data.validation.targets.clamp_(max=1)[7] = 2
+        return data
+
+    def loss(self, model, batch):
+        weight = torch.tensor([1.0, 1.0, 9.0])
+        return nn.functional.cross_entropy(model(batch.inputs), batch.targets, weight=weight)
+
+
+class RareClassTrained(Blobs):
+    """The same in training alone."""
+
+    def data(self):
+        data = super().data()
+        data.train.targets.clamp_(max=1)[7] = 2
+        return data
+
+    def loss(self, model, batch):
+        weight = torch.tensor([1.0, 1.0, 9.0]) if model.training else None
+        return nn.functional.cross_entropy(model(batch.inputs), batch.targets, weight=weight)
+
+
+class CentredLater(Blobs):
+    """Training inputs that the first loss changes."""
+
+    kept = None
+
+    def data(self):
+        self.kept = super().data()
+        return self.kept
+
+    def loss(self, model, batch):
+        if self.kept is not None:
+            self.kept.train.inputs.sub_(0.5)
+            self.kept = None
+        return super().loss(model, batch)
+
+
+class _Items(Blobs):
+    items = Points
+
+    def data(self):
+        data = super().data()
+        return Data(train=self.items(data.train), validation=data.validation)
+
+
+class CountingItems(_Items):
+    class items(Points):
+        count = 0
+
+        def __getitem__(self, number):
+            self.count += 1
+            inputs, target = super().__getitem__(number)
+            return inputs * (1.0 if self.count < 1000 else 0.1), target
+
+
+class DatedItems(_Items):
+    class items(Points):
+        def __getitem__(self, number):
+            inputs, target = super().__getitem__(number)
+            return inputs * (1 + datetime.date.today().year % 2), target
+
+
+class SometimesNoisy(_Items):
+    """Draws for items that are none of the first, the middle and the last."""
+
+    class items(Points):
+        def __getitem__(self, number):
+            inputs, target = super().__getitem__(number)
+            return inputs + 0.1 * torch.randn(2) if number % 5 == 3 else inputs, target
+
+
+class MissingItem(_Items):
+    """A NaN in an item that is none of those that are examined."""
+
+    class items(Points):
+        def __getitem__(self, number):
+            inputs, target = super().__getitem__(number)
+            return inputs * (torch.nan if number == 50 else 1.0), target

@@ -1,0 +1,94 @@
+"""What plug-ins ask of clocks, files and the process, whose answers follow from no seed."""
+
+import datetime
+import sys
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from workloads.errors import WorkloadError
+from workloads.examination.python_state import written_by_the_author
+
+_HARMLESS = {"sleep", "mktime", "strptime", "fspath"}
+"""Functions that answer from their arguments alone."""
+_FILES = {"posix", "nt", "_socket"}
+_PROCESS = {"getpid", "getppid", "urandom", "getrandom", "getloadavg"}
+"""Functions of these modules that tell nothing of files."""
+_NOW = {"today", "now", "utcnow"}
+_UNASKED = {"importlib", "logging", "warnings", "linecache", "traceback"}
+"""Modules of Python that look at files and clocks for their own ends."""
+
+
+class Reads:
+    """A context in which the author's code is watched for what it asks the world outside.
+
+    Attributes:
+        found: the calls so far, as `loss in file.py calls time.time`.
+    """
+
+    def __init__(self, *, files: bool = True) -> None:
+        """Begin with none; without `files`, those may be read."""
+        self._files = files
+        self.found: list[str] = []
+        self._watching = False
+
+    def __enter__(self) -> Self:
+        """Watch this thread, unless a profiler does already."""
+        self._watching = sys.getprofile() is None
+        if self._watching:
+            sys.setprofile(self._notice)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Watch no longer."""
+        if self._watching:
+            sys.setprofile(None)
+
+    def refuse(self) -> None:
+        """Refuse what asks for more than it is given.
+
+        Raises:
+            WorkloadError: it does.
+        """
+        if self.found:
+            raise WorkloadError(
+                "results must follow from the study, its data and seeds alone, but "
+                f"{self.found[0]}, which answers otherwise at another time or on another worker; "
+                "take it out (a file can be read once, in __init__ or data())"
+            )
+
+    def _notice(self, frame: FrameType, event: str, called: Any) -> None:
+        name = _outside(called, self._files) if event == "c_call" else None
+        author = None if name is None else _author(frame)
+        if author is not None:
+            self.found.append(f"{author.f_code.co_qualname} calls {name}")
+
+
+def _outside(called: Any, files: bool) -> str | None:
+    """Return the name of a function that asks the world outside; None for any other."""
+    name, kind, module = called.__name__, getattr(called, "__self__", None), called.__module__
+    if isinstance(kind, type) and issubclass(kind, datetime.date) and name in _NOW:
+        return f"{kind.__name__}.{name}"
+    if called is open:
+        return "open" if files else None
+    asks = module == "time" or (module in _FILES and (files or name in _PROCESS))
+    return f"{module.replace('posix', 'os')}.{name}" if asks and name not in _HARMLESS else None
+
+
+def _author(frame: FrameType | None) -> FrameType | None:
+    """Return the frame of the author's that asked, itself or through Python's own modules."""
+    while frame is not None:
+        module = sys.modules.get(frame.f_globals.get("__name__", ""))
+        package = "" if module is None else module.__name__.partition(".")[0]
+        if package in _UNASKED:
+            return None
+        if written_by_the_author(module):
+            return frame
+        if package not in sys.stdlib_module_names:
+            return None
+        frame = frame.f_back
+    return None
