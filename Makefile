@@ -39,9 +39,9 @@ test: install ## lint, the examples in docstrings, then every test but the long 
 	$(MAKE) --no-print-directory --jobs 2 lint doctest
 	$(PYTEST) --durations=10 -m 'not long'
 
-test-all: install ## lint, the examples in docstrings, then every test
+test-all: install ## lint, the examples in docstrings, then every test, those of a GPU on the CPU
 	$(MAKE) --no-print-directory --jobs 2 lint doctest
-	$(PYTEST) --durations=10
+	BATCHSCALE_TEST_DEVICE=cpu $(PYTEST) --durations=10
 
 test-fast: install ## the tests that take less than a few seconds each
 	$(PYTEST) -m 'not slow'

@@ -11,10 +11,8 @@ from analysis.comparison.compare import compare as compare_studies
 from analysis.comparison.labels import study_folders
 from analysis.comparison.report import steps_table
 from analysis.comparison.sentences import comparison_sentences
-from analysis.tables.study import read_study
 from batchscale.arguments import is_place, refuse_target, refuse_unless
-from batchscale.loading import Study
-from batchscale.notebook import page
+from batchscale.loading import Study, page
 from study.storage.consolidate import study_tables
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ class StudyComparison:
         refuse_target(target)
         given = [s.folder.location if isinstance(s, Study) else str(s) for s in studies]
         folders = study_folders(given)
-        tables = {name: study_tables(f) or read_study(f) for name, f in folders.items()}
+        tables = {name: study_tables(folder) for name, folder in folders.items()}
         self._comparison = compare_studies(tables, target, equal_trials)
 
     @property

@@ -14,11 +14,15 @@ from analysis.fitting.fit import Fits, ScalingFit, fit_all
 from analysis.fitting.models import MODELS, Floats
 from analysis.fitting.points import Points
 from analysis.fitting.regimes import Regimes, regimes_of
-from analysis.report.fits import critical_record, fit_sentences, fits_record, lower_bounds
-from analysis.report.regimes import regime_sentences
+from analysis.report.fits import (
+    critical_record,
+    fit_sentences,
+    fits_record,
+    lower_bounds,
+    regime_sentences,
+)
 from batchscale.arguments import is_number, refuse_unless
-from batchscale.loading import critical_table
-from batchscale.notebook import page
+from batchscale.loading import critical_table, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

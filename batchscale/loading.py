@@ -1,6 +1,9 @@
 """Results of a study: its tables, steps to target, fits, regimes and figures."""
 
-from collections.abc import Mapping
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +18,7 @@ from analysis.report.record import sentences
 from analysis.report.summary import Analysis, analyze
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.study import StudyTables, read_study
 from batchscale.arguments import refuse_target
-from batchscale.notebook import page
 from study.storage.consolidate import study_tables
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ class Study:
             BatchscaleError: the folder holds no study, or a file in it is damaged.
         """  # noqa: DOC502  (raised inside)
         self.folder = ResultsFolder.at(location)
-        # parts are the truth: a sweep may be running, or have been stopped before its tables
-        self._tables: StudyTables = study_tables(self.folder) or read_study(self.folder)
+        self._tables = study_tables(self.folder)
         self._analyses: dict[float | None, Analysis] = {}
 
     @property
@@ -201,3 +201,16 @@ def critical_table(critical: Mapping[str, CriticalBatchSize]) -> pd.DataFrame:
     table = pd.DataFrame.from_dict(critical_record(critical), orient="index", columns=columns)
     numbers = dict.fromkeys(columns[:3], "float64")
     return table.astype(numbers).rename_axis("definition")
+
+
+def page(title: str, table: pd.DataFrame, sentences: Iterable[str], figure: "Figure") -> str:
+    """Return results as HTML for a notebook; text is escaped, the figure is embedded as PNG."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    encoded = base64.b64encode(image.getvalue()).decode()
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return (
+        f"<h4>{escape(title)}</h4>"
+        f'<img alt="{escape(title)}" width="640" src="data:image/png;base64,{encoded}">'
+        f"{table.to_html(index=False, escape=True, border=0)}<ul>{items}</ul>"
+    )

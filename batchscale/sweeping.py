@@ -13,7 +13,6 @@ from study.commands.running import SweepOptions, run_sweep
 from study.commands.terminal import Terminal
 
 _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "study": (lambda v: is_place(v) or isinstance(v, Mapping), "a path, a name or a table"),
     "results": (lambda v: v is None or is_place(v), "a path or a URI"),
     "workers": (lambda v: v is None or (type(v) is int and v >= 1), "an integer of at least 1"),
     "gpus_per_worker": (lambda v: is_number(v) and 0 <= v < math.inf, "a number of at least 0"),
@@ -23,7 +22,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "data_dir": (lambda v: v is None or is_place(v), "a path"),
     "track": (are_texts, "a list of names, such as ['tensorboard']"),
 }
-"""What each argument must be, in the order of the signature."""
+"""What each option must be, in the order of the signature."""
 
 
 def sweep(  # noqa: PLR0913 - one argument for each option of the command
@@ -69,35 +68,27 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         BatchscaleError: wrong input; nothing has been run or written.
         KeyboardInterrupt: Ctrl-C or SIGTERM stopped the sweep; its results are saved.
     """  # noqa: DOC502  (BatchscaleError: raised inside)
-    given = {
-        "study": study,
-        "results": results,
-        "workers": workers,
-        "gpus_per_worker": gpus_per_worker,
-        "address": address,
-        "ray": ray,
-        "settings": settings,
-        "data_dir": data_dir,
-        "track": track,
-    }
-    for name, (sound, rule) in _RULES.items():
-        refuse_unless(sound(given[name]), name, rule, given[name])
-    thread = threading.current_thread()
-    rule = "called in the main thread, which receives signals"
-    refuse_unless(thread is threading.main_thread(), "sweep", rule, thread.name)
     options = SweepOptions(
-        results=None if results is None else str(results),
+        results=results,
         workers=workers,
         gpus_per_worker=gpus_per_worker,
         address=address,
         ray=ray,
-        settings=tuple(settings),
-        data_dir=None if data_dir is None else Path(data_dir),
+        settings=settings,
+        data_dir=data_dir,
         run_code=run_code,
-        track=tuple(track),
+        track=track,
         track_by=track_by,
         report=report,
     )
+    rule = "a path, a name or a table"
+    refuse_unless(is_place(study) or isinstance(study, Mapping), "study", rule, study)
+    for name, (sound, rule) in _RULES.items():
+        value = getattr(options, name)
+        refuse_unless(sound(value), name, rule, value)
+    thread = threading.current_thread()
+    rule = "called in the main thread, which receives signals"
+    refuse_unless(thread is threading.main_thread(), "sweep", rule, thread.name)
     source = study if isinstance(study, Mapping) else str(study)
     before = os.environ.get("BATCHSCALE_DATA")
     try:

@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -165,6 +165,14 @@ class Curve:
         own = {name: columns[name] for name in CURVE_FIELDS}
         further = {name: column for name, column in columns.items() if name not in own}
         return cls(**own | {"step": own["step"].astype(np.int64)}, further=further)
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Sequence[float]], further: Sequence[str]) -> "Curve":
+        """Return the curve of measurements, each with `CURVE_FIELDS` and what `further` names."""
+        if not rows:
+            return cls.empty()
+        columns = np.array(rows, dtype=np.float64).T
+        return cls.of(dict(zip((*CURVE_FIELDS, *further), columns, strict=True)))
 
     def column(self, name: str) -> NDArray[Any]:
         """Return what was measured under a name; NaN where this is not known of the curve."""

@@ -56,11 +56,7 @@ def target_is_in_range(workload: Workload | Dynamics) -> str:
 
 
 def kept(clause: Callable[[], str]) -> None:
-    """Refuse a workload that breaks a clause, in its words.
-
-    Raises:
-        WorkloadError: it does.
-    """
+    """Refuse a workload that breaks a clause, in its words, by a `WorkloadError`."""
     try:
         clause()
     except BrokenClauseError as broken:
@@ -108,7 +104,10 @@ def quantities_are_finite_means(workload: Workload) -> str:
 
 def models_follow_the_seed(workload: Workload) -> str:
     """Check that a model's initialization depends on torch's seed and on nothing else."""
-    one, same, other = (_parameters(_model(workload, seed)) for seed in (0, 0, 1))
+    one, same, other = (
+        torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+        for model in (_model(workload, seed) for seed in (0, 0, 1))
+    )
     _require(torch.equal(one, same), "equal seeds must give equal models, got different ones")
     _require(
         not torch.equal(one, other),
@@ -197,10 +196,6 @@ def _model(workload: Workload, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return sound_model(workload.model())
-
-
-def _parameters(model: nn.Module) -> Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
 def _mean(name: str, measure: Measure, workload: Workload, examples: Examples | Items) -> float:

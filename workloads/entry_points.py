@@ -1,31 +1,25 @@
 """Plug-ins of installed packages, as entry points: each name once, and none of ours."""
 
-from collections.abc import Collection, Iterable
+import functools
+from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """A kind of plug-in.
+    """A kind of plug-in."""
 
-    Attributes:
-        noun: its name in messages, such as "workload".
-        article: the noun's article.
-        builtin: names that plug-ins may not take.
-        error: raised for a faulty plug-in.
-    """
-
-    noun: str
+    noun: str  # its name in messages, such as "workload"
     article: str
-    builtin: Collection[str]
-    error: type[Exception]
+    builtin: Collection[str]  # names that plug-ins may not take
+    error: type[Exception]  # raised for a faulty plug-in
 
-    def by_name(self, points: Iterable[EntryPoint]) -> dict[str, EntryPoint]:
-        """Return entry points by name; one that shadows another is refused."""
+    def points(self) -> dict[str, EntryPoint]:
+        """Return the entry points of installed packages by name; one that shadows is refused."""
         found: dict[str, EntryPoint] = {}
-        for point in points:
+        for point in installed(f"batchscale.{self.noun}s"):
             other = "batchscale itself" if point.name in self.builtin else None
             if point.name in found:
                 other = package(found[point.name])
@@ -47,6 +41,12 @@ class Kind:
                 f"the plug-in behind {self.noun} {point.name!r} must import, got "
                 f"{type(error).__name__}: {error} from {package(point)}; update or uninstall it"
             ) from error
+
+
+@functools.cache  # reads the metadata of every installed package
+def installed(group: str) -> tuple[EntryPoint, ...]:
+    """Return the entry points of a group."""
+    return tuple(entry_points(group=group))
 
 
 def package(point: EntryPoint) -> str:

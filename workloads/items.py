@@ -1,6 +1,6 @@
 """Map-style data sets: examples that are loaded one by one, as batches need them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
@@ -73,20 +73,15 @@ class Items:
         """Return the examples of these numbers, on the CPU."""
         chosen = range(self.size)[index] if isinstance(index, slice) else index.tolist()
         items = self._pool.map(self._item, chosen) if self._loaders else map(self._item, chosen)
-        return _joined(items)
+        inputs, targets = zip(*items, strict=True)
+        return Examples(stacked(inputs, "input"), stacked(targets, "target"))
 
     def to(self, device: torch.device) -> "Items":
         """Return the same data set: what is loaded of it is moved, a batch at a time."""
         return self
 
     def checked(self, name: str) -> Examples:
-        """Return a few examples, checked to be the same whenever they are loaded from one seed.
-
-        `name` is what messages call the set.
-
-        Raises:
-            WorkloadError: they are not, or threads would share the generators they draw from.
-        """
+        """Return a few examples, checked to be the same whenever they are loaded from one seed."""
         if self.draws is not None and self._loaders:
             raise WorkloadError(
                 f"`loaders` of {name} must be 0 where an item draws random numbers, here from "
@@ -120,8 +115,3 @@ class Items:
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._loaders, initializer=partial(torch.set_num_threads, 1))
-
-
-def _joined(items: Iterable[Any]) -> Examples:
-    inputs, targets = zip(*items, strict=True)
-    return Examples(stacked(inputs, "input"), stacked(targets, "target"))

@@ -24,13 +24,7 @@ _FIRST = sys.stdlib_module_names | {"analysis", "batchscale", "study", "workload
 
 
 def module_of(path: Path, noun: str = "workload") -> ModuleType:
-    """Return a file's module, imported under a name that is the same in every process.
-
-    `noun` says in messages what the file is for.
-
-    Raises:
-        WorkloadError: the file is not there, or does not import.
-    """
+    """Return a file's module, imported under a name that is the same in every process."""
     try:
         path = path.resolve()
         there = path.is_file()

@@ -15,13 +15,11 @@ _NO_GAUSS = float("nan")
 def states(device: torch.device) -> dict[str, Tensor]:
     """Return the states of the generators that code on a device may use, by name, as tensors."""
     version, words, gauss = random.getstate()
-    numpys: Any = np.random.get_state(legacy=False)  # noqa: NPY002 - models use the global one
+    numpys: Any = np.random.get_state()  # noqa: NPY002 - models use the global one
     found = {
         "torch": torch.get_rng_state(),
-        "numpy.random": torch.tensor(numpys["state"]["key"].astype(np.int64)),
-        "numpy.random position": torch.tensor(
-            [numpys["state"]["pos"], numpys["has_gauss"], numpys["gauss"]], dtype=torch.float64
-        ),
+        "numpy.random": torch.tensor(numpys[1].astype(np.int64)),
+        "numpy.random position": torch.tensor(numpys[2:], dtype=torch.float64),
         "random": torch.tensor([version, *words]),
         "random position": torch.tensor(
             [_NO_GAUSS if gauss is None else gauss], dtype=torch.float64
@@ -36,17 +34,8 @@ def set_states(device: torch.device, found: Mapping[str, Tensor]) -> None:
     """Set the generators to states that `states` returned."""
     torch.set_rng_state(found["torch"])
     position, has_gauss, gauss = found["numpy.random position"].tolist()
-    np.random.set_state(  # noqa: NPY002 - as above
-        {
-            "bit_generator": "MT19937",
-            "state": {
-                "key": found["numpy.random"].numpy().astype(np.uint32),
-                "pos": int(position),
-            },
-            "has_gauss": int(has_gauss),
-            "gauss": gauss,
-        }
-    )
+    key = found["numpy.random"].numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", key, int(position), int(has_gauss), gauss))  # noqa: NPY002
     version, *words = found["random"].tolist()
     own = float(found["random position"].view(torch.float64))
     random.setstate((version, tuple(words), None if np.isnan(own) else own))

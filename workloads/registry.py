@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 COMMAND = "command"
 """Name of the workload that is a program."""
-GROUP = "batchscale.workloads"
 _KIND = Kind(noun="workload", article="a", builtin=BUILTIN, error=WorkloadError)
 _TRAINED = ("target", "data", "model", "loss", "error")
 _OWN_DYNAMICS = ("target", "lanes")
@@ -33,19 +31,12 @@ _FILES_REFUSED = ContextVar("files refused", default=False)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A workload that a study file can name.
-
-    Attributes:
-        name: its name in a study file.
-        source: "built in", or the distribution that provides it.
-        data: where its data come from; empty for a plug-in.
-        summary: one line.
-    """
+    """A workload that a study file can name."""
 
     name: str
-    source: str
-    data: str
-    summary: str
+    source: str  # "built in", or the distribution that provides it
+    data: str  # where its data come from; empty for a plug-in
+    summary: str  # one line
 
 
 def names() -> list[Entry]:
@@ -56,7 +47,7 @@ def names() -> list[Entry]:
     ]
     plugins = [
         Entry(name=name, source=package(point), data="", summary=point.value)
-        for name, point in sorted(_plugins().items())
+        for name, point in sorted(_KIND.points().items())
     ]
     return built_in + plugins
 
@@ -66,9 +57,7 @@ def resolve(
 ) -> "Workload | Dynamics | Command":
     """Return a workload, built from its class with these options as keyword arguments.
 
-    Args:
-        reference: a name, path/to/file.py:Class, or "command" for a program.
-        options: the study's `workload_options`.
+    The reference is a name, path/to/file.py:Class, or "command" for a program.
 
     Raises:
         WorkloadError: it is not found, does not import, refuses its options or lacks a member.
@@ -81,20 +70,12 @@ def resolve(
 
 
 def maker(reference: str) -> Any:
-    """Return the class of a workload, or whatever else makes it from its options.
-
-    Raises:
-        WorkloadError: it is not found, or does not import.
-    """  # noqa: DOC502  (raised inside)
+    """Return the class of a workload, or whatever else makes it from its options."""
     return class_in_file(reference, "workload") or _named(reference)
 
 
 def class_in_file(reference: str, noun: str) -> Any:
-    """Return what path/to/file.py:Class names; None for a reference of another form.
-
-    Raises:
-        WorkloadError: there is no such file or class, or no file may run; `noun` says what it is.
-    """
+    """Return what path/to/file.py:Class names, if it may run; None for other references."""
     path, colon, name = reference.rpartition(":")
     if reference.endswith((".py", ".py:")):
         raise WorkloadError(
@@ -124,12 +105,8 @@ def files_refused(refused: bool = True) -> Iterator[None]:
 
 
 def refuse_unknown(reference: str) -> None:
-    """Refuse a name that no workload has, without importing any; files are not looked for.
-
-    Raises:
-        WorkloadError: there is no workload of that name.
-    """
-    known = [*BUILTIN, *_plugins(), COMMAND]
+    """Refuse a name that no workload has, without importing any; files are not looked for."""
+    known = [*BUILTIN, *_KIND.points(), COMMAND]
     in_file = reference.endswith(".py") or reference.rpartition(":")[0].endswith(".py")
     if in_file or reference in known:
         return
@@ -154,16 +131,12 @@ def _named(name: str) -> Any:
     if name in BUILTIN:
         module, _, attribute = BUILTIN[name].attribute.partition(":")
         return getattr(importlib.import_module(f"workloads.builtin.{module}"), attribute)
-    return _KIND.load(_plugins()[name])
+    return _KIND.load(_KIND.points()[name])
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {close[0]!r}?" if close else None
-
-
-def _plugins() -> dict[str, EntryPoint]:
-    return _KIND.by_name(entry_points(group=GROUP))
 
 
 def _class_in(module: ModuleType, name: str, noun: str, reference: str) -> Any:

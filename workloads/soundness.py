@@ -21,18 +21,14 @@ _WHOLE = (
     "take the mean over examples, or write `whole = True` in the workload, so that loss and error "
     "are always measured on the whole validation set at once"
 )
-_PERCENT = 100
+
 _ROUNDING = 1e-6
 _NO_NUMBERS = {torch.bool, torch.complex64, torch.complex128}
 _UPPER = {"error": 1.0, "loss": math.inf}
 
 
 def sound_target(target: object) -> Target:
-    """Return a target, checked to lie in (0, 1) for an error or above 0 for a loss.
-
-    Raises:
-        WorkloadError: it does not, or is not a `Target`.
-    """
+    """Return a target, checked to be one, in (0, 1) for an error or above 0 for a loss."""
     if not isinstance(target, Target):
         raise WorkloadError(f"`target` must be a Target, got {target!r}; for example Target(0.05)")
     if target.quantity not in _UPPER:
@@ -50,7 +46,7 @@ def above_one(value: Any) -> str:
     """Return what to do about a target of `value` on an error; empty if it is below 1."""
     if isinstance(value, bool) or not _is_between(1, value, math.inf):
         return ""
-    percent = f"write {value / 100:g} for {value:g} %, or " if value <= _PERCENT else ""
+    percent = f"write {value / 100:g} for {value:g} %, or " if value <= 100 else ""
     return f'; {percent}Target({value:g}, quantity="loss") for a loss'
 
 
@@ -81,24 +77,24 @@ def sound_data(data: object) -> Data:
 
 
 def _sound_split(split: str, given: object, *, values_checked: bool) -> Examples | Items:
-    examples = Items(given) if is_map_style(given) and not isinstance(given, Items) else given
-    if isinstance(examples, Items):
-        if examples.size == 0:
-            raise WorkloadError(f"{split} must hold examples, got none")
-        if split != "train" and examples.draws is not None:
-            raise WorkloadError(
-                f"an item of {split} must not be random, since every trial is measured on the "
-                f"same examples, got draws from {examples.draws}; augment what is trained on alone"
-            )
-        _sound_examples(split, examples.checked(split), values_checked=True)
-    elif isinstance(examples, Examples):
-        _sound_examples(split, examples, values_checked=values_checked)
-    else:
+    if isinstance(given, Examples):
+        _sound_examples(split, given, values_checked=values_checked)
+        return given
+    if not isinstance(given, Items) and not is_map_style(given):
         raise WorkloadError(
-            f"{split} must be Examples, got {type(examples).__name__}; write "
+            f"{split} must be Examples, got {type(given).__name__}; write "
             "Examples(inputs, targets), or give a map-style data set, with __len__ and __getitem__"
         )
-    return examples
+    items = given if isinstance(given, Items) else Items(given)
+    if items.size == 0:
+        raise WorkloadError(f"{split} must hold examples, got none")
+    if split != "train" and items.draws is not None:
+        raise WorkloadError(
+            f"an item of {split} must not be random, since every trial is measured on the same "
+            f"examples, got draws from {items.draws}; augment what is trained on alone"
+        )
+    _sound_examples(split, items.checked(split), values_checked=True)
+    return items
 
 
 def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> None:
@@ -140,19 +136,30 @@ def sound_model(model: object) -> nn.Module:
     """Return a model, checked to be trainable.
 
     Raises:
-        WorkloadError: it is not a module, or has nothing to train.
+        WorkloadError: it is not a module or has nothing to train; a parameter has no values, or
+            memory or a type that does not fit to the others.
     """
     if not isinstance(model, nn.Module):
         raise WorkloadError(f"model() must return a torch.nn.Module, got {type(model).__name__}")
-    _own_memory(model)
-    trained = {n: p for n, p in model.named_parameters() if p.requires_grad and p.numel()}
-    if not trained:
+    _refuse_shared_memory(model)
+    types: dict[torch.dtype, str] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and parameter.numel():
+            types.setdefault(parameter.dtype, name)
+    if not types:
         raise WorkloadError("a model must have parameters that require a gradient, got none")
-    _one_type(trained)
+    # others do not fit into one vector, or small updates would not change them
+    if len(types) > 1 or not set(types) <= {torch.float32, torch.float64}:
+        got = " and ".join(f"{kind} ({name})" for kind, name in types.items())
+        raise WorkloadError(
+            "the parameters of a model must all be float32, or all float64, got "
+            f"{got.replace('torch.', '')}; convert them in model(), and activations in forward(); "
+            'for faster arithmetic set compute.precision = "bf16" in the study file'
+        )
     return model
 
 
-def _own_memory(model: nn.Module) -> None:
+def _refuse_shared_memory(model: nn.Module) -> None:
     """Refuse parameters without values, and two of one memory, which training would part."""
     owners: dict[int, str] = {}
     for name, parameter in model.named_parameters():
@@ -170,30 +177,8 @@ def _own_memory(model: nn.Module) -> None:
                 )
 
 
-def _one_type(trained: Mapping[str, Tensor]) -> None:
-    """Refuse parameters that do not fit into one vector, or that small updates would not change."""
-    types: dict[torch.dtype, str] = {}
-    for name, parameter in trained.items():
-        types.setdefault(parameter.dtype, name)
-    if len(types) > 1 or not set(types) <= {torch.float32, torch.float64}:
-        got = " and ".join(f"{_plain(kind)} ({name})" for kind, name in types.items())
-        raise WorkloadError(
-            f"the parameters of a model must all be float32, or all float64, got {got}; convert "
-            "them in model(), and activations in forward(); for faster arithmetic set "
-            'compute.precision = "bf16" in the study file'
-        )
-
-
-def _plain(kind: torch.dtype) -> str:
-    return str(kind).removeprefix("torch.")
-
-
 def sound_number(name: str, value: object) -> float:
-    """Return the value of a loss or error of an untrained model, named for messages.
-
-    Raises:
-        WorkloadError: it is not one finite number in a tensor.
-    """
+    """Return the value of an untrained model's loss or error, checked to be one finite number."""
     if isinstance(value, Tensor) and value.numel() == 1 and value.dtype not in _NO_NUMBERS:
         number = float(value.detach())
         if math.isfinite(number):
@@ -210,11 +195,7 @@ def sound_number(name: str, value: object) -> float:
 
 
 def augmented(workload: Workload, batch: Examples) -> Examples:
-    """Return a training batch as the workload's `augment` makes it; the batch without one.
-
-    Raises:
-        WorkloadError: what it makes are no examples, or more or fewer than in the batch.
-    """
+    """Return a training batch as `augment` makes it, checked for its size; else as it is."""
     augment = getattr(workload, "augment", None)
     if augment is None:
         return batch
@@ -229,11 +210,7 @@ def augmented(workload: Workload, batch: Examples) -> Examples:
 
 
 def sound_error(target: Target, error: float) -> None:
-    """Refuse an error that is no fraction though the target is on one; NaN is no error.
-
-    Raises:
-        WorkloadError: it is below 0 or above 1, and not by rounding.
-    """
+    """Refuse an error below 0 or above 1, and not by rounding, where the target is on one."""
     outside = error < -_ROUNDING or error > 1 + _ROUNDING
     if target.quantity == "error" and outside and math.isfinite(error):
         raise WorkloadError(
@@ -256,14 +233,7 @@ def copied(examples: Examples) -> Examples:
 
 
 def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples) -> float:
-    """Return a workload's loss or error on a few examples, checked to be a mean over them.
-
-    A measurement is computed in portions, whose size depends on the machine and on how many lanes
-    there are.
-
-    Raises:
-        WorkloadError: the mean over single examples is another number, or fails.
-    """
+    """Return a workload's loss or error on a few examples, checked to be a mean over them."""
     with torch.no_grad():
         # copies, so that a model that writes into its inputs is blamed for that alone
         whole = sound_number(name, measure(model, copied(examples)))
@@ -287,11 +257,7 @@ def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples
 
 
 def quantities(workload: Workload, model: nn.Module, examples: Examples) -> dict[str, Tensor]:
-    """Return a workload's further measured quantities on some examples; none without any.
-
-    Raises:
-        WorkloadError: they are no mapping from names to tensors of one number.
-    """
+    """Return a workload's further measured quantities on some examples, checked."""
     measure = getattr(workload, "quantities", None)
     found = {} if measure is None else measure(model, examples)
     if not isinstance(found, Mapping):

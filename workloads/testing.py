@@ -42,12 +42,12 @@ _OWN_DYNAMICS: tuple[ClauseCheck, ...] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Clause:
-    """The result of one clause: its name, whether the workload keeps it, and what was found."""
+    """The result of one check: its name, whether it holds, None if unknown, and what was found."""
 
     name: str
-    passed: bool
+    passed: bool | None
     detail: str
 
 
@@ -79,11 +79,7 @@ class WorkloadContract:
     """
 
     def make(self) -> Workload | Dynamics:
-        """Return the workload to test.
-
-        Raises:
-            NotImplementedError: the author has not overridden it.
-        """
+        """Return the workload to test."""
         raise NotImplementedError("override `make` to return your workload")
 
     def pytest_generate_tests(self, metafunc: Any) -> None:

@@ -1,7 +1,7 @@
 """Converts an archived workload to the tables of a results folder."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,10 +53,6 @@ class Tables:
     not_finite: int
     unmeasured: int
 
-    def at_target(self, target: float | None) -> "Tables":
-        """Return the tables with the COMPLETE trials judged at a target; unchanged for None."""
-        return replace(self, trials=judged(self.trials, self.curves, target, ["exhausted"]))
-
 
 def choose_metric(workload: ArchivedWorkload, name: str | None) -> Metric:
     """Return a metric of a workload, by its name or as the first known one.
@@ -75,25 +71,43 @@ def choose_metric(workload: ArchivedWorkload, name: str | None) -> Metric:
     )
 
 
-def convert(workload: ArchivedWorkload, metric: Metric, first_trials: int | None = None) -> Tables:
-    """Return a workload as tables, without a target: COMPLETE trials are `exhausted`.
+def convert(
+    workload: ArchivedWorkload,
+    metric: Metric,
+    first_trials: int | None = None,
+    target: float | None = None,
+) -> Tables:
+    """Return a workload as tables; COMPLETE trials are `exhausted` unless they reach the target.
 
     Trials have no seed, cohort or time, which the archive does not record. Of each batch size the
     first COMPLETE ones are kept, as many as asked for, and those up to there.
     """
-    trials = {size: _first_trials(workload, size, first_trials) for size in workload.descriptions}
-    curves, not_finite = _curves(workload, trials, metric)
-    best = _least_error(curves)
-    rows = [
-        _trial_row(size, trial, best.get((size, trial.trial)))
-        for size, found in trials.items()
-        for trial in found
+    trials = [
+        (size, trial)
+        for size in workload.descriptions
+        for trial in _first_trials(workload, size, first_trials)
     ]
-    names = dict.fromkeys(
-        hyperparameter_name(name) for _, t in _all_trials(trials) for name in sorted(t.parameters)
-    )
-    taken = {**TRIAL_COLUMNS, **OPTIONAL_TRIAL_COLUMNS}
-    _check_names(workload, names, taken, [t.parameters for _, t in _all_trials(trials)])
+    for own in {tuple(sorted(trial.parameters)) for _, trial in trials}:
+        names = [hyperparameter_name(name) for name in own]
+        _check_names(workload, names, {**TRIAL_COLUMNS, **OPTIONAL_TRIAL_COLUMNS})
+    curves, not_finite = _curves(workload, trials, metric)
+    after_start = curves.filter(pa.compute.greater_equal(curves["step"], 1))
+    least = after_start.group_by(["batch_size", "trial"]).aggregate([("val_error", "min")])
+    best = {(row["batch_size"], row["trial"]): row["val_error_min"] for row in least.to_pylist()}
+    rows = [
+        {
+            **{hyperparameter_name(name): value for name, value in trial.parameters.items()},
+            "batch_size": size,
+            "trial": trial.trial,
+            "role": _ROLE,
+            "status": STATUS_OF[trial.status],
+            "stopped_at": trial.steps,
+            "best_error": best.get((size, trial.trial)),
+            "message": "",
+        }
+        for size, trial in trials
+    ]
+    found = (hyperparameter_name(name) for _, t in trials for name in sorted(t.parameters))
     spaces = {size: entries(study) for size, study in workload.descriptions.items()}
     boxes = [
         {"batch_size": size, "region": 0, "hyperparameter": name, **entry}
@@ -101,31 +115,21 @@ def convert(workload: ArchivedWorkload, metric: Metric, first_trials: int | None
         for name, entry in space.items()
         if isinstance(entry, Mapping)
     ]
+    table = pa.Table.from_pylist(rows, schema=trial_schema(tuple(dict.fromkeys(found))))
     return Tables(
-        trials=pa.Table.from_pylist(rows, schema=trial_schema(tuple(names))),
+        trials=judged(table, curves, target, ["exhausted"]),
         curves=curves,
         boxes=pa.Table.from_pylist(boxes, schema=file_schema(BOXES_FILE)),
         space=union(spaces.values()),
         not_finite=not_finite,
-        unmeasured=sum(len(trial.measurements) == 0 for _, trial in _all_trials(trials)),
+        unmeasured=sum(len(trial.measurements) == 0 for _, trial in trials),
     )
-
-
-def _all_trials(
-    trials: Mapping[int, tuple[ArchivedTrial, ...]],
-) -> list[tuple[int, ArchivedTrial]]:
-    return [(size, trial) for size, found in trials.items() for trial in found]
 
 
 def _measured(workload: ArchivedWorkload) -> list[str]:
-    return list(
-        dict.fromkeys(
-            name
-            for _, trial in _all_trials(workload.trials)
-            for name in trial.measurements.column_names
-            if name != "step"
-        )
-    )
+    trials = (trial for found in workload.trials.values() for trial in found)
+    names = (name for trial in trials for name in trial.measurements.column_names)
+    return [name for name in dict.fromkeys(names) if name != "step"]
 
 
 def _first_trials(
@@ -145,13 +149,11 @@ def _first_trials(
 
 
 def _curves(
-    workload: ArchivedWorkload,
-    trials: Mapping[int, tuple[ArchivedTrial, ...]],
-    metric: Metric,
+    workload: ArchivedWorkload, trials: Sequence[tuple[int, ArchivedTrial]], metric: Metric
 ) -> tuple[pa.Table, int]:
     """Return the curves, and how many measurements they leave out."""
     parts = []
-    for size, trial in _all_trials(trials):
+    for size, trial in trials:
         table = trial.measurements
         if len(table) and metric.column not in table.column_names and trial.status == COMPLETE:
             raise AnalysisError(
@@ -167,29 +169,20 @@ def _curves(
     kept = np.isfinite(error)
     if not kept.all():
         table, error = table.filter(pa.array(kept)), error[kept]
-    values = {"val_error": error} | {
-        column: _floats(table, name)
-        for column, name in (("train_loss", TRAIN_LOSS), ("val_loss", VAL_LOSS))
-    }
     held = {TRAIN_LOSS, VAL_LOSS} | (set() if metric.maximized else {metric.column})
     others = [name for name in _measured(workload) if name not in held]
-    _check_names(workload, others, CURVE_COLUMNS, [])
-    schema = curve_schema()
-    columns: list[Any] = [_column(table, field, values) for field in schema]
-    for name in others:
-        schema = schema.append(pa.field(name, pa.float64()))
-        columns.append(_finite(_floats(table, name)))
-    return pa.Table.from_arrays(columns, schema=schema), int((~kept).sum())
-
-
-def _column(table: pa.Table, field: pa.Field, values: Mapping[str, Any]) -> Any:
-    if field.name in values:
-        return _finite(values[field.name])
-    if field.name == "role":
-        return pa.repeat(pa.scalar(_ROLE, field.type), len(table))
-    if field.name in table.column_names:
-        return table[field.name]
-    return pa.nulls(len(table), field.type)
+    _check_names(workload, others, CURVE_COLUMNS)
+    columns = {
+        **{name: table[name] for name in ("batch_size", "trial", "step")},
+        "role": pa.repeat(pa.scalar(_ROLE, pa.string()), len(table)),
+        "train_loss": _finite(_floats(table, TRAIN_LOSS)),
+        "val_loss": _finite(_floats(table, VAL_LOSS)),
+        "val_error": _finite(error),
+        **{name: _finite(_floats(table, name)) for name in others},
+    }
+    schema, nothing = curve_schema(others), pa.nulls(len(table), pa.float64())
+    arrays = [columns.get(name, nothing) for name in schema.names]
+    return pa.Table.from_arrays(arrays, schema=schema), int((~kept).sum())
 
 
 def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -204,35 +197,8 @@ def _finite(values: NDArray[np.float64]) -> pa.Array:
     return pa.array(values, mask=~np.isfinite(values))
 
 
-def _least_error(curves: pa.Table) -> dict[tuple[int, int], float]:
-    after_start = curves.filter(pa.compute.greater_equal(curves["step"], 1))
-    least = after_start.group_by(["batch_size", "trial"]).aggregate([("val_error", "min")])
-    return {(row["batch_size"], row["trial"]): row["val_error_min"] for row in least.to_pylist()}
-
-
-def _trial_row(size: int, trial: ArchivedTrial, best: float | None) -> dict[str, Any]:
-    return {
-        **{hyperparameter_name(name): value for name, value in trial.parameters.items()},
-        "batch_size": size,
-        "trial": trial.trial,
-        "role": _ROLE,
-        "status": STATUS_OF[trial.status],
-        "stopped_at": trial.steps,
-        "best_error": best,
-        "message": "",
-    }
-
-
-def _check_names(
-    workload: ArchivedWorkload,
-    names: Iterable[str],
-    taken: Mapping[str, Any],
-    parameters: Iterable[Mapping[str, float]],
-) -> None:
-    clash = [name for name in names if name in taken]
-    for given in parameters:
-        hyperparameters = [hyperparameter_name(name) for name in given]
-        clash += [name for name in hyperparameters if hyperparameters.count(name) > 1]
+def _check_names(workload: ArchivedWorkload, names: list[str], taken: Mapping[str, Any]) -> None:
+    clash = [name for name in names if name in taken or names.count(name) > 1]
     if clash:
         raise AnalysisError(
             f"a parameter or measurement must not have the name of a column of the tables, got "

@@ -189,38 +189,31 @@ def _write_study(
 ) -> None:
     folder.mkdir(parents=True)
     _write_json(folder / STUDY_JSON, description)
-    names = _archived_names(study, description)
-    columns = _measurement_columns(study)
+    configs, columns = description["parameter_configs"], _measurement_columns(study)
+    had = {hyperparameter_name(name): name for name in configs}
+    names = {name: had.get(name, archived_name(name)) for name in hyperparameters(study.trials)}
+    integers = {name for name, config in configs.items() if config.get("type") == "INTEGER"}
     for row in trials.to_dict(orient="records"):
         trial = folder / str(row["number"])
         trial.mkdir()
         metadata = {
-            "parameters": _parameters(row, names, description["parameter_configs"]),
+            "parameters": {
+                archived: int(row[name]) if archived in integers else float(row[name])
+                for name, archived in names.items()
+                if pd.notna(row[name])
+            },
             "status": ARCHIVED_AS[row["status"]],
             "steps": int(row["stopped_at"]),
             "trial_id": int(row["number"]),
         }
         _write_json(trial / METADATA_JSON, metadata)
         curve = curves.get(tuple(row[name] for name in _KEY))
-        measured = pd.DataFrame({"step": []}) if curve is None else _measured(curve, columns)
+        measured = pd.DataFrame({"step": []})
+        if curve is not None:
+            table = curve.sort_values("step", kind="stable")[["step", *columns]]
+            table = table.rename(columns=columns).dropna(axis="columns", how="all")
+            measured = table[["step", *sorted(name for name in table.columns if name != "step")]]
         measured.to_csv(trial / MEASUREMENTS_CSV, index=False)
-
-
-def _archived_names(study: StudyTables, description: Mapping[str, Any]) -> dict[str, str]:
-    """Return the archive's name of each hyperparameter: that it had, else the usual one."""
-    had = {hyperparameter_name(name): name for name in description["parameter_configs"]}
-    return {name: had.get(name, archived_name(name)) for name in hyperparameters(study.trials)}
-
-
-def _parameters(
-    row: Mapping[Any, Any], names: Mapping[str, str], configs: Mapping[str, Any]
-) -> dict[str, float]:
-    found = {}
-    for name, archived in names.items():
-        if pd.notna(row[name]):
-            integer = configs.get(archived, {}).get("type") == "INTEGER"
-            found[archived] = int(row[name]) if integer else float(row[name])
-    return found
 
 
 def _measurement_columns(study: StudyTables) -> dict[str, str]:
@@ -234,12 +227,6 @@ def _measurement_columns(study: StudyTables) -> dict[str, str]:
     if column not in columns.values():
         columns["val_error"] = column
     return columns
-
-
-def _measured(curve: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    table = curve.sort_values("step", kind="stable")[["step", *columns]]
-    table = table.rename(columns=dict(columns)).dropna(axis="columns", how="all")
-    return table[["step", *sorted(name for name in table.columns if name != "step")]]
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

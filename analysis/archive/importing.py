@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import tomlkit
 
 from analysis.archive.conversion import Tables, choose_metric, convert
-from analysis.archive.layout import METRICS, STATUS_OF, Metric, study_name
+from analysis.archive.layout import METRICS, STATUS_OF, Metric
 from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
 from analysis.errors import AnalysisError
@@ -82,9 +82,10 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
         made = list(_staged(archive, source, results, choices, Path(staged)))
         if not made:
             raise AnalysisError(
-                f"an archive must hold a workload whose name matches --only, got none in {archive} "
-                f"for {choices.only!r}; names are dataset-model-optimizer; for finished runs, give "
-                "the table itself"
+                f"{archive} must hold workloads of an archive (dataset-model-optimizer) whose name "
+                f"matches --only, got none for {choices.only!r}, and neither MLflow's runs "
+                "(*/meta.yaml) nor TensorBoard event files; for other runs, give a table, such as "
+                "a CSV file"
             )
         for one in made:
             there = Path(staged) / one.folder.name
@@ -100,7 +101,7 @@ def _staged(
     paths: dict[str, tuple[str, ...]] = {}
 
     def wanted(path: tuple[str, ...]) -> bool:
-        name = study_name(path)
+        name = "-".join(path)
         if not fnmatchcase(name, choices.only):
             return False
         if paths.setdefault(name, path) != path:
@@ -112,14 +113,14 @@ def _staged(
         return True
 
     for workload in workloads(files(archive), wanted):
-        folder = results / study_name(workload.path)
+        folder = results / "-".join(workload.path)
         metric = choose_metric(workload, choices.metric)
-        tables = convert(workload, metric, choices.first_trials).at_target(choices.target)
+        tables = convert(workload, metric, choices.first_trials, choices.target)
         record = _imported_record(source, workload, metric, choices)
         *names, optimizer = workload.path
         goal = {} if choices.target is None else {"target": choices.target}
         config = {
-            "workload": study_name(names),
+            "workload": "-".join(names),
             "optimizer": optimizer,
             "batch_sizes": list(workload.descriptions),
             "adaptive": False,

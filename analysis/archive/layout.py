@@ -144,18 +144,9 @@ def place_of(parts: Sequence[str]) -> Place | None:
 
 
 def check_name(kind: str, name: str, where: str) -> None:
-    """Check a name in the file `where` that becomes a name of a study; `kind` is a plural.
-
-    Raises:
-        AnalysisError: it is empty or has unusual characters.
-    """
+    """Refuse a name in the file `where` that no study can have; `kind` is a plural."""
     if not _NAME.fullmatch(name):
         raise AnalysisError(
             f"names of {kind} must be of letters, digits, _ . + and -, got {name!r} in {where}; "
             "rename it"
         )
-
-
-def study_name(workload: Sequence[str]) -> str:
-    """Return the name of a workload's results folder."""
-    return "-".join(workload)

@@ -64,16 +64,10 @@ class ArchivedWorkload:
 def workloads(
     files: Iterable[ArchiveFile], wanted: Callable[[tuple[str, ...]], bool]
 ) -> Iterator[ArchivedWorkload]:
-    """Read the workloads of an archive; at most one is in memory at a time.
+    """Yield the workloads of an archive that are wanted by their path; at most one is in memory.
 
-    Files that are not in the layout, such as a README, are skipped.
-
-    Args:
-        files: of the archive; those of one workload must follow each other.
-        wanted: whether to read a workload, by its path.
-
-    Yields:
-        Each wanted workload.
+    Files that are not in the layout, such as a README, are skipped. Those of one workload must
+    follow each other.
 
     Raises:
         AnalysisError: a file is malformed or missing, or the files are in no order.

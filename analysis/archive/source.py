@@ -48,13 +48,7 @@ _BROKEN = (
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an archive comes from.
-
-    Attributes:
-        name: of the file or folder.
-        sha256: of the file; None for a folder.
-        note: a remark for the user; may be empty.
-    """
+    """Where an archive comes from: name, sha256 of a file, and a remark for the user."""
 
     name: str
     sha256: str | None
@@ -93,12 +87,7 @@ def origin(archive: Path) -> Origin:
 
 
 def _check_tar(archive: Path) -> None:
-    """Refuse what is no tar file, before all of it is read.
-
-    Raises:
-        OSError: it is not a regular file, or too large.
-        ValueError: it does not start as a tar file does.
-    """  # noqa: DOC502  (OSError: raised by checked_size)
+    """Refuse what is no tar file, before all of it is read."""
     checked_size(archive, MOST_BYTES)
     with _decompressed(archive) as stream:
         block = stream.read(tarfile.BLOCKSIZE)

@@ -111,15 +111,7 @@ def _hull(found: list[Entry]) -> Entry:
 def parameter_configs(
     box: Mapping[str, Mapping[str, Any]], fixed: Mapping[str, float]
 ) -> dict[str, dict[str, Any]]:
-    """Return `parameter_configs` for a batch size.
-
-    Args:
-        box: the ranges searched.
-        fixed: values of the hyperparameters that were not searched.
-
-    Returns:
-        By the archive's name of the parameter; fixed ones are DISCRETE with one feasible point.
-    """
+    """Return `parameter_configs` of ranges searched and of fixed values, by the archive's names."""
     searched = {
         name: {
             "type": "DOUBLE",

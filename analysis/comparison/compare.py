@@ -1,6 +1,6 @@
 """Several studies side by side: steps, fits, critical batch sizes, and whether these differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -134,16 +134,19 @@ class Comparison:
         """The batch sizes at which every study reached its target, ascending."""
         return _common(self.studies)
 
-    def side_by_side(self, cells: Mapping[str, Mapping[int, str]]) -> pd.DataFrame:
+    def side_by_side(self, rows: pd.DataFrame, texts: Iterable[str]) -> pd.DataFrame:
         """Return a table of text: one row per batch size, a column per study, "-" where none.
 
-        Args:
-            cells: by name of the study, text by batch size.
+        The rows have columns study and batch_size, and each has a text.
         """
+        cells: dict[str, dict[int, str]] = {}
+        for name, size, text in zip(rows["study"], rows["batch_size"], texts, strict=True):
+            cells.setdefault(name, {})[int(size)] = text
         sizes = sorted({size for own in cells.values() for size in own})
-        labels = {study.name: study.label for study in self.studies}
         columns = {
-            labels[name]: [own.get(size, "-") for size in sizes] for name, own in cells.items()
+            study.label: [cells[study.name].get(size, "-") for size in sizes]
+            for study in self.studies
+            if study.name in cells
         }
         return pd.DataFrame({"B": list(map(str, sizes)), **columns})
 
@@ -151,13 +154,13 @@ class Comparison:
 def compare(
     studies: Mapping[str, StudyTables], target: float | None = None, equal_trials: bool = False
 ) -> Comparison:
-    """Compare studies.
+    """Return a comparison of two or more studies by unique names.
 
     Medians of replicates are compared if every study has them at every batch size that reached the
     target, else the fewest steps in all: the fewest are biased low, so the two do not mix.
 
     Args:
-        studies: two or more, by unique names.
+        studies: by name.
         target: validation error to get below in all; None for each study's own.
         equal_trials: whether to use as many trials of every search as all of them have.
 
@@ -193,11 +196,7 @@ def compare(
 
 
 def check_comparable(configs: Mapping[str, Mapping[str, object]]) -> None:
-    """Refuse studies that cannot be compared, given their resolved configs by name.
-
-    Raises:
-        AnalysisError: there are fewer than two, or their targets are of different quantities.
-    """
+    """Refuse fewer than two studies, and targets of different quantities."""
     if len(configs) < LEAST_STUDIES:
         raise AnalysisError(
             f"a comparison needs {LEAST_STUDIES} or more studies, got {len(configs)}; add one"
@@ -242,13 +241,11 @@ def _normalisation(studies: Sequence[Compared]) -> Normalisation:
     if common:
         by = {study.name: study.reached[common[0]] for study in studies}
         return Normalisation(batch_size=common[0], measured=True, by=by)
-    by, fitted = {}, [study for study in studies if study.fit is not None]
-    if len(fitted) < len(studies):
-        return Normalisation(batch_size=None, measured=False, by=by)
+    fits = {study.name: study.fit for study in studies if study.fit is not None}
+    if len(fits) < len(studies):
+        return Normalisation(batch_size=None, measured=False, by={})
     batch_size = max(min(study.reached) for study in studies)
-    for study in fitted:
-        if study.fit is not None:
-            by[study.name] = float(study.fit.predict(batch_size))
+    by = {name: float(fit.predict(batch_size)) for name, fit in fits.items()}
     return Normalisation(batch_size=batch_size, measured=False, by=by)
 
 

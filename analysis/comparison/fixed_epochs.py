@@ -90,11 +90,8 @@ def _least(tables: StudyTables, runs: pd.DataFrame, steps: int) -> Floats:
 
 def epochs_table(comparison: Comparison) -> pd.DataFrame:
     """Return the errors as text: one row per batch size, a column per study."""
-    loss = comparison.quantity == "loss"
-    cells: dict[str, dict[int, str]] = {}
-    for row in fixed_epochs(comparison).to_dict("records"):
-        cells.setdefault(row["study"], {})[row["batch_size"]] = _cell(row, loss)
-    return comparison.side_by_side(cells)
+    errors, loss = fixed_epochs(comparison), comparison.quantity == "loss"
+    return comparison.side_by_side(errors, (_cell(row, loss) for row in errors.to_dict("records")))
 
 
 def _cell(row: Mapping[Hashable, Any], loss: bool) -> str:

@@ -78,14 +78,14 @@ def unique_names(locations: Sequence[str]) -> tuple[str, ...]:
 
 
 def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, ...]:
-    """Return labels such as "optimizer = sgd", from as few keys as distinguish the studies.
+    """Return labels such as "optimizer = sgd", from as few keys as distinguish the configs.
 
-    Args:
-        configs: resolved study files as plain data.
-        names: names of the studies, used where no two keys distinguish all in few words.
+    The names of the studies are used where no two keys distinguish all in few words.
     """
     flat = [dict(_flattened(config)) for config in configs]
-    keys = sorted(dict.fromkeys(key for config in flat for key in config), key=_rank)
+    every = dict.fromkeys(key for config in flat for key in config)
+    first = [key for section in _FIRST for key in every if _within(key, section)]
+    keys = dict.fromkeys([*first, *every])
     differing = [
         key
         for key in keys
@@ -125,12 +125,6 @@ def _flattened(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in leaves({**config, **told}):
         text = f"{value:g}" if isinstance(value, float) else str(value)
         yield key, text.rpartition(":")[2] if key == "workload" else text
-
-
-def _rank(key: str) -> int:
-    """Return the place of a key in the order in which readers look for it."""
-    places = [at for at, first in enumerate(_FIRST) if _within(key, first)]
-    return places[0] if places else len(_FIRST)
 
 
 def _within(key: str, section: str) -> bool:

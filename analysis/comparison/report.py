@@ -10,9 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.comparison.compare import Compared, Comparison
-from analysis.comparison.example_ratios import example_ratios, example_ratios_table
 from analysis.comparison.fixed_epochs import epochs_caption, epochs_table, fixed_epochs
-from analysis.comparison.rule_costs import rule_costs, rule_costs_table
+from analysis.comparison.ratios import (
+    example_ratios,
+    example_ratios_table,
+    rule_costs,
+    rule_costs_table,
+)
 from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import DEFINITIONS
@@ -22,19 +26,15 @@ from analysis.measures.federated import local_steps, step_unit
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.write import defined_markdown, markdown_list, markdown_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.rows import json_rows
 from analysis.tables.schema import SCHEMA_VERSION
+from analysis.tables.study import json_rows
 
 COMPARISON_JSON = "comparison.json"
 COMPARISON_MD = "comparison.md"
 
 
 def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> None:
-    """Refuse a folder that holds anything but an earlier comparison of the studies there.
-
-    Raises:
-        AnalysisError: it holds something else.
-    """
+    """Refuse a folder that holds anything but an earlier comparison of the studies there."""
     if folder.is_empty:
         return
     found = "other files"
@@ -56,11 +56,7 @@ def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> No
 def write_comparison(
     comparison: Comparison, folder: ResultsFolder, locations: Mapping[str, str]
 ) -> list[str]:
-    """Write `comparison.json` and `comparison.md`; `locations` are those of the studies, by name.
-
-    Returns:
-        The names of the files written.
-    """
+    """Write `comparison.json` and `comparison.md`; return their names."""
     record = {"folders": dict(locations), **comparison_record(comparison)}
     text = json.dumps(record, indent=2, allow_nan=False)
     folder.write(COMPARISON_JSON, f"{text}\n".encode())
@@ -131,9 +127,11 @@ def comparison_markdown(comparison: Comparison) -> str:
 def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     """Return by caption the tables that the comparison has rows for."""
     normalized = "" if comparison.normalisation.batch_size is None else " (normalized)"
+    planned = any(is_planned(study.analysis.study.config) for study in comparison.studies)
+    counted = "with batch schedules" if planned else "one batch in each local step of a round"
     tables = {
         f"Steps to target{normalized}": steps_table(comparison),
-        _examples_caption(comparison): examples_table(comparison),
+        f"Examples to target, {counted}": examples_table(comparison),
         "The hyperbola S_min + E_min / B and the critical batch sizes, with 95% intervals": (
             fits_table(comparison)
         ),
@@ -146,12 +144,6 @@ def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     return {caption: rows for caption, rows in tables.items() if rows is not None and len(rows)}
 
 
-def _examples_caption(comparison: Comparison) -> str:
-    if any(is_planned(study.analysis.study.config) for study in comparison.studies):
-        return "Examples to target, with batch schedules"
-    return "Examples to target, one batch in each local step of a round"
-
-
 def steps_table(comparison: Comparison) -> pd.DataFrame:
     """Return steps as text: one row per batch size, "-" where there is none.
 
@@ -159,11 +151,9 @@ def steps_table(comparison: Comparison) -> pd.DataFrame:
         Column B, and for each study its steps with the normalized ones in parentheses, or "> n"
         where n steps were not enough.
     """
-    cells: dict[str, dict[int, str]] = {study.name: {} for study in comparison.studies}
-    columns = ("study", "batch_size", "compared", "bound", "normalised")
-    for name, size, *row in zip(*(comparison.table[column] for column in columns), strict=True):
-        cells[name][int(size)] = _cell(*row)
-    return comparison.side_by_side(cells)
+    table = comparison.table
+    rows = zip(table["compared"], table["bound"], table["normalised"], strict=True)
+    return comparison.side_by_side(table, (_cell(*row) for row in rows))
 
 
 def examples_table(comparison: Comparison) -> pd.DataFrame | None:
@@ -200,9 +190,15 @@ def fits_table(comparison: Comparison) -> pd.DataFrame:
     fits = [study.fit for study in studies]
     units = {step_unit(study.analysis.study.config) for study in studies}
     unit = " or ".join(sorted(units))
+    # the examples of all local steps
+    local = [local_steps(study.analysis.study.config) for study in studies]
+    ends = [
+        (None, None) if fit is None else (fit.s_min, fit.e_min.times(steps))
+        for fit, steps in zip(fits, local, strict=True)
+    ]
     rows = [
-        [f"S_min, {unit}", *(_text(None if fit is None else fit.s_min) for fit in fits)],
-        ["E_min, examples", *(_text(_e_min(study)) for study in studies)],
+        [f"S_min, {unit}", *(_text(s_min) for s_min, _ in ends)],
+        ["E_min, examples", *(_text(e_min) for _, e_min in ends)],
     ]
     for name in DEFINITIONS:
         if any(name in study.critical for study in studies):
@@ -213,12 +209,6 @@ def fits_table(comparison: Comparison) -> pd.DataFrame:
     spreads = ("-" if fit is None else percent(math.expm1(fit.sigma), 1) for fit in fits)
     rows.append(["spread", *spreads])
     return pd.DataFrame(rows, columns=["", *(study.label for study in studies)])
-
-
-def _e_min(study: Compared) -> Estimate | None:
-    """Return the examples that the hyperbola needs at least, those of all local steps."""
-    steps = local_steps(study.analysis.study.config)
-    return None if study.fit is None else study.fit.e_min.times(steps)
 
 
 def _text(estimate: Estimate | None) -> str:

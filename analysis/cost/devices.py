@@ -44,11 +44,7 @@ class Link:
     measured_on: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a link that no message passes.
-
-        Raises:
-            AnalysisError: a number is out of its range.
-        """
+        """Refuse a link that no message passes."""
         if not 1 <= self.bandwidth < math.inf:
             raise AnalysisError(
                 f"--bandwidth must be at least 1 byte/s, got {self.bandwidth:g} bytes/s"

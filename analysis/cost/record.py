@@ -29,8 +29,8 @@ from analysis.report.tables import TABLES
 from analysis.report.write import print_table
 from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.rows import csv_bytes
 from analysis.tables.schema import COST_SUMMARY_FILE, SCHEMA_VERSION
+from analysis.tables.study import csv_bytes
 
 _ROW = ("steps", "examples_per_second", "examples", "seconds", "device_hours", "money", "joules")
 _CSV, _DEVICES_CSV = "cost.csv", "cost_devices.csv"
@@ -57,12 +57,11 @@ def cost_record(cost: StudyCost) -> dict[str, Any]:
         "rows": [_row_record(row) for row in cost.rows],
         "doublings": [
             {
-                "batch_size": at.batch_size,
-                "next": at.next,
-                **{n: record(getattr(at, n)) for n in ("steps", "step_seconds")},
-                **{n: record(getattr(at, n)) for n in ("seconds", "examples")},
+                "batch_size": row.batch_size,
+                "next": larger.batch_size,
+                **{name: record(multiple) for name, multiple in row.multiples(larger).items()},
             }
-            for at in cost.doublings
+            for row, larger in cost.doublings
         ],
         "devices": [_device_record(row) for row in cost.scaling],
         "sentences": list(cost_sentences(cost)),

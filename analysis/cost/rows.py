@@ -1,7 +1,6 @@
-"""The cost of training at one batch size, and at the next larger one."""
+"""The cost of training at one batch size, and of the next larger one over it."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from analysis.cost.estimates import product, ratio
 from analysis.cost.step_costs import StepCost
@@ -74,41 +73,21 @@ class CostRow:
             return None
         return self.steps.times(self.step.joules)
 
+    def multiples(self, larger: "CostRow") -> dict[str, Estimate]:
+        """Return what a larger batch size costs over this one, where both have a time to target.
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Doubling:
-    """What the next larger batch size costs, as multiples of this one.
-
-    Attributes:
-        batch_size: this one.
-        next: the next larger one, which is twice as large where the study doubles.
-        steps: multiple of the steps to target.
-        step_seconds: multiple of the time of a step.
-        seconds: multiple of the time to target, and so of device-hours and money.
-        examples: multiple of the examples to target.
-    """
-
-    batch_size: int
-    next: int
-    steps: Estimate
-    step_seconds: Estimate
-    seconds: Estimate
-    examples: Estimate
-
-    @classmethod
-    def of(cls, one: CostRow, other: CostRow) -> Self:
-        """Return what `other` costs over `one`; both have a time to target."""
-        assert one.steps is not None
-        assert other.steps is not None
-        assert one.step is not None
-        assert other.step is not None
-        steps = ratio(other.steps, one.steps)
-        step_seconds = ratio(other.step.seconds, one.step.seconds)
-        return cls(
-            batch_size=one.batch_size,
-            next=other.batch_size,
-            steps=steps,
-            step_seconds=step_seconds,
-            seconds=product(steps, step_seconds),
-            examples=steps.times(other.examples_per_step / one.examples_per_step),
-        )
+        Returns:
+            Multiples of steps, step_seconds, seconds (so of device-hours and money), and examples.
+        """
+        assert self.steps is not None
+        assert self.step is not None
+        assert larger.steps is not None
+        assert larger.step is not None
+        steps = ratio(larger.steps, self.steps)
+        step_seconds = ratio(larger.step.seconds, self.step.seconds)
+        return {
+            "steps": steps,
+            "step_seconds": step_seconds,
+            "seconds": product(steps, step_seconds),
+            "examples": steps.times(larger.examples_per_step / self.examples_per_step),
+        }

@@ -1,6 +1,6 @@
 """What training to the target costs, in sentences with their numbers and intervals."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from analysis.cost.devices import ALL_REDUCE, EXAMPLES, SHARES, DeviceCost
 from analysis.cost.estimates import DEVICE_TIME, ENERGY, TIME, amount, text
@@ -22,63 +22,48 @@ _REASONS = {
 
 def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
     """Return the findings, one sentence each: verdicts first, then their basis."""
-    return (
-        *disturbed_sentences(cost),
-        *fastest_sentences(cost),
-        *_throughput(cost),
-        *_doubling(cost),
-        *_under_tuned(cost),
-        *_energy(cost),
-        *_device_sentences(cost),
-        _timed(cost),
-        *_unsteady(cost),
-        *_evaluation(cost),
-        _intervals(cost),
-        *_open(cost),
-        *_missing(cost),
+    said = (
+        *(disturbed_sentences, fastest_sentences, _throughput, _doubling, _under_tuned, _energy),
+        *(_device_sentences, _timed, _unsteady, _evaluation, _intervals, _open, _missing),
     )
+    return tuple(sentence for say in said for sentence in say(cost))
 
 
-def disturbed_sentences(cost: StudyCost) -> tuple[str, ...]:
-    """Return at which batch sizes other programs used cores that the timed threads lacked."""
-    disturbed = cost.costs.disturbed
-    if not disturbed:
-        return ()
-    most = max(row.lacking or 0.0 for row in disturbed)
-    return (
-        f"B = {_listed(disturbed)}: while steps were timed, other programs took up to {most:.1f} "
-        f"cores from the {cost.costs.threads or 1} threads, so the times below are too long; run "
-        "`cost` again when these programs have ended, or with fewer --threads.",
-    )
+def disturbed_sentences(cost: StudyCost) -> Iterator[str]:
+    """Yield at which batch sizes other programs used cores that the timed threads lacked."""
+    if disturbed := cost.costs.disturbed:
+        most = max(row.lacking or 0.0 for row in disturbed)
+        yield (
+            f"B = {_listed(disturbed)}: while steps were timed, other programs took up to "
+            f"{most:.1f} cores from the {cost.costs.threads or 1} threads, so the times below are "
+            "too long; run `cost` again when these programs have ended, or with fewer --threads."
+        )
 
 
-def setting_text(cost: StudyCost) -> str:
+def _setting(cost: StudyCost) -> str:
     """Return what was timed: device, threads and precision."""
     threads = cost.costs.threads
     told = f"{threads} thread{'s' if threads != 1 else ''}" if threads else ""
     return ", ".join(filter(None, (cost.costs.device, told, cost.costs.precision)))
 
 
-def fastest_sentences(cost: StudyCost) -> tuple[str, ...]:
-    """Return which batch size is the fastest on one device, and the smallest that is near it."""
-    best = cost.fastest
+def fastest_sentences(cost: StudyCost) -> Iterator[str]:
+    """Yield which batch size is the fastest on one device, and the smallest that is near it."""
+    best, near = cost.fastest, cost.smallest_near
     if best is None or best.seconds is None or best.steps is None or best.step is None:
-        return (
-            "No batch size has both a step time and steps to target, so none can be recommended.",
-        )
+        yield "No batch size has both a step time and steps to target, so none can be recommended."
+        return
     unit = step_unit(cost.analysis.study.config)
-    sentences = [
+    yield (
         f"Fastest on one device: B = {best.batch_size}, {text(best.seconds, TIME)} to target, "
-        f"{text(best.steps)} {unit} of {text(best.step.seconds, TIME)}{_as_fast(cost)}.",
-        f"On one device the fastest batch size is also the cheapest: {_bill(best)}.",
-    ]
-    near = cost.smallest_near
+        f"{text(best.steps)} {unit} of {text(best.step.seconds, TIME)}{_as_fast(cost)}."
+    )
+    yield f"On one device the fastest batch size is also the cheapest: {_bill(best)}."
     if near is not None and near is not best and near.seconds is not None:
-        sentences.append(
+        yield (
             f"The smallest batch size within 10% of the fastest is B = {near.batch_size}: "
             f"{text(near.seconds, TIME)}, {_bill(near)}."
         )
-    return tuple(sentences)
 
 
 def _as_fast(cost: StudyCost) -> str:
@@ -94,76 +79,75 @@ def _as_fast(cost: StudyCost) -> str:
 def _bill(row: CostRow) -> str:
     assert row.seconds is not None
     hours = text(row.seconds, DEVICE_TIME)
-    if row.money is None:
-        return hours
-    return f"{hours}, {text(row.money)} at {row.price:g} an hour"
+    return hours if row.money is None else f"{hours}, {text(row.money)} at {row.price:g} an hour"
 
 
 def _listed(rows: Iterable[CostRow | StepCost]) -> str:
     return ", ".join(str(row.batch_size) for row in rows)
 
 
-def _throughput(cost: StudyCost) -> tuple[str, ...]:
+def _throughput(cost: StudyCost) -> Iterator[str]:
     stop, timed = cost.throughput_stops, [row for row in cost.rows if row.step is not None]
     if stop is None or stop.examples_per_second is None or len(timed) == 1:
-        return ()
-    rate = f"{text(stop.examples_per_second)} examples/s"
+        return
+    rate = f"B = {stop.batch_size}: {text(stop.examples_per_second)} examples/s"
     if stop is timed[-1]:
-        return (
-            f"Throughput still rises at the largest batch size, B = {stop.batch_size}: {rate}.",
-        )
-    return (
-        f"Throughput stops rising at B = {stop.batch_size}: {rate}, within 10% of the most at any "
-        "batch size.",
-    )
+        yield f"Throughput still rises at the largest batch size, {rate}."
+    else:
+        yield f"Throughput stops rising at {rate}, within 10% of the most at any batch size."
 
 
-def _doubling(cost: StudyCost) -> tuple[str, ...]:
-    if not cost.doublings:
-        return ()
-    steps = [(f"{at.batch_size} to {at.next}", at) for at in cost.doublings]
-    times = "; ".join(f"{which}: {text(at.seconds)}" for which, at in steps)
-    examples = "; ".join(f"{which}: {rounded(at.examples.value)}" for which, at in steps)
-    return (
-        f"From one batch size to the next, the time to target is multiplied by: {times}.",
-        f"The examples to target are multiplied by: {examples}.",
-    )
+def _doubling(cost: StudyCost) -> Iterator[str]:
+    if cost.doublings:
+        steps = [(f"{a.batch_size} to {b.batch_size}", a.multiples(b)) for a, b in cost.doublings]
+        times = "; ".join(f"{which}: {text(at['seconds'])}" for which, at in steps)
+        examples = "; ".join(f"{which}: {rounded(at['examples'].value)}" for which, at in steps)
+        yield f"From one batch size to the next, the time to target is multiplied by: {times}."
+        yield f"The examples to target are multiplied by: {examples}."
 
 
-def _under_tuned(cost: StudyCost) -> tuple[str, ...]:
+def _under_tuned(cost: StudyCost) -> Iterator[str]:
     ratios = [
         row.steps_found / row.steps.value for row in cost.beyond if row.steps_found and row.steps
     ]
-    if not ratios:
-        return ()
-    span = span_text(rounded(min(ratios)), rounded(max(ratios)))
-    return (
-        f"B = {_listed(cost.beyond)}: the best point found takes {span} times the steps of the "
-        "estimated optimum, beyond its interval; run more trials there (search.trials).",
-    )
+    if ratios:
+        span = span_text(rounded(min(ratios)), rounded(max(ratios)))
+        yield (
+            f"B = {_listed(cost.beyond)}: the best point found takes {span} times the steps of the "
+            "estimated optimum, beyond its interval; run more trials there (search.trials)."
+        )
 
 
-def _energy(cost: StudyCost) -> tuple[str, ...]:
+def _energy(cost: StudyCost) -> Iterator[str]:
     known = [(row, row.joules) for row in cost.rows if row.joules is not None]
     if not known:
-        return ("Energy is unknown: no driver reports it (NVML on a GPU, RAPL on a CPU).",)
+        yield "Energy is unknown: no driver reports it (NVML on a GPU, RAPL on a CPU)."
+        return
     row, joules = min(known, key=lambda pair: pair[1].value)
-    return (f"Least energy on one device: B = {row.batch_size}, {text(joules, ENERGY)} to target.",)
+    yield f"Least energy on one device: B = {row.batch_size}, {text(joules, ENERGY)} to target."
 
 
-def _device_sentences(cost: StudyCost) -> tuple[str, ...]:
+def _device_sentences(cost: StudyCost) -> Iterator[str]:
     fastest, cheapest, near = cost.fastest_scaled, cost.cheapest_scaled, cost.cheapest_near
-    told = _left_out(cost)
-    if fastest is None or cheapest is None or near is None or cost.scaling[-1].devices == 1:
-        return told
-    return (
-        f"Fastest number of devices: {_scaled(fastest)}.",
-        f"Cheapest: {_scaled(cheapest)}.",
-        f"Cheapest within 10% of the fastest: {_scaled(near)}.",
-        _end_of_scaling(cost),
-        *_link(cost),
-        *told,
-    )
+    link, devices = cost.terms.link, {row.devices for row in cost.scaling}
+    if fastest and cheapest and near and devices != {1}:
+        yield f"Fastest number of devices: {_scaled(fastest)}."
+        yield f"Cheapest: {_scaled(cheapest)}."
+        yield f"Cheapest within 10% of the fastest: {_scaled(near)}."
+        yield _end_of_scaling(cost)
+        if link is not None:
+            on = "" if link.measured_on is None else f", as measured on {link.measured_on} GPUs"
+            yield (
+                f"An all-reduce is a ring over links of {link.bandwidth / 1e9:.3g} GB/s, with "
+                f"{amount(link.latency, TIME)} for each message{on}; it does not overlap with a "
+                "step."
+            )
+    if without := sorted({*cost.terms.devices} - devices):
+        yield (
+            f"{', '.join(map(str, without))} devices are left out: no batch size gives each of "
+            f"them {cost.costs.rows[0].batch_size} examples or more, the smallest batch that was "
+            "timed."
+        )
 
 
 def _scaled(row: DeviceCost) -> str:
@@ -196,103 +180,74 @@ def _end_of_scaling(cost: StudyCost) -> str:
     )
 
 
-def _link(cost: StudyCost) -> tuple[str, ...]:
-    link = cost.terms.link
-    if link is None:
-        return ()
-    on = "" if link.measured_on is None else f", as measured on {link.measured_on} GPUs"
-    return (
-        f"An all-reduce is a ring over links of {link.bandwidth / 1e9:.3g} GB/s, with "
-        f"{amount(link.latency, TIME)} for each message{on}; it does not overlap with a step.",
-    )
-
-
-def _left_out(cost: StudyCost) -> tuple[str, ...]:
-    without = sorted({*cost.terms.devices} - {row.devices for row in cost.scaling})
-    if not without:
-        return ()
-    least = cost.costs.rows[0].batch_size
-    return (
-        f"{', '.join(map(str, without))} devices are left out: no batch size gives each of them "
-        f"{least} examples or more, the smallest batch that was timed.",
-    )
-
-
-def _timed(cost: StudyCost) -> str:
+def _timed(cost: StudyCost) -> Iterator[str]:
     costs = cost.costs
     if costs.source != MEASURED:
-        return f"Step times are those of {costs.source}, on {setting_text(cost)}."
+        yield f"Step times are those of {costs.source}, on {_setting(cost)}."
+        return
     repeats = [row.repeats for row in costs.rows if row.repeats]
-    return (
-        f"Steps were timed with one model at a time, on {setting_text(cost)}: medians of "
+    yield (
+        f"Steps were timed with one model at a time, on {_setting(cost)}: medians of "
         f"{span_text(min(repeats), max(repeats))} repeats, with their 95% intervals."
     )
 
 
-def _unsteady(cost: StudyCost) -> tuple[str, ...]:
-    """Return which batch sizes another process seems to have disturbed."""
+def _unsteady(cost: StudyCost) -> Iterator[str]:
+    """Yield which batch sizes another process seems to have disturbed."""
     wide = [
         row
         for row in cost.rows
         if row.step and row.step.seconds.high > _STEADY * row.step.seconds.low
     ]
-    if cost.costs.source != MEASURED or not wide:
-        return ()
-    fewer = ", or with fewer --threads" if (cost.costs.threads or 1) > 1 else ""
-    return (
-        f"B = {_listed(wide)}: the ends of the interval of a step differ by more than a factor of "
-        f"{_STEADY:g}, as other programs cause; run `cost` again when they have ended{fewer}.",
-    )
+    if cost.costs.source == MEASURED and wide:
+        fewer = ", or with fewer --threads" if (cost.costs.threads or 1) > 1 else ""
+        yield (
+            f"B = {_listed(wide)}: the ends of the interval of a step differ by more than a factor "
+            f"of {_STEADY:g}, as other programs cause; run `cost` again when they have "
+            f"ended{fewer}."
+        )
 
 
-def _evaluation(cost: StudyCost) -> tuple[str, ...]:
-    known = [
-        (row.evaluation_seconds, row.seconds.value)
-        for row in cost.costs.rows
-        if row.evaluation_seconds is not None
-    ]
-    if not known:
-        return ()
-    seconds, step = known[0]
-    return (
-        f"A measurement on the validation set takes {amount(seconds, TIME)}, as long as "
-        f"{rounded(seconds / step)} steps at B = {cost.costs.rows[0].batch_size}; the times to "
-        "target include none.",
-    )
+def _evaluation(cost: StudyCost) -> Iterator[str]:
+    known = [row for row in cost.costs.rows if row.evaluation_seconds is not None]
+    if known and (seconds := known[0].evaluation_seconds) is not None:
+        yield (
+            f"A measurement on the validation set takes {amount(seconds, TIME)}, as long as "
+            f"{rounded(seconds / known[0].seconds.value)} steps at B = "
+            f"{known[0].batch_size}; the times to target include none."
+        )
 
 
-def _intervals(cost: StudyCost) -> str:
+def _intervals(cost: StudyCost) -> Iterator[str]:
     analysis = cost.analysis
     if not cost.held:
-        return (
+        yield (
             "Steps to target have no interval: they are the fewest over trials, without "
             "replicates and at too few batch sizes to compare fits; set replicates.seeds and run "
             "`sweep` again."
         )
+        return
     of = fitted_quantity(analysis.study, analysis.table)
     what = f"those of the curve fitted to the {of}" if cost.on_curve else f"the {of}"
     missing = "" if analysis.tuning is None else analysis.tuning.missing
     without = f"; none covers under-tuning: {missing}" if missing else ""
-    return (
+    yield (
         f"Steps to target are {what}; their 95% intervals cover {list_text(cost.held)}, and those "
         f"of times also the spread of step times{without}."
     )
 
 
-def _open(cost: StudyCost) -> tuple[str, ...]:
+def _open(cost: StudyCost) -> Iterator[str]:
     rows = [row for row in cost.rows if row.steps is not None and not row.steps.identified]
-    if not rows or not cost.held:
-        return ()
-    return (
-        f"B = {_listed(rows)}: the data do not bound the steps on both sides within a factor of "
-        f"{REACH:g}; run more trials (search.trials) or seeds (replicates.seeds) there.",
-    )
+    if rows and cost.held:
+        yield (
+            f"B = {_listed(rows)}: the data do not bound the steps on both sides within a factor "
+            f"of {REACH:g}; run more trials (search.trials) or seeds (replicates.seeds) there."
+        )
 
 
-def _missing(cost: StudyCost) -> tuple[str, ...]:
-    missed = [row for row in cost.rows if row.steps is None]
-    untimed = [row for row in cost.rows if row.step is None]
-    return (
-        *([f"B = {_listed(missed)}: no steps to target, so no time to target."] if missed else []),
-        *([f"B = {_listed(untimed)}: no step time is known."] if untimed else []),
-    )
+def _missing(cost: StudyCost) -> Iterator[str]:
+    if missed := [row for row in cost.rows if row.steps is None]:
+        yield f"B = {_listed(missed)}: no steps to target, so no time to target."
+    if untimed := [row for row in cost.rows if row.step is None]:
+        yield f"B = {_listed(untimed)}: no step time is known."

@@ -4,12 +4,13 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from pydantic import TypeAdapter, ValidationError
 
 from analysis.cost.devices import HALF, DeviceCost, Link, scaled
 from analysis.cost.estimates import ratio
-from analysis.cost.rows import CostRow, Doubling
+from analysis.cost.rows import CostRow
 from analysis.cost.step_costs import LEAST, MOST, StepCosts, read_costs
 from analysis.cost.steps import found_steps, steps_of
 from analysis.errors import AnalysisError
@@ -41,12 +42,7 @@ class Terms:
     link: Link | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an impossible price, and devices without a link.
-
-        Raises:
-            AnalysisError: the price, or a number of devices, is out of its range; or the link is
-                missing.
-        """
+        """Refuse an impossible price or number of devices, and devices without a link."""
         if self.price is not None and not LEAST <= self.price <= MOST:
             raise AnalysisError(
                 f"--price must be a number from {LEAST:g} to {MOST:g}, got {self.price:g}"
@@ -133,11 +129,10 @@ class StudyCost:
         most = max((rate for _, rate in known), default=0.0)
         return next((row for row, rate in known if NEAR * rate >= most), None)
 
-    @cached_property
-    def doublings(self) -> tuple[Doubling, ...]:
-        """What each next larger batch size costs."""
-        pairs = zip(self.timed, self.timed[1:], strict=False)
-        return tuple(Doubling.of(one, other) for one, other in pairs)
+    @property
+    def doublings(self) -> tuple[tuple[CostRow, CostRow], ...]:
+        """Rows with a time to target, each with the next larger one."""
+        return tuple(pairwise(self.timed))
 
     @property
     def fastest_scaled(self) -> DeviceCost | None:
@@ -175,11 +170,7 @@ def cost_of(folder: ResultsFolder, analysis: Analysis) -> StudyCost | None:
 
 
 def check_joinable(analysis: Analysis, terms: Terms) -> None:
-    """Refuse studies whose steps have no one cost, before anything is timed.
-
-    Raises:
-        AnalysisError: batches change along a trial, or clients would be spread over devices.
-    """
+    """Refuse a batch schedule, and clients spread over devices, before anything is timed."""
     config = analysis.study.config
     if is_planned(config):
         raise AnalysisError(

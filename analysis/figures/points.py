@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing.colors import color
-from analysis.figures.drawing.kind import FigureKind
+from analysis.figures.drawing.kind import FigureKind, Look
 from analysis.figures.drawing.series import (
     FIT,
     MEASURED,
@@ -18,7 +18,6 @@ from analysis.figures.drawing.series import (
     through,
 )
 from analysis.figures.drawing.sheet import Sheet
-from analysis.figures.drawing.style import Look
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats

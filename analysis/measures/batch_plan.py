@@ -17,11 +17,7 @@ KEY = "batch_plans"
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """Stages of a trial: for each the step before which it begins, and the examples per step.
-
-    Attributes:
-        stages: (first step, examples per step), steps rising from 0.
-    """
+    """Stages of a trial: (first step, examples per step), steps rising from 0."""
 
     stages: tuple[tuple[int, int], ...]
 

@@ -21,12 +21,9 @@ def branch_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def local_sentences(table: pd.DataFrame, b_crit: Estimate | None, unit: str) -> Iterator[str]:
-    """Yield the local critical batch sizes along the trial, and what they stand beside.
+    """Yield the local critical batch sizes in a table of diagnostics, and what they stand beside.
 
-    Args:
-        table: of diagnostics.
-        b_crit: the critical batch size of steps to target; None where it is not identified.
-        unit: what batch sizes count.
+    `b_crit` is that of steps to target, if identified; `unit` what batch sizes count.
     """
     rows = branch_rows(table)
     local = rows[rows["quantity"] == CRITICAL]
@@ -38,7 +35,11 @@ def local_sentences(table: pd.DataFrame, b_crit: Estimate | None, unit: str) -> 
         )
         return
     most = f"{rows['x'].max():.0f}"
-    told = "; ".join(f"{_local(one, most)} at step {one['step']}" for _, one in local.iterrows())
+    told = "; ".join(
+        f"{f'above {most}' if pd.isna(one['value']) else rounded(one['value'])}"
+        f"{interval_text(one)} at step {one['step']}"
+        for _, one in local.iterrows()
+    )
     yield (
         f"In branches from the run at B = {first['batch_size']}, the largest batch whose loss is "
         f"at most {TOLERANCE:.0%} worse after the next {first['examples']:.0f} {unit} is {told}."
@@ -50,10 +51,9 @@ def local_sentences(table: pd.DataFrame, b_crit: Estimate | None, unit: str) -> 
     )
 
 
-def _local(row: "pd.Series[Any]", most: str) -> str:
-    """Return a local critical batch size with its interval, or that it is beyond the branches."""
-    value = f"above {most}" if pd.isna(row["value"]) else rounded(row["value"])
+def interval_text(row: "pd.Series[Any]") -> str:
+    """Return the interval of a row as text; empty where it has none."""
     if pd.isna(row["low"]):
-        return value
+        return ""
     high = "no upper bound" if pd.isna(row["high"]) else rounded(row["high"])
-    return f"{value} ({rounded(row['low'])} to {high})"
+    return f" ({rounded(row['low'])} to {high})"

@@ -20,7 +20,6 @@ from analysis.fitting.estimates import two_digits
 from analysis.fitting.models import Floats
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.targets import by_trial, competing_trials
-from analysis.tables.rows import json_rows
 from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
@@ -56,13 +55,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _LeastErrors:
-    """The least errors over all trials of one batch size.
-
-    Attributes:
-        steps: measured steps, rising, from 1.
-        errors: least validation error up to each of them.
-        known_to: steps up to which no trial was stopped that might have improved.
-    """
+    """The least errors up to each measured step, over all trials; exact up to `known_to` steps."""
 
     steps: NDArray[np.int64]
     errors: Floats
@@ -163,23 +156,14 @@ def _known_to(trials: pd.DataFrame) -> Mapping[int, int]:
     return dict(zip(known_to.index.tolist(), known_to.astype(int).tolist(), strict=True))
 
 
-def budget_records(study: StudyTables) -> list[dict[str, Any]]:
-    """Return the rows of `best_errors` for the chosen budgets as plain data."""
-    return json_rows(best_errors(study, choose_budgets(study)))
-
-
 def best_batch_size_sentences(
     budgets: Sequence[Mapping[str, Any]], quantity: str, tokens: int | None = None
 ) -> list[str]:
     """Return which batch size is best within each budget of examples, and which come close.
 
-    A best one alone says little where its neighbors are as good. Empty unless the least errors of
-    all batch sizes are exact: some trial was stopped in the race to the target.
-
-    Args:
-        budgets: rows of `budget_records`.
-        quantity: what the least error is: error or loss.
-        tokens: to an example, in a study that was written in tokens.
+    A best one alone says little where its neighbors are as good. The rows are of `best_errors`, of
+    an error or a loss, and `tokens` those of an example, in a study written in tokens. Empty unless
+    the least errors of all batch sizes are exact: some trial was stopped in the race to the target.
     """
     rows = [row for row in budgets if row["unit"] == Unit.EXAMPLES]
     if not all(row["exact"] for row in rows):

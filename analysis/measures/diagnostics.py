@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
+from scipy.stats import t as student
 
-from analysis.fitting.estimates import Estimate, rounded
-from analysis.measures.branches import BRANCH, local_sentences
+from analysis.fitting.estimates import LEVEL, Estimate, rounded, span_text
+from analysis.measures.branches import BRANCH, interval_text, local_sentences
 from analysis.measures.federated import example_unit
-from analysis.measures.layers import layer_sentences
-from analysis.measures.over_seeds import over_seeds, seed_counts
+from analysis.measures.layers import layer_sentences, layer_table
 from analysis.tables.files import read_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import DIAGNOSTICS_FILE, SUMMARY_FILE
+from analysis.tables.schema import DIAGNOSTICS_FILE, SUMMARY_FILE, TRIAL_KEY
 from analysis.tables.study import read_table
 
 START, END = "start", "end"
@@ -98,8 +98,8 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
     optimizer = str(config["optimizer"])
     table = read_table(folder, DIAGNOSTICS_FILE)
     return Diagnosed(
-        table=over_seeds(table),
-        seeds=seed_counts(table),
+        table=_over_seeds(table),
+        seeds=_seed_counts(table),
         subject=f"{str(config['workload']).rpartition(':')[2]}, {optimizer}",
         optimizer=optimizer,
         b_crit=b_crit,
@@ -107,29 +107,54 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
     )
 
 
+def _seed_counts(table: pd.DataFrame) -> dict[str, str]:
+    """Return how many trials a batch size has, as text, by diagnostic with several."""
+    counts = table[["what", *TRIAL_KEY]].drop_duplicates().groupby(["what", "batch_size"]).size()
+    return {
+        str(what): span_text(int(own.min()), int(own.max()))
+        for what, own in counts.groupby("what")
+        if own.max() > 1
+    }
+
+
+def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """Return means over the trials of each batch size with their 95 % intervals, by Student's t.
+
+    They are means of logarithms for a quantity that is always positive. Moments are paired in their
+    order, at the median of their steps. A number that is known for one trial alone stays as it is.
+    """
+    if not _seed_counts(table):
+        return table
+    at = ["what", "batch_size", "moment", "place"]
+    moments = table[["what", *TRIAL_KEY, "moment", "step"]].drop_duplicates()
+    moments["place"] = moments.groupby(["what", *TRIAL_KEY, "moment"]).cumcount()
+    middle = moments.groupby(at)["step"].transform("median").round().astype("Int64")
+    rows = table.merge(moments.assign(middle=middle))
+    rows = rows.drop(columns="step").rename(columns={"middle": "step"})
+    least = rows.groupby(["what", "quantity", "variant"])["value"].transform("min")
+    rows["logs"] = (least > 0).astype(float)
+    rows["scaled"] = rows["value"].where(least <= 0, np.log(rows["value"].where(least > 0)))
+    groups = rows.groupby([*at, "quantity", "variant", "x", "y"], dropna=False, sort=False)
+    found, values = groups.first(), groups["scaled"]
+    count, mean = values.count(), values.mean()
+    far = student.ppf((1 + LEVEL) / 2, (count - 1).clip(lower=1)) * values.std() / count**0.5
+    for name, place in (("value", mean), ("low", mean - far), ("high", mean + far)):
+        back = place.where(found["logs"] == 0, np.exp(place))
+        found[name] = found[name].mask(count > 1, back)
+    found["samples"] = found["samples"].mask(count > 1, count)
+    return found.reset_index()[list(table.columns)]
+
+
 def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:
     """Return the findings of each diagnostic that was measured, one sentence each."""
     measured = set(found.table["what"])
-    told = {
-        name: f"Means over {seeds} fresh seeds of the best point at each batch size, with 95% "
-        "intervals for seeds."
-        for name, seeds in found.seeds.items()
-    }
+    told = "Means over {} fresh seeds of the best point at each batch size, with 95% intervals for "
+    seeds = {name: [f"{told.format(count)}seeds."] for name, count in found.seeds.items()}
     return {
-        name: [*([told[name]] if name in told else []), *said(found)]
+        name: [*seeds.get(name, ()), *said(found)]
         for name, said in SENTENCES.items()
         if name in measured
     }
-
-
-def layer_table(found: Diagnosed) -> pd.DataFrame:
-    """Return the layers with a column for each quantity, one row per moment and tensor."""
-    rows = found.table[found.table["what"] == "layers"]
-    key = ["batch_size", "moment", "step", "variant"]
-    wide = rows.pivot_table(index=key, columns="quantity", values="value", sort=False)
-    # a tensor that is always zero has no ratio
-    wide = wide.reindex(columns=["gradient_norm", "full_gradient_norm", "ratio", "full_ratio"])
-    return wide.reset_index().rename(columns={"variant": "layer"})
 
 
 def course(found: Diagnosed, norm: str) -> pd.DataFrame:
@@ -155,7 +180,7 @@ def _noise(found: Diagnosed) -> Iterator[str]:
             continue
         first, last = both.min(), both.max()
         told = [
-            f"from {_interval(ends[0].loc[size])} to {_interval(ends[1].loc[size])} at B = {size}"
+            f"from {_told(ends[0].loc[size])} to {_told(ends[1].loc[size])} at B = {size}"
             for size in dict.fromkeys((first, last))
         ]
         yield f"The noise scale {name} goes from start to end of training {', '.join(told)}."
@@ -178,9 +203,8 @@ def _mean(run: pd.DataFrame) -> float:
     return float(np.trapezoid(values, steps) / (steps[-1] - steps[0]))
 
 
-def _interval(row: "pd.Series[Any]") -> str:
-    high = "no upper bound" if pd.isna(row["high"]) else rounded(row["high"])
-    return f"{rounded(row['value'])} ({rounded(row['low'])} to {high})"
+def _told(row: "pd.Series[Any]") -> str:
+    return rounded(row["value"]) + interval_text(row)
 
 
 def _curvature(found: Diagnosed) -> Iterator[str]:
@@ -269,6 +293,6 @@ SENTENCES: Mapping[str, Callable[[Diagnosed], Iterator[str] | tuple[str, ...]]] 
     "landscape": _landscape,
     "gap": _gap,
     BRANCH: lambda found: local_sentences(found.table, found.measured_b_crit, found.unit),
-    "layers": lambda found: layer_sentences(layer_table(found)),
+    "layers": lambda found: layer_sentences(layer_table(found.table)),
 }
 """What is said of each diagnostic."""

@@ -1,6 +1,7 @@
 """Studies cut to the first trials of each search, so that all have an equal tuning budget."""
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -14,13 +15,16 @@ _KEY = list(TRIAL_KEY)
 
 def equal_trials(study: StudyTables) -> int:
     """Return the greatest number of search trials that every batch size has, >= 0."""
-    trials = study.trials.drop_duplicates(_KEY)
-    searched = (trials["role"] == "search").groupby(trials["batch_size"]).sum()
-    return int(searched.min()) if len(searched) else 0
+    counts = _searched(study.trials.drop_duplicates(_KEY))
+    return int(counts.min()) if len(counts) else 0
+
+
+def _searched(trials: pd.DataFrame) -> "pd.Series[Any]":
+    return (trials["role"] == "search").groupby(trials["batch_size"]).sum()
 
 
 def first_trials(study: StudyTables, first: int) -> StudyTables:
-    """Return a study with only the first trials of every search, for an equal tuning budget.
+    """Return a study with only the `first` trials of every search, for an equal tuning budget.
 
     The fewest steps over trials depend on how many were run; the authors of the measure compare
     the first `num_trials` of each (google-research/batch_science, data_loader.py). Trials from a
@@ -29,10 +33,6 @@ def first_trials(study: StudyTables, first: int) -> StudyTables:
     dropped: it needs more steps than its `stopped_at`. The fewest steps stay exact, since no trial
     that reached ran past the cap of others; if none of the first trials reached, the batch size has
     only that bound. Of a trial that was pruned because dropped ones were better nothing is known.
-
-    Args:
-        study: the tables.
-        first: how many trials of each search to keep, by trial number, >= 1.
 
     Raises:
         AnalysisError: a batch size has fewer, the study is a recipe, or a trial that is kept was
@@ -45,7 +45,7 @@ def first_trials(study: StudyTables, first: int) -> StudyTables:
         )
     trials = study.trials.drop_duplicates(_KEY)
     if not 1 <= first <= equal_trials(study):
-        counts = (trials["role"] == "search").groupby(trials["batch_size"]).sum()
+        counts = _searched(trials)
         least = f"{counts.min()} at B = {counts.idxmin()}" if len(counts) else "no trial at all"
         raise AnalysisError(
             f"the number of first trials must be at least 1 and at most the search trials of every "

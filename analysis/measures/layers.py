@@ -13,6 +13,16 @@ import pandas as pd
 ENDS = ("start", "end")
 
 
+def layer_table(diagnostics: pd.DataFrame) -> pd.DataFrame:
+    """Return the layers with a column for each quantity, one row per moment and tensor."""
+    rows = diagnostics[diagnostics["what"] == "layers"]
+    key = ["batch_size", "moment", "step", "variant"]
+    wide = rows.pivot_table(index=key, columns="quantity", values="value", sort=False)
+    # a tensor that is always zero has no ratio
+    wide = wide.reindex(columns=["gradient_norm", "full_gradient_norm", "ratio", "full_ratio"])
+    return wide.reset_index().rename(columns={"variant": "layer"})
+
+
 def spreads(table: pd.DataFrame) -> pd.DataFrame:
     """Return the largest ratio of a layer over the smallest, from a table of layers.
 

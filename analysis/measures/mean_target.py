@@ -5,7 +5,7 @@ single run reaches the target by luck, or misses it. That needs runs that contin
 so it is known if a study runs to its budget and has fresh seeds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,8 @@ from scipy import stats
 
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.replicates import representative_runs
-from analysis.tables.rows import json_rows
 from analysis.tables.schema import TRIAL_KEY
-from analysis.tables.study import StudyTables
+from analysis.tables.study import StudyTables, json_rows
 
 LEVEL = 0.05
 _LEAST_SEEDS = 2
@@ -30,28 +29,29 @@ _TYPES = {
 }
 
 
-def mean_steps(study: StudyTables, target: float) -> pd.DataFrame:
-    """Return the first measured step at which the mean over fresh seeds is below a target.
+def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
+    """Return the first measured step at which the mean over fresh seeds is below the target.
 
     It is where a one-sided t-test of the seeds' errors against the target has p < 0.05: the mean is
     t s / sqrt(n) or more below it. No step passes that some seed, diverged before, did not reach.
 
     Returns:
-        One row per batch size with two or more fresh seeds: batch_size, seeds, steps, examples,
-        mean and p_value there; null where no measurement passes. No rows for a study that races to
-        its target, whose runs end there.
+        One record per batch size with two or more fresh seeds: batch_size, seeds, steps, examples,
+        mean and p_value there; null where no measurement passes. None where runs end once they have
+        reached the target, as in a study that races to it, and at another target than the study's
+        own, where other points are best.
     """
+    if study.raced or target != study.config["race"].get("target"):
+        return []
     rows = []
-    runs = representative_runs(study) if not study.raced else study.trials.iloc[:0]
-    for size, group in runs.groupby("batch_size", sort=True):
-        if len(group) >= _LEAST_SEEDS:
-            passed = _first_below(_errors(study, group), target)
-            steps = None if passed is None else passed[0]
+    for size, group in representative_runs(study).groupby("batch_size", sort=True):
+        ends_there = (group["steps"] == group["stopped_at"]).any()
+        if len(group) >= _LEAST_SEEDS and not (ends_there and group["stopped_at"].nunique() > 1):
+            steps, mean, p_value = _first_below(_errors(study, group), target)
             plan = BatchPlan.of(study.config, int(str(size)))
             used = None if steps is None else int(plan.examples(steps))
-            mean, p_value = (None, None) if passed is None else passed[1:]
             rows.append((size, len(group), steps, used, mean, p_value))
-    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+    return json_rows(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
 
 
 def _errors(study: StudyTables, runs: pd.DataFrame) -> pd.DataFrame:
@@ -63,10 +63,10 @@ def _errors(study: StudyTables, runs: pd.DataFrame) -> pd.DataFrame:
     return complete if table.shape[1] == len(runs) else complete.iloc[:0]
 
 
-def _first_below(errors: pd.DataFrame, target: float) -> tuple[int, float, float] | None:
+def _first_below(errors: pd.DataFrame, target: float) -> tuple[Any, Any, Any]:
     """Return step, mean and p of the first row whose mean is below the target, by the test."""
     if errors.empty:
-        return None
+        return None, None, None
     values = errors.to_numpy(np.float64)
     means, count = values.mean(axis=1), values.shape[1]
     spread = values.std(axis=1, ddof=1) / np.sqrt(count)
@@ -74,34 +74,22 @@ def _first_below(errors: pd.DataFrame, target: float) -> tuple[int, float, float
         p_values = np.nan_to_num(stats.t.cdf((means - target) / spread, count - 1), nan=1.0)
     passes = np.flatnonzero(p_values < LEVEL)
     if not passes.size:
-        return None
+        return None, None, None
     first = int(passes[0])
     return int(errors.index[first]), float(means[first]), float(p_values[first])
 
 
-def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
-    """Return the rows of `mean_steps` as plain data; none at another target than the study's own.
-
-    The fresh seeds are of the points that are best at that one.
-    """
-    own = study.config["race"].get("target")
-    return json_rows(mean_steps(study, target)) if target == own else []
-
-
 def mean_sentences(
     rows: Sequence[Mapping[str, Any]], target: float, quantity: str
-) -> tuple[str, ...]:
-    """Return where the mean passes, given the rows of `mean_records`."""
-    passed = [row for row in rows if row["steps"] is not None]
-    missed = ", ".join(str(row["batch_size"]) for row in rows if row["steps"] is None)
+) -> Iterator[str]:
+    """Yield where the mean passes, given the rows of `mean_records`."""
     test = f"a one-sided t-test over the fresh seeds, p < {LEVEL:g} at that step"
-    sentences = []
-    if passed:
+    if passed := [row for row in rows if row["steps"] is not None]:
         where = ", ".join(f"{row['steps']:,} at B = {row['batch_size']}" for row in passed)
-        sentences.append(
+        yield (
             f"The mean {quantity} is below {target:g} ({test}) from step {where}; each is the "
             "first of many tests, so a single one may be luck."
         )
-    if missed:
-        sentences.append(f"At B = {missed} the mean passes that test at no step.")
-    return tuple(sentences)
+    if missed := ", ".join(str(row["batch_size"]) for row in rows if row["steps"] is None):
+        said = "passes that test" if passed else f"{quantity} is below {target:g} ({test})"
+        yield f"At B = {missed} the mean {said} at no step."

@@ -4,7 +4,7 @@ At the base batch size the point was tuned, and its replicates represent it; at 
 scaling rule set it, and nothing was searched. A recipe is judged by these runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -62,29 +62,28 @@ def recipe_record(study: StudyTables) -> dict[str, Any] | None:
     }
 
 
-def recipe_sentences(record: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return sentences on a `recipe_record`, none for a tuned study."""
+def recipe_sentences(record: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield sentences on a `recipe_record`, none for a tuned study."""
     if record is None:
-        return ()
+        return
     base, epochs = record["base"], record["warmup_epochs"]
     name = f"{record['rule']} scaling rule"
     name += f" with {epochs:g} epochs of warm-up" if epochs else ""
     if not record["ran"]:
-        return (
+        yield (
             f"No run of the {name} is recorded: it needs a point that reaches the target at B = "
-            f"{base}; all numbers here are from the search there.",
+            f"{base}; all numbers here are from the search there."
         )
+        return
     tuned, origin = "Nothing was tuned", "published"
     if base is not None:
         tuned, origin = f"Only B = {base} was tuned", "the one found there"
-    meaning = (
+    yield (
         f"{tuned}: all numbers are for one point, {origin}, scaled by the {name} and run with "
         "fresh seeds; a search might do better at any other batch size."
     )
-    if record["fresh_seeds"]:
-        return (meaning,)
-    return (
-        meaning,
-        f"B = {base} has no fresh seeds, only the trial that found the point, whose steps are "
-        "biased low; set replicates.seeds.",
-    )
+    if not record["fresh_seeds"]:
+        yield (
+            f"B = {base} has no fresh seeds, only the trial that found the point, whose steps are "
+            "biased low; set replicates.seeds."
+        )

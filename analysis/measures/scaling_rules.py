@@ -81,22 +81,10 @@ def scaling_rules(
     for source, size in sorted(pairs, key=lambda pair: (pair[1], pair[0])):
         for rule, rate, values, power in rules:
             proposed, tuned = values[source] * (size / source) ** power, values[size]
-            steps = tried.get((size, source, rule))
-            rows.append(
-                {
-                    "batch_size": size,
-                    "source_batch_size": source,
-                    "rule": rule,
-                    "rate": rate,
-                    "proposed": proposed,
-                    "tuned": tuned,
-                    "lr_ratio": proposed / tuned,
-                    "ran": (size, source, rule) in tried,
-                    "steps": steps,
-                    "tuned_steps": reached["steps"][size],
-                    "steps_ratio": None if pd.isna(steps) else steps / reached["steps"][size],
-                }
-            )
+            steps, best = tried.get((size, source, rule)), reached["steps"][size]
+            cost = None if pd.isna(steps) else steps / best
+            lands = (rate, proposed, tuned, proposed / tuned, (size, source, rule) in tried)
+            rows.append((size, source, rule, *lands, steps, best, cost))
     return _typed(rows)
 
 
@@ -144,5 +132,5 @@ def _sentence(rule: object, rows: pd.DataFrame) -> str:
     return f"{distance}; run as a warm start, {cost}."
 
 
-def _typed(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+def _typed(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(dict(_TYPES))

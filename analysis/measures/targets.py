@@ -7,7 +7,7 @@ bracket `(steps_before, steps]` are recorded with it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,10 @@ _NEVER = np.iinfo(np.int64).max
 
 
 def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
-    """Return the trials of the searches as they stand at a target.
+    """Return the trials of the searches as they stand at a target, None being the study's own.
 
-    Args:
-        study: the tables.
-        target: validation error to get below; None for the study's own. Another one is judged by
-            the curves: a trial that crossed it has reached it, however it ended. It may be below
-            the study's own only if trials ran on past that.
+    Another one is judged by the curves: a trial that crossed it has reached it, however it ended.
+    It may be below the study's own only if trials ran on past that.
 
     Returns:
         One row per trial that competes for the fewest steps, sorted by batch size, role and
@@ -150,11 +147,7 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
 
 
 def check_target(target: float, race: Mapping[str, Any]) -> None:
-    """Refuse a target that the curves of a study cannot decide.
-
-    Args:
-        target: validation error to get below.
-        race: the section of that name in the resolved study file.
+    """Refuse a target that the curves of a study cannot decide, given its section `race`.
 
     Raises:
         AnalysisError: it is not a finite number, or tighter than the one that trials stopped at.
@@ -166,6 +159,23 @@ def check_target(target: float, race: Mapping[str, Any]) -> None:
         raise AnalysisError(
             f"a target must not be below the one raced to, {raced_to:g}, got {target:g}, where "
             "trials stopped; choose a looser one, or sweep again with a lower race.target"
+        )
+
+
+def begun_below(study: StudyTables, target: float) -> int:
+    """Return how many trials were below a target before they took a step."""
+    start = study.curves[study.curves["step"] == 0]
+    below: int = start[start["val_error"] < target].drop_duplicates(_KEY).shape[0]
+    return below
+
+
+def begun_sentences(begun: int) -> Iterator[str]:
+    """Yield what `begun_below` trials below the target mean; nothing for none."""
+    if begun:
+        trials = f"{begun} trial was" if begun == 1 else f"{begun} trials were"
+        yield (
+            f"{trials} below the target before training, so steps to target depend partly on lucky "
+            "starts: lower race.target, in a new results folder."
         )
 
 

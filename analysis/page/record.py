@@ -1,22 +1,21 @@
-"""What a page shows, as one value and as the data that its script reads."""
+"""What a page shows: of the folders of studies one value, and the data that its script reads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from analysis.comparison.compare import Comparison
+from analysis.comparison.compare import Comparison, compare
 from analysis.comparison.report import comparison_record
 from analysis.cost.record import cost_record
 from analysis.cost.sentences import cost_sentences
-from analysis.cost.study_cost import StudyCost
+from analysis.cost.study_cost import StudyCost, cost_of
 from analysis.figures.one_study.metaparameters import metaparameters_data
 from analysis.measures.batch_plan import KEY as BATCH_PLANS
-from analysis.measures.diagnostics import Diagnosed, diagnostic_sentences
+from analysis.measures.diagnostics import Diagnosed, diagnostic_sentences, read_diagnostics
 from analysis.measures.federated import batch_axis, local_steps, steps_axis
-from analysis.measures.near_best import near_best
-from analysis.page.searches import Room, axes_record, searches
+from analysis.page.searches import Room, axes_record, near_best, searches
 from analysis.page.tables import (
     PageTable,
     study_tables,
@@ -27,9 +26,20 @@ from analysis.page.tables import (
 from analysis.page.verdict import Verdict, verdict_of, with_cost
 from analysis.page.views import curve_points, shortened, views
 from analysis.report.record import summary_record
-from analysis.report.summary import Analysis
-from analysis.tables.rows import json_rows
-from analysis.tables.schema import ROLES, STATUSES
+from analysis.report.summary import Analysis, analyze
+from analysis.tables.files import read_file
+from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import DIAGNOSTICS_FILE, ROLES, STATUSES, STUDY_FILE
+from analysis.tables.study import StudyTables, json_rows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Source:
+    """A study to be shown: its folder, its tables, and the sweeps in its `provenance.json`."""
+
+    folder: ResultsFolder
+    tables: StudyTables
+    sweeps: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -147,13 +157,55 @@ class Page:
         return [] if self.comparison is None else tables_of_comparison(self.comparison)
 
 
-def page_record(page: Page, room: Room) -> dict[str, Any]:
-    """Return the data that the page's script reads.
+def page_of(studies: Mapping[str, Source], target: float | None = None) -> Page:
+    """Return the page of a study, or of several side by side, by unique names.
 
-    Args:
-        page: what is shown.
-        room: how many trials and training curves it holds, over all studies.
+    The target holds for all; None is each study's own.
     """
+    comparison, labels = None, list(studies)
+    if len(studies) == 1:
+        analyses = [analyze(source.tables, target) for source in studies.values()]
+    else:
+        comparison = compare({name: one.tables for name, one in studies.items()}, target)
+        analyses = [study.analysis for study in comparison.studies]
+        labels = [study.label for study in comparison.studies]
+    shown = [
+        StudyPage.of(analysis, label, _records(source, analysis))
+        for analysis, label, source in zip(analyses, labels, studies.values(), strict=True)
+    ]
+    return Page(studies=shown, comparison=comparison)
+
+
+def _records(source: Source, analysis: Analysis) -> Records:
+    folder, diagnosed = source.folder, None
+    if folder.exists(DIAGNOSTICS_FILE):
+        b_crit = None if analysis.b_crit is None else analysis.b_crit.estimate
+        found = read_diagnostics(folder, source.tables.config)
+        diagnosed = replace(found, b_crit=b_crit)  # of this analysis, not of an earlier one
+    return Records(
+        study_file=read_file(folder, STUDY_FILE).decode(),
+        sweeps=[_as_text(sweep) for sweep in source.sweeps],
+        cost=cost_of(folder, analysis),
+        diagnosed=diagnosed,
+    )
+
+
+def _as_text(sweep: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is recorded of a sweep as text by name; empty entries are left out."""
+    found = {}
+    for name, value in sweep.items():
+        text = str(value)
+        if isinstance(value, dict):
+            text = ", ".join(f"{key} {part}" for key, part in value.items())
+        elif isinstance(value, list):
+            text = " ".join(map(str, value))
+        if value is not None and text:
+            found[str(name)] = text
+    return found
+
+
+def page_record(page: Page, room: Room) -> dict[str, Any]:
+    """Return the data that the page's script reads, with as many trials and curves as have room."""
     share = room.of(1 / len(page.studies))
     return {
         "statuses": list(STATUSES),

@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import representative_runs
 from analysis.measures.targets import judged_trials
 from analysis.page.views import shortened
 from analysis.report.summary import Analysis
-from analysis.search_quality.best_of_n import best_of_n_at, search_sample, spread_numbers
+from analysis.search_quality.best_of_n import best_of_n, search_sample, spread_numbers
 from analysis.search_quality.table import EVEN_ROLES
 from analysis.tables.schema import ROLES, STATUSES, TRIAL_KEY, hyperparameters
+from analysis.tables.study import StudyTables
 
 _Key = tuple[Any, ...]
 _Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -28,16 +30,13 @@ BEST = 10
 POINTS = 24
 """Points of a training curve."""
 _SIZES_OF_N = 40
+NEAR = 0.1
+"""Share of additional steps up to which a trial is near the best."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
-    """How much of a study a page can hold.
-
-    Attributes:
-        trials: trials in all.
-        curves: training curves in all.
-    """
+    """How many trials and how many training curves a page can hold in all."""
 
     trials: int
     curves: int
@@ -48,12 +47,7 @@ class Room:
 
 
 def searches(analysis: Analysis, targets: Sequence[float], room: Room) -> list[dict[str, Any]]:
-    """Return the trials of each batch size.
-
-    Args:
-        analysis: the study.
-        targets: the targets at which they are judged, that of the analysis first.
-        room: how many are shown.
+    """Return the trials of each batch size, judged at each target, that of the analysis first.
 
     Returns:
         One record per batch size: batch_size; of, the number of its trials; columns with an entry
@@ -65,7 +59,10 @@ def searches(analysis: Analysis, targets: Sequence[float], room: Room) -> list[d
     sizes = judged[0]["batch_size"]
     share = {"trials": room.trials // sizes.nunique(), "curves": room.curves // sizes.nunique()}
     curves = _by_trial(study.curves)
-    fresh = _fresh(analysis)
+    fresh = {}
+    if analysis.table["seeds"].notna().any():
+        runs = representative_runs(study, analysis.target)
+        fresh = {int(str(size)): _whole(own["steps"]) for size, own in runs.groupby("batch_size")}
     found = []
     for size in sorted(sizes.unique()):
         every = [trials[(sizes == size).to_numpy()] for trials in judged]
@@ -90,13 +87,40 @@ def searches(analysis: Analysis, targets: Sequence[float], room: Room) -> list[d
     return found
 
 
+def near_best(study: StudyTables, target: float | None = None) -> pd.DataFrame:
+    """Return the ranges of the hyperparameters of all trials within 10 % of the fewest steps.
+
+    The best trial alone zigzags from one batch size to the next, as it is lucky too; the range of
+    those near it says which values would have done as well.
+
+    Returns:
+        One row per batch size that reached the target and searched hyperparameter (effective_lr
+        too, where learning rate and momentum are searched): batch_size, hyperparameter, best (the
+        value of the fastest trial), low, high, trials (how many lie near the best, itself
+        included). No rows where a scaling rule gives the values.
+    """
+    trials = judged_trials(study, target)
+    names = [] if follows_rule(study) else list(study.space)
+    if study.gathers_momentum and {"lr", "momentum"} <= set(names):
+        trials = trials.assign(effective_lr=trials["lr"] / (1 - trials["momentum"]))
+        names.append("effective_lr")
+    rows = []
+    reached = trials[trials["status"] == "reached"].sort_values("steps", kind="stable")
+    for size, group in reached.groupby("batch_size", sort=True):
+        near = group[group["steps"] <= (1 + NEAR) * group["steps"].iloc[0]]
+        for name in names:
+            values = near[name].to_numpy(float)
+            rows.append((int(str(size)), name, values[0], values.min(), values.max(), len(near)))
+    columns = ["batch_size", "hyperparameter", "best", "low", "high", "trials"]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def axes_record(analysis: Analysis) -> list[dict[str, Any]]:
     """Return the searched hyperparameters with their ranges, learning rate and momentum first."""
     space = analysis.study.space
-    first = {"lr": 0, "momentum": 1}
     return [
         {"name": name, **{key: space[name][key] for key in ("low", "high", "scale")}}
-        for name in sorted(space, key=lambda name: (first.get(name, len(first)), name))
+        for name in analysis.study.searched
     ]
 
 
@@ -158,12 +182,5 @@ def _best_of_n(trials: pd.DataFrame) -> list[list[float | None]]:
     sample = search_sample(trials[trials["role"].isin(EVEN_ROLES)])
     if sample.trials < 2 or not len(sample.steps):  # noqa: PLR2004
         return []
-    curve = best_of_n_at(sample, spread_numbers(sample.trials, _SIZES_OF_N))
+    curve = best_of_n(sample, spread_numbers(sample.trials, _SIZES_OF_N))
     return [shortened(row) for row in curve[["n", "steps", "reach"]].to_numpy(float)]
-
-
-def _fresh(analysis: Analysis) -> dict[int, list[int | None]]:
-    if analysis.table["seeds"].isna().all():
-        return {}
-    runs = representative_runs(analysis.study, analysis.target)
-    return {int(str(size)): _whole(own["steps"]) for size, own in runs.groupby("batch_size")}

@@ -13,7 +13,7 @@ from analysis.cost.record import readable_costs, readable_devices
 from analysis.cost.study_cost import StudyCost
 from analysis.fitting.estimates import Estimate, rounded, span_text
 from analysis.measures.diagnostics import END, Diagnosed
-from analysis.measures.near_best import NEAR
+from analysis.page.searches import NEAR
 from analysis.report.goals import GOALS_NOTE, goals_table
 from analysis.report.summary import Analysis
 from analysis.report.write import readable_table
@@ -24,14 +24,7 @@ _Record = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PageTable:
-    """A table as text.
-
-    Attributes:
-        caption: what it shows.
-        rows: its columns of text, at least one row.
-        note: what a reader must know besides; may be empty.
-        names_first: whether the first column holds names, which read from the left.
-    """
+    """A table as text, with a caption, a note that may be empty, and maybe names first."""
 
     caption: str
     rows: pd.DataFrame

@@ -4,7 +4,7 @@ Made from the summary of a study as plain data, as all sentences are.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,13 +22,7 @@ _Record = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What a study says on the choice of a batch size.
-
-    Attributes:
-        headline: in a few words.
-        reasons: sentences on what to choose when.
-        sure: sentences on how sure that is.
-    """
+    """What a study says on which batch size to use, with sentences on why and how sure."""
 
     headline: str
     reasons: tuple[str, ...]
@@ -36,16 +30,12 @@ class Verdict:
 
 
 def verdict_of(record: _Record) -> Verdict:
-    """Return the verdict of a study on its steps alone.
-
-    Args:
-        record: from `analysis.report.record.summary_record`, or read back from `summary.json`.
-    """
+    """Return the verdict of a study on its steps alone, from what `summary.json` holds."""
     if record["fits"] is None:
         return Verdict(
             headline="No batch size can be recommended yet",
             reasons=tuple(text for text in record["sentences"] if text.startswith("No fit: ")),
-            sure=(*_unfinished(record), *_searches(record)),
+            sure=(*_unfinished(record), _searches(record)),
         )
     critical = record["critical_batch_sizes"]
     b_crit = Estimate.of(critical["b_crit"])
@@ -57,7 +47,7 @@ def verdict_of(record: _Record) -> Verdict:
         sure=(
             *_unfinished(record),
             *b_crit_sentences(record, critical["b_crit"]),
-            *_searches(record),
+            _searches(record),
         ),
     )
 
@@ -122,21 +112,19 @@ _BOUNDED = {
 """Headline and reason where the data do not bound b_crit on both sides."""
 
 
-def _edges(critical: _Record, unit: str) -> tuple[str, ...]:
-    """Return where doubling the batch size pays in full, and where no longer."""
+def _edges(critical: _Record, unit: str) -> Iterator[str]:
+    """Yield where doubling the batch size pays in full, and where no longer."""
     perfect, plateau = (Estimate.of(critical[name]) for name in ("b_perfect", "b_plateau"))
-    sentences = []
     if perfect.identified:
-        sentences.append(
+        yield (
             f"Up to B = {perfect.text()}, twice the batch size takes half the {unit}: stay there "
             "if examples are the main cost."
         )
     if plateau.identified:
-        sentences.append(
+        yield (
             f"From B = {plateau.text()} on, a larger batch saves hardly any {unit}: go there only "
             "if time is all that counts."
         )
-    return tuple(sentences)
 
 
 def _nearest(record: _Record, b_crit: Estimate) -> str:
@@ -168,7 +156,7 @@ def _unfinished(record: _Record) -> tuple[str, ...]:
     return tuple(text for text in record["sentences"] if text.startswith("Unfinished: "))
 
 
-def _searches(record: _Record) -> tuple[str, ...]:
+def _searches(record: _Record) -> str:
     """Return how many searches are good enough, and by how much the others may yet fall."""
     rows = record["search"]
     falling = [row for row in rows if row["search"] == SearchVerdict.FALLING]
@@ -181,4 +169,4 @@ def _searches(record: _Record) -> tuple[str, ...]:
             f"there would have taken up to {percent(max(gains))} more {record['unit']}, so more "
             "trials may lower them yet"
         )
-    return (f"{text}.",)
+    return f"{text}."

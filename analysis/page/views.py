@@ -15,7 +15,7 @@ from analysis.fitting.regimes import Regime, regimes_of
 from analysis.measures.replicates import all_have_replicates, fitted_quantity
 from analysis.report.fits import critical_record
 from analysis.report.summary import Analysis
-from analysis.tables.rows import json_rows
+from analysis.tables.study import json_rows
 
 _DIGITS = 4
 _EVERY = 2
@@ -44,17 +44,32 @@ def curve_points(batch_sizes: object) -> Floats:
 
 def shortened(values: "Floats | pd.Series[float]") -> list[float | None]:
     """Return numbers with four digits, which look the same as all; null where unknown."""
-    return [_short(float(value)) if math.isfinite(value) else None for value in values]
-
-
-def _short(value: float) -> float:
-    short = float(f"{value:.{_DIGITS}g}")
-    return int(short) if short.is_integer() else short  # a digit less in JSON
+    short = [float(f"{value:.{_DIGITS}g}") for value in values]
+    # an integer has a digit less in JSON
+    return [
+        (int(number) if number.is_integer() else number) if math.isfinite(number) else None
+        for number in short
+    ]
 
 
 def _view(target: float, of: str, table: pd.DataFrame, fits: Fits | None) -> dict[str, Any]:
     at = curve_points(table["batch_size"])
-    view = {
+    fitted: dict[str, Any] = {"chosen": None, "level": None, "through": ""}
+    fitted |= {"fits": {}, "critical": {}, "regimes": []}
+    if fits is not None:
+        fitted = {
+            "chosen": fits.best.model.name,
+            "level": fits.best.level,
+            "through": through(fits.best.points),
+            "fits": dict(_curves(fits, at)),
+            "critical": critical_record(critical_batch_sizes(fits)),
+            "regimes": [
+                [str(span.regime), span.low, span.high]
+                for span in regimes_of(fits).spans()
+                if span.regime is not Regime.NOT_RESOLVED
+            ],
+        }
+    return {
         "target": target,
         "of": of,
         "medians": all_have_replicates(table),
@@ -64,29 +79,7 @@ def _view(target: float, of: str, table: pd.DataFrame, fits: Fits | None) -> dic
             for series, size, steps in bound_rows(table).to_numpy().tolist()
         ],
         "at": at.tolist(),
-    }
-    if fits is None:
-        return {
-            **view,
-            "chosen": None,
-            "level": None,
-            "through": "",
-            "fits": {},
-            "critical": {},
-            "regimes": [],
-        }
-    return {
-        **view,
-        "chosen": fits.best.model.name,
-        "level": fits.best.level,
-        "through": through(fits.best.points),
-        "fits": dict(_curves(fits, at)),
-        "critical": critical_record(critical_batch_sizes(fits)),
-        "regimes": [
-            [str(span.regime), span.low, span.high]
-            for span in regimes_of(fits).spans()
-            if span.regime is not Regime.NOT_RESOLVED
-        ],
+        **fitted,
     }
 
 

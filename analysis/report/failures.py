@@ -32,3 +32,11 @@ def failure_sentences(records: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
         f'"{at["message"].partition(chr(10))[0]}".'
         for at in records
     )
+
+
+def retry_sentence(folder: object) -> str:
+    """Return how failed trials of a sweep's results folder are run again."""
+    return (
+        f"Failed trials are kept. To run them again, delete the files of their cohorts, "
+        f"{folder}/parts/b<batch size>-*<first trial>.parquet, and sweep again."
+    )

@@ -1,13 +1,14 @@
-"""Fits and critical batch sizes as plain data, and what these say in sentences."""
+"""Fits and critical batch sizes as plain data, and what these and the regimes say in sentences."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.fitting.critical import FORM, SEEDS, TUNING, CriticalBatchSize
-from analysis.fitting.estimates import Estimate, Interval, list_text, percent
+from analysis.fitting.estimates import Estimate, Interval, list_text, percent, size_text
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
+from analysis.fitting.regimes import LEAST_SEEN, ORDER, Regime, Verdict
 
 ALIKE = 2.0
 """Models within this AICc of the lowest fit about equally well (Burnham and Anderson 2002, 2.6)."""
@@ -18,9 +19,7 @@ _Record = Mapping[str, Any]
 def fits_record(fits: Fits | None, local_steps: int = 1) -> dict[str, Any]:
     """Return the fits as JSON data; null where unknown or without bound.
 
-    Args:
-        fits: the fits, if there are any.
-        local_steps: batches in a step: E_min counts the examples of all.
+    E_min counts the examples of all local steps of a round.
     """
     if fits is None:
         return {"fits": None, "chosen": None, "shown": [], "not_fitted": {}}
@@ -68,16 +67,11 @@ def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
 
 
 def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tuple[str, ...]:
-    """Return what the fits found, one sentence each.
+    """Return what the fits found, one sentence each, from `fits_record` and `critical_record`.
 
     These are the critical batch size, what the curves run through, the hyperbola and the model
     chosen, the choice, the critical batch sizes by other definitions, and what the data do not
-    identify.
-
-    Args:
-        record: from `fits_record`, of fits that there are.
-        critical: from `critical_record`.
-        unit: what a step is called, in the plural.
+    identify. `unit` is what a step is called, in the plural.
     """
     sizes = "; ".join(
         critical_text(name, size) for name, size in critical.items() if name != "b_crit"
@@ -94,8 +88,8 @@ def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tupl
     )
 
 
-def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
-    """Return the critical batch size with its interval and its parts, from `critical_record`."""
+def b_crit_sentences(record: _Record, b_crit: _Record) -> Iterator[str]:
+    """Yield the critical batch size with its interval and its parts, from `critical_record`."""
     level, parts = record["fits"]["hyperbola"]["level"], b_crit["parts"]
     texts = [
         f"{Estimate.of(parts[name]).text()} {word}"
@@ -106,24 +100,23 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> tuple[str, ...]:
     found += f"; {b_crit['note']}." if b_crit["note"] else "."
     if len(parts) > 1:
         found += f" From the {record['chosen']} fit alone: {', '.join(texts)}."
-    if FORM in parts:
-        return (found,)
-    return found, (
-        "No interval covers the form of the curve: too few batch sizes reached the target to fit "
-        "more than the hyperbola."
-    )
+    yield found
+    if FORM not in parts:
+        yield (
+            "No interval covers the form of the curve: too few batch sizes reached the target to "
+            "fit more than the hyperbola."
+        )
 
 
-def _brackets(fit: _Record) -> tuple[str, ...]:
-    """Return how far the middles of brackets lie below steps, if there are brackets."""
+def _brackets(fit: _Record) -> Iterator[str]:
+    """Yield how far the middles of brackets lie below steps, if there are brackets."""
     pairs = zip(fit["before"], fit["steps"], strict=True)
-    most = max((steps - before) / (2 * steps) for before, steps in pairs)
-    if not most:
-        return ()
-    return (
-        "Curves run through brackets, from the last measurement that had not reached the target to "
-        f"the first that had: their middles lie up to {percent(most)} below the steps shown.",
-    )
+    if most := max((steps - before) / (2 * steps) for before, steps in pairs):
+        yield (
+            "Curves run through brackets, from the last measurement that had not reached the "
+            f"target to the first that had: their middles lie up to {percent(most)} below the "
+            "steps shown."
+        )
 
 
 def critical_text(name: str, record: _Record) -> str:
@@ -139,55 +132,45 @@ def lower_bounds(record: _Record) -> list[float]:
     return [size for size, missed in sizes if missed]
 
 
-def b_crit_name(model: str) -> str:
-    """Return the name of a model's critical batch size, a key of `DEFINITIONS`."""
-    return f"b_crit_{model}"
-
-
-def unidentified_sentences(name: str, fit: _Record) -> tuple[str, ...]:
-    """Return a sentence on each limit of a model's curve that the data do not identify."""
+def unidentified_sentences(name: str, fit: _Record) -> Iterator[str]:
+    """Yield a sentence on each limit of a model's curve that the data do not identify."""
     b_crit = Estimate.of(fit["b_crit"])
-    bound = b_crit.text(b_crit_name(name))
-    sentences = [
-        f"{what} is not identified by the {name} fit: {bound}."
-        for what, missing in (
-            ("The plateau", math.isinf(b_crit.high)),
-            ("Perfect scaling", b_crit.low == 0),
-        )
-        if missing
-    ]
+    for what, missing in (
+        ("The plateau", math.isinf(b_crit.high)),
+        ("Perfect scaling", b_crit.low == 0),
+    ):
+        if missing:
+            bound = b_crit.text(f"b_crit_{name}")
+            yield f"{what} is not identified by the {name} fit: {bound}."
     if fit["exponent"] is None:
-        return tuple(sentences)
+        return
     symbol, exponent = str(MODELS[name].exponent), Estimate.of(fit["exponent"])
     if not exponent.identified:
         known = "" if exponent.interval is Interval.OPEN else f": {exponent.text(symbol)}"
-        sentences.append(f"The exponent {symbol} of the {name} fit is not identified{known}.")
+        yield f"The exponent {symbol} of the {name} fit is not identified{known}."
     if name == "power" and (exponent.low > 1 or (exponent.identified and exponent.value > 1)):
-        sentences.append(
+        yield (
             f"An exponent {symbol} above 1 is not a property of training, where doubling the batch "
             "size at best halves the steps: it bends the curve to fit a sharp knee, or small batch "
             "sizes that were searched less well."
         )
-    return tuple(sentences)
 
 
-def _not_fitted(record: _Record) -> tuple[str, ...]:
-    names = list(record["not_fitted"])
-    if not names:
-        return ()
-    reached = len({*record["fits"]["hyperbola"]["batch_sizes"]} - {*lower_bounds(record)})
-    return (
-        f"Not fitted: {' and '.join(names)}, which need at least "
-        f"{max(MODELS[name].least_points for name in names)} batch sizes that reached the target; "
-        f"there are {reached}.",
-    )
+def _not_fitted(record: _Record) -> Iterator[str]:
+    if names := list(record["not_fitted"]):
+        reached = {*record["fits"]["hyperbola"]["batch_sizes"]} - {*lower_bounds(record)}
+        yield (
+            f"Not fitted: {' and '.join(names)}, which need at least "
+            f"{max(MODELS[name].least_points for name in names)} batch sizes that reached the "
+            f"target; there are {len(reached)}."
+        )
 
 
 def _curve(name: str, fit: _Record, unit: str) -> str:
     parts = [Estimate.of(fit["s_min"]).text("S_min", unit)]
     if fit["e_min"] is not None:
         parts.append(Estimate.of(fit["e_min"]).text("E_min", "examples"))
-    parts.append(Estimate.of(fit["b_crit"]).text(b_crit_name(name)))
+    parts.append(Estimate.of(fit["b_crit"]).text(f"b_crit_{name}"))
     if fit["exponent"] is not None:
         parts.append(Estimate.of(fit["exponent"]).text(str(MODELS[name].exponent)))
     misses = sum(fit["missed"])
@@ -207,3 +190,63 @@ def _choice(record: _Record) -> str:
     alike = [name for name, value in known.items() if value - least <= ALIKE]
     close = f"; {' and '.join(alike)} fit about equally well" if len(alike) > 1 else ""
     return f"Lowest AICc: {record['chosen']} (differences: {shown}{close})."
+
+
+_REGIMES = {
+    Regime.PERFECT: ("Perfect scaling", "is", "it"),
+    Regime.DIMINISHING: ("Diminishing returns", "are", "them"),
+    Regime.PLATEAU: ("The plateau", "is", "it"),
+}
+_NO_REGIME = {
+    Regime.PERFECT: "No perfect scaling within the measured range: steps do not fall from B = {} "
+    "on.",
+    Regime.DIMINISHING: "No diminishing returns within the measured range.",
+    Regime.PLATEAU: "No plateau within the measured range: steps still fall up to B = {}.",
+}
+
+
+def regime_sentences(record: _Record, bounds: Sequence[float] = ()) -> tuple[str, ...]:
+    """Return a sentence on each regime of a `Regimes.record`: where it lies, or what is unknown.
+
+    Batch sizes of which only a lower bound of the steps is known, `bounds`, have no regime.
+    """
+    sizes = list(record["of"])
+    by_points = record["by_points"]
+    if by_points[Regime.PERFECT] == by_points[Regime.PLATEAU]:
+        return (
+            f"No regime is resolved: B = {sizes[0]} to {sizes[-1]} is too narrow a range to tell "
+            "perfect scaling from a plateau; measure batch sizes further apart.",
+        )
+    return tuple(_regime(regime, record, bounds) for regime in ORDER)
+
+
+def _regime(regime: Regime, record: _Record, bounds: Sequence[float]) -> str:
+    verdict, sizes = record["verdicts"][regime], list(record["of"])
+    if verdict == Verdict.NONE:
+        return _NO_REGIME[regime].format(sizes[-1] if regime is Regime.PLATEAU else sizes[0])
+    name, verb, pronoun = _REGIMES[regime]
+    if verdict == Verdict.NOT_RESOLVED:
+        candidates = [size_text(size) for size in record["by_points"][regime]]
+        return f"{name} {verb} not resolved: {_reason(regime, candidates, sizes[-1], pronoun)}."
+    name = name.removeprefix("The ").capitalize()
+    inside = [size for size, place in record["of"].items() if place == regime]
+    if len(inside) < LEAST_SEEN:
+        return f"{name} at B = {inside[0]}, where at a sharp knee the other regime holds too."
+    where = "over the whole measured range," if len(inside) == len(sizes) else "from"
+    first, last = float(inside[0]), float(inside[-1])
+    between = ", ".join(size_text(size) for size in sorted(bounds) if first < size < last)
+    but = f", except {between}, where only a lower bound is known" if between else ""
+    return f"{name} {where} B = {inside[0]} to {inside[-1]}{but}."
+
+
+def _reason(regime: Regime, candidates: list[str], last: str, pronoun: str) -> str:
+    if len(candidates) >= LEAST_SEEN:
+        return (
+            f"the noise leaves open whether B = {candidates[0]} to {candidates[-1]} lie in "
+            f"{pronoun}"
+        )
+    if not candidates:
+        return f"no measured batch size lies in {pronoun}, and the data do not exclude {pronoun}"
+    if regime is Regime.PLATEAU:
+        return f"steps still fall up to B = {last}, the only batch size that may lie on it"
+    return f"of the measured batch sizes, only B = {candidates[0]} may lie in {pronoun}"

@@ -23,8 +23,7 @@ from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import FEWEST, FEWEST_OF_SEEDS, fitted_points
 from analysis.measures.targets import steps_to_target
 from analysis.search_quality.tuning import tuning_of
-from analysis.tables.rows import json_rows
-from analysis.tables.study import StudyTables
+from analysis.tables.study import StudyTables, json_rows
 
 MOST_TARGETS = 5
 LEAST_POINTS = MODELS["hyperbola"].least_points
@@ -144,21 +143,14 @@ def goals_table(goals: Sequence[Goal]) -> pd.DataFrame:
     """Return b_crit against target as text: columns target, what the steps are, b_crit."""
     if not goals:
         return pd.DataFrame()
-    steps = f"{goals[0].of}, from the largest to the smallest"
-    return pd.DataFrame(
-        [(f"{goal.target:g}", _steps_text(goal), _b_crit_text(goal)) for goal in goals],
-        columns=["target", steps, "b_crit"],
-    )
-
-
-def _steps_text(goal: Goal) -> str:
-    steps = goal.table["steps"].dropna()
-    missed = len(goal.table) - len(steps)
-    span = f"{steps.max()} to {steps.min()}" if len(steps) else "-"
-    return f"{span}, {missed} missed" if missed else span
-
-
-def _b_crit_text(goal: Goal) -> str:
-    if goal.b_crit is None:
-        return f"no fit: fewer than {LEAST_POINTS} batch sizes reached it"
-    return goal.b_crit.text()
+    rows = []
+    for goal in goals:
+        steps = goal.table["steps"].dropna()
+        missed = len(goal.table) - len(steps)
+        span = f"{steps.max()} to {steps.min()}" if len(steps) else "-"
+        b_crit = f"no fit: fewer than {LEAST_POINTS} batch sizes reached it"
+        if goal.b_crit is not None:
+            b_crit = goal.b_crit.text()
+        rows.append((f"{goal.target:g}", f"{span}, {missed} missed" if missed else span, b_crit))
+    steps_name = f"{goals[0].of}, from the largest to the smallest"
+    return pd.DataFrame(rows, columns=["target", steps_name, "b_crit"])

@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.fitting.critical import DEFINITIONS
 from analysis.measures.batch_plan import is_planned
-from analysis.measures.budgets import budget_records
+from analysis.measures.budgets import best_errors, choose_budgets
 from analysis.measures.federated import TOKENS, local_steps, step_unit
 from analysis.measures.mean_target import mean_records
 from analysis.measures.recipes import recipe_record
@@ -15,9 +15,8 @@ from analysis.report.fits import critical_record, fits_record
 from analysis.report.goals import goal_records
 from analysis.report.sentences import summary_sentences
 from analysis.report.summary import Analysis
-from analysis.report.tuning import tuning_record
-from analysis.tables.rows import json_rows
 from analysis.tables.schema import SCHEMA_VERSION, TRIAL_KEY
+from analysis.tables.study import json_rows
 
 
 def summary_record(analysis: Analysis) -> dict[str, Any]:
@@ -70,9 +69,9 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         **fits_record(analysis.fits, local_steps(config)),
         "left_out": list(analysis.left_out),
         "critical_batch_sizes": critical_record(analysis.critical),
-        "tuning": tuning_record(analysis.tuning),
+        "tuning": None if analysis.tuning is None else analysis.tuning.record(),
         "scaling_rules": json_rows(analysis.rules),
         "regimes": None if regimes is None else regimes.record(),
         "goals": goal_records(analysis.goals),
-        "budgets": budget_records(analysis.study),
+        "budgets": json_rows(best_errors(study, choose_budgets(study))),
     }

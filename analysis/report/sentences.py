@@ -3,7 +3,7 @@
 No sentence sees anything else, so none can say what `summary.json` does not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,14 +16,18 @@ from analysis.measures.mean_target import mean_sentences
 from analysis.measures.recipes import recipe_sentences
 from analysis.measures.replicates import MEDIANS, replicate_sentences, seed_sentences
 from analysis.measures.scaling_rules import scaling_rule_sentences
-from analysis.measures.starts import begun_sentences
+from analysis.measures.targets import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.failures import failure_sentences
-from analysis.report.fits import fit_sentences, lower_bounds
-from analysis.report.regimes import regime_sentences
-from analysis.report.tuning import tuning_sentences
+from analysis.report.fits import fit_sentences, lower_bounds, regime_sentences
 from analysis.search_quality.sentences import quality_sentences
 
+_LARGE = 0.1
+"""Share of additional steps from which a search is said to be under-tuned."""
+COMMON_GAP = (
+    "All batch sizes share one search, so these factors are similar at neighboring batch sizes: "
+    "they widen the interval of b_crit and no other."
+)
 _Record = Mapping[str, Any]
 _NO_CURVE = "no curve from perfect scaling to a plateau explains that, so the fits leave it out"
 _RULE_FAILS = "the scaling rule fails there"
@@ -32,11 +36,7 @@ _NOT_REACHED = "check its search, and whether a batch of that size can reach the
 
 
 def summary_sentences(record: _Record) -> tuple[str, ...]:
-    """Return the findings, one sentence each.
-
-    Args:
-        record: from `analysis.report.record.summary_record`, or read back from `summary.json`.
-    """
+    """Return the findings, one sentence each, from what `summary.json` holds."""
     recipe, table = record["recipe"], _frame(record["table"])
     ran = recipe is not None and recipe["ran"]
     return (
@@ -64,28 +64,44 @@ def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
     return pd.DataFrame(list(rows)).convert_dtypes()
 
 
-def _fit_sentences(record: _Record) -> tuple[str, ...]:
+def _fit_sentences(record: _Record) -> Iterator[str]:
     if record["fits"] is None:
-        return (_no_fit(record),)
-    tuning = record["tuning"]
+        yield _no_fit(record)
+        return
+    tuning, critical, tokens = record["tuning"], record["critical_batch_sizes"], record.get(TOKENS)
     plain = tuning["missing"] or tuning.get("common")
     tuned = "" if plain else ", corrected for the gap that each search leaves"
-    return (
-        f"The fits use the {record['fitted']}{tuned}.",
-        *fit_sentences(record, record["critical_batch_sizes"], record["unit"]),
-        *_token_sentences(record),
-        *tuning_sentences(record["tuning"]),
-        *regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]]),
+    yield f"The fits use the {record['fitted']}{tuned}."
+    yield from fit_sentences(record, critical, record["unit"])
+    if tokens is not None:
+        found = Estimate.of(critical["b_crit"]).times(tokens)
+        yield f"In tokens ({tokens} per example): {found.text('b_crit', 'tokens')}."
+    yield from _tuning_sentences(tuning)
+    yield from regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]])
+
+
+def _tuning_sentences(record: _Record) -> Iterator[str]:
+    """Yield what the searches leave to gain by a `Tuning.record`, or why that is not known."""
+    if record["missing"]:
+        yield f"No interval covers under-tuning: {record['missing']}."
+        return
+    rows = record["excess"]
+    medians = [row["median"] for row in rows]
+    worst = max(rows, key=lambda row: float(row["high"]))
+    span = span_text(_times(min(medians)), _times(max(medians)))
+    large = [str(row["batch_size"]) for row in rows if row["median"] >= _LARGE]
+    more = f"; at B = {', '.join(large)} the searches are under-tuned: run more trials "
+    yield (
+        f"The best points found take an estimated {span} times the steps of the optimum, with 95% "
+        f"probability at most {_times(worst['high'])} times (B = {worst['batch_size']})"
+        f"{more + '(search.trials)' if large else ''}."
     )
+    if record.get("common"):
+        yield COMMON_GAP
 
 
-def _token_sentences(record: _Record) -> tuple[str, ...]:
-    """Return the critical batch size in tokens, where the study file counts them."""
-    tokens = record.get(TOKENS)
-    if tokens is None:
-        return ()
-    found = Estimate.of(record["critical_batch_sizes"]["b_crit"]).times(tokens)
-    return (f"In tokens ({tokens} per example): {found.text('b_crit', 'tokens')}.",)
+def _times(excess: float) -> str:
+    return f"{1 + excess:.3g}" if excess < 1 else rounded(1 + excess)
 
 
 def _no_fit(record: _Record) -> str:
@@ -105,31 +121,29 @@ def _no_fit(record: _Record) -> str:
     )
 
 
-def _goal_sentences(record: _Record) -> tuple[str, ...]:
-    """Return why there are two numbers of b_crit at the target, if there are."""
+def _goal_sentences(record: _Record) -> Iterator[str]:
+    """Yield why there are two numbers of b_crit at the target, if there are."""
     here = [goal for goal in record["goals"] if goal["target"] == record["target"]]
     if record["fits"] is None or not here or here[0]["b_crit"] is None:
-        return ()
+        return
     fitted = Estimate.of(record["critical_batch_sizes"]["b_crit"]).text("b_crit")
     other = Estimate.of(here[0]["b_crit"]).text("b_crit")
-    if here[0]["of"] == record["fitted"] or fitted == other:
-        return ()
-    return (
-        f"At this target, {fitted} is from the {record['fitted']}, and {other} from the "
-        f"{here[0]['of']}, which the table of several targets uses throughout, because replicates "
-        "exist only for the points that are best at one target.",
-    )
+    if here[0]["of"] != record["fitted"] and fitted != other:
+        yield (
+            f"At this target, {fitted} is from the {record['fitted']}, and {other} from the "
+            f"{here[0]['of']}, which the table of several targets uses throughout, because "
+            "replicates exist only for the points that are best at one target."
+        )
 
 
-def _miss_sentences(record: _Record, ran: bool) -> tuple[str, ...]:
-    sentences = [text for row in record["table"] if (text := _miss_sentence(row, record, ran))]
+def _miss_sentences(record: _Record, ran: bool) -> Iterator[str]:
+    yield from filter(None, (_miss_sentence(row, record, ran) for row in record["table"]))
     target = record["target_for_all"]
     if target is not None:
-        sentences.append(
+        yield (
             f"Every batch size reaches {record['quantity']} < {target:g}: `batchscale analyze "
             f"--target {target:g}` compares all of them."
         )
-    return tuple(sentences)
 
 
 def _miss_sentence(row: _Record, record: _Record, ran: bool) -> str:
@@ -164,14 +178,13 @@ def _replicate_sentences(record: _Record, table: pd.DataFrame, ran: bool) -> tup
     )
 
 
-def _pruned_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    if "pruned" not in table:
-        return ()
-    return (
-        f"{table['pruned'].sum()} of {table['trials'].sum()} trials were pruned (race.prune), "
-        "behind the better half of their cohort: they had not reached the target by then, and it "
-        "is likely but not certain that none of them would have been the fastest.",
-    )
+def _pruned_sentences(table: pd.DataFrame) -> Iterator[str]:
+    if "pruned" in table:
+        yield (
+            f"{table['pruned'].sum()} of {table['trials'].sum()} trials were pruned (race.prune), "
+            "behind the better half of their cohort: they had not reached the target by then, and "
+            "it is likely but not certain that none of them would have been the fastest."
+        )
 
 
 def _caveat(record: _Record, table: pd.DataFrame) -> str:

@@ -17,8 +17,7 @@ from analysis.measures.federated import is_federated
 from analysis.measures.first_trials import first_trials
 from analysis.measures.replicates import fitted_points, with_replicates
 from analysis.measures.scaling_rules import scaling_rules
-from analysis.measures.starts import begun_below
-from analysis.measures.targets import steps_to_target
+from analysis.measures.targets import begun_below, steps_to_target
 from analysis.measures.unfinished import unfinished_records
 from analysis.report.goals import Goal, find_goals, target_for_all
 from analysis.search_quality.table import quality_table

@@ -10,7 +10,7 @@ from analysis.fitting.estimates import Estimate
 from analysis.report.summary import Analysis
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.rows import csv_bytes
+from analysis.tables.study import csv_bytes
 
 TABLES = "tables"
 _CSV = ("steps", "search", "critical_batch_sizes", "fits", "targets", "budgets", "scaling_rules")
@@ -36,7 +36,7 @@ def write_tables(
     Returns:
         The names of the files written.
     """
-    tables = csv_tables(record)
+    tables = _csv_tables(record)
     files = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
     if latex:
         files["steps.tex"] = steps_latex(analysis).encode()
@@ -48,7 +48,7 @@ def write_tables(
     return list(files)
 
 
-def csv_tables(record: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def _csv_tables(record: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Return by name the tables in a summary that have rows, with full precision.
 
     Intervals are columns `<name>_low` and `<name>_high`, empty where the data set no end.

@@ -39,11 +39,7 @@ _DISPENSABLE = (
 
 
 def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
-    """Write `summary.json` and `summary.md`.
-
-    Returns:
-        The names of the files written.
-    """
+    """Write `summary.json` and `summary.md`; return their names."""
     text = json.dumps(summary_record(analysis), indent=2, allow_nan=False)
     write_file(folder, SUMMARY_FILE, f"{text}\n".encode())
     folder.write(SUMMARY_MD, summary_markdown(analysis).encode())
@@ -106,8 +102,10 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
         shown["median"] = [m if b == "-" else b for m, b in zip(medians, bounds, strict=True)]
         ends = zip(*(_texts(table[end], rounded) for end in ("low", "high")), strict=True)
         shown["95% CI"] = [_interval(*texts) for texts in ends]
-    for name in _varied(analysis):
-        shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
+    trials = analysis.study.trials
+    for name in hyperparameters(trials):
+        if trials[name].nunique() > 1:  # study.toml has the fixed ones
+            shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
     if "effective_lr" in table:
         shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
     if TEST_ERROR in table:
@@ -126,12 +124,6 @@ def _interval(low: str, high: str) -> str:
     if "-" not in (low, high):
         return f"{low}\N{EN DASH}{high}"
     return f"> {low}" if low != "-" else f"< {high}" if high != "-" else "-"
-
-
-def _varied(analysis: Analysis) -> list[str]:
-    """Return the hyperparameters that differ between trials; study.toml has the fixed ones."""
-    trials = analysis.study.trials
-    return [name for name in hyperparameters(trials) if trials[name].nunique() > 1]
 
 
 def _texts(column: "pd.Series[float]", write: Callable[[float], str]) -> list[str]:

@@ -17,8 +17,7 @@ from analysis.runs.columns import (
     check_needed,
     columns_of,
 )
-from analysis.runs.measurements import curves_of, ends_blank, no_curves
-from analysis.runs.outcomes import outcomes, statuses, stops
+from analysis.runs.measurements import curves_of, ends_blank, outcomes, statuses, stops
 from analysis.runs.rows import Rows
 from analysis.runs.run_table import ATTEMPT, RunTable
 from analysis.tables.schema import CURVE_COLUMNS, QUANTITIES, RESERVED_COLUMNS
@@ -71,28 +70,24 @@ def checked_runs(
     columns = columns_of(rows, mapping)
     check_needed(rows, columns)
     chosen = _metric(columns, metric)
-    measured = "step" in columns
     ids = _run_ids(rows, columns)
     codes = pd.Series(pd.factorize(ids)[0], index=ids.index)
-    table = RunTable(rows, ids, codes)
-    if not measured and ids.duplicated().any():
+    table = RunTable(rows, columns, units, ids, codes)
+    if not table.measured and ids.duplicated().any():
         second = ids.index[ids.duplicated()][0]
         first = ids.index[ids == ids[second]][0]
         rows.refuse("a run must have one row", f"run {ids[second]!r}", [first, second], ATTEMPT)
-    names, quantities, left_out = _settings_and_quantities(table, columns, chosen)
-    runs = table.frame(columns, names)
-    sizes = codes.map(runs["batch_size"])
-    curves, not_finite = (
-        curves_of(table, columns, chosen, units, sizes, quantities) if measured else no_curves(runs)
-    )
+    names, quantities, left_out = _settings_and_quantities(table, chosen)
+    runs = table.frame(names)
+    curves, not_finite = curves_of(table, runs, chosen, quantities)
     runs["not_finite"] = not_finite.reindex(runs.index, fill_value=0)
     runs["diverged"] = runs["not_finite"] > 0
-    if measured:
-        blank = ends_blank(table, columns, chosen, quantities).reindex(runs.index, fill_value=False)
+    if table.measured:
+        blank = ends_blank(table, chosen, quantities).reindex(runs.index, fill_value=False)
         runs["diverged"] |= blank & runs["status"].isna()
-        runs["stopped_at"] = stops(table, columns, units, sizes, runs)
+        runs["stopped_at"] = stops(table, runs)
     else:
-        runs = outcomes(table, columns, units, runs)
+        runs = outcomes(table, runs)
     beyond = runs[runs["stopped_at"] * runs["batch_size"] > 2**53]
     if len(beyond):
         at = beyond.iloc[0]
@@ -117,7 +112,7 @@ def checked_runs(
         hyperparameters=names,
         quantities=quantities,
         metric=chosen,
-        measured=measured,
+        measured=table.measured,
         remarks=tuple(remarks),
     )
 
@@ -178,10 +173,10 @@ def _run_ids(rows: Rows, columns: Columns) -> "pd.Series[str]":
 
 
 def _settings_and_quantities(
-    table: RunTable, columns: Columns, metric: str
+    table: RunTable, metric: str
 ) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
     """Return hyperparameters, further measured quantities, and the columns that are left out."""
-    measured, rows = "step" in columns, table.rows
+    measured, rows, columns = table.measured, table.rows, table.columns
     used = {*columns.of.values(), *columns.dropped, *ALIASES["run"]}
     known = [name for name in HYPERPARAMETERS if name in columns]
     given = [name for name in columns.given if name not in known]

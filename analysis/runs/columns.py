@@ -147,11 +147,7 @@ def columns_of(rows: Rows, mapping: Mapping[str, str]) -> Columns:
 
 
 def check_needed(rows: Rows, columns: Columns) -> None:
-    """Refuse a table without what makes a run.
-
-    Raises:
-        AnalysisError: there is no batch size, or no measurement.
-    """  # noqa: DOC502  (raised by _refuse)
+    """Refuse a table without batch sizes or measurements, and steps that count epochs."""
     if "batch_size" not in columns:
         _refuse(rows, "a column batch_size")
     if "step" in columns and not any(name in columns for name in METRICS):

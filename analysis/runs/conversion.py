@@ -1,6 +1,6 @@
 """Converts checked runs to the tables of a results folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -30,8 +30,19 @@ def convert(runs: Runs, space: Space, target: float | None) -> dict[str, pa.Tabl
     judged at the target, if there is one.
     """
     frame = _with_roles(runs)
-    curves = _curve_table(runs, frame)
-    trials = _trial_table(runs, frame)
+    keys = frame.loc[runs.curves["run"].to_numpy(), list(TRIAL_KEY)].reset_index(drop=True)
+    measured = runs.curves.reset_index(drop=True).assign(**{name: keys[name] for name in TRIAL_KEY})
+    curves = _table(measured, curve_schema(runs.quantities), (*TRIAL_KEY, "step"))
+    said = ["" if text is None else f": {text}" for text in frame["message"]]
+    columns = frame.assign(
+        message=[f"run {run}{more}"[:500] for run, more in zip(frame["run"], said, strict=True)]
+    )
+    if runs.measured:
+        least = runs.curves[runs.curves["step"] >= 1].groupby("run")["val_error"].min()
+        columns["best_error"] = least.reindex(frame.index)
+    else:
+        columns["status"] = columns["status"].mask(frame["steps"].notna(), "reached")
+    trials = _table(columns, trial_schema(runs.hyperparameters), TRIAL_KEY)
     if runs.measured:
         trials = judged(trials, curves, target, STATUSES)
     if TEST_ERROR in runs.quantities:
@@ -69,30 +80,6 @@ def _with_roles(runs: Runs) -> pd.DataFrame:
     frame["source_role"] = again.map({True: "search", False: None})
     frame["rule"] = again.map({True: "same", False: None})
     return frame
-
-
-def _trial_table(runs: Runs, frame: pd.DataFrame) -> pa.Table:
-    least = runs.curves[runs.curves["step"] >= 1].groupby("run")["val_error"].min()
-    columns = frame.assign(
-        message=[_message(row) for row in frame[["run", "message"]].to_dict("records")]
-    )
-    if runs.measured:
-        columns["best_error"] = least.reindex(frame.index)
-    else:
-        columns["status"] = columns["status"].mask(frame["steps"].notna(), "reached")
-    return _table(columns, trial_schema(runs.hyperparameters), TRIAL_KEY)
-
-
-def _message(row: Mapping[Any, Any]) -> str:
-    """Return the id of a run, and what its table says of it."""
-    more = "" if row["message"] is None else f": {row['message']}"
-    return f"run {row['run']}{more}"[:500]
-
-
-def _curve_table(runs: Runs, frame: pd.DataFrame) -> pa.Table:
-    keys = frame.loc[runs.curves["run"].to_numpy(), list(TRIAL_KEY)].reset_index(drop=True)
-    columns = runs.curves.reset_index(drop=True).assign(**{name: keys[name] for name in TRIAL_KEY})
-    return _table(columns, curve_schema(runs.quantities), (*TRIAL_KEY, "step"))
 
 
 def _table(columns: pd.DataFrame, schema: pa.Schema, order: Sequence[str]) -> pa.Table:

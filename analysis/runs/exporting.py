@@ -20,14 +20,10 @@ _SETTINGS = ["workload", "optimizer", "target"]
 
 
 def export_table(folder: ResultsFolder, to: Path) -> Path:
-    """Write a study as one row per measurement, the settings in each.
+    """Write a study as one row per measurement, the settings in each, to a `.csv` or into a folder.
 
     A trial without a measurement has a row without a step. A study that was imported from one row
     per run has one row per run again.
-
-    Args:
-        folder: of the study.
-        to: the file, by its suffix `.csv`, or the folder of `<study>.csv`.
 
     Returns:
         The file.

@@ -131,9 +131,17 @@ def _studies(
             "adaptive": not choices.space,
             "imported": _record(source, here, choices),
             "search": {"space": space_of(here, choices.space)},
-            "race": _race(here, target),
+            # judged by curves at any target, or as stated at one
+            "race": {
+                "to": "budget" if here.measured else "target",
+                "quantity": "loss" if here.metric == "val_loss" else "error",
+                **({} if target is None else {"target": target}),
+            },
         }
-        _check(folder, config, converted)
+        # refuse now what no command could read later
+        check_config(str(folder / STUDY_FILE), config)
+        for file, table in converted.items():
+            check_table(str(folder / file), table, COLUMNS[file])
         files: dict[str, Any] = {file: as_parquet(table) for file, table in converted.items()}
         files[STUDY_FILE] = tomlkit.dumps(config).encode()
         sentence = f"{folder}: {_sentence(here, converted[TRIALS_FILE], choices)}"
@@ -217,13 +225,6 @@ def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
         )
 
 
-def _race(runs: Runs, target: float | None) -> dict[str, Any]:
-    """Return how runs were judged: by their curves at any target, or as stated at one."""
-    goal = {} if target is None else {"target": target}
-    quantity = "loss" if runs.metric == "val_loss" else "error"
-    return {"to": "budget" if runs.measured else "target", "quantity": quantity, **goal}
-
-
 def _record(source: str, runs: Runs, choices: Choices) -> dict[str, Any]:
     """Return the section `[imported]`: where the runs come from, and how they were read."""
     path = Path(source)
@@ -238,15 +239,6 @@ def _record(source: str, runs: Runs, choices: Choices) -> dict[str, Any]:
         "counted_statuses": list(STATUSES),
     }
     return {key: value for key, value in record.items() if value is not None}
-
-
-def _check(
-    folder: ResultsFolder, config: Mapping[str, Any], converted: Mapping[str, pa.Table]
-) -> None:
-    """Refuse now what no command could read later."""
-    check_config(str(folder / STUDY_FILE), config)
-    for name, table in converted.items():
-        check_table(str(folder / name), table, COLUMNS[name])
 
 
 def _sentence(runs: Runs, trials: pa.Table, choices: Choices) -> str:

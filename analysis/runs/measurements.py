@@ -1,31 +1,43 @@
-"""The measurements of runs: steps that rise, errors that are finite, losses of the same step."""
+"""The measurements of runs, and how these ended: status, and last step or steps to target."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from analysis.runs.columns import MEASURED, Columns, Units
-from analysis.runs.rows import Rows, is_absent
+from analysis.runs.columns import MEASURED
+from analysis.runs.rows import is_absent
 from analysis.runs.run_table import ATTEMPT, RunTable
+from analysis.tables.schema import STATUSES
+
+_WORDS: Mapping[str, str] = {
+    "exhausted": "finished complete completed done success succeeded",
+    "capped": "killed stopped incomplete running pending preempted scheduled preempting",
+    "diverged": "infeasible nan",
+    "failed": "crashed error",
+}
+STATUS_OF = {
+    **{word: status for status, words in _WORDS.items() for word in words.split()},
+    **{status: status for status in STATUSES},
+    "reached": "exhausted",  # the measurements say at which target
+}
+"""Status by the words of tables and trackers; a run that crosses the target has reached it."""
 
 
 def curves_of(
-    table: RunTable,
-    columns: Columns,
-    metric: str,
-    units: Units,
-    sizes: "pd.Series[float]",
-    quantities: Sequence[str],
+    table: RunTable, runs: pd.DataFrame, metric: str, quantities: Sequence[str]
 ) -> "tuple[pd.DataFrame, pd.Series[int]]":
-    """Return the finite measurements, and how many of each run are not."""
-    rows = table.rows
-    steps, stepped = rows.counts(columns.of["step"])
-    curves = pd.DataFrame({"run": table.codes, "step": units.updates(steps, sizes)})
+    """Return the finite measurements, and how many of each run are not; of one row per run none."""
+    if not table.measured:
+        names = ["run", "step", *MEASURED]
+        return pd.DataFrame(columns=names, dtype="float64"), pd.Series(0, index=runs.index)
+    rows, columns = table.rows, table.columns
+    steps, stepped = table.updates(runs)
+    curves = pd.DataFrame({"run": table.codes, "step": steps})
     given = {}
     for name in (*(name for name in MEASURED if name in columns), *quantities):
         curves[name], given[name] = rows.numbers(columns.of.get(name, name))
-    curves["val_error"] = _error(rows, columns, metric, curves[metric], given[metric])
+    curves["val_error"] = _error(table, metric, curves[metric], given[metric])
     measured = given[metric]
     if (measured & ~stepped).any():
         row = measured.index[measured & ~stepped][0]
@@ -42,15 +54,13 @@ def curves_of(
     return kept[finite].reset_index(drop=True), (~finite).groupby(kept["run"]).sum()
 
 
-def ends_blank(
-    table: RunTable, columns: Columns, metric: str, quantities: Sequence[str]
-) -> "pd.Series[bool]":
+def ends_blank(table: RunTable, metric: str, quantities: Sequence[str]) -> "pd.Series[bool]":
     """Return which runs end in rows of a step alone: NaN, as many a table leaves such cells empty.
 
     A run of which a row before its last measurement is so has no such end: it was measured only now
     and then.
     """
-    frame, codes = table.rows.frame, table.codes
+    frame, codes, columns = table.rows.frame, table.codes, table.columns
     same = {columns.of[name] for name in columns.of if name not in (*MEASURED, *quantities)}
     filled = pd.Series(False, index=frame.index)
     for name in frame.columns:
@@ -69,21 +79,17 @@ def ends_blank(
 
 
 def _error(
-    rows: Rows,
-    columns: Columns,
-    metric: str,
-    values: "pd.Series[float]",
-    given: "pd.Series[bool]",
+    table: RunTable, metric: str, values: "pd.Series[float]", given: "pd.Series[bool]"
 ) -> "pd.Series[float]":
     if metric == "val_loss":
         return values
     beyond = given & ((values < 0) | (values > 1)) & np.isfinite(values)
     if beyond.any():
         row = beyond.index[beyond][0]
-        column = columns.of[metric]
+        column = table.columns.of[metric]
         rule = f"{column} must be a share from 0 to 1"
         remedy = f"divide percentages by 100, or name a loss as such, --columns val_loss={column}"
-        rows.refuse(rule, f"{values[row]:g}", [row], remedy)
+        table.rows.refuse(rule, f"{values[row]:g}", [row], remedy)
     return 1 - values if metric == "val_accuracy" else values
 
 
@@ -105,8 +111,58 @@ def _check_rising(table: RunTable, kept: pd.DataFrame, column: str) -> None:
     )
 
 
-def no_curves(runs: pd.DataFrame) -> "tuple[pd.DataFrame, pd.Series[int]]":
-    """Return what `curves_of` does for runs without a measurement."""
-    names = ["run", "step", *MEASURED]
-    empty = pd.DataFrame({name: pd.Series([], dtype="float64") for name in names})
-    return empty, pd.Series(0, index=runs.index)
+def statuses(table: RunTable, runs: pd.DataFrame) -> "pd.Series[str]":
+    """Return the status of each run, without a target: none is `reached`; refuse other words."""
+    words = runs["status"].fillna("exhausted").astype(str).str.lower()
+    unknown = ~words.isin(list(STATUS_OF))
+    if unknown.any():
+        at = runs[unknown].iloc[0]
+        rule = f"a status must be of {', '.join(STATUS_OF)}"
+        table.rows.refuse(rule, repr(at["status"]), [at["row"]])
+    return words.map(STATUS_OF).mask(runs["diverged"], "diverged")
+
+
+def stops(table: RunTable, runs: pd.DataFrame) -> "pd.Series[float]":
+    """Return the last step of each run: the last with a row, or what `stopped_at` says."""
+    last = table.updates(runs)[0].groupby(table.codes).max().reindex(runs.index).fillna(0)
+    stated = table.units.updates(runs["stopped_at"], runs["batch_size"])
+    early = stated < last
+    if early.any():
+        at = runs[early].iloc[0]
+        table.rows.refuse(
+            "stopped_at must be the last step of a run",
+            f"{stated[early].iloc[0]:.0f} where run {at['run']!r} was measured at "
+            f"{last[early].iloc[0]:.0f}",
+            [at["row"]],
+        )
+    return stated.fillna(last)
+
+
+def outcomes(table: RunTable, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of a table of one row per run with their outcomes."""
+    rows, columns, units, runs = table.rows, table.columns, table.units, runs.copy()
+    for name, least in (("steps", 1), ("steps_before", 0)):
+        runs[name] = np.nan
+        if name in columns:
+            values = rows.counts(columns.of[name], least)[0].reset_index(drop=True)
+            runs[name] = units.updates(values, runs["batch_size"])
+    runs["best_error"] = np.nan
+    if "best_error" in columns:
+        error, given = (found.to_numpy() for found in rows.numbers(columns.of["best_error"]))
+        runs["diverged"] |= given & ~np.isfinite(error)
+        runs["best_error"] = np.where(np.isfinite(error), error, np.nan)
+    stated = units.updates(runs["stopped_at"], runs["batch_size"])
+    # how long a run trained that broke is often not recorded, and bounds nothing
+    broke = statuses(table, runs).isin(["diverged", "failed"])
+    known = stated.fillna(runs["steps"])
+    runs["stopped_at"] = known.mask(broke & known.isna(), 0)
+    for lacking, rule in (
+        (runs["stopped_at"].isna(), "a run without steps must have stopped_at, the steps it took"),
+        (runs["stopped_at"] < runs["steps"], "steps must be at most stopped_at"),
+        (runs["steps_before"] >= runs["steps"], "steps_before must be below steps"),
+    ):
+        if lacking.any():
+            at = runs[lacking].iloc[0]
+            got = f"{at['stopped_at']:g}, {at['steps']:g}" if rule.startswith("steps") else "none"
+            rows.refuse(rule, got, [at["row"]])
+    return runs

@@ -43,7 +43,7 @@ class Rows:
         if twice:
             raise AnalysisError(
                 f"columns must have different names, got {twice[0]!r} more than once in "
-                f"{self.where}; rename one"
+                f"{self.where}; rename one, or add the row of names"
             )
 
     @property
@@ -52,11 +52,7 @@ class Rows:
         return [str(name) for name in self.frame.columns]
 
     def numbers(self, column: str) -> "tuple[pd.Series[float], pd.Series[bool]]":
-        """Return a column as numbers, NaN where absent, and which of them are given.
-
-        Raises:
-            AnalysisError: a cell is text that is no number.
-        """  # noqa: DOC502  (raised by refuse)
+        """Return a column as numbers, NaN where absent, and which are given; refuse text."""
         values = [as_number(cell) for cell in self.frame[column]]
         for row, cell, value in zip(self.frame.index, self.frame[column], values, strict=True):
             if value is None and not is_absent(cell):
@@ -70,11 +66,7 @@ class Rows:
         )
 
     def counts(self, column: str, least: int = 0) -> "tuple[pd.Series[float], pd.Series[bool]]":
-        """Return a column of integers from `least`, as `numbers` does; NaN is absent.
-
-        Raises:
-            AnalysisError: a cell is another number, or text.
-        """  # noqa: DOC502  (raised by refuse)
+        """Return a column of integers from `least`, as `numbers` does; NaN is absent."""
         values, given = self.numbers(column)
         given &= values.notna()
         for row, value in values[given].items():
@@ -95,11 +87,7 @@ class Rows:
     def refuse(
         self, rule: str, got: object, rows: Sequence[Any], remedy: str = "correct it"
     ) -> NoReturn:
-        """Raise the error for what these rows hold.
-
-        Raises:
-            AnalysisError: always.
-        """
+        """Raise the error for what these rows hold."""
         plural = "s" if len(rows) > 1 else ""
         at = " and ".join(str(row) for row in rows)
         raise AnalysisError(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.runs.columns import Columns
+from analysis.runs.columns import Columns, Units
 from analysis.runs.rows import Rows
 from analysis.tables.schema import ROLES
 
@@ -26,15 +26,22 @@ _COUNTS: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class RunTable:
-    """Rows with the run of each."""
+    """Rows with what their columns and steps mean, and with id and number of each row's run."""
 
     rows: Rows
+    columns: Columns
+    units: Units
     ids: "pd.Series[str]"
     codes: "pd.Series[int]"
 
-    def frame(self, columns: Columns, hyperparameters: Sequence[str]) -> pd.DataFrame:
+    @property
+    def measured(self) -> bool:
+        """Whether a row is a measurement; else it is a run."""
+        return "step" in self.columns
+
+    def frame(self, hyperparameters: Sequence[str]) -> pd.DataFrame:
         """Return what is the same for a whole run, one row per run."""
-        firsts = ~self.codes.duplicated()
+        columns, firsts = self.columns, ~self.codes.duplicated()
         found = {"run": self.ids[firsts].to_numpy(), "row": self.ids.index[firsts]}
         frame = pd.DataFrame(found).assign(**dict.fromkeys((*_COUNTS, "target"), np.nan))
         for name in (name for name in _COUNTS if name in columns):
@@ -86,11 +93,7 @@ class RunTable:
         given: "pd.Series[bool]",
         finite: bool = False,
     ) -> "pd.Series[Any]":
-        """Return the value of each run, NaN or None where it has none.
-
-        Raises:
-            AnalysisError: two rows of a run differ, or a value is not finite where it must be.
-        """  # noqa: DOC502  (raised by refuse)
+        """Return the value of each run, NaN or None where it has none; refuse two in one run."""
         if finite and not np.isfinite(values[given]).all():
             bad = values[given][~np.isfinite(values[given])].index[0]
             self.rows.refuse(f"{name} must be finite", values[bad], [bad])
@@ -107,6 +110,11 @@ class RunTable:
                 f"{ATTEMPT}, or leave the column out with --columns {name}=",
             )
         return first.reindex(range(int(self.codes.max()) + 1))
+
+    def updates(self, runs: pd.DataFrame) -> "tuple[pd.Series[float], pd.Series[bool]]":
+        """Return the step of each row in updates, NaN where absent, and which rows have one."""
+        steps, given = self.rows.counts(self.columns.of["step"])
+        return self.units.updates(steps, self.codes.map(runs["batch_size"])), given
 
     def varies(self, column: str) -> bool:
         """Return whether a column is not the same in all rows of some run."""

@@ -11,9 +11,13 @@ from analysis.errors import AnalysisError
 from analysis.runs.columns import ALIASES
 from analysis.runs.readers.event_files import read_event_files
 from analysis.runs.readers.mlflow_store import read_database, read_files
-from analysis.runs.readers.table_files import READERS, is_table, read_table_of_runs
+from analysis.runs.readers.table_files import (
+    READERS,
+    is_table,
+    read_table_of_runs,
+    unfolded,
+)
 from analysis.runs.readers.wandb_api import read_wandb
-from analysis.runs.readers.wandb_charts import unfolded
 from analysis.runs.rows import Rows
 
 Reader = Callable[[str, Mapping[str, str]], Rows]
@@ -78,6 +82,13 @@ def _run_column(rows: Rows, mapping: Mapping[str, str]) -> str:
     )
 
 
+def _refuse_wandb_files(source: str, mapping: Mapping[str, str]) -> Rows:
+    raise AnalysisError(
+        f"local files of Weights & Biases cannot be read, got {source}; run `wandb sync` and "
+        "import wandb:entity/project, or a CSV export of its table of runs"
+    )
+
+
 def _holds(pattern: str) -> Callable[[str], bool]:
     """Return what tells whether a source is a folder with files of a pattern."""
     return lambda source: os.path.isdir(source) and any(Path(source).glob(pattern))
@@ -89,5 +100,6 @@ _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
     (lambda source: Path(source).suffix in DATABASES, lambda s, m: read_database(Path(s), m)),
     (_holds("*/meta.yaml"), lambda source, mapping: read_files(Path(source), mapping)),
     (_holds("**/*.tfevents.*"), lambda source, mapping: read_event_files(Path(source), mapping)),
+    (_holds("**/run-*.wandb"), _refuse_wandb_files),
 )
 """How each kind of source is told, and its reader."""

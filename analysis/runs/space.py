@@ -43,11 +43,7 @@ def parse_space(texts: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def check_space(rows: Rows, runs: Runs, space: Space) -> None:
-    """Refuse ranges of no hyperparameter, and runs outside them.
-
-    Raises:
-        AnalysisError: there is one.
-    """
+    """Refuse ranges of no hyperparameter, and runs outside them."""
     for name, entry in space.items():
         if name not in runs.hyperparameters:
             raise AnalysisError(

@@ -4,6 +4,8 @@ Its trials are no even sample, so nothing can be said of what other trials would
 the later ones did find is known.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
@@ -39,21 +41,19 @@ def late_row(even: pd.DataFrame, searched: list[str]) -> dict[str, object]:
     }
 
 
-def late_sentences(table: pd.DataFrame) -> list[str]:
-    """Return what later trials gained and where they were; nothing for other searches."""
+def late_sentences(table: pd.DataFrame) -> Iterator[str]:
+    """Yield what later trials gained and where they were; nothing for other searches."""
     if "looked" not in table:
-        return []
-    sentences, gains = [], table["late_gain"].dropna()
+        return
+    gains, looked = table["late_gain"].dropna(), table[table["looked"].ne("")]
     if len(gains):
         span = span_text(percent(gains.min()), percent(gains.max()))
-        sentences.append(
+        yield (
             f"The first half of the trials took {span} more steps than all, "
             f"{percent(gains.mean())} on average over batch sizes; expect less from doubling the "
             "trials again (search.trials)."
         )
-    looked = table[table["looked"].ne("")]
     ends = pd.concat([looked.head(1), looked.tail(1)]).drop_duplicates("batch_size")
     if len(ends):
         places = [f"{row.looked} at B = {row.batch_size}" for row in ends.itertuples()]
-        sentences.append(f"Its last trials looked mostly at {', and at '.join(places)}.")
-    return sentences
+        yield f"Its last trials looked mostly at {', and at '.join(places)}."

@@ -83,9 +83,7 @@ class SearchSample:
         Steps vary by factors, so their logarithms are averaged. Subsets without a trial that
         reached enter with `bound`: the mean is a lower bound unless `reach` is 1.
         """
-        return self._mean(self.none_of_fastest(n))
-
-    def _mean(self, missing: NDArray[np.float64]) -> float:
+        missing = self.none_of_fastest(n)
         log_mean = -np.diff(missing) @ np.log(self.steps)
         return float(np.exp(log_mean + missing[-1] * np.log(self.bound)))
 
@@ -96,10 +94,9 @@ class SearchSample:
         needs no bound for misses, but does not see the last doubling: half of all subsets of N / 2
         trials hold the very best one.
         """
-        missing = self.none_of_fastest(n)
-        mean = self._mean(missing) if len(self.steps) else None
-        hits = np.flatnonzero(missing[1:] <= 0.5 + 1e-12)
-        return n, float(1 - missing[-1]), mean, float(self.steps[hits[0]]) if len(hits) else None
+        mean = self.mean(n) if len(self.steps) else None
+        hits = np.flatnonzero(self.none_of_fastest(n)[1:] <= 0.5 + 1e-12)
+        return n, self.reach(n), mean, float(self.steps[hits[0]]) if len(hits) else None
 
     @property
     def gain(self) -> float | None:
@@ -142,30 +139,24 @@ def search_sample(trials: pd.DataFrame) -> SearchSample:
     return SearchSample(steps=steps, trials=len(trials), bound=bound)
 
 
-def best_of_n(sample: SearchSample) -> pd.DataFrame:
-    """Return the best-of-N curve, `best_of_n_at` each n from 1 to the number of trials.
-
-    Of more than `MOST_NUMBERS` trials it is at the `spread_numbers`.
-    """
-    complete = sample.trials <= MOST_NUMBERS
-    numbers = range(1, sample.trials + 1)
-    return best_of_n_at(
-        sample, numbers if complete else spread_numbers(sample.trials, MOST_NUMBERS)
-    )
-
-
 def spread_numbers(trials: int, most: int) -> list[int]:
     """Return numbers from 1 to `trials`, evenly in the logarithm, half and all among them."""
     spread = np.geomspace(1, trials, min(most, trials)).round().astype(int)
     return sorted({*spread.tolist(), trials // 2, trials})
 
 
-def best_of_n_at(sample: SearchSample, sizes: Sequence[int]) -> pd.DataFrame:
+def best_of_n(sample: SearchSample, sizes: Sequence[int] = ()) -> pd.DataFrame:
     """Return the best-of-N curve at some numbers of trials.
+
+    By default these are all from 1 on, or of more than `MOST_NUMBERS` trials the `spread_numbers`.
 
     One row for each n: n, reach, steps (geometric mean, a lower bound where reach is below 1; null
     if no trial reached), median (null if over half the subsets miss).
     """
+    if not sizes:
+        every = range(1, sample.trials + 1)
+        few = sample.trials <= MOST_NUMBERS
+        sizes = every if few else spread_numbers(sample.trials, MOST_NUMBERS)
     rows = [sample.row(n) for n in sizes]
     names = ["n", "reach", "steps", "median"]
     return pd.DataFrame(rows, columns=names).astype({"steps": "Float64", "median": "Float64"})

@@ -145,15 +145,10 @@ def _crowded(near: Mask) -> bool:
 
 
 def _verdict(inward: Floats, best: NDArray[np.intp] | None, broke: Mask) -> EdgeVerdict:
-    """Return whether an end is a wall, leaving open whether it is an edge.
+    """Return whether an end, to which `inward` falls, is a wall; it may be an edge besides.
 
     The best crowd at a wall in terms of ranks among the trials on this side of the limit that did
     not diverge, not of positions, as effective learning rates are not sampled evenly.
-
-    Args:
-        inward: any measure that falls towards the end in question, shape (trials,).
-        best: indices of the best trials; None if unknown.
-        broke: whether a trial diverged, shape (trials,).
     """
     if best is None:
         return EdgeVerdict.UNKNOWN

@@ -1,5 +1,7 @@
 """The quality of the searches in sentences; batch sizes with the same verdict share one."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from analysis.fitting.estimates import percent, span_text
@@ -28,8 +30,7 @@ def quality_sentences(table: pd.DataFrame, imported: bool = False) -> tuple[str,
     )
 
 
-def _search_sentences(table: pd.DataFrame, imported: bool) -> list[str]:
-    sentences = []
+def _search_sentences(table: pd.DataFrame, imported: bool) -> Iterator[str]:
     for verdict in SearchVerdict:
         rows = table[table["search"] == verdict]
         warm = rows["warm_gain"].fillna(0) >= SETTLED_GAIN
@@ -41,18 +42,12 @@ def _search_sentences(table: pd.DataFrame, imported: bool) -> list[str]:
             (none, _NONE_REACHED),
             (adaptive, _IMPORTED if imported else _ADAPTIVE),
         ):
-            if which.any():
-                told = text.format(**_numbers(rows[which]))
-                sentences.append(f"{_sizes(rows[which], table)}: {told}.")
-    return sentences
-
-
-def _numbers(rows: pd.DataFrame) -> dict[str, str]:
-    """Return what the texts of the verdicts name."""
-    return {
-        **{name: span_text(rows[name].min(), rows[name].max()) for name in ("trials", "reached")},
-        **{name: _more(rows[name].dropna()) for name in ("gain", "warm_gain")},
-    }
+            if len(told := rows[which]):
+                numbers = {
+                    n: span_text(told[n].min(), told[n].max()) for n in ("trials", "reached")
+                }
+                gains = {n: _more(told[n].dropna()) for n in ("gain", "warm_gain")}
+                yield f"{_sizes(told, table)}: {text.format(**numbers, **gains)}."
 
 
 _VERDICTS = {
@@ -78,24 +73,22 @@ _DIRECTIONS = {"low": "downward", "high": "upward"}
 _NAMES = {EFFECTIVE_LR: EFFECTIVE}
 
 
-def _box_sentences(table: pd.DataFrame) -> list[str]:
-    sentences = []
+def _box_sentences(table: pd.DataFrame) -> Iterator[str]:
     for range_end, rows in _by_range_end(table, "edges").items():
         name, _, end = range_end.rpartition(" ")
-        sentences.append(
+        yield (
             f"{_sizes(rows, table)}: the best trials crowd at the {end} end of {name}; "
             f"widen search.space.{name} {_DIRECTIONS[end]}, or raise search.extend."
         )
     for range_end, rows in _by_range_end(table, "walls").items():
         name, _, end = range_end.rpartition(" ")
-        sentences.append(
+        yield (
             f"{_sizes(rows, table)}: the best trials lie where training begins to diverge, at the "
             f"{end} end of {_NAMES.get(name, name)}; a wider range would not help there."
         )
-    if len(table) and table["box"].eq(str(EdgeVerdict.INTERIOR)).all():
+    if table["box"].eq(str(EdgeVerdict.INTERIOR)).all():
         where = "At every batch size the" if len(table) > 1 else "The"
-        sentences.append(f"{where} best trials lie inside the searched box.")
-    return sentences
+        yield f"{where} best trials lie inside the searched box."
 
 
 def _by_range_end(table: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
@@ -105,29 +98,24 @@ def _by_range_end(table: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
     return {end: table[[end in row for row in listed]] for end in ends}
 
 
-def _diverged_sentences(table: pd.DataFrame) -> list[str]:
-    if not table["diverged"].any():
-        return []
-    sentences = [f"At each batch size, {_percent(table['diverged_share'])} of the trials diverged."]
-    mostly = table[table["diverged_share"] > MOSTLY]
-    if len(mostly):
-        sentences.append(
+def _diverged_sentences(table: pd.DataFrame) -> Iterator[str]:
+    if table["diverged"].any():
+        yield f"At each batch size, {_percent(table['diverged_share'])} of the trials diverged."
+    if len(mostly := table[table["diverged_share"] > MOSTLY]):
+        yield (
             f"{_sizes(mostly, table)}: more than half of the trials diverged and were wasted; "
             "lower the high end of search.space.lr."
         )
-    return sentences
 
 
-def _bracket_sentences(table: pd.DataFrame) -> list[str]:
+def _bracket_sentences(table: pd.DataFrame) -> Iterator[str]:
     # a bracket of one step cannot be narrowed
     wide = (table["bracket"] > SETTLED_GAIN) & (table["steps"] - table["steps_before"] > 1)
-    rows = table[wide.fillna(False)]
-    if rows.empty:
-        return []
-    return [
-        f"{_sizes(rows, table)}: the bracket of the steps is {_percent(rows['bracket'])} wide; "
-        "measure more often, with a lower race.resolution or in the program itself."
-    ]
+    if len(rows := table[wide.fillna(False)]):
+        yield (
+            f"{_sizes(rows, table)}: the bracket of the steps is {_percent(rows['bracket'])} wide; "
+            "measure more often, with a lower race.resolution or in the program itself."
+        )
 
 
 def _sizes(rows: pd.DataFrame, table: pd.DataFrame) -> str:

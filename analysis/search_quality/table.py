@@ -13,7 +13,6 @@ from analysis.measures.targets import search_trials
 from analysis.search_quality.adaptive import LATE_COLUMNS, late_row
 from analysis.search_quality.best_of_n import (
     SETTLED_GAIN,
-    SearchSample,
     SearchVerdict,
     search_sample,
 )
@@ -103,7 +102,9 @@ def _search_row(even: pd.DataFrame, group: pd.DataFrame, adaptive: bool) -> dict
     steps = None if fastest.empty else int(fastest["steps"].iloc[0])
     before = None if fastest["steps_before"].isna().all() else int(fastest["steps_before"].iloc[0])
     half = sample.trials // 2
-    warm_gain = _warm_gain(sample, steps)
+    # the excess steps of the even sample over a faster point from elsewhere
+    least = float(sample.steps[0]) if len(sample.steps) else None
+    warm_gain = None if steps is None or least is None or least <= steps else least / steps - 1
     verdict = SearchVerdict.UNKNOWN if adaptive else sample.verdict
     if warm_gain is not None and warm_gain >= SETTLED_GAIN:
         verdict = SearchVerdict.FALLING
@@ -121,13 +122,6 @@ def _search_row(even: pd.DataFrame, group: pd.DataFrame, adaptive: bool) -> dict
         "warm_gain": warm_gain,
         "search": str(verdict),
     }
-
-
-def _warm_gain(sample: SearchSample, steps: int | None) -> float | None:
-    """Return the excess steps of the even sample over a faster point from elsewhere."""
-    if steps is None or not len(sample.steps) or sample.steps[0] <= steps:
-        return None
-    return float(sample.steps[0] / steps - 1)
 
 
 def _box_row(ends: tuple[RangeEnd, ...], known: bool) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,17 @@ class Tuning:
 
     gaps: Mapping[float, TuningGap]
     missing: str
+
+    def record(self) -> dict[str, Any]:
+        """Return under-tuning as JSON data."""
+        return {
+            "missing": self.missing,
+            "common": any(gap.common for gap in self.gaps.values()),
+            "excess": [
+                {"batch_size": int(size), "median": gap.excess(0.5), "high": gap.excess(0.95)}
+                for size, gap in self.gaps.items()
+            ],
+        }
 
 
 def tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None = None) -> Tuning:

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,15 +18,17 @@ from filelock import FileLock, Timeout
 from pyarrow import fs
 
 from analysis.errors import AnalysisError
-from analysis.tables.atomic import delete_stale, replace_file
 from analysis.tables.uri import check_uri, is_uri, with_retry_limit
 
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LEFTOVERS = re.compile(r"\.lock|\..*\.tmp|study\.toml\.sha256")
-_MOST_BYTES = {".parquet": 2**32}
+_MOST_BYTES = {"parquet": 2**32}
 _MOST_BYTES_OF_TEXT = 2**26
 """Sizes that no table, and no other file of a study, has."""
+_MOST_LOOKED_AT = 20
+
+_STALE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +103,15 @@ class ResultsFolder:
         return sorted(f"{subfolder}/{info.base_name}" for info in files)
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file.
-
-        Raises:
-            AnalysisError: the file does not exist, is larger than any of its kind or not a regular
-                one, or the folder cannot be read.
-        """
+        """Return the content of a file; refuse a missing one, no regular one, and one too large."""
         content = self.find(name)
         if content is None:
+            inside = sorted(info.base_name for info in self._inside("") if not info.is_file)
+            folders = [self / folder for folder in inside[:_MOST_LOOKED_AT]]
+            studies = [str(folder) for folder in folders if folder.exists(name)]
             raise AnalysisError(
-                f"a results folder must hold {name}, got none in {self}; "
-                "give the folder of one study, such as results/<study>"
+                f"a results folder must hold {name}, got none in {self}; give the folder of one "
+                f"study, such as {', '.join(studies) or 'results/<study>'}"
             )
         return content
 
@@ -129,17 +130,11 @@ class ResultsFolder:
             return None
 
     def write(self, name: str, content: "bytes | memoryview | pa.Buffer") -> None:
-        """Write a file atomically: a reader on any machine sees the old content or the new.
-
-        Missing subfolders are created.
-
-        Raises:
-            AnalysisError: the folder cannot be written.
-        """
+        """Write a file, whole or not at all to readers on any machine, with missing subfolders."""
         path = self._path(name)
         try:
             if self.on_disk:
-                replace_file(Path(path), content)
+                _replace_file(Path(path), content)
             else:
                 with self.filesystem.open_output_stream(path) as stream:
                     stream.write(content)
@@ -155,11 +150,7 @@ class ResultsFolder:
         )
 
     def check_writable(self) -> None:
-        """Refuse a folder on a disk in which nothing could be written; write nothing.
-
-        Raises:
-            AnalysisError: it, or the folder in which it would be made, cannot be written.
-        """
+        """Refuse a folder on a disk in which nothing could be written; write nothing."""
         if not self.on_disk:
             return
         base = Path(self.base)
@@ -190,7 +181,7 @@ class ResultsFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-            delete_stale(path.parent)
+            _delete_stale(path.parent)
         except Timeout as error:
             holder = path.read_text().strip() or "another process"
             raise AnalysisError(
@@ -247,7 +238,7 @@ class ResultsFolder:
                 f"{name} must be a regular file, got {what} in {self}; remove it, or give the "
                 "folder of one study, such as results/<study>"
             )
-        most = _MOST_BYTES.get(PurePosixPath(name).suffix, _MOST_BYTES_OF_TEXT)
+        most = _MOST_BYTES.get(name.rpartition(".")[2], _MOST_BYTES_OF_TEXT)
         if info.size > most:
             raise AnalysisError(
                 f"{name} must have at most {most:,} bytes, got {info.size:,} in {self}; restore it"
@@ -286,3 +277,26 @@ def _absolute(path: str) -> str:
         return absolute
     except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, or a NUL
         raise AnalysisError(f"a results folder needs a valid path, got {path}: {error}") from error
+
+
+def _replace_file(path: Path, content: "bytes | memoryview | pa.Buffer") -> None:
+    """Write a file of a disk: a reader sees the old content or the new, whenever we are killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _delete_stale(folder: Path) -> None:
+    """Delete temporary files of killed writers; fresh ones may still be in use."""
+    for pattern in (".*.tmp", "*/.*.tmp"):
+        for path in folder.glob(pattern):
+            if path.stat().st_mtime < time.time() - _STALE_SECONDS:
+                path.unlink(missing_ok=True)

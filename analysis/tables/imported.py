@@ -18,13 +18,7 @@ NO_OPTIMIZER = "unknown-optimizer"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """A results folder that was made.
-
-    Attributes:
-        folder: where it is.
-        sentence: about it, for the user.
-        has_target: whether it has a target, so that `analyze` needs none.
-    """
+    """A results folder that was made, a sentence on it, and whether it has a target of its own."""
 
     folder: ResultsFolder
     sentence: str
@@ -32,11 +26,7 @@ class Imported:
 
 
 def check_new(folder: ResultsFolder) -> None:
-    """Refuse a folder that holds anything.
-
-    Raises:
-        AnalysisError: it does.
-    """
+    """Refuse a folder that holds anything."""
     if not folder.is_empty:
         raise AnalysisError(
             f"a study must be imported into a folder that is new or empty, got {folder}; "

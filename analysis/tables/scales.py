@@ -17,14 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scale:
-    """A scale: an increasing coordinate of the values in its domain.
-
-    Attributes:
-        forward: coordinate of a value.
-        inverse: value at a coordinate.
-        above: values must be greater than this.
-        below: values must be less than this.
-    """
+    """A scale: an increasing coordinate of values between `above` and `below`."""
 
     forward: Callable[[Floats], Floats]
     inverse: Callable[[Floats], Floats]

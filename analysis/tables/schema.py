@@ -129,25 +129,11 @@ COST_COLUMNS: Mapping[str, pa.DataType] = {
 """Columns of `cost.parquet`, one row per batch size; no hyperparameter meets them in a table, so
 that its name may be one of theirs."""
 
-_COMPUTED = {
-    "trials",
-    "examples",
-    "effective_lr",
-    "best",
-    "median",
-    "median_bound",
-    "seeds",
-    "seeds_missed",
-    "steps_median",
-    "median_before",
-    "interval",
-    "replicate_of",
-    "hyperparameters",
-    "run",
-    "workload",
-    "optimizer",
-    "target",
-}
+_COMPUTED = (
+    *("trials", "examples", "effective_lr", "best", "median", "median_bound", "median_before"),
+    *("seeds", "seeds_missed", "steps_median", "interval", "replicate_of", "hyperparameters"),
+    *("run", "workload", "optimizer", "target"),
+)
 """Columns that tables of trials and of steps to target gain in the analysis and in exports."""
 
 RESERVED_COLUMNS = frozenset(

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
-from analysis.tables.agreement import require_one_study
 from analysis.tables.files import read_file, read_study_file, read_table_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
@@ -29,6 +28,7 @@ ANALYZED = (*TRIAL_KEY, "step", "val_error")
 """Columns of the curves that `analyze` reads; there may be millions of measurements."""
 Made = TypeVar("Made")
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}
+_KEY = list(TRIAL_KEY)
 
 
 def _no_boxes() -> pd.DataFrame:
@@ -114,6 +114,11 @@ class StudyTables:
         return {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
 
     @property
+    def searched(self) -> list[str]:
+        """The searched hyperparameters, learning rate and momentum first, then by name."""
+        return sorted(self.space, key=lambda name: (name != "lr", name != "momentum", name))
+
+    @property
     def space_known(self) -> bool:
         """Whether it is known what was searched: of imported runs it may not be."""
         record = self.config.get("imported", {})
@@ -135,11 +140,9 @@ class StudyTables:
 
 
 def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -> StudyTables:
-    """Return the study in a results folder.
+    """Return the study in a results folder, with all columns of the curves or those named.
 
-    Args:
-        folder: the folder.
-        measured: columns of the curves to hold, such as `ANALYZED`; None for all. All are checked.
+    All columns are checked, whichever are held.
 
     Raises:
         AnalysisError: a file is missing, damaged, of another schema version, or of another study.
@@ -160,8 +163,37 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
         boxes=read_table(folder, BOXES_FILE),
         data=_data(folder),
     )
-    require_one_study(str(folder), config, study.trials, study.curves, study.boxes)
+    _require_one_study(str(folder), study)
     return study
+
+
+def _require_one_study(where: str, study: StudyTables) -> None:
+    """Refuse tables of which one belongs to another study, as after files were copied by hand."""
+    config, trials = study.config, study.trials
+    known = trials[[*_KEY, "steps", "status"]]
+    joined = study.curves[[*_KEY, "step", "val_error"]].merge(known, on=_KEY, how="left")
+    if joined["status"].isna().any():
+        _refuse(where, CURVES_FILE, "other trials", TRIALS_FILE)
+    target = config["race"].get("target")
+    if config.get("imported") or target is None:  # runs that may have had boxes of their own
+        return
+    for row in study.boxes[study.boxes["region"] == 0].itertuples():
+        entry = study.space.get(str(row.hyperparameter), {})
+        if [entry.get(n) for n in ("low", "high", "scale")] != [row.low, row.high, row.scale]:
+            _refuse(where, BOXES_FILE, f"another range of {row.hyperparameter}", STUDY_FILE)
+    reached = joined[(joined["status"] == "reached") & (joined["step"] >= 1)]
+    below = reached[reached["val_error"] < target]
+    first = below.groupby(_KEY)["step"].min().sort_index()
+    steps = trials[trials["status"] == "reached"].set_index(_KEY)["steps"].sort_index()
+    if not first.index.equals(steps.index) or (first != steps).any():
+        _refuse(where, TRIALS_FILE, "other steps to target", f"{CURVES_FILE} and {STUDY_FILE}")
+
+
+def _refuse(where: str, file: str, got: str, other: str) -> NoReturn:
+    raise AnalysisError(
+        f"the files in {where} must be of one study, got {got} in {file} than in {other}; copy "
+        "results folders as a whole"
+    )
 
 
 def _data(folder: ResultsFolder) -> Mapping[str, Any]:
@@ -189,3 +221,14 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     """Return a table as a DataFrame; integer columns may hold nulls."""
     frame: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
     return frame
+
+
+def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table as rows of JSON data with all digits; null where unknown."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return rows
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table as CSV with all digits, the same on every system."""
+    return table.to_csv(index=False, lineterminator="\n").encode()

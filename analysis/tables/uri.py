@@ -51,7 +51,8 @@ def check_uri(uri: str) -> None:
         raise AnalysisError(f"results must be a path or a URI of {known}, got {uri}")
     if "\0" in plain:
         raise AnalysisError(f"a results URI must not contain NUL, got {uri}")
-    if scheme != "file" and not _BUCKET.fullmatch(_bucket(uri)):
+    bucket = re.split("[/?#]", uri.partition("://")[2], maxsplit=1)[0]
+    if scheme != "file" and not _BUCKET.fullmatch(bucket):
         # what stands there may be a key
         raise AnalysisError(
             f"a results URI must name a bucket, as in s3://bucket/results, got {scheme}:// with "
@@ -64,10 +65,6 @@ def with_retry_limit(uri: str) -> str:
     if not uri.startswith("gs:") or _GS_RETRY in uri:
         return uri
     return f"{uri}{'&' if urlsplit(uri).query else '?'}{_GS_RETRY}=30"
-
-
-def _bucket(uri: str) -> str:
-    return re.split("[/?#]", uri.partition("://")[2], maxsplit=1)[0]
 
 
 def _decoded(uri: str) -> str:

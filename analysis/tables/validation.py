@@ -32,30 +32,13 @@ MOST_VALUES = 2**28
 MOST_FURTHER = 100
 """Upper bound on the columns of a table that are hyperparameters, or measured quantities."""
 _CHOICES: Mapping[str, Collection[str]] = {"status": STATUSES, "role": ROLES, "scale": SCALES}
-_LEAST: Mapping[str, int] = {
-    "batch_size": 1,
-    "trial": 0,
-    "steps": 1,
-    "steps_before": 0,
-    "stopped_at": 0,
-    "max_steps": 1,
-    "seconds": 0,
-    "region": 0,
-    "step": 0,
-    "repeats": 1,
-    "memory": 0,
-    "micro_batch": 0,
-    "parameters": 1,
-    "threads": 1,
-}
-_NEEDED = {"batch_size", "trial", "role", "status", "stopped_at", "step", "val_error"} | {
-    "region",
-    "hyperparameter",
-    "scale",
-    "step_seconds",
-    "device",
-    "source",
-}
+_FROM_0 = ("trial", "steps_before", "stopped_at", "seconds", "region", "step", "memory")
+_FROM_1 = ("batch_size", "steps", "max_steps", "repeats", "parameters", "threads")
+_LEAST = dict.fromkeys((*_FROM_0, "micro_batch"), 0) | dict.fromkeys(_FROM_1, 1)
+_NEEDED = (
+    *("batch_size", "trial", "role", "status", "stopped_at", "step", "val_error", "region"),
+    *("hyperparameter", "scale", "step_seconds", "device", "source"),
+)
 _MOST = 2**53
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
 _MEASUREMENT = re.compile(r"[\w/][\w/.+ -]{0,199}")
@@ -131,11 +114,7 @@ class _Config(BaseModel):
 
 
 def read_parquet(content: bytes, columns: Collection[str] | None = None) -> pa.Table:
-    """Return the table in a parquet file of untrusted bytes; its text is valid UTF-8.
-
-    Args:
-        content: the file.
-        columns: those to read, where there are any of that name; None for all.
+    """Return a table of untrusted bytes, or those columns that there are; its text is valid UTF-8.
 
     Raises:
         ArrowInvalid: the file holds more than `MOST_VALUES` values, or two columns of one name.
@@ -155,13 +134,7 @@ def read_parquet(content: bytes, columns: Collection[str] | None = None) -> pa.T
 
 
 def check_table(where: str, table: pa.Table, columns: Mapping[str, pa.DataType]) -> None:
-    """Check the columns and values of a table.
-
-    Args:
-        where: path of the file, for messages.
-        table: its content.
-        columns: columns of the schema; further ones are hyperparameters or measurements.
-    """
+    """Check a table of the file `where`; columns beyond the schema hold numbers of any name."""
     if "status" in columns:
         there = {n: k for n, k in OPTIONAL_TRIAL_COLUMNS.items() if n in table.column_names}
         columns = {**columns, **there}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from batchscale.errors import BatchscaleError, redacted
 from study.commands import archives, costs, replay, results, study_files, sweep, workloads
@@ -19,8 +20,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (sweep, workloads, study_files, results, costs, archives, replay):
-    app.add_typer(part.app)
+for command in (
+    *(sweep.sweep, sweep.plan, workloads.workloads, workloads.check),
+    *(study_files.init, study_files.schema),
+    *(results.status, results.analyze, results.compare, results.report, costs.cost),
+    *(archives.import_, archives.export, replay.verify, replay.diagnose),
+):
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -35,7 +41,7 @@ def _print_version(wanted: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,

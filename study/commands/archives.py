@@ -5,49 +5,46 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.text import Text
+from typer import Argument, Option
 
 from study.commands.options import StudyFolder
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 from study.errors import StudyError
 
-app = typer.Typer()
-console = Terminal()
 
-
-@app.command("import")
 def import_(  # noqa: PLR0913 - one argument for each flag of the command
     source: Annotated[
         str,
-        typer.Argument(
+        Argument(
+            metavar="SOURCE",
             help="Finished runs: a table (.csv, .tsv, .parquet, .jsonl), MLflow's mlruns or .db, a "
             "folder of TensorBoard event files, wandb:entity/project; or a folder or tar file in "
-            "the layout of Shallue et al. 2018."
+            "the layout of Shallue et al. 2018.",
         ),
     ],
     results: Annotated[
-        str, typer.Option(help="Parent of the results folders: a path or a URI.")
+        str, Option(help="Parent of the results folders: a path or a URI.")
     ] = "results",
-    only: Annotated[str, typer.Option(help="Pattern of names to import, such as 'mnist-*'.")] = "*",
-    target: Annotated[float | None, typer.Option(help="Validation error to get below.")] = None,
+    only: Annotated[str, Option(help="Pattern of names to import, such as 'mnist-*'.")] = "*",
+    target: Annotated[float | None, Option(help="Validation error to get below.")] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="Measurement to use as the error.", show_default="the first known one"),
+        Option(help="Measurement to use as the error.", show_default="the first known one"),
     ] = None,
     columns: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="NAME=COLUMN,...",
-            help="Runs: names of the columns, such as step=global_step,lr=learning_rate.",
+            help="Runs: names of the columns, such as step=iteration,lr=eta.",
         ),
     ] = None,
     join: Annotated[
-        Path | None, typer.Option(help="Runs: a table with one row per run, to be joined.")
+        Path | None, Option(help="Runs: a table with one row per run, to be joined.")
     ] = None,
     space: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="NAME=LOW:HIGH:SCALE,...",
             help="Runs: the ranges from which their points were drawn evenly and independently, "
             "such as lr=1e-4:1:log.",
@@ -55,18 +52,18 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
         ),
     ] = None,
     step_unit: Annotated[
-        str, typer.Option(help="Runs: unit of the steps: updates, examples or tokens.")
+        str, Option(help="Runs: unit of the steps: updates, examples or tokens.")
     ] = "updates",
     tokens_per_example: Annotated[
         int | None,
-        typer.Option(help="Runs: sequence length, for steps in tokens.", show_default=False),
+        Option(help="Runs: sequence length, for steps in tokens.", show_default=False),
     ] = None,
     all_trials: Annotated[
-        bool, typer.Option("--all-trials", help="Archive: also count trials that are not COMPLETE.")
+        bool, Option("--all-trials", help="Archive: also count trials that are not COMPLETE.")
     ] = False,
     first_trials: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=1,
             help="Archive: use only this many COMPLETE trials at each batch size.",
             show_default="all",
@@ -130,17 +127,14 @@ def _refuse_options(source: str, kind: str, given: Mapping[str, object]) -> None
         )
 
 
-@app.command()
 def export(
     location: StudyFolder,
     to: Annotated[
-        Path, typer.Option(help="Folder of the archive or the table, or its file .csv.")
+        Path, Option(help="Folder of the archive or the table, or its file .csv.")
     ] = Path("archive"),
     form: Annotated[
         str,
-        typer.Option(
-            "--format", help="archive: the layout of Shallue et al. 2018; csv: one table."
-        ),
+        Option("--format", help="archive: the layout of Shallue et al. 2018; csv: one table."),
     ] = "archive",
 ) -> None:
     """Export a study as an archive in the layout of Shallue et al. 2018, or as a table."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from study.commands.options import (
     DataDir,
@@ -20,66 +20,58 @@ from study.commands.options import (
     integers,
     use_data,
 )
-from study.commands.terminal import Terminal
+from study.commands.terminal import Terminal, console
 from study.errors import StudyError
 
 if TYPE_CHECKING:
     from analysis.cost.devices import Link
     from analysis.cost.step_costs import StepCosts
     from analysis.tables.folder import ResultsFolder
-    from study.costing.measuring import Job
 
-app = typer.Typer()
-console = Terminal()
 _GIGA, _MICRO = 1e9, 1e-6
 
 
-@app.command()
 def cost(  # noqa: PLR0913 - one argument for each flag of the command
     location: StudyFolder,
     step_times: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="FILE",
             help="Table of step times measured elsewhere: batch_size, seconds_per_step.",
         ),
     ] = None,
-    recorded: Annotated[
-        bool, typer.Option("--recorded", help="Reuse the recorded step times.")
-    ] = False,
+    recorded: Annotated[bool, Option("--recorded", help="Reuse the recorded step times.")] = False,
     seconds: Annotated[
-        float, typer.Option(min=0.01, callback=finite, help="Seconds of timing at each batch size.")
+        float, Option(min=0.01, callback=finite, help="Seconds of timing at each batch size.")
     ] = 0.3,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="CPU threads.", show_default="one per core"),
+        Option(min=1, max=10_000, help="CPU threads.", show_default="one per core"),
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="Time on a Ray cluster: auto, or host:port.")
+        str | None, Option(help="Time on a Ray cluster: auto, or host:port.")
     ] = None,
-    price: Annotated[
-        float | None, typer.Option(callback=finite, help="Price of a device-hour.")
-    ] = None,
+    price: Annotated[float | None, Option(callback=finite, help="Price of a device-hour.")] = None,
     devices: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="N,N,...", help="Numbers of devices to split a batch over.", show_default=False
         ),
     ] = None,
     bandwidth: Annotated[
         float | None,
-        typer.Option(
+        Option(
             callback=finite,
             help="Bandwidth of each device's link in GB/s.",
             show_default="measured if there are several GPUs",
         ),
     ] = None,
     latency: Annotated[
-        float, typer.Option(min=0, callback=finite, help="Latency of a message in microseconds.")
+        float, Option(min=0, callback=finite, help="Latency of a message in microseconds.")
     ] = 10.0,
     parameters: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=1,
             help="Trainable parameters of the model.",
             show_default="those of the timed model",
@@ -106,12 +98,10 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.cost.step_costs import StepCosts, write_costs
     from analysis.cost.step_costs import step_times as times_in
     from analysis.cost.study_cost import Terms, check_joinable, joined
-    from analysis.figures.drawing.kind import write_all
-    from analysis.figures.drawing.style import look_of
+    from analysis.figures.drawing.kind import look_of, write_all
     from analysis.figures.one_study.costs import COST_FIGURES
     from analysis.report.summary import analyze
     from analysis.tables.folder import ResultsFolder
-    from analysis.tables.study import read_study
     from study.orchestration.resources import check_address
     from study.storage.consolidate import study_tables
 
@@ -126,10 +116,10 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     check_address(address)
     rows = None if step_times is None else times_in(step_times)
     known = _recorded(folder) if recorded else None
-    analysis = analyze(study_tables(folder) or read_study(folder), target)
+    analysis = analyze(study_tables(folder), target)
     check_joinable(analysis, terms)
     if known is None:
-        rows = rows or _timed(_job(folder, seconds, threads), address, run_code)
+        rows = rows or _timed(folder, seconds, threads, address, run_code)
         known = StepCosts.of(rows)
     found = joined(analysis, known, terms)
     if rows is not None:
@@ -182,23 +172,23 @@ def _recorded(folder: "ResultsFolder") -> "StepCosts":
     return costs
 
 
-def _job(folder: "ResultsFolder", seconds: float, threads: int | None) -> "Job":
-    """Return what to time, which must be a study that batchscale trains."""
+def _timed(
+    folder: "ResultsFolder",
+    seconds: float,
+    threads: int | None,
+    address: str | None,
+    run_code: bool,
+) -> list[dict[str, Any]]:
+    """Return the rows of `cost.parquet` of a study that batchscale trains, here or on a cluster."""
     from analysis.tables.files import read_study_file
-    from study.costing.measuring import Job
+    from study.costing.measuring import Job, timed_here, timed_on_cluster
 
     if "imported" in read_study_file(folder):
         raise StudyError(
             f"only a study that batchscale trains can be timed, got an imported one in {folder}; "
             "give its step times with --step-times"
         )
-    return Job.of(folder, seconds, threads)
-
-
-def _timed(job: "Job", address: str | None, run_code: bool) -> list[dict[str, Any]]:
-    """Return the rows of `cost.parquet`, timed here or on a cluster."""
-    from study.costing.measuring import timed_here, timed_on_cluster
-
+    job = Job.of(folder, seconds, threads)
     with Terminal(stderr=True).status("timing training steps") as status:
         if address is not None:
             return timed_on_cluster(job, address, run_code)

@@ -24,11 +24,13 @@ T = TypeVar("T")
 
 def members_in(source: str, settings: Sequence[str]) -> list[Member]:
     """Return the studies of a study file, or of the name of a workload."""
-    _check_recorded(source)
+    path = Path(source)
+    if path.name == STUDY_FILE and os.path.isfile(f"{path}{DIGEST_SUFFIX}"):
+        read_file(ResultsFolder.at(path.parent), STUDY_FILE)  # refuses bytes that have changed
     folder_of(source)  # says so if its study cannot be run
     members = read_members(source, settings)
     for member in members:
-        refuse_imported(member.data, Path(source).parent)
+        refuse_imported(member.data, path.parent)
     for_each(members, _check)
     return members
 
@@ -36,13 +38,6 @@ def members_in(source: str, settings: Sequence[str]) -> list[Member]:
 def _check(member: Member) -> None:
     written = {key: value for key, value in member.data.items() if key not in FOUND}
     refuse_unknown(validated(StudyConfig, written).workload)
-
-
-def _check_recorded(source: str) -> None:
-    """Refuse the study file of a results folder whose bytes have changed."""
-    path = Path(source)
-    if path.name == STUDY_FILE and os.path.isfile(f"{path}{DIGEST_SUFFIX}"):
-        read_file(ResultsFolder.at(path.parent), STUDY_FILE)
 
 
 def for_each(members: Sequence[Member], work: Callable[[Member], T]) -> list[T]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from typer import Argument, Option
 
 from study.errors import StudyError
 
@@ -24,7 +25,7 @@ def _workload_names(incomplete: str) -> list[str]:
 
 Source = Annotated[
     str,
-    typer.Argument(
+    Argument(
         metavar="STUDY",
         help="A study.toml, or the name of a workload.",
         autocompletion=_workload_names,
@@ -32,22 +33,21 @@ Source = Annotated[
 ]
 Workload = Annotated[
     str,
-    typer.Argument(
+    Argument(
+        metavar="WORKLOAD",
         help="A workload's name, path/to/file.py:Class, or the study.toml of a program.",
         autocompletion=_workload_names,
     ),
 ]
 StudyWorkload = Annotated[
     str,
-    typer.Option(
+    Option(
         "--workload",
         help="The workload: a name, or path/to/file.py:Class.",
         autocompletion=_workload_names,
     ),
 ]
-DataDir = Annotated[
-    Path | None, typer.Option(help="Folder of data files; overrides BATCHSCALE_DATA.")
-]
+DataDir = Annotated[Path | None, Option(help="Folder of data files; overrides BATCHSCALE_DATA.")]
 
 
 def holding_studies(locations: T) -> T:
@@ -62,7 +62,7 @@ def holding_studies(locations: T) -> T:
 
 StudyFolder = Annotated[
     str,
-    typer.Argument(
+    Argument(
         metavar="DIR",
         help="Results folder of one study: a path or a URI.",
         callback=holding_studies,
@@ -70,35 +70,35 @@ StudyFolder = Annotated[
 ]
 Target = Annotated[
     float | None,
-    typer.Option(help="Target to analyze at; not below the one raced to.", show_default="own"),
+    Option(help="Target to analyze at; not below the one raced to.", show_default="own"),
 ]
 Formats = Annotated[
-    str, typer.Option("--format", help="Figure formats, separated by commas: png, svg, pdf.")
+    str, Option("--format", help="Figure formats, separated by commas: png, svg, pdf.")
 ]
-Width = Annotated[float | None, typer.Option(help="Figure width in inches.", show_default="6.4")]
+Width = Annotated[float | None, Option(help="Figure width in inches.", show_default="6.4")]
 FontSize = Annotated[
-    float | None, typer.Option(help="Font size in the figures, in points.", show_default="10")
+    float | None, Option(help="Font size in the figures, in points.", show_default="10")
 ]
-Title = Annotated[bool, typer.Option("--title/--no-title", help="Put a title above each figure.")]
+Title = Annotated[bool, Option("--title/--no-title", help="Put a title above each figure.")]
 
-Json = Annotated[bool, typer.Option("--json", help="Print a single JSON document instead.")]
+Json = Annotated[bool, Option("--json", help="Print a single JSON document instead.")]
 
 RunCode = Annotated[
     bool,
-    typer.Option(
+    Option(
         "--run-code",
         help="Allow a results folder to run the workload file that its study.toml names.",
     ),
 ]
 
 
-def use_data(folder: Path | None) -> None:
+def use_data(folder: str | Path | None) -> None:
     """Make workloads look for data in an existing folder; None leaves it to BATCHSCALE_DATA."""
     if folder is None:
         return
     if not os.path.isdir(folder):  # which, unlike pathlib, takes a name of any length
         raise StudyError(f"--data-dir must be an existing folder, got {folder}")
-    os.environ["BATCHSCALE_DATA"] = str(folder.resolve())
+    os.environ["BATCHSCALE_DATA"] = os.path.realpath(folder)
 
 
 def integers(option: str, text: str) -> list[int]:

@@ -10,11 +10,9 @@ from dataclasses import dataclass, replace
 
 from analysis.comparison.labels import study_folders
 from analysis.page.markdown import page_markdown
-from analysis.page.record import Page
+from analysis.page.record import Page, Source, page_of
 from analysis.page.rendering import page_html
-from analysis.page.sources import Source, page_of
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.study import read_study
 from batchscale.errors import BatchscaleError
 from study.storage.consolidate import study_tables
 from study.storage.parts import part_names
@@ -44,12 +42,7 @@ def make_page(options: PageOptions) -> Page:
     several = len(options.locations) > 1
     folders = study_folders(options.locations) if several else {first.name: first}
     sources = {
-        name: Source(
-            folder=folder,
-            # parts are the truth: a sweep may be running, or have been stopped before its tables
-            tables=study_tables(folder) or read_study(folder),
-            sweeps=recorded_sweeps(folder),
-        )
+        name: Source(folder=folder, tables=study_tables(folder), sweeps=recorded_sweeps(folder))
         for name, folder in folders.items()
     }
     return page_of(sources, options.target)
@@ -122,13 +115,9 @@ def page_kept_current(folder: ResultsFolder) -> Iterator[list[str]]:
         said.append(f"no page: {error}")
 
 
-def _watch(location: str) -> None:
-    """Keep a page current until the process that asked for it is gone."""
+if __name__ == "__main__":  # until the process that asked for the page is gone
     os.nice(_POLITE)
     parent = os.getppid()
-    options = PageOptions(locations=(location,))
-    keep_current(options, lambda _: None, lambda: os.getppid() != parent)
-
-
-if __name__ == "__main__":
-    _watch(sys.argv[1])
+    keep_current(
+        PageOptions(locations=(sys.argv[1],)), lambda _: None, lambda: os.getppid() != parent
+    )

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from study.commands.options import (
     SOME_FAILED,
@@ -13,20 +14,16 @@ from study.commands.options import (
     integers,
     use_data,
 )
-from study.commands.terminal import Terminal
+from study.commands.terminal import Terminal, console
 
 if TYPE_CHECKING:
-    from study.replay.verification import Clause
-
-app = typer.Typer()
-console = Terminal()
+    from workloads.testing import Clause
 
 
-@app.command()
 def verify(
     location: StudyFolder,
     replay: Annotated[
-        bool, typer.Option("--replay/--no-replay", help="Retrain the winning trials.")
+        bool, Option("--replay/--no-replay", help="Retrain the winning trials.")
     ] = True,
     run_code: RunCode = False,
     data_dir: DataDir = None,
@@ -47,12 +44,11 @@ def verify(
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
 def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     location: StudyFolder,
     what: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="NAME,NAME,...",
             help="What to measure: noise, curvature, sharpness, landscape, gap, layers, branch.",
             show_default="all",
@@ -60,7 +56,7 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     ] = None,
     batch_sizes: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="B,B,...",
             help="Batch sizes to measure.",
             show_default="all that reached the target",
@@ -68,14 +64,14 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
     ] = None,
     seeds: Annotated[
         int,
-        typer.Option(
+        Option(
             min=0,
             help="Measure up to this many fresh seeds of the best point at each batch size and "
             "show means with intervals; 0 measures the trial with the fewest steps.",
         ),
     ] = 0,
     examples: Annotated[
-        int, typer.Option(min=2, help="Most training and validation examples to measure on.")
+        int, Option(min=2, help="Most training and validation examples to measure on.")
     ] = 8192,
     as_json: Json = False,
     run_code: RunCode = False,

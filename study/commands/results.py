@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from study.commands.options import (
     FontSize,
@@ -15,20 +15,17 @@ from study.commands.options import (
     Width,
     holding_studies,
 )
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-app = typer.Typer()
-console = Terminal()
 
-
-@app.command()
 def status(location: StudyFolder, as_json: Json = False) -> None:
     """Show the progress of a sweep, one row per batch size, and what is left to run."""
     from analysis.fitting.estimates import percent
     from analysis.measures.unfinished import missing_trials, unfinished_sentences
+    from analysis.report.failures import retry_sentence
     from analysis.tables.files import read_study_file
     from analysis.tables.folder import ResultsFolder
     from study.orchestration.display import progress_table
@@ -54,6 +51,7 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
         missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
         said += [progress_table(rows), f"{percent(share)} of the expected work recorded"]
         said += unfinished_sentences(missing)
+        said += [retry_sentence(folder)] if any(row.failed for row in rows) else []
     if as_json:
         record = {"share_done": share, "batch_sizes": recorded, "unfinished": missing}
         console.document({"study": folder.name, **record})
@@ -62,29 +60,25 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
         console.print(line)
 
 
-@app.command()
 def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     location: StudyFolder,
     target: Target = None,
     equal_trials: Annotated[
         bool,
-        typer.Option(
-            "--equal-trials", help="Use the same number of search trials at every batch size."
-        ),
+        Option("--equal-trials", help="Use the same number of search trials at every batch size."),
     ] = False,
     formats: Formats = "png,svg",
     width: Width = None,
     font_size: FontSize = None,
     title: Title = True,
     latex: Annotated[
-        bool, typer.Option("--latex", help="Also write the tables as LaTeX with booktabs.")
+        bool, Option("--latex", help="Also write the tables as LaTeX with booktabs.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Fit the curves, find the regimes, print the table and draw the figures."""
     from analysis.figures import FIGURES
-    from analysis.figures.drawing.kind import write_all
-    from analysis.figures.drawing.style import look_of
+    from analysis.figures.drawing.kind import look_of, write_all
     from analysis.measures.first_trials import equal_trials as most_equal_trials
     from analysis.measures.targets import check_target
     from analysis.report.summary import analyze as analyze_study
@@ -93,7 +87,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.tables.files import read_file
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import SUMMARY_FILE
-    from analysis.tables.study import ANALYZED, read_study
+    from analysis.tables.study import ANALYZED
     from study.storage.consolidate import study_tables
     from study.storage.parts import part_names
     from study.storage.study_folder import read_study_toml
@@ -102,8 +96,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     folder = ResultsFolder.at(location)
     if part_names(folder) and target is not None:  # before anything is written
         check_target(target, read_study_toml(folder).as_data()["race"])
-    # an imported study has tables only
-    study = study_tables(folder, ANALYZED, write=True) or read_study(folder, ANALYZED)
+    study = study_tables(folder, ANALYZED, write=True)
     first = most_equal_trials(study) if equal_trials else None
     analysis = analyze_study(study, target, first)
     figures, tables = folder / "figures", folder / TABLES
@@ -120,24 +113,21 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
             console.print(str(file))
 
 
-@app.command()
 def compare(  # noqa: PLR0913 - one argument for each flag of the command
     locations: Annotated[
         list[str],
-        typer.Argument(
+        Argument(
             metavar="DIR DIR...", help="Results folders, two or more.", callback=holding_studies
         ),
     ],
-    to: Annotated[str, typer.Option(help="Output folder: a path or a URI.")] = "comparison",
+    to: Annotated[str, Option(help="Output folder: a path or a URI.")] = "comparison",
     target: Annotated[
         float | None,
-        typer.Option(
-            help="One target for all studies; not below any raced to.", show_default="own"
-        ),
+        Option(help="One target for all studies; not below any raced to.", show_default="own"),
     ] = None,
     equal_trials: Annotated[
         bool,
-        typer.Option("--equal-trials", help="Use the same number of search trials everywhere."),
+        Option("--equal-trials", help="Use the same number of search trials everywhere."),
     ] = False,
     formats: Formats = "png,svg",
     width: Width = None,
@@ -155,8 +145,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
         write_comparison,
     )
     from analysis.figures.comparison import COMPARISON_FIGURES
-    from analysis.figures.drawing.kind import write_all
-    from analysis.figures.drawing.style import look_of
+    from analysis.figures.drawing.kind import look_of, write_all
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.study import read_study
 
@@ -177,17 +166,14 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
             console.print(str(folder / name))
 
 
-@app.command()
 def report(
     locations: Annotated[
         list[str],
-        typer.Argument(
-            metavar="DIR...", help="Results folders, one or more.", callback=holding_studies
-        ),
+        Argument(metavar="DIR...", help="Results folders, one or more.", callback=holding_studies),
     ],
     to: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Output folder: a path or a URI.",
             show_default="the study's own; comparison for several",
         ),
@@ -195,9 +181,7 @@ def report(
     target: Target = None,
     watch: Annotated[
         bool,
-        typer.Option(
-            "--watch", help="Rewrite the page until the sweep ends; a browser reloads it."
-        ),
+        Option("--watch", help="Rewrite the page until the sweep ends; a browser reloads it."),
     ] = False,
 ) -> None:
     """Write report.html, a page that any browser shows, and report.md, without the drawings."""

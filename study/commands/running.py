@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from analysis.measures.unfinished import missing_text, missing_trials
-from analysis.report.failures import failure_records, failure_sentences
+from analysis.report.failures import failure_records, failure_sentences, retry_sentence
 from analysis.tables.folder import ResultsFolder
-from study.commands.members import members_in
+from analysis.tables.schema import STUDY_FILE
+from study.commands.members import for_each, members_in
 from study.commands.options import use_data
-from study.commands.studies import Studies
 from study.commands.terminal import Terminal
-from study.config.grid import members_of
+from study.config.grid import Member, members_of
 from study.config.study import ResolvedStudy
 from study.config.study_file import override
 from study.engine.networks.training import Trainable
+from study.errors import StudyError
 from study.orchestration.display import progress_table, shown
 from study.orchestration.progress import Progress
 from study.orchestration.resources import Resources, check_address
@@ -26,6 +27,7 @@ from study.orchestration.sweep import Sweep
 from study.planning.cores import default_workers
 from study.planning.horizons import still_schedules
 from study.planning.programs import worker_share
+from study.planning.resolve import resolve
 from study.planning.sizing import Device, check_gpus
 from study.storage.ends import read_ends
 from study.storage.study_folder import continued, folder_of, open_folder
@@ -41,21 +43,67 @@ RESULTS = "results"
 class SweepOptions:
     """Where and how a sweep runs, as `batchscale.sweep` takes it."""
 
-    results: str | None = None
+    results: str | Path | None = None
     workers: int | None = None
     gpus_per_worker: float = 0.0
     address: str | None = None
     ray: bool | None = None
     settings: Sequence[str] = ()
-    data_dir: Path | None = None
+    data_dir: str | Path | None = None
     run_code: bool = False
     track: Sequence[str] = ()
     track_by: str = TRIAL
     report: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuse trackers that are unknown or not installed, before anything runs."""
-        check_trackers(self.track, self.track_by)
+
+class Studies:
+    """Resolved studies; only the data of the one used last stay in memory."""
+
+    def __init__(self, members: Sequence[Member], device: Device | None = None) -> None:
+        """Resolve every study, so that an error in the last one is found before any runs."""
+        self.members = tuple(members)
+        self._device = device
+        self._latest: tuple[Member, tuple[ResolvedStudy, Trainable]] | None = None
+        resolved = for_each(self.members, lambda member: self.ready(member)[0])
+        self._resolved = {m.name: one for m, one in zip(self.members, resolved, strict=True)}
+
+    def ready(self, member: Member) -> tuple[ResolvedStudy, Trainable]:
+        """Return a study as it will run, and its loaded workload."""
+        if self._latest is None or self._latest[0] is not member:
+            self._latest = None  # frees its data before the next are loaded
+            self._latest = (member, resolve(member.data, self._device))
+        return self._latest[1]
+
+    def resolved(self, member: Member) -> ResolvedStudy:
+        """Return a study as it will run, without loading its data."""
+        return self._resolved[member.name]
+
+    def title(self, member: Member) -> str | None:
+        """Return a heading such as "study 2 of 4: seed-1"; None for a file without a grid."""
+        if member.name is None:
+            return None
+        number = 1 + self.members.index(member)
+        return f"study {number} of {len(self.members)}: {member.name}"
+
+    def folders(self, place: ResultsFolder) -> list[ResultsFolder]:
+        """Return the results folder of each study, checked to be free or its own; write nothing.
+
+        `place` is the folder of the only study, or the parent of the folders of a grid.
+
+        Raises:
+            StudyError: a folder belongs to another study, or the parent is itself a study's folder.
+        """
+        if any(member.name is not None for member in self.members) and place.exists(STUDY_FILE):
+            raise StudyError(
+                f"the parent folder of a grid must not be a study's folder, got {place} with "
+                f"{STUDY_FILE}; choose another --results, or rename the study file"
+            )
+        return for_each(self.members, lambda member: self._folder(place, member))
+
+    def _folder(self, place: ResultsFolder, member: Member) -> ResultsFolder:
+        folder = place if member.name is None else place / member.name
+        continued(folder, self._resolved[member.name])
+        return folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +167,7 @@ def _prepared(
     source: str | Mapping[str, Any], options: SweepOptions
 ) -> tuple[Studies, list[ResultsFolder], list[Resources]]:
     """Return what a sweep needs, once all is checked that can be before any study runs."""
+    check_trackers(options.track, options.track_by)
     use_data(options.data_dir)
     check_address(options.address)
     if options.address is None:
@@ -172,7 +221,7 @@ def read_studies(
         return Studies(members, Device("cuda", gpus_per_worker) if gpus_per_worker else Device())
 
 
-def _place(source: str | Mapping[str, Any], results: str | None) -> ResultsFolder:
+def _place(source: str | Mapping[str, Any], results: str | Path | None) -> ResultsFolder:
     """Return the study's folder: named in `results`, or the one whose study.toml was given."""
     if isinstance(source, str) and (folder := folder_of(source)) is not None:
         return folder if results is None else ResultsFolder.at(results) / folder.name
@@ -216,6 +265,8 @@ def _sweep_one(
         console.print(line)
     for line in (*end.errors, *failure_sentences(failure_records(end.trials))):
         console.print(line, style="red")
+    if failed:
+        console.print(retry_sentence(folder))
     count = len(end.trials) or work.progress.recorded
     console.print(f"{count} trials recorded, {failed} failed, {end.seconds:.0f} s")
     return not (failed or end.errors)

@@ -1,21 +1,30 @@
 """The commands about study files: a first one to start from, and their schema for editors."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
+from typer import Argument
 
 from study.commands.options import StudyWorkload
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 from study.errors import StudyError
 
-app = typer.Typer()
-console = Terminal()
+_GRID = {
+    "description": "Several studies: lists of values by dotted key, or tables of settings.",
+    "anyOf": [
+        {
+            "type": "object",
+            "additionalProperties": {"anyOf": [{"type": "array"}, {"type": "object"}]},
+        },
+        {"type": "array", "items": {"type": "object"}},
+    ],
+}
 
 
-@app.command()
 def init(
-    file: Annotated[Path, typer.Argument(help="The study file to write.")] = Path("study.toml"),
+    file: Annotated[Path, Argument(metavar="FILE", help="The study file to write.")] = Path(
+        "study.toml"
+    ),
     workload: StudyWorkload = "digits-mlp",
 ) -> None:
     """Write a study file that explains every key and its default in comments."""
@@ -45,9 +54,19 @@ def init(
     console.print(f"{file}: edit it, then batchscale sweep {file}")
 
 
-@app.command()
 def schema() -> None:
     """Print the JSON schema of study files, for editors that check and complete TOML."""
-    from study.config.json_schema import study_schema
-
     console.document(study_schema())
+
+
+def study_schema() -> dict[str, Any]:
+    """Return the schema of what a user writes, and of the `study.toml` of a results folder."""
+    from study.config.study import FOUND, ResolvedStudy, StudyConfig
+
+    schema = StudyConfig.model_json_schema(by_alias=True)
+    recorded = ResolvedStudy.model_json_schema(by_alias=True)["properties"]
+    for part in (schema, *schema["$defs"].values()):
+        if "low" not in part.get("properties", ()):  # keys of other tables may come from the grid
+            part.pop("required", None)
+    schema["properties"] |= {"grid": _GRID, **{key: recorded[key] for key in FOUND}}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

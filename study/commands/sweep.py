@@ -5,55 +5,45 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
 from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Source, finite, use_data
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 from study.errors import StudyError
 
 if TYPE_CHECKING:
     from study.planning.cost import Estimate
 
-app = typer.Typer()
-console = Terminal()
 
 Workers = Annotated[
     int | None,
-    typer.Option(
-        min=1, max=10_000, help="Cohorts to train in parallel.", show_default="one per core"
-    ),
+    Option(min=1, max=10_000, help="Cohorts to train in parallel.", show_default="one per core"),
 ]
 GpusPerWorker = Annotated[
     float,
-    typer.Option(
-        min=0, callback=finite, help="GPUs per worker, fractions allowed; 0 trains on the CPU."
-    ),
+    Option(min=0, callback=finite, help="GPUs per worker, fractions allowed; 0 trains on the CPU."),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key of the study file; may be repeated."
-    ),
+    Option("--set", metavar="KEY=VALUE", help="Override a key of the study file; may be repeated."),
 ]
 
 
-@app.command()
 def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     source: Source,
     results: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Parent of the results folder: a path, or a URI of s3://, gs:// or file://.",
             show_default="results; for the study.toml of a results folder, that folder",
         ),
     ] = None,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = 0.0,
-    address: Annotated[
-        str | None, typer.Option(help="Ray cluster to join: auto, or host:port.")
-    ] = None,
+    address: Annotated[str | None, Option(help="Ray cluster to join: auto, or host:port.")] = None,
     ray: Annotated[
         bool | None,
-        typer.Option(
+        Option(
             "--ray/--no-ray",
             help="Use Ray from the start, or never.",
             show_default="Ray takes over after a minute",
@@ -62,22 +52,22 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
     settings: Settings = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Check everything and show what would run; write nothing."),
+        Option("--dry-run", help="Check everything and show what would run; write nothing."),
     ] = False,
     run_code: RunCode = False,
     data_dir: DataDir = None,
     track: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="NAME,...",
             help="Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.",
         ),
     ] = None,
     track_by: Annotated[
-        str, typer.Option(help="Log each trial, or only the best one of each batch-size.")
+        str, Option(help="Log each trial, or only the best one of each batch-size.")
     ] = "trial",
     report: Annotated[
-        bool, typer.Option("--report", help="Keep report.html up to date during the sweep.")
+        bool, Option("--report", help="Keep report.html up to date during the sweep.")
     ] = False,
 ) -> None:
     """Tune at every batch size and record steps to target; run again to resume or extend."""
@@ -113,18 +103,17 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
 def plan(  # noqa: PLR0913 - one argument for each flag of the command
     source: Source,
     workers: Workers = None,
     gpus_per_worker: GpusPerWorker = 0.0,
     max_hours: Annotated[
         float | None,
-        typer.Option(min=0, callback=finite, help="Fail if the study is expected to take longer."),
+        Option(min=0, callback=finite, help="Fail if the study is expected to take longer."),
     ] = None,
     seconds: Annotated[
         float,
-        typer.Option(min=0.01, callback=finite, help="Seconds of training at each batch size."),
+        Option(min=0.01, callback=finite, help="Seconds of training at each batch size."),
     ] = 3.0,
     settings: Settings = None,
     run_code: RunCode = False,
@@ -181,7 +170,8 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
             f"{duration(longest)}; {memory / 1e6:,.0f} MB of memory for each; "
             f"{disk / 1e6:,.1f} MB on disk"
         )
-        console.print("~ not measured: scaled from the nearest batch size by perfect scaling")
+        if not all(row.measured for row in rows):
+            console.print("~ not measured: scaled from the nearest batch size by perfect scaling")
     if max_hours is not None and expected > 3600 * max_hours:
         raise StudyError(
             f"--max-hours must be at least the expected {expected / 3600:.2g}, got {max_hours:g}; "

@@ -19,7 +19,12 @@ from rich.text import Text
 
 from analysis.escaping import printable
 
-_PLAIN = {"\N{EN DASH}": "-", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{RIGHTWARDS ARROW}": "->"}
+_PLAIN = {
+    "\N{EN DASH}": "-",
+    "\N{HORIZONTAL ELLIPSIS}": "...",
+    "\N{RIGHTWARDS ARROW}": "->",
+    "\N{MICRO SIGN}": "u",
+}
 _MARKS = {True: ("ok  ", "green"), False: ("FAIL", "red"), None: ("-   ", "default")}
 
 
@@ -114,3 +119,7 @@ class _Unbroken:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
+
+
+console = Terminal()
+"""Standard output, to which all commands print."""

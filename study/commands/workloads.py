@@ -6,23 +6,20 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from study.commands.options import SOME_FAILED, DataDir, Json, RunCode, Workload, use_data
-from study.commands.terminal import Terminal
+from study.commands.terminal import console
 from study.errors import StudyError
 
 if TYPE_CHECKING:
     from workloads.testing import Clause
 
-app = typer.Typer()
-console = Terminal()
 
-
-@app.command()
 def workloads(
     long: Annotated[
         bool,
-        typer.Option("--long", help="Build each one, and show its size and how its lanes train."),
+        Option("--long", help="Build each one, and show its size and how its lanes train."),
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -65,7 +62,6 @@ def workloads(
     )
 
 
-@app.command()
 def check(workload: Workload, run_code: RunCode = False, data_dir: DataDir = None) -> None:
     """Check a workload against the contract, clause by clause."""
     use_data(data_dir)
@@ -77,7 +73,7 @@ def check(workload: Workload, run_code: RunCode = False, data_dir: DataDir = Non
         first = clause.name if clause.passed else told.setdefault(mistake, clause.name)
         detail = clause.detail if first == clause.name else f"as above, {first}"
         console.clause(clause.name, clause.passed, detail)
-        kept = kept and clause.passed
+        kept = kept and bool(clause.passed)
     if not kept:
         raise typer.Exit(SOME_FAILED)
 
@@ -97,7 +93,7 @@ def _of(workload: str) -> "Iterator[Clause]":
     assert not isinstance(built, Command)
     for clause in check_contract(built):
         yield clause
-        kept = kept and clause.passed
+        kept = kept and bool(clause.passed)
     if kept and not isinstance(built, Dynamics):
         yield admission(built)
 

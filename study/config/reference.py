@@ -2,16 +2,26 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from enum import Enum
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from study.config.sections import Section
 
-_RULES = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false"}
+_RULES = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+}
+_NAMES = {
+    "integer": "integer",
+    "number": "number",
+    "string": "text",
+    "boolean": "true or false",
+    "object": "table",
+}
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -61,38 +71,25 @@ def toml(value: Any) -> str:
 
 def describe(field: FieldInfo) -> str:
     """Return the values that a key takes, with their bounds."""
-    return _values(field.annotation, field.metadata)
+    kind: Any = Annotated[field.annotation, field]
+    schema = TypeAdapter(kind).json_schema(by_alias=True)
+    return _values(schema, schema.get("$defs", {}))
 
 
-def _values(kind: Any, metadata: Any = ()) -> str:
-    arguments = get_args(kind)
-    if hasattr(kind, "__metadata__"):
-        return _values(arguments[0], [*kind.__metadata__, *metadata])
-    bounds = _bounds(metadata)
-    if getattr(kind, "__origin__", None) is not None and str(kind).startswith("typing.Literal"):
-        return " or ".join(f"`{value!r}`".replace("'", '"') for value in arguments)
-    if kind in _NAMES:
-        return f"{_NAMES[kind]}{bounds}"
-    if isinstance(kind, type) and issubclass(kind, Section):
-        keys = ", ".join(f"`{f.alias or n}`" for n, f in kind.model_fields.items())
-        return f"table of {keys}"
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return " or ".join(f'`"{member.value}"`' for member in kind)
-    if str(kind).startswith("tuple"):
-        return f"list of {_values(arguments[0])}"
-    if str(kind).startswith("dict"):
-        return "table"
-    options = [_values(option) for option in arguments if option is not type(None)]
-    return f"{' or '.join(options)}{bounds}"
-
-
-def _bounds(metadata: Any) -> str:
-    found: dict[str, Any] = {}
-    for entry in metadata:
-        for part in getattr(entry, "metadata", None) or [entry]:
-            found |= {rule: getattr(part, rule) for rule in _RULES if hasattr(part, rule)}
-    words = [f"{_RULES[rule]} {_number(found[rule])}" for rule in _RULES if rule in found]
-    return f", {', '.join(words)}" if words else ""
+def _values(schema: Mapping[str, Any], sections: Mapping[str, Any]) -> str:
+    schema = sections.get(schema.get("$ref", "").rpartition("/")[2], schema)
+    options = schema.get("anyOf") or schema.get("oneOf") or []
+    if options:
+        return " or ".join(_values(o, sections) for o in options if o.get("type") != "null")
+    if "const" in schema or "enum" in schema:
+        choices = schema.get("enum") or [schema["const"]]
+        return " or ".join(f"`{json.dumps(choice)}`" for choice in choices)
+    if "properties" in schema:
+        return f"table of {', '.join(f'`{key}`' for key in schema['properties'])}"
+    if schema["type"] == "array":
+        return f"list of {_values(schema.get('items') or schema['prefixItems'][0], sections)}"
+    bounds = [f"{word} {_number(schema[rule])}" for rule, word in _RULES.items() if rule in schema]
+    return ", ".join([_NAMES[schema["type"]], *bounds])
 
 
 def _number(value: float) -> str:

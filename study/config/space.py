@@ -1,7 +1,7 @@
 """Search spaces: ranges with a scale, and the domain of each hyperparameter."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -18,6 +18,14 @@ class Scale(StrEnum):
     """The logarithm of the value."""
     REVERSE_LOG = "reverse-log"
     """The logarithm of 1 - value (Shallue et al. 2018: momentum)."""
+
+
+_SCALES: Mapping[Scale, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    Scale.LINEAR: (float, float),
+    Scale.LOG: (math.log, math.exp),
+    Scale.REVERSE_LOG: (lambda value: math.log1p(-value), lambda here: -math.expm1(here)),
+}
+"""What a scale is even in, as a function of the value, and the function back."""
 
 
 class Range(BaseModel):
@@ -60,25 +68,14 @@ class Range(BaseModel):
 
     def beyond(self, position: float) -> float:
         """Return the value at any position on the scale, also below 0 or above 1."""
-        if self.scale is Scale.LOG:
-            return math.exp(_between(math.log(self.low), math.log(self.high), position))
-        if self.scale is Scale.REVERSE_LOG:
-            return -math.expm1(_between(math.log1p(-self.low), math.log1p(-self.high), position))
-        return _between(self.low, self.high, position)
+        to, back = _SCALES[self.scale]
+        low, high = to(self.low), to(self.high)
+        return back(low + (high - low) * position)
 
     def position(self, value: float) -> float:
         """Return the position of a value on the scale: 0 at `low`, 1 at `high`."""
-        if self.scale is Scale.LOG:
-            low, high, here = math.log(self.low), math.log(self.high), math.log(value)
-        elif self.scale is Scale.REVERSE_LOG:
-            low, high, here = math.log1p(-self.low), math.log1p(-self.high), math.log1p(-value)
-        else:
-            low, high, here = self.low, self.high, value
+        low, high, here = map(_SCALES[self.scale][0], (self.low, self.high, value))
         return (here - low) / (high - low)
-
-
-def _between(start: float, end: float, position: float) -> float:
-    return start + (end - start) * position
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -102,8 +102,7 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
         key, equals, text = setting.partition("=")
         if not equals or not all(part.strip() for part in key.split(".")):
             raise StudyError(
-                f"`--set` must be key=value, got {shown(setting)}; for example "
-                "--set search.trials=32"
+                f"--set must be key=value, got {shown(setting)}; for example --set search.trials=32"
             )
         keys = [part.strip() for part in key.split(".")]
         if len(keys) > _DEEPEST:

@@ -23,6 +23,7 @@ from study.storage.study_folder import read_study_toml
 from workloads.command.program import Command
 from workloads.registry import files_refused
 from workloads.registry import resolve as resolve_workload
+from workloads.workload import Data
 
 Row = dict[str, Any]
 Tell = Callable[[int], None]
@@ -33,16 +34,11 @@ Tell = Callable[[int], None]
 class Job:
     """What to time, for any machine."""
 
-    resolved: Mapping[str, Any]  # the study as plain data
+    study: ResolvedStudy
     points: Mapping[int, Point] = field(repr=False)  # a recorded good point at each batch size
     seconds: float  # to time each batch size for
     threads: int | None = None  # of the CPU; None for one per core
     data_dir: str | None = None  # None leaves it to the environment
-
-    @property
-    def study(self) -> ResolvedStudy:
-        """The study."""
-        return ResolvedStudy.model_validate(self.resolved)
 
     @classmethod
     def of(cls, folder: ResultsFolder, seconds: float, threads: int | None = None) -> Self:
@@ -50,7 +46,7 @@ class Job:
         resolved = read_study_toml(folder)
         points = good_points(recorded_trials(folder, resolved))
         return cls(
-            resolved=resolved.as_data(),
+            study=resolved,
             points=points,
             seconds=seconds,
             threads=threads,
@@ -81,11 +77,8 @@ def good_points(recorded: Sequence[TrialResult]) -> dict[int, Point]:
 
 def timed_here(job: Job, run_code: bool, tell: Tell) -> list[Row]:
     """Return the rows of `cost.parquet`, timed on the GPU of this machine, or on its cores."""
-    resolved = job.study
     with files_refused(not run_code):
-        workload = resolve_workload(resolved.workload, resolved.workload_options)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    trainable = prepare(workload, device, resolved.compute.precision)
+        trainable = _trainable(job, "cuda" if torch.cuda.is_available() else "cpu")
     return timed(job, trainable, tell)
 
 
@@ -98,17 +91,15 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
         StudyError: the study is one of programs, or the cluster cannot be joined.
     """
     from study.orchestration.actor import shared_data
-    from study.orchestration.task import run_alone
+    from study.orchestration.cluster import run_alone
 
-    resolved = job.study
     with files_refused(not run_code):
-        workload = resolve_workload(resolved.workload, resolved.workload_options)
-    if isinstance(workload, Command):
+        here = _trainable(job, "cpu")
+    if isinstance(here, Command):
         raise StudyError(
             "--address only times networks that batchscale trains, got a study of a program; run "
             "`cost` on the machine to be timed, or give step times with --step-times"
         )
-    here = prepare(workload, "cpu", resolved.compute.precision)
     return run_alone(address, partial(_timed_there, job), *shared_data(here))
 
 
@@ -118,10 +109,12 @@ def _timed_there(job: Job, device: str, data: Any, form: bytes | None) -> list[R
 
     if job.data_dir is not None:
         os.environ["BATCHSCALE_DATA"] = job.data_dir
-    resolved = job.study
-    workload = resolve_workload(resolved.workload, resolved.workload_options)
-    trainable = prepare(workload, device, resolved.compute.precision, received(data, form))
-    return timed(job, trainable)
+    return timed(job, _trainable(job, device, received(data, form)))
+
+
+def _trainable(job: Job, device: str, data: Data | None = None) -> Trainable:
+    workload = resolve_workload(job.study.workload, job.study.workload_options)
+    return prepare(workload, device, job.study.compute.precision, data)
 
 
 def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> list[Row]:

@@ -5,10 +5,11 @@ backward in micro-batches that fit into memory, and update. Measurements on the 
 timed apart.
 """
 
+import os
 import platform
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from analysis.cost.step_costs import MEASURED
 from analysis.fitting.medians import LEAST_FREE, median_interval
 from study.config.study import ResolvedStudy
 from study.costing.energy import energy_since
-from study.costing.other_programs import lacking_since
 from study.engine.cohort import build_lanes
 from study.engine.ensemble import Ensemble
 from study.engine.networks.training import LoadedWorkload
@@ -35,6 +35,9 @@ REPEATS, LEAST_REPEATS = 21, 7
 """Timed repeats of a step that takes no time, and of one that takes longer than all of them."""
 _EVALUATIONS = 3
 _CPU_INFO = Path("/proc/cpuinfo")
+_STAT = Path("/proc/stat")
+_IDLE = slice(3, 5)
+"""Columns of idle time and of waiting for disks; the last two of all repeat what others count."""
 
 
 def alone(resolved: ResolvedStudy) -> ResolvedStudy:
@@ -76,7 +79,10 @@ def timed_steps(
         "step_joules": _joules(lanes, steps * len(times), device),
         "cores_lacking": kept,
         "parameters": lanes.parameters.shape[1],
-        **machine(device, resolved),
+        "device": torch.cuda.get_device_name() if device == "cuda" else processor(),
+        "threads": None if device == "cuda" else torch.get_num_threads(),
+        "precision": str(resolved.compute.precision),
+        "source": MEASURED,
     }
 
 
@@ -111,17 +117,6 @@ def timed_program(
     }
 
 
-def machine(device: str, resolved: ResolvedStudy) -> Mapping[str, Any]:
-    """Return the columns of `cost.parquet` that say what was timed."""
-    gpu = device == "cuda"
-    return {
-        "device": torch.cuda.get_device_name() if gpu else processor(),
-        "threads": None if gpu else torch.get_num_threads(),
-        "precision": str(resolved.compute.precision),
-        "source": MEASURED,
-    }
-
-
 def processor() -> str:
     """Return the name of the processor."""
     if _CPU_INFO.exists():
@@ -130,6 +125,36 @@ def processor() -> str:
         if names and names[0]:
             return names[0]
     return platform.processor() or platform.machine() or "CPU"
+
+
+def lacking_since(threads: int, stat: Path = _STAT) -> Callable[[], float] | None:
+    """Return what tells how many cores other programs have kept from this one since this call.
+
+    They are those that others used, as far as fewer were left than this program has threads. None
+    where the kernel does not tell (Linux does).
+
+    Args:
+        threads: of this program that compute at once, >= 1.
+        stat: the kernel's count of each core's time.
+    """
+    if not stat.exists():
+        return None
+    cores = os.cpu_count() or 1
+    before = _seconds(stat)
+
+    def since() -> float:
+        busy, own, wall = (now - then for now, then in zip(_seconds(stat), before, strict=True))
+        others = max(0.0, busy - own) / max(wall, 1e-9)
+        return max(0.0, min(others + threads - cores, float(threads)))
+
+    return since
+
+
+def _seconds(stat: Path) -> tuple[float, float, float]:
+    """Return the busy seconds of all cores, those of this program, and the time."""
+    counts = [int(word) for word in stat.read_text(encoding="ascii").splitlines()[0].split()[1:]]
+    ticks = sum(counts[:8]) - sum(counts[_IDLE])
+    return ticks / os.sysconf("SC_CLK_TCK"), sum(os.times()[:4]), time.monotonic()
 
 
 def _steps_that_take(lanes: Lanes, seconds: float) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from study.engine.networks.interface import Networks
+from study.engine.networks import Networks
 from study.engine.networks.training import copy_into
 from study.optimizers.hyperparameters import TAIL_AVERAGE
 from study.records import Floats

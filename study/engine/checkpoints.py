@@ -45,10 +45,7 @@ class Checkpoint:
     def __init__(
         self, folder: ResultsFolder, stem: str, resolved: ResolvedStudy, cohort: Cohort, device: str
     ) -> None:
-        """Name the file `stem`.pt and what it belongs to, without reading it.
-
-        `device` is cpu or cuda.
-        """
+        """Name the file `stem`.pt and what it belongs to, without reading it."""
         self.stopping: Callable[[], bool] = lambda: False
         self._folder, self._stem, self._resolved, self._device = folder, stem, resolved, device
         self._name = f"{CHECKPOINTS}/{stem}.pt"
@@ -72,11 +69,7 @@ class Checkpoint:
         return 0 < 60 * minutes <= time.monotonic() - self._written
 
     def keep(self, step: int, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Write a checkpoint if one is due, or at a stop unless the study has none.
-
-        Args:
-            step: updates taken.
-            state: returns what to write.
+        """Write a state if a checkpoint is due, or at a stop unless the study has none.
 
         Raises:
             SavedError: a stop is asked for, and the checkpoint is written.
@@ -89,10 +82,7 @@ class Checkpoint:
             raise SavedError
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Write a state (nested lists and mappings of tensors and plain values) atomically.
-
-        A failure becomes a note.
-        """
+        """Write a state of tensors and plain values atomically; a failure becomes a note."""
         try:
             self._folder.write(self._name, _encode(state, self._binding))
             self._files.add(self._name)

@@ -7,11 +7,11 @@ import numpy as np
 
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
-from study.engine.data_order import DataOrder
+from study.engine.data_order import ClientOrder, DataOrder
 from study.engine.ensemble import Ensemble
-from study.engine.federated import ClientOrder, FederatedLanes, client_shards
+from study.engine.federated import FederatedLanes, client_shards
 from study.engine.lanes import GradientLanes, UpdateSettings
-from study.engine.networks.interface import Networks
+from study.engine.networks import Networks
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable
@@ -19,17 +19,8 @@ from study.engine.outcomes import LOST, Run, judge
 from study.engine.programs.cohort import run_programs
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
-from study.optimizers import optimizer_named, schedule_named
-from study.optimizers.hyperparameters import (
-    EMA_DECAY,
-    TAIL_AVERAGE,
-    Group,
-    of_averaging,
-    of_optimizer,
-    of_schedule,
-    of_workload,
-)
-from study.optimizers.schedules import Span, lr_factor, planned_factor
+from study.optimizers import hyperparameters, optimizer_named, schedule_named
+from study.optimizers.schedules import lr_factor, planned_factor
 from study.records import Cohort, Execution, Floats, TrialResult
 from workloads.command.program import Command
 from workloads.workload import Lanes, LaneSetup
@@ -48,25 +39,16 @@ def run_cohort(
     cohort: Cohort,
     checkpoint: Checkpoint | None = None,
 ) -> list[TrialResult]:
-    """Train a cohort in lockstep, or run it as programs.
+    """Return the results of a cohort, one per trial, trained in lockstep or run as programs.
 
     After an exception each half of the lanes is trained again by itself, and so on, until a trial
     that raises is alone: it is `failed`, with the error as message, and all others get a result.
-    This also helps where memory does not hold all lanes at the smallest micro-batch; micro-batches
-    shrink first since no steps are lost by it.
-
-    Args:
-        resolved: the resolved study.
-        trainable: its workload, prepared on this worker.
-        cohort: the trials.
-        checkpoint: state to resume from, saved again as it falls due; None for neither.
-
-    Returns:
-        One result per trial, in order.
+    This also helps where memory does not hold all lanes at the smallest micro-batch. Training
+    resumes from the checkpoint, which is saved again as it falls due.
 
     Raises:
         SavedError: the checkpoint was asked to stop, and holds the state.
-    """  # noqa: DOC502  (raised by the checkpoint)
+    """  # noqa: DOC502  (raised inside)
     if isinstance(trainable, Command):
         return run_programs(resolved, trainable, cohort, checkpoint)
     rules = StoppingRules.for_cohort(resolved, cohort)
@@ -181,28 +163,30 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
         for name in resolved.hyperparameters
     }
 
-    def values_of(group: Group) -> dict[str, Floats]:
+    def values_of(group: hyperparameters.Group) -> dict[str, Floats]:
         return {name: values[name] for name in group.used(resolved.search.space)}
 
     per_step = resolved.examples_per_step(cohort.batch_size)
     epoch = None if resolved.examples is None else resolved.examples / per_step
-    span, plan = Span(resolved.horizon(cohort.batch_size), epoch), resolved.plan(cohort.batch_size)
-    schedule = schedule_named(resolved.schedule.name)
-    own = lr_factor(schedule, span, values_of(of_schedule(resolved.schedule.name)))
+    horizon, plan = resolved.horizon(cohort.batch_size), resolved.plan(cohort.batch_size)
+    name = resolved.schedule.name
+    of_schedule = values_of(hyperparameters.of_schedule(name))
+    own = lr_factor(schedule_named(name), horizon, epoch, of_schedule)
     if plan is not None:
         own = planned_factor(plan, cohort.batch_size, resolved.lr_power, own)
     # a schedule of a user's may give one number for all lanes
     factor = None if own is None else lambda step: np.broadcast_to(own(step), (len(seeds),))
-    averaging = values_of(of_averaging())
+    averaging = values_of(hyperparameters.of_averaging())
+    of_optimizer = values_of(hyperparameters.of_optimizer(resolved.optimizer))
     if not isinstance(trainable, LoadedWorkload):
         return trainable.lanes(
             LaneSetup(
                 optimizer=resolved.optimizer,
                 batch_size=cohort.batch_size,
-                hyperparameters=values_of(of_optimizer(resolved.optimizer)),
+                hyperparameters=of_optimizer,
                 lr_factor=factor,
-                ema_decay=averaging.get(EMA_DECAY),
-                tail_average=averaging.get(TAIL_AVERAGE),
+                ema_decay=averaging.get(hyperparameters.EMA_DECAY),
+                tail_average=averaging.get(hyperparameters.TAIL_AVERAGE),
                 counts_averages=resolved.counts_averages,
                 seeds=np.array(seeds, dtype=np.int64),
                 batch_size_at=None if plan is None else plan.size_at,
@@ -212,13 +196,14 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
         optimizer=optimizer_named(resolved.optimizer),
         batch_size=resolved.local_batch_size(cohort.batch_size),
         batch_plan=plan,
-        hyperparameters=values_of(of_optimizer(resolved.optimizer)),
+        hyperparameters=of_optimizer,
         lr_factor=factor,
         micro_batch=resolved.micro_batch,
         averaging=averaging,
         counts_averages=resolved.counts_averages,
     )
-    return _packs(resolved, trainable, cohort, settings, values_of(of_workload(trainable.workload)))
+    of_loss = values_of(hyperparameters.of_workload(trainable.workload))
+    return _packs(resolved, trainable, cohort, settings, of_loss)
 
 
 def _packs(

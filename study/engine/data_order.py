@@ -1,7 +1,7 @@
 """Mini-batches: every lane has its own shuffled epochs, cut into batches of exactly B examples."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,23 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis.measures.batch_plan import BatchPlan
+from study.engine.shards import shares
+from study.seeding import derive_seed
 from study.seeding import generator as make_generator
-
-
-class Order(Protocol):
-    """The batches of several lanes."""
-
-    def next(self) -> Tensor:
-        """Return the indices of the next batch, shape (lanes, batch size)."""
-
-    def keep(self, lanes: NDArray[np.int64]) -> None:
-        """Keep the lanes of these indices, in this order."""
-
-    def state(self) -> dict[str, Any]:
-        """Return the state as tensors and plain values, which the next batch may change."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore a state of the same lanes."""
 
 
 class DataOrder:
@@ -44,14 +30,9 @@ class DataOrder:
         device: torch.device,
         plan: BatchPlan | None = None,
     ) -> None:
-        """Shuffle the first epoch of every lane.
+        """Shuffle the first epoch of every lane, of `examples` >= 1.
 
-        Args:
-            seeds: seed of each lane's trial.
-            examples: size of the training set, >= 1.
-            batch_size: B, examples per batch, >= 1.
-            device: device of the returned indices.
-            plan: batch sizes of the steps, where they change; None for B in all.
+        Batches have `batch_size` >= 1 examples, or those of the plan where they change.
         """
         self._generators = [make_generator(seed, "order") for seed in seeds]
         self._examples = examples
@@ -98,3 +79,53 @@ class DataOrder:
     def _shuffle(self) -> Tensor:
         permutations = [torch.randperm(self._examples, generator=g) for g in self._generators]
         return torch.stack(permutations).to(self._device)
+
+
+class ClientOrder:
+    """The batches of successive rounds: of each client in turn, one per local step."""
+
+    def __init__(
+        self, seeds: Sequence[int], shards: Sequence[Tensor], local_steps: int, batch_size: int
+    ) -> None:
+        """Shuffle the first epoch of every client in every lane.
+
+        Shards are the numbers of each client's examples, on the device that uses them; one smaller
+        than a batch repeats examples. A client takes `local_steps` >= 1 in a round.
+        """
+        self.local_steps = local_steps
+        self.shares = shares(shards)
+        self._shards = list(shards)
+        self._orders = [
+            DataOrder(
+                [derive_seed(seed, "client", client) for seed in seeds],
+                len(shard),
+                batch_size,
+                shard.device,
+            )
+            for client, shard in enumerate(shards)
+        ]
+        self._taken = 0
+
+    def next(self) -> Tensor:
+        """Return the indices of the next batch, shape (lanes, batch size)."""
+        client = self._taken // self.local_steps % len(self._shards)
+        self._taken += 1
+        return self._shards[client][self._orders[client].next()]
+
+    def keep(self, lanes: NDArray[Any]) -> None:
+        """Keep the lanes of these indices, in this order."""
+        for order in self._orders:
+            order.keep(lanes)
+
+    def state(self) -> dict[str, Any]:
+        """Return the number of batches taken and the state of each client's order."""
+        return {"taken": self._taken, "orders": [order.state() for order in self._orders]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore a state of the same clients."""
+        self._taken = state["taken"]
+        for order, saved in zip(self._orders, state["orders"], strict=True):
+            order.restore(saved)
+
+
+Order = DataOrder | ClientOrder

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from study.engine.networks.interface import Networks
+from study.engine.networks import Networks
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload
 from study.records import Floats
@@ -47,11 +47,7 @@ class Evaluation:
         )
 
     def validation(self, lanes: Tensor) -> NDArray[np.float64]:
-        """Return loss, error and further quantities of lanes, shape (2 + more, lanes).
-
-        Raises:
-            WorkloadError: the workload writes into the examples, or an error is no fraction.
-        """
+        """Return loss, error and further quantities of lanes, checked, shape (2 + more, lanes)."""
         split = self._splits["validation"]
         versions = [tensor._version for tensor in split.tensors]
         measured = self.portion.run(partial(self._together, split, lanes))

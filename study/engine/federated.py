@@ -6,73 +6,20 @@ of a few models for any number of clients, and lanes can be packed or looped.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from study.config.federated import FederatedConfig
 from study.config.study import ResolvedStudy
-from study.engine.data_order import DataOrder
+from study.engine.data_order import ClientOrder
 from study.engine.lanes import GradientLanes, UpdateSettings
-from study.engine.networks.interface import Networks
+from study.engine.networks import Networks
 from study.engine.networks.training import LoadedWorkload
-from study.engine.shards import dirichlet_shards, iid_shards, shares
+from study.engine.shards import dirichlet_shards, iid_shards
 from study.errors import StudyError
-from study.seeding import derive_seed
 from workloads.trees import leaves
 from workloads.workload import Examples
-
-
-class ClientOrder:
-    """The batches of successive rounds: of each client in turn, one per local step."""
-
-    def __init__(
-        self, seeds: Sequence[int], shards: Sequence[Tensor], local_steps: int, batch_size: int
-    ) -> None:
-        """Shuffle the first epoch of every client in every lane.
-
-        Args:
-            seeds: seed of each lane's trial; every client of a lane has its own order.
-            shards: indices of each client's examples, on the device that uses them.
-            local_steps: steps of each client per round, >= 1.
-            batch_size: examples per client's batch, >= 1; a smaller shard repeats examples.
-        """
-        self.local_steps = local_steps
-        self.shares = shares(shards)
-        self._shards = list(shards)
-        self._orders = [
-            DataOrder(
-                [derive_seed(seed, "client", client) for seed in seeds],
-                len(shard),
-                batch_size,
-                shard.device,
-            )
-            for client, shard in enumerate(shards)
-        ]
-        self._taken = 0
-
-    def next(self) -> Tensor:
-        """Return the indices of the next batch, shape (lanes, batch size)."""
-        client = self._taken // self.local_steps % len(self._shards)
-        self._taken += 1
-        return self._shards[client][self._orders[client].next()]
-
-    def keep(self, lanes: NDArray[Any]) -> None:
-        """Keep the lanes of these indices, in this order."""
-        for order in self._orders:
-            order.keep(lanes)
-
-    def state(self) -> dict[str, Any]:
-        """Return the number of batches taken and the state of each client's order."""
-        return {"taken": self._taken, "orders": [order.state() for order in self._orders]}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore a state of the same clients."""
-        self._taken = state["taken"]
-        for order, saved in zip(self._orders, state["orders"], strict=True):
-            order.restore(saved)
 
 
 class FederatedLanes(GradientLanes):
@@ -129,12 +76,7 @@ def client_shards(resolved: ResolvedStudy, loaded: LoadedWorkload, batch_size: i
 def refuse_federated(
     federated: FederatedConfig, loaded: LoadedWorkload, batch_sizes: Sequence[int]
 ) -> None:
-    """Refuse a federated study that cannot be run at these global batch sizes.
-
-    Raises:
-        StudyError: a batch size is not a multiple of the clients' batches, targets are not classes,
-            or training changes the model besides its parameters.
-    """
+    """Refuse a study whose batch sizes, targets or model cannot be federated."""
     uneven = [size for size in batch_sizes if not federated.divides(size)]
     if uneven:
         key = "clients" if federated.clients else "local_batch_size"

@@ -15,8 +15,8 @@ from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, TEST_ERROR
 from study.engine.averages import Averages, in_place
 from study.engine.data_order import Order
 from study.engine.evaluation import Evaluation
+from study.engine.networks import Networks
 from study.engine.networks.cuda_graph import CapturedStep
-from study.engine.networks.interface import Networks
 from study.engine.networks.micro_batch import MicroBatch
 from study.engine.networks.training import LoadedWorkload, copy_into
 from study.optimizers import Optimizer, Step
@@ -30,29 +30,16 @@ measuring takes longer than training."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpdateSettings:
-    """How lanes are trained.
-
-    Attributes:
-        optimizer: the optimizer.
-        batch_size: examples per gradient, >= 1.
-        batch_plan: examples of each step, where they change; None where they do not.
-        hyperparameters: values by name, each of shape (lanes,).
-        lr_factor: maps a step to learning-rate factors, shape (lanes,); None when constant.
-        micro_batch: examples per forward and backward pass, >= 1; None for the complete batch, or
-            as much of it as fits into memory.
-        averaging: by name what averages the weights, shape (lanes,); empty for no averages.
-        counts_averages: whether the averages, of these or the optimizer's own, are what is
-            measured, and the weights beside them.
-    """
+    """How lanes are trained; arrays have shape (lanes,)."""
 
     optimizer: Optimizer
-    batch_size: int
+    batch_size: int  # examples per gradient, >= 1
     hyperparameters: Mapping[str, Floats]
-    lr_factor: Callable[[int], Floats] | None = None
-    batch_plan: BatchPlan | None = None
-    micro_batch: int | None = None
-    averaging: Mapping[str, Floats] = field(default_factory=dict)
-    counts_averages: bool = False
+    lr_factor: Callable[[int], Floats] | None = None  # by step; None when constant
+    batch_plan: BatchPlan | None = None  # examples of each step, where they change
+    micro_batch: int | None = None  # examples per pass, >= 1; None for what fits into memory
+    averaging: Mapping[str, Floats] = field(default_factory=dict)  # of the weights, by name
+    counts_averages: bool = False  # whether averages are measured, and the weights beside them
 
     def select(self, lanes: slice) -> "UpdateSettings":
         """Return the settings of some of the lanes."""
@@ -91,7 +78,7 @@ class GradientLanes:
         plan = settings.batch_plan
         most = settings.batch_size if plan is None else max(size for _, size in plan.stages)
         size = min(settings.micro_batch or most, most)
-        self._micro_batch = MicroBatch(size, minimum=1 if loaded.splits_batches else size)
+        self._micro_batch = MicroBatch(size, minimum=size if loaded.indivisible else 1)
         self._evaluation = Evaluation(loaded, networks)
         self._captured: dict[int, CapturedStep] = {}
         self._step = 0
@@ -133,7 +120,8 @@ class GradientLanes:
                 self._step += 1
                 if self._averages is not None:
                     self._averages.update(self._step)
-        return _as_floats(total[self._rows()] / steps)
+        mean: Floats = (total[self._rows()] / steps).cpu().numpy().astype(np.float64)
+        return mean
 
     def measure(self) -> tuple[Floats, ...]:
         """Return validation loss, error and further quantities of every lane, each (lanes,)."""
@@ -142,14 +130,10 @@ class GradientLanes:
             return tuple(self._evaluation.validation(self._rows()))
 
     def beside(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
-        """Return by name what is not part of every measurement, NaN where it is not known.
+        """Return by name what is not part of every measurement, each (lanes,), NaN where not known.
 
-        Args:
-            ending: lanes that get below the target or spend their budget, shape (lanes,).
-
-        Returns:
-            The error of the weights that the target does not count on, of all lanes now and then;
-            and the test error. Both of the lanes that end. Each has shape (lanes,).
+        It is the error of the weights that the target does not count on, of all lanes now and then,
+        and the test error: both of the lanes that are `ending`, below the target or out of budget.
         """
         counts_averages, found, rows = self._settings.counts_averages, {}, self._rows()
         if self._averages is not None or self._settings.optimizer.average is not None:
@@ -281,8 +265,3 @@ class GradientLanes:
     def _column(self, values: Floats) -> Tensor:
         dtype = self._networks.parameters.dtype
         return torch.from_numpy(values).to(self._device, dtype).unsqueeze(1)
-
-
-def _as_floats(values: Tensor) -> Floats:
-    floats: NDArray[Any] = values.detach().cpu().numpy().astype(np.float64)
-    return floats

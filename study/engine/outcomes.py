@@ -10,17 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.config.study import ResolvedStudy
-from study.engine.stopping_rules import StoppingRules
-from study.records import (
-    Curve,
-    Floats,
-    Outcome,
-    Role,
-    Seconds,
-    Status,
-    Steps,
-    TrialResult,
-)
+from study.engine.stopping_rules import StoppingRules, has_diverged
+from study.records import Curve, Floats, Outcome, Role, Seconds, Status, Steps, TrialResult
 
 Texts = NDArray[np.str_]
 Recorded = tuple[str, int, int | None, tuple[str | None, int | None]]
@@ -32,21 +23,13 @@ JUDGED = ("step", "val_loss", "val_error")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """The measurements of a lane.
+    """The measurements of a lane."""
 
-    Attributes:
-        curve: finite measurements, from step 0.
-        diverged_at: step of a measurement that was not finite; None where all were finite.
-        pruned: whether it was dropped at a rung, after its last measurement.
-        seconds: share of the race's wall-clock time.
-        finished: whether it took all its steps although the last ones are not measured.
-    """
-
-    curve: Curve
-    diverged_at: int | None
-    seconds: Seconds = field(default_factory=Seconds)
-    pruned: bool = False
-    finished: bool = False
+    curve: Curve  # finite measurements, from step 0
+    diverged_at: int | None  # step of a measurement that was not finite; None without one
+    seconds: Seconds = field(default_factory=Seconds)  # share of the race's wall-clock time
+    pruned: bool = False  # whether it was dropped at a rung, after its last measurement
+    finished: bool = False  # whether it took all its steps although the last are not measured
 
 
 LOST = (
@@ -58,23 +41,13 @@ LOST = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runs:
-    """The measurements of many lanes, one array for all of them.
+    """The measurements of many lanes, one array for all of them, those of the first lane first."""
 
-    Attributes:
-        sizes: number of measurements of each lane, shape (lanes,).
-        step: steps of all measurements, those of the first lane first.
-        val_loss: losses, in the same order.
-        val_error: errors, in the same order.
-        diverged_at: as in `Run`, -1 for None; this and what follows has shape (lanes,).
-        pruned: as in `Run`.
-        finished: as in `Run`.
-    """
-
-    sizes: Steps
+    sizes: Steps  # number of measurements of each lane, shape (lanes,)
     step: Steps
     val_loss: Floats
     val_error: Floats
-    diverged_at: Steps
+    diverged_at: Steps  # as in `Run`, -1 for None; this and what follows has shape (lanes,)
     pruned: NDArray[np.bool_]
     finished: NDArray[np.bool_]
 
@@ -82,14 +55,7 @@ class Runs:
     def recorded(
         cls, sizes: Steps, values: Mapping[str, NDArray[Any]], status: Texts, stopped_at: Steps
     ) -> "Runs":
-        """Return the runs of recorded trials.
-
-        Args:
-            sizes: as in `Runs`.
-            values: measurements by name.
-            status: how each trial was judged.
-            stopped_at: its last step.
-        """
+        """Return the runs of trials as recorded, with their measurements by name."""
         step = values["step"]
         last = np.full(sizes.shape, -1)
         last[sizes > 0] = step[np.cumsum(sizes)[sizes > 0] - 1]
@@ -106,23 +72,14 @@ class Runs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcomes:
-    """How many lanes ended; every array has shape (lanes,).
+    """How many lanes ended, as in `Outcome`; every array has shape (lanes,)."""
 
-    Attributes:
-        rows: number of measurements up to the cap or the target.
-        status: as in `Outcome`, and so is what follows.
-        steps: -1 for None.
-        steps_before: -1 for None.
-        stopped_at: last step taken.
-        best_error: NaN for None.
-    """
-
-    rows: Steps
+    rows: Steps  # number of measurements up to the cap or the target
     status: Texts
-    steps: Steps
-    steps_before: Steps
+    steps: Steps  # -1 for None
+    steps_before: Steps  # -1 for None
     stopped_at: Steps
-    best_error: Floats
+    best_error: Floats  # NaN for None
 
     def outcome(self, lane: int) -> Outcome:
         """Return the outcome of one lane."""
@@ -157,13 +114,9 @@ def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
 def judge_all(runs: Runs, rules: StoppingRules, caps: Floats) -> Outcomes:
     """Return the outcomes of runs that are cut at their caps.
 
-    A pure function: it is applied when a race ends, and again when other cohorts have lowered the
-    cap, so the result does not depend on the order of cohorts.
-
-    Args:
-        runs: the runs.
-        rules: what they have in common.
-        caps: step of the last measurement that matters of each, shape (lanes,).
+    A cap is the step of the last measurement that matters. A pure function: it is applied when a
+    race ends, and again when other cohorts have lowered the cap, so the result does not depend on
+    the order of cohorts.
     """
     sizes = runs.sizes
     lane = np.repeat(np.arange(sizes.size), sizes)
@@ -222,22 +175,6 @@ def _first_row(lane: Steps, row: Steps, found: NDArray[np.bool_], sizes: Steps) 
     return rows
 
 
-def has_diverged(
-    first: Sequence[Any], last: Sequence[Any], target: float, times: float = 1.0
-) -> Any:
-    """Return whether the last loss and error show that a lane has diverged.
-
-    Args:
-        first: loss and error at step 0, of one lane or arrays of many.
-        last: finite loss and error of a later measurement.
-        target: error to get below.
-        times: the loss must be above so many times its initial value.
-    """
-    # the error alone cannot show it: a diverged classifier still guesses as well as at step 0
-    halfway = (first[1] + target) / 2
-    return (last[0] > times * first[0]) & (last[1] > halfway)
-
-
 def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> list[TrialResult]:
     """Return all trials judged by the fewest steps over all trials of their batch size.
 
@@ -279,13 +216,8 @@ def judge_recorded(
 ) -> Outcomes:
     """Return how the trials of a batch size ended, judged by the fewest steps over all of them.
 
-    A replicate is judged by the steps of its point in the search.
-
-    Args:
-        resolved: the study.
-        batch_size: of the trials.
-        trials: all of them.
-        runs: what they measured, in the same order; for trials that failed the outcome is void.
+    A replicate is judged by the steps of its point in the search. `runs` are in the order of
+    `trials`; the outcome of those that failed is void.
     """
     known = {(role, trial): steps for role, trial, steps, _ in trials}
     competing = [steps for role, _, steps, _ in trials if role != Role.REPLICATE]

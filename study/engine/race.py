@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 
 from study.engine.ensemble import Ensemble
 from study.engine.outcomes import Run
-from study.engine.rungs import Standing, plainly_diverged, staying
-from study.engine.stopping_rules import PATIENCE, StoppingRules, step_after
-from study.records import CURVE_FIELDS, Curve, Floats, Seconds
+from study.engine.stopping_rules import (
+    PATIENCE,
+    StoppingRules,
+    plainly_diverged,
+    staying,
+    step_after,
+)
+from study.records import Curve, Floats, Seconds
 from workloads.workload import Lanes
 
 
@@ -31,17 +36,11 @@ class _Lane:
     def run(self, further: Sequence[str]) -> Run:
         """Return the run; `further` names the columns of the rows after those of every curve."""
         return Run(
-            curve=self._curve(further),
+            curve=Curve.of_rows(self.rows, further),
             diverged_at=self.diverged_at,
             seconds=Seconds(self.total, self.training, self.evaluation),
             pruned=self.pruned,
         )
-
-    def _curve(self, further: Sequence[str]) -> Curve:
-        if not self.rows:
-            return Curve.empty()
-        columns = np.array(self.rows, dtype=np.float64).T
-        return Curve.of(dict(zip((*CURVE_FIELDS, *further), columns, strict=True)))
 
 
 class Racing(Protocol):
@@ -229,28 +228,19 @@ class Race:
         """Drop lanes that have plainly diverged, at a rung all but the best, and those leaving."""
         kept = set(self._racing) - {k for k, step in self._leaving.items() if step <= self.step}
         if self.rules.ends_diverged:
-            kept = {lane for lane in kept if not self._diverged(lane)}
+            rows = {lane: self._record[lane].rows for lane in kept}
+            target = self.rules.target
+            kept = {n for n, row in rows.items() if not plainly_diverged(row[0], row[-1], target)}
         passed = sum(rung <= self.step for rung in self.rules.rungs)
         if passed > self._rung:
-            self._rung, best = passed, self._best(kept, passed)
+            self._rung, done = passed, set(filter(self._at_target, range(len(self._record))))
+            rows = {lane: self._record[lane].rows for lane in kept - done}
+            standings = [(min(r[3] for r in own[1:]), own[-1][2], n) for n, own in rows.items()]
+            best = (kept & done) | staying(standings, len(self._record), passed, len(done))
             for lane in kept - best:
                 self._record[lane].pruned = True
             kept = best
         self._keep(lanes, [lane in kept for lane in self._racing])
-
-    def _diverged(self, lane: int) -> bool:
-        rows = self._record[lane].rows
-        return plainly_diverged(rows[0], rows[-1], self.rules.target)
-
-    def _best(self, racing: set[int], rung: int) -> set[int]:
-        """Return the lanes to keep at a rung."""
-        done = set(filter(self._at_target, range(len(self._record))))
-        standings = [self._standing(lane) for lane in racing - done]
-        return (racing & done) | staying(standings, len(self._record), rung, len(done))
-
-    def _standing(self, lane: int) -> Standing:
-        rows = self._record[lane].rows
-        return min(row[3] for row in rows[1:]), rows[-1][2], lane
 
     def _keep(self, lanes: Lanes, kept: list[bool]) -> None:
         if not all(kept) and any(kept):

@@ -11,8 +11,9 @@ steps starts again without rungs.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from study.config.study import ResolvedStudy
 from study.records import Cohort, Role
@@ -20,34 +21,27 @@ from study.records import Cohort, Role
 PATIENCE = 2
 """Times the expected steps after which a pruned race without a lane at the target starts again."""
 
+PLAINLY = 10.0
+"""Times its initial value that the loss of a lane is which has plainly diverged. Of 816 recorded
+trials that reached their target, none with so high an error was ever above 5 times."""
+Standing = tuple[float, float, int]
+"""Of a lane at a rung: its least error so far, its last loss, its number; the least is best."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoppingRules:
-    """When a lane stops.
+    """When a lane stops."""
 
-    Attributes:
-        target: validation error to get below, strictly.
-        max_steps: step budget, >= 1.
-        slack: cap of the lanes as a multiple of the fewest steps to target, >= 1.
-        resolution: greatest relative growth from one measured step to the next, > 0.
-        best_steps: fewest steps to target known so far; None before any.
-        shared: whether a lane at the target caps the others; not among replicates and recipes.
-        to_budget: whether lanes continue past the target, to the budget.
-        ends_diverged: whether a lane that has plainly diverged stops at once.
-        rungs: steps at which the worse half of the lanes left is dropped, rising.
-        expected_steps: fewest steps expected, by which the rungs are set; None without rungs.
-    """
-
-    target: float
-    max_steps: int
-    slack: float
-    resolution: float
-    best_steps: int | None = None
-    shared: bool = True
-    to_budget: bool = False
-    ends_diverged: bool = False
-    rungs: tuple[float, ...] = ()
-    expected_steps: int | None = None
+    target: float  # validation error to get below, strictly
+    max_steps: int  # step budget, >= 1
+    slack: float  # cap of the lanes as a multiple of the fewest steps to target, >= 1
+    resolution: float  # greatest relative growth from one measured step to the next, > 0
+    best_steps: int | None = None  # fewest steps to target known so far
+    shared: bool = True  # whether a lane at the target caps the others, as in a search
+    to_budget: bool = False  # whether lanes continue past the target, to the budget
+    ends_diverged: bool = False  # whether a lane that has plainly diverged stops at once
+    rungs: tuple[float, ...] = ()  # steps at which the worse half of the lanes left is dropped
+    expected_steps: int | None = None  # fewest expected, by which the rungs are set
 
     @classmethod
     def for_cohort(cls, resolved: ResolvedStudy, cohort: Cohort) -> "StoppingRules":
@@ -66,10 +60,8 @@ class StoppingRules:
     def share_over(self, step: int, first: float, last: float) -> float:
         """Return the share of a race that is over, from 0 to 1, as far as its errors tell.
 
-        Args:
-            step: steps taken.
-            first: least error of its lanes at the first measurement, NaN before any.
-            last: that at the last one; errors are taken to fall exponentially.
+        `first` and `last` are its lanes' least errors at the first and the last measurement, NaN
+        before any; errors are taken to fall exponentially.
         """
         known = min(1.0, step / min(self.cap, self.max_steps))
         if self.to_budget or math.isfinite(self.cap) or not 0 < self.target < last < first:
@@ -149,3 +141,32 @@ def measured_steps(rules: StoppingRules) -> Iterator[int]:
     while step < rules.max_steps:
         step = step_after(step, rules)
         yield step
+
+
+def has_diverged(
+    first: Sequence[Any], last: Sequence[Any], target: float, times: float = 1.0
+) -> Any:
+    """Return whether a finite last loss and error show that a lane has diverged, of one or of many.
+
+    `first` are those at step 0; the loss must be above so many `times` its value there.
+    """
+    # the error alone cannot show it: a diverged classifier still guesses as well as at step 0
+    halfway = (first[1] + target) / 2
+    return (last[0] > times * first[0]) & (last[1] > halfway)
+
+
+def staying(standings: Collection[Standing], lanes: int, rung: int, done: int) -> set[int]:
+    """Return the lanes that stay at a rung: with those that are done, the best 1 / 2^rung of all.
+
+    The best have the least error so far: then a lane dropped at a later rung never ends with a
+    greater one, and least errors rank all trials that missed the target. `standings` are of the
+    lanes neither dropped nor done; `lanes` and `done` are counts, rungs count from 1.
+    """
+    room = max(0, math.ceil(lanes / 2**rung) - done)
+    return {lane for *_, lane in sorted(standings)[:room]}
+
+
+def plainly_diverged(first: Sequence[float], last: Sequence[float], target: float) -> bool:
+    """Return whether a lane has, by its measurements at step 0 and now, as `CURVE_FIELDS` are."""
+    began, now = first[2:4], last[2:4]
+    return began[0] > 0 and bool(has_diverged(began, now, target, PLAINLY))

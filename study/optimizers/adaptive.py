@@ -125,12 +125,7 @@ def _adamax(state: State) -> None:
     state.parameters.addcmul_(first / greatest, rate, value=-1.0)
 
 
-_ADAM = {
-    "lr": LR,
-    "beta1": BETA1,
-    "beta2": _BETA2,
-    "eps": EPS,
-}
+_ADAM = {"lr": LR, "beta1": BETA1, "beta2": _BETA2, "eps": EPS}
 MOMENTS = ("first_moment", "second_moment")
 
 ADAM = Optimizer(

@@ -12,7 +12,6 @@ The first gradient gives the first bases, and does not move a matrix.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from math import prod
 
 import torch
 from torch import Tensor
@@ -34,10 +33,10 @@ _Pair = tuple[Tensor | None, Tensor | None]
 
 
 def _sides(tensor: ParameterTensor) -> tuple[int, int]:
-    """Return the sides of a tensor's bases, 0 for none; a kernel's matrix has a row per filter."""
+    """Return the sides of a tensor's bases, 0 for none."""
     if tensor.role is not Role.MATRIX:
         return 0, 0
-    rows, columns = tensor.shape[0], prod(tensor.shape[1:])
+    rows, columns = tensor.sides
     return (rows if rows <= LARGEST_SIDE else 0), (columns if columns <= LARGEST_SIDE else 0)
 
 
@@ -107,8 +106,7 @@ def _transposed(bases: _Pair) -> _Pair:
 
 def _matrices(state: State, flat: Tensor) -> Tensor:
     """Return a view of one tensor's numbers as (lanes, rows, columns)."""
-    shape = state.described[0].shape
-    return flat.view(-1, shape[0], prod(shape[1:]))
+    return flat.view(-1, *state.described[0].sides)
 
 
 def _refresh(state: State) -> None:

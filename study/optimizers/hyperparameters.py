@@ -20,15 +20,10 @@ EMA_DECAY, TAIL_AVERAGE = "ema_decay", "tail_average"
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Hyperparameters of an optimizer, a schedule or a workload.
+    """Hyperparameters of an optimizer, a schedule or a workload."""
 
-    Attributes:
-        required: always in the search space, with their default where the study names none.
-        optional: in the search space only where the study names them.
-    """
-
-    required: Mapping[str, Hyperparameter]
-    optional: Mapping[str, Hyperparameter]
+    required: Mapping[str, Hyperparameter]  # always in the search space
+    optional: Mapping[str, Hyperparameter]  # in the search space only where the study names them
 
     @property
     def known(self) -> dict[str, Hyperparameter]:
@@ -65,11 +60,7 @@ def of_averaging() -> Group:
 
 
 def of_program(names: Iterable[str], space: Space) -> Group:
-    """Return the hyperparameters of a program, whose domains are as wide as their ranges allow.
-
-    Raises:
-        StudyError: the space lacks one of the names.
-    """
+    """Return a program's hyperparameters, with domains as wide as their ranges in the space."""
     missing = sorted(set(names) - space.keys())
     if missing:
         raise StudyError(
@@ -100,13 +91,7 @@ def open_domain(entry: Range | float) -> Hyperparameter:
 
 
 def of_workload(workload: object) -> Group:
-    """Return the hyperparameters that a workload declares (see `workloads.workload.Workload`).
-
-    Those with a default range are required, those with a fixed default optional.
-
-    Raises:
-        StudyError: a declaration is malformed, or `loss` does not take it.
-    """
+    """Return the hyperparameters that a workload declares, checked; ranges are required."""
     declared = getattr(workload, "hyperparameters", {})
     if not isinstance(declared, Mapping):
         raise StudyError(

@@ -7,7 +7,7 @@ its schedule and its scaling rule, up to the factor `adamw_lr_ratio`.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import prod, sqrt
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -44,12 +44,12 @@ def values_of_rest(state: State) -> Mapping[str, Tensor]:
 def _orthogonal_step(state: State) -> None:
     """M <- m M + (1 - m) g; p <- (1 - lr wd) p - lr s O(g + m (M - g)), s = 0.2 sqrt(max(r, c)).
 
-    O makes all singular values of the r x c matrix about 1. A kernel's matrix has a row per filter.
+    O makes all singular values of the r x c matrix about 1.
     """
     (described,), momentum, lr = state.described, state.values["momentum"], state.values["lr"]
     velocity = state.buffers["first_moment"].lerp_(state.gradients, 1 - momentum)
     ahead = state.gradients.lerp_(velocity, momentum)
-    rows, columns = described.shape[0], prod(described.shape[1:])
+    rows, columns = described.sides
     matrices = ahead.view(-1, rows, columns)
     wide = _orthogonal(matrices.mT).mT if rows > columns else _orthogonal(matrices)
     update = wide.reshape(ahead.shape)

@@ -36,6 +36,11 @@ class ParameterTensor(NamedTuple):
         """Number of parameters."""
         return prod(self.shape)
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Rows and columns as a matrix, which for a kernel has a row per filter."""
+        return self.shape[0], prod(self.shape[1:])
+
 
 ParameterTensors = tuple[ParameterTensor, ...]
 """A model's parameter tensors, in their order in the flat vector."""

@@ -1,10 +1,9 @@
 """Find optimizers and schedules by name: in a table, a package (entry points) or a file."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from study.config.space import Hyperparameter
 from study.errors import StudyError, cause, not_among
@@ -21,7 +20,8 @@ from study.optimizers.update_rule import Optimizer
 from workloads.entry_points import Kind
 from workloads.registry import class_in_file
 
-GROUP = "batchscale.optimizers"
+T = TypeVar("T")
+
 OPTIMIZERS: Mapping[str, Optimizer] = {
     "sgd": SGD,
     "heavy-ball": HEAVY_BALL,
@@ -46,37 +46,38 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     "schedule-free-adamw": SCHEDULE_FREE_ADAMW,
 }
 """Built-in optimizers."""
-SCHEDULE_GROUP = "batchscale.schedules"
 _SCHEDULE_KIND = Kind(noun="schedule", article="a", builtin=SCHEDULES, error=StudyError)
 _OPTIMIZER_FIELDS = tuple(field.name for field in fields(Optimizer))
 _KIND = Kind(noun="optimizer", article="an", builtin=OPTIMIZERS, error=StudyError)
 
 
 def optimizer_named(name: str) -> Optimizer:
-    """Return the optimizer of a name in a study file, or of path/to/file.py:Class.
+    """Return the optimizer of a name in a study file, or of path/to/file.py:Class."""
+    return _named("optimizer", name, OPTIMIZERS, _KIND, made_optimizer)
 
-    Raises:
-        StudyError: the name is unknown, two packages provide it, or what it names is no optimizer.
-        WorkloadError: the file does not import, or may not run.
-    """  # noqa: DOC502  (raised by class_in_file)
-    plugins = _plugins()
-    if name in OPTIMIZERS:
-        return OPTIMIZERS[name]
-    made = class_in_file(name, "optimizer")
-    if made is not None:
-        return made_optimizer(made, name)
-    if name in plugins:
-        return made_optimizer(_KIND.load(plugins[name]), name)
-    known = [*OPTIMIZERS, *sorted(plugins), "path/to/file.py:Class"]
-    raise StudyError(not_among("optimizer", name, known))
+
+def schedule_named(name: str) -> Schedule:
+    """Return the schedule of a name in a study file, as :func:`optimizer_named` does."""
+    return _named("schedule.name", name, SCHEDULES, _SCHEDULE_KIND, made_schedule)
+
+
+def _named(
+    key: str, name: str, table: Mapping[str, T], kind: Kind, made: Callable[[object, str], T]
+) -> T:
+    plugins = kind.points()
+    if name in table:
+        return table[name]
+    found = class_in_file(name, kind.noun)
+    if found is None:
+        if name not in plugins:
+            known = [*table, *sorted(plugins), "path/to/file.py:Class"]
+            raise StudyError(not_among(key, name, known))
+        found = kind.load(plugins[name])
+    return made(found, name)
 
 
 def made_optimizer(made: object, name: str) -> Optimizer:
-    """Return an optimizer as it is, or from a class with its attributes and a method `update`.
-
-    Raises:
-        StudyError: it is neither; `name` is what the message calls it.
-    """
+    """Return an optimizer, checked, or one from a class with its attributes and `update`."""
     try:
         own: Any = _instance(made) if isinstance(made, type) else made
         if isinstance(own, Optimizer):
@@ -130,30 +131,8 @@ def _require_entries(owner: str, entries: Mapping[str, Any], name: str) -> None:
         )
 
 
-def schedule_named(name: str) -> Schedule:
-    """Return the schedule of a name in a study file, or of path/to/file.py:Class.
-
-    Raises:
-        StudyError: the name is unknown, two packages provide it, or what it names is no schedule.
-        WorkloadError: the file does not import, or may not run.
-    """  # noqa: DOC502  (raised by class_in_file)
-    if name in SCHEDULES:
-        return SCHEDULES[name]
-    made = class_in_file(name, "schedule")
-    if made is not None:
-        return made_schedule(made, name)
-    plugins = _SCHEDULE_KIND.by_name(_schedule_points())
-    if name in plugins:
-        return made_schedule(_SCHEDULE_KIND.load(plugins[name]), name)
-    raise StudyError(not_among("schedule.name", name, [*SCHEDULES, *sorted(plugins)]))
-
-
 def made_schedule(made: object, name: str) -> Schedule:
-    """Return a schedule as it is, or from a class with `hyperparameters` and a method `factor`.
-
-    Raises:
-        StudyError: it is neither; `name` is what the message calls it.
-    """
+    """Return a schedule, or one from a class with `hyperparameters` and `factor`, checked."""
     try:
         own: Any = made() if isinstance(made, type) else made
         if isinstance(own, Schedule):
@@ -169,13 +148,3 @@ def made_schedule(made: object, name: str) -> Schedule:
     if not callable(factor):
         raise StudyError(f"the factor of a schedule must be a method, got {factor!r} in {name}")
     return Schedule(hyperparameters=entries, factor=factor)
-
-
-@functools.cache
-def _schedule_points() -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=SCHEDULE_GROUP))
-
-
-@functools.cache  # reads the metadata of every installed package
-def _plugins() -> dict[str, EntryPoint]:
-    return _KIND.by_name(entry_points(group=GROUP))

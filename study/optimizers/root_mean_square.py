@@ -128,12 +128,7 @@ ADAGRAD = Optimizer(
     coupled_decay=True,
 )
 RMSPROP = Optimizer(
-    hyperparameters={
-        "lr": LR,
-        "momentum": MOMENTUM,
-        "beta2": fraction(0.99),
-        "eps": EPS,
-    },
+    hyperparameters={"lr": LR, "momentum": MOMENTUM, "beta2": fraction(0.99), "eps": EPS},
     buffers=("mean_square", "velocity"),
     update=_rmsprop,
     coupled_decay=True,

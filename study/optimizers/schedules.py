@@ -9,6 +9,7 @@ the same with and without a warm-up.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,35 +34,22 @@ class Schedule:
     factor: Factor | None
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Length of a trial.
-
-    Attributes:
-        steps: step budget, >= 1.
-        epoch: steps per epoch, a number > 0 that need not be an integer; None without a data set.
-    """
-
-    steps: int
-    epoch: float | None
-
-
 def lr_factor(
-    schedule: Schedule, span: Span, values: Mapping[str, Floats]
+    schedule: Schedule, max_steps: int, epoch: float | None, values: Mapping[str, Floats]
 ) -> Callable[[int], Floats] | None:
     """Return a function from the step (0 for the first update) to learning-rate factors (lanes,).
 
     None stands for a factor of 1 at every step. `values` holds the hyperparameters of the schedule
-    and of a warm-up, each (lanes,).
+    and of a warm-up, each (lanes,); `epoch` its steps, None without a data set.
     """
-    decay, warm_steps = schedule.factor, _warm_steps(span, values)
+    decay, warm_steps = schedule.factor, _warm_steps(max_steps, epoch, values)
     if decay is None and warm_steps is None:
         return None
 
     def factor(step: int) -> Floats:
         factors = [] if warm_steps is None else [_warm_up(step, warm_steps, values)]
         if decay is not None:
-            factors.append(decay(step, span.steps, values))
+            factors.append(decay(step, max_steps, values))
         product: Floats = np.prod(factors, axis=0)
         return product
 
@@ -73,14 +61,8 @@ def planned_factor(
 ) -> Callable[[int], Floats]:
     """Return the factors of a trial whose batches change, as a function of the step.
 
-    The schedule counts examples in steps of the study's batch size, and the rate is proportional to
-    a power of the batch.
-
-    Args:
-        plan: examples of every step.
-        batch_size: the study's.
-        power: of the batch over the study's batch size.
-        factor: the factor by steps of that size; None for a constant 1.
+    The schedule counts examples in steps of the study's batch size; the rate is proportional to a
+    power of the batch over it. A `factor` of None is constantly 1.
     """
 
     def planned(step: int) -> Floats:
@@ -94,12 +76,12 @@ def planned_factor(
     return planned
 
 
-def _warm_steps(span: Span, values: Mapping[str, Floats]) -> Floats | None:
+def _warm_steps(max_steps: int, epoch: float | None, values: Mapping[str, Floats]) -> Floats | None:
     if "warmup_epochs" in values:
-        assert span.epoch is not None  # such studies are refused when they are resolved
-        return values["warmup_epochs"] * span.epoch
+        assert epoch is not None  # such studies are refused when they are resolved
+        return values["warmup_epochs"] * epoch
     if "warmup_fraction" in values:
-        return values["warmup_fraction"] * span.steps
+        return values["warmup_fraction"] * max_steps
     return values.get("warmup_steps")
 
 
@@ -109,33 +91,6 @@ def _warm_up(step: int, steps: Floats, values: Mapping[str, Floats]) -> Floats:
     first = values.get("warmup_factor", np.zeros_like(steps))
     warm: Floats = first + (1.0 - first) * np.minimum((step + 1) / (steps + 1.0), 1.0)
     return warm
-
-
-def _progress(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
-    decay_steps = values["decay_fraction"] * max_steps
-    progress: Floats = np.minimum(step / decay_steps, 1.0)
-    return progress
-
-
-def _linear_decay(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
-    """1 - (1 - a) t / T up to step T, then a (Shallue et al. 2018; T = decay_fraction x budget)."""
-    progress = _progress(step, max_steps, values)
-    factor: Floats = 1.0 - (1.0 - values["end_factor"]) * progress
-    return factor
-
-
-def _cosine(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
-    """A + (1 - a) (1 + cos(pi t / T)) / 2 up to step T, then a (Loshchilov and Hutter 2017)."""
-    end, progress = values["end_factor"], _progress(step, max_steps, values)
-    factor: Floats = end + (1.0 - end) * (1.0 + np.cos(np.pi * progress)) / 2.0
-    return factor
-
-
-def _polynomial(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
-    """A + (1 - a) (1 - t / T)^power up to step T, then a (You et al. 2017: power 2, a = 0)."""
-    end, progress = values["end_factor"], _progress(step, max_steps, values)
-    factor: Floats = end + (1.0 - end) * (1.0 - progress) ** values["power"]
-    return factor
 
 
 def _wsd(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
@@ -155,26 +110,34 @@ def _end_factor(default: Range | float) -> Hyperparameter:
     return Hyperparameter(default=default, low=0.0, high=1.0, high_open=False)
 
 
+def _falling(
+    shape: Callable[[Floats, Floats, Mapping[str, Floats]], Any],
+    end_factor: Range | float = 0.0,
+    **further: Hyperparameter,
+) -> Schedule:
+    """Return a schedule of a shape: from end factor a, progress t / T up to 1, and values."""
+
+    def factor(step: int, max_steps: int, values: Mapping[str, Floats]) -> Floats:
+        progress = np.minimum(step / (values["decay_fraction"] * max_steps), 1.0)
+        found: Floats = shape(values["end_factor"], progress, values)
+        return found
+
+    own = {"decay_fraction": _DECAY_FRACTION, "end_factor": _end_factor(end_factor)}
+    return Schedule(hyperparameters=own | further, factor=factor)
+
+
 SCHEDULES: Mapping[str, Schedule] = {
     "constant": Schedule(hyperparameters={}, factor=None),
-    "linear-decay": Schedule(
-        hyperparameters={
-            "decay_fraction": _DECAY_FRACTION,
-            "end_factor": _end_factor(Range(low=1e-4, high=0.1, scale=Scale.LOG)),
-        },
-        factor=_linear_decay,
+    "linear-decay": _falling(  # Shallue et al. 2018
+        lambda a, progress, _: 1.0 - (1.0 - a) * progress,
+        Range(low=1e-4, high=0.1, scale=Scale.LOG),
     ),
-    "cosine": Schedule(
-        hyperparameters={"decay_fraction": _DECAY_FRACTION, "end_factor": _end_factor(0.0)},
-        factor=_cosine,
+    "cosine": _falling(  # Loshchilov and Hutter 2017
+        lambda a, progress, _: a + (1.0 - a) * (1.0 + np.cos(np.pi * progress)) / 2.0
     ),
-    "polynomial": Schedule(
-        hyperparameters={
-            "decay_fraction": _DECAY_FRACTION,
-            "end_factor": _end_factor(0.0),
-            "power": Hyperparameter(default=2.0, low=0.0, low_open=True),
-        },
-        factor=_polynomial,
+    "polynomial": _falling(  # You et al. 2017: power 2, a = 0
+        lambda a, progress, values: a + (1.0 - a) * (1.0 - progress) ** values["power"],
+        power=Hyperparameter(default=2.0, low=0.0, low_open=True),
     ),
     # Hu et al. 2024 (arXiv 2404.06395); a linear fifth is as good as longer ones (Hägele et al.
     # 2024, arXiv 2405.18392)

@@ -45,7 +45,11 @@ def require_sound_schedule(name: str, schedule: Schedule) -> None:
 
 
 def _require_sound_at(name: str, schedule: Schedule, step: int, length: int) -> None:
-    values = _values(schedule)
+    defaults = {name: entry.default for name, entry in schedule.hyperparameters.items()}
+    values = {
+        name: np.array([entry.at(p) if isinstance(entry, Range) else entry for p in _PLACES])
+        for name, entry in defaults.items()
+    }
 
     def factors(lanes: slice) -> Floats:
         own = {hyperparameter: column[lanes] for hyperparameter, column in values.items()}
@@ -77,24 +81,11 @@ def _require_sound_at(name: str, schedule: Schedule, step: int, length: int) -> 
         )
 
 
-def _values(schedule: Schedule) -> dict[str, Floats]:
-    """Return values across the default ranges, each (lanes,)."""
-    defaults = {name: entry.default for name, entry in schedule.hyperparameters.items()}
-    return {
-        name: np.array([entry.at(p) if isinstance(entry, Range) else entry for p in _PLACES])
-        for name, entry in defaults.items()
-    }
-
-
 class ScheduleContract:
     """A pytest kit: inherit from it and override `make`."""
 
     def make(self) -> object:
-        """Return the schedule to test: a class, or a `Schedule`.
-
-        Raises:
-            NotImplementedError: the author has not overridden it.
-        """
+        """Return the schedule to test: a class, or a `Schedule`."""
         raise NotImplementedError("override `make` to return your schedule")
 
     def test_factors(self) -> None:

@@ -135,11 +135,7 @@ class Optimizer:
         }
 
     def zeros(self, parameters: Tensor, described: ParameterTensors) -> dict[str, Tensor]:
-        """Return the initial state tensors for parameters of shape (lanes, parameters).
-
-        Raises:
-            ValueError: a name of `widths` is taken.
-        """
+        """Return the initial state tensors for parameters of shape (lanes, parameters)."""
         lanes, count = parameters.shape
         widths = dict.fromkeys(self.buffers, count) | dict.fromkeys(self.counters, 1)
         own = {} if self.widths is None else self.widths(described)

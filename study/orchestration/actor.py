@@ -3,27 +3,80 @@
 It imports only what training needs, because every worker waits for these imports.
 """
 
+import json
 import os
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import ray
 import torch
 from ray import cloudpickle, tune
+from ray.experimental import internal_kv
 
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.orchestration.cluster import this_node
 from study.orchestration.worker import Report, Worker, ended_after
-from study.records import Cohort, record_from_json
+from study.records import Cohort, Lap, record_from_json
 from workloads.command.program import PROGRAM
 from workloads.registry import resolve as resolve_workload
 from workloads.trees import mapped
 from workloads.workload import Data
 
 Arrays = tuple[Any, ...]
+_LOOK_SECONDS = 0.5
+
+
+class Board:
+    """How far the workers of a sweep are, as they told last, and whether they are to stop.
+
+    Both are keys in Ray's own store, at which a worker looks far more cheaply than at a file.
+    """
+
+    def __init__(self) -> None:
+        self._sweep, self._looked, self._seen = uuid4().hex, 0.0, False
+
+    def laps(self) -> list[Lap]:
+        """Return how far cohorts in training are; none where Ray does not answer."""
+        keys = _asked("list", f"{self._sweep}-lap-") or []
+        texts = [_asked("get", key) for key in keys]
+        return [Lap(**json.loads(text)) for text in texts if text]
+
+    def teller(self) -> Callable[[Lap | None], None]:
+        """Return what a worker reports with; its key is empty while it trains nothing."""
+        key = f"{self._sweep}-lap-{uuid4().hex}"
+        return lambda lap: _asked(
+            "put", key, b"" if lap is None else json.dumps(asdict(lap)).encode()
+        )
+
+    def stop(self) -> None:
+        """Tell every worker, also on other machines, to save what it trains and to stop."""
+        _asked("put", f"{self._sweep}-stop", b"1")
+
+    def stopping(self) -> bool:
+        """Return whether a worker is to stop, by a look at most every half second."""
+        now = time.monotonic()
+        if not self._seen and now - self._looked >= _LOOK_SECONDS:
+            self._looked, self._seen = now, bool(_asked("exists", f"{self._sweep}-stop"))
+        return self._seen
+
+    def clear(self) -> None:
+        """Remove the keys from Ray, which may outlive the sweep."""
+        _asked("del", self._sweep, del_by_prefix=True)
+
+
+def _asked(what: str, *arguments: str | bytes, **options: bool) -> Any:
+    """Return what Ray's store answers; None where Ray starts or ends, which must harm nothing."""
+    try:
+        function = getattr(internal_kv, f"_internal_kv_{what}")
+        return function(*arguments, namespace="batchscale", **options)
+    except Exception:  # noqa: BLE001 - Ray raises many types
+        return None
 
 
 class RaceTrainable(tune.Trainable):

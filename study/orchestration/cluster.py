@@ -5,9 +5,10 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray._common.utils import get_default_ray_temp_dir
@@ -17,12 +18,13 @@ from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-from ray.exceptions import AuthenticationError
+from ray.exceptions import AuthenticationError, RayError
 
 from study.errors import StudyError, cause
 from study.orchestration.resources import AUTO, Resources
 from study.orchestration.signals import Stop, no_orphans, outliving_terminal, ray_watched
 
+T = TypeVar("T")
 _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -59,9 +61,15 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
         with no_orphans(folder), contextlib.ExitStack() as end:
             end.callback(ray.shutdown)
             if resources.address is None:
-                _give_token()
+                # or Ray would write a token into the home folder; it stays for as long as this
+                # process, because Ray remembers the first that it reads
+                if not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
+                    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
             elif resources.address != AUTO:
-                _find_token()
+                # that of ~/.ray/auth_token, which Ray itself looks for at `auto` only; a cluster
+                # that requires none takes it too. RAY_AUTH_MODE, where it is set, decides
+                logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+                maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
             # Ray puts the driver's current folder first on every worker's path, where a user's
             # study.py or analysis.py would shadow our packages
             with contextlib.chdir(folder), outliving_terminal():
@@ -75,27 +83,48 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
+def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
+    """Return the result of `work(device, *arguments)` on a machine of a cluster.
+
+    The task has all cores of the machine, or a whole GPU where any machine has one, and waits until
+    they are free. `device` is cpu or cuda.
+
+    Raises:
+        StudyError: the cluster cannot be joined, or the work fails there.
+    """
+    resources = Resources(workers=1, address=address)
+    with (
+        tempfile.TemporaryDirectory(prefix="batchscale-") as folder,
+        joined(Path(folder), resources, _Unstopped()),
+    ):
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        machines = [node["Resources"] for node in nodes if node["Alive"]]
+        gpu = any(machine.get("GPU", 0) >= 1 for machine in machines)
+        most = max(machine.get("CPU", 0) for machine in machines)
+        share = {"num_gpus": 1} if gpu else {"num_cpus": most}
+
+        @ray.remote(max_retries=0, **share)
+        def task(device: str, *given: Any) -> T:
+            return work(device, *given)  # which need not be a function itself
+
+        try:
+            result: T = ray.get(task.remote("cuda" if gpu else "cpu", *arguments))
+        except RayError as error:
+            last = str(error).strip().rpartition("\n")[2]  # it is as long as the traceback there
+            raise StudyError(f"the task failed on a machine of the cluster: {last}") from error
+    return result
+
+
+class _Unstopped(Stop):
+    """Leaves signals to Python, which end the command: there is nothing to be saved."""
+
+    def listen(self) -> None:
+        """Install no handlers."""
+
+
 def this_node() -> str:
     """Return the host name of the machine that a worker runs on, and its Ray node ID."""
     return f"{socket.gethostname()} {ray.get_runtime_context().get_node_id()}"
-
-
-def _give_token() -> None:
-    """Make a token for a Ray of our own, which would otherwise write one into the home folder.
-
-    It stays for as long as this process, because Ray remembers the first that it reads.
-    """
-    if not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-
-
-def _find_token() -> None:
-    """Use the token of `~/.ray/auth_token`, which Ray itself looks for at `auto` only.
-
-    A cluster that requires none takes it too. RAY_AUTH_MODE, where it is set, decides.
-    """
-    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def _init(resources: Resources) -> None:

@@ -21,14 +21,13 @@ from multiprocessing.context import ForkProcess
 import torch
 
 from study.orchestration.dispatch import Dispatch
-from study.orchestration.signals import Stop
+from study.orchestration.signals import SIGNALS, Stop
 from study.orchestration.worker import Report, Worker
 from study.records import Cohort, Lap
 
 SAVING_SECONDS = 20.0
 """Time in which cohorts may save themselves or end."""
 _LOOK_SECONDS = 0.1
-_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -164,7 +163,7 @@ def _work(
 def _part_from_terminal() -> None:
     """Leave signals to the parent, which says when to save, and print nothing into its output."""
     signal.set_wakeup_fd(-1)
-    for number in _IGNORED:
+    for number in SIGNALS:
         # not ignored, which what a worker starts would inherit
         signal.signal(number, lambda *_: None)
     nowhere = os.open(os.devnull, os.O_RDWR)

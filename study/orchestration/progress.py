@@ -5,7 +5,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from study.config.study import ResolvedStudy
 from study.records import APART, Lap, Role, Status, TrialResult
@@ -35,16 +35,8 @@ _LIVE = ("racing", "share", "loss")
 """What is known only while a sweep runs."""
 
 
-class _End(NamedTuple):
-    """How a trial ended, as far as rows need it."""
-
-    role: Role
-    status: Status
-    steps: int | None
-
-    @classmethod
-    def of(cls, result: TrialResult) -> Self:
-        return cls(result.point.role, result.outcome.status, result.outcome.steps)
+_End = tuple[Role, Status, int | None]
+"""Role of a trial, how it ended, and its steps to the target."""
 
 
 class Progress:
@@ -66,7 +58,7 @@ class Progress:
     def counting(self, recorded: Iterable[TrialResult]) -> Iterator[TrialResult]:
         """Yield trials that are recorded already, and count them on the way."""
         for result in recorded:
-            self._ends[result.batch_size][_End.of(result)] += 1
+            self._ends[result.batch_size][_end(result)] += 1
             yield result
 
     def grow(self, resolved: ResolvedStudy) -> None:
@@ -79,14 +71,14 @@ class Progress:
         progress = cls(resolved)
         alike = Counter((r["batch_size"], r["role"], r["status"], r["steps"]) for r in trials)
         for (size, role, status, steps), count in alike.items():
-            progress._ends[size][_End(Role(role), Status(status), steps)] += count
+            progress._ends[size][Role(role), Status(status), steps] += count
         return progress
 
     def add(self, results: Sequence[TrialResult]) -> None:
         """Count the trials of a cohort that has just been recorded."""
         size = results[0].batch_size
         # a new counter, for another thread may be counting the old one
-        self._ends[size] = self._ends[size] + Counter(map(_End.of, results))
+        self._ends[size] = self._ends[size] + Counter(map(_end, results))
         for listen in self.listeners:
             listen(results)
 
@@ -99,7 +91,7 @@ class Progress:
     def searched(self) -> int:
         """Number of those that belong to a search: neither replicates nor of a scaling rule."""
         counts = (counted.items() for counted in self._ends.values())
-        return sum(count for counted in counts for end, count in counted if end.role not in APART)
+        return sum(n for counted in counts for (role, _, _), n in counted if role not in APART)
 
     @property
     def share_done(self) -> float:
@@ -121,11 +113,11 @@ class Progress:
         roles: Counter[Role] = Counter()
         statuses: Counter[Status] = Counter()
         steps: list[int] = []
-        for end, count in self._ends[size].items():
-            roles[end.role] += count
-            if end.role is not Role.REPLICATE:
-                statuses[end.status] += count
-                steps += [] if end.steps is None else [end.steps]
+        for (role, status, reached), count in self._ends[size].items():
+            roles[role] += count
+            if role is not Role.REPLICATE:
+                statuses[status] += count
+                steps += [] if reached is None else [reached]
         trials, done = self._resolved.trials_at(size), roles[Role.SEARCH] + roles[Role.RECIPE]
         has_winner = size in self._resolved.searched and (done < trials or bool(steps))
         return Row(
@@ -143,6 +135,10 @@ class Progress:
             failed=statuses[Status.FAILED],
             best_steps=min(steps, default=None),
         )
+
+
+def _end(result: TrialResult) -> _End:
+    return result.point.role, result.outcome.status, result.outcome.steps
 
 
 def share_done(rows: Sequence[Row]) -> float:

@@ -17,7 +17,7 @@ from typing import NoReturn
 from uuid import uuid4
 
 RESUME_HINT = "results are saved; run the same command to resume"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MARK = "BATCHSCALE_SWEEP"
 _DAEMONS = ("raylet", "gcs_server")
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -58,7 +58,7 @@ class Stop:
 
     def listen(self) -> None:
         """Install the signal handlers; `ray.init` replaces that of SIGTERM."""
-        for number in _SIGNALS:
+        for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # ignored in background jobs
                 signal.signal(number, self._receive)
 
@@ -67,7 +67,7 @@ class Stop:
         if self._signal is None and self._wakeups is not None:
             with contextlib.suppress(BlockingIOError):  # no signal
                 received = os.read(self._wakeups, 64)
-                self._signal = next((n for n in received if n in _SIGNALS), None)
+                self._signal = next((n for n in received if n in SIGNALS), None)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
@@ -82,7 +82,7 @@ class Stop:
 @contextlib.contextmanager
 def listening() -> Iterator[Stop]:
     """Treat Ctrl-C, SIGTERM and a closed terminal as requests to stop while the body runs."""
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     wakeups, written = os.pipe()
     os.set_blocking(wakeups, False)
     os.set_blocking(written, False)

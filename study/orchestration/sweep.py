@@ -141,14 +141,12 @@ class Sweep:
 
     def _next_grants(self) -> "Grants | None":
         """Return what `until` gives a study that lacks nothing; None where it says nothing."""
-        tables = None
-        if self._resolved.until is not None and self._queue.empty:
-            tables = study_tables(self._folder)
-        if tables is None:
+        if self._resolved.until is None or not self._queue.empty:
             return None
         from analysis.report.summary import analyze
         from study.search.until import Grants, Spent, next_grants
 
+        tables = study_tables(self._folder)
         try:
             found = analyze(tables)
         except AnalysisError as error:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from study.config.sections import Precision
-from study.engine.networks.interface import Networks
+from study.engine.networks import Networks
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, fresh_model, load
@@ -87,7 +87,7 @@ def admit(
             "steps; model and loss may depend only on their arguments, on generators that the "
             "model holds, and on the seeded global ones of torch, numpy and random"
         )
-    reason = _known_reason(loaded) or _found_reason(training, looped, loaded.precision)
+    reason = _reason_to_loop(loaded, training, looped)
     return Admission("looped", reason) if reason else Admission("packed")
 
 
@@ -136,21 +136,20 @@ def _require_one_output(loaded: LoadedWorkload) -> None:
                 )
 
 
-def _known_reason(loaded: LoadedWorkload) -> str:
+def _reason_to_loop(loaded: LoadedWorkload, training: "_Training", looped: "_Trained") -> str:
+    """Return why lanes are looped; empty where they may be packed."""
     if not loaded.data.held:
         return "its training examples are loaded batch by batch"
-    return "" if loaded.observed.may_pack else "; ".join(loaded.observed.words())
-
-
-def _found_reason(training: "_Training", looped: "_Trained", precision: Precision) -> str:
+    reasons = loaded.observed.words()
+    if not loaded.observed.may_pack:
+        return "; ".join(reasons)
     try:
-        packed = training.packed()
+        if training.packed().distance_to(looped) <= _TOLERANCE[loaded.precision]:
+            return ""
+        reasons += ["a pack of its lanes trains or measures differently from each lane alone"]
     except Exception as error:  # noqa: BLE001 - vmap raises many types; the loop still works
-        return "; ".join([*training.words(), f"vmap does not support it: {cause(error)}"])
-    if packed.distance_to(looped) > _TOLERANCE[precision]:
-        why = "a pack of its lanes trains or measures differently from each lane alone"
-        return "; ".join([*training.words(), why])
-    return ""
+        reasons += [f"vmap does not support it: {cause(error)}"]
+    return "; ".join(reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +181,6 @@ class _Training:
     def __init__(self, loaded: LoadedWorkload, loss_values: Mapping[str, float]) -> None:
         self._loaded, self._values = loaded, dict(loss_values)
         self._rate = self._rate_of(self._looped(_SEEDS[0]))
-
-    def words(self) -> list[str]:
-        return self._loaded.observed.words()
 
     def packed(self) -> _Trained:
         values = {name: np.full(len(_SEEDS), value) for name, value in self._values.items()}

@@ -20,16 +20,16 @@ _PROBES = range(0, _FINE, _FINE // 2_000)
 
 
 def staged(config: StudyConfig, space: Space) -> BatchScheduleConfig | None:
-    """Return a study's batch schedule as stages, also where a rule gives it."""
-    given = config.batch_schedule
+    """Return a study's batch schedule as stages, also where a rule gives it.
+
+    Seesaw: where the learning-rate schedule falls to 1/2, 1/4, ... (arXiv 2510.14717).
+
+    Raises:
+        StudyError: no schedule falls, or it is searched.
+    """
+    given, name = config.batch_schedule, config.schedule.name
     if given is None or given.rule is None:
         return given
-    return BatchScheduleConfig(stages=_seesaw(config, space, given.most or _MOST))
-
-
-def _seesaw(config: StudyConfig, space: Space, most: float) -> tuple[tuple[float, float], ...]:
-    """Return where the learning-rate schedule falls to 1/2, 1/4, ... (arXiv 2510.14717)."""
-    name = config.schedule.name
     schedule = schedule_named(name)
     factor = schedule.factor
     if factor is None:
@@ -48,7 +48,7 @@ def _seesaw(config: StudyConfig, space: Space, most: float) -> tuple[tuple[float
         values[key] = np.array([entry])
     falls = np.array([float(np.min(factor(step, _FINE, values))) for step in _PROBES])
     stages = [(0.0, 1.0)]
-    for doubling in range(1, int(math.log2(most)) + 1):
+    for doubling in range(1, int(math.log2(given.most or _MOST)) + 1):
         below = np.flatnonzero(falls <= 0.5**doubling)
         if not below.size:
             break
@@ -58,7 +58,7 @@ def _seesaw(config: StudyConfig, space: Space, most: float) -> tuple[tuple[float
             f"batch_schedule.rule needs a schedule that falls to half of the learning rate, got "
             f"{name!r} down to {falls.min():g}; lower end_factor"
         )
-    return tuple(stages)
+    return BatchScheduleConfig(stages=tuple(stages))
 
 
 def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] | None:

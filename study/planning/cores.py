@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -44,22 +45,16 @@ def _quotas(membership: Path, root: Path) -> Iterator[float]:
     for line in lines:
         number, controllers, group = line.split(":", 2)
         if number == "0":  # version 2, alone or beside version 1
-            for place in _upwards(group, (root, root / "unified")):
-                yield from _quota(place / "cpu.max")
+            mounts, files = [root, root / "unified"], ["cpu.max"]
         elif "cpu" in controllers.split(","):
-            for place in _upwards(group, (root / "cpu", root / controllers)):
-                yield from _quota(place / "cpu.cfs_quota_us", place / "cpu.cfs_period_us")
-
-
-def _upwards(group: str, mounts: tuple[Path, ...]) -> Iterator[Path]:
-    """Yield the folders of a group and of all that it is in; each may be missing.
-
-    A container may see its own group as the root, under the name that it has outside.
-    """
-    path = PurePosixPath(group)
-    for mount in dict.fromkeys(mounts):  # each once
-        for place in (path, *path.parents):
-            yield mount / str(place).lstrip("/")
+            mounts = [root / "cpu", root / controllers]
+            files = ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        else:
+            continue
+        path = PurePosixPath(group)
+        # a container may see its own group as the root, under the name that it has outside
+        for mount, place in product(dict.fromkeys(mounts), (path, *path.parents)):
+            yield from _quota(*(mount / str(place).lstrip("/") / file for file in files))
 
 
 def _quota(*files: Path) -> Iterator[float]:

@@ -153,7 +153,7 @@ def _refuse_unsupported(config: StudyConfig, workload: Dynamics, space: Space) -
 
 
 def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
-    if config.compute.micro_batch != "auto" and not loaded.splits_batches:
+    if config.compute.micro_batch != "auto" and loaded.indivisible:
         raise StudyError(
             f"compute.micro_batch must be left out for a workload with {loaded.indivisible}, "
             f"which needs the whole batch, got {config.compute.micro_batch}"

@@ -114,7 +114,10 @@ def _with_defaults(
     """
     config = validated(StudyConfig, merged(defaults, data))
     sampler_named(config.search.sampler)  # refuses an unknown one
-    _check_schedule(config.schedule.name)
+    name = config.schedule.name
+    schedule = schedule_named(name)
+    if name not in SCHEDULES and schedule.factor is not None:
+        require_sound_schedule(name, schedule)
     groups = groups_of(config, workload)
     fitting = applicable(defaults, defaults.get("optimizer", _OPTIMIZER), groups, given)
     if _averages(config, workload):
@@ -224,12 +227,6 @@ def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> b
     """Return whether the optimizer measures an average of its own."""
     optimizer = _optimizer(config, workload)
     return optimizer is not None and optimizer.average is not None
-
-
-def _check_schedule(name: str) -> None:
-    schedule = schedule_named(name)
-    if name not in SCHEDULES and schedule.factor is not None:
-        require_sound_schedule(name, schedule)
 
 
 def _refuse_warm_start(config: StudyConfig, space: Space) -> None:

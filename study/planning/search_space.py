@@ -170,7 +170,11 @@ def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range 
     for name, entry in named.items():
         if name not in known:
             raise StudyError(not_among("a key of search.space", name, known))
-        _in_domain(name, entry, known[name])
+        for value in ends(entry):
+            if not known[name].allows(value):
+                raise StudyError(
+                    f"search.space.{name} must lie in {known[name].domain()}, got {value:g}"
+                )
     # a program may mean something else by such a name
     followed = replaced(name for name in named if known.get(name) is EXAMPLES)
     for name in named:
@@ -206,11 +210,3 @@ def refuse_warm_up(space: Space, *, endless: bool) -> None:
 def _known(groups: Sequence[Group]) -> dict[str, Hyperparameter]:
     required = {name: entry for group in groups for name, entry in group.required.items()}
     return required | {name: entry for group in groups for name, entry in group.optional.items()}
-
-
-def _in_domain(name: str, entry: Range | float, hyperparameter: Hyperparameter) -> None:
-    for value in ends(entry):
-        if not hyperparameter.allows(value):
-            raise StudyError(
-                f"search.space.{name} must lie in {hyperparameter.domain()}, got {value:g}"
-            )

@@ -28,12 +28,7 @@ _COURSE = frozenset({START, BETWEEN, END})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostic:
-    """What is measured of a network, and at which moments.
-
-    Attributes:
-        measure: gives the rows of a network.
-        moments: names of the moments.
-    """
+    """What is measured of a network, and the names of the moments at which it is."""
 
     measure: Callable[[Network], Iterable[Row]]
     moments: frozenset[str] = frozenset({END})
@@ -53,11 +48,7 @@ NAMES = (*DIAGNOSTICS, BRANCH)
 
 
 def diagnostics_named(text: str | None) -> list[str]:
-    """Return the diagnostics of a list with commas, each once, in their order; None for all.
-
-    Raises:
-        StudyError: one is unknown, or there is none.
-    """
+    """Return the known diagnostics of a list with commas, each once and in order; None for all."""
     if text is None:
         return list(NAMES)
     names = [word.strip() for word in text.split(",") if word.strip()]
@@ -73,16 +64,9 @@ def best_trials(
     batch_sizes: Sequence[int] | None,
     seeds: int = 0,
 ) -> list[TrialResult]:
-    """Return the trials to diagnose, by batch size.
+    """Return the trials of fewest steps by batch size; with `seeds`, up to so many re-runs of each.
 
-    Args:
-        resolved: the study.
-        recorded: its trials with their final outcomes.
-        batch_sizes: the batch sizes wanted; None for all that reached the target.
-        seeds: fresh seeds of the best point at each batch size, at most.
-
-    Returns:
-        For no seeds the search trial of fewest steps at each batch size, else so many re-runs.
+    `batch_sizes` of None are all that reached the target.
 
     Raises:
         StudyError: a batch size did not reach the target, or none did, or it has no fresh seeds; or
@@ -136,15 +120,11 @@ def diagnose(
     what: Sequence[str],
     examples: int = EXAMPLES,
 ) -> Iterator[tuple[TrialResult, list[Row]]]:
-    """Train trials again, each once, and measure them on the way to the target.
+    """Train trials again, each once, and measure on the way to the target what is asked for.
 
-    Args:
-        resolved: the study.
-        trainable: the loaded workload.
-        recorded: all trials of the study, sorted by batch size, role and number.
-        trials: the trials, which reached the target, by batch size; of each one, or several seeds.
-        what: some of `NAMES`.
-        examples: training and validation examples on which they are measured, at most.
+    `recorded` are all trials of the study, sorted by batch size, role and number; `trials` those to
+    train, which reached the target, by batch size; `what` some of `NAMES`; `examples` the most of a
+    split to measure on.
 
     Yields:
         Each trial with its rows of `diagnostics.parquet`, branches with the first; the landscape on

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import pandas as pd
 import torch
 
 from analysis.tables.folder import ResultsFolder
@@ -34,11 +33,7 @@ def recorded_trials(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Tria
 
 
 def load_as_recorded(folder: ResultsFolder, resolved: ResolvedStudy) -> Trainable:
-    """Load a study's workload as it was when its trials were recorded.
-
-    Returns:
-        The workload on a GPU if the study ran on one and one is there, else on one CPU thread.
-    """
+    """Load a study's workload on a GPU if it ran on one that is there, else on one CPU thread."""
     torch.set_num_threads(1)  # as in a worker: several threads would round sums differently
     device = "cuda" if used_gpus(folder) and torch.cuda.is_available() else "cpu"
     workload = resolve_workload(resolved.workload, resolved.workload_options)
@@ -46,15 +41,7 @@ def load_as_recorded(folder: ResultsFolder, resolved: ResolvedStudy) -> Trainabl
 
 
 def winners(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return the search trial of fewest steps at each batch size that reached the target.
-
-    Args:
-        resolved: the study.
-        recorded: its trials with their final outcomes.
-
-    Returns:
-        One trial per batch size, ascending.
-    """
+    """Return the search trial of fewest steps at each batch size that reached the target."""
     return [
         best
         for size in resolved.batch_sizes
@@ -63,11 +50,7 @@ def winners(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[Tr
 
 
 def trials_of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> list[TrialResult]:
-    """Return the trials in `trials.parquet` and `curves.parquet`, in the order of the table.
-
-    Raises:
-        StudyError: the table lacks a hyperparameter of the study.
-    """
+    """Return the trials in `trials.parquet` and `curves.parquet`, in the order of the table."""
     trials, curves = read_table(folder, TRIALS_FILE), read_table(folder, CURVES_FILE)
     missing = [name for name in resolved.hyperparameters if name not in trials]
     if missing:
@@ -80,10 +63,7 @@ def trials_of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Tri
     for row in trials.astype(object).where(trials.notna(), None).to_dict("records"):
         rows = by_trial.get(tuple(row[name] for name in _KEY), curves.head(0))
         named = {str(name): value for name, value in row.items()}
-        curve = _curve(rows, (*CURVE_FIELDS, *resolved.further))
+        names = (*CURVE_FIELDS, *resolved.further)
+        curve = Curve.of({n: rows[n].to_numpy(float, na_value=math.nan) for n in names})
         results.append(from_row(named, resolved.hyperparameters, curve))
     return results
-
-
-def _curve(rows: pd.DataFrame, names: Sequence[str]) -> Curve:
-    return Curve.of({name: rows[name].to_numpy(float, na_value=math.nan) for name in names})

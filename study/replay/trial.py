@@ -24,17 +24,11 @@ from study.records import CURVE_FIELDS, Cohort, Curve, Execution, Point, Role, S
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Weights:
-    """What a trial's model has learned at one moment.
+    """What a trial's model has learned at one moment."""
 
-    Attributes:
-        parameters: the trainable ones, shape (parameters,).
-        buffers: those that training changes, such as batch statistics, by name.
-        lr: learning rate of the next update.
-    """
-
-    parameters: Tensor
-    buffers: Mapping[str, Tensor]
-    lr: float
+    parameters: Tensor  # the trainable ones, shape (parameters,)
+    buffers: Mapping[str, Tensor]  # those that training changes, such as batch statistics
+    lr: float  # of the next update
 
 
 class Replay:
@@ -49,11 +43,7 @@ class Replay:
     ) -> None:
         """Build the lanes of the trial's pack at step 0.
 
-        Args:
-            resolved: the study of the trial.
-            trainable: the loaded workload.
-            trial: what to replay.
-            recorded: all trials of the study, sorted by batch size, role and number.
+        `recorded` are all trials of the study, sorted by batch size, role and number.
         """
         pack = pack_of(trial, recorded)
         cohort = Cohort(batch_size=trial.batch_size, points=tuple(result.point for result in pack))
@@ -64,16 +54,13 @@ class Replay:
         # without the cap that the cohort knew: it decides when a race ends, not what it computes
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._lane = [result.point for result in pack].index(trial.point)
-        leaving = self._leaving(pack) if rules.ends_diverged else {}
-        self._race = Race(len(pack), replace(rules, ends_diverged=False), leaving)
-
-    def _leaving(self, pack: Sequence[TrialResult]) -> dict[int, int]:
-        """Return when other lanes were dropped: a rung compared those of all packs."""
-        return {
+        dropped = {Status.PRUNED, Status.DIVERGED} if rules.ends_diverged else set()
+        leaving = {  # when other lanes were dropped: a rung compared those of all packs
             lane: result.outcome.stopped_at
             for lane, result in enumerate(pack)
-            if lane != self._lane and result.outcome.status in {Status.PRUNED, Status.DIVERGED}
+            if lane != self._lane and result.outcome.status in dropped
         }
+        self._race = Race(len(pack), replace(rules, ends_diverged=False), leaving)
 
     def measurements(self, until: int) -> Iterator[int]:
         """Train the trial up to step `until` >= 0.
@@ -143,12 +130,8 @@ class Replay:
 def pack_of(trial: TrialResult, recorded: Sequence[TrialResult]) -> list[TrialResult]:
     """Return the trials that were computed together with one, including it, in lane order.
 
-    Args:
-        trial: one of `recorded`.
-        recorded: all trials of the study, sorted by batch size, role and number.
-
-    Returns:
-        The trial's pack; its cohort where it failed and no pack is recorded.
+    `recorded` are all of the study, sorted by batch size, role and number. Of a trial that failed
+    no pack is recorded, and its cohort is returned.
     """
     cohort = [result for result in recorded if _cohort(result) == _cohort(trial)]
     if trial.execution is None:

@@ -4,7 +4,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -24,26 +23,12 @@ from study.search.queue import CohortQueue
 from study.storage.consolidate import tables_of
 from study.storage.parts import PARTS, is_part, part_names, read_part
 from study.storage.study_folder import read_study_toml
+from workloads.testing import Clause
 
 _UNCOMPARED = ("schema_version", "study", "sentences", "definitions")
 """Keys of `summary.json` that may differ although no number does: by release, or folder name."""
 _RELATIVE = 1e-6
 """Fits are iterative: their last digits may change with the release of scipy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """The result of one check.
-
-    Attributes:
-        name: what was checked.
-        passed: whether it holds; None where it could not be checked.
-        detail: what was found.
-    """
-
-    name: str
-    passed: bool | None
-    detail: str
 
 
 class _BrokenError(Exception):

@@ -4,11 +4,9 @@ Of a user's class, a new object is made for every cohort, told all that its poin
 and asked once. So points follow from the study alone, for any number of workers, also after a stop.
 """
 
-import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +20,6 @@ from study.search.shared import SharedSearch
 from workloads.entry_points import Kind
 from workloads.registry import class_in_file
 
-GROUP = "batchscale.samplers"
 UnitPoints = NDArray[np.float64]
 
 
@@ -83,7 +80,7 @@ def own_sampler(name: str) -> Make | None:
         StudyError: it is not a sampler's class, or two packages provide it.
         WorkloadError: the file does not import, or may not run.
     """  # noqa: DOC502  (raised inside)
-    points = _KIND.by_name(_points())
+    points = _KIND.points()
     made = class_in_file(name, "sampler")
     if made is None and name in points:
         made = _KIND.load(points[name])
@@ -113,7 +110,7 @@ def made_sampler(made: object, name: str) -> Make:
 
 def names() -> list[str]:
     """Return the names of the samplers of installed packages."""
-    return sorted(point.name for point in _points())
+    return sorted(_KIND.points())
 
 
 def suggested(
@@ -152,11 +149,6 @@ def suggested(
             f"{points.max():g}"
         )
     return points
-
-
-@functools.cache
-def _points() -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=GROUP))
 
 
 _KIND = Kind(

@@ -1,6 +1,6 @@
 """The tables of a study, made from its parts."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +25,10 @@ from analysis.tables.schema import (
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import Runs, judge_recorded
 from study.records import Status, Steps, TrialResult
-from study.storage.boxes import Regions, box_rows
 from study.storage.curve_columns import curve_rows, curve_table, curve_values
 from study.storage.parts import Parts, part_names
 from study.storage.study_folder import read_study_toml
-from study.storage.trial_rows import schema_of, trial_table
+from study.storage.trial_rows import Regions, box_rows, schema_of, trial_table
 
 if TYPE_CHECKING:
     from analysis.tables.study import StudyTables
@@ -87,10 +86,11 @@ def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
 
 def study_tables(
     folder: ResultsFolder, measured: Collection[str] | None = None, *, write: bool = False
-) -> "StudyTables | None":
-    """Return the tables that `consolidate` writes; None where there are no parts.
+) -> "StudyTables":
+    """Return the tables that `consolidate` writes: parts are the truth.
 
-    A study that was imported or moved without its parts has tables only.
+    A sweep may be running, or have been stopped before it wrote them. A study that was imported or
+    moved without its parts has tables only, which are read.
 
     Args:
         folder: the folder.
@@ -101,10 +101,11 @@ def study_tables(
         StudyError: the study file or a part is damaged.
         AnalysisError: the folder cannot be read, or holds no study.
     """  # noqa: DOC502  (raised inside)
-    from analysis.tables.study import StudyTables, as_frame  # with pandas, which few sweeps need
+    # with pandas, which few sweeps need
+    from analysis.tables.study import StudyTables, as_frame, read_study
 
     if not part_names(folder):
-        return None
+        return read_study(folder, measured)
     resolved = read_study_toml(folder)
     parts = Parts(folder, resolved)
     trials, curves, boxes = [], [], Regions()
@@ -126,7 +127,10 @@ def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[s
     return {
         TRIALS_FILE: trial_table(resolved, results),
         CURVES_FILE: curve_table(results, resolved.further),
-        BOXES_FILE: _box_table(resolved, _regions(results)),
+        BOXES_FILE: _box_table(
+            resolved,
+            {(r.batch_size, r.region.number): r.region.box for r in results if r.region},
+        ),
     }
 
 
@@ -192,11 +196,3 @@ def _test_errors(ends: Steps, kept: Steps, values: Mapping[str, NDArray[Any]]) -
 
 def _box_table(resolved: ResolvedStudy, regions: Regions) -> pa.Table:
     return pa.Table.from_pylist(box_rows(resolved, regions), schema=file_schema(BOXES_FILE))
-
-
-def _regions(results: Iterable[TrialResult]) -> Regions:
-    return {
-        (result.batch_size, result.region.number): result.region.box
-        for result in results
-        if result.region is not None
-    }

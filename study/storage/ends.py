@@ -20,9 +20,9 @@ from analysis.tables.validation import check_table
 from study.config.study import ResolvedStudy
 from study.engine.stopping_rules import StoppingRules
 from study.records import Role
-from study.storage.boxes import Regions, box_rows
 from study.storage.part_values import CorruptPartError, of_schema, refused_if_corrupt
 from study.storage.parts import PARTS, check_places, part_names, part_table, read_part, region_of
+from study.storage.trial_rows import Regions, box_rows
 
 _READ = {name: TRIAL_COLUMNS[name] for name in (*COLUMNS, "cohort", "steps_before", "stopped_at")}
 _SCHEMA = pa.schema(list(_READ.items()))
@@ -58,8 +58,8 @@ def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
                 regions[table["batch_size"][0].as_py(), region.number] = region.box
             return of_schema(table, _SCHEMA)
 
-    with ThreadPoolExecutor() as threads:  # which wait for the disk, or for an object store
-        tables = list(threads.map(read, names))
+    with ThreadPoolExecutor() as threads:  # which wait for an object store, as no disk makes them
+        tables = list(map(read, names) if folder.on_disk else threads.map(read, names))
     try:
         trials = _of_parts(folder, names, tables, resolved)
     except (AnalysisError, CorruptPartError):

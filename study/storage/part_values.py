@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 
 from analysis.tables.files import remedy
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import trial_schema
 from study.config.study import ResolvedStudy
 from study.errors import StudyError, cause
 from study.records import Role, ScalingRule, Status
 from study.storage.curve_columns import curve_kinds, curve_values
-from study.storage.trial_rows import recorded_schema
 
 CORRUPT = (KeyError, TypeError, ValueError, RecursionError, OverflowError, NotImplementedError)
 """What reading such values raises; pyarrow the last one, for a type that cannot be another."""
@@ -52,7 +52,8 @@ def checked(tables: Sequence[pa.Table], resolved: ResolvedStudy) -> pa.Table:
         ValueError: a value is not of its type.
         KeyError: a column is missing.
     """  # noqa: DOC502  (raised inside)
-    schema = pa.schema([*recorded_schema(resolved), *curve_kinds(resolved.further).items()])
+    of_trials = trial_schema(resolved.hyperparameters)
+    schema = pa.schema([*of_trials, *curve_kinds(resolved.further).items()])
     if not all(table.num_rows for table in tables):
         raise CorruptPartError("no trial")
     table = pa.concat_tables([of_schema(table, schema) for table in tables]).combine_chunks()

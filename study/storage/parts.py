@@ -146,23 +146,30 @@ class Parts:
         regions = chain.from_iterable([region] * count for count, region in parts)
         further = self.resolved.further
         rows = table.drop_columns(list(curve_kinds(further))).to_pylist()
+        names = self.resolved.hyperparameters
         return [
-            from_row(row, self.resolved.hyperparameters, curve, region)
+            from_row(row, names, curve, region)
             for row, curve, region in zip(rows, read_curves(table, further), regions, strict=True)
         ]
 
     def _joined(self, names: Sequence[str]) -> tuple[pa.Table, list[tuple[int, Region | None]]]:
         """Return the checked rows of parts, in order, and number and region of those of each."""
         parts = {name: self._part(name) for name in names}
-        tables = {name: part.table for name, part in parts.items()}
         try:
-            table = joined(tables, self.resolved)
+            table = self._checked(parts)
         except CORRUPT:
-            for name, own in tables.items():  # says which part
+            for name, part in parts.items():  # says which part
                 with refused_if_corrupt(self.folder, name):
-                    joined({name: own}, self.resolved)
+                    self._checked({name: part})
             raise
         return table, [(part.table.num_rows, part.region) for part in parts.values()]
+
+    def _checked(self, parts: Mapping[str, _Part]) -> pa.Table:
+        """Return the rows of parts, checked together: far cheaper than each by itself."""
+        tables = [part.table for part in parts.values()]
+        table = checked(tables, self.resolved)
+        check_places(parts, [part.num_rows for part in tables], table)
+        return table
 
     def _part(self, name: str) -> _Part:
         """Return a part from memory, or read it."""
@@ -178,19 +185,6 @@ class Parts:
         while self._measurements > KEPT_MEASUREMENTS and len(self._kept) > 1:
             self._measurements -= self._kept.popitem(last=False)[1].measurements
         return part
-
-
-def joined(parts: Mapping[str, pa.Table], resolved: ResolvedStudy) -> pa.Table:
-    """Return the rows of parts by path, checked together: that is far cheaper than each by itself.
-
-    Raises:
-        CorruptPartError: they hold what no worker writes, or one is in the place of another.
-        ValueError: a value is not of its type.
-        KeyError: a column is missing.
-    """  # noqa: DOC502  (raised inside)
-    table = checked(list(parts.values()), resolved)
-    check_places(parts, [part.num_rows for part in parts.values()], table)
-    return table
 
 
 def _order(table: pa.Table) -> NDArray[np.int64]:

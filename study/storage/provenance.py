@@ -87,8 +87,7 @@ def differences(folder: ResultsFolder) -> list[str]:
 
 def changed_files(folder: ResultsFolder, files: Mapping[str, str]) -> list[str]:
     """Return how a program's files, SHA-256 by name, differ from those of the latest sweep."""
-    latest = [sweep.get("admission", {}).get("files", {}) for sweep in recorded_sweeps(folder)[-1:]]
-    then = latest[0] if latest else {}
+    then = _latest(folder, "admission").get("files", {})
     return [f"{name} has changed" for name in then if files.get(name) != then[name]]
 
 
@@ -100,8 +99,7 @@ def changed_workload(folder: ResultsFolder, found: Mapping[str, Any]) -> list[st
         found: its fingerprint. Digests of data count only where the machine and all versions are
             the same: data that are computed may be rounded otherwise elsewhere.
     """
-    latest = [sweep.get("admission", {}).get("workload") for sweep in recorded_sweeps(folder)[-1:]]
-    then = latest[0] if latest and latest[0] else {"data": {}, "start": {}}
+    then = _latest(folder, "admission").get("workload") or {"data": {}, "start": {}}
     other = [
         f"{name} {now:.6g}, recorded with {then['start'][name]:.6g}"
         for name, now in found["start"].items()
@@ -119,8 +117,14 @@ def _alike(now: float, then: float) -> bool:
 
 def used_gpus(folder: ResultsFolder) -> bool:
     """Return whether the latest sweep into a folder trained on GPUs."""
-    latest = recorded_sweeps(folder)[-1:]
-    return any(sweep.get("resources", {}).get("gpus_per_worker") for sweep in latest)
+    return bool(_latest(folder, "resources").get("gpus_per_worker"))
+
+
+def _latest(folder: ResultsFolder, key: str) -> dict[str, Any]:
+    """Return what the latest sweep recorded under a key; empty where it recorded nothing."""
+    sweeps = recorded_sweeps(folder)
+    found: dict[str, Any] = sweeps[-1].get(key, {}) if sweeps else {}
+    return found
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
@@ -141,13 +145,12 @@ def recorded_sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
         return []
     content = read_file(folder, PROVENANCE_FILE)
     try:
-        sweeps = [dict(sweep) for sweep in json.loads(content)["sweeps"]]
+        return [dict(sweep) for sweep in json.loads(content)["sweeps"]]
     except (ValueError, KeyError, TypeError) as error:
         raise StudyError(
             f"{folder / PROVENANCE_FILE} must be as batchscale wrote it, got: {error}; "
             f"{remedy(PROVENANCE_FILE)}"
         ) from error
-    return sweeps
 
 
 def _write(folder: ResultsFolder, sweeps: list[dict[str, Any]]) -> None:

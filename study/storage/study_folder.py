@@ -40,7 +40,14 @@ def folder_of(study_file: str) -> ResultsFolder | None:
 def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
     """Write `study.toml`; return the study with the batch sizes and trials that the folder has."""
     resolved = continued(folder, resolved)
-    write_file(folder, STUDY_FILE, _as_toml(resolved).encode())
+    data = resolved.as_data()
+    # inline, because TOML puts tables last: ranges, and so their columns, would move behind numbers
+    space = tomlkit.table()
+    for name, entry in data["search"]["space"].items():
+        inline = tomlkit.inline_table()
+        space.append(name, inline | entry if isinstance(entry, dict) else entry)
+    data["search"]["space"] = space
+    write_file(folder, STUDY_FILE, tomlkit.dumps(data).encode())
     return resolved
 
 
@@ -52,47 +59,14 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
     Raises:
         StudyError: the folder belongs to another study, or holds other files.
     """
-    if folder.exists(STUDY_FILE):
-        return _continued(resolved, read_study_toml(folder), folder)
-    if not folder.is_empty:
+    if not folder.exists(STUDY_FILE):
+        if folder.is_empty:
+            return resolved
         raise StudyError(
             f"the results folder must be empty or hold a study, got {folder} with other files; "
             "choose another --results"
         )
-    return resolved
-
-
-def _as_toml(resolved: ResolvedStudy) -> str:
-    data = resolved.as_data()
-    # inline, because TOML puts tables last: ranges, and so their columns, would move behind numbers
-    space = tomlkit.table()
-    for name, entry in data["search"]["space"].items():
-        inline = tomlkit.inline_table()
-        space.append(name, inline | entry if isinstance(entry, dict) else entry)
-    data["search"]["space"] = space
-    return tomlkit.dumps(data)
-
-
-def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
-    """Return the resolved study of a results folder.
-
-    Raises:
-        StudyError: the folder holds no study that batchscale ran.
-    """
-    data = read_study_file(folder)
-    refuse_imported(data, folder)
-    try:
-        return ResolvedStudy.model_validate(data)
-    except (ValueError, RecursionError) as error:
-        raise StudyError(
-            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
-            f"{remedy(STUDY_FILE)}"
-        ) from error
-
-
-def _continued(
-    resolved: ResolvedStudy, there: ResolvedStudy, folder: ResultsFolder
-) -> ResolvedStudy:
+    there = read_study_toml(folder)
     more = "batch sizes" if resolved.recipe else "batch sizes, trials or replicates"
     differences = _differences(there.identity(), resolved.identity())
     if differences:
@@ -110,6 +84,23 @@ def _continued(
             "granted": resolved.granted or there.granted,
         }
     )
+
+
+def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
+    """Return the resolved study of a results folder.
+
+    Raises:
+        StudyError: the folder holds no study that batchscale ran.
+    """
+    data = read_study_file(folder)
+    refuse_imported(data, folder)
+    try:
+        return ResolvedStudy.model_validate(data)
+    except (ValueError, RecursionError) as error:
+        raise StudyError(
+            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
+            f"{remedy(STUDY_FILE)}"
+        ) from error
 
 
 def _grown(here: _Section, there: _Section, *keys: str) -> _Section:

@@ -1,4 +1,4 @@
-"""Trials as rows of `trials.parquet`, and back."""
+"""Trials as rows of `trials.parquet`, and back; searched ranges as rows of `boxes.parquet`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.tables.schema import BUDGET, TEST_ERROR, trial_schema
+from study.config.space import Range
 from study.config.study import ResolvedStudy
 from study.records import (
     Curve,
@@ -27,17 +28,14 @@ _OUTCOME = ("steps", "steps_before", "stopped_at", "best_error")
 _EXECUTION = ("mode", "pack", "micro_batch")
 SOURCE_COLUMNS = ("source_batch_size", "source_role", "source_trial", "rule")
 """Where a trial's point was taken from; null where the search proposed it."""
+Regions = dict[tuple[int, int], Mapping[str, tuple[float, float]]]
+"""Boxes of hyperparameters by batch size and number of the region."""
 
 
 def schema_of(resolved: ResolvedStudy) -> pa.Schema:
     """Return the schema of a study's trials."""
     there = {BUDGET: resolved.budgets_differ, TEST_ERROR: TEST_ERROR in resolved.further}
     return trial_schema(resolved.hyperparameters, [name for name, has in there.items() if has])
-
-
-def recorded_schema(resolved: ResolvedStudy) -> pa.Schema:
-    """Return the schema of what a part must hold of its trials, besides their curves."""
-    return trial_schema(resolved.hyperparameters)
 
 
 def trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
@@ -117,3 +115,22 @@ def _source(row: Mapping[str, Any]) -> Source | None:
         return None
     batch_size, role, trial, rule = (row[name] for name in SOURCE_COLUMNS)
     return Source(batch_size, None if role is None else Role(role), trial, ScalingRule(rule))
+
+
+def box_rows(resolved: ResolvedStudy, regions: Regions) -> list[dict[str, Any]]:
+    """Return the rows of `boxes.parquet`."""
+    ranges = {n: entry for n, entry in resolved.search.space.items() if isinstance(entry, Range)}
+    study_box = {n: (r.low, r.high) for n, r in ranges.items()}
+    boxes = {(size, 0): study_box for size in resolved.searched} | dict(regions)
+    return [
+        {
+            "batch_size": size,
+            "region": region,
+            "hyperparameter": name,
+            "low": low,
+            "high": high,
+            "scale": str(ranges[name].scale),
+        }
+        for (size, region), box in sorted(boxes.items())
+        for name, (low, high) in box.items()
+    ]

@@ -25,8 +25,7 @@ class EventFiles:
                     if name != "step":
                         writer.add_scalar(name, value, int(row["step"]))
             outcome = {f"outcome/{name}": value for name, value in run.numbers.items()}
-            settings = {name: value for name, value in run.config.items() if value is not None}
-            writer.add_hparams(settings, outcome, name="settings")
+            writer.add_hparams(dict(run.config), outcome, name="settings")
 
     def close(self, summary: Mapping[str, float], figures: Sequence[Path]) -> None:
         """Write the study's numbers and figures as a run of their own."""

@@ -90,7 +90,7 @@ class Following:
         self._runs += len(results)
         for result in results:
             if self._by == TRIAL:
-                self._write(finished_run(self._resolved, result).as_json())
+                self._hand_over(finished_run(self._resolved, result))
             else:
                 best = self._best.get(result.batch_size, result)
                 self._best[result.batch_size] = min(best, result, key=attrgetter("rank"))
@@ -98,8 +98,7 @@ class Following:
     def finish(self) -> list[str]:
         """Hand over what the study found; return a sentence for each tracker that failed."""
         for size, result in sorted(self._best.items()):
-            run = finished_run(self._resolved, result, name=f"B{size}")
-            self._write(run.as_json())
+            self._hand_over(finished_run(self._resolved, result, name=f"B{size}"))
         if not self._runs and not self._problem:
             return []
         summary, figures = _found(self._folder, Path(self._scratch.name, "figures"))
@@ -127,6 +126,9 @@ class Following:
             ]
         said = self._said.read_text(encoding="utf-8", errors="replace").splitlines()
         return [*(f"nothing more was tracked by {line}" for line in said), *end]
+
+    def _hand_over(self, run: FinishedRun) -> None:
+        self._write(json.dumps(asdict(run)))
 
     def _write(self, line: str) -> None:
         if self._problem:
@@ -177,8 +179,7 @@ def _place(folder: ResultsFolder) -> Path:
 def _found(folder: ResultsFolder, to: Path) -> tuple[Mapping[str, float], list[str]]:
     """Return the numbers that an analysis finds, and its figures as PNG files."""
     from analysis.figures import FIGURES
-    from analysis.figures.drawing.kind import write_all
-    from analysis.figures.drawing.style import look_of
+    from analysis.figures.drawing.kind import look_of, write_all
     from analysis.report.summary import analyze
     from analysis.tables.study import read_study
 

@@ -26,9 +26,7 @@ class MlflowRuns:
     def log(self, run: FinishedRun) -> None:
         """Log settings, measurements, and the outcome as metrics and tags."""
         name, now = self._start(run.name), int(time.time() * 1000)
-        settings = [
-            Param(key, str(value)) for key, value in run.config.items() if value is not None
-        ]
+        settings = [Param(key, str(value)) for key, value in run.config.items()]
         for at in range(0, len(settings), _MOST_PARAMETERS):
             self._client.log_batch(name, params=settings[at : at + _MOST_PARAMETERS])
         metrics = [

@@ -1,10 +1,8 @@
 """Find trackers by name: in the table, or in an installed package as an entry point."""
 
-import functools
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,7 +11,6 @@ from workloads.entry_points import Kind
 
 TRIAL, BATCH_SIZE = "trial", "batch-size"
 """What becomes a run."""
-GROUP = "batchscale.trackers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +44,13 @@ def check_trackers(names: Sequence[str], by: str) -> None:
                     f"--track {name} needs the package {adapter.package}, got none; run "
                     f"`pip install {adapter.install}`"
                 )
-        elif name not in _plugins():
-            raise StudyError(not_among("--track", name, [*TRACKERS, *sorted(_plugins())]))
+        elif name not in _KIND.points():
+            raise StudyError(not_among("--track", name, [*TRACKERS, *sorted(_KIND.points())]))
 
 
 def tracker_class(name: str) -> Any:
     """Return the class of a tracker that `check_trackers` allowed."""
     if name not in TRACKERS:
-        return _KIND.load(_plugins()[name])
+        return _KIND.load(_KIND.points()[name])
     module, _, attribute = TRACKERS[name].place.partition(":")
     return getattr(importlib.import_module(f"study.tracking.{module}"), attribute)
-
-
-@functools.cache  # reads the metadata of every installed package
-def _plugins() -> dict[str, EntryPoint]:
-    return _KIND.by_name(entry_points(group=GROUP))

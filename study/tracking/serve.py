@@ -44,7 +44,7 @@ def _show(tracker: Tracker, line: str) -> None:
         end = json.loads(line.removeprefix(CLOSE))
         tracker.close(end["summary"], [Path(figure) for figure in end["figures"]])
     else:
-        tracker.log(FinishedRun.of_json(line))
+        tracker.log(FinishedRun(**json.loads(line)))
 
 
 @contextlib.contextmanager

@@ -1,10 +1,9 @@
 """What a tracker is given and has to do; plug-ins of `batchscale.trackers` are such classes."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,15 +21,6 @@ class FinishedRun:
     config: Mapping[str, Any]
     curve: Sequence[Mapping[str, float]]
     outcome: Mapping[str, Any]
-
-    @classmethod
-    def of_json(cls, text: str) -> Self:
-        """Return the run of a line that `as_json` made."""
-        return cls(**json.loads(text))
-
-    def as_json(self) -> str:
-        """Return the run as a line of JSON."""
-        return json.dumps(asdict(self))
 
     @property
     def failed(self) -> bool:

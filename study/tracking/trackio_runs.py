@@ -38,7 +38,7 @@ class TrackioRuns:
         trackio.init(
             project=self._study,
             name=name,
-            config={key: value for key, value in config.items() if value is not None},
+            config=config,
             embed=False,
             auto_log_gpu=False,
             auto_log_cpu=False,

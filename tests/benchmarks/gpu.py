@@ -45,7 +45,6 @@ from study.planning.sizing import Device
 
 WORKLOAD = f"{Path(__file__).with_name('made_images.py')}:MadeImages"
 BATCH_SIZES = [2**k for k in range(13)]
-PRUNE = [0.25, 0.5]
 LEAST_SECONDS = 1.0
 """Length of one timing."""
 _PER_PARAMETER = 8 * 4
@@ -61,7 +60,7 @@ def study_of(chosen: argparse.Namespace) -> dict[str, Any]:
         "workload_options": {"train": chosen.images, "validation": chosen.validation},
         "batch_sizes": chosen.batch_sizes,
         "search": {"trials": chosen.trials},
-        "race": {"max_steps": chosen.max_steps, **({"prune": PRUNE} if chosen.prune else {})},
+        "race": {"max_steps": chosen.max_steps, "prune": [0.25, 0.5]},
         "replicates": {"seeds": 0},
         "compute": {"precision": chosen.precision},
     }
@@ -194,12 +193,11 @@ def main() -> None:
     parser = arguments(__doc__, repeats=3)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--trials", type=positive, default=100, help="default 100")
-    parser.add_argument("--max-steps", type=positive, default=2000, help="default 2000")
+    parser.add_argument("--max-steps", type=positive, default=4000, help="default 4000")
     parser.add_argument("--batch-sizes", type=positives, default=BATCH_SIZES, metavar="B,B,...")
     parser.add_argument("--images", type=positive, default=55_000, help="to train; default 55000")
-    parser.add_argument("--validation", type=positive, default=5000, help="images; default 5000")
+    parser.add_argument("--validation", type=positive, default=2000, help="images; default 2000")
     parser.add_argument("--precision", choices=list(Precision), default=Precision.FLOAT32)
-    parser.add_argument("--prune", action="store_true", help=f"race.prune = {PRUNE}")
     parser.add_argument(
         "--workers", type=positive, default=4, help="that share the card; default 4"
     )

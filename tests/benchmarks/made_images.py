@@ -1,7 +1,8 @@
 """Images that are made up, for machines without data and network.
 
-In the workload, of the shape of MNIST, each class is a smooth picture, and each image one of them
-with noise; `gpu.py` trains on it. The files hold nothing but noise; `packs.py` times steps on them.
+In the workload, of the shape of MNIST, each class has a number of smooth pictures, and each image
+is one of them with noise; `gpu.py` trains on it. The files hold nothing but noise; `packs.py` times
+steps on them.
 """
 
 import os
@@ -18,7 +19,9 @@ from workloads.models.simple_cnn import simple_cnn, sizes_of
 
 SIDE, CLASSES = 28, 10
 TRAIN, VALIDATION = 55_000, 5_000
-NOISE = 1.5
+PICTURES, NOISE = 20, 1.0
+"""Pictures of a class, and noise in units of their spread: a network needs about 100 steps of 64
+examples, and some 2,000 of one."""
 
 
 class MadeImages:
@@ -44,11 +47,12 @@ class MadeImages:
 @cache
 def _made(train: int, validation: int) -> Data:
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.randn(CLASSES, 1, 7, 7, generator=generator)
+    coarse = torch.randn(PICTURES * CLASSES, 1, 7, 7, generator=generator)
     pictures = nn.functional.interpolate(coarse, size=SIDE, mode="bilinear")
-    labels = torch.randint(CLASSES, (train + validation,), generator=generator)
+    chosen = torch.randint(len(pictures), (train + validation,), generator=generator)
+    labels = chosen % CLASSES
     noisy = torch.empty(len(labels), 1, SIDE, SIDE).normal_(0, NOISE, generator=generator)
-    inputs = (noisy.add_(pictures[labels]).sigmoid_() * 255).to(torch.uint8)
+    inputs = (noisy.add_(pictures[chosen]).sigmoid_() * 255).to(torch.uint8)
 
     def part(rows: slice) -> Examples[Tensor, Tensor]:
         return Examples(inputs[rows], labels[rows])

@@ -134,6 +134,7 @@ def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place, command):
     assert code == 1
     assert "32 trials recorded, 8 failed" in out
     assert 'B = 4: 8 of 8 trials failed, the first with "RuntimeError: no fours today".' in out
+    assert "To run them again, delete the files of their cohorts, " in out
     trials = place.table("trials.parquet")
     failed = trials[trials["status"] == "failed"]
     assert set(failed["batch_size"]) == {4}

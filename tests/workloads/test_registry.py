@@ -8,7 +8,7 @@ import pytest
 
 import workloads
 from tests.entry_points import Point
-from workloads import registry
+from workloads import entry_points, registry
 from workloads.builtin.table import BUILTIN
 from workloads.errors import WorkloadError
 from workloads.registry import names, resolve
@@ -44,7 +44,7 @@ def written(tmp_path):
 @pytest.fixture
 def installed(monkeypatch):
     """Pretends that these entry points are installed."""
-    return lambda *points: monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    return lambda *points: monkeypatch.setattr(entry_points, "installed", lambda group: points)
 
 
 @pytest.mark.parametrize("name", BUILTIN)

@@ -1,18 +1,18 @@
 """Built-in classification workloads; a workload of your own may look just like them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from workloads.builtin.defaults import momentum_space
+from workloads.builtin import momentum_space
 from workloads.data.digits import digits
-from workloads.data.fashion_mnist import check_pool, fashion_mnist
+from workloads.data.idx_images import check_pool, fashion_mnist
 from workloads.data.images import resolve_amount, subset
+from workloads.models.layers import GHOST
 from workloads.models.mlp import hidden_layers, mlp
-from workloads.models.normalization import GHOST
 from workloads.models.resnet import resnet8
 from workloads.models.simple_cnn import simple_cnn
 from workloads.workload import Data, Examples, Model, Target
@@ -44,48 +44,85 @@ def misclassified(model: Model, data: Examples) -> Tensor:
     return wrong.to(torch.float32).mean()
 
 
-class DigitsMLP:
-    """scikit-learn's handwritten digits, a fully connected network, 5 % validation error."""
+@dataclass(eq=False)
+class _Vectors:
+    """Workloads on vectors of 10 classes, with a fully connected network.
 
-    target = Target(0.05)
-    study_defaults: Mapping[str, Any] = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
+    Attributes:
+        hidden: width of each hidden layer; None is the workload's own.
+        dropout: dropout of the hidden layers, in [0, 1).
+        parameters: instead of `hidden`, the number of weights and biases, met within 2 % by hidden
+            layers of equal width.
+        depth: number of these layers; None is 1.
+        images: training images to keep: a fraction up to 1, a number above.
+        classes: classes to keep: a fraction up to 1, a number above.
+    """
+
+    hidden: Sequence[int] | None = None
+    dropout: float = 0.0
+    parameters: int | None = None
+    depth: int | None = None
+    images: float = 1.0
+    classes: float = 1.0
 
     hyperparameters = LABEL_SMOOTHING
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
-    def __init__(  # noqa: PLR0913 - one argument for each option of the workload
-        self,
-        hidden: Sequence[int] | None = None,
-        dropout: float = 0.0,
-        parameters: int | None = None,
-        depth: int | None = None,
-        images: float = 1.0,
-        classes: float = 1.0,
-    ) -> None:
-        """Set the network and the part of the data.
-
-        Args:
-            hidden: width of each hidden layer; None is (32,).
-            dropout: dropout of the hidden layers, in [0, 1).
-            parameters: instead of `hidden`, the number of weights and biases, met within 2 % by
-                hidden layers of equal width.
-            depth: number of these layers; None is 1.
-            images: training images to keep: a fraction up to 1, a number above.
-            classes: classes to keep: a fraction up to 1, a number above.
-        """
-        self._kept, self._classes = (images, classes), resolve_amount("classes", classes, 10)
-        ends = (64, self._classes)
-        self._hidden = hidden_layers(ends, hidden, parameters, depth, default=(32,))
-        self._dropout = dropout
-
-    def data(self) -> Data:
-        """Return the digits."""
-        return subset(digits(), *self._kept)
+    def _set_network(self, inputs: int, width: int) -> None:
+        """Choose the layers at once, so that wrong options are refused."""
+        self._inputs, self._classes = inputs, resolve_amount("classes", self.classes, 10)
+        ends = (inputs, self._classes)
+        self._hidden = hidden_layers(ends, self.hidden, self.parameters, self.depth, (width,))
 
     def model(self) -> nn.Module:
         """Return a new network."""
-        return mlp(64, self._hidden, self._classes, self._dropout)
+        return mlp(self._inputs, self._hidden, self._classes, self.dropout)
+
+
+@dataclass(eq=False)
+class DigitsMLP(_Vectors):
+    """scikit-learn's handwritten digits, a fully connected network, 5 % validation error."""
+
+    target = Target(0.05)
+    study_defaults = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
+
+    def __post_init__(self) -> None:
+        self._set_network(64, 32)
+
+    def data(self) -> Data:
+        """Return the digits."""
+        return subset(digits(), self.images, self.classes)
+
+
+@dataclass(eq=False)
+class FashionMnistMLP(_Vectors):
+    """Fashion-MNIST, a fully connected network, 15 % validation error.
+
+    Attributes:
+        pool: side of the squares of pixels that are averaged, 1 or 2.
+        data_dir: folder of the idx files; None searches the usual places.
+        download: whether missing files may be fetched from the Hugging Face hub.
+    """
+
+    pool: int = 2
+    data_dir: str | None = None
+    download: bool = False
+
+    target = Target(0.15)
+    study_defaults = {"race": {"max_steps": 200_000}}
+
+    def __post_init__(self) -> None:
+        self._set_network((28 // check_pool(self.pool)) ** 2, 64)
+
+    @cached_property
+    def _images(self) -> Data:
+        every = fashion_mnist(self.data_dir, self.pool, self.download)
+        return subset(every, self.images, self.classes)
+
+    def data(self) -> Data:
+        """Return the images, read once."""
+        return self._images
 
 
 class _DigitImages:
@@ -97,98 +134,51 @@ class _DigitImages:
 
     def data(self) -> Data:
         """Return the digits."""
-        flat = digits()
         train, validation = (
             Examples(split.inputs.view(-1, 1, 8, 8), split.targets)
-            for split in (flat.train, flat.validation)
+            for split in digits().splits.values()
         )
         return Data(train=train, validation=validation)
 
 
+@dataclass(eq=False)
 class DigitsCNN(_DigitImages):
-    """scikit-learn's handwritten digits, a convolutional network, 5 % validation error."""
+    """scikit-learn's handwritten digits, a convolutional network, 5 % validation error.
 
-    study_defaults: Mapping[str, Any] = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
+    `filters` are those of the two 5x5 convolutions, `hidden` the units of the dense layer.
+    """
 
-    def __init__(self, filters: tuple[int, int] = (8, 16), hidden: int = 32) -> None:
-        """Set the filters of the two 5x5 convolutions, and the units of the dense layer."""
-        self._sizes = (*filters, hidden)
+    filters: tuple[int, int] = (8, 16)
+    hidden: int = 32
+
+    study_defaults = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
 
     def model(self) -> nn.Module:
         """Return a new network."""
-        return simple_cnn((1, 8, 8), 10, self._sizes)
+        return simple_cnn((1, 8, 8), 10, (*self.filters, self.hidden))
 
 
+@dataclass(eq=False)
 class DigitsResNet8(_DigitImages):
     """scikit-learn's handwritten digits, a narrow ResNet-8, 5 % validation error.
 
-    It is small enough to show on any machine how normalization changes the curve.
+    It is small enough to show on any machine how normalization changes the curve. `norm` is none,
+    batch, or ghost with at most `ghost` examples; `widths` are the filters of each block.
     """
 
-    study_defaults: Mapping[str, Any] = {
+    norm: str = "none"
+    ghost: int = GHOST
+    widths: Sequence[int] = (4, 8, 16)
+
+    study_defaults = {
         "search": {"space": momentum_space(lr=(1e-3, 10.0))},
         "race": {"max_steps": 5_000},
     }
 
-    def __init__(
-        self, norm: str = "none", ghost: int = GHOST, widths: Sequence[int] = (4, 8, 16)
-    ) -> None:
-        """Set the normalization and the filters of each block.
-
-        `norm` is none, batch, or ghost with at most `ghost` examples.
-        """
-        self._norm, self._ghost, self._widths = norm, ghost, tuple(widths)
+    def __post_init__(self) -> None:
         with torch.device("meta"):
             self.model()  # refuses wrong options at once
 
     def model(self) -> nn.Module:
         """Return a new network."""
-        return resnet8(1, 10, self._widths, self._norm, self._ghost)
-
-
-class FashionMnistMLP:
-    """Fashion-MNIST, a fully connected network, 15 % validation error."""
-
-    target = Target(0.15)
-    study_defaults: Mapping[str, Any] = {"race": {"max_steps": 200_000}}
-
-    hyperparameters = LABEL_SMOOTHING
-    loss = staticmethod(cross_entropy)
-    error = staticmethod(misclassified)
-
-    def __init__(  # noqa: PLR0913 - one argument for each option of the workload
-        self,
-        hidden: Sequence[int] | None = None,
-        pool: int = 2,
-        data_dir: str | None = None,
-        download: bool = False,
-        dropout: float = 0.0,
-        parameters: int | None = None,
-        depth: int | None = None,
-        images: float = 1.0,
-        classes: float = 1.0,
-    ) -> None:
-        """Set the network and the data; see `DigitsMLP` for the options that are not named here.
-
-        `hidden` is (64,) by default. `pool` is the side of the squares of pixels that are averaged,
-        1 or 2. `data_dir` is the folder of the idx files; None searches the usual places. With
-        `download`, missing files may be fetched from the Hugging Face hub.
-        """
-        self._kept, self._classes = (images, classes), resolve_amount("classes", classes, 10)
-        self._inputs = (28 // check_pool(pool)) ** 2
-        ends = (self._inputs, self._classes)
-        self._hidden = hidden_layers(ends, hidden, parameters, depth, default=(64,))
-        self._dropout, self._pool = dropout, pool
-        self._data_dir, self._download = data_dir, download
-
-    @cached_property
-    def _images(self) -> Data:
-        return subset(fashion_mnist(self._data_dir, self._pool, self._download), *self._kept)
-
-    def data(self) -> Data:
-        """Return the images, read once."""
-        return self._images
-
-    def model(self) -> nn.Module:
-        """Return a new network."""
-        return mlp(self._inputs, self._hidden, self._classes, self._dropout)
+        return resnet8(1, 10, self.widths, self.norm, self.ghost)

@@ -1,9 +1,7 @@
 """The workload of the user's own images, sorted into one folder a class."""
 
-import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -11,7 +9,7 @@ from torch import nn
 from workloads.builtin.classification import cross_entropy, misclassified
 from workloads.data.image_files import ImageFiles, find_images
 from workloads.data.image_folder import image_folder
-from workloads.data.places import VARIABLE
+from workloads.data.places import place_of
 from workloads.errors import WorkloadError
 from workloads.models.alexnet import alexnet
 from workloads.models.resnet import resnet8, resnet50
@@ -56,9 +54,8 @@ class ImageFolder:
                 `validation`, `test`) that do; an absolute path, or one in BATCHSCALE_DATA.
             model: simple-cnn, resnet8, resnet50, alexnet, alexnet-bn or vgg11.
             size: side that images are resized and cropped to, in pixels.
-            cache: folder for the decoded images, an absolute path or one in BATCHSCALE_DATA; they
-                are then mapped and may be larger than memory, and the lanes are looped. Left out,
-                they are decoded into memory.
+            cache: folder for the decoded images, as `folder`; they are then mapped, may be larger
+                than memory, and the lanes are looped. Left out, they are decoded into memory.
             images: training images to keep: a fraction up to 1, above it a number.
             classes: classes to keep: a fraction up to 1, above it a number.
 
@@ -72,11 +69,11 @@ class ImageFolder:
 
     @cached_property
     def _files(self) -> ImageFiles:
-        return find_images(_place("folder", self._folder), *self._part)
+        return find_images(place_of("folder", self._folder), *self._part)
 
     @cached_property
     def _data(self) -> Data:
-        cache = None if self._cache is None else _place("cache", self._cache)
+        cache = None if self._cache is None else place_of("cache", self._cache)
         return image_folder(self._files, self._size, cache)
 
     def data(self) -> Data:
@@ -86,14 +83,3 @@ class ImageFolder:
     def model(self) -> nn.Module:
         """Return a fresh network, with a logit for every class in the folder."""
         return _MODELS[self._model]((3, self._size, self._size), self._files.classes)
-
-
-def _place(option: str, path: str) -> Path:
-    asked, place = os.environ.get(VARIABLE), Path(path).expanduser()
-    # workers run in folders of their own, where a relative path would lead elsewhere
-    if not place.is_absolute() and not asked:
-        raise WorkloadError(
-            f"`{option}` must be an absolute path, or one in {VARIABLE}, got {path!r} and no "
-            f"{VARIABLE}; give the full path, or --data-dir"
-        )
-    return Path(asked or "") / place

@@ -1,26 +1,24 @@
 """Image workloads of the large-batch literature: MNIST, Fashion-MNIST, CIFAR-10.
 
-All take `images` and `classes`, how many training images and classes to keep (a fraction up to 1, a
-number above), and `download`, whether missing files may be fetched from the Hugging Face hub.
 Targets and boxes on CIFAR-10 are taken from the literature.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
+from workloads.builtin import momentum_space
 from workloads.builtin.classification import cross_entropy, misclassified
-from workloads.builtin.defaults import momentum_space
 from workloads.data import cifar10 as cifar
 from workloads.data.idx_images import FASHION_MNIST, MNIST, TRAIN, IdxImages
 from workloads.data.images import resolve_amount, split, subset
 from workloads.models.alexnet import alexnet
+from workloads.models.layers import GHOST, Pixels
 from workloads.models.mlp import mlp
-from workloads.models.normalization import GHOST
-from workloads.models.pixels import Pixels
 from workloads.models.resnet import resnet8, resnet50
 from workloads.models.simple_cnn import simple_cnn, sizes_of
 from workloads.models.vgg import vgg11
@@ -33,22 +31,31 @@ def _defaults(max_steps: int, highest_lr: float) -> Mapping[str, Any]:
     return {"search": {"space": space}, "race": {"max_steps": max_steps}}
 
 
+@dataclass(eq=False)
 class _Images:
-    """Data that are read once, loss and error of the workloads below."""
+    """Data that are read once, loss and error of the workloads below.
+
+    Attributes:
+        images: training images to keep: a fraction up to 1, a number above.
+        classes: classes to keep: a fraction up to 1, a number above.
+        download: whether missing files may be fetched from the Hugging Face hub.
+    """
+
+    images: float = 1.0
+    classes: float = 1.0
+    download: bool = False
 
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
-    def __init__(self, images: float, classes: float, download: bool) -> None:
-        """Set the part of the data; see the module for the options."""
-        self._images, self._download = images, download
-        self._classes = resolve_amount("classes", classes, 10)
+    def __post_init__(self) -> None:
+        self._classes = resolve_amount("classes", self.classes, 10)
         with torch.device("meta"):
             self.model()  # refuses wrong options at once
 
     @cached_property
     def _data(self) -> Data:
-        return subset(self._read(), self._images, self._classes)
+        return subset(self._read(), self.images, self._classes)
 
     def _read(self) -> Data:
         raise NotImplementedError
@@ -65,61 +72,46 @@ class _Images:
 class _Idx(_Images):
     """Workloads on MNIST and Fashion-MNIST; images are (1, 28, 28)."""
 
-    source: IdxImages
+    source: ClassVar[IdxImages] = MNIST
 
     def _read(self) -> Data:
-        images, labels = self.source.read(None, self._download)
+        images, labels = self.source.read(None, self.download)
         return split(images[:, None].copy(), labels, TRAIN)
 
 
+@dataclass(eq=False)
 class MnistMLP(_Idx):
-    """MNIST, a fully connected network of Shallue et al. 2018, 3 % validation error."""
+    """MNIST, a fully connected network of Shallue et al. 2018, 3 % validation error.
+
+    `hidden` are the widths of the hidden layers, in the paper one to three of 1,024 units.
+    """
+
+    hidden: tuple[int, ...] = (1024,)
 
     target = Target(0.03)
     study_defaults = _defaults(40_000, 10.0)
-    source = MNIST
-
-    def __init__(
-        self,
-        hidden: tuple[int, ...] = (1024,),
-        images: float = 1.0,
-        classes: float = 1.0,
-        download: bool = False,
-    ) -> None:
-        """Set the widths of the hidden layers, in the paper one to three of 1,024 units."""
-        self._hidden = tuple(hidden)
-        super().__init__(images, classes, download)
 
     def model(self) -> nn.Module:
         """Return a new network."""
-        return nn.Sequential(Pixels(), *mlp(28 * 28, self._hidden, self._classes))
+        return nn.Sequential(Pixels(), *mlp(28 * 28, self.hidden, self._classes))
 
 
+@dataclass(eq=False)
 class MnistSimpleCNN(_Idx):
-    """MNIST, the Simple CNN of Shallue et al. 2018, 3 % validation error."""
+    """MNIST, the Simple CNN of Shallue et al. 2018, 3 % validation error.
+
+    `width` is narrow, base or wide; the paper's `dropout` of the hidden layer is 0.4.
+    """
+
+    width: str = "base"
+    dropout: float = 0.0
 
     target = Target(0.03)
     study_defaults = _defaults(40_000, 10.0)
-    source = MNIST
-
-    def __init__(
-        self,
-        width: str = "base",
-        dropout: float = 0.0,
-        images: float = 1.0,
-        classes: float = 1.0,
-        download: bool = False,
-    ) -> None:
-        """Set the width (narrow, base or wide) and the dropout of the hidden layer, in [0, 1).
-
-        The paper's dropout is 0.4.
-        """
-        self._sizes, self._dropout = sizes_of(width), dropout
-        super().__init__(images, classes, download)
 
     def model(self) -> nn.Module:
         """Return a new network."""
-        return simple_cnn((1, 28, 28), self._classes, self._sizes, self._dropout)
+        return simple_cnn((1, 28, 28), self._classes, sizes_of(self.width), self.dropout)
 
 
 class FashionMnistSimpleCNN(MnistSimpleCNN):
@@ -133,116 +125,94 @@ class _Cifar10(_Images):
     """Workloads on CIFAR-10; images are (3, 32, 32)."""
 
     def _read(self) -> Data:
-        return cifar.cifar10(self._download)
+        return cifar.cifar10(self.download)
 
 
+@dataclass(eq=False)
 class Cifar10ResNet8(_Cifar10):
-    """CIFAR-10, the ResNet-8 of Shallue et al. 2018, 30 % validation error."""
+    """CIFAR-10, the ResNet-8 of Shallue et al. 2018, 30 % validation error.
+
+    `norm` is none, batch, or ghost with at most `ghost` examples.
+    """
+
+    norm: str = "none"
+    ghost: int = GHOST
 
     target = Target(0.3)
     study_defaults = _defaults(100_000, 10.0)
 
-    def __init__(
-        self,
-        norm: str = "none",
-        ghost: int = GHOST,
-        images: float = 1.0,
-        classes: float = 1.0,
-        download: bool = False,
-    ) -> None:
-        """Set the normalization: none, batch, or ghost with at most `ghost` examples."""
-        self._norm, self._ghost = norm, ghost
-        super().__init__(images, classes, download)
-
     def model(self) -> nn.Module:
         """Return a new network."""
-        return resnet8(3, self._classes, norm=self._norm, ghost=self._ghost)
+        return resnet8(3, self._classes, norm=self.norm, ghost=self.ghost)
 
 
+@dataclass(eq=False)
 class Cifar10AlexNet(_Cifar10):
-    """CIFAR-10, AlexNet with local response normalization, 25 % validation error."""
+    """CIFAR-10, AlexNet with local response normalization, 25 % validation error.
+
+    Attributes:
+        width: filters of the first convolution, a multiple of 3, with which all layers scale; the
+            dense ones have 1,024 units at 96.
+        dropout: of the dense layers, in [0, 1).
+    """
+
+    width: int = 96
+    dropout: float = 0.5
 
     target = Target(0.25)
     study_defaults = _defaults(100_000, 1.0)
-    norm = "local-response"
-
-    def __init__(
-        self,
-        width: int = 96,
-        dropout: float = 0.5,
-        images: float = 1.0,
-        classes: float = 1.0,
-        download: bool = False,
-    ) -> None:
-        """Set the filters of the first convolution and the dropout of the dense layers, in [0, 1).
-
-        All layers scale with `width`, a multiple of 3; the dense ones have 1,024 units at 96.
-        """
-        self._width, self._dropout = width, dropout
-        super().__init__(images, classes, download)
+    _norm = "local-response"
 
     def model(self) -> nn.Module:
         """Return a new network."""
-        dense = 32 * self._width // 3
-        return alexnet(cifar.SHAPE, self._classes, self.norm, self._width, dense, self._dropout)
+        dense = 32 * self.width // 3
+        return alexnet(cifar.SHAPE, self._classes, self._norm, self.width, dense, self.dropout)
 
 
 class Cifar10AlexNetBN(Cifar10AlexNet):
     """CIFAR-10, AlexNet with batch normalization (You et al. 2017), 20 % validation error."""
 
     target = Target(0.2)
-    norm = "batch"
+    _norm = "batch"
 
 
+@dataclass(eq=False)
 class Cifar10VGG11(_Cifar10):
-    """CIFAR-10, VGG-11 without batch normalization, 20 % validation error."""
+    """CIFAR-10, VGG-11 without batch normalization, 20 % validation error.
+
+    Attributes:
+        width: filters of the first stage; the dense layers have eight times as many units.
+        dropout: of the dense layers, in [0, 1).
+    """
+
+    width: int = 64
+    dropout: float = 0.5
 
     target = Target(0.2)
     study_defaults = _defaults(100_000, 1.0)
 
-    def __init__(
-        self,
-        width: int = 64,
-        dropout: float = 0.5,
-        images: float = 1.0,
-        classes: float = 1.0,
-        download: bool = False,
-    ) -> None:
-        """Set the filters of the first stage and the dropout of the dense layers, in [0, 1).
-
-        The dense layers have eight times as many units.
-        """
-        self._width, self._dropout = width, dropout
-        super().__init__(images, classes, download)
-
     def model(self) -> nn.Module:
         """Return a new network."""
-        return vgg11(cifar.SHAPE, self._classes, self._width, 8 * self._width, self._dropout)
+        return vgg11(cifar.SHAPE, self._classes, self.width, 8 * self.width, self.dropout)
 
 
+@dataclass(eq=False)
 class Cifar10ResNet50(_Cifar10):
-    """CIFAR-10, ResNet-50 without the first layer's halvings, 15 % validation error."""
+    """CIFAR-10, ResNet-50 without the first layer's halvings, 15 % validation error.
+
+    Attributes:
+        width: filters of the first stage.
+        ghost: most examples of a ghost batch; None normalizes over the whole batch.
+        zero_gamma: whether blocks start as their shortcuts (Goyal et al. 2017).
+    """
+
+    width: int = 64
+    ghost: int | None = None
+    zero_gamma: bool = True
 
     target = Target(0.15)
     study_defaults = _defaults(100_000, 10.0)
 
-    def __init__(
-        self,
-        width: int = 64,
-        ghost: int | None = None,
-        zero_gamma: bool = True,
-        images: float = 1.0,
-        classes: float = 1.0,
-        download: bool = False,
-    ) -> None:
-        """Set the filters of the first stage, and how blocks are normalized and start.
-
-        `ghost` is the most examples of a ghost batch; None normalizes over the whole batch. With
-        `zero_gamma`, blocks start as their shortcuts (Goyal et al. 2017).
-        """
-        self._width, self._ghost, self._zero_gamma = width, ghost, zero_gamma
-        super().__init__(images, classes, download)
-
     def model(self) -> nn.Module:
         """Return a new network."""
-        return resnet50(cifar.SHAPE, self._classes, self._width, self._ghost, self._zero_gamma)
+        return resnet50(cifar.SHAPE, self._classes, self.width, self.ghost, self.zero_gamma)

@@ -3,14 +3,13 @@
 Tokens hold several bytes each, so their own cross-entropy would depend on how they were made.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from workloads.builtin.defaults import momentum_space
+from workloads.builtin import momentum_space
 from workloads.data.text import Text, text
 from workloads.data.tokens import BYTES, require_size
 from workloads.models.lstm import LSTM
@@ -27,26 +26,42 @@ def cross_entropy_per_token(model: Model, batch: Examples) -> Tensor:
     return nn.functional.cross_entropy(logits, batch.targets.flatten().long())
 
 
+@dataclass(eq=False)
 class _Text:
-    """Workloads on text."""
+    """Workloads on text.
+
+    Attributes:
+        path: a file or folder of text, an absolute path or one in BATCHSCALE_DATA, or
+            `hub:owner/name:file`; None reads the modules of Python's standard library.
+        context: length of a window, tokens.
+        width: size of the embedding and of every layer.
+        layers: number of layers.
+        vocabulary: number of tokens, made from the training text by byte-pair encoding; 256 for its
+            bytes.
+    """
+
+    path: str | None = None
+    context: int = 32
+    width: int = 64
+    layers: int = 1
+    vocabulary: int = BYTES
 
     target = Target(2.3, "loss")
     loss = staticmethod(cross_entropy_per_token)
 
-    def __init__(self, path: str | None, context: int, vocabulary: int) -> None:
-        require_size(vocabulary)
-        self._path, self._context, self._vocabulary = path, context, vocabulary
+    def __post_init__(self) -> None:
+        require_size(self.vocabulary)
         with torch.device("meta"):
             self.model()  # refuses wrong options at once
 
     @property
     def tokens_per_example(self) -> int:
         """Tokens in a window."""
-        return self._context
+        return self.context
 
     @cached_property
     def _text(self) -> Text:
-        return text(self._path, self._context, self._vocabulary)
+        return text(self.path, self.context, self.vocabulary)
 
     def data(self) -> Data:
         """Return windows of text, read once."""
@@ -61,71 +76,37 @@ class _Text:
         raise NotImplementedError
 
 
+@dataclass(eq=False)
 class TextTransformer(_Text):
-    """Text by bytes or tokens, a small decoder-only Transformer, 2.3 nats per validation byte."""
+    """Text by bytes or tokens, a small decoder-only Transformer, 2.3 nats per validation byte.
 
-    study_defaults: Mapping[str, Any] = {
+    It has `layers` blocks of `heads` attention heads, of which `width` is a multiple.
+    """
+
+    layers: int = 2
+    heads: int = 4
+
+    study_defaults = {
         "search": {"space": momentum_space(lr=(1e-3, 1.0))},
         "race": {"max_steps": 5_000},
     }
 
-    def __init__(
-        self,
-        path: str | None = None,
-        context: int = 32,
-        width: int = 64,
-        layers: int = 2,
-        heads: int = 4,
-        vocabulary: int = BYTES,
-    ) -> None:
-        """Set the text and the network's size.
-
-        Args:
-            path: a file or folder of text, an absolute path or one in BATCHSCALE_DATA, or
-                `hub:owner/name:file`; None reads the modules of Python's standard library.
-            context: length of a window, tokens.
-            width: size of the embedding, a multiple of `heads`.
-            layers: number of blocks.
-            heads: attention heads of each block.
-            vocabulary: number of tokens, made from the training text by byte-pair encoding; 256 for
-                its bytes.
-        """
-        self._sizes = (width, layers, heads)
-        super().__init__(path, context, vocabulary)
-
     def model(self) -> nn.Module:
         """Return a new network."""
-        return Transformer(self._vocabulary, self._context, *self._sizes)
+        return Transformer(self.vocabulary, self.context, self.width, self.layers, self.heads)
 
 
 class TextLSTM(_Text):
-    """Text by bytes or tokens, a small LSTM, 2.3 nats per byte on validation."""
+    """Text by bytes or tokens, a small LSTM, 2.3 nats per byte on validation.
 
-    study_defaults: Mapping[str, Any] = {
+    Its state starts at zero in each window.
+    """
+
+    study_defaults = {
         "search": {"space": momentum_space(lr=(1e-1, 30.0))},
         "race": {"max_steps": 5_000},
     }
 
-    def __init__(
-        self,
-        path: str | None = None,
-        context: int = 32,
-        width: int = 64,
-        layers: int = 1,
-        vocabulary: int = BYTES,
-    ) -> None:
-        """Set the text and the network's size.
-
-        Args:
-            path: as for `TextTransformer`.
-            context: length of a window, tokens; the state starts at zero in each.
-            width: size of the embedding and of every layer.
-            layers: number of LSTM layers.
-            vocabulary: as for `TextTransformer`.
-        """
-        self._sizes = (width, layers)
-        super().__init__(path, context, vocabulary)
-
     def model(self) -> nn.Module:
         """Return a new network."""
-        return LSTM(self._vocabulary, *self._sizes)
+        return LSTM(self.vocabulary, self.width, self.layers)

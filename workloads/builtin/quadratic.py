@@ -62,9 +62,6 @@ class NoisyQuadratic:
     def lanes(self, setup: LaneSetup) -> "QuadraticLanes":
         """Return lanes at theta_0, velocity 0.
 
-        Returns:
-            The lanes.
-
         Raises:
             WorkloadError: the optimizer is not one whose recursion is known.
         """
@@ -81,16 +78,11 @@ class _Form:
     """An optimizer in torch's form: v <- m v + g, theta <- theta - lr (k g + m^n v).
 
     The learning rate stays outside the velocity, so that schedules act as in torch.
-
-    Attributes:
-        has_velocity: whether there is a v; without it, theta <- theta - lr g.
-        gradient_weight: k.
-        momentum_power: n.
     """
 
-    has_velocity: bool
-    gradient_weight: float
-    momentum_power: int
+    has_velocity: bool  # without it, theta <- theta - lr g
+    gradient_weight: float  # k
+    momentum_power: int  # n
 
 
 _FORMS: Mapping[str, _Form] = {
@@ -108,13 +100,7 @@ class QuadraticLanes:
     """Second moments of every direction in every lane."""
 
     def __init__(self, curvature: Floats, noise: Floats, setup: LaneSetup) -> None:
-        """Start at E theta^2 = 1, v = 0, and the average of theta at theta.
-
-        Args:
-            curvature: h, shape (dimension,).
-            noise: c, shape (dimension,).
-            setup: optimizer, batch size, hyperparameters, averaging.
-        """
+        """Start at E theta^2 = 1, v = 0, and the average of theta at theta; h and c are vectors."""
         self._h, self._form = curvature, _FORMS[setup.optimizer]
         self._noise, self._batch_size_at = noise, setup.batch_size_at
         self._batch_size = setup.batch_size
@@ -180,7 +166,9 @@ class QuadraticLanes:
             steps //= 2
             if steps == 0:
                 return
-            update = _twice(update)
+            matrix, offset = update
+            squared = np.einsum("ij...,jk...->ik...", matrix, matrix)
+            update = squared, _times(matrix, offset) + offset
 
     def _apply(self, update: _Map) -> None:
         self._moments = _times(update[0], self._moments) + update[1]
@@ -224,12 +212,6 @@ class QuadraticLanes:
             np.array([[np.broadcast_to(entry, shape) for entry in row] for row in matrix]),
             np.array([np.broadcast_to(entry, shape) for entry in offset]),
         )
-
-
-def _twice(update: _Map) -> _Map:
-    matrix, offset = update
-    squared = np.einsum("ij...,jk...->ik...", matrix, matrix)
-    return squared, _times(matrix, offset) + offset
 
 
 def _times(matrix: Floats, moments: Floats) -> Floats:

@@ -5,17 +5,11 @@ from typing import NamedTuple
 
 
 class BuiltIn(NamedTuple):
-    """A workload of batchscale's own.
+    """A workload of batchscale's own."""
 
-    Attributes:
-        attribute: its class, as module:attribute, the module in `workloads.builtin`.
-        data: where its data come from.
-        summary: what it is.
-    """
-
-    attribute: str
-    data: str
-    summary: str
+    attribute: str  # its class, as module:attribute, the module in `workloads.builtin`
+    data: str  # where its data come from
+    summary: str  # what it is
 
 
 _DIGITS = "scikit-learn"

@@ -4,13 +4,13 @@ import hashlib
 import os
 import shlex
 import shutil
+import string
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workloads.command.placeholders import GIVEN, filled, placeholders
 from workloads.errors import WorkloadError
 from workloads.workload import Target
 
@@ -18,6 +18,17 @@ PROGRAM = "program"
 """Mode in which such trials are computed, and their optimizer as a study records it."""
 COHORT, AT_ONCE = 8, 1
 """Trials of a cohort, and programs that a worker runs at once, unless the study says more."""
+GIVEN: Mapping[str, str] = {
+    "batch_size": "examples per step",
+    "micro_batch": "examples to process at once; the batch size unless the study says less",
+    "seed": "the trial's seed modulo 2^31, which every library takes",
+    "max_steps": "the step budget",
+    "max_examples": "the step budget times the batch size",
+    "checkpoint": "folder for the program's checkpoints, as in $BATCHSCALE_CHECKPOINT",
+    "python": "the Python interpreter that runs batchscale",
+}
+"""What batchscale fills in besides the hyperparameters, by placeholder."""
+
 _Minutes = Annotated[float, Field(gt=0, strict=True)]
 _Key = Annotated[str, Field(min_length=1)]
 _RULES = {"run": "a string or a list of words", "environment": "a table of strings"}
@@ -87,11 +98,7 @@ class Command:
     }
 
     def __init__(self, options: Options) -> None:
-        """Take the options, whose rules across keys are checked.
-
-        Raises:
-            WorkloadError: the options contradict each other, or a placeholder is malformed.
-        """
+        """Take the options, whose rules across keys are checked."""
         self.options = options
         if options.gpus > 1 and not options.gpus.is_integer():
             raise WorkloadError(
@@ -142,16 +149,13 @@ class Command:
         return {n: filled(text, values) for n, text in self.options.environment.items()}
 
     def refuse_missing(self) -> None:
-        """Refuse a folder or a program that this machine lacks.
-
-        Raises:
-            WorkloadError: one of them is missing.
-        """
+        """Refuse a folder or a program that this machine lacks."""
         if not self.folder.is_dir():
             raise WorkloadError(f"workload_options.folder must be a folder, got {self.folder}")
         first = self._words[0]
         path = self.options.environment.get("PATH", os.environ.get("PATH"))
-        if not placeholders(first) and shutil.which(self._located(first), path=path) is None:
+        place = str(self.folder / first) if "/" in first else first  # seen from where it runs
+        if not placeholders(first) and shutil.which(place, path=path) is None:
             raise WorkloadError(
                 f"workload_options.run must begin with a program on this machine, got {first!r}; "
                 "check its name and PATH, or begin with {python} for the Python that runs "
@@ -162,10 +166,6 @@ class Command:
         """Return what a sweep records of the program: its command line, and digests of files."""
         return {"command": self._words, "files": dict(self._digests())}
 
-    def _located(self, word: str) -> str:
-        """Return a program given by a path as seen from the folder in which it runs."""
-        return str(self.folder / word) if "/" in word else word
-
     def _digests(self) -> Iterator[tuple[str, str]]:
         words = shlex.split(self._words[-1]) if self.options.shell else self._words
         for word in words:
@@ -175,11 +175,7 @@ class Command:
 
 
 def made(**options: Any) -> Command:
-    """Return a program from its `workload_options`.
-
-    Raises:
-        WorkloadError: an option is unknown, missing or out of its range; one line for each.
-    """
+    """Return a program from its `workload_options`; the error has a line for each wrong one."""
     try:
         return Command(Options(**options))
     except ValidationError as error:
@@ -235,3 +231,26 @@ def _sentence(error: Any) -> str:
     rule = error["msg"].removeprefix("Input should be ").replace("a valid integer", "an integer")
     rule = rule.replace("a valid ", "a ")
     return f"{where} must be {_RULES.get(key, rule)}, got {error['input']!r}"
+
+
+def placeholders(text: str) -> set[str]:
+    """Return the names in braces in a text; refuse other content of braces."""
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise WorkloadError(
+            f"a command line must have placeholders such as {{lr}}, got {text!r}: {error}; write "
+            "{{ and }} for braces themselves"
+        ) from error
+    for _, name, form, conversion in parts:
+        if name is not None and (not name.isidentifier() or form or conversion):
+            raise WorkloadError(
+                f"a placeholder must be a plain name in braces, such as {{lr}}, got {text!r}; "
+                "write {{ and }} for braces themselves"
+            )
+    return {name for _, name, _, _ in parts if name is not None}
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """Return a text with its placeholders replaced by values."""
+    return string.Formatter().vformat(text, (), values)

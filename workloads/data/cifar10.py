@@ -39,10 +39,8 @@ def cifar10(download: bool) -> Data:
     """Return 45,000 training and 5,000 validation images of bytes, (examples, 3, 32, 32).
 
     The five training files are searched in BATCHSCALE_DATA and its usual subfolders, in the binary
-    or the Python form of the authors' page. The last tenth validates; the test file is not used.
-
-    Args:
-        download: whether missing files may be fetched from the Hugging Face hub.
+    or the Python form of the authors' page, or fetched from the hub if `download`. The last tenth
+    validates; the test file is not used.
 
     Raises:
         WorkloadError: no files are found, they are damaged, or the hub cannot be reached.

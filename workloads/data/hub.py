@@ -17,18 +17,11 @@ from workloads.errors import WorkloadError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubImages:
-    """Images on the hub: a parquet file of encoded images and labels.
+    """Images on the hub: a parquet file of encoded images and labels."""
 
-    Attributes:
-        repository: owner/name.
-        file: the parquet file in it.
-        image: column of the images.
-        label: column of the labels.
-    """
-
-    repository: str
-    file: str
-    image: str = "image"
+    repository: str  # owner/name
+    file: str  # the parquet file in it
+    image: str = "image"  # its columns
     label: str = "label"
 
 
@@ -38,15 +31,20 @@ def hub_file(repository: str, file: str, remedy: str) -> Path:
     The remedy says what else the user can do, for messages.
 
     Raises:
-        WorkloadError: the path leads outside, the extra is not installed, or the hub cannot be
-            reached.
+        WorkloadError: the path leads outside, the extra is missing, or the hub is out of reach.
     """
     if not file or "\\" in file or any(part in {"", ".", ".."} for part in file.split("/")):
         raise WorkloadError(
             f"a file of the hub must be inside its repository, got {file!r} of {repository}; give "
             "its path there, such as data/train.txt"
         )
-    hub = _extra("huggingface_hub")
+    try:
+        hub: Any = importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise WorkloadError(
+            f"download = true needs the extra `hub`, got no {error.name}; "
+            "pip install 'batchscale[hub]'"
+        ) from error
     try:
         return Path(hub.hf_hub_download(repository, file, repo_type="dataset"))
     except Exception as error:
@@ -77,13 +75,3 @@ def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArr
             f"{error}; delete it, so that it is fetched again, or {remedy}"
         ) from error
     return images, labels
-
-
-def _extra(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise WorkloadError(
-            f"download = true needs the extra `hub`, got no {error.name}; "
-            "pip install 'batchscale[hub]'"
-        ) from error

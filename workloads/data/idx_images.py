@@ -1,17 +1,24 @@
 """MNIST and data sets in its form: 60,000 gray images of 28x28 pixels in two idx files."""
 
+import gzip
+import io
+import math
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from batchscale.files import read_file
 from workloads.data.hub import HubImages, hub_images
-from workloads.data.idx import read_idx
 from workloads.data.images import check_labels
 from workloads.data.places import places, searched_text
 from workloads.errors import WorkloadError
+from workloads.workload import Data, Examples
 
 CLASSES = 10
 TRAIN = 55_000
@@ -22,37 +29,30 @@ _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 _MEAN_WITHIN = 0.001
 """How near a mean pixel must be to that of a known set, of 255."""
 
+_UNSIGNED_BYTES = 0x08
+_MOST_BYTES = 2**28
+"""Size that no such file has; the largest known ones have 47 MB."""
+
 Arrays = tuple[NDArray[np.uint8], NDArray[np.integer]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IdxImages:
-    """A data set in the form of MNIST.
+    """A data set in the form of MNIST."""
 
-    Attributes:
-        name: its name in messages.
-        subfolder: its usual folder in BATCHSCALE_DATA.
-        hub: where it is on the hub.
-        first_labels: of its first 20 training images, by which it is told from the others.
-        mean_pixel: of its training images, from 0 to 255; so is this.
-        package: folder of a system package that provides it; None without one.
-        remedy: how to install that package; empty without one.
-    """
-
-    name: str
-    subfolder: str
+    name: str  # in messages
+    subfolder: str  # its usual folder in BATCHSCALE_DATA
     hub: HubImages
-    first_labels: tuple[int, ...]
-    mean_pixel: float
-    package: Path | None = None
-    remedy: str = ""
+    first_labels: tuple[int, ...]  # of its first 20 training images; tell it from the others
+    mean_pixel: float  # of its training images, from 0 to 255; so does this
+    package: Path | None = None  # folder of a system package that provides it
+    remedy: str = ""  # how to install that package
 
     def read(self, data_dir: str | None, download: bool) -> Arrays:
         """Return all 60,000 images (60,000, 28, 28) and labels (60,000,).
 
-        Args:
-            data_dir: folder of the idx files, plain or gzipped; None searches the usual places.
-            download: whether missing files may be fetched from the hub.
+        The idx files, plain or gzipped, are those of `data_dir`, or of the usual places if it is
+        None; with `download`, missing ones are fetched from the hub.
 
         Raises:
             WorkloadError: no files are found, they are damaged, or the hub cannot be reached.
@@ -145,3 +145,62 @@ def _file(folder: Path, name: str) -> Path | None:
 
 def _paths(folder: Path, name: str) -> list[Path]:
     return [path for path in (folder / name, folder / f"{name}.gz") if os.path.isfile(path)]
+
+
+def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
+    """Return 55,000 training and 5,000 validation images, (examples, (28 / pool)^2) in [0, 1].
+
+    `pool` is the side of the squares of pixels that are averaged, 1 or 2; the other arguments are
+    those of `IdxImages.read`.
+    """
+    check_pool(pool)
+    images, labels = FASHION_MNIST.read(data_dir, download)
+    pixels = torch.tensor(images, dtype=torch.float32).div_(255.0)
+    inputs = nn.functional.avg_pool2d(pixels, pool).flatten(start_dim=1)
+    targets = torch.tensor(labels, dtype=torch.int64)
+    return Data(
+        train=Examples(inputs[:TRAIN], targets[:TRAIN]),
+        validation=Examples(inputs[TRAIN:], targets[TRAIN:]),
+    )
+
+
+def check_pool(pool: int) -> int:
+    """Return the side of the squares that are averaged; refuse all but 1 and 2."""
+    if pool not in {1, 2}:
+        raise WorkloadError(f"`pool` must be 1 or 2, got {pool}")
+    return pool
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Return the array in a whole idx file of unsigned bytes, gzipped if it ends in `.gz`."""
+    content = _content(path)
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UNSIGNED_BYTES:
+        raise WorkloadError(
+            f"an idx file of bytes must start with 00 00 08, got {content[:3].hex(' ')} in {path}; "
+            "fetch it again"
+        )
+    dimensions = content[3]
+    header = 4 + 4 * dimensions
+    sizes = content[4:header]
+    shape = tuple(int.from_bytes(sizes[i : i + 4]) for i in range(0, len(sizes), 4))
+    if len(content) < header or len(content) - header != math.prod(shape):
+        raise WorkloadError(
+            f"an idx file must hold what its header states, {shape}, got "
+            f"{max(0, len(content) - header):,} bytes in {path}; fetch it again"
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = read_file(path, _MOST_BYTES)
+        if path.suffix == ".gz":
+            with gzip.open(io.BytesIO(content)) as stream:
+                content = stream.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                raise OSError(f"it unpacks to more than {_MOST_BYTES:,} bytes")
+    except (OSError, EOFError, zlib.error) as error:
+        raise WorkloadError(
+            f"an idx file must be readable, got {path}: {error}; fetch it again"
+        ) from error
+    return content

@@ -30,13 +30,7 @@ ByClass = Mapping[str, list[Path]]
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """The images of a folder.
-
-    Attributes:
-        train: images that train, and their classes.
-        validation: images that validate, and their classes.
-        classes: number of classes.
-    """
+    """Images that train and that validate, each with its class, and the number of classes."""
 
     train: list[File]
     validation: list[File]
@@ -47,12 +41,9 @@ def find_images(folder: Path, images: float = 1.0, classes: float = 1.0) -> Imag
     """Return the images of a folder of classes, or of its `train` and `val` folders of classes.
 
     Without `val`, every tenth image of a class validates, in the order of their names. Hidden files
-    and folders, whose names begin with a dot, and those of operating systems are left out.
-
-    Args:
-        folder: where the images are.
-        images: training images to keep, sampled once: a fraction up to 1, a number above.
-        classes: classes to keep, the first by name: a fraction up to 1, a number above.
+    and folders, whose names begin with a dot, and those of operating systems are left out. `images`
+    (training images, sampled once) and `classes` (the first by name) keep a fraction up to 1, a
+    number above.
 
     Raises:
         WorkloadError: there is no such folder, a class lacks images for training or validation, or
@@ -74,7 +65,10 @@ def find_images(folder: Path, images: float = 1.0, classes: float = 1.0) -> Imag
         )
     names = there[: resolve_amount("classes", classes, len(there))]
     _refuse_lacking_classes(folder, names, train, validation)
-    trained, validated = (_labelled(part, names) for part in (train, validation))
+    trained, validated = (
+        [(path, number) for number, name in enumerate(names) for path in part[name]]
+        for part in (train, validation)
+    )
     rows = sample_indices(resolve_amount("images", images, len(trained)), len(trained))
     return ImageFiles([trained[row] for row in rows], validated, len(names))
 
@@ -175,7 +169,3 @@ def _refuse_lacking_classes(
         f"{folder}; without train and val folders every tenth image validates, so a class needs at "
         f"least {EVERY} images ({', '.join(sorted(SUFFIXES))}); add images, or remove the class"
     )
-
-
-def _labelled(files: ByClass, names: Sequence[str]) -> list[File]:
-    return [(path, number) for number, name in enumerate(names) for path in files[name]]

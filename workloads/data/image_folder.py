@@ -22,11 +22,9 @@ IN_MEMORY = 2**32
 def image_folder(files: ImageFiles, size: int, cache: Path | None) -> Data:
     """Return the images as bytes, (examples, 3, size, size).
 
-    Args:
-        files: the images.
-        size: the shorter side of an image is resized to so many pixels, the longer one cropped.
-        cache: folder for a file of the decoded images, made on first use and mapped, so that it may
-            be larger than memory; None holds them in memory.
+    The shorter side is resized to `size`, the longer one cropped. They are held in memory or, with
+    a folder as `cache`, in a file there, made on first use and mapped, so that it may be larger
+    than memory.
 
     Raises:
         WorkloadError: they take too much memory, or an image cannot be decoded.
@@ -54,11 +52,7 @@ def image_folder(files: ImageFiles, size: int, cache: Path | None) -> Data:
 
 
 def _cached(cache: Path, files: Sequence[File], size: int) -> Path:
-    """Return the file of the decoded images, of another name after any original changed.
-
-    Raises:
-        WorkloadError: the cache cannot be written.
-    """
+    """Return the file of the decoded images, of another name after any original changed."""
     try:
         whole = cache / f"images-{_digest(files, size)}.bytes"
         if not whole.is_file() or whole.stat().st_size != len(files) * 3 * size * size:

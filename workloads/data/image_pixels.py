@@ -42,7 +42,12 @@ def read_pixels(source: Path | IO[bytes], name: object) -> NDArray[np.uint8]:
             _check(image, name)
             # by way of RGBA, else Pillow warns of palettes with alpha
             plain = image.convert("RGBA") if image.has_transparency_data else image
-            _refuse_transparency(plain, name)
+            if plain.mode == "RGBA" and plain.getchannel("A").getextrema()[0] != 255:
+                # the colors of transparent pixels are arbitrary, and so is any background
+                raise WorkloadError(
+                    f"an image must be opaque, got transparent pixels in {name}; save it on a "
+                    "background"
+                )
             colors: NDArray[np.uint8] = np.asarray(plain.convert("RGB"))
     except WorkloadError:
         raise
@@ -69,12 +74,4 @@ def _check(image: ImageFile, name: object) -> None:
     if frames > 1 and image.format != _PHOTO:
         raise WorkloadError(
             f"an image must have one frame, got {frames} in {name}; save the one that you mean"
-        )
-
-
-def _refuse_transparency(image: Image.Image, name: object) -> None:
-    if image.mode == "RGBA" and image.getchannel("A").getextrema()[0] != 255:
-        # the colors of transparent pixels are arbitrary, and so is any background
-        raise WorkloadError(
-            f"an image must be opaque, got transparent pixels in {name}; save it on a background"
         )

@@ -28,11 +28,7 @@ def split(images: Bytes, labels: NDArray[np.integer], train: int) -> Data:
 
 
 def check_labels(labels: NDArray[np.integer], classes: int, source: object) -> None:
-    """Refuse labels of a source that are not 0 to `classes` - 1.
-
-    Raises:
-        WorkloadError: a label lies outside.
-    """
+    """Refuse labels of a source that are not 0 to `classes` - 1."""
     wrong = labels[(labels < 0) | (labels >= classes)]
     if wrong.size:
         raise WorkloadError(
@@ -43,14 +39,10 @@ def check_labels(labels: NDArray[np.integer], classes: int, source: object) -> N
 def subset(data: Data, images: float = 1.0, classes: float = 1.0) -> Data:
     """Return a subset of a data set, the same on every call (Shallue et al. 2018, section 4.5).
 
-    Args:
-        data: images with labels 0 to classes - 1.
-        images: training images to keep, sampled once: a fraction up to 1, a number above. All
-            validation images stay.
-        classes: classes to keep, the first ones, in training and validation: a fraction up to 1, a
-            number above.
+    `images` (training images, sampled once) and `classes` (the first ones, in both splits) keep a
+    fraction up to 1, a number above.
     """
-    there = class_count(data)
+    there = int(data.train.targets.max()) + 1
     kept = resolve_amount("classes", classes, there)
     if kept < there:
         splits: dict[str, Any] = {
@@ -72,17 +64,8 @@ def sample_indices(count: int, examples: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(_SEED).permutation(examples)[:count])
 
 
-def class_count(data: Data) -> int:
-    """Return the number of classes in the training set."""
-    return int(data.train.targets.max()) + 1
-
-
 def resolve_amount(name: str, asked: float, available: int) -> int:
-    """Return how many an option means: a fraction in (0, 1], rounded up, or a number above 1.
-
-    Raises:
-        WorkloadError: it is neither, or above what is available.
-    """
+    """Return how many an option means: a fraction in (0, 1], rounded up, or a number above 1."""
     if not 0 < asked <= available or (asked > 1 and asked != int(asked)):
         raise WorkloadError(
             f"`{name}` must be a fraction in (0, 1] or an integer from 2 to {available:,}, got "

@@ -16,7 +16,7 @@ from torch import Tensor
 from batchscale.files import checked_size
 from workloads.data.hub import hub_file
 from workloads.data.mapped import mapped
-from workloads.data.places import VARIABLE
+from workloads.data.places import VARIABLE, place_of
 from workloads.data.tokens import BYTES, Tokenizer
 from workloads.errors import WorkloadError
 from workloads.workload import Data, Examples
@@ -46,15 +46,10 @@ _LONGEST = max(map(len, _PACKED))
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Windows of text, inputs and targets (windows, context) of tokens.
-
-    Attributes:
-        data: the windows.
-        tokens_per_byte: of the text that validates; 1 where tokens are bytes.
-    """
+    """Windows of text, inputs and targets (windows, context) of tokens."""
 
     data: Data
-    tokens_per_byte: float
+    tokens_per_byte: float  # of the text that validates; 1 where tokens are bytes
 
 
 def text(path: str | None, context: int, vocabulary: int = BYTES) -> Text:
@@ -121,11 +116,8 @@ def _found(path: str) -> Path:
     if path.startswith(_HUB):
         repository, _, file = path.removeprefix(_HUB).partition(":")
         return hub_file(repository, file, "give a file")
-    # workers run in folders of their own, where a relative path would lead elsewhere
-    place = Path(os.environ.get(VARIABLE, os.sep)) / Path(path).expanduser()
-    if not os.path.exists(place) or not (
-        Path(path).expanduser().is_absolute() or VARIABLE in os.environ
-    ):
+    place = place_of("path", path)
+    if not os.path.exists(place):  # Path.exists raises for names that are too long
         raise WorkloadError(
             f"`path` must be an absolute path, or one in {VARIABLE}, of a file or folder, got "
             f"{path!r}; check the path"
@@ -134,20 +126,14 @@ def _found(path: str) -> Path:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """Return the files of a folder and its subfolders, by path; hidden ones are left out.
-
-    Raises:
-        WorkloadError: they are not plain text, or more than memory should hold.
-    """
+    """Return the files of a folder and its subfolders, by path; hidden ones are left out."""
     files = sorted(
         file
         for file in folder.rglob("*")
         if not file.is_dir()
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )
-    total = 0
-    for file in files:
-        total += _check(file, MOST_IN_MEMORY)
+    total = sum(_check(file, MOST_IN_MEMORY) for file in files)
     if total > MOST_IN_MEMORY:
         raise WorkloadError(
             f"the files of a text folder must have at most {MOST_IN_MEMORY:,} bytes, got {total:,} "
@@ -157,11 +143,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _check(file: Path, most: int) -> int:
-    """Return the size of a file of text; a packed one would be learned as it is packed.
-
-    Raises:
-        WorkloadError: it is not a regular file, too large, not readable, or packed.
-    """
+    """Return the size of a file of text; a packed one would be learned as it is packed."""
     try:
         size = checked_size(file, most)
         with file.open("rb") as opened:

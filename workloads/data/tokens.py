@@ -25,11 +25,7 @@ _Pair = tuple[int, int]
 
 
 def require_size(vocabulary: int) -> None:
-    """Refuse a number of tokens.
-
-    Raises:
-        WorkloadError: it is no integer from 256 to `MOST_TOKENS`.
-    """
+    """Refuse a number of tokens that is no integer from 256 to `MOST_TOKENS`."""
     if not isinstance(vocabulary, int) or not BYTES <= vocabulary <= MOST_TOKENS:
         raise WorkloadError(
             f"`vocabulary` must be an integer from {BYTES} (bytes) to {MOST_TOKENS:,}, got "
@@ -46,13 +42,9 @@ class Tokenizer:
 
     @classmethod
     def learned(cls, text: bytes, tokens: int) -> "Tokenizer":
-        """Return the tokenizer of a text; of pairs as frequent, the one of lower tokens is first.
+        """Return the tokenizer of a text, of at most `tokens` from 256 (bytes) to `MOST_TOKENS`.
 
-        Args:
-            text: the text.
-            tokens: number of tokens, 256 (bytes) to `MOST_TOKENS`; fewer where the text has no
-                more pairs that repeat.
-
+        Of pairs as frequent, the one of lower tokens is first.
         """
         return cls(_merges(Counter(_WORD.findall(text)), tokens - BYTES))
 
@@ -71,14 +63,12 @@ class Tokenizer:
     def _of_word(self, word: bytes) -> list[int]:
         tokens = list(word)
         while len(tokens) > 1:
-            pair = min(zip(tokens, tokens[1:], strict=False), key=self._rank)
+            pairs = zip(tokens, tokens[1:], strict=False)
+            pair = min(pairs, key=lambda pair: self._tokens.get(pair, MOST_TOKENS))
             if pair not in self._tokens:
                 break
             tokens = _merged(tokens, pair, self._tokens[pair])
         return tokens
-
-    def _rank(self, pair: _Pair) -> int:
-        return self._tokens.get(pair, MOST_TOKENS)
 
 
 def _merges(counts: Counter[bytes], merges: int) -> list[_Pair]:

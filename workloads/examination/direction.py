@@ -23,13 +23,7 @@ _RISEN = {"error": 0.2, "loss": 0.1}
 
 
 def refuse_rising(workload: Workload, make: Callable[[int], nn.Module], examples: Examples) -> None:
-    """Refuse an error that rises while a model learns the few examples that it is measured on.
-
-    Two models, which `make` returns for a seed each, must show it.
-
-    Raises:
-        WorkloadError: the error rises, so that it is none.
-    """
+    """Refuse an error that rises while models of two seeds learn the examples it is measured on."""
     quantity, rises = workload.target.quantity, []
     for seed in _SEEDS:
         model = make(seed)

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
-from workloads.examination.broadcasting import RefuseBroadcasting
+from workloads.examination.operations import RefuseBroadcasting, Writes
 from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot, watch
-from workloads.examination.writes import Writes
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, copied, gradient, quantities, sound_number
@@ -35,23 +34,15 @@ _REMEDY = "keep it as an attribute or a buffer of the model, which each trial ha
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What training and measuring change besides parameters, and draw besides batches.
+    """What training and measuring change besides parameters, and draw besides batches."""
 
-    Attributes:
-        state: a member of the model that changes while it trains and is no parameter, or that
-            differs from model to model; None without one. Unless they are
-            buffers, such models cannot share a trace.
-        buffer: whether only buffers change, which a checkpoint holds, as batch statistics.
-        draws: names of the generators that training draws from; None without one.
-        measure_draws: the same of a measurement.
-        touches: what it does to a parameter that no trace keeps, as a hook on its gradient, in
-            words; None where it only reads them.
-    """
-
+    # a member of the model that changes while it trains and is no parameter, or that differs from
+    # model to model; only buffers can share a trace
     state: str | None = None
-    buffer: bool = False
-    draws: str | None = None
-    measure_draws: str | None = None
+    buffer: bool = False  # whether only buffers change, which a checkpoint holds
+    draws: str | None = None  # names of the generators that training draws from
+    measure_draws: str | None = None  # the same of a measurement
+    # what it does to a parameter that no trace keeps, as a hook on its gradient, in words
     touches: str | None = None
 
     @property
@@ -92,12 +83,9 @@ def observe(
 ) -> Observation:
     """Return what a workload does besides computing, on copies of a few examples.
 
-    `make` returns a new model for a seed, on the device of the examples.
-
-    Raises:
-        WorkloadError: it changes the examples that it measures, what all trials share, or a model
-            that it measures; its gradient is zero; or output and target are broadcast.
-    """  # noqa: DOC502  (raised inside)
+    `make` returns a new model for a seed, on the device of the examples. What no way of training
+    could make right is refused, such as a zero gradient.
+    """
     with forked(train.tensors[0].device), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the author's own; each trial would repeat them
         return _Observer(workload, [make(seed).train() for seed in _SEEDS]).observed(
@@ -117,7 +105,7 @@ class _Observer:
     def observed(self, train: Examples, validation: Examples) -> Observation:
         """Train and measure a few times; return what changed."""
         seed_all(0)
-        differing = _first(changed(self._own(self._called), self._own(self._other)))
+        differing = _first(changed(snapshot(model=self._called), snapshot(model=self._other)))
         state, buffer, draws = self._while_training(train)
         measure_draws = self._while_measuring(validation)
         written = [f"the model writes into parameter {name}" for name in self._writes.found]
@@ -129,13 +117,10 @@ class _Observer:
             measure_draws=measure_draws,
         )
 
-    def _own(self, model: nn.Module) -> Snapshot:
-        return snapshot(model=model)
-
     def _while_training(self, train: Examples) -> tuple[str | None, str | None, str | None]:
         """Return a Python member and a buffer that training changes, and a generator it uses."""
         device = train.tensors[0].device
-        own, held = self._own(self._called), _held(self._called)
+        own, held = snapshot(model=self._called), _held(self._called)
         shared: Snapshot = {}
         buffers, generators = _buffers(self._called), states(device)
         largest = 0.0
@@ -155,7 +140,7 @@ class _Observer:
                 f"{_PASSES} passes; compute the loss from the model's output, without detach(), "
                 "item(), argmax or torch.no_grad()"
             )
-        members = changed(own, self._own(self._called))
+        members = changed(own, snapshot(model=self._called))
         _refuse_switch(members)
         after = _buffers(self._called)
         late, random = changed(buffers, after), drawn(generators, states(device))
@@ -199,13 +184,13 @@ class _Observer:
         return random
 
     def _shared(self) -> Snapshot:
-        return {**snapshot(workload=self._workload), **self._own(self._other)}
+        return {**snapshot(workload=self._workload), **snapshot(model=self._other)}
 
     def _everything(self) -> Snapshot:
         """Return what a measurement may not change; no parameter changes that is not written."""
         parameters = dict(self._called.named_parameters())
         written = {f"parameter {name}": parameters[name] for name in self._writes.found}
-        return {**self._own(self._called), **_buffers(self._called), **_contents(written)}
+        return {**snapshot(model=self._called), **_buffers(self._called), **_contents(written)}
 
     def _measure(self, validation: Examples, kept: Examples) -> None:
         further = partial(quantities, self._workload)
@@ -239,11 +224,7 @@ def _keeps(model: nn.Module, held: Sequence[tuple[nn.Parameter, Tensor]]) -> boo
 
 
 def _hooked(model: nn.Module) -> str | None:
-    """Return that a gradient hook is on a parameter, which a trace does not run; None without one.
-
-    Raises:
-        WorkloadError: a hook would run where gradients are accumulated, which never happens.
-    """
+    """Return that a parameter has a hook on its gradient, which a trace would not run, or None."""
     for name, parameter in model.named_parameters():
         if parameter._post_accumulate_grad_hooks:
             raise WorkloadError(

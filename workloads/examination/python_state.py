@@ -158,13 +158,10 @@ def _of_object(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _of_library(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a copy of an object of Python's own would be made from, as of a range or a date.
-
-    A lock, a file or a pool has no copy, and is nothing that a model computes with.
-    """
+    """Yield what a copy of an object of Python's would be made from, as of a range or a date."""
     try:
         made_from = value.__reduce_ex__(4)
-    except Exception:  # noqa: BLE001 - each type refuses in its own way
+    except Exception:  # noqa: BLE001 - a lock or a file has no copy, and no model computes with it
         return
     if isinstance(made_from, tuple):
         yield from _of_sequence(made_from[1:3])
@@ -248,19 +245,11 @@ def _of_sequence(values: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _of_items(items: list[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
-    if len(items) > _SHORT and all(_is_plain(value) for _, value in items):
+    parts = (part for _, v in items for part in (v if isinstance(v, tuple) else (v,)))
+    if len(items) > _SHORT and all(isinstance(part, _PLAIN) for part in parts):
         yield "", repr(items)
     else:
         yield from ((f"[{key!r:.40}]", value) for key, value in items)
-
-
-def _is_plain(value: Any) -> bool:
-    parts = value if isinstance(value, tuple) else (value,)
-    return all(isinstance(part, _PLAIN) for part in parts)
-
-
-def _nothing(value: object) -> Iterator[tuple[str, Any]]:
-    return iter(())
 
 
 def _written_by_the_author(module: types.ModuleType | None) -> bool:
@@ -291,7 +280,7 @@ _STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 """Kinds of values that are compared as a whole, and what is compared."""
 
 _PARTS: tuple[tuple[Any, Callable[[Any], Iterator[tuple[str, Any]]]], ...] = (
-    ((weakref.ReferenceType, types.BuiltinFunctionType), _nothing),
+    ((weakref.ReferenceType, types.BuiltinFunctionType), lambda _: iter(())),
     (types.ModuleType, _of_file),
     (nn.Module, _of_module),
     (type, _of_class),

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.initialisation import he_initialised
-from workloads.models.pixels import Pixels
+from workloads.models.layers import Pixels, he_initialised
 
 SMALL_IMAGE = 128
 """Images with a smaller side keep their size through the first convolution."""
@@ -34,18 +33,12 @@ def alexnet(
     Five convolutions of 96, 256, 384, 384 and 256 filters, with 3x3 max-pooling by 2 after the
     first, the second and the last, and two dense layers. The first convolution is the paper's,
     11x11 by 4, for sides from 128 on; smaller images get 5x5 by 1. The network maps (examples,
-    channels, height, width) to (examples, classes).
-
-    Args:
-        image: channels, height and width of the images; the sides at least 15.
-        classes: number of logits.
-        norm: local-response, in the first two layers; or batch, in all five.
-        width: filters of the first convolution, >= 1; the others keep their ratios to it.
-        dense: units of each dense layer; the paper's is 4,096.
-        dropout: dropout of a dense layer's inputs, in [0, 1).
+    channels, height, width) to (examples, classes). `norm` is local-response, in the first two
+    layers, or batch, in all five; `width` the filters of the first convolution, to which the others
+    keep their ratios; dropout, in [0, 1), is of a dense layer's inputs.
 
     Raises:
-        WorkloadError: the image is too small, or the norm unknown.
+        WorkloadError: a side of the images is below 15, or the norm unknown.
     """
     if norm not in _NORMS:
         raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}")

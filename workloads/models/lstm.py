@@ -43,11 +43,7 @@ class LSTM(nn.Module):
     """A language model: embedded tokens, LSTM layers, logits; the state starts at zero."""
 
     def __init__(self, symbols: int, width: int, layers: int) -> None:
-        """Create a model of `symbols` >= 2 tokens, with an embedding and layers of one width.
-
-        Raises:
-            WorkloadError: a number is not positive.
-        """
+        """Create a model of `symbols` >= 2 tokens, with an embedding and layers of one width."""
         super().__init__()
         for name, size in {"width": width, "layers": layers}.items():
             if size < 1:

@@ -15,14 +15,10 @@ TOLERANCE = 0.02
 def mlp(inputs: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Return a fully connected ReLU network from flattened (examples, ...) to (examples, classes).
 
-    Args:
-        inputs: numbers per example, >= 1.
-        hidden: width of each hidden layer; none makes the network linear.
-        classes: number of logits.
-        dropout: dropout of each hidden layer, in [0, 1).
+    `hidden` has the width of each hidden layer, none for a linear network; `dropout` is of each.
 
     Raises:
-        WorkloadError: a width or the dropout is out of range.
+        WorkloadError: a width is below 1, or the dropout outside [0, 1).
     """
     if any(width < 1 for width in hidden):
         raise WorkloadError(f"`hidden` must give widths of at least 1, got {list(hidden)}")
@@ -37,25 +33,17 @@ def mlp(inputs: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) 
 
 
 def parameter_count(ends: tuple[int, int], width: int, depth: int) -> int:
-    """Return the weights and biases of a network of `depth` >= 1 hidden layers of one width.
-
-    `ends` are the numbers per example and the number of logits.
-    """
+    """Return the weights and biases of a network with `depth` >= 1 hidden layers of one width."""
     inputs, classes = ends
     hidden = (depth - 1) * width * (width + 1)
     return (inputs + 1) * width + hidden + (width + 1) * classes
 
 
 def width_for(ends: tuple[int, int], parameters: int, depth: int) -> int:
-    """Return the width at which a network of some depth has a number of parameters.
+    """Return the width at which a network of `depth` hidden layers has some parameters, within 2 %.
 
-    Wide and deep networks are comparable at one size (Chen et al. 2018); here that means within
-    2 %. Of two widths that are equally close, the smaller is returned.
-
-    Args:
-        ends: numbers per example, and number of logits.
-        parameters: weights and biases wanted, >= 1.
-        depth: number of hidden layers, >= 1.
+    Wide and deep networks are comparable at one size (Chen et al. 2018). Of two widths that are
+    equally close, the smaller is returned.
 
     Raises:
         WorkloadError: an argument is below 1, or no width is within 2 %.
@@ -85,12 +73,8 @@ def hidden_layers(
 ) -> tuple[int, ...]:
     """Return the widths of the hidden layers that a workload's options ask for.
 
-    Args:
-        ends: numbers per example, and number of logits.
-        hidden: the widths themselves; or None.
-        parameters: weights and biases of a network with layers of one width; or None.
-        depth: number of these layers; None is 1.
-        default: widths without any of these options.
+    These are `hidden` itself; or `depth` (None is 1) layers of one width, with so many `parameters`
+    in all; or the default. `ends` are the numbers per example and the number of logits.
 
     Raises:
         WorkloadError: the options contradict one another, or have no solution.

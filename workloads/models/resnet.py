@@ -6,9 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from workloads.models.initialisation import he_initialised
-from workloads.models.normalization import GHOST, Norm, normalization
-from workloads.models.pixels import Pixels
+from workloads.models.layers import GHOST, Norm, Pixels, he_initialised, normalization
 
 SMALL_IMAGE = 64
 """Images with a smaller side keep their size through ResNet-50's first layer."""
@@ -53,14 +51,8 @@ def resnet8(
     """Return the pre-activation ResNet of 6n + 2 layers with n = 1, one block per width.
 
     Each block but the first halves the image. The network maps (examples, channels, height, width)
-    to (examples, classes).
-
-    Args:
-        channels: channels of the images.
-        classes: number of logits.
-        widths: filters of each block, increasing; Shallue et al. 2018 use 16, 32, 64.
-        norm: none, batch or ghost.
-        ghost: most examples of a ghost batch.
+    to (examples, classes). `widths` are the filters of the blocks, rising (Shallue et al. 2018: 16,
+    32, 64); `norm` is none, batch, or ghost with at most `ghost` examples.
     """
     make = normalization(norm, ghost)
     blocks = [

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.pixels import Pixels
+from workloads.models.layers import Pixels
 
 Sizes = tuple[int, int, int]
 """Filters of the two convolutions, and units of the hidden layer."""
@@ -22,16 +22,11 @@ def simple_cnn(
 ) -> nn.Sequential:
     """Return two 5x5 convolutions, each with ReLU and 2x2 max-pooling, and a hidden dense layer.
 
-    The network maps (examples, channels, height, width) to (examples, classes).
-
-    Args:
-        image: channels, height and width of the images; the sides at least 4.
-        classes: number of logits.
-        sizes: filters of the two convolutions and hidden units, each >= 1.
-        dropout: dropout of the hidden units, in [0, 1); the paper's is 0.4.
+    The network maps (examples, channels, height, width) to (examples, classes), for images with
+    sides of at least 4. The paper's dropout, of the hidden units, is 0.4.
 
     Raises:
-        WorkloadError: a size or the dropout is out of range.
+        WorkloadError: a size is below 1, or the dropout outside [0, 1).
     """
     if min(sizes) < 1:
         raise WorkloadError(f"a layer's size must be at least 1, got {list(sizes)}")
@@ -56,11 +51,7 @@ def simple_cnn(
 
 
 def sizes_of(width: str) -> Sizes:
-    """Return filters and hidden units by name: narrow, base or wide.
-
-    Raises:
-        WorkloadError: the name is unknown.
-    """
+    """Return filters and hidden units by name: narrow, base or wide; others are refused."""
     if width not in WIDTHS:
         raise WorkloadError(f"`width` must be one of {', '.join(WIDTHS)}, got {width!r}")
     return WIDTHS[width]

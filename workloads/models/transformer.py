@@ -57,18 +57,7 @@ class Transformer(nn.Module):
     parameter_roles: Mapping[str, str] = {"positions": "embedding"}
 
     def __init__(self, symbols: int, context: int, width: int, layers: int, heads: int) -> None:
-        """Create a model.
-
-        Args:
-            symbols: number of tokens, >= 2.
-            context: longest sequence, in tokens.
-            width: features per position, a multiple of `heads`.
-            layers: number of blocks.
-            heads: attention heads of each block.
-
-        Raises:
-            WorkloadError: a number is not positive, or `heads` does not divide `width`.
-        """
+        """Create a model for up to `context` tokens of `symbols` >= 2; `heads` divide `width`."""
         super().__init__()
         sizes = {"context": context, "width": width, "layers": layers, "heads": heads}
         for name, size in sizes.items():

@@ -3,8 +3,7 @@
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.initialisation import he_initialised
-from workloads.models.pixels import Pixels
+from workloads.models.layers import Pixels, he_initialised
 
 STAGES = ((1, 1), (1, 2), (2, 4), (2, 8), (2, 8))
 """Convolutions of a stage, and their filters as multiples of the first stage's."""
@@ -19,17 +18,12 @@ def vgg11(
 ) -> nn.Sequential:
     """Return eight 3x3 convolutions in five stages, each max-pooled, and three dense layers.
 
-    The network maps (examples, channels, height, width) to (examples, classes).
-
-    Args:
-        image: channels, height and width of the images; the sides at least 32.
-        classes: number of logits.
-        width: filters of the first stage; the paper's is 64.
-        dense: units of the two hidden dense layers; the paper's is 4,096.
-        dropout: dropout of the hidden units, in [0, 1).
+    The network maps (examples, channels, height, width) to (examples, classes). `width` are the
+    filters of the first stage (the paper's: 64), `dense` the units of the two hidden dense layers
+    (4,096), whose dropout lies in [0, 1).
 
     Raises:
-        WorkloadError: the image is too small.
+        WorkloadError: a side of the images is below 32.
     """
     before, height, breadth = image
     if min(height, breadth) < 32:

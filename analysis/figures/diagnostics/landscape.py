@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.drawing.colors import color, paper, ramp
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import fitted_axis
 from analysis.measures.diagnostics import Diagnosed
@@ -21,8 +22,7 @@ def line_data(found: Diagnosed) -> pd.DataFrame:
     return rows[["batch_size", "x", "value", "low", "high"]].reset_index(drop=True)
 
 
-def draw_line(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
-    """Draw the rows of `line_data`, a curve for each batch size."""
+def _draw_line(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     axes = sheet.axes(_HEIGHT)
     sizes = sorted(data["batch_size"].unique())
     shades = ramp(len(sizes))
@@ -46,8 +46,7 @@ def plane_data(found: Diagnosed) -> pd.DataFrame:
     return rows[["batch_size", "x", "y", "value"]].reset_index(drop=True)
 
 
-def draw_plane(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
-    """Draw the rows of `plane_data`, contours at the same losses in all panels."""
+def _draw_plane(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     sizes = sorted(data["batch_size"].unique())
     names = [f"B = {size}" for size in sizes]
     panels = sheet.grid(names, _PANEL, "Along one direction", sharex=True, sharey=True)
@@ -76,8 +75,7 @@ def between_data(found: Diagnosed) -> pd.DataFrame:
     return rows[["batch_size", "variant", "quantity", "x", "value"]].reset_index(drop=True)
 
 
-def draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
-    """Draw the rows of `between_data`: losses above, errors below."""
+def _draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     losses, errors = sheet.stack((2.4, 2.0), sharex=True)
     for axes, quantity in ((losses, "loss"), (errors, "error")):
         for place, split in enumerate(("train", "val")):
@@ -93,3 +91,8 @@ def draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     sheet.legend(
         [key("training", color=color(0)), key("validation", color=color(1), linestyle="--")]
     )
+
+
+LINE = FigureKind(data=line_data, draw=_draw_line, needs="a landscape")
+PLANE = FigureKind(data=plane_data, draw=_draw_plane, needs="a landscape")
+BETWEEN = FigureKind(data=between_data, draw=_draw_between, needs="a landscape at two batch sizes")

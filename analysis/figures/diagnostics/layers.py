@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import color, pale, paper, ramp
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, fitted_axis
-from analysis.measures.diagnostics import Diagnosed, layer_table
-from analysis.measures.layers import ENDS
+from analysis.measures.diagnostics import Diagnosed
+from analysis.measures.layers import ENDS, layer_table
 
 _MOST_NAMED = 10
 """With more layers the legend names the first and the last, and full gradients are left out."""
@@ -30,15 +31,14 @@ def layers_vs_batch_data(found: Diagnosed) -> pd.DataFrame:
     Layers are in their order; ratios are null where the weights of a layer are zero. No rows of a
     single batch size.
     """
-    table = layer_table(found)
+    table = layer_table(found.table)
     if table["batch_size"].nunique() < 2:  # noqa: PLR2004
         return pd.DataFrame()
     ends = table[table["moment"].isin(ENDS)]
     return ends[["moment", "layer", "batch_size", "ratio", "full_ratio"]].reset_index(drop=True)
 
 
-def draw_layers_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
-    """Draw the rows of `layers_vs_batch_data`: a panel at the start, one at the end of training."""
+def _draw_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
     layers = list(dict.fromkeys(data["layer"]))
     colors = dict(zip(layers, ramp(len(layers)), strict=True))
     names = [f"{moment.capitalize()} of training" for moment in ENDS]
@@ -82,14 +82,13 @@ def layers_start_end_data(found: Diagnosed) -> pd.DataFrame:
 
     Layers are in their order; ratios are null where the weights of a layer are zero.
     """
-    table = layer_table(found)
+    table = layer_table(found.table)
     sizes = {table["batch_size"].min(), table["batch_size"].max()}
     rows = table[table["batch_size"].isin(sizes)]
     return rows[["batch_size", "layer", "moment", "step", "ratio"]].reset_index(drop=True)
 
 
-def draw_layers_start_end(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
-    """Draw the rows of `layers_start_end_data`, as in You et al. 2017: a row per layer."""
+def _draw_start_end(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
     layers = list(dict.fromkeys(data["layer"]))
     sizes = sorted(data["batch_size"].unique())
     least = (_PANEL[0], _LAYER * len(layers) + _AROUND)
@@ -122,3 +121,11 @@ def _draw_course(axes: Axes, rows: pd.DataFrame, layers: list[str]) -> None:
     for moment, mark in _moments().items():
         here = rows["moment"] == moment
         axes.plot(rows.loc[here, "ratio"], places[here], zorder=3, **mark)
+
+
+LAYERS_VS_BATCH = FigureKind(
+    data=layers_vs_batch_data, draw=_draw_vs_batch, needs="layers at two batch sizes"
+)
+LAYERS_START_END = FigureKind(
+    data=layers_start_end_data, draw=_draw_start_end, needs="a measured layer"
+)

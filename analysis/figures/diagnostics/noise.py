@@ -1,4 +1,4 @@
-"""The gradient noise scale against batch size and along each run, beside b_crit."""
+"""The gradient noise scale, and the local critical batch size in branches from a run."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import color, pale, paper, ramp
-from analysis.figures.drawing.marks import B_CRIT_SIGN
-from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.kind import FigureKind
+from analysis.figures.drawing.marks import B_CRIT_SIGN, bound_mark
+from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, log_axis
 from analysis.fitting.estimates import Estimate
+from analysis.measures.branches import CRITICAL, ENOUGH, EXCESS, TOLERANCE, branch_rows
 from analysis.measures.diagnostics import END, START, Diagnosed, course
 
 _PANEL = (18, 17)
@@ -28,8 +30,7 @@ def noise_data(found: Diagnosed) -> pd.DataFrame:
     return course(found, found.norm).dropna(subset="value").reset_index(drop=True)
 
 
-def draw_noise(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
-    """Draw the rows of `noise_data`: a panel against batch size, one along the runs."""
+def _draw_noise(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     panels = sheet.grid(["Start and end, by batch size", "Along each run"], _PANEL, "", sharey=True)
     by_size, along = panels
     for place, moment in enumerate((START, END)):
@@ -53,14 +54,14 @@ def draw_noise(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     ]
     if (b_crit := found.measured_b_crit) is not None:
         ends = [min(ends[0], b_crit.low), max(ends[1], b_crit.high)]
-        handles.append(draw_b_crit(panels, b_crit))
+        handles.append(_draw_b_crit(panels, b_crit))
     log_axis(by_size.yaxis, *ends)
     sheet.label_y("Gradient noise scale (examples)")
     sheet.title(f"{found.of('noise')}: gradient noise, {found.norm.replace('euc', 'Euc')} norm")
     sheet.legend(handles)
 
 
-def draw_b_crit(panels: Sequence[Axes], b_crit: Estimate) -> Line2D:
+def _draw_b_crit(panels: Sequence[Axes], b_crit: Estimate) -> Line2D:
     """Draw the measured critical batch size across panels; return its entry of the legend."""
     for axes in panels:
         axes.axhspan(b_crit.low, b_crit.high, color=pale(0.82), lw=0, zorder=0)
@@ -75,3 +76,73 @@ def _draw_intervals(axes: Axes, rows: pd.DataFrame, edge: str, filled: str) -> N
     far = np.array([below, above], dtype=float)
     marks: dict[str, Any] = {"color": edge, "markerfacecolor": filled, "markersize": 4.5}
     axes.errorbar(rows["batch_size"], rows["value"], yerr=far, fmt="o", elinewidth=1.1, **marks)
+
+
+def branch_data(found: Diagnosed) -> pd.DataFrame:
+    """Return quantity, batch_size, step, x (batch of the branch), value, low and high.
+
+    No rows of a run that is too short to branch from.
+    """
+    rows = branch_rows(found.table)
+    drawn = [CRITICAL, EXCESS] if rows["x"].notna().any() else []
+    columns = ["quantity", "batch_size", "step", "x", "value", "low", "high"]
+    return rows[rows["quantity"].isin(drawn)][columns].reset_index(drop=True)
+
+
+def _draw_branches(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+    along, against = sheet.grid(["Along the run", "Loss after branching"], _PANEL, "")
+    local, excess = (data[data["quantity"] == name] for name in (CRITICAL, EXCESS))
+    ends = [excess["x"].min() / _MARGIN, excess["x"].max() * _MARGIN]
+    handles: list[Line2D] = []
+    if (b_crit := found.measured_b_crit) is not None:
+        ends = [min(ends[0], b_crit.low), max(ends[1], b_crit.high)]
+        handles = [_draw_b_crit([along], b_crit)]
+    log_axis(along.yaxis, *ends)
+    handles = [*_draw_local(along, local, excess["x"].max()), *handles]
+    handles += _draw_excess(against, excess)
+    along.set_ylabel(f"Batch size ({found.unit})", fontsize="small")
+    against.set_xlabel(f"Batch size ({found.unit})", fontsize="small")
+    size = local["batch_size"].iloc[0]
+    sheet.title(f"{found.subject}: local critical batch size, branches from B = {size}")
+    sheet.legend(handles)
+
+
+def _draw_local(axes: Axes, rows: pd.DataFrame, most: float) -> list[Line2D]:
+    """Draw local critical batch sizes, moments side by side; those beyond `most` as bounds."""
+    places = np.arange(len(rows))
+    values, low = rows["value"].to_numpy(float), rows["low"].to_numpy(float)
+    high = rows["high"].fillna(axes.get_ylim()[1]).to_numpy(float)
+    beyond = np.isnan(values)
+    mark: dict[str, Any] = {"color": color(0), "marker": "o", "markersize": 4.5, "linestyle": ""}
+    axes.plot(places, values, **mark)
+    interval = ~beyond & ~np.isnan(low)
+    axes.vlines(places[interval], low[interval], high[interval], color=color(0), lw=1.1)
+    axes.plot(places[beyond], np.full(beyond.sum(), most), color=color(0), **bound_mark())
+    axes.set_xticks(places, [f"{step:,}" for step in rows["step"]])
+    axes.set_xlim(-0.5, len(rows) - 0.5)
+    axes.set_xlabel("Step of the branch", fontsize="small")
+    handles: list[Line2D] = [key(f"loss {TOLERANCE:.0%} worse, 95% interval", **mark)]
+    return [
+        *handles,
+        *([bound_key(f"less than {TOLERANCE:.0%} worse at all", color(0))] if beyond.any() else []),
+    ]
+
+
+def _draw_excess(axes: Axes, rows: pd.DataFrame) -> list[Line2D]:
+    """Draw the excess loss of each branch, a line for each moment, and the tolerance."""
+    steps = sorted(rows["step"].unique())
+    for step, shade in zip(steps, ramp(len(steps)), strict=True):
+        own = rows[rows["step"] == step]
+        axes.plot(own["x"], 100 * own["value"], "o-", ms=3, color=shade)
+    axes.axhline(100 * TOLERANCE, color=pale(0.34), ls="--", lw=0.9)
+    batch_size_axis(axes, rows["x"])
+    least = 100 * rows["value"].min()
+    axes.set_ylim(min(_MARGIN * least, -100 * TOLERANCE), 100 * ENOUGH)
+    axes.set_ylabel("Excess loss (%)", fontsize="small")
+    shades = ramp(len(steps))
+    ends = dict(zip((steps[0], steps[-1]), (shades[0], shades[-1]), strict=True))
+    return [key(f"branch at step {step:,}", color=shade) for step, shade in ends.items()]
+
+
+NOISE = FigureKind(data=noise_data, draw=_draw_noise, needs="a noise scale")
+BRANCHES = FigureKind(data=branch_data, draw=_draw_branches, needs="branches")

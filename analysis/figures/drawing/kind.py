@@ -1,20 +1,128 @@
-"""A named table of figures, and how one of them is drawn or all of them are written."""
+"""Kinds of figures and how they look; how one of them is drawn, or all of them are written."""
 
+import io
+import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+import matplotlib
+import matplotlib.style
 import pandas as pd
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.errors import AnalysisError
+from analysis.figures.drawing.colors import INK, OKABE_ITO
 from analysis.figures.drawing.sheet import Sheet
-from analysis.figures.drawing.style import Look, save, style
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.study import csv_bytes
+
+_STYLE: Mapping[str, Any] = {
+    "figure.titlesize": "medium",
+    "axes.titlesize": "medium",
+    "axes.titlelocation": "left",
+    "axes.prop_cycle": cycler(color=OKABE_ITO),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": "small",
+    "ytick.labelsize": "small",
+    "legend.fontsize": "small",
+    "legend.frameon": False,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor"), INK),
+    **dict.fromkeys(("xtick.color", "ytick.color"), INK),
+    "savefig.dpi": 200,
+    # text stays text, and element ids are not random: the same study gives the same file
+    "svg.fonttype": "none",
+    "svg.hashsalt": "batchscale",
+    "pdf.fonttype": 42,
+}
+FORMATS: Mapping[str, Mapping[str, Any]] = {
+    "png": {"metadata": {"Software": None}},
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
+"""The formats of pictures, each with what keeps the time and the machine out of its files."""
+# a line of fewer letters has no room for the axes beside their labels
+_LEAST_LETTERS = 20
+_SMALLEST, _LARGEST = 4.0, 40.0
+_POINTS = 72
 
 Source = TypeVar("Source")
 """What figures are drawn from: an analysis, or a comparison."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What figures are to look like, and as what they are written.
+
+    Attributes:
+        formats: keys of `FORMATS`, at least one.
+        width: of a figure in inches; None for that of matplotlib's `figure.figsize`.
+        font_size: in points, of labels and titles; None for matplotlib's `font.size`.
+        title: whether a title stands above the figure.
+    """
+
+    formats: tuple[str, ...] = ("png", "svg")
+    width: float | None = None
+    font_size: float | None = None
+    title: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown format, and a figure without room for its text."""
+        wrong = [form for form in self.formats if form not in FORMATS]
+        if wrong or not self.formats:
+            got = repr(wrong[0]) if wrong else "none"
+            raise AnalysisError(f"a format must be one of {', '.join(FORMATS)}, got {got}")
+        size, width = self.settings["font.size"], self.settings["figure.figsize"][0]
+        if not _SMALLEST <= size <= _LARGEST:  # refuses NaN too
+            raise AnalysisError(
+                f"the font size must be from {_SMALLEST:g} to {_LARGEST:g} points, got {size:g}"
+            )
+        least = _LEAST_LETTERS * size / _POINTS
+        if not least <= width < math.inf:
+            raise AnalysisError(
+                f"the width of a figure with text of {size:g} points must be at least "
+                f"{least:.2f} inches, got {width:g}; widen it, or lower the font size"
+            )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The parameters of matplotlib that differ from the user's."""
+        # a parameter at matplotlib's default is one that the user has not set
+        given: dict[Any, Any] = matplotlib.rcParams
+        default: dict[Any, Any] = matplotlib.rcParamsDefault
+        ours = {name: value for name, value in _STYLE.items() if given[name] == default[name]}
+        width, height = given["figure.figsize"]
+        size = given["font.size"] if self.font_size is None else self.font_size
+        figure = (width if self.width is None else self.width, height)
+        return {**ours, "figure.figsize": figure, "font.size": size}
+
+
+def look_of(formats: str, width: float | None, font_size: float | None, title: bool) -> Look:
+    """Return the look that a command's options ask for: formats have commas between them."""
+    names = [name.strip().lower() for name in formats.split(",") if name.strip()]
+    return Look(formats=tuple(dict.fromkeys(names)), width=width, font_size=font_size, title=title)
+
+
+def style(look: Look) -> AbstractContextManager[None]:
+    """Return the context in which figures are made; matplotlib's own settings stay untouched."""
+    return matplotlib.style.context(look.settings)
+
+
+def save(
+    figure: Figure, data: pd.DataFrame, folder: ResultsFolder, stem: str, look: Look
+) -> list[str]:
+    """Write a figure in each format of its look, and its data as CSV; return their names."""
+    for form in look.formats:
+        picture = io.BytesIO()
+        with style(look):
+            figure.savefig(picture, format=form, **FORMATS[form])
+        folder.write(f"{stem}.{form}", picture.getvalue())
+    folder.write(f"{stem}.csv", csv_bytes(data))
+    return [f"{stem}.{form}" for form in (*look.formats, "csv")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,16 +154,8 @@ def draw_named(
     name: str,
     source: Source,
     ax: Axes | None = None,
-    look: Look | None = None,
 ) -> Figure:
-    """Return one figure of a table of kinds.
-
-    Args:
-        kinds: the table.
-        name: its key.
-        source: what it is drawn from.
-        ax: the user's axes to draw into; None for a new figure.
-        look: its look; None for the usual one.
+    """Return one figure of a table of kinds, drawn into the user's axes or, for None, a new one.
 
     Raises:
         AnalysisError: there is no figure of that name, the source lacks the data for it, or it has
@@ -66,7 +166,7 @@ def draw_named(
     data = kinds[name].data(source)
     if data.empty:
         raise AnalysisError(f"the figure {name} needs {kinds[name].needs}, got none")
-    return kinds[name].figure(data, source, look or Look(), ax)
+    return kinds[name].figure(data, source, Look(), ax)
 
 
 def write_all(
@@ -75,11 +175,7 @@ def write_all(
     folder: ResultsFolder,
     look: Look | None = None,
 ) -> list[str]:
-    """Write every figure that the source has data for: pictures, and the data as CSV.
-
-    Returns:
-        The names of the files written.
-    """
+    """Write every figure that there are data for, and these as CSV; return their names."""
     look, written = look or Look(), []
     for name, kind in kinds.items():
         data = kind.data(source)

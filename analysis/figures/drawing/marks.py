@@ -26,9 +26,7 @@ _BAR: Mapping[str, Any] = {"solid_capstyle": "butt", "zorder": 4}
 def bound_mark(downward: bool = False, legend: bool = False) -> Mapping[str, Any]:
     """Return the style of a bound: a line at its value, and an arrow to where the truth is.
 
-    Args:
-        downward: whether it is an upper bound.
-        legend: whether the mark is for a legend, where it is small and centered.
+    A mark for a legend is small and centered.
     """
     arrow = Affine2D().translate(0, -1 if legend else 0).rotate_deg(180 if downward else 0)
     size = matplotlib.rcParams["lines.markersize"]
@@ -50,14 +48,8 @@ def tip_mark(side: str) -> Mapping[str, Any]:
 def draw_estimate(axes: Axes, height: float, estimate: Estimate, **mark: Any) -> None:
     """Draw an estimate on the x axis, which has its limits, as a bar with a mark at its value.
 
-    A bar without an end in sight has a tip at the edge. What the data do not identify has no mark,
-    and what they do not bound at all no bar.
-
-    Args:
-        axes: the axes.
-        height: where, as a share of the height of the axes.
-        estimate: what to draw.
-        **mark: color, and marker at the value.
+    The height is a share of that of the axes. A bar without an end in sight has a tip at the edge.
+    What the data do not identify has no mark, and what they do not bound at all no bar.
     """
     if estimate.low <= 0 and math.isinf(estimate.high):
         return

@@ -73,14 +73,9 @@ def curve_sizes(batch_sizes: object) -> Floats:
 
 
 def steps_axis_scale(axes: Axes, points: pd.DataFrame, above: float = 0.0) -> float:
-    """Scale the y axis to steps, their intervals and the arrows of bounds.
+    """Scale the y axis to points and bounds, leaving free a share of the height above.
 
     An interval that a few seeds leave wide would squeeze everything else into a line, so it is cut.
-
-    Args:
-        axes: the axes.
-        points: rows of points and bounds, no curves.
-        above: share of the height to leave free on top.
 
     Returns:
         Steps at the upper end of what is drawn.
@@ -133,13 +128,8 @@ def draw_series(
 ) -> None:
     """Draw measured points with their intervals, bounds and the fitted curve of one search.
 
-    Args:
-        axes: the axes, scaled.
-        rows: of one search.
-        top: from `steps_axis_scale`.
-        band: whether to draw the band of the curve.
-        shift: factor by which points stand beside their batch size.
-        **mark: color, and marker of the points.
+    Intervals end at `top` (`steps_axis_scale`); points stand beside their batch size by the factor
+    `shift`.
     """
     color = mark["color"]
     series = by_series(rows)
@@ -158,12 +148,9 @@ def draw_series(
 
 
 def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[Line2D]:
-    """Return the legend's entries for the series shown.
+    """Return the legend's entries for the series shown, named by what was measured.
 
-    Args:
-        shown: names of series.
-        measured: what the measured points are.
-        band: what follows the name of the fit, as `through` returns it.
+    `band` follows the name of the fit, as `through` returns it.
     """
     keys = {
         MEASURED: key(measured, ls="", color=ink(), marker="o"),

@@ -75,12 +75,7 @@ def log_axis(
 ) -> None:
     """Scale an axis by logarithm from `low` > 0 to `high`, with ticks at round numbers.
 
-    Args:
-        axis: the axis.
-        low: its lower end.
-        high: its upper end.
-        least: number of ticks to have if there is room.
-        ticks_to: where the ticks end, if before the upper end.
+    It has at least `least` ticks where there is room for them, the last not above `ticks_to`.
     """
     side = "x" if isinstance(axis, XAxis) else "y"
     axis.axes.set(**{f"{side}scale": "log", f"{side}lim": (low, high)})
@@ -124,12 +119,8 @@ def _room(axis: Axis, ticks: Sequence[float]) -> int:
     """Return how many of these ticks an axis has room for, evenly spaced."""
     label = _LINE
     if isinstance(axis, XAxis):
-        label = _DIGIT * max((len(_label(tick)) for tick in ticks), default=1) + _BETWEEN
+        label = _DIGIT * max((len(PLAIN(tick)) for tick in ticks), default=1) + _BETWEEN
     return max(int(inches(axis) / (label * _font_size(axis) / _POINTS)), 2)
-
-
-def _label(tick: float) -> str:
-    return PLAIN(tick)
 
 
 def _set_ticks(axis: Axis, ticks: Sequence[float], form: FuncFormatter = PLAIN) -> None:

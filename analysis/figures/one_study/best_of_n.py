@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from analysis.figures.drawing.colors import color, ink, pale, readable
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import log_axis
 from analysis.fitting.estimates import percent
@@ -48,8 +49,7 @@ def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def draw_best_of_n(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
-    """Draw the rows of `best_of_n_data`: one panel per batch size, the other curves behind."""
+def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     sizes = sorted(data["batch_size"].unique())
     verdicts = analysis.search.set_index("batch_size")
     names = [_name(size, verdicts.loc[size]) for size in sizes]
@@ -108,3 +108,10 @@ def _legend(data: pd.DataFrame, verdicts: pd.DataFrame) -> list[Artist]:
     if data["batch_size"].nunique() > 1:
         handles.append(key("other batch sizes", color=pale(0.73), lw=0.9))
     return handles
+
+
+BEST_OF_N = FigureKind(
+    data=best_of_n_data,
+    draw=_draw,
+    needs="a non-adaptive search of 2 trials or more that reached the target",
+)

@@ -7,6 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from analysis.figures.drawing.colors import ink, pale, ramp
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.marks import bound_mark
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, log_axis
@@ -38,8 +39,7 @@ def budgets_data(analysis: Analysis) -> pd.DataFrame:
     return data
 
 
-def draw_budgets(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
-    """Draw the rows of `budgets_data`: a panel per unit, a color per budget."""
+def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     drawn, config = data[data["drawn"]], analysis.study.config
     units = {Unit.STEPS: step_unit(config), Unit.EXAMPLES: str(Unit.EXAMPLES)}
     names = [f"Fixed {unit}" for unit in units.values()]
@@ -93,3 +93,8 @@ def _short(amount: int) -> str:
         if amount >= size:
             return f"{amount / size:g}{letter}"
     return str(amount)
+
+
+BUDGETS = FigureKind(
+    data=budgets_data, draw=_draw, needs="two budgets each of steps and of examples"
+)

@@ -14,7 +14,6 @@ from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.series import draw_points, perfect_line
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis, log_axis
-from analysis.fitting.estimates import Estimate
 from analysis.measures.federated import batch_axis, step_unit
 
 STEPS, STEP_SECONDS, SECONDS, MONEY = "steps", "step_seconds", "seconds", "money"
@@ -37,24 +36,22 @@ def costs_data(cost: StudyCost) -> pd.DataFrame:
     that the cost is of, with intervals; `found` of the best point found, where the former are of
     the optimum.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[Any, ...]] = []
     for row in cost.rows:
         step = None if row.step is None else row.step.seconds
-        values: dict[str, Estimate | None] = {
-            STEPS: row.steps,
-            STEP_SECONDS: step,
-            SECONDS: row.seconds,
-            MONEY: row.money,
-        }
-        for name, value in values.items():
-            if value is not None:
-                own = {"quantity": name, "series": "best", "batch_size": row.batch_size}
-                rows.append(own | (record(value) or {}))
-        for name, found in ((STEPS, row.steps_found), (SECONDS, row.seconds_found)):
-            if found is not None and cost.on_curve:
-                own = {"quantity": name, "series": FOUND, "batch_size": row.batch_size}
-                rows.append(own | {"value": found})
-    return pd.DataFrame(rows, columns=["quantity", "series", "batch_size", "value", "low", "high"])
+        best = {STEPS: row.steps, STEP_SECONDS: step, SECONDS: row.seconds, MONEY: row.money}
+        found = {STEPS: row.steps_found, SECONDS: row.seconds_found} if cost.on_curve else {}
+        rows += [
+            (name, "best", row.batch_size, *(record(value) or {}).values())
+            for name, value in best.items()
+            if value is not None
+        ]
+        rows += [
+            (name, FOUND, row.batch_size, value, None, None)
+            for name, value in found.items()
+            if value is not None
+        ]
+    return pd.DataFrame(rows, columns=["quantity", "series", "batch_size", *_NUMBERS])
 
 
 def draw_costs(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
@@ -117,19 +114,13 @@ def devices_data(cost: StudyCost) -> pd.DataFrame:
     """
     if len(cost.scaling) < 2:  # noqa: PLR2004
         return pd.DataFrame()
-    return pd.DataFrame(
-        [
-            {
-                "devices": row.devices,
-                "batch_size": row.batch_size,
-                "seconds": row.seconds.value,
-                "low": (ends := record(row.seconds) or {})["low"],
-                "high": ends["high"],
-                "perfect": row.seconds.value * row.efficiency,
-            }
-            for row in cost.scaling
-        ]
-    )
+    rows = [
+        (row.devices, row.batch_size, *(record(row.seconds) or {}).values(), row.efficiency)
+        for row in cost.scaling
+    ]
+    names = ["devices", "batch_size", "seconds", "low", "high", "perfect"]
+    data = pd.DataFrame(rows, columns=names)
+    return data.assign(perfect=data["seconds"] * data["perfect"])
 
 
 def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import color, pale
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, log_axis, with_minus
 from analysis.measures.federated import batch_axis
@@ -56,8 +57,7 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
     return data
 
 
-def draw_metaparameters(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
-    """Draw the rows of `metaparameters_data`, one panel per hyperparameter."""
+def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     names = [name for name in data.columns if name != "batch_size" and not name.endswith(" rule")]
     titles = [_NAMES.get(name, f"Best {with_minus(name)}") for name in names]
     panels = sheet.grid(titles, _PANEL, batch_axis([analysis.study.config]), sharex=True)
@@ -91,3 +91,10 @@ def _draw_panel(panel: Axes, data: pd.DataFrame, name: str) -> dict[str, Line2D]
         panel.plot(sizes, data[column], **line)
     batch_size_axis(panel, sizes)
     return {label: key(label, **line) for label, line in drawn.values()}
+
+
+METAPARAMETERS = FigureKind(
+    data=metaparameters_data,
+    draw=_draw,
+    needs="a searched hyperparameter and a batch size that reached the target",
+)

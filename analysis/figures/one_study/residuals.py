@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.drawing.colors import color, ink, pale
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.marks import bound_mark
 from analysis.figures.drawing.series import (
     BOUND,
@@ -44,14 +45,10 @@ def residuals_data(analysis: Analysis) -> pd.DataFrame:
         and the model's sigma and aicc. No rows without fits.
     """
     fits = {} if analysis.fits is None else analysis.fits.by_name
-    parts = [_rows(fit, _left_out(analysis)) for fit in fits.values()]
+    bounds = bound_rows(analysis.table)
+    left_out = bounds[bounds["series"] == LEFT_OUT]
+    parts = [_rows(fit, left_out) for fit in fits.values()]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def _left_out(analysis: Analysis) -> pd.DataFrame:
-    """Return the bounds of an analysis that are in no fit, as columns batch_size and steps."""
-    rows = bound_rows(analysis.table)
-    return rows.loc[rows["series"] == LEFT_OUT, ["batch_size", "steps"]]
 
 
 def _rows(fit: ScalingFit, left_out: pd.DataFrame) -> pd.DataFrame:
@@ -70,8 +67,7 @@ def _rows(fit: ScalingFit, left_out: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("batch_size", kind="stable")
 
 
-def draw_residuals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
-    """Draw the rows of `residuals_data`: one panel per model, all on one scale."""
+def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     names = data["model"].unique().tolist()
     panels = sheet.stack([_PANEL] * len(names), sharex=True, sharey=True)
     for axes, name in zip(panels, names, strict=True):
@@ -121,3 +117,6 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, limit: float) -> None:
 
 def _percent(residual: object) -> Floats:
     return np.asarray(100 * np.expm1(np.asarray(residual, dtype=np.float64)))
+
+
+RESIDUALS = FigureKind(data=residuals_data, draw=_draw, needs="a fit")

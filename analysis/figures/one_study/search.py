@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing.colors import STAR, color, ink, pale
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import log_axis, with_minus
 from analysis.measures.recipes import base_trial
@@ -68,17 +69,17 @@ def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
 
 def _searched(analysis: Analysis) -> dict[str, str]:
     """Return the column of each axis by its label: learning rate and momentum come first."""
-    space = analysis.study.space
-    first = sorted(space, key=lambda name: ({"lr": 0, "momentum": 1}.get(name, 2), name))[:2]
-    if not first:
+    space, searched = analysis.study.space, analysis.study.searched
+    if not searched:
         return {}
-    names = [*first, BEST_ERROR][:2]
     reversed_scale = {name for name, entry in space.items() if entry["scale"] == "reverse-log"}
-    return {f"1 - {name}" if name in reversed_scale else name: name for name in names}
+    return {
+        f"1 - {name}" if name in reversed_scale else name: name
+        for name in [*searched[:2], BEST_ERROR][:2]
+    }
 
 
-def draw_search(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
-    """Draw the rows of `search_data`: a panel per batch size, a marker per status, a star best."""
+def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     sizes = sorted(data["batch_size"].unique())
     names = [f"B = {size}" for size in sizes]
     x, y = (_axis_label(label, analysis) for label in _searched(analysis))
@@ -184,3 +185,6 @@ def _legend(data: pd.DataFrame, analysis: Analysis) -> list[Line2D]:
     elif BEST_ERROR in data:
         handles.append(key("target", color=pale(0.34), lw=0.8, ls="--"))
     return handles
+
+
+SEARCH = FigureKind(data=search_data, draw=_draw, needs="a searched hyperparameter")

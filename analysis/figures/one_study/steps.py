@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from analysis.figures.drawing.colors import color, ink, pale, paper, readable
+from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.marks import B_CRIT_SIGN, draw_estimate, label_estimate
 from analysis.figures.drawing.series import (
     BOUND,
@@ -72,7 +73,9 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
     steps = reached["steps"]
     bracket = {"low": reached["steps_before"], "high": steps}
     measured = series_rows(MEASURED, reached["batch_size"], steps, **bracket)
-    medians = _medians(reached)
+    again = reached[reached["steps_median"].notna()]
+    interval = {end: again[end].to_numpy(float, na_value=np.nan) for end in ("low", "high")}
+    medians = series_rows(MEDIAN, again["batch_size"], again["steps_median"], **interval)
     parts = [measured, medians, bound_rows(table)]
     curve_at = curve_sizes(table["batch_size"])
     if analysis.fits is not None and analysis.fit is not None:
@@ -90,14 +93,7 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
     )
 
 
-def _medians(reached: pd.DataFrame) -> pd.DataFrame:
-    again = reached[reached["steps_median"].notna()]
-    interval = {end: again[end].to_numpy(float, na_value=np.nan) for end in ("low", "high")}
-    return series_rows(MEDIAN, again["batch_size"], again["steps_median"], **interval)
-
-
-def draw_steps(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
-    """Draw the rows of `steps_data` with regimes and critical batch sizes, on logarithmic axes."""
+def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     axes = sheet.axes(_HEIGHT)
     fits = _drawn_fits(analysis)
     points = data[data["series"].isin([MEASURED, MEDIAN, NOT_REACHED, LEFT_OUT])]
@@ -245,3 +241,6 @@ def _draw_b_crit(
         line: dict[str, Any] = {"color": color, "linewidth": 0.9, "linestyle": ":", "zorder": 2}
         axes.plot([estimate.value] * 2, [0, top], transform=axes.get_xaxis_transform(), **line)
     label_estimate(axes, height, estimate, text, readable(color))
+
+
+STEPS = FigureKind(data=steps_data, draw=_draw, needs="a batch size with a trial that trained")

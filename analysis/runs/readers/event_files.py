@@ -61,11 +61,7 @@ def read_event_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
 
 
 def _records(content: bytes) -> Iterator[bytes]:
-    """Yield the records of a file: length, checksum, bytes, checksum; the last may be cut off.
-
-    Raises:
-        ValueError: a checksum is another.
-    """
+    """Yield the records of a file: length, checksum, bytes, checksum; the last may be cut off."""
     from tensorboardX.record_writer import masked_crc32c
 
     at = 0

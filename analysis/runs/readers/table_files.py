@@ -4,19 +4,21 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.runs.rows import MOST_CELLS, Rows
+from analysis.runs.rows import MOST_CELLS, Rows, is_absent
 from analysis.tables.nested import leaves, once
 from analysis.tables.validation import BROKEN_PARQUET, read_parquet
 from batchscale.files import read_file
 
 MOST_BYTES = 2**31
 _GZIP = b"\x1f\x8b"
+_COLUMN = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<bound>__MIN|__MAX)?")
 
 
 def read_table_of_runs(path: Path) -> Rows:
@@ -109,6 +111,30 @@ def _read_json_lines(where: str, content: bytes) -> Rows:
     columns = {name: [record.get(name) for record in records] for name in names}
     frame = pd.DataFrame(columns, dtype=object, index=pd.Index(numbers))
     return Rows(where=where, frame=frame, label="line")
+
+
+def unfolded(rows: Rows) -> Rows:
+    """Return the CSV of a chart of Weights & Biases with a row for each measurement.
+
+    It has a column for each run, `run - metric`; other tables stay as they are.
+    """
+    columns = {name: _COLUMN.fullmatch(name) for name in rows.names[1:]}
+    metrics = {name: found for name, found in columns.items() if found and not found["bound"]}
+    bounds = [name for name, found in columns.items() if found and found["bound"]]
+    if not bounds or not all(columns.values()):
+        return rows
+    axis = rows.names[0]
+    parts = [
+        pd.DataFrame(
+            {"run": found["run"], axis: rows.frame[axis], found["metric"]: rows.frame[name]}
+        )
+        # a run has no measurement where only others have
+        .loc[[not is_absent(cell) for cell in rows.frame[name]]]
+        for name, found in metrics.items()
+    ]
+    long = pd.concat(parts).astype(object)
+    long = long.where(long.notna(), None).set_axis(pd.RangeIndex(1, len(long) + 1))
+    return Rows(where=rows.where, frame=long, label="measurement", remarks=rows.remarks)
 
 
 READERS: Mapping[str, Callable[[str, bytes], Rows]] = {

@@ -16,12 +16,7 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackedRun:
-    """A run as a tracker has it.
-
-    Attributes:
-        settings: run, status, Name, and its parameters.
-        curves: measurements by name; the names alone where they are not wanted.
-    """
+    """A run as a tracker has it: settings, and curves, empty where they are not wanted."""
 
     settings: Mapping[str, Any]
     curves: Mapping[str, Curve] = field(repr=False)
@@ -35,13 +30,7 @@ def wanted(mapping: Mapping[str, str]) -> frozenset[str]:
 def tracked_rows(
     where: str, runs: Iterable[TrackedRun], mapping: Mapping[str, str], step: str = "step"
 ) -> Rows:
-    """Return runs as rows.
-
-    Args:
-        where: the tracker's folder or project, for messages.
-        runs: what it has.
-        mapping: columns by the names that batchscale has for them.
-        step: what the column of steps is called.
+    """Return the runs of a tracker, `where` in messages, as rows; steps are in the column `step`.
 
     Raises:
         AnalysisError: there is no run, or more than fits.

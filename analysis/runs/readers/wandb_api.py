@@ -10,11 +10,7 @@ from analysis.tables.nested import leaves
 
 
 def read_wandb(project: str, mapping: Mapping[str, str]) -> Rows:
-    """Return the runs of a project.
-
-    Args:
-        project: entity/project.
-        mapping: columns by the names that batchscale has for them; it must name the step.
+    """Return the runs of a project, entity/project; the mapping must name the step.
 
     Raises:
         AnalysisError: wandb is missing, the step is not named, or the project cannot be read.

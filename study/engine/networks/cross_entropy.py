@@ -6,7 +6,7 @@ classes are few, a third of them gives the same numbers, bit for bit.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,15 +29,9 @@ class FewOperations(TorchFunctionMode):
         super().__init__()
         self._targets = [(tensor, tensor._version) for tensor in targets]
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, or compute it otherwise."""
-        if function is functional.cross_entropy:
+        if run is functional.cross_entropy:
             bound = _SIGNATURE.bind(*args, **(kwargs or {}))
             bound.apply_defaults()
             logits, targets, weight, *rest = bound.args
@@ -46,7 +40,7 @@ class FewOperations(TorchFunctionMode):
             if known and weight is None and rest == _DEFAULTS and _few_classes(logits, targets):
                 loss, _ = _CrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
                 return loss
-        return function(*args, **(kwargs or {}))
+        return run(*args, **(kwargs or {}))
 
 
 def _few_classes(logits: Tensor, targets: Tensor) -> bool:

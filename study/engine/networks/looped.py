@@ -6,12 +6,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from study.engine.networks.training import (
-    Layout,
-    LoadedWorkload,
-    copy_into,
-    fresh_model,
-)
+from study.engine.networks.training import Layout, LoadedWorkload, copy_into, fresh_model
 from study.optimizers import Step
 from study.records import Floats
 from study.seeding import derive_seed
@@ -31,18 +26,9 @@ class LoopedNetwork:
     supports_cuda_graph = False  # the host reads and sets random states between steps
 
     def __init__(
-        self,
-        loaded: LoadedWorkload,
-        seed: int,
-        loss_values: Mapping[str, Floats] | None = None,
+        self, loaded: LoadedWorkload, seed: int, loss_values: Mapping[str, Floats] | None = None
     ) -> None:
-        """Build the model.
-
-        Args:
-            loaded: the workload and its data.
-            seed: seed of the trial; it also seeds the model's own randomness (dropout).
-            loss_values: hyperparameters of the workload's loss, each of shape (1,).
-        """
+        """Build the model of a seed; `loss_values` are hyperparameters of the loss, each (1,)."""
         self._loaded = loaded
         self._model = fresh_model(loaded, seed).train()
         layout = Layout(self._model)
@@ -67,7 +53,9 @@ class LoopedNetwork:
         with self._own_randomness(), torch.enable_grad():
             batch = self._loaded.batch(indices[0])
             loss = self._loaded.loss(self._model, batch, **self._loss_values)
-            self._refuse_toggled()
+            kept = all(p.requires_grad for p in self._trained)
+            if not kept or any(p.requires_grad for p in self._frozen):
+                raise WorkloadError(f"{FREEZING}, got a change of it")
             pieces = gradient(loss, self._trained)
         flat = torch.cat([piece.reshape(-1) for piece in pieces])
         return flat.unsqueeze(0), loss.detach().unsqueeze(0)
@@ -120,11 +108,6 @@ class LoopedNetwork:
         for name, buffer in self._model.named_buffers():
             copy_into(buffer, state[f"buffer {name}"])
         self._random_states = {name: state[f"random {name}"] for name in self._random_states}
-
-    def _refuse_toggled(self) -> None:
-        kept = all(p.requires_grad for p in self._trained)
-        if not kept or any(p.requires_grad for p in self._frozen):
-            raise WorkloadError(f"{FREEZING}, got a change of it")
 
     @contextlib.contextmanager
     def _own_randomness(self) -> Iterator[None]:

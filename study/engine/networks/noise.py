@@ -27,16 +27,12 @@ Known = tuple[Draw | None, Use]
 class _Drawing(TorchFunctionMode):
     """A context that meets every call of a random function, and lets all others through."""
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, or meet it where it is known to draw."""
-        call = partial(function, *args, **(kwargs or {}))
-        known = _known(function, args, kwargs or {})
+        named = kwargs or {}
+        call, part, known = partial(run, *args, **named), _RANDOM.get(run), None
+        if part is not None and named.get("generator") is None:
+            known = part(run, *args, **named)
         return call() if known is None else self._meet(*known, call)
 
     def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
@@ -76,17 +72,6 @@ class Given(_Drawing):
         return use(drawn)
 
 
-def _known(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Known | None:
-    """Return how a random function draws and what it makes of it; None for any other call."""
-    part = _RANDOM.get(function)
-    if part is None or kwargs.get("generator") is not None:
-        return None
-    found: Known | None = part(function, *args, **kwargs)
-    return found
-
-
 def _dropout(
     function: object, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Known | None:
@@ -120,7 +105,7 @@ def _new(function: Any, *args: Any, device: Any = None, **kwargs: Any) -> Known:
         drawn: Tensor = function(*args, **kwargs, generator=generator, device=generator.device)
         return drawn
 
-    return draw, _same
+    return draw, lambda drawn: drawn
 
 
 def _like(function: Any, x: Tensor, dtype: torch.dtype | None = None) -> Known:
@@ -138,10 +123,6 @@ def _filled(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Known | None
         return drawn
 
     return draw, x.copy_
-
-
-def _same(drawn: Tensor) -> Tensor:
-    return drawn
 
 
 _OF_SHAPE: Mapping[Any, Any] = {torch.rand_like: torch.rand, torch.randn_like: torch.randn}

@@ -36,7 +36,12 @@ Tensors = tuple[Tensor, ...]
 
 
 class PackedNetworks:
-    """The models of several lanes; each computation is one trace for all of them."""
+    """The models of several lanes; each computation is one trace for all of them.
+
+    Attributes:
+        parameters: all trainable parameters, shape (lanes, parameters); updated in place.
+        supports_cuda_graph: whether a step consists of kernel launches only.
+    """
 
     def __init__(
         self,
@@ -44,13 +49,7 @@ class PackedNetworks:
         seeds: Sequence[int],
         loss_values: Mapping[str, Floats] | None = None,
     ) -> None:
-        """Build one model per seed.
-
-        Args:
-            loaded: the workload and its data.
-            seeds: seed of each lane's trial.
-            loss_values: hyperparameters of the workload's loss, each of shape (lanes,).
-        """
+        """Build a model per seed; `loss_values` are hyperparameters of the loss, each (lanes,)."""
         self._loaded = loaded
         models = [fresh_model(loaded, seed) for seed in seeds]
         self._model = models[0].train()
@@ -100,18 +99,11 @@ class PackedNetworks:
         values: Mapping[str, Tensor],
         indices: Tensor,
     ) -> Tensor:
-        """Take one update in every lane.
+        """Return the losses (lanes,) before an update that is taken in every lane.
 
-        Gradient and update are one trace, so a step runs without Python in between.
-
-        Args:
-            update: the optimizer's step.
-            buffers: optimizer state, each (lanes, ...); changed in place.
-            values: hyperparameters, each (lanes, 1).
-            indices: batches, (lanes, B).
-
-        Returns:
-            The losses before the update, (lanes,).
+        Gradient and update are one trace, so a step runs without Python in between. `buffers`, the
+        optimizer's state, are changed in place, each (lanes, ...); `values` are hyperparameters,
+        each (lanes, 1), and `indices` batches, (lanes, B).
         """
         names = [*buffers, *values]
         inputs = (*buffers.values(), *values.values(), *self._read(indices))
@@ -135,9 +127,9 @@ class PackedNetworks:
         return cast(Tensor, self._trace(key, build, inputs)(*inputs))
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Return mean loss, error and more on shared examples, shape (2 + more, evaluated lanes).
+        """Return mean loss, error and further quantities on shared examples, (2 + further, lanes).
 
-        `lanes` holds the indices of the lanes to evaluate; None evaluates all.
+        `lanes` holds the numbers of those to evaluate; None evaluates all.
         """
         held: Tensors = (self.parameters, *self._constants.values())
         if lanes is not None:
@@ -199,12 +191,7 @@ class PackedNetworks:
             computation.on(state, self._loaded.batch(indices), **values)
         return tuple(recorded.draws)
 
-    def _trace(
-        self,
-        key: Hashable,
-        build: Callable[[Tensors], Trace],
-        inputs: Tensors,
-    ) -> Trace:
+    def _trace(self, key: Hashable, build: Callable[[Tensors], Trace], inputs: Tensors) -> Trace:
         # cached per worker: a trace fixes shapes and Python values, so the key names all of them
         traces = self._loaded.traces
         if key not in traces:
@@ -253,7 +240,9 @@ class PackedNetworks:
 
         def gradients(parameters: Tensor, *rest: Tensor) -> Tensors:
             held, examples, drawn = rest[:own], rest[own:end], rest[end:-1]
-            batch = (_rows(tensor, rest[-1]) for tensor in examples)
+            indices = rest[-1]  # whole rows are copied: indexing copies number by number
+            rows = (tensor.index_select(0, indices.flatten()) for tensor in examples)
+            batch = (own.view(*indices.shape, *own.shape[1:]) for own in rows)
             take = _over_lanes(grad_and_value(loss, has_aux=True), len(parameters))
             found, (value, buffers) = take(parameters, held, drawn, *batch)
             return found, value, *buffers
@@ -261,10 +250,7 @@ class PackedNetworks:
         return trace(gradients, inputs)
 
     def _evaluation_graph(self, examples: Examples, inputs: Tensors) -> Trace:
-        computation, count = (
-            Computation(self._model, self._loaded.measured),
-            len(self._constants),
-        )
+        computation, count = Computation(self._model, self._loaded.measured), len(self._constants)
 
         def measure(flat: Tensor, constants: Tensors, *given: Tensor) -> Tensors:
             every = computation.on(self._state(flat, constants), rebuilt(examples, given))
@@ -302,9 +288,3 @@ def _over_lanes(
         return tree_map(lambda t: t.unsqueeze(0), function(*own))
 
     return alone
-
-
-def _rows(examples: Tensor, indices: Tensor) -> Tensor:
-    """Return examples (lanes, B, ...), copied as whole rows: indexing copies number by number."""
-    rows = examples.index_select(0, indices.flatten())
-    return rows.view(*indices.shape, *examples.shape[1:])

@@ -29,12 +29,9 @@ _RESHAPES = {_aten.expand.default, _aten.view.default, _aten._unsafe_view.defaul
 def trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> fx.GraphModule:
     """Return a function's tensor operations as a simplified graph, called like the function.
 
-    The graph is valid for the shapes, types and device of the examples, and records no gradient.
-
-    Args:
-        function: maps tensors to a tensor or a tuple of tensors. The trace freezes whatever else
-            it reads: Python numbers, branches, and tensors that are not arguments.
-        examples: inputs to trace with.
+    The graph is valid for the shapes, types and device of the examples, and records no gradient. It
+    freezes whatever else the function reads: Python numbers, branches, tensors that are no
+    arguments.
     """
     with torch.no_grad(), warnings.catch_warnings():
         # a loss may clear gradients, which the tensors of a trace do not have
@@ -49,12 +46,8 @@ def trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> fx.Grap
 def compile_trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> Trace:
     """Return a function that runs the same tensor operations without Python in between.
 
-    It is valid for the shapes, types and device of the examples, with gradients off. On a CUDA
-    device, and where torch cannot compile it, the function itself is returned.
-
-    Args:
-        function: maps tensors to a tensor or a tuple of tensors; may change inputs in place.
-        examples: inputs to trace with; they stay unchanged.
+    It is valid for the shapes, types and device of the examples, with gradients off, and may change
+    inputs in place. On a CUDA device, and where torch cannot compile it, it is the function itself.
     """
     if examples[0].device.type != "cpu":
         return function  # a complete step is captured as a CUDA graph instead
@@ -76,7 +69,8 @@ def simplify(module: fx.GraphModule) -> None:
     The graph holds aten operations, as `make_fx` returns it. Results change by rounding at most.
     """
     graph = module.graph
-    writes = any(_mutates(node) for node in graph.nodes)
+    schemas = [getattr(node.target, "_schema", None) for node in graph.nodes]
+    writes = any(schema is not None and schema.is_mutable for schema in schemas)
     _rewrite(graph, _drop_view, _multiply_outer, _widen_softmax)
     if not writes:  # into tensors that these take for unchanged, or for copies
         _rewrite(graph, _drop_factor, _widen_argmax)
@@ -225,7 +219,8 @@ def _is(node: Any, target: object) -> bool:
 def _share_equal_nodes(graph: fx.Graph) -> None:
     seen: dict[tuple[Any, ...], fx.Node] = {}
     for node in list(graph.nodes):
-        if node.op != "call_function" or _is_random(node) or node.target in _APART:
+        random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+        if node.op != "call_function" or random or node.target in _APART:
             continue
         key = (node.target, repr(node.args), repr(node.kwargs))
         if key in seen:
@@ -241,12 +236,3 @@ def _replace(node: fx.Node, by: fx.Node) -> None:
 
 def _value(node: fx.Node) -> Any:
     return node.meta["val"]
-
-
-def _mutates(node: fx.Node) -> bool:
-    schema = getattr(node.target, "_schema", None)
-    return schema is not None and schema.is_mutable
-
-
-def _is_random(node: fx.Node) -> bool:
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())

@@ -32,29 +32,17 @@ _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedWorkload:
-    """A workload with its data on the device that trains it; one per worker.
-
-    Attributes:
-        workload: the workload.
-        data: data on `device`; a mapped training set stays in its file.
-        quantities: names of what is measured besides loss and error.
-        device: the device.
-        precision: arithmetic of forward and backward passes.
-        observed: what training and measuring do besides computing (dropout, Python state).
-        mixing: what mixes the examples of a batch in training, as batch norm; None for nothing.
-        looped_because: why lanes are looped; empty where they are packed or nobody has asked.
-        traces: cache of compiled traces, and of what they draw, by purpose and shapes.
-    """
+    """A workload with its data on the device that trains it; one per worker."""
 
     workload: Workload
-    data: Data
+    data: Data  # on `device`; a mapped training set stays in its file
     device: torch.device
-    precision: Precision = Precision.FLOAT32
-    quantities: tuple[str, ...] = ()
-    observed: Observation = Observation()
-    mixing: str | None = None
-    looped_because: str = ""
-    traces: dict[Any, Any] = field(default_factory=dict)
+    precision: Precision = Precision.FLOAT32  # of forward and backward passes
+    quantities: tuple[str, ...] = ()  # names of what is measured besides loss and error
+    observed: Observation = Observation()  # what training and measuring do besides computing
+    mixing: str | None = None  # what mixes the examples of a batch in training, as batch norm
+    looped_because: str = ""  # why lanes are looped; empty where they are packed or nobody asked
+    traces: dict[Any, Any] = field(default_factory=dict)  # compiled, by purpose and shapes
 
     def batch(self, indices: Tensor) -> Examples:
         """Return the training examples of some indices, on the device."""
@@ -71,11 +59,6 @@ class LoadedWorkload:
         """Why the mean over parts of a batch is not that of the batch, in words; None if it is."""
         state = self.observed.state and f"{self.observed.state}, which every pass may change"
         return "`whole = True`" if self.whole else self.mixing or state or self.observed.touches
-
-    @property
-    def splits_batches(self) -> bool:
-        """Whether the mean over parts of a batch is that of the batch."""
-        return self.indivisible is None
 
     def loss(self, model: nn.Module, batch: Examples, **values: Tensor) -> Tensor:
         """Return the training loss, a scalar, computed in this precision.
@@ -116,11 +99,12 @@ def load(
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
 ) -> LoadedWorkload:
-    """Return a workload with its data on a device.
-
-    `data` are the workload's data where the caller has them; None loads them.
-    """
-    _set_arithmetic(precision)
+    """Return a workload with its data on a device; they are loaded unless they are given."""
+    # of this process: float32 means float32, and repeats bit for bit
+    torch.set_float32_matmul_precision(_MATMUL[precision])
+    # torch allows cuDNN to round the inputs of convolutions to tf32, unless it is told not to
+    torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32
+    torch.backends.cudnn.deterministic = True
     data = _first_data(workload) if data is None else data
     there = {
         name: split if name == "train" and data.mapped else split.to(device)
@@ -150,14 +134,6 @@ def load(
     )
 
 
-def _set_arithmetic(precision: Precision) -> None:
-    """Set the arithmetic of this process: float32 means float32, and repeats bit for bit."""
-    torch.set_float32_matmul_precision(_MATMUL[precision])
-    # torch allows cuDNN to round the inputs of convolutions to tf32, unless it is told not to
-    torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32
-    torch.backends.cudnn.deterministic = True
-
-
 def _mixing(loaded: LoadedWorkload) -> str | None:
     """Return that the training loss of a batch is not the mean over its halves; None if it is."""
     batch = few(loaded.data.train).to(loaded.device)
@@ -168,7 +144,8 @@ def _mixing(loaded: LoadedWorkload) -> str | None:
             found = loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows))
         return float(found.detach())
 
-    _refuse_sum([loss(torch.arange(batch.size).repeat(times)) for times in (1, 2, 3)])
+    third = torch.arange(max(1, batch.size // 3))  # so that thrice is no more than a batch
+    _refuse_sum([loss(third.repeat(times)) for times in (1, 2, 3)])
     halves = [slice(half), slice(half, batch.size)] if half else [slice(batch.size)]
     mean = sum(loss(rows) * len(range(batch.size)[rows]) for rows in halves) / batch.size
     whole = loss(slice(batch.size))
@@ -199,11 +176,7 @@ def _first_data(workload: Workload) -> Data:
 
 
 def copy_into(tensor: Tensor, values: Tensor) -> None:
-    """Copy values into a tensor, whose memory stays since views of it exist.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
+    """Copy values of the same shape into a tensor, whose memory stays since views of it exist."""
     if tensor.shape != values.shape:
         raise ValueError(f"values must have shape {tuple(tensor.shape)}, got {tuple(values.shape)}")
     tensor.copy_(values)
@@ -295,11 +268,7 @@ def prepare(
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
 ) -> Trainable:
-    """Return a workload prepared for training on a device, cpu or cuda.
-
-    A program, or a workload with its own dynamics, needs no preparation. `data` are as in
-    :func:`load`.
-    """
+    """Return a workload prepared for training on cpu or cuda; only a network needs preparation."""
     if isinstance(workload, Dynamics | Command):
         return workload
     return load(workload, torch.device(device), precision, data)

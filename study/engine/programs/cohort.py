@@ -31,21 +31,11 @@ _TICK = 0.02
 def run_programs(
     resolved: ResolvedStudy, command: Command, cohort: Cohort, checkpoint: Checkpoint | None
 ) -> list[TrialResult]:
-    """Run a cohort of programs.
+    """Return the results of a cohort of programs, one per trial in order.
 
     A trial is ended where nothing that it may still report can matter. The results are judged by
     the fewest steps of all trials, and by the rungs that all of them passed, so they do not depend
-    on which of them ran first.
-
-    Args:
-        resolved: the study.
-        command: its program.
-        cohort: the trials.
-        checkpoint: keeps the trials' folders until the cohort has ended, and says when to stop;
-            None for neither.
-
-    Returns:
-        One result per trial, in order.
+    on which of them ran first. The checkpoint keeps the trials' folders until the cohort has ended.
 
     Raises:
         SavedError: the checkpoint was asked to stop, and the programs were ended.
@@ -107,13 +97,12 @@ class _Programs:
     @property
     def share(self) -> float:
         """Mean over the trials of the share that is over, from 0 to 1."""
-        left = set(self._open())
-        return fmean(self._share_of(k) if k in left else 1.0 for k in range(len(self._trials)))
-
-    def _share_of(self, index: int) -> float:
-        measured = self._trials[index].first_and_last
-        first, last = (row[3] for row in measured) if measured else (math.nan, math.nan)
-        return self._rules.share_over(max(0, self._trials[index].step), first, last)
+        shares = [1.0] * len(self._trials)
+        for index in self._open():
+            trial = self._trials[index]
+            first, last = (row[3] for row in trial.first_and_last or [[math.nan] * 4] * 2)
+            shares[index] = self._rules.share_over(max(0, trial.step), first, last)
+        return fmean(shares)
 
     @property
     def least_loss(self) -> float:
@@ -158,7 +147,14 @@ class _Programs:
             if trial.process is None:
                 del running[slot]
                 self._keep_output(index)
-                if trial.end is None:  # it goes on later, from what it reported while it ended
+                pardoned = trial.pardon()
+                if pardoned and self._checkpoint is not None:
+                    where = f"trial {self._cohort.points[index].trial} of batch size"
+                    self._checkpoint.notes.append(
+                        f"{where} {self._cohort.batch_size} was started again: {pardoned}"
+                    )
+                # it goes on later, from what it reported while it ended
+                if pardoned or trial.end is None:
                     self._trials[index] = ProgramTrial(
                         self._command, self._folders[index], self._rules
                     )

@@ -35,11 +35,7 @@ def environment(
 ) -> dict[str, str]:
     """Return the variables of a program: its worker's, what batchscale tells it, and its own.
 
-    Args:
-        command: the program.
-        point: its trial.
-        values: what its placeholders are filled with.
-        slot: which of the places of its worker it runs in, from 0.
+    `slot` is the place of its worker that it runs in, from 0.
     """
     told: dict[str, object] = {name: int(values[name]) for name in _NUMBERS}
     told |= {"hyperparameters": dict(point.values), "checkpoint": values["checkpoint"]}

@@ -24,18 +24,14 @@ class BadLineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement; NaN stands for what the program does not report.
-
-    `finite` is False where a reported loss or error is NaN or infinite; `further` holds the
-    quantities of `workload_options.quantities`.
-    """
+    """One measurement; NaN stands for what the program does not report."""
 
     step: int
     train_loss: float
     val_loss: float
     val_error: float
-    finite: bool
-    further: tuple[float, ...] = ()
+    finite: bool  # False where a reported loss or error is NaN or infinite
+    further: tuple[float, ...] = ()  # those of `workload_options.quantities`
 
 
 class Lines:
@@ -68,8 +64,7 @@ class Reader:
 
     Attributes:
         keys: of the JSON objects that were no measurements, to say what was there instead.
-        null_at: step of the null with which the measurements end, as many languages write NaN; None
-            where they do not, or where nulls stood between them.
+        null_at: step of the null with which the measurements end, as many languages write NaN.
     """
 
     def __init__(self, command: Command) -> None:

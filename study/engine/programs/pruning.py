@@ -13,8 +13,7 @@ from pathlib import Path
 
 from study.engine.outcomes import Run
 from study.engine.programs.saved import write
-from study.engine.rungs import Standing, staying
-from study.engine.stopping_rules import PATIENCE, StoppingRules
+from study.engine.stopping_rules import PATIENCE, Standing, StoppingRules, staying
 
 
 class Pruning:
@@ -26,13 +25,7 @@ class Pruning:
     """
 
     def __init__(self, rules: StoppingRules, count: int, path: Path) -> None:
-        """Take up what an earlier process has judged of the same rungs.
-
-        Args:
-            rules: of the cohort, when it was handed out.
-            count: number of its trials.
-            path: the file; it need not exist.
-        """
+        """Take up what an earlier process has judged of the same rungs; the file need not exist."""
         self._rungs, self._path, self._judged = rules.rungs, path, 0
         hopes = rules.expected_steps is not None and rules.best_steps is None
         # a first cohort, whose rungs may have dropped every trial that gets below the target
@@ -56,12 +49,7 @@ class Pruning:
         return self._judged >= len(self._rungs) or steps <= self._rungs[self._judged]
 
     def judge(self, runs: Sequence[Run], rules: StoppingRules) -> None:
-        """Judge the level that all trials not dropped have passed, or left the race before.
-
-        Args:
-            runs: the measurements of every trial.
-            rules: with the fewest steps to target up to the level.
-        """
+        """Judge the level that all trials not dropped have passed, or left the race before."""
         if rules.cap <= self.level:  # nobody runs so far
             self._judged = len(self._levels)
         elif self._judged < len(self._rungs):

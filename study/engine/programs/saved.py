@@ -2,13 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-
-from study.records import CURVE_FIELDS, Curve
 
 Row = tuple[float, ...]
 """The values of `CURVE_FIELDS` in one measurement, then those of the program's own quantities."""
@@ -16,17 +11,12 @@ Row = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a program's run ended, besides its measurements.
+    """How a program's run ended, besides its measurements."""
 
-    Attributes:
-        message: why the trial failed; empty where it did not.
-        diverged_at: step of a measurement that was not finite; None without one.
-        finished: whether the program took all its steps, the last ones unmeasured.
-    """
-
-    message: str = ""
-    diverged_at: int | None = None
-    finished: bool = False
+    message: str = ""  # why the trial failed; empty where it did not
+    diverged_at: int | None = None  # step of a measurement that was not finite
+    finished: bool = False  # whether the program took all its steps, the last ones unmeasured
+    killed: int = 0  # how often the program has been killed from outside, where that ended it
 
 
 def read_end(path: Path) -> End | None:
@@ -58,11 +48,3 @@ def write(path: Path, text: str) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
-
-
-def curve_of(rows: Sequence[Row], quantities: Sequence[str]) -> Curve:
-    """Return measurements as a curve; `quantities` names those of the program's own."""
-    if not rows:
-        return Curve.empty()
-    columns = np.array(rows, dtype=np.float64).T
-    return Curve.of(dict(zip((*CURVE_FIELDS, *quantities), columns, strict=True)))

@@ -9,24 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from study.engine.outcomes import Run
+from study.engine.programs.breakdown import MOST_STARTS, broken_down
 from study.engine.programs.measurements import BadLineError, Lines, Measurement, Reader
-from study.engine.programs.output import Output
-from study.engine.programs.process import Process
-from study.engine.programs.saved import (
-    End,
-    Row,
-    curve_of,
-    line_of,
-    read_end,
-    read_rows,
-    write,
-)
-from study.engine.rungs import plainly_diverged
-from study.engine.stopping_rules import StoppingRules
-from study.records import Seconds
+from study.engine.programs.process import Output, Process
+from study.engine.programs.saved import End, Row, line_of, read_end, read_rows, write
+from study.engine.stopping_rules import StoppingRules, plainly_diverged
+from study.records import Curve, Seconds
 from workloads.command.program import Command
 
 _CURVE, _ENDED, CHECKPOINT = "curve.jsonl", "ended.json", "checkpoint"
+_KILLED = "killed.json"
 _OUTPUT, _ERRORS, _LOG = "output", "errors", "log.jsonl"
 _REPORTS = {_OUTPUT: False, _LOG: True}
 """Files with measurements, and whether nothing else may be in them."""
@@ -49,13 +41,7 @@ class ProgramTrial:
     """
 
     def __init__(self, command: Command, folder: Path, rules: StoppingRules) -> None:
-        """Read what an earlier process has left in the trial's folder.
-
-        Args:
-            command: the program.
-            folder: the trial's own; it need not exist.
-            rules: the step budget, the target, and whether a trial that diverges ends at once.
-        """
+        """Read what an earlier process has left in the trial's own folder, which need not exist."""
         self._command, self._folder, self._rules = command, folder, rules
         self._rows: list[Row] = read_rows(folder / _CURVE)
         self.end = read_end(folder / _ENDED)
@@ -65,7 +51,9 @@ class ProgramTrial:
         self._resumed = self._ended_by_us = False
         self._reader, self._lines = Reader(command), {name: Lines() for name in _REPORTS}
         self._first = False
-        self._read_left_over()
+        for name, only_json in _REPORTS.items():  # what it reported after its worker had died
+            with contextlib.suppress(OSError, BadLineError):
+                self._take(self._lines[name].add((folder / name).read_bytes()), only_json)
         self._seconds = self._rows[-1][4] if self._rows else 0.0
 
     @property
@@ -83,7 +71,7 @@ class ProgramTrial:
         total = self._rows[-1][4] if self._rows else 0.0
         end = self.end or End()
         return Run(
-            curve=curve_of(self._rows, self._command.options.quantities),
+            curve=Curve.of_rows(self._rows, self._command.options.quantities),
             diverged_at=end.diverged_at,
             seconds=Seconds(total, total, 0.0),
             finished=end.finished,
@@ -120,11 +108,7 @@ class ProgramTrial:
             self._finish(End(f"the program must start, got {type(error).__name__}: {error}"))
 
     def look(self) -> bool:
-        """Take in what the program has reported, and whether it has ended or is overdue.
-
-        Returns:
-            Whether there is anything new.
-        """
+        """Take in what the program has reported, and its end; return whether anything is new."""
         process, before = self.process, self.step
         if process is None:
             return True
@@ -134,13 +118,13 @@ class ProgramTrial:
             self._read(ended)
             self._check_time()
         except BadLineError as bad:
-            self._conclude(End(str(bad)))
+            self.conclude(End(str(bad)))
         except (FileNotFoundError, NotADirectoryError) as error:
-            self._conclude(End(f"a program must leave the folder of its trial, got {error}"))
+            self.conclude(End(f"a program must leave the folder of its trial, got {error}"))
         if code is not None:
             ended = self._settled(code)
         if code is not None and ended:
-            self._conclude(self._judged(code))
+            self.conclude(self._judged(code))
         if ended or process.overdue:
             self.killed = not ended
             self.close()
@@ -160,9 +144,13 @@ class ProgramTrial:
             own = self._command.options.grace_seconds
             self.process.end_softly(own if grace is None else min(own, grace))
 
-    def conclude(self) -> None:
-        """End the trial at its last measurement: nothing further matters."""
-        self._conclude(End())
+    def pardon(self) -> str:
+        """Forget an end from outside, unless there were too many; return what was forgotten."""
+        if self.end is None or not 0 < self.end.killed < MOST_STARTS:
+            return ""
+        write(self._folder / _KILLED, json.dumps(asdict(self.end)))
+        (self._folder / _ENDED).unlink()
+        return self.end.message.partition(";")[0]
 
     def close(self) -> None:
         """Kill what is left of the program."""
@@ -175,7 +163,8 @@ class ProgramTrial:
         for file in self._files.values():
             file.close()
 
-    def _conclude(self, end: End) -> None:
+    def conclude(self, end: End = End()) -> None:  # noqa: B008 - it is frozen
+        """End the trial, by default at its last measurement: nothing further matters."""
         if self.end is None and not self._ended_by_us:
             self._finish(end)
             self.stop()
@@ -183,12 +172,6 @@ class ProgramTrial:
     def _finish(self, end: End) -> None:
         self.end = end
         write(self._folder / _ENDED, json.dumps(asdict(end)))
-
-    def _read_left_over(self) -> None:
-        """Take in what the program reported after its worker had died."""
-        for name, only_json in _REPORTS.items():
-            with contextlib.suppress(OSError, BadLineError):
-                self._take(self._lines[name].add((self._folder / name).read_bytes()), only_json)
 
     def _read(self, ended: bool) -> None:
         for name, file in self._files.items():
@@ -239,9 +222,9 @@ class ProgramTrial:
                     f"{self._rules.max_steps:,} steps, got its first measurement at "
                     f"step {found.step:,}; measure more often"
                 )
-            self._conclude(End(finished=True))
+            self.conclude(End(finished=True))
         elif not found.finite:
-            self._conclude(End(diverged_at=found.step))
+            self.conclude(End(diverged_at=found.step))
         else:
             seconds = self._elapsed()
             losses = (found.train_loss, found.val_loss, found.val_error)
@@ -249,13 +232,11 @@ class ProgramTrial:
             self._rows.append(row)
             with (self._folder / _CURVE).open("a", encoding="utf-8") as file:
                 file.write(line_of(row))
-            if self._rules.ends_diverged and self._plainly_diverged():
-                self._conclude(End(diverged_at=found.step))
-
-    def _plainly_diverged(self) -> bool:
-        first, last = self._rows[0], self._rows[-1]
-        # a program need not report step 0, and later losses say nothing of where it began
-        return first[0] == 0 and plainly_diverged(first, last, self._rules.target)
+            first = self._rows[0]
+            # a program need not report step 0, and later losses say nothing of where it began
+            known = self._rules.ends_diverged and first[0] == 0
+            if known and plainly_diverged(first, row, self._rules.target):
+                self.conclude(End(diverged_at=found.step))
 
     def _elapsed(self) -> float:
         """Return the seconds that the program has run, here and before."""
@@ -276,9 +257,9 @@ class ProgramTrial:
     def _judged(self, code: int) -> End:
         """Return how a program ended that ended by itself."""
         if code:
-            how = f"exit code {code}" if code > 0 else f"signal {-code}"
             where = f"after step {self.step}" if self._rows else "before any measurement"
-            return End(f"the program ended with {how} {where}; {self.output.last_lines()}")
+            killed = read_end(self._folder / _KILLED)
+            return broken_down(code, where, self.output.last_lines(), killed)
         if not self._rows:
             return End(self._nothing())
         if self._reader.null_at is not None and self._reader.null_at > self.step:

@@ -40,11 +40,7 @@ def branches(
 ) -> Iterator[Row]:
     """Yield losses after the window, their excess over the trial's own batch, and what follows.
 
-    Args:
-        resolved: the study.
-        trainable: the loaded workload; dynamics must know batch schedules.
-        trial: the trial.
-        replay: the same, trained to the moment.
+    The replay is of the trial, trained to the moment; dynamics must know batch schedules.
     """
     size, steps = trial.batch_size, window(trial)
     multiples = [2**k for k in range(steps.bit_length()) if steps >> k >= LEAST_STEPS]
@@ -68,8 +64,7 @@ def branches(
     for batch, loss, more in zip(batches, losses, excess, strict=True):
         for quantity, values in ((LOSS, loss), (EXCESS, more)):
             mean, far = float(values.mean()), float(_reach(values))
-            ends = {"low": mean - far, "high": mean + far}
-            yield row(quantity, mean, x=float(batch), **ends, **about)
+            yield row(quantity, mean, x=float(batch), far=far, **about)
     means, fars = np.mean(excess, axis=1), np.array([_reach(more) for more in excess])
     value, low, high = (_crossing(batches, e) for e in (means, means + fars, means - fars))
     bound = float(batches[-1]) if low is None else low

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import torch
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
-from torch import Tensor
 
 from study.errors import StudyError, cause
 from study.records import Floats
@@ -40,10 +39,9 @@ def curvature(network: Network) -> Iterator[Row]:
     pairs = zip(values, vectors.T, strict=True)
     doubts = [_doubt(network, value, vector) for value, vector in pairs]
     for place, (value, far) in enumerate(zip(values, doubts, strict=True), 1):
-        ends = {"low": value - far, "high": value + far}
-        yield row("eigenvalue", value, variant=str(place), **ends, **about)
+        yield row("eigenvalue", value, variant=str(place), far=far, **about)
     trace, far = _trace(network, values, vectors)
-    yield row("trace", trace, low=trace - far, high=trace + far, samples=PROBES, **about)
+    yield row("trace", trace, far=far, samples=PROBES, **about)
     ends = {"low": lr * (values[0] - doubts[0]), "high": lr * (values[0] + doubts[0])}
     yield row("lr_times_eigenvalue", lr * values[0], **ends, **about)
     limit = _LIMITS.get(network.resolved.optimizer)
@@ -107,11 +105,7 @@ def _trace(network: Network, values: Floats, vectors: Floats) -> tuple[float, fl
     source = generator(network.seed("hutchinson"), "probes")
     found = []
     for _ in range(PROBES):
-        probe = _signs(len(like), source).to(like)
+        probe = (torch.randint(2, (len(like),), generator=source) * 2.0 - 1.0).to(like)
         probe -= basis @ (basis.T @ probe)
         found.append(float(probe.double() @ network.hessian_times(probe).double()))
     return float(values.sum() + np.mean(found)), float(reach(np.array(found)))
-
-
-def _signs(size: int, source: torch.Generator) -> Tensor:
-    return torch.randint(2, (size,), generator=source) * 2.0 - 1.0

@@ -21,12 +21,10 @@ def gap(network: Network) -> Iterator[Row]:
     for place, quantity in enumerate(("loss", "error")):
         for name, (value, far) in found.items():
             about = {"examples": splits[name].size, "samples": min(PARTS, splits[name].size)}
-            yield row(
-                f"{name}_{quantity}", value[place], **_ends(value[place], far[place]), **about
-            )
+            yield row(f"{name}_{quantity}", value[place], far=far[place], **about)
         difference = found["val"][0][place] - found["train"][0][place]
         doubt = math.hypot(found["val"][1][place], found["train"][1][place])
-        yield row(f"{quantity}_gap", difference, **_ends(difference, doubt))
+        yield row(f"{quantity}_gap", difference, far=doubt)
 
 
 def _measured(network: Network, examples: Examples) -> tuple[Floats, Floats]:
@@ -44,7 +42,3 @@ def _measured(network: Network, examples: Examples) -> tuple[Floats, Floats]:
         ]
     )
     return value, reach(parts)
-
-
-def _ends(value: float, far: float) -> dict[str, float]:
-    return {"low": value - far, "high": value + far}

@@ -25,13 +25,9 @@ def reach(samples: Floats) -> Floats:
 
 
 def jackknife_covariance(others: Floats) -> Floats:
-    """Return the covariances of estimates from what they are without each block.
+    """Return the covariances of pairs of numbers, shape (estimates, 2, 2).
 
-    Args:
-        others: shape (blocks, estimates, 2).
-
-    Returns:
-        Of the two numbers of each estimate, shape (estimates, 2, 2).
+    `others` are the pairs without each block, shape (blocks, estimates, 2).
     """
     count, away = len(others), others - others.mean(axis=0)
     found: Floats = (count - 1) / count * np.einsum("bni,bnj->nij", away, away)
@@ -41,13 +37,8 @@ def jackknife_covariance(others: Floats) -> Floats:
 def fieller(pair: Floats, covariance: Floats, far: float) -> Ratio:
     """Return the ratio of two means with its interval by Fieller, for a ratio that is positive.
 
-    Args:
-        pair: numerator and denominator.
-        covariance: of the two, shape (2, 2).
-        far: standard errors that the interval reaches to.
-
-    Returns:
-        No ratio where the denominator is not positive, no upper end where it may be zero.
+    The covariance has shape (2, 2), and `far` counts standard errors. There is no ratio where the
+    denominator is not positive, no upper end where it may be zero.
     """
     top, bottom = pair
     a = bottom**2 - far**2 * covariance[1, 1]

@@ -33,7 +33,7 @@ def along(network: Network) -> Iterable[Row]:
         losses = [network.measured(center + x * d, examples)[0] for d in directions]
         about = {"x": x, "examples": examples.size, "samples": DIRECTIONS}
         mean, far = float(np.mean(losses)), float(reach(np.array(losses)))
-        yield row("train_loss", mean, variant="line", low=mean - far, high=mean + far, **about)
+        yield row("train_loss", mean, variant="line", far=far, **about)
 
 
 def plane(network: Network) -> Iterator[Row]:

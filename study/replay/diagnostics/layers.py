@@ -5,6 +5,7 @@ section 4): where it differs much between layers, no single learning rate suits 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ def layers(network: Network) -> Iterator[Row]:
     sampled = np.array([_norms(network, g) for g in network.gradients(batches, "layers")])
     indices = network.sample.indices
     whole = [indices]
-    if not network.loaded.splits_batches:
+    if network.loaded.indivisible:
         whole = list(torch.split(indices[: max(1, len(indices) // size) * size], size))
     full = sum(network.gradients(whole, "full gradient"), torch.zeros(())) / len(whole)
     columns = (
@@ -48,9 +49,10 @@ def layers(network: Network) -> Iterator[Row]:
     )
     for name, weight, gradient, far, exact in zip(*columns, strict=True):
         yield row("weight_norm", weight, variant=name)
-        ends = {"low": max(0.0, gradient - far), "high": gradient + far, "samples": BATCHES}
+        low, high = max(0.0, gradient - far), gradient + far
+        ends: dict[str, Any] = {"low": low, "high": high, "samples": BATCHES}
         yield row("gradient_norm", gradient, variant=name, examples=BATCHES * size, **ends)
-        about = {"variant": name, "examples": len(indices)}
+        about: dict[str, Any] = {"variant": name, "examples": len(indices)}
         yield row("full_gradient_norm", exact, **about)
         if weight > 0:  # not in a tensor of zeros, as some are before the first update
             ends |= {"low": ends["low"] / weight, "high": ends["high"] / weight}

@@ -31,33 +31,26 @@ EXAMPLES = 8_192
 _AT_ONCE = 1_024
 
 
-def row(quantity: str, value: float | None, **columns: Any) -> Row:
-    """Return a row of a quantity; numbers that are not finite become nulls."""
-    numbers = {"quantity": quantity, "value": value, **columns}
-    return {n: None if _infinite(value) else value for n, value in numbers.items()}
-
-
-def _infinite(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
+def row(quantity: str, value: float | None, *, far: float | None = None, **columns: Any) -> Row:
+    """Return a row of a quantity with an interval of `far` to each side; nulls if not finite."""
+    ends = {} if far is None or value is None else {"low": value - far, "high": value + far}
+    numbers = {"quantity": quantity, "value": value, **ends, **columns}
+    return {
+        name: None if isinstance(number, float) and not math.isfinite(number) else number
+        for name, number in numbers.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """The examples on which all trials of a study are diagnosed.
+    """The examples on which all trials of a study are diagnosed, in random order."""
 
-    Attributes:
-        indices: numbers of the training examples, in random order.
-        train: these examples.
-        validation: validation examples, in random order.
-        test: test examples, in random order; None where there are none.
-        share: share of the training set that they are; 0 where the loss draws random numbers, so
-            that no number of examples makes a gradient exact.
-    """
-
-    indices: Tensor
+    indices: Tensor  # numbers of the training examples
     train: Examples
     validation: Examples
     test: Examples | None
+    # of the training set that they are; 0 where the loss draws random numbers, so that no number of
+    # examples makes a gradient exact
     share: float
 
     @property
@@ -92,16 +85,10 @@ def sample_of(resolved: ResolvedStudy, loaded: LoadedWorkload, examples: int) ->
 
 
 class Network:
-    """The model of a trial with the weights of one moment.
+    """The model of a trial with the weights of one moment, after `step` updates.
 
     Attributes:
-        resolved: the study.
-        loaded: the workload and its data.
-        trial: the trial.
-        sample: the examples on which it is diagnosed.
         layout: names and shapes of the trained tensors.
-        weights: of the moment.
-        step: updates taken.
     """
 
     weights: Weights
@@ -142,11 +129,9 @@ class Network:
     def gradients(self, batches: Sequence[Tensor], use: str) -> Iterator[Tensor]:
         """Yield the gradient of the training loss, (parameters,), on each of some batches.
 
-        Args:
-            batches: numbers of training examples; batch statistics are of each by itself.
-            use: names the stream of random numbers that the model draws from, as in training.
+        Batch statistics are of each by itself; `use` names the stream that the model draws from.
         """
-        whole = not self.loaded.splits_batches
+        whole = bool(self.loaded.indivisible)
         self.use(self.weights.parameters, self.weights.buffers)
         self._model.train()
         try:
@@ -206,15 +191,7 @@ class Network:
         return self._evaluated(computed)
 
     def hessian_times(self, vector: Tensor, examples: Examples | None = None) -> Tensor:
-        """Return the Hessian of that loss, at the moment's weights, times a vector.
-
-        Args:
-            vector: shape (parameters,).
-            examples: those of the loss; None for the sample.
-
-        Raises:
-            StudyError: the loss has no second derivatives.
-        """
+        """Return the Hessian of the sample's loss, or of others', times a vector (parameters,)."""
         self.use(self.weights.parameters, {})
 
         def computed(size: int) -> Tensor:

@@ -15,12 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study.replay.diagnostics.intervals import (
-    Ratio,
-    fieller,
-    jackknife_covariance,
-    quantile,
-)
+from study.replay.diagnostics.intervals import Ratio, fieller, jackknife_covariance, quantile
 from study.replay.diagnostics.network import Network, Row, row
 
 GROUPS = 64
@@ -38,7 +33,7 @@ def noise(network: Network) -> Iterable[Row]:
     indices, share = network.sample.indices, network.sample.share
     count = min(GROUPS, max(LEAST_GROUPS, _MOST_NUMBERS // len(network.weights.parameters)))
     size = max(1, len(indices) // count)
-    if not network.loaded.splits_batches:
+    if network.loaded.indivisible:
         size = network.trial.batch_size  # whose statistics are those of training
     groups = torch.split(indices[: len(indices) // size * size], size)[:count]
     if len(groups) < LEAST_GROUPS:

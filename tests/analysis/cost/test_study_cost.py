@@ -77,11 +77,13 @@ def test_the_verdicts_are_those_of_the_truth(cost, truth):
     assert found.smallest_near.batch_size == 64
     # the throughput at B is B / (B + 100) of the most: within 10 % of that of 1024 from 512 on
     assert found.throughput_stops.batch_size == 512
-    at = next(at for at in found.doublings if at.batch_size == 32)
-    assert at.next == 64
-    assert at.seconds.low < times[64] / times[32] < at.seconds.high
-    assert at.examples.value == pytest.approx(2 * at.steps.value)
-    assert at.step_seconds.value == pytest.approx(truth.seconds(64) / truth.seconds(32))
+    row, larger = next(pair for pair in found.doublings if pair[0].batch_size == 32)
+    assert larger.batch_size == 64
+    times_of = row.multiples(larger)
+    assert times_of["seconds"].low < times[64] / times[32] < times_of["seconds"].high
+    assert times_of["examples"].value == pytest.approx(2 * times_of["steps"].value)
+    step_seconds = truth.seconds(64) / truth.seconds(32)
+    assert times_of["step_seconds"].value == pytest.approx(step_seconds)
 
 
 def test_without_a_fit_or_replicates_steps_have_no_interval(cost, without_fit):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from analysis.comparison.compare import compare
 from analysis.figures import FIGURES
 from analysis.figures.comparison import COMPARISON_FIGURES
-from analysis.figures.drawing.style import Look
+from analysis.figures.drawing.kind import Look
 from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.models import hyperbola
 from analysis.fitting.regimes import ORDER, Regime, Verdict
-from analysis.report.regimes import regime_sentences
+from analysis.report.fits import regime_sentences
 from tests.analysis.fitting.reading import crossings, find_regimes
 
 QUADRATIC_SIZES = 4.0 ** np.arange(9)

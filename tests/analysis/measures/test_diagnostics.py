@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.figures.diagnostics.branches import branch_data
+from analysis.figures.diagnostics.noise import branch_data
 from analysis.fitting.estimates import Estimate
 from analysis.measures.diagnostics import SENTENCES, diagnostic_sentences, read_diagnostics
 from analysis.tables.files import write_table

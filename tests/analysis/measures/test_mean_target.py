@@ -1,12 +1,13 @@
 """Steps until the mean over seeds is below the target, on curves that are known."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.measures.mean_target import _first_below, mean_records, mean_sentences, mean_steps
+from analysis.measures.mean_target import _first_below, mean_records, mean_sentences
 
 STEPS = (0, 10, 20, 30)
 
@@ -45,18 +46,29 @@ def test_the_mean_passes_once_it_is_far_enough_below_for_its_spread(budgeted):
 
 def test_after_a_seed_has_diverged_no_step_passes(budgeted):
     study = with_seeds(budgeted, [(0.08,), (0.01, 0.042, 0.02), (0.03, 0.044, 0.02)])
-    assert mean_steps(study, 0.05)["steps"].isna().tolist() == [True]
-    (sentence,) = mean_sentences(mean_records(study, 0.05), 0.05, "error")
-    assert sentence == "At B = 4 the mean passes that test at no step."
+    (row,) = mean_records(study, 0.05)
+    assert row["steps"] is None
+    (sentence,) = mean_sentences([row], 0.05, "error")
+    assert re.fullmatch(
+        "At B = 4 the mean error is below 0.05 .a one-sided .* at no step.", sentence
+    )
+
+
+def test_runs_from_elsewhere_that_end_at_the_target_have_no_such_mean(budgeted):
+    study = with_seeds(budgeted, [(0.08, 0.04), (0.01, 0.042, 0.02), (0.03, 0.044, 0.02)])
+    study.trials.loc[study.trials["status"] == "exhausted", "stopped_at"] = range(10, 40, 10)
+    assert len(mean_records(study, 0.05)) == 1
+    study.trials.loc[study.trials["stopped_at"] == 10, "steps"] = 10
+    assert not mean_records(study, 0.05)
 
 
 def test_a_race_to_the_target_has_no_such_mean(made):
     study = with_seeds(made({4: 90, 16: 40}, trials=4), [(0.01,) * 3] * 3)
-    assert mean_steps(study, 0.05).empty
+    assert mean_records(study, 0.05) == []
 
 
 def test_at_the_target_one_look_in_twenty_passes():
     generator = np.random.default_rng(0)
     looks = 0.05 + 0.01 * generator.standard_normal((2000, 5))
-    passed = [_first_below(pd.DataFrame([look], index=[1]), 0.05) is not None for look in looks]
+    passed = [_first_below(pd.DataFrame([look], index=[1]), 0.05)[0] is not None for look in looks]
     assert 0.035 < np.mean(passed) < 0.065

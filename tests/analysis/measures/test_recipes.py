@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from analysis.comparison.compare import compare
+from analysis.comparison.ratios import rule_costs, rule_costs_table
 from analysis.comparison.report import comparison_markdown, comparison_record
-from analysis.comparison.rule_costs import rule_costs, rule_costs_table
 from analysis.comparison.sentences import comparison_sentences
 from analysis.errors import AnalysisError
 from analysis.figures import FIGURES

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
 from analysis.measures.first_trials import equal_trials, first_trials
-from analysis.measures.near_best import near_best
 from analysis.measures.scaling_rules import scaling_rules
 from analysis.measures.targets import search_trials, steps_to_target
+from analysis.page.searches import near_best
 from analysis.tables.schema import STATUSES
 
 HYPERPARAMETERS = {"lr", "momentum"}

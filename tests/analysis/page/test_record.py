@@ -7,10 +7,9 @@ import pytest
 
 from analysis.cost.record import cost_record
 from analysis.measures.diagnostics import diagnostic_sentences
-from analysis.measures.near_best import near_best
 from analysis.page.record import page_record, thinned_sentences
 from analysis.page.rendering import ROOM
-from analysis.page.searches import BEST, POINTS, Room
+from analysis.page.searches import BEST, POINTS, Room, near_best
 from analysis.report.record import summary_record
 from analysis.search_quality.best_of_n import best_of_n, search_sample
 from tests.analysis.made_diagnostics import diagnosed

@@ -18,7 +18,7 @@ def sentences_of(sizes, steps, missed=None):
 
 def unidentified(name, found):
     fits = Fits(by_name={"hyperbola": found, name: found}, missing={})
-    return unidentified_sentences(name, fits_record(fits)["fits"][name])
+    return tuple(unidentified_sentences(name, fits_record(fits)["fits"][name]))
 
 
 def test_both_curves_are_named_where_the_best_is_no_hyperbola():

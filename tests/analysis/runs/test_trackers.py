@@ -101,6 +101,15 @@ def test_stores_that_mlflow_wrote(imports, tmp_path, monkeypatch):
         check(imports(None, name, columns=MAPPING, target=0.1))
 
 
+def test_local_files_of_weights_and_biases_are_refused_with_a_way_out(imports, tmp_path):
+    run = tmp_path / "wandb" / "offline-run-20260101_000000-abc"
+    run.mkdir(parents=True)
+    (run / "run-abc.wandb").write_bytes(b"")
+    (tmp_path / "wandb" / "latest-run").symlink_to(run)
+    with pytest.raises(AnalysisError, match="cannot be read, got .*run `wandb sync` and import"):
+        imports(None, "wandb", target=0.1)
+
+
 def test_a_file_that_is_no_database_is_refused(imports):
     with pytest.raises(AnalysisError, match="must be SQLite as MLflow writes it"):
         imports("not a database", "mlflow.db")

@@ -84,6 +84,15 @@ def test_a_missing_file_is_named(folder):
 
 
 @everywhere
+def test_studies_inside_a_folder_that_is_none_are_named(folder):
+    for name in ("b", "a"):
+        (folder / name).write("study.toml", b"")
+    (folder / "c").write("other", b"")
+    with pytest.raises(AnalysisError, match=r"such as \S*/a\S*, \S*/b\S*$"):
+        folder.read("study.toml")
+
+
+@everywhere
 def test_what_is_removed_need_not_be_there(folder):
     folder.write("checkpoints/a", memoryview(b"1"))
     for _ in range(2):

@@ -121,7 +121,7 @@ def test_a_plan_of_a_grid_is_the_sum_of_its_studies(command):
     ],
 )
 def test_the_studies_of_an_example_resolve(path):
-    from study.commands.studies import Studies
+    from study.commands.running import Studies
     from study.config.grid import read_members
 
     assert Studies(read_members(str(path), [])).members
@@ -219,7 +219,7 @@ def test_an_archive_is_imported_analyzed_and_exported(command):
     ("arguments", "message"),
     [
         (["nowhere"], "a complete tar file, got nowhere: No such"),
-        (["archive", "--only", "cifar*"], "got none in archive for 'cifar*'"),
+        (["archive", "--only", "cifar*"], "got none for 'cifar*'"),
         (["archive", "--metric", "accuracy"], "--metric must be one of classification_error"),
         (["archive", "--target", "-1"], "--target must be a finite error above 0, got -1"),
         (["archive", "--first-trials", "2"], "--first-trials must not exceed"),

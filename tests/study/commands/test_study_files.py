@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from study.config.json_schema import study_schema
+from study.commands.study_files import study_schema
 from study.config.study import StudyConfig
 from study.config.study_file import validated
 from study.planning.template import study_template

@@ -46,11 +46,12 @@ def output_of(monkeypatch, encoding):
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_no_character_is_too_much_for_a_terminal(monkeypatch, encoding):
     written = output_of(monkeypatch, encoding)
-    Terminal().print("b_crit = 61 (48\N{EN DASH}79)\N{HORIZONTAL ELLIPSIS} \N{SNOWMAN}")
+    Terminal().print("61 (48\N{EN DASH}79) \N{MICRO SIGN}s\N{HORIZONTAL ELLIPSIS} \N{SNOWMAN}")
     shown = written.getvalue().decode(encoding)
-    plain = "b_crit = 61 (48-79)... " + r"\u2603"
+    plain = "61 (48-79) us... " + r"\u2603"
     assert (
         shown.replace("\N{EN DASH}", "-")
+        .replace("\N{MICRO SIGN}", "u")
         .replace("\N{HORIZONTAL ELLIPSIS}", "...")
         .replace("\N{SNOWMAN}", r"\u2603")
         == f"{plain}\n"

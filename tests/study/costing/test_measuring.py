@@ -42,7 +42,7 @@ def test_the_best_recorded_point_is_trained_where_any_trial_did():
 def test_all_batch_sizes_are_timed_on_the_threads_asked_for(make_study, shared_training):
     study = make_study()
     points = good_points([trial(4, 0, 9), trial(16, 0, 9)])
-    job = Job(resolved=study.as_data(), points=points, seconds=0.01, threads=2)
+    job = Job(study=study, points=points, seconds=0.01, threads=2)
     told, before = [], torch.get_num_threads()
     rows = timed(job, shared_training(), told.append)
     assert told == [row["batch_size"] for row in rows] == [4, 16]
@@ -54,7 +54,7 @@ def test_a_workload_with_its_own_dynamics_takes_no_time():
     study, quadratic = resolve(
         {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4]}
     )
-    job = Job(resolved=study.as_data(), points=good_points([trial(4, 0, 9)]), seconds=0.01)
+    job = Job(study=study, points=good_points([trial(4, 0, 9)]), seconds=0.01)
     with pytest.raises(StudyError, match="own dynamics; give its step times with --step"):
         timed(job, quadratic)
 
@@ -66,6 +66,6 @@ def test_a_step_that_raises_is_told(make_study, training, monkeypatch):
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(made.workload, "loss", broken, raising=False)
-    job = Job(resolved=make_study().as_data(), points=good_points([trial(4, 0, 9)]), seconds=0.01)
+    job = Job(study=make_study(), points=good_points([trial(4, 0, 9)]), seconds=0.01)
     with pytest.raises(StudyError, match="batch size 4 must train .* RuntimeError: no such kernel"):
         timed(job, made)

@@ -15,8 +15,8 @@ from study.config.space import Range
 from study.costing.all_reduce import measured_link
 from study.costing.energy import energy_since
 from study.engine.cohort import run_cohort
-from study.engine.data_order import DataOrder
-from study.engine.federated import ClientOrder, FederatedLanes
+from study.engine.data_order import ClientOrder, DataOrder
+from study.engine.federated import FederatedLanes
 from study.engine.lanes import GradientLanes, UpdateSettings
 from study.engine.networks.cuda_graph import CapturedStep
 from study.engine.networks.packed import PackedNetworks

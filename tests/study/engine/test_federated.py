@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from study.engine.data_order import ClientOrder
 from study.engine.ensemble import Ensemble
-from study.engine.federated import ClientOrder, FederatedLanes
+from study.engine.federated import FederatedLanes
 from study.engine.lanes import GradientLanes, UpdateSettings
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks

@@ -8,11 +8,11 @@ import pytest
 from study.config.space import Hyperparameter, Range
 from study.config.study_file import override, read_study
 from study.errors import StudyError
-from study.optimizers import registry
 from study.optimizers.registry import made_schedule, schedule_named
-from study.optimizers.schedules import SCHEDULES, Schedule, Span, lr_factor
+from study.optimizers.schedules import SCHEDULES, Schedule, lr_factor
 from study.optimizers.testing import ScheduleContract, require_sound_schedule
 from study.planning.resolve import resolve
+from workloads import entry_points
 from workloads.errors import WorkloadError
 from workloads.registry import files_refused
 
@@ -58,7 +58,7 @@ def test_every_built_in_name_is_found_and_sound(name):
 
 def test_a_file_gives_a_schedule_and_its_hyperparameters(file):
     schedule = schedule_named(f"{file}:Falling")
-    factor = lr_factor(schedule, Span(10, None), {"hold": np.array([1.0, 3.0])})
+    factor = lr_factor(schedule, 10, None, {"hold": np.array([1.0, 3.0])})
     assert factor(3).tolist() == [0.5, 2**-0.5]
     with files_refused(), pytest.raises(WorkloadError, match="unasked; got schedule Falling in"):
         schedule_named(f"{file}:Falling")
@@ -80,7 +80,7 @@ def test_a_setting_of_a_file_is_made_absolute(file, monkeypatch):
 
 def test_an_entry_point_provides_a_schedule(monkeypatch):
     point = SimpleNamespace(name="mine", value="a:B", dist=None, load=lambda: Halving)
-    monkeypatch.setattr(registry, "_schedule_points", lambda: (point,))
+    monkeypatch.setattr(entry_points, "installed", lambda group: (point,))
     factor = schedule_named("mine").factor
     assert factor(5, 10, {}) == 0.5**0.5
     with pytest.raises(StudyError, match="schedule.name must be one of .* got 'mien'; did you"):

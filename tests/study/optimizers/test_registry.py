@@ -5,22 +5,17 @@ import pytest
 from analysis.measures.diagnostics import MOVES_BY
 from analysis.measures.scaling_rules import DECOUPLED
 from study.errors import StudyError
-from study.optimizers import OPTIMIZERS, registry
+from study.optimizers import OPTIMIZERS
 from study.optimizers.momentum import NESTEROV
 from study.optimizers.registry import optimizer_named
 from tests.entry_points import Point
+from workloads import entry_points
 
 
 @pytest.fixture
 def installed(monkeypatch):
     """Return a function that pretends that entry points are installed."""
-
-    def install(*points):
-        monkeypatch.setattr(registry, "entry_points", lambda group: points)
-        registry._plugins.cache_clear()
-
-    yield install
-    registry._plugins.cache_clear()
+    return lambda *points: monkeypatch.setattr(entry_points, "installed", lambda group: points)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -4,20 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from study.optimizers.schedules import SCHEDULES, Span, lr_factor
+from study.optimizers.schedules import SCHEDULES, lr_factor
 
-SPAN = Span(1000, 25.0)
+SPAN = (1000, 25.0)
+"""Steps of a trial, and of an epoch."""
 
 
 def factors(name, steps, span=SPAN, **values):
     columns = {key: np.array([value], dtype=float) for key, value in values.items()}
-    factor = lr_factor(SCHEDULES[name], span, columns)
+    factor = lr_factor(SCHEDULES[name], *span, columns)
     return [float(factor(step)[0]) for step in steps]
 
 
 def test_a_schedule_differs_from_lane_to_lane():
     values = {"decay_fraction": np.array([0.1, 0.1]), "end_factor": np.array([0.1, 0.5])}
-    factor = lr_factor(SCHEDULES["linear-decay"], SPAN, values)
+    factor = lr_factor(SCHEDULES["linear-decay"], *SPAN, values)
     for step, expected in (
         (0, [1.0, 1.0]),
         (50, [0.55, 0.75]),
@@ -94,7 +95,7 @@ def rates_of_torch(make, steps):
 )
 def test_a_schedule_equals_that_of_torch(name, values, theirs):
     decay = {} if name == "constant" else {"decay_fraction": 0.8}
-    ours = factors(name, range(81), Span(100, None), **decay, **values)
+    ours = factors(name, range(81), (100, None), **decay, **values)
     assert ours == pytest.approx(rates_of_torch(theirs, 81), abs=1e-9)
 
 
@@ -121,5 +122,5 @@ def test_a_warm_up_multiplies_the_schedule():
 
 
 def test_a_constant_learning_rate_has_no_factor():
-    assert lr_factor(SCHEDULES["constant"], SPAN, {}) is None
+    assert lr_factor(SCHEDULES["constant"], *SPAN, {}) is None
     assert not SCHEDULES["constant"].hyperparameters

@@ -1,7 +1,15 @@
+import pytest
 import torch
+from ray.experimental import internal_kv
 
-from study.orchestration.actor import received, shared_data
+from study.orchestration import actor, tuner
+from study.orchestration.actor import Board, received, shared_data
+from study.orchestration.signals import Stop
+from study.orchestration.tuner import Ending
+from study.records import Lap
 from workloads.registry import resolve
+
+LAP = Lap(batch_size=16, share=0.5, loss=None, steps_per_second=2.0)
 
 
 def test_data_arrive_as_they_were_sent(training):
@@ -22,3 +30,78 @@ def test_data_arrive_as_they_were_sent(training):
 def test_own_dynamics_have_no_data_to_send():
     assert shared_data(resolve("noisy-quadratic")) == (None, None)
     assert received(None, None) is None
+
+
+@pytest.fixture
+def store(monkeypatch):
+    """Return the keys in a store like that of Ray."""
+    keys = {}
+
+    def delete(prefix, del_by_prefix, namespace):
+        for key in [key for key in keys if key.startswith(prefix)]:
+            del keys[key]
+
+    store = {
+        "put": lambda key, value, namespace: keys.update({key: value}),
+        "list": lambda prefix, namespace: [key for key in keys if key.startswith(prefix)],
+        "get": lambda key, namespace: keys[key],
+        "exists": lambda key, namespace: key in keys,
+        "del": delete,
+    }
+    for name, function in store.items():
+        monkeypatch.setattr(internal_kv, f"_internal_kv_{name}", function)
+    return keys
+
+
+def test_the_board_shows_what_each_worker_told_last(store):
+    board, other = Board(), Board()
+    first, second = board.teller(), board.teller()
+    first(LAP)
+    second(LAP)
+    first(None)
+    other.teller()(LAP)
+    assert board.laps() == [LAP]
+    board.clear()
+    assert (board.laps(), other.laps()) == ([], [LAP])
+
+
+def test_a_request_hands_out_no_more_and_tells_the_workers(store, monkeypatch):
+    class Dispatch:
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(actor, "_LOOK_SECONDS", 0)
+    stop, own, other, dispatch = Stop(), Board(), Board(), Dispatch()
+    ending = Ending(stop, own, dispatch)
+    assert not (ending.stop_all())
+    assert not (dispatch.closed)
+    assert not (own.stopping())
+    stop._signal = 2
+    assert not ending.stop_all()  # cohorts have time to be saved
+    assert dispatch.closed
+    assert own.stopping()
+    assert not other.stopping()
+    monkeypatch.setattr(tuner, "SAVING_SECONDS", -1)
+    assert ending.stop_all()
+    own.clear()
+    assert not store
+
+
+def test_a_worker_looks_now_and_then_only_whether_to_stop(store):
+    board = Board()
+    assert not board.stopping()
+    board.stop()
+    assert not board.stopping()  # the last look was a moment ago
+
+
+def test_without_ray_the_board_is_empty_and_telling_harms_nobody(monkeypatch):
+    def lost(key, namespace):
+        raise ConnectionError
+
+    monkeypatch.setattr(internal_kv, "_internal_kv_exists", lost)
+    board = Board()
+    board.teller()(LAP)
+    assert board.laps() == []
+    assert not board.stopping()  # a Ray that ends is no request

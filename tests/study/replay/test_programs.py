@@ -8,7 +8,7 @@ import pytest
 from study.engine.cohort import run_cohort
 from study.planning.resolve import resolve
 from study.records import Cohort, Point
-from study.replay.programs import rerun_winners
+from study.replay.winners import replay_winners
 
 TRAIN = """
 import json, sys
@@ -37,7 +37,7 @@ def recorded(tmp_path):
 
 
 def rerun(recorded):
-    (clause,) = rerun_winners(*recorded, ["train.py has changed"])
+    (clause,) = replay_winners(*recorded, ["train.py has changed"])
     return clause.passed, clause.detail
 
 

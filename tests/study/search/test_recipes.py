@@ -13,7 +13,7 @@ from analysis.measures.scaling_rules import EXPONENTS
 from analysis.tables.folder import ResultsFolder
 from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.errors import StudyError
-from study.optimizers.schedules import SCHEDULES, Span, lr_factor
+from study.optimizers.schedules import SCHEDULES, lr_factor
 from study.orchestration.progress import Progress
 from study.orchestration.signals import Stop
 from study.orchestration.sweep import Sweep
@@ -139,7 +139,7 @@ def test_the_warm_up_starts_at_the_bases_learning_rate(make_recipe, base, rule):
     for size in (4, 32, 64):
         values = recipe_points(study, size, base)[0].values
         warm = {n: np.array([v]) for n, v in values.items() if n.startswith("warmup")}
-        factor = lr_factor(SCHEDULES["constant"], Span(200, 90 / size), warm)
+        factor = lr_factor(SCHEDULES["constant"], 200, 90 / size, warm)
         start = values["lr"] * warm["warmup_factor"][0]
         assert start == pytest.approx(min(0.1, values["lr"]))
         rates = [values["lr"] * factor(step)[0] for step in range(200)]
@@ -153,7 +153,7 @@ def test_the_warm_up_starts_at_the_bases_learning_rate(make_recipe, base, rule):
 
 def test_at_the_base_the_warm_up_changes_no_step():
     warm = {"warmup_epochs": np.array([5.0]), "warmup_factor": np.array([1.0])}
-    factor = lr_factor(SCHEDULES["constant"], Span(100, 10.0), warm)
+    factor = lr_factor(SCHEDULES["constant"], 100, 10.0, warm)
     assert {factor(step)[0] for step in range(100)} == {1.0}
 
 

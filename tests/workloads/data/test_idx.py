@@ -5,8 +5,8 @@ import struct
 import numpy as np
 import pytest
 
-from workloads.data import idx as module
-from workloads.data.idx import read_idx
+from workloads.data import idx_images as module
+from workloads.data.idx_images import read_idx
 from workloads.errors import WorkloadError
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)

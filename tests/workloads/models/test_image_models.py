@@ -5,7 +5,7 @@ import torch
 
 from workloads.errors import WorkloadError
 from workloads.models.alexnet import alexnet
-from workloads.models.pixels import Pixels
+from workloads.models.layers import Pixels
 from workloads.models.resnet import BottleneckBlock, resnet8, resnet50
 from workloads.models.simple_cnn import simple_cnn, sizes_of
 from workloads.models.vgg import vgg11

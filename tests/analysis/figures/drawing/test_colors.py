@@ -13,7 +13,7 @@ from analysis.figures.drawing.colors import (
     ramp,
     readable,
 )
-from analysis.figures.drawing.style import Look, style
+from analysis.figures.drawing.kind import Look, style
 
 
 @pytest.mark.parametrize("theme", ["default", "dark_background", "Solarize_Light2"])

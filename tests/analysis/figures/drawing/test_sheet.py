@@ -3,9 +3,8 @@ from matplotlib.figure import Figure
 
 from analysis import figures
 from analysis.errors import AnalysisError
-from analysis.figures.drawing.kind import draw_named
+from analysis.figures.drawing.kind import Look, style
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.style import Look, style
 
 
 @pytest.mark.parametrize(
@@ -57,5 +56,6 @@ def test_a_figure_of_panels_takes_no_axes(analyzed, name):
 
 def test_a_title_can_be_left_out(analyzed):
     assert figures.draw(analyzed).get_suptitle()
-    bare = draw_named(figures.FIGURES, "steps_vs_batch", analyzed, look=Look(title=False))
+    kind = figures.FIGURES["steps_vs_batch"]
+    bare = kind.figure(kind.data(analyzed), analyzed, Look(title=False))
     assert not bare.get_suptitle()

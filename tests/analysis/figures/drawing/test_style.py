@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.errors import AnalysisError
 from analysis.figures import FIGURES, draw
-from analysis.figures.drawing.kind import write_all
-from analysis.figures.drawing.style import Look, look_of, save, style
+from analysis.figures.drawing.kind import Look, look_of, save, style, write_all
 from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 

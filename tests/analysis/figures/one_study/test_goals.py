@@ -4,8 +4,7 @@ from matplotlib.path import Path
 
 from analysis.figures import draw
 from analysis.figures.drawing.series import FIT, LEFT_OUT, MEASURED, NOT_REACHED
-from analysis.figures.one_study.b_crit import b_crit_data
-from analysis.figures.one_study.goals import goals_data
+from analysis.figures.one_study.goals import b_crit_data, goals_data
 from analysis.report.summary import analyze
 
 SHAPES = {

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.page.record import Page, Records, StudyPage
+from analysis.page.record import Page, Records, Source, StudyPage, page_of
 from analysis.page.rendering import MOST_BYTES, page_html
-from analysis.page.sources import Source, page_of
 from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study

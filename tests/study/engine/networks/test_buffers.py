@@ -10,7 +10,7 @@ from study.engine.networks.training import load
 from study.planning.admission import admit
 from tests.blobs import BatchNormBlobs, Blobs
 from tests.study.engine.networks.test_noise import SEEDS, batch, trained
-from workloads.models.normalization import GhostBatchNorm2d
+from workloads.models.layers import GhostBatchNorm2d
 
 
 class Drawing(BatchNormBlobs):

@@ -131,7 +131,11 @@ def test_how_a_trial_above_the_target_ends(programs, body, expected):
         ("say(200, 0.5)", "measured within its budget of 100 steps, .* at step 200"),
         ("say(0, 0.5); say(40, 0.4)", "must train for {max_steps} = 100 .* end after step 40"),
         ("say(0, 0.5); 1 / 0", "exit code 1 after step 0; it printed last: ZeroDivisionError"),
-        ("os.kill(os.getpid(), 9)", "signal 9 before any measurement; it printed nothing"),
+        (
+            "os.kill(os.getpid(), 9)",
+            r"signal 9 .SIGKILL .*fewer --workers. at each of 3 starts, .* before any measurement",
+        ),
+        ("say(0, 0.5); os.kill(os.getpid(), 11)", "with signal 11 after step 0"),
         (
             "for text in ('{}\\n' * 9, '{}'):\n"
             "    open(os.environ['BATCHSCALE_LOG'], 'w').write(text); time.sleep(0.5)\nwait()",
@@ -156,6 +160,20 @@ def test_a_program_that_is_killed_with_its_sweep_has_not_failed(programs, monkey
         programs.one("say(0, 0.9)\nopen('died', 'w')\nos.kill(os.getpid(), 15)", kept=True)
     programs.stopping = lambda: False
     assert outcome(programs.one("say(0, 0.9)\nsay(10, 0.1)", kept=True))[0] == "reached"
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "sys.exit(143)"])
+def test_a_program_that_is_killed_from_outside_starts_again_and_the_sweep_says_so(programs, end):
+    body = f"""
+    say(0, 0.9)
+    open(os.environ["BATCHSCALE_CHECKPOINT"] + "/state", "w")
+    if os.environ["BATCHSCALE_RESUME"] == "0":
+        {end}
+    say(10, 0.1)
+    """
+    assert outcome(programs.one(body, kept=True)) == ("reached", 10, 0, 10)
+    (note,) = programs.notes
+    assert re.match(r"trial 0 of batch size 8 was started again: .* from outside.* step 0$", note)
 
 
 def test_one_failed_program_harms_no_other(programs):

@@ -1,4 +1,4 @@
-"""Normalization by batch statistics: none, batch and ghost batch normalization."""
+"""Layers of the image models: pixels, initial weights, normalization by batch statistics."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,6 +14,37 @@ Norm = Callable[[int], nn.Module]
 """Channels to a layer that normalises them."""
 
 
+_MEAN, _SPREAD = 0.5, 0.25
+"""What is subtracted from pixels in [0, 1], and by what they are then divided."""
+
+
+class Pixels(nn.Module):
+    """Scale a batch of images to about zero mean and unit spread.
+
+    Data sets are kept as bytes, a quarter of their size as floats; only the batch becomes floats.
+    Images of floats are assumed to lie in [0, 1].
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images (examples, channels, height, width) as scaled floats of the same shape."""
+        unit = 1 / 255 if images.dtype == torch.uint8 else 1.0
+        return images.to(torch.float32) * (unit / _SPREAD) - _MEAN / _SPREAD
+
+
+def he_initialised(network: nn.Sequential) -> nn.Sequential:
+    """Return a network with weights from Gaussians of variance 2 / inputs (He et al. 2015).
+
+    Torch's default variance, 1 / (3 inputs), lets the signal of a deep network without
+    normalization vanish. Biases become zero; the last layer, of the logits, is left as it is.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    for layer in layers[:-1]:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    return network
+
+
 class GhostBatchNorm2d(nn.BatchNorm2d):
     """Batch normalization over parts of the batch, ghost batches (Hoffer et al. 2017).
 
@@ -27,11 +58,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
     """
 
     def __init__(self, channels: int, ghost: int = GHOST) -> None:
-        """Create a layer whose ghost batches have at most `ghost` >= 1 examples.
-
-        Raises:
-            WorkloadError: `ghost` is not positive.
-        """
+        """Create a layer whose ghost batches have at most `ghost` >= 1 examples."""
         super().__init__(channels)
         if ghost < 1:
             raise WorkloadError(f"`ghost` must be at least 1 example, got {ghost}")
@@ -74,11 +101,7 @@ _NORMS: Mapping[str, Callable[[int], Norm]] = {
 
 
 def normalization(norm: str, ghost: int) -> Norm:
-    """Return what makes the layers of a norm: none, batch, or ghost with at most `ghost` examples.
-
-    Raises:
-        WorkloadError: the norm is unknown.
-    """
+    """Return what makes layers of a norm: none, batch, or ghost with at most `ghost` examples."""
     if norm not in _NORMS:
         raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}")
     return _NORMS[norm](ghost)

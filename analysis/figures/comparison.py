@@ -1,16 +1,20 @@
-"""Studies side by side: their curves with fits, as they are or normalized, and their b_crit."""
+"""The figures of a comparison by name: studies side by side, each in the same way in all."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.comparison.compare import Compared, Comparison
-from analysis.figures.comparison.studies import side_by_side, study_keys, study_styles
-from analysis.figures.drawing.colors import readable
+from analysis.comparison.fixed_epochs import fixed_epochs
+from analysis.escaping import escape_math
+from analysis.figures.drawing.colors import OKABE_ITO, color, ramp, readable
+from analysis.figures.drawing.kind import FigureKind, draw_named
 from analysis.figures.drawing.marks import B_CRIT_SIGN, draw_estimate, label_estimate
 from analysis.figures.drawing.series import (
     FIT,
@@ -26,17 +30,21 @@ from analysis.figures.drawing.series import (
     steps_axis_scale,
     through,
 )
-from analysis.figures.drawing.sheet import Sheet
-from analysis.figures.drawing.ticks import batch_size_axis, label_axis
+from analysis.figures.drawing.sheet import Sheet, key
+from analysis.figures.drawing.ticks import batch_size_axis, label_axis, log_axis
 from analysis.measures.federated import batch_axis, steps_axis
 
 B_CRIT = "b_crit"
 _HEIGHT = 3.8
+_EPOCHS_HEIGHT, _EPOCHS_MARGIN = 3.6, 1.2
 _ROW, _AXIS = 0.32, 0.5
 # the bands of more studies hide each other
 _MOST_BANDS = 4
 # of a row, below the bar
 _BELOW = 0.25
+_MARKERS = "osDvp"
+# share of the distance between two batch sizes that the points of all studies take
+_SPREAD = 0.2
 
 
 def comparison_data(comparison: Comparison) -> pd.DataFrame:
@@ -90,28 +98,22 @@ def _series(study: Compared, divisor: float, medians: bool) -> pd.DataFrame:
         columns=["series", "batch_size", "steps", "low", "high"]
     )
     data[["steps", "low", "high"]] /= divisor
-    data.insert(0, "study", study.name)
-    data.insert(1, "label", study.label)
-    return data
+    return _of_study(study, data)
 
 
 def _b_crit_row(study: Compared) -> pd.DataFrame:
     ends = {} if study.b_crit is None else study.b_crit.record()
-    row = {
-        "study": study.name,
-        "label": study.label,
-        "series": B_CRIT,
-        "batch_size": ends.get("value"),
-        "steps": None,
-        "low": ends.get("low"),
-        "high": ends.get("high"),
-    }
-    numbers = dict.fromkeys(("batch_size", "steps", "low", "high"), "float64")
-    return pd.DataFrame([row]).astype(numbers)
+    value, low, high = ([ends.get(name)] for name in ("value", "low", "high"))
+    return _of_study(study, series_rows(B_CRIT, value, [None], low=low, high=high))
 
 
-def draw_comparison(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) -> None:
-    """Draw the rows of `comparison_data`: the curves, and below them each b_crit."""
+def _of_study(study: Compared, rows: pd.DataFrame) -> pd.DataFrame:
+    rows.insert(0, "study", study.name)
+    rows.insert(1, "label", study.label)
+    return rows
+
+
+def _draw_comparison(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) -> None:
     studies = comparison.studies
     top, bottom = sheet.stack([_HEIGHT, _ROW * len(studies) + _AXIS], sharex=True)
     _draw_curves(top, data[data["series"] != B_CRIT], comparison)
@@ -122,8 +124,7 @@ def draw_comparison(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) ->
     sheet.legend(_legend(data, comparison))
 
 
-def draw_normalised(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) -> None:
-    """Draw the rows of `normalised_data`."""
+def _draw_normalised(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) -> None:
     to = comparison.normalisation
     axes = sheet.axes(_HEIGHT)
     _draw_curves(axes, data, comparison)
@@ -143,8 +144,8 @@ def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None
     points = data[~data["series"].isin([FIT, PERFECT])]
     batch_size_axis(axes, points["batch_size"])
     top = steps_axis_scale(axes, points)
-    shifts = side_by_side([study.name for study in studies], points["batch_size"])
-    for name, mark in study_styles(studies).items():
+    shifts = _side_by_side([study.name for study in studies], points["batch_size"])
+    for name, mark in _study_styles(studies).items():
         own, band = data[data["study"] == name], len(studies) <= _MOST_BANDS
         draw_series(axes, own, top, band, shifts[name], **mark)
     line = data[data["series"] == PERFECT]
@@ -166,7 +167,7 @@ def _draw_b_crit(axes: Axes, studies: Sequence[Compared]) -> None:
     axes.yaxis.set_visible(False)
     axes.spines["left"].set_visible(False)
     for place, (study, mark) in enumerate(
-        zip(studies, study_styles(studies).values(), strict=True)
+        zip(studies, _study_styles(studies).values(), strict=True)
     ):
         height = 1 - (place + 1 - _BELOW) / len(studies)
         dark = readable(mark["color"])
@@ -186,5 +187,85 @@ def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
     band = through(*(study.points for study in comparison.studies))
     band += ", 95% band" if len(comparison.studies) <= _MOST_BANDS else ""
     studies = comparison.studies
-    named = study_keys(studies, study_styles(studies))
+    named = _study_keys(studies, _study_styles(studies))
     return [*named, *series_keys(set(data["series"]), measured, band)]
+
+
+def _draw_epochs(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) -> None:
+    shown = [study for study in comparison.studies if study.name in set(data["study"])]
+    axes = sheet.axes(_EPOCHS_HEIGHT)
+    batch_size_axis(axes, data["batch_size"])
+    low, high = float(data["low"].min()), float(data["high"].max())
+    if low > 0:  # an error of 0 has no logarithm
+        log_axis(axes.yaxis, low / _EPOCHS_MARGIN, high * _EPOCHS_MARGIN)
+    styles = _study_styles(comparison.studies)
+    shifts = _side_by_side([study.name for study in shown], data["batch_size"])
+    for name, shift in shifts.items():
+        points = data[data["study"] == name]
+        axes.errorbar(
+            points["batch_size"] * shift,
+            points["error"],
+            yerr=[points["error"] - points["low"], points["high"] - points["error"]],
+            fmt="-",
+            lw=1.3,
+            elinewidth=0.9,
+            markersize=4.5,
+            **styles[name],
+        )
+    label_axis(axes.xaxis, "Batch size (examples)")
+    label_axis(axes.yaxis, f"Lowest validation {comparison.quantity}")
+    epochs = data["epochs"].iloc[0]
+    sheet.title(f"Within {epochs:g} epochs: median over seeds, bars from best to worst")
+    sheet.legend(_study_keys(shown, styles))
+
+
+def _study_styles(studies: Sequence[Compared]) -> Mapping[str, Mapping[str, Any]]:
+    """Return color and marker of each study of a comparison, by the study's name."""
+    few = len(studies) <= len(OKABE_ITO)
+    colors = [color(place) for place in range(len(studies))] if few else ramp(len(studies))
+    return {
+        study.name: {"color": colors[place], "marker": _MARKERS[place % len(_MARKERS)]}
+        for place, study in enumerate(studies)
+    }
+
+
+def _study_keys(
+    studies: Sequence[Compared], styles: Mapping[str, Mapping[str, Any]]
+) -> list[Line2D]:
+    """Return the legend's entries for the studies."""
+    # a label without the sections of its keys
+    names = {study.name: re.sub(r"(?:\w+\.)+(?=\w+ = )", "", study.label) for study in studies}
+    return [key(escape_math(label), **styles[name]) for name, label in names.items()]
+
+
+def _side_by_side(names: Sequence[str], sizes: "pd.Series[Any]") -> Mapping[str, float]:
+    """Return by which factor the points of each study stand beside their batch size.
+
+    So the intervals of one batch size do not hide each other.
+    """
+    distinct = pd.Series(sorted(set(sizes.astype(float))))
+    nearest = float((distinct / distinct.shift()).min()) if len(distinct) > 1 else 2.0
+    middle = (len(names) - 1) / 2
+    step = _SPREAD / max(len(names) - 1, 1)
+    return {name: nearest ** (step * (place - middle)) for place, name in enumerate(names)}
+
+
+COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
+    "comparison": FigureKind(data=comparison_data, draw=_draw_comparison, needs="two studies"),
+    "comparison_normalised": FigureKind(
+        data=normalised_data,
+        draw=_draw_normalised,
+        needs="a batch size that all studies reached, or a fit of each",
+    ),
+    "comparison_epochs": FigureKind(
+        data=fixed_epochs,
+        draw=_draw_epochs,
+        needs="two studies whose trials run to a budget of epochs",
+    ),
+}
+"""All figures of a comparison by name, which is also the stem of their files."""
+
+
+def draw(comparison: Comparison, name: str = "comparison", ax: Axes | None = None) -> Figure:
+    """Return the figure of that name in `COMPARISON_FIGURES`; nothing is written."""
+    return draw_named(COMPARISON_FIGURES, name, comparison, ax)

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis.comparison.compare import compare
-from analysis.comparison.example_ratios import (
+from analysis.comparison.ratios import (
     _ratio,
     example_ratio_sentences,
     example_ratios,
@@ -53,7 +53,7 @@ def test_recipes_have_ratios_among_themselves(pair, recipes, rows, monkeypatch):
     config = pair["a"].config  # of one optimizer
     pair = {name: replace(study, name=name, config=config) for name, study in pair.items()}
     monkeypatch.setattr(
-        "analysis.comparison.example_ratios.follows_rule", lambda study: study.name in recipes
+        "analysis.comparison.ratios.follows_rule", lambda study: study.name in recipes
     )
     assert len(example_ratios(compare(pair))) == rows
 

@@ -5,7 +5,7 @@ import pytest
 from ray.tune.search import Searcher
 
 from study.config.study import ResolvedStudy
-from study.orchestration.searcher import PerBatchSearch
+from study.orchestration.tuner import PerBatchSearch
 from study.orchestration.worker import Report
 from study.search.queue import CohortQueue
 
@@ -51,7 +51,7 @@ def test_a_worker_that_died_reports_nothing_but_when_it_began(dispatch):
 def test_a_run_ends_after_so_many_cohorts_and_another_goes_on(dispatch, monkeypatch):
     searcher = PerBatchSearch(dispatch)
     assert searcher.suggest("first") != Searcher.FINISHED
-    monkeypatch.setattr("study.orchestration.searcher.COHORTS_PER_RUN", 2)
+    monkeypatch.setattr("study.orchestration.tuner.COHORTS_PER_RUN", 2)
     assert searcher.suggest("second") != Searcher.FINISHED
     assert searcher.suggest("third") == Searcher.FINISHED
     assert searcher.needs_another_run()

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from workloads.data import hub
-from workloads.data.fashion_mnist import fashion_mnist
-from workloads.data.idx_images import FASHION_MNIST, MNIST
+from workloads.data.idx_images import FASHION_MNIST, MNIST, fashion_mnist
 from workloads.data.image_pixels import read_pixels
 from workloads.errors import WorkloadError
 

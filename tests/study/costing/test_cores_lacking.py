@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from study.costing import other_programs
-from study.costing.other_programs import lacking_since
+from study.costing import timing
+from study.costing.timing import lacking_since
 
 
 def stat(idle, busy):
@@ -25,7 +25,7 @@ def test_cores_of_others_are_those_that_threads_lack(tmp_path, monkeypatch, busy
     path, now, own = tmp_path / "stat", [100.0], [5.0]
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(os, "times", lambda: (own[0], 0.0, 0.0, 0.0, 0.0))
-    monkeypatch.setattr(other_programs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(timing.time, "monotonic", lambda: now[0])
     tick = os.sysconf("SC_CLK_TCK")
     path.write_text(stat(1000 * tick, 50 * tick))
     since = lacking_since(threads, path)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.normalization import GhostBatchNorm2d, normalization
+from workloads.models.layers import GhostBatchNorm2d, normalization
 
 
 def images(count, channels=3):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from analysis.tables.folder import ResultsFolder
-from study.commands.studies import Studies, for_each
+from study.commands.members import for_each
+from study.commands.running import Studies
 from study.config.grid import Member, expand
 from study.errors import StudyError
 from study.storage.study_folder import open_folder

@@ -1,11 +1,14 @@
-"""Output and target of different ranks: torch broadcasts them to a table without a word."""
+"""What single operations do without a word: broadcast output against target, write into tensors."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from workloads.errors import WorkloadError
 
@@ -35,18 +38,12 @@ class RefuseBroadcasting(TorchFunctionMode):
         super().__init__()
         self._examples = examples
 
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, then judge the shapes of its first two operands and of its result."""
-        result = function(*args, **(kwargs or {}))
+        result = run(*args, **(kwargs or {}))
         operands = [*args, *(kwargs or {}).values()][:2]
         if len(operands) == 2 and all(isinstance(operand, Tensor) for operand in operands):
-            self._judge(getattr(function, "__name__", ""), result, *operands)
+            self._judge(getattr(run, "__name__", ""), result, *operands)
         return result
 
     def _judge(self, name: str, result: Any, one: Tensor, other: Tensor) -> None:
@@ -71,3 +68,37 @@ class RefuseBroadcasting(TorchFunctionMode):
 
     def _batched(self, tensor: Tensor) -> bool:
         return tensor.dim() > 0 and tensor.shape[0] == self._examples
+
+
+class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A context in which writes into the memory of some tensors are noted, also through `.data`.
+
+    Attributes:
+        found: names of the tensors written into so far, in order.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        """Watch tensors by name."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._watched: dict[int | None, str] = {
+            _place(tensor): name for name, tensor in tensors.items()
+        }
+        self._watched.pop(None, None)
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Note what the operation writes into, then run it."""
+        named = kwargs or {}
+        for place, argument in enumerate(run._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                given = args[place] if place < len(args) else named.get(argument.name)
+                tensors = (leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor))
+                places = map(_place, tensors)
+                self.found += [self._watched[p] for p in places if p in self._watched]
+        return run(*args, **named)
+
+
+def _place(tensor: Tensor) -> int | None:
+    """Return where a tensor's elements are; None for one that has none, or keeps them otherwise."""
+    held = tensor.layout is torch.strided and tensor.numel()
+    return tensor.untyped_storage().data_ptr() if held else None

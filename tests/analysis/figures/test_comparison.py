@@ -6,15 +6,16 @@ import pandas as pd
 import pytest
 
 from analysis.comparison.compare import compare
-from analysis.figures.comparison import COMPARISON_FIGURES, draw
-from analysis.figures.comparison.curves import (
+from analysis.figures.comparison import (
     B_CRIT,
+    COMPARISON_FIGURES,
     FIT,
     LEFT_OUT,
     MEASURED,
     NOT_REACHED,
     PERFECT,
     comparison_data,
+    draw,
     normalised_data,
 )
 from analysis.figures.drawing.kind import write_all
