@@ -106,7 +106,9 @@ def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> 
     named = {path.removeprefix("."): leaf for path, leaf in named_leaves(examples)}
     for name, tensor in named.items():
         if not isinstance(tensor, Tensor) or tensor.dim() == 0:
-            got = "one without dimensions" if isinstance(tensor, Tensor) else type(tensor).__name__
+            got = f"{type(tensor).__name__}; convert it with torch.as_tensor"
+            if isinstance(tensor, Tensor):
+                got = "one without dimensions"
             raise WorkloadError(
                 f"{name} of {split} must be a tensor whose first axis is the examples, got {got}"
             )
@@ -150,11 +152,11 @@ def sound_model(model: object) -> nn.Module:
         raise WorkloadError("a model must have parameters that require a gradient, got none")
     # others do not fit into one vector, or small updates would not change them
     if len(types) > 1 or not set(types) <= {torch.float32, torch.float64}:
-        got = " and ".join(f"{kind} ({name})" for kind, name in types.items())
+        named = (f"{str(kind).removeprefix('torch.')} ({name})" for kind, name in types.items())
         raise WorkloadError(
             "the parameters of a model must all be float32, or all float64, got "
-            f"{got.replace('torch.', '')}; convert them in model(), and activations in forward(); "
-            'for faster arithmetic set compute.precision = "bf16" in the study file'
+            f"{' and '.join(named)}; convert them in model(), and activations in forward(); for "
+            'faster arithmetic set compute.precision = "bf16" in the study file'
         )
     return model
 
@@ -179,18 +181,17 @@ def _refuse_shared_memory(model: nn.Module) -> None:
 
 def sound_number(name: str, value: object) -> float:
     """Return the value of an untrained model's loss or error, checked to be one finite number."""
-    if isinstance(value, Tensor) and value.numel() == 1 and value.dtype not in _NO_NUMBERS:
-        number = float(value.detach())
-        if math.isfinite(number):
-            return number
-        got = str(number)
+    if not isinstance(value, Tensor):
+        got, remedy = f"{value!r:.100}", "return the tensor itself, not float() or item() of it"
+    elif value.numel() != 1 or value.dtype in _NO_NUMBERS:
+        got, remedy = f"shape {tuple(value.shape)} of {value.dtype}", "return the mean"
+    elif math.isfinite(number := float(value.detach())):
+        return number
     else:
-        got = f"{value!r:.100}"
-        if isinstance(value, Tensor):
-            got = f"shape {tuple(value.shape)} of {value.dtype}"
+        got, remedy = str(number), "look for such values in the data and in model()"
     raise WorkloadError(
         f"the workload's {name} must be one finite number in a tensor before training, got {got}; "
-        "take the mean, and run `batchscale check` on it"
+        f"{remedy}"
     )
 
 

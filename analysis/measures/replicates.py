@@ -59,7 +59,9 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
         interval (`Interval`: which ends they set).
     """
     runs = representative_runs(study, target)
-    rows = [_row(int(str(size)), group) for size, group in runs.groupby("batch_size", sort=True)]
+    granted = "granted" in study.config  # further seeds then went beyond the cap of earlier ones
+    groups = runs.groupby("batch_size", sort=True)
+    rows = [_row(int(str(size)), group, granted) for size, group in groups]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
@@ -250,7 +252,7 @@ def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def _row(batch_size: int, runs: pd.DataFrame) -> dict[str, object]:
+def _row(batch_size: int, runs: pd.DataFrame, granted: bool) -> dict[str, object]:
     missed = runs["steps"].isna().to_numpy(bool)
     # a diverged run never reaches the target, however early it stopped: the longest miss
     stops = runs["stopped_at"].mask(runs["status"] == "diverged", runs["stopped_at"].max())
@@ -261,7 +263,7 @@ def _row(batch_size: int, runs: pd.DataFrame) -> dict[str, object]:
     begun = runs["steps_before"].astype("Float64").to_numpy(float, na_value=math.nan)[order]
     before: Floats = np.where(np.isnan(begun), steps, begun).astype(np.float64)
     before[~missed] = np.sort(before[~missed])
-    middle = [(len(order) - 1) // 2, len(order) // 2]
+    middle = _middle(steps, missed) if granted else [(len(order) - 1) // 2, len(order) // 2]
     # the geometric mean of the middle two, as steps scatter by factors
     median, begins = (math.sqrt(float(values[middle].prod())) for values in (steps, before))
     median_missed = bool(missed[middle].any())
@@ -276,6 +278,27 @@ def _row(batch_size: int, runs: pd.DataFrame) -> dict[str, object]:
     }
     ends = _interval(steps, missed, before, None if median_missed else median).record()
     return row | {name: ends[name] for name in ("low", "high", "interval")}
+
+
+def _middle(steps: Floats, missed: Mask) -> list[int]:
+    """Return the places of the middle two seeds where misses had different caps.
+
+    A miss counts for those that took longer, in equal shares (Efron 1967; the median is that of
+    Kaplan and Meier 1958). Where no miss lies below the median, these are the middle places.
+
+    Args:
+        steps: of the seeds, rising, misses last.
+        missed: which of them are lower bounds.
+    """
+    order, count = np.lexsort((missed, steps)), len(steps)
+    shares = np.ones(count)
+    for place, miss in enumerate(missed[order]):
+        if miss:
+            shares[place + 1 :] += shares[place] / max(count - place - 1, 1)
+            shares[place] = 0.0
+    below, half = np.cumsum(shares), count / 2
+    places = [int((below < half - 1e-9).sum()), int((below <= half + 1e-9).sum())]
+    return [int(order[place]) if place < count else count - 1 for place in places]
 
 
 def _interval(steps: Floats, missed: Mask, before: Floats, median: float | None) -> Estimate:

@@ -42,6 +42,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
     return (
         *unfinished_sentences(record["unfinished"]),
         *begun_sentences(record.get("begun_below", 0)),
+        *_choice_sentences(record),
         *(() if record["federated"] is None else round_sentences(record)),
         *_fit_sentences(record),
         *_goal_sentences(record),
@@ -62,6 +63,17 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
 def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
     """Return rows as a table; numbers without a fraction are integers, nulls or not."""
     return pd.DataFrame(list(rows)).convert_dtypes()
+
+
+def _choice_sentences(record: _Record) -> tuple[str, ...]:
+    """Return how the batch sizes came about, where the study file does not list them."""
+    if "candidates" not in record:
+        return ()
+    ends = span_text(record["candidates"][0], record["candidates"][-1])
+    return (
+        f"The sweep chose these {len(record['table'])} batch sizes among {ends}, as those that "
+        "tell most of b_crit for their trial-steps.",
+    )
 
 
 def _fit_sentences(record: _Record) -> Iterator[str]:

@@ -12,6 +12,7 @@ from analysis.runs.columns import (
     KNOWN,
     MEASURED,
     METRICS,
+    NO_SETTING,
     Columns,
     Units,
     check_needed,
@@ -128,7 +129,7 @@ def _apart(
     seeded = runs["seed"].notna()
     found = []
     for name in left_out if hyperparameters else ():
-        if name and not table.varies(name):
+        if name and not NO_SETTING.match(name) and not table.varies(name):
             values = _of_runs(table, name)
             differ = values[seeded].groupby([runs.loc[seeded, k] for k in key], dropna=False)
             if 2 * values.nunique() <= len(runs) and (differ.nunique() > 1).any():
@@ -197,7 +198,7 @@ def _settings_and_quantities(
         ours = name not in RESERVED_COLUMNS and name not in KNOWN and rows.is_numeric(name)
         if ours and measured and is_quantity(name) and table.is_measured(name):
             quantities.append(name)
-        elif ours and is_name(name) and not named:
+        elif ours and is_name(name) and not named and not NO_SETTING.match(name):
             found.append(name)  # where it differs within a run, that is refused
         else:
             left_out.append(name)

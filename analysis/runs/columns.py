@@ -1,5 +1,6 @@
 """What the columns of a table of runs mean: names, a mapping for the others, units of steps."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -29,6 +30,8 @@ KNOWN = frozenset(
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay", "beta1", "beta2", "epsilon", "warmup_steps")
 """Those that must be numbers and the same in all rows of a run; others show it by being so."""
 
+NO_SETTING = re.compile(r".*(runtime|elapsed|wall_?time|timestamp|per_second)", re.IGNORECASE)
+"""Names of numbers that a tracker adds to each run; they are settings only if the user says so."""
 
 UNITS = ("updates", "examples", "tokens")
 

@@ -146,17 +146,18 @@ def spread_numbers(trials: int, most: int) -> list[int]:
 
 
 def best_of_n(sample: SearchSample, sizes: Sequence[int] = ()) -> pd.DataFrame:
-    """Return the best-of-N curve at some numbers of trials.
+    """Return the best-of-N curve at some numbers of trials; by default from 1 to all.
 
-    By default these are all from 1 on, or of more than `MOST_NUMBERS` trials the `spread_numbers`.
+    Of more than `MOST_NUMBERS` trials the default is `spread_numbers` of them.
 
     One row for each n: n, reach, steps (geometric mean, a lower bound where reach is below 1; null
     if no trial reached), median (null if over half the subsets miss).
     """
     if not sizes:
         every = range(1, sample.trials + 1)
-        few = sample.trials <= MOST_NUMBERS
-        sizes = every if few else spread_numbers(sample.trials, MOST_NUMBERS)
+        sizes = (
+            every if sample.trials <= MOST_NUMBERS else spread_numbers(sample.trials, MOST_NUMBERS)
+        )
     rows = [sample.row(n) for n in sizes]
     names = ["n", "reach", "steps", "median"]
     return pd.DataFrame(rows, columns=names).astype({"steps": "Float64", "median": "Float64"})

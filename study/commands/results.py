@@ -52,6 +52,8 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
         said += [progress_table(rows), f"{percent(share)} of the expected work recorded"]
         said += unfinished_sentences(missing)
         said += [retry_sentence(folder)] if any(row.failed for row in rows) else []
+        if more := list(resolved.unmeasured):
+            said.append(f"a sweep may add batch sizes: {', '.join(map(str, more))}")
     if as_json:
         record = {"share_done": share, "batch_sizes": recorded, "unfinished": missing}
         console.document({"study": folder.name, **record})
@@ -96,6 +98,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
     folder = ResultsFolder.at(location)
     if part_names(folder) and target is not None:  # before anything is written
         check_target(target, read_study_toml(folder).as_data()["race"])
+    # an imported study has tables only
     study = study_tables(folder, ANALYZED, write=True)
     first = most_equal_trials(study) if equal_trials else None
     analysis = analyze_study(study, target, first)

@@ -282,8 +282,9 @@ def _headline(folder: ResultsFolder, resolved: ResolvedStudy, resources: Resourc
 
 def _planned(resolved: ResolvedStudy) -> str:
     if resolved.recipe is None:
-        sizes = len(resolved.batch_sizes)
-        return f"{sizes} batch size{'s' * (sizes > 1)} x {resolved.search.trials} trials"
+        sizes, more = len(resolved.batch_sizes), len(resolved.unmeasured)
+        others = f" ({more} more may follow)" if more else ""
+        return f"{sizes} batch size{'s' * (sizes > 1)}{others} x {resolved.search.trials} trials"
     scaled = [size for size in resolved.batch_sizes if size not in resolved.searched]
     stages = [f"{resolved.search.trials} trials at batch size {size}" for size in resolved.searched]
     seeds = resolved.trials_at(scaled[0]) if scaled else 0

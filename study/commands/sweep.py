@@ -129,7 +129,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     from study.commands.running import read_studies
     from study.engine.networks.training import moved
     from study.planning.cores import default_workers
-    from study.planning.cost import duration, estimates, plan_table, probe
+    from study.planning.cost import duration, estimates, past_plan, plan_table, probe
     from study.planning.horizons import still_schedules
     from study.planning.programs import worker_share
     from study.planning.sizing import check_gpus
@@ -146,6 +146,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
         probes = [probe(resolved, trainable, size, seconds) for size in resolved.batch_sizes]
         found = estimates(resolved, probes)
         still = still_schedules(resolved, {row.batch_size: row.steps_to_target for row in found})
+        still += past_plan(resolved)
         records = [asdict(row) for row in found]
         planned.append({"name": member.name, "batch_sizes": records, "notes": still})
         rows += found

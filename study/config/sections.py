@@ -48,29 +48,6 @@ Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
 
 
-class BatchSizes(Section):
-    """Powers of two from `from` to `to`, and both ends."""
-
-    first: BatchSize = Field(default=2, alias="from")
-    """Smallest batch size."""
-    last: Annotated[
-        Annotated[Literal["all"], Tag("<word>")] | Annotated[BatchSize, Tag("<number>")],
-        Discriminator(kind_of),
-    ] = Field(default="all", alias="to")
-    """Largest batch size; "all" is the training set (65,536 if the data never end)."""
-
-    def expand(self, largest: int) -> tuple[int, ...]:
-        """Return the batch sizes in rising order; `largest` replaces "all"."""
-        last = largest if self.last == "all" else self.last
-        if last < self.first:
-            raise ValueError(
-                f"`batch_sizes.to` must be at least `batch_sizes.from`, got {last} and "
-                f"{self.first}; swap them"
-            )
-        powers = {2**k for k in range(last.bit_length()) if self.first <= 2**k <= last}
-        return tuple(sorted(powers | {self.first, last}))
-
-
 SpaceEntry = Annotated[
     Annotated[Range, Tag("<table>")] | Annotated[Number, Tag("<number>")], Discriminator(kind_of)
 ]
@@ -244,7 +221,8 @@ class ReplicatesConfig(Section):
     that of these alone, since they did not choose the point; without them, each seed counts for
     the point that the others found best."""
     slack: Annotated[Number, Field(ge=1)] = 4.0
-    """A re-run stops at this multiple of the steps that its point took in the search."""
+    """A re-run stops at this multiple of the steps that its point took in the search; one that
+    `until` granted, at that of the median of earlier re-runs where it is more."""
 
 
 class RecipeConfig(Section):

@@ -15,12 +15,12 @@ from pydantic import Discriminator, Field, Tag, field_validator
 from analysis.measures.batch_plan import BatchPlan
 from analysis.tables.nested import leaves
 from study.config.batch_schedule import POWERS, BatchScheduleConfig
+from study.config.batch_sizes import BatchSizes, spread
 from study.config.coordinates import complete, replaced
 from study.config.federated import FederatedConfig
 from study.config.reference import section_of
 from study.config.sections import (
     BatchSize,
-    BatchSizes,
     ComputeConfig,
     LaneLimit,
     RaceConfig,
@@ -43,10 +43,13 @@ class StudyConfig(Section):
     """Update rule: a built-in one, such as nesterov, adamw or soap (the guide to optimizers has
     all), an entry point, or path/to/file.py:Class."""
     batch_sizes: Annotated[
-        Annotated[BatchSizes, Tag("<table>")] | Annotated[tuple[BatchSize, ...], Tag("<list>")],
+        Annotated[BatchSizes, Tag("<table>")]
+        | Annotated[tuple[BatchSize, ...], Tag("<list>")]
+        | Annotated[Literal["auto"], Tag("<word>")],
         Discriminator(kind_of),
     ] = Field(default_factory=BatchSizes)
-    """Batch sizes to study: powers of two between two ends, or a list."""
+    """Batch sizes to study: powers of two between two ends, or a list. "auto" is
+    `{ auto = true }`: the sweep chooses among them, as far as `until` says."""
     batch_unit: Literal["examples", "tokens"] | None = None
     """Unit of all batch sizes in this file: examples if left out, or tokens if the workload's
     examples have a fixed number of them. The study runs, and is recorded, in examples."""
@@ -77,7 +80,11 @@ class StudyConfig(Section):
 
     @field_validator("batch_sizes", mode="after")
     @classmethod
-    def _distinct(cls, value: BatchSizes | tuple[int, ...]) -> BatchSizes | tuple[int, ...]:
+    def _distinct(
+        cls, value: BatchSizes | tuple[int, ...] | Literal["auto"]
+    ) -> BatchSizes | tuple[int, ...]:
+        if value == "auto":
+            return BatchSizes(auto=True)
         if isinstance(value, BatchSizes):
             return value
         if not value:
@@ -120,8 +127,10 @@ class ResolvedStudy(StudyConfig):
     """What is measured besides loss and error; none where it is left out."""
     batch_plans: dict[str, tuple[tuple[int, int], ...]] | None = None
     """First step and batch of each stage of a batch schedule, by batch size."""
+    candidates: tuple[BatchSize, ...] | None = None
+    """Batch sizes among which a sweep with `until` chooses; None where the study file lists all."""
     granted: tuple[Grant, ...] | None = None
-    """Trials and seeds of batch sizes that `until` gave more."""
+    """Trials and seeds of batch sizes that `until` gave more, or added."""
 
     @property
     def target(self) -> float:
@@ -159,6 +168,16 @@ class ResolvedStudy(StudyConfig):
         return self.quantities or ()
 
     @property
+    def unmeasured(self) -> tuple[int, ...]:
+        """The batch sizes that a sweep with `until` may still add."""
+        return tuple(size for size in self.candidates or () if size not in self.batch_sizes)
+
+    @property
+    def begins(self) -> bool:
+        """Whether it has the batch sizes with which a sweep begins that chooses, and no other."""
+        return self.candidates is not None and self.batch_sizes == spread(self.candidates)
+
+    @property
     def searched(self) -> tuple[int, ...]:
         """The batch sizes with their own search: all, or a recipe's base, or none."""
         if self.recipe is None:
@@ -182,9 +201,11 @@ class ResolvedStudy(StudyConfig):
         return section.seeds * section.top + more
 
     def with_grants(self, granted: Iterable[Grant]) -> Self:
-        """Return the study with grants; each replaces that of its batch size."""
+        """Return the study with grants, each in place of that of its batch size, or adding it."""
         by_size = {grant.batch_size: grant for grant in (*(self.granted or ()), *granted)}
-        return self.model_copy(update={"granted": tuple(map(by_size.get, sorted(by_size)))})
+        sizes = tuple(sorted({*self.batch_sizes, *by_size}))
+        granted = tuple(by_size[size] for size in sorted(by_size))
+        return self.model_copy(update={"batch_sizes": sizes, "granted": granted})
 
     def _grants(self, batch_size: int) -> list[Grant]:
         return [grant for grant in self.granted or () if grant.batch_size == batch_size]
@@ -249,7 +270,7 @@ class ResolvedStudy(StudyConfig):
         """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
         told = ("tokens_per_example", "normalized_momentum")
-        for key in ("batch_sizes", "batch_plans", "until", "granted", *told):
+        for key in ("batch_sizes", "candidates", "batch_plans", "until", "granted", *told):
             data.pop(key, None)
         for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
             for key in keys:

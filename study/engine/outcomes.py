@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.config.study import ResolvedStudy
-from study.engine.stopping_rules import StoppingRules, has_diverged
+from study.engine.stopping_rules import StoppingRules, has_diverged, held_to
 from study.records import Curve, Floats, Outcome, Role, Seconds, Status, Steps, TrialResult
 
 Texts = NDArray[np.str_]
@@ -216,10 +216,19 @@ def judge_recorded(
 ) -> Outcomes:
     """Return how the trials of a batch size ended, judged by the fewest steps over all of them.
 
-    A replicate is judged by the steps of its point in the search. `runs` are in the order of
-    `trials`; the outcome of those that failed is void.
+    A replicate is judged by the steps of its point in the search, or of its re-runs, where `until`
+    granted more of these. `runs` are in the order of `trials`; the outcome of those that failed is
+    void.
     """
     known = {(role, trial): steps for role, trial, steps, _ in trials}
+    if resolved.seeds_at(batch_size) > resolved.replicates.seeds and runs.step.size:
+        last = runs.step[np.cumsum(runs.sizes) - 1].tolist()
+        ends: dict[tuple[str, int], list[int]] = {}
+        for end, size, (role, _, steps, source) in zip(last, runs.sizes, trials, strict=True):
+            if role == Role.REPLICATE and size:
+                again = ends.setdefault((source[0] or "", source[1] or 0), [])
+                again.append(end if steps is None else steps)
+        known |= {at: held_to(steps, ends.get(at, [])) for at, steps in known.items() if steps}
     competing = [steps for role, _, steps, _ in trials if role != Role.REPLICATE]
     best = min((steps for steps in competing if steps is not None), default=None)
 

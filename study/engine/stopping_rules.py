@@ -11,6 +11,7 @@ steps starts again without rungs.
 """
 
 import math
+import statistics
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -120,6 +121,19 @@ class StoppingRules:
             return self
         best = steps if self.best_steps is None else min(steps, self.best_steps)
         return replace(self, best_steps=best)
+
+
+def held_to(steps: int, ends: Sequence[int]) -> int:
+    """Return the steps of which a multiple caps re-runs of a point: median of what they took.
+
+    At least those of its trial in the search, which may have been lucky: then most of its re-runs
+    end at the cap, and further ones go beyond it.
+
+    Args:
+        steps: of its trial in the search.
+        ends: where its re-runs ended so far, at the target or not.
+    """
+    return max(steps, math.ceil(statistics.median(ends))) if ends else steps
 
 
 def step_after(step: int, rules: StoppingRules) -> int:

@@ -62,7 +62,8 @@ class Progress:
             yield result
 
     def grow(self, resolved: ResolvedStudy) -> None:
-        """Count on towards what the study has now."""
+        """Count on towards what the study has now, of which some batch sizes may be new."""
+        self._ends = {size: self._ends.get(size, Counter()) for size in resolved.batch_sizes}
         self._resolved = resolved
 
     @classmethod

@@ -186,3 +186,14 @@ def _share_left(resolved: ResolvedStudy, last: float) -> float:
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:
     steps: Iterable[int] = measured_steps(StoppingRules.for_search(resolved, batch_size, None))
     return 1 + sum(1 for _ in takewhile(lambda step: step <= last, steps))
+
+
+def past_plan(resolved: ResolvedStudy) -> list[str]:
+    """Return a sentence, or none, on what `until` may add to the plan that is estimated."""
+    if resolved.until is None:
+        return []
+    more = len(resolved.unmeasured)
+    sizes = f", and up to {more} more batch sizes," if more else ""
+    limits = resolved.until.model_dump(exclude_none=True).items()
+    ends = " or ".join(f"until.{key} = {value:,}" for key, value in limits)
+    return [f"this is the plan alone: a sweep adds seeds and trials{sizes} as far as {ends}"]

@@ -2,13 +2,12 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.tables.schema import TEST_ERROR
 from batchscale.errors import BatchscaleError
 from study.config.coordinates import refuse_coordinates
-from study.config.sections import BatchSizes
 from study.config.space import Range, Space, plain
 from study.config.study import FOUND, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
@@ -19,6 +18,7 @@ from study.optimizers import Optimizer, optimizer_named, schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
+from study.planning.batch_sizes import batch_sizes_of
 from study.planning.dry_build import Built, dry_build, refuse_smallest
 from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
@@ -41,8 +41,6 @@ from workloads.soundness import above_one, sound_target
 from workloads.workload import Dynamics, Target, Workload
 
 _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
-UNLIMITED_TO = 65_536
-"""Meaning of `batch_sizes.to = "all"` if the data never end (Shallue et al. 2018)."""
 
 
 def resolve(
@@ -72,11 +70,12 @@ def resolve(
         if isinstance(workload, Command):
             refuse_gpus(device.share)
         built, quantities = _built(config, workload, target, space)
-    batch_sizes = _batch_sizes(config, built.examples)
-    _refuse_across(config, space, batch_sizes, built.trainable)
+    batch_sizes, candidates = batch_sizes_of(config, built.examples)
+    _refuse_across(config, space, candidates or batch_sizes, built.trainable)
     optimizer = _optimizer(config, workload)
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
+        "candidates": candidates or recorded.get("candidates"),
         "examples": built.examples,
         "tokens_per_example": tokens_of(workload) if in_tokens else None,
         "quantities": quantities or None,
@@ -146,7 +145,7 @@ def _built(
 
 
 def _refuse_across(
-    config: StudyConfig, space: Space, batch_sizes: list[int], trainable: Trainable
+    config: StudyConfig, space: Space, batch_sizes: Sequence[int], trainable: Trainable
 ) -> None:
     """Refuse what does not go with the batch sizes."""
     if not isinstance(trainable, Command):
@@ -277,25 +276,3 @@ def _target(config: StudyConfig, own: Target) -> Target:
             f"{above_one(value) if quantity == 'error' else ''}"
         )
     return Target(value, quantity)
-
-
-def _batch_sizes(config: StudyConfig, examples: int | None) -> list[int]:
-    """Return the batch sizes of a study, given its number of training examples if it has one."""
-    if config.race.max_epochs is not None and examples is None:
-        raise StudyError(
-            "race.max_epochs needs a known number of training examples, got "
-            f"{config.race.max_epochs:g}; set race.max_steps instead, or for a program "
-            "workload_options.examples"
-        )
-    sizes = config.batch_sizes
-    if isinstance(sizes, BatchSizes):
-        try:
-            sizes = sizes.expand(examples or UNLIMITED_TO)
-        except ValueError as error:
-            raise StudyError(str(error)) from error
-    if examples is not None and sizes[-1] > examples:
-        raise StudyError(
-            f"batch_sizes must not exceed the {examples:,} training examples, got {sizes[-1]:,}; "
-            "drop it or choose a larger workload"
-        )
-    return list(sizes)

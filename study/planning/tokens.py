@@ -74,10 +74,10 @@ def _batch_sizes(data: Mapping[str, Any], per_example: int) -> dict[str, Any]:
     sizes, key = data.get("batch_sizes"), "batch_sizes"
     if isinstance(sizes, Mapping):
         found[key] = {
-            end: size if size == "all" else _examples(f"{key}.{end}", size, per_example)
+            end: _examples(f"{key}.{end}", size, per_example) if type(size) is int else size
             for end, size in sizes.items()
         }
-    elif sizes is not None:
+    elif isinstance(sizes, list | tuple):
         found[key] = [_examples(key, size, per_example) for size in sizes]
     for section, name in _IN_SECTIONS:
         table = data.get(section) or {}

@@ -5,7 +5,7 @@ and nothing is searched elsewhere. Above the base, the learning rate may be warm
 base's to the scaled one (Goyal et al. 2017, arXiv:1706.02677, section 2.2).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -205,7 +205,7 @@ def _refuse_unfit(config: StudyConfig) -> None:
         )
 
 
-def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: list[int]) -> None:
+def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: Sequence[int]) -> None:
     """Refuse a recipe whose scaling rule cannot be followed.
 
     Raises:
@@ -237,7 +237,7 @@ def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: list[int]) -> 
 
 
 def _refuse_beyond_sde(
-    recipe: RecipeConfig, rule: Scaling, space: Space, batch_sizes: list[int]
+    recipe: RecipeConfig, rule: Scaling, space: Space, batch_sizes: Sequence[int]
 ) -> None:
     """Refuse the rule where the optimizer has no such averages, or they would leave [0, 1)."""
     assert recipe.base is not None  # refused before

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import final_results
+from study.engine.stopping_rules import held_to
 from study.records import Cohort, Point, Region, Role, TrialResult
 from study.search.blocks import Block, Key, missing_blocks
 from study.search.extension import next_region
@@ -159,7 +160,8 @@ class Stages:
         self._waiting = self._extension_blocks(results)
         if not self._waiting:
             points = replicate_points(self._resolved, results)
-            self._waiting = _replicate_blocks(tuple(points), recorded)
+            granted = self._resolved.seeds_at(self.batch_size) > self._resolved.replicates.seeds
+            self._waiting = _replicate_blocks(tuple(points), recorded, granted=granted)
         self._planned = not self._waiting
         if self._planned:
             self._best = confirmed(results)
@@ -267,14 +269,24 @@ def _numbers(results: Sequence[TrialResult], role: Role) -> set[int]:
     return {result.point.trial for result in results if result.point.role is role}
 
 
-def _replicate_blocks(points: tuple[Point, ...], recorded: Sequence[TrialResult]) -> list[Block]:
-    """Return the cohort of some re-runs, held to what their points took when they were searched."""
+def _replicate_blocks(
+    points: tuple[Point, ...], recorded: Sequence[TrialResult], *, granted: bool
+) -> list[Block]:
+    """Return the cohort of some re-runs, held to what their points took when they were searched.
+
+    Those that `until` granted are held to what earlier re-runs took, where that is more.
+    """
     if not points:
         return []
-    sources = {(p.source.role, p.source.trial) for p in points if p.source}
     # replicates of several points share a cohort, so the slowest point limits them all
-    known = [r for r in recorded if (r.point.role, r.point.trial) in sources]
-    slowest = max(r.outcome.steps for r in known if r.outcome.steps is not None)
+    slowest = 0
+    for source in {point.source for point in points if point.source}:
+        again = [r.outcome for r in recorded if granted and r.point.source == source]
+        for result in recorded:
+            steps = result.outcome.steps
+            if (result.point.role, result.point.trial) == (source.role, source.trial) and steps:
+                ends = [found.steps or found.stopped_at for found in again]
+                slowest = max(slowest, held_to(steps, ends))
     trials = range(points[0].trial, points[0].trial + len(points))
     return [Block(Role.REPLICATE, trials, points=points, held_to=slowest)]
 

@@ -5,35 +5,40 @@ written into the study before it is run. So neither the number of workers nor a 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.fitting.estimates import Estimate
-from analysis.fitting.models import sensitivities
-from analysis.measures.replicates import representative_runs
+from analysis.fitting.models import MODELS
 from analysis.report.summary import Analysis
-from study.config.space import Range
 from study.config.study import ResolvedStudy
 from study.config.until import Grant, UntilConfig
 from study.records import TrialResult
+from study.search.narrowing import (
+    MORE,
+    Narrowing,
+    Option,
+    half_width,
+    more_trials,
+    planned,
+    worth_measuring,
+)
 
+ENOUGH = max(model.least_points for model in MODELS.values())
+"""Batch sizes that show the form of the curve too, so that no fewer end a sweep that chooses."""
 AT_ONCE = 2
 """Batch sizes that are granted more in one step: the optimum seldom needs others."""
-_MORE = 0.5
-"""Seeds or trials granted at once, as a share of those there are: so steps are few."""
-_MOST_SEEDS = 1000
-_NORMAL = 1.96  # of a 95 % interval
 _MISFIT = (
-    ": points off the curve make it wide; add batch sizes or search.trials, or see the other models"
+    "more seeds or trials would not narrow it: points off the curve make it wide; add batch sizes "
+    "or search.trials, or see the other models"
 )
-_POOLED = 4
-"""Seeds as which the scatter at all batch sizes counts, beside that at one."""
+_TRIED = 4
+"""Times the planned trials or seeds after which what missed the target gets no more."""
 _LEAST_SHARE = 0.1
-"""Of the interval's variance that seeds and trials account for, below which they are of no use."""
+"""Share of the variance that seeds and trials account for, below which they are of no use."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,35 +58,12 @@ class Spent:
         return cls(steps=steps, hours=seconds / 3600)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Option:
-    """A grant, how much of a variance of log b_crit it should take away, and its steps."""
-
-    grant: Grant
-    of: float
-    narrows: float
-    steps: float
-
-    @property
-    def worth(self) -> float:
-        return self.narrows / self.steps
-
-
 @dataclass(frozen=True, slots=True)
 class Grants:
     """What to grant next, nothing where the sweep is to end, and where b_crit stands."""
 
     granted: tuple[Grant, ...] = ()
     why: str = ""
-
-
-def half_width(b_crit: Estimate) -> float:
-    """Return the relative half-width of an interval: both ends lie within that factor, less 1.
-
-    >>> round(half_width(Estimate(value=100.0, low=80.0, high=125.0)), 3)
-    0.25
-    """
-    return math.sqrt(b_crit.high / b_crit.low) - 1 if b_crit.identified else math.inf
 
 
 def next_grants(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grants:
@@ -92,132 +74,134 @@ def next_grants(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grant
         found: its analysis.
         spent: by all its trials.
     """
-    until = resolved.until
-    assert until is not None  # asked only of studies that have it
+    assert resolved.until is not None  # asked only of studies that have it
     critical = found.critical.get("b_crit")
-    if critical is None or not critical.estimate.identified:
-        return Grants(
-            why="until: b_crit is not identified, so no batch size is known to narrow it; add "
-            "batch sizes beyond the measured ones, or raise search.trials"
-        )
-    estimate = critical.estimate
-    known = f"until: {estimate.text('b_crit')}, {_within(half_width(estimate))}"
-    if until.b_crit is not None and half_width(estimate) <= until.b_crit:
-        return Grants(why=f"{known}, as asked for (until.b_crit = {until.b_crit:g})")
-    options = list(_options(resolved, found, estimate.value))
-    variance = (math.log1p(half_width(estimate)) / _NORMAL) ** 2
-    if sum(option.of for option in options) < _LEAST_SHARE * variance:
-        return Grants(why=f"{known}; more seeds or trials would not narrow it{_MISFIT}")
-    chosen = _best(options)
-    steps = sum(option.steps for option in chosen)
-    if (cap := _over(until, spent, steps)) is not None:
-        return Grants(why=f"{known}; {cap} is spent{_still_needed(until, estimate, spent)}")
+    if critical is None:
+        return _toward_a_fit(resolved, found, spent)
+    estimate, asked = critical.estimate, resolved.until.b_crit
+    narrowing = Narrowing(resolved, found, estimate)
+    known, side = f"until: {estimate.text('b_crit')}", _side(estimate, found.reached["batch_size"])
+    if estimate.identified:
+        known += f", both ends within a factor of {1 + half_width(estimate):.3g} of its middle"
+    narrow = asked is not None and half_width(estimate) <= asked
+    chosen = _chosen(narrowing, side, few=narrow)
+    cap = _over(resolved.until, spent, sum(option.steps for option in chosen))
+    if narrow and (cap or not chosen or len(found.reached) >= ENOUGH):
+        return Grants(why=f"{known}, as asked for (until.b_crit = {asked:g})")
+    if not chosen:
+        return Grants(why=f"{known}; {_remedy(side, found, resolved) if side else _MISFIT}")
+    if cap is not None:
+        return Grants(why=f"{known}; {cap} is spent{_still_needed(asked, estimate, spent)}")
     return Grants(granted=tuple(option.grant for option in chosen), why=known)
 
 
-def _best(options: Iterable[_Option]) -> list[_Option]:
+def _chosen(narrowing: Narrowing, side: int, *, few: bool) -> list[Option]:
+    """Return what to grant; at most one new batch size, as each changes what the next would tell.
+
+    Args:
+        narrowing: the options.
+        side: of all batch sizes on which b_crit lies, 0 for neither: only others help there.
+        few: whether the interval is narrow, by too few batch sizes to show the form of the curve.
+    """
+    edge = narrowing.found.reached["batch_size"].agg("max" if side > 0 else "min")
+    new = sorted(narrowing.at_new(), key=_order)
+    if side or few:
+        return [option for option in new if few or side * (option.grant.batch_size - edge) > 0][:1]
+    if censored := _of_censored(narrowing.resolved, narrowing.found):
+        return censored[:AT_ONCE]
+    use = narrowing.by_noise >= _LEAST_SHARE
+    return _best([*new[:1], *(narrowing.at_measured() if use else ())])
+
+
+def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grants:
+    """Return what may let one more batch size reach the target, where too few did for a fit.
+
+    A sweep that chooses adds a batch size in the middle of those that did.
+    """
+    assert resolved.until is not None
+    least = MODELS["hyperbola"].least_points
+    known = f"until: fewer than {least} batch sizes reached the target, so b_crit is unknown"
+    chosen = [*_of_censored(resolved, found), *_of_missed(resolved, found)][:AT_ONCE]
+    if new := worth_measuring(resolved, found):
+        middle = np.log(found.reached["batch_size"]).mean()
+        grant = planned(resolved, min(new, key=lambda size: abs(math.log(size) - middle)))
+        steps = grant.trials * float(found.reached["stopped_at"].max())
+        chosen = [Option(grant=grant, narrows=0.0, steps=steps)]
+    if not chosen:
+        return Grants(
+            why=f"{known}, even with more trials where it was missed; raise race.max_steps, widen "
+            "search.space, loosen race.target or add batch sizes"
+        )
+    if (cap := _over(resolved.until, spent, sum(option.steps for option in chosen))) is not None:
+        return Grants(why=f"{known}; {cap} is spent; raise it, or loosen race.target")
+    return Grants(granted=tuple(option.grant for option in chosen), why=known)
+
+
+def _of_censored(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
+    """Return more seeds where half or more of those of the best point ended at their cap.
+
+    Further ones go beyond it (`study.engine.stopping_rules.held_to`).
+    """
+    options: list[Option] = []
+    rows = found.table[found.table["steps"].notna() & found.table["steps_median"].isna()]
+    for size, end in zip(rows["batch_size"], rows["median_bound"].fillna(math.inf), strict=True):
+        seeds, most = resolved.seeds_at(size), _TRIED * resolved.replicates.seeds
+        more = min(math.ceil((1 + MORE) * seeds), most) - seeds
+        if more > 0 and resolved.replicates.slack * end < resolved.budget(size):
+            grant = Grant(batch_size=size, trials=resolved.trials_at(size), seeds=seeds + more)
+            options.append(Option(grant=grant, narrows=0.0, steps=more * end))
+    return options
+
+
+def _of_missed(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
+    """Return more trials where the target was missed.
+
+    All get equally many, so those with the fewest are first, and of these the largest.
+    """
+    missed = found.table[found.table["steps"].isna()]
+    longest = dict(zip(missed["batch_size"].tolist(), missed["stopped_at"].tolist(), strict=True))
+    options: list[Option] = []
+    for size in sorted(longest, key=lambda size: (resolved.trials_at(size), -size)):
+        grant, now = more_trials(resolved, size), resolved.trials_at(size)
+        if now < _TRIED * resolved.search.trials:
+            steps = (grant.trials - now) * longest[size]
+            options.append(Option(grant=grant, narrows=0.0, steps=steps))
+    return options
+
+
+def _side(b_crit: Estimate, batch_sizes: "pd.Series[int]") -> int:
+    """Return 1 where b_crit lies above all batch sizes, -1 where below, 0 where neither is sure."""
+    if b_crit.identified:
+        return 0
+    return int(b_crit.low >= batch_sizes.max()) - int(b_crit.high <= batch_sizes.min())
+
+
+def _remedy(side: int, found: Analysis, resolved: ResolvedStudy) -> str:
+    """Return what helps where b_crit lies on one side of all batch sizes, and seeds do not."""
+    sizes = found.reached["batch_size"]
+    if side > 0:
+        most = int(sizes.max())
+        whole = most == resolved.examples
+        other = "a looser race.target has a smaller b_crit"
+        remedy = other if whole else f"add batch sizes above {most}"
+        return f"all batch sizes scale perfectly, as far as they show; {remedy}"
+    least = int(sizes.min())
+    other = "a tighter race.target has a larger b_crit"
+    remedy = other if least == 1 else f"add batch sizes below {least}"
+    return f"all batch sizes lie on the plateau, as far as they show; {remedy}"
+
+
+def _best(options: Iterable[Option]) -> list[Option]:
     """Return the options of most worth, at most one of each batch size."""
-    chosen: dict[int, _Option] = {}
-    for option in sorted(options, key=lambda option: (-option.worth, option.grant.batch_size)):
+    chosen: dict[int, Option] = {}
+    for option in sorted(options, key=_order):
         chosen.setdefault(option.grant.batch_size, option)
     best = list(chosen.values())[:AT_ONCE]
     return [option for option in best if option.narrows > 0]
 
 
-def _options(resolved: ResolvedStudy, found: Analysis, b_crit: float) -> Iterator[_Option]:
-    known = found.table[found.table["steps"].notna() & found.table["steps_median"].notna()]
-    if len(known) < 2:
-        return
-    weights = sensitivities(known["batch_size"].to_numpy(np.float64), b_crit) ** 2
-    variances, chose = _variances_of_seeds(found), _seeds_that_choose(found)
-    for row, weight in zip(known.to_dict("records"), weights, strict=True):
-        by_seeds = weight * variances.get(row["batch_size"], 0.0)
-        by_gap = weight * _spread_of_gap(found, row["batch_size"])
-        yield from _at(resolved, row | {"chose": chose.get(row["batch_size"], 0)}, by_seeds, by_gap)
-
-
-def _at(
-    resolved: ResolvedStudy, row: Mapping[Any, Any], by_seeds: float, by_gap: float
-) -> Iterator[_Option]:
-    """Yield more seeds of the best point, and more trials of the search.
-
-    Args:
-        resolved: the study.
-        row: of the batch size in the summary, with `_seeds_that_choose`.
-        by_seeds: variance of log b_crit from one seed there.
-        by_gap: that from what its search has left.
-    """
-    size, median, counted = row["batch_size"], float(row["steps_median"]), row["seeds"]
-    trials, seeds = resolved.trials_at(size), resolved.seeds_at(size)
-    enough = min(row["chose"] + math.ceil((1 + _MORE) * counted), _MOST_SEEDS)
-    more = enough - seeds - (resolved.replicates.confirm or 0)
-    if more > 0:
-        yield _Option(
-            grant=Grant(batch_size=size, trials=trials, seeds=seeds + more),
-            of=by_seeds / counted,
-            narrows=by_seeds * (1 / counted - 1 / (enough - row["chose"])),
-            steps=more * median,
-        )
-    searched = sum(isinstance(entry, Range) for entry in resolved.search.space.values())
-    if by_gap > 0 and searched:
-        lanes = resolved.lanes_at(size)
-        more = lanes * math.ceil(_MORE * trials / lanes)  # whole cohorts
-        # near a smooth optimum the gap falls as trials^(-2 / searched)
-        left = (trials / (trials + more)) ** (4 / searched)
-        yield _Option(
-            grant=Grant(batch_size=size, trials=trials + more, seeds=seeds),
-            of=by_gap,
-            narrows=by_gap * (1 - left),
-            # lanes of a race run to its cap, and a new best point has seeds of its own
-            steps=(more * resolved.race.slack + resolved.replicates.seeds) * median,
-        )
-
-
-def _seeds_that_choose(found: Analysis) -> Mapping[int, int]:
-    """Return the seeds of the next best point at each batch size, 0 without one.
-
-    As many of the best have chosen it, and do not count once it has more.
-    """
-    runs = found.study.trials[found.study.trials["role"] == "replicate"]
-    counts = runs.groupby(["batch_size", "source_role", "source_trial"]).size()
-    return {
-        int(str(size)): int(some.nlargest(2).iloc[1]) if len(some) > 1 else 0
-        for size, some in counts.groupby("batch_size")
-    }
-
-
-def _variances_of_seeds(found: Analysis) -> Mapping[int, float]:
-    """Return the variance of log steps over the seeds of one point at each batch size.
-
-    Few seeds show it roughly, so that of all batch sizes together counts as some more.
-    """
-    runs = representative_runs(found.study)
-    runs = runs[runs["steps"].notna()]
-    runs = runs.assign(log=np.log(runs["steps"].to_numpy(np.float64)))
-    seeds = runs.groupby("batch_size")["log"]
-    freedom = seeds.size() - 1
-    squares = seeds.var(ddof=0) * seeds.size()
-    pooled = squares.sum() / max(freedom.sum(), 1)
-    shrunk = (squares + _POOLED * pooled) / (freedom + _POOLED)
-    return {int(str(size)): float(variance) for size, variance in shrunk.items()}
-
-
-def _spread_of_gap(found: Analysis, size: float) -> float:
-    """Return the variance of the log tuning gap at a batch size; 0 where it is not known.
-
-    For a search that learns, half of what the later half of its trials gained stands for the gap's
-    spread: in simulated studies as many trials again gained half as much.
-    """
-    gap = None if found.tuning is None else found.tuning.gaps.get(size)
-    if gap is None:
-        gains = found.search.set_index("batch_size").get("late_gain", pd.Series(dtype=float))
-        return (math.log1p(float(gains.dropna().get(int(size), 0.0))) / 2) ** 2
-    low, high = (math.log1p(gap.excess(level)) for level in (0.16, 0.84))
-    return ((high - low) / 2) ** 2
-
-
-def _within(width: float) -> str:
-    return f"both ends within a factor of {1 + width:.3g} of its middle"
+def _order(option: Option) -> tuple[float, int]:
+    return -option.worth, option.grant.batch_size
 
 
 def _over(until: UntilConfig, spent: Spent, steps: float) -> str | None:
@@ -230,11 +214,13 @@ def _over(until: UntilConfig, spent: Spent, steps: float) -> str | None:
     return None
 
 
-def _still_needed(until: UntilConfig, estimate: Estimate, spent: Spent) -> str:
-    if until.b_crit is None:
+def _still_needed(asked: float | None, estimate: Estimate, spent: Spent) -> str:
+    if not estimate.identified:
+        return "; raise it, or add batch sizes on the side that has no bound"
+    if asked is None:
         return ""
-    times = (math.log1p(half_width(estimate)) / math.log1p(until.b_crit)) ** 2
+    times = (math.log1p(half_width(estimate)) / math.log1p(asked)) ** 2
     return (
-        f"; until.b_crit = {until.b_crit:g} would take about {times:.2g} times the "
+        f"; until.b_crit = {asked:g} would take about {times:.2g} times the "
         f"{spent.steps:,} trial-steps so far, if the interval narrows as their square root"
     )

@@ -76,9 +76,12 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
             + "; choose another --results or change the study file back"
         )
     search, replicates = resolved.search, resolved.replicates
+    sizes = there.batch_sizes  # a sweep that chooses goes on from those it has
+    if not resolved.begins:
+        sizes = tuple(sorted({*sizes, *resolved.batch_sizes}))
     return resolved.model_copy(
         update={
-            "batch_sizes": tuple(sorted({*there.batch_sizes, *resolved.batch_sizes})),
+            "batch_sizes": sizes,
             "search": _grown(search, there.search, "trials", "extend"),
             "replicates": _grown(replicates, there.replicates, "seeds", "top", "confirm"),
             "granted": resolved.granted or there.granted,

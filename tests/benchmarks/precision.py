@@ -16,7 +16,7 @@ from analysis.fitting.estimates import Estimate
 from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
-from study.search.until import half_width
+from study.search.narrowing import half_width
 
 BATCHSCALE = Path(sys.executable).with_name("batchscale")
 SEEDS = (0, 1)

@@ -50,9 +50,9 @@ def test_failed_trials_of_one_study_do_not_keep_the_next_from_running(grid_place
     text = (grid_place.folder / "blobs.py").read_text()
     text = text.replace(
         "        return nn.functional.cross_entropy",
-        "        small = len(batch.inputs) == 4 and type(self) is Blobs\n"
-        "        if small and model.training:\n"
-        "            raise RuntimeError('no fours today')\n"
+        "        large = len(batch.inputs) == 16 and type(self) is Blobs\n"
+        "        if large and model.training:\n"
+        "            raise RuntimeError('no sixteens today')\n"
         "        return nn.functional.cross_entropy",
     )
     (grid_place.folder / "blobs.py").write_text(text)

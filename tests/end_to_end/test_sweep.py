@@ -125,20 +125,20 @@ def test_trials_that_raise_are_recorded_and_the_sweep_goes_on(place, command):
     text = (place.folder / "blobs.py").read_text()
     text = text.replace(
         "        return nn.functional.cross_entropy",
-        "        if len(batch.inputs) == 4 and model.training:\n"
-        "            raise RuntimeError('no fours today')\n"
+        "        if len(batch.inputs) == 16 and model.training:\n"
+        "            raise RuntimeError('no sixteens today')\n"
         "        return nn.functional.cross_entropy",
     )
     (place.folder / "blobs.py").write_text(text)
     code, out, err = command("sweep", "study.toml")
     assert code == 1
     assert "32 trials recorded, 8 failed" in out
-    assert 'B = 4: 8 of 8 trials failed, the first with "RuntimeError: no fours today".' in out
+    assert 'B = 16: 8 of 8 trials failed, the first with "RuntimeError: no sixteens today".' in out
     assert "To run them again, delete the files of their cohorts, " in out
     trials = place.table("trials.parquet")
     failed = trials[trials["status"] == "failed"]
-    assert set(failed["batch_size"]) == {4}
-    assert set(failed["message"]) == {"RuntimeError: no fours today"}
+    assert set(failed["batch_size"]) == {16}
+    assert set(failed["message"]) == {"RuntimeError: no sixteens today"}
 
 
 def slowly(place, words):

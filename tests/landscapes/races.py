@@ -169,8 +169,10 @@ def run_study(study, landscape, noise=0.05, recorded=None):
     """
     order = list(Role)
     results = {
-        size: sorted(some, key=lambda r: (order.index(r.point.role), r.point.trial))
-        for size, some in (recorded or dict.fromkeys(study.batch_sizes, ())).items()
+        size: sorted(
+            (recorded or {}).get(size, ()), key=lambda r: (order.index(r.point.role), r.point.trial)
+        )
+        for size in study.batch_sizes
     }
     queue = CohortQueue(study, [result for some in results.values() for result in some])
     while (cohort := queue.take()) is not None:

@@ -1,20 +1,23 @@
 """Whether `[until]` stops at the precision asked for, and for how many steps: a table for docs.
 
-Run `python -m tests.landscapes.until STUDIES` in the repository: some seconds for each study; with
+Run `python -m tests.landscapes.until STUDIES` in the repository: some minutes for each study; with
 `noisy` after it, of a search that learns where seeds scatter strongly, without the last column.
 """
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 
 import numpy as np
 
 from analysis.report.summary import analyze
+from study.config.batch_sizes import spread
 from study.config.until import UntilConfig
-from study.search.until import Spent, half_width, next_grants
+from study.search.narrowing import half_width
+from study.search.until import Spent, next_grants
 from tests.landscapes.judge_searches import Setting
-from tests.landscapes.quadratic import HELD_OUT, TUNED_ON, true_b_crit
+from tests.landscapes.quadratic import BATCH_SIZES, HELD_OUT, TUNED_ON, true_b_crit
 from tests.landscapes.races import run_study
 from tests.landscapes.studies import NOISE
 from tests.landscapes.whole import tables
@@ -23,7 +26,20 @@ PLAN = Setting("halton", 32, 32)
 SEEDS = 3
 """The plan of each study, which is run first."""
 ASKED = (0.25, 0.15)
+POWERS = tuple(2**power for power in range(2, 19))
+"""Candidates of `batch_sizes = "auto"`: twice as many as `BATCH_SIZES`, with the same ends."""
 NOISY_PLAN, NOISY_TOP, NOISY_ASKED = Setting("shared", 32, 16, prune=True), 3, (0.3,)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a simulated sweep ended: half-width, whether that holds the truth, and costs in steps."""
+
+    width: float
+    held: bool
+    steps: int
+    planned: int
+    sizes: int
 
 
 def noisy(batch_size):
@@ -31,12 +47,13 @@ def noisy(batch_size):
     return 0.05 + 0.35 / (1 + (batch_size / 64) ** 2)
 
 
-def ended(landscape, asked, number, plan=PLAN, top=1, noise=NOISE):
-    """Return the half-width, whether the interval holds the truth, steps, and those of the plan."""
+def ended(landscape, asked, number, plan=PLAN, top=1, noise=NOISE, auto=False):
+    """Return how a sweep ended of a study with `until`, which chooses its batch sizes if `auto`."""
     study = plan.study(landscape, number, SEEDS)
     until = UntilConfig(b_crit=asked, trial_steps=10**9)
     replicates = study.replicates.model_copy(update={"top": top})
-    study = study.model_copy(update={"until": until, "replicates": replicates})
+    sizes = {"candidates": POWERS, "batch_sizes": spread(POWERS)} if auto else {}
+    study = study.model_copy(update={"until": until, "replicates": replicates} | sizes)
     results, planned = None, 0
     while True:
         results = run_study(study, landscape, noise, recorded=results)
@@ -49,36 +66,45 @@ def ended(landscape, asked, number, plan=PLAN, top=1, noise=NOISE):
         study = study.with_grants(grants.granted)
     b_crit = found.critical["b_crit"].estimate
     held = b_crit.low <= true_b_crit(landscape) <= b_crit.high
-    return half_width(b_crit), held, spent.steps, planned
+    return Ended(half_width(b_crit), held, spent.steps, planned, len(study.batch_sizes))
 
 
-def evenly(landscape, width, number):
+@cache
+def evenly(landscape, times, number):
+    """Return the half-width and the steps with the plan's seeds and trials times a number."""
+    setting = replace(PLAN, trials=round(PLAN.trials * times))
+    study = setting.study(landscape, number, round(SEEDS * times))
+    results = [r for some in run_study(study, landscape).values() for r in some]
+    b_crit = analyze(tables(study, results)).critical["b_crit"].estimate
+    return half_width(b_crit), Spent.of(results).steps
+
+
+def steps_evenly(landscape, width, number):
     """Return the steps that equal seeds and trials need for an interval as narrow; none past 8x."""
-    for times in (1, 1.5, 2, 3, 4, 6, 8):
-        setting = replace(PLAN, trials=round(PLAN.trials * times))
-        study = setting.study(landscape, number, round(SEEDS * times))
-        results = [r for some in run_study(study, landscape).values() for r in some]
-        if half_width(analyze(tables(study, results)).critical["b_crit"].estimate) <= width:
-            return Spent.of(results).steps
-    return np.inf
+    tried = (evenly(landscape, times, number) for times in (1, 1.5, 2, 3, 4, 6, 8))
+    return next((steps for found, steps in tried if found <= width), np.inf)
 
 
 def print_table(studies):
-    """Print one row for each half-width asked for."""
-    print("| asked | studies | reached | half-width | coverage | steps / plan | equal / `until` |")
-    print("| --: | --: | --: | --: | --: | --: | --: |")
-    for asked in ASKED:
-        rows = []
+    """Print one row for each half-width asked for, and choice of batch sizes."""
+    print(
+        "| asked | batch sizes | reached | half-width | coverage | measured | trial-steps | "
+        "equal / `until` |"
+    )
+    print("| --: | :-- | --: | --: | --: | --: | --: | --: |")
+    for asked, auto in product(ASKED, (False, True)):
+        landscape, rows = HELD_OUT[-1], []
         for number in range(studies):
-            landscape = HELD_OUT[-1]
-            width, held, steps, planned = ended(landscape, asked, number)
-            even = evenly(landscape, max(width, asked), number)
-            rows.append([width <= asked, width, held, steps / planned, even / steps])
-            print(asked, number, rows[-1], file=sys.stderr, flush=True)
-        reached, width, held, more, equal = np.array(rows, float).T
+            end = ended(landscape, asked, number, auto=auto)
+            even = steps_evenly(landscape, asked, number)
+            rows.append([end.width, end.held, end.sizes, end.steps, even / end.steps])
+            print(asked, auto, number, rows[-1], file=sys.stderr, flush=True)
+        width, held, sizes, steps, equal = np.array(rows, float).T
         print(
-            f"| {asked} | {studies} | {reached.mean():.0%} | {np.median(width):.2f} | "
-            f"{held.mean():.0%} | {np.median(more):.1f} | {np.median(equal):.1f} |",
+            f"| {asked} | {'auto' if auto else len(BATCH_SIZES)} | "
+            f"{(width <= asked).sum()} of {studies} | {np.median(width):.2f} | "
+            f"{held.sum():.0f} of {studies} | {np.median(sizes):.0f} | {np.median(steps):,.0f} | "
+            f"{np.median(equal):.1f} |",
             flush=True,
         )
 
@@ -86,10 +112,9 @@ def print_table(studies):
 def print_noisy(studies):
     """Print a line for each study where seeds scatter strongly."""
     for asked, number in product(NOISY_ASKED, range(studies)):
-        width, held, steps, planned = ended(
-            TUNED_ON[-2], asked, number, NOISY_PLAN, NOISY_TOP, noisy
-        )
-        print(f"| {asked} | {number} | {width:.2f} | {held} | {steps / planned:.1f} |", flush=True)
+        end = ended(TUNED_ON[-2], asked, number, NOISY_PLAN, NOISY_TOP, noisy)
+        more = end.steps / end.planned
+        print(f"| {asked} | {number} | {end.width:.2f} | {end.held} | {more:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ GHOST = 64
 Norm = Callable[[int], nn.Module]
 """Channels to a layer that normalises them."""
 
-
 _MEAN, _SPREAD = 0.5, 0.25
 """What is subtracted from pixels in [0, 1], and by what they are then divided."""
 

@@ -67,7 +67,7 @@ class LoopedNetwork:
         values: Mapping[str, Tensor],
         indices: Tensor,
     ) -> Tensor:
-        """Take one update; return the loss before it, (1,). Shapes as in `Networks`."""
+        """Take one update; return the loss before it, (1,). Shapes as in `PackedNetworks`."""
         gradients, loss = self.gradients(indices)
         update(self.parameters, gradients, buffers, values)
         return loss

@@ -45,7 +45,7 @@ def test_there_is_none_between_studies_that_differ_in_more_or_less(pair, changes
     config |= changes | {"race": config["race"] | changes.get("race", {})}
     comparison = compare(pair | {"b": replace(pair["b"], config=config)})
     assert example_ratios(comparison).empty
-    assert example_ratio_sentences(comparison) == ()
+    assert not list(example_ratio_sentences(comparison))
 
 
 @pytest.mark.parametrize(("recipes", "rows"), [("ab", 3), ("b", 0)])

@@ -11,10 +11,10 @@ from analysis.measures.budgets import (
     Unit,
     best_batch_size_sentences,
     best_errors,
-    budget_records,
     budget_sentence,
     choose_budgets,
 )
+from analysis.tables.study import json_rows
 
 SOME = [Budget(unit=unit, amount=n) for unit in Unit for n in (1, 2, 5, 9, 17, 30, 40, 160, 1000)]
 CELL = ["unit", "budget", "batch_size"]
@@ -166,7 +166,7 @@ def test_the_best_batch_size_has_an_interval_of_neighbors_as_good(errors, expect
 
 
 def test_records_are_plain(study):
-    row = budget_records(study)[0]
+    row = json_rows(best_errors(study, choose_budgets(study)))[0]
     assert row == {
         "unit": "steps",
         "budget": 3,

@@ -106,6 +106,18 @@ def test_the_fit_takes_the_minima_where_a_batch_size_has_no_replicates(made):
     assert "run `sweep` again" in words
 
 
+def test_a_miss_at_a_lower_cap_counts_for_those_that_took_longer(made):
+    runs = {size: [40] * 3 for size in STEPS} | {4: [None, None, 300, 320, 340, 400]}
+    study = replicated(made, runs)
+    assert replicates(study)["steps_median"][0] == pytest.approx(np.sqrt(340 * 400))
+    granted = study.config | {"granted": [{"batch_size": 4, "trials": 8, "seeds": 6}]}
+    found = replicates(dataclasses.replace(study, config=granted))
+    assert found["steps_median"].tolist() == pytest.approx([np.sqrt(320 * 340), 40, 40, 40])
+    # nothing else changes where no miss lies below the median
+    usual = dataclasses.replace(replicated(made, FULL), config=granted)
+    pd.testing.assert_frame_equal(replicates(usual), replicates(replicated(made, FULL)))
+
+
 def test_a_run_that_diverged_early_counts_as_the_longest_miss(made):
     study = made(STEPS)
     broke = run(study, 4, 2, None, status="diverged", stopped_at=3)

@@ -138,6 +138,16 @@ def test_a_column_that_is_left_out_is_no_setting(imports):
     assert "columns left out" not in made.sentence  # one without a name
 
 
+def test_the_time_that_a_run_took_is_no_setting_unless_it_is_named(imports):
+    text = "run,batch_size,lr,seed,Runtime,step,val_error\na,8,.1,0,31,9,.5\nb,8,.1,1,32,9,.4\n"
+    made = imports(text, target=0.45)
+    assert "Runtime" not in made.trials
+    assert "1 replicates; " in made.sentence
+    assert "columns left out: Runtime; name what is a hyper" in made.sentence
+    named = imports(text, "named.csv", columns="Runtime=Runtime", target=0.45)
+    assert named.trials["Runtime"].tolist() == [31, 32]
+
+
 def test_without_an_id_a_run_is_its_settings(imports):
     made = imports(
         "batch_size,lr,step,val_error\n8,.1,1,.5\n8,.2,1,.5\n8,.1,2,.4\n8,.2,2,.3\n", target=0.35

@@ -98,7 +98,7 @@ def test_a_setting_of_another_form_is_refused(setting, message):
         ({"batch_sizes": [4, 4]}, "name each batch size once, got 4 more than once"),
         ({"batch_sizes": []}, "at least one batch size, got none"),
         ({"batch_sizes": [2.5]}, "must be .*integer, got 2.5"),
-        ({"batch_sizes": "all"}, "batch_sizes must be a table, a list, got 'all'"),
+        ({"batch_sizes": "all"}, "batch_sizes must be 'auto', got 'all'"),
         ({"batch_sizes": {"from": 0}}, r"batch_sizes\.from must be greater"),
         ({"seed": -1}, "seed must be greater than or equal to 0, got -1"),
         ({"search": {"trials": 0}}, r"search\.trials must be greater than or equal to 1"),

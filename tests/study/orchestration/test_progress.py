@@ -104,6 +104,12 @@ WIDEST = Row(
 )
 
 
+def test_a_batch_size_that_is_added_gets_a_row(make_study):
+    progress = Progress(make_study())
+    progress.grow(make_study(batch_sizes=[4, 8, 16]))
+    assert [row.batch_size for row in progress.rows()] == [4, 8, 16]
+
+
 def test_the_live_table_is_readable_at_80_columns():
     text = io.StringIO()
     Console(file=text, width=80).print(progress_table([WIDEST], live=True))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from study.config.until import Grant
 from study.errors import StudyError
 from study.optimizers import OPTIMIZERS
 from study.planning import dry_build
@@ -245,7 +246,8 @@ def test_what_cannot_run_is_refused_in_words(plugin, change, message):
     [
         ({"loss": f"{LOSS} * float('nan')"}, "loss must be one finite number.*nan"),
         ({"error": f"{ERROR} + float('nan')"}, "error must be one finite number.*nan"),
-        ({"loss": "model(batch.inputs)"}, "loss must be one finite number"),
+        ({"loss": "model(batch.inputs)"}, "loss must be one finite number.*; return the mean"),
+        ({"error": "0.5"}, "error must be one finite number.*got 0.5; return the tensor itself"),
         ({"loss": "model(batch.missing)"}, "AttributeError.*batchscale check"),
         ({"error": "torch.tensor(float('x'))"}, "ValueError.*batchscale check"),
         ({"error": "exit(4)"}, "SystemExit: 4; run .batchscale check"),
@@ -349,6 +351,25 @@ def test_what_a_folder_was_granted_is_not_a_study_files_to_say():
     granted = [{"batch_size": 4, "trials": 99, "seeds": 9}]
     data = {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4]}
     assert resolve(data | {"granted": granted})[0].granted is None
+
+
+def test_a_sweep_that_chooses_begins_with_few_batch_sizes_and_records_all():
+    data = {"workload": "noisy-quadratic", "optimizer": "sgd", "until": {"b_crit": 0.5}}
+    study, _ = resolve(data | {"batch_sizes": "auto"})
+    assert study.candidates == tuple(2**power for power in range(1, 17))
+    assert study.batch_sizes == (8, 128, 1024, 16384)
+    ends = {"from": 8, "to": 100, "auto": True}
+    study, _ = resolve(data | {"batch_sizes": ends})
+    assert study.candidates == (8, 16, 32, 64, 100)
+    assert set(study.batch_sizes) < set(study.candidates)
+    grown = study.with_grants([Grant(batch_size=8, trials=5, seeds=2)])
+    assert 8 in grown.batch_sizes
+    recorded = grown.as_data()
+    assert resolve(recorded)[0] == grown.model_copy(update={"granted": None})
+    with pytest.raises(StudyError, match='batch_sizes = "auto" needs until'):
+        resolve(
+            {key: value for key, value in data.items() if key != "until"} | {"batch_sizes": "auto"}
+        )
 
 
 def test_a_batch_of_one_that_cannot_train_is_refused_before_all_its_trials_fail():

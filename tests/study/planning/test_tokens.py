@@ -16,6 +16,11 @@ class Of16:
     [
         ({"batch_sizes": [64, 16]}, {"batch_sizes": [4, 1]}),
         ({"batch_sizes": {"from": 32, "to": "all"}}, {"batch_sizes": {"from": 2, "to": "all"}}),
+        (
+            {"batch_sizes": {"from": 32, "auto": True}},
+            {"batch_sizes": {"from": 2, "auto": True}},
+        ),
+        ({"batch_sizes": "auto"}, {"batch_sizes": "auto"}),
         ({"race": {"max_steps": {"64": 500}}}, {"race": {"max_steps": {"4": 500}}}),
         ({"race": {"max_steps": 500}}, {"race": {"max_steps": 500}}),
         (

@@ -15,6 +15,12 @@ def reached(steps):
     )
 
 
+def missed(steps=100):
+    return Outcome(
+        status=Status.EXHAUSTED, steps=None, steps_before=None, stopped_at=steps, best_error=0.5
+    )
+
+
 def trained(cohort, ends):
     """Return a cohort's results without training; `ends` maps batch size and point to outcomes."""
     results = []

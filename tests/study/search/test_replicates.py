@@ -7,7 +7,7 @@ from analysis.measures.replicates import _unchosen
 from study.config.until import Grant
 from study.records import Role
 from tests.study.search import made_searches
-from tests.study.search.made_searches import reached
+from tests.study.search.made_searches import missed, reached
 
 
 def lucky(size, point):
@@ -52,3 +52,15 @@ def test_no_winners_curse_where_a_search_goes_on(make_study):
     # points that came later and were no better have cost few seeds
     assert points > 1.5
     assert counted > total / 3
+
+
+def test_further_seeds_of_a_lucky_trial_go_beyond_the_cap_of_earlier_ones(make_study):
+    def ends(size, point):
+        return missed(80) if point.role is Role.REPLICATE else reached(20)
+
+    study = make_study(batch_sizes=[4], search={"trials": 4}, replicates={"seeds": 3})
+    (*_, first), results = made_searches.sweep(study, ends=ends)
+    granted = study.with_grants([Grant(batch_size=4, trials=4, seeds=5)])
+    (further,), _ = made_searches.sweep(granted, results, ends=ends)
+    assert (len(first.points), first.best_steps) == (3, 20)
+    assert (len(further.points), further.best_steps) == (2, 80)

@@ -9,34 +9,46 @@ import pytest
 from analysis.fitting.fit import fit
 from analysis.fitting.models import sensitivities
 from analysis.fitting.points import Points
+from analysis.report.record import sentences
 from analysis.report.summary import analyze
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
 from analysis.tables.study import StudyTables, as_frame
+from study.config.batch_sizes import spread
 from study.config.until import Grant, UntilConfig
 from study.engine.outcomes import final_results
 from study.records import Role
-from study.search.until import Spent, half_width, next_grants
+from study.search.narrowing import half_width, worth_measuring
+from study.search.until import ENOUGH, Spent, next_grants
 from study.storage.consolidate import tables_of
 from tests.study.search import made_searches
-from tests.study.search.made_searches import reached
+from tests.study.search.made_searches import missed, reached
 
 B_CRIT = 40
 SIZES = [2, 8, 32, 128, 512]
+POWERS = tuple(2**power for power in range(1, 10))
 
 
-def outcome(size, point):
-    """The hyperbola, with the place of the learning rate, and noise of 20 % over seeds."""
-    luck = np.random.default_rng(point.seed).standard_normal()
-    away = np.log(point.values["lr"] / 0.03) ** 2
-    return reached(round(100 * (1 + B_CRIT / size) * (1 + away) * np.exp(0.2 * luck)) + 1)
+def made(b_crit, noise):
+    """Return outcomes of the hyperbola, with the place of the learning rate, and noise of seeds."""
+
+    def outcome(size, point):
+        luck = np.random.default_rng(point.seed).standard_normal()
+        away = np.log(point.values["lr"] / 0.03) ** 2
+        fewest = min(100, 20_000 / b_crit)
+        return reached(round(fewest * (1 + b_crit / size) * (1 + away) * np.exp(noise * luck)) + 1)
+
+    return outcome
 
 
-def swept(study, at_once=1):
+NOISY = made(B_CRIT, 0.2)
+
+
+def swept(study, at_once=1, ends=NOISY):
     """Return the grants of a sweep with `until`, step by step, and how it ended."""
     steps, results = [], []
     while True:
         order = random.Random(at_once)
-        _, results = made_searches.sweep(study, results, at_once=at_once, order=order, ends=outcome)
+        _, results = made_searches.sweep(study, results, at_once=at_once, order=order, ends=ends)
         results.sort(key=lambda r: (r.batch_size, list(Role).index(r.point.role), r.point.trial))
         tables = tables_of(study, final_results(study, results))
         found = analyze(
@@ -58,7 +70,7 @@ def swept(study, at_once=1):
 
 @pytest.fixture(scope="module")
 def make(make_study):
-    def made(**until):
+    def make(**until):
         lr = {"low": 0.01, "high": 0.1, "scale": "log"}
         study = make_study(
             batch_sizes=SIZES,
@@ -68,7 +80,7 @@ def make(make_study):
         )
         return study.model_copy(update={"until": UntilConfig(**until), "adaptive": True})
 
-    return made
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +133,97 @@ def test_what_narrows_is_where_steps_move_b_crit(make):
         assert change == pytest.approx(weight, abs=0.03)
 
 
-def test_without_a_bound_there_is_nothing_to_narrow(make, narrowed):
-    found = replace(narrowed[2], critical={})
-    assert "not identified" in next_grants(make(hours=1.0), found, narrowed[3]).why
+def test_a_bound_that_noise_hides_is_found(make):
+    _, why, found, spent = swept(make(trial_steps=1), ends=made(400, 0.3))
+    assert not found.critical["b_crit"].estimate.identified
+    assert why.endswith(
+        "until.trial_steps = 1 is spent; raise it, or add batch sizes on the side that has no bound"
+    )
+    _, why, _, more = swept(make(b_crit=3.0), ends=made(400, 0.3))
+    assert spent.steps < more.steps < 1.1 * spent.steps
+    assert "as asked for (until.b_crit = 3)" in why
+
+
+@pytest.mark.parametrize(
+    ("b_crit", "remedy"), [(1e6, "add batch sizes above 512"), (0.001, "add batch sizes below 2")]
+)
+def test_batch_sizes_of_one_regime_end_it(make, b_crit, remedy):
+    _, why, found, _ = swept(make(b_crit=0.5), ends=made(b_crit, 0.1))
+    assert not found.critical["b_crit"].estimate.identified
+    assert "as far as they show" in why
+    assert why.endswith(remedy)
+
+
+def test_batch_sizes_that_missed_the_target_get_more_trials(make):
+    def ends(size, point):
+        late = size > 8 and point.trial < 16 and point.role is Role.SEARCH
+        return missed() if late else NOISY(size, point)
+
+    steps, why, _, _ = swept(make(b_crit=9.0), ends=ends)
+    assert {grant.batch_size for grant in steps[0]} == {128, 512}
+    assert "as asked for" in why
+    study = make(trial_steps=1)
+    _, why, found, spent = swept(study, ends=lambda *_: missed())
+    assert "until.trial_steps = 1 is spent; raise it, or loosen race.target" in why
+    study = study.with_grants([Grant(batch_size=size, trials=32, seeds=3) for size in SIZES])
+    why = next_grants(study, found, spent).why
+    assert "even with more trials where it was missed; raise race.max_steps" in why
+
+
+def test_seeds_that_a_lucky_trial_cut_off_are_followed_by_longer_ones(make):
+    def ends(size, point):
+        cut_off = size == 128 and point.role is Role.REPLICATE and point.trial < 2
+        return missed() if cut_off else NOISY(size, point)
+
+    _, _, found, spent = swept(make(trial_steps=1), ends=ends)
+    bound = found.table.set_index("batch_size")["median_bound"].dropna()
+    assert bound.index.tolist() == [128]
+    study = make(b_crit=0.1)
+    (grant,) = next_grants(study, found, spent).granted
+    assert grant == Grant(batch_size=128, trials=8, seeds=5)
+    # not for ever, as they may miss it at any cap
+    study = study.with_grants([Grant(batch_size=128, trials=8, seeds=12)])
+    assert next_grants(study, found, spent).granted != (grant,)
+
+
+def choosing(make, **until):
+    study = make(**until)
+    return study.model_copy(update={"candidates": POWERS, "batch_sizes": spread(POWERS)})
+
+
+def test_a_sweep_that_chooses_adds_batch_sizes_until_it_is_narrow(make):
+    steps, why, found, _ = swept(choosing(make, b_crit=2.0))
+    assert "as asked for (until.b_crit = 2)" in why
+    sizes = found.study.config["batch_sizes"]
+    assert ENOUGH <= len(sizes) < len(POWERS)
+    seen = {*spread(POWERS)}
+    for granted in steps:
+        new = {grant.batch_size for grant in granted} - seen
+        assert len(new) <= 1
+        seen |= new
+    estimate = found.critical["b_crit"].estimate
+    assert estimate.low < B_CRIT < estimate.high
+    chose = f"The sweep chose these {len(sizes)} batch sizes among 2 to 512"
+    assert chose in " ".join(sentences(found))
+
+
+def test_a_sweep_that_chooses_looks_beyond_its_batch_sizes(make):
+    steps, why, _, _ = swept(choosing(make, b_crit=0.5), ends=made(1e5, 0.05))
+    assert [grant.batch_size for (grant,) in steps] == [512]
+    assert "all batch sizes scale perfectly" in why
+    assert why.endswith("add batch sizes above 512")
+
+
+def test_no_batch_size_is_chosen_beyond_one_that_missed_the_target(make):
+    def walled(size, point):
+        return missed() if size <= 16 else NOISY(size, point)
+
+    _, _, found, spent = swept(choosing(make, trial_steps=1), ends=walled)
+    study = choosing(make, b_crit=9.0)
+    assert worth_measuring(study, found) == [32, 128, 512]
+    # two reached the target: a third between them, for a fit
+    (grant,) = next_grants(study, found, spent).granted
+    assert grant.batch_size == 128
 
 
 def test_until_and_grants_are_no_part_of_a_studys_identity(make):

@@ -11,6 +11,8 @@ from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import TRIAL_COLUMNS
 from analysis.tables.study import read_study
+from study.config.batch_sizes import spread
+from study.config.until import Grant
 from study.engine.cohort import run_cohort
 from study.engine.outcomes import final_results
 from study.errors import StudyError
@@ -160,6 +162,20 @@ def test_a_slow_replicate_is_judged_by_its_own_point_not_by_the_fastest_trial(ma
     assert final[3].outcome.stopped_at == 87
 
 
+def test_re_runs_of_a_lucky_trial_are_judged_by_their_median_once_more_were_granted(make_study):
+    study = make_study(
+        batch_sizes=[4], replicates={"seeds": 3, "slack": 3.0}, race={"max_steps": 1000}
+    )
+    lucky = Source(4, Role.SEARCH, 0, ScalingRule.SAME)
+    again = [made_result(number, steps, lucky) for number, steps in enumerate((70, 90, 400))]
+    results = [made_result(0, 20), *again]
+    capped = [r.outcome.status for r in final_results(study, results)]
+    assert capped == ["reached", "capped", "capped", "capped"]
+    study = study.with_grants([Grant(batch_size=4, trials=6, seeds=5)])
+    judged = [r.outcome.status for r in final_results(study, results)]
+    assert judged == ["reached", "reached", "reached", "capped"]  # at 3 x 90
+
+
 def made_result(trial, steps, source=None):
     """A trial whose error falls below the target at `steps`."""
     role = Role.SEARCH if source is None else Role.REPLICATE
@@ -203,6 +219,21 @@ def test_trials_and_batch_sizes_may_be_added(recorded, make_study):
     assert (grown.replicates.seeds, grown.replicates.top) == (3, 2)
     fewer = open_folder(folder, make_study(batch_sizes=[4], search={"trials": 2}))
     assert fewer == grown
+
+
+def test_a_sweep_that_chose_goes_on_with_the_batch_sizes_it_has(make_study, tmp_path):
+    def chooses(*candidates):
+        return make_study(batch_sizes=spread(candidates), candidates=candidates)
+
+    folder, first = ResultsFolder.at(tmp_path / "chosen"), chooses(2, 4, 8, 16, 32, 64)
+    added = first.with_grants([Grant(batch_size=2, trials=6, seeds=2)])
+    there = open_folder(folder, added)
+    assert there.batch_sizes == (2, *first.batch_sizes)
+    assert open_folder(folder, first) == there
+    assert open_folder(folder, chooses(1, 2, 4, 8, 16, 32, 64)).batch_sizes == there.batch_sizes
+    listed = open_folder(folder, make_study(batch_sizes=[1]))
+    assert listed.batch_sizes == (1, *there.batch_sizes)
+    assert listed.unmeasured == ()
 
 
 def test_another_study_is_refused_with_the_difference(recorded, make_study):

@@ -1,0 +1,47 @@
+"""Batch sizes between two ends, and with which of them a sweep begins that chooses among them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from study.config.sections import BatchSize, Flag, Section, kind_of
+
+_FIRST = 4
+"""Batch sizes that a sweep begins with: one more than a fit needs."""
+
+
+class BatchSizes(Section):
+    """Powers of two from `from` to `to`, and both ends."""
+
+    first: BatchSize = Field(default=2, alias="from")
+    """Smallest batch size."""
+    last: Annotated[
+        Annotated[Literal["all"], Tag("<word>")] | Annotated[BatchSize, Tag("<number>")],
+        Discriminator(kind_of),
+    ] = Field(default="all", alias="to")
+    """Largest batch size; "all" is the training set (65,536 if the data never end)."""
+    auto: Flag = False
+    """Whether a sweep with `until` starts with four of them and adds those that tell most."""
+
+    def expand(self, largest: int) -> tuple[int, ...]:
+        """Return the batch sizes in rising order; `largest` replaces "all"."""
+        last = largest if self.last == "all" else self.last
+        if last < self.first:
+            raise ValueError(
+                f"`batch_sizes.to` must be at least `batch_sizes.from`, got {last} and "
+                f"{self.first}; swap them"
+            )
+        powers = {2**k for k in range(last.bit_length()) if self.first <= 2**k <= last}
+        return tuple(sorted(powers | {self.first, last}))
+
+
+def spread(candidates: Sequence[int]) -> tuple[int, ...]:
+    """Return the first few batch sizes of a sweep that chooses, off the ends, which cost most.
+
+    >>> spread([2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
+    (4, 16, 128, 512)
+    """
+    places = ((2 * at + 1) / (2 * _FIRST) for at in range(_FIRST))
+    chosen = {candidates[round((len(candidates) - 1) * place)] for place in places}
+    return tuple(sorted(chosen))
