@@ -111,7 +111,10 @@ def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
 def as_parquet(table: pa.Table, *, plain: bool = False) -> pa.Buffer:
     """Return the content of a parquet file; a plain one is read faster and a little larger."""
     sink, compression = pa.BufferOutputStream(), "none" if plain else "zstd"
-    pq.write_table(table, sink, compression=compression, write_statistics=not plain)
+    coded = not plain
+    pq.write_table(
+        table, sink, compression=compression, write_statistics=coded, use_dictionary=coded
+    )
     return sink.getvalue()
 
 
@@ -123,17 +126,17 @@ def read_table_file(
     Raises:
         AnalysisError: the file is missing, damaged, not parquet, or of another schema version.
     """
-    content, path = read_file(folder, name), folder / name
+    content = read_file(folder, name)
     try:
         table = read_parquet(content, columns)
     except BROKEN_PARQUET as error:
         raise AnalysisError(
-            f"{path} must be a parquet table, got: {error}; {remedy(name)}"
+            f"{folder / name} must be a parquet table, got: {error}; {remedy(name)}"
         ) from error
     version = (table.schema.metadata or {}).get(VERSION_KEY, b"none").decode(errors="replace")
     if version != str(SCHEMA_VERSION):
         raise AnalysisError(
-            f"{path} must have schema version {SCHEMA_VERSION}, got {version}; "
+            f"{folder / name} must have schema version {SCHEMA_VERSION}, got {version}; "
             "read it with the release that wrote it"
         )
     return table

@@ -23,7 +23,7 @@ from analysis.tables.uri import check_uri, is_uri, with_retry_limit
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LEFTOVERS = re.compile(r"\.lock|\..*\.tmp|study\.toml\.sha256")
-_MOST_BYTES = {".parquet": 2**32}
+_MOST_BYTES = {"parquet": 2**32}
 _MOST_BYTES_OF_TEXT = 2**26
 """Sizes that no table, and no other file of a study, has."""
 _MOST_LOOKED_AT = 20
@@ -238,7 +238,7 @@ class ResultsFolder:
                 f"{name} must be a regular file, got {what} in {self}; remove it, or give the "
                 "folder of one study, such as results/<study>"
             )
-        most = _MOST_BYTES.get(PurePosixPath(name).suffix, _MOST_BYTES_OF_TEXT)
+        most = _MOST_BYTES.get(name.rpartition(".")[2], _MOST_BYTES_OF_TEXT)
         if info.size > most:
             raise AnalysisError(
                 f"{name} must have at most {most:,} bytes, got {info.size:,} in {self}; restore it"

@@ -12,6 +12,8 @@ from study.config.study import ResolvedStudy
 from study.records import Point, Role, ScalingRule, Source, TrialResult
 from study.seeding import derive_seed
 
+_PLACE = {role: place for place, role in enumerate(Role)}
+
 
 def replicate_points(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> list[Point]:
     """Return one point per missing re-run of the `top` fastest trials of a batch size.
@@ -43,8 +45,9 @@ def _survivor(results: Sequence[TrialResult], seeds: int) -> tuple[list[TrialRes
     rejected for few re-runs, or comes up to theirs. The last one has `seeds`.
     """
     steps = _again(results)
-    trials = {(r.point.role, r.point.trial): r for r in sorted(results, key=_speed)}
-    alive = [key for key in trials if key in steps]
+    again = [r for r in results if (r.point.role, r.point.trial) in steps]
+    trials = {(r.point.role, r.point.trial): r for r in sorted(again, key=_speed)}
+    alive = list(trials)
     while alive:
         level = min(len(steps[key]) for key in alive)
         best = min(alive, key=lambda key: statistics.median(steps[key][:level]))
@@ -99,9 +102,10 @@ def confirmed(results: Sequence[TrialResult]) -> TrialResult | None:
 def _again(results: Sequence[TrialResult]) -> dict[tuple[Role | None, int | None], list[float]]:
     """Return the steps of all re-runs of each point, in order, infinite where missed."""
     steps: dict[tuple[Role | None, int | None], list[float]] = {}
-    for result in sorted(results, key=lambda result: result.point.trial):
+    replicates = [result for result in results if result.point.role is Role.REPLICATE]
+    for result in sorted(replicates, key=lambda result: result.point.trial):
         source, found = result.point.source, result.outcome.steps
-        if result.point.role is Role.REPLICATE and source is not None:
+        if source is not None:
             again = steps.setdefault((source.role, source.trial), [])
             again.append(math.inf if found is None else found)
     return steps
@@ -137,7 +141,7 @@ def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]
 
 
 def _speed(result: TrialResult) -> tuple[float, int, int]:
-    return result.rank[0], list(Role).index(result.point.role), result.point.trial
+    return result.rank[0], _PLACE[result.point.role], result.point.trial
 
 
 def _seed(resolved: ResolvedStudy, best: TrialResult, count: int) -> int:

@@ -58,8 +58,8 @@ def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
                 regions[table["batch_size"][0].as_py(), region.number] = region.box
             return of_schema(table, _SCHEMA)
 
-    with ThreadPoolExecutor() as threads:  # which wait for the disk, or for an object store
-        tables = list(threads.map(read, names))
+    with ThreadPoolExecutor() as threads:  # which wait for an object store, as no disk makes them
+        tables = list(map(read, names) if folder.on_disk else threads.map(read, names))
     try:
         trials = _of_parts(folder, names, tables, resolved)
     except (AnalysisError, CorruptPartError):

@@ -146,8 +146,9 @@ class Parts:
         regions = chain.from_iterable([region] * count for count, region in parts)
         further = self.resolved.further
         rows = table.drop_columns(list(curve_kinds(further))).to_pylist()
+        names = self.resolved.hyperparameters
         return [
-            from_row(row, self.resolved.hyperparameters, curve, region)
+            from_row(row, names, curve, region)
             for row, curve, region in zip(rows, read_curves(table, further), regions, strict=True)
         ]
 
