@@ -107,9 +107,9 @@ def study_tables(
     if not part_names(folder):
         return read_study(folder, measured)
     resolved = read_study_toml(folder)
-    parts = Parts(folder, resolved)
     trials, curves, boxes = [], [], Regions()
-    for rows, measurements, here in _writing(parts) if write else _by_size(parts):
+    tables_by_size = _writing if write else _by_size
+    for rows, measurements, here in tables_by_size(Parts(folder, resolved)):  # which is then freed
         trials.append(rows)
         curves.append(measurements if measured is None else measurements.select(list(measured)))
         boxes.update(here)
