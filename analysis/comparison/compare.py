@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from analysis.comparison.b_crit_ratios import EqualityTest, b_crit_ratio, equal_b_crit
 from analysis.comparison.labels import LEAST_STUDIES, labels
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import CriticalBatchSize, critical_batch_sizes
@@ -14,7 +15,6 @@ from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.ratios import EqualityTest, b_crit_ratio, equal_b_crit
 from analysis.fitting.shapes import average_of
 from analysis.fitting.tuned import fit_best
 from analysis.measures.batch_plan import is_planned

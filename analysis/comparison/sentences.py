@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from analysis.comparison.b_crit_ratios import EqualityTest
 from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.ratios import example_ratio_sentences, rule_cost_sentences, times
 from analysis.fitting.critical import FORM, TUNING
 from analysis.fitting.estimates import LEVEL, list_text, rounded, size_text, span_text
-from analysis.fitting.ratios import EqualityTest
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import all_have_replicates

@@ -11,7 +11,6 @@ perfect scaling, both as included limits, and 0.15 to 0.85 covers the measured b
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.likelihood import LocationScale, accepted_locations, maximize
+from analysis.fitting.maxima import maximize_rows, outermost
 from analysis.fitting.models import Floats, Mask, Model
 from analysis.fitting.noises import Noise
 from analysis.fitting.points import Points
@@ -39,10 +39,6 @@ NEAR = 3.0
 _KNEES = 41
 _SHARPNESSES = 21
 _LEVELS, _MORE_LEVELS = 3, 4
-_MOST_LEVELS = 12
-_FINER = 16
-_STENCIL = np.arange(-2.0, 3.0)
-_QUARTERS = np.array([1, 2, 3])
 _SET_KNEES = 81
 # a limit is preferred to an interior shape that is more likely by no more than rounding
 _TIE = 1e-6
@@ -199,7 +195,7 @@ class ProfileLikelihood:
             return self._maximize(knees, each).log_likelihood
 
         grid = np.broadcast_to(np.linspace(0.0, 1.0, _KNEES), (sharpnesses.size, _KNEES))
-        return _maximize_rows(log_likelihood, grid, log_likelihood(grid), levels)
+        return maximize_rows(log_likelihood, grid, log_likelihood(grid), levels)
 
     def _best_sharpness(self) -> float:
         if self.sharpnesses.size == 1:
@@ -209,7 +205,7 @@ class ProfileLikelihood:
             return self._best_knees(sharpnesses[0])[1][None]
 
         grid = self.sharpnesses[None]
-        return float(_maximize_rows(log_likelihood, grid, self._ridge[None], _LEVELS)[0][0])
+        return float(maximize_rows(log_likelihood, grid, self._ridge[None], _LEVELS)[0][0])
 
     def _accepted_sharpnesses(self, best: BestShape, least: float) -> tuple[float, float]:
         """Return the least and greatest accepted sharpness."""
@@ -220,7 +216,7 @@ class ProfileLikelihood:
             return self._best_knees(sharpnesses[0])[1][None] >= least
 
         at, grid = np.array([best.sharpness]), self.sharpnesses
-        ends = _outermost(accepted, at, grid, self._ridge[None] >= least, quarters=4)
+        ends = outermost(accepted, at, grid, self._ridge[None] >= least, quarters=4)
         return float(ends[0, 0]), float(ends[1, 0])
 
     def _accepted_knees(self, sharpnesses: Floats, knees: Floats, least: Floats) -> Floats:
@@ -233,34 +229,7 @@ class ProfileLikelihood:
 
         grid = np.linspace(0.0, 1.0, _KNEES)
         on_grid = accepted(np.broadcast_to(grid, (knees.size, _KNEES)))
-        return _outermost(accepted, knees, grid, on_grid, quarters=12)
-
-
-def _outermost(
-    accepted: Callable[[Floats], Mask], best: Floats, grid: Floats, on_grid: Mask, quarters: int
-) -> Floats:
-    """Return the lowest and highest accepted place in [0, 1] of each row, shape (2, m).
-
-    The outermost accepted grid point is taken even if points between it and the best one are
-    rejected, so an interval is never cut at a dip of the likelihood.
-
-    Args:
-        accepted: which places of each row are accepted, shape (m, any).
-        best: an accepted place of each row, shape (m,).
-        grid: rising places from 0 to 1.
-        on_grid: which of these are accepted, shape (m, g).
-        quarters: how often the grid step with the end in it is divided by 4.
-    """
-    found = np.where(on_grid, grid, best[:, None])
-    inside = np.stack([np.minimum(found.min(-1), best), np.maximum(found.max(-1), best)])
-    step = np.array([-1.0, 1.0])[:, None] / (grid.size - 1)
-    size = np.clip(inside + step, 0.0, 1.0) - inside
-    for _ in range(quarters):
-        size = size / 4
-        places = inside[..., None] + size[..., None] * _QUARTERS
-        good = np.split(accepted(np.concatenate(places, axis=-1)), 2, axis=-1)
-        inside = inside + size * np.where(good, _QUARTERS, 0).max(axis=-1)
-    return inside
+        return outermost(accepted, knees, grid, on_grid, quarters=12)
 
 
 def sharpness_of(exponent: float) -> float:
@@ -272,51 +241,3 @@ def sharpness_of(exponent: float) -> float:
 def _exponent(sharpness: Floats | float) -> Floats:
     ratio = GREATEST_EXPONENT / LEAST_EXPONENT
     return np.asarray(LEAST_EXPONENT * ratio ** np.asarray(sharpness))
-
-
-def _maximize_rows(
-    function: Callable[[Floats], Floats], grid: Floats, heights: Floats, levels: int
-) -> tuple[Floats, Floats]:
-    """Return the place of each row's maximum in [0, 1] and its value, each of shape (m,).
-
-    Evaluates the function on ever finer stencils, each about the top of the parabola through the
-    best place so far and its neighbors: no derivatives are needed, and a second maximum is missed
-    only if it is narrower than a grid step.
-
-    Args:
-        function: heights at places, shape (m, any).
-        grid: evenly spaced places from 0 to 1, shape (m, g).
-        heights: those on the grid.
-        levels: how often the grid step is divided by 16.
-    """
-    step = np.full(grid.shape[0], 1.0 / (grid.shape[-1] - 1))
-    finest = step / _FINER**levels
-    place, best, beyond = _tops(grid, heights, step)
-    for _ in range(_MOST_LEVELS):
-        if not beyond.any() and (step == finest).all():
-            break
-        # what lies beyond a stencil is looked for on a coarser one
-        step = np.where(beyond, 2 * step, np.maximum(step / _FINER, finest))
-        near = np.clip(place[:, None] + step[:, None] * _STENCIL, 0.0, 1.0)
-        place, best, beyond = _tops(near, function(near), step)
-    return place, best
-
-
-def _tops(places: Floats, heights: Floats, step: Floats) -> tuple[Floats, Floats, Mask]:
-    """Return place and height of the top of each row, and whether a higher one may lie beyond.
-
-    A parabola through three heights locates the maximum beyond the resolution of rounding.
-    """
-    rows, top, last = np.arange(step.size), heights.argmax(axis=-1), heights.shape[-1] - 1
-    place, best = places[rows, top], heights[rows, top]
-    beyond = ((top == 0) & (place > 0)) | ((top == last) & (place < 1))
-    middle = np.clip(top, 1, last - 1)
-    left, center, right = (heights[rows, middle + side] for side in (-1, 0, 1))
-    curvature = left - 2 * center + right
-    inner = (top == middle) & (place > step) & (place < 1 - step) & (curvature < 0)
-    safe = np.where(inner, curvature, -1.0)
-    return (
-        np.where(inner, place + step * (left - right) / (2 * safe), place),
-        np.where(inner, center - (left - right) ** 2 / (8 * safe), best),
-        beyond,
-    )

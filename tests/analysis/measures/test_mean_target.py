@@ -58,8 +58,9 @@ def test_runs_from_elsewhere_that_end_at_the_target_have_no_such_mean(budgeted):
     study = with_seeds(budgeted, [(0.08, 0.04), (0.01, 0.042, 0.02), (0.03, 0.044, 0.02)])
     study.trials.loc[study.trials["status"] == "exhausted", "stopped_at"] = range(10, 40, 10)
     assert len(mean_records(study, 0.05)) == 1
-    study.trials.loc[study.trials["stopped_at"] == 10, "steps"] = 10
-    assert not mean_records(study, 0.05)
+    stopped = study.trials.copy()
+    stopped.loc[stopped["stopped_at"] == 10, "steps"] = 10
+    assert not mean_records(replace(study, trials=stopped), 0.05)
 
 
 def test_a_race_to_the_target_has_no_such_mean(made):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.comparison.b_crit_ratios import b_crit_ratio, equal_b_crit
 from analysis.fitting.fit import fit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
-from analysis.fitting.ratios import b_crit_ratio, equal_b_crit
 from analysis.fitting.shapes import Shapes
 
 HYPERBOLA = MODELS["hyperbola"]
