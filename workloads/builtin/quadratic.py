@@ -166,9 +166,7 @@ class QuadraticLanes:
             steps //= 2
             if steps == 0:
                 return
-            matrix, offset = update
-            squared = np.einsum("ij...,jk...->ik...", matrix, matrix)
-            update = squared, _times(matrix, offset) + offset
+            update = _twice(update)
 
     def _apply(self, update: _Map) -> None:
         self._moments = _times(update[0], self._moments) + update[1]
@@ -212,6 +210,12 @@ class QuadraticLanes:
             np.array([[np.broadcast_to(entry, shape) for entry in row] for row in matrix]),
             np.array([np.broadcast_to(entry, shape) for entry in offset]),
         )
+
+
+def _twice(update: _Map) -> _Map:
+    matrix, offset = update
+    squared = np.einsum("ij...,jk...->ik...", matrix, matrix)
+    return squared, _times(matrix, offset) + offset
 
 
 def _times(matrix: Floats, moments: Floats) -> Floats:
