@@ -14,12 +14,13 @@ from analysis.measures.budgets import best_batch_size_sentences
 from analysis.measures.federated import TOKENS, round_sentences
 from analysis.measures.mean_target import mean_sentences
 from analysis.measures.recipes import recipe_sentences
-from analysis.measures.replicates import MEDIANS, replicate_sentences, seed_sentences
+from analysis.measures.replicates import MEDIANS
 from analysis.measures.scaling_rules import scaling_rule_sentences
 from analysis.measures.targets import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.failures import failure_sentences
 from analysis.report.fits import fit_sentences, lower_bounds, regime_sentences
+from analysis.report.seeds import replicate_sentences, seed_sentences
 from analysis.search_quality.sentences import quality_sentences
 
 _LARGE = 0.1

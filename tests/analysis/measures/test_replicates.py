@@ -8,13 +8,13 @@ from analysis.measures.replicates import (
     _unchosen,
     all_have_replicates,
     fitted_points,
-    replicate_sentences,
     replicates,
     representative_runs,
     with_replicates,
 )
 from analysis.measures.targets import steps_to_target
 from analysis.report.record import sentences
+from analysis.report.seeds import replicate_sentences
 from analysis.report.summary import analyze
 from analysis.report.write import readable_table
 
