@@ -11,6 +11,7 @@ from analysis.tables.files import read_study_file, remedy, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.nested import leaves
 from analysis.tables.schema import PROVENANCE_FILE, STUDY_FILE, TRIALS_FILE
+from analysis.tables.validation import check_config
 from study.config.sections import ReplicatesConfig, SearchConfig
 from study.config.study import ResolvedStudy
 from study.config.study_file import refuse_imported
@@ -97,6 +98,7 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
     """
     data = read_study_file(folder)
     refuse_imported(data, folder)
+    check_config(str(folder / STUDY_FILE), data)  # a key that is gone must not take its default
     try:
         return ResolvedStudy.model_validate(data)
     except (ValueError, RecursionError) as error:
