@@ -27,7 +27,6 @@ _MOST_BYTES = {"parquet": 2**32}
 _MOST_BYTES_OF_TEXT = 2**26
 """Sizes that no table, and no other file of a study, has."""
 _MOST_LOOKED_AT = 20
-
 _STALE_SECONDS = 60.0
 
 
@@ -296,7 +295,6 @@ def _replace_file(path: Path, content: "bytes | memoryview | pa.Buffer") -> None
 
 def _delete_stale(folder: Path) -> None:
     """Delete temporary files of killed writers; fresh ones may still be in use."""
-    for pattern in (".*.tmp", "*/.*.tmp"):
-        for path in folder.glob(pattern):
-            if path.stat().st_mtime < time.time() - _STALE_SECONDS:
-                path.unlink(missing_ok=True)
+    for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
+        if path.stat().st_mtime < time.time() - _STALE_SECONDS:
+            path.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
+from workloads.examination.authors import watch
 from workloads.examination.first_call import FirstCall
 from workloads.examination.operations import RefuseBroadcasting, Writes
 from workloads.examination.parameters import (
@@ -24,7 +25,7 @@ from workloads.examination.parameters import (
     refuse_common,
     refuse_interference,
 )
-from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot, watch
+from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot
 from workloads.examination.reads import Reads
 from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states

@@ -11,7 +11,6 @@ import itertools
 import os
 import random
 import sys
-import sysconfig
 import types
 import warnings
 import weakref
@@ -20,12 +19,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import cache, partial
 from multiprocessing.sharedctypes import SynchronizedBase
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from workloads.examination.authors import written_by_the_author
 
 Snapshot = Mapping[str, Any]
 """Values by path, for example `model.net.calls`; comparable with `==`."""
@@ -40,13 +40,7 @@ _HASHED = 1 << 20
 """Tensors of more elements are told by place and version in place of their content."""
 _LARGE = 1 << 24
 """Arrays, which have no version, by their place, unless they cannot change."""
-_AUTHORS: set[str] = set()
-"""Installed packages that hold a workload, so that their files are the author's all the same."""
 _TENSORS = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
-_OURS = {"workloads", "study", "analysis", "batchscale"}
-_LIBRARY = str(Path(sysconfig.get_path("stdlib")).resolve())
-_INSTALLED = {"site-packages", "dist-packages"}
-"""Folders of installed packages, of which an environment may have several."""
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _HOLDERS = {"types", "collections", "argparse", "_thread", "multiprocessing", "__main__"}
 """Modules of Python whose objects hold what their users put there."""
@@ -73,11 +67,6 @@ def snapshot(**roots: object) -> Snapshot:
     for name, root in roots.items():
         walk.visit(name, root)
     return walk.values
-
-
-def watch(workload: object) -> None:
-    """Count the package of a workload as its author's, also where it is installed."""
-    _AUTHORS.add(type(workload).__module__.partition(".")[0])
 
 
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
@@ -255,20 +244,6 @@ def _of_items(items: list[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
         yield "", repr(items)
     else:
         yield from ((f"[{key!r:.40}]", value) for key, value in items)
-
-
-def written_by_the_author(module: types.ModuleType | None) -> bool:
-    """Return whether a module is neither Python's, nor an installed package, nor batchscale's."""
-    package = "" if module is None else module.__name__.partition(".")[0]
-    if module is None or package in _OURS:
-        return False
-    if package in _AUTHORS:
-        return True
-    file = getattr(module, "__file__", None)
-    if file is None:
-        return module.__name__ == "__main__"
-    place = Path(file).resolve()
-    return not str(place).startswith(_LIBRARY) and _INSTALLED.isdisjoint(place.parts)
 
 
 _STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (

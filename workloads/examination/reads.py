@@ -6,7 +6,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from workloads.errors import WorkloadError
-from workloads.examination.python_state import written_by_the_author
+from workloads.examination.authors import written_by_the_author
 
 _HARMLESS = {"sleep", "mktime", "strptime", "fspath"}
 """Functions that answer from their arguments alone."""

@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import nn
 
-from workloads.examination import python_state
+from workloads.examination import authors, python_state
 from workloads.examination.python_state import changed, snapshot
 from workloads.plugin_files import module_of
 
@@ -167,7 +167,7 @@ def test_the_package_of_a_workload_is_its_authors_also_where_it_is_installed(tmp
     file.write_text("class Own:\n    calls = 0\n")
     monkeypatch.syspath_prepend(str(file.parent))
     own = importlib.import_module("installed_ones").Own()
-    python_state.watch(own)
+    authors.watch(own)
     before = snapshot(root=own)
     type(own).calls = 1
     assert changed(before, snapshot(root=own)) == ["root<class Own>.calls"]

@@ -1,0 +1,31 @@
+"""Whose code it is: that of a workload's author is examined, that of libraries is not."""
+
+import sysconfig
+import types
+from pathlib import Path
+
+_AUTHORS: set[str] = set()
+"""Installed packages that hold a workload, so that their files are the author's all the same."""
+_OURS = {"workloads", "study", "analysis", "batchscale"}
+_LIBRARY = str(Path(sysconfig.get_path("stdlib")).resolve())
+_INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of installed packages, of which an environment may have several."""
+
+
+def watch(workload: object) -> None:
+    """Count the package of a workload as its author's, also where it is installed."""
+    _AUTHORS.add(type(workload).__module__.partition(".")[0])
+
+
+def written_by_the_author(module: types.ModuleType | None) -> bool:
+    """Return whether a module is neither Python's, nor an installed package, nor batchscale's."""
+    package = "" if module is None else module.__name__.partition(".")[0]
+    if module is None or package in _OURS:
+        return False
+    if package in _AUTHORS:
+        return True
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return module.__name__ == "__main__"
+    place = Path(file).resolve()
+    return not str(place).startswith(_LIBRARY) and _INSTALLED.isdisjoint(place.parts)
