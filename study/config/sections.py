@@ -69,7 +69,7 @@ class SearchConfig(Section):
     """Whether the scaled best points of neighboring batch sizes are among the first trials."""
 
 
-_ROOMY = 8
+_ROOMY = 16
 """Lanes from which on more of them pay off ever less."""
 
 
@@ -81,7 +81,7 @@ class LaneLimit(Section):
     examples: Positive | None = None
     """Maximum number of examples in the batches of all lanes together."""
     gradual: Annotated[bool, Field(strict=True)] | None = None
-    """Whether more than eight lanes are only the square root of eight times as many, and every
+    """Whether more than 16 lanes are only the square root of 16 times as many, and every
     number of lanes a power of two: what pays off on a CPU."""
     least: Positive | None = None
     """Fewest lanes together; where there is no room for so many, each is on its own."""

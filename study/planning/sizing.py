@@ -21,13 +21,14 @@ COHORT_LANES = {"cpu": 32, "cuda": 128}
 STATE_BYTES = {"cpu": 2**30, "cuda": 2**32}
 """Upper bound on a cohort's parameters, gradients and optimizer state."""
 PACK_LANES = {"cpu": 32, "cuda": 128}
-PACK_EXAMPLES = {"cpu": 2**15, "cuda": 2**16}
+PACK_EXAMPLES = {"cpu": 2**14, "cuda": 2**16}
 PACK_FLOPS = {"cpu": 2**29, "cuda": 2**38}
 """Operations of a packed forward pass beyond which a single lane keeps the device busy.
 
-On a CPU packs grow with the square root from eight lanes on, as their intermediate results leave
-the cache: with this rule the time of a step is within 10 % of that of the best pack at every
-measured batch size of nearly every built-in model (`tests/benchmarks/packs.py`)."""
+On a CPU packs grow with the square root from 16 lanes on, as their intermediate results leave the
+cache: with this rule a step takes at most 10 % longer than in the best pack wherever that was last
+measured for a built-in model (`tests/benchmarks/README.md`, "Packs", says where). Twice the
+operations, and the root from eight lanes on, make packs of `digits-cnn` too large at 512."""
 CONVOLUTION_FLOPS = 2**36
 CONVOLUTION_LANES = 16
 """The same on a GPU for a model of convolutions, and the fewest lanes that pay off.

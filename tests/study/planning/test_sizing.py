@@ -31,7 +31,7 @@ def test_a_round_holds_where_it_started_and_its_mean_change():
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "lanes"), [(1, 32), (256, 32), (512, 16), (4096, 8), (65_536, 1)]
+    ("batch_size", "lanes"), [(1, 32), (256, 32), (512, 16), (1024, 16), (4096, 4), (65_536, 1)]
 )
 def test_a_pack_holds_few_enough_examples_for_the_cache(batch_size, lanes):
     assert pack_lanes(config(), SMALL, Device()).at(batch_size) == lanes
@@ -39,7 +39,14 @@ def test_a_pack_holds_few_enough_examples_for_the_cache(batch_size, lanes):
 
 @pytest.mark.parametrize(
     ("flops", "batch_size", "lanes"),
-    [(4_736, 4, 32), (5_000_000, 1, 16), (5_000_000, 16, 4), (5_000_000, 256, 1)],
+    [
+        (4_736, 4, 32),
+        (132_700, 512, 4),
+        (5_000_000, 1, 32),
+        (5_000_000, 16, 4),
+        (5_000_000, 256, 1),
+        (25_000_000, 1, 16),
+    ],
 )
 def test_a_pack_of_a_heavy_model_is_small(flops, batch_size, lanes):
     assert pack_lanes(config(), ModelSize(10_000, flops), Device()).at(batch_size) == lanes
