@@ -20,7 +20,12 @@ from analysis.fitting.models import MODELS
 from analysis.fitting.tuned import fit_best
 from analysis.measures.budgets import Budget, Unit, best_errors
 from analysis.measures.recipes import follows_rule
-from analysis.measures.replicates import FEWEST, FEWEST_OF_SEEDS, fitted_points
+from analysis.measures.replicates import (
+    FEWEST,
+    FEWEST_OF_SEEDS,
+    all_have_replicates,
+    fitted_points,
+)
 from analysis.measures.targets import steps_to_target
 from analysis.search_quality.tuning import tuning_of
 from analysis.tables.study import StudyTables, json_rows
@@ -59,16 +64,29 @@ class Goal:
     @cached_property
     def fits(self) -> Fits | None:
         """The fitted curves; None if too few batch sizes reached the target."""
-        points = fitted_points(self.table)
-        points = points.without(points.out_of_reach())
-        if points.distinct < LEAST_POINTS:
-            return None
-        return fit_best(points, tuning_of(self.study, self.table, self.target).gaps)
+        return fits_at(self.study, self.target, self.table)
 
     @property
     def b_crit(self) -> Estimate | None:
         """The critical batch size, as `analysis.fitting.critical.b_crit_of` gives it."""
         return None if self.fits is None else b_crit_of(self.fits).estimate
+
+
+def fits_at(study: StudyTables, target: float, table: pd.DataFrame) -> Fits | None:
+    """Return the curves of a study at a target; None if too few batch sizes reached it.
+
+    Args:
+        study: the tables.
+        target: validation error to get below.
+        table: of `steps_to_target` there; with the columns of `with_replicates` for medians.
+    """
+    points = fitted_points(table)
+    points = points.without(points.out_of_reach())
+    if points.distinct < LEAST_POINTS:
+        return None
+    # the study's own target is one of its goals too
+    key = ("fits", target, all_have_replicates(table))
+    return study.once(key, lambda: fit_best(points, tuning_of(study, table, target).gaps))
 
 
 def choose_targets(study: StudyTables) -> tuple[float, ...]:

@@ -9,9 +9,7 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import CriticalBatchSize, critical_batch_sizes
 from analysis.fitting.fit import Fits, ScalingFit
-from analysis.fitting.models import MODELS
 from analysis.fitting.regimes import Regimes, regimes_of
-from analysis.fitting.tuned import fit_best
 from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import is_federated
 from analysis.measures.first_trials import first_trials
@@ -19,7 +17,7 @@ from analysis.measures.replicates import fitted_points, with_replicates
 from analysis.measures.scaling_rules import scaling_rules
 from analysis.measures.targets import begun_below, steps_to_target
 from analysis.measures.unfinished import unfinished_records
-from analysis.report.goals import Goal, find_goals, target_for_all
+from analysis.report.goals import Goal, find_goals, fits_at, target_for_all
 from analysis.search_quality.table import quality_table
 from analysis.search_quality.tuning import Tuning, tuning_of
 from analysis.tables.study import StudyTables
@@ -154,17 +152,15 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
         begun_below=begun,
         target_for_all=target_for_all(study) if table["steps"].isna().any() else None,
     )
-    points = fitted_points(table)
-    if planned or points.observed < MODELS["hyperbola"].least_points:
+    fits = None if planned else fits_at(study, found.target, table)
+    if fits is None:
         return found
-    left_out = points.out_of_reach()
-    tuning = tuning_of(study, table, target)
-    fits = fit_best(points.without(left_out), tuning.gaps)
+    points = fitted_points(table)
     return replace(
         found,
         fits=fits,
         regimes=regimes_of(fits),
         critical=critical_batch_sizes(fits),
-        tuning=tuning,
-        left_out=tuple(points.batch_sizes[left_out].astype(int).tolist()),
+        tuning=tuning_of(study, table, target),
+        left_out=tuple(points.batch_sizes[points.out_of_reach()].astype(int).tolist()),
     )

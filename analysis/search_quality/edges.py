@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from analysis.fitting.models import Floats, Mask
 from analysis.tables.scales import positions
@@ -141,7 +141,7 @@ def _best(steps: Floats, broke: Mask, errors: ArrayLike) -> NDArray[np.intp] | N
 
 def _crowded(near: Mask) -> bool:
     """Return whether more of the best lie near an end than chance explains."""
-    return bool(binom.sf(near.sum() - 1, len(near), MARGIN) < CHANCE)
+    return bool(bdtrc(near.sum() - 1.0, len(near), MARGIN) < CHANCE)
 
 
 def _verdict(inward: Floats, best: NDArray[np.intp] | None, broke: Mask) -> EdgeVerdict:

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from study.config.study import ResolvedStudy
 from study.errors import StudyError, cause, not_among, shown
@@ -184,10 +183,14 @@ class Sampler:
 
 
 def _halton(dimensions: int, count: int, seed: int) -> UnitPoints:
+    from scipy.stats import qmc  # here, as a sweep that lacks nothing does without scipy.stats
+
     return qmc.Halton(dimensions, scramble=True, rng=np.random.default_rng(seed)).random(count)
 
 
 def _sobol(dimensions: int, count: int, seed: int) -> UnitPoints:
+    from scipy.stats import qmc
+
     engine = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
     return engine.random_base2((count - 1).bit_length())[:count]
 

@@ -149,7 +149,7 @@ def fitted_once():
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        for user in ("report.summary", "report.goals", "comparison.compare"):
+        for user in ("report.goals", "comparison.compare"):
             patch.setattr(f"analysis.{user}.fit_best", fit_best_once)
         yield
 

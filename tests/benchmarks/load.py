@@ -84,7 +84,7 @@ def commands(folder: Path, workers: int) -> dict[str, Finished]:
     """Run what reads all recorded trials."""
     again: list[str | Path] = [
         *(studies.BATCHSCALE, "sweep", folder / "study.toml"),
-        *("--results", folder.parent, "--workers", str(workers)),
+        *("--results", folder.parent, "--workers", str(workers), "--run-code"),
     ]
     found = {"sweep, nothing missing": run(again)}
     parts = sorted((folder / "parts").glob("*.parquet"))

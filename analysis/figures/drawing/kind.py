@@ -45,6 +45,10 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "pdf": {"metadata": {"CreationDate": None}},
 }
 """The formats of pictures, each with what keeps the time and the machine out of its files."""
+_NO_LAYOUT: Mapping[Any, Any] = dict.fromkeys(
+    ("figure.autolayout", "figure.constrained_layout.use"), False
+)
+"""Makes a layout engine of None; with "none" instead, matplotlib draws each figure once more."""
 # a line of fewer letters has no room for the axes beside their labels
 _LEAST_LETTERS = 20
 _SMALLEST, _LARGEST = 4.0, 40.0
@@ -116,6 +120,11 @@ def save(
     figure: Figure, data: pd.DataFrame, folder: ResultsFolder, stem: str, look: Look
 ) -> list[str]:
     """Write a figure in each format of its look, and its data as CSV; return their names."""
+    with style(look), matplotlib.style.context(dict(_NO_LAYOUT)):
+        # laid out once, and alike whatever the formats
+        figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+        figure.draw_without_rendering()
+        figure.set_layout_engine()
     for form in look.formats:
         picture = io.BytesIO()
         with style(look):
