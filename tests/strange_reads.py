@@ -1,7 +1,10 @@
 """Workloads that read what they should not, as a plug-in file: clocks, files, numbers of data."""
 
 import datetime
+import logging
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +44,44 @@ class LoadedOnce(Blobs):
         if self.weight is None:
             self.weight = float(len(Path(__file__).name) > 0)
         return super().loss(model, batch) * self.weight
+
+
+class Talkative(Blobs):
+    """Time stamps, a file and threads that nothing follows from."""
+
+    class Stamped(logging.Handler):
+        def emit(self, record):
+            with open(os.devnull, "w") as log:
+                log.write(time.strftime("%H:%M ") + self.format(record))
+
+    def __init__(self):
+        self.log = logging.Logger("talkative")
+        self.log.addHandler(self.Stamped())
+
+    def loss(self, model, batch):
+        self.log.info("a batch of %s", os.path.normpath("a/../b"))
+        with ThreadPoolExecutor(1) as pool:
+            factor = max(pool.map(abs, [1.0]))
+        return super().loss(model, batch) * factor
+
+
+class Delegating:
+    """A workload around another that cannot be copied."""
+
+    def __init__(self):
+        self.inner = Blobs()
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+class DelegatingFirstBatch(Delegating):
+    """The same, which keeps something of its first batch."""
+
+    def loss(self, model, batch):
+        if "mean" not in vars(self):
+            self.mean = batch.inputs.mean(0)
+        return self.inner.loss(model, batch._replace(inputs=batch.inputs - self.mean))
 
 
 class FirstBatch(Blobs):

@@ -82,7 +82,8 @@ def refuse_federated(
         key = "clients" if federated.clients else "local_batch_size"
         raise StudyError(
             f"batch_sizes must be multiples of federated.{key} = {getattr(federated, key)}, got "
-            f"{', '.join(map(str, uneven))}; the global batch size is clients x local batch size"
+            f"{', '.join(map(str, uneven))}; leave them out by a list, or by batch_sizes.from and "
+            "batch_sizes.to, since the global batch size is clients x local batch size"
         )
     if federated.alpha is not None and (why := _no_classes(loaded)):
         raise StudyError(

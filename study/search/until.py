@@ -91,7 +91,7 @@ def next_grants(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grant
     if not chosen:
         return Grants(why=f"{known}; {_remedy(side, found, resolved) if side else _MISFIT}")
     if cap is not None:
-        return Grants(why=f"{known}; {cap} is spent{_still_needed(asked, estimate, spent)}")
+        return Grants(why=f"{known}; {cap} is spent{_still_needed(resolved, estimate, spent)}")
     return Grants(granted=tuple(option.grant for option in chosen), why=known)
 
 
@@ -214,9 +214,12 @@ def _over(until: UntilConfig, spent: Spent, steps: float) -> str | None:
     return None
 
 
-def _still_needed(asked: float | None, estimate: Estimate, spent: Spent) -> str:
+def _still_needed(resolved: ResolvedStudy, estimate: Estimate, spent: Spent) -> str:
+    assert resolved.until is not None
+    asked = resolved.until.b_crit
     if not estimate.identified:
-        return "; raise it, or add batch sizes on the side that has no bound"
+        more = "" if resolved.unmeasured else ", or add batch sizes on the side that has no bound"
+        return f"; raise it{more}"
     if asked is None:
         return ""
     times = (math.log1p(half_width(estimate)) / math.log1p(asked)) ** 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _AUTHORS: set[str] = set()
 """Installed packages that hold a workload, so that their files are the author's all the same."""
-_OURS = {"workloads", "study", "analysis", "batchscale"}
+OURS = {"workloads", "study", "analysis", "batchscale"}
 _LIBRARY = str(Path(sysconfig.get_path("stdlib")).resolve())
 _INSTALLED = {"site-packages", "dist-packages"}
 """Folders of installed packages, of which an environment may have several."""
@@ -20,7 +20,7 @@ def watch(workload: object) -> None:
 def written_by_the_author(module: types.ModuleType | None) -> bool:
     """Return whether a module is neither Python's, nor an installed package, nor batchscale's."""
     package = "" if module is None else module.__name__.partition(".")[0]
-    if module is None or package in _OURS:
+    if module is None or package in OURS:
         return False
     if package in _AUTHORS:
         return True

@@ -3,6 +3,7 @@
 import copy
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from workloads.errors import WorkloadError
 from workloads.examination.python_state import changed, snapshot
@@ -14,7 +15,10 @@ class FirstCall:
 
     def __init__(self, workload: Workload) -> None:
         """Keep the workload as it is now."""
-        self._workload, self._copy = workload, copy.copy(workload)
+        self._workload = workload
+        self._copy: Workload | None = None
+        with suppress(Exception):  # its own, as a __getattr__ that needs what __init__ sets
+            self._copy = copy.copy(workload)
         for name, member in list(getattr(self._copy, "__dict__", {}).items()):
             if isinstance(member, dict | list | set | deque):
                 setattr(self._copy, name, copy.copy(member))
@@ -30,6 +34,11 @@ class FirstCall:
         """
         if not changed(self._before, snapshot(workload=self._workload)):
             return
+        if self._copy is None:
+            raise WorkloadError(
+                "a workload that keeps something from its first call must be one that copy.copy() "
+                "copies, but it fails; keep nothing, or let its __getattr__ raise AttributeError"
+            )
         call(self._copy)
         kept = changed(snapshot(workload=self._workload), snapshot(workload=self._copy))
         if kept:

@@ -6,16 +6,23 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from workloads.errors import WorkloadError
-from workloads.examination.authors import written_by_the_author
+from workloads.examination.authors import OURS, written_by_the_author
 
-_HARMLESS = {"sleep", "mktime", "strptime", "fspath"}
-"""Functions that answer from their arguments alone."""
+_HARMLESS = {
+    *("sleep", "mktime", "strptime"),
+    *("fspath", "strerror", "_path_normpath", "_path_splitroot", "_path_splitroot_ex"),
+    *("isatty", "get_terminal_size"),  # what a progress bar asks
+}
+"""Functions that answer from their arguments alone, or of the terminal."""
 _FILES = {"posix", "nt", "_socket"}
 _PROCESS = {"getpid", "getppid", "urandom", "getrandom", "getloadavg"}
 """Functions of these modules that tell nothing of files."""
 _NOW = {"today", "now", "utcnow"}
-_UNASKED = {"importlib", "logging", "warnings", "linecache", "traceback"}
-"""Modules of Python that look at files and clocks for their own ends."""
+_UNASKED = {
+    *("importlib", "inspect", "linecache", "logging", "traceback", "warnings"),
+    *("concurrent", "multiprocessing", "queue", "tempfile", "threading"),
+}
+"""Modules of Python that look at files and clocks for their own ends, or call what does."""
 
 
 class Reads:
@@ -58,7 +65,8 @@ class Reads:
             raise WorkloadError(
                 "results must follow from the study, its data and seeds alone, but "
                 f"{self.found[0]}, which answers otherwise at another time or on another worker; "
-                "take it out (a file can be read once, in __init__ or data())"
+                "take it out (a file can be read once, in __init__ or data(); for time stamps in "
+                "what is printed use Python's logging, which may ask)"
             )
 
     def _notice(self, frame: FrameType, event: str, called: Any) -> None:
@@ -80,15 +88,21 @@ def _outside(called: Any, files: bool) -> str | None:
 
 
 def _author(frame: FrameType | None) -> FrameType | None:
-    """Return the frame of the author's that asked, itself or through Python's own modules."""
+    """Return the frame of the author's that asked, itself or through Python's own modules.
+
+    None where it was asked for by a module of Python that may, as a formatter is by `logging`.
+    """
+    author: FrameType | None = None
     while frame is not None:
         module = sys.modules.get(frame.f_globals.get("__name__", ""))
         package = "" if module is None else module.__name__.partition(".")[0]
         if package in _UNASKED:
             return None
-        if written_by_the_author(module):
-            return frame
-        if package not in sys.stdlib_module_names:
-            return None
+        if package in OURS:
+            break
+        if author is None and written_by_the_author(module):
+            author = frame
+        elif author is None and package not in sys.stdlib_module_names:
+            break
         frame = frame.f_back
-    return None
+    return author

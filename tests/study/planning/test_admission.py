@@ -26,6 +26,8 @@ PACKED = [
     strange.WholeRootMeanSquare,
     strange.Pairwise,
     strange_losses.OneElement,
+    strange_reads.Delegating,
+    strange_reads.Talkative,
     strange.blobs_of(strange.Net),
     strange.blobs_of(strange.PlainMask),
 ]
@@ -92,6 +94,7 @@ REFUSED = {
     strange_reads.Flagged: "Flagged.error calls os.stat, which",
     strange_reads.FirstBatch: "from its first call .* but workload.mean does; compute it in",
     strange_reads.FirstBatchByName: r"workload.kept\['mean'\] does",
+    strange_reads.DelegatingFirstBatch: r"must be one that copy.copy\(\) copies",
     strange_reads.OneNorm: "all trials share .* buffer 1.num_batches_tracked changes",
     strange_reads.RarelyIgnored: "loss must work on a single example, .* got nan",
     strange_reads.RareClass: "loss must be a mean over the examples",

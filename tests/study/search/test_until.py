@@ -207,6 +207,11 @@ def test_a_sweep_that_chooses_adds_batch_sizes_until_it_is_narrow(make):
     assert chose in " ".join(sentences(found))
 
 
+def test_a_sweep_that_chooses_says_nothing_of_batch_sizes_to_add(make):
+    _, why, _, _ = swept(choosing(make, trial_steps=1), ends=made(400, 0.3))
+    assert why.endswith("until.trial_steps = 1 is spent; raise it")
+
+
 def test_a_sweep_that_chooses_looks_beyond_its_batch_sizes(make):
     steps, why, _, _ = swept(choosing(make, b_crit=0.5), ends=made(1e5, 0.05))
     assert [grant.batch_size for (grant,) in steps] == [512]
