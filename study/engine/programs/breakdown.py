@@ -22,11 +22,11 @@ def broken_down(code: int, where: str, last_lines: str, before: End | None) -> E
         last_lines: what it printed last.
         before: how the trial's program was killed from outside before; None if it never was.
     """
-    how, killed = f"exit code {code}" if code > 0 else f"signal {-code}", 0
+    how, again, killed = f"exit code {code}" if code > 0 else f"signal {-code}", "", 0
     # a shell that runs a program gives 128 and the signal by which that has ended
     if name := _OUTSIDE.get(-code if code < 0 else code - 128):
         killed = 1 + (before.killed if before else 0)
         memory = ", by a user or for lack of memory: then use fewer --workers"
         how += f" ({name} from outside{memory if name == 'SIGKILL' else ''})"
-        how += f" at each of {killed} starts, the last time" if killed > 1 else ""
-    return End(f"the program ended with {how} {where}; {last_lines}", killed=killed)
+        again = f", killed from outside at each of {killed} starts" if killed > 1 else ""
+    return End(f"the program ended with {how} {where}{again}; {last_lines}", killed=killed)

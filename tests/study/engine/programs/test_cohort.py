@@ -133,7 +133,7 @@ def test_how_a_trial_above_the_target_ends(programs, body, expected):
         ("say(0, 0.5); 1 / 0", "exit code 1 after step 0; it printed last: ZeroDivisionError"),
         (
             "os.kill(os.getpid(), 9)",
-            r"signal 9 .SIGKILL .*fewer --workers. at each of 3 starts, .* before any measurement",
+            r"signal 9 .SIGKILL .*fewer --workers. before any measurement, .* at each of 3 starts",
         ),
         ("say(0, 0.5); os.kill(os.getpid(), 11)", "with signal 11 after step 0"),
         (
