@@ -41,7 +41,10 @@ def spread(candidates: Sequence[int]) -> tuple[int, ...]:
 
     >>> spread([2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
     (4, 16, 128, 512)
+    >>> spread([1, 2, 4, 8, 16])
+    (2, 4, 8, 16)
     """
     places = ((2 * at + 1) / (2 * _FIRST) for at in range(_FIRST))
-    chosen = {candidates[round((len(candidates) - 1) * place)] for place in places}
+    # halves upward, so that no two fall together
+    chosen = {candidates[int((len(candidates) - 1) * place + 0.5)] for place in places}
     return tuple(sorted(chosen))

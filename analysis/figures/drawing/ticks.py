@@ -101,8 +101,9 @@ def with_minus(text: str) -> str:
 def label_axis(axis: Axis, text: str) -> None:
     """Label an axis, on several lines where it is too short for one."""
     size = float(FontProperties(size=matplotlib.rcParams["axes.labelsize"]).get_size_in_points())
-    # the layout makes axes larger than matplotlib's default places
-    letters = max(int(1.1 * inches(axis) * _POINTS / (_LETTER * size)), _LEAST_LABEL)
+    # the layout makes axes higher than matplotlib's default places, and in a column no wider
+    share = 1.0 if isinstance(axis, XAxis) else 1.1
+    letters = max(int(share * inches(axis) * _POINTS / (_LETTER * size)), _LEAST_LABEL)
     axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in text.split("\n")))
 
 

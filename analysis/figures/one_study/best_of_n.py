@@ -77,7 +77,8 @@ def _name(size: int, quality: "pd.Series[float]") -> str:
 def _scale(panel: Axes, data: pd.DataFrame) -> None:
     log_axis(panel.xaxis, 1, float(data["n"].max()) * 1.15, least=3)
     top = max(float(data["ratio"].max()), 1.1) ** 1.12
-    log_axis(panel.yaxis, 1 / top**0.07, top, least=3)
+    log_axis(panel.yaxis, 1, top, least=3)
+    panel.set_ylim(bottom=1 / top**0.07)  # room for the line at 1, and no tick below it
 
 
 def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, own: str) -> None:

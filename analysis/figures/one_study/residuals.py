@@ -32,7 +32,8 @@ _STYLES: Mapping[str, tuple[int, str]] = {
 """Place of its color in the cycle, and marker, by name of the model."""
 _LEAST_SHOWN = 1.0  # percent
 _EDGE = 0.5
-_PANEL = 1.5
+_PANEL, _ALONE = 1.5, 4.0
+"""Height of a panel among others, and of one alone, which title and legend need too."""
 _BEYOND = "; at the edge if beyond"
 
 
@@ -69,7 +70,8 @@ def _rows(fit: ScalingFit, left_out: pd.DataFrame) -> pd.DataFrame:
 
 def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     names = data["model"].unique().tolist()
-    panels = sheet.stack([_PANEL] * len(names), sharex=True, sharey=True)
+    height = _PANEL if len(names) > 1 else _ALONE
+    panels = sheet.stack([height] * len(names), sharex=True, sharey=True)
     for axes, name in zip(panels, names, strict=True):
         _draw_panel(axes, data[data["model"] == name], _limit(data))
     batch_size_axis(panels[-1], data["batch_size"])

@@ -49,7 +49,8 @@ MEDIAN = "median"
 HYPERBOLA = "hyperbola"
 """Series of the hyperbola where another model is chosen; the chosen one is `fit`."""
 
-_HEIGHT = 4.0
+_HEIGHT, _MORE = 4.0, 1.2
+"""Height of the figure, and what an axis of tokens adds."""
 _TOO_STEEP = (
     "An exponent above 1 is not a property of training: at a fixed point, steps cannot fall faster "
     "than 1/B. Tuning or noise differs between the batch sizes."
@@ -94,7 +95,8 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
 
 
 def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
-    axes = sheet.axes(_HEIGHT)
+    tokens = analysis.study.config.get(TOKENS)
+    axes = sheet.axes(_HEIGHT + (_MORE if tokens else 0))
     fits = _drawn_fits(analysis)
     points = data[data["series"].isin([MEASURED, MEDIAN, NOT_REACHED, LEFT_OUT])]
     batch_size_axis(axes, points["batch_size"])
@@ -110,7 +112,7 @@ def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     for place, mark in enumerate(marks):
         _draw_b_crit(axes, *mark, height=1 - free + (place + _BELOW) * row, top=1 - free)
     label_axis(axes.xaxis, batch_axis([analysis.study.config]))
-    if tokens := analysis.study.config.get(TOKENS):
+    if tokens:
         token_axis(axes, tokens)
     label_axis(axes.yaxis, steps_axis([analysis.study.config]))
     sheet.title(analysis.title)
