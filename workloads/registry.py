@@ -17,7 +17,7 @@ from workloads.errors import WorkloadError
 from workloads.plugin_files import module_of
 
 if TYPE_CHECKING:
-    from workloads.command.program import Command
+    from workloads.command import Command
     from workloads.workload import Dynamics, Workload
 
 COMMAND = "command"
@@ -115,7 +115,7 @@ def refuse_unknown(reference: str) -> None:
 
 
 def _program(options: Mapping[str, Any]) -> "Command":
-    from workloads.command.program import made
+    from workloads.command import made
 
     if _FILES_REFUSED.get():
         raise WorkloadError(

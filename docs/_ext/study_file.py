@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 
 from study.config.reference import default_of, describe, keys, section_of, toml
 from study.config.study import StudyConfig
-from workloads.command.program import Options
+from workloads.command import Options
 
 
 def rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:

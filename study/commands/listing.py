@@ -10,7 +10,7 @@ from study.engine.networks.training import fresh_model, load
 from study.planning.admission import admit
 from study.planning.dry_build import model_size
 from study.planning.sizing import Device, pack_lanes
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.errors import WorkloadError
 from workloads.registry import Entry, resolve
 from workloads.workload import Dynamics, Workload

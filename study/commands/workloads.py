@@ -83,7 +83,7 @@ def _of(workload: str) -> "Iterator[Clause]":
 
     refuse_unknown(workload)
     from study.planning.admission import clause as admission
-    from workloads.command.program import Command
+    from workloads.command import Command
     from workloads.testing import check as check_contract
     from workloads.workload import Dynamics
 
@@ -101,7 +101,7 @@ def _of(workload: str) -> "Iterator[Clause]":
 def _of_program(study_file: str, run_code: bool) -> "Iterator[Clause]":
     from study.commands.running import read_studies
     from study.planning.trial_run import check_program
-    from workloads.command.program import Command
+    from workloads.command import Command
 
     studies = read_studies(study_file, (), 0.0, run_code=run_code)
     for member in studies.members:

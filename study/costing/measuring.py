@@ -20,7 +20,7 @@ from study.planning.cores import cores
 from study.records import Point, TrialResult
 from study.replay.recorded import recorded_trials
 from study.storage.study_folder import read_study_toml
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.registry import files_refused
 from workloads.registry import resolve as resolve_workload
 from workloads.workload import Data

@@ -28,7 +28,7 @@ from study.errors import StudyError
 from study.planning.trial_run import require_measured, trial_run
 from study.records import Cohort, Execution, Floats, Point
 from study.replay.trial import with_execution
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.workload import Lanes
 
 REPEATS, LEAST_REPEATS = 21, 7

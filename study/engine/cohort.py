@@ -22,7 +22,7 @@ from study.engine.stopping_rules import StoppingRules
 from study.optimizers import hyperparameters, optimizer_named, schedule_named
 from study.optimizers.schedules import lr_factor, planned_factor
 from study.records import Cohort, Execution, Floats, TrialResult
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.workload import Lanes, LaneSetup
 
 _NETWORKS: Mapping[

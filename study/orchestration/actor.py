@@ -26,7 +26,7 @@ from study.orchestration.cluster import this_node
 from study.orchestration.worker import Report, Worker, ended_after
 from study.records import Cohort, Lap, record_from_json
 from study.storage.provenance import changed_workload
-from workloads.command.program import PROGRAM
+from workloads.command import PROGRAM
 from workloads.registry import resolve as resolve_workload
 from workloads.trees import mapped
 from workloads.workload import Data

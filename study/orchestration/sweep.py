@@ -38,7 +38,7 @@ from study.storage.provenance import (
     recorded_sweeps,
 )
 from study.storage.study_folder import open_folder
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.splits import remarks
 
 if TYPE_CHECKING:

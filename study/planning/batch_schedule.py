@@ -10,7 +10,7 @@ from study.config.space import Range, Space
 from study.config.study import ResolvedStudy, StudyConfig
 from study.errors import StudyError
 from study.optimizers import schedule_named
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.workload import Dynamics, Workload
 
 _MOST = 8.0

@@ -23,7 +23,7 @@ from study.engine.peak_memory import peak, reset_peak
 from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.planning.trial_run import first_cohort, require_measured, trial_run
 from study.records import Cohort
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.workload import Lanes
 
 _MEASUREMENT_BYTES, _TRIAL_BYTES = 40, 1_000

@@ -27,7 +27,7 @@ from study.optimizers.hyperparameters import (
 from study.planning.admission import Admission, admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
-from workloads.command.program import PROGRAM, Command
+from workloads.command import PROGRAM, Command
 from workloads.examination.direction import refuse_rising
 from workloads.examination.observation import few
 from workloads.soundness import sound_number

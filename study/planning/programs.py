@@ -6,7 +6,7 @@ from study.config.sections import Precision, RaceConfig
 from study.config.study import ResolvedStudy, StudyConfig
 from study.errors import StudyError, shown
 from study.optimizers.hyperparameters import Group, of_program
-from workloads.command.program import PROGRAM, Command, Options
+from workloads.command import PROGRAM, Command, Options
 
 
 def group_of(config: StudyConfig, command: Command) -> Group:

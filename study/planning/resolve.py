@@ -35,7 +35,7 @@ from study.planning.tokens import counts_tokens, in_examples, tokens_of
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.samplers import sampler_named
 from study.search.testing import require_sound_sampler
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.registry import resolve as resolve_workload
 from workloads.soundness import above_one, sound_target
 from workloads.workload import Dynamics, Target, Workload

@@ -24,7 +24,7 @@ from study.optimizers.hyperparameters import (
 )
 from study.optimizers.schedules import WARM_UP
 from study.planning.programs import group_of
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.workload import Dynamics, Workload
 
 

@@ -14,7 +14,7 @@ from study.config.study import StudyConfig
 from study.config.study_file import validated
 from study.planning.resolve import merged, plug_in_errors, study_defaults
 from study.planning.search_space import full_space, groups_of
-from workloads.command.program import Command, Options
+from workloads.command import Command, Options
 from workloads.registry import COMMAND, maker
 from workloads.workload import Target
 

@@ -14,7 +14,7 @@ from study.engine.stopping_rules import StoppingRules
 from study.errors import StudyError
 from study.records import Cohort, Curve
 from study.search.queue import CohortQueue
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.testing import Clause
 
 LONGEST_SECONDS = 600.0

@@ -16,7 +16,7 @@ from study.replay.diagnostics.network import EXAMPLES, Network, Row, sample_of
 from study.replay.recorded import winners
 from study.replay.trial import Replay
 from study.search.replicates import fresh_seeds
-from workloads.command.program import PROGRAM, Command
+from workloads.command import PROGRAM, Command
 from workloads.workload import Dynamics
 
 MOMENTS_BETWEEN = 3

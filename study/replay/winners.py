@@ -15,7 +15,7 @@ from study.replay.recorded import load_as_recorded, recorded_trials, winners
 from study.replay.trial import Replay, same_curve
 from study.storage.provenance import changed_files, changed_workload, differences
 from study.storage.study_folder import read_study_toml
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.testing import Clause
 
 

@@ -19,7 +19,7 @@ from study.optimizers.hyperparameters import (
     open_domain,
 )
 from study.records import Floats, Region, Status, TrialResult
-from workloads.command.program import PROGRAM
+from workloads.command import PROGRAM
 from workloads.registry import resolve as resolve_workload
 
 WIDENING = 0.25

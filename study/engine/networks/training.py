@@ -15,7 +15,7 @@ from study.config.sections import Precision
 from study.engine.networks.shared_pass import forward_passes_shared
 from study.optimizers.parameters import parameter_tensors
 from study.seeding import derive_seed
-from workloads.command.program import Command
+from workloads.command import Command
 from workloads.contract import data_are_identical_on_two_calls, kept
 from workloads.errors import WorkloadError
 from workloads.examination.observation import Observation, few, observe, telling

@@ -19,7 +19,7 @@ from study.engine.programs.trial import CHECKPOINT, ProgramTrial
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.records import Cohort, Execution, Point, TrialResult
-from workloads.command.program import PROGRAM, Command
+from workloads.command import PROGRAM, Command
 
 OUTPUT = "output"
 """Folder of the results with what each program printed."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from study.config.study import ResolvedStudy
 from study.records import Cohort, Point
-from workloads.command.program import Command
+from workloads.command import Command
 
 _NUMBERS = ("batch_size", "micro_batch", "seed", "max_steps", "max_examples")
 

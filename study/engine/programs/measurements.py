@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.tables.nested import leaves, once
 from study.errors import shown
-from workloads.command.program import Command
+from workloads.command import Command
 
 _LONGEST = 2**24
 """Bytes of a line beyond which it is no measurement."""

@@ -15,7 +15,7 @@ from study.engine.programs.process import Output, Process
 from study.engine.programs.saved import End, Row, line_of, read_end, read_rows, write
 from study.engine.stopping_rules import StoppingRules, plainly_diverged
 from study.records import Curve, Seconds
-from workloads.command.program import Command
+from workloads.command import Command
 
 _CURVE, _ENDED, CHECKPOINT = "curve.jsonl", "ended.json", "checkpoint"
 _KILLED = "killed.json"

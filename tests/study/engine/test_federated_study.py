@@ -114,7 +114,7 @@ def test_a_complete_section_is_resolved_unchanged():
             r"federated\.alpha must",
         ),
         ({"client": 3}, {}, r"federated\.client is not a key .*; did you mean 'clients'"),
-        ({"clients": 4}, {}, r"multiples of federated\.clients = 4, got 6; the global"),
+        ({"clients": 4}, {}, r"multiples of federated\.clients = 4, got 6; leave them out"),
         (
             {"local_batch_size": 5},
             {"batch_sizes": [5, 6, 12]},

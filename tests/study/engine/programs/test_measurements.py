@@ -5,7 +5,7 @@ import math
 import pytest
 
 from study.engine.programs.measurements import BadLineError, Lines, Reader
-from workloads.command.program import Command, Options
+from workloads.command import Command, Options
 
 
 @pytest.fixture

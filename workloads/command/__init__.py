@@ -1,1 +1,0 @@
-"""Programs as workloads: `workload = "command"` and its options."""
