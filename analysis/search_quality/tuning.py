@@ -60,6 +60,11 @@ def tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None = No
 
     The table is of `steps_to_target` at the target; None is the study's own.
     """
+    at = study.config["race"].get("target") if target is None else target
+    return study.once(("tuning", at), lambda: _tuning_of(study, table, target))
+
+
+def _tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None) -> Tuning:
     if not study.space_known:
         return Tuning(gaps={}, missing=NO_BOX)
     if follows_rule(study) or not study.space:
