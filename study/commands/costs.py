@@ -131,9 +131,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
         console.document(cost_record(found))
         return
     print_costs(found, console)
-    for file in written:
-        if file.name.endswith(f".{look.formats[0]}"):
-            console.print(str(file))
+    console.places(written, f".{look.formats[0]}")
 
 
 def _counts(devices: str | None, has_link: bool) -> tuple[int, ...]:

@@ -151,8 +151,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
         planned.append({"name": member.name, "batch_sizes": records, "notes": still})
         rows += found
         if not as_json:
-            if (title := studies.title(member)) is not None:
-                console.print(f"\n{title}", style="bold")
+            console.heading(studies.title(member))
             console.print(plan_table(found))
             for line in still:
                 console.print(line)

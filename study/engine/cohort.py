@@ -15,7 +15,7 @@ from study.engine.networks import Networks
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable
-from study.engine.outcomes import LOST, Run, judge
+from study.engine.outcomes import LOST, Run, judge, trial_result
 from study.engine.programs.cohort import run_programs
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
@@ -61,8 +61,7 @@ def run_cohort(
 
 def failed(cohort: Cohort, message: str) -> list[TrialResult]:
     """Return the results of a cohort that was lost as a unit, with the reason as message."""
-    lost = _Ended(message=message)
-    return [_result(cohort, index, lost) for index in range(len(cohort.points))]
+    return [trial_result(cohort, place, message=message) for place in range(len(cohort.points))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,18 +232,6 @@ def _packs(
     return Ensemble(packs)
 
 
-def _result(
-    cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules | None = None
-) -> TrialResult:
-    run, outcome = LOST if ended.run is None or rules is None else judge(ended.run, rules)
-    return TrialResult(
-        batch_size=cohort.batch_size,
-        cohort=cohort.number,
-        point=cohort.points[index],
-        curve=run.curve,
-        outcome=outcome,
-        seconds=run.seconds,
-        message=ended.message,
-        execution=ended.execution,
-        region=cohort.region,
-    )
+def _result(cohort: Cohort, index: int, lane: _Ended, rules: StoppingRules) -> TrialResult:
+    ended = LOST if lane.run is None else judge(lane.run, rules)
+    return trial_result(cohort, index, ended, lane.execution, lane.message)
