@@ -149,7 +149,7 @@ def _measured_link(parameters: int | None) -> "Link | None":
     import torch
 
     count = torch.cuda.device_count()
-    if count < 2:  # noqa: PLR2004
+    if count < 2:
         return None
     from study.costing.all_reduce import measured_link
 

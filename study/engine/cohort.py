@@ -165,16 +165,9 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
     def values_of(group: hyperparameters.Group) -> dict[str, Floats]:
         return {name: values[name] for name in group.used(resolved.search.space)}
 
-    per_step = resolved.examples_per_step(cohort.batch_size)
-    epoch = None if resolved.examples is None else resolved.examples / per_step
-    horizon, plan = resolved.horizon(cohort.batch_size), resolved.plan(cohort.batch_size)
-    name = resolved.schedule.name
-    of_schedule = values_of(hyperparameters.of_schedule(name))
-    own = lr_factor(schedule_named(name), horizon, epoch, of_schedule)
-    if plan is not None:
-        own = planned_factor(plan, cohort.batch_size, resolved.lr_power, own)
-    # a schedule of a user's may give one number for all lanes
-    factor = None if own is None else lambda step: np.broadcast_to(own(step), (len(seeds),))
+    plan = resolved.plan(cohort.batch_size)
+    of_schedule = values_of(hyperparameters.of_schedule(resolved.schedule.name))
+    factor = _lr_factor(resolved, cohort, of_schedule)
     averaging = values_of(hyperparameters.of_averaging())
     of_optimizer = values_of(hyperparameters.of_optimizer(resolved.optimizer))
     if not isinstance(trainable, LoadedWorkload):
@@ -203,6 +196,22 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
     )
     of_loss = values_of(hyperparameters.of_workload(trainable.workload))
     return _packs(resolved, trainable, cohort, settings, of_loss)
+
+
+def _lr_factor(
+    resolved: ResolvedStudy, cohort: Cohort, values: Mapping[str, Floats]
+) -> Callable[[int], Floats] | None:
+    """Return what the learning rates are multiplied by at a step, (lanes,); None for nothing."""
+    size, schedule = cohort.batch_size, schedule_named(resolved.schedule.name)
+    plan, examples = resolved.plan(size), resolved.examples
+    epoch = None if examples is None else examples / resolved.examples_per_step(size)
+    own = lr_factor(schedule, resolved.horizon(size), epoch, values)
+    if plan is not None:
+        own = planned_factor(plan, size, resolved.lr_power, own)
+    if own is None:
+        return None
+    # a schedule of a user's may give one number for all lanes
+    return lambda step: np.broadcast_to(own(step), (len(cohort.points),))
 
 
 def _packs(
