@@ -30,7 +30,7 @@ from analysis.errors import AnalysisError
 from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import is_federated
 from analysis.measures.targets import trials_as_recorded
-from analysis.tables.files import read_file, remedy
+from analysis.tables.files import as_written, read_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.imported import exporting
 from analysis.tables.schema import (
@@ -137,17 +137,12 @@ def _path(study: StudyTables) -> str:
 def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
     """Return each `study.json` that an imported study had, by batch size."""
     content = read_file(folder, ARCHIVE_FILE)
-    try:
+    with as_written(folder, ARCHIVE_FILE):
         found: Mapping[str, Any] = json.loads(content)["studies"]
         for size, description in found.items():
             for name, config in description["parameter_configs"].items():
                 check_parameter(f"{ARCHIVE_FILE}, batch size {size}", name, config)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise AnalysisError(
-            f"{folder / ARCHIVE_FILE} must be as batchscale wrote it, got: {error}; "
-            f"{remedy(ARCHIVE_FILE)}"
-        ) from error
-    return found
+        return found
 
 
 def _description(study: StudyTables, path: str, trials: pd.DataFrame) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from analysis.fitting.estimates import LEVEL, Estimate, rounded, span_text
 from analysis.measures.branches import BRANCH, interval_text, local_sentences
 from analysis.measures.federated import example_unit
 from analysis.measures.layers import layer_sentences, layer_table
-from analysis.tables.files import read_file
+from analysis.tables.files import as_written, read_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import DIAGNOSTICS_FILE, SUMMARY_FILE, TRIAL_KEY
 from analysis.tables.study import read_table
@@ -93,8 +93,10 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
     """Return what was measured in a results folder, whose study has this configuration."""
     b_crit = None
     if folder.exists(SUMMARY_FILE):
-        record = json.loads(read_file(folder, SUMMARY_FILE)).get("critical_batch_sizes") or {}
-        b_crit = Estimate.of(record["b_crit"]) if "b_crit" in record else None
+        content = read_file(folder, SUMMARY_FILE)
+        with as_written(folder, SUMMARY_FILE):
+            record = json.loads(content).get("critical_batch_sizes") or {}
+            b_crit = Estimate.of(record["b_crit"]) if "b_crit" in record else None
     optimizer = str(config["optimizer"])
     table = read_table(folder, DIAGNOSTICS_FILE)
     return Diagnosed(

@@ -1,6 +1,5 @@
 """The summary of an analysis as JSON, as a Markdown page and on a terminal."""
 
-import json
 from collections.abc import Callable, Iterable
 
 import pandas as pd
@@ -16,7 +15,7 @@ from analysis.report.goals import GOALS_NOTE, goals_table
 from analysis.report.record import sentences, summary_record
 from analysis.report.summary import Analysis
 from analysis.search_quality.table import readable_quality
-from analysis.tables.files import write_file
+from analysis.tables.files import json_bytes, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import SUMMARY_FILE, TEST_ERROR, hyperparameters
 
@@ -40,8 +39,7 @@ _DISPENSABLE = (
 
 def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
     """Write `summary.json` and `summary.md`; return their names."""
-    text = json.dumps(summary_record(analysis), indent=2, allow_nan=False)
-    write_file(folder, SUMMARY_FILE, f"{text}\n".encode())
+    write_file(folder, SUMMARY_FILE, json_bytes(summary_record(analysis)))
     folder.write(SUMMARY_MD, summary_markdown(analysis).encode())
     return [SUMMARY_FILE, SUMMARY_MD]
 

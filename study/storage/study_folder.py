@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import tomlkit
 
-from analysis.tables.files import read_study_file, remedy, write_file
+from analysis.tables.files import as_written, read_study_file, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.nested import leaves
 from analysis.tables.schema import PROVENANCE_FILE, STUDY_FILE, TRIALS_FILE
@@ -91,21 +91,12 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
 
 
 def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
-    """Return the resolved study of a results folder.
-
-    Raises:
-        StudyError: the folder holds no study that batchscale ran.
-    """
+    """Return the resolved study of a results folder; refuse one that batchscale did not run."""
     data = read_study_file(folder)
     refuse_imported(data, folder)
     check_config(str(folder / STUDY_FILE), data)  # a key that is gone must not take its default
-    try:
+    with as_written(folder, STUDY_FILE):
         return ResolvedStudy.model_validate(data)
-    except (ValueError, RecursionError) as error:
-        raise StudyError(
-            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
-            f"{remedy(STUDY_FILE)}"
-        ) from error
 
 
 def _grown(here: _Section, there: _Section, *keys: str) -> _Section:
