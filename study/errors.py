@@ -1,10 +1,9 @@
 """The error that a wrong study causes, and how values appear in its messages."""
 
-import difflib
 from collections.abc import Iterable
 from datetime import date, time
 
-from batchscale.errors import BatchscaleError, presentable
+from batchscale.errors import BatchscaleError, did_you_mean, presentable
 
 
 class StudyError(BatchscaleError):
@@ -33,6 +32,5 @@ def cause(error: BaseException) -> str:
 def not_among(key: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown name, with the closest known one."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{key} must be one of {', '.join(names)}, got {shown(name)}{hint}"
+    hint = did_you_mean(name, names)
+    return f"{key} must be one of {', '.join(names)}, got {shown(name)}{hint and f'; {hint}'}"

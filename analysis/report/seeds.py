@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.fitting.estimates import Interval, span_text
-from analysis.fitting.medians import LEAST_FREE, LEAST_VALUES
+from analysis.measures.medians import LEAST_FREE, LEAST_VALUES
 from analysis.measures.replicates import all_have_replicates
 
 

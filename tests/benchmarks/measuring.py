@@ -390,11 +390,12 @@ def write_json(options: argparse.Namespace, **measured: Any) -> None:
     """Write what was measured with where and how, if a path was given."""
     if options.json is None:
         return
-    script = Path(sys.argv[0]).name
+    script = Path(sys.argv[0])  # with -m too, the path of the module
+    module = f"tests.benchmarks.{script.parent.name}.{script.stem}"
     chosen = {name: value for name, value in vars(options).items() if name != "json"}
     content = {
-        "benchmark": Path(script).stem,
-        "command": ["python", f"tests/benchmarks/{script}", *map(_without_folder, sys.argv[1:])],
+        "benchmark": script.stem,
+        "command": ["python", "-m", module, *map(_without_folder, sys.argv[1:])],
         "options": chosen,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine(),

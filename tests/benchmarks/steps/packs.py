@@ -15,12 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from engine import engine
-from made_images import write_files
-from measuring import arguments, interleaved, number, positives, progress, show, times, write_json
 
 from study.engine.networks.training import LoadedWorkload
 from study.planning.resolve import resolve
+from tests.benchmarks.made_images import write_files
+from tests.benchmarks.measuring import (
+    arguments,
+    interleaved,
+    number,
+    positives,
+    progress,
+    show,
+    times,
+    write_json,
+)
+from tests.benchmarks.steps.engine import engine
 
 MODELS = (
     "digits-mlp",
