@@ -26,7 +26,18 @@ START, END = "start", "end"
 EQUAL = {END: "equal target", "equal steps": "equal steps", "equal examples": "equal examples"}
 """Moments at which trials of all batch sizes are compared, and what is equal there."""
 _BY_SIGN = (
-    *("adam", "adamw", "nadam", "radam", "adamax", "adagrad", "rmsprop", "adadelta", "adafactor"),
+    *(
+        "adam",
+        "adamw",
+        "sparse-adam",
+        "nadam",
+        "radam",
+        "adamax",
+        "adagrad",
+        "rmsprop",
+        "adadelta",
+        "adafactor",
+    ),
     *("rprop", "merit", "schedule-free-adamw", "signum", "lion"),
 )
 MOVES_BY: Mapping[str, str] = {
