@@ -57,7 +57,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         **({TOKENS: config[TOKENS]} if TOKENS in config else {}),
         **({"mean_target": mean} if mean else {}),
         **({"begun_below": analysis.begun_below} if analysis.begun_below else {}),
-        **({"candidates": config["candidates"]} if "candidates" in config else {}),
+        **{key: config[key] for key in ("candidates", "listed") if key in config},
         **({"batch_schedule": config["batch_schedule"]} if is_planned(config) else {}),
         "recipe": recipe_record(study),
         "replicates_planned": bool(config.get("replicates", {}).get("seeds", 0)),

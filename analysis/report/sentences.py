@@ -71,9 +71,13 @@ def _choice_sentences(record: _Record) -> tuple[str, ...]:
     if "candidates" not in record:
         return ()
     ends = span_text(record["candidates"][0], record["candidates"][-1])
+    count = len(record["table"])
+    sizes = f"these {count} batch sizes" if count > 1 else "this batch size"
+    chose, then = f"The sweep chose {sizes}", ""
+    if "listed" in record:
+        chose, then = "The sweep chose batch sizes", ", until a list took the place of its choice"
     return (
-        f"The sweep chose these {len(record['table'])} batch sizes among {ends}, as those that "
-        "tell most of b_crit for their trial-steps.",
+        f"{chose} among {ends}, as those that tell most of b_crit for their trial-steps{then}.",
     )
 
 
