@@ -48,6 +48,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else ""
 
 
+def not_among(key: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name, with the known name most like it."""
+    names = list(known)
+    hint = did_you_mean(name, names)
+    return f"{key} must be one of {', '.join(names)}, got {name!r}{hint and f'; {hint}'}"
+
+
 def redacted(text: str) -> str:
     """Return a text in which passwords, keys and tokens of URIs are replaced by ***.
 

@@ -1,6 +1,8 @@
 """Files of users and strangers, read with a limit; files written whole or not at all."""
 
 import contextlib
+import gzip
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -46,6 +48,21 @@ def read_file(path: Path, most: int) -> bytes:
     """  # noqa: DOC502  (raised inside)
     checked_size(path, most)
     return path.read_bytes()
+
+
+def gunzipped(content: bytes, most: int) -> bytes:
+    """Return what a gzip file unpacks to, of at most `most` bytes.
+
+    Raises:
+        OSError: it unpacks to more, or is no gzip file.
+        EOFError: it is cut off.
+        zlib.error: it is damaged.
+    """  # noqa: DOC502  (raised inside)
+    with gzip.open(io.BytesIO(content)) as stream:
+        unpacked = stream.read(most + 1)
+    if len(unpacked) > most:
+        raise OSError(f"it unpacks to more than {most:,} bytes")
+    return unpacked
 
 
 @contextlib.contextmanager

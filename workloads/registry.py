@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from batchscale.errors import did_you_mean
+from batchscale.errors import did_you_mean, not_among
 from workloads.builtin.table import BUILTIN
 from workloads.entry_points import Kind, package
 from workloads.errors import WorkloadError
@@ -89,6 +89,23 @@ def class_in_file(reference: str, noun: str) -> Any:
             f"{noun} {name} in {Path(path).resolve()}; read that file, then give --run-code"
         )
     return _class_in(module_of(Path(path), noun), name, f"a {noun}", reference)
+
+
+def plug_in(kind: Kind, key: str, name: str) -> Any:
+    """Return the plug-in that a key of the study file names; None for one of ours.
+
+    It is given by path/to/file.py:Class or by the name of an entry point; other names are refused.
+    """
+    points = kind.points()
+    if name in kind.builtin:
+        return None
+    made = class_in_file(name, kind.noun)
+    if made is not None:
+        return made
+    if name not in points:
+        known = [*kind.builtin, *sorted(points), "path/to/file.py:Class"]
+        raise kind.error(not_among(key, name, known))
+    return kind.load(points[name])
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from analysis.measures.federated import is_federated
 from analysis.measures.targets import trials_as_recorded
 from analysis.tables.files import read_file, remedy
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.imported import exporting
 from analysis.tables.schema import (
     ARCHIVE_FILE,
     CANDIDATES,
@@ -90,24 +91,16 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     path = _path(study)
     studies = _descriptions(folder) if _archived(study) else {}
     place = to / path
-    if os.path.lexists(place):
-        raise AnalysisError(
-            f"an export must not overwrite anything, got {place}; choose another --to"
-        )
     curves = dict(iter(study.curves.groupby(_KEY, sort=False)))
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".batchscale-") as made:
-            complete = Path(made) / place.name
-            for size, group in trials.groupby("batch_size"):
-                description = studies.get(str(size)) or _description(study, path, group)
-                _write_study(complete / str(size), study, description, group, curves)
-            os.rename(complete, place)
-    except OSError as error:
-        raise AnalysisError(
-            f"an export needs a writable folder, got {to}: {error.strerror or error}; choose "
-            "another --to"
-        ) from error
+    with (
+        exporting(place, to),
+        tempfile.TemporaryDirectory(dir=place.parent, prefix=".batchscale-") as made,
+    ):
+        complete = Path(made) / place.name
+        for size, group in trials.groupby("batch_size"):
+            description = studies.get(str(size)) or _description(study, path, group)
+            _write_study(complete / str(size), study, description, group, curves)
+        os.rename(complete, place)
     left_out = len(study.trials.drop_duplicates(_KEY)) - len(trials)
     return Exported(folder=place, trials=len(trials), left_out=left_out)
 

@@ -255,7 +255,7 @@ def _landscape(found: Diagnosed) -> Iterator[str]:
             rows = found.rows("landscape", f"{split}_loss", variant)
             ends = rows[np.isclose(rows["x"], 0) | np.isclose(rows["x"], 1)]["value"].to_numpy()
             inside = rows[rows["x"].between(0, 1)]
-            if len(ends) < 2:  # noqa: PLR2004
+            if len(ends) < 2:
                 continue
             name = {"train": "training", "val": "validation"}[split]
             yield (

@@ -106,7 +106,7 @@ def choose_targets(study: StudyTables) -> tuple[float, ...]:
     loosest = two_digits(loosest, down=True)
     room = math.log(loosest / tightest) / math.log(_LEAST_RATIO)
     count = min(MOST_TARGETS, 1 + math.floor(room))
-    if count < 2:  # noqa: PLR2004
+    if count < 2:
         return ()
     between = [two_digits(error) for error in np.geomspace(tightest, loosest, count)[1:-1]]
     return (tightest, *between, loosest)

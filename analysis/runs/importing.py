@@ -127,16 +127,7 @@ def _studies(
         config = {
             "workload": workload,
             "optimizer": optimizer or NO_OPTIMIZER,
-            "batch_sizes": sorted(part["batch_size"].astype(int).unique().tolist()),
-            "adaptive": not choices.space,
-            "imported": _record(source, here, choices),
-            "search": {"space": space_of(here, choices.space)},
-            # judged by curves at any target, or as stated at one
-            "race": {
-                "to": "budget" if here.measured else "target",
-                "quantity": "loss" if here.metric == "val_loss" else "error",
-                **({} if target is None else {"target": target}),
-            },
+            **_config(source, here, choices, target),
         }
         # refuse now what no command could read later
         check_config(str(folder / STUDY_FILE), config)
@@ -147,6 +138,22 @@ def _studies(
         sentence = f"{folder}: {_sentence(here, converted[TRIALS_FILE], choices)}"
         made = Imported(folder=folder, sentence=sentence, has_target=target is not None)
         yield made, files
+
+
+def _config(source: str, runs: Runs, choices: Choices, target: float | None) -> dict[str, Any]:
+    """Return the study file of some runs, without the names of what was trained."""
+    return {
+        "batch_sizes": sorted(runs.runs["batch_size"].astype(int).unique().tolist()),
+        "adaptive": not choices.space,
+        "imported": _record(source, runs, choices),
+        "search": {"space": space_of(runs, choices.space)},
+        # judged by curves at any target, or as stated at one
+        "race": {
+            "to": "budget" if runs.measured else "target",
+            "quantity": "loss" if runs.metric == "val_loss" else "error",
+            **({} if target is None else {"target": target}),
+        },
+    }
 
 
 def _stem(source: str) -> str:

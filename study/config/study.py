@@ -31,6 +31,7 @@ from study.config.sections import (
     Section,
     kind_of,
 )
+from study.config.space import Range
 from study.config.until import Grant, UntilConfig
 
 
@@ -154,6 +155,11 @@ class ResolvedStudy(StudyConfig):
         """
         space = tuple(self.search.space)
         return space if self.of_program else (*space, *replaced(space))
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """The box that is searched, by hyperparameter; what is fixed is not in it."""
+        return {n: e for n, e in self.search.space.items() if isinstance(e, Range)}
 
     @property
     def of_program(self) -> bool:

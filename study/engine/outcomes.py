@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from study.config.study import ResolvedStudy
 from study.engine.stopping_rules import StoppingRules, has_diverged, held_to
-from study.records import Curve, Floats, Outcome, Role, Seconds, Status, Steps, TrialResult
+from study.records import (
+    Cohort,
+    Curve,
+    Execution,
+    Floats,
+    Outcome,
+    Role,
+    Seconds,
+    Status,
+    Steps,
+    TrialResult,
+)
 
 Texts = NDArray[np.str_]
 Recorded = tuple[str, int, int | None, tuple[str | None, int | None]]
@@ -37,6 +48,28 @@ LOST = (
     Outcome(status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None),
 )
 """Run and outcome of a trial that failed."""
+
+
+def trial_result(
+    cohort: Cohort,
+    index: int,
+    ended: tuple[Run, Outcome] = LOST,
+    execution: Execution | None = None,
+    message: str = "",
+) -> TrialResult:
+    """Return the result of the trial at a place in a cohort; the message says why it failed."""
+    run, outcome = ended
+    return TrialResult(
+        batch_size=cohort.batch_size,
+        cohort=cohort.number,
+        point=cohort.points[index],
+        curve=run.curve,
+        outcome=outcome,
+        seconds=run.seconds,
+        message=message,
+        execution=execution,
+        region=cohort.region,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,7 +67,7 @@ class SharedSearch:
 
     def __init__(self, resolved: ResolvedStudy) -> None:
         """Start without trials."""
-        self._box = {n: e for n, e in resolved.search.space.items() if isinstance(e, Range)}
+        self._box = resolved.ranges
         self._seed = resolved.seed
         self._lanes: dict[_Key, list[_Lane]] = {}
 

@@ -335,7 +335,7 @@ def ratios(over: Sequence[float], under: Sequence[float]) -> str:
 
 def number(value: float) -> str:
     """Write a number with three significant digits, or all digits before the point."""
-    if value != value:  # noqa: PLR0124 - the only number that is not itself is NaN
+    if value != value:  # the only number that is not itself is NaN
         return "-"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:,.{digits}f}"

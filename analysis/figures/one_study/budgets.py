@@ -30,7 +30,7 @@ def budgets_data(analysis: Analysis) -> pd.DataFrame:
         error of the same budget. No rows unless there are two budgets of each unit.
     """
     budgets = choose_budgets(analysis.study)
-    if min(sum(b.unit is unit for b in budgets) for unit in Unit) < 2:  # noqa: PLR2004
+    if min(sum(b.unit is unit for b in budgets) for unit in Unit) < 2:
         return pd.DataFrame()
     data = best_errors(analysis.study, budgets)
     exact = data.groupby(["unit", "budget"])["exact"]

@@ -172,7 +172,7 @@ def _widen_argmax(node: fx.Node) -> None:
 
     torch's argmax over it takes as long as a matrix product of a small network.
     """
-    if node.target is not _aten.argmax.default or len(node.args) != 2:  # noqa: PLR2004 - no keepdim
+    if node.target is not _aten.argmax.default or len(node.args) != 2:  # no keepdim
         return
     source: Any = node.args[0]
     axis = node.args[1]
@@ -214,7 +214,7 @@ def _turn_product(node: fx.Node) -> None:
     last = {axis % 3 for axis in turned.args[1:]} == {1, 2}
     value = _value(product)
     few = value.shape[2] % _VECTOR > 0 and value.shape[1] >= _VECTOR
-    if not (last and few and value.device.type == "cpu" and _value(bias).dim() == 3):  # noqa: PLR2004
+    if not (last and few and value.device.type == "cpu" and _value(bias).dim() == 3):
         return
     call = node.graph.call_function
     with node.graph.inserting_before(node):
