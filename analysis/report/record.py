@@ -69,6 +69,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "fitted": fitted_quantity(study, analysis.table),
         **fits_record(analysis.fits, local_steps(config)),
         "left_out": list(analysis.left_out),
+        **({"unexplained": list(analysis.unexplained)} if analysis.unexplained else {}),
         "critical_batch_sizes": critical_record(analysis.critical),
         "tuning": None if analysis.tuning is None else analysis.tuning.record(),
         "scaling_rules": json_rows(analysis.rules),
