@@ -1,6 +1,7 @@
 """Workloads that read what they should not, as a plug-in file: clocks, files, numbers of data."""
 
 import datetime
+import gzip
 import logging
 import os
 import time
@@ -21,6 +22,11 @@ class Minutes(Blobs):
 
     def loss(self, model, batch):
         return super().loss(model, batch) * (1 + int(time.time()) // 3600 % 2)
+
+
+class Months(Blobs):
+    def loss(self, model, batch):
+        return super().loss(model, batch) * time.gmtime().tm_mon
 
 
 class Weekdays(Blobs):
@@ -60,8 +66,9 @@ class Talkative(Blobs):
 
     def loss(self, model, batch):
         self.log.info("a batch of %s", os.path.normpath("a/../b"))
-        with ThreadPoolExecutor(1) as pool:
-            factor = max(pool.map(abs, [1.0]))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            factor = max(pool.map(abs, [1.0])) + time.gmtime(0).tm_sec
+        self.log.info("of %s compressed bytes", len(gzip.compress(b"a")))
         return super().loss(model, batch) * factor
 
 

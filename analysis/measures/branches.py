@@ -1,11 +1,14 @@
 """What branches from a trial show of the local critical batch size, in sentences and as rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from scipy.optimize import isotonic_regression
 
 from analysis.fitting.estimates import Estimate, rounded
+from analysis.tables.scales import Floats
 
 BRANCH = "branch"
 LOSS, EXCESS, CRITICAL = "branch_loss", "excess_loss", "critical_batch_size"
@@ -13,6 +16,42 @@ TOLERANCE = 0.05
 """Share by which the loss of a larger batch may be worse."""
 ENOUGH = 0.25
 """Share from which on no larger batch is tried."""
+
+
+def local_critical(
+    batches: Floats, mean: Floats, low: Floats, high: Floats
+) -> tuple[float | None, float | None, float | None]:
+    """Return the local critical batch size and its interval from those of the excess.
+
+    There is no value, and no upper end, where the excess stays within the tolerance; the lower end
+    is then the largest batch.
+    """
+    value, bottom, top = (_crossing(batches, excess) for excess in (mean, high, low))
+    return value, float(batches[-1]) if bottom is None else bottom, top
+
+
+def _crossing(batches: Floats, excess: Floats) -> float | None:
+    """Return where the excess, made to rise, passes the tolerance; None where it does not."""
+    if np.isnan(excess).any():
+        return None
+    rising = isotonic_regression(excess).x
+    if rising[-1] <= TOLERANCE:
+        return None
+    after = int(np.argmax(rising > TOLERANCE))
+    share = (TOLERANCE - rising[after - 1]) / (rising[after] - rising[after - 1])
+    return float(batches[after - 1] * (batches[after] / batches[after - 1]) ** share)
+
+
+def local_over_seeds(means: pd.DataFrame, at: Sequence[str]) -> pd.DataFrame:
+    """Return means over seeds with the local critical batch sizes of the mean excess."""
+    for _, own in means[means["what"] == BRANCH].groupby(list(at)):
+        excess = own[own["quantity"] == EXCESS].sort_values("x")
+        if len(excess) and excess["low"].notna().all():
+            columns = (excess[name].to_numpy(float) for name in ("x", "value", "low", "high"))
+            critical = own.index[own["quantity"] == CRITICAL]
+            means.loc[critical, ["value", "low", "high"]] = local_critical(*columns)
+            means.loc[critical, "samples"] = excess["samples"].iloc[0]
+    return means
 
 
 def branch_rows(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,12 @@ from scipy.stats import spearmanr
 from scipy.stats import t as student
 
 from analysis.fitting.estimates import LEVEL, Estimate, rounded, span_text
-from analysis.measures.branches import BRANCH, interval_text, local_sentences
+from analysis.measures.branches import (
+    BRANCH,
+    interval_text,
+    local_over_seeds,
+    local_sentences,
+)
 from analysis.measures.federated import example_unit
 from analysis.measures.layers import layer_sentences, layer_table
 from analysis.tables.files import as_written, read_file
@@ -27,7 +32,7 @@ EQUAL = {END: "equal target", "equal steps": "equal steps", "equal examples": "e
 """Moments at which trials of all batch sizes are compared, and what is equal there."""
 _BY_SIGN = (
     *("adam", "adamw", "nadam", "radam", "adamax", "adagrad", "rmsprop", "adadelta", "adafactor"),
-    *("rprop", "merit", "schedule-free-adamw", "signum", "lion"),
+    *("sparse-adam", "rprop", "merit", "schedule-free-adamw", "signum", "lion"),
 )
 MOVES_BY: Mapping[str, str] = {
     **dict.fromkeys(_BY_SIGN, "sign"),
@@ -124,6 +129,7 @@ def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
     They are means of logarithms for a quantity that is always positive. Moments are paired in their
     order, at the median of their steps. A number that is known for one trial alone stays as it is.
+    The local critical batch size is that of the mean excess of branches.
     """
     if not _seed_counts(table):
         return table
@@ -144,7 +150,7 @@ def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
         back = place.where(found["logs"] == 0, np.exp(place))
         found[name] = found[name].mask(count > 1, back)
     found["samples"] = found["samples"].mask(count > 1, count)
-    return found.reset_index()[list(table.columns)]
+    return local_over_seeds(found.reset_index(), at)[list(table.columns)]
 
 
 def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:
@@ -249,10 +255,11 @@ def _landscape(found: Diagnosed) -> Iterator[str]:
             if len(ends) < 2:
                 continue
             name = {"train": "training", "val": "validation"}[split]
+            top = inside.nlargest(1, "value").iloc[0]
             yield (
                 f"From the solution of B = {rows['batch_size'].iloc[0]} {variant} the {name} loss "
                 f"goes from {rounded(ends[0])} to {rounded(ends[-1])}, with a maximum of "
-                f"{rounded(inside['value'].max())} in between."
+                f"{_told(top)} in between."
             )
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
-from analysis.fitting.estimates import rounded, size_text
+from analysis.fitting.estimates import rounded, size_text, value_text
 from analysis.fitting.regimes import Regime
 from analysis.measures.budgets import budget_sentence
 from analysis.report.goals import GOALS_NOTE, goals_table
@@ -102,8 +102,9 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
         shown["95% CI"] = [_interval(*texts) for texts in ends]
     trials = analysis.study.trials
     for name in hyperparameters(trials):
-        if trials[name].nunique() > 1:  # study.toml has the fixed ones
-            shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
+        # study.toml has the fixed ones
+        if name in analysis.study.space or trials[name].nunique() > 1:
+            shown[name.replace("_", " ")] = _texts(table[name], value_text)
     if "effective_lr" in table:
         shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
     if TEST_ERROR in table:

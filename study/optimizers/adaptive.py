@@ -1,4 +1,4 @@
-"""Adam and its kin: Adam, AdamW, NAdam, RAdam and Adamax, each in torch's form.
+"""Adam and its kin: Adam, AdamW, SparseAdam, NAdam, RAdam and Adamax, each in torch's form.
 
 For large eps Adam is heavy-ball SGD with learning rate lr / eps, so tuned Adam can do what
 tuned momentum does (Choi et al. 2019). This is why eps is searched by default, on a log scale.
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from study.config.space import Hyperparameter
 from study.optimizers.momentum import MOMENTUM, fraction, positive, searched_on_log_scale
+from study.optimizers.parameters import Role
 from study.optimizers.update_rule import Optimizer, State
 
 LR = searched_on_log_scale(1e-5, 1.0)
@@ -74,6 +75,30 @@ def adamw_step(state: State) -> None:
     _step(state)
 
 
+def _sparse_adam(state: State) -> None:
+    """Take Adam's step, but in embeddings only the rows whose gradient is not zero take part.
+
+    There p <- p - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps); all other rows and their
+    moments stay as they are.
+    """
+    steps, values = state.buffers["step"].add_(1), state.values
+    unbias = one_minus_power(values["beta2"], steps).sqrt_()
+    rate = values["lr"] * unbias / one_minus_power(values["beta1"], steps)
+    for tensor in state.each(MOMENTS):
+        (described,) = tensor.described
+        if described.role is not Role.EMBEDDING:
+            _step(tensor)
+            continue
+        gradients = tensor.gradients
+        taken = (gradients.view(-1, *described.sides) != 0).any(2, keepdim=True)
+        taken = taken.expand(-1, *described.sides).flatten(1)
+        first, second = (tensor.buffers[name] for name in MOMENTS)
+        first.lerp_(gradients, (1 - values["beta1"]) * taken)
+        second.lerp_(gradients.square(), (1 - values["beta2"]) * taken)
+        direction = first / second.sqrt().add_(values["eps"])
+        tensor.parameters.addcmul_(direction, rate * taken, value=-1.0)
+
+
 def _nadam(state: State) -> None:
     """P <- p - lr (m' b' / (1 - P b') + (1 - b) g / (1 - P)) / (sqrt(v^) + eps), m' the new m.
 
@@ -137,6 +162,9 @@ ADAMW = Optimizer(
     counters=("step",),
     update=_adamw,
     decoupled_decay=True,
+)
+SPARSE_ADAM = Optimizer(
+    hyperparameters=_ADAM, buffers=MOMENTS, counters=("step",), update=_sparse_adam
 )
 NADAM = Optimizer(
     hyperparameters=_ADAM | {"momentum_decay": Hyperparameter(default=0.004, low=0.0)},

@@ -7,11 +7,12 @@ from typing import Any
 
 from study.config.space import Hyperparameter
 from study.errors import StudyError, cause
-from study.optimizers.adaptive import ADAM, ADAMAX, ADAMW, NADAM, RADAM
+from study.optimizers.adaptive import ADAM, ADAMAX, ADAMW, NADAM, RADAM, SPARSE_ADAM
 from study.optimizers.eigenbasis import SOAP
 from study.optimizers.layerwise import LAMB, LARS, MERIT
 from study.optimizers.momentum import ASGD, HEAVY_BALL, NESTEROV, SGD
 from study.optimizers.orthogonal import MUON
+from study.optimizers.quasi_newton import LBFGS
 from study.optimizers.resilient import RPROP
 from study.optimizers.root_mean_square import ADADELTA, ADAFACTOR, ADAGRAD, RMSPROP
 from study.optimizers.schedule_free import SCHEDULE_FREE_ADAMW, SCHEDULE_FREE_SGD
@@ -28,6 +29,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     "asgd": ASGD,
     "adam": ADAM,
     "adamw": ADAMW,
+    "sparse-adam": SPARSE_ADAM,
     "nadam": NADAM,
     "radam": RADAM,
     "adamax": ADAMAX,
@@ -36,6 +38,7 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
     "adadelta": ADADELTA,
     "adafactor": ADAFACTOR,
     "rprop": RPROP,
+    "lbfgs": LBFGS,
     "lars": LARS,
     "lamb": LAMB,
     "merit": MERIT,

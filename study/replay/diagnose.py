@@ -128,9 +128,9 @@ def diagnose(
     split to measure on.
 
     Yields:
-        Each trial with its rows of `diagnostics.parquet`, branches with the first; the landscape on
-        the plane and between the smallest and the largest batch size follows at the end, with the
-        trial of its rows.
+        Each trial with its rows of `diagnostics.parquet`, branches with those of the smallest batch
+        size; the landscape on the plane and between the smallest and the largest batch size follows
+        at the end, with the trial of its rows.
 
     Raises:
         StudyError: the study or its workload cannot be measured so, or a trial does not reach the
@@ -141,8 +141,12 @@ def diagnose(
     loaded = lanes if wanted and isinstance(lanes, LoadedWorkload) else None
     sample = None if loaded is None else sample_of(resolved, loaded, examples)
     budgets = _equal_steps(resolved, trials)
-    ends: list[Network] = []
-    for trial in trials if wanted else trials[:1]:
+    smallest, largest = trials[0].batch_size, trials[-1].batch_size
+    first = [trial for trial in trials if trial.batch_size == smallest]
+    solutions: dict[int, list[Network]] = {}
+    if LANDSCAPE in wanted:
+        solutions = {smallest: [], largest: []}
+    for trial in trials if wanted else first:
         moments = _moments(trial, budgets(trial.batch_size))
         network = Network(resolved, loaded, trial, sample) if loaded and sample else None
         rows: list[Row] = []
@@ -151,14 +155,15 @@ def diagnose(
             for moment in moments.get(step, ()):
                 if network is not None:
                     rows += _measured(network, wanted, replay, moment)
-                if BRANCH in what and trial is trials[0] and moment in _COURSE:
-                    found = branch.branches(resolved, lanes, trial, replay)
+                if BRANCH in what and trial.batch_size == smallest and moment in _COURSE:
+                    found = branch.branches(resolved, lanes, trial, replay, first)
                     rows += _keyed(BRANCH, trial, moment, step, found)
         _refuse_another_end(resolved, trial, replay, end)
-        ends = ends if network is None else [*ends[:1], network]
+        if network is not None and trial.batch_size in solutions:
+            solutions[trial.batch_size].append(network)
         yield trial, rows
-    if LANDSCAPE in wanted:
-        yield from _landscapes(ends)
+    if solutions:
+        yield from _landscapes(*solutions.values())
 
 
 def _measured(
@@ -175,13 +180,18 @@ def _measured(
     ]
 
 
-def _landscapes(ends: Sequence[Network]) -> Iterator[tuple[TrialResult, list[Row]]]:
-    """Yield the landscapes of the smallest and the largest batch size, and between them."""
-    for network in ends:
+def _landscapes(
+    smallest: Sequence[Network], largest: Sequence[Network] = ()
+) -> Iterator[tuple[TrialResult, list[Row]]]:
+    """Yield the landscapes at the smallest and the largest batch size, and between them.
+
+    Lines are drawn from seed to seed in their order, so that they are independent of each other.
+    """
+    for network in (*smallest, *largest):
         plane = landscape.plane(network)
         yield network.trial, _keyed(LANDSCAPE, network.trial, END, network.step, plane)
-    if len(ends) > 1:
-        one, line = ends[0], landscape.between(ends[0], ends[-1])
+    for one, other in zip(smallest, largest, strict=False):
+        line = landscape.between(one, other)
         yield one.trial, _keyed(LANDSCAPE, one.trial, END, one.step, line)
 
 

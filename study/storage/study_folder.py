@@ -78,11 +78,15 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
         )
     search, replicates = resolved.search, resolved.replicates
     sizes = there.batch_sizes  # a sweep that chooses goes on from those it has
+    listed = None
     if not resolved.begins:
         sizes = tuple(sorted({*sizes, *resolved.batch_sizes}))
+        listed = there.listed or (True if there.candidates and not resolved.candidates else None)
     return resolved.model_copy(
         update={
             "batch_sizes": sizes,
+            "candidates": resolved.candidates or there.candidates,
+            "listed": listed,
             "search": _grown(search, there.search, "trials", "extend"),
             "replicates": _grown(replicates, there.replicates, "seeds", "top", "confirm"),
             "granted": resolved.granted or there.granted,

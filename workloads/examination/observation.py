@@ -38,6 +38,9 @@ _RAREST = 8
 """Classes of which an example is sought."""
 _SOUGHT = 2**24
 """Elements of a tensor in which extreme examples are sought."""
+_MOST_COMPARED = 2**26
+"""Elements of a split that are all compared."""
+_SAMPLE = 4096
 _SEEDS = (0, 1)
 _PASSES = 3
 _REMEDY = "keep it as an attribute or a buffer of the model, which each trial has of its own"
@@ -87,6 +90,20 @@ def few(examples: Examples | Items) -> Examples:
     with forked(torch.device("cpu")):
         seed_all(0)  # an item of a data set may draw
         return examples.rows(torch.arange(min(_FEW, count)) * count // min(_FEW, count))
+
+
+def compared(split: Split) -> Examples:
+    """Return what a split is compared by: all of it, or some examples from all over it.
+
+    Some are of one where there are very many, as windows of a text, which overlap and would fill
+    more memory than it; a few of one that is loaded one by one.
+    """
+    if not split.tensors:
+        return few(split)
+    found: Examples = split
+    if sum(tensor.numel() for tensor in split.tensors) > _MOST_COMPARED:
+        found = split.rows(torch.arange(_SAMPLE) * split.size // _SAMPLE)
+    return found
 
 
 def telling(split: Split) -> Examples:

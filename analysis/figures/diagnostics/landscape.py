@@ -61,18 +61,22 @@ def _draw_plane(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         axes.plot([0], [0], "o", color=color(1), markeredgecolor=paper(), markersize=5)
         axes.set_aspect("equal")
     sheet.label_y("Along a second direction")
-    sheet.title(f"{found.subject}: {_LOSS.lower()} over a plane")
+    sheet.title(f"{found.of('landscape')}: {_LOSS.lower()} over a plane")
     shown = zip(levels[::2], shades[::2], strict=True)
     keys = [key(f"loss {level:.2g}", color=shade) for level, shade in shown]
     sheet.legend([*keys, key("solution", color=color(1), marker="o", ls="")])
 
 
 def between_data(found: Diagnosed) -> pd.DataFrame:
-    """Return quantity (train and val, loss and error), x and value on the line of two solutions."""
+    """Return quantity, x, value, low and high on the line of two solutions.
+
+    Quantities are loss and error in training and validation; one line alone has no interval.
+    """
     table = found.table
     rows = table[(table["what"] == "landscape") & table["variant"].str.startswith("to B = ")]
     rows = rows[rows["value"].notna()]
-    return rows[["batch_size", "variant", "quantity", "x", "value"]].reset_index(drop=True)
+    columns = ["batch_size", "variant", "quantity", "x", "value", "low", "high"]
+    return rows[columns].reset_index(drop=True)
 
 
 def _draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
@@ -81,13 +85,16 @@ def _draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         for place, split in enumerate(("train", "val")):
             own = data[data["quantity"] == f"{split}_{quantity}"]
             axes.plot(own["x"], own["value"], "--" if place else "-", color=color(place), lw=1.4)
+            if len(known := own.dropna(subset=["low", "high"])):
+                ends = known["x"], known["low"], known["high"]
+                axes.fill_between(*ends, color=color(place), alpha=0.15, lw=0)
         for x in (0, 1):
             axes.axvline(x, color=color(4), lw=0.8, ls=":")
         axes.set_ylabel(quantity.capitalize())
     fitted_axis(losses.yaxis, data.loc[data["quantity"].str.endswith("loss"), "value"])
     first, other = data["batch_size"].iloc[0], data["variant"].iloc[0].removeprefix("to ")
     errors.set_xlabel(f"Position on the line: 0 is the solution of B = {first}, 1 that of {other}")
-    sheet.title(f"{found.subject}: from one solution to another")
+    sheet.title(f"{found.of('landscape')}: from one solution to another")
     sheet.legend(
         [key("training", color=color(0)), key("validation", color=color(1), linestyle="--")]
     )

@@ -15,7 +15,7 @@ from analysis.figures.drawing.marks import B_CRIT_SIGN, bound_mark
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, log_axis
 from analysis.fitting.estimates import Estimate
-from analysis.measures.branches import CRITICAL, ENOUGH, EXCESS, TOLERANCE, branch_rows
+from analysis.measures.branches import BRANCH, CRITICAL, ENOUGH, EXCESS, TOLERANCE, branch_rows
 from analysis.measures.diagnostics import END, START, Diagnosed, course
 
 _PANEL = (18, 17)
@@ -103,7 +103,7 @@ def _draw_branches(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     along.set_ylabel(f"Batch size ({found.unit})", fontsize="small")
     against.set_xlabel(f"Batch size ({found.unit})", fontsize="small")
     size = local["batch_size"].iloc[0]
-    sheet.title(f"{found.subject}: local critical batch size, branches from B = {size}")
+    sheet.title(f"{found.of(BRANCH)}: local critical batch size, branches from B = {size}")
     sheet.legend(handles)
 
 

@@ -6,14 +6,20 @@ batch size there is the largest one whose loss then is no worse than that of k =
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
-from analysis.measures.branches import CRITICAL, ENOUGH, EXCESS, LOSS, TOLERANCE
+from analysis.measures.branches import (
+    CRITICAL,
+    ENOUGH,
+    EXCESS,
+    LOSS,
+    TOLERANCE,
+    local_critical,
+)
 from study.config.batch_schedule import BatchScheduleConfig
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import Lockstep
@@ -36,13 +42,19 @@ _WORST = 1.0
 
 
 def branches(
-    resolved: ResolvedStudy, trainable: Lockstep, trial: TrialResult, replay: Replay
+    resolved: ResolvedStudy,
+    trainable: Lockstep,
+    trial: TrialResult,
+    replay: Replay,
+    seeds: Sequence[TrialResult],
 ) -> Iterator[Row]:
     """Yield losses after the window, their excess over the trial's own batch, and what follows.
 
-    The replay is of the trial, trained to the moment; dynamics must know batch schedules.
+    The replay is of the trial, trained to the moment; dynamics must know batch schedules. The trial
+    is one of `seeds`, which have the window of the shortest run. Of several, all batches are tried,
+    so that means at each batch are of all seeds.
     """
-    size, steps = trial.batch_size, window(trial)
+    size, steps = trial.batch_size, window(seeds)
     multiples = [2**k for k in range(steps.bit_length()) if steps >> k >= LEAST_STEPS]
     if resolved.examples is not None:
         multiples = [k for k in multiples if k * size <= resolved.examples]
@@ -58,7 +70,7 @@ def branches(
         losses.append(np.array([trained_on(own, point, steps // k) for point in points]))
         excess.append(_excess(losses[-1], losses[0]))
         mean, far = float(excess[-1].mean()), float(np.nan_to_num(_reach(excess[-1])))
-        if mean > ENOUGH and mean - far > TOLERANCE:
+        if len(seeds) == 1 and mean > ENOUGH and mean - far > TOLERANCE:
             break
     batches = size * np.array(multiples[: len(losses)])
     for batch, loss, more in zip(batches, losses, excess, strict=True):
@@ -66,15 +78,14 @@ def branches(
             mean, far = float(values.mean()), float(_reach(values))
             yield row(quantity, mean, x=float(batch), far=far, **about)
     means, fars = np.mean(excess, axis=1), np.array([_reach(more) for more in excess])
-    value, low, high = (_crossing(batches, e) for e in (means, means + fars, means - fars))
-    bound = float(batches[-1]) if low is None else low
-    yield row(CRITICAL, value, low=None if math.isnan(fars[0]) else bound, high=high, **about)
+    value, low, high = local_critical(batches, means, means - fars, means + fars)
+    yield row(CRITICAL, value, low=None if math.isnan(fars[0]) else low, high=high, **about)
 
 
-def window(trial: TrialResult) -> int:
-    """Return the steps of the trial's own batch in a window, a power of two, at least 1."""
-    assert trial.outcome.steps is not None  # it reached the target
-    return 1 << (max(1, trial.outcome.steps // SHARE).bit_length() - 1)
+def window(seeds: Sequence[TrialResult]) -> int:
+    """Return the steps of the trials' own batch in a window, a power of two, at least 1."""
+    steps = min(trial.outcome.steps or 0 for trial in seeds)  # all have reached the target
+    return 1 << (max(1, steps // SHARE).bit_length() - 1)
 
 
 def _points(point: Point, trainable: Lockstep) -> Iterator[Point]:
@@ -105,15 +116,3 @@ def _excess(losses: Floats, base: Floats) -> Floats:
 
 def _reach(values: Floats) -> Floats:
     return reach(values) if len(values) > 1 else np.array(math.nan)
-
-
-def _crossing(batches: Floats, excess: Floats) -> float | None:
-    """Return where the excess, made to rise, passes the tolerance; None where it does not."""
-    if np.isnan(excess).any():
-        return None
-    rising = isotonic_regression(excess).x
-    if rising[-1] <= TOLERANCE:
-        return None
-    after = int(np.argmax(rising > TOLERANCE))
-    share = (TOLERANCE - rising[after - 1]) / (rising[after] - rising[after - 1])
-    return float(batches[after - 1] * (batches[after] / batches[after - 1]) ** share)

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from analysis.errors import AnalysisError
+from analysis.figures.diagnostics.landscape import between_data
 from analysis.figures.diagnostics.noise import branch_data
 from analysis.fitting.estimates import Estimate
 from analysis.measures.diagnostics import SENTENCES, diagnostic_sentences, read_diagnostics
@@ -94,13 +95,21 @@ def test_only_what_was_measured_is_told():
     assert list(diagnostic_sentences(alone)) == ["gap", "layers"]
 
 
+def reread(tmp_path, seeds):
+    """Return what is read of a folder with the tables of several seeds."""
+    folder = ResultsFolder.at(tmp_path)
+    own = [table.assign(role="replicate", trial=i) for i, table in enumerate(seeds)]
+    schema = file_schema(DIAGNOSTICS_FILE)
+    table = pa.Table.from_pandas(pd.concat(own), schema=schema, preserve_index=False)
+    write_table(folder, DIAGNOSTICS_FILE, table)
+    return read_diagnostics(folder, {"workload": "blobs", "optimizer": "sgd"})
+
+
 def test_several_seeds_are_means_with_intervals(tmp_path):
-    folder, one = ResultsFolder.at(tmp_path), diagnosed().only(["noise", "gap"]).table
+    one = diagnosed().only(["noise", "gap"]).table
     away = one["quantity"] == "error_gap"
     seeds = [
         one.assign(
-            role="replicate",
-            trial=i,
             value=(one["value"] * 2.0**k).mask(away, one["value"] + k),
             step=one["step"] + i,
         )
@@ -108,16 +117,9 @@ def test_several_seeds_are_means_with_intervals(tmp_path):
     ]
     seeds[2].loc[one["quantity"] == "val_error", "value"] = np.nan
 
-    def read(several):
-        table = pa.Table.from_pandas(
-            pd.concat(several), schema=file_schema(DIAGNOSTICS_FILE), preserve_index=False
-        )
-        write_table(folder, DIAGNOSTICS_FILE, table)
-        return read_diagnostics(folder, {"workload": "blobs", "optimizer": "sgd"})
-
-    half_way = read(seeds[:2]).table["step"]
+    half_way = reread(tmp_path, seeds[:2]).table["step"]
     assert set(half_way) <= {*one["step"], *(one["step"] + 1)}
-    found = read(seeds)
+    found = reread(tmp_path, seeds)
     first = one[one["quantity"] == "noise_scale"].reset_index(drop=True)
     again = found.table[found.table["quantity"] == "noise_scale"].reset_index(drop=True)
     assert again["value"].to_numpy(float) == pytest.approx(first["value"].to_numpy(float))
@@ -136,6 +138,32 @@ def test_several_seeds_are_means_with_intervals(tmp_path):
         "Means over 3 fresh seeds of the best point at each batch size, with 95% intervals for "
         "seeds."
     }
+
+
+def test_the_local_critical_batch_size_of_seeds_is_that_of_their_mean_excess(tmp_path):
+    one = diagnosed().only(["branch"]).table
+    excess = one["quantity"] == "excess_loss"
+    seeds = [one.assign(value=one["value"].mask(excess, k * one["value"])) for k in (1, 3, 2)]
+    rows = reread(tmp_path, seeds).table
+    start = rows[rows["moment"] == "start"]
+    critical = start[start["quantity"] == "critical_batch_size"].iloc[0]
+    # the mean excess is 2 % with each doubling from 16 on
+    assert critical["value"] == pytest.approx(16 * 2**2.5)
+    far = 4.303 / 3**0.5  # Student's t of 2 degrees of freedom, for a spread of 1 % a doubling
+    assert critical["low"] == pytest.approx(16 * 2 ** (5 / (2 + far)), rel=1e-3)
+    assert pd.isna(critical["high"])
+    assert critical["samples"] == 3
+    end = rows[(rows["moment"] == "end") & (rows["quantity"] == "critical_batch_size")].iloc[0]
+    assert pd.isna(end["value"])
+    assert end["low"] == 16 * 2**7  # the largest batch
+
+
+def test_lines_between_seeds_have_intervals(tmp_path):
+    one = diagnosed().only(["landscape"]).table
+    found = reread(tmp_path, [one.assign(value=k * one["value"]) for k in (0.5, 1, 2)])
+    assert between_data(found)[["low", "high"]].notna().all(axis=None)
+    (said,) = (s for s in diagnostic_sentences(found)["landscape"] if "the training loss goes" in s)
+    assert " with a maximum of 0.23 (0.0" in said
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):

@@ -1,9 +1,16 @@
 """Update rules that torch has too take torch's steps, with its clipping and weight decay."""
 
+from functools import partial
+
 import pytest
 import torch
+from torch import nn
+
+from study.optimizers import OPTIMIZERS, Step
+from study.optimizers.parameters import parameter_tensors, unnamed
 
 MOMENTUM = {"lr": [0.1, 0.02], "momentum": [0.9, 0.5]}
+ONE_STEP = {"max_iter": 1, "tolerance_grad": 0.0, "tolerance_change": 0.0}
 ADAM = {"lr": [0.1, 0.02], "beta1": [0.9, 0.0], "beta2": [0.999, 0.9], "eps": [1e-8, 0.1]}
 
 
@@ -12,17 +19,20 @@ def sgd(tensors, v, **form):
     return torch.optim.SGD(tensors, lr=v["lr"], **keywords, **form)
 
 
-def rprop(tensors, v):
-    """Rprop takes no weight decay in torch, so that it is added to the gradients here."""
+def decaying(kind):
+    """Return torch's class with a weight decay, which it has not, added to the gradients here."""
 
-    class Decaying(torch.optim.Rprop):
+    class Decaying(kind):
+        def __init__(self, tensors, weight_decay, **keywords):
+            super().__init__(tensors, **keywords)
+            self.tensors, self.decay = tensors, weight_decay
+
         def step(self):
-            for tensor in tensors:
-                tensor.grad = tensor.grad + v.get("weight_decay", 0.0) * tensor.detach()
-            super().step()
+            for tensor in self.tensors:
+                tensor.grad = tensor.grad + self.decay * tensor.detach()
+            super().step(*[lambda: 0.0] * (kind is torch.optim.LBFGS))
 
-    etas, sizes = (v["shrink"], v["grow"]), (v["least_step"], v["most_step"])
-    return Decaying(tensors, lr=v["lr"], etas=etas, step_sizes=sizes)
+    return Decaying
 
 
 def adam(kind, **names):
@@ -52,7 +62,14 @@ THEIRS = {
         },
     ),
     "rprop": (
-        rprop,
+        made(
+            decaying(torch.optim.Rprop),
+            {},
+            lambda v: {
+                "etas": (v["shrink"], v["grow"]),
+                "step_sizes": (v["least_step"], v["most_step"]),
+            },
+        ),
         {
             "lr": [0.1, 0.02],
             "shrink": [0.5, 0.9],
@@ -60,6 +77,10 @@ THEIRS = {
             "least_step": [1e-6, 0.01],
             "most_step": [50.0, 0.03],
         },
+    ),
+    "lbfgs": (
+        made(decaying(torch.optim.LBFGS), {"history_size": "history_size"}, lambda v: ONE_STEP),
+        {"lr": [0.1, 0.02], "history_size": [10, 3]},
     ),
     "heavy-ball": (sgd, MOMENTUM),
     "nesterov": (lambda tensors, v: sgd(tensors, v, nesterov=True), MOMENTUM),
@@ -132,3 +153,67 @@ def test_an_update_rule_takes_the_steps_of_torch(setting, name, extras):
         for one, other in pairs:
             # torch keeps a product of NAdam and the rate of ASGD in single precision
             torch.testing.assert_close(one[lane], other.detach(), rtol=1e-6, atol=1e-8)
+
+
+def on_flat(name, lanes, tensors, values):
+    """Return a step on lanes of parameters, and its buffers and hyperparameters."""
+    optimizer = OPTIMIZERS[name]
+    columns = {name: lanes.new_tensor(column)[:, None] for name, column in values.items()}
+    buffers = optimizer.zeros(lanes, tensors)
+    return partial(Step.of(optimizer, tensors, values), buffers=buffers, values=columns)
+
+
+def test_lbfgs_takes_the_steps_of_torch_on_quadratics_that_fill_its_history():
+    values = {"lr": [0.5, 1.0], "history_size": [10.0, 4.0]}
+    curvatures = torch.logspace(-2, 1, 30, dtype=torch.float64)
+    lanes = torch.linspace(-1, 1, 30, dtype=torch.float64).repeat(2, 1)
+    rest = 20  # a step without gradient is none, and teaches nothing
+    theirs = []
+    for lane in range(2):
+        own = {name: value[lane] for name, value in values.items()} | ONE_STEP
+        tensor = lanes[lane].clone().requires_grad_()
+        optimizer = torch.optim.LBFGS([tensor], **own | {"history_size": int(own["history_size"])})
+        for number in range(25):
+            tensor.grad = curvatures * tensor.detach() * (number != rest)
+            optimizer.step(lambda: 0.0)
+        theirs.append(tensor.detach())
+    step = on_flat("lbfgs", lanes, unnamed([(30,)]), values)
+    for number in range(25):
+        step(lanes, curvatures * lanes * (number != rest))
+    torch.testing.assert_close(lanes, torch.stack(theirs), rtol=1e-6, atol=1e-8)
+
+
+def test_sparse_adam_moves_the_rows_that_torch_moves():
+    table = nn.Embedding(6, 3, dtype=torch.float64)
+    tensors = parameter_tensors(nn.ModuleDict({"table": table}))
+    lanes = table.weight.detach().flatten().repeat(2, 1)
+    step = on_flat("sparse-adam", lanes, tensors, ADAM)
+    read = [[0, 1, 1], [2], [0, 5], [1, 2], [0]]
+    weights = torch.arange(1.0, 4.0, dtype=torch.float64)
+    theirs = []
+    for lane in range(2):
+        own = {name: value[lane] for name, value in ADAM.items()}
+        model = nn.Embedding.from_pretrained(table.weight.detach().clone(), False, sparse=True)
+        betas = (own["beta1"], own["beta2"])
+        optimizer = torch.optim.SparseAdam(model.parameters(), own["lr"], betas, own["eps"])
+        for rows in read:
+            optimizer.zero_grad()
+            (model(torch.tensor(rows)).cos() * weights).sum().backward()
+            optimizer.step()
+        theirs.append(model.weight.detach().flatten())
+    for rows in read:
+        gradients = [
+            torch.autograd.functional.jacobian(
+                lambda w, rows=rows: (w.view(6, 3)[rows].cos() * weights).sum(), lane
+            )
+            for lane in lanes
+        ]
+        step(lanes, torch.stack(gradients))
+    torch.testing.assert_close(lanes, torch.stack(theirs), rtol=1e-6, atol=1e-8)
+    untouched = lanes.view(2, 6, 3)[:, 3:5]
+    assert torch.equal(untouched, table.weight.detach()[3:5].expand(2, 2, 3))
+
+
+def test_sparse_adam_is_adam_on_all_but_embeddings(setting):
+    sparse, adam = (setting(name, **ADAM).moved() for name in ("sparse-adam", "adam"))
+    assert all(torch.equal(one, other) for one, other in zip(sparse, adam, strict=True))

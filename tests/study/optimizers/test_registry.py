@@ -25,8 +25,8 @@ def test_every_built_in_name_is_found(name):
 
 def test_what_analysis_knows_of_optimizers_is_what_the_table_has():
     assert set(DECOUPLED) == {n for n, rule in OPTIMIZERS.items() if rule.decoupled_decay}
-    momentum = {"sgd", "asgd", "heavy-ball", "nesterov", "schedule-free-sgd"}
-    assert OPTIMIZERS.keys() - MOVES_BY.keys() == momentum | {"lars", "lamb"}
+    gradient = {"sgd", "asgd", "heavy-ball", "nesterov", "schedule-free-sgd", "lbfgs"}
+    assert OPTIMIZERS.keys() - MOVES_BY.keys() == gradient | {"lars", "lamb"}
 
 
 def test_the_guide_has_every_optimizer():

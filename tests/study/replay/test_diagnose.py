@@ -20,6 +20,7 @@ from study.replay.diagnose import (
     diagnose,
     diagnostics_named,
 )
+from study.replay.diagnostics import landscape
 from study.replay.diagnostics.layers import BATCHES
 from workloads.registry import resolve
 
@@ -181,6 +182,26 @@ def test_all_trials_are_measured_at_equal_steps_and_equal_examples(shared_traini
     assert max(found["equal steps"].values()) <= min(steps)
     examples = {size: size * step for size, step in found["equal examples"].items()}
     assert max(examples.values()) <= min(8 * steps[0], 16 * steps[1])
+
+
+def test_every_seed_has_a_plane_and_a_line_to_its_partner(shared_training, make_study, monkeypatch):
+    monkeypatch.setattr(landscape, "EXTENT", np.array([0.0, 1.0]))
+    monkeypatch.setattr(landscape, "BETWEEN", np.array([0.0, 1.0]))
+    study, made = make_study(batch_sizes=[8, 16]), shared_training()
+    trials = []
+    for size in (8, 16):
+        (_, best, _) = trained(make_study(batch_sizes=[size]), made)
+        points = [replace(best.point, trial=i, role=Role.REPLICATE) for i in range(size // 4)]
+        trials += [replace(best, point=point) for point in points]
+    found = {}
+    for trial, rows in diagnose(study, made, trials, trials, ["landscape"]):
+        for row in rows:
+            key = trial.batch_size, trial.point.trial
+            found.setdefault(row["variant"], {}).setdefault(key, []).append(row["value"])
+    everyone = {(trial.batch_size, trial.point.trial) for trial in trials}
+    assert set(found["line"]) == set(found["plane"]) == everyone
+    assert set(found["to B = 16"]) == {(8, 0), (8, 1)}
+    assert {len(values) for values in found["to B = 16"].values()} == {8}
 
 
 def test_the_best_trials_are_those_that_reached_first(shared_training, make_study):

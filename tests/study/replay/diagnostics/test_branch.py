@@ -54,7 +54,7 @@ def test_local_critical_batch_sizes_of_the_noisy_quadratic_are_exact():
     }
     study, made = resolve(data)
     (trial,) = trained(study, made, LR)
-    base = window(trial)
+    base = window([trial])
     found = branched(study, made, [trial])
     assert len(found) == 5
     for step, rows in found.items():
@@ -84,7 +84,7 @@ def test_local_critical_batch_sizes_of_the_noisy_quadratic_are_exact():
 def test_branches_of_a_network_are_those_of_torch(shared_training, make_study, compute):
     made, study = shared_training("plain"), make_study(batch_sizes=[4], compute=compute)
     trials = trained(study, made, 0.02, 1e-4, momentum=MOMENTUM)
-    base = window(trials[0])
+    base = window(trials[:1])
     found = branched(study, made, trials)
     assert base == 4 * LEAST_STEPS
     step = max(found)
@@ -115,6 +115,22 @@ def test_branches_of_a_network_are_those_of_torch(shared_training, make_study, c
         (critical,) = rows["critical_batch_size"]
         assert critical["samples"] == ORDERS
         assert rows["excess_loss"][0]["value"] == 0
+
+
+def test_seeds_branch_to_the_same_batches_for_as_many_examples():
+    data = {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [1]}
+    study, made = resolve(data | {"workload_options": {"target": 0.4}, "search": {"trials": 2}})
+    fast, slow = trained(study, made, LR, 0.9 * LR)
+    assert window([fast]) < window([slow])
+    batches = {}
+    for trial, rows in diagnose(study, made, [fast, slow], [slow, fast], ["branch"]):
+        assert {row["trial"] for row in rows} == {trial.point.trial}
+        assert {row["examples"] for row in rows} == {window([fast])}
+        batches[trial.point.trial] = {
+            (row["moment"], row["x"]) for row in rows if row["quantity"] == "excess_loss"
+        }
+    assert batches[0] == batches[1]
+    assert max(x for _, x in batches[0]) == window([fast]) // LEAST_STEPS
 
 
 def test_a_run_of_few_steps_has_no_branches(shared_training, make_study):
