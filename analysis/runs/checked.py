@@ -118,11 +118,8 @@ def _ended(
     else:
         runs = outcomes(table, runs)
     beyond = runs[runs["stopped_at"] * runs["batch_size"] > 2**53]
-    if len(beyond):
-        at = beyond.iloc[0]
-        rule = "a run must take at most 2^53 examples, steps x batch_size"
-        got = f"{at['stopped_at']:.3g} x {at['batch_size']:.3g}"
-        table.rows.refuse(rule, got, [at["row"]])
+    rule = "a run must take at most 2^53 examples, steps x batch_size"
+    table.rows.refuse_any(beyond, rule, "{stopped_at:.3g} x {batch_size:.3g}")
     runs["status"] = statuses(table, runs)
     return runs
 
