@@ -45,7 +45,7 @@ class RecordedLandscape:
         batch_sizes: those recorded.
     """
 
-    options = {}  # noqa: RUF012  (of the workload that stands in for the recorded one)
+    options = {}
 
     def __init__(self, recording, easier=0):
         """Take the runs that `record.recording` returns, and a target some levels `easier`."""
