@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.blobs import Blobs
 from tests.containers import Points
-from workloads import Data
+from workloads import Data, Examples
 
 
 class Minutes(Blobs):
@@ -147,6 +147,27 @@ class RarelyIgnored(Blobs):
         data = super().data()
         data.validation.targets[7] = -100
         return data
+
+
+class TruthValues(Blobs):
+    """Targets that are true or false, and inputs of small whole numbers."""
+
+    def data(self):
+        data = super().data()
+        train, validation = (
+            Examples((10 * x).to(torch.int8), y > 0) for x, y in (data.train, data.validation)
+        )
+        return Data(train=train, validation=validation)
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1), nn.Flatten(0))
+
+    def loss(self, model, batch):
+        logits = model(batch.inputs / 10)
+        return nn.functional.binary_cross_entropy_with_logits(logits, batch.targets.float())
+
+    def error(self, model, data):
+        return ((model(data.inputs / 10) > 0) != data.targets).float().mean()
 
 
 class RareClass(Blobs):

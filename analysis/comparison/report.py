@@ -185,9 +185,11 @@ def _cell(compared: float | None, bound: float | None, normalised: float | None)
 
 
 def fits_table(comparison: Comparison) -> pd.DataFrame:
-    """Return the hyperbolas and critical batch sizes as text: one row per quantity."""
+    """Return the hyperbolas and critical batch sizes as text, one row per quantity, if any."""
     studies = comparison.studies
     fits = [study.fit for study in studies]
+    if all(fit is None for fit in fits):
+        return pd.DataFrame()
     units = {step_unit(study.analysis.study.config) for study in studies}
     unit = " or ".join(sorted(units))
     # the examples of all local steps

@@ -157,10 +157,13 @@ def _steps(comparison: Comparison) -> Iterator[str]:
             f"{study.label} needs {rounded(study.reached[size])} "
             f"({times(study.reached[size] / least)} as many)"
             for study in others
+            if study.reached[size] > least
         )
+        ties = [study.label for study in (first, *others) if study.reached[size] == least]
+        fewest = f"{list_text(ties)} {'needs' if len(ties) == 1 else 'need'} the fewest steps"
         yield (
             f"At B = {size}, the {end} batch size that reached the target in all studies, "
-            f"{first.label} needs the fewest steps, {rounded(least)}; {more}."
+            f"{fewest}, {rounded(least)}{'; ' if more else ''}{more}."
         )
 
 

@@ -77,7 +77,7 @@ class SearchSample:
 
     def reach(self, n: int) -> float:
         """Return the probability that n trials hold one that reached the target."""
-        return float(1 - self.none_of_fastest(n)[-1])
+        return _reach(self.none_of_fastest(n))
 
     def mean(self, n: int) -> float:
         """Return the geometric mean of the fewest steps over n trials, 1 to `trials`.
@@ -85,7 +85,9 @@ class SearchSample:
         Steps vary by factors, so their logarithms are averaged. Subsets without a trial that
         reached enter with `bound`: the mean is a lower bound unless `reach` is 1.
         """
-        missing = self.none_of_fastest(n)
+        return self._mean(self.none_of_fastest(n))
+
+    def _mean(self, missing: NDArray[np.float64]) -> float:
         log_mean = -np.diff(missing) @ np.log(self.steps)
         return float(np.exp(log_mean + missing[-1] * np.log(self.bound)))
 
@@ -96,9 +98,10 @@ class SearchSample:
         needs no bound for misses, but does not see the last doubling: half of all subsets of N / 2
         trials hold the very best one.
         """
-        mean = self.mean(n) if len(self.steps) else None
-        hits = np.flatnonzero(self.none_of_fastest(n)[1:] <= 0.5 + 1e-12)
-        return n, self.reach(n), mean, float(self.steps[hits[0]]) if len(hits) else None
+        missing = self.none_of_fastest(n)
+        mean = self._mean(missing) if len(self.steps) else None
+        hits = np.flatnonzero(missing[1:] <= 0.5 + 1e-12)
+        return n, _reach(missing), mean, float(self.steps[hits[0]]) if len(hits) else None
 
     @property
     def gain(self) -> float | None:
@@ -119,6 +122,10 @@ class SearchSample:
         if gain is None or self.reach(self.trials // 2) < LEAST_REACH:
             return SearchVerdict.UNKNOWN
         return SearchVerdict.SETTLED
+
+
+def _reach(missing: NDArray[np.float64]) -> float:
+    return float(1 - missing[-1])
 
 
 def search_sample(trials: pd.DataFrame) -> SearchSample:

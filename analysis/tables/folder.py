@@ -102,6 +102,12 @@ class ResultsFolder:
         files = [info for info in self._inside(subfolder) if info.type == fs.FileType.File]
         return sorted(f"{subfolder}/{info.base_name}" for info in files)
 
+    def up_to_date(self, name: str, subfolder: str) -> bool:
+        """Return whether a file, which must exist, was written after all in a subfolder."""
+        with self._errors_reported():
+            written = self.filesystem.get_file_info(self._path(name)).mtime_ns
+        return all(info.mtime_ns < written for info in self._inside(subfolder))
+
     def read(self, name: str) -> bytes:
         """Return the content of a file; refuse a missing one, no regular one, and one too large."""
         content = self.find(name)

@@ -192,7 +192,8 @@ def require_planned(where: str, study: StudyTables) -> None:
         of_role = trials[trials["role"] == role]
         runs = of_role.groupby(_POINT, dropna=False).size()
         more = int(section.get("confirm") or 0) if role == "replicate" else 0
-        for (size, *_), count in runs.items():
+        for point, count in runs.items():
+            size: int = point[0]  # type: ignore[index]  # of several columns
             if count > max(most, granted.get(size, {}).get(key, 0)) + more:
                 _refuse(where, TRIALS_FILE, f"more {key} at B = {size}", STUDY_FILE)
 

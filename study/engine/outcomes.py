@@ -114,17 +114,19 @@ class Outcomes:
     stopped_at: Steps
     best_error: Floats  # NaN for None
 
-    def outcome(self, lane: int) -> Outcome:
-        """Return the outcome of one lane."""
-        steps, before = int(self.steps[lane]), int(self.steps_before[lane])
-        best = float(self.best_error[lane])
-        return Outcome(
-            status=Status(self.status[lane]),
-            steps=None if steps < 0 else steps,
-            steps_before=None if before < 0 else before,
-            stopped_at=int(self.stopped_at[lane]),
-            best_error=None if math.isnan(best) else best,
-        )
+    def outcomes(self) -> list[Outcome]:
+        """Return the outcome of each lane."""
+        columns = (self.status, self.steps, self.steps_before, self.stopped_at, self.best_error)
+        return [
+            Outcome(
+                status=Status(status),
+                steps=None if steps < 0 else steps,
+                steps_before=None if before < 0 else before,
+                stopped_at=end,
+                best_error=None if math.isnan(best) else best,
+            )
+            for status, steps, before, end, best in zip(*(c.tolist() for c in columns), strict=True)
+        ]
 
 
 def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
@@ -141,7 +143,7 @@ def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
         finished=np.array([run.finished]),
     )
     judged = judge_all(runs, rules, np.array([rules.cap]))
-    return replace(run, curve=curve.until(int(judged.rows[0]))), judged.outcome(0)
+    return replace(run, curve=curve.until(int(judged.rows[0]))), judged.outcomes()[0]
 
 
 def judge_all(runs: Runs, rules: StoppingRules, caps: Floats) -> Outcomes:
@@ -232,16 +234,19 @@ def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> li
         )
         judged = judge_recorded(resolved, size, [_recorded(result) for result in group], runs)
         found += [
-            result
-            if result.outcome.status is Status.FAILED
-            else replace(
-                result,
-                curve=result.curve.until(int(judged.rows[lane])),
-                outcome=judged.outcome(lane),
+            result if result.outcome.status is Status.FAILED else _ended(result, rows, outcome)
+            for result, rows, outcome in zip(
+                group, judged.rows.tolist(), judged.outcomes(), strict=True
             )
-            for lane, result in enumerate(group)
         ]
     return found
+
+
+def _ended(result: TrialResult, rows: int, outcome: Outcome) -> TrialResult:
+    """Return a trial cut to so many measurements: itself, as most, where nothing changes."""
+    if rows >= result.curve.step.size and outcome == result.outcome:
+        return result
+    return replace(result, curve=result.curve.until(rows), outcome=outcome)
 
 
 def judge_recorded(

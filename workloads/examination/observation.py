@@ -122,7 +122,7 @@ def telling(split: Split) -> Examples:
         flat = torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
         if flat.shape[1]:
             for key in (flat.amin(1), flat.amax(1), flat.sum(1, dtype=torch.float64)):
-                extreme += [key.argmin(), key.argmax()]
+                extreme += [key.double().argmin(), key.double().argmax()]  # of truth values too
         if tensor.dim() == 1 and not tensor.is_floating_point():
             classes, counts = tensor.unique(return_counts=True)
             rarest = classes[counts.argsort()[:_RAREST]]

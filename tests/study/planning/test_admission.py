@@ -28,6 +28,7 @@ PACKED = [
     strange_losses.OneElement,
     strange_reads.Delegating,
     strange_reads.Talkative,
+    strange_reads.TruthValues,
     strange.blobs_of(strange.Net),
     strange.blobs_of(strange.PlainMask),
 ]
