@@ -6,6 +6,7 @@ carries a result.
 
 import time
 
+from analysis.tables.schema import STUDY_FILE
 from batchscale.errors import BatchscaleError
 from study.engine.cohort import failed
 from study.orchestration.progress import Progress
@@ -14,6 +15,11 @@ from study.records import Cohort, Status, TrialResult
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
 from study.storage.parts import Parts, write_part
+
+MOVED = (
+    "a results folder must stay where it is while a sweep runs, got no study in {folder}; move it "
+    "back, and run the same `sweep` again"
+)
 
 
 class Dispatch:
@@ -33,6 +39,7 @@ class Dispatch:
         self._resolved = parts.resolved
         self.errors: list[str] = []
         self.notes: list[str] = []
+        self._begun = parts.folder.exists(STUDY_FILE)
         self._any_ran = False
         self._failed_sizes: set[int] = set()
 
@@ -50,6 +57,9 @@ class Dispatch:
             self.queue.lose(cohort)
             return
         try:
+            if self._begun and not self._parts.folder.exists(STUDY_FILE):
+                self.end(MOVED.format(folder=self._parts.folder))
+                return
             recorded = self._parts.read_cohort(cohort.batch_size, cohort.number, cohort.role)
             self._record(cohort, recorded or self._overdue(cohort, began))
         except BatchscaleError as error:  # Tune would end in its own traceback

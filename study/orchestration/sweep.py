@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import STUDY_FILE
 from study.config.study import ResolvedStudy
 from study.config.until import Grant
 from study.engine.checkpoints import CHECKPOINTS
 from study.engine.fingerprint import fingerprint
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError
-from study.orchestration.dispatch import Dispatch
+from study.orchestration.dispatch import MOVED, Dispatch
 from study.orchestration.display import Display
 from study.orchestration.forked import ForkedWorkers
 from study.orchestration.progress import Progress, seconds_left
@@ -103,6 +104,8 @@ class Sweep:
             errors += self._unusable_base()
         trials: list[Ended] = []
         try:
+            if not self._folder.exists(STUDY_FILE):
+                raise AnalysisError(MOVED.format(folder=self._folder))
             whole = None if missing else ended_by_tables(self._folder, self.progress.recorded)
             trials = consolidate(self._parts) if whole is None else whole
             if missing:

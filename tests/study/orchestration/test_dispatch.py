@@ -11,6 +11,7 @@ from study.records import Status
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
 from study.storage.parts import Parts, part_name, read_part, write_part
+from study.storage.study_folder import open_folder
 
 
 def dispatching(folder, study):
@@ -75,6 +76,18 @@ def test_a_journal_that_cannot_be_written_stops_the_sweep(dispatch, cohort, make
     assert error.startswith("the sweep stopped: the results folder must be writable")
     assert "Is a directory" in error
     assert dispatch.queue.empty
+
+
+def test_a_folder_that_was_moved_away_stops_the_sweep(make_study, tmp_path):
+    folder, study = ResultsFolder.at(tmp_path / "here"), make_study()
+    open_folder(folder, study)
+    dispatch = dispatching(folder, study)
+    cohort = dispatch.queue.take()
+    (tmp_path / "here").rename(tmp_path / "there")
+    write_part(folder, study, failed(cohort, "no"), "a worker")  # which makes the folder anew
+    dispatch.ended(cohort, Report(), None)
+    (error,) = dispatch.errors
+    assert f"got no study in {tmp_path / 'here'}; move it back" in error
 
 
 @pytest.mark.parametrize(("batch_sizes", "stopped"), [([4], [True]), ([4, 16, 64], [False, True])])
